@@ -1,0 +1,98 @@
+-- The publishing side.
+
+-- One row: which feed this is, and how far it has got.
+CREATE TABLE feed_head (
+    only_row        BOOLEAN     PRIMARY KEY DEFAULT TRUE CHECK (only_row),
+    feed_id         UUID        NOT NULL,           -- the feed's atom:id, for ever
+    epoch           TEXT        NOT NULL,           -- the incarnation: another database, another epoch
+    page_size       BIGINT      NOT NULL CHECK (page_size > 0), -- events of a page, fixed at creation
+    created         TIMESTAMPTZ NOT NULL,           -- when this feed was made
+    sequence        BIGINT      NOT NULL DEFAULT 0, -- number of the newest event, 0 while there is none
+    anchor          UUID,                           -- id of the newest event
+    updated         TIMESTAMPTZ NOT NULL,           -- its atom:updated; never goes back
+    closed_until    TIMESTAMPTZ,                    -- end of the last closed second: nothing may be stamped before it
+    closed_sequence BIGINT      NOT NULL DEFAULT -1 -- the newest sequence when that second was closed
+);
+
+-- The outbox and the log in one: an event is inserted without a sequence in the transaction
+-- of the change it tells of, and numbered after that transaction has committed.
+CREATE TABLE feed_event (
+    position    BIGINT      GENERATED ALWAYS AS IDENTITY, -- order of insertion
+    id          UUID        PRIMARY KEY,
+    sequence    BIGINT      UNIQUE,                 -- NULL until the sequencer has numbered it
+    event_type  TEXT        NOT NULL,               -- CloudEvents type
+    subject     TEXT        NOT NULL,               -- CloudEvents subject
+    time        TIMESTAMPTZ NOT NULL,               -- CloudEvents time: when it happened; atom:published
+    updated     TIMESTAMPTZ,                        -- when it was numbered; atom:updated
+    title       TEXT        NOT NULL,
+    summary     TEXT        NOT NULL,
+    link        TEXT        NOT NULL,               -- page about the subject, relative to the public base URL
+    data        TEXT        NOT NULL,               -- the JSON body, byte for byte as it was
+    traceparent TEXT                                -- W3C trace context of the request that caused it
+);
+
+CREATE INDEX feed_event_unnumbered ON feed_event (position) WHERE sequence IS NULL;
+CREATE INDEX feed_event_by_type    ON feed_event (event_type, sequence);
+CREATE INDEX feed_event_by_subject ON feed_event (subject, sequence);
+
+-- The consuming side.
+
+-- One row for each feed that is consumed.
+CREATE TABLE feed_subscription (
+    name    TEXT        PRIMARY KEY,
+    halted  TEXT,                                   -- why nothing moves until a person decides; NULL: all is well
+    halted_at TIMESTAMPTZ
+);
+
+-- The instances that work on a subscription. A row that is not renewed is an instance that is gone.
+CREATE TABLE feed_instance (
+    subscription  TEXT        NOT NULL REFERENCES feed_subscription (name),
+    instance      TEXT        NOT NULL,
+    alive_until   TIMESTAMPTZ NOT NULL,
+    last_contact  TIMESTAMPTZ,                      -- when the feed last answered this instance
+    head_sequence BIGINT,                           -- the newest sequence it has seen there
+    last_error    TEXT,                             -- what went wrong in its last round; NULL: nothing
+    PRIMARY KEY (subscription, instance)
+);
+
+-- A fixed share of the subscription's subjects: how far it has got, and whose it is.
+CREATE TABLE feed_partition (
+    subscription  TEXT        NOT NULL REFERENCES feed_subscription (name),
+    partition     BIGINT      NOT NULL,
+    epoch         TEXT,                             -- cursor: the feed's epoch; NULL before the first event
+    sequence      BIGINT      NOT NULL DEFAULT 0,   -- cursor: the last event taken
+    anchor        TEXT,                             -- cursor: the id of that event
+    etag          TEXT,                             -- validators of the head, once all of it has been taken
+    last_modified TEXT,
+    lease_owner   TEXT,
+    lease_epoch   BIGINT      NOT NULL DEFAULT 0,   -- goes up with each owner; fences off the late ones
+    lease_until   TIMESTAMPTZ,
+    PRIMARY KEY (subscription, partition)
+);
+
+-- "This subscription has this event", inserted in the transaction of the effect.
+CREATE TABLE feed_claim (
+    subscription TEXT        NOT NULL REFERENCES feed_subscription (name),
+    event_id     TEXT        NOT NULL,              -- the entry's atom:id, compared character by character
+    sequence     BIGINT,                            -- NULL for feeds without sequences
+    claimed      TIMESTAMPTZ NOT NULL DEFAULT now(),
+    PRIMARY KEY (subscription, event_id)
+);
+
+-- Events whose effect failed for good, and the later ones of their subjects, which wait for them.
+CREATE TABLE feed_parked (
+    subscription TEXT        NOT NULL REFERENCES feed_subscription (name),
+    event_id     TEXT        NOT NULL,
+    position     BIGINT      GENERATED ALWAYS AS IDENTITY, -- order of arrival, within a subject that of the sequence
+    partition    BIGINT      NOT NULL,
+    subject      TEXT        NOT NULL,
+    sequence     BIGINT,
+    event        TEXT        NOT NULL,              -- the event as received, to be tried again
+    reason       TEXT,                              -- why it failed; NULL: it waits for one that did
+    attempts     BIGINT      NOT NULL DEFAULT 0,
+    parked_at    TIMESTAMPTZ NOT NULL DEFAULT now(),
+    retry_at     TIMESTAMPTZ,                       -- when it is tried again; NULL: when a person says so
+    PRIMARY KEY (subscription, event_id)
+);
+
+CREATE INDEX feed_parked_by_subject ON feed_parked (subscription, subject, position);

@@ -1,0 +1,163 @@
+//! A place in a feed, and its form on the wire.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::event::{EventId, Sequence};
+
+/// A place in a feed: everything up to and including `sequence` has been read.
+///
+/// The anchor is the id of the event there. It tells a feed that went on from one that was
+/// restored to an older state and then took another way with the same numbers.
+///
+/// On the wire a cursor is one string that readers keep and send back as they got it:
+///
+/// ```
+/// use feed_core::Cursor;
+///
+/// let text = "k3v9x2pq.17.0192f0c1e0d07b33a1a2c3d4e5f60718";
+/// let cursor: Cursor = text.parse()?;
+/// assert_eq!(cursor.sequence, 17);
+/// assert_eq!(cursor.to_string(), text);
+/// # Ok::<(), feed_core::InvalidCursor>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Cursor {
+    /// The incarnation of the feed.
+    pub epoch: Epoch,
+    /// The last event read, 0 before the first.
+    pub sequence: Sequence,
+    /// The id of that event; `None` before the first.
+    pub anchor: Option<EventId>,
+}
+
+impl Cursor {
+    /// The place before the first event of a feed: the oldest cursor there is.
+    #[must_use]
+    pub fn start(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            sequence: 0,
+            anchor: None,
+        }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.", self.epoch, self.sequence)?;
+        match self.anchor {
+            Some(anchor) => write!(f, "{}", anchor.0.simple()),
+            None => f.write_str("0"),
+        }
+    }
+}
+
+/// A text that is not a cursor.
+#[derive(Debug, thiserror::Error)]
+#[error("a cursor is a string from a feed's <event:cursor>, such as k3v9x2pq.17.0192f0c1…")]
+pub struct InvalidCursor;
+
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let mut parts = text.split('.');
+        let (Some(epoch), Some(sequence), Some(anchor), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(InvalidCursor);
+        };
+        let epoch = epoch.parse()?;
+        // One spelling for each cursor: no sign, no leading zeros.
+        if !sequence.bytes().all(|b| b.is_ascii_digit())
+            || (sequence.len() > 1 && sequence.starts_with('0'))
+        {
+            return Err(InvalidCursor);
+        }
+        let sequence: Sequence = sequence.parse().map_err(|_| InvalidCursor)?;
+        let anchor = match (sequence, anchor) {
+            (0, "0") => None,
+            (1.., hex) if hex.len() == 32 => Some(EventId(
+                uuid::Uuid::try_parse(hex).map_err(|_| InvalidCursor)?,
+            )),
+            _ => return Err(InvalidCursor),
+        };
+        Ok(Self {
+            epoch,
+            sequence,
+            anchor,
+        })
+    }
+}
+
+/// The incarnation of a feed: a short random id made with the database. Another database is
+/// another epoch, so that no cache and no cursor mixes two histories.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Epoch(String);
+
+impl Epoch {
+    const LENGTH: usize = 8;
+
+    /// A new epoch. Letters and digits that are hard to confuse.
+    #[must_use]
+    pub fn random() -> Self {
+        const ALPHABET: &[u8] = b"23456789abcdefghjkmnpqrstvwxyz";
+        Self(
+            (0..Self::LENGTH)
+                .map(|_| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())]))
+                .collect(),
+        )
+    }
+
+    /// The epoch as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Epoch {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let fits = text.len() == Self::LENGTH
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        fits.then(|| Self(text.to_owned())).ok_or(InvalidCursor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_has_one_spelling() {
+        for wrong in [
+            "",
+            "start",
+            "abcdefgh",
+            "abcdefgh.0",
+            "abcdefgh.1.0",
+            "abcdefgh.0.0192f0c1e0d07b33a1a2c3d4e5f60718",
+            "abcdefgh.01.0192f0c1e0d07b33a1a2c3d4e5f60718",
+            "abcdefgh.+1.0192f0c1e0d07b33a1a2c3d4e5f60718",
+            "abcdefgh.-1.0192f0c1e0d07b33a1a2c3d4e5f60718",
+            "abcdefgh.99999999999999999999.0192f0c1e0d07b33a1a2c3d4e5f60718",
+            "ABCDEFGH.0.0",
+            "abcdefgh.0.0.0",
+        ] {
+            assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
+        }
+        let start = Cursor::start(Epoch::random());
+        assert_eq!(start.to_string().parse::<Cursor>().ok(), Some(start));
+    }
+}

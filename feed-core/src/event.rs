@@ -1,0 +1,91 @@
+//! What an event is: a fact that happened to one subject, and never changes.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The identity of an event: a UUID, the same for ever and on every replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(pub Uuid);
+
+impl EventId {
+    /// A new id. Version 7, so that ids made one after the other lie together in an index.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The event's `atom:id`: an absolute IRI that names no host (RFC 4287, 4.2.6).
+    #[must_use]
+    pub fn urn(self) -> String {
+        self.0.urn().to_string()
+    }
+}
+
+impl Default for EventId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The number of an event in its feed: 1, 2, 3 … without holes, in commit order.
+/// Zero stands for the place before the first event.
+pub type Sequence = i64;
+
+/// An event about to be written to the outbox.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// The id, made by the publisher.
+    pub id: EventId,
+    /// The `CloudEvents` type, in the past tense: `order.placed`.
+    pub event_type: String,
+    /// What the event is about: `order/17`. Events of one subject are applied in sequence.
+    pub subject: String,
+    /// When it happened.
+    pub time: DateTime<Utc>,
+    /// One line for a person who reads the feed. Names nobody: it can not be erased.
+    pub title: String,
+    /// The same in a sentence. Names nobody either.
+    pub summary: String,
+    /// The page about the subject, relative to the service's public base URL: `order/17`.
+    pub link: String,
+    /// The body: JSON text, kept byte for byte.
+    pub data: String,
+    /// The W3C trace context of the request that caused the event.
+    pub traceparent: Option<String>,
+}
+
+/// What a feed document says of an event: all but its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) id: EventId,
+    pub(crate) sequence: Sequence,
+    pub(crate) event_type: String,
+    pub(crate) subject: String,
+    /// When it happened (`atom:published`).
+    pub(crate) time: DateTime<Utc>,
+    /// When it was numbered (`atom:updated`); never earlier than that of the event before.
+    pub(crate) updated: DateTime<Utc>,
+    pub(crate) title: String,
+    pub(crate) summary: String,
+    /// The page about the subject, relative to the public base URL.
+    pub(crate) link: String,
+}
+
+/// A numbered event with its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) entry: Entry,
+    /// JSON text.
+    pub(crate) data: String,
+    pub(crate) traceparent: Option<String>,
+}

@@ -1,0 +1,110 @@
+//! Events with their data, as `CloudEvents` 1.0: one in the attributes of an HTTP message
+//! (binary mode), one as JSON (structured mode), or many as JSON (batch mode).
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::atom::timestamp;
+use crate::event::Event;
+
+/// The structured form of one event.
+pub(super) const STRUCTURED: &str = "application/cloudevents+json";
+
+/// A context attribute is a header `ce-` and its name; the media type of the data is the
+/// message's own `Content-Type` (`CloudEvents` HTTP binding, 3.1).
+pub(super) fn binary_headers(event: &Event, source: &str) -> HeaderMap {
+    let entry = &event.entry;
+    let attributes = [
+        ("ce-specversion", "1.0".to_owned()),
+        ("ce-id", entry.id.to_string()),
+        ("ce-source", source.to_owned()),
+        ("ce-type", entry.event_type.clone()),
+        ("ce-subject", entry.subject.clone()),
+        ("ce-time", timestamp(entry.time)),
+        ("ce-sequence", entry.sequence.to_string()),
+    ];
+    let traceparent = event.traceparent.clone();
+    attributes
+        .into_iter()
+        .chain(traceparent.map(|value| ("ce-traceparent", value)))
+        .filter_map(|(name, value)| {
+            let value = HeaderValue::from_str(&percent_encode(&value)).ok()?;
+            Some((HeaderName::from_static(name), value))
+        })
+        .collect()
+}
+
+/// Space, `"`, `%` and all that is not printable ASCII (`CloudEvents` HTTP binding, 3.1.3.2).
+fn percent_encode(value: &str) -> String {
+    value
+        .bytes()
+        .map(|byte| match byte {
+            b'"' | b'%' | 0..=b' ' | 0x7F.. => format!("%{byte:02X}"),
+            plain => char::from(plain).to_string(),
+        })
+        .collect()
+}
+
+/// The JSON form (`CloudEvents` JSON format, 3).
+#[derive(Serialize)]
+struct Structured<'a> {
+    specversion: &'static str,
+    id: String,
+    source: &'a str,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    subject: &'a str,
+    time: String,
+    datacontenttype: &'static str,
+    sequence: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a str>,
+    data: &'a RawValue,
+}
+
+impl<'a> Structured<'a> {
+    fn new(event: &'a Event, source: &'a str) -> serde_json::Result<Self> {
+        Ok(Self {
+            specversion: "1.0",
+            id: event.entry.id.to_string(),
+            source,
+            event_type: &event.entry.event_type,
+            subject: &event.entry.subject,
+            time: timestamp(event.entry.time),
+            datacontenttype: "application/json",
+            sequence: event.entry.sequence.to_string(),
+            traceparent: event.traceparent.as_deref(),
+            data: serde_json::from_str(&event.data)?,
+        })
+    }
+}
+
+/// One event in structured mode.
+pub(super) fn structured(event: &Event, source: &str) -> serde_json::Result<Bytes> {
+    serde_json::to_vec(&Structured::new(event, source)?).map(Bytes::from)
+}
+
+/// Many events in batch mode, in sequence.
+pub(super) fn batch(events: &[Event], source: &str) -> serde_json::Result<Bytes> {
+    let events: Vec<_> = events
+        .iter()
+        .map(|event| Structured::new(event, source))
+        .collect::<Result<_, _>>()?;
+    serde_json::to_vec(&events).map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent_encode;
+
+    #[test]
+    fn attributes_survive_a_header() {
+        assert_eq!(percent_encode("order/17"), "order/17");
+        assert_eq!(
+            percent_encode("Euro € 😀\n\"%"),
+            "Euro%20%E2%82%AC%20%F0%9F%98%80%0A%22%25"
+        );
+    }
+}

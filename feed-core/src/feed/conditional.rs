@@ -1,0 +1,219 @@
+//! Conditional requests (RFC 9110, section 13).
+
+use std::time::{Duration, SystemTime};
+
+use axum::http::{HeaderMap, HeaderName, header};
+
+/// What a reader can hold against a representation.
+#[derive(Debug, Clone)]
+pub(super) struct Validators {
+    /// A weak tag without its `W/` and quotes. All our tags are weak: a content coding changes
+    /// the bytes, not the tag.
+    pub(super) tag: String,
+    /// `Last-Modified`, if there is a date that hides nothing.
+    pub(super) last_modified: Option<SystemTime>,
+    /// True if that date stands for this very state: only then may it answer
+    /// `If-Modified-Since`.
+    pub(super) dated: bool,
+}
+
+impl Validators {
+    pub(super) fn etag(&self) -> String {
+        format!("W/\"{}\"", self.tag)
+    }
+}
+
+/// What the preconditions of a `GET` or `HEAD` come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Answer as if there were none.
+    Proceed,
+    /// `304`
+    NotModified,
+    /// `412`
+    Failed,
+}
+
+/// Evaluates the preconditions in the order of RFC 9110, 13.2.2.
+pub(super) fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
+    if headers.contains_key(header::IF_MATCH) {
+        // By strong comparison, in which no weak tag equals anything (8.8.3.2).
+        if !Tags::of(headers, &header::IF_MATCH).any {
+            return Outcome::Failed;
+        }
+    } else if let Some(date) = date(headers, &header::IF_UNMODIFIED_SINCE)
+        && validators
+            .last_modified
+            .is_some_and(|modified| whole(modified) > date)
+    {
+        return Outcome::Failed;
+    }
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        if Tags::of(headers, &header::IF_NONE_MATCH).match_weakly(&validators.tag) {
+            return Outcome::NotModified;
+        }
+    } else if let Some(since) = date(headers, &header::IF_MODIFIED_SINCE)
+        && validators.dated
+        && validators
+            .last_modified
+            .is_some_and(|modified| whole(modified) <= since)
+    {
+        return Outcome::NotModified;
+    }
+    Outcome::Proceed
+}
+
+/// The members of an `If-Match` or `If-None-Match`.
+#[derive(Debug, Default)]
+pub(super) struct Tags {
+    /// `*`
+    pub(super) any: bool,
+    /// The tags without `W/` and quotes.
+    pub(super) tags: Vec<String>,
+}
+
+impl Tags {
+    pub(super) fn of(headers: &HeaderMap, name: &HeaderName) -> Self {
+        let mut tags = Self::default();
+        for value in headers.get_all(name) {
+            tags.read(value.as_bytes());
+        }
+        tags
+    }
+
+    fn match_weakly(&self, tag: &str) -> bool {
+        self.any || self.tags.iter().any(|each| each == tag)
+    }
+
+    /// Reads `W/"a", "b,c", *`. What is malformed ends the list: it matches nothing.
+    fn read(&mut self, mut rest: &[u8]) {
+        loop {
+            while let [b' ' | b'\t' | b',', tail @ ..] = rest {
+                rest = tail;
+            }
+            match rest {
+                [b'*', tail @ ..] => {
+                    self.any = true;
+                    rest = tail;
+                }
+                [b'W', b'/', b'"', tail @ ..] | [b'"', tail @ ..] => {
+                    let Some(end) = tail.iter().position(|byte| *byte == b'"') else {
+                        return;
+                    };
+                    self.tags
+                        .push(String::from_utf8_lossy(&tail[..end]).into_owned());
+                    rest = &tail[end + 1..];
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+/// The date of a field that must have exactly one valid value, in any of the three forms.
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    httpdate::parse_http_date(value.to_str().ok()?).ok()
+}
+
+/// HTTP dates have whole seconds.
+fn whole(instant: SystemTime) -> SystemTime {
+    match instant.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs()),
+        Err(_) => SystemTime::UNIX_EPOCH,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn outcome(headers: &[(HeaderName, &str)], dated: bool) -> Outcome {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, value.parse().expect("a header value"));
+        }
+        let validators = Validators {
+            tag: "cur".to_owned(),
+            last_modified: httpdate::parse_http_date(NOW).ok(),
+            dated,
+        };
+        evaluate(&map, &validators)
+    }
+
+    #[test]
+    fn rfc_9110_13_1_2_if_none_match() {
+        for matching in [
+            "W/\"cur\"",
+            "\"cur\"",
+            "*",
+            "\"x\", W/\"cur\"",
+            " ,\"a,b\" ,\"cur\"",
+        ] {
+            let headers = [(header::IF_NONE_MATCH, matching)];
+            assert_eq!(outcome(&headers, true), Outcome::NotModified, "{matching}");
+        }
+        for other in [
+            "",
+            "cur",
+            "\"x\"",
+            "\"cur",
+            "W/cur",
+            "\"a,cur,b\"",
+            "w/\"cur\"",
+        ] {
+            // A date beside it is not even looked at (13.1.3).
+            let headers = [
+                (header::IF_NONE_MATCH, other),
+                (header::IF_MODIFIED_SINCE, NOW),
+            ];
+            assert_eq!(outcome(&headers, true), Outcome::Proceed, "{other}");
+        }
+    }
+
+    #[test]
+    fn rfc_9110_13_1_3_if_modified_since() {
+        let forms = [
+            NOW,
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 06 Nov 1994 08:49:38 GMT",
+        ];
+        for form in forms {
+            let headers = [(header::IF_MODIFIED_SINCE, form)];
+            assert_eq!(outcome(&headers, true), Outcome::NotModified, "{form}");
+            assert_eq!(outcome(&headers, false), Outcome::Proceed, "{form}");
+        }
+        for other in [
+            "Sun, 06 Nov 1994 08:49:36 GMT",
+            "yesterday",
+            "1994-11-06T08:49:37Z",
+            "",
+        ] {
+            let headers = [(header::IF_MODIFIED_SINCE, other)];
+            assert_eq!(outcome(&headers, true), Outcome::Proceed, "{other}");
+        }
+        let twice = [
+            (header::IF_MODIFIED_SINCE, NOW),
+            (header::IF_MODIFIED_SINCE, NOW),
+        ];
+        assert_eq!(outcome(&twice, true), Outcome::Proceed);
+    }
+
+    #[test]
+    fn rfc_9110_13_2_2_if_match_comes_first() {
+        assert_eq!(outcome(&[(header::IF_MATCH, "*")], true), Outcome::Proceed);
+        let headers = [(header::IF_MATCH, "\"cur\""), (header::IF_NONE_MATCH, "*")];
+        assert_eq!(outcome(&headers, true), Outcome::Failed);
+        let older = "Sun, 06 Nov 1994 08:49:36 GMT";
+        let headers = [(header::IF_UNMODIFIED_SINCE, older)];
+        assert_eq!(outcome(&headers, true), Outcome::Failed);
+        let headers = [(header::IF_UNMODIFIED_SINCE, NOW)];
+        assert_eq!(outcome(&headers, true), Outcome::Proceed);
+    }
+}

@@ -1,0 +1,154 @@
+//! The read side: a feed that any HTTP client can follow.
+//!
+//! [`Feed`] is what a service holds: it knows how far the feed has got ([`crate::sequencer`]),
+//! which document holds which events (`page`), how they look on the wire (`atom`,
+//! `cloudevents`), and answers requests for them (`http`).
+
+mod address;
+mod atom;
+mod cloudevents;
+mod conditional;
+mod document;
+mod head;
+mod http;
+mod page;
+mod prefer;
+
+use std::sync::Arc;
+
+use axum::Router;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::cursor::{Cursor, Epoch};
+use crate::database::{Database, DatabaseError};
+use crate::event::EventId;
+use crate::sequencer::Sequencer;
+use crate::service::BaseUrl;
+use crate::store::Backend;
+
+use address::Addresses;
+use head::HeadEntries;
+
+/// Our elements in a feed document: `sequence`, `subject`, `epoch` and `cursor`. Permanent: a
+/// reader may rely on it for ever. A URN, so that nobody has to keep a host alive for it.
+pub const NAMESPACE: &str = "urn:uuid:2f6f2a3e-8f3c-4c0e-9d64-6c1d0f0e5a71";
+
+/// How a feed presents itself, and how it is cut.
+#[derive(Debug, Clone)]
+pub struct FeedSettings {
+    /// The public base URL of the service; the feed is at `feed` below it.
+    pub base_url: BaseUrl,
+    /// `atom:title`.
+    pub title: String,
+    /// The name in `atom:author`.
+    pub author: String,
+    /// Events of a page. Fixed when the feed is created; later values change nothing, since the
+    /// pages that readers have seen stay as they are (I3).
+    pub page_size: u32,
+}
+
+impl FeedSettings {
+    /// Events of a page unless told otherwise: a page of entries is some 80 KiB, and a batch of
+    /// them fits one transaction of a consumer.
+    pub const PAGE_SIZE: u32 = 100;
+}
+
+/// A feed of events, and the outbox it is fed from.
+#[derive(Debug)]
+pub struct Feed<B: Backend> {
+    inner: Arc<Inner<B>>,
+}
+
+impl<B: Backend> Clone for Feed<B> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Inner<B: Backend> {
+    database: Database<B>,
+    title: String,
+    author: String,
+    addresses: Addresses,
+    sequencer: Sequencer<B>,
+    entries: HeadEntries,
+    shutdown: CancellationToken,
+}
+
+impl<B: Backend> Feed<B> {
+    /// Opens the feed in `database`, or creates it with a new epoch where there is none.
+    /// Readers that wait are let go when `shutdown` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// The database is out of reach.
+    pub async fn open(
+        database: Database<B>,
+        settings: FeedSettings,
+        shutdown: CancellationToken,
+    ) -> Result<Self, DatabaseError> {
+        B::create_feed(
+            database.writer(),
+            EventId::new(),
+            &Epoch::random(),
+            settings.page_size.max(1).into(),
+        )
+        .await?;
+        let sequencer = Sequencer::new(database.clone()).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                title: settings.title,
+                author: settings.author,
+                addresses: Addresses::new(settings.base_url),
+                sequencer,
+                entries: HeadEntries::default(),
+                shutdown,
+            }),
+        })
+    }
+
+    /// Says that a transaction with events has committed, so that they are published at once.
+    /// Without it they are published within 250 ms.
+    pub fn committed(&self) {
+        self.inner.sequencer.committed();
+    }
+
+    /// Publishes what is committed until the feed's `shutdown`. Run it in a task of its own, on
+    /// each instance: they take turns.
+    pub async fn run(&self) {
+        self.inner.sequencer.run(self.inner.shutdown.clone()).await;
+    }
+
+    /// Publishes what is committed, once. [`Feed::run`] does it all the time.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn publish(&self) -> sqlx::Result<Cursor> {
+        let look = self.inner.sequencer.number_all().await?;
+        Ok(look.head.cursor())
+    }
+
+    /// The place of the newest event that this instance knows of. Costs no query.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.inner.sequencer.head().cursor()
+    }
+
+    /// The address of the feed for other services and for people.
+    #[must_use]
+    pub fn url(&self) -> Url {
+        self.inner.addresses.head()
+    }
+
+    /// The routes of the feed, to be merged into a service's router: `/feed` and what lies below
+    /// it, and `/events/{id}`.
+    pub fn router(&self) -> Router {
+        http::router(self.clone())
+    }
+}

@@ -1,0 +1,94 @@
+//! What a reader would like: to wait (RFC 7240), and to get only what is new (RFC 3229).
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName};
+
+pub(super) const PREFER: HeaderName = HeaderName::from_static("prefer");
+pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+pub(super) const A_IM: HeaderName = HeaderName::from_static("a-im");
+pub(super) const IM: HeaderName = HeaderName::from_static("im");
+
+/// The longest we hold a request back: below the timeouts that are usual in proxies (RFC 6202,
+/// 5.5).
+const LONGEST_WAIT: u64 = 30;
+
+/// The `wait` of a `Prefer`, in whole seconds, bounded. The first instance of a preference
+/// counts; unknown and malformed ones are ignored (RFC 7240, section 2).
+pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let first = members(headers, &PREFER).find_map(|member| {
+        let (name, value) = member.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("wait").then(|| {
+            let value = value.split(';').next().unwrap_or_default();
+            value.trim().trim_matches('"').to_owned()
+        })
+    })?;
+    let digits = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
+    // A number too large to read is a long wait all the same.
+    digits.then(|| Duration::from_secs(first.parse().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)))
+}
+
+/// True if the reader takes a document of new entries alone: the `feed` instance manipulation.
+pub(super) fn accepts_delta(headers: &HeaderMap) -> bool {
+    members(headers, &A_IM).any(|member| {
+        let mut parts = member.split(';');
+        let name = parts.next().unwrap_or_default().trim();
+        let refused = parts.any(|part| {
+            let part: String = part.split_whitespace().collect();
+            part.strip_prefix("q=")
+                .and_then(|q| q.parse::<f32>().ok())
+                .is_some_and(|q| q == 0.0)
+        });
+        name.eq_ignore_ascii_case("feed") && !refused
+    })
+}
+
+/// The comma-separated members of all fields of that name.
+fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name.clone(), value.parse().expect("a header value"))])
+    }
+
+    #[test]
+    fn rfc_7240_2_the_first_wait_counts() {
+        let cases = [
+            ("foo, wait=5, wait=50", Some(5)),
+            ("wait=0", Some(0)),
+            ("WAIT = 7; x=1", Some(7)),
+            ("wait=\"9\"", Some(9)),
+            ("wait=31", Some(30)),
+            ("wait=99999999999999999999999", Some(30)),
+            ("wait=-1", None),
+            ("wait=1.5", None),
+            ("wait=", None),
+            ("wait", None),
+            ("respond-async", None),
+        ];
+        for (value, seconds) in cases {
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(wait(&headers(&PREFER, value)), expected, "{value}");
+        }
+        assert_eq!(wait(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn rfc_3229_a_im_names_feed() {
+        for yes in ["feed", "vcdiff, feed", "FEED;q=0.5", "feed, gzip"] {
+            assert!(accepts_delta(&headers(&A_IM, yes)), "{yes}");
+        }
+        for no in ["", "vcdiff", "feed;q=0", "feed; q=0.0", "feedx"] {
+            assert!(!accepts_delta(&headers(&A_IM, no)), "{no}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The write side: an event goes into the database next to the change it tells of.
+
+use sqlx::Transaction;
+
+use crate::event::NewEvent;
+use crate::store::Backend;
+
+/// Appends `event` in the caller's transaction, next to the change it tells of (I1).
+///
+/// The event is in the feed soon after that transaction has committed, and never if it rolls
+/// back. Call [`Feed::committed`](crate::Feed::committed) after the commit, and it is there at
+/// once.
+///
+/// On PostgreSQL, lock the row of the subject first (`SELECT … FOR UPDATE`, or the `INSERT` that
+/// makes it): events are numbered in the order of their insertion, and the lock makes that the
+/// order of the changes (I6).
+///
+/// ```no_run
+/// # use feed_core::{Backend, Database, NewEvent, outbox};
+/// # async fn example<B: Backend>(database: &Database<B>, placed: NewEvent) -> sqlx::Result<()> {
+/// let mut tx = database.begin().await?;
+/// // … the change itself, in `tx` …
+/// outbox::append(&mut tx, &placed).await?;
+/// tx.commit().await
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Returns the database's error; the transaction can then only be rolled back.
+pub async fn append<B: Backend>(tx: &mut Transaction<'_, B>, event: &NewEvent) -> sqlx::Result<()> {
+    B::append(tx, event).await
+}

@@ -1,0 +1,208 @@
+//! Errors as a client sees them: problem details (RFC 9457).
+
+use std::fmt;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use crate::feed::NAMESPACE;
+
+/// An error on its way to a client: `application/problem+json`, never stored by a cache.
+///
+/// ```
+/// use feed_core::Problem;
+///
+/// let problem = Problem::not_found("there is no order 17");
+/// assert_eq!(problem.status(), 404);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    name: &'static str,
+    title: &'static str,
+    detail: String,
+    members: Map<String, Value>,
+    headers: Vec<(header::HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem of a kind: `name` ends its `type`, a URI that stays the same for ever; `title`
+    /// is the same for each problem of the kind, `detail` says what happened this time.
+    #[must_use]
+    pub fn new(
+        status: StatusCode,
+        name: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            name,
+            title,
+            detail: detail.into(),
+            members: Map::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// `400`: the request does not follow the form that is documented.
+    #[must_use]
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        let title = "The request is malformed";
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", title, detail)
+    }
+
+    /// `404`: nothing is there.
+    #[must_use]
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is nothing here",
+            detail,
+        )
+    }
+
+    /// `405` with `Allow`.
+    #[must_use]
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "This resource does not answer that method",
+            format!("it answers {allow}"),
+        )
+        .header(header::ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// `406`: `offers` are all there is.
+    #[must_use]
+    pub fn not_acceptable(offers: &[&str]) -> Self {
+        Self::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "not-acceptable",
+            "No acceptable representation",
+            format!("this resource comes as {}", offers.join(" or ")),
+        )
+        .header(header::VARY, HeaderValue::from_static("Accept"))
+    }
+
+    /// `412`: the client's precondition does not hold.
+    #[must_use]
+    pub fn precondition_failed() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition-failed",
+            "A precondition does not hold",
+            "the resource is not in the state that the request's conditions ask for",
+        )
+    }
+
+    /// `503` with `Retry-After`: it may work in a moment.
+    #[must_use]
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        let title = "The service cannot answer right now";
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            title,
+            detail,
+        )
+        .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// The problem for a client when the database failed. The cause is logged here, once, and
+    /// not told.
+    #[must_use]
+    pub fn from_database(error: &sqlx::Error) -> Self {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "the database failed"
+        );
+        match error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Database(_) => Self::unavailable("the database does not answer"),
+            _ => Self::internal(),
+        }
+    }
+
+    /// `500`: a fault of ours, logged where it happened.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "The service failed",
+            "the fault is ours and has been logged",
+        )
+    }
+
+    /// Adds a member (RFC 9457, 3.2).
+    #[must_use]
+    pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// What happened, for a person.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        Self::from_database(&error)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": format!("{NAMESPACE}#{}", self.name),
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        if let Value::Object(object) = &mut body {
+            object.extend(self.members);
+        }
+        let mut response = (self.status, format!("{body:#}\n")).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.extend(
+            self.headers
+                .into_iter()
+                .map(|(name, value)| (Some(name), value)),
+        );
+        response
+    }
+}

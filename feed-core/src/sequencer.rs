@@ -1,0 +1,198 @@
+//! Gives committed events their numbers, and keeps the newest cursor in memory.
+//!
+//! Any instance may run it; instances that run it together take turns. Readers of the feed see
+//! numbered events only, so who has seen `k` can have seen all before `k` (I2).
+
+use std::time::Duration;
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::database::Database;
+use crate::store::Backend;
+use crate::store::publish::{Head, Look, Numbered};
+
+/// How late an instance may be that was told nothing: the bound on the delay of an event whose
+/// publisher died between its commit and its numbering.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Events numbered in one transaction; bounds how long the head is locked.
+const BATCH: i64 = 1_000;
+
+/// How soon to look again after another instance was found at work.
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
+
+/// The head of one feed, as far as this instance knows it, and what moves it.
+#[derive(Debug)]
+pub(crate) struct Sequencer<B: Backend> {
+    database: Database<B>,
+    head: watch::Sender<Head>,
+    /// Looks are made one at a time, so that a later one never reports less than an earlier one.
+    looking: Mutex<()>,
+    committed: Notify,
+}
+
+impl<B: Backend> Sequencer<B> {
+    pub(crate) async fn new(database: Database<B>) -> sqlx::Result<Self> {
+        let head = B::look(database.reader()).await?.head;
+        Ok(Self {
+            database,
+            head: watch::Sender::new(head),
+            looking: Mutex::new(()),
+            committed: Notify::new(),
+        })
+    }
+
+    /// The newest head this instance knows. Costs no query.
+    pub(crate) fn head(&self) -> Head {
+        self.head.borrow().clone()
+    }
+
+    /// Is told when the head's cursor moves.
+    pub(crate) fn watch(&self) -> watch::Receiver<Head> {
+        self.head.subscribe()
+    }
+
+    /// Says that a transaction with events has committed.
+    pub(crate) fn committed(&self) {
+        self.committed.notify_one();
+    }
+
+    /// Reads the head from the database, for a reader who knows of more than we do.
+    pub(crate) async fn look(&self) -> sqlx::Result<Look> {
+        let _one_at_a_time = self.looking.lock().await;
+        let look = B::look(self.database.reader()).await?;
+        self.head.send_if_modified(|known| {
+            let moved = known.epoch != look.head.epoch || known.sequence != look.head.sequence;
+            if known.epoch == look.head.epoch && known.sequence > look.head.sequence {
+                error!(
+                    known = known.sequence,
+                    found = look.head.sequence,
+                    "the feed went back from {} to {}: was the database restored?",
+                    known.sequence,
+                    look.head.sequence
+                );
+            }
+            known.clone_from(&look.head);
+            moved
+        });
+        Ok(look)
+    }
+
+    /// Numbers what has committed, until nothing is left.
+    pub(crate) async fn number_all(&self) -> sqlx::Result<Look> {
+        loop {
+            match B::number(self.database.writer(), BATCH).await? {
+                Numbered::Busy => tokio::time::sleep(BUSY_PAUSE).await,
+                Numbered::Events(_) => {}
+            }
+            let look = self.look().await?;
+            if !look.unnumbered {
+                return Ok(look);
+            }
+        }
+    }
+
+    /// Runs until `shutdown`; then numbers what is left, so that nothing waits for another
+    /// instance.
+    pub(crate) async fn run(&self, shutdown: CancellationToken) {
+        let mut listener = self.listen().await;
+        let mut next = Instant::now();
+        let mut failing = false;
+        loop {
+            let committed = tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = self.committed.notified() => true,
+                () = tokio::time::sleep_until(next) => false,
+                news = Self::notified(&mut listener) => {
+                    if let Err(error) = news {
+                        warn!(error = &error as &dyn std::error::Error, "lost the notifications");
+                        listener = None;
+                    }
+                    false
+                }
+            };
+            match self.step(committed).await {
+                Ok(pause) => {
+                    if failing {
+                        info!("the database answers again");
+                        failing = false;
+                    }
+                    next = Instant::now() + pause;
+                }
+                Err(error) => {
+                    if !failing {
+                        error!(
+                            error = &error as &dyn std::error::Error,
+                            "cannot number events"
+                        );
+                        failing = true;
+                    }
+                    next = Instant::now() + TICK;
+                }
+            }
+            if listener.is_none() && !failing {
+                listener = self.listen().await;
+            }
+        }
+        if let Err(error) = self.number_all().await {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "left events without a number"
+            );
+        }
+    }
+
+    /// One step; returns how long the next one may wait if nobody says anything.
+    async fn step(&self, committed: bool) -> sqlx::Result<Duration> {
+        let mut look = if committed {
+            self.number_all().await?
+        } else {
+            self.look().await?
+        };
+        if look.unnumbered {
+            look = self.number_all().await?;
+        }
+        if look.head.is_closed() {
+            return Ok(TICK);
+        }
+        let left = end_of_second(look.head.updated) - look.now;
+        if left > TimeDelta::zero() {
+            return Ok(left.to_std().unwrap_or(TICK).min(TICK));
+        }
+        B::close_second(self.database.writer(), look.head.sequence).await?;
+        self.look().await?;
+        Ok(TICK)
+    }
+
+    async fn listen(&self) -> Option<B::Listener> {
+        match B::listen(self.database.writer()).await {
+            Ok(listener) => Some(listener),
+            Err(error) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no notifications, only looks"
+                );
+                None
+            }
+        }
+    }
+
+    async fn notified(listener: &mut Option<B::Listener>) -> sqlx::Result<()> {
+        match listener {
+            Some(listener) => B::notified(listener).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The first instant after the second of `instant`.
+pub(crate) fn end_of_second(instant: DateTime<Utc>) -> DateTime<Utc> {
+    instant
+        .duration_trunc(TimeDelta::seconds(1))
+        .unwrap_or(instant)
+        + TimeDelta::seconds(1)
+}

@@ -1,0 +1,175 @@
+//! A listening address, and a clean stop.
+
+use std::future::{Future, IntoFuture};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::database::{Database, DatabaseError};
+use crate::problem::Problem;
+use crate::store::Backend;
+
+/// How long a stopping service finishes what is in flight. Kubernetes and Compose kill after ten
+/// seconds or more.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// Why a service cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {0} (LISTEN)")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The address is reached from outside, and nobody would be asked for credentials.
+    #[error(
+        "LISTEN={0} is reached by other machines, and nobody is asked for credentials: listen on \
+         127.0.0.1, or say --allow-anonymous"
+    )]
+    Anonymous(SocketAddr),
+    /// The listener failed while it ran.
+    #[error("the listener failed")]
+    Serve(#[source] std::io::Error),
+    /// The database cannot be used.
+    #[error("the database cannot be used (DATABASE_URL)")]
+    Database(#[from] DatabaseError),
+}
+
+/// A service that is ready: its routes, and the work it does beside answering.
+#[derive(Debug)]
+pub struct Mounted {
+    /// The routes, relative to the service's base URL.
+    pub router: Router,
+    tasks: JoinSet<()>,
+    closing: Vec<Closing>,
+}
+
+/// What remains to be done at the end, such as closing a database.
+struct Closing(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl std::fmt::Debug for Closing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Closing")
+    }
+}
+
+impl Mounted {
+    /// A service with these routes on this database, which is closed at the end.
+    #[must_use]
+    pub fn new<B: Backend>(router: Router, database: Database<B>) -> Self {
+        Self {
+            router: router.fallback(|| async { Problem::not_found("there is no such page") }),
+            tasks: JoinSet::new(),
+            closing: vec![Closing(Box::pin(async move { database.close().await }))],
+        }
+    }
+
+    /// Adds work that runs beside the routes until the service stops.
+    #[must_use]
+    pub fn with_task(mut self, task: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.tasks.spawn(task);
+        self
+    }
+
+    /// Joins another service into this one below `/name/`, for a process that runs several.
+    #[must_use]
+    pub fn mount(mut self, name: &str, mut other: Self) -> Self {
+        let at = format!("/{name}");
+        self.router = self.router.nest_service(&at, other.router);
+        let mut tasks = std::mem::take(&mut other.tasks);
+        self.tasks
+            .spawn(async move { while tasks.join_next().await.is_some() {} });
+        self.closing.append(&mut other.closing);
+        self
+    }
+}
+
+/// Opens the listening address. One that other machines reach needs the caller's word that
+/// anyone may read.
+///
+/// # Errors
+///
+/// The address is taken, or open to others without that word.
+pub async fn listen(address: SocketAddr, allow_anonymous: bool) -> Result<TcpListener, ServeError> {
+    if !address.ip().is_loopback() && !allow_anonymous {
+        return Err(ServeError::Anonymous(address));
+    }
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| ServeError::Listen(address, error))
+}
+
+/// Serves until `shutdown`; then finishes what is in flight, within ten seconds.
+///
+/// # Errors
+///
+/// The listener failed.
+pub async fn serve(
+    listener: TcpListener,
+    service: Mounted,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let Mounted {
+        router,
+        mut tasks,
+        closing,
+    } = service;
+    let stopped = shutdown.clone();
+    let server = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stopped.cancelled().await })
+        .into_future();
+    let mut server = tokio::spawn(server);
+    let served = tokio::select! {
+        served = &mut server => Some(served),
+        () = shutdown.cancelled() => None,
+    };
+    // The listener failed: the rest stops too.
+    shutdown.cancel();
+    let drained = tokio::time::timeout(DRAIN, async {
+        let served = match served {
+            Some(served) => served,
+            None => (&mut server).await,
+        };
+        while tasks.join_next().await.is_some() {}
+        for closing in closing {
+            closing.0.await;
+        }
+        served
+    });
+    match drained.await {
+        Ok(Ok(Err(error))) => Err(ServeError::Serve(error)),
+        Ok(_) => {
+            info!("stopped");
+            Ok(())
+        }
+        Err(_) => {
+            server.abort();
+            warn!("stopped with work in flight after {DRAIN:?}");
+            Ok(())
+        }
+    }
+}
+
+/// Cancels `shutdown` at `SIGTERM` or Ctrl-C.
+///
+/// # Errors
+///
+/// The process cannot listen for signals.
+pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("stopping");
+        shutdown.cancel();
+    });
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! The settings that every service has, under the same names as flags and in the environment.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{BaseUrl, LogFormat};
+
+/// Flatten it into a service's own [`clap::Parser`].
+#[derive(Debug, Clone, clap::Args)]
+pub struct Settings {
+    /// The service's own database: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`
+    #[arg(long, env, value_name = "URL", hide_env_values = true)]
+    pub database_url: String,
+
+    /// The address to listen on
+    #[arg(long, env, value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+
+    /// The public base URL, for all links; may have a path behind a proxy [default: http://LISTEN/]
+    #[arg(long, env, value_name = "URL")]
+    pub base_url: Option<BaseUrl>,
+
+    /// Listen on an address that other machines reach, although anyone there could read all
+    #[arg(long, env)]
+    pub allow_anonymous: bool,
+
+    /// A name for this instance, in leases and logs [default: the host's name]
+    #[arg(long, env, value_name = "NAME")]
+    pub instance: Option<String>,
+
+    /// The form of the log on standard error
+    #[arg(long, env, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+impl Settings {
+    /// The public base URL: the configured one, or that of the listening address.
+    #[must_use]
+    pub fn base_url(&self) -> BaseUrl {
+        self.base_url.clone().unwrap_or_else(|| {
+            let url = format!("http://{}/", self.listen);
+            url.parse().expect("a socket address makes a base URL")
+        })
+    }
+
+    /// Parses the command line and environment of `C`, with defaults of its own for some flags
+    /// (by field name). Ends the process with a clear message where they are wrong.
+    #[must_use]
+    pub fn parse<C: clap::Parser>(defaults: &[(&'static str, &'static str)]) -> C {
+        let mut command = C::command();
+        for &(flag, value) in defaults {
+            command = command.mut_arg(flag, |argument| argument.default_value(value));
+        }
+        let mut matches = command.clone().get_matches();
+        C::from_arg_matches_mut(&mut matches)
+            .unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+}
+
+/// Reads a duration such as `500ms` or `5s` from the command line.
+///
+/// # Errors
+///
+/// The text is no duration, or zero.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("must be longer than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write it like 500ms or 5s")),
+    }
+}

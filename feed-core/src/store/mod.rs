@@ -1,0 +1,76 @@
+//! What we ask of a database. All SQL of feed-core lies below this folder: one module for each
+//! side and backend, and the same tests for both backends.
+
+pub(crate) mod publish;
+mod publish_postgres;
+mod publish_sqlite;
+
+use std::future::Future;
+
+use sqlx::migrate::Migrator;
+use sqlx::{Pool, Postgres, Sqlite};
+
+use crate::database::{self, DatabaseError};
+
+///
+/// There is nothing here to call: hand the type to [`Database::open`](crate::Database::open),
+/// choosing by the URL's scheme ([`Kind`](crate::Kind)).
+#[expect(private_bounds, reason = "the operations are ours to change")]
+pub trait Backend: Operations {}
+
+impl Backend for Postgres {}
+impl Backend for Sqlite {}
+
+/// The operations behind [`Backend`], which no caller can name.
+pub(crate) trait Operations: publish::Publish {
+    /// The statement that begins a writing transaction.
+    const BEGIN: &'static str;
+
+    /// feed-core's own migrations: number, name, SQL.
+    const MIGRATIONS: &'static [(i64, &'static str, &'static str)];
+
+    /// Opens the pools to read from and to write to.
+    fn connect(
+        url: &str,
+    ) -> impl Future<Output = Result<(Pool<Self>, Pool<Self>), DatabaseError>> + Send;
+
+    /// Runs `migrator` while no other instance does.
+    fn run_migrations(
+        pool: &Pool<Self>,
+        migrator: &Migrator,
+    ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
+}
+
+impl Operations for Postgres {
+    const BEGIN: &'static str = "BEGIN";
+    const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[(
+        1,
+        "feed",
+        include_str!("../../migrations/postgres/0001_feed.sql"),
+    )];
+
+    async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
+        database::connect_postgres(url).await
+    }
+
+    async fn run_migrations(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), DatabaseError> {
+        database::migrate_postgres(pool, migrator).await
+    }
+}
+
+impl Operations for Sqlite {
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[(
+        1,
+        "feed",
+        include_str!("../../migrations/sqlite/0001_feed.sql"),
+    )];
+
+    async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
+        database::connect_sqlite(url).await
+    }
+
+    async fn run_migrations(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), DatabaseError> {
+        database::migrate_sqlite(pool, migrator).await
+    }
+}

@@ -1,0 +1,235 @@
+//! What the publishing side asks of a database, and the rows it gets.
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use sqlx::{ColumnIndex, Decode, FromRow, Pool, Row, Transaction, Type};
+
+use crate::cursor::{Cursor, Epoch};
+use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
+
+/// The row of the head: which feed this is and how far it has got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The feed's `atom:id`.
+    pub(crate) feed_id: EventId,
+    pub(crate) epoch: Epoch,
+    pub(crate) page_size: i64,
+    /// Number and id of the newest event.
+    pub(crate) sequence: Sequence,
+    pub(crate) anchor: Option<EventId>,
+    /// When that event was numbered; when the feed was created while it is empty.
+    pub(crate) updated: DateTime<Utc>,
+    /// End of the last closed second: whatever is numbered later is stamped at or after it.
+    pub(crate) closed_until: Option<DateTime<Utc>>,
+    /// The newest sequence when that second was closed.
+    pub(crate) closed_sequence: Sequence,
+}
+
+impl Head {
+    /// The place at the newest event.
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor {
+            epoch: self.epoch.clone(),
+            sequence: self.sequence,
+            anchor: self.anchor,
+        }
+    }
+
+    /// True if the second of the newest event is closed: then a date says which events it covers.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed_sequence == self.sequence
+    }
+}
+
+/// One look at the feed.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    pub(crate) head: Head,
+    /// True if events have been committed that have no number yet.
+    pub(crate) unnumbered: bool,
+    /// The database's clock.
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// How an attempt to number ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbered {
+    /// So many events have got their number.
+    Events(u64),
+    /// Another instance is at it. Its snapshot may be older than our commit: look again.
+    Busy,
+}
+
+/// Which events a filtered view shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) event_type: Option<String>,
+    pub(crate) subject: Option<String>,
+}
+
+/// The publishing side's operations.
+pub(crate) trait Publish: sqlx::Database {
+    /// What waits for news from other instances.
+    type Listener: Send;
+
+    /// Makes the feed's row where there is none yet.
+    fn create_feed(
+        pool: &Pool<Self>,
+        feed_id: EventId,
+        epoch: &Epoch,
+        page_size: i64,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Inserts `event` into the outbox.
+    fn append(
+        tx: &mut Transaction<'_, Self>,
+        event: &NewEvent,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Reads the head.
+    fn look(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Look>> + Send;
+
+    /// Numbers up to `limit` events that have committed.
+    fn number(pool: &Pool<Self>, limit: i64)
+    -> impl Future<Output = sqlx::Result<Numbered>> + Send;
+
+    /// Closes the second of event `sequence`, if it is over and that event still the newest.
+    fn close_second(
+        pool: &Pool<Self>,
+        sequence: Sequence,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// The entries from `first` to `last`, both included, in sequence.
+    fn entries(
+        pool: &Pool<Self>,
+        first: Sequence,
+        last: Sequence,
+    ) -> impl Future<Output = sqlx::Result<Vec<Entry>>> + Send;
+
+    /// The same with their data.
+    fn events(
+        pool: &Pool<Self>,
+        first: Sequence,
+        last: Sequence,
+    ) -> impl Future<Output = sqlx::Result<Vec<Event>>> + Send;
+
+    /// One event by its id, once it has its number.
+    fn event(
+        pool: &Pool<Self>,
+        id: EventId,
+    ) -> impl Future<Output = sqlx::Result<Option<Event>>> + Send;
+
+    /// The newest `limit` entries before `before` that match, newest first.
+    fn filtered(
+        pool: &Pool<Self>,
+        filter: &Filter,
+        before: Sequence,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<Entry>>> + Send;
+
+    /// Starts to listen for news.
+    fn listen(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Self::Listener>> + Send;
+
+    /// Waits until another instance may have moved the head.
+    fn notified(listener: &mut Self::Listener) -> impl Future<Output = sqlx::Result<()>> + Send;
+}
+
+/// The columns of an entry, the id as text.
+#[derive(Debug)]
+pub(crate) struct EntryRow(Entry);
+
+/// The columns of an entry, then its data and trace context.
+#[derive(Debug)]
+pub(crate) struct EventRow(Event);
+
+impl<'r, R: Row> FromRow<'r, R> for EntryRow
+where
+    usize: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    DateTime<Utc>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        Ok(Self(Entry {
+            id: id_from(row.try_get(0)?)?,
+            sequence: row.try_get(1)?,
+            event_type: row.try_get(2)?,
+            subject: row.try_get(3)?,
+            time: row.try_get(4)?,
+            updated: row.try_get(5)?,
+            title: row.try_get(6)?,
+            summary: row.try_get(7)?,
+            link: row.try_get(8)?,
+        }))
+    }
+}
+
+impl<'r, R: Row> FromRow<'r, R> for EventRow
+where
+    usize: ColumnIndex<R>,
+    EntryRow: FromRow<'r, R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    Option<String>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        Ok(Self(Event {
+            entry: EntryRow::from_row(row)?.0,
+            data: row.try_get(9)?,
+            traceparent: row.try_get(10)?,
+        }))
+    }
+}
+
+impl From<EntryRow> for Entry {
+    fn from(row: EntryRow) -> Self {
+        row.0
+    }
+}
+
+impl From<EventRow> for Event {
+    fn from(row: EventRow) -> Self {
+        row.0
+    }
+}
+
+/// The columns of the head, then whether events wait for their number, then the clock.
+pub(crate) type LookRow = (
+    String,
+    String,
+    i64,
+    Sequence,
+    Option<String>,
+    DateTime<Utc>,
+    Option<DateTime<Utc>>,
+    Sequence,
+    bool,
+    DateTime<Utc>,
+);
+
+pub(crate) fn look_from(row: LookRow) -> sqlx::Result<Look> {
+    let (feed_id, epoch, page_size, sequence, anchor, updated, until, closed, unnumbered, now) =
+        row;
+    Ok(Look {
+        head: Head {
+            feed_id: id_from(feed_id)?,
+            epoch: epoch.parse().map_err(decode)?,
+            page_size,
+            sequence,
+            anchor: anchor.map(id_from).transpose()?,
+            updated,
+            closed_until: until,
+            closed_sequence: closed,
+        },
+        unnumbered,
+        now,
+    })
+}
+
+fn id_from(text: String) -> sqlx::Result<EventId> {
+    uuid::Uuid::try_parse(&text).map(EventId).map_err(decode)
+}
+
+fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(error))
+}

@@ -1,0 +1,186 @@
+//! The publishing side on SQLite: one writer at a time, so an event gets its number in the
+//! transaction of the change it tells of.
+
+use chrono::SecondsFormat;
+use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
+
+use super::publish::{EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, look_from};
+use crate::cursor::Epoch;
+use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
+
+impl Publish for Sqlite {
+    type Listener = ();
+
+    async fn create_feed(
+        pool: &SqlitePool,
+        feed_id: EventId,
+        epoch: &Epoch,
+        page_size: i64,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- feed::create
+             INSERT INTO feed_head (feed_id, epoch, page_size, created, updated)
+             SELECT $1, $2, $3, now, now
+             FROM (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS now)
+             WHERE TRUE ON CONFLICT DO NOTHING",
+        )
+        .bind(feed_id.to_string())
+        .bind(epoch.as_str())
+        .bind(page_size)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn append(tx: &mut SqliteTransaction<'_>, event: &NewEvent) -> sqlx::Result<()> {
+        // The head first: this takes the write lock, so that the number is the next one.
+        let (sequence, updated): (Sequence, String) = sqlx::query_as(
+            "-- outbox::number
+             UPDATE feed_head
+             SET sequence = sequence + 1, anchor = $1,
+                 updated = max(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), updated,
+                               coalesce(closed_until, updated))
+             RETURNING sequence, updated",
+        )
+        .bind(event.id.to_string())
+        .fetch_one(&mut **tx)
+        .await?;
+        sqlx::query(
+            "-- outbox::append
+             INSERT INTO feed_event
+                 (sequence, id, event_type, subject, time, updated, title, summary, link, data,
+                  traceparent)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(sequence)
+        .bind(event.id.to_string())
+        .bind(&event.event_type)
+        .bind(&event.subject)
+        .bind(event.time.to_rfc3339_opts(SecondsFormat::Millis, true))
+        .bind(updated)
+        .bind(&event.title)
+        .bind(&event.summary)
+        .bind(&event.link)
+        .bind(&event.data)
+        .bind(&event.traceparent)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn look(pool: &SqlitePool) -> sqlx::Result<Look> {
+        let row: LookRow = sqlx::query_as(
+            "-- feed::look
+             SELECT feed_id, epoch, page_size, sequence, anchor, updated,
+                    closed_until, closed_sequence, FALSE,
+                    strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+             FROM feed_head",
+        )
+        .fetch_one(pool)
+        .await?;
+        look_from(row)
+    }
+
+    async fn number(_: &SqlitePool, _: i64) -> sqlx::Result<Numbered> {
+        Ok(Numbered::Events(0))
+    }
+
+    async fn close_second(pool: &SqlitePool, sequence: Sequence) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- sequencer::close_second
+             UPDATE feed_head
+             SET closed_until = strftime('%Y-%m-%dT%H:%M:%S.000Z', updated, '+1 second'),
+                 closed_sequence = sequence
+             WHERE sequence = $1 AND closed_sequence < $1
+               AND strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                   >= strftime('%Y-%m-%dT%H:%M:%S.000Z', updated, '+1 second')",
+        )
+        .bind(sequence)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn entries(
+        pool: &SqlitePool,
+        first: Sequence,
+        last: Sequence,
+    ) -> sqlx::Result<Vec<Entry>> {
+        let rows: Vec<EntryRow> = sqlx::query_as(
+            "-- feed::entries
+             SELECT id, sequence, event_type, subject, time, updated,
+                    title, summary, link
+             FROM feed_event WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
+        )
+        .bind(first)
+        .bind(last)
+        .fetch_all(pool)
+        .await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    async fn events(
+        pool: &SqlitePool,
+        first: Sequence,
+        last: Sequence,
+    ) -> sqlx::Result<Vec<Event>> {
+        let rows: Vec<EventRow> = sqlx::query_as(
+            "-- feed::events
+             SELECT id, sequence, event_type, subject, time, updated,
+                    title, summary, link, data, traceparent
+             FROM feed_event WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
+        )
+        .bind(first)
+        .bind(last)
+        .fetch_all(pool)
+        .await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    async fn event(pool: &SqlitePool, id: EventId) -> sqlx::Result<Option<Event>> {
+        let row: Option<EventRow> = sqlx::query_as(
+            "-- feed::event
+             SELECT id, sequence, event_type, subject, time, updated,
+                    title, summary, link, data, traceparent
+             FROM feed_event WHERE id = $1",
+        )
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await?;
+        Ok(row.map(Into::into))
+    }
+
+    async fn filtered(
+        pool: &SqlitePool,
+        filter: &Filter,
+        before: Sequence,
+        limit: i64,
+    ) -> sqlx::Result<Vec<Entry>> {
+        let rows: Vec<EntryRow> = sqlx::query_as(
+            "-- feed::filtered
+             SELECT id, sequence, event_type, subject, time, updated,
+                    title, summary, link
+             FROM feed_event
+             WHERE sequence < $1
+               AND ($2 IS NULL OR event_type = $2)
+               AND ($3 IS NULL OR subject = $3)
+             ORDER BY sequence DESC LIMIT $4",
+        )
+        .bind(before)
+        .bind(&filter.event_type)
+        .bind(&filter.subject)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    async fn listen(_: &SqlitePool) -> sqlx::Result<()> {
+        Ok(())
+    }
+
+    async fn notified((): &mut ()) -> sqlx::Result<()> {
+        // The writers of other processes are seen by the look each 250 ms.
+        std::future::pending().await
+    }
+}

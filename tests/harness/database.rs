@@ -1,0 +1,64 @@
+//! A fresh database for each test.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+
+/// A database of its own for one test. SQLite goes away with it; PostgreSQL with the private
+/// cluster of the test run.
+#[derive(Debug)]
+pub struct FreshDatabase {
+    url: String,
+    directory: Option<tempfile::TempDir>,
+}
+
+impl FreshDatabase {
+    /// An empty SQLite file.
+    #[must_use]
+    pub fn sqlite() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("test.db");
+        Self {
+            url: format!("sqlite:{}", path.display()),
+            directory: Some(directory),
+        }
+    }
+
+    /// An empty database in the PostgreSQL that `TEST_POSTGRES_URL` names.
+    pub async fn postgres() -> Self {
+        let server = std::env::var("TEST_POSTGRES_URL").expect(
+            "TEST_POSTGRES_URL is not set: `tests/run` starts a private PostgreSQL and sets it",
+        );
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        let options = PgConnectOptions::from_str(&server).expect("TEST_POSTGRES_URL is a URL");
+        let mut connection = options
+            .connect()
+            .await
+            .expect("the private PostgreSQL answers");
+        connection
+            .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .await
+            .expect("a fresh database");
+        connection.close().await.expect("the connection closes");
+        let (base, options) = server.split_once('?').unwrap_or((&server, ""));
+        let (base, _) = base.rsplit_once('/').expect("a database in the URL");
+        Self {
+            url: format!("{base}/{name}?{options}"),
+            directory: None,
+        }
+    }
+
+    /// The URL for `DATABASE_URL`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where a SQLite file lies.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        self.directory.as_ref().map(tempfile::TempDir::path)
+    }
+}
