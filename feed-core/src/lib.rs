@@ -1,6 +1,7 @@
 #![warn(missing_docs)]
 //! Events between services without a broker.
 
+pub mod consumer;
 mod cursor;
 mod database;
 mod event;
@@ -11,6 +12,7 @@ mod sequencer;
 pub mod service;
 mod store;
 
+pub use consumer::{Consumer, Effect, EffectError, Received, Subscription};
 pub use cursor::{Cursor, Epoch, InvalidCursor};
 pub use database::{Database, DatabaseError, Kind};
 pub use event::{EventId, NewEvent, Sequence};

@@ -62,6 +62,7 @@ CREATE TABLE feed_partition (
     epoch         TEXT,                             -- cursor: the feed's epoch; NULL before the first event
     sequence      INTEGER     NOT NULL DEFAULT 0,   -- cursor: the last event taken
     anchor        TEXT,                             -- cursor: the id of that event
+    updated       TEXT,                             -- cursor: when that event was published
     etag          TEXT,                             -- validators of the head, once all of it has been taken
     last_modified TEXT,
     lease_owner   TEXT,

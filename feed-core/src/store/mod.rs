@@ -1,6 +1,9 @@
 //! What we ask of a database. All SQL of feed-core lies below this folder: one module for each
 //! side and backend, and the same tests for both backends.
 
+pub(crate) mod consume;
+mod consume_postgres;
+mod consume_sqlite;
 pub(crate) mod publish;
 mod publish_postgres;
 mod publish_sqlite;
@@ -12,6 +15,7 @@ use sqlx::{Pool, Postgres, Sqlite};
 
 use crate::database::{self, DatabaseError};
 
+/// A database that can hold a feed and its consumers: [`sqlx::Postgres`] or [`sqlx::Sqlite`].
 ///
 /// There is nothing here to call: hand the type to [`Database::open`](crate::Database::open),
 /// choosing by the URL's scheme ([`Kind`](crate::Kind)).
@@ -22,7 +26,7 @@ impl Backend for Postgres {}
 impl Backend for Sqlite {}
 
 /// The operations behind [`Backend`], which no caller can name.
-pub(crate) trait Operations: publish::Publish {
+pub(crate) trait Operations: publish::Publish + consume::Consume {
     /// The statement that begins a writing transaction.
     const BEGIN: &'static str;
 

@@ -1,0 +1,78 @@
+//! Where a link of a document leads, for us who may reach the feed under another address than
+//! the public one.
+
+use url::Url;
+
+use super::fetch::FetchError;
+
+/// Resolves `href`, found in a document that calls itself `own` and was read from `read_from`.
+///
+/// An absolute link is taken relative to the document's own public address, and then from where
+/// we read it: so `FEED_URL` may be an internal address while the links are public. What then
+/// leads to another origin is refused: a feed must not make us fetch what we would not.
+pub(super) fn resolve(
+    href: &str,
+    base: Option<&str>,
+    own: Option<&Url>,
+    read_from: &Url,
+) -> Result<Url, FetchError> {
+    let refused = || FetchError::Link {
+        href: href.to_owned(),
+    };
+    // `xml:base` comes first (RFC 4287, section 2), then the address of the document.
+    let base = match base {
+        Some(base) => read_from.join(base).map_err(|_| refused())?,
+        None => read_from.clone(),
+    };
+    let target = base.join(href).map_err(|_| refused())?;
+    let target = match own.and_then(|own| own.make_relative(&target)) {
+        Some(relative) if target.origin() != read_from.origin() => {
+            read_from.join(&relative).map_err(|_| refused())?
+        }
+        _ => target,
+    };
+    if target.origin() == read_from.origin() {
+        Ok(target)
+    } else {
+        Err(refused())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).expect("a URL")
+    }
+
+    #[test]
+    fn a_public_link_is_followed_at_the_internal_address() {
+        let own = url("https://shop.example/order/feed");
+        let read_from = url("http://order:8081/feed");
+        let resolve = |href| resolve(href, None, Some(&own), &read_from).ok();
+        let cases = [
+            ("https://shop.example/order/feed/abc/1", Some("http://order:8081/feed/abc/1")),
+            ("https://shop.example/order/events/7", Some("http://order:8081/events/7")),
+            ("feed/abc/1", Some("http://order:8081/feed/abc/1")),
+            ("/events/7", Some("http://order:8081/events/7")),
+            ("https://evil.example/order/events/7", None),
+            ("http://169.254.169.254/latest", None),
+            ("file:///etc/passwd", None),
+            ("javascript:alert(1)", None),
+            ("http://[", None),
+        ];
+        for (href, expected) in cases {
+            assert_eq!(resolve(href), expected.map(url), "{href}");
+        }
+    }
+
+    #[test]
+    fn xml_base_and_a_missing_self_are_honoured() {
+        let read_from = url("http://blog.example/a/feed");
+        let at = |href, base| resolve(href, base, None, &read_from).ok();
+        assert_eq!(at("x", None), Some(url("http://blog.example/a/x")));
+        assert_eq!(at("x", Some("/b/")), Some(url("http://blog.example/b/x")));
+        assert_eq!(at("x", Some("http://elsewhere.example/")), None);
+    }
+}

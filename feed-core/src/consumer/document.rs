@@ -1,0 +1,250 @@
+//! What a feed document says, ours or anyone's.
+
+use std::collections::BTreeMap;
+
+use atom_syndication::extension::{Extension, ExtensionMap};
+use chrono::{DateTime, Utc};
+use quick_xml::events::Event as Xml;
+use url::Url;
+
+use super::address::resolve;
+use super::fetch::FetchError;
+use crate::cursor::Cursor;
+use crate::event::Sequence;
+use crate::feed::NAMESPACE;
+
+/// The namespace of RFC 5005.
+const HISTORY: &str = "http://purl.org/syndication/history/1.0";
+
+/// The deepest nesting we read. The parser calls itself for each level, and a document that is
+/// deep enough would overflow the stack and take the process with it.
+const DEEPEST: usize = 64;
+
+/// Why bytes are no feed document.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidDocument {
+    /// It is not well-formed, or ends too early.
+    #[error("it is not well-formed XML")]
+    Xml(#[source] quick_xml::Error),
+    /// It is XML, but not Atom.
+    #[error("it is not an Atom feed")]
+    Atom(#[source] atom_syndication::Error),
+    /// It declares a document type. Entities could make it grow without bound.
+    #[error("it has a document type declaration")]
+    DocumentType,
+    /// It is nested deeper than any feed.
+    #[error("it is nested deeper than {DEEPEST} elements")]
+    TooDeep,
+    /// Its entries contradict each other.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+/// A feed document as it was read.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// Where it was read from.
+    read_from: Url,
+    /// Its `rel=self`.
+    own: Option<Url>,
+    base: Option<String>,
+    links: Vec<atom_syndication::Link>,
+    /// True for a page: the feed may go on after it (RFC 5005, section 4).
+    pub(super) archive: bool,
+    /// Where a reader is who has read it; `None` if it is not a feed of ours.
+    pub(super) cursor: Option<Cursor>,
+    /// Ours: in sequence, without holes. Others: oldest first.
+    pub(super) entries: Vec<FoundEntry>,
+}
+
+/// An entry of a document, its content not yet fetched.
+#[derive(Debug, Clone)]
+pub(super) struct FoundEntry {
+    pub(super) id: String,
+    pub(super) sequence: Option<Sequence>,
+    pub(super) subject: Option<String>,
+    pub(super) event_type: Option<String>,
+    pub(super) published: DateTime<Utc>,
+    pub(super) updated: DateTime<Utc>,
+    pub(super) content: Option<atom_syndication::Content>,
+}
+
+impl Document {
+    /// Reads a document, within bounds.
+    pub(super) fn read(body: &[u8], read_from: Url) -> Result<Self, InvalidDocument> {
+        check(body)?;
+        let feed = atom_syndication::Feed::read_from(body).map_err(InvalidDocument::Atom)?;
+        let ours = Namespace::find(&feed.namespaces, NAMESPACE);
+        let history = Namespace::find(&feed.namespaces, HISTORY);
+        let own = feed.links.iter().find(|link| link.rel == "self");
+        let mut document = Self {
+            own: own.and_then(|link| read_from.join(&link.href).ok()),
+            read_from,
+            base: feed.base,
+            archive: history.element(&feed.extensions, "archive").is_some(),
+            cursor: ours.text(&feed.extensions, "cursor").and_then(|text| text.parse().ok()),
+            links: feed.links,
+            entries: feed.entries.into_iter().map(|entry| ours.entry(entry)).collect(),
+        };
+        document.sort()?;
+        Ok(document)
+    }
+
+    /// The order of entries in a document has no meaning (RFC 4287, 4.1.1).
+    fn sort(&mut self) -> Result<(), InvalidDocument> {
+        let Some(cursor) = &self.cursor else {
+            // Newest first is what feeds do: of equal dates the lower one is the older.
+            self.entries.reverse();
+            self.entries.sort_by_key(|entry| entry.updated);
+            return Ok(());
+        };
+        self.entries.sort_by_key(|entry| entry.sequence);
+        let contradiction = |text| Err(InvalidDocument::Contradiction(text));
+        for pair in self.entries.windows(2) {
+            let (Some(one), Some(next)) = (pair[0].sequence, pair[1].sequence) else {
+                return contradiction("an entry has no sequence".to_owned());
+            };
+            if next != one + 1 {
+                return contradiction(format!("sequence {next} comes after {one}"));
+            }
+        }
+        match self.entries.last() {
+            Some(last) if last.sequence != Some(cursor.sequence) => contradiction(format!(
+                "its cursor is at {}, its last entry is not",
+                cursor.sequence
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The sequence of the first entry.
+    pub(super) fn first(&self) -> Option<Sequence> {
+        self.entries.first()?.sequence
+    }
+
+    /// The entry of that sequence.
+    pub(super) fn at(&self, sequence: Sequence) -> Option<&FoundEntry> {
+        self.entries.iter().find(|entry| entry.sequence == Some(sequence))
+    }
+
+    /// Where the first link with that relation and media type leads.
+    pub(super) fn link(
+        &self,
+        rel: &str,
+        media_type: Option<&str>,
+    ) -> Result<Option<Url>, FetchError> {
+        self.links
+            .iter()
+            .find(|link| {
+                link.rel == rel && media_type.is_none_or(|wanted| link.mime_type() == Some(wanted))
+            })
+            .map(|link| self.resolve(&link.href, None))
+            .transpose()
+    }
+
+    /// Where a link of this document leads.
+    pub(super) fn resolve(&self, href: &str, base: Option<&str>) -> Result<Url, FetchError> {
+        let base = base.or(self.base.as_deref());
+        resolve(href, base, self.own.as_ref(), &self.read_from)
+    }
+}
+
+/// The elements of one namespace in a document, by the prefix they have there.
+struct Namespace(Option<String>);
+
+impl Namespace {
+    fn find(namespaces: &BTreeMap<String, String>, wanted: &str) -> Self {
+        let found = namespaces.iter().find(|(_, uri)| *uri == wanted);
+        Self(found.map(|(prefix, _)| prefix.clone()))
+    }
+
+    fn element<'a>(&self, extensions: &'a ExtensionMap, name: &str) -> Option<&'a Extension> {
+        extensions.get(self.0.as_ref()?)?.get(name)?.first()
+    }
+
+    fn text<'a>(&self, extensions: &'a ExtensionMap, name: &str) -> Option<&'a str> {
+        self.element(extensions, name)?.value.as_deref()
+    }
+
+    fn entry(&self, entry: atom_syndication::Entry) -> FoundEntry {
+        let sequence = self.text(&entry.extensions, "sequence");
+        let updated = entry.updated.to_utc();
+        FoundEntry {
+            sequence: sequence.and_then(|text| text.trim().parse().ok()),
+            subject: self.text(&entry.extensions, "subject").map(str::to_owned),
+            event_type: entry
+                .categories
+                .into_iter()
+                .find(|category| category.scheme.as_deref() == Some(NAMESPACE))
+                .map(|category| category.term),
+            published: entry.published.map_or(updated, |date| date.to_utc()),
+            updated,
+            id: entry.id,
+            content: entry.content,
+        }
+    }
+}
+
+/// Refuses what the parser must not see.
+fn check(body: &[u8]) -> Result<(), InvalidDocument> {
+    let mut reader = quick_xml::Reader::from_reader(body);
+    let mut depth = 0;
+    loop {
+        match reader.read_event().map_err(InvalidDocument::Xml)? {
+            Xml::Start(_) => depth += 1,
+            Xml::End(_) => depth -= 1,
+            Xml::DocType(_) => return Err(InvalidDocument::DocumentType),
+            Xml::Eof => return Ok(()),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return Err(InvalidDocument::TooDeep);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Document, InvalidDocument> {
+        let url = Url::parse("http://order:8080/feed").expect("a URL");
+        Document::read(body.as_bytes(), url)
+    }
+
+    #[test]
+    fn hostile_documents_are_refused() {
+        let bomb = "<!DOCTYPE f [<!ENTITY a \"b\">]><feed xmlns=\"http://www.w3.org/2005/Atom\"/>";
+        assert!(matches!(read(bomb), Err(InvalidDocument::DocumentType)));
+        let deep = format!("<feed>{}", "<x:a>".repeat(100_000));
+        assert!(matches!(read(&deep), Err(InvalidDocument::TooDeep)));
+        for wrong in ["", "<html><body>Please log in</body></html>", "<feed><entry>", "{}"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_hole_in_a_document_is_refused_and_its_order_has_no_meaning() {
+        let entry = |n| {
+            format!(
+                "<entry><id>e{n}</id><title>t</title><updated>2026-01-01T00:00:00Z</updated>\
+                 <ev:sequence>{n}</ev:sequence></entry>"
+            )
+        };
+        let feed = |entries: &[u32], last| {
+            let entries: String = entries.iter().map(entry).collect();
+            format!(
+                "<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:ev=\"{NAMESPACE}\"><id>i</id>\
+                 <title>t</title><updated>2026-01-01T00:00:00Z</updated>\
+                 <ev:cursor>abcdefgh.{last}.0192f0c1e0d07b33a1a2c3d4e5f60718</ev:cursor>\
+                 {entries}</feed>"
+            )
+        };
+        let document = read(&feed(&[2, 4, 3], 4)).expect("a document");
+        let ids: Vec<_> = document.entries.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(ids, ["e2", "e3", "e4"]);
+        assert!(read(&feed(&[2, 4], 4)).is_err());
+        assert!(read(&feed(&[2, 2], 2)).is_err());
+        assert!(read(&feed(&[2, 3], 4)).is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! Which share of the events is this instance's. Leases spread the partitions over the live
+//! instances and are for efficiency only: what keeps a late owner from committing is the check of
+//! its lease epoch in the batch transaction.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use super::{Context, Effect};
+use crate::store::Backend;
+use crate::store::consume::Heartbeat;
+
+/// Shares of a subscription's subjects. Fixed: the share of a subject must never change while
+/// its events are on their way.
+pub(super) const PARTITIONS: i64 = 16;
+
+/// How long a lease lasts without being renewed. Longer than the slowest batch in a healthy
+/// system; short enough that a crash is not felt as an outage.
+const TERM: i64 = 10;
+
+/// How often it is renewed: three times before it ends.
+const RENEWAL: Duration = Duration::from_secs(3);
+
+/// The partition of a subject: FNV-1a of its bytes. Our own, since a library's hash may change
+/// with its version, and with it the order of events.
+pub(super) fn partition_of(subject: &str) -> i64 {
+    let hash = subject.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    // The low bits of FNV-1a depend on few bits of short keys; folding mixes the high ones in.
+    let folded = hash ^ (hash >> 32);
+    i64::from((folded % 16) as u8)
+}
+
+/// What the keeper of the leases tells the poller.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Orders {
+    /// Goes up whenever the set of our partitions may have changed.
+    pub(super) leases: u64,
+    /// Why the subscription is halted, if it is.
+    pub(super) halted: Option<String>,
+}
+
+/// The leases of this instance as its tasks see them.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    pub(super) orders: watch::Sender<Orders>,
+    pub(super) heartbeat: Mutex<Heartbeat>,
+    /// Ends a pause or a wait at the server: somebody asked for a poll, or a retry is due.
+    pub(super) wake: Notify,
+}
+
+impl<B: Backend, E: Effect<B>> Context<B, E> {
+    /// Renews the leases until `shutdown`.
+    pub(super) async fn keep_leases(&self) {
+        let mut failing = false;
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => return,
+                () = tokio::time::sleep(RENEWAL) => {}
+            }
+            match self.tend().await {
+                Ok(()) => failing = false,
+                Err(error) if !failing => {
+                    failing = true;
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot renew leases: other instances may take over"
+                    );
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Renews, then takes or gives back partitions until this instance has its fair share.
+    pub(super) async fn tend(&self) -> sqlx::Result<()> {
+        let (pool, s, me) = self.names();
+        let heartbeat = self.heartbeat(|heartbeat| heartbeat.clone());
+        let census = B::renew(pool, s, me, &heartbeat, TERM).await?;
+        // Rounded up, so that no partition is left over.
+        let share = (PARTITIONS + census.instances - 1) / census.instances;
+        let moved = match census.held - share {
+            0 => 0,
+            spare @ 1.. => B::release(pool, s, me, spare).await?,
+            missing => B::acquire(pool, s, me, -missing, TERM).await?,
+        };
+        self.leases.orders.send_if_modified(|orders| {
+            let known = orders.clone();
+            orders.halted = census.halted;
+            if moved > 0 {
+                orders.leases += 1;
+            }
+            *orders != known
+        });
+        if !B::due(self.database.reader(), s, me, 1).await?.is_empty() {
+            self.leases.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Gives all partitions back, so that others need not wait for the leases to end.
+    pub(super) async fn leave(&self) -> sqlx::Result<()> {
+        let (pool, s, me) = self.names();
+        B::leave(pool, s, me).await
+    }
+
+    /// Reads or changes what this instance says of itself.
+    pub(super) fn heartbeat<T>(&self, with: impl FnOnce(&mut Heartbeat) -> T) -> T {
+        let heartbeat = self.leases.heartbeat.lock();
+        with(&mut heartbeat.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn names(&self) -> (&sqlx::Pool<B>, &str, &str) {
+        let pool = self.database.writer();
+        (pool, &self.subscription.name, &self.instance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_spread_over_all_partitions_and_stay_there() {
+        // Golden: a change here reorders events of a running system.
+        assert_eq!(partition_of("order/1"), GOLDEN[0]);
+        assert_eq!(partition_of("order/17"), GOLDEN[1]);
+        assert_eq!(partition_of(""), GOLDEN[2]);
+        let mut sizes = [0_u32; PARTITIONS as usize];
+        for id in 1..=16_000 {
+            let partition = partition_of(&format!("order/{id}"));
+            sizes[usize::try_from(partition).expect("not negative")] += 1;
+        }
+        assert!(sizes.iter().all(|size| (800..1200).contains(size)), "{sizes:?}");
+    }
+
+    const GOLDEN: [i64; 3] = [0, 0, 0];
+}

@@ -1,0 +1,181 @@
+//! The other side: polls a feed, claims each event in its own database, and commits its effect in
+//! the same transaction.
+//!
+//! A round (`poll`) asks the feed (`fetch`), reads what it says (`document`), resolves its links
+//! (`address`), and hands the new events to the batch transaction (`apply`). Which share of the
+//! events is ours, `lease` knows; what failed is tried again by `retry`. People look at it all
+//! through [`Handle`].
+
+mod address;
+mod apply;
+mod document;
+mod fetch;
+mod handle;
+mod http;
+mod lease;
+mod poll;
+mod retry;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::Transaction;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::database::{Database, DatabaseError};
+use crate::event::Sequence;
+use crate::store::Backend;
+use crate::store::consume::Held;
+
+pub use fetch::FetchError;
+pub use handle::{Handle, Lag, ParkedEvent, Status};
+pub use http::router;
+pub use poll::{PollError, Polled};
+
+/// An event as it arrived from a feed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// The entry's `atom:id`; compared character by character (RFC 4287, 4.2.6.1).
+    pub id: String,
+    /// The `CloudEvents` type, if the feed gives one.
+    pub event_type: Option<String>,
+    /// What it is about; the entry's id where the feed does not say.
+    pub subject: String,
+    /// Its place in the feed, if the feed numbers its events.
+    pub sequence: Option<Sequence>,
+    /// When it happened.
+    pub time: DateTime<Utc>,
+    /// The body: JSON text for our own feeds, whatever the entry holds for others.
+    pub data: String,
+    /// The W3C trace context of the request that caused it.
+    pub traceparent: Option<String>,
+}
+
+/// What a service does with the events of another one.
+pub trait Effect<B: Backend>: Send + Sync + 'static {
+    /// Applies `events`, in sequence, inside `tx`. Claims, effects and cursor commit together or
+    /// not at all, so an effect stands once, however often it is tried (I5).
+    ///
+    /// Give the effect a second guard of its own, such as a unique order id.
+    ///
+    /// # Errors
+    ///
+    /// A batch that fails is rolled back, and its events come again one by one; the error of a
+    /// single event decides what becomes of it.
+    fn apply(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        events: &[Received],
+    ) -> impl Future<Output = Result<(), EffectError>> + Send;
+}
+
+/// Why an event could not be applied, and so what is to become of it. Either way later events of
+/// its subject wait for it, and all others go on (I7).
+#[derive(Debug, thiserror::Error)]
+pub enum EffectError {
+    /// It may work in a while: it is tried again with growing pauses, and then left to a person.
+    #[error("{0}")]
+    Retry(String),
+    /// It will not work until somebody mends the cause.
+    #[error("{0}")]
+    Park(String),
+    /// The database refused. What the event itself is to blame for (a constraint, a value out of
+    /// range) parks it; anything else stops the round, and the same events come again.
+    #[error("the database refused the effect")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Which feed is consumed, and how.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// The name of the subscription in the consumer's database: `order`.
+    pub name: String,
+    /// The address of the feed.
+    pub feed_url: Url,
+    /// The pause after a poll that found nothing and could not wait at the server.
+    pub poll_interval: Duration,
+    /// The name of this instance; made unique for each start.
+    pub instance: String,
+}
+
+/// One instance of a consumer.
+#[derive(Debug)]
+pub struct Consumer<B: Backend, E> {
+    context: Arc<Context<B, E>>,
+    source: fetch::Source,
+    /// The partitions we hold and how far each has got, as the database had it last.
+    held: Vec<Held>,
+    /// The leases under which `held` was read.
+    leases_seen: Option<u64>,
+}
+
+/// What one instance knows of itself, shared by its tasks.
+#[derive(Debug)]
+struct Context<B: Backend, E> {
+    database: Database<B>,
+    effect: E,
+    subscription: Subscription,
+    /// Unique for each start: the owner in leases.
+    instance: String,
+    leases: lease::Leases,
+    shutdown: CancellationToken,
+}
+
+impl<B: Backend, E: Effect<B>> Consumer<B, E> {
+    /// Opens the subscription in `database`, at the beginning of the feed where it is new.
+    ///
+    /// # Errors
+    ///
+    /// The database is out of reach.
+    pub async fn open(
+        database: Database<B>,
+        subscription: Subscription,
+        effect: E,
+        shutdown: CancellationToken,
+    ) -> Result<Self, DatabaseError> {
+        B::subscribe(database.writer(), &subscription.name, lease::PARTITIONS).await?;
+        let instance = format!("{}-{:08x}", subscription.instance, fastrand::u32(..));
+        let source = fetch::Source::new(subscription.feed_url.clone());
+        let consumer = Self {
+            context: Arc::new(Context {
+                database,
+                effect,
+                subscription,
+                instance,
+                leases: lease::Leases::default(),
+                shutdown,
+            }),
+            source,
+            held: Vec::new(),
+            leases_seen: None,
+        };
+        consumer.context.tend().await?;
+        Ok(consumer)
+    }
+
+    /// What people and their programs look at, and what wakes the consumer up.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(&self.context)
+    }
+
+    /// Polls until `shutdown`, then finishes the batch in hand and gives its partitions back.
+    pub async fn run(mut self) {
+        let context = Arc::clone(&self.context);
+        let keeping = tokio::spawn(async move { context.keep_leases().await });
+        while !self.context.shutdown.is_cancelled() {
+            let round = self.poll_once().await;
+            self.context.note(&round);
+            let pause = self.pause_after(&round);
+            self.context.pause(pause).await;
+        }
+        let _ = keeping.await;
+        if let Err(error) = self.context.leave().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "left leases behind");
+        }
+    }
+}

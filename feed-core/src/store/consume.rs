@@ -1,0 +1,346 @@
+//! What the consuming side asks of a database, and the rows it gets.
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use sqlx::{Pool, Transaction};
+
+use crate::event::Sequence;
+
+/// How far a partition has got.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// The feed's epoch; `None` before the first event, and for feeds without sequences.
+    pub(crate) epoch: Option<String>,
+    pub(crate) sequence: Sequence,
+    /// The `atom:id` of the event there.
+    pub(crate) anchor: Option<String>,
+    /// When that event was published.
+    pub(crate) updated: Option<DateTime<Utc>>,
+    /// The head's validators, once all of it has been taken.
+    pub(crate) etag: Option<String>,
+    pub(crate) last_modified: Option<String>,
+}
+
+/// A partition that this instance works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) partition: i64,
+    pub(crate) lease_epoch: i64,
+    pub(crate) position: Position,
+}
+
+/// What an instance says of itself when it renews its leases.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heartbeat {
+    pub(crate) last_contact: Option<DateTime<Utc>>,
+    pub(crate) head_sequence: Option<Sequence>,
+    pub(crate) last_error: Option<String>,
+    /// Rounds that failed in a row; not stored.
+    pub(crate) failures: u32,
+}
+
+/// What it learns in return.
+#[derive(Debug, Clone)]
+pub(crate) struct Census {
+    /// Instances alive, this one included.
+    pub(crate) instances: i64,
+    /// Partitions this one holds.
+    pub(crate) held: i64,
+    /// Why the subscription is halted, if it is.
+    pub(crate) halted: Option<String>,
+}
+
+/// An event to be claimed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) event_id: &'a str,
+    pub(crate) sequence: Option<Sequence>,
+}
+
+/// An event to be parked, or to wait for one that is.
+#[derive(Debug)]
+pub(crate) struct Parking<'a> {
+    pub(crate) event_id: &'a str,
+    pub(crate) partition: i64,
+    pub(crate) subject: &'a str,
+    pub(crate) sequence: Option<Sequence>,
+    /// The event as JSON.
+    pub(crate) event: String,
+    /// Why; `None` if it waits for an earlier event of its subject.
+    pub(crate) reason: Option<&'a str>,
+    /// Seconds until it is tried again; `None`: when a person says so.
+    pub(crate) retry_in: Option<i64>,
+}
+
+/// A parked event.
+#[derive(Debug, Clone)]
+pub(crate) struct Parked {
+    pub(crate) event_id: String,
+    pub(crate) event: String,
+    pub(crate) attempts: i64,
+}
+
+/// How a subscription stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) epoch: Option<String>,
+    /// The lowest cursor of all partitions, and when the event there was published.
+    pub(crate) sequence: Sequence,
+    pub(crate) updated: Option<DateTime<Utc>>,
+    pub(crate) head: Option<Sequence>,
+    pub(crate) last_contact: Option<DateTime<Utc>>,
+    pub(crate) last_error: Option<String>,
+    pub(crate) instances: i64,
+    /// Events that failed and wait for a retry or a person.
+    pub(crate) parked: i64,
+    /// Events that wait for one of those.
+    pub(crate) waiting: i64,
+    pub(crate) halted: Option<String>,
+    /// The database's clock.
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// A parked event as people see it.
+#[derive(Debug, Clone)]
+pub(crate) struct ParkedRow {
+    pub(crate) event_id: String,
+    pub(crate) subject: String,
+    pub(crate) sequence: Option<Sequence>,
+    pub(crate) reason: Option<String>,
+    pub(crate) attempts: i64,
+    pub(crate) parked_at: DateTime<Utc>,
+    pub(crate) retry_at: Option<DateTime<Utc>>,
+}
+
+/// The consuming side's operations. `s` is the subscription's name, `me` the instance's.
+pub(crate) trait Consume: sqlx::Database {
+    /// Makes the rows of a subscription where there are none yet.
+    fn subscribe(
+        pool: &Pool<Self>,
+        s: &str,
+        partitions: i64,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Says that this instance is alive, and renews its leases for `term` seconds.
+    fn renew(
+        pool: &Pool<Self>,
+        s: &str,
+        me: &str,
+        heartbeat: &Heartbeat,
+        term: i64,
+    ) -> impl Future<Output = sqlx::Result<Census>> + Send;
+
+    /// Takes up to `limit` partitions that are free or whose lease is over; returns how many.
+    fn acquire(
+        pool: &Pool<Self>,
+        s: &str,
+        me: &str,
+        limit: i64,
+        term: i64,
+    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    /// Gives `count` partitions back; returns how many.
+    fn release(
+        pool: &Pool<Self>,
+        s: &str,
+        me: &str,
+        count: i64,
+    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    /// Gives all partitions back, and is gone.
+    fn leave(
+        pool: &Pool<Self>,
+        s: &str,
+        me: &str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// The partitions that this instance holds.
+    fn held(
+        pool: &Pool<Self>,
+        s: &str,
+        me: &str,
+    ) -> impl Future<Output = sqlx::Result<Vec<Held>>> + Send;
+
+    /// Stops the subscription until a person decides.
+    fn halt(
+        pool: &Pool<Self>,
+        s: &str,
+        reason: &str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Locks the partitions that are still ours at their position, in order of number, and moves
+    /// them to `to`; returns which they are. Of the others another instance takes care (I5).
+    fn advance(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        me: &str,
+        partitions: &[Held],
+        to: &Position,
+    ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
+
+    /// Locks one partition; false if it is no longer ours.
+    fn lock(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        me: &str,
+        held: &Held,
+    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// Claims events; returns the ids of those that were not claimed before.
+    fn claim(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        claims: &[Claim<'_>],
+    ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+
+    /// Which of these events are claimed.
+    fn claimed(
+        pool: &Pool<Self>,
+        s: &str,
+        ids: &[&str],
+    ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+
+    /// Which of these subjects have a parked event.
+    fn blocked(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        subjects: &[&str],
+    ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+
+    /// Parks an event.
+    fn park(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        parking: &Parking<'_>,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// The subjects, in partitions of this instance, whose first parked event is due.
+    fn due(
+        pool: &Pool<Self>,
+        s: &str,
+        me: &str,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<(i64, String)>>> + Send;
+
+    /// The first parked event of a subject.
+    fn first_parked(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        subject: &str,
+    ) -> impl Future<Output = sqlx::Result<Option<Parked>>> + Send;
+
+    /// Removes a parked event, since its effect stands.
+    fn unpark(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        event_id: &str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Notes that another attempt failed.
+    fn postpone(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        event_id: &str,
+        reason: &str,
+        retry_in: Option<i64>,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// How the subscription stands.
+    fn standing(
+        pool: &Pool<Self>,
+        s: &str,
+    ) -> impl Future<Output = sqlx::Result<Standing>> + Send;
+
+    /// The first `limit` parked events, oldest first.
+    fn parked(
+        pool: &Pool<Self>,
+        s: &str,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<ParkedRow>>> + Send;
+}
+
+/// The columns of a held partition.
+pub(crate) type HeldRow = (
+    i64,
+    i64,
+    Option<String>,
+    Sequence,
+    Option<String>,
+    Option<DateTime<Utc>>,
+    Option<String>,
+    Option<String>,
+);
+
+pub(crate) fn held_from(row: HeldRow) -> Held {
+    let (partition, lease_epoch, epoch, sequence, anchor, updated, etag, last_modified) = row;
+    Held {
+        partition,
+        lease_epoch,
+        position: Position {
+            epoch,
+            sequence,
+            anchor,
+            updated,
+            etag,
+            last_modified,
+        },
+    }
+}
+
+/// The columns of a parked event as people see it.
+pub(crate) type ParkedColumns = (
+    String,
+    String,
+    Option<Sequence>,
+    Option<String>,
+    i64,
+    DateTime<Utc>,
+    Option<DateTime<Utc>>,
+);
+
+pub(crate) fn parked_from(row: ParkedColumns) -> ParkedRow {
+    let (event_id, subject, sequence, reason, attempts, parked_at, retry_at) = row;
+    ParkedRow {
+        event_id,
+        subject,
+        sequence,
+        reason,
+        attempts,
+        parked_at,
+        retry_at,
+    }
+}
+
+/// The columns of [`Standing`].
+pub(crate) type StandingColumns = (
+    Option<String>,
+    Option<Sequence>,
+    Option<DateTime<Utc>>,
+    Option<Sequence>,
+    Option<DateTime<Utc>>,
+    Option<String>,
+    i64,
+    i64,
+    i64,
+    Option<String>,
+    DateTime<Utc>,
+);
+
+pub(crate) fn standing_from(row: StandingColumns) -> Standing {
+    let (epoch, sequence, updated, head, contact, error, instances, parked, waiting, halted, now) =
+        row;
+    Standing {
+        epoch,
+        sequence: sequence.unwrap_or(0),
+        updated,
+        head,
+        last_contact: contact,
+        last_error: error,
+        instances,
+        parked,
+        waiting,
+        halted,
+        now,
+    }
+}

@@ -1,0 +1,426 @@
+//! The consuming side on PostgreSQL.
+
+use sqlx::{PgPool, PgTransaction, Postgres};
+
+use super::consume::{
+    Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, ParkedColumns, ParkedRow, Parking,
+    Position, Standing, StandingColumns, held_from, parked_from, standing_from,
+};
+
+impl Consume for Postgres {
+    async fn subscribe(pool: &PgPool, s: &str, partitions: i64) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- subscription::create
+             WITH subscription AS (
+                 INSERT INTO feed_subscription (name) VALUES ($1) ON CONFLICT DO NOTHING
+                 RETURNING name
+             )
+             INSERT INTO feed_partition (subscription, partition)
+             SELECT name, generate_series(0, $2 - 1) FROM subscription",
+        )
+        .bind(s)
+        .bind(partitions)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn renew(
+        pool: &PgPool,
+        s: &str,
+        me: &str,
+        heartbeat: &Heartbeat,
+        term: i64,
+    ) -> sqlx::Result<Census> {
+        let (instances, held, halted) = sqlx::query_as(
+            "-- lease::renew
+             WITH clock AS (
+                 SELECT clock_timestamp() AS now, make_interval(secs => $3) AS term
+             ), alive AS (
+                 INSERT INTO feed_instance
+                     (subscription, instance, alive_until, last_contact, head_sequence, last_error)
+                 SELECT $1, $2, now + term, $4, $5, $6 FROM clock
+                 ON CONFLICT (subscription, instance) DO UPDATE
+                 SET alive_until = EXCLUDED.alive_until, last_contact = EXCLUDED.last_contact,
+                     head_sequence = EXCLUDED.head_sequence, last_error = EXCLUDED.last_error
+             ), renewed AS (
+                 UPDATE feed_partition SET lease_until = now + term FROM clock
+                 WHERE subscription = $1 AND lease_owner = $2
+                 RETURNING partition
+             )
+             SELECT 1 + (SELECT count(*) FROM feed_instance
+                         WHERE subscription = $1 AND instance <> $2 AND alive_until > now),
+                    (SELECT count(*) FROM renewed),
+                    (SELECT halted FROM feed_subscription WHERE name = $1)
+             FROM clock",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(term as f64)
+        .bind(heartbeat.last_contact)
+        .bind(heartbeat.head_sequence)
+        .bind(&heartbeat.last_error)
+        .fetch_one(pool)
+        .await?;
+        Ok(Census {
+            instances,
+            held,
+            halted,
+        })
+    }
+
+    async fn acquire(
+        pool: &PgPool,
+        s: &str,
+        me: &str,
+        limit: i64,
+        term: i64,
+    ) -> sqlx::Result<u64> {
+        let taken = sqlx::query(
+            "-- lease::acquire
+             WITH free AS (
+                 SELECT partition FROM feed_partition
+                 WHERE subscription = $1
+                   AND (lease_owner IS NULL OR lease_until < clock_timestamp())
+                 ORDER BY partition LIMIT $3 FOR UPDATE SKIP LOCKED
+             )
+             UPDATE feed_partition
+             SET lease_owner = $2, lease_epoch = lease_epoch + 1,
+                 lease_until = clock_timestamp() + make_interval(secs => $4)
+             FROM free
+             WHERE feed_partition.subscription = $1 AND feed_partition.partition = free.partition",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(limit)
+        .bind(term as f64)
+        .execute(pool)
+        .await?;
+        Ok(taken.rows_affected())
+    }
+
+    async fn release(pool: &PgPool, s: &str, me: &str, count: i64) -> sqlx::Result<u64> {
+        let released = sqlx::query(
+            "-- lease::release
+             WITH spare AS (
+                 SELECT partition FROM feed_partition
+                 WHERE subscription = $1 AND lease_owner = $2
+                 ORDER BY partition DESC LIMIT $3 FOR UPDATE
+             )
+             UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
+             FROM spare
+             WHERE feed_partition.subscription = $1 AND feed_partition.partition = spare.partition",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(count)
+        .execute(pool)
+        .await?;
+        Ok(released.rows_affected())
+    }
+
+    async fn leave(pool: &PgPool, s: &str, me: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- lease::leave
+             WITH released AS (
+                 UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
+                 WHERE subscription = $1 AND lease_owner = $2
+             )
+             DELETE FROM feed_instance WHERE subscription = $1 AND instance = $2",
+        )
+        .bind(s)
+        .bind(me)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn held(pool: &PgPool, s: &str, me: &str) -> sqlx::Result<Vec<Held>> {
+        let rows: Vec<HeldRow> = sqlx::query_as(
+            "-- lease::held
+             SELECT partition, lease_epoch, epoch, sequence, anchor, updated, etag, last_modified
+             FROM feed_partition WHERE subscription = $1 AND lease_owner = $2 ORDER BY partition",
+        )
+        .bind(s)
+        .bind(me)
+        .fetch_all(pool)
+        .await?;
+        Ok(rows.into_iter().map(held_from).collect())
+    }
+
+    async fn halt(pool: &PgPool, s: &str, reason: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- subscription::halt
+             UPDATE feed_subscription SET halted = $2, halted_at = clock_timestamp()
+             WHERE name = $1 AND halted IS NULL",
+        )
+        .bind(s)
+        .bind(reason)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn advance(
+        tx: &mut PgTransaction<'_>,
+        s: &str,
+        me: &str,
+        partitions: &[Held],
+        to: &Position,
+    ) -> sqlx::Result<Vec<i64>> {
+        let numbers: Vec<i64> = partitions.iter().map(|held| held.partition).collect();
+        let epochs: Vec<i64> = partitions.iter().map(|held| held.lease_epoch).collect();
+        let at: Vec<i64> = partitions.iter().map(|held| held.position.sequence).collect();
+        sqlx::query_scalar(
+            "-- consumer::advance
+             WITH ours AS (
+                 SELECT feed_partition.partition
+                 FROM feed_partition
+                 JOIN UNNEST($3::bigint[], $4::bigint[], $5::bigint[])
+                          AS held (partition, lease_epoch, sequence)
+                   ON feed_partition.partition = held.partition
+                  AND feed_partition.lease_epoch = held.lease_epoch
+                  AND feed_partition.sequence = held.sequence
+                 WHERE subscription = $1 AND lease_owner = $2
+                 ORDER BY feed_partition.partition
+                 FOR UPDATE OF feed_partition
+             )
+             UPDATE feed_partition
+             SET epoch = $6, sequence = $7, anchor = $8, updated = $9, etag = $10,
+                 last_modified = $11
+             FROM ours
+             WHERE subscription = $1 AND feed_partition.partition = ours.partition
+             RETURNING feed_partition.partition",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(numbers)
+        .bind(epochs)
+        .bind(at)
+        .bind(&to.epoch)
+        .bind(to.sequence)
+        .bind(&to.anchor)
+        .bind(to.updated)
+        .bind(&to.etag)
+        .bind(&to.last_modified)
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn lock(
+        tx: &mut PgTransaction<'_>,
+        s: &str,
+        me: &str,
+        held: &Held,
+    ) -> sqlx::Result<bool> {
+        let row = sqlx::query(
+            "-- consumer::lock
+             SELECT FROM feed_partition
+             WHERE subscription = $1 AND lease_owner = $2 AND partition = $3 AND lease_epoch = $4
+             FOR UPDATE",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(held.partition)
+        .bind(held.lease_epoch)
+        .fetch_optional(&mut **tx)
+        .await?;
+        Ok(row.is_some())
+    }
+
+    async fn claim(
+        tx: &mut PgTransaction<'_>,
+        s: &str,
+        claims: &[Claim<'_>],
+    ) -> sqlx::Result<Vec<String>> {
+        let ids: Vec<&str> = claims.iter().map(|claim| claim.event_id).collect();
+        let sequences: Vec<Option<i64>> = claims.iter().map(|claim| claim.sequence).collect();
+        sqlx::query_scalar(
+            "-- consumer::claim
+             INSERT INTO feed_claim (subscription, event_id, sequence)
+             SELECT $1, event_id, sequence
+             FROM UNNEST($2::text[], $3::bigint[]) AS event (event_id, sequence)
+             ORDER BY event_id
+             ON CONFLICT DO NOTHING RETURNING event_id",
+        )
+        .bind(s)
+        .bind(ids)
+        .bind(sequences)
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn claimed(pool: &PgPool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- consumer::claimed
+             SELECT event_id FROM feed_claim WHERE subscription = $1 AND event_id = ANY ($2)",
+        )
+        .bind(s)
+        .bind(ids)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn blocked(
+        tx: &mut PgTransaction<'_>,
+        s: &str,
+        subjects: &[&str],
+    ) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- parked::blocked
+             SELECT DISTINCT subject FROM feed_parked
+             WHERE subscription = $1 AND subject = ANY ($2)",
+        )
+        .bind(s)
+        .bind(subjects)
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn park(
+        tx: &mut PgTransaction<'_>,
+        s: &str,
+        parking: &Parking<'_>,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- parked::park
+             INSERT INTO feed_parked
+                 (subscription, event_id, partition, subject, sequence, event, reason, attempts,
+                  retry_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, ($7 IS NOT NULL)::int,
+                     clock_timestamp() + make_interval(secs => $8))",
+        )
+        .bind(s)
+        .bind(parking.event_id)
+        .bind(parking.partition)
+        .bind(parking.subject)
+        .bind(parking.sequence)
+        .bind(&parking.event)
+        .bind(parking.reason)
+        .bind(parking.retry_in.map(|seconds| seconds as f64))
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn due(
+        pool: &PgPool,
+        s: &str,
+        me: &str,
+        limit: i64,
+    ) -> sqlx::Result<Vec<(i64, String)>> {
+        sqlx::query_as(
+            "-- parked::due
+             SELECT parked.partition, parked.subject
+             FROM feed_parked AS parked
+             JOIN feed_partition USING (subscription, partition)
+             WHERE parked.subscription = $1 AND lease_owner = $2
+               AND position = (SELECT min(position) FROM feed_parked AS first
+                               WHERE first.subscription = $1 AND first.subject = parked.subject)
+               AND (reason IS NULL OR retry_at <= clock_timestamp())
+             ORDER BY position LIMIT $3",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn first_parked(
+        tx: &mut PgTransaction<'_>,
+        s: &str,
+        subject: &str,
+    ) -> sqlx::Result<Option<Parked>> {
+        let row: Option<(String, String, i64)> = sqlx::query_as(
+            "-- parked::first
+             SELECT event_id, event, attempts FROM feed_parked
+             WHERE subscription = $1 AND subject = $2
+               AND (reason IS NULL OR retry_at <= clock_timestamp())
+               AND position = (SELECT min(position) FROM feed_parked
+                               WHERE subscription = $1 AND subject = $2)",
+        )
+        .bind(s)
+        .bind(subject)
+        .fetch_optional(&mut **tx)
+        .await?;
+        Ok(row.map(|(event_id, event, attempts)| Parked {
+            event_id,
+            event,
+            attempts,
+        }))
+    }
+
+    async fn unpark(tx: &mut PgTransaction<'_>, s: &str, event_id: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- parked::unpark
+             DELETE FROM feed_parked WHERE subscription = $1 AND event_id = $2",
+        )
+        .bind(s)
+        .bind(event_id)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn postpone(
+        tx: &mut PgTransaction<'_>,
+        s: &str,
+        event_id: &str,
+        reason: &str,
+        retry_in: Option<i64>,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- parked::postpone
+             UPDATE feed_parked
+             SET reason = $3, attempts = attempts + 1,
+                 retry_at = clock_timestamp() + make_interval(secs => $4)
+             WHERE subscription = $1 AND event_id = $2",
+        )
+        .bind(s)
+        .bind(event_id)
+        .bind(reason)
+        .bind(retry_in.map(|seconds| seconds as f64))
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn standing(pool: &PgPool, s: &str) -> sqlx::Result<Standing> {
+        let row: StandingColumns = sqlx::query_as(
+            "-- subscription::standing
+             SELECT lowest.epoch, lowest.sequence, lowest.updated, head, last_contact,
+                    (SELECT last_error FROM feed_instance
+                     WHERE subscription = $1 AND last_error IS NOT NULL
+                     ORDER BY alive_until DESC LIMIT 1),
+                    instances,
+                    (SELECT count(*) FROM feed_parked
+                     WHERE subscription = $1 AND reason IS NOT NULL),
+                    (SELECT count(*) FROM feed_parked WHERE subscription = $1 AND reason IS NULL),
+                    (SELECT halted FROM feed_subscription WHERE name = $1),
+                    clock_timestamp()
+             FROM (SELECT max(head_sequence) AS head, max(last_contact) AS last_contact,
+                          count(*) FILTER (WHERE alive_until > clock_timestamp()) AS instances
+                   FROM feed_instance WHERE subscription = $1) AS known
+             LEFT JOIN (SELECT epoch, sequence, updated FROM feed_partition
+                        WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE",
+        )
+        .bind(s)
+        .fetch_one(pool)
+        .await?;
+        Ok(standing_from(row))
+    }
+
+    async fn parked(pool: &PgPool, s: &str, limit: i64) -> sqlx::Result<Vec<ParkedRow>> {
+        let rows: Vec<ParkedColumns> = sqlx::query_as(
+            "-- parked::list
+             SELECT event_id, subject, sequence, reason, attempts, parked_at, retry_at
+             FROM feed_parked WHERE subscription = $1 ORDER BY position LIMIT $2",
+        )
+        .bind(s)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+        Ok(rows.into_iter().map(parked_from).collect())
+    }
+}

@@ -1,0 +1,450 @@
+//! The consuming side on SQLite. Lists travel as JSON, which `json_each` unfolds; the write lock
+//! of the transaction stands for every row lock.
+
+use chrono::SecondsFormat;
+use serde_json::json;
+use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
+
+use super::consume::{
+    Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, ParkedColumns, ParkedRow, Parking,
+    Position, Standing, StandingColumns, held_from, parked_from, standing_from,
+};
+
+impl Consume for Sqlite {
+    async fn subscribe(pool: &SqlitePool, s: &str, partitions: i64) -> sqlx::Result<()> {
+        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(
+            "-- subscription::create
+             INSERT INTO feed_subscription (name) VALUES ($1) ON CONFLICT DO NOTHING",
+        )
+        .bind(s)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "-- subscription::create_partitions
+             WITH RECURSIVE numbers (partition) AS (
+                 SELECT 0 UNION ALL SELECT partition + 1 FROM numbers WHERE partition + 1 < $2
+             )
+             INSERT INTO feed_partition (subscription, partition)
+             SELECT $1, partition FROM numbers
+             WHERE NOT EXISTS (SELECT 1 FROM feed_partition WHERE subscription = $1)",
+        )
+        .bind(s)
+        .bind(partitions)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await
+    }
+
+    async fn renew(
+        pool: &SqlitePool,
+        s: &str,
+        me: &str,
+        heartbeat: &Heartbeat,
+        term: i64,
+    ) -> sqlx::Result<Census> {
+        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let contact = heartbeat
+            .last_contact
+            .map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
+        sqlx::query(
+            "-- lease::alive
+             INSERT INTO feed_instance
+                 (subscription, instance, alive_until, last_contact, head_sequence, last_error)
+             VALUES ($1, $2, strftime('%Y-%m-%dT%H:%M:%fZ', 'now', $3 || ' seconds'), $4, $5, $6)
+             ON CONFLICT (subscription, instance) DO UPDATE
+             SET alive_until = excluded.alive_until, last_contact = excluded.last_contact,
+                 head_sequence = excluded.head_sequence, last_error = excluded.last_error",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(term)
+        .bind(contact)
+        .bind(heartbeat.head_sequence)
+        .bind(&heartbeat.last_error)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "-- lease::renew
+             UPDATE feed_partition
+             SET lease_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', $3 || ' seconds')
+             WHERE subscription = $1 AND lease_owner = $2",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(term)
+        .execute(&mut *tx)
+        .await?;
+        let (instances, held, halted) = sqlx::query_as(
+            "-- lease::census
+             SELECT (SELECT count(*) FROM feed_instance
+                     WHERE subscription = $1
+                       AND alive_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+                    (SELECT count(*) FROM feed_partition
+                     WHERE subscription = $1 AND lease_owner = $2),
+                    (SELECT halted FROM feed_subscription WHERE name = $1)",
+        )
+        .bind(s)
+        .bind(me)
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(Census {
+            instances,
+            held,
+            halted,
+        })
+    }
+
+    async fn acquire(
+        pool: &SqlitePool,
+        s: &str,
+        me: &str,
+        limit: i64,
+        term: i64,
+    ) -> sqlx::Result<u64> {
+        let taken = sqlx::query(
+            "-- lease::acquire
+             UPDATE feed_partition
+             SET lease_owner = $2, lease_epoch = lease_epoch + 1,
+                 lease_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', $4 || ' seconds')
+             WHERE subscription = $1 AND partition IN (
+                 SELECT partition FROM feed_partition
+                 WHERE subscription = $1
+                   AND (lease_owner IS NULL
+                        OR lease_until < strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+                 ORDER BY partition LIMIT $3
+             )",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(limit)
+        .bind(term)
+        .execute(pool)
+        .await?;
+        Ok(taken.rows_affected())
+    }
+
+    async fn release(pool: &SqlitePool, s: &str, me: &str, count: i64) -> sqlx::Result<u64> {
+        let released = sqlx::query(
+            "-- lease::release
+             UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
+             WHERE subscription = $1 AND partition IN (
+                 SELECT partition FROM feed_partition
+                 WHERE subscription = $1 AND lease_owner = $2
+                 ORDER BY partition DESC LIMIT $3
+             )",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(count)
+        .execute(pool)
+        .await?;
+        Ok(released.rows_affected())
+    }
+
+    async fn leave(pool: &SqlitePool, s: &str, me: &str) -> sqlx::Result<()> {
+        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(
+            "-- lease::leave
+             UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
+             WHERE subscription = $1 AND lease_owner = $2",
+        )
+        .bind(s)
+        .bind(me)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "-- lease::gone
+             DELETE FROM feed_instance WHERE subscription = $1 AND instance = $2",
+        )
+        .bind(s)
+        .bind(me)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await
+    }
+
+    async fn held(pool: &SqlitePool, s: &str, me: &str) -> sqlx::Result<Vec<Held>> {
+        let rows: Vec<HeldRow> = sqlx::query_as(
+            "-- lease::held
+             SELECT partition, lease_epoch, epoch, sequence, anchor, updated, etag, last_modified
+             FROM feed_partition WHERE subscription = $1 AND lease_owner = $2 ORDER BY partition",
+        )
+        .bind(s)
+        .bind(me)
+        .fetch_all(pool)
+        .await?;
+        Ok(rows.into_iter().map(held_from).collect())
+    }
+
+    async fn halt(pool: &SqlitePool, s: &str, reason: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- subscription::halt
+             UPDATE feed_subscription
+             SET halted = $2, halted_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+             WHERE name = $1 AND halted IS NULL",
+        )
+        .bind(s)
+        .bind(reason)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn advance(
+        tx: &mut SqliteTransaction<'_>,
+        s: &str,
+        me: &str,
+        partitions: &[Held],
+        to: &Position,
+    ) -> sqlx::Result<Vec<i64>> {
+        let held: Vec<_> = partitions
+            .iter()
+            .map(|held| json!([held.partition, held.lease_epoch, held.position.sequence]))
+            .collect();
+        sqlx::query_scalar(
+            "-- consumer::advance
+             UPDATE feed_partition
+             SET epoch = $4, sequence = $5, anchor = $6, updated = $7, etag = $8,
+                 last_modified = $9
+             WHERE subscription = $1 AND lease_owner = $2
+               AND (partition, lease_epoch, sequence) IN (
+                   SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($3)
+               )
+             RETURNING partition",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(json!(held).to_string())
+        .bind(&to.epoch)
+        .bind(to.sequence)
+        .bind(&to.anchor)
+        .bind(
+            to.updated
+                .map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        )
+        .bind(&to.etag)
+        .bind(&to.last_modified)
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn lock(
+        tx: &mut SqliteTransaction<'_>,
+        s: &str,
+        me: &str,
+        held: &Held,
+    ) -> sqlx::Result<bool> {
+        let row = sqlx::query(
+            "-- consumer::lock
+             SELECT 1 FROM feed_partition
+             WHERE subscription = $1 AND lease_owner = $2 AND partition = $3 AND lease_epoch = $4",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(held.partition)
+        .bind(held.lease_epoch)
+        .fetch_optional(&mut **tx)
+        .await?;
+        Ok(row.is_some())
+    }
+
+    async fn claim(
+        tx: &mut SqliteTransaction<'_>,
+        s: &str,
+        claims: &[Claim<'_>],
+    ) -> sqlx::Result<Vec<String>> {
+        let events: Vec<_> = claims
+            .iter()
+            .map(|claim| json!([claim.event_id, claim.sequence]))
+            .collect();
+        sqlx::query_scalar(
+            "-- consumer::claim
+             INSERT INTO feed_claim (subscription, event_id, sequence)
+             SELECT $1, value ->> 0, value ->> 1 FROM json_each($2)
+             WHERE TRUE ON CONFLICT DO NOTHING RETURNING event_id",
+        )
+        .bind(s)
+        .bind(json!(events).to_string())
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn claimed(pool: &SqlitePool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- consumer::claimed
+             SELECT event_id FROM feed_claim
+             WHERE subscription = $1 AND event_id IN (SELECT value FROM json_each($2))",
+        )
+        .bind(s)
+        .bind(json!(ids).to_string())
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn blocked(
+        tx: &mut SqliteTransaction<'_>,
+        s: &str,
+        subjects: &[&str],
+    ) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- parked::blocked
+             SELECT DISTINCT subject FROM feed_parked
+             WHERE subscription = $1 AND subject IN (SELECT value FROM json_each($2))",
+        )
+        .bind(s)
+        .bind(json!(subjects).to_string())
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn park(
+        tx: &mut SqliteTransaction<'_>,
+        s: &str,
+        parking: &Parking<'_>,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- parked::park
+             INSERT INTO feed_parked
+                 (subscription, event_id, partition, subject, sequence, event, reason, attempts,
+                  retry_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7 IS NOT NULL,
+                     strftime('%Y-%m-%dT%H:%M:%fZ', 'now', $8 || ' seconds'))",
+        )
+        .bind(s)
+        .bind(parking.event_id)
+        .bind(parking.partition)
+        .bind(parking.subject)
+        .bind(parking.sequence)
+        .bind(&parking.event)
+        .bind(parking.reason)
+        .bind(parking.retry_in)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn due(
+        pool: &SqlitePool,
+        s: &str,
+        me: &str,
+        limit: i64,
+    ) -> sqlx::Result<Vec<(i64, String)>> {
+        sqlx::query_as(
+            "-- parked::due
+             SELECT parked.partition, parked.subject
+             FROM feed_parked AS parked
+             JOIN feed_partition USING (subscription, partition)
+             WHERE parked.subscription = $1 AND lease_owner = $2
+               AND position = (SELECT min(position) FROM feed_parked AS first
+                               WHERE first.subscription = $1 AND first.subject = parked.subject)
+               AND (reason IS NULL OR retry_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+             ORDER BY position LIMIT $3",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn first_parked(
+        tx: &mut SqliteTransaction<'_>,
+        s: &str,
+        subject: &str,
+    ) -> sqlx::Result<Option<Parked>> {
+        let row: Option<(String, String, i64)> = sqlx::query_as(
+            "-- parked::first
+             SELECT event_id, event, attempts FROM feed_parked
+             WHERE subscription = $1 AND subject = $2
+               AND (reason IS NULL OR retry_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+               AND position = (SELECT min(position) FROM feed_parked
+                               WHERE subscription = $1 AND subject = $2)",
+        )
+        .bind(s)
+        .bind(subject)
+        .fetch_optional(&mut **tx)
+        .await?;
+        Ok(row.map(|(event_id, event, attempts)| Parked {
+            event_id,
+            event,
+            attempts,
+        }))
+    }
+
+    async fn unpark(tx: &mut SqliteTransaction<'_>, s: &str, event_id: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- parked::unpark
+             DELETE FROM feed_parked WHERE subscription = $1 AND event_id = $2",
+        )
+        .bind(s)
+        .bind(event_id)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn postpone(
+        tx: &mut SqliteTransaction<'_>,
+        s: &str,
+        event_id: &str,
+        reason: &str,
+        retry_in: Option<i64>,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- parked::postpone
+             UPDATE feed_parked
+             SET reason = $3, attempts = attempts + 1,
+                 retry_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', $4 || ' seconds')
+             WHERE subscription = $1 AND event_id = $2",
+        )
+        .bind(s)
+        .bind(event_id)
+        .bind(reason)
+        .bind(retry_in)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn standing(pool: &SqlitePool, s: &str) -> sqlx::Result<Standing> {
+        let row: StandingColumns = sqlx::query_as(
+            "-- subscription::standing
+             SELECT lowest.epoch, lowest.sequence, lowest.updated, head, last_contact,
+                    (SELECT last_error FROM feed_instance
+                     WHERE subscription = $1 AND last_error IS NOT NULL
+                     ORDER BY alive_until DESC LIMIT 1),
+                    instances,
+                    (SELECT count(*) FROM feed_parked
+                     WHERE subscription = $1 AND reason IS NOT NULL),
+                    (SELECT count(*) FROM feed_parked WHERE subscription = $1 AND reason IS NULL),
+                    (SELECT halted FROM feed_subscription WHERE name = $1),
+                    strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+             FROM (SELECT max(head_sequence) AS head, max(last_contact) AS last_contact,
+                          count(*) FILTER (
+                              WHERE alive_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                          ) AS instances
+                   FROM feed_instance WHERE subscription = $1) AS known
+             LEFT JOIN (SELECT epoch, sequence, updated FROM feed_partition
+                        WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE",
+        )
+        .bind(s)
+        .fetch_one(pool)
+        .await?;
+        Ok(standing_from(row))
+    }
+
+    async fn parked(pool: &SqlitePool, s: &str, limit: i64) -> sqlx::Result<Vec<ParkedRow>> {
+        let rows: Vec<ParkedColumns> = sqlx::query_as(
+            "-- parked::list
+             SELECT event_id, subject, sequence, reason, attempts, parked_at, retry_at
+             FROM feed_parked WHERE subscription = $1 ORDER BY position LIMIT $2",
+        )
+        .bind(s)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+        Ok(rows.into_iter().map(parked_from).collect())
+    }
+}
