@@ -4,7 +4,7 @@
 
 -- One row: which feed this is, and how far it has got.
 CREATE TABLE feed_head (
-    only_row        INTEGER     PRIMARY KEY DEFAULT 1 CHECK (only_row = 1),
+    only_row        INTEGER     PRIMARY KEY CHECK (only_row = 1),
     feed_id         TEXT        NOT NULL,           -- the feed's atom:id, for ever
     epoch           TEXT        NOT NULL,           -- the incarnation: another database, another epoch
     page_size       INTEGER     NOT NULL CHECK (page_size > 0), -- events of a page, fixed at creation

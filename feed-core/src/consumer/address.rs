@@ -52,8 +52,14 @@ mod tests {
         let read_from = url("http://order:8081/feed");
         let resolve = |href| resolve(href, None, Some(&own), &read_from).ok();
         let cases = [
-            ("https://shop.example/order/feed/abc/1", Some("http://order:8081/feed/abc/1")),
-            ("https://shop.example/order/events/7", Some("http://order:8081/events/7")),
+            (
+                "https://shop.example/order/feed/abc/1",
+                Some("http://order:8081/feed/abc/1"),
+            ),
+            (
+                "https://shop.example/order/events/7",
+                Some("http://order:8081/events/7"),
+            ),
             ("feed/abc/1", Some("http://order:8081/feed/abc/1")),
             ("/events/7", Some("http://order:8081/events/7")),
             ("https://evil.example/order/events/7", None),

@@ -114,7 +114,10 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                 Err(Failure::Effect(error)) => Err(sqlx::Error::Protocol(error.to_string())),
             };
         }
-        debug!("a batch of {} events failed, they go one by one: {failure}", chunk.len());
+        debug!(
+            "a batch of {} events failed, they go one by one: {failure}",
+            chunk.len()
+        );
         let mut total = Applied::default();
         for (index, one) in chunk.iter().enumerate() {
             let one = std::slice::from_ref(one);
@@ -158,7 +161,10 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let asked = batch.held.len();
         let context = Arc::clone(self);
         let (kept, events) = in_own_task(async move { context.transact(batch).await }).await?;
-        for held in held.iter_mut().filter(|held| kept.contains(&held.partition)) {
+        for held in held
+            .iter_mut()
+            .filter(|held| kept.contains(&held.partition))
+        {
             held.position = to.clone();
         }
         Ok(Applied {
@@ -367,7 +373,10 @@ fn blames_the_event(error: &sqlx::Error) -> bool {
         return false;
     };
     let code = error.code().unwrap_or_default();
-    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+    if error
+        .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+        .is_some()
+    {
         // Classes 22, data exception, and 23, integrity constraint violation.
         code.starts_with("22") || code.starts_with("23")
     } else {

@@ -82,9 +82,15 @@ impl Document {
             read_from,
             base: feed.base,
             archive: history.element(&feed.extensions, "archive").is_some(),
-            cursor: ours.text(&feed.extensions, "cursor").and_then(|text| text.parse().ok()),
+            cursor: ours
+                .text(&feed.extensions, "cursor")
+                .and_then(|text| text.parse().ok()),
             links: feed.links,
-            entries: feed.entries.into_iter().map(|entry| ours.entry(entry)).collect(),
+            entries: feed
+                .entries
+                .into_iter()
+                .map(|entry| ours.entry(entry))
+                .collect(),
         };
         document.sort()?;
         Ok(document)
@@ -124,7 +130,9 @@ impl Document {
 
     /// The entry of that sequence.
     pub(super) fn at(&self, sequence: Sequence) -> Option<&FoundEntry> {
-        self.entries.iter().find(|entry| entry.sequence == Some(sequence))
+        self.entries
+            .iter()
+            .find(|entry| entry.sequence == Some(sequence))
     }
 
     /// Where the first link with that relation and media type leads.
@@ -218,14 +226,19 @@ mod tests {
         assert!(matches!(read(bomb), Err(InvalidDocument::DocumentType)));
         let deep = format!("<feed>{}", "<x:a>".repeat(100_000));
         assert!(matches!(read(&deep), Err(InvalidDocument::TooDeep)));
-        for wrong in ["", "<html><body>Please log in</body></html>", "<feed><entry>", "{}"] {
+        for wrong in [
+            "",
+            "<html><body>Please log in</body></html>",
+            "<feed><entry>",
+            "{}",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_hole_in_a_document_is_refused_and_its_order_has_no_meaning() {
-        let entry = |n| {
+        let entry = |n: &u32| {
             format!(
                 "<entry><id>e{n}</id><title>t</title><updated>2026-01-01T00:00:00Z</updated>\
                  <ev:sequence>{n}</ev:sequence></entry>"
@@ -241,7 +254,11 @@ mod tests {
             )
         };
         let document = read(&feed(&[2, 4, 3], 4)).expect("a document");
-        let ids: Vec<_> = document.entries.iter().map(|entry| entry.id.as_str()).collect();
+        let ids: Vec<_> = document
+            .entries
+            .iter()
+            .map(|entry| entry.id.as_str())
+            .collect();
         assert_eq!(ids, ["e2", "e3", "e4"]);
         assert!(read(&feed(&[2, 4], 4)).is_err());
         assert!(read(&feed(&[2, 2], 2)).is_err());

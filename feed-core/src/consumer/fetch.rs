@@ -86,7 +86,9 @@ pub(super) struct Validators {
 #[derive(Debug)]
 pub(super) enum Head {
     /// `304`; true if the server held the request back as asked.
-    NotModified { waited: bool },
+    NotModified {
+        waited: bool,
+    },
     New(Document, Validators),
 }
 

@@ -70,7 +70,11 @@ async fn status(State(site): State<Site>, headers: HeaderMap) -> Result<Response
         menu: site.menu,
         feed: None,
     };
-    Ok((caching, frame.page("Status", &page(&site, &status, &parked))).into_response())
+    Ok((
+        caching,
+        frame.page("Status", &page(&site, &status, &parked)),
+    )
+        .into_response())
 }
 
 fn page(site: &Site, status: &Status, parked: &[ParkedEvent]) -> Markup {

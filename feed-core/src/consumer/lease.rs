@@ -25,9 +25,11 @@ const RENEWAL: Duration = Duration::from_secs(3);
 /// The partition of a subject: FNV-1a of its bytes. Our own, since a library's hash may change
 /// with its version, and with it the order of events.
 pub(super) fn partition_of(subject: &str) -> i64 {
-    let hash = subject.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = subject
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
     // The low bits of FNV-1a depend on few bits of short keys; folding mixes the high ones in.
     let folded = hash ^ (hash >> 32);
     i64::from((folded % 16) as u8)
@@ -133,8 +135,11 @@ mod tests {
             let partition = partition_of(&format!("order/{id}"));
             sizes[usize::try_from(partition).expect("not negative")] += 1;
         }
-        assert!(sizes.iter().all(|size| (800..1200).contains(size)), "{sizes:?}");
+        assert!(
+            sizes.iter().all(|size| (800..1200).contains(size)),
+            "{sizes:?}"
+        );
     }
 
-    const GOLDEN: [i64; 3] = [0, 0, 0];
+    const GOLDEN: [i64; 3] = [4, 2, 1];
 }

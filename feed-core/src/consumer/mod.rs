@@ -163,6 +163,12 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         Handle::new(&self.context)
     }
 
+    /// What stops it when cancelled.
+    #[must_use]
+    pub fn shutdown(&self) -> CancellationToken {
+        self.context.shutdown.clone()
+    }
+
     /// Polls until `shutdown`, then finishes the batch in hand and gives its partitions back.
     pub async fn run(mut self) {
         let context = Arc::clone(&self.context);
@@ -175,7 +181,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         }
         let _ = keeping.await;
         if let Err(error) = self.context.leave().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "left leases behind");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "left leases behind"
+            );
         }
     }
 }

@@ -135,8 +135,14 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             };
             let document = match self.source.after(cursor.as_ref()).await {
                 Ok(document) => document,
-                Err(FetchError::Status { status: 410, detail, .. }) => {
-                    return self.halt(&format!("the feed does not know our place: {detail}")).await;
+                Err(FetchError::Status {
+                    status: 410,
+                    detail,
+                    ..
+                }) => {
+                    return self
+                        .halt(&format!("the feed does not know our place: {detail}"))
+                        .await;
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -160,9 +166,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             applied += self.take(&document, &end, Validators::default()).await?;
             info!(
                 sequence = end.sequence,
-                "caught up to event {} of {}",
-                end.sequence,
-                self.context.subscription.name
+                "caught up to event {} of {}", end.sequence, self.context.subscription.name
             );
             if !document.archive || self.leases_seen.is_none() {
                 break;
@@ -209,7 +213,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         validators: Validators,
     ) -> Result<Polled, PollError> {
         let (pool, s, _) = self.context.names();
-        let ids: Vec<&str> = document.entries.iter().map(|entry| entry.id.as_str()).collect();
+        let ids: Vec<&str> = document
+            .entries
+            .iter()
+            .map(|entry| entry.id.as_str())
+            .collect();
         let known = B::claimed(pool, s, &ids).await?;
         let ours: Vec<&FoundEntry> = document
             .entries
@@ -302,7 +310,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         match serde_json::from_slice::<Vec<Structured>>(&body) {
             Ok(events) => Ok(events.into_iter().map(Structured::into_event).collect()),
             Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "the batch cannot be read");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the batch cannot be read"
+                );
                 Ok(HashMap::new())
             }
         }
@@ -330,7 +341,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 .map_err(|_| format!("the content at {src} is not UTF-8"))),
             // Only what another attempt would meet again is the event's own fault; a missing
             // credential or a busy server is not.
-            Err(error @ FetchError::Status { status: 404 | 410, .. })
+            Err(
+                error @ FetchError::Status {
+                    status: 404 | 410, ..
+                },
+            )
             | Err(error @ FetchError::TooLarge { .. }) => Ok(Err(error.to_string())),
             Err(error) => Err(error.into()),
         }
@@ -362,13 +377,12 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 Duration::ZERO
             }
             // Spread out by a fifth, so that consumers do not ask all at the same moment.
-            Ok(Polled::UpToDate { waited: false }) => {
-                interval.mul_f64(0.9 + fastrand::f64() / 5.0)
-            }
+            Ok(Polled::UpToDate { waited: false }) => interval.mul_f64(0.9 + fastrand::f64() / 5.0),
             Ok(Polled::LeasedElsewhere | Polled::Halted) => IDLE,
-            Err(PollError::Fetch(FetchError::Status { retry_after: Some(wait), .. })) => {
-                wait.mul_f64(1.0 + fastrand::f64() / 5.0)
-            }
+            Err(PollError::Fetch(FetchError::Status {
+                retry_after: Some(wait),
+                ..
+            })) => wait.mul_f64(1.0 + fastrand::f64() / 5.0),
             Err(_) => back_off(self.context.failures()),
         }
     }
@@ -409,7 +423,10 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
 /// True if what is new in `document` goes on from `from` without a hole, and what is not new is
 /// what we have seen.
 fn continues(from: &Position, document: &Document, end: &Cursor) -> bool {
-    let same_epoch = from.epoch.as_deref().is_none_or(|epoch| epoch == end.epoch.as_str());
+    let same_epoch = from
+        .epoch
+        .as_deref()
+        .is_none_or(|epoch| epoch == end.epoch.as_str());
     let first = document.first().unwrap_or(end.sequence + 1);
     let anchor = document.at(from.sequence).map(|entry| &entry.id);
     same_epoch
@@ -426,7 +443,9 @@ fn cursor_of(position: &Position) -> Result<Cursor, PollError> {
             0 => "0".to_owned(),
             _ => anchor.strip_prefix("urn:uuid:")?.replace('-', ""),
         };
-        format!("{epoch}.{}.{anchor}", position.sequence).parse().ok()
+        format!("{epoch}.{}.{anchor}", position.sequence)
+            .parse()
+            .ok()
     });
     text.ok_or_else(|| sqlx::Error::Protocol("a stored cursor cannot be read".to_owned()).into())
 }

@@ -61,12 +61,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         Ok(true)
     }
 
-    async fn postpone(
-        &self,
-        held: &Held,
-        subject: &str,
-        error: &EffectError,
-    ) -> sqlx::Result<()> {
+    async fn postpone(&self, held: &Held, subject: &str, error: &EffectError) -> sqlx::Result<()> {
         let (_, s, me) = self.names();
         let mut tx = self.database.begin().await?;
         if B::lock(&mut tx, s, me, held).await?

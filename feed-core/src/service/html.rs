@@ -7,6 +7,7 @@ use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
 
 use super::BaseUrl;
+use crate::problem::Problem;
 
 const STYLESHEET: &str = include_str!("style.css");
 
@@ -69,6 +70,7 @@ pub fn stylesheet<S: Clone + Send + Sync + 'static>() -> Router<S> {
     ];
     Router::new().route(
         "/style.css",
-        get(move || async move { (headers, STYLESHEET) }),
+        get(move || async move { (headers, STYLESHEET) })
+            .fallback(|| async { Problem::method_not_allowed("GET, HEAD") }),
     )
 }

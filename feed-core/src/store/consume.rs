@@ -149,11 +149,8 @@ pub(crate) trait Consume: sqlx::Database {
     ) -> impl Future<Output = sqlx::Result<u64>> + Send;
 
     /// Gives all partitions back, and is gone.
-    fn leave(
-        pool: &Pool<Self>,
-        s: &str,
-        me: &str,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn leave(pool: &Pool<Self>, s: &str, me: &str)
+    -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// The partitions that this instance holds.
     fn held(
@@ -247,10 +244,7 @@ pub(crate) trait Consume: sqlx::Database {
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// How the subscription stands.
-    fn standing(
-        pool: &Pool<Self>,
-        s: &str,
-    ) -> impl Future<Output = sqlx::Result<Standing>> + Send;
+    fn standing(pool: &Pool<Self>, s: &str) -> impl Future<Output = sqlx::Result<Standing>> + Send;
 
     /// The first `limit` parked events, oldest first.
     fn parked(

@@ -69,13 +69,7 @@ impl Consume for Postgres {
         })
     }
 
-    async fn acquire(
-        pool: &PgPool,
-        s: &str,
-        me: &str,
-        limit: i64,
-        term: i64,
-    ) -> sqlx::Result<u64> {
+    async fn acquire(pool: &PgPool, s: &str, me: &str, limit: i64, term: i64) -> sqlx::Result<u64> {
         let taken = sqlx::query(
             "-- lease::acquire
              WITH free AS (
@@ -170,7 +164,10 @@ impl Consume for Postgres {
     ) -> sqlx::Result<Vec<i64>> {
         let numbers: Vec<i64> = partitions.iter().map(|held| held.partition).collect();
         let epochs: Vec<i64> = partitions.iter().map(|held| held.lease_epoch).collect();
-        let at: Vec<i64> = partitions.iter().map(|held| held.position.sequence).collect();
+        let at: Vec<i64> = partitions
+            .iter()
+            .map(|held| held.position.sequence)
+            .collect();
         sqlx::query_scalar(
             "-- consumer::advance
              WITH ours AS (
@@ -277,11 +274,7 @@ impl Consume for Postgres {
         .await
     }
 
-    async fn park(
-        tx: &mut PgTransaction<'_>,
-        s: &str,
-        parking: &Parking<'_>,
-    ) -> sqlx::Result<()> {
+    async fn park(tx: &mut PgTransaction<'_>, s: &str, parking: &Parking<'_>) -> sqlx::Result<()> {
         sqlx::query(
             "-- parked::park
              INSERT INTO feed_parked
@@ -303,12 +296,7 @@ impl Consume for Postgres {
         Ok(())
     }
 
-    async fn due(
-        pool: &PgPool,
-        s: &str,
-        me: &str,
-        limit: i64,
-    ) -> sqlx::Result<Vec<(i64, String)>> {
+    async fn due(pool: &PgPool, s: &str, me: &str, limit: i64) -> sqlx::Result<Vec<(i64, String)>> {
         sqlx::query_as(
             "-- parked::due
              SELECT parked.partition, parked.subject

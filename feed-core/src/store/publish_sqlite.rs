@@ -19,8 +19,8 @@ impl Publish for Sqlite {
     ) -> sqlx::Result<()> {
         sqlx::query(
             "-- feed::create
-             INSERT INTO feed_head (feed_id, epoch, page_size, created, updated)
-             SELECT $1, $2, $3, now, now
+             INSERT INTO feed_head (only_row, feed_id, epoch, page_size, created, updated)
+             SELECT 1, $1, $2, $3, now, now
              FROM (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS now)
              WHERE TRUE ON CONFLICT DO NOTHING",
         )

@@ -1,0 +1,329 @@
+//! The consuming side against what the real feed sends: one effect for each event, in sequence,
+//! whatever fails (I5–I8).
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use feed_core::consumer::Polled;
+use feed_core::{Consumer, Database};
+use sqlx::Sqlite;
+
+use crate::support::{
+    Fail, Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until, urns,
+};
+
+harness::on_both_databases! {
+    each_event_has_one_effect_in_sequence
+    a_consumer_that_is_far_behind_catches_up
+    a_consumer_that_is_up_to_date_gets_only_what_is_new
+    a_public_link_leads_to_the_internal_address
+    an_event_that_comes_again_has_no_second_effect
+    a_failing_event_holds_its_subject_and_nothing_else
+    an_event_to_be_retried_is_retried
+    a_parked_event_is_applied_before_later_ones_of_its_subject
+    a_feed_of_another_epoch_halts_the_subscription
+    a_restored_feed_halts_the_subscription
+    a_feed_that_is_away_loses_nothing
+    any_atom_feed_works
+}
+
+/// A publisher on SQLite that is served, and the URL of its feed.
+async fn served() -> (harness::FreshDatabase, Publisher<Sqlite>, String) {
+    let database = harness::FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(database.url()).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    (database, publisher, feed)
+}
+
+/// Polls until there is nothing new, without waiting at the server for more than that takes.
+async fn drain<B: Testable>(consumer: &mut Consumer<B, Recorder>, publisher: &Publisher<Sqlite>) {
+    let newest = publisher.feed.cursor().sequence;
+    until("the consumer is up to date", async || {
+        let status = consumer.handle().status().await.unwrap();
+        if status.sequence >= newest && status.epoch.is_some() {
+            return true;
+        }
+        consumer.poll_once().await.unwrap();
+        false
+    })
+    .await;
+}
+
+async fn each_event_has_one_effect_in_sequence<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    let database = consumer_database::<B>(url).await;
+    let mut consumer = consumer(&database, &feed, Recorder::default()).await;
+    let mut ids = Vec::new();
+    for count in [3, 1, 9] {
+        ids.extend(publisher.publish(count).await);
+        drain(&mut consumer, &publisher).await;
+        assert_eq!(effects(&database).await, urns(&ids));
+    }
+    let data = B::texts(&database, "SELECT data FROM effect ORDER BY position").await;
+    assert_eq!(data[4], format!("{{\"event\":\"{}\"}}", ids[4]));
+    let claims = B::numbers(&database, "SELECT count(*) FROM feed_claim").await;
+    assert_eq!(claims, [13]);
+}
+
+async fn a_consumer_that_is_far_behind_catches_up<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    let ids = publisher.publish(257).await;
+    let database = consumer_database::<B>(url).await;
+    let mut consumer = consumer(&database, &feed, Recorder::default()).await;
+    drain(&mut consumer, &publisher).await;
+    assert_eq!(effects(&database).await, urns(&ids));
+    let status = consumer.handle().status().await.unwrap();
+    assert_eq!(
+        (status.sequence, status.head, status.lag.events),
+        (257, 257, 0)
+    );
+}
+
+async fn a_consumer_that_is_up_to_date_gets_only_what_is_new<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    publisher.publish(5).await;
+    let database = consumer_database::<B>(url).await;
+    let mut consumer = consumer(&database, &feed, Recorder::default()).await;
+    drain(&mut consumer, &publisher).await;
+    // It waits at the server, and is told.
+    let news = async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        publisher.publish(2).await
+    };
+    let (polled, _) = tokio::join!(consumer.poll_once(), news);
+    assert_eq!(polled.unwrap(), Polled::Applied(2));
+}
+
+async fn a_public_link_leads_to_the_internal_address<B: Testable>(url: &str) {
+    // `Publisher` calls itself https://shop.example/order/, which nobody answers.
+    let (_source, publisher, feed) = served().await;
+    publisher.publish(25).await;
+    let database = consumer_database::<B>(url).await;
+    let mut consumer = consumer(&database, &feed, Recorder::default()).await;
+    drain(&mut consumer, &publisher).await;
+    assert_eq!(effects(&database).await.len(), 25);
+}
+
+async fn an_event_that_comes_again_has_no_second_effect<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    let ids = publisher.publish(25).await;
+    let database = consumer_database::<B>(url).await;
+    let mut first = consumer(&database, &feed, Recorder::default()).await;
+    drain(&mut first, &publisher).await;
+    // As a crash between effect and cursor would leave it, if they were not one transaction.
+    let again = "UPDATE feed_partition \
+                 SET sequence = 0, anchor = NULL, etag = NULL, lease_owner = NULL";
+    B::run(&database, again).await;
+    B::run(&database, "DELETE FROM feed_instance").await;
+    let mut second = consumer(&database, &feed, Recorder::default()).await;
+    drain(&mut second, &publisher).await;
+    assert_eq!(effects(&database).await, urns(&ids));
+}
+
+async fn a_failing_event_holds_its_subject_and_nothing_else<B: Testable>(url: &str) {
+    for fail in [Fail::Park, Fail::Panic, Fail::Constraint] {
+        let (_source, publisher, feed) = served().await;
+        let ids = publisher.publish(30).await;
+        let database = consumer_database::<B>(url).await;
+        let tables = [
+            "effect",
+            "feed_claim",
+            "feed_parked",
+            "feed_partition",
+            "feed_instance",
+        ];
+        for table in tables.into_iter().chain(["feed_subscription"]) {
+            B::run(&database, &format!("DELETE FROM {table}")).await;
+        }
+        let recorder = Recorder::failing("order/3", fail);
+        let mut consumer = consumer(&database, &feed, recorder.clone()).await;
+        drain(&mut consumer, &publisher).await;
+
+        let (held, others): (Vec<_>, Vec<_>) =
+            ids.iter().enumerate().partition(|(n, _)| n % 10 == 3);
+        let others: Vec<_> = others.into_iter().map(|(_, id)| *id).collect();
+        assert_eq!(effects(&database).await, urns(&others), "{fail:?}");
+        let status = consumer.handle().status().await.unwrap();
+        assert_eq!((status.parked, status.waiting), (1, 2), "{fail:?}");
+        let parked = consumer.handle().parked().await.unwrap();
+        assert_eq!(parked[0].id, held[0].1.urn());
+        assert!(
+            parked[0]
+                .reason
+                .as_ref()
+                .is_some_and(|reason| !reason.is_empty())
+        );
+        assert_eq!(parked[1].reason, None);
+    }
+}
+
+async fn an_event_to_be_retried_is_retried<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    let ids = publisher.publish(12).await;
+    let database = consumer_database::<B>(url).await;
+    let recorder = Recorder::failing("order/1", Fail::Retry);
+    let mut consumer = consumer(&database, &feed, recorder.clone()).await;
+    drain(&mut consumer, &publisher).await;
+    assert_eq!(effects(&database).await.len(), 10);
+
+    recorder.mend();
+    let running = tokio::spawn(consumer.run());
+    until("the retry is due and done", async || {
+        effects(&database).await.len() == 12
+    })
+    .await;
+    running.abort();
+    let order = effects(&database).await;
+    assert_eq!(
+        order[10..],
+        urns(&[ids[1], ids[11]]),
+        "in sequence within the subject"
+    );
+}
+
+async fn a_parked_event_is_applied_before_later_ones_of_its_subject<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    let mut ids = publisher.publish(12).await;
+    let database = consumer_database::<B>(url).await;
+    let recorder = Recorder::failing("order/1", Fail::Park);
+    let mut consumer = consumer(&database, &feed, recorder.clone()).await;
+    drain(&mut consumer, &publisher).await;
+    ids.extend(publisher.publish(2).await);
+    recorder.mend();
+    drain(&mut consumer, &publisher).await;
+    assert_eq!(
+        effects(&database).await.len(),
+        11,
+        "the new event of the subject waits too"
+    );
+
+    // What a person's retry does.
+    let due = "UPDATE feed_parked SET retry_at = parked_at WHERE reason IS NOT NULL";
+    B::run(&database, due).await;
+    publisher.publish(1).await;
+    drain(&mut consumer, &publisher).await;
+    let subject = "SELECT event_id FROM effect WHERE subject = 'order/1' ORDER BY position";
+    let expected = urns(&[ids[1], ids[11], ids[13]]);
+    assert_eq!(B::texts(&database, subject).await, expected);
+    let left = B::numbers(&database, "SELECT count(*) FROM feed_parked").await;
+    assert_eq!(left, [0]);
+}
+
+async fn halted<B: Testable>(database: &Database<B>, feed: &str) -> String {
+    let mut consumer = consumer(database, feed, Recorder::default()).await;
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Halted);
+    let status = consumer.handle().status().await.unwrap();
+    // It stays halted, also for the next instance.
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Halted);
+    status.halted.unwrap()
+}
+
+async fn a_feed_of_another_epoch_halts_the_subscription<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    publisher.publish(5).await;
+    let database = consumer_database::<B>(url).await;
+    let mut first = consumer(&database, &feed, Recorder::default()).await;
+    drain(&mut first, &publisher).await;
+    B::run(&database, "UPDATE feed_partition SET lease_owner = NULL").await;
+
+    let (_other_source, other, feed) = served().await;
+    other.publish(7).await;
+    let reason = halted(&database, &feed).await;
+    assert!(reason.contains("another history"), "{reason}");
+    assert_eq!(effects(&database).await.len(), 5);
+}
+
+async fn a_restored_feed_halts_the_subscription<B: Testable>(url: &str) {
+    for went_on in [0, 3] {
+        let (_source, publisher, feed) = served().await;
+        publisher.publish(5).await;
+        let database = consumer_database::<B>(url).await;
+        for table in [
+            "effect",
+            "feed_claim",
+            "feed_partition",
+            "feed_instance",
+            "feed_subscription",
+        ] {
+            B::run(&database, &format!("DELETE FROM {table}")).await;
+        }
+        let mut first = consumer(&database, &feed, Recorder::default()).await;
+        drain(&mut first, &publisher).await;
+        B::run(&database, "UPDATE feed_partition SET lease_owner = NULL").await;
+
+        // Back to the second event, as from a backup; then perhaps on another way.
+        Sqlite::run(
+            &publisher.database,
+            "DELETE FROM feed_event WHERE sequence > 2",
+        )
+        .await;
+        let head = "UPDATE feed_head SET sequence = 2, \
+                    anchor = (SELECT id FROM feed_event WHERE sequence = 2)";
+        Sqlite::run(&publisher.database, head).await;
+        publisher.feed.publish().await.unwrap();
+        publisher.publish(went_on).await;
+        let reason = halted(&database, &feed).await;
+        assert!(reason.contains("restored"), "{reason}");
+        assert_eq!(effects(&database).await.len(), 5);
+    }
+}
+
+async fn a_feed_that_is_away_loses_nothing<B: Testable>(url: &str) {
+    let database = consumer_database::<B>(url).await;
+    let mut consumer = consumer(&database, "http://127.0.0.1:9/feed", Recorder::default()).await;
+    assert!(consumer.poll_once().await.is_err());
+    let status = consumer.handle().status().await.unwrap();
+    assert_eq!((status.sequence, status.halted), (0, None));
+}
+
+/// The original's feed: one document, no sequence, no tag, content by address.
+async fn any_atom_feed_works<B: Testable>(url: &str) {
+    let entries = std::sync::Arc::new(std::sync::Mutex::new(vec![7, 8]));
+    let shown = entries.clone();
+    let feed = move |headers: HeaderMap| {
+        let entries: String = shown.lock().unwrap().iter().map(|n| entry(*n)).collect();
+        async move {
+            let date = format!("Mon, 01 May 2017 10:00:{:02} GMT", entries.len() % 60);
+            if headers
+                .get(header::IF_MODIFIED_SINCE)
+                .is_some_and(|since| since == date.as_str())
+            {
+                return StatusCode::NOT_MODIFIED.into_response();
+            }
+            let document = format!(
+                "<feed xmlns=\"http://www.w3.org/2005/Atom\"><title>Order</title>\
+                 <link rel=\"self\" href=\"http://order:8080/feed\"/><id>tag:example.com/order</id>\
+                 <updated>2017-05-01T10:00:05Z</updated>{entries}</feed>"
+            );
+            ([(header::LAST_MODIFIED, date)], document).into_response()
+        }
+    };
+    let order = |path: axum::extract::Path<u32>| async move { format!("{{\"id\":{}}}", path.0) };
+    let router = Router::new()
+        .route("/feed", get(feed))
+        .route("/order/{id}", get(order));
+    let address = serve(router).await;
+
+    let database = consumer_database::<B>(url).await;
+    let mut consumer = consumer(&database, &format!("{address}/feed"), Recorder::default()).await;
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Applied(2));
+    let again = consumer.poll_once().await.unwrap();
+    assert_eq!(again, Polled::UpToDate { waited: false });
+    entries.lock().unwrap().insert(0, 9);
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Applied(1));
+    let data = B::texts(&database, "SELECT data FROM effect ORDER BY position").await;
+    assert_eq!(
+        data,
+        ["{\"id\":8}", "{\"id\":7}", "{\"id\":9}"],
+        "oldest first"
+    );
+}
+
+fn entry(n: u32) -> String {
+    format!(
+        "<entry><title>Order {n}</title><id>tag:example.com/order/{n}</id>\
+         <updated>2017-05-01T10:00:05Z</updated><summary>This is the order {n}</summary>\
+         <content type=\"application/json\" src=\"http://order:8080/order/{n}\"/></entry>"
+    )
+}

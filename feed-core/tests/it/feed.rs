@@ -1,0 +1,484 @@
+//! The read side over HTTP: which document holds which event, and what a 304 promises (I2–I4).
+
+use std::time::{Duration, Instant};
+
+use feed_core::Cursor;
+
+use crate::support::{NOT_MODIFIED, PAGE_SIZE, Publisher, Testable};
+
+harness::on_both_databases! {
+    an_empty_feed_is_a_feed
+    the_walk_back_from_the_head_meets_each_event_once
+    the_way_forward_meets_each_event_once
+    an_immutable_page_never_changes
+    a_page_that_is_not_sealed_has_no_address
+    a_tag_answers_304_without_a_query
+    a_date_never_hides_an_event
+    a_waiting_reader_is_told_at_once
+    a_wait_ends_when_its_time_is_over
+    a_reader_who_asks_for_both_gets_only_what_is_new
+    a_lost_cursor_is_gone
+    a_late_instance_reads_its_database_first
+    an_event_is_for_ever_as_it_was
+    a_batch_holds_the_events_of_its_document
+    a_filtered_view_changes_only_with_what_it_shows
+    a_malformed_request_is_refused
+}
+
+async fn an_empty_feed_is_a_feed<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let head = publisher.get("/feed", &[]).await;
+    assert_eq!(head.status, 200);
+    let feed: atom_syndication::Feed = head.body.parse().unwrap();
+    assert!(feed.entries.is_empty());
+    assert!(feed.updated.timestamp() > 1_700_000_000);
+    let again = [("if-none-match", head.headers["etag"].to_str().unwrap())];
+    assert_eq!(publisher.get("/feed", &again).await.status, NOT_MODIFIED);
+    let forward = publisher.get("/feed?after=start", &[]).await;
+    assert_eq!((forward.status, forward.sequences()), (200, vec![]));
+    assert_eq!(forward.cursor(), head.cursor());
+}
+
+async fn the_walk_back_from_the_head_meets_each_event_once<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    for newest in [9, 10, 11, 20, 25, 30] {
+        let missing = newest - publisher.feed.cursor().sequence;
+        publisher.publish(missing).await;
+        let mut document = publisher.get("/feed", &[]).await;
+        let mut seen = document.sequences();
+        while let Some(previous) = document.link("prev-archive") {
+            document = publisher.get(&previous, &[]).await;
+            assert_eq!(document.status, 200, "{previous}");
+            assert!(
+                document.header("cache-control").contains("immutable"),
+                "{previous}"
+            );
+            seen.extend(document.sequences());
+        }
+        assert_eq!(seen, (1..=newest).rev().collect::<Vec<_>>());
+    }
+}
+
+async fn the_way_forward_meets_each_event_once<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(34).await;
+    let (mut seen, mut place) = (Vec::new(), "start".to_owned());
+    loop {
+        let answer = publisher.get(&format!("/feed?after={place}"), &[]).await;
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let document = match answer.status {
+            303 => {
+                publisher
+                    .get(&format!("/{}", answer.header("location")), &[])
+                    .await
+            }
+            _ => answer,
+        };
+        let mut sequences = document.sequences();
+        sequences.reverse();
+        seen.extend(sequences);
+        if document.link("next-archive").is_none() && document.sequences().len() < 10 {
+            break;
+        }
+        place = document.cursor();
+    }
+    assert_eq!(seen, (1..=34).collect::<Vec<_>>());
+}
+
+async fn an_immutable_page_never_changes<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(2 * PAGE_SIZE).await;
+    let epoch = publisher.feed.cursor().epoch;
+    let page = format!("/feed/{epoch}/1");
+    let before = publisher.get(&page, &[]).await;
+    assert!(before.header("cache-control").contains("immutable"));
+
+    // The successor is sealed but not final: it still waits for its link.
+    let sealed = publisher.get(&format!("/feed/{epoch}/2"), &[]).await;
+    assert_eq!(sealed.status, 200);
+    assert!(!sealed.header("cache-control").contains("immutable"));
+    assert_eq!(sealed.link("next-archive"), None);
+
+    publisher.publish(3 * PAGE_SIZE).await;
+    let final_form = publisher.get(&format!("/feed/{epoch}/2"), &[]).await;
+    assert_eq!(
+        final_form.link("next-archive"),
+        Some(format!("/feed/{epoch}/3"))
+    );
+    assert_ne!(final_form.header("etag"), sealed.header("etag"));
+    let conditional = [("if-none-match", sealed.headers["etag"].to_str().unwrap())];
+    let again = publisher
+        .get(&format!("/feed/{epoch}/2"), &conditional)
+        .await;
+    assert_eq!(
+        again.status, 200,
+        "the sealed form must not pass for the final one"
+    );
+
+    let other = Publisher::<B>::open(url).await;
+    for publisher in [&publisher, &other] {
+        let after = publisher.get(&page, &[]).await;
+        assert_eq!(after.body, before.body);
+        assert_eq!(after.header("etag"), before.header("etag"));
+    }
+}
+
+async fn a_page_that_is_not_sealed_has_no_address<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(PAGE_SIZE + 1).await;
+    let epoch = publisher.feed.cursor().epoch;
+    let wrong = [
+        "2",
+        "3",
+        "0",
+        "-1",
+        "01",
+        "+1",
+        "1.0",
+        "x",
+        "9223372036854775807",
+        "99999999999999999999",
+    ];
+    for page in wrong {
+        let answer = publisher.get(&format!("/feed/{epoch}/{page}"), &[]).await;
+        assert_eq!(answer.status, 404, "{page}");
+        assert_eq!(answer.header("cache-control"), "no-store", "{page}");
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+    }
+    assert_eq!(publisher.get("/feed/zzzzzzzz/1", &[]).await.status, 404);
+    assert_eq!(
+        publisher.get(&format!("/feed/{epoch}/1"), &[]).await.status,
+        200
+    );
+}
+
+async fn a_tag_answers_304_without_a_query<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(3).await;
+    let head = publisher.get("/feed", &[]).await;
+    let tag = head.header("etag");
+    assert!(tag.starts_with("W/\""), "{tag}");
+
+    // With its database gone a query would fail.
+    publisher.database.close().await;
+    for condition in [tag.as_str(), "*", &format!("\"x\", {tag}")] {
+        let again = publisher
+            .get("/feed", &[("if-none-match", condition)])
+            .await;
+        assert_eq!((again.status, again.body.as_str()), (NOT_MODIFIED, ""));
+        for name in ["etag", "cache-control", "vary", "date"] {
+            if name != "date" {
+                assert_eq!(again.header(name), head.header(name), "{name}");
+            }
+            assert!(again.headers.contains_key(name), "{name}");
+        }
+    }
+    let other = publisher.get("/feed", &[("if-none-match", "\"x\"")]).await;
+    assert_eq!(other.status, 200, "the head itself is in memory too");
+}
+
+/// A reader that sends nothing but `If-Modified-Since`, and events as fast as they come: many of
+/// them in the same second.
+async fn a_date_never_hides_an_event<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let mut date = String::new();
+    for newest in 1..=30 {
+        publisher.publish(1).await;
+        let condition = [("if-modified-since", date.as_str())];
+        let answer = publisher.get("/feed", &condition).await;
+        assert_eq!(answer.status, 200, "event {newest} is hidden");
+        assert_eq!(answer.sequences()[0], newest);
+        date = answer.header("last-modified");
+        if newest % 10 == 0 {
+            // Now the date stands for this very state, and says so.
+            publisher.close_second().await;
+            date = publisher.get("/feed", &[]).await.header("last-modified");
+            let condition = [("if-modified-since", date.as_str())];
+            assert_eq!(
+                publisher.get("/feed", &condition).await.status,
+                NOT_MODIFIED
+            );
+        }
+    }
+}
+
+async fn a_waiting_reader_is_told_at_once<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(1).await;
+    let tag = publisher.get("/feed", &[]).await.header("etag");
+    let router = publisher.feed.router();
+    let waiting = tokio::spawn(async move {
+        let conditions = [("if-none-match", tag.as_str()), ("prefer", "wait=30")];
+        crate::support::send(router, "GET", "/feed", &conditions).await
+    });
+    tokio::task::yield_now().await;
+    let begin = Instant::now();
+    publisher.publish(1).await;
+    let answer = waiting.await.unwrap();
+    assert_eq!((answer.status, answer.sequences()), (200, vec![2, 1]));
+    assert_eq!(answer.header("preference-applied"), "wait=30");
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "it waited to the end"
+    );
+}
+
+async fn a_wait_ends_when_its_time_is_over<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let tag = publisher.get("/feed", &[]).await.header("etag");
+    let conditions = [("if-none-match", tag.as_str()), ("prefer", "wait=1")];
+    let begin = Instant::now();
+    let head = publisher.send("HEAD", "/feed", &conditions).await;
+    assert_eq!((head.status, begin.elapsed().as_secs()), (NOT_MODIFIED, 0));
+    let get = publisher.get("/feed", &conditions).await;
+    assert_eq!(get.status, NOT_MODIFIED);
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+
+    // A service that stops lets its readers go.
+    let stop = publisher.shutdown.clone();
+    let conditions = [("if-none-match", tag.as_str()), ("prefer", "wait=30")];
+    let (answer, ()) = tokio::join!(publisher.get("/feed", &conditions), async { stop.cancel() });
+    assert_eq!(answer.status, NOT_MODIFIED);
+    assert!(begin.elapsed() < Duration::from_secs(20));
+}
+
+async fn a_reader_who_asks_for_both_gets_only_what_is_new<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(13).await;
+    let tag = publisher.get("/feed", &[]).await.header("etag");
+    publisher.publish(2).await;
+    let condition = ("if-none-match", tag.as_str());
+    let delta = [condition, ("a-im", "feed"), ("prefer", "wait=5")];
+    let answer = publisher.get("/feed", &delta).await;
+    assert_eq!((answer.status, answer.sequences()), (226, vec![15, 14]));
+    assert_eq!(answer.header("im"), "feed");
+    assert_eq!(answer.header("cache-control"), "no-store, im");
+    assert_ne!(answer.header("etag"), tag);
+    assert!(answer.link("related").unwrap().ends_with("/batch/14-15"));
+    // Some readers send `A-IM` and fail on a 226; none sends `Prefer`.
+    for one in [("a-im", "feed"), ("prefer", "wait=5")] {
+        let answer = publisher.get("/feed", &[condition, one]).await;
+        assert_eq!(
+            (answer.status, answer.sequences().len()),
+            (200, 15),
+            "{one:?}"
+        );
+    }
+    // The head no longer reaches back to the tag: all of it.
+    publisher.publish(20).await;
+    let answer = publisher.get("/feed", &delta).await;
+    assert_eq!((answer.status, answer.sequences().len()), (200, 15));
+}
+
+async fn a_lost_cursor_is_gone<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let ids = publisher.publish(12).await;
+    let here = publisher.feed.cursor();
+    let wrong = [
+        Cursor {
+            epoch: "zzzzzzzz".parse().unwrap(),
+            ..here.clone()
+        },
+        Cursor {
+            sequence: 13,
+            ..here.clone()
+        },
+        Cursor {
+            anchor: Some(ids[0]),
+            ..here.clone()
+        },
+        Cursor {
+            sequence: 5,
+            ..here.clone()
+        },
+    ];
+    for cursor in wrong {
+        let answer = publisher.get(&format!("/feed?after={cursor}"), &[]).await;
+        assert_eq!(answer.status, 410, "{cursor}");
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert!(answer.body.contains(here.epoch.as_str()), "{}", answer.body);
+        assert!(
+            answer.body.contains(&format!("{}.0.0", here.epoch)),
+            "{}",
+            answer.body
+        );
+    }
+    let right = Cursor {
+        sequence: 5,
+        anchor: Some(ids[4]),
+        ..here
+    };
+    assert_eq!(
+        publisher
+            .get(&format!("/feed?after={right}"), &[])
+            .await
+            .status,
+        303
+    );
+}
+
+async fn a_late_instance_reads_its_database_first<B: Testable>(url: &str) {
+    let late = Publisher::<B>::open(url).await;
+    let early = Publisher::<B>::open(url).await;
+    early.publish(21).await;
+    assert_eq!(late.feed.cursor().sequence, 0);
+    let cursor = early.feed.cursor();
+    let page = format!("/feed/{}/1", cursor.epoch);
+    let batch = format!("/feed/{}/batch/1-10", cursor.epoch);
+    for path in [format!("/feed?after={cursor}"), page, batch] {
+        let late = Publisher::<B>::open(url).await;
+        assert_eq!(late.get(&path, &[]).await.status, 200, "{path}");
+    }
+    let tag = early.get("/feed", &[]).await.header("etag");
+    let answer = late.get("/feed", &[("if-none-match", tag.as_str())]).await;
+    assert_eq!(
+        answer.status, NOT_MODIFIED,
+        "an old head would send the reader back"
+    );
+}
+
+async fn an_event_is_for_ever_as_it_was<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let ids = publisher.publish(2).await;
+    let path = format!("/events/{}", ids[1]);
+    let binary = publisher.get(&path, &[]).await;
+    assert_eq!(binary.body, format!("{{\"event\":\"{}\"}}", ids[1]));
+    let expected = [
+        ("content-type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-type", "order.placed"),
+        ("ce-subject", "order/1"),
+        ("ce-sequence", "2"),
+        ("ce-source", "https://shop.example/order/"),
+        ("cache-control", "private, no-cache"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(binary.header(name), value, "{name}");
+    }
+    let structured = [("accept", "application/cloudevents+json")];
+    let structured = publisher.get(&path, &structured).await;
+    let structured: serde_json::Value = serde_json::from_str(&structured.body).unwrap();
+    assert_eq!(structured["id"], ids[1].to_string());
+    assert_eq!(structured["data"]["event"], ids[1].to_string());
+    assert_eq!(structured["sequence"], "2");
+    for wrong in [
+        "x",
+        "00000000-0000-0000-0000-000000000000",
+        &ids[1].0.simple().to_string(),
+    ] {
+        assert_eq!(
+            publisher.get(&format!("/events/{wrong}"), &[]).await.status,
+            404
+        );
+    }
+    let wrong = publisher.get(&path, &[("accept", "image/png")]).await;
+    assert_eq!(wrong.status, 406);
+}
+
+async fn a_batch_holds_the_events_of_its_document<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(25).await;
+    let epoch = publisher.feed.cursor().epoch;
+    for document in [
+        "/feed".to_owned(),
+        format!("/feed/{epoch}/1"),
+        format!("/feed/{epoch}/2"),
+    ] {
+        let document = publisher.get(&document, &[]).await;
+        let batch = publisher.get(&document.link("related").unwrap(), &[]).await;
+        assert_eq!(
+            batch.header("content-type"),
+            "application/cloudevents-batch+json"
+        );
+        assert_eq!(batch.header("cache-control"), "private, no-cache");
+        let events: Vec<serde_json::Value> = serde_json::from_str(&batch.body).unwrap();
+        let mut ids: Vec<_> = events.iter().map(|e| e["id"].as_str().unwrap()).collect();
+        ids.reverse();
+        let feed: atom_syndication::Feed = document.body.parse().unwrap();
+        let entries: Vec<_> = feed
+            .entries
+            .iter()
+            .map(|e| &e.id["urn:uuid:".len()..])
+            .collect();
+        assert_eq!(ids, entries);
+    }
+    for range in ["0-1", "2-1", "1-26", "1-21", "1", "1-", "01-2", "a-b"] {
+        let answer = publisher
+            .get(&format!("/feed/{epoch}/batch/{range}"), &[])
+            .await;
+        assert_eq!(answer.status, 404, "{range}");
+    }
+}
+
+async fn a_filtered_view_changes_only_with_what_it_shows<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(145).await;
+    let view = publisher.get("/feed?subject=order%2F3", &[]).await;
+    let all: Vec<i64> = (0..145)
+        .filter(|n| n % 10 == 3)
+        .map(|n| n + 1)
+        .rev()
+        .collect();
+    assert_eq!(view.sequences(), all[..10]);
+    let older = publisher.get(&view.link("next").unwrap(), &[]).await;
+    assert_eq!(older.sequences(), all[10..]);
+    assert_eq!(older.link("next"), None);
+
+    let tag = view.header("etag");
+    publisher.commit("order/4").await;
+    publisher.feed.publish().await.unwrap();
+    let condition = [("if-none-match", tag.as_str())];
+    let again = publisher.get("/feed?subject=order%2F3", &condition).await;
+    assert_eq!(again.status, NOT_MODIFIED);
+    publisher.commit("order/3").await;
+    publisher.feed.publish().await.unwrap();
+    let again = publisher.get("/feed?subject=order%2F3", &condition).await;
+    assert_eq!((again.status, again.sequences()[0]), (200, 147));
+    assert_eq!(
+        publisher
+            .get("/feed?type=order.placed", &[])
+            .await
+            .sequences()
+            .len(),
+        10
+    );
+    assert_eq!(
+        publisher.get("/feed?type=nothing", &[]).await.sequences(),
+        [0_i64; 0]
+    );
+}
+
+async fn a_malformed_request_is_refused<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(PAGE_SIZE).await;
+    let epoch = publisher.feed.cursor().epoch;
+    let page = format!("/feed/{epoch}/1?x=1");
+    let bad = [
+        "/feed?x=1",
+        "/feed?after=",
+        "/feed?after=1",
+        "/feed?after=start&after=start",
+        "/feed?after=start&type=a",
+        "/feed?before=1",
+        "/feed?type=a&before=0",
+        "/feed?type=a&before=x",
+        &page,
+    ];
+    for path in bad {
+        let answer = publisher.get(path, &[]).await;
+        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+    }
+    for path in ["/feed", &format!("/feed/{epoch}/1"), "/events/x"] {
+        let answer = publisher.send("POST", path, &[]).await;
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, "GET, HEAD".to_owned())
+        );
+    }
+    let picky = publisher.get("/feed", &[("accept", "image/png")]).await;
+    assert_eq!(
+        (picky.status, picky.header("vary")),
+        (406, "Accept".to_owned())
+    );
+}

@@ -1,0 +1,94 @@
+//! Several instances of one consumer: each event once, and no late owner commits (I5).
+
+use feed_core::consumer::Polled;
+use futures_util::future::join_all;
+use sqlx::Sqlite;
+
+use crate::support::{
+    Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until,
+};
+
+harness::on_both_databases! {
+    instances_share_the_work_and_no_event_is_applied_twice
+    a_late_owner_cannot_commit
+    an_instance_that_stops_leaves_its_partitions
+}
+
+async fn instances_share_the_work_and_no_event_is_applied_twice<B: Testable>(url: &str) {
+    let source = harness::FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<B>(url).await;
+    let mut running = Vec::new();
+    for _ in 0..3 {
+        let consumer = consumer(&database, &feed, Recorder::default()).await;
+        running.push(tokio::spawn(consumer.run()));
+    }
+    for _ in 0..20 {
+        publisher.publish(20).await;
+    }
+    until("all is applied", async || {
+        effects(&database).await.len() == 400
+    })
+    .await;
+    let owners = "SELECT count(DISTINCT lease_owner) FROM feed_partition";
+    until("the work is spread", async || {
+        B::numbers(&database, owners).await == [3]
+    })
+    .await;
+    publisher.publish(100).await;
+    until("the rest is applied", async || {
+        effects(&database).await.len() == 500
+    })
+    .await;
+    // Of each subject in sequence: ids are made one after the other.
+    let order = "SELECT subject || ' ' || event_id FROM effect ORDER BY subject, position";
+    let order = B::texts(&database, order).await;
+    assert!(order.is_sorted(), "events of a subject out of sequence");
+    running.into_iter().for_each(|task| task.abort());
+}
+
+async fn a_late_owner_cannot_commit<B: Testable>(url: &str) {
+    let source = harness::FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<B>(url).await;
+    publisher.publish(10).await;
+    let mut late = consumer(&database, &feed, Recorder::default()).await;
+    assert_eq!(late.poll_once().await.unwrap(), Polled::Applied(10));
+
+    // It sleeps past its leases; another instance takes over and is a step ahead.
+    let over = "UPDATE feed_partition SET lease_until = '2000-01-01T00:00:00.000Z'";
+    B::run(&database, over).await;
+    B::run(&database, "DELETE FROM feed_instance").await;
+    let mut next = consumer(&database, &feed, Recorder::default()).await;
+    publisher.publish(5).await;
+    let polled = join_all([late.poll_once(), next.poll_once()]).await;
+    assert_eq!(polled.into_iter().map(applied).sum::<usize>(), 5);
+    assert_eq!(effects(&database).await.len(), 15);
+    assert_eq!(late.poll_once().await.unwrap(), Polled::LeasedElsewhere);
+}
+
+fn applied(polled: Result<Polled, feed_core::consumer::PollError>) -> usize {
+    match polled.unwrap() {
+        Polled::Applied(events) => events,
+        _ => 0,
+    }
+}
+
+async fn an_instance_that_stops_leaves_its_partitions<B: Testable>(url: &str) {
+    let source = harness::FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<B>(url).await;
+    let stopping = consumer(&database, &feed, Recorder::default()).await;
+    let stop = stopping.shutdown();
+    let running = tokio::spawn(stopping.run());
+    stop.cancel();
+    running.await.unwrap();
+    let owned = "SELECT count(*) FROM feed_partition WHERE lease_owner IS NOT NULL";
+    assert_eq!(B::numbers(&database, owned).await, [0]);
+    let mut next = consumer(&database, &feed, Recorder::default()).await;
+    publisher.publish(1).await;
+    assert_eq!(next.poll_once().await.unwrap(), Polled::Applied(1));
+}

@@ -1,0 +1,10 @@
+//! What feed-core promises, on both databases: the outbox and its numbers, the feed over HTTP,
+//! the consumer with its claims and leases.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod consumer;
+mod database;
+mod feed;
+mod lease;
+mod outbox;
+mod support;

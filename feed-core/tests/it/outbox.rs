@@ -1,0 +1,153 @@
+//! The write side: an event is published if and only if its transaction commits, and the numbers
+//! are dense and in commit order (I1, I2).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use feed_core::{Database, outbox};
+use tokio::task::JoinSet;
+
+use crate::support::{Publisher, Testable, event, until};
+
+harness::on_both_databases! {
+    an_event_of_a_rolled_back_transaction_is_never_published
+    writers_that_commit_and_roll_back_leave_no_hole
+    rival_sequencers_never_renumber
+    updated_never_goes_back
+    an_event_is_published_although_nobody_says_so
+}
+
+async fn an_event_of_a_rolled_back_transaction_is_never_published<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let mut tx = publisher.database.begin().await.unwrap();
+    outbox::append(&mut tx, &event("order/1")).await.unwrap();
+    tx.rollback().await.unwrap();
+    publisher.publish(2).await;
+    assert_eq!(publisher.get("/feed", &[]).await.sequences(), [2, 1]);
+    let stored = B::numbers(&publisher.database, "SELECT count(*) FROM feed_event").await;
+    assert_eq!(stored, [2]);
+}
+
+async fn writers_that_commit_and_roll_back_leave_no_hole<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let mut writers = JoinSet::new();
+    for writer in 0..8 {
+        let (database, feed) = (publisher.database.clone(), publisher.feed.clone());
+        writers.spawn(async move {
+            let mut committed = 0;
+            for n in 0..25 {
+                let mut tx = database.begin().await.unwrap();
+                outbox::append(&mut tx, &event(&format!("order/{writer}")))
+                    .await
+                    .unwrap();
+                if (n + writer) % 3 == 0 {
+                    tx.rollback().await.unwrap();
+                } else {
+                    tx.commit().await.unwrap();
+                    committed += 1;
+                    feed.publish().await.unwrap();
+                }
+            }
+            committed
+        });
+    }
+    let committed: i64 = writers.join_all().await.into_iter().sum();
+    let numbers = "SELECT sequence FROM feed_event ORDER BY sequence";
+    let numbers = B::numbers(&publisher.database, numbers).await;
+    assert_eq!(numbers, (1..=committed).collect::<Vec<_>>());
+    assert_eq!(publisher.feed.cursor().sequence, committed);
+}
+
+/// Who has seen a number has seen it for good: the one-statement sequencer fails here.
+async fn rival_sequencers_never_renumber<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let mut writers = JoinSet::new();
+    for writer in 0..4 {
+        let publisher = Publisher::<B>::open(url).await;
+        writers.spawn(async move {
+            for _ in 0..60 {
+                publisher.commit(&format!("order/{writer}")).await;
+                publisher.feed.publish().await.unwrap();
+            }
+        });
+    }
+    let mut seen = BTreeMap::new();
+    let look = |database: Database<B>| async move {
+        let both = "SELECT sequence || ' ' || id FROM feed_event \
+                    WHERE sequence IS NOT NULL ORDER BY sequence";
+        B::texts(&database, both).await
+    };
+    while !writers.is_empty() {
+        let rows = look(publisher.database.clone()).await;
+        for (index, row) in rows.iter().enumerate() {
+            let (sequence, id) = row.split_once(' ').unwrap();
+            assert_eq!(sequence, (index + 1).to_string(), "a hole");
+            let before = seen.insert(sequence.to_owned(), id.to_owned());
+            assert!(
+                before.is_none_or(|before| before == id),
+                "{sequence} was renumbered"
+            );
+        }
+        while let Some(done) = writers.try_join_next() {
+            done.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(look(publisher.database.clone()).await.len(), 240);
+}
+
+async fn updated_never_goes_back<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(1).await;
+    // As if the clock had been an hour ahead so far.
+    let ahead = format!("UPDATE feed_head SET updated = {}", B::IN_AN_HOUR);
+    B::run(&publisher.database, &ahead).await;
+    publisher.publish(1).await;
+    let later = "SELECT count(*) FROM feed_event, feed_head \
+                 WHERE feed_event.sequence = 2 AND feed_event.updated = feed_head.updated";
+    assert_eq!(B::numbers(&publisher.database, later).await, [1]);
+
+    // The date that is announced is never later than now (RFC 9110, 8.8.2.1).
+    let answer = publisher.get("/feed", &[]).await;
+    let modified = answer.headers.get("last-modified");
+    assert_eq!(modified, None, "no second is closed yet");
+}
+
+async fn an_event_is_published_although_nobody_says_so<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let feed = publisher.feed.clone();
+    let running = tokio::spawn(async move { feed.run().await });
+    publisher.commit("order/1").await;
+    until("the event is in the feed", async || {
+        publisher.get("/feed", &[]).await.sequences() == [1]
+    })
+    .await;
+    publisher.shutdown.cancel();
+    running.await.unwrap();
+}
+
+/// Only PostgreSQL has several writers at once: there a transaction that is open delays its own
+/// event and no other, and nothing is skipped when it commits.
+mod open_transactions {
+    use super::*;
+    use sqlx::Postgres;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_open_transaction_delays_its_own_event_only() {
+        let database = harness::FreshDatabase::postgres().await;
+        let publisher = Publisher::<Postgres>::open(database.url()).await;
+        let slow = event("order/slow");
+        let mut open = publisher.database.begin().await.unwrap();
+        outbox::append(&mut open, &slow).await.unwrap();
+        publisher.publish(3).await;
+        let before = publisher.get("/feed", &[]).await;
+        assert_eq!(before.sequences(), [3, 2, 1]);
+
+        open.commit().await.unwrap();
+        publisher.feed.publish().await.unwrap();
+        let after = format!("/feed?after={}", before.cursor());
+        let after = publisher.get(&after, &[]).await;
+        assert_eq!(after.sequences(), [4]);
+        assert!(after.body.contains(&slow.id.urn()));
+    }
+}

@@ -1,0 +1,354 @@
+//! A publisher and a consumer with an effect that can be counted, on either database.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use chrono::Utc;
+use feed_core::service::BaseUrl;
+use feed_core::{
+    Backend, Consumer, Database, Effect, EffectError, EventId, Feed, FeedSettings, NewEvent,
+    Received, Subscription, outbox,
+};
+use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite, Transaction};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// Long enough for a loaded machine; a test that hits it has failed.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) const BASE: &str = "https://shop.example/order/";
+
+/// What the tests ask of a backend beside the library.
+pub(crate) trait Testable: Backend {
+    /// Runs SQL that is the same on both.
+    async fn run(database: &Database<Self>, sql: &str) -> u64;
+    /// Reads one column of integers.
+    async fn numbers(database: &Database<Self>, sql: &str) -> Vec<i64>;
+    /// Reads one column of texts.
+    async fn texts(database: &Database<Self>, sql: &str) -> Vec<String>;
+    /// The effect that is counted.
+    fn insert_effect(
+        tx: &mut Transaction<'_, Self>,
+        event: &Received,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// The type of a column that counts up.
+    const COUNTER: &'static str;
+    /// One hour from now, as stored.
+    const IN_AN_HOUR: &'static str;
+}
+
+macro_rules! testable {
+    ($backend:ty, $counter:literal, $hour:literal) => {
+        impl Testable for $backend {
+            async fn run(database: &Database<Self>, sql: &str) -> u64 {
+                let done = database.writer().execute(AssertSqlSafe(sql)).await;
+                done.expect(sql).rows_affected()
+            }
+
+            async fn numbers(database: &Database<Self>, sql: &str) -> Vec<i64> {
+                let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(database.reader());
+                rows.await.expect(sql)
+            }
+
+            async fn texts(database: &Database<Self>, sql: &str) -> Vec<String> {
+                let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(database.reader());
+                rows.await.expect(sql)
+            }
+
+            async fn insert_effect(
+                tx: &mut Transaction<'_, Self>,
+                event: &Received,
+            ) -> sqlx::Result<()> {
+                sqlx::query("INSERT INTO effect (event_id, subject, data) VALUES ($1, $2, $3)")
+                    .bind(&event.id)
+                    .bind(&event.subject)
+                    .bind(&event.data)
+                    .execute(&mut **tx)
+                    .await?;
+                Ok(())
+            }
+
+            const COUNTER: &'static str = $counter;
+            const IN_AN_HOUR: &'static str = $hour;
+        }
+    };
+}
+
+testable!(
+    Postgres,
+    "BIGINT GENERATED ALWAYS AS IDENTITY",
+    "clock_timestamp() + interval '1 hour'"
+);
+testable!(
+    Sqlite,
+    "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 hour')"
+);
+
+/// A publisher with a small page size, so that few events make many pages.
+pub(crate) struct Publisher<B: Backend> {
+    pub(crate) database: Database<B>,
+    pub(crate) feed: Feed<B>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+pub(crate) const PAGE_SIZE: i64 = 10;
+
+impl<B: Testable> Publisher<B> {
+    pub(crate) async fn open(url: &str) -> Self {
+        Self::at(url, BASE).await
+    }
+
+    pub(crate) async fn at(url: &str, base: &str) -> Self {
+        let database = Database::open(url).await.unwrap();
+        let shutdown = CancellationToken::new();
+        let settings = FeedSettings {
+            base_url: base.parse::<BaseUrl>().unwrap(),
+            title: "Orders".to_owned(),
+            author: "Shop".to_owned(),
+            page_size: u32::try_from(PAGE_SIZE).unwrap(),
+        };
+        let feed = Feed::open(database.clone(), settings, shutdown.clone()).await;
+        Self {
+            database,
+            feed: feed.unwrap(),
+            shutdown,
+        }
+    }
+
+    /// Commits one event about `subject`, not yet published.
+    pub(crate) async fn commit(&self, subject: &str) -> EventId {
+        let event = event(subject);
+        let mut tx = self.database.begin().await.unwrap();
+        outbox::append(&mut tx, &event).await.unwrap();
+        tx.commit().await.unwrap();
+        event.id
+    }
+
+    /// Publishes `count` events, about ten subjects in turn.
+    pub(crate) async fn publish(&self, count: i64) -> Vec<EventId> {
+        let mut ids = Vec::new();
+        for n in 0..count {
+            ids.push(self.commit(&format!("order/{}", n % 10)).await);
+        }
+        self.feed.publish().await.unwrap();
+        ids
+    }
+
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send("GET", path, headers).await
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        send(self.feed.router(), method, path, headers).await
+    }
+
+    /// Closes the second of the newest event, as the running feed does once it is over.
+    pub(crate) async fn close_second(&self) {
+        let running = tokio::spawn({
+            let feed = self.feed.clone();
+            async move { feed.run().await }
+        });
+        let closed = "SELECT closed_sequence - sequence FROM feed_head";
+        until("the second is closed", async || {
+            B::numbers(&self.database, closed).await == [0]
+        })
+        .await;
+        // What the database says is in memory with the next look.
+        until("it is announced", async || {
+            let date = self.get("/feed", &[]).await.header("last-modified");
+            let again = [("if-modified-since", date.as_str())];
+            self.get("/feed", &again).await.status == 304
+        })
+        .await;
+        running.abort();
+    }
+}
+
+pub(crate) fn event(subject: &str) -> NewEvent {
+    let id = EventId::new();
+    NewEvent {
+        id,
+        event_type: "order.placed".to_owned(),
+        subject: subject.to_owned(),
+        time: Utc::now(),
+        title: format!("{subject} placed"),
+        summary: "Something was ordered".to_owned(),
+        link: subject.to_owned(),
+        data: format!("{{\"event\":\"{id}\"}}"),
+        traceparent: None,
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> String {
+        let value = self.headers.get(name);
+        value.map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+    }
+
+    /// The sequences in the document, as they stand there.
+    pub(crate) fn sequences(&self) -> Vec<i64> {
+        let parts = self.body.split("<event:sequence>").skip(1);
+        parts
+            .map(|part| part.split('<').next().unwrap().parse().unwrap())
+            .collect()
+    }
+
+    /// The path and query of the link with that relation.
+    pub(crate) fn link(&self, rel: &str) -> Option<String> {
+        let (_, rest) = self.body.split_once(&format!("rel=\"{rel}\""))?;
+        let (_, rest) = rest.split_once("href=\"")?;
+        let href = rest.split('"').next()?.replace("&amp;", "&");
+        Some(
+            href.strip_prefix("https://shop.example/order")
+                .unwrap_or(&href)
+                .to_owned(),
+        )
+    }
+
+    pub(crate) fn cursor(&self) -> String {
+        let (_, rest) = self.body.split_once("<event:cursor>").unwrap();
+        rest.split('<').next().unwrap().to_owned()
+    }
+}
+
+pub(crate) async fn send(
+    router: Router,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = router.oneshot(request.body(Body::empty()).unwrap()).await;
+    let (parts, body) = response.unwrap().into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    }
+}
+
+/// Serves `router` on a port of its own; returns the address.
+pub(crate) async fn serve(router: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+/// Waits for a condition, with a deadline.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds().await {
+        assert!(begin.elapsed() < DEADLINE, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// An effect that is one row for each event, and fails for the subjects it is told to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recorder {
+    pub(crate) fails: Arc<Mutex<Vec<(String, Fail)>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fail {
+    Park,
+    Retry,
+    Panic,
+    Constraint,
+}
+
+impl Recorder {
+    pub(crate) fn failing(subject: &str, fail: Fail) -> Self {
+        let recorder = Self::default();
+        recorder
+            .fails
+            .lock()
+            .unwrap()
+            .push((subject.to_owned(), fail));
+        recorder
+    }
+
+    pub(crate) fn mend(&self) {
+        self.fails.lock().unwrap().clear();
+    }
+}
+
+impl<B: Testable> Effect<B> for Recorder {
+    async fn apply(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        events: &[Received],
+    ) -> Result<(), EffectError> {
+        for event in events {
+            // Written first, so that a failure has something to roll back.
+            B::insert_effect(tx, event).await?;
+            let fails = self.fails.lock().unwrap().clone();
+            let fail = fails.iter().find(|(subject, _)| *subject == event.subject);
+            match fail.map(|(_, fail)| fail) {
+                Some(Fail::Park) => return Err(EffectError::Park("no such customer".to_owned())),
+                Some(Fail::Retry) => return Err(EffectError::Retry("not yet".to_owned())),
+                Some(Fail::Panic) => panic!("division by zero"),
+                Some(Fail::Constraint) => B::insert_effect(tx, event).await?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A consumer's database with the table of [`Recorder`].
+pub(crate) async fn consumer_database<B: Testable>(url: &str) -> Database<B> {
+    let database = Database::open(url).await.unwrap();
+    let sql = format!(
+        "CREATE TABLE IF NOT EXISTS effect (
+             position {}, event_id TEXT UNIQUE, subject TEXT, data TEXT)",
+        B::COUNTER
+    );
+    B::run(&database, &sql).await;
+    database
+}
+
+pub(crate) async fn consumer<B: Testable>(
+    database: &Database<B>,
+    feed_url: &str,
+    effect: Recorder,
+) -> Consumer<B, Recorder> {
+    let subscription = Subscription {
+        name: "order".to_owned(),
+        feed_url: feed_url.parse().unwrap(),
+        poll_interval: Duration::from_millis(20),
+        instance: "test".to_owned(),
+    };
+    let shutdown = CancellationToken::new();
+    let consumer = Consumer::open(database.clone(), subscription, effect, shutdown).await;
+    consumer.unwrap()
+}
+
+/// The ids of the effects, in the order in which they were committed.
+pub(crate) async fn effects<B: Testable>(database: &Database<B>) -> Vec<String> {
+    B::texts(database, "SELECT event_id FROM effect ORDER BY position").await
+}
+
+pub(crate) fn urns(ids: &[EventId]) -> Vec<String> {
+    ids.iter().map(|id| id.urn()).collect()
+}
+
+/// A status code by its name, for assertions that read well.
+pub(crate) const NOT_MODIFIED: u16 = StatusCode::NOT_MODIFIED.as_u16();
