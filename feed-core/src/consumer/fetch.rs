@@ -35,7 +35,7 @@ pub enum FetchError {
     #[error("cannot read {url}")]
     Unreachable {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// What happened.
         #[source]
         cause: reqwest::Error,
@@ -44,7 +44,7 @@ pub enum FetchError {
     #[error("{url} answered {status}: {detail}")]
     Status {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// The status code.
         status: u16,
         /// The `detail` of the problem document, or nothing.
@@ -56,13 +56,13 @@ pub enum FetchError {
     #[error("{url} answered with more than {LARGEST_ANSWER} bytes")]
     TooLarge {
         /// What was asked for.
-        url: Url,
+        url: String,
     },
     /// An answer that is no feed document.
     #[error("{url} is not a feed that we can read")]
     Document {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// What is wrong.
         #[source]
         cause: InvalidDocument,
@@ -89,7 +89,7 @@ pub(super) enum Head {
     NotModified {
         waited: bool,
     },
-    New(Document, Validators),
+    New(Box<Document>, Validators),
 }
 
 /// The way to one feed.
@@ -167,7 +167,7 @@ impl Source {
             etag: text(header::ETAG),
             last_modified: text(header::LAST_MODIFIED),
         };
-        Ok(Head::New(answer.into_document()?, validators))
+        Ok(Head::New(Box::new(answer.into_document()?), validators))
     }
 
     /// The way forward from `cursor`; from the first event if there is none yet.
@@ -204,7 +204,7 @@ impl Source {
         timeout: Duration,
     ) -> Result<Answer, FetchError> {
         let failed = |cause: reqwest::Error| FetchError::Unreachable {
-            url: url.clone(),
+            url: url.to_string(),
             cause: cause.without_url(),
         };
         let request = self.client.get(url.clone()).headers(headers);
@@ -213,7 +213,7 @@ impl Source {
         // Chunk by chunk: what is over the bound is never in memory, however it is compressed.
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(FetchError::TooLarge { url });
+                return Err(FetchError::TooLarge { url: url.into() });
             }
             body.extend_from_slice(&chunk);
         }
@@ -240,7 +240,7 @@ impl Answer {
         match self.status {
             StatusCode::OK | StatusCode::IM_USED => Document::read(&self.body, self.url.clone())
                 .map_err(|cause| FetchError::Document {
-                    url: self.url,
+                    url: self.url.into(),
                     cause,
                 }),
             _ => Err(self.into_error("")),
@@ -254,7 +254,7 @@ impl Answer {
             status: self.status.as_u16(),
             detail: told.unwrap_or_else(|| detail.to_owned()),
             retry_after: retry_after(&self.headers),
-            url: self.url,
+            url: self.url.into(),
         }
     }
 }

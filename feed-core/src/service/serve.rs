@@ -6,6 +6,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -61,10 +64,19 @@ impl Mounted {
     /// A service with these routes on this database, which is closed at the end.
     #[must_use]
     pub fn new<B: Backend>(router: Router, database: Database<B>) -> Self {
+        let mut service = Self::without_database(router);
+        let close = Box::pin(async move { database.close().await });
+        service.closing.push(Closing(close));
+        service
+    }
+
+    /// A service that stores nothing.
+    #[must_use]
+    pub fn without_database(router: Router) -> Self {
         Self {
             router: router.fallback(|| async { Problem::not_found("there is no such page") }),
             tasks: JoinSet::new(),
-            closing: vec![Closing(Box::pin(async move { database.close().await }))],
+            closing: Vec::new(),
         }
     }
 
@@ -78,8 +90,14 @@ impl Mounted {
     /// Joins another service into this one below `/name/`, for a process that runs several.
     #[must_use]
     pub fn mount(mut self, name: &str, mut other: Self) -> Self {
-        let at = format!("/{name}");
-        self.router = self.router.nest_service(&at, other.router);
+        // Relative links need the slash at the end, and relative redirects hold behind a prefix.
+        let to_slash = format!("{name}/");
+        let redirect =
+            any(move || async move { (StatusCode::PERMANENT_REDIRECT, [(LOCATION, to_slash)]) });
+        self.router = self
+            .router
+            .route(&format!("/{name}"), redirect)
+            .nest_service(&format!("/{name}/"), other.router);
         let mut tasks = std::mem::take(&mut other.tasks);
         self.tasks
             .spawn(async move { while tasks.join_next().await.is_some() {} });

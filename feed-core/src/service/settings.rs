@@ -16,7 +16,7 @@ pub struct Settings {
     #[arg(long, env, value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
-    /// The public base URL, for all links; may have a path behind a proxy [default: http://LISTEN/]
+    /// The public base URL, for all links; may have a path behind a proxy [default: that of LISTEN]
     #[arg(long, env, value_name = "URL")]
     pub base_url: Option<BaseUrl>,
 

@@ -1,0 +1,66 @@
+//! The start page: where to go from here.
+
+use axum::Router;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use feed_core::Problem;
+use feed_core::service::BaseUrl;
+use feed_core::service::html::{Frame, stylesheet};
+use maud::{Markup, html};
+
+pub(crate) fn router(base: BaseUrl) -> Router {
+    let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
+    let page = move || {
+        let page = page(&base);
+        async move { answer(page) }
+    };
+    Router::new()
+        .route("/", get(page).fallback(only_get))
+        .merge(stylesheet())
+}
+
+fn answer(page: Markup) -> Response {
+    ([(header::CACHE_CONTROL, "max-age=60")], page).into_response()
+}
+
+fn page(base: &BaseUrl) -> Markup {
+    let frame = Frame {
+        base,
+        service: "Shop",
+        menu: &[
+            ("order/", "Orders"),
+            ("invoice/", "Invoices"),
+            ("shipping/", "Shipments"),
+        ],
+        feed: Some("order/feed"),
+    };
+    let link = |path: &str, text: &str| html! { a href=(base.path(path)) { (text) } };
+    frame.page(
+        "Welcome",
+        &html! {
+            p {
+                "An order becomes an invoice and a shipment without a broker: the order service "
+                "publishes what happens as an Atom feed, the two others read it."
+            }
+            p.actions { a.button href=(base.path("order/form.html")) { "Place an order" } }
+            div.columns {
+                section {
+                    h2 { "Orders" }
+                    p { "All " (link("order/", "orders")) ", newest first, and the "
+                        (link("order/feed", "feed")) " of what happened to them." }
+                }
+                section {
+                    h2 { "Invoices" }
+                    p { "All " (link("invoice/", "invoices")) ", and "
+                        (link("invoice/status", "how far")) " they have followed the feed." }
+                }
+                section {
+                    h2 { "Shipments" }
+                    p { "All " (link("shipping/", "shipments")) ", and "
+                        (link("shipping/status", "how far")) " they have followed the feed." }
+                }
+            }
+        },
+    )
+}
