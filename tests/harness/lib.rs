@@ -1,8 +1,36 @@
 //! What tests of this workspace share: fresh databases, and real processes.
 
+mod client;
 mod database;
+mod process;
+mod system;
 
+pub use client::{Answer, Client};
 pub use database::FreshDatabase;
+pub use process::Process;
+pub use system::{Backend, Service, System, new_order};
+
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true on a loaded machine. A test that hits it has
+/// failed; none depends on it being short.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits until `holds` gives something.
+///
+/// # Panics
+///
+/// It gives nothing within [`DEADLINE`].
+pub async fn until<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = holds().await {
+            return found;
+        }
+        assert!(begin.elapsed() < DEADLINE, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 /// Runs each test on both databases, each time on a fresh one.
 ///

@@ -1,0 +1,32 @@
+//! The system seen from outside: real processes, real databases, real HTTP.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod conditional;
+mod crashes;
+mod interoperation;
+mod readme;
+mod shop;
+mod way;
+
+/// Makes of each test one on SQLite and one on PostgreSQL.
+macro_rules! on_both {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(harness::Backend::Sqlite).await;
+                }
+            )*
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(harness::Backend::Postgres).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_both;
