@@ -176,6 +176,10 @@ pub(crate) async fn connect_sqlite(
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging();
+    if let Some(directory) = options.get_filename().parent() {
+        let created = std::fs::create_dir_all(directory);
+        created.map_err(|error| DatabaseError::Open(sqlx::Error::Io(error)))?;
+    }
     // The writer first: it creates the file and switches it to WAL.
     let writer = roll_back_after_release!(SqlitePoolOptions::new().max_connections(1))
         .acquire_timeout(ACQUIRE_TIMEOUT)

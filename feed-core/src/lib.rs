@@ -1,14 +1,23 @@
+#![doc = include_str!("../README.md")]
+//! ## The map, in reading order
+//!
+//! An [`event`](NewEvent) is [appended](outbox::append) in the caller's transaction, numbered by
+//! the `sequencer` after the commit, and shown by the [`feed`]. A [`consumer`] follows the feed.
+//! All SQL lies below `store`; [`service`] is what a service needs around it all.
 #![warn(missing_docs)]
-//! Events between services without a broker.
+
+mod event;
+
+pub mod outbox;
+mod sequencer;
+
+mod cursor;
+pub mod feed;
 
 pub mod consumer;
-mod cursor;
+
 mod database;
-mod event;
-pub mod feed;
-pub mod outbox;
 mod problem;
-mod sequencer;
 pub mod service;
 mod store;
 

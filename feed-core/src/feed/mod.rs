@@ -1,6 +1,6 @@
 //! The read side: a feed that any HTTP client can follow.
 //!
-//! [`Feed`] is what a service holds: it knows how far the feed has got ([`crate::sequencer`]),
+//! [`Feed`] is what a service holds: it knows how far the feed has got (`sequencer`),
 //! which document holds which events (`page`), how they look on the wire (`atom`,
 //! `cloudevents`), and answers requests for them (`http`).
 
