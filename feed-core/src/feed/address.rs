@@ -18,6 +18,10 @@ impl Addresses {
         Self { base }
     }
 
+    pub(super) fn base_url(&self) -> &BaseUrl {
+        &self.base
+    }
+
     /// The service itself; the `source` of its events.
     pub(super) fn base(&self) -> &Url {
         self.base.url()

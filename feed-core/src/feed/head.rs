@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-
+use super::body::Body;
+use super::document::Form;
 use super::page::Pages;
 use crate::event::{Entry, EventId, Sequence};
 use crate::sequencer::Sequencer;
@@ -18,8 +18,8 @@ pub(super) struct Snapshot {
     pub(super) head: Head,
     /// In sequence.
     pub(super) entries: Vec<Entry>,
-    /// The documents written from them, by the sequence they begin after.
-    written: Mutex<HashMap<Sequence, Bytes>>,
+    /// The documents written from them, by their form and the sequence they begin after.
+    written: Mutex<HashMap<(Form, Sequence), Arc<Body>>>,
 }
 
 impl Snapshot {
@@ -47,10 +47,16 @@ impl Snapshot {
     }
 
     /// The document of the entries after `sequence`, written by the first who asks.
-    pub(super) fn written(&self, after: Sequence, write: impl FnOnce() -> Bytes) -> Bytes {
+    pub(super) fn written(
+        &self,
+        form: Form,
+        after: Sequence,
+        write: impl FnOnce() -> Body,
+    ) -> Arc<Body> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        // At most one for each entry and one for all: bounded by the head's size.
-        written.entry(after).or_insert_with(write).clone()
+        // At most one for each entry and form: bounded by the head's size.
+        let body = written.entry((form, after));
+        Arc::clone(body.or_insert_with(|| Arc::new(write())))
     }
 }
 

@@ -1,15 +1,17 @@
 //! The read side: a feed that any HTTP client can follow.
 //!
 //! [`Feed`] is what a service holds: it knows how far the feed has got (`sequencer`),
-//! which document holds which events (`page`), how they look on the wire (`atom`,
+//! which document holds which events (`page`), how they look on the wire (`atom`, `html`,
 //! `cloudevents`), and answers requests for them (`http`).
 
 mod address;
 mod atom;
+mod body;
 mod cloudevents;
 mod conditional;
 mod document;
 mod head;
+mod html;
 mod http;
 mod page;
 mod prefer;
@@ -29,6 +31,7 @@ use crate::store::Backend;
 
 use address::Addresses;
 use head::HeadEntries;
+use http::PageCache;
 
 /// Our elements in a feed document: `sequence`, `subject`, `epoch` and `cursor`. Permanent: a
 /// reader may rely on it for ever. A URN, so that nobody has to keep a host alive for it.
@@ -76,6 +79,7 @@ struct Inner<B: Backend> {
     addresses: Addresses,
     sequencer: Sequencer<B>,
     entries: HeadEntries,
+    pages: PageCache,
     shutdown: CancellationToken,
 }
 
@@ -107,6 +111,7 @@ impl<B: Backend> Feed<B> {
                 addresses: Addresses::new(settings.base_url),
                 sequencer,
                 entries: HeadEntries::default(),
+                pages: PageCache::default(),
                 shutdown,
             }),
         })

@@ -15,6 +15,7 @@ pub(crate) struct Head {
     pub(crate) feed_id: EventId,
     pub(crate) epoch: Epoch,
     pub(crate) page_size: i64,
+    pub(crate) created: DateTime<Utc>,
     /// Number and id of the newest event.
     pub(crate) sequence: Sequence,
     pub(crate) anchor: Option<EventId>,
@@ -198,6 +199,7 @@ pub(crate) type LookRow = (
     String,
     String,
     i64,
+    DateTime<Utc>,
     Sequence,
     Option<String>,
     DateTime<Utc>,
@@ -208,13 +210,25 @@ pub(crate) type LookRow = (
 );
 
 pub(crate) fn look_from(row: LookRow) -> sqlx::Result<Look> {
-    let (feed_id, epoch, page_size, sequence, anchor, updated, until, closed, unnumbered, now) =
-        row;
+    let (
+        feed_id,
+        epoch,
+        page_size,
+        created,
+        sequence,
+        anchor,
+        updated,
+        until,
+        closed,
+        unnumbered,
+        now,
+    ) = row;
     Ok(Look {
         head: Head {
             feed_id: id_from(feed_id)?,
             epoch: epoch.parse().map_err(decode)?,
             page_size,
+            created,
             sequence,
             anchor: anchor.map(id_from).transpose()?,
             updated,

@@ -58,7 +58,7 @@ impl Publish for Postgres {
     async fn look(pool: &PgPool) -> sqlx::Result<Look> {
         let row: LookRow = sqlx::query_as(
             "-- feed::look
-             SELECT feed_id::text, epoch, page_size, sequence, anchor::text, updated,
+             SELECT feed_id::text, epoch, page_size, created, sequence, anchor::text, updated,
                     closed_until, closed_sequence,
                     EXISTS (SELECT FROM feed_event WHERE sequence IS NULL),
                     clock_timestamp()

@@ -71,7 +71,7 @@ impl Publish for Sqlite {
     async fn look(pool: &SqlitePool) -> sqlx::Result<Look> {
         let row: LookRow = sqlx::query_as(
             "-- feed::look
-             SELECT feed_id, epoch, page_size, sequence, anchor, updated,
+             SELECT feed_id, epoch, page_size, created, sequence, anchor, updated,
                     closed_until, closed_sequence, FALSE,
                     strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
              FROM feed_head",

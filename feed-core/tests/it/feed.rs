@@ -473,7 +473,7 @@ async fn a_malformed_request_is_refused<B: Testable>(url: &str) {
         let answer = publisher.send("POST", path, &[]).await;
         assert_eq!(
             (answer.status, answer.header("allow")),
-            (405, "GET, HEAD".to_owned())
+            (405, "GET, HEAD, OPTIONS".to_owned())
         );
     }
     let picky = publisher.get("/feed", &[("accept", "image/png")]).await;

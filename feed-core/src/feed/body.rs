@@ -1,0 +1,116 @@
+//! The bytes of an answer in each content coding, made once and shared by all who ask.
+
+use std::io::Write;
+use std::sync::OnceLock;
+
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// Below this, gzip saves less than its headers cost.
+const WORTH_CODING: usize = 1_024;
+
+/// A body that can be sent as it is or compressed.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    identity: Bytes,
+    gzip: OnceLock<Option<Bytes>>,
+}
+
+/// The content codings we have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    Identity,
+    Gzip,
+}
+
+impl Body {
+    pub(super) fn new(identity: Bytes) -> Self {
+        Self {
+            identity,
+            gzip: OnceLock::new(),
+        }
+    }
+
+    /// The bytes in that coding, or as they are where it is not worth it; and which it was.
+    pub(super) fn coded(&self, coding: Coding) -> (Bytes, Coding) {
+        if coding == Coding::Gzip
+            && self.identity.len() >= WORTH_CODING
+            && let Some(gzip) = self.gzip.get_or_init(|| gzip(&self.identity))
+        {
+            return (gzip.clone(), Coding::Gzip);
+        }
+        (self.identity.clone(), Coding::Identity)
+    }
+}
+
+/// `None` cannot happen when writing to memory; then the bytes are sent as they are.
+fn gzip(bytes: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 6), Compression::default());
+    encoder.write_all(bytes).ok()?;
+    encoder.finish().ok().map(Bytes::from)
+}
+
+/// The coding to answer in (RFC 9110, 12.5.3); `None` if the reader refuses both.
+pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
+    let mut weights = [None, None, None];
+    let members = headers
+        .get_all(header::ACCEPT_ENCODING)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    for member in members {
+        let mut parts = member.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        let weight: f32 = weight.map_or(1.0, |text| text.parse().unwrap_or(0.0));
+        match name.as_str() {
+            "gzip" | "x-gzip" => weights[0] = Some(weight),
+            "identity" => weights[1] = Some(weight),
+            "*" => weights[2] = Some(weight),
+            _ => {}
+        }
+    }
+    let [gzip, identity, any] = weights;
+    // Not named, gzip is not wanted, and identity is always acceptable, unless `*` says otherwise.
+    let gzip = gzip.or(any).unwrap_or(0.0);
+    let identity = identity.or(any.filter(|any| *any == 0.0)).unwrap_or(0.001);
+    if gzip > 0.0 && gzip >= identity {
+        Some(Coding::Gzip)
+    } else if identity > 0.0 {
+        Some(Coding::Identity)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_9110_12_5_3_accept_encoding() {
+        let cases = [
+            ("gzip", Some(Coding::Gzip)),
+            ("gzip, deflate, br", Some(Coding::Gzip)),
+            ("GZIP;q=0.5", Some(Coding::Gzip)),
+            ("*", Some(Coding::Gzip)),
+            ("", Some(Coding::Identity)),
+            ("br", Some(Coding::Identity)),
+            ("gzip;q=0", Some(Coding::Identity)),
+            ("*;q=0, identity", Some(Coding::Identity)),
+            ("gzip;q=0.5, identity;q=0.9", Some(Coding::Identity)),
+            ("identity;q=0, gzip", Some(Coding::Gzip)),
+            ("identity;q=0", None),
+            ("*;q=0", None),
+            ("gzip;q=0, *;q=0", None),
+        ];
+        for (value, expected) in cases {
+            let value = value.parse().expect("a header value");
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]);
+            assert_eq!(coding(&headers), expected, "{headers:?}");
+        }
+        assert_eq!(coding(&HeaderMap::new()), Some(Coding::Identity));
+    }
+}

@@ -1,0 +1,128 @@
+//! The headers that go with a document, on a 200 as on a 304 (RFC 9110, 15.4.5).
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+
+use crate::feed::body::{Body, Coding, coding};
+use crate::feed::conditional::{Outcome, Validators, evaluate};
+use crate::feed::document::Link;
+use crate::feed::prefer::IM;
+use crate::problem::Problem;
+
+/// The head may be stale only while its origin is down (RFC 5861); `no-cache` would forbid that.
+pub(super) const HEAD: &str = "max-age=0, stale-if-error=86400";
+/// A page whose bytes are final (RFC 8246).
+pub(super) const IMMUTABLE: &str = "max-age=31536000, immutable";
+/// A page that still waits for one link.
+pub(super) const SEALED: &str = "max-age=5";
+/// What holds personal data is not for shared caches, and is asked for again each time: a person
+/// may have been erased.
+pub(super) const PRIVATE: &str = "private, no-cache";
+/// What is true for one reader at one moment.
+pub(super) const NO_STORE: &str = "no-store";
+/// New entries alone (RFC 3229, 10.4.1): `im` is for caches that know of it, `no-store` for all
+/// the others.
+pub(super) const DELTA: &str = "no-store, im";
+
+/// What is sent beside the body.
+#[derive(Debug)]
+pub(super) struct Metadata {
+    pub(super) media_type: &'static str,
+    pub(super) caching: &'static str,
+    pub(super) validators: Option<Validators>,
+    pub(super) links: Vec<Link>,
+    /// The request headers that the answer depends on.
+    pub(super) vary: &'static str,
+}
+
+impl Metadata {
+    /// The preconditions' outcome; a failed one is an answer of its own.
+    pub(super) fn evaluate(&self, request: &HeaderMap) -> Result<Outcome, Problem> {
+        match &self.validators {
+            Some(validators) => match evaluate(request, validators) {
+                Outcome::Failed => Err(Problem::precondition_failed()),
+                outcome => Ok(outcome),
+            },
+            None => Ok(Outcome::Proceed),
+        }
+    }
+
+    /// `304`
+    pub(super) fn not_modified(self) -> Response {
+        (StatusCode::NOT_MODIFIED, self.headers()).into_response()
+    }
+
+    /// `200` with the body in the coding that the reader likes.
+    pub(super) fn ok(self, request: &HeaderMap, body: &Body) -> Result<Response, Problem> {
+        self.with_body(StatusCode::OK, request, body)
+    }
+
+    /// `226` with the new entries alone.
+    pub(super) fn delta(
+        mut self,
+        request: &HeaderMap,
+        body: &Arc<Body>,
+    ) -> Result<Response, Problem> {
+        self.caching = DELTA;
+        let mut response = self.with_body(StatusCode::IM_USED, request, body)?;
+        let feed = HeaderValue::from_static("feed");
+        response.headers_mut().insert(IM, feed);
+        Ok(response)
+    }
+
+    fn with_body(
+        self,
+        status: StatusCode,
+        request: &HeaderMap,
+        body: &Body,
+    ) -> Result<Response, Problem> {
+        let coding = coding(request).ok_or_else(|| {
+            Problem::not_acceptable(&["gzip", "identity"])
+                .header(header::VARY, HeaderValue::from_static("Accept-Encoding"))
+        })?;
+        let (bytes, coding): (Bytes, Coding) = body.coded(coding);
+        let mut headers = self.headers();
+        set(&mut headers, header::CONTENT_TYPE, self.media_type);
+        if coding == Coding::Gzip {
+            set(&mut headers, header::CONTENT_ENCODING, "gzip");
+        }
+        for link in &self.links {
+            let media_type = match link.media_type {
+                Some(media_type) => format!("; type=\"{media_type}\""),
+                None => String::new(),
+            };
+            let value = format!("<{}>; rel=\"{}\"{media_type}", link.href, link.rel);
+            set(&mut headers, header::LINK, &value);
+        }
+        Ok((status, headers, bytes).into_response())
+    }
+
+    /// What a 304 has in common with the 200 in its place.
+    fn headers(&self) -> HeaderMap {
+        let now = SystemTime::now();
+        let mut headers = HeaderMap::new();
+        set(&mut headers, header::DATE, &httpdate::fmt_http_date(now));
+        set(&mut headers, header::CACHE_CONTROL, self.caching);
+        set(&mut headers, header::VARY, self.vary);
+        if let Some(validators) = &self.validators {
+            set(&mut headers, header::ETAG, &validators.etag());
+            // Never later than `Date`, whatever the clocks do (RFC 9110, 8.8.2.1).
+            if let Some(modified) = validators.last_modified.map(|date| date.min(now)) {
+                let modified = httpdate::fmt_http_date(modified);
+                set(&mut headers, header::LAST_MODIFIED, &modified);
+            }
+        }
+        headers
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    // Our values are ASCII; one that is not would be left out rather than fail the answer.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.append(name, value);
+    }
+}

@@ -1,0 +1,108 @@
+//! `/feed?type=…` and `/feed?subject=…`: views for people and simple tools, by paged relations
+//! (RFC 5005, section 3). Not for consumers: such a walk is neither complete nor consistent.
+
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::answer::{HEAD, Metadata};
+use crate::cursor::Cursor;
+use crate::event::Sequence;
+use crate::feed::Inner;
+use crate::feed::conditional::{Outcome, Validators};
+use crate::feed::document::{Document, Form, Link};
+use crate::problem::Problem;
+use crate::store::Backend;
+use crate::store::publish::Filter;
+
+impl<B: Backend> Inner<B> {
+    /// The newest events that match, or the newest of those before a sequence.
+    pub(super) async fn filtered(
+        &self,
+        form: Form,
+        filter: &Filter,
+        before: Option<Sequence>,
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let head = self.sequencer.head();
+        let bound = before.unwrap_or(i64::MAX).min(head.sequence + 1);
+        let size = usize::try_from(head.page_size).unwrap_or(usize::MAX);
+        // One more than is shown tells whether there is an older document.
+        let pool = self.database.reader();
+        let mut entries = B::filtered(pool, filter, bound, head.page_size + 1).await?;
+        let more = entries.len() > size;
+        entries.truncate(size);
+        let newer = self.newer(filter, before, entries.first().map(|entry| entry.sequence));
+        entries.reverse();
+        let newest = entries.last();
+        let cursor = Cursor {
+            epoch: head.epoch.clone(),
+            sequence: newest.map_or(0, |entry| entry.sequence),
+            anchor: newest.map(|entry| entry.id),
+        };
+        let view = |before| self.addresses.filtered(filter, before);
+        let mut links = vec![
+            Link::feed("self", view(before)),
+            Link::feed("first", view(None)),
+        ];
+        links.extend(newer);
+        if let Some(oldest) = entries.first().filter(|_| more) {
+            links.push(Link::feed("next", view(Some(oldest.sequence))));
+        }
+        let metadata = Metadata {
+            media_type: form.media_type(),
+            caching: HEAD,
+            validators: Some(Validators {
+                tag: form.tag(format!("{cursor}.{}", if more { "more" } else { "all" })),
+                last_modified: None,
+                dated: false,
+            }),
+            links: links.clone(),
+            vary: "Accept, Accept-Encoding",
+        };
+        if metadata.evaluate(request)? == Outcome::NotModified {
+            return Ok(metadata.not_modified());
+        }
+        let name = name(filter);
+        let document = Document {
+            id: format!("{}#{name}", head.feed_id.urn()),
+            title: &format!("{}: {name}", self.title),
+            author: &self.author,
+            updated: newest.map_or(head.created, |entry| entry.updated),
+            cursor,
+            links,
+            archive: false,
+            entries: &entries,
+        };
+        metadata.ok(request, &form.write(&document, &self.addresses))
+    }
+
+    /// The way back to newer events, from a view that does not show the newest ones.
+    fn newer(
+        &self,
+        filter: &Filter,
+        before: Option<Sequence>,
+        newest: Option<Sequence>,
+    ) -> Option<Link> {
+        let (before, size) = (before?, self.sequencer.head().page_size);
+        // Matching events are at most as dense as all events: this view begins at or before the
+        // one that comes after ours.
+        let bound = newest.unwrap_or(before).max(before) + size;
+        let newer = match bound > self.sequencer.head().sequence {
+            true => self.addresses.filtered(filter, None),
+            false => self.addresses.filtered(filter, Some(bound)),
+        };
+        Some(Link::feed("previous", newer))
+    }
+}
+
+/// A filter as it stands in ids and titles.
+fn name(filter: &Filter) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if let Some(event_type) = &filter.event_type {
+        query.append_pair("type", event_type);
+    }
+    if let Some(subject) = &filter.subject {
+        query.append_pair("subject", subject);
+    }
+    query.finish()
+}

@@ -1,0 +1,116 @@
+//! The feed's routes, one file for each resource.
+
+mod answer;
+mod data;
+mod filtered;
+mod pages;
+mod subscription;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::{ALLOW, CACHE_CONTROL};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use tracing::error;
+
+use super::Feed;
+use super::document::Link;
+use super::page::Pages;
+use crate::cursor::{Cursor, Epoch};
+use crate::event::Sequence;
+use crate::problem::Problem;
+use crate::store::Backend;
+use crate::store::publish::Head;
+
+pub(super) use pages::PageCache;
+
+pub(super) fn router<B: Backend>(feed: Feed<B>) -> Router {
+    Router::new()
+        .route("/feed", read_only(get(subscription::subscription::<B>)))
+        .route("/feed/{epoch}/{page}", read_only(get(pages::page::<B>)))
+        .route(
+            "/feed/{epoch}/batch/{range}",
+            read_only(get(data::batch::<B>)),
+        )
+        .route("/events/{id}", read_only(get(data::event::<B>)))
+        .with_state(feed)
+}
+
+/// Answers `OPTIONS`, and refuses what would write.
+fn read_only<S: Clone + Send + Sync + 'static>(get: MethodRouter<S>) -> MethodRouter<S> {
+    let options = || async {
+        let headers = [(ALLOW, "GET, HEAD, OPTIONS"), (CACHE_CONTROL, "no-store")];
+        (StatusCode::NO_CONTENT, headers).into_response()
+    };
+    get.options(options)
+        .fallback(|| async { Problem::method_not_allowed("GET, HEAD, OPTIONS") })
+}
+
+impl<B: Backend> super::Inner<B> {
+    fn layout(head: &Head) -> Pages {
+        Pages::new(head.page_size, head.sequence)
+    }
+
+    /// The link to the same events with their data, if there are any.
+    fn batch_link(&self, head: &Head, first: Sequence, last: Sequence) -> Option<Link> {
+        (first <= last).then(|| Link {
+            rel: "related",
+            href: self.addresses.batch(&head.epoch, first, last),
+            media_type: Some(super::document::BATCH),
+        })
+    }
+
+    /// The head, read from the database if `known` does not hold in the one we know: whoever asks
+    /// for more than we know of may have heard of it from another instance.
+    async fn head_where(&self, known: impl Fn(&Head) -> bool) -> Result<Head, Problem> {
+        let head = self.sequencer.head();
+        if known(&head) {
+            return Ok(head);
+        }
+        Ok(self.sequencer.look().await?.head)
+    }
+}
+
+/// True if `cursor` claims to have seen more of this feed than `head` has.
+fn beyond(cursor: &Cursor, head: &Head) -> bool {
+    cursor.epoch == head.epoch && cursor.sequence > head.sequence
+}
+
+/// A number in its one spelling: `007` would be another address of the same bytes.
+fn canonical(text: &str) -> Option<i64> {
+    let number: i64 = text.parse().ok()?;
+    (number > 0 && number.to_string() == text).then_some(number)
+}
+
+/// Refuses parameters where there are none: ignored, each would be another cache key of the same
+/// bytes.
+fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
+    match query {
+        None => Ok(()),
+        Some(_) => Err(Problem::bad_request("this address takes no parameters")),
+    }
+}
+
+fn another_epoch(epoch: &Epoch, head: &Head) -> Problem {
+    Problem::not_found(format!(
+        "this feed is of epoch {}, not {epoch}: it is another history",
+        head.epoch
+    ))
+}
+
+fn unreadable(cause: serde_json::Error) -> Problem {
+    error!(
+        error = &cause as &dyn std::error::Error,
+        "an event's data is not JSON"
+    );
+    Problem::internal()
+}
+
+/// An answer without a body that is never stored.
+fn see_other(location: &str) -> Response {
+    let headers = [
+        (axum::http::header::LOCATION, location),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    (StatusCode::SEE_OTHER, headers).into_response()
+}

@@ -1,0 +1,165 @@
+//! `/feed/{epoch}/{page}`: a fixed range of the sequence, whose bytes are final once its
+//! successor is sealed (I3).
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use lru::LruCache;
+
+use super::answer::{IMMUTABLE, Metadata, SEALED};
+use super::{another_epoch, canonical, no_parameters};
+use crate::cursor::{Cursor, Epoch};
+use crate::feed::body::Body;
+use crate::feed::conditional::{Outcome, Validators};
+use crate::feed::document::{Document, Form, Link};
+use crate::feed::page::State as PageState;
+use crate::feed::{Feed, Inner};
+use crate::problem::Problem;
+use crate::sequencer::end_of_second;
+use crate::store::Backend;
+use crate::store::publish::Head;
+
+/// Pages kept in memory: some 6 MiB, for the consumers that catch up at the same time. A page
+/// that few ask for is read again from the database.
+const KEPT: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
+
+/// Immutable pages as they were written.
+#[derive(Debug)]
+pub(in crate::feed) struct PageCache(Mutex<LruCache<(Epoch, i64, Form), Written>>);
+
+/// A page as it was written, and what its date is.
+#[derive(Debug, Clone)]
+struct Written {
+    body: Arc<Body>,
+    updated: DateTime<Utc>,
+}
+
+impl Default for PageCache {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(KEPT)))
+    }
+}
+
+impl PageCache {
+    fn get(&self, key: &(Epoch, i64, Form)) -> Option<Written> {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(key).cloned()
+    }
+
+    fn put(&self, key: (Epoch, i64, Form), page: Written) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.put(key, page);
+    }
+}
+
+/// A page, sealed or immutable; an open one has no address yet.
+pub(super) async fn page<B: Backend>(
+    State(feed): State<Feed<B>>,
+    Path((epoch, page)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    request: HeaderMap,
+) -> Result<Response, Problem> {
+    let feed = &feed.inner;
+    no_parameters(query.as_deref())?;
+    let missing = || Problem::not_found(format!("there is no page {page} in epoch {epoch} yet"));
+    let number = canonical(&page).ok_or_else(missing)?;
+    let known: Epoch = epoch.parse().map_err(|_| missing())?;
+    let head = feed
+        .head_where(|head| Inner::<B>::layout(head).state(number) != PageState::Open)
+        .await?;
+    if known != head.epoch {
+        return Err(another_epoch(&known, &head));
+    }
+    let state = Inner::<B>::layout(&head).state(number);
+    let (caching, state_name) = match state {
+        PageState::Open => return Err(missing()),
+        PageState::Sealed => (SEALED, "sealed"),
+        PageState::Immutable => (IMMUTABLE, "immutable"),
+    };
+    let form = Form::wanted(&request)?;
+    let page = feed.written(form, &head, number, state).await?;
+    let metadata = Metadata {
+        media_type: form.media_type(),
+        caching,
+        validators: Some(Validators {
+            tag: form.tag(format!("{known}.{number}.{state_name}")),
+            // A sealed page is still to change; its date would hide that.
+            last_modified: closed(page.updated, &head).filter(|_| state == PageState::Immutable),
+            dated: state == PageState::Immutable,
+        }),
+        links: feed.page_links(&head, number, state),
+        vary: "Accept, Accept-Encoding",
+    };
+    if metadata.evaluate(&request)? == Outcome::NotModified {
+        return Ok(metadata.not_modified());
+    }
+    metadata.ok(&request, &page.body)
+}
+
+impl<B: Backend> Inner<B> {
+    /// The page from memory, or from the database.
+    async fn written(
+        &self,
+        form: Form,
+        head: &Head,
+        number: i64,
+        state: PageState,
+    ) -> Result<Written, Problem> {
+        let key = (head.epoch.clone(), number, form);
+        if let Some(page) = self
+            .pages
+            .get(&key)
+            .filter(|_| state == PageState::Immutable)
+        {
+            return Ok(page);
+        }
+        let range = Self::layout(head).range(number);
+        let entries = B::entries(self.database.reader(), *range.start(), *range.end()).await?;
+        let Some(newest) = entries.last() else {
+            return Err(Problem::internal());
+        };
+        let cursor = Cursor {
+            epoch: head.epoch.clone(),
+            sequence: newest.sequence,
+            anchor: Some(newest.id),
+        };
+        let links = self.page_links(head, number, state);
+        let document = Document {
+            archive: true,
+            ..self.document(head, cursor, links, &entries)
+        };
+        let page = Written {
+            body: Arc::new(form.write(&document, &self.addresses)),
+            updated: newest.updated,
+        };
+        if state == PageState::Immutable {
+            self.pages.put(key, page.clone());
+        }
+        Ok(page)
+    }
+
+    fn page_links(&self, head: &Head, number: i64, state: PageState) -> Vec<Link> {
+        let page = |rel, number| Link::feed(rel, self.addresses.page(&head.epoch, number));
+        let range = Self::layout(head).range(number);
+        let mut links = vec![
+            page("self", number),
+            Link::feed("current", self.addresses.head()),
+        ];
+        links.extend((number > 1).then(|| page("prev-archive", number - 1)));
+        // Only to a page that has an address; then the bytes are final.
+        links.extend((state == PageState::Immutable).then(|| page("next-archive", number + 1)));
+        links.extend(self.batch_link(head, *range.start(), *range.end()));
+        links
+    }
+}
+
+/// The date of an event, if its second is closed.
+fn closed(updated: DateTime<Utc>, head: &Head) -> Option<SystemTime> {
+    let closed = end_of_second(updated) <= head.closed_until?;
+    closed.then(|| SystemTime::from(updated))
+}

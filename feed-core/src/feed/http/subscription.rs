@@ -1,0 +1,337 @@
+//! `/feed`: the head, which readers ask again and again, and the way forward from a cursor.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use chrono::TimeDelta;
+
+use super::answer::{HEAD, Metadata, NO_STORE};
+use super::{beyond, see_other};
+use crate::cursor::Cursor;
+use crate::event::{Entry, Sequence};
+use crate::feed::address::Addresses;
+use crate::feed::body::Body;
+use crate::feed::conditional::{Outcome, Tags, Validators};
+use crate::feed::document::{Document, Form, Link};
+use crate::feed::head::Snapshot;
+use crate::feed::page::State as PageState;
+use crate::feed::prefer::{PREFERENCE_APPLIED, accepts_delta, wait};
+use crate::feed::{Feed, Inner};
+use crate::problem::Problem;
+use crate::store::Backend;
+use crate::store::publish::{Filter, Head};
+
+/// The head, the way forward, or a filtered view, by its parameters.
+pub(super) async fn subscription<B: Backend>(
+    State(feed): State<Feed<B>>,
+    method: Method,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let view = View::from_query(query.as_deref().unwrap_or_default())?;
+    let form = Form::wanted(&headers)?;
+    match view {
+        View::Head => feed.inner.head(form, &method, &headers).await,
+        View::After(cursor) => feed.inner.after(form, cursor, &headers).await,
+        View::Filtered(filter, before) => {
+            feed.inner.filtered(form, &filter, before, &headers).await
+        }
+    }
+}
+
+/// What the parameters of `/feed` ask for.
+enum View {
+    Head,
+    /// `None`: from before the first event.
+    After(Option<Cursor>),
+    Filtered(Filter, Option<Sequence>),
+}
+
+impl View {
+    /// Unknown, repeated or contradicting parameters are refused: ignored, each would be another
+    /// cache key of the same bytes.
+    fn from_query(query: &str) -> Result<Self, Problem> {
+        let (mut after, mut before, mut filter) = (None, None, Filter::default());
+        let mut seen = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if seen.contains(&name) {
+                return Err(Problem::bad_request(format!("`{name}` is given twice")));
+            }
+            match &*name {
+                "after" if value == "start" => after = Some(None),
+                "after" => {
+                    let cursor = value.parse().map_err(|error| {
+                        Problem::bad_request(format!("`after={value}`: {error}, or `start`"))
+                    })?;
+                    after = Some(Some(cursor));
+                }
+                "before" => {
+                    let sequence = super::canonical(&value);
+                    before = Some(sequence.ok_or_else(|| {
+                        Problem::bad_request(format!("`before={value}` is no sequence"))
+                    })?);
+                }
+                "type" => filter.event_type = Some(value.into_owned()),
+                "subject" => filter.subject = Some(value.into_owned()),
+                other => {
+                    return Err(Problem::bad_request(format!(
+                        "`{other}` is no parameter of the feed; there are `after`, `type`, \
+                         `subject`, and `before` beside the latter two"
+                    )));
+                }
+            }
+            seen.push(name);
+        }
+        match (after, filter == Filter::default(), before) {
+            (None, true, None) => Ok(Self::Head),
+            (Some(cursor), true, None) => Ok(Self::After(cursor)),
+            (None, false, before) => Ok(Self::Filtered(filter, before)),
+            _ => Err(Problem::bad_request(
+                "`after` goes alone, and `before` beside `type` or `subject`",
+            )),
+        }
+    }
+}
+
+impl<B: Backend> Inner<B> {
+    /// The subscription document. Costs no query while nothing is new.
+    async fn head(
+        &self,
+        form: Form,
+        method: &Method,
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let tags = Tags::of(request, &header::IF_NONE_MATCH);
+        let known: Vec<Cursor> = tags
+            .tags
+            .iter()
+            .filter_map(|tag| tag.parse().ok())
+            .collect();
+        // If a reader has seen more than we know, we are the late one.
+        let mut head = self
+            .head_where(|head| !known.iter().any(|cursor| beyond(cursor, head)))
+            .await?;
+        let mut metadata = self.head_metadata(form, &head);
+        let mut outcome = metadata.evaluate(request)?;
+        let wait = wait(request).filter(|_| method == Method::GET);
+        let waits = wait.filter(|_| request.contains_key(header::IF_NONE_MATCH));
+        if let (Outcome::NotModified, Some(wait)) = (outcome, waits) {
+            head = self.wait_for_news(&head, wait).await;
+            metadata = self.head_metadata(form, &head);
+            outcome = metadata.evaluate(request)?;
+        }
+        let mut response = if outcome == Outcome::NotModified {
+            metadata.not_modified()
+        } else {
+            self.head_answer(form, wait, &known, request).await?
+        };
+        if let Some(wait) = waits
+            && let Ok(applied) = HeaderValue::from_str(&format!("wait={}", wait.as_secs()))
+        {
+            response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+        }
+        Ok(response)
+    }
+
+    /// Waits until the cursor is another one than that of `head`, `wait` is over, or we stop.
+    /// One watch serves all who wait; none of them asks the database.
+    async fn wait_for_news(&self, head: &Head, wait: Duration) -> Head {
+        let mut watch = self.sequencer.watch();
+        let cursor = head.cursor();
+        let news = watch.wait_for(|newer| newer.cursor() != cursor);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = self.shutdown.cancelled() => {}
+            _ = news => {}
+        }
+        self.sequencer.head()
+    }
+
+    /// The head as it is now: all of it, or what is newer than the reader's tag, if it asked both
+    /// for that and to wait. (Some feed readers send `A-IM: feed` and then fail on a 226; none
+    /// sends `Prefer`.)
+    async fn head_answer(
+        &self,
+        form: Form,
+        wait: Option<Duration>,
+        known: &[Cursor],
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let snapshot = self
+            .entries
+            .newest(&self.sequencer, self.database.reader())
+            .await?;
+        // The newest closed second, unless the cursor has moved on meanwhile.
+        let head =
+            Some(self.sequencer.head()).filter(|head| head.cursor() == snapshot.head.cursor());
+        let metadata = self.head_metadata(form, head.as_ref().unwrap_or(&snapshot.head));
+        let wants_delta = form == Form::Atom && wait.is_some() && accepts_delta(request);
+        match newest_seen(known, &snapshot).filter(|_| wants_delta) {
+            Some(seen) => metadata.delta(request, &self.head_body(form, &snapshot, seen)),
+            None => metadata.ok(request, &self.head_body(form, &snapshot, 0)),
+        }
+    }
+
+    fn head_metadata(&self, form: Form, head: &Head) -> Metadata {
+        Metadata {
+            media_type: form.media_type(),
+            caching: HEAD,
+            // The tag stands for the cursor, the date for the last closed second.
+            validators: Some(Validators {
+                tag: form.tag(head.cursor()),
+                last_modified: head
+                    .closed_until
+                    .map(|until| SystemTime::from(until - TimeDelta::seconds(1))),
+                dated: head.is_closed(),
+            }),
+            links: self.head_links(head, Self::layout(head).head()),
+            vary: "Accept, Accept-Encoding, A-IM, Prefer",
+        }
+    }
+
+    /// The head's entries after `seen`, or all of them if it does not reach so far back.
+    fn head_body(&self, form: Form, snapshot: &Snapshot, seen: Sequence) -> Arc<Body> {
+        snapshot.written(form, seen, || {
+            let head = &snapshot.head;
+            let entries = snapshot.after(seen).unwrap_or(&snapshot.entries);
+            let first = entries
+                .first()
+                .map_or(head.sequence + 1, |entry| entry.sequence);
+            let links = self.head_links(head, first..=head.sequence);
+            form.write(
+                &self.document(head, head.cursor(), links, entries),
+                &self.addresses,
+            )
+        })
+    }
+
+    fn head_links(&self, head: &Head, events: RangeInclusive<Sequence>) -> Vec<Link> {
+        let mut links = vec![Link::feed("self", self.addresses.head())];
+        if let Some(page) = Self::layout(head).before_head() {
+            let page = self.addresses.page(&head.epoch, page);
+            links.push(Link::feed("prev-archive", page));
+        }
+        links.extend(self.batch_link(head, *events.start(), *events.end()));
+        links
+    }
+
+    /// The way forward from `cursor`: the page that holds the next event, or what is newer.
+    async fn after(
+        &self,
+        form: Form,
+        cursor: Option<Cursor>,
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let head = self
+            .head_where(|head| !cursor.as_ref().is_some_and(|cursor| beyond(cursor, head)))
+            .await?;
+        let cursor = cursor.unwrap_or_else(|| Cursor::start(head.epoch.clone()));
+        self.verify(&cursor, &head).await?;
+        let pages = Self::layout(&head);
+        let next = pages.of(cursor.sequence + 1);
+        if pages.state(next) != PageState::Open {
+            return Ok(see_other(&Addresses::page_from_head(&head.epoch, next)));
+        }
+        let first = cursor.sequence + 1;
+        let entries = B::entries(self.database.reader(), first, head.sequence).await?;
+        let mut links = vec![
+            Link::feed("self", self.addresses.after(&cursor)),
+            Link::feed("current", self.addresses.head()),
+        ];
+        links.extend(self.batch_link(&head, first, head.sequence));
+        let document = self.document(&head, head.cursor(), links.clone(), &entries);
+        let metadata = Metadata {
+            media_type: form.media_type(),
+            caching: NO_STORE,
+            validators: None,
+            links,
+            vary: "Accept, Accept-Encoding",
+        };
+        metadata.ok(request, &form.write(&document, &self.addresses))
+    }
+
+    /// Refuses a cursor that is no place in this feed (I8).
+    async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
+        if cursor.epoch != head.epoch {
+            return Err(lost(
+                head,
+                format!(
+                    "the cursor is of epoch {}, this feed of epoch {}: it is another history",
+                    cursor.epoch, head.epoch
+                ),
+            ));
+        }
+        if cursor.sequence > head.sequence {
+            return Err(lost(
+                head,
+                format!(
+                    "the cursor is at sequence {}, the newest event is {}: this feed was restored \
+                     to an older state, and has lost events that you have seen",
+                    cursor.sequence, head.sequence
+                ),
+            ));
+        }
+        let at = cursor.sequence;
+        let anchor = match at {
+            0 => None,
+            _ if at == head.sequence => head.anchor,
+            _ => {
+                let entries = B::entries(self.database.reader(), at, at).await?;
+                entries.first().map(|entry| entry.id)
+            }
+        };
+        if cursor.anchor != anchor {
+            return Err(lost(
+                head,
+                format!(
+                    "sequence {at} is another event here than the one you have seen: this feed \
+                     was restored to an older state and went on from there"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A document of the feed itself, with the feed's id and title.
+    pub(super) fn document<'a>(
+        &'a self,
+        head: &Head,
+        cursor: Cursor,
+        links: Vec<Link>,
+        entries: &'a [Entry],
+    ) -> Document<'a> {
+        Document {
+            id: head.feed_id.urn(),
+            title: &self.title,
+            author: &self.author,
+            updated: entries.last().map_or(head.updated, |entry| entry.updated),
+            cursor,
+            links,
+            archive: false,
+            entries,
+        }
+    }
+}
+
+/// Where a reader can go on whose cursor is no place in this feed.
+fn lost(head: &Head, detail: String) -> Problem {
+    let title = "The cursor is not a place in this feed";
+    Problem::new(StatusCode::GONE, "cursor-gone", title, detail)
+        .member("epoch", head.epoch.as_str())
+        .member("oldest", Cursor::start(head.epoch.clone()).to_string())
+        .member("newest", head.cursor().to_string())
+}
+
+/// The newest of the cursors a reader names that is a place in `snapshot`.
+fn newest_seen(known: &[Cursor], snapshot: &Snapshot) -> Option<Sequence> {
+    known
+        .iter()
+        .filter(|cursor| cursor.epoch == snapshot.head.epoch)
+        .filter(|cursor| cursor.sequence > 0 && snapshot.anchor(cursor.sequence) == cursor.anchor)
+        .map(|cursor| cursor.sequence)
+        .max()
+}
