@@ -4,7 +4,8 @@ use std::fmt;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::feed::NAMESPACE;
 
@@ -168,6 +169,18 @@ impl Problem {
     }
 }
 
+/// The members in the order of RFC 9457, 3.1.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.title, self.detail)
@@ -182,16 +195,15 @@ impl From<sqlx::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut body = json!({
-            "type": format!("{NAMESPACE}#{}", self.name),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        if let Value::Object(object) = &mut body {
-            object.extend(self.members);
-        }
-        let mut response = (self.status, format!("{body:#}\n")).into_response();
+        let document = Document {
+            kind: format!("{NAMESPACE}#{}", self.name),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            members: &self.members,
+        };
+        let body = serde_json::to_string_pretty(&document).unwrap_or_default();
+        let mut response = (self.status, body + "\n").into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

@@ -64,6 +64,8 @@ impl Client {
     /// The client cannot be made.
     #[must_use]
     pub fn new(base: &str) -> Self {
+        // Fails where a provider is installed already: that one is used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
             .tls_certs_only([])

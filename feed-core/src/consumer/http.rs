@@ -85,7 +85,8 @@ fn page(site: &Site, status: &Status, parked: &[ParkedEvent]) -> Markup {
             p.notice.bad role="alert" { strong { "The last poll failed. " } (error) }
         }
         dl {
-            dt { "Feed" } dd { a href=(status.feed) { (status.feed) } }
+            // No link: it may be an address that only services reach.
+            dt { "Feed" } dd { code { (status.feed) } }
             dt { "Epoch" } dd { (status.epoch.as_deref().unwrap_or("none yet")) }
             dt { "Taken up to" } dd { (status.sequence) " of " (status.head) }
             dt { "Lag" } dd { (status.lag.events) " events, " (status.lag.seconds) " s" }

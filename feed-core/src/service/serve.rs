@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::http::header::LOCATION;
+use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::response::IntoResponse;
 use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -92,8 +93,13 @@ impl Mounted {
     pub fn mount(mut self, name: &str, mut other: Self) -> Self {
         // Relative links need the slash at the end, and relative redirects hold behind a prefix.
         let to_slash = format!("{name}/");
-        let redirect =
-            any(move || async move { (StatusCode::PERMANENT_REDIRECT, [(LOCATION, to_slash)]) });
+        let redirect = any(move || async move {
+            let headers = [
+                (LOCATION, to_slash.as_str()),
+                (CACHE_CONTROL, "max-age=3600"),
+            ];
+            (StatusCode::PERMANENT_REDIRECT, headers).into_response()
+        });
         self.router = self
             .router
             .route(&format!("/{name}"), redirect)

@@ -49,7 +49,9 @@ impl Settings {
     pub fn parse<C: clap::Parser>(defaults: &[(&'static str, &'static str)]) -> C {
         let mut command = C::command();
         for &(flag, value) in defaults {
-            command = command.mut_arg(flag, |argument| argument.default_value(value));
+            command = command.mut_arg(flag, |argument| {
+                argument.required(false).default_value(value)
+            });
         }
         let mut matches = command.clone().get_matches();
         C::from_arg_matches_mut(&mut matches)

@@ -2,9 +2,11 @@
 //! the consumer with its claims and leases.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checklist;
 mod consumer;
 mod database;
 mod feed;
+mod history;
 mod lease;
 mod outbox;
 mod support;

@@ -1,1 +1,90 @@
+//! The order service: it owns customers, items and orders, and publishes each change of an order
+//! as an event in the feed that invoice and shipping follow.
+//!
+//! In reading order: what an order is ([`order`]), what is accepted as one ([`rules`]), how it
+//! looks as JSON ([`representation`]), what is done with orders ([`orders`]), where they are kept
+//! ([`store`]), and how people and programs reach all that (`http`).
 
+pub mod order;
+pub mod rules;
+
+pub mod representation;
+
+pub mod orders;
+pub mod store;
+
+mod config;
+mod http;
+
+use axum::Router;
+use feed_core::service::{Mounted, ServeError};
+use feed_core::{Database, DatabaseError, Feed, FeedSettings, Kind};
+use sqlx::{Postgres, Sqlite};
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+
+use orders::Orders;
+use store::Store;
+
+/// The service on an open database.
+#[derive(Debug)]
+pub struct Service<S: Store> {
+    /// All routes, relative to the public base URL.
+    pub router: Router,
+    pub feed: Feed<S>,
+    pub database: Database<S>,
+}
+
+/// Opens the database that the configuration names, and makes the service on it ready to be
+/// served, alone or beside others in one process.
+///
+/// # Errors
+///
+/// The database is out of reach, or its schema cannot be brought up to date.
+pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, ServeError> {
+    match config.settings.database_url.parse()? {
+        Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
+        Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
+    }
+}
+
+/// Opens the service without running anything beside its routes: what [`start`] does, and a test
+/// that steps the feed by itself.
+///
+/// # Errors
+///
+/// As [`start`].
+pub async fn open<S: Store>(
+    config: &Config,
+    shutdown: CancellationToken,
+) -> Result<Service<S>, DatabaseError> {
+    let base = config.settings.base_url();
+    let database = Database::<S>::open(&config.settings.database_url).await?;
+    database.migrate("_order_migrations", S::MIGRATIONS).await?;
+    let settings = FeedSettings {
+        base_url: base.clone(),
+        title: "Orders".to_owned(),
+        author: "Shop".to_owned(),
+        page_size: FeedSettings::PAGE_SIZE,
+    };
+    let feed = Feed::open(database.clone(), settings, shutdown).await?;
+    let orders = Orders::new(database.clone(), feed.clone(), base.clone());
+    let pages = http::Pages::new(
+        base,
+        config.invoice_url.clone(),
+        config.shipping_url.clone(),
+    );
+    let router = http::router(orders, pages).merge(feed.router());
+    Ok(Service {
+        router,
+        feed,
+        database,
+    })
+}
+
+/// The service with the task that publishes its events.
+fn mounted<S: Store>(service: Service<S>) -> Mounted {
+    let feed = service.feed;
+    Mounted::new(service.router, service.database).with_task(async move { feed.run().await })
+}

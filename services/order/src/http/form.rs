@@ -1,0 +1,188 @@
+//! The order form: every step is a whole page, so that it works without scripts.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use url::form_urlencoded;
+
+use super::App;
+use super::context::Traceparent;
+use super::json::FormBody;
+use super::problem::Problem;
+use crate::orders::OrderError;
+use crate::rules::{Draft, DraftAddress, DraftLine, FieldError, MAX_LINES};
+use crate::store::Store;
+
+/// What stands in the fields of a form, as it was typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fields {
+    pub(super) customer: String,
+    pub(super) shipping: AddressFields,
+    pub(super) billing: AddressFields,
+    pub(super) lines: Vec<LineFields>,
+    /// The line whose "Remove" was pressed.
+    remove: Option<usize>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct AddressFields {
+    pub(super) street: String,
+    pub(super) zip: String,
+    pub(super) city: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LineFields {
+    pub(super) item: String,
+    pub(super) count: String,
+}
+
+impl LineFields {
+    /// A line to be filled in.
+    fn blank() -> Self {
+        Self {
+            item: String::new(),
+            count: "1".to_owned(),
+        }
+    }
+}
+
+/// `GET /form.html`: the form, with one line.
+pub(super) async fn blank<S: Store>(State(app): State<App<S>>) -> Result<Response, Problem> {
+    let fields = Fields {
+        lines: vec![LineFields::blank()],
+        ..Fields::default()
+    };
+    page(&app, &fields, &[]).await
+}
+
+/// `POST /line`: the form as it was filled in, with one line more, or one less.
+pub(super) async fn lines<S: Store>(
+    State(app): State<App<S>>,
+    FormBody(body): FormBody,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::parse(&body);
+    match fields.remove {
+        Some(index) if index < fields.lines.len() => {
+            fields.lines.remove(index);
+        }
+        Some(_) => {}
+        None if fields.lines.len() < MAX_LINES => fields.lines.push(LineFields::blank()),
+        None => {}
+    }
+    page(&app, &fields, &[]).await
+}
+
+/// `POST /`: places the order and leads to it, or shows the form again with what is wrong.
+pub(super) async fn submit<S: Store>(
+    State(app): State<App<S>>,
+    Traceparent(trace): Traceparent,
+    FormBody(body): FormBody,
+) -> Result<Response, Problem> {
+    let fields = Fields::parse(&body);
+    match app.orders.place(fields.draft(), None, trace).await {
+        // Relative to this address, so that it holds behind any prefix.
+        Ok(order) => {
+            let page = [(header::LOCATION, order.id.path())];
+            Ok((StatusCode::SEE_OTHER, page).into_response())
+        }
+        Err(OrderError::Invalid(errors)) => {
+            let page = page(&app, &fields, &errors).await?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn page<S: Store>(
+    app: &App<S>,
+    fields: &Fields,
+    errors: &[FieldError],
+) -> Result<Response, Problem> {
+    let catalog = S::catalog(app.orders.database().reader()).await?;
+    Ok(app.pages.form(fields, errors, &catalog).into_response())
+}
+
+impl Fields {
+    /// Reads what a browser sends. Lines are put in the order of their numbers, whatever is
+    /// between them; what is no field of ours is passed over.
+    pub(super) fn parse(body: &[u8]) -> Self {
+        let mut fields = Self::default();
+        let mut lines: BTreeMap<u32, LineFields> = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(body) {
+            let value = value.into_owned();
+            if let Some((index, field)) = line_field(&name) {
+                // One more than an order may have, so that the rules see that it is too many.
+                if lines.len() <= MAX_LINES || lines.contains_key(&index) {
+                    let line = lines.entry(index).or_insert_with(|| LineFields {
+                        item: String::new(),
+                        count: String::new(),
+                    });
+                    match field {
+                        LineField::Item => line.item = value,
+                        LineField::Count => line.count = value,
+                    }
+                }
+                continue;
+            }
+            match &*name {
+                "customer" => fields.customer = value,
+                "shippingAddress.street" => fields.shipping.street = value,
+                "shippingAddress.zip" => fields.shipping.zip = value,
+                "shippingAddress.city" => fields.shipping.city = value,
+                "billingAddress.street" => fields.billing.street = value,
+                "billingAddress.zip" => fields.billing.zip = value,
+                "billingAddress.city" => fields.billing.city = value,
+                "remove" => fields.remove = value.parse().ok(),
+                _ => {}
+            }
+        }
+        fields.lines = lines.into_values().collect();
+        fields
+    }
+
+    fn draft(&self) -> Draft {
+        let line = |line: &LineFields| DraftLine {
+            item: number(&line.item),
+            count: number(&line.count),
+        };
+        Draft {
+            customer: number(&self.customer),
+            shipping_address: self.shipping.draft(),
+            billing_address: self.billing.draft(),
+            lines: self.lines.iter().map(line).collect(),
+        }
+    }
+}
+
+impl AddressFields {
+    fn draft(&self) -> DraftAddress {
+        DraftAddress {
+            street: Some(self.street.clone()),
+            zip: Some(self.zip.clone()),
+            city: Some(self.city.clone()),
+        }
+    }
+}
+
+enum LineField {
+    Item,
+    Count,
+}
+
+/// `orderLine[2].count` as its parts.
+fn line_field(name: &str) -> Option<(u32, LineField)> {
+    let (index, field) = name.strip_prefix("orderLine[")?.split_once("].")?;
+    let field = match field {
+        "item" => LineField::Item,
+        "count" => LineField::Count,
+        _ => return None,
+    };
+    Some((index.parse().ok()?, field))
+}
+
+fn number(text: &str) -> Option<i64> {
+    text.trim().parse().ok()
+}

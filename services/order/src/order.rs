@@ -1,0 +1,228 @@
+//! What an order is, in the shop's own words, and the events that tell what happened to it.
+//! Knows neither SQL nor HTTP.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use feed_core::service::BaseUrl;
+use feed_core::{EventId, NewEvent};
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use crate::representation::OrderDocument;
+
+/// All prices are in this currency.
+pub const CURRENCY: &str = "EUR";
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// The number of an order.
+    OrderId
+}
+impl OrderId {
+    /// The path of the order's page below the service's base URL; also the subject of its events.
+    #[must_use]
+    pub fn path(self) -> String {
+        format!("order/{self}")
+    }
+}
+
+number! {
+    /// The number of a customer.
+    CustomerId
+}
+number! {
+    /// The number of an item.
+    ItemId
+}
+
+/// Who orders; in an order: as they were when it was placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Customer {
+    #[serde(rename = "customerId")]
+    pub id: CustomerId,
+    /// The family name.
+    pub name: String,
+    pub firstname: String,
+    pub email: String,
+}
+
+impl Customer {
+    /// The name as people write it.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{} {}", self.firstname, self.name)
+    }
+}
+
+/// What can be ordered; in an order: as it was sold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Item {
+    #[serde(rename = "itemId")]
+    pub id: ItemId,
+    pub name: String,
+    /// Of one piece, with two decimals.
+    #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    pub price: Decimal,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Address {
+    pub street: String,
+    pub zip: String,
+    pub city: String,
+}
+
+/// So many pieces of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrderLine {
+    pub count: i64,
+    pub item: Item,
+}
+
+impl OrderLine {
+    /// The price of all its pieces.
+    #[must_use]
+    pub fn total(&self) -> Decimal {
+        Decimal::from(self.count) * self.item.price
+    }
+}
+
+/// What has become of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Placed,
+    Cancelled,
+}
+
+impl Status {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Placed => "placed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// An order that keeps all the rules ([`crate::rules`]) and is not stored yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOrder {
+    pub customer: Customer,
+    pub shipping_address: Address,
+    pub billing_address: Address,
+    pub lines: Vec<OrderLine>,
+}
+
+impl NewOrder {
+    #[must_use]
+    pub fn total(&self) -> Decimal {
+        self.lines.iter().map(OrderLine::total).sum()
+    }
+
+    /// The order it becomes when it is stored under `id` at `now`.
+    #[must_use]
+    pub fn placed(self, id: OrderId, now: DateTime<Utc>) -> Order {
+        Order {
+            id,
+            status: Status::Placed,
+            placed: now,
+            updated: now,
+            total: self.total(),
+            customer: self.customer,
+            shipping_address: self.shipping_address,
+            billing_address: self.billing_address,
+            lines: self.lines,
+        }
+    }
+}
+
+/// An order: what was sold, to whom, and what has become of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    pub id: OrderId,
+    pub status: Status,
+    pub placed: DateTime<Utc>,
+    /// When it last changed.
+    pub updated: DateTime<Utc>,
+    pub customer: Customer,
+    pub shipping_address: Address,
+    pub billing_address: Address,
+    pub lines: Vec<OrderLine>,
+    pub total: Decimal,
+}
+
+impl Order {
+    /// The event that tells that it was placed, with the order as it is now.
+    #[must_use]
+    pub fn placed(&self, base: &BaseUrl) -> NewEvent {
+        let (id, sold) = (self.id, self.sold());
+        let title = format!("Order {id} placed: {sold}, {} {CURRENCY}", self.total);
+        let summary = format!(
+            "Order {id} was placed with {sold} for a total of {} {CURRENCY}.",
+            self.total
+        );
+        self.event("order.placed", title, summary, base)
+    }
+
+    /// The event that tells that it was cancelled, with the order as it is now.
+    #[must_use]
+    pub fn cancelled(&self, base: &BaseUrl) -> NewEvent {
+        let (id, sold) = (self.id, self.sold());
+        let title = format!("Order {id} cancelled: {sold}, {} {CURRENCY}", self.total);
+        let summary = format!(
+            "Order {id} was cancelled; it had {sold} for a total of {} {CURRENCY}.",
+            self.total
+        );
+        self.event("order.cancelled", title, summary, base)
+    }
+
+    fn sold(&self) -> String {
+        match self.lines.len() {
+            1 => "1 line".to_owned(),
+            n => format!("{n} lines"),
+        }
+    }
+
+    /// `title` and `summary` stand in the feed for ever: they name nobody.
+    fn event(&self, event_type: &str, title: String, summary: String, base: &BaseUrl) -> NewEvent {
+        NewEvent {
+            id: EventId::new(),
+            event_type: event_type.to_owned(),
+            subject: self.id.path(),
+            time: self.updated,
+            title,
+            summary,
+            link: self.id.path(),
+            data: OrderDocument::new(self, base).to_json(),
+            traceparent: None,
+        }
+    }
+}
+
+/// What a list tells of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    pub id: OrderId,
+    pub status: Status,
+    pub placed: DateTime<Utc>,
+    pub updated: DateTime<Utc>,
+    pub customer: Customer,
+    pub number_of_lines: i64,
+    pub total: Decimal,
+}

@@ -1,0 +1,177 @@
+//! What the service does with orders: every change goes with its event into one transaction.
+
+use feed_core::service::BaseUrl;
+use feed_core::{Database, Feed, NewEvent, outbox};
+use sqlx::Transaction;
+use tokio::task::JoinError;
+use tracing::{Instrument, Span, info};
+
+use crate::order::{CustomerId, Order, OrderId};
+use crate::rules::{Draft, FieldError};
+use crate::store::{KeyClaim, Store};
+
+/// The orders of the shop.
+#[derive(Debug)]
+pub struct Orders<S: Store> {
+    database: Database<S>,
+    feed: Feed<S>,
+    base: BaseUrl,
+}
+
+impl<S: Store> Clone for Orders<S> {
+    fn clone(&self) -> Self {
+        Self {
+            database: self.database.clone(),
+            feed: self.feed.clone(),
+            base: self.base.clone(),
+        }
+    }
+}
+
+/// A request that may come twice.
+#[derive(Debug, Clone)]
+pub struct IdempotencyKey {
+    /// What the client calls it.
+    pub key: String,
+    /// A hash of its body.
+    pub fingerprint: i64,
+}
+
+/// Why an order was not placed or cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// It breaks rules.
+    #[error("the order is refused at {} fields", .0.len())]
+    Invalid(Vec<FieldError>),
+    /// The idempotency key belongs to another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The database failed; nothing is stored.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The task that did it panicked or was stopped.
+    #[error("the work was broken off")]
+    BrokenOff(#[from] JoinError),
+}
+
+impl<S: Store> Orders<S> {
+    /// Orders in `database`, told of in `feed`.
+    #[must_use]
+    pub fn new(database: Database<S>, feed: Feed<S>, base: BaseUrl) -> Self {
+        Self {
+            database,
+            feed,
+            base,
+        }
+    }
+
+    /// The database, to read from.
+    #[must_use]
+    pub fn database(&self) -> &Database<S> {
+        &self.database
+    }
+
+    /// Places an order. With a key that has placed one before: that one.
+    ///
+    /// # Errors
+    ///
+    /// The draft breaks rules, the key belongs to another request, or the database failed. Nothing
+    /// is stored then.
+    pub async fn place(
+        &self,
+        draft: Draft,
+        key: Option<IdempotencyKey>,
+        traceparent: Option<String>,
+    ) -> Result<Order, OrderError> {
+        let orders = self.clone();
+        let place = async move { orders.place_now(draft, key, traceparent).await };
+        // In a task of its own: a client who hangs up cannot stop it half-way.
+        tokio::spawn(place.instrument(Span::current())).await?
+    }
+
+    /// Cancels an order, if it is not yet. `None`: there is no such order.
+    ///
+    /// # Errors
+    ///
+    /// The database failed; nothing has changed then.
+    pub async fn cancel(
+        &self,
+        id: OrderId,
+        traceparent: Option<String>,
+    ) -> Result<Option<Order>, OrderError> {
+        let orders = self.clone();
+        let cancel = async move { orders.cancel_now(id, traceparent).await };
+        // As above.
+        Ok(tokio::spawn(cancel.instrument(Span::current())).await??)
+    }
+
+    /// The order, its key and its event, all or none (I1): what returns early rolls back.
+    async fn place_now(
+        &self,
+        draft: Draft,
+        key: Option<IdempotencyKey>,
+        traceparent: Option<String>,
+    ) -> Result<Order, OrderError> {
+        let mut tx = self.database.begin().await?;
+        if let Some(key) = &key
+            && let Some(earlier) = claim(&mut tx, key).await?
+        {
+            tx.rollback().await?;
+            let order = S::find(self.database.reader(), earlier).await?;
+            return Ok(order.ok_or(sqlx::Error::RowNotFound)?);
+        }
+        let customer = draft.customer.map(CustomerId);
+        let catalog = S::named(&mut tx, customer, &draft.items()).await?;
+        let new = draft.check(&catalog).map_err(OrderError::Invalid)?;
+        let order = S::insert(&mut tx, new).await?;
+        if let Some(key) = &key {
+            S::fulfil_key(&mut tx, &key.key, order.id).await?;
+        }
+        let event = NewEvent {
+            traceparent,
+            ..order.placed(&self.base)
+        };
+        outbox::append(&mut tx, &event).await?;
+        tx.commit().await?;
+        self.feed.committed();
+        info!(order.id = %order.id, event.id = %event.id, "placed order {}", order.id);
+        Ok(order)
+    }
+
+    /// The change and its event, both or neither (I1).
+    async fn cancel_now(
+        &self,
+        id: OrderId,
+        traceparent: Option<String>,
+    ) -> sqlx::Result<Option<Order>> {
+        let mut tx = self.database.begin().await?;
+        let Some(order) = S::cancel(&mut tx, id).await? else {
+            tx.rollback().await?;
+            return S::find(self.database.reader(), id).await;
+        };
+        let event = NewEvent {
+            traceparent,
+            ..order.cancelled(&self.base)
+        };
+        outbox::append(&mut tx, &event).await?;
+        tx.commit().await?;
+        self.feed.committed();
+        info!(order.id = %id, event.id = %event.id, "cancelled order {id}");
+        Ok(Some(order))
+    }
+}
+
+/// Claims `key` for this transaction, or says which order the same request has placed before.
+async fn claim<S: Store>(
+    tx: &mut Transaction<'_, S>,
+    IdempotencyKey { key, fingerprint }: &IdempotencyKey,
+) -> Result<Option<OrderId>, OrderError> {
+    match S::claim_key(tx, key, *fingerprint).await? {
+        KeyClaim::Ours => Ok(None),
+        KeyClaim::Used {
+            fingerprint: used,
+            order,
+        } if used == *fingerprint => Ok(Some(order)),
+        KeyClaim::Used { .. } => Err(OrderError::KeyReused),
+    }
+}

@@ -1,0 +1,218 @@
+//! An order as JSON: the names and nesting of the original, so that consumers written for that
+//! one still work. The same for a resource, an answer, and the data of an event; and the way in.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use feed_core::service::BaseUrl;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::Value;
+use url::Url;
+
+use crate::order::{Address, CURRENCY, Customer, Order, OrderId, OrderLine, Status, Summary};
+use crate::rules::{Draft, DraftAddress, DraftLine};
+
+/// The order that a client asks for. What is missing or of another type is `None`: the rules name
+/// it, together with all else that is wrong.
+#[must_use]
+pub fn draft(json: &Value) -> Draft {
+    let address = |json: &Value| DraftAddress {
+        street: text(&json["street"]),
+        zip: text(&json["zip"]),
+        city: text(&json["city"]),
+    };
+    let line = |json: &Value| DraftLine {
+        item: json["item"].as_i64(),
+        count: json["count"].as_i64(),
+    };
+    let lines = json["orderLine"].as_array();
+    Draft {
+        customer: json["customer"].as_i64(),
+        shipping_address: address(&json["shippingAddress"]),
+        billing_address: address(&json["billingAddress"]),
+        lines: lines.into_iter().flatten().map(line).collect(),
+    }
+}
+
+fn text(json: &Value) -> Option<String> {
+    json.as_str().map(str::to_owned)
+}
+
+/// A whole order.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderDocument<'a> {
+    id: OrderId,
+    customer: &'a Customer,
+    updated: String,
+    shipping_address: &'a Address,
+    billing_address: &'a Address,
+    order_line: &'a [OrderLine],
+    number_of_lines: usize,
+    status: Status,
+    #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    total: Decimal,
+    currency: &'static str,
+    #[serde(rename = "_links")]
+    links: SelfLink,
+}
+
+impl<'a> OrderDocument<'a> {
+    #[must_use]
+    pub fn new(order: &'a Order, base: &BaseUrl) -> Self {
+        Self {
+            id: order.id,
+            customer: &order.customer,
+            updated: instant(order.updated),
+            shipping_address: &order.shipping_address,
+            billing_address: &order.billing_address,
+            order_line: &order.lines,
+            number_of_lines: order.lines.len(),
+            status: order.status,
+            total: order.total,
+            currency: CURRENCY,
+            links: SelfLink::to(order.id, base),
+        }
+    }
+
+    /// The document's text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("an order has neither maps nor writers that fail")
+    }
+}
+
+/// A page of the list of orders.
+#[derive(Debug, Serialize)]
+pub struct ListDocument<'a> {
+    orders: Vec<SummaryDocument<'a>>,
+    /// All orders, not only those of this page.
+    count: i64,
+    #[serde(rename = "_links")]
+    links: NextLink,
+}
+
+impl<'a> ListDocument<'a> {
+    #[must_use]
+    pub fn new(orders: &'a [Summary], count: i64, next: Option<&Url>, base: &BaseUrl) -> Self {
+        Self {
+            orders: orders
+                .iter()
+                .map(|order| SummaryDocument::new(order, base))
+                .collect(),
+            count,
+            links: NextLink {
+                next: next.map(Link::to),
+            },
+        }
+    }
+}
+
+/// What a list tells of an order: no addresses, no lines.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SummaryDocument<'a> {
+    id: OrderId,
+    customer: &'a Customer,
+    updated: String,
+    number_of_lines: i64,
+    status: Status,
+    #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    total: Decimal,
+    currency: &'static str,
+    #[serde(rename = "_links")]
+    links: SelfLink,
+}
+
+impl<'a> SummaryDocument<'a> {
+    fn new(order: &'a Summary, base: &BaseUrl) -> Self {
+        Self {
+            id: order.id,
+            customer: &order.customer,
+            updated: instant(order.updated),
+            number_of_lines: order.number_of_lines,
+            status: order.status,
+            total: order.total,
+            currency: CURRENCY,
+            links: SelfLink::to(order.id, base),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Link {
+    href: String,
+}
+
+impl Link {
+    fn to(url: &Url) -> Self {
+        Self {
+            href: url.to_string(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct SelfLink {
+    #[serde(rename = "self")]
+    this: Link,
+}
+
+impl SelfLink {
+    fn to(id: OrderId, base: &BaseUrl) -> Self {
+        Self {
+            this: Link::to(&base.join(&id.path())),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct NextLink {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Link>,
+}
+
+/// RFC 3339 in UTC with milliseconds.
+fn instant(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_of_another_type_is_missing() {
+        let wrong: Value = serde_json::from_str(
+            r#"{"customer": "1", "shippingAddress": ["Rue 1", "75005", "Paris"],
+                "billingAddress": {"street": 1, "zip": null, "city": "Paris"},
+                "orderLine": [{"item": 7.0, "count": 1e3}, [7, 1], {"item": 7, "count": "2"}]}"#,
+        )
+        .expect("JSON");
+        let expected = Draft {
+            billing_address: DraftAddress {
+                city: Some("Paris".to_owned()),
+                ..DraftAddress::default()
+            },
+            lines: vec![
+                DraftLine::default(),
+                DraftLine::default(),
+                DraftLine {
+                    item: Some(7),
+                    count: None,
+                },
+            ],
+            ..Draft::default()
+        };
+        assert_eq!(draft(&wrong), expected);
+        for wrong in [
+            json!(null),
+            json!([1]),
+            json!("order"),
+            json!({"orderLine": {"item": 7}}),
+        ] {
+            assert_eq!(draft(&wrong), Draft::default());
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What the shop accepts as an order. All rules are here, for the form and for JSON alike: either
+//! way a [`Draft`] comes in, and a [`NewOrder`] or a list of what is wrong with it goes out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::order::{Address, Customer, CustomerId, Item, ItemId, NewOrder, OrderLine};
+
+/// Lines of an order: what a person can still check, and a consumer reads in one go.
+pub const MAX_LINES: usize = 1_000;
+/// Pieces in a line.
+pub const MAX_COUNT: i64 = 1_000_000;
+/// Characters of a street or a city.
+pub const MAX_TEXT: usize = 200;
+/// Characters of a ZIP code.
+pub const MAX_ZIP: usize = 20;
+
+/// An order as somebody wishes it: each field as far as it could be read, nothing checked.
+/// `None` is a field that is missing, or is no number or text at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Draft {
+    pub customer: Option<i64>,
+    pub shipping_address: DraftAddress,
+    pub billing_address: DraftAddress,
+    pub lines: Vec<DraftLine>,
+}
+
+/// See [`Draft`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DraftAddress {
+    pub street: Option<String>,
+    pub zip: Option<String>,
+    pub city: Option<String>,
+}
+
+/// See [`Draft`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DraftLine {
+    pub item: Option<i64>,
+    pub count: Option<i64>,
+}
+
+/// Something that is wrong with a draft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The field, named as in the form: `orderLine[2].count`.
+    pub field: String,
+    /// What to do about it, for a person.
+    pub message: String,
+}
+
+/// The customers and items that an order may name, with their names and prices as they are now.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    pub customers: BTreeMap<CustomerId, Customer>,
+    pub items: BTreeMap<ItemId, Item>,
+}
+
+impl Draft {
+    /// The items it names, each once.
+    #[must_use]
+    pub fn items(&self) -> BTreeSet<ItemId> {
+        let lines = self.lines.iter().take(MAX_LINES);
+        lines.filter_map(|line| line.item).map(ItemId).collect()
+    }
+
+    /// The order it asks for, as `catalog` sells it.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it.
+    pub fn check(self, catalog: &Catalog) -> Result<NewOrder, Vec<FieldError>> {
+        let mut errors = Errors::default();
+        let customer = errors.unless("customer", known_customer(self.customer, catalog));
+        let shipping = check_address("shippingAddress", self.shipping_address, &mut errors);
+        let billing = check_address("billingAddress", self.billing_address, &mut errors);
+        let lines = check_lines(self.lines, catalog, &mut errors);
+        match (customer, shipping, billing) {
+            (Some(customer), Some(shipping_address), Some(billing_address))
+                if errors.0.is_empty() =>
+            {
+                Ok(NewOrder {
+                    customer,
+                    shipping_address,
+                    billing_address,
+                    lines,
+                })
+            }
+            _ => Err(errors.0),
+        }
+    }
+}
+
+fn known_customer(id: Option<i64>, catalog: &Catalog) -> Result<Customer, String> {
+    let id = id.ok_or("Choose a customer.")?;
+    let known = catalog.customers.get(&CustomerId(id)).cloned();
+    known.ok_or_else(|| format!("There is no customer {id}."))
+}
+
+fn known_item(id: Option<i64>, catalog: &Catalog) -> Result<Item, String> {
+    let id = id.ok_or("Choose an item.")?;
+    let known = catalog.items.get(&ItemId(id)).cloned();
+    known.ok_or_else(|| format!("There is no item {id}."))
+}
+
+fn check_count(count: Option<i64>) -> Result<i64, String> {
+    count
+        .filter(|count| (1..=MAX_COUNT).contains(count))
+        .ok_or_else(|| "Enter a whole number from 1 to 1,000,000.".to_owned())
+}
+
+fn check_lines(lines: Vec<DraftLine>, catalog: &Catalog, errors: &mut Errors) -> Vec<OrderLine> {
+    if !(1..=MAX_LINES).contains(&lines.len()) {
+        errors.add("orderLine", "An order has 1 to 1,000 lines.");
+        return Vec::new();
+    }
+    let check = |(index, line): (usize, DraftLine)| {
+        let item = known_item(line.item, catalog);
+        let item = errors.unless(&format!("orderLine[{index}].item"), item);
+        let count = check_count(line.count);
+        let count = errors.unless(&format!("orderLine[{index}].count"), count);
+        Some(OrderLine {
+            count: count?,
+            item: item?,
+        })
+    };
+    lines.into_iter().enumerate().filter_map(check).collect()
+}
+
+fn check_address(name: &str, address: DraftAddress, errors: &mut Errors) -> Option<Address> {
+    let DraftAddress { street, zip, city } = address;
+    let mut check = |field, what, text, max| {
+        errors.unless(&format!("{name}.{field}"), check_text(what, text, max))
+    };
+    let street = check("street", "a street", street, MAX_TEXT);
+    let zip = check("zip", "a ZIP code", zip, MAX_ZIP);
+    let city = check("city", "a city", city, MAX_TEXT);
+    Some(Address {
+        street: street?,
+        zip: zip?,
+        city: city?,
+    })
+}
+
+/// The text without the white space around it.
+fn check_text(what: &str, text: Option<String>, max: usize) -> Result<String, String> {
+    let text = text.unwrap_or_default();
+    let text = text.trim();
+    if text.is_empty() {
+        Err(format!("Enter {what}."))
+    } else if text.chars().count() > max {
+        Err(format!("Use at most {max} characters."))
+    } else if text.chars().any(char::is_control) {
+        Err("Remove tabs, line breaks and other control characters.".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+#[derive(Default)]
+struct Errors(Vec<FieldError>);
+
+impl Errors {
+    fn add(&mut self, field: &str, message: impl Into<String>) {
+        self.0.push(FieldError {
+            field: field.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    /// The value, or `None` and an error at `field`.
+    fn unless<T>(&mut self, field: &str, checked: Result<T, String>) -> Option<T> {
+        checked.map_err(|message| self.add(field, message)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+
+    use super::*;
+
+    fn catalog() -> Catalog {
+        let customer = Customer {
+            id: CustomerId(1),
+            name: "Curie".to_owned(),
+            firstname: "Marie".to_owned(),
+            email: "marie@example.com".to_owned(),
+        };
+        let item = Item {
+            id: ItemId(7),
+            name: "Radium".to_owned(),
+            price: Decimal::new(4_200, 2),
+        };
+        Catalog {
+            customers: BTreeMap::from([(customer.id, customer)]),
+            items: BTreeMap::from([(item.id, item)]),
+        }
+    }
+
+    fn address() -> DraftAddress {
+        DraftAddress {
+            street: Some(" Rue 1 ".to_owned()),
+            zip: Some("75005".to_owned()),
+            city: Some("Paris".to_owned()),
+        }
+    }
+
+    fn draft() -> Draft {
+        Draft {
+            customer: Some(1),
+            shipping_address: address(),
+            billing_address: address(),
+            lines: vec![line(7, 1); 2],
+        }
+    }
+
+    fn line(item: i64, count: i64) -> DraftLine {
+        DraftLine {
+            item: Some(item),
+            count: Some(count),
+        }
+    }
+
+    /// The fields at which `draft` is refused.
+    fn refused(draft: Draft) -> Vec<String> {
+        let errors = draft.check(&catalog()).expect_err("the draft is refused");
+        errors.into_iter().map(|error| error.field).collect()
+    }
+
+    #[test]
+    fn a_draft_that_keeps_the_rules_becomes_an_order() {
+        let order = draft().check(&catalog()).expect("an order");
+        assert_eq!(order.shipping_address.street, "Rue 1", "trimmed");
+        assert_eq!(order.total().to_string(), "84.00");
+    }
+
+    #[test]
+    fn the_bounds_themselves_are_accepted() {
+        let mut all = draft();
+        all.lines = vec![line(7, MAX_COUNT); MAX_LINES];
+        all.billing_address.street = Some("日".repeat(MAX_TEXT));
+        all.billing_address.zip = Some("9".repeat(MAX_ZIP));
+        let order = all.check(&catalog()).expect("an order");
+        assert_eq!(order.total().to_string(), "42000000000.00");
+    }
+
+    #[test]
+    fn each_rule_names_its_field() {
+        type Change = fn(&mut Draft);
+        fn street(draft: &mut Draft, text: String) {
+            draft.shipping_address.street = Some(text);
+        }
+        fn count(draft: &mut Draft, count: i64) {
+            draft.lines[1].count = Some(count);
+        }
+        let cases: [(&str, Change); 15] = [
+            ("customer", |draft| draft.customer = None),
+            ("customer", |draft| draft.customer = Some(2)),
+            ("shippingAddress.street", |draft| {
+                street(draft, String::new())
+            }),
+            ("shippingAddress.street", |draft| {
+                street(draft, " \t".to_owned())
+            }),
+            ("shippingAddress.street", |draft| {
+                street(draft, "a\0b".to_owned())
+            }),
+            ("shippingAddress.street", |draft| {
+                street(draft, "a\nb".to_owned())
+            }),
+            ("shippingAddress.street", |draft| {
+                street(draft, "x".repeat(MAX_TEXT + 1))
+            }),
+            ("billingAddress.zip", |draft| {
+                draft.billing_address.zip = Some("9".repeat(MAX_ZIP + 1));
+            }),
+            ("orderLine", |draft| draft.lines.clear()),
+            ("orderLine", |draft| {
+                draft.lines = vec![line(7, 1); MAX_LINES + 1]
+            }),
+            ("orderLine[1].item", |draft| {
+                draft.lines[1].item = Some(8);
+            }),
+            ("orderLine[1].count", |draft| count(draft, 0)),
+            ("orderLine[1].count", |draft| count(draft, -1)),
+            ("orderLine[1].count", |draft| count(draft, MAX_COUNT + 1)),
+            ("orderLine[1].count", |draft| count(draft, i64::MAX)),
+        ];
+        for (field, change) in cases {
+            let mut draft = draft();
+            change(&mut draft);
+            assert_eq!(refused(draft), [field]);
+        }
+    }
+
+    #[test]
+    fn an_empty_draft_is_told_all_at_once() {
+        let fields = [
+            "customer",
+            "shippingAddress.street",
+            "shippingAddress.zip",
+            "shippingAddress.city",
+            "billingAddress.street",
+            "billingAddress.zip",
+            "billingAddress.city",
+            "orderLine",
+        ];
+        assert_eq!(refused(Draft::default()), fields);
+    }
+}

@@ -1,0 +1,206 @@
+//! The service on a database of its own, and what tests ask of it.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use clap::Parser;
+use feed_core::Feed;
+use feed_core::service::Mounted;
+use order::store::Store;
+use order::{Config, Service};
+use serde_json::{Value, json};
+use sqlx::{Pool, Postgres, Sqlite};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// What tests look up and change behind the service's back.
+pub(crate) trait Sql: Store {
+    fn execute(pool: &Pool<Self>, sql: &'static str) -> impl Future<Output = ()> + Send;
+    fn number(pool: &Pool<Self>, sql: &'static str) -> impl Future<Output = i64> + Send;
+}
+
+macro_rules! sql {
+    ($($database:ty)*) => {$(
+        impl Sql for $database {
+            async fn execute(pool: &Pool<Self>, sql: &'static str) {
+                sqlx::raw_sql(sql).execute(pool).await.expect(sql);
+            }
+
+            async fn number(pool: &Pool<Self>, sql: &'static str) -> i64 {
+                sqlx::query_scalar(sql).fetch_one(pool).await.expect(sql)
+            }
+        }
+    )*};
+}
+
+sql! { Postgres Sqlite }
+
+/// Events are published when a test says so ([`App::feed`]): nothing runs beside the routes.
+pub(crate) struct App<S: Sql> {
+    pub(crate) router: Router,
+    pub(crate) feed: Feed<S>,
+    pub(crate) pool: Pool<S>,
+}
+
+impl<S: Sql> App<S> {
+    pub(crate) async fn open(url: &str) -> Self {
+        Self::with(url, &[]).await
+    }
+
+    /// With settings more than the database.
+    pub(crate) async fn with(url: &str, settings: &[&str]) -> Self {
+        let config = config(url, settings);
+        let service = order::open::<S>(&config, CancellationToken::new()).await;
+        let Service {
+            router,
+            feed,
+            database,
+        } = service.expect("the service opens");
+        let pool = database.writer().clone();
+        Self {
+            router: Mounted::new(router, database).router,
+            feed,
+            pool,
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str, accept: &str) -> Answer {
+        let request = Request::get(path).header(header::ACCEPT, accept);
+        self.send(request, "").await
+    }
+
+    pub(crate) async fn json(&self, path: &str) -> Value {
+        let answer = self.get(path, "application/json").await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.json()
+    }
+
+    pub(crate) async fn page(&self, path: &str) -> String {
+        let answer = self.get(path, "text/html").await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        answer.body
+    }
+
+    pub(crate) async fn post_json(&self, body: &Value) -> Answer {
+        self.send(json_request(), &body.to_string()).await
+    }
+
+    pub(crate) async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.post_raw_form(path, &body).await
+    }
+
+    pub(crate) async fn post_raw_form(&self, path: &str, body: &str) -> Answer {
+        let form = "application/x-www-form-urlencoded";
+        let request = Request::post(path).header(header::CONTENT_TYPE, form);
+        self.send(request, body).await
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> Answer {
+        self.send(Request::post(path), "").await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Request::delete(path), "").await
+    }
+
+    /// Places an order and returns its document.
+    pub(crate) async fn place(&self) -> Value {
+        let answer = self.post_json(&an_order()).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.json()
+    }
+
+    pub(crate) async fn send(&self, request: axum::http::request::Builder, body: &str) -> Answer {
+        let request = request.body(Body::from(body.to_owned()));
+        send(&self.router, request.expect("a request")).await
+    }
+
+    /// How many orders, lines and events there are.
+    pub(crate) async fn stored(&self) -> (i64, i64, i64) {
+        (
+            S::number(&self.pool, "SELECT count(*) FROM orders").await,
+            S::number(&self.pool, "SELECT count(*) FROM order_line").await,
+            S::number(&self.pool, "SELECT count(*) FROM feed_event").await,
+        )
+    }
+
+    /// Publishes what is committed, and returns the feed.
+    pub(crate) async fn feed(&self) -> String {
+        self.feed.publish().await.expect("the feed is published");
+        let answer = self.get("/feed", "*/*").await;
+        assert_eq!(answer.status, 200);
+        answer.body
+    }
+}
+
+/// The configuration with this database, and with `settings`.
+pub(crate) fn config(url: &str, settings: &[&str]) -> Config {
+    let fixed = ["order", "--database-url", url, "--listen", "127.0.0.1:8081"];
+    let all = fixed.iter().chain(settings);
+    Config::try_parse_from(all).expect("a configuration")
+}
+
+pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await;
+    let (parts, body) = response.expect("the router never fails").into_parts();
+    let body = to_bytes(body, usize::MAX).await.expect("a whole body");
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).expect("text"),
+    }
+}
+
+pub(crate) fn json_request() -> axum::http::request::Builder {
+    Request::post("/orders").header(header::CONTENT_TYPE, "application/json")
+}
+
+/// Two iPods and an iPod touch: 105.00 EUR.
+pub(crate) fn an_order() -> Value {
+    json!({
+        "customer": 1,
+        "shippingAddress": {"street": "Rue 1", "zip": "75005", "city": "Paris"},
+        "billingAddress": {"street": "Rue 2", "zip": "69001", "city": "Lyon"},
+        "orderLine": [{"item": 1, "count": 2}, {"item": 2, "count": 1}],
+    })
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The header, or nothing.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.map_or("", |value| value.to_str().expect("a text"))
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+
+    /// Fails unless it is a problem document of this status.
+    pub(crate) fn assert_problem(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.json()["status"], status);
+    }
+
+    /// The fields that a problem document names.
+    pub(crate) fn fields(&self) -> Vec<String> {
+        let problem = self.json();
+        let errors = problem["errors"].as_array().expect("errors");
+        errors
+            .iter()
+            .map(|error| error["field"].as_str().expect("a field").to_owned())
+            .collect()
+    }
+}

@@ -1,0 +1,245 @@
+//! The form, as a browser without scripts sends it: nothing that was typed is lost.
+
+use crate::app::{App, Sql};
+
+harness::on_both_databases! {
+    a_blank_form_offers_what_there_is
+    a_filled_form_becomes_an_order
+    what_is_wrong_stands_at_its_field_and_nothing_is_lost
+    lines_are_added_and_removed_and_the_rest_is_kept
+    rubbish_is_refused_and_never_a_fault
+}
+
+/// What a page must show as text, and never run.
+const HOSTILE: &str = r#"<b>O'Brien & "Müller" 日本語"#;
+const ESCAPED: &str = "&lt;b&gt;O'Brien &amp; &quot;Müller&quot; 日本語";
+
+const FILLED: [(&str, &str); 9] = [
+    ("customer", "2"),
+    ("shippingAddress.street", HOSTILE),
+    ("shippingAddress.zip", "D-10115"),
+    ("shippingAddress.city", "Berlin"),
+    ("billingAddress.street", " 5th Ave 1 "),
+    ("billingAddress.zip", "10001"),
+    ("billingAddress.city", "New York"),
+    ("orderLine[0].item", "4"),
+    ("orderLine[0].count", "3"),
+];
+
+/// The filled form with another value in one field.
+fn filled_but<'a>(field: &str, value: &'a str) -> Vec<(&'static str, &'a str)> {
+    let replace =
+        |(name, old): (&'static str, &'static str)| (name, if name == field { value } else { old });
+    FILLED.into_iter().map(replace).collect()
+}
+
+async fn a_blank_form_offers_what_there_is<S: Sql>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let page = app.page("/form.html").await;
+    for (name, _) in FILLED {
+        assert_eq!(
+            page.matches(&format!(r#"name="{name}""#)).count(),
+            1,
+            "{name}"
+        );
+    }
+    assert!(page.contains(r#"<option value="1">Eberhard Wolff</option>"#));
+    assert!(page.contains(r#"<option value="4">Apple TV, 100.00 EUR</option>"#));
+    assert!(page.contains(r#"<form method="post" action="/""#));
+    assert!(!page.contains("aria-invalid") && !page.contains("role=\"alert\""));
+    let labels = page.matches("<label for=").count();
+    assert_eq!(labels, FILLED.len(), "each field has its label");
+}
+
+async fn a_filled_form_becomes_an_order<S: Sql>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let mut fields = FILLED.to_vec();
+    // With a gap, and out of order; a name that is not ours says nothing.
+    fields.extend([
+        ("orderLine[17].count", "1"),
+        ("orderLine[5].item", "3"),
+        ("orderLine[5].count", " 2 "),
+        ("orderLine[17].item", "2"),
+        ("submit", "yes"),
+    ]);
+    let answer = app.post_form("/", &fields).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    assert_eq!(answer.header("location"), "order/1");
+    let order = app.json("/order/1").await;
+    assert_eq!(order["customer"]["name"], "Johnson");
+    assert_eq!(order["shippingAddress"]["street"], HOSTILE);
+    assert_eq!(order["billingAddress"]["street"], "5th Ave 1", "trimmed");
+    let sold: Vec<_> = order["orderLine"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .map(|line| (line["count"].as_i64(), line["item"]["itemId"].as_i64()))
+        .collect();
+    assert_eq!(
+        sold,
+        [(Some(3), Some(4)), (Some(2), Some(3)), (Some(1), Some(2))]
+    );
+    assert_eq!(order["total"].to_string(), "323.00");
+
+    let page = app.page("/order/1").await;
+    assert!(page.contains(ESCAPED) && !page.contains("<b>"));
+    assert!(page.contains("323.00 EUR") && page.contains("Cancel this order"));
+    assert!(app.page("/").await.contains("Rod Johnson"));
+    app.post("/order/1/cancel").await;
+    assert!(!app.page("/order/1").await.contains("Cancel this order"));
+}
+
+async fn what_is_wrong_stands_at_its_field_and_nothing_is_lost<S: Sql>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let cases = [
+        ("customer", "77", "There is no customer 77."),
+        ("customer", "", "Choose a customer."),
+        ("shippingAddress.zip", "", "Enter a ZIP code."),
+        (
+            "billingAddress.city",
+            "a\u{7}b",
+            "Remove tabs, line breaks and other control characters.",
+        ),
+        ("orderLine[0].item", "<i>", "Choose an item."),
+        (
+            "orderLine[0].count",
+            "many",
+            "Enter a whole number from 1 to 1,000,000.",
+        ),
+        (
+            "orderLine[0].count",
+            "0",
+            "Enter a whole number from 1 to 1,000,000.",
+        ),
+    ];
+    for (field, value, message) in cases {
+        let fields = filled_but(field, value);
+        let answer = app.post_form("/", &fields).await;
+        assert_eq!(answer.status, 422);
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        assert_eq!(answer.header("cache-control"), "private, no-cache");
+        let page = answer.body;
+        let id = field.replace(['.', '['], "-").replace(']', "");
+        let error = format!(r#"<p class="error" id="{id}-error">{message}</p>"#);
+        assert!(page.contains(&error), "{error} in {page}");
+        assert_eq!(
+            page.matches(r#"class="error""#).count(),
+            1,
+            "no other field is blamed"
+        );
+        let marked = format!(r#"aria-invalid="true" aria-describedby="{id}-error""#);
+        assert!(page.contains(&marked));
+        assert!(
+            page.contains(&format!(r##"<a href="#{id}">"##)),
+            "the summary leads there"
+        );
+        assert_kept(&page, &fields);
+    }
+    assert_eq!(app.stored().await, (0, 0, 0));
+}
+
+/// Fails unless the form shows each of these values.
+fn assert_kept(page: &str, fields: &[(&str, &str)]) {
+    for (name, value) in fields {
+        let field = page.split(&format!(r#"name="{name}""#)).nth(1);
+        let field = field.unwrap_or_else(|| panic!("{name} is on the page"));
+        let value = value
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace('"', "&quot;");
+        let kept = if name.ends_with("customer") || name.ends_with("item") {
+            let options = field.split("</select>").next().unwrap_or_default();
+            value.is_empty() || options.contains(&format!(r#"<option value="{value}" selected>"#))
+        } else {
+            field.starts_with(&format!(r#" value="{value}""#))
+        };
+        assert!(
+            kept,
+            "{name} keeps {value}: {}",
+            &field[..field.len().min(300)]
+        );
+    }
+}
+
+async fn lines_are_added_and_removed_and_the_rest_is_kept<S: Sql>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let mut fields = filled_but("orderLine[0].count", "not yet");
+    fields.extend([("orderLine[4].item", "1"), ("orderLine[4].count", "9")]);
+    let answer = app.post_form("/line", &fields).await;
+    assert_eq!(answer.status, 200);
+    let page = answer.body;
+    assert!(
+        !page.contains("aria-invalid"),
+        "nobody asked for a check yet"
+    );
+    let (_, other) = fields.split_at(FILLED.len());
+    assert_kept(&page, &fields[..FILLED.len()]);
+    assert_kept(
+        &page,
+        &[
+            ("orderLine[1].item", other[0].1),
+            ("orderLine[1].count", other[1].1),
+        ],
+    );
+    assert_kept(
+        &page,
+        &[("orderLine[2].item", ""), ("orderLine[2].count", "1")],
+    );
+    assert!(!page.contains("orderLine[3]"));
+
+    fields.push(("remove", "0"));
+    let page = app.post_form("/line", &fields).await.body;
+    assert_kept(
+        &page,
+        &[("orderLine[0].item", "1"), ("orderLine[0].count", "9")],
+    );
+    assert!(!page.contains("orderLine[1]"));
+    assert_kept(&page, &fields[..7]);
+}
+
+async fn rubbish_is_refused_and_never_a_fault<S: Sql>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let valid = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(FILLED)
+        .finish();
+    let add = |text: &str| format!("{valid}&{text}");
+    let many: String = (0..1_001)
+        .map(|index| format!("&orderLine[{index}].item=1&orderLine[{index}].count=1"))
+        .collect();
+    let bodies = [
+        String::new(),
+        "&&==&%".to_owned(),
+        "customer=%FF%FE%00".to_owned(),
+        add("customer=-1"),
+        add("customer=99999999999999999999999999"),
+        add("orderLine[0].count=-5"),
+        add("orderLine[0].count=1e6"),
+        add("orderLine[0].item=0x1"),
+        add("orderLine[1].item=1"),
+        add("orderLine[4294967295].count=1"),
+        add("shippingAddress.city=%00"),
+        format!("{valid}{many}"),
+    ];
+    for body in bodies {
+        let start: String = body.chars().rev().take(60).collect();
+        for path in ["/", "/line"] {
+            let answer = app.post_raw_form(path, &body).await;
+            let expected = if path == "/" { 422 } else { 200 };
+            assert_eq!(answer.status, expected, "{path} {start}");
+        }
+    }
+    // What is no line's number is no field.
+    for odd in [
+        "orderLine[-1].item=1",
+        "orderLine[].item=1",
+        "orderLine[1]=1",
+        "orderLine[1].x=1",
+    ] {
+        assert_eq!(app.post_raw_form("/", &add(odd)).await.status, 303, "{odd}");
+    }
+    assert_eq!(app.stored().await.0, 4);
+    app.post("/").await.assert_problem(415);
+    let huge = "x".repeat(1024 * 1024 + 1);
+    app.post_raw_form("/", &huge).await.assert_problem(413);
+}

@@ -1,0 +1,9 @@
+//! The order service as its clients see it: the router is called in process, on a fresh database
+//! of either kind for each test.
+
+mod app;
+mod feed;
+mod form;
+mod orders;
+mod rivals;
+mod wire;

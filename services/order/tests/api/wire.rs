@@ -1,0 +1,217 @@
+//! What programs rely on: names in JSON, addresses, media types, status codes.
+
+use axum::http::Request;
+use serde_json::{Value, json};
+
+use crate::app::{App, Sql, an_order, config, send};
+
+harness::on_both_databases! {
+    an_order_has_the_names_of_the_original
+    the_list_goes_on_page_by_page
+    each_comes_in_the_type_that_is_asked_for
+    links_survive_a_path_prefix
+    every_refusal_is_a_problem_document
+    health_tells_the_truth
+    the_started_service_runs_alone
+}
+
+async fn an_order_has_the_names_of_the_original<S: Sql>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let answer = app.post_json(&an_order()).await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.header("location"), "http://127.0.0.1:8081/order/1");
+    assert_eq!(answer.header("cache-control"), "private, no-cache");
+    let order = answer.json();
+    let updated = order["updated"].as_str().expect("an instant");
+    assert_eq!(
+        (updated.len(), &updated[19..20], &updated[23..]),
+        (24, ".", "Z")
+    );
+    let expected = format!(
+        concat!(
+            r#"{{"id":1,"customer":{{"customerId":1,"name":"Wolff","firstname":"Eberhard","#,
+            r#""email":"eberhard.wolff@example.com"}},"updated":"{}","#,
+            r#""shippingAddress":{{"street":"Rue 1","zip":"75005","city":"Paris"}},"#,
+            r#""billingAddress":{{"street":"Rue 2","zip":"69001","city":"Lyon"}},"orderLine":["#,
+            r#"{{"count":2,"item":{{"itemId":1,"name":"iPod","price":42.00}}}},"#,
+            r#"{{"count":1,"item":{{"itemId":2,"name":"iPod touch","price":21.00}}}}],"#,
+            r#""numberOfLines":2,"status":"placed","total":105.00,"currency":"EUR","#,
+            r#""_links":{{"self":{{"href":"http://127.0.0.1:8081/order/1"}}}}}}"#
+        ),
+        updated
+    );
+    assert_eq!(answer.body, expected);
+    assert_eq!(app.get("/order/1", "application/json").await.body, expected);
+}
+
+async fn the_list_goes_on_page_by_page<S: Sql>(url: &str) {
+    let app = App::<S>::open(url).await;
+    assert_eq!(
+        app.json("/").await,
+        json!({"orders": [], "count": 0, "_links": {}})
+    );
+    assert!(app.page("/").await.contains("There are no orders yet."));
+    for _ in 0..101 {
+        app.place().await;
+    }
+    app.delete("/order/101").await;
+    let first = app.json("/").await;
+    let expected = json!({
+        "id": 101,
+        "customer": {"customerId": 1, "name": "Wolff", "firstname": "Eberhard",
+                     "email": "eberhard.wolff@example.com"},
+        "updated": first["orders"][0]["updated"],
+        "numberOfLines": 2,
+        "status": "cancelled",
+        "total": serde_json::from_str::<Value>("105.00").expect("a number"),
+        "currency": "EUR",
+        "_links": {"self": {"href": "http://127.0.0.1:8081/order/101"}},
+    });
+    assert_eq!(first["orders"][0], expected);
+
+    let (mut ids, mut sizes) = (Vec::new(), Vec::new());
+    let mut next = Some("/".to_owned());
+    while let Some(path) = next {
+        let page = app.json(&path).await;
+        assert_eq!(page["count"], 101);
+        let orders = page["orders"].as_array().expect("orders");
+        ids.extend(
+            orders
+                .iter()
+                .map(|order| order["id"].as_i64().expect("an id")),
+        );
+        sizes.push(orders.len());
+        let href = page["_links"]["next"]["href"].as_str();
+        next = href.map(|href| href.replace("http://127.0.0.1:8081", ""));
+    }
+    assert_eq!(sizes, [50, 50, 1]);
+    assert_eq!(ids, (1..=101).rev().collect::<Vec<_>>());
+
+    let page = app.page("/").await;
+    assert!(page.contains(r#"<a rel="next" href="/?before=52">Older orders</a>"#));
+    assert!(page.contains("101 orders in all") && !page.contains("Newest orders"));
+    let last = app.page("/?before=2").await;
+    assert!(last.contains("Newest orders") && !last.contains("Older orders"));
+    app.get("/?before=x", "*/*").await.assert_problem(400);
+}
+
+async fn each_comes_in_the_type_that_is_asked_for<S: Sql>(url: &str) {
+    let app = App::<S>::open(url).await;
+    app.place().await;
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let (html, json) = ("text/html; charset=utf-8", "application/json");
+    let cases = [
+        ("/", browser, html),
+        ("/", "*/*", html),
+        ("/", "application/json", json),
+        ("/order/1", browser, html),
+        ("/order/1", "*/*", json),
+        ("/order/1", "application/hal+json", "application/hal+json"),
+        ("/form.html", "*/*", html),
+    ];
+    for (path, accept, expected) in cases {
+        let answer = app.get(path, accept).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            answer.header("content-type"),
+            expected,
+            "{path} for {accept}"
+        );
+        assert_eq!(answer.header("cache-control"), "private, no-cache");
+        if path != "/form.html" {
+            assert_eq!(answer.header("vary"), "Accept");
+        }
+    }
+    for path in ["/", "/order/1"] {
+        app.get(path, "image/png").await.assert_problem(406);
+    }
+}
+
+async fn links_survive_a_path_prefix<S: Sql>(url: &str) {
+    let settings = [
+        "--base-url=https://shop.example/order",
+        "--invoice-url=https://shop.example/invoice/",
+        "--shipping-url=https://shop.example/shipping",
+    ];
+    let app = App::<S>::with(url, &settings).await;
+    let order = app.place().await;
+    let this = &order["_links"]["self"]["href"];
+    assert_eq!(this, "https://shop.example/order/order/1");
+    for path in ["/", "/form.html", "/order/1"] {
+        let page = app.page(path).await;
+        for link in links(&page) {
+            let ours = link.starts_with("/order/") || link.starts_with('#');
+            assert!(
+                ours || link.starts_with("https://shop.example/"),
+                "{link} in {path}"
+            );
+        }
+    }
+    let page = app.page("/order/1").await;
+    assert!(page.contains(r#"href="https://shop.example/invoice/1""#));
+    assert!(page.contains(r#"href="https://shop.example/shipping/1""#));
+    assert!(page.contains(r#"action="/order/order/1/cancel""#));
+}
+
+/// The values of `href`, `action` and `formaction`.
+fn links(page: &str) -> impl Iterator<Item = &str> {
+    let values = page.split(r#"href=""#).chain(page.split(r#"action=""#));
+    values
+        .filter(|part| !part.starts_with('<'))
+        .filter_map(|part| part.split('"').next())
+}
+
+async fn every_refusal_is_a_problem_document<S: Sql>(url: &str) {
+    let app = App::<S>::open(url).await;
+    app.get("/nowhere", "*/*").await.assert_problem(404);
+    let cases = [
+        ("/", "GET, HEAD, POST"),
+        ("/form.html", "GET, HEAD"),
+        ("/line", "POST"),
+        ("/orders", "POST"),
+        ("/order/1", "GET, HEAD, DELETE"),
+        ("/order/1/cancel", "POST"),
+        ("/health/live", "GET, HEAD"),
+        ("/health/ready", "GET, HEAD"),
+        ("/style.css", "GET, HEAD"),
+    ];
+    for (path, allow) in cases {
+        let answer = app.send(Request::put(path), "").await;
+        answer.assert_problem(405);
+        let allowed: Vec<_> = answer.headers.get_all("allow").iter().collect();
+        assert_eq!(allowed, [allow], "{path}");
+    }
+}
+
+async fn health_tells_the_truth<S: Sql>(url: &str) {
+    let app = App::<S>::open(url).await;
+    assert_eq!(app.get("/health/live", "*/*").await.status, 200);
+    assert_eq!(app.get("/health/ready", "*/*").await.status, 200);
+    S::execute(&app.pool, "ALTER TABLE orders RENAME TO hidden").await;
+    app.get("/health/ready", "*/*").await.assert_problem(503);
+    assert_eq!(app.get("/health/live", "*/*").await.status, 200);
+}
+
+/// What `main` and the shop run, on a database whose directory is not there yet.
+async fn the_started_service_runs_alone<S: Sql>(url: &str) {
+    let url = url.replace("/test.db", "/new/deep/test.db");
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let service = order::start(config(&url, &[]), shutdown.clone()).await;
+    let service = service.expect("the service starts");
+    let get = |path: &str, etag: &str| {
+        let request = Request::get(path).header("if-none-match", etag);
+        request
+            .header("prefer", "wait=20")
+            .body(axum::body::Body::empty())
+            .expect("a request")
+    };
+    let empty = send(&service.router, get("/feed", "")).await;
+    let order = Request::post("/orders").header("content-type", "application/json");
+    let order = order.body(an_order().to_string().into());
+    let placed = send(&service.router, order.expect("a request")).await;
+    assert_eq!(placed.status, 201, "{}", placed.body);
+    // Held back until the event has its number, which nobody but the service itself gives it.
+    let news = send(&service.router, get("/feed", empty.header("etag"))).await;
+    assert!(news.body.contains("Order 1 placed"), "{}", news.body);
+    shutdown.cancel();
+}
