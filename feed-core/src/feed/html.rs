@@ -30,7 +30,8 @@ pub(super) fn write(document: &Document<'_>, addresses: &Addresses) -> Bytes {
         p.quiet {
             "What happened, newest first. This is an Atom feed: give the address "
             code { (addresses.head()) }
-            " to a feed reader, or to " code { "curl" } " for the document itself."
+            " to a feed reader, or look at "
+            a href=(base.path("feed.atom")) { "the document itself" } "."
         }
         @if document.entries.is_empty() {
             p { "Nothing has happened yet." }

@@ -8,7 +8,6 @@ mod address;
 mod atom;
 mod body;
 mod cloudevents;
-mod conditional;
 mod document;
 mod head;
 mod html;

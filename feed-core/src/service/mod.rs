@@ -2,6 +2,7 @@
 //! that survive a path prefix, and a clean stop.
 
 mod base_url;
+pub mod conditional;
 pub mod html;
 mod negotiate;
 mod serve;

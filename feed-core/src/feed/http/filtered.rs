@@ -8,9 +8,9 @@ use super::answer::{HEAD, Metadata};
 use crate::cursor::Cursor;
 use crate::event::Sequence;
 use crate::feed::Inner;
-use crate::feed::conditional::{Outcome, Validators};
 use crate::feed::document::{Document, Form, Link};
 use crate::problem::Problem;
+use crate::service::conditional::{Outcome, Validators};
 use crate::store::Backend;
 use crate::store::publish::Filter;
 
@@ -51,11 +51,9 @@ impl<B: Backend> Inner<B> {
         let metadata = Metadata {
             media_type: form.media_type(),
             caching: HEAD,
-            validators: Some(Validators {
-                tag: form.tag(format!("{cursor}.{}", if more { "more" } else { "all" })),
-                last_modified: None,
-                dated: false,
-            }),
+            validators: Some(Validators::tag(
+                form.tag(format!("{cursor}.{}", if more { "more" } else { "all" })),
+            )),
             links: links.clone(),
             vary: "Accept, Accept-Encoding",
         };

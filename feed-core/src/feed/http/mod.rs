@@ -27,6 +27,7 @@ pub(super) use pages::PageCache;
 pub(super) fn router<B: Backend>(feed: Feed<B>) -> Router {
     Router::new()
         .route("/feed", read_only(get(subscription::subscription::<B>)))
+        .route("/feed.atom", read_only(get(subscription::raw::<B>)))
         .route("/feed/{epoch}/{page}", read_only(get(pages::page::<B>)))
         .route(
             "/feed/{epoch}/batch/{range}",

@@ -15,12 +15,12 @@ use super::answer::{IMMUTABLE, Metadata, SEALED};
 use super::{another_epoch, canonical, no_parameters};
 use crate::cursor::{Cursor, Epoch};
 use crate::feed::body::Body;
-use crate::feed::conditional::{Outcome, Validators};
 use crate::feed::document::{Document, Form, Link};
 use crate::feed::page::State as PageState;
 use crate::feed::{Feed, Inner};
 use crate::problem::Problem;
 use crate::sequencer::end_of_second;
+use crate::service::conditional::{Outcome, Validators};
 use crate::store::Backend;
 use crate::store::publish::Head;
 

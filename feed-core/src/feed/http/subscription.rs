@@ -15,13 +15,13 @@ use crate::cursor::Cursor;
 use crate::event::{Entry, Sequence};
 use crate::feed::address::Addresses;
 use crate::feed::body::Body;
-use crate::feed::conditional::{Outcome, Tags, Validators};
 use crate::feed::document::{Document, Form, Link};
 use crate::feed::head::Snapshot;
 use crate::feed::page::State as PageState;
 use crate::feed::prefer::{PREFERENCE_APPLIED, accepts_delta, wait};
 use crate::feed::{Feed, Inner};
 use crate::problem::Problem;
+use crate::service::conditional::{Outcome, Tags, Validators};
 use crate::store::Backend;
 use crate::store::publish::{Filter, Head};
 
@@ -41,6 +41,23 @@ pub(super) async fn subscription<B: Backend>(
             feed.inner.filtered(form, &filter, before, &headers).await
         }
     }
+}
+
+/// `/feed.atom`: the head as Atom, for people whose browser asks for HTML. A view of their own, not
+/// the feed's address: nothing links to it but the page they come from.
+pub(super) async fn raw<B: Backend>(
+    State(feed): State<Feed<B>>,
+    method: Method,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    super::no_parameters(query.as_deref())?;
+    let mut response = feed.inner.head(Form::Atom, &method, &headers).await?;
+    let caching = HeaderValue::from_static(NO_STORE);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, caching);
+    Ok(response)
 }
 
 /// What the parameters of `/feed` ask for.

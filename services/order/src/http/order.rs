@@ -3,13 +3,14 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use feed_core::service::conditional::{Outcome, Validators, evaluate, guard};
 use feed_core::service::negotiate;
 
 use super::App;
 use super::context::{Named, Traceparent};
 use super::json::Json;
 use super::problem::Problem;
-use crate::order::Order;
+use crate::order::{Order, OrderId};
 use crate::orders::Orders;
 use crate::representation::OrderDocument;
 use crate::store::Store;
@@ -23,16 +24,24 @@ pub(super) async fn show<S: Store>(
     Named(id): Named,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let order = S::find(app.orders.database().reader(), id).await?;
-    let order = order.ok_or_else(|| Problem::NoSuchOrder(id.to_string()))?;
-    let vary = [(header::VARY, "Accept")];
-    match negotiate(&headers, OFFERS).map(|index| OFFERS[index]) {
-        Some("text/html") => Ok((vary, app.pages.order(&order)).into_response()),
-        Some(json) => {
-            let json = [(header::CONTENT_TYPE, json)];
-            Ok((vary, json, document(&app, &order)).into_response())
+    let order = find(&app.orders, id).await?;
+    let offer = negotiate(&headers, OFFERS).ok_or(Problem::NotAcceptable(OFFERS))?;
+    let media_type = OFFERS[offer];
+    let validators = validators(&order, media_type);
+    let metadata = [
+        (header::VARY, "Accept".to_owned()),
+        (header::ETAG, validators.etag()),
+    ];
+    match evaluate(&headers, &validators) {
+        Outcome::Failed => Err(Problem::PreconditionFailed),
+        Outcome::NotModified => Ok((StatusCode::NOT_MODIFIED, metadata).into_response()),
+        Outcome::Proceed if media_type == "text/html" => {
+            Ok((metadata, app.pages.order(&order)).into_response())
         }
-        None => Err(Problem::NotAcceptable(OFFERS)),
+        Outcome::Proceed => {
+            let json = [(header::CONTENT_TYPE, media_type)];
+            Ok((metadata, json, document(&app, &order)).into_response())
+        }
     }
 }
 
@@ -41,7 +50,9 @@ pub(super) async fn delete<S: Store>(
     State(app): State<App<S>>,
     Named(id): Named,
     Traceparent(trace): Traceparent,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    allow(&app.orders, id, &headers).await?;
     let order = app.orders.cancel(id, trace).await?;
     let order = order.ok_or_else(|| Problem::NoSuchOrder(id.to_string()))?;
     Ok(document(&app, &order).into_response())
@@ -52,12 +63,34 @@ pub(super) async fn cancel<S: Store>(
     State(orders): State<Orders<S>>,
     Named(id): Named,
     Traceparent(trace): Traceparent,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    allow(&orders, id, &headers).await?;
     let order = orders.cancel(id, trace).await?;
     order.ok_or_else(|| Problem::NoSuchOrder(id.to_string()))?;
     // Relative to this address, so that it holds behind any prefix.
     let page = [(header::LOCATION, format!("../{id}"))];
     Ok((StatusCode::SEE_OTHER, page).into_response())
+}
+
+async fn find<S: Store>(orders: &Orders<S>, id: OrderId) -> Result<Order, Problem> {
+    let order = S::find(orders.database().reader(), id).await?;
+    order.ok_or_else(|| Problem::NoSuchOrder(id.to_string()))
+}
+
+/// Refuses a change whose preconditions do not hold.
+async fn allow<S: Store>(
+    orders: &Orders<S>,
+    id: OrderId,
+    headers: &HeaderMap,
+) -> Result<(), Problem> {
+    let order = find(orders, id).await?;
+    guard(headers, &validators(&order, OFFERS[0])).map_err(|_| Problem::PreconditionFailed)
+}
+
+/// Of an order only the status changes; each form has a tag of its own.
+fn validators(order: &Order, media_type: &str) -> Validators {
+    Validators::tag(format!("{}.{:?}.{media_type}", order.id, order.status).to_lowercase())
 }
 
 fn document<'a, S: Store>(app: &App<S>, order: &'a Order) -> Json<OrderDocument<'a>> {

@@ -15,6 +15,8 @@ pub(super) enum Problem {
     NoSuchOrder(String),
     /// The client takes none of what we offer.
     NotAcceptable(&'static [&'static str]),
+    /// The client's condition for the request does not hold.
+    PreconditionFailed,
     /// A parameter or header is none that we understand.
     BadRequest(String),
     /// The body is no JSON.
@@ -59,6 +61,7 @@ impl From<Problem> for Wire {
         match problem {
             Problem::NoSuchOrder(id) => Wire::not_found(format!("there is no order {id}")),
             Problem::NotAcceptable(offers) => Wire::not_acceptable(offers),
+            Problem::PreconditionFailed => Wire::precondition_failed(),
             Problem::BadRequest(detail) => Wire::bad_request(detail),
             Problem::Malformed(error) => Wire::bad_request(format!("the body is no JSON: {error}")),
             Problem::WrongType(expected) => {

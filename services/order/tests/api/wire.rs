@@ -13,6 +13,39 @@ harness::on_both_databases! {
     every_refusal_is_a_problem_document
     health_tells_the_truth
     the_started_service_runs_alone
+    preconditions_hold_for_reading_and_for_changing
+}
+
+/// RFC 9110, 13.1.2: what is a 304 for a `GET` is a 412 for everything else.
+async fn preconditions_hold_for_reading_and_for_changing<S: Sql>(url: &str) {
+    let app = App::<S>::open(url).await;
+    app.place().await;
+    let get = |accept, tag: &str| {
+        let request = Request::get("/order/1").header("accept", accept);
+        app.send(request.header("if-none-match", tag.to_owned()), "")
+    };
+    let mut tags = Vec::new();
+    for accept in ["application/json", "text/html"] {
+        let tag = app.get("/order/1", accept).await.header("etag").to_owned();
+        let again = get(accept, &tag).await;
+        assert_eq!(
+            (again.status.as_u16(), again.header("etag")),
+            (304, tag.as_str())
+        );
+        tags.push(tag);
+    }
+    assert_ne!(tags[0], tags[1]);
+    for (name, value) in [("if-none-match", "*"), ("if-match", "\"x\"")] {
+        let delete = Request::delete("/order/1").header(name, value);
+        app.send(delete, "").await.assert_problem(412);
+        let cancel = Request::post("/order/1/cancel").header(name, value);
+        app.send(cancel, "").await.assert_problem(412);
+    }
+    assert_eq!(app.json("/order/1").await["status"], "placed");
+    let delete = Request::delete("/order/1").header("if-match", "*");
+    assert_eq!(app.send(delete, "").await.status, 200);
+    // The state has changed, so its tag has.
+    assert_eq!(get("application/json", &tags[0]).await.status, 200);
 }
 
 async fn an_order_has_the_names_of_the_original<S: Sql>(url: &str) {

@@ -4,28 +4,52 @@ use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderMap, HeaderName, header};
 
+use crate::problem::Problem;
+
 /// What a reader can hold against a representation.
+///
+/// ```
+/// use axum::http::{HeaderMap, header};
+/// use feed_core::service::conditional::{Outcome, Validators, evaluate};
+///
+/// let validators = Validators::tag("order-17.placed");
+/// let request = HeaderMap::from_iter([(header::IF_NONE_MATCH, validators.etag().parse()?)]);
+/// assert_eq!(evaluate(&request, &validators), Outcome::NotModified);
+/// # Ok::<(), axum::http::header::InvalidHeaderValue>(())
+/// ```
 #[derive(Debug, Clone)]
-pub(super) struct Validators {
+pub struct Validators {
     /// A weak tag without its `W/` and quotes. All our tags are weak: a content coding changes
     /// the bytes, not the tag.
-    pub(super) tag: String,
+    pub tag: String,
     /// `Last-Modified`, if there is a date that hides nothing.
-    pub(super) last_modified: Option<SystemTime>,
+    pub last_modified: Option<SystemTime>,
     /// True if that date stands for this very state: only then may it answer
     /// `If-Modified-Since`.
-    pub(super) dated: bool,
+    pub dated: bool,
 }
 
 impl Validators {
-    pub(super) fn etag(&self) -> String {
+    /// A weak tag, and no date.
+    #[must_use]
+    pub fn tag(tag: impl Into<String>) -> Self {
+        Self {
+            tag: tag.into(),
+            last_modified: None,
+            dated: false,
+        }
+    }
+
+    /// The value of the `ETag` field.
+    #[must_use]
+    pub fn etag(&self) -> String {
         format!("W/\"{}\"", self.tag)
     }
 }
 
 /// What the preconditions of a `GET` or `HEAD` come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub enum Outcome {
     /// Answer as if there were none.
     Proceed,
     /// `304`
@@ -35,7 +59,8 @@ pub(super) enum Outcome {
 }
 
 /// Evaluates the preconditions in the order of RFC 9110, 13.2.2.
-pub(super) fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
+#[must_use]
+pub fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
     if headers.contains_key(header::IF_MATCH) {
         // By strong comparison, in which no weak tag equals anything (8.8.3.2).
         if !Tags::of(headers, &header::IF_MATCH).any {
@@ -63,17 +88,39 @@ pub(super) fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome 
     Outcome::Proceed
 }
 
+/// The preconditions of a request that changes something: there a match of `If-None-Match` is a
+/// failure too (RFC 9110, 13.1.2).
+///
+/// # Errors
+///
+/// A `412` if one does not hold.
+pub fn guard(headers: &HeaderMap, validators: &Validators) -> Result<(), Problem> {
+    let named = [
+        header::IF_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+        header::IF_NONE_MATCH,
+    ];
+    // A date counts for reading alone (13.1.3).
+    let asked = named.iter().any(|name| headers.contains_key(name));
+    match evaluate(headers, validators) {
+        Outcome::NotModified | Outcome::Failed if asked => Err(Problem::precondition_failed()),
+        _ => Ok(()),
+    }
+}
+
 /// The members of an `If-Match` or `If-None-Match`.
 #[derive(Debug, Default)]
-pub(super) struct Tags {
+pub struct Tags {
     /// `*`
-    pub(super) any: bool,
+    pub any: bool,
     /// The tags without `W/` and quotes.
-    pub(super) tags: Vec<String>,
+    pub tags: Vec<String>,
 }
 
 impl Tags {
-    pub(super) fn of(headers: &HeaderMap, name: &HeaderName) -> Self {
+    /// Reads all fields of that name.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, name: &HeaderName) -> Self {
         let mut tags = Self::default();
         for value in headers.get_all(name) {
             tags.read(value.as_bytes());
