@@ -173,8 +173,14 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     pub async fn run(mut self) {
         let context = Arc::clone(&self.context);
         let keeping = tokio::spawn(async move { context.keep_leases().await });
-        while !self.context.shutdown.is_cancelled() {
-            let round = self.poll_once().await;
+        let stop = self.context.shutdown.clone();
+        while !stop.is_cancelled() {
+            // A round that is left behind leaves no transaction: those run in tasks of their own,
+            // and closing the database waits for them.
+            let round = tokio::select! {
+                round = self.poll_once() => round,
+                () = stop.cancelled() => break,
+            };
             self.context.note(&round);
             let pause = self.pause_after(&round);
             self.context.pause(pause).await;
