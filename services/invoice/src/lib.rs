@@ -1,1 +1,92 @@
+//! The invoice service: it follows the feed of the order service, writes an invoice for each order
+//! that was placed, and credits those that were cancelled. It knows the order service by the
+//! address of that feed alone.
+//!
+//! In reading order: what an event tells of an order ([`order`]) and how amounts in it stay exact
+//! (`money`), what an invoice is ([`mod@invoice`]), what becomes of events ([`effect`]), where
+//! invoices are kept ([`store`]), how they look as JSON ([`representation`]), and how people and
+//! programs reach them (`http`).
 
+pub mod order;
+
+mod money;
+
+pub mod invoice;
+
+pub mod effect;
+pub mod store;
+
+pub mod representation;
+
+mod config;
+mod http;
+
+use axum::Router;
+use feed_core::service::{Mounted, ServeError};
+use feed_core::{Consumer, Database, DatabaseError, Kind, Subscription};
+use sqlx::{Postgres, Sqlite};
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+
+use effect::Invoicing;
+use store::Store;
+
+/// The service on an open database.
+#[derive(Debug)]
+pub struct Service<S: Store> {
+    /// All routes, relative to the public base URL.
+    pub router: Router,
+    /// What follows the feed.
+    pub consumer: Consumer<S, Invoicing>,
+    pub database: Database<S>,
+}
+
+/// Opens the database that the configuration names, and makes the service on it ready to be
+/// served, alone or beside others in one process. The feed need not be there.
+///
+/// # Errors
+///
+/// The database is out of reach, or its schema cannot be brought up to date.
+pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, ServeError> {
+    match config.settings.database_url.parse()? {
+        Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
+        Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
+    }
+}
+
+/// Opens the service without running anything beside its routes: what [`start`] does, and a test
+/// that steps the consumer by itself.
+///
+/// # Errors
+///
+/// As [`start`].
+pub async fn open<S: Store>(
+    config: &Config,
+    shutdown: CancellationToken,
+) -> Result<Service<S>, DatabaseError> {
+    let database = Database::<S>::open(&config.settings.database_url).await?;
+    database
+        .migrate("_invoice_migrations", S::MIGRATIONS)
+        .await?;
+    let instance = config.settings.instance.clone();
+    let subscription = Subscription {
+        name: "order".to_owned(),
+        feed_url: config.feed_url.clone(),
+        poll_interval: config.poll_interval,
+        instance: instance.unwrap_or_else(|| "invoice".to_owned()),
+    };
+    let consumer = Consumer::open(database.clone(), subscription, Invoicing, shutdown).await?;
+    let base = config.settings.base_url();
+    Ok(Service {
+        router: http::router(database.clone(), consumer.handle(), base),
+        consumer,
+        database,
+    })
+}
+
+/// The service with the task that follows the feed.
+fn mounted<S: Store>(service: Service<S>) -> Mounted {
+    let consumer = service.consumer;
+    Mounted::new(service.router, service.database).with_task(consumer.run())
+}

@@ -1,0 +1,143 @@
+//! What becomes of the events of the order service: an order that was placed gets an invoice, one
+//! that was cancelled gets it credited.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use feed_core::{Effect, EffectError, Received};
+use sqlx::Transaction;
+use tracing::info;
+
+use crate::invoice::Invoice;
+use crate::order::{Order, OrderId, Unfit};
+use crate::store::Store;
+
+/// Writes invoices and credit notes. A batch takes few statements, however many events it has.
+#[derive(Debug, Clone, Copy)]
+pub struct Invoicing;
+
+/// What an event means to us.
+enum Fact {
+    Placed(Order),
+    Cancelled(OrderId),
+}
+
+impl Fact {
+    /// Reads an event; `None` if it is of a type that we do not know.
+    fn read(event: &Received) -> Result<Option<Self>, Unfit> {
+        match event.event_type.as_deref() {
+            // The feed of the original has no types: each entry is an order that exists.
+            None | Some("order.placed") => Order::read(&event.data).map(Self::Placed).map(Some),
+            Some("order.cancelled") => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
+            Some(other) => {
+                info!(
+                    event.id,
+                    event.subject, "passed over an event of type {other}"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    fn order(&self) -> OrderId {
+        match self {
+            Self::Placed(order) => order.id,
+            Self::Cancelled(id) => *id,
+        }
+    }
+}
+
+impl<S: Store> Effect<S> for Invoicing {
+    async fn apply(
+        &self,
+        tx: &mut Transaction<'_, S>,
+        events: &[Received],
+    ) -> Result<(), EffectError> {
+        let facts = read(events)?;
+        let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
+        let mut invoiced: HashSet<OrderId> = S::invoiced(tx, &orders).await?.into_iter().collect();
+        // In sequence: a cancellation counts for what came before it.
+        let mut placed = Vec::new();
+        let mut cancelled = BTreeMap::new();
+        for (event, fact) in facts {
+            let id = fact.order();
+            match fact {
+                Fact::Placed(order) if invoiced.insert(id) => placed.push((event, order)),
+                Fact::Cancelled(_) if invoiced.contains(&id) => {
+                    cancelled.entry(id).or_insert(event);
+                }
+                Fact::Placed(_) => {
+                    info!(event.id, order.id = %id, "order {id} has its invoice already");
+                }
+                Fact::Cancelled(_) => {
+                    info!(event.id, order.id = %id, "order {id} was cancelled and has no invoice");
+                }
+            }
+        }
+        issue(tx, placed).await?;
+        credit(tx, &cancelled).await?;
+        Ok(())
+    }
+}
+
+/// What all events mean. Nothing is written before all of them are understood.
+fn read(events: &[Received]) -> Result<Vec<(&Received, Fact)>, EffectError> {
+    let mut facts = Vec::with_capacity(events.len());
+    for event in events {
+        let fact = Fact::read(event).map_err(|unfit| EffectError::Park(unfit.to_string()))?;
+        facts.extend(fact.map(|fact| (event, fact)));
+    }
+    Ok(facts)
+}
+
+/// Writes the invoices of orders that have none.
+async fn issue<S: Store>(
+    tx: &mut Transaction<'_, S>,
+    placed: Vec<(&Received, Order)>,
+) -> sqlx::Result<()> {
+    let mut serials: BTreeMap<i32, i64> = BTreeMap::new();
+    for (event, _) in &placed {
+        *serials.entry(Invoice::year(event.time)).or_default() += 1;
+    }
+    // All instances share the counters, and one that has reserved holds up the others until it
+    // commits: so this comes late, once for each year, and in the order of years.
+    for (year, serial) in &mut serials {
+        *serial = S::reserve(tx, *year, *serial).await?;
+    }
+    let mut invoices = Vec::with_capacity(placed.len());
+    let mut causes = Vec::with_capacity(placed.len());
+    for (event, order) in placed {
+        let next = serials.entry(Invoice::year(event.time)).or_default();
+        invoices.push(Invoice::issue(order, *next, event.time));
+        causes.push(event);
+        *next += 1;
+    }
+    if invoices.is_empty() {
+        return Ok(());
+    }
+    S::insert(tx, &invoices).await?;
+    for (event, invoice) in causes.iter().zip(&invoices) {
+        let (id, number) = (invoice.order, invoice.number);
+        info!(event.id, order.id = %id, "invoiced order {id} as {number}");
+    }
+    Ok(())
+}
+
+/// Credits the invoices of orders that were cancelled, by the events that tell it.
+async fn credit<S: Store>(
+    tx: &mut Transaction<'_, S>,
+    cancelled: &BTreeMap<OrderId, &Received>,
+) -> sqlx::Result<()> {
+    if cancelled.is_empty() {
+        return Ok(());
+    }
+    let credits: Vec<(OrderId, DateTime<Utc>)> = cancelled
+        .iter()
+        .map(|(id, event)| (*id, event.time.trunc_subsecs(3)))
+        .collect();
+    for id in S::credit(tx, &credits).await? {
+        let event_id = cancelled.get(&id).map(|event| event.id.as_str());
+        info!(event.id = event_id, order.id = %id, "credited order {id}");
+    }
+    Ok(())
+}

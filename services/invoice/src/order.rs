@@ -1,0 +1,319 @@
+//! An order as an event tells of it: our own view of what the order service writes, and only as
+//! much as an invoice needs. All else in it is ignored, so that it may change.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::money;
+
+/// The number of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OrderId(pub i64);
+
+impl fmt::Display for OrderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An order that was placed, and that an invoice can be written for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    pub id: OrderId,
+    pub customer: Customer,
+    pub billing_address: Address,
+    #[serde(rename = "orderLine")]
+    pub lines: Vec<Line>,
+    /// The original has one currency and does not name it.
+    #[serde(default = "euro")]
+    pub currency: String,
+}
+
+/// Who pays, as they were when they ordered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Customer {
+    #[serde(rename = "customerId")]
+    pub id: i64,
+    /// The family name.
+    pub name: String,
+    pub firstname: String,
+    pub email: String,
+}
+
+impl Customer {
+    /// The name as people write it.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{} {}", self.firstname, self.name)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    pub street: String,
+    pub zip: String,
+    pub city: String,
+}
+
+/// So many pieces of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    pub count: i64,
+    pub item: Item,
+}
+
+impl Line {
+    /// The price of all its pieces.
+    #[must_use]
+    pub fn total(&self) -> Decimal {
+        Decimal::from(self.count) * self.item.price
+    }
+}
+
+/// An item as it was sold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    #[serde(rename = "itemId")]
+    pub id: i64,
+    pub name: String,
+    /// Of one piece.
+    #[serde(
+        serialize_with = "rust_decimal::serde::arbitrary_precision::serialize",
+        deserialize_with = "money::exact"
+    )]
+    pub price: Decimal,
+}
+
+/// Why the data of an event is no order that we can do anything with.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// It is no JSON, or not of an order's form. The cause says in which line and column.
+    #[error("the data is no order: {0}")]
+    Form(#[from] serde_json::Error),
+    /// It has the form of an order, but no order is like that.
+    #[error("{field}: {wrong}")]
+    Field {
+        /// Where: `orderLine[2].item.price`.
+        field: String,
+        /// What is wrong there.
+        wrong: String,
+    },
+}
+
+impl Unfit {
+    fn field(field: impl Into<String>, wrong: impl Into<String>) -> Self {
+        Self::Field {
+            field: field.into(),
+            wrong: wrong.into(),
+        }
+    }
+}
+
+impl Order {
+    /// Reads the data of an event that tells of a whole order.
+    ///
+    /// # Errors
+    ///
+    /// It is none that an invoice can be written for.
+    pub fn read(data: &str) -> Result<Self, Unfit> {
+        let mut order: Self = serde_json::from_str(data)?;
+        let mut total = Some(Decimal::ZERO);
+        for (n, line) in order.lines.iter_mut().enumerate() {
+            let field = |name| format!("orderLine[{n}].{name}");
+            line.item.price = money::price(line.item.price)
+                .map_err(|wrong| Unfit::field(field("item.price"), wrong))?;
+            if line.count < 1 {
+                let wrong = format!("{} is less than one piece", line.count);
+                return Err(Unfit::field(field("count"), wrong));
+            }
+            text(&field("item.name"), &line.item.name)?;
+            let sum = Decimal::from(line.count).checked_mul(line.item.price);
+            total = total
+                .zip(sum)
+                .and_then(|(total, sum)| total.checked_add(sum));
+        }
+        if total.and_then(money::cents).is_none() {
+            return Err(Unfit::field(
+                "orderLine",
+                "the total is more than we can count",
+            ));
+        }
+        order.check_texts()?;
+        Ok(order)
+    }
+
+    /// The number of the order alone, which is all that counts where it is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// The data has no number of an order.
+    pub fn read_id(data: &str) -> Result<OrderId, Unfit> {
+        #[derive(Deserialize)]
+        struct Identified {
+            id: OrderId,
+        }
+        Ok(serde_json::from_str::<Identified>(data)?.id)
+    }
+
+    /// The price of all its lines. Exact, and within the bounds of a column: `read` has seen to it.
+    #[must_use]
+    pub fn total(&self) -> Decimal {
+        let mut total = self.lines.iter().map(Line::total).sum::<Decimal>();
+        // The sum of nothing, or of what costs nothing, would have no decimals.
+        total.rescale(money::DECIMALS);
+        total
+    }
+
+    fn check_texts(&self) -> Result<(), Unfit> {
+        let (customer, address) = (&self.customer, &self.billing_address);
+        text("customer.name", &customer.name)?;
+        text("customer.firstname", &customer.firstname)?;
+        text("customer.email", &customer.email)?;
+        text("billingAddress.street", &address.street)?;
+        text("billingAddress.zip", &address.zip)?;
+        text("billingAddress.city", &address.city)?;
+        let letters = self.currency.bytes().all(|byte| byte.is_ascii_uppercase());
+        if !letters || self.currency.len() != 3 {
+            return Err(Unfit::field("currency", "it is no code of three letters"));
+        }
+        Ok(())
+    }
+}
+
+/// PostgreSQL stores no NUL in a text. On SQLite it is refused as well, since both behave alike.
+fn text(field: &str, text: &str) -> Result<(), Unfit> {
+    match text.contains('\0') {
+        true => Err(Unfit::field(field, "it has a NUL character")),
+        false => Ok(()),
+    }
+}
+
+fn euro() -> String {
+    "EUR".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_lines(lines: &str) -> String {
+        format!(
+            r#"{{"id":7,"customer":{{"customerId":1,"name":"Curie","firstname":"Marie",
+            "email":"marie@example.com"}},"billingAddress":{{"street":"Rue 2","zip":"75005",
+            "city":"Paris"}},"orderLine":[{lines}],"updated":"2017-05-01T10:00:05.351+0000"}}"#
+        )
+    }
+
+    fn with_price(price: &str) -> String {
+        let line = r#"{"count":1,"item":{"itemId":1,"name":"iPod","price":PRICE}}"#;
+        with_lines(&line.replace("PRICE", price))
+    }
+
+    #[test]
+    fn a_price_is_exact_or_refused() {
+        let prices = [
+            ("42.0", Ok("42.00")),
+            ("42", Ok("42.00")),
+            ("0.10", Ok("0.10")),
+            ("0.1000", Ok("0.10")),
+            ("4.2e1", Ok("42.00")),
+            ("0", Ok("0.00")),
+            // Not to be told apart as binary floats.
+            ("9007199254740993.01", Ok("9007199254740993.01")),
+            ("92233720368547758.07", Ok("92233720368547758.07")),
+            (
+                "92233720368547758.08",
+                Err("orderLine[0].item.price: 92233720368547758.08 is more"),
+            ),
+            ("-0.01", Err("orderLine[0].item.price: -0.01 is negative")),
+            (
+                "1.005",
+                Err("orderLine[0].item.price: 1.005 has more than two decimals"),
+            ),
+            (
+                "0.1000000000000000000000000000000000001",
+                Err("has more digits than a price"),
+            ),
+            (
+                "1.0000000000000000000000000000000000001e1",
+                Err("has more digits than a price"),
+            ),
+            ("1e400", Err("has more digits than a price")),
+            ("\"42.00\"", Err("invalid type: string")),
+            ("null", Err("invalid type: null")),
+        ];
+        for (price, expected) in prices {
+            let read = Order::read(&with_price(price));
+            match (read, expected) {
+                (Ok(order), Ok(expected)) => assert_eq!(order.total().to_string(), expected),
+                (Err(error), Err(expected)) => {
+                    assert!(error.to_string().contains(expected), "{price}: {error}");
+                }
+                (read, _) => panic!("{price}: {read:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_order_is_refused_with_the_place() {
+        let line = |count: &str, price: &str| {
+            format!(r#"{{"count":{count},"item":{{"itemId":1,"name":"iPod","price":{price}}}}}"#)
+        };
+        let good = with_lines(&line("1", "1"));
+        assert!(Order::read(&good).is_ok());
+        let half = line("1", "46116860184273879.04");
+        let cases = [
+            ("".to_owned(), "line 1 column 0"),
+            ("[]".to_owned(), "line 1"),
+            (good.replace("\"id\":7,", ""), "missing field `id`"),
+            (
+                good.replace("\"id\":7", "\"id\":\"7\""),
+                "invalid type: string",
+            ),
+            (
+                good.replace("\"Marie\"", "null"),
+                "expected a string at line 1 column",
+            ),
+            (
+                good.replace("Marie", "Ma\\u0000rie"),
+                "customer.firstname: it has a NUL",
+            ),
+            (
+                good.replace("\"city\"", "\"town\""),
+                "missing field `city` at line 3",
+            ),
+            (
+                with_lines(&format!("{},{}", line("1", "1"), line("0", "1"))),
+                "orderLine[1].count",
+            ),
+            (
+                with_lines(&line("-3", "1")),
+                "orderLine[0].count: -3 is less than one piece",
+            ),
+            (
+                with_lines(&line("1.5", "1")),
+                "invalid type: floating point",
+            ),
+            (
+                with_lines(&format!("{half},{half}")),
+                "orderLine: the total is more",
+            ),
+            (
+                with_lines(&line("9223372036854775807", "92233720368547758")),
+                "the total is more",
+            ),
+            (
+                good.replace("\"id\":7", "\"currency\":\"€\",\"id\":7"),
+                "currency",
+            ),
+        ];
+        for (data, expected) in cases {
+            let error = Order::read(&data).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error} instead of {expected}");
+        }
+    }
+}

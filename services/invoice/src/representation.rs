@@ -1,0 +1,75 @@
+//! An invoice as JSON, in the names that the order's JSON has.
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+use url::Url;
+
+use crate::invoice::Invoice;
+use crate::order::{Address, Customer, Line, OrderId};
+
+/// A whole invoice.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InvoiceDocument<'a> {
+    /// The order's: it is the invoice's address, too.
+    id: OrderId,
+    number: String,
+    customer: &'a Customer,
+    billing_address: &'a Address,
+    invoice_line: &'a [Line],
+    #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    total: Decimal,
+    currency: &'a str,
+    status: &'static str,
+}
+
+impl<'a> InvoiceDocument<'a> {
+    #[must_use]
+    pub fn new(invoice: &'a Invoice) -> Self {
+        Self {
+            id: invoice.order,
+            number: invoice.number.to_string(),
+            customer: &invoice.customer,
+            billing_address: &invoice.billing_address,
+            invoice_line: &invoice.lines,
+            total: invoice.total,
+            currency: &invoice.currency,
+            status: invoice.status().as_str(),
+        }
+    }
+}
+
+/// A page of the list of invoices.
+#[derive(Debug, Serialize)]
+pub struct ListDocument<'a> {
+    invoices: Vec<InvoiceDocument<'a>>,
+    /// All invoices, not only those of this page.
+    count: i64,
+    #[serde(rename = "_links")]
+    links: Links,
+}
+
+#[derive(Debug, Serialize)]
+struct Links {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Link>,
+}
+
+#[derive(Debug, Serialize)]
+struct Link {
+    href: String,
+}
+
+impl<'a> ListDocument<'a> {
+    #[must_use]
+    pub fn new(invoices: &'a [Invoice], count: i64, next: Option<&Url>) -> Self {
+        let next = next.map(|url| Link {
+            href: url.to_string(),
+        });
+        Self {
+            invoices: invoices.iter().map(InvoiceDocument::new).collect(),
+            count,
+            links: Links { next },
+        }
+    }
+}

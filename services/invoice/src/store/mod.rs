@@ -1,0 +1,73 @@
+//! What the service asks of its database. All its SQL lies below this folder: one module for each
+//! database, and the same tests for both.
+
+mod postgres;
+mod rows;
+mod sqlite;
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use sqlx::{Pool, Transaction};
+
+use crate::invoice::Invoice;
+use crate::order::OrderId;
+
+/// A service's migrations: number, name, SQL.
+pub type Migrations = &'static [(i64, &'static str, &'static str)];
+
+/// A database that can hold invoices.
+pub trait Store: feed_core::Backend {
+    const MIGRATIONS: Migrations;
+
+    /// Which of these orders have an invoice.
+    fn invoiced(
+        tx: &mut Transaction<'_, Self>,
+        orders: &[OrderId],
+    ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
+
+    /// Takes `count` numbers of `year`; returns the first. Other instances wait for theirs until
+    /// this transaction ends, and if it rolls back they get the same ones.
+    fn reserve(
+        tx: &mut Transaction<'_, Self>,
+        year: i32,
+        count: i64,
+    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
+
+    /// Stores invoices with their lines.
+    ///
+    /// # Errors
+    ///
+    /// An order has an invoice already, or a number is taken: better none of them than a number
+    /// that is lost. The caller has looked before, so that took another one at the same moment.
+    fn insert(
+        tx: &mut Transaction<'_, Self>,
+        invoices: &[Invoice],
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Credits the invoices of orders that were cancelled at that time; returns which were not
+    /// credited before.
+    fn credit(
+        tx: &mut Transaction<'_, Self>,
+        cancelled: &[(OrderId, DateTime<Utc>)],
+    ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
+
+    /// The invoice for an order.
+    fn find(
+        pool: &Pool<Self>,
+        id: OrderId,
+    ) -> impl Future<Output = sqlx::Result<Option<Invoice>>> + Send;
+
+    /// The invoices for the newest `limit` orders before `before`, newest first.
+    fn list(
+        pool: &Pool<Self>,
+        before: OrderId,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<Invoice>>> + Send;
+
+    /// How many invoices there are.
+    fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
+
+    /// Fails if the database does not answer, or has not our tables.
+    fn ping(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
+}

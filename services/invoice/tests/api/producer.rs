@@ -1,0 +1,122 @@
+//! Who writes events: the real feed on a database of its own, with orders as the order service
+//! writes them.
+
+use axum::Router;
+use chrono::{DateTime, Utc};
+use feed_core::{Database, EventId, Feed, FeedSettings, NewEvent, outbox};
+use harness::FreshDatabase;
+use sqlx::Sqlite;
+use tokio_util::sync::CancellationToken;
+
+/// When orders are placed, unless a test says otherwise.
+pub(crate) const PLACED: &str = "2026-03-04T05:06:07.089Z";
+
+/// A feed that is served.
+pub(crate) struct Producer {
+    pub(crate) feed_url: String,
+    feed: Feed<Sqlite>,
+    database: Database<Sqlite>,
+    /// Goes away with the producer.
+    _file: FreshDatabase,
+}
+
+impl Producer {
+    /// A feed without events. Its public address is not the one it is read from.
+    pub(crate) async fn new() -> Self {
+        let file = FreshDatabase::sqlite();
+        let database = Database::open(file.url()).await.unwrap();
+        let settings = FeedSettings {
+            base_url: "https://shop.example/order/".parse().unwrap(),
+            title: "Orders".to_owned(),
+            author: "Shop".to_owned(),
+            page_size: FeedSettings::PAGE_SIZE,
+        };
+        let feed = Feed::open(database.clone(), settings, CancellationToken::new()).await;
+        let feed = feed.unwrap();
+        Self {
+            feed_url: format!("{}/feed", serve(feed.router()).await),
+            feed,
+            database,
+            _file: file,
+        }
+    }
+
+    /// Writes an event about an order; returns its `atom:id`.
+    pub(crate) async fn tell(&self, event_type: &str, id: i64, at: &str, data: &str) -> String {
+        let event = NewEvent {
+            id: EventId::new(),
+            event_type: event_type.to_owned(),
+            subject: format!("order/{id}"),
+            time: at.parse::<DateTime<Utc>>().unwrap(),
+            title: format!("Order {id}"),
+            summary: format!("Something happened to order {id}"),
+            link: format!("order/{id}"),
+            data: data.to_owned(),
+            traceparent: None,
+        };
+        let mut tx = self.database.begin().await.unwrap();
+        outbox::append(&mut tx, &event).await.unwrap();
+        tx.commit().await.unwrap();
+        event.id.urn()
+    }
+
+    pub(crate) async fn placed(&self, id: i64, lines: &[Line<'_>]) {
+        let data = order(id, "placed", lines);
+        self.tell("order.placed", id, PLACED, &data).await;
+    }
+
+    /// Cancels an order, half a year later.
+    pub(crate) async fn cancelled(&self, id: i64, lines: &[Line<'_>]) {
+        let data = order(id, "cancelled", lines);
+        self.tell("order.cancelled", id, "2026-09-10T11:12:13.014Z", &data)
+            .await;
+    }
+
+    /// Publishes all that was written; returns the newest sequence.
+    pub(crate) async fn publish(&self) -> i64 {
+        self.feed.publish().await.unwrap().sequence
+    }
+}
+
+/// Count, name and price of an item.
+pub(crate) type Line<'a> = (i64, &'a str, &'a str);
+
+/// Two lines over 105.00.
+pub(crate) const LINES: &[Line<'_>] = &[(2, "iPod", "42.00"), (1, "iPod touch", "21.00")];
+
+/// An order as the order service writes it (DESIGN, section 4).
+pub(crate) fn order(id: i64, status: &str, lines: &[Line<'_>]) -> String {
+    let count = lines.len();
+    let lines: Vec<String> = lines
+        .iter()
+        .zip(1..)
+        .map(|((count, name, price), item)| {
+            format!(
+                r#"{{"count":{count},"item":{{"itemId":{item},"name":"{name}","price":{price}}}}}"#
+            )
+        })
+        .collect();
+    let lines = lines.join(",");
+    format!(
+        r#"{{
+            "id": {id},
+            "customer": {{"customerId": 1, "name": "<b>O'Brien", "firstname": "日本語",
+                          "email": "ob@example.com"}},
+            "updated": "2026-03-04T05:06:07.089Z",
+            "shippingAddress": {{"street": "Dock 9", "zip": "20457", "city": "Hamburg"}},
+            "billingAddress": {{"street": "Krischerstr. 100", "zip": "40789", "city": "Monheim"}},
+            "orderLine": [{lines}],
+            "numberOfLines": {count},
+            "status": "{status}", "total": 1.00, "currency": "EUR",
+            "_links": {{"self": {{"href": "https://shop.example/order/order/{id}"}}}}
+        }}"#
+    )
+}
+
+/// Serves `router` on a port of its own; returns the address.
+pub(crate) async fn serve(router: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}

@@ -1,0 +1,99 @@
+//! The service as a whole: it starts alone, says how it is, and stops.
+
+use axum::body::Body;
+use axum::http::Request;
+use clap::Parser;
+use feed_core::service::{listen, serve};
+use invoice::Config;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::app::{App, Testable, config};
+use crate::producer::{LINES, Producer};
+
+harness::on_both_databases! {
+    it_starts_and_stops_without_a_feed
+    it_opens_a_database_that_has_invoices
+    it_is_ready_unless_it_is_halted
+    a_poll_is_asked_for_and_not_waited_for
+}
+
+/// Where nobody listens.
+const NOBODY: &str = "http://127.0.0.1:9/feed";
+
+async fn it_starts_and_stops_without_a_feed<S: Testable>(url: &str) {
+    let shutdown = CancellationToken::new();
+    // A file in a directory that is not there yet, as on a fresh clone.
+    let url = url.replace("/test.db", "/data/invoice.db");
+    let service = invoice::start(config(&url, NOBODY), shutdown.clone())
+        .await
+        .unwrap();
+    for (path, status) in [("/", 200), ("/health/ready", 200), ("/a/b", 404)] {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let answer = service.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        if status == 404 {
+            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        }
+    }
+    let listener = listen("127.0.0.1:0".parse().unwrap(), false).await.unwrap();
+    shutdown.cancel();
+    serve(listener, service, shutdown).await.unwrap();
+}
+
+async fn it_opens_a_database_that_has_invoices<S: Testable>(url: &str) {
+    let producer = Producer::new().await;
+    producer.placed(17, LINES).await;
+    let before = App::<S>::following(url, &producer).await.json("/17").await;
+    assert_eq!(App::<S>::open(url, NOBODY).await.json("/17").await, before);
+}
+
+async fn it_is_ready_unless_it_is_halted<S: Testable>(url: &str) {
+    let app = App::<S>::open(url, NOBODY).await;
+    for path in ["/health/live", "/health/ready"] {
+        let answer = app.send("GET", path, "*/*").await;
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, "ok\n"),
+            "{path}"
+        );
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    let halt = "UPDATE feed_subscription SET halted = 'the feed is another one'";
+    S::run(app.database(), halt).await;
+    let answer = app.send("GET", "/health/ready", "*/*").await;
+    assert_eq!(answer.status, 503);
+    let detail = answer.json()["detail"].to_string();
+    assert!(detail.contains("the feed is another one"), "{detail}");
+    assert_eq!(app.send("GET", "/health/live", "*/*").await.status, 200);
+    // What is there can still be looked at.
+    assert_eq!(app.send("GET", "/", "*/*").await.status, 200);
+    S::run(app.database(), "DROP TABLE invoice_line").await;
+    S::run(app.database(), "DROP TABLE invoice").await;
+    assert_eq!(app.send("GET", "/health/ready", "*/*").await.status, 503);
+}
+
+async fn a_poll_is_asked_for_and_not_waited_for<S: Testable>(url: &str) {
+    let app = App::<S>::open(url, NOBODY).await;
+    let answer = app.send("POST", "/poll", "*/*").await;
+    assert_eq!((answer.status, answer.header("location")), (303, "status"));
+}
+
+#[test]
+fn settings_have_the_documented_defaults_and_are_checked() {
+    assert_eq!(Config::DEFAULTS[0], ("listen", "127.0.0.1:8082"));
+    let parse = |more: &[&str]| {
+        let required = ["invoice", "--database-url=sqlite:x", "--listen=127.0.0.1:1"];
+        Config::try_parse_from(required.iter().chain(more))
+    };
+    let config = parse(&[]).unwrap();
+    assert_eq!(config.feed_url.as_str(), "http://127.0.0.1:8081/feed");
+    assert_eq!(config.poll_interval.as_secs(), 1);
+    for wrong in [
+        "--feed-url=ftp://order/feed",
+        "--feed-url=order",
+        "--poll-interval=0s",
+    ] {
+        assert!(parse(&[wrong]).is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,134 @@
+//! What becomes of the events of the order service: an order that was placed gets a shipment, and
+//! that of one that was cancelled is stopped, or called back if it has left.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use feed_core::{Effect, EffectError, Received};
+use sqlx::Transaction;
+use tracing::{info, warn};
+
+use crate::order::{Order, OrderId, Unfit};
+use crate::shipment::Shipment;
+use crate::store::Store;
+
+/// Makes shipments and stops them. A batch takes few statements, however many events it has.
+#[derive(Debug, Clone, Copy)]
+pub struct Shipping;
+
+/// What an event means to us.
+enum Fact {
+    Placed(Order),
+    Cancelled(OrderId),
+}
+
+impl Fact {
+    /// Reads an event; `None` if it is of a type that we do not know.
+    fn read(event: &Received) -> Result<Option<Self>, Unfit> {
+        match event.event_type.as_deref() {
+            // The feed of the original has no types: each entry is an order that exists.
+            None | Some("order.placed") => Order::read(&event.data).map(Self::Placed).map(Some),
+            Some("order.cancelled") => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
+            Some(other) => {
+                info!(
+                    event.id,
+                    event.subject, "passed over an event of type {other}"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    fn order(&self) -> OrderId {
+        match self {
+            Self::Placed(order) => order.id,
+            Self::Cancelled(id) => *id,
+        }
+    }
+}
+
+impl<S: Store> Effect<S> for Shipping {
+    async fn apply(
+        &self,
+        tx: &mut Transaction<'_, S>,
+        events: &[Received],
+    ) -> Result<(), EffectError> {
+        let facts = read(events)?;
+        let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
+        let mut known: HashSet<OrderId> = S::known(tx, &orders).await?.into_iter().collect();
+        // In sequence: a cancellation counts for what came before it.
+        let mut placed = Vec::new();
+        let mut cancelled = BTreeMap::new();
+        for (event, fact) in facts {
+            let id = fact.order();
+            match fact {
+                Fact::Placed(order) if known.insert(id) => placed.push((event, order)),
+                Fact::Cancelled(_) if known.contains(&id) => {
+                    cancelled.entry(id).or_insert(event);
+                }
+                Fact::Placed(_) => {
+                    info!(event.id, order.id = %id, "order {id} has its shipment already");
+                }
+                Fact::Cancelled(_) => {
+                    info!(event.id, order.id = %id, "order {id} was cancelled and has no shipment");
+                }
+            }
+        }
+        make(tx, placed).await?;
+        cancel(tx, &cancelled).await?;
+        Ok(())
+    }
+}
+
+/// What all events mean. Nothing is written before all of them are understood.
+fn read(events: &[Received]) -> Result<Vec<(&Received, Fact)>, EffectError> {
+    let mut facts = Vec::with_capacity(events.len());
+    for event in events {
+        let fact = Fact::read(event).map_err(|unfit| EffectError::Park(unfit.to_string()))?;
+        facts.extend(fact.map(|fact| (event, fact)));
+    }
+    Ok(facts)
+}
+
+/// Makes the shipments of orders that have none.
+async fn make<S: Store>(
+    tx: &mut Transaction<'_, S>,
+    placed: Vec<(&Received, Order)>,
+) -> sqlx::Result<()> {
+    if placed.is_empty() {
+        return Ok(());
+    }
+    let (events, shipments): (Vec<&Received>, Vec<Shipment>) = placed
+        .into_iter()
+        .map(|(event, order)| (event, Shipment::of(order, event.time)))
+        .unzip();
+    S::insert(tx, &shipments).await?;
+    for (event, shipment) in events.iter().zip(&shipments) {
+        let id = shipment.order;
+        info!(event.id, order.id = %id, "made the shipment of order {id}");
+    }
+    Ok(())
+}
+
+/// Stops the shipments of orders that were cancelled, by the events that tell it.
+async fn cancel<S: Store>(
+    tx: &mut Transaction<'_, S>,
+    cancelled: &BTreeMap<OrderId, &Received>,
+) -> sqlx::Result<()> {
+    if cancelled.is_empty() {
+        return Ok(());
+    }
+    let times: Vec<(OrderId, DateTime<Utc>)> = cancelled
+        .iter()
+        .map(|(id, event)| (*id, event.time.trunc_subsecs(3)))
+        .collect();
+    for (id, left) in S::cancel(tx, &times).await? {
+        let event_id = cancelled.get(&id).map(|event| event.id.as_str());
+        if left {
+            warn!(event.id = event_id, order.id = %id, "order {id} was cancelled after dispatch");
+        } else {
+            info!(event.id = event_id, order.id = %id, "stopped the shipment of order {id}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The page of one shipment: where it goes, what is in it, and whether it has left.
+
+use maud::{Markup, html};
+
+use super::{Pages, status, time};
+use crate::order::Line;
+use crate::shipment::{Shipment, Status};
+
+impl Pages {
+    pub(in crate::http) fn shipment(&self, shipment: &Shipment) -> Markup {
+        let (customer, address) = (&shipment.customer, &shipment.shipping_address);
+        let body = html! {
+            (notice(shipment.status()))
+            div.columns {
+                section {
+                    h2 { "Ship to" }
+                    address {
+                        (customer.full_name()) br;
+                        (address.street) br;
+                        (address.zip) " " (address.city)
+                    }
+                }
+                section {
+                    h2 { "Details" }
+                    dl {
+                        dt { "Order" } dd { (shipment.order) }
+                        dt { "Customer" } dd { (customer.id) }
+                        dt { "Status" } dd { (status(shipment.status())) }
+                        dt { "Placed" } dd { (time(shipment.placed)) }
+                        @if let Some(dispatched) = shipment.dispatched {
+                            dt { "Dispatched" } dd { (time(dispatched)) }
+                        }
+                        @if let Some(cancelled) = shipment.cancelled {
+                            dt { "Cancelled" } dd { (time(cancelled)) }
+                        }
+                    }
+                }
+            }
+            h2 { "Lines" }
+            (lines(&shipment.lines))
+            @if shipment.status() == Status::Pending {
+                form.actions method="post"
+                    action=(self.base.path(&format!("{}/dispatch", shipment.order))) {
+                    button { "Mark as dispatched" }
+                }
+            }
+        };
+        self.page(&format!("Shipment of order {}", shipment.order), &body)
+    }
+}
+
+/// What the clerk must not miss.
+fn notice(status: Status) -> Markup {
+    html! {
+        @match status {
+            Status::Pending | Status::Dispatched => {}
+            Status::Stopped => p.notice.bad role="note" {
+                strong { "Do not dispatch. " } "The order was cancelled: the goods stay here."
+            }
+            Status::Recalled => p.notice.bad role="note" {
+                strong { "Call it back. " } "The order was cancelled after the goods had left."
+            }
+        }
+    }
+}
+
+fn lines(lines: &[Line]) -> Markup {
+    html! {
+        div.scroll {
+            table aria-label="Lines" {
+                thead {
+                    tr {
+                        th scope="col" { "Item" }
+                        th scope="col" class="number" { "Item number" }
+                        th scope="col" class="number" { "Count" }
+                    }
+                }
+                tbody {
+                    @for line in lines {
+                        tr {
+                            td { (line.item.name) }
+                            td.number { (line.item.id) }
+                            td.number { (line.count) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

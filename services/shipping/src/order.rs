@@ -1,0 +1,187 @@
+//! An order as an event tells of it: our own view of what the order service writes, and only as
+//! much as a shipment needs. All else in it is ignored, so that it may change: what the goods cost
+//! and where the invoice is sent never gets in here.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The number of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OrderId(pub i64);
+
+impl fmt::Display for OrderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An order that was placed, and that can be shipped.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    pub id: OrderId,
+    pub customer: Customer,
+    pub shipping_address: Address,
+    #[serde(rename = "orderLine")]
+    pub lines: Vec<Line>,
+}
+
+/// Who gets it, as they were when they ordered. Their e-mail address is none of our business.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Customer {
+    #[serde(rename = "customerId")]
+    pub id: i64,
+    /// The family name.
+    pub name: String,
+    pub firstname: String,
+}
+
+impl Customer {
+    /// The name as people write it.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{} {}", self.firstname, self.name)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    pub street: String,
+    pub zip: String,
+    pub city: String,
+}
+
+/// So many pieces of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    pub count: i64,
+    pub item: Item,
+}
+
+/// An item as it was sold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    #[serde(rename = "itemId")]
+    pub id: i64,
+    pub name: String,
+}
+
+/// Why the data of an event is no order that we can do anything with.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// It is no JSON, or not of an order's form. The cause says in which line and column.
+    #[error("the data is no order: {0}")]
+    Form(#[from] serde_json::Error),
+    /// It has the form of an order, but no order is like that.
+    #[error("{field}: {wrong}")]
+    Field {
+        /// Where: `orderLine[2].count`.
+        field: String,
+        /// What is wrong there.
+        wrong: String,
+    },
+}
+
+impl Order {
+    /// Reads the data of an event that tells of a whole order.
+    ///
+    /// # Errors
+    ///
+    /// It is none that can be shipped.
+    pub fn read(data: &str) -> Result<Self, Unfit> {
+        let order: Self = serde_json::from_str(data)?;
+        for (n, line) in order.lines.iter().enumerate() {
+            if line.count < 1 {
+                return Err(Unfit::Field {
+                    field: format!("orderLine[{n}].count"),
+                    wrong: format!("{} is less than one piece", line.count),
+                });
+            }
+            text(&format!("orderLine[{n}].item.name"), &line.item.name)?;
+        }
+        let (customer, address) = (&order.customer, &order.shipping_address);
+        text("customer.name", &customer.name)?;
+        text("customer.firstname", &customer.firstname)?;
+        text("shippingAddress.street", &address.street)?;
+        text("shippingAddress.zip", &address.zip)?;
+        text("shippingAddress.city", &address.city)?;
+        Ok(order)
+    }
+
+    /// The number of the order alone, which is all that counts where it is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// The data has no number of an order.
+    pub fn read_id(data: &str) -> Result<OrderId, Unfit> {
+        #[derive(Deserialize)]
+        struct Identified {
+            id: OrderId,
+        }
+        Ok(serde_json::from_str::<Identified>(data)?.id)
+    }
+}
+
+/// PostgreSQL stores no NUL in a text. On SQLite it is refused as well, since both behave alike.
+fn text(field: &str, text: &str) -> Result<(), Unfit> {
+    if text.contains('\0') {
+        return Err(Unfit::Field {
+            field: field.to_owned(),
+            wrong: "it has a NUL character".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_count(count: &str) -> String {
+        format!(
+            r#"{{"id":7,"customer":{{"customerId":1,"name":"Curie","firstname":"Marie"}},
+            "shippingAddress":{{"street":"Rue 1","zip":"75005","city":"Paris"}},
+            "orderLine":[{{"count":{count},"item":{{"itemId":1,"name":"iPod","price":1e-9}}}}],
+            "updated":"2017-05-01T10:00:05.351+0000"}}"#
+        )
+    }
+
+    #[test]
+    fn what_is_no_order_is_refused_with_the_place() {
+        let good = with_count("1");
+        let order = Order::read(&good).expect("an order, whatever its prices and dates");
+        assert_eq!(order.lines[0].count, 1);
+        let cases = [
+            (String::new(), "line 1 column 0"),
+            ("[]".to_owned(), "line 1"),
+            (good.replace("\"id\":7,", ""), "missing field `id`"),
+            (
+                good.replace("\"id\":7", "\"id\":7.5"),
+                "invalid type: floating point",
+            ),
+            (
+                good.replace("\"Marie\"", "null"),
+                "expected a string at line 1 column",
+            ),
+            (
+                good.replace("iPod", "i\\u0000Pod"),
+                "orderLine[0].item.name: it has a NUL",
+            ),
+            (
+                good.replace("\"city\"", "\"town\""),
+                "missing field `city` at line 2",
+            ),
+            (
+                with_count("0"),
+                "orderLine[0].count: 0 is less than one piece",
+            ),
+            (with_count("1e3"), "invalid type: floating point"),
+        ];
+        for (data, expected) in cases {
+            let error = Order::read(&data).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error} instead of {expected}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The shipping service as its users see it, on both databases: it follows a real feed over HTTP,
+//! or one as the original writes it, and is asked over its routes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod app;
+mod dispatch;
+mod events;
+mod original;
+mod pages;
+mod parked;
+mod privacy;
+mod producer;
+mod service;
