@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use feed_core::service::{BaseUrl, LogFormat, Mounted, Settings, listen, parse_duration, serve, start_logging, stop_signal};
+use feed_core::service::{
+    BaseUrl, LogFormat, Mounted, Settings, listen, parse_duration, serve, start_logging,
+    stop_signal,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -54,7 +57,9 @@ async fn main() -> anyhow::Result<()> {
     stop_signal(shutdown.clone()).context("cannot listen for signals")?;
     // The address first: a second shop on the same one must not touch the data.
     let listener = listen(config.listen, config.allow_anonymous).await?;
-    let address = listener.local_addr().context("the listener has no address")?;
+    let address = listener
+        .local_addr()
+        .context("the listener has no address")?;
     let base = config.base_url(address)?;
     let shop = shop(&config, address, &base, &shutdown).await?;
     info!("the shop is open at {base}");
@@ -102,9 +107,24 @@ async fn shop(
         poll_interval: config.poll_interval,
     };
     let shop = Mounted::without_database(start_page::router(base.clone()))
-        .mount("order", order::start(order, shutdown.clone()).await.context("order")?)
-        .mount("invoice", invoice::start(invoice, shutdown.clone()).await.context("invoice")?)
-        .mount("shipping", shipping::start(shipping, shutdown.clone()).await.context("shipping")?);
+        .mount(
+            "order",
+            order::start(order, shutdown.clone())
+                .await
+                .context("order")?,
+        )
+        .mount(
+            "invoice",
+            invoice::start(invoice, shutdown.clone())
+                .await
+                .context("invoice")?,
+        )
+        .mount(
+            "shipping",
+            shipping::start(shipping, shutdown.clone())
+                .await
+                .context("shipping")?,
+        );
     Ok(shop)
 }
 

@@ -1,5 +1,6 @@
 //! A service's own database: connections, transactions that no client can break, migrations.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -40,6 +41,9 @@ pub enum DatabaseError {
     /// The URL is malformed, or there is no such database.
     #[error("cannot open the database")]
     Open(#[source] sqlx::Error),
+    /// There is no place for a SQLite file.
+    #[error("cannot make the directory {} for the database", .0.display())]
+    Directory(PathBuf, #[source] std::io::Error),
     /// The schema could not be brought up to date.
     #[error("cannot migrate the database")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -178,7 +182,7 @@ pub(crate) async fn connect_sqlite(
         .disable_statement_logging();
     if let Some(directory) = options.get_filename().parent() {
         let created = std::fs::create_dir_all(directory);
-        created.map_err(|error| DatabaseError::Open(sqlx::Error::Io(error)))?;
+        created.map_err(|error| DatabaseError::Directory(directory.to_owned(), error))?;
     }
     // The writer first: it creates the file and switches it to WAL.
     let writer = roll_back_after_release!(SqlitePoolOptions::new().max_connections(1))

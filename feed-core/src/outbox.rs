@@ -1,5 +1,6 @@
 //! The write side: an event goes into the database next to the change it tells of.
 
+use serde_json::value::RawValue;
 use sqlx::Transaction;
 
 use crate::event::NewEvent;
@@ -27,7 +28,12 @@ use crate::store::Backend;
 ///
 /// # Errors
 ///
-/// Returns the database's error; the transaction can then only be rolled back.
+/// Returns the database's error, or [`sqlx::Error::Encode`] if the event's data is not JSON; the
+/// transaction can then only be rolled back.
 pub async fn append<B: Backend>(tx: &mut Transaction<'_, B>, event: &NewEvent) -> sqlx::Result<()> {
+    // Here, where it can still be refused: once published it would be in every reader's way.
+    if let Err(error) = serde_json::from_str::<&RawValue>(&event.data) {
+        return Err(sqlx::Error::Encode(Box::new(error)));
+    }
     B::append(tx, event).await
 }

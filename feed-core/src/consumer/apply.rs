@@ -24,6 +24,9 @@ const FIRST_RETRY: i64 = 2;
 /// The longest pause between retries, in seconds.
 const LONGEST_RETRY: i64 = 300;
 
+/// Characters of a reason.
+const LONGEST_REASON: usize = 500;
+
 /// An event that has arrived: with its data, or with the reason why it has none.
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
@@ -336,7 +339,8 @@ pub(super) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
     retry.then(|| (FIRST_RETRY << exponent.min(20)).min(LONGEST_RETRY))
 }
 
-/// The reason with its causes, for the person who reads it on the status page.
+/// The reason with its causes, for the person who reads it on the status page; bounded, since it
+/// may quote what was received.
 pub(super) fn describe(error: &EffectError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -344,7 +348,10 @@ pub(super) fn describe(error: &EffectError) -> String {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    text
+    match text.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{} …", &text[..end]),
+        None => text,
+    }
 }
 
 /// Where a reader is after the last of `chunk`, on the way to `to`. Without sequences there is no

@@ -35,7 +35,8 @@ pub enum Polled {
     Applied(usize),
     /// There is nothing new.
     UpToDate {
-        /// True if the server held the request back until it was sure of that.
+        /// True if the server held the request back until it was sure of that, or could not since
+        /// we had no tag yet: then the next request may follow at once.
         waited: bool,
     },
     /// All partitions are other instances'.
@@ -107,9 +108,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                     }
                     let new = cursor.sequence > lowest.sequence;
                     let events = self.take(&document, &cursor, validators).await?;
+                    let first_tag = lowest.etag.is_none() && self.has_tag();
                     Ok(match new {
                         true => Polled::Applied(events),
-                        false => Polled::UpToDate { waited: false },
+                        false => Polled::UpToDate { waited: first_tag },
                     })
                 }
                 None if lowest.epoch.is_some() => {
@@ -304,7 +306,15 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         };
         let body = match self.source.bytes(url, batch).await {
             Ok(body) => body,
-            Err(FetchError::TooLarge { .. }) => return Ok(HashMap::new()),
+            // Without it each event is fetched by itself, so that one that spoils the batch stands
+            // in nobody else's way.
+            Err(error @ (FetchError::TooLarge { .. } | FetchError::Status { .. })) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no batch: one by one"
+                );
+                return Ok(HashMap::new());
+            }
             Err(error) => return Err(error.into()),
         };
         match serde_json::from_slice::<Vec<Structured>>(&body) {
@@ -361,6 +371,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             .orders
             .send_modify(|orders| orders.halted = Some(reason.to_owned()));
         Ok(Polled::Halted)
+    }
+
+    /// True if all our partitions have the head's tag.
+    fn has_tag(&self) -> bool {
+        self.held.iter().all(|held| held.position.etag.is_some())
     }
 
     /// The lowest position of our partitions.

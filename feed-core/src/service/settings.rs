@@ -24,7 +24,7 @@ pub struct Settings {
     #[arg(long, env)]
     pub allow_anonymous: bool,
 
-    /// A name for this instance, in leases and logs [default: the host's name]
+    /// A name for this instance, in leases and logs
     #[arg(long, env, value_name = "NAME")]
     pub instance: Option<String>,
 

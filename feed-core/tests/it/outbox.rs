@@ -14,6 +14,7 @@ harness::on_both_databases! {
     writers_that_commit_and_roll_back_leave_no_hole
     rival_sequencers_never_renumber
     updated_never_goes_back
+    data_that_is_not_json_is_refused
     an_event_is_published_although_nobody_says_so
 }
 
@@ -111,6 +112,22 @@ async fn updated_never_goes_back<B: Testable>(url: &str) {
     let answer = publisher.get("/feed", &[]).await;
     let modified = answer.headers.get("last-modified");
     assert_eq!(modified, None, "no second is closed yet");
+}
+
+/// Published, it would spoil the batch that it is part of for every reader.
+async fn data_that_is_not_json_is_refused<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let mut tx = publisher.database.begin().await.unwrap();
+    let mut wrong = event("order/1");
+    wrong.data = "{\"id\":".to_owned();
+    let refused = outbox::append(&mut tx, &wrong).await;
+    assert!(
+        matches!(refused, Err(sqlx::Error::Encode(_))),
+        "{refused:?}"
+    );
+    tx.rollback().await.unwrap();
+    publisher.publish(1).await;
+    assert_eq!(publisher.get("/feed", &[]).await.sequences(), [1]);
 }
 
 async fn an_event_is_published_although_nobody_says_so<B: Testable>(url: &str) {

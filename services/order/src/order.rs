@@ -132,7 +132,10 @@ pub struct NewOrder {
 impl NewOrder {
     #[must_use]
     pub fn total(&self) -> Decimal {
-        self.lines.iter().map(OrderLine::total).sum()
+        let mut total: Decimal = self.lines.iter().map(OrderLine::total).sum();
+        // A sum of zeros has no decimals of its own.
+        total.rescale(2);
+        total
     }
 
     /// The order it becomes when it is stored under `id` at `now`.

@@ -78,6 +78,10 @@ impl View {
             if seen.contains(&name) {
                 return Err(Problem::bad_request(format!("`{name}` is given twice")));
             }
+            // No event has it, and PostgreSQL would not even look.
+            if value.contains('\0') {
+                return Err(Problem::bad_request(format!("`{name}` holds a NUL")));
+            }
             match &*name {
                 "after" if value == "start" => after = Some(None),
                 "after" => {
