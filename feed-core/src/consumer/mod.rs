@@ -2,12 +2,14 @@
 //! the same transaction.
 //!
 //! A round (`poll`) asks the feed (`fetch`), reads what it says (`document`), resolves its links
-//! (`address`), and hands the new events to the batch transaction (`apply`). Which share of the
+//! (`address`), gets the data (`content`), and hands the new events to the batch transaction
+//! (`apply`). Which share of the
 //! events is ours, `lease` knows; what failed is tried again by `retry`. People look at it all
 //! through [`Handle`].
 
 mod address;
 mod apply;
+mod content;
 mod document;
 mod fetch;
 mod handle;

@@ -1,0 +1,180 @@
+//! The data of entries: in one request where the feed has a batch, else each by itself, by the
+//! rules of RFC 4287, 4.1.3.3.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use futures_util::{StreamExt, stream};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tracing::warn;
+
+use super::Received;
+use super::apply::Arrival;
+use super::document::{Document, FoundEntry};
+use super::fetch::{FetchError, Source};
+
+/// Contents fetched at the same time where there is no batch.
+const FETCHES: usize = 8;
+
+impl Source {
+    /// The data of `entries`: in one request where the feed has a batch, else each by itself.
+    pub(super) async fn arrivals(
+        &self,
+        document: &Document,
+        entries: &[&FoundEntry],
+    ) -> Result<Vec<Arrival>, FetchError> {
+        let mut batch = match entries {
+            [] | [_] => HashMap::new(),
+            _ => self.batch(document).await?,
+        };
+        let mut arrivals = Vec::with_capacity(entries.len());
+        let mut single = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let found = batch.remove(&entry.id);
+            let mut arrival = arrival_of(entry);
+            match found {
+                Some(event) => {
+                    arrival.event.data = event.data;
+                    arrival.event.traceparent = event.traceparent;
+                }
+                None => single.push(index),
+            }
+            arrivals.push(arrival);
+        }
+        let contents: Vec<_> = stream::iter(single)
+            .map(|index| async move { (index, self.content(document, entries[index]).await) })
+            .buffered(FETCHES)
+            .collect()
+            .await;
+        for (index, content) in contents {
+            match content? {
+                Ok(data) => arrivals[index].event.data = data,
+                Err(reason) => arrivals[index].missing = Some(reason),
+            }
+        }
+        Ok(arrivals)
+    }
+
+    /// The events of a document with their data, by entry id; empty where there is no batch, or
+    /// it is over the bound: then each is fetched by itself.
+    async fn batch(&self, document: &Document) -> Result<HashMap<String, BatchEvent>, FetchError> {
+        let batch = "application/cloudevents-batch+json";
+        let Some(url) = document.link("related", Some(batch))? else {
+            return Ok(HashMap::new());
+        };
+        let body = match self.bytes(url, batch).await {
+            Ok(body) => body,
+            // Without it each event is fetched by itself, so that one that spoils the batch stands
+            // in nobody else's way.
+            Err(error @ (FetchError::TooLarge { .. } | FetchError::Status { .. })) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no batch: one by one"
+                );
+                return Ok(HashMap::new());
+            }
+            Err(error) => return Err(error),
+        };
+        match serde_json::from_slice::<Vec<Structured>>(&body) {
+            Ok(events) => Ok(events.into_iter().map(Structured::into_event).collect()),
+            Err(error) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the batch cannot be read"
+                );
+                Ok(HashMap::new())
+            }
+        }
+    }
+
+    /// The content of an entry by RFC 4287, 4.1.3.3; the inner error is the event's own, and
+    /// parks it.
+    async fn content(
+        &self,
+        document: &Document,
+        entry: &FoundEntry,
+    ) -> Result<Result<String, String>, FetchError> {
+        let Some(content) = &entry.content else {
+            return Ok(Err("the entry has no content".to_owned()));
+        };
+        let Some(src) = &content.src else {
+            return Ok(inline(content));
+        };
+        let url = match document.resolve(src, content.base.as_deref()) {
+            Ok(url) => url,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        match self.bytes(url, "application/json, */*;q=0.5").await {
+            Ok(body) => Ok(String::from_utf8(body.into())
+                .map_err(|_| format!("the content at {src} is not UTF-8"))),
+            // Only what another attempt would meet again is the event's own fault; a missing
+            // credential or a busy server is not.
+            Err(
+                error @ FetchError::Status {
+                    status: 404 | 410, ..
+                },
+            )
+            | Err(error @ FetchError::TooLarge { .. }) => Ok(Err(error.to_string())),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// An event before its data is there.
+fn arrival_of(entry: &FoundEntry) -> Arrival {
+    Arrival {
+        event: Received {
+            id: entry.id.clone(),
+            event_type: entry.event_type.clone(),
+            subject: entry.subject.clone().unwrap_or_else(|| entry.id.clone()),
+            sequence: entry.sequence,
+            time: entry.published,
+            data: String::new(),
+            traceparent: None,
+        },
+        missing: None,
+    }
+}
+
+/// Content that stands in the entry: text as it is, JSON and other media types in Base64.
+fn inline(content: &atom_syndication::Content) -> Result<String, String> {
+    let value = content.value.clone().unwrap_or_default();
+    let media_type = content.content_type.as_deref().unwrap_or("text");
+    let is_text = matches!(media_type, "text" | "html" | "xhtml")
+        || media_type.starts_with("text/")
+        || media_type.ends_with("+xml")
+        || media_type.ends_with("/xml");
+    if is_text {
+        return Ok(value);
+    }
+    let packed: String = value.split_ascii_whitespace().collect();
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(packed)
+        .map_err(|error| format!("the content of type {media_type} is not Base64: {error}"))?;
+    String::from_utf8(decoded).map_err(|_| "the content is not UTF-8".to_owned())
+}
+
+/// What we take from an event of a batch: its identity and place stand in the entry.
+#[derive(Debug)]
+struct BatchEvent {
+    data: String,
+    traceparent: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Structured {
+    id: String,
+    traceparent: Option<String>,
+    data: Box<RawValue>,
+}
+
+impl Structured {
+    fn into_event(self) -> (String, BatchEvent) {
+        let event = BatchEvent {
+            data: self.data.get().to_owned(),
+            traceparent: self.traceparent,
+        };
+        (format!("urn:uuid:{}", self.id), event)
+    }
+}
