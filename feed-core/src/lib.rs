@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod event;
+mod namespace;
 
 pub mod outbox;
 mod sequencer;
@@ -23,8 +24,9 @@ mod store;
 
 pub use consumer::{Consumer, Effect, EffectError, Received, Subscription};
 pub use cursor::{Cursor, Epoch, InvalidCursor};
-pub use database::{Database, DatabaseError, Kind};
+pub use database::{Database, Kind};
 pub use event::{EventId, NewEvent, Sequence};
-pub use feed::{Feed, FeedSettings, NAMESPACE};
+pub use feed::{Feed, FeedSettings};
+pub use namespace::NAMESPACE;
 pub use problem::Problem;
-pub use store::Backend;
+pub use store::{Backend, DatabaseError};

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::feed::NAMESPACE;
+use crate::namespace::NAMESPACE;
 
 /// An error on its way to a client: `application/problem+json`, never stored by a cache.
 ///

@@ -3,7 +3,10 @@
 
 use url::Url;
 
-use super::fetch::FetchError;
+/// A link that leads to another origin, or nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("the link {0:?} does not lead to the feed's own origin")]
+pub struct RefusedLink(String);
 
 /// Resolves `href`, found in a document that calls itself `own` and was read from `read_from`.
 ///
@@ -15,10 +18,8 @@ pub(super) fn resolve(
     base: Option<&str>,
     own: Option<&Url>,
     read_from: &Url,
-) -> Result<Url, FetchError> {
-    let refused = || FetchError::Link {
-        href: href.to_owned(),
-    };
+) -> Result<Url, RefusedLink> {
+    let refused = || RefusedLink(href.to_owned());
     // `xml:base` comes first (RFC 4287, section 2), then the address of the document.
     let base = match base {
         Some(base) => read_from.join(base).map_err(|_| refused())?,

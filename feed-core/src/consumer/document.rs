@@ -7,11 +7,10 @@ use chrono::{DateTime, Utc};
 use quick_xml::events::Event as Xml;
 use url::Url;
 
-use super::address::resolve;
-use super::fetch::FetchError;
+use super::address::{RefusedLink, resolve};
 use crate::cursor::Cursor;
 use crate::event::Sequence;
-use crate::feed::NAMESPACE;
+use crate::namespace::NAMESPACE;
 
 /// The namespace of RFC 5005.
 const HISTORY: &str = "http://purl.org/syndication/history/1.0";
@@ -140,7 +139,7 @@ impl Document {
         &self,
         rel: &str,
         media_type: Option<&str>,
-    ) -> Result<Option<Url>, FetchError> {
+    ) -> Result<Option<Url>, RefusedLink> {
         self.links
             .iter()
             .find(|link| {
@@ -151,7 +150,7 @@ impl Document {
     }
 
     /// Where a link of this document leads.
-    pub(super) fn resolve(&self, href: &str, base: Option<&str>) -> Result<Url, FetchError> {
+    pub(super) fn resolve(&self, href: &str, base: Option<&str>) -> Result<Url, RefusedLink> {
         let base = base.or(self.base.as_deref());
         resolve(href, base, self.own.as_ref(), &self.read_from)
     }

@@ -7,6 +7,7 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode, redirect};
 use url::Url;
 
+use super::address::RefusedLink;
 use super::document::{Document, InvalidDocument};
 use crate::cursor::Cursor;
 
@@ -70,12 +71,9 @@ pub enum FetchError {
         #[source]
         cause: InvalidDocument,
     },
-    /// A link that leads to another origin, or nowhere.
-    #[error("refused the link {href:?}, which does not lead to the feed's own origin")]
-    Link {
-        /// The link as it stands in the feed.
-        href: String,
-    },
+    /// A link that we do not follow.
+    #[error("the feed cannot be followed")]
+    Link(#[from] RefusedLink),
 }
 
 /// The validators that an answer came with.

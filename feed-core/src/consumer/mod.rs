@@ -28,11 +28,13 @@ use sqlx::Transaction;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::database::{Database, DatabaseError};
+use crate::database::Database;
 use crate::event::Sequence;
-use crate::store::Backend;
 use crate::store::consume::Held;
+use crate::store::{Backend, DatabaseError};
 
+pub use address::RefusedLink;
+pub use document::InvalidDocument;
 pub use fetch::FetchError;
 pub use handle::{Handle, Lag, ParkedEvent, Status};
 pub use http::router;

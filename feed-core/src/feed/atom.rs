@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::NAMESPACE;
 use super::address::Addresses;
 use super::document::{Document, Link};
 use crate::event::Entry;
+use crate::namespace::NAMESPACE;
 
 /// About what an entry takes, so that a page is written without growing its buffer.
 const ENTRY_BYTES: usize = 1_024;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::body::Body;
-use super::document::Form;
+use super::form::Form;
 use super::page::Pages;
 use crate::event::{Entry, EventId, Sequence};
 use crate::sequencer::Sequencer;

@@ -9,6 +9,7 @@ mod atom;
 mod body;
 mod cloudevents;
 mod document;
+mod form;
 mod head;
 mod html;
 mod http;
@@ -22,19 +23,15 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::cursor::{Cursor, Epoch};
-use crate::database::{Database, DatabaseError};
+use crate::database::Database;
 use crate::event::EventId;
 use crate::sequencer::Sequencer;
 use crate::service::BaseUrl;
-use crate::store::Backend;
+use crate::store::{Backend, DatabaseError};
 
 use address::Addresses;
 use head::HeadEntries;
 use http::PageCache;
-
-/// Our elements in a feed document: `sequence`, `subject`, `epoch` and `cursor`. Permanent: a
-/// reader may rely on it for ever. A URN, so that nobody has to keep a host alive for it.
-pub const NAMESPACE: &str = "urn:uuid:2f6f2a3e-8f3c-4c0e-9d64-6c1d0f0e5a71";
 
 /// How a feed presents itself, and how it is cut.
 #[derive(Debug, Clone)]

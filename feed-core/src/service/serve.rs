@@ -15,9 +15,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::database::{Database, DatabaseError};
+use crate::database::Database;
 use crate::problem::Problem;
-use crate::store::Backend;
+use crate::store::{Backend, DatabaseError};
 
 /// How long a stopping service finishes what is in flight. Kubernetes and Compose kill after ten
 /// seconds or more.

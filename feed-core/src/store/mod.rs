@@ -1,6 +1,7 @@
 //! What we ask of a database. All SQL of feed-core lies below this folder: one module for each
 //! side and backend, and the same tests for both backends.
 
+mod connect;
 pub(crate) mod consume;
 mod consume_postgres;
 mod consume_sqlite;
@@ -13,7 +14,7 @@ use std::future::Future;
 use sqlx::migrate::Migrator;
 use sqlx::{Pool, Postgres, Sqlite};
 
-use crate::database::{self, DatabaseError};
+pub use connect::DatabaseError;
 
 /// A database that can hold a feed and its consumers: [`sqlx::Postgres`] or [`sqlx::Sqlite`].
 ///
@@ -54,11 +55,11 @@ impl Operations for Postgres {
     )];
 
     async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
-        database::connect_postgres(url).await
+        connect::connect_postgres(url).await
     }
 
     async fn run_migrations(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), DatabaseError> {
-        database::migrate_postgres(pool, migrator).await
+        connect::migrate_postgres(pool, migrator).await
     }
 }
 
@@ -71,10 +72,10 @@ impl Operations for Sqlite {
     )];
 
     async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
-        database::connect_sqlite(url).await
+        connect::connect_sqlite(url).await
     }
 
     async fn run_migrations(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), DatabaseError> {
-        database::migrate_sqlite(pool, migrator).await
+        connect::migrate_sqlite(pool, migrator).await
     }
 }

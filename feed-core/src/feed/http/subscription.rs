@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use chrono::TimeDelta;
 
 use super::answer::{HEAD, Metadata, NO_STORE};
 use super::{beyond, see_other};
@@ -15,7 +14,8 @@ use crate::cursor::Cursor;
 use crate::event::{Entry, Sequence};
 use crate::feed::address::Addresses;
 use crate::feed::body::Body;
-use crate::feed::document::{Document, Form, Link};
+use crate::feed::document::{Document, Link};
+use crate::feed::form::Form;
 use crate::feed::head::Snapshot;
 use crate::feed::page::State as PageState;
 use crate::feed::prefer::{PREFERENCE_APPLIED, accepts_delta, wait};
@@ -201,12 +201,16 @@ impl<B: Backend> Inner<B> {
         Metadata {
             media_type: form.media_type(),
             caching: HEAD,
-            // The tag stands for the cursor, the date for the last closed second.
+            // The tag stands for the cursor; so does the date, once the newest second is closed.
+            // Before that there is none: clients on libcurl drop a 200 whose date is not later
+            // than the one they sent. It is the end of the second, so that a date which a reader
+            // took from its own clock within it hides nothing either.
             validators: Some(Validators {
                 tag: form.tag(head.cursor()),
                 last_modified: head
                     .closed_until
-                    .map(|until| SystemTime::from(until - TimeDelta::seconds(1))),
+                    .filter(|_| head.is_closed())
+                    .map(SystemTime::from),
                 dated: head.is_closed(),
             }),
             links: self.head_links(head, Self::layout(head).head()),
