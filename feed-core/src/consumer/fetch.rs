@@ -4,7 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, StatusCode, redirect};
+use tracing::error;
 use url::Url;
 
 use super::address::RefusedLink;
@@ -108,28 +109,23 @@ impl Source {
     pub(super) fn new(feed_url: Url) -> Self {
         // Fails where a provider is installed already: that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let same_origin = redirect::Policy::custom(|attempt| {
-            let first = attempt.previous().first().map(Url::origin);
-            if attempt.previous().len() > REDIRECTS {
-                attempt.error("too many redirects")
-            } else if first.is_some_and(|first| first == attempt.url().origin()) {
-                attempt.follow()
-            } else {
-                attempt.error("a redirect to another origin")
-            }
-        });
-        let mut builder = Client::builder()
-            .user_agent(concat!("feed-core/", env!("CARGO_PKG_VERSION")))
-            .redirect(same_origin)
-            .connect_timeout(CONNECT_TIMEOUT);
-        if feed_url.scheme() == "http" {
-            // No certificates needed, so none need be installed.
-            builder = builder.tls_certs_only([]);
-        }
-        Self {
-            client: builder.build().expect("a client with constant settings"),
-            feed_url,
-        }
+        // Without certificates nothing has to be installed for plain HTTP.
+        let trusting_nobody = || {
+            let builder = client().tls_certs_only([]).build();
+            builder.expect("a client with constant settings")
+        };
+        let client = match feed_url.scheme() {
+            "http" => trusting_nobody(),
+            _ => client().build().unwrap_or_else(|error| {
+                // The service still answers, and each poll says what is missing.
+                error!(
+                    error = &error as &dyn std::error::Error,
+                    "no certificates of authorities on this machine: https feeds cannot be read"
+                );
+                trusting_nobody()
+            }),
+        };
+        Self { client, feed_url }
     }
 
     /// Asks for what is newer than `seen`, and lets the server hold the answer back.
@@ -226,6 +222,24 @@ impl Source {
             body: body.freeze(),
         })
     }
+}
+
+/// What all requests have in common: bounds, and no way to another origin.
+fn client() -> ClientBuilder {
+    let same_origin = redirect::Policy::custom(|attempt| {
+        let first = attempt.previous().first().map(Url::origin);
+        if attempt.previous().len() > REDIRECTS {
+            attempt.error("too many redirects")
+        } else if first.is_some_and(|first| first == attempt.url().origin()) {
+            attempt.follow()
+        } else {
+            attempt.error("a redirect to another origin")
+        }
+    });
+    Client::builder()
+        .user_agent(concat!("feed-core/", env!("CARGO_PKG_VERSION")))
+        .redirect(same_origin)
+        .connect_timeout(CONNECT_TIMEOUT)
 }
 
 /// A whole answer.
