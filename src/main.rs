@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use feed_core::service::{
-    BaseUrl, LogFormat, Mounted, Settings, listen, parse_duration, serve, start_logging,
+    BaseUrl, Follow, LogFormat, Mounted, Settings, listen, parse_duration, serve, start_logging,
     stop_signal,
 };
 use tokio_util::sync::CancellationToken;
@@ -79,7 +79,10 @@ async fn shop(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Mounted> {
     // The consumers reach the feed where this process listens, whatever the world calls it.
-    let feed_url = format!("http://{}/order/feed", reachable(address)).parse()?;
+    let follow = Follow {
+        feed_url: format!("http://{}/order/feed", reachable(address)).parse()?,
+        poll_interval: config.poll_interval,
+    };
     let settings = |name: &str| -> anyhow::Result<Settings> {
         let file = config.data_dir.join(format!("{name}.db"));
         Ok(Settings {
@@ -98,13 +101,11 @@ async fn shop(
     };
     let invoice = invoice::Config {
         settings: settings("invoice")?,
-        feed_url: Clone::clone(&feed_url),
-        poll_interval: config.poll_interval,
+        follow: follow.clone(),
     };
     let shipping = shipping::Config {
         settings: settings("shipping")?,
-        feed_url,
-        poll_interval: config.poll_interval,
+        follow,
     };
     let shop = Mounted::without_database(start_page::router(base.clone()))
         .mount(

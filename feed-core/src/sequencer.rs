@@ -159,7 +159,8 @@ impl<B: Backend> Sequencer<B> {
         if look.head.is_closed() {
             return Ok(TICK);
         }
-        let left = end_of_second(look.head.updated) - look.now;
+        // One second more: whoever takes a date from a clock, and not from us, has a later one.
+        let left = end_of_second(look.head.updated) + TimeDelta::seconds(1) - look.now;
         if left > TimeDelta::zero() {
             return Ok(left.to_std().unwrap_or(TICK).min(TICK));
         }

@@ -45,6 +45,17 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
+    /// Fails unless it is a problem document of this status.
+    ///
+    /// # Panics
+    ///
+    /// It is not.
+    pub fn assert_problem(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.json()["status"], status);
+    }
+
     /// The values of an element in a feed document, in the order in which they stand there.
     #[must_use]
     pub fn elements(&self, name: &str) -> Vec<String> {

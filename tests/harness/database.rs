@@ -4,7 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
 
 /// A database of its own for one test. SQLite goes away with it; PostgreSQL with the private
 /// cluster of the test run.
@@ -54,6 +54,24 @@ impl FreshDatabase {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Runs statements that both databases understand, past the service that owns it.
+    ///
+    /// # Panics
+    ///
+    /// One of them fails.
+    pub async fn execute(&self, sql: &str) {
+        let sql = AssertSqlSafe(sql.to_owned());
+        if self.directory.is_some() {
+            let mut connection = SqliteConnection::connect(&self.url).await;
+            let connection = connection.as_mut().expect("the file opens");
+            connection.execute(sql).await.expect("the statements run");
+        } else {
+            let mut connection = PgConnection::connect(&self.url).await;
+            let connection = connection.as_mut().expect("the server answers");
+            connection.execute(sql).await.expect("the statements run");
+        }
     }
 
     /// Where a SQLite file lies.

@@ -2,13 +2,22 @@
 
 mod client;
 mod database;
+mod follower;
+mod original;
 mod process;
+pub mod producer;
+mod routes;
+mod sql;
 mod system;
 
 pub use client::{Answer, Client};
 pub use database::FreshDatabase;
+pub use follower::Follower;
+pub use original::Original;
 pub use process::Process;
-pub use system::{Backend, Service, System, new_order};
+pub use routes::{call, serve};
+pub use sql::Sql;
+pub use system::{Backend, Service, System, free_address, new_order};
 
 use std::time::{Duration, Instant};
 
@@ -59,6 +68,30 @@ macro_rules! on_both_databases {
                 async fn $test() {
                     let database = $crate::FreshDatabase::postgres().await;
                     super::$test::<sqlx::Postgres>(database.url()).await;
+                }
+            )*
+        }
+    };
+}
+
+/// Makes of each test one on SQLite and one on PostgreSQL. A test is a function that takes the
+/// [`Backend`] of the services it starts.
+#[macro_export]
+macro_rules! on_both_backends {
+    ($($test:ident)*) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test($crate::Backend::Sqlite).await;
+                }
+            )*
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test($crate::Backend::Postgres).await;
                 }
             )*
         }

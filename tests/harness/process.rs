@@ -103,7 +103,16 @@ impl Process {
     /// It does not stop in time.
     pub async fn stop(&mut self, signal: &str) -> Option<i32> {
         self.signal(signal);
-        let what = format!("{} stops", self.name);
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself; returns its exit code.
+    ///
+    /// # Panics
+    ///
+    /// It does not end in time.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let what = format!("{} ends", self.name);
         let status = until(&what, async || {
             self.child.try_wait().expect("a child of ours")
         });

@@ -173,7 +173,8 @@ pub fn new_order() -> Value {
 
 /// An address that is free now, and that a service can come back to after a restart: below the
 /// ports that the system gives to outgoing connections.
-fn free_address() -> String {
+#[must_use]
+pub fn free_address() -> String {
     loop {
         let address = format!("127.0.0.1:{}", fastrand::u16(12_000..32_000));
         if TcpListener::bind(&address).is_ok() {

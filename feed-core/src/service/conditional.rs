@@ -95,17 +95,25 @@ pub fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
 ///
 /// A `412` if one does not hold.
 pub fn guard(headers: &HeaderMap, validators: &Validators) -> Result<(), Problem> {
-    let named = [
+    match evaluate(headers, validators) {
+        Outcome::NotModified | Outcome::Failed if is_conditional(headers) => {
+            Err(Problem::precondition_failed())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// True if a request that changes something has a precondition. `If-Modified-Since` is none: it
+/// counts for reading alone (RFC 9110, 13.1.3).
+#[must_use]
+pub fn is_conditional(headers: &HeaderMap) -> bool {
+    let mut named = [
         header::IF_MATCH,
         header::IF_UNMODIFIED_SINCE,
         header::IF_NONE_MATCH,
-    ];
-    // A date counts for reading alone (13.1.3).
-    let asked = named.iter().any(|name| headers.contains_key(name));
-    match evaluate(headers, validators) {
-        Outcome::NotModified | Outcome::Failed if asked => Err(Problem::precondition_failed()),
-        _ => Ok(()),
-    }
+    ]
+    .into_iter();
+    named.any(|name| headers.contains_key(name))
 }
 
 /// The members of an `If-Match` or `If-None-Match`.

@@ -4,6 +4,7 @@
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
+use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, html};
 
 use super::BaseUrl;
@@ -60,6 +61,24 @@ impl Frame<'_> {
             }
         }
     }
+}
+
+/// An instant, to the minute.
+#[must_use]
+pub fn time(instant: DateTime<Utc>) -> Markup {
+    shown(instant, "%Y-%m-%d %H:%M UTC")
+}
+
+/// The day of an instant.
+#[must_use]
+pub fn date(instant: DateTime<Utc>) -> Markup {
+    shown(instant, "%Y-%m-%d")
+}
+
+/// An instant in that format; programs are told all of it.
+fn shown(instant: DateTime<Utc>, format: &str) -> Markup {
+    let exact = instant.to_rfc3339_opts(SecondsFormat::Millis, true);
+    html! { time datetime=(exact) { (instant.format(format)) } }
 }
 
 /// The route of the stylesheet, `/style.css`.

@@ -1,16 +1,27 @@
 //! What every service needs around its own business: settings, logs, a listening address, links
-//! that survive a path prefix, and a clean stop.
+//! that survive a path prefix, a clean stop; and what is alike in all requests and answers.
 
+mod answer;
 mod base_url;
 pub mod conditional;
+mod follow;
+mod health;
 pub mod html;
+pub mod list;
 mod negotiate;
+mod path;
+mod run;
 mod serve;
 mod settings;
 mod telemetry;
 
+pub use answer::{Json, Wanted, keep_private};
 pub use base_url::{BaseUrl, InvalidBaseUrl};
+pub use follow::Follow;
+pub use health::{health, not_halted};
 pub use negotiate::negotiate;
+pub use path::Number;
+pub use run::run;
 pub use serve::{Mounted, ServeError, listen, serve, stop_signal};
 pub use settings::{Settings, parse_duration};
 pub use telemetry::{LogFormat, start_logging};

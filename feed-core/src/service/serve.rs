@@ -35,6 +35,9 @@ pub enum ServeError {
          127.0.0.1, or say --allow-anonymous"
     )]
     Anonymous(SocketAddr),
+    /// The process would not hear that it is to stop.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
     /// The listener failed while it ran.
     #[error("the listener failed")]
     Serve(#[source] std::io::Error),

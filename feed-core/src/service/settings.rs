@@ -1,5 +1,6 @@
 //! The settings that every service has, under the same names as flags and in the environment.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -47,15 +48,26 @@ impl Settings {
     /// (by field name). Ends the process with a clear message where they are wrong.
     #[must_use]
     pub fn parse<C: clap::Parser>(defaults: &[(&'static str, &'static str)]) -> C {
+        Self::try_parse_from(defaults, std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The same from these arguments, of which the first is the program.
+    ///
+    /// # Errors
+    ///
+    /// They are wrong, or ask for help.
+    pub fn try_parse_from<C: clap::Parser, A: Into<OsString> + Clone>(
+        defaults: &[(&'static str, &'static str)],
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<C, clap::Error> {
         let mut command = C::command();
         for &(flag, value) in defaults {
             command = command.mut_arg(flag, |argument| {
                 argument.required(false).default_value(value)
             });
         }
-        let mut matches = command.clone().get_matches();
-        C::from_arg_matches_mut(&mut matches)
-            .unwrap_or_else(|error| error.format(&mut command).exit())
+        let mut matches = command.try_get_matches_from_mut(arguments)?;
+        C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
 }
 

@@ -120,10 +120,10 @@ impl Publish for Postgres {
         sqlx::query(
             "-- sequencer::close_second
              UPDATE feed_head
-             SET closed_until = date_trunc('second', updated) + interval '1 second',
+             SET closed_until = date_trunc('second', updated) + interval '2 seconds',
                  closed_sequence = sequence
              WHERE sequence = $1 AND closed_sequence < $1
-               AND clock_timestamp() >= date_trunc('second', updated) + interval '1 second'",
+               AND clock_timestamp() >= date_trunc('second', updated) + interval '2 seconds'",
         )
         .bind(sequence)
         .execute(pool)

@@ -89,11 +89,11 @@ impl Publish for Sqlite {
         sqlx::query(
             "-- sequencer::close_second
              UPDATE feed_head
-             SET closed_until = strftime('%Y-%m-%dT%H:%M:%S.000Z', updated, '+1 second'),
+             SET closed_until = strftime('%Y-%m-%dT%H:%M:%S.000Z', updated, '+2 seconds'),
                  closed_sequence = sequence
              WHERE sequence = $1 AND closed_sequence < $1
                AND strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-                   >= strftime('%Y-%m-%dT%H:%M:%S.000Z', updated, '+1 second')",
+                   >= strftime('%Y-%m-%dT%H:%M:%S.000Z', updated, '+2 seconds')",
         )
         .bind(sequence)
         .execute(pool)

@@ -2,7 +2,6 @@
 
 use rust_decimal::Decimal;
 use serde::Serialize;
-use url::Url;
 
 use crate::invoice::Invoice;
 use crate::order::{Address, Customer, Line, OrderId};
@@ -35,41 +34,6 @@ impl<'a> InvoiceDocument<'a> {
             total: invoice.total,
             currency: &invoice.currency,
             status: invoice.status().as_str(),
-        }
-    }
-}
-
-/// A page of the list of invoices.
-#[derive(Debug, Serialize)]
-pub struct ListDocument<'a> {
-    invoices: Vec<InvoiceDocument<'a>>,
-    /// All invoices, not only those of this page.
-    count: i64,
-    #[serde(rename = "_links")]
-    links: Links,
-}
-
-#[derive(Debug, Serialize)]
-struct Links {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<Link>,
-}
-
-#[derive(Debug, Serialize)]
-struct Link {
-    href: String,
-}
-
-impl<'a> ListDocument<'a> {
-    #[must_use]
-    pub fn new(invoices: &'a [Invoice], count: i64, next: Option<&Url>) -> Self {
-        let next = next.map(|url| Link {
-            href: url.to_string(),
-        });
-        Self {
-            invoices: invoices.iter().map(InvoiceDocument::new).collect(),
-            count,
-            links: Links { next },
         }
     }
 }

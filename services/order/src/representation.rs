@@ -6,7 +6,6 @@ use feed_core::service::BaseUrl;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
-use url::Url;
 
 use crate::order::{Address, CURRENCY, Customer, Order, OrderId, OrderLine, Status, Summary};
 use crate::rules::{Draft, DraftAddress, DraftLine};
@@ -81,36 +80,10 @@ impl<'a> OrderDocument<'a> {
     }
 }
 
-/// A page of the list of orders.
-#[derive(Debug, Serialize)]
-pub struct ListDocument<'a> {
-    orders: Vec<SummaryDocument<'a>>,
-    /// All orders, not only those of this page.
-    count: i64,
-    #[serde(rename = "_links")]
-    links: NextLink,
-}
-
-impl<'a> ListDocument<'a> {
-    #[must_use]
-    pub fn new(orders: &'a [Summary], count: i64, next: Option<&Url>, base: &BaseUrl) -> Self {
-        Self {
-            orders: orders
-                .iter()
-                .map(|order| SummaryDocument::new(order, base))
-                .collect(),
-            count,
-            links: NextLink {
-                next: next.map(Link::to),
-            },
-        }
-    }
-}
-
 /// What a list tells of an order: no addresses, no lines.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SummaryDocument<'a> {
+pub struct SummaryDocument<'a> {
     id: OrderId,
     customer: &'a Customer,
     updated: String,
@@ -124,7 +97,8 @@ struct SummaryDocument<'a> {
 }
 
 impl<'a> SummaryDocument<'a> {
-    fn new(order: &'a Summary, base: &BaseUrl) -> Self {
+    #[must_use]
+    pub fn new(order: &'a Summary, base: &BaseUrl) -> Self {
         Self {
             id: order.id,
             customer: &order.customer,
@@ -139,36 +113,24 @@ impl<'a> SummaryDocument<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Link {
-    href: String,
-}
-
-impl Link {
-    fn to(url: &Url) -> Self {
-        Self {
-            href: url.to_string(),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
 struct SelfLink {
     #[serde(rename = "self")]
     this: Link,
 }
 
+#[derive(Debug, Serialize)]
+struct Link {
+    href: String,
+}
+
 impl SelfLink {
     fn to(id: OrderId, base: &BaseUrl) -> Self {
         Self {
-            this: Link::to(&base.join(&id.path())),
+            this: Link {
+                href: base.join(&id.path()).to_string(),
+            },
         }
     }
-}
-
-#[derive(Debug, Serialize)]
-struct NextLink {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<Link>,
 }
 
 /// RFC 3339 in UTC with milliseconds.

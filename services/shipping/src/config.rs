@@ -1,9 +1,6 @@
 //! Every setting of the service.
 
-use std::time::Duration;
-
-use feed_core::service::{Settings, parse_duration};
-use url::Url;
+use feed_core::service::{Follow, Settings};
 
 /// The shipping service: makes a shipment for each order that it reads of in a feed
 #[derive(Debug, Clone, clap::Parser)]
@@ -12,14 +9,8 @@ pub struct Config {
     #[command(flatten)]
     pub settings: Settings,
 
-    /// The feed of the order service; it may be away, also at the start
-    #[arg(long, env, value_name = "URL", value_parser = parse_feed_url,
-          default_value = "http://127.0.0.1:8081/feed")]
-    pub feed_url: Url,
-
-    /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms
-    #[arg(long, env, value_name = "DURATION", value_parser = parse_duration, default_value = "1s")]
-    pub poll_interval: Duration,
+    #[command(flatten)]
+    pub follow: Follow,
 }
 
 impl Config {
@@ -28,6 +19,7 @@ impl Config {
         ("listen", "127.0.0.1:8083"),
         ("database_url", "sqlite:data/shipping.db"),
         ("instance", "shipping"),
+        ("feed_url", "http://127.0.0.1:8081/feed"),
     ];
 
     /// The settings from the command line and the environment. Ends the process with a clear
@@ -35,16 +27,5 @@ impl Config {
     #[must_use]
     pub fn from_command_line() -> Self {
         Settings::parse(Self::DEFAULTS)
-    }
-}
-
-fn parse_feed_url(text: &str) -> Result<Url, String> {
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        Ok(url) => Err(format!(
-            "a feed is read by http: or https:, not {}:",
-            url.scheme()
-        )),
-        Err(error) => Err(error.to_string()),
     }
 }

@@ -69,8 +69,8 @@ pub async fn open<S: Store>(
     let instance = config.settings.instance.clone();
     let subscription = Subscription {
         name: "order".to_owned(),
-        feed_url: config.feed_url.clone(),
-        poll_interval: config.poll_interval,
+        feed_url: config.follow.feed_url.clone(),
+        poll_interval: config.follow.poll_interval,
         instance: instance.unwrap_or_else(|| "shipping".to_owned()),
     };
     let consumer = Consumer::open(database.clone(), subscription, Shipping, shutdown).await?;

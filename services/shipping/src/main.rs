@@ -2,33 +2,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use feed_core::service::{listen, serve, start_logging, stop_signal};
+use feed_core::service::run;
 use shipping::Config;
-use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = Config::from_command_line();
-    start_logging(config.settings.log_format);
-    match run(config).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(mut config: Config) -> anyhow::Result<()> {
-    let shutdown = CancellationToken::new();
-    stop_signal(shutdown.clone()).context("cannot listen for signals")?;
-    let listener = listen(config.settings.listen, config.settings.allow_anonymous).await?;
-    // With port 0 only the listener knows where it is, and links need to.
-    config.settings.listen = listener.local_addr()?;
-    let (base, feed) = (config.settings.base_url(), config.feed_url.clone());
-    let service = shipping::start(config, shutdown.clone()).await?;
-    info!("shipping: {base} (following {feed})");
-    Ok(serve(listener, service, shutdown).await?)
+    run(config.settings.clone(), async |settings, shutdown| {
+        let (base, feed) = (settings.base_url(), config.follow.feed_url.clone());
+        let service = shipping::start(Config { settings, ..config }, shutdown).await?;
+        tracing::info!("shipping: {base} (following {feed})");
+        Ok(service)
+    })
+    .await
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use chrono::TimeDelta;
 
 use super::answer::{HEAD, Metadata, NO_STORE};
 use super::{beyond, see_other};
@@ -202,15 +203,16 @@ impl<B: Backend> Inner<B> {
             media_type: form.media_type(),
             caching: HEAD,
             // The tag stands for the cursor; so does the date, once the newest second is closed.
-            // Before that there is none: clients on libcurl drop a 200 whose date is not later
-            // than the one they sent. It is the end of the second, so that a date which a reader
-            // took from its own clock within it hides nothing either.
+            // Until then there is none: curl drops a 200 whose date is not later than the one it
+            // has sent. The date is the end of that second, and is announced a second later: so
+            // it is later than what a reader takes from its own clock before the event is there,
+            // and earlier than what a cache takes from its clock for the next answer without one.
             validators: Some(Validators {
                 tag: form.tag(head.cursor()),
                 last_modified: head
                     .closed_until
                     .filter(|_| head.is_closed())
-                    .map(SystemTime::from),
+                    .map(|until| SystemTime::from(until - TimeDelta::seconds(1))),
                 dated: head.is_closed(),
             }),
             links: self.head_links(head, Self::layout(head).head()),

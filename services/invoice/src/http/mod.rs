@@ -1,7 +1,5 @@
 //! How people and programs reach the invoices: all routes on one screen.
 
-mod context;
-mod health;
 mod invoices;
 mod pages;
 mod problem;
@@ -9,13 +7,11 @@ mod problem;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
-use axum::response::Response;
 use axum::routing::get;
 use feed_core::consumer::{self, Handle};
-use feed_core::service::BaseUrl;
 use feed_core::service::html::stylesheet;
+use feed_core::service::{BaseUrl, health, keep_private, not_halted};
 use feed_core::{Database, Problem};
 
 use crate::store::Store;
@@ -33,8 +29,7 @@ pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle, base: Base
         .route("/", get(invoices::list::<S>).fallback(only_get))
         .route("/{id}", get(invoices::show::<S>).fallback(only_get))
         .layer(map_response(keep_private))
-        .route("/health/live", get(health::live).fallback(only_get))
-        .route("/health/ready", get(health::ready::<S>).fallback(only_get))
+        .merge(health(ready::<S>))
         .with_state(state)
         .merge(consumer::router(handle, base, SERVICE, MENU))
         .merge(stylesheet())
@@ -57,11 +52,8 @@ impl<S: Store> Clone for App<S> {
     }
 }
 
-/// Invoices are for whoever asked, as they are now: no shared cache keeps them.
-async fn keep_private(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("private, no-cache"));
-    response
+/// The database answers, and the subscription goes on.
+async fn ready<S: Store>(app: App<S>) -> Result<(), Problem> {
+    S::ping(app.database.reader()).await?;
+    not_halted(&app.handle).await
 }

@@ -2,11 +2,11 @@
 //! however often it is told (I5).
 
 use feed_core::{Effect, Received};
+use harness::producer::{LINES, PLACED, Producer, order};
 use invoice::effect::Invoicing;
 use serde_json::Value;
 
-use crate::app::{App, Testable};
-use crate::producer::{LINES, PLACED, Producer, order};
+use crate::app::{Testable, following, open};
 
 harness::on_both_databases! {
     a_placed_order_is_invoiced
@@ -28,7 +28,7 @@ fn parse(json: &str) -> Value {
 async fn a_placed_order_is_invoiced<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     // As text, since numbers that are equal may be written in other ways.
     let expected = r#"{
         "id": 17,
@@ -65,7 +65,7 @@ async fn totals_are_exact<S: Testable>(url: &str) {
         .placed(4, &[(1_000_000, "a", "1.15"), (7, "b", "0.07")])
         .await;
     producer.placed(5, &[]).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let totals = app.listed("total").await;
     let expected = [
         (5, "0.00"),
@@ -81,7 +81,7 @@ async fn a_cancelled_order_is_credited<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
     producer.placed(18, LINES).await;
-    let mut app = App::<S>::following(url, &producer).await;
+    let mut app = following::<S>(url, &producer).await;
     producer.cancelled(17, LINES).await;
     app.catch_up(&producer).await;
     let invoice = app.json("/17").await;
@@ -108,7 +108,7 @@ async fn placed_and_cancelled_in_one_batch_is_credited<S: Testable>(url: &str) {
     producer.placed(1, LINES).await;
     producer.cancelled(1, LINES).await;
     producer.placed(2, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let expected = [(2, "issued".to_owned()), (1, "credited".to_owned())];
     assert_eq!(app.listed("status").await, expected);
 }
@@ -118,7 +118,7 @@ async fn a_cancellation_counts_for_what_came_before_it<S: Testable>(url: &str) {
     producer.cancelled(1, LINES).await;
     producer.placed(1, LINES).await;
     producer.cancelled(2, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     assert_eq!(app.listed("status").await, [(1, "issued".to_owned())]);
     assert_eq!(app.status("parked").await, 0);
 }
@@ -129,7 +129,7 @@ async fn the_same_events_again_change_nothing<S: Testable>(url: &str) {
         producer.placed(id, LINES).await;
     }
     producer.cancelled(2, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let before = app.json("/").await;
     // All that feed-core knows is lost; only the business keys are left.
     for table in [
@@ -140,7 +140,7 @@ async fn the_same_events_again_change_nothing<S: Testable>(url: &str) {
     ] {
         S::run(app.database(), &format!("DELETE FROM {table}")).await;
     }
-    let mut again = App::<S>::following(url, &producer).await;
+    let mut again = following::<S>(url, &producer).await;
     assert_eq!(again.status("parked").await, 0);
     assert_eq!(again.json("/").await, before);
     // The numbers go on where they were.
@@ -154,7 +154,7 @@ async fn an_order_that_is_placed_twice_has_one_invoice<S: Testable>(url: &str) {
     producer.placed(1, LINES).await;
     producer.placed(1, &[(9, "Something else", "9.99")]).await;
     producer.placed(2, LINES).await;
-    let mut app = App::<S>::following(url, &producer).await;
+    let mut app = following::<S>(url, &producer).await;
     producer.placed(1, &[(9, "Something else", "9.99")]).await;
     app.catch_up(&producer).await;
     let expected = [(2, "105.00".to_owned()), (1, "105.00".to_owned())];
@@ -169,7 +169,7 @@ async fn other_events_are_passed_over<S: Testable>(url: &str) {
         .await;
     producer.placed(1, LINES).await;
     producer.tell("order.applauded", 1, PLACED, "null").await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     assert_eq!(app.listed("status").await, [(1, "issued".to_owned())]);
     assert_eq!(app.status("parked").await, 0);
     assert_eq!(app.status("sequence").await, 3);
@@ -177,7 +177,7 @@ async fn other_events_are_passed_over<S: Testable>(url: &str) {
 
 /// Without the second chance that single events get when a batch fails.
 async fn a_batch_succeeds_at_once<S: Testable>(url: &str) {
-    let app = App::<S>::open(url, "http://127.0.0.1:9/feed").await;
+    let app = open::<S>(url, "http://127.0.0.1:9/feed").await;
     let event = |event_type: &str, id| Received {
         id: format!("{event_type} {id}"),
         event_type: Some(event_type.to_owned()),
@@ -213,7 +213,7 @@ async fn hundreds_of_orders_are_taken<S: Testable>(url: &str) {
     for id in 1..=230 {
         producer.placed(id, LINES).await;
     }
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     assert_eq!(app.json("/").await["count"], 230);
     let mut path = "/".to_owned();
     let mut seen = Vec::new();

@@ -8,5 +8,4 @@ mod numbers;
 mod original;
 mod pages;
 mod parked;
-mod producer;
 mod service;

@@ -1,9 +1,9 @@
 //! The numbers of invoices: 1, 2, 3 … in each year, without holes.
 
 use feed_core::Database;
+use harness::producer::{Producer, order};
 
-use crate::app::{App, Testable};
-use crate::producer::{Producer, order};
+use crate::app::{Testable, following, open};
 
 harness::on_both_databases! {
     each_year_has_numbers_of_its_own
@@ -24,7 +24,7 @@ async fn each_year_has_numbers_of_its_own<S: Testable>(url: &str) {
         let data = order(id, "placed", &[(1, "iPod", "42.00")]);
         producer.tell("order.placed", id, at, &data).await;
     }
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let expected = [
         (4, "2026-000002"),
         (3, "2025-000002"),
@@ -37,7 +37,7 @@ async fn each_year_has_numbers_of_its_own<S: Testable>(url: &str) {
 
 async fn a_batch_that_fails_leaves_no_hole<S: Testable>(url: &str) {
     let producer = Producer::new().await;
-    let mut app = App::<S>::open(url, &producer.feed_url).await;
+    let mut app = open::<S>(url, &producer.feed_url).await;
     // Fails for one order after its number was reserved, in the batch and then alone.
     let trap = "CREATE UNIQUE INDEX trap ON invoice_line (item_name)";
     S::run(app.database(), trap).await;
@@ -59,7 +59,7 @@ async fn a_batch_that_fails_leaves_no_hole<S: Testable>(url: &str) {
 }
 
 async fn a_transaction_that_rolls_back_leaves_no_hole<S: Testable>(url: &str) {
-    let database: Database<S> = App::<S>::open(url, "http://127.0.0.1:9/feed")
+    let database: Database<S> = open::<S>(url, "http://127.0.0.1:9/feed")
         .await
         .database()
         .clone();

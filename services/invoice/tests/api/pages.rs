@@ -1,7 +1,8 @@
 //! The pages and documents: what they show, and what they answer to what is not there.
 
-use crate::app::{App, Testable};
-use crate::producer::{LINES, Producer};
+use harness::producer::{LINES, Producer};
+
+use crate::app::{Testable, following, open};
 
 harness::on_both_databases! {
     an_invoice_reads_like_one
@@ -22,7 +23,7 @@ async fn an_invoice_reads_like_one<S: Testable>(url: &str) {
             ],
         )
         .await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let page = app.page("/17").await;
     let texts = [
         "Invoice 2026-000001",
@@ -61,7 +62,7 @@ async fn the_list_leads_to_older_invoices<S: Testable>(url: &str) {
     for id in 1..=51 {
         producer.placed(id, LINES).await;
     }
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let first = app.page("/").await;
     assert!(first.contains("href=\"/invoice/51\"") && first.contains("href=\"/invoice/2\""));
     assert!(!first.contains("href=\"/invoice/1\"") && !first.contains("Newest invoices"));
@@ -77,7 +78,7 @@ async fn the_list_leads_to_older_invoices<S: Testable>(url: &str) {
 }
 
 async fn an_empty_shop_has_an_empty_list<S: Testable>(url: &str) {
-    let app = App::<S>::open(url, "http://127.0.0.1:9/feed").await;
+    let app = open::<S>(url, "http://127.0.0.1:9/feed").await;
     assert!(app.page("/").await.contains("There are no invoices yet"));
     let list = app.send("GET", "/", "application/json").await;
     assert_eq!(list.body, r#"{"invoices":[],"count":0,"_links":{}}"#);
@@ -86,7 +87,7 @@ async fn an_empty_shop_has_an_empty_list<S: Testable>(url: &str) {
 async fn what_is_not_there_is_a_problem_document<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let cases = [
         ("GET", "/18", "*/*", 404),
         ("GET", "/iPod", "*/*", 404),
@@ -130,7 +131,7 @@ async fn what_is_not_there_is_a_problem_document<S: Testable>(url: &str) {
 async fn personal_data_is_kept_by_no_cache<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     for path in ["/", "/17"] {
         let cases = [
             ("text/html,*/*;q=0.8", "text/html; charset=utf-8"),

@@ -1,7 +1,8 @@
 //! One bad event holds its order, and nothing else (I7).
 
-use crate::app::{App, Testable};
-use crate::producer::{LINES, PLACED, Producer, order};
+use harness::producer::{LINES, PLACED, Producer, order};
+
+use crate::app::{App, Testable, following};
 
 harness::on_both_databases! {
     a_price_that_is_no_price_is_parked
@@ -20,7 +21,7 @@ async fn with_third<S: Testable>(url: &str, data: &str) -> App<S> {
     }
     producer.cancelled(3, LINES).await;
     producer.cancelled(4, LINES).await;
-    App::following(url, &producer).await
+    following(url, &producer).await
 }
 
 async fn check<S: Testable>(app: &App<S>, reason: &str) {
@@ -69,7 +70,7 @@ async fn a_cancellation_without_a_number_is_parked<S: Testable>(url: &str) {
         .tell("order.cancelled", 1, PLACED, r#"{"customer": 1}"#)
         .await;
     producer.placed(2, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let expected = [(2, "issued".to_owned()), (1, "issued".to_owned())];
     assert_eq!(app.listed("status").await, expected);
     assert_eq!(app.status("parked").await, 1);

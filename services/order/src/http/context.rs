@@ -1,33 +1,13 @@
-//! What a request says beside its body: which order it means, which trace it belongs to, whether
-//! it has come before.
+//! What a request says beside its body: which trace it belongs to, whether it has come before.
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
 use super::problem::Problem;
-use crate::order::OrderId;
 
 /// The longest idempotency key; a UUID has 36 characters.
 const MAX_KEY: usize = 255;
-
-/// The order in the path. Anything else than the one spelling of a number is no order.
-#[derive(Debug)]
-pub(super) struct Named(pub(super) OrderId);
-
-impl<S: Send + Sync> FromRequestParts<S> for Named {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        // Fails where the path is no UTF-8: no order either.
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let text = path.map(|Path(text)| text).unwrap_or_default();
-        match text.parse() {
-            Ok(id) if OrderId(id).to_string() == text => Ok(Self(OrderId(id))),
-            _ => Err(Problem::NoSuchOrder(text)),
-        }
-    }
-}
 
 /// The W3C trace context of a request, if it has one that is well formed (version 00).
 #[derive(Debug)]

@@ -1,10 +1,8 @@
-//! Bodies: what is wrong with one is answered with a problem document, and JSON is written.
+//! Bodies: what is wrong with one is answered with a problem document.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::Value;
 
 use super::problem::Problem;
@@ -72,23 +70,4 @@ fn is_type(headers: &HeaderMap, media_type: &str) -> bool {
     let value = value.and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = value.split(';').next().unwrap_or_default();
     essence.trim().eq_ignore_ascii_case(media_type)
-}
-
-/// An answer in JSON, of the type that was asked for.
-#[derive(Debug)]
-pub(super) struct Json<T>(pub(super) T);
-
-impl<T: Serialize> IntoResponse for Json<T> {
-    fn into_response(self) -> Response {
-        match serde_json::to_string(&self.0) {
-            Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot write JSON"
-                );
-                Problem::Internal.into_response()
-            }
-        }
-    }
 }

@@ -2,7 +2,6 @@
 
 mod context;
 mod form;
-mod health;
 mod json;
 mod order;
 mod orders;
@@ -13,12 +12,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
-use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
-use axum::response::Response;
 use axum::routing::{get, post};
 use feed_core::Problem;
 use feed_core::service::html::stylesheet;
+use feed_core::service::{health, keep_private};
 
 use crate::orders::Orders;
 use crate::store::Store;
@@ -61,14 +59,7 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
         )
         .layer(map_response(keep_private))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .route(
-            "/health/live",
-            get(health::live).fallback(|| allow("GET, HEAD")),
-        )
-        .route(
-            "/health/ready",
-            get(health::ready::<S>).fallback(|| allow("GET, HEAD")),
-        )
+        .merge(health(ready::<S>))
         .with_state(state)
         .merge(stylesheet())
 }
@@ -98,11 +89,7 @@ async fn allow(methods: &'static str) -> Problem {
     Problem::method_not_allowed(methods)
 }
 
-/// Orders and customers are for whoever asked, as they are now: no shared cache keeps them.
-async fn keep_private(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("private, no-cache"));
-    response
+/// The database answers.
+async fn ready<S: Store>(app: App<S>) -> Result<(), Problem> {
+    Ok(S::ping(app.orders.database().reader()).await?)
 }

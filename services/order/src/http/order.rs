@@ -3,12 +3,11 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use feed_core::service::conditional::{Outcome, Validators, evaluate, guard};
-use feed_core::service::negotiate;
+use feed_core::service::conditional::{Outcome, Validators, evaluate, guard, is_conditional};
+use feed_core::service::{Json, Number, negotiate};
 
 use super::App;
-use super::context::{Named, Traceparent};
-use super::json::Json;
+use super::context::Traceparent;
 use super::problem::Problem;
 use crate::order::{Order, OrderId};
 use crate::orders::Orders;
@@ -21,9 +20,10 @@ const OFFERS: &[&str] = &["application/json", "application/hal+json", "text/html
 /// `GET /order/{id}`: the order as it is now, for programs or for people.
 pub(super) async fn show<S: Store>(
     State(app): State<App<S>>,
-    Named(id): Named,
+    Number(id): Number,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let id = OrderId(id);
     let order = find(&app.orders, id).await?;
     let offer = negotiate(&headers, OFFERS).ok_or(Problem::NotAcceptable(OFFERS))?;
     let media_type = OFFERS[offer];
@@ -48,26 +48,28 @@ pub(super) async fn show<S: Store>(
 /// `DELETE /order/{id}`: cancels it, and answers with the order.
 pub(super) async fn delete<S: Store>(
     State(app): State<App<S>>,
-    Named(id): Named,
+    Number(id): Number,
     Traceparent(trace): Traceparent,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let id = OrderId(id);
     allow(&app.orders, id, &headers).await?;
     let order = app.orders.cancel(id, trace).await?;
-    let order = order.ok_or_else(|| Problem::NoSuchOrder(id.to_string()))?;
+    let order = order.ok_or(Problem::NoSuchOrder(id))?;
     Ok(document(&app, &order).into_response())
 }
 
 /// `POST /order/{id}/cancel`: the same by a button; back to the page.
 pub(super) async fn cancel<S: Store>(
     State(orders): State<Orders<S>>,
-    Named(id): Named,
+    Number(id): Number,
     Traceparent(trace): Traceparent,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let id = OrderId(id);
     allow(&orders, id, &headers).await?;
     let order = orders.cancel(id, trace).await?;
-    order.ok_or_else(|| Problem::NoSuchOrder(id.to_string()))?;
+    order.ok_or(Problem::NoSuchOrder(id))?;
     // Relative to this address, so that it holds behind any prefix.
     let page = [(header::LOCATION, format!("../{id}"))];
     Ok((StatusCode::SEE_OTHER, page).into_response())
@@ -75,7 +77,7 @@ pub(super) async fn cancel<S: Store>(
 
 async fn find<S: Store>(orders: &Orders<S>, id: OrderId) -> Result<Order, Problem> {
     let order = S::find(orders.database().reader(), id).await?;
-    order.ok_or_else(|| Problem::NoSuchOrder(id.to_string()))
+    order.ok_or(Problem::NoSuchOrder(id))
 }
 
 /// Refuses a change whose preconditions do not hold.
@@ -84,6 +86,9 @@ async fn allow<S: Store>(
     id: OrderId,
     headers: &HeaderMap,
 ) -> Result<(), Problem> {
+    if !is_conditional(headers) {
+        return Ok(());
+    }
     let order = find(orders, id).await?;
     guard(headers, &validators(&order, OFFERS[0])).map_err(|_| Problem::PreconditionFailed)
 }

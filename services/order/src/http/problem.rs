@@ -5,14 +5,15 @@ use axum::response::{IntoResponse, Response};
 use feed_core::Problem as Wire;
 use serde_json::json;
 
+use crate::order::OrderId;
 use crate::orders::OrderError;
 use crate::rules::FieldError;
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// There is no order of this name.
-    NoSuchOrder(String),
+    /// There is no such order.
+    NoSuchOrder(OrderId),
     /// The client takes none of what we offer.
     NotAcceptable(&'static [&'static str]),
     /// The client's condition for the request does not hold.

@@ -1,48 +1,29 @@
 //! The service on a database of its own, and what tests ask of it.
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::body::Body;
+use axum::http::{Request, header};
 use clap::Parser;
-use feed_core::Feed;
 use feed_core::service::Mounted;
+use feed_core::{Database, Feed};
+use harness::{Answer, Sql, call};
 use order::store::Store;
 use order::{Config, Service};
 use serde_json::{Value, json};
-use sqlx::{Pool, Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
-/// What tests look up and change behind the service's back.
-pub(crate) trait Sql: Store {
-    fn execute(pool: &Pool<Self>, sql: &'static str) -> impl Future<Output = ()> + Send;
-    fn number(pool: &Pool<Self>, sql: &'static str) -> impl Future<Output = i64> + Send;
-}
-
-macro_rules! sql {
-    ($($database:ty)*) => {$(
-        impl Sql for $database {
-            async fn execute(pool: &Pool<Self>, sql: &'static str) {
-                sqlx::raw_sql(sql).execute(pool).await.expect(sql);
-            }
-
-            async fn number(pool: &Pool<Self>, sql: &'static str) -> i64 {
-                sqlx::query_scalar(sql).fetch_one(pool).await.expect(sql)
-            }
-        }
-    )*};
-}
-
-sql! { Postgres Sqlite }
+/// What tests ask of a database beside the service.
+pub(crate) trait Testable: Store + Sql {}
+impl<S: Store + Sql> Testable for S {}
 
 /// Events are published when a test says so ([`App::feed`]): nothing runs beside the routes.
-pub(crate) struct App<S: Sql> {
+pub(crate) struct App<S: Testable> {
     pub(crate) router: Router,
     pub(crate) feed: Feed<S>,
-    pub(crate) pool: Pool<S>,
+    pub(crate) database: Database<S>,
 }
 
-impl<S: Sql> App<S> {
+impl<S: Testable> App<S> {
     pub(crate) async fn open(url: &str) -> Self {
         Self::with(url, &[]).await
     }
@@ -56,11 +37,10 @@ impl<S: Sql> App<S> {
             feed,
             database,
         } = service.expect("the service opens");
-        let pool = database.writer().clone();
         Self {
-            router: Mounted::new(router, database).router,
+            router: Mounted::new(router, database.clone()).router,
             feed,
-            pool,
+            database,
         }
     }
 
@@ -116,15 +96,15 @@ impl<S: Sql> App<S> {
 
     pub(crate) async fn send(&self, request: axum::http::request::Builder, body: &str) -> Answer {
         let request = request.body(Body::from(body.to_owned()));
-        send(&self.router, request.expect("a request")).await
+        call(&self.router, request.expect("a request")).await
     }
 
     /// How many orders, lines and events there are.
     pub(crate) async fn stored(&self) -> (i64, i64, i64) {
         (
-            S::number(&self.pool, "SELECT count(*) FROM orders").await,
-            S::number(&self.pool, "SELECT count(*) FROM order_line").await,
-            S::number(&self.pool, "SELECT count(*) FROM feed_event").await,
+            S::number(&self.database, "SELECT count(*) FROM orders").await,
+            S::number(&self.database, "SELECT count(*) FROM order_line").await,
+            S::number(&self.database, "SELECT count(*) FROM feed_event").await,
         )
     }
 
@@ -144,17 +124,6 @@ pub(crate) fn config(url: &str, settings: &[&str]) -> Config {
     Config::try_parse_from(all).expect("a configuration")
 }
 
-pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
-    let response = router.clone().oneshot(request).await;
-    let (parts, body) = response.expect("the router never fails").into_parts();
-    let body = to_bytes(body, usize::MAX).await.expect("a whole body");
-    Answer {
-        status: parts.status,
-        headers: parts.headers,
-        body: String::from_utf8(body.to_vec()).expect("text"),
-    }
-}
-
 pub(crate) fn json_request() -> axum::http::request::Builder {
     Request::post("/orders").header(header::CONTENT_TYPE, "application/json")
 }
@@ -167,40 +136,4 @@ pub(crate) fn an_order() -> Value {
         "billingAddress": {"street": "Rue 2", "zip": "69001", "city": "Lyon"},
         "orderLine": [{"item": 1, "count": 2}, {"item": 2, "count": 1}],
     })
-}
-
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    /// The header, or nothing.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        let value = self.headers.get(name);
-        value.map_or("", |value| value.to_str().expect("a text"))
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).expect("JSON")
-    }
-
-    /// Fails unless it is a problem document of this status.
-    pub(crate) fn assert_problem(&self, status: u16) {
-        assert_eq!(self.status, status, "{}", self.body);
-        assert_eq!(self.header("content-type"), "application/problem+json");
-        assert_eq!(self.json()["status"], status);
-    }
-
-    /// The fields that a problem document names.
-    pub(crate) fn fields(&self) -> Vec<String> {
-        let problem = self.json();
-        let errors = problem["errors"].as_array().expect("errors");
-        errors
-            .iter()
-            .map(|error| error["field"].as_str().expect("a field").to_owned())
-            .collect()
-    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::app::{App, Sql, an_order, json_request};
+use crate::app::{App, Testable, an_order, json_request};
 
 harness::on_both_databases! {
     each_change_is_an_event_with_the_order_as_it_was
@@ -24,7 +24,7 @@ fn sources(feed: &str) -> Vec<&str> {
     parts.filter_map(|part| part.split('"').next()).collect()
 }
 
-async fn each_change_is_an_event_with_the_order_as_it_was<S: Sql>(url: &str) {
+async fn each_change_is_an_event_with_the_order_as_it_was<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let placed = app.post_json(&an_order()).await;
     let cancelled = app.delete("/order/1").await;
@@ -63,7 +63,7 @@ async fn each_change_is_an_event_with_the_order_as_it_was<S: Sql>(url: &str) {
     assert_eq!(of_placed.header("ce-type"), "order.placed");
 }
 
-async fn the_feed_names_nobody<S: Sql>(url: &str) {
+async fn the_feed_names_nobody<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     app.place().await;
     app.delete("/order/1").await;
@@ -73,7 +73,7 @@ async fn the_feed_names_nobody<S: Sql>(url: &str) {
     }
 }
 
-async fn an_event_knows_the_trace_of_its_request<S: Sql>(url: &str) {
+async fn an_event_knows_the_trace_of_its_request<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let body = an_order().to_string();
@@ -82,14 +82,14 @@ async fn an_event_knows_the_trace_of_its_request<S: Sql>(url: &str) {
     app.send(json_request().header("traceparent", "broken"), &body)
         .await;
     let with = S::number(
-        &app.pool,
+        &app.database,
         "SELECT count(*) FROM feed_event
          WHERE subject = 'order/1'
            AND traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'",
     );
     assert_eq!(with.await, 1);
     let without = S::number(
-        &app.pool,
+        &app.database,
         "SELECT count(*) FROM feed_event WHERE subject = 'order/2' AND traceparent IS NULL",
     );
     assert_eq!(without.await, 1);
@@ -97,7 +97,7 @@ async fn an_event_knows_the_trace_of_its_request<S: Sql>(url: &str) {
 
 /// `ORIGINAL-WIRE.md`: it takes every entry's `content@src`, without asking for a type, and needs
 /// these names there.
-async fn every_entry_leads_a_poller_of_the_original_to_an_order<S: Sql>(url: &str) {
+async fn every_entry_leads_a_poller_of_the_original_to_an_order<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     for _ in 0..3 {
         app.place().await;

@@ -1,6 +1,6 @@
 //! The form, as a browser without scripts sends it: nothing that was typed is lost.
 
-use crate::app::{App, Sql};
+use crate::app::{App, Testable};
 
 harness::on_both_databases! {
     a_blank_form_offers_what_there_is
@@ -33,7 +33,7 @@ fn filled_but<'a>(field: &str, value: &'a str) -> Vec<(&'static str, &'a str)> {
     FILLED.into_iter().map(replace).collect()
 }
 
-async fn a_blank_form_offers_what_there_is<S: Sql>(url: &str) {
+async fn a_blank_form_offers_what_there_is<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let page = app.page("/form.html").await;
     for (name, _) in FILLED {
@@ -51,7 +51,7 @@ async fn a_blank_form_offers_what_there_is<S: Sql>(url: &str) {
     assert_eq!(labels, FILLED.len(), "each field has its label");
 }
 
-async fn a_filled_form_becomes_an_order<S: Sql>(url: &str) {
+async fn a_filled_form_becomes_an_order<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let mut fields = FILLED.to_vec();
     // With a gap, and out of order; a name that is not ours says nothing.
@@ -89,7 +89,7 @@ async fn a_filled_form_becomes_an_order<S: Sql>(url: &str) {
     assert!(!app.page("/order/1").await.contains("Cancel this order"));
 }
 
-async fn what_is_wrong_stands_at_its_field_and_nothing_is_lost<S: Sql>(url: &str) {
+async fn what_is_wrong_stands_at_its_field_and_nothing_is_lost<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let cases = [
         ("customer", "77", "There is no customer 77."),
@@ -162,7 +162,7 @@ fn assert_kept(page: &str, fields: &[(&str, &str)]) {
     }
 }
 
-async fn lines_are_added_and_removed_and_the_rest_is_kept<S: Sql>(url: &str) {
+async fn lines_are_added_and_removed_and_the_rest_is_kept<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let mut fields = filled_but("orderLine[0].count", "not yet");
     fields.extend([("orderLine[4].item", "1"), ("orderLine[4].count", "9")]);
@@ -198,7 +198,7 @@ async fn lines_are_added_and_removed_and_the_rest_is_kept<S: Sql>(url: &str) {
     assert_kept(&page, &fields[..7]);
 }
 
-async fn rubbish_is_refused_and_never_a_fault<S: Sql>(url: &str) {
+async fn rubbish_is_refused_and_never_a_fault<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let valid = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(FILLED)

@@ -9,16 +9,10 @@ use crate::order::OrderId;
 /// Why a request is not answered with what it asked for.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// There is no shipment of an order of this name; there may be one in a moment.
-    NoSuchShipment(String),
-    /// The list has no page that begins there.
-    NoPage(String),
-    /// The client takes none of what we offer.
-    NotAcceptable(&'static [&'static str]),
+    /// There is no shipment of this order; there may be one in a moment.
+    NoSuchShipment(OrderId),
     /// The goods are not to leave: the order was cancelled.
     Stopped(OrderId),
-    /// The subscription waits for a person.
-    Halted(String),
     Database(sqlx::Error),
 }
 
@@ -34,17 +28,10 @@ impl From<Problem> for Wire {
             Problem::NoSuchShipment(id) => {
                 Wire::not_found(format!("there is no shipment of an order {id}"))
             }
-            Problem::NoPage(before) => {
-                Wire::bad_request(format!("`before={before}` is no order's number"))
-            }
-            Problem::NotAcceptable(offers) => Wire::not_acceptable(offers),
             Problem::Stopped(id) => {
                 let title = "The shipment is stopped";
                 let detail = format!("order {id} was cancelled: its goods stay here");
                 Wire::new(StatusCode::CONFLICT, "shipment-stopped", title, detail)
-            }
-            Problem::Halted(reason) => {
-                Wire::unavailable(format!("the subscription is halted: {reason}"))
             }
             Problem::Database(error) => Wire::from_database(&error),
         }

@@ -1,7 +1,8 @@
 //! The goods leave by a button, and only if their order was not cancelled before.
 
-use crate::app::{App, Testable};
-use crate::producer::{LINES, Producer};
+use harness::producer::{LINES, Producer};
+
+use crate::app::{Testable, following};
 
 harness::on_both_databases! {
     a_pending_shipment_is_dispatched_once
@@ -14,7 +15,7 @@ async fn a_pending_shipment_is_dispatched_once<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
     producer.placed(18, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let page = app.page("/17").await;
     assert!(page.contains("method=\"post\" action=\"/shipping/17/dispatch\""));
     assert!(page.contains("Mark as dispatched"));
@@ -40,7 +41,7 @@ async fn a_stopped_shipment_is_not_dispatched<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
     producer.cancelled(17, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     for _ in 0..2 {
         let answer = app.send("POST", "/17/dispatch", "*/*").await;
         assert_eq!(answer.status, 409);
@@ -63,7 +64,7 @@ async fn a_stopped_shipment_is_not_dispatched<S: Testable>(url: &str) {
 async fn a_dispatched_shipment_is_recalled<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
-    let mut app = App::<S>::following(url, &producer).await;
+    let mut app = following::<S>(url, &producer).await;
     app.send("POST", "/17/dispatch", "*/*").await;
     producer.cancelled(17, LINES).await;
     app.catch_up(&producer).await;
@@ -80,7 +81,7 @@ async fn a_dispatched_shipment_is_recalled<S: Testable>(url: &str) {
 async fn what_is_not_there_is_not_dispatched<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     for path in [
         "/18/dispatch",
         "/iPod/dispatch",

@@ -2,11 +2,11 @@
 //! however often it is told (I5).
 
 use feed_core::{Effect, Received};
+use harness::producer::{LINES, PLACED, Producer, order};
 use serde_json::Value;
 use shipping::effect::Shipping;
 
-use crate::app::{App, Testable};
-use crate::producer::{LINES, PLACED, Producer, order};
+use crate::app::{Testable, following, open};
 
 harness::on_both_databases! {
     a_placed_order_is_to_be_shipped
@@ -27,7 +27,7 @@ fn parse(json: &str) -> Value {
 async fn a_placed_order_is_to_be_shipped<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let expected = r#"{
         "id": 17,
         "customer": {"customerId": 1, "name": "<b>O'Brien", "firstname": "日本語"},
@@ -47,7 +47,7 @@ async fn a_cancelled_order_is_stopped<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
     producer.placed(18, LINES).await;
-    let mut app = App::<S>::following(url, &producer).await;
+    let mut app = following::<S>(url, &producer).await;
     producer.cancelled(17, LINES).await;
     app.catch_up(&producer).await;
     let expected = [(18, "pending".to_owned()), (17, "stopped".to_owned())];
@@ -64,7 +64,7 @@ async fn placed_and_cancelled_in_one_batch_is_stopped<S: Testable>(url: &str) {
     producer.placed(1, LINES).await;
     producer.cancelled(1, LINES).await;
     producer.placed(2, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let expected = [(2, "pending".to_owned()), (1, "stopped".to_owned())];
     assert_eq!(app.listed("status").await, expected);
 }
@@ -74,7 +74,7 @@ async fn a_cancellation_counts_for_what_came_before_it<S: Testable>(url: &str) {
     producer.cancelled(1, LINES).await;
     producer.placed(1, LINES).await;
     producer.cancelled(2, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     assert_eq!(app.listed("status").await, [(1, "pending".to_owned())]);
     assert_eq!(app.status("parked").await, 0);
 }
@@ -84,7 +84,7 @@ async fn the_same_events_again_change_nothing<S: Testable>(url: &str) {
     for id in 1..=3 {
         producer.placed(id, LINES).await;
     }
-    let mut app = App::<S>::following(url, &producer).await;
+    let mut app = following::<S>(url, &producer).await;
     for id in [1, 2] {
         app.send("POST", &format!("/{id}/dispatch"), "*/*").await;
     }
@@ -105,7 +105,7 @@ async fn the_same_events_again_change_nothing<S: Testable>(url: &str) {
     ] {
         S::run(app.database(), &format!("DELETE FROM {table}")).await;
     }
-    let again = App::<S>::following(url, &producer).await;
+    let again = following::<S>(url, &producer).await;
     assert_eq!(again.status("parked").await, 0);
     assert_eq!(again.json("/").await, before);
 }
@@ -115,7 +115,7 @@ async fn an_order_that_is_placed_twice_has_one_shipment<S: Testable>(url: &str) 
     producer.placed(1, LINES).await;
     producer.placed(1, &[(9, "Something else", "9.99")]).await;
     producer.placed(2, LINES).await;
-    let mut app = App::<S>::following(url, &producer).await;
+    let mut app = following::<S>(url, &producer).await;
     producer.placed(1, &[(9, "Something else", "9.99")]).await;
     app.catch_up(&producer).await;
     assert_eq!(app.json("/").await["count"], 2);
@@ -133,7 +133,7 @@ async fn other_events_are_passed_over<S: Testable>(url: &str) {
         .await;
     producer.placed(1, LINES).await;
     producer.tell("order.applauded", 1, PLACED, "null").await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     assert_eq!(app.listed("status").await, [(1, "pending".to_owned())]);
     assert_eq!(app.status("parked").await, 0);
     assert_eq!(app.status("sequence").await, 3);
@@ -141,7 +141,7 @@ async fn other_events_are_passed_over<S: Testable>(url: &str) {
 
 /// Without the second chance that single events get when a batch fails.
 async fn a_batch_succeeds_at_once<S: Testable>(url: &str) {
-    let app = App::<S>::open(url, "http://127.0.0.1:9/feed").await;
+    let app = open::<S>(url, "http://127.0.0.1:9/feed").await;
     let event = |event_type: &str, id| Received {
         id: format!("{event_type} {id}"),
         event_type: Some(event_type.to_owned()),
@@ -176,7 +176,7 @@ async fn hundreds_of_orders_are_taken<S: Testable>(url: &str) {
     for id in 1..=230 {
         producer.placed(id, LINES).await;
     }
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     assert_eq!(app.json("/").await["count"], 230);
     let mut path = "/".to_owned();
     let mut seen = Vec::new();

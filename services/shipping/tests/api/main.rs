@@ -9,5 +9,4 @@ mod original;
 mod pages;
 mod parked;
 mod privacy;
-mod producer;
 mod service;

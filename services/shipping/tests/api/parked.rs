@@ -1,7 +1,8 @@
 //! One bad event holds its order, and nothing else (I7).
 
-use crate::app::{App, Testable};
-use crate::producer::{LINES, PLACED, Producer, order};
+use harness::producer::{LINES, PLACED, Producer, order};
+
+use crate::app::{App, Testable, following, open};
 
 harness::on_both_databases! {
     an_order_that_is_none_is_parked
@@ -43,7 +44,7 @@ async fn an_order_that_is_none_is_parked<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     let data = order(3, "placed", LINES).replace("\"shippingAddress\"", "\"address\"");
     tell_with_third(&producer, &data).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     check(
         &app,
         "the data is no order: missing field `shippingAddress` at line",
@@ -59,13 +60,13 @@ async fn a_count_that_is_no_count_is_parked<S: Testable>(url: &str) {
         &[(1, "iPod", "42.00"), (-1, "iPod nano", "1.00")],
     );
     tell_with_third(&producer, &data).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     check(&app, "orderLine[1].count: -1 is less than one piece").await;
 }
 
 async fn an_event_that_fails_in_the_database_is_parked<S: Testable>(url: &str) {
     let producer = Producer::new().await;
-    let mut app = App::<S>::open(url, &producer.feed_url).await;
+    let mut app = open::<S>(url, &producer.feed_url).await;
     let trap = "CREATE UNIQUE INDEX trap ON shipment (customer_name) WHERE customer_name = 'Trap'";
     S::run(app.database(), trap).await;
     let trapped = |id| order(id, "placed", LINES).replace("<b>O'Brien", "Trap");
@@ -92,7 +93,7 @@ async fn prices_are_none_of_our_business<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     let data = order(1, "placed", &[(1, "iPod", "-0.001")]).replace("\"email\"", "\"mail\"");
     producer.tell("order.placed", 1, PLACED, &data).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     assert_eq!(app.json("/1").await["status"], "pending");
     assert_eq!(app.status("parked").await, 0);
 }

@@ -1,7 +1,8 @@
 //! What we have no use for is not kept: no e-mail address, wherever one looks.
 
-use crate::app::{App, Testable};
-use crate::producer::{LINES, Producer};
+use harness::producer::{LINES, Producer};
+
+use crate::app::{Testable, following};
 
 harness::on_both_databases! {
     no_e_mail_address_is_kept
@@ -11,7 +12,7 @@ async fn no_e_mail_address_is_kept<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
     producer.cancelled(17, LINES).await;
-    let app = App::<S>::following(url, &producer).await;
+    let app = following::<S>(url, &producer).await;
     let mut stored = String::new();
     for (table, column) in S::columns(app.database()).await {
         let sql = format!("SELECT coalesce(CAST(\"{column}\" AS TEXT), '') FROM \"{table}\"");

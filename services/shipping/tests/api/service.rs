@@ -2,14 +2,13 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use clap::Parser;
-use feed_core::service::{listen, serve};
+use feed_core::service::{Settings, listen, serve};
+use harness::producer::{LINES, Producer};
 use shipping::Config;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::app::{App, Testable, config};
-use crate::producer::{LINES, Producer};
+use crate::app::{Testable, config, following, open};
 
 harness::on_both_databases! {
     it_starts_and_stops_without_a_feed
@@ -44,12 +43,12 @@ async fn it_starts_and_stops_without_a_feed<S: Testable>(url: &str) {
 async fn it_opens_a_database_that_has_shipments<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
-    let before = App::<S>::following(url, &producer).await.json("/17").await;
-    assert_eq!(App::<S>::open(url, NOBODY).await.json("/17").await, before);
+    let before = following::<S>(url, &producer).await.json("/17").await;
+    assert_eq!(open::<S>(url, NOBODY).await.json("/17").await, before);
 }
 
 async fn it_is_ready_unless_it_is_halted<S: Testable>(url: &str) {
-    let app = App::<S>::open(url, NOBODY).await;
+    let app = open::<S>(url, NOBODY).await;
     for path in ["/health/live", "/health/ready"] {
         let answer = app.send("GET", path, "*/*").await;
         assert_eq!(
@@ -74,7 +73,7 @@ async fn it_is_ready_unless_it_is_halted<S: Testable>(url: &str) {
 }
 
 async fn a_poll_is_asked_for_and_not_waited_for<S: Testable>(url: &str) {
-    let app = App::<S>::open(url, NOBODY).await;
+    let app = open::<S>(url, NOBODY).await;
     let answer = app.send("POST", "/poll", "*/*").await;
     assert_eq!((answer.status, answer.header("location")), (303, "status"));
 }
@@ -88,11 +87,14 @@ fn settings_have_the_documented_defaults_and_are_checked() {
             "--database-url=sqlite:x",
             "--listen=127.0.0.1:1",
         ];
-        Config::try_parse_from(required.iter().chain(more))
+        Settings::try_parse_from::<Config, _>(Config::DEFAULTS, required.iter().chain(more))
     };
     let config = parse(&[]).unwrap();
-    assert_eq!(config.feed_url.as_str(), "http://127.0.0.1:8081/feed");
-    assert_eq!(config.poll_interval.as_secs(), 1);
+    assert_eq!(
+        config.follow.feed_url.as_str(),
+        "http://127.0.0.1:8081/feed"
+    );
+    assert_eq!(config.follow.poll_interval.as_secs(), 1);
     for wrong in [
         "--feed-url=ftp://order/feed",
         "--feed-url=order",

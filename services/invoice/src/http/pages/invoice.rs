@@ -1,10 +1,11 @@
 //! The page of one invoice, which reads like one, on paper too.
 
 use chrono::{DateTime, Utc};
+use feed_core::service::html::date;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
-use super::{Pages, date, money, status};
+use super::{Pages, money, status};
 use crate::invoice::Invoice;
 
 impl Pages {

@@ -1,33 +1,24 @@
 //! The page with the invoices.
 
+use feed_core::service::html::date;
+use feed_core::service::list::Page;
 use maud::{Markup, html};
 
-use super::{Pages, date, money, status};
-use crate::http::invoices::{Page, next_page};
+use super::{Pages, money, status};
 use crate::invoice::Invoice;
 
 impl Pages {
-    pub(in crate::http) fn list(&self, page: &Page) -> Markup {
+    pub(in crate::http) fn list(&self, page: &Page<Invoice>) -> Markup {
         let body = html! {
-            @if page.invoices.is_empty() {
+            @if page.items.is_empty() {
                 p.quiet {
                     @if page.continued { "There are no older invoices." }
                     @else { "There are no invoices yet. They appear here when orders are placed." }
                 }
             } @else {
-                (self.table(&page.invoices))
+                (self.table(&page.items))
             }
-            p.quiet {
-                @if page.count == 1 { "1 invoice" } @else { (page.count) " invoices" } " in all"
-            }
-            @if page.continued || page.next.is_some() {
-                nav aria-label="Pages" {
-                    @if page.continued { a href=(self.base.path("")) { "Newest invoices" } }
-                    @if let Some(id) = page.next {
-                        a rel="next" href=(self.base.path(&next_page(id))) { "Older invoices" }
-                    }
-                }
-            }
+            (page.footer(&self.base, "invoice", "invoices"))
         };
         self.page("Invoices", &body)
     }

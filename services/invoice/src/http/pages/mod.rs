@@ -3,7 +3,6 @@
 mod invoice;
 mod list;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use feed_core::service::BaseUrl;
 use feed_core::service::html::Frame;
 use maud::{Markup, html};
@@ -61,9 +60,4 @@ fn status(status: Status) -> Markup {
 fn money(amount: Decimal, currency: &str) -> String {
     // A minus sign, which a screen reader speaks and which is as wide as a digit.
     format!("{amount:.2} {currency}").replace('-', "\u{2212}")
-}
-
-fn date(instant: DateTime<Utc>) -> Markup {
-    let exact = instant.to_rfc3339_opts(SecondsFormat::Millis, true);
-    html! { time datetime=(exact) { (instant.format("%Y-%m-%d")) } }
 }

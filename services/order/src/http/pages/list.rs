@@ -1,34 +1,25 @@
 //! The page with the orders.
 
+use feed_core::service::html::time;
+use feed_core::service::list::Page;
 use maud::{Markup, html};
 
-use super::{Pages, money, status, time};
-use crate::http::orders::{Page, next_page};
+use super::{Pages, money, status};
 use crate::order::Summary;
 
 impl Pages {
-    pub(in crate::http) fn list(&self, page: &Page) -> Markup {
+    pub(in crate::http) fn list(&self, page: &Page<Summary>) -> Markup {
         let body = html! {
             p.actions { a.button href=(self.base.path("form.html")) { "New order" } }
-            @if page.orders.is_empty() {
+            @if page.items.is_empty() {
                 p.quiet {
                     @if page.continued { "There are no older orders." }
                     @else { "There are no orders yet." }
                 }
             } @else {
-                (self.table(&page.orders))
+                (self.table(&page.items))
             }
-            p.quiet {
-                @if page.count == 1 { "1 order" } @else { (page.count) " orders" } " in all"
-            }
-            @if page.continued || page.next.is_some() {
-                nav aria-label="Pages" {
-                    @if page.continued { a href=(self.base.path("")) { "Newest orders" } }
-                    @if let Some(id) = page.next {
-                        a rel="next" href=(self.base.path(&next_page(id))) { "Older orders" }
-                    }
-                }
-            }
+            (page.footer(&self.base, "order", "orders"))
         };
         self.page("Orders", &body)
     }

@@ -4,7 +4,6 @@ mod form;
 mod list;
 mod order;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use feed_core::service::BaseUrl;
 use feed_core::service::html::Frame;
 use maud::{Markup, html};
@@ -61,9 +60,4 @@ fn status(status: Status) -> Markup {
 
 fn money(amount: Decimal) -> String {
     format!("{amount} {CURRENCY}")
-}
-
-fn time(instant: DateTime<Utc>) -> Markup {
-    let exact = instant.to_rfc3339_opts(SecondsFormat::Millis, true);
-    html! { time datetime=(exact) { (instant.format("%Y-%m-%d %H:%M UTC")) } }
 }

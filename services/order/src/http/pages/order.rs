@@ -1,9 +1,10 @@
 //! The page of one order.
 
+use feed_core::service::html::time;
 use maud::{Markup, html};
 use url::Url;
 
-use super::{Pages, money, status, time};
+use super::{Pages, money, status};
 use crate::order::{Address, Order, OrderId, OrderLine, Status};
 
 impl Pages {

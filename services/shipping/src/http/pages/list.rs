@@ -1,33 +1,24 @@
 //! The page with the shipments.
 
+use feed_core::service::html::time;
+use feed_core::service::list::Page;
 use maud::{Markup, html};
 
-use super::{Pages, status, time};
-use crate::http::shipments::{Page, next_page};
+use super::{Pages, status};
 use crate::shipment::Shipment;
 
 impl Pages {
-    pub(in crate::http) fn list(&self, page: &Page) -> Markup {
+    pub(in crate::http) fn list(&self, page: &Page<Shipment>) -> Markup {
         let body = html! {
-            @if page.shipments.is_empty() {
+            @if page.items.is_empty() {
                 p.quiet {
                     @if page.continued { "There are no older shipments." }
                     @else { "There are no shipments yet. They appear here when orders are placed." }
                 }
             } @else {
-                (self.table(&page.shipments))
+                (self.table(&page.items))
             }
-            p.quiet {
-                @if page.count == 1 { "1 shipment" } @else { (page.count) " shipments" } " in all"
-            }
-            @if page.continued || page.next.is_some() {
-                nav aria-label="Pages" {
-                    @if page.continued { a href=(self.base.path("")) { "Newest shipments" } }
-                    @if let Some(id) = page.next {
-                        a rel="next" href=(self.base.path(&next_page(id))) { "Older shipments" }
-                    }
-                }
-            }
+            (page.footer(&self.base, "shipment", "shipments"))
         };
         self.page("Shipments", &body)
     }

@@ -3,7 +3,6 @@
 mod list;
 mod shipment;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use feed_core::service::BaseUrl;
 use feed_core::service::html::Frame;
 use maud::{Markup, html};
@@ -57,9 +56,4 @@ fn status(status: Status) -> Markup {
         Status::Recalled => ("status bad", "Recalled"),
     };
     html! { span class=(class) { (text) } }
-}
-
-fn time(instant: DateTime<Utc>) -> Markup {
-    let exact = instant.to_rfc3339_opts(SecondsFormat::Millis, true);
-    html! { time datetime=(exact) { (instant.format("%Y-%m-%d %H:%M UTC")) } }
 }

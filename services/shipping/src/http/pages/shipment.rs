@@ -1,8 +1,9 @@
 //! The page of one shipment: where it goes, what is in it, and whether it has left.
 
+use feed_core::service::html::time;
 use maud::{Markup, html};
 
-use super::{Pages, status, time};
+use super::{Pages, status};
 use crate::order::Line;
 use crate::shipment::{Shipment, Status};
 

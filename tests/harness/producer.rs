@@ -1,38 +1,41 @@
 //! Who writes events: the real feed on a database of its own, with orders as the order service
 //! writes them.
 
-use axum::Router;
 use chrono::{DateTime, Utc};
 use feed_core::{Database, EventId, Feed, FeedSettings, NewEvent, outbox};
-use harness::FreshDatabase;
 use sqlx::Sqlite;
 use tokio_util::sync::CancellationToken;
 
-/// When orders are placed, unless a test says otherwise.
-pub(crate) const PLACED: &str = "2026-03-04T05:06:07.089Z";
+use crate::{FreshDatabase, serve};
 
-/// A feed that is served.
-pub(crate) struct Producer {
-    pub(crate) feed_url: String,
+/// When orders are placed, unless a test says otherwise.
+pub const PLACED: &str = "2026-03-04T05:06:07.089Z";
+
+/// A feed that is served. What does not go as it ought to ends the test.
+#[derive(Debug)]
+pub struct Producer {
+    /// Where it is read.
+    pub feed_url: String,
     feed: Feed<Sqlite>,
     database: Database<Sqlite>,
     /// Goes away with the producer.
     _file: FreshDatabase,
 }
 
+#[expect(clippy::missing_panics_doc, reason = "said above, once for all")]
 impl Producer {
     /// A feed without events. Its public address is not the one it is read from.
-    pub(crate) async fn new() -> Self {
+    pub async fn new() -> Self {
         let file = FreshDatabase::sqlite();
-        let database = Database::open(file.url()).await.unwrap();
+        let database = Database::open(file.url()).await.expect("a database");
         let settings = FeedSettings {
-            base_url: "https://shop.example/order/".parse().unwrap(),
+            base_url: "https://shop.example/order/".parse().expect("a base URL"),
             title: "Orders".to_owned(),
             author: "Shop".to_owned(),
             page_size: FeedSettings::PAGE_SIZE,
         };
         let feed = Feed::open(database.clone(), settings, CancellationToken::new()).await;
-        let feed = feed.unwrap();
+        let feed = feed.expect("a feed");
         Self {
             feed_url: format!("{}/feed", serve(feed.router()).await),
             feed,
@@ -42,50 +45,53 @@ impl Producer {
     }
 
     /// Writes an event about an order; returns its `atom:id`.
-    pub(crate) async fn tell(&self, event_type: &str, id: i64, at: &str, data: &str) -> String {
+    pub async fn tell(&self, event_type: &str, id: i64, at: &str, data: &str) -> String {
         let event = NewEvent {
             id: EventId::new(),
             event_type: event_type.to_owned(),
             subject: format!("order/{id}"),
-            time: at.parse::<DateTime<Utc>>().unwrap(),
+            time: at.parse::<DateTime<Utc>>().expect("an instant"),
             title: format!("Order {id}"),
             summary: format!("Something happened to order {id}"),
             link: format!("order/{id}"),
             data: data.to_owned(),
             traceparent: None,
         };
-        let mut tx = self.database.begin().await.unwrap();
-        outbox::append(&mut tx, &event).await.unwrap();
-        tx.commit().await.unwrap();
+        let mut tx = self.database.begin().await.expect("a transaction");
+        let appended = outbox::append(&mut tx, &event).await;
+        appended.expect("an event that is appended");
+        tx.commit().await.expect("a commit");
         event.id.urn()
     }
 
-    pub(crate) async fn placed(&self, id: i64, lines: &[Line<'_>]) {
+    /// Places an order.
+    pub async fn placed(&self, id: i64, lines: &[Line<'_>]) {
         let data = order(id, "placed", lines);
         self.tell("order.placed", id, PLACED, &data).await;
     }
 
     /// Cancels an order, half a year later.
-    pub(crate) async fn cancelled(&self, id: i64, lines: &[Line<'_>]) {
+    pub async fn cancelled(&self, id: i64, lines: &[Line<'_>]) {
         let data = order(id, "cancelled", lines);
         self.tell("order.cancelled", id, "2026-09-10T11:12:13.014Z", &data)
             .await;
     }
 
     /// Publishes all that was written; returns the newest sequence.
-    pub(crate) async fn publish(&self) -> i64 {
-        self.feed.publish().await.unwrap().sequence
+    pub async fn publish(&self) -> i64 {
+        self.feed.publish().await.expect("a head").sequence
     }
 }
 
 /// Count, name and price of an item.
-pub(crate) type Line<'a> = (i64, &'a str, &'a str);
+pub type Line<'a> = (i64, &'a str, &'a str);
 
 /// Two lines over 105.00.
-pub(crate) const LINES: &[Line<'_>] = &[(2, "iPod", "42.00"), (1, "iPod touch", "21.00")];
+pub const LINES: &[Line<'_>] = &[(2, "iPod", "42.00"), (1, "iPod touch", "21.00")];
 
 /// An order as the order service writes it (DESIGN, section 4).
-pub(crate) fn order(id: i64, status: &str, lines: &[Line<'_>]) -> String {
+#[must_use]
+pub fn order(id: i64, status: &str, lines: &[Line<'_>]) -> String {
     let count = lines.len();
     let lines: Vec<String> = lines
         .iter()
@@ -111,12 +117,4 @@ pub(crate) fn order(id: i64, status: &str, lines: &[Line<'_>]) -> String {
             "_links": {{"self": {{"href": "https://shop.example/order/order/{id}"}}}}
         }}"#
     )
-}
-
-/// Serves `router` on a port of its own; returns the address.
-pub(crate) async fn serve(router: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
 }

@@ -1,0 +1,62 @@
+//! For whoever keeps a service running: is it alive, and can it do its work?
+
+use std::future::Future;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use crate::consumer::Handle;
+use crate::problem::Problem;
+
+/// The routes `/health/live` and `/health/ready`. The first answers as long as the process does;
+/// the second asks `ready`, which ought to be quick.
+///
+/// ```
+/// use axum::Router;
+/// use feed_core::Problem;
+/// use feed_core::service::health;
+///
+/// #[derive(Clone)]
+/// struct App;
+///
+/// async fn ready(_: App) -> Result<(), Problem> {
+///     Err(Problem::unavailable("the shelves are empty"))
+/// }
+///
+/// let routes: Router = health(ready).with_state(App);
+/// ```
+pub fn health<S, F, R>(ready: F) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    F: Fn(S) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<(), Problem>> + Send + 'static,
+{
+    let live = || async { ok() };
+    let ready = |State(state): State<S>| async move { ready(state).await.map(|()| ok()) };
+    let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
+    Router::new()
+        .route("/health/live", get(live).fallback(only_get))
+        .route("/health/ready", get(ready).fallback(only_get))
+}
+
+fn ok() -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "no-store")], "ok\n")
+}
+
+/// For `ready`: the subscription goes on. A feed that is away is not the service's fault; what is
+/// there already can be looked at.
+///
+/// # Errors
+///
+/// A `503`: it is halted, and waits for a person.
+pub async fn not_halted(consumer: &Handle) -> Result<(), Problem> {
+    match consumer.status().await?.halted {
+        None => Ok(()),
+        Some(reason) => Err(Problem::unavailable(format!(
+            "the subscription is halted: {reason}"
+        ))),
+    }
+}

@@ -1,0 +1,218 @@
+//! Lists: newest first, a page at a time. A page begins below a number and not at an offset, so
+//! that it stays the same while the list grows.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use maud::{Markup, html};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use url::{Url, form_urlencoded};
+
+use super::BaseUrl;
+use crate::problem::Problem;
+
+/// How much a page shows.
+const PAGE: usize = 50;
+
+/// How much to ask of the database: one more than is shown, which tells that there is a next page.
+pub const LIMIT: i64 = PAGE as i64 + 1;
+
+/// Where a page begins: with `?before=17`, at the newest below 17. Other parameters are not ours.
+///
+/// As an extractor it answers `400` to what is no number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Before(Option<i64>);
+
+impl Before {
+    /// What all numbers on the page are below.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        self.0.unwrap_or(i64::MAX)
+    }
+
+    fn read(query: &str) -> Result<Self, Problem> {
+        let mut parameters = form_urlencoded::parse(query.as_bytes());
+        let Some((_, value)) = parameters.find(|(name, _)| name == "before") else {
+            return Ok(Self(None));
+        };
+        match value.parse() {
+            Ok(number) => Ok(Self(Some(number))),
+            Err(_) => Err(Problem::bad_request(format!(
+                "`before={value}` is no number"
+            ))),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Before {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::read(parts.uri.query().unwrap_or_default())
+    }
+}
+
+/// A page of a list.
+///
+/// ```
+/// use feed_core::service::BaseUrl;
+/// use feed_core::service::list::{Before, Page};
+///
+/// let base: BaseUrl = "https://shop.example/".parse()?;
+/// let page = Page::new(vec![3, 2, 1], 3, Before::default(), |number| *number);
+/// let json = serde_json::to_string(&page.document("numbers", &base, |number| number * 10))?;
+/// assert_eq!(json, r#"{"numbers":[30,20,10],"count":3,"_links":{}}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Page<T> {
+    /// What is on it, newest first.
+    pub items: Vec<T>,
+    /// All there are, not only those of this page.
+    pub count: i64,
+    /// True if this is not the first page.
+    pub continued: bool,
+    /// The next page is of what is below this number.
+    next: Option<i64>,
+}
+
+impl<T> Page<T> {
+    /// The page that begins at `before`. `items` are the newest [`LIMIT`] there, of `count` in
+    /// all; `number` is what `before` counts by.
+    #[must_use]
+    pub fn new(mut items: Vec<T>, count: i64, before: Before, number: impl Fn(&T) -> i64) -> Self {
+        let more = items.len() > PAGE;
+        items.truncate(PAGE);
+        Self {
+            count,
+            continued: before.0.is_some(),
+            next: items.last().filter(|_| more).map(number),
+            items,
+        }
+    }
+
+    /// The page for programs, which calls its items `name`.
+    pub fn document<'a, D: Serialize>(
+        &'a self,
+        name: &'static str,
+        base: &BaseUrl,
+        document: impl Fn(&'a T) -> D,
+    ) -> Document<D> {
+        Document {
+            name,
+            items: self.items.iter().map(document).collect(),
+            count: self.count,
+            next: self.next.map(|number| base.join(&older(number))),
+        }
+    }
+
+    /// What stands below the list on a page for people: how many there are, and the way to the
+    /// others. `one` and `many` are what they are called: "order", "orders".
+    #[must_use]
+    pub fn footer(&self, base: &BaseUrl, one: &str, many: &str) -> Markup {
+        html! {
+            p.quiet { (self.count) " " (if self.count == 1 { one } else { many }) " in all" }
+            @if self.continued || self.next.is_some() {
+                nav aria-label="Pages" {
+                    @if self.continued { a href=(base.path("")) { "Newest " (many) } }
+                    @if let Some(number) = self.next {
+                        a rel="next" href=(base.path(&older(number))) { "Older " (many) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The page of what is below `number`, relative to the base URL.
+fn older(number: i64) -> String {
+    format!("?before={number}")
+}
+
+/// A page for programs: `{"orders":[…],"count":120,"_links":{"next":{"href":…}}}`.
+#[derive(Debug)]
+pub struct Document<D> {
+    name: &'static str,
+    items: Vec<D>,
+    count: i64,
+    next: Option<Url>,
+}
+
+#[derive(serde::Serialize)]
+struct Links<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Link<'a>>,
+}
+
+#[derive(serde::Serialize)]
+struct Link<'a> {
+    href: &'a str,
+}
+
+impl<D: Serialize> Serialize for Document<D> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let next = self.next.as_ref().map(|url| Link { href: url.as_str() });
+        let mut members = serializer.serialize_map(Some(3))?;
+        members.serialize_entry(self.name, &self.items)?;
+        members.serialize_entry("count", &self.count)?;
+        members.serialize_entry("_links", &Links { next })?;
+        members.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_begins_below_a_number() {
+        for (query, number) in [
+            ("", i64::MAX),
+            ("sort=total", i64::MAX),
+            ("before=17", 17),
+            ("sort=total&before=-5&before=x", -5),
+        ] {
+            assert_eq!(Before::read(query).map(Before::number).ok(), Some(number));
+        }
+        for query in [
+            "before",
+            "before=",
+            "before=1.0",
+            "before=9223372036854775808",
+        ] {
+            let problem = Before::read(query).map_err(|problem| problem.status());
+            assert_eq!(problem, Err(400), "{query}");
+        }
+    }
+
+    #[test]
+    fn one_more_than_is_shown_makes_a_next_page() {
+        let base: BaseUrl = "https://shop.example/order".parse().expect("a base URL");
+        let numbers = |newest: i64| (1..=newest).rev().take(51).collect::<Vec<_>>();
+        let text = |page: &Page<i64>| {
+            let document = page.document("numbers", &base, |number| *number);
+            let json = serde_json::to_string(&document).expect("JSON");
+            let (_, rest) = json.split_once(']').expect("a list");
+            (rest.to_owned(), page.footer(&base, "number", "numbers").0)
+        };
+
+        let whole = Page::new(numbers(50), 50, Before::default(), |number| *number);
+        assert_eq!(whole.items.len(), 50);
+        let footer = "<p class=\"quiet\">50 numbers in all</p>";
+        let expected = (r#","count":50,"_links":{}}"#, footer);
+        assert_eq!(text(&whole), (expected.0.to_owned(), expected.1.to_owned()));
+
+        let part = Page::new(numbers(51), 51, Before::default(), |number| *number);
+        assert_eq!((part.items.len(), part.continued), (50, false));
+        let (json, footer) = text(&part);
+        let next = r#"{"next":{"href":"https://shop.example/order/?before=2"}}"#;
+        assert_eq!(json, format!(r#","count":51,"_links":{next}}}"#));
+        assert!(footer.contains("<a rel=\"next\" href=\"/order/?before=2\">Older numbers</a>"));
+        assert!(!footer.contains("Newest"));
+
+        let last = Page::new(numbers(1), 1, Before(Some(2)), |number| *number);
+        let (_, footer) = text(&last);
+        assert!(footer.contains("1 number in all"));
+        assert!(footer.contains("<a href=\"/order/\">Newest numbers</a>"));
+        assert!(last.continued && !footer.contains("Older"));
+    }
+}

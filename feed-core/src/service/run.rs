@@ -1,0 +1,81 @@
+//! A service in a process of its own.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::{Mounted, ServeError, Settings, listen, serve, start_logging, stop_signal};
+
+/// All of a service's `main` but its settings: logs, listens, starts it and serves it until
+/// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line.
+///
+/// `start` gets the settings with the address that is listened on, and the token that is
+/// cancelled at the end.
+///
+/// ```no_run
+/// # use std::process::ExitCode;
+/// # use axum::Router;
+/// use feed_core::service::{Mounted, Settings, run};
+///
+/// # async fn main_of(settings: Settings) -> ExitCode {
+/// run(settings, async |settings, _shutdown| {
+///     tracing::info!("hello: {}", settings.base_url());
+///     Ok(Mounted::without_database(Router::new()))
+/// })
+/// .await
+/// # }
+/// ```
+pub async fn run(
+    settings: Settings,
+    start: impl AsyncFnOnce(Settings, CancellationToken) -> Result<Mounted, ServeError>,
+) -> ExitCode {
+    start_logging(settings.log_format);
+    match run_logged(settings, start).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{}", with_causes(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run_logged(
+    mut settings: Settings,
+    start: impl AsyncFnOnce(Settings, CancellationToken) -> Result<Mounted, ServeError>,
+) -> Result<(), ServeError> {
+    let shutdown = CancellationToken::new();
+    stop_signal(shutdown.clone()).map_err(ServeError::Signals)?;
+    let listener = listen(settings.listen, settings.allow_anonymous).await?;
+    // With port 0 only the listener knows where it is, and links need to.
+    settings.listen = listener
+        .local_addr()
+        .map_err(|error| ServeError::Listen(settings.listen, error))?;
+    let service = start(settings, shutdown.clone()).await?;
+    serve(listener, service, shutdown).await
+}
+
+/// What went wrong, and why: `the database cannot be used (DATABASE_URL): …`.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_stand_behind_what_they_cause() {
+        let taken = std::io::Error::other("the address is taken");
+        let error = ServeError::Listen(([127, 0, 0, 1], 80).into(), taken);
+        let expected = "cannot listen on 127.0.0.1:80 (LISTEN): the address is taken";
+        assert_eq!(with_causes(&error), expected);
+    }
+}

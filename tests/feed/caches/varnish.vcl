@@ -1,0 +1,50 @@
+# Varnish in front of the feed.
+vcl 4.1;
+
+backend origin {
+    .host = "@HOST@";
+    .port = "@PORT@";
+    .connect_timeout = 5s;
+    .first_byte_timeout = 60s;
+}
+
+sub vcl_recv {
+    # A stale head only once the origin has failed.
+    if (req.restarts == 0) {
+        set req.grace = 0s;
+    } else {
+        set req.grace = 24h;
+    }
+    # Readers that wait go past the cache.
+    if (req.http.Prefer) {
+        return (pass);
+    }
+}
+
+sub vcl_backend_response {
+    if (beresp.was_304) {
+        set beresp.http.X-Freshened = "yes";
+    }
+    # The head is asked for again each time, and kept for when its origin is down. By itself,
+    # Varnish keeps nothing of a `max-age=0`.
+    if (beresp.status == 200 && beresp.http.Cache-Control ~ "stale-if-error") {
+        set beresp.ttl = 1ms;
+        set beresp.grace = 24h;
+        return (deliver);
+    }
+}
+
+sub vcl_deliver {
+    if (resp.status == 503 && req.restarts == 0 && req.method == "GET") {
+        return (restart);
+    }
+    if (req.restarts > 0) {
+        set resp.http.X-Cache = "STALE";
+    } elsif (resp.http.X-Freshened) {
+        set resp.http.X-Cache = "REVALIDATED";
+    } elsif (obj.hits > 0) {
+        set resp.http.X-Cache = "HIT";
+    } else {
+        set resp.http.X-Cache = "MISS";
+    }
+}

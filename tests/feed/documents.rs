@@ -1,0 +1,236 @@
+//! Every feed document is Atom, by the schema of RFC 4287 and by two parsers that know nothing of
+//! us; and none names a person.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use harness::{Answer, Backend, Client, Service};
+use serde_json::{Value, json};
+
+use crate::programs::{available, program, succeed};
+use crate::publisher::{cursor, page, place, sequences, started};
+
+harness::on_both_backends! {
+    the_schema_of_rfc_4287_holds_for_every_document
+    two_foreign_parsers_read_every_document
+    no_document_names_a_person
+}
+
+/// What a customer may be called who means no good. In SQL, a quote is written twice.
+const HOSTILE: &str = "]]><!--&bogus;<script>\"''😀\u{1}\u{B}\u{FFFE}\u{202E}%00 O''Brien";
+
+/// A document of each kind.
+struct Sample {
+    name: &'static str,
+    answer: Answer,
+    entries: usize,
+}
+
+/// A feed of 215 events about hostile customers and items, and each kind of document it has.
+async fn samples(order: &Service) -> Vec<Sample> {
+    let client = &order.client;
+    let mut samples = Vec::new();
+    let mut add = |name, answer: Answer, entries| {
+        samples.push(Sample {
+            name,
+            answer,
+            entries,
+        });
+    };
+    let empty = client.get("feed", &[]).await;
+    add("after-empty", after(client, "start").await, 0);
+    let (nobody, _) = (cursor(&empty), add("empty", empty, 0));
+    rename(order).await;
+    place(order, 205).await;
+    let tag = client.get("feed", &[]).await.header("etag").to_owned();
+    place(order, 9).await;
+    let cancelled = client.post_form("order/17/cancel", &[]).await;
+    assert_eq!(cancelled.status, 303);
+    harness::until("all events are in the feed", async || {
+        (crate::publisher::newest(client).await == 215).then_some(())
+    })
+    .await;
+
+    let head = client.get("feed", &[]).await;
+    let delta = [
+        ("if-none-match", tag.as_str()),
+        ("a-im", "feed"),
+        ("prefer", "wait=5"),
+    ];
+    let delta = client.get("feed", &delta).await;
+    assert_eq!(delta.status, 226);
+    add("delta", delta, 10);
+    let immutable = client.get(&page(&head, 1), &[]).await;
+    let sealed = client.get(&page(&head, 2), &[]).await;
+    add("after", after(client, &cursor(&sealed)).await, 15);
+    add("after-newest", after(client, &cursor(&head)).await, 0);
+    let forward = client.get(&format!("feed?after={nobody}"), &[]).await;
+    assert_eq!(forward.status, 303, "the way forward begins with a page");
+    add("immutable", immutable, 100);
+    add("sealed", sealed, 100);
+    add("head", head, 115);
+    for (name, query, entries) in [
+        ("by-type", "type=order.placed", 100),
+        ("by-type-older", "type=order.placed&before=50", 49),
+        ("by-subject", "subject=order/17", 2),
+        (
+            "by-nothing",
+            "type=%22%3E%3C!--%01%26bogus;%5D%5D%3E&subject=%F0%9F%98%80",
+            0,
+        ),
+    ] {
+        add(
+            name,
+            client.get(&format!("feed?{query}"), &[]).await,
+            entries,
+        );
+    }
+    for sample in &samples {
+        let (name, answer) = (sample.name, &sample.answer);
+        assert!(
+            [200, 226].contains(&answer.status),
+            "{name}: {}",
+            answer.body
+        );
+        let media_type = answer.header("content-type");
+        assert_eq!(media_type, "application/atom+xml; charset=utf-8", "{name}");
+    }
+    samples
+}
+
+async fn after(client: &Client, cursor: &str) -> Answer {
+    client.get(&format!("feed?after={cursor}"), &[]).await
+}
+
+/// Gives customers and items hostile names, in the database itself: no rule of the service stands
+/// in the way there.
+async fn rename(order: &Service) {
+    let sql = format!(
+        "UPDATE customers SET name = 'Mallory{HOSTILE}', firstname = 'Trudy{HOSTILE}',
+                email = 'trudy{HOSTILE}@example.com';
+         UPDATE items SET name = 'iPod{HOSTILE}'"
+    );
+    order.database.execute(&sql).await;
+}
+
+/// Writes each document to a file.
+fn files(samples: &[Sample], directory: &Path) -> Vec<PathBuf> {
+    let file = |sample: &Sample| {
+        let path = directory.join(format!("{}.xml", sample.name));
+        std::fs::write(&path, &sample.answer.body).unwrap();
+        path
+    };
+    samples.iter().map(file).collect()
+}
+
+async fn the_schema_of_rfc_4287_holds_for_every_document(backend: Backend) {
+    if !available(&["xmllint"]) {
+        return;
+    }
+    let order = started(backend).await;
+    let directory = tempfile::tempdir().unwrap();
+    let files = files(&samples(&order).await, directory.path());
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/feed/schema/atom.rng");
+    let mut xmllint = program("xmllint");
+    xmllint.args(["--noout", "--nonet", "--relaxng", schema]);
+    xmllint.args(files);
+    succeed(xmllint).await;
+}
+
+async fn two_foreign_parsers_read_every_document(backend: Backend) {
+    if !available(&["python3"]) {
+        return;
+    }
+    let order = started(backend).await;
+    let samples = samples(&order).await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut python = program("python3");
+    python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/feed/parse.py"));
+    python.args(files(&samples, directory.path()));
+    let found: Vec<Value> = serde_json::from_str(&succeed(python).await).unwrap();
+    for (sample, found) in samples.iter().zip(&found) {
+        let name = sample.name;
+        assert_eq!(found["trouble"], json!(null), "{name}");
+        assert_eq!(found["version"], "atom10", "{name}");
+        let feed: atom_syndication::Feed = sample.answer.body.parse().unwrap();
+        assert_eq!(found["title"], json!(feed.title().value), "{name}");
+        assert_eq!(found["author"], json!(feed.authors()[0].name), "{name}");
+        let seen: Vec<Value> = feed
+            .entries()
+            .iter()
+            .map(|entry| json!({"id": entry.id(), "title": entry.title().value}))
+            .collect();
+        assert_eq!(found["entries"], json!(seen), "{name}");
+        assert_eq!(seen.len(), sample.entries, "{name}");
+        let ids: BTreeSet<&str> = feed.entries().iter().map(|entry| entry.id()).collect();
+        assert_eq!(ids.len(), seen.len(), "{name}: each entry once");
+        // What the schema says in Schematron: an alternate link, and content by reference.
+        for entry in feed.entries() {
+            assert!(entry.links().iter().any(|link| link.rel() == "alternate"));
+            assert!(entry.content().unwrap().src().is_some() && entry.summary().is_some());
+        }
+    }
+    // No two pages have an entry in common, and together they are the feed.
+    let of = |name| {
+        let sample = samples.iter().find(|sample| sample.name == name).unwrap();
+        sequences(&sample.answer.body)
+    };
+    let all = [of("after"), of("sealed"), of("immutable")].concat();
+    assert_eq!(all, (1..=215).rev().collect::<Vec<_>>());
+}
+
+async fn no_document_names_a_person(backend: Backend) {
+    let order = started(backend).await;
+    let client = &order.client;
+    let mut texts: Vec<(String, String)> = samples(&order)
+        .await
+        .iter()
+        .map(|sample| {
+            let text = format!("{:?}{}", sample.answer.headers, sample.answer.body);
+            (sample.name.to_owned(), text)
+        })
+        .collect();
+    let head = client.get("feed", &[]).await;
+    for path in [
+        "feed",
+        "feed?after=start",
+        &page(&head, 1),
+        "feed?subject=order/17",
+    ] {
+        for accept in ["text/html", "application/atom+xml"] {
+            let answer = client.get(path, &[("accept", accept)]).await;
+            texts.push((format!("{path} as {accept}"), answer.body));
+        }
+    }
+    for path in ["feed?after=x.1.y", "feed?nobody=1", "feed/none/1"] {
+        texts.push((path.to_owned(), client.get(path, &[]).await.body));
+    }
+    // The data is there, behind the links.
+    let data = client.get(&link(&head.body, "src=\""), &[]).await.body;
+    let person = [
+        "Mallory",
+        "Trudy",
+        "trudy",
+        "O'Brien",
+        "example.com",
+        "Main Street",
+        "Side Street",
+        "10115",
+        "20095",
+        "Berlin",
+        "Hamburg",
+        "iPod",
+    ];
+    for secret in person {
+        assert!(data.contains(secret), "{secret} is not in {data}");
+        for (name, text) in &texts {
+            assert!(!text.contains(secret), "{secret} stands in {name}");
+        }
+    }
+}
+
+/// The first address that stands behind `attribute`.
+fn link(document: &str, attribute: &str) -> String {
+    let (_, rest) = document.split_once(attribute).unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}

@@ -1,0 +1,12 @@
+//! The feed as the world reads it: through caches, with feed readers, validators and curl. All of
+//! them are the real programs, as Debian ships them; `tests/run` installs them.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod caches;
+mod cost;
+mod documents;
+mod loops;
+mod programs;
+mod publisher;
+mod readers;
+mod same_bytes;

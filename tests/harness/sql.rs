@@ -1,0 +1,46 @@
+//! A look into a service's tables.
+
+use std::future::Future;
+
+use feed_core::{Backend, Database};
+use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite};
+
+/// A database whose tables a test may look into, by SQL that is the same on both. What fails ends
+/// the test.
+pub trait Sql: Backend {
+    /// Runs statements.
+    fn run(database: &Database<Self>, sql: &str) -> impl Future<Output = ()> + Send;
+
+    /// Reads one column of integers.
+    fn numbers(database: &Database<Self>, sql: &str) -> impl Future<Output = Vec<i64>> + Send;
+
+    /// Reads one integer.
+    fn number(database: &Database<Self>, sql: &str) -> impl Future<Output = i64> + Send {
+        async move { Self::numbers(database, sql).await[0] }
+    }
+
+    /// Reads one column of texts.
+    fn texts(database: &Database<Self>, sql: &str) -> impl Future<Output = Vec<String>> + Send;
+}
+
+macro_rules! sql {
+    ($($backend:ty)*) => {$(
+        impl Sql for $backend {
+            async fn run(database: &Database<Self>, sql: &str) {
+                let done = database.writer().execute(AssertSqlSafe(sql)).await;
+                done.expect(sql);
+            }
+
+            async fn numbers(database: &Database<Self>, sql: &str) -> Vec<i64> {
+                let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(database.reader());
+                rows.await.expect(sql)
+            }
+
+            async fn texts(database: &Database<Self>, sql: &str) -> Vec<String> {
+                let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(database.reader());
+                rows.await.expect(sql)
+            }
+        }
+    )*};
+}
+sql! { Postgres Sqlite }
