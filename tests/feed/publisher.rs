@@ -42,6 +42,15 @@ pub(crate) async fn place(order: &Service, count: usize) {
     .await;
 }
 
+/// Waits until the head has a date that stands for its newest event.
+pub(crate) async fn dated(order: &Service) {
+    until("the second of the newest event is closed", async || {
+        let head = order.client.get("feed", &[]).await;
+        head.headers.contains_key("last-modified").then_some(())
+    })
+    .await;
+}
+
 /// The cursor of a feed document.
 pub(crate) fn cursor(document: &Answer) -> String {
     document.elements("event:cursor").remove(0)
