@@ -10,7 +10,7 @@ CREATE TABLE feed_head (
     sequence        BIGINT      NOT NULL DEFAULT 0, -- number of the newest event, 0 while there is none
     anchor          UUID,                           -- id of the newest event
     updated         TIMESTAMPTZ NOT NULL,           -- its atom:updated; never goes back
-    closed_until    TIMESTAMPTZ,                    -- end of the last closed second: nothing may be stamped before it
+    closed_until    TIMESTAMPTZ,                    -- a second after the end of the last closed second: nothing is stamped before it
     closed_sequence BIGINT      NOT NULL DEFAULT -1 -- the newest sequence when that second was closed
 );
 

@@ -12,7 +12,7 @@ CREATE TABLE feed_head (
     sequence        INTEGER     NOT NULL DEFAULT 0, -- number of the newest event, 0 while there is none
     anchor          TEXT,                           -- id of the newest event
     updated         TEXT        NOT NULL,           -- its atom:updated; never goes back
-    closed_until    TEXT,                           -- end of the last closed second: nothing may be stamped before it
+    closed_until    TEXT,                           -- a second after the end of the last closed second: nothing is stamped before it
     closed_sequence INTEGER     NOT NULL DEFAULT -1 -- the newest sequence when that second was closed
 );
 

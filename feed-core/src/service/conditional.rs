@@ -22,11 +22,8 @@ pub struct Validators {
     /// A weak tag without its `W/` and quotes. All our tags are weak: a content coding changes
     /// the bytes, not the tag.
     pub tag: String,
-    /// `Last-Modified`, if there is a date that hides nothing.
+    /// `Last-Modified`, if there is a date that stands for this very state and so hides nothing.
     pub last_modified: Option<SystemTime>,
-    /// True if that date stands for this very state: only then may it answer
-    /// `If-Modified-Since`.
-    pub dated: bool,
 }
 
 impl Validators {
@@ -36,7 +33,6 @@ impl Validators {
         Self {
             tag: tag.into(),
             last_modified: None,
-            dated: false,
         }
     }
 
@@ -78,7 +74,6 @@ pub fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
             return Outcome::NotModified;
         }
     } else if let Some(since) = date(headers, &header::IF_MODIFIED_SINCE)
-        && validators.dated
         && validators
             .last_modified
             .is_some_and(|modified| whole(modified) <= since)
@@ -195,8 +190,7 @@ mod tests {
         }
         let validators = Validators {
             tag: "cur".to_owned(),
-            last_modified: httpdate::parse_http_date(NOW).ok(),
-            dated,
+            last_modified: httpdate::parse_http_date(NOW).ok().filter(|_| dated),
         };
         evaluate(&map, &validators)
     }

@@ -21,7 +21,8 @@ pub(crate) struct Head {
     pub(crate) anchor: Option<EventId>,
     /// When that event was numbered; when the feed was created while it is empty.
     pub(crate) updated: DateTime<Utc>,
-    /// End of the last closed second: whatever is numbered later is stamped at or after it.
+    /// A second after the end of the last closed second: whatever is numbered later is stamped at
+    /// or after it.
     pub(crate) closed_until: Option<DateTime<Utc>>,
     /// The newest sequence when that second was closed.
     pub(crate) closed_sequence: Sequence,

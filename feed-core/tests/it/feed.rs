@@ -462,6 +462,8 @@ async fn a_malformed_request_is_refused<B: Testable>(url: &str) {
         "/feed?before=1",
         "/feed?type=a&before=0",
         "/feed?type=a&before=x",
+        "/feed?type=a%00b",
+        "/feed?subject=%00",
         &page,
     ];
     for path in bad {

@@ -91,7 +91,6 @@ pub(super) async fn page<B: Backend>(
             tag: form.tag(format!("{known}.{number}.{state_name}")),
             // A sealed page is still to change; its date would hide that.
             last_modified: closed(page.updated, &head).filter(|_| state == PageState::Immutable),
-            dated: state == PageState::Immutable,
         }),
         links: feed.page_links(&head, number, state),
         vary: "Accept, Accept-Encoding",

@@ -213,7 +213,6 @@ impl<B: Backend> Inner<B> {
                     .closed_until
                     .filter(|_| head.is_closed())
                     .map(|until| SystemTime::from(until - TimeDelta::seconds(1))),
-                dated: head.is_closed(),
             }),
             links: self.head_links(head, Self::layout(head).head()),
             vary: "Accept, Accept-Encoding, A-IM, Prefer",
