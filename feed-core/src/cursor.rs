@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::event::{EventId, Sequence};
+use crate::event::{EventId, LAST_SEQUENCE, Sequence};
 
 /// A place in a feed: everything up to and including `sequence` has been read.
 ///
@@ -76,6 +76,9 @@ impl FromStr for Cursor {
             return Err(InvalidCursor);
         }
         let sequence: Sequence = sequence.parse().map_err(|_| InvalidCursor)?;
+        if sequence > LAST_SEQUENCE {
+            return Err(InvalidCursor);
+        }
         let anchor = match (sequence, anchor) {
             (0, "0") => None,
             (1.., hex) if hex.len() == 32 => Some(EventId(

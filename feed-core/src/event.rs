@@ -41,6 +41,10 @@ impl fmt::Display for EventId {
 /// Zero stands for the place before the first event.
 pub type Sequence = i64;
 
+/// The last number there can be: the largest that every reader of JSON holds exactly, and far from
+/// where sums overflow.
+pub(crate) const LAST_SEQUENCE: Sequence = 1 << 53;
+
 /// An event about to be written to the outbox.
 #[derive(Debug, Clone)]
 pub struct NewEvent {

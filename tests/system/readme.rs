@@ -35,6 +35,16 @@ async fn every_command_of_the_readme_works() {
                 ("LISTEN", listen.as_str()),
                 ("DATA_DIR", data.to_str().unwrap()),
             ];
+            // However long it takes to build; then it opens at once.
+            let mut build = Command::new(env!("CARGO"));
+            assert!(
+                build
+                    .arg("build")
+                    .current_dir(root)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
             let mut cargo = Command::new(env!("CARGO"));
             cargo.arg("run").current_dir(root);
             // Cargo itself does not end with its child; the shop is what is stopped.

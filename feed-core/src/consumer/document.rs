@@ -9,7 +9,7 @@ use url::Url;
 
 use super::address::{RefusedLink, resolve};
 use crate::cursor::Cursor;
-use crate::event::Sequence;
+use crate::event::{LAST_SEQUENCE, Sequence};
 use crate::namespace::NAMESPACE;
 
 /// The namespace of RFC 5005.
@@ -74,6 +74,12 @@ impl Document {
         check(body)?;
         let feed = atom_syndication::Feed::read_from(body).map_err(InvalidDocument::Atom)?;
         let ours = Namespace::find(&feed.namespaces, NAMESPACE);
+        let cursor = match ours.text(&feed.extensions, "cursor") {
+            Some(text) => Some(text.parse().map_err(|error| {
+                InvalidDocument::Contradiction(format!("its cursor cannot be read: {error}"))
+            })?),
+            None => None,
+        };
         let history = Namespace::find(&feed.namespaces, HISTORY);
         let own = feed.links.iter().find(|link| link.rel == "self");
         let mut document = Self {
@@ -81,9 +87,7 @@ impl Document {
             read_from,
             base: feed.base,
             archive: history.element(&feed.extensions, "archive").is_some(),
-            cursor: ours
-                .text(&feed.extensions, "cursor")
-                .and_then(|text| text.parse().ok()),
+            cursor,
             links: feed.links,
             entries: feed
                 .entries
@@ -101,6 +105,10 @@ impl Document {
             // Newest first is what feeds do: of equal dates the lower one is the older.
             self.entries.reverse();
             self.entries.sort_by_key(|entry| entry.updated);
+            // Numbers without a cursor are another feed's, copied: they say nothing here.
+            for entry in &mut self.entries {
+                entry.sequence = None;
+            }
             return Ok(());
         };
         self.entries.sort_by_key(|entry| entry.sequence);
@@ -109,7 +117,7 @@ impl Document {
             let (Some(one), Some(next)) = (pair[0].sequence, pair[1].sequence) else {
                 return contradiction("an entry has no sequence".to_owned());
             };
-            if next != one + 1 {
+            if one.checked_add(1) != Some(next) {
                 return contradiction(format!("sequence {next} comes after {one}"));
             }
         }
@@ -120,6 +128,11 @@ impl Document {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// True for a page, or an answer to `?after=`: they end, and what comes later is elsewhere.
+    pub(super) fn is_no_head(&self) -> bool {
+        self.archive || self.cursor.is_some() && self.links.iter().any(|link| link.rel == "current")
     }
 
     /// The sequence of the first entry.
@@ -177,7 +190,9 @@ impl Namespace {
         let sequence = self.text(&entry.extensions, "sequence");
         let updated = entry.updated.to_utc();
         FoundEntry {
-            sequence: sequence.and_then(|text| text.trim().parse().ok()),
+            sequence: sequence
+                .and_then(|text| text.trim().parse().ok())
+                .filter(|sequence| (1..=LAST_SEQUENCE).contains(sequence)),
             subject: self.text(&entry.extensions, "subject").map(str::to_owned),
             event_type: entry
                 .categories
@@ -237,13 +252,13 @@ mod tests {
 
     #[test]
     fn a_hole_in_a_document_is_refused_and_its_order_has_no_meaning() {
-        let entry = |n: &u32| {
+        let entry = |n: &u64| {
             format!(
                 "<entry><id>e{n}</id><title>t</title><updated>2026-01-01T00:00:00Z</updated>\
                  <ev:sequence>{n}</ev:sequence></entry>"
             )
         };
-        let feed = |entries: &[u32], last| {
+        let feed = |entries: &[u64], last: u64| {
             let entries: String = entries.iter().map(entry).collect();
             format!(
                 "<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:ev=\"{NAMESPACE}\"><id>i</id>\
@@ -262,5 +277,7 @@ mod tests {
         assert!(read(&feed(&[2, 4], 4)).is_err());
         assert!(read(&feed(&[2, 2], 2)).is_err());
         assert!(read(&feed(&[2, 3], 4)).is_err());
+        // Beyond what is a number of an event; sums with it would overflow.
+        assert!(read(&feed(&[u64::MAX >> 1], u64::MAX >> 1)).is_err());
     }
 }

@@ -88,10 +88,10 @@ pub(super) struct Validators {
 #[derive(Debug)]
 pub(super) enum Head {
     /// `304`; true if the server held the request back as asked.
-    NotModified {
-        waited: bool,
-    },
-    New(Box<Document>, Validators),
+    NotModified { waited: bool },
+    /// A document; true if it is only what is newer than the tag we sent, which the server has
+    /// found to be a place in its feed.
+    New(Box<Document>, Validators, bool),
 }
 
 /// The way to one feed.
@@ -165,7 +165,12 @@ impl Source {
             etag: text(header::ETAG),
             last_modified: text(header::LAST_MODIFIED),
         };
-        Ok(Head::New(Box::new(answer.into_document()?), validators))
+        let delta = answer.status == StatusCode::IM_USED;
+        Ok(Head::New(
+            Box::new(answer.into_document()?),
+            validators,
+            delta,
+        ))
     }
 
     /// The way forward from `cursor`; from the first event if there is none yet.

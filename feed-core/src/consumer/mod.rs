@@ -158,6 +158,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             leases_seen: None,
         };
         consumer.context.tend().await?;
+        let orders = consumer.context.leases.orders.borrow().clone();
+        if let Some(reason) = orders.halted {
+            let name = &consumer.context.subscription.name;
+            tracing::error!("the subscription {name} is still halted: {reason}");
+        }
         Ok(consumer)
     }
 

@@ -47,6 +47,9 @@ pub enum PollError {
     /// Our own database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// The address is that of a page, which has an end.
+    #[error("{0} is a part of a feed, not its head: FEED_URL is to be the address of the feed")]
+    NotTheHead(url::Url),
     /// The feed is not what it was.
     #[error("the feed has no sequence any more: is {0} still the same feed?")]
     NotSequenced(url::Url),
@@ -91,10 +94,17 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         self.context.heard(None);
         match head {
             Head::NotModified { waited } => Ok(Polled::UpToDate { waited }),
-            Head::New(document, validators) => match document.cursor.clone() {
+            Head::New(document, ..) if document.is_no_head() => {
+                let url = self.context.subscription.feed_url.clone();
+                Err(PollError::NotTheHead(url))
+            }
+            Head::New(document, validators, delta) => match document.cursor.clone() {
                 Some(cursor) => {
                     self.context.heard(Some(cursor.sequence));
-                    if !continues(&lowest, &document, &cursor) {
+                    // A head that begins right after our place does not show that it is the place
+                    // we have seen; `?after=` is checked by the feed itself.
+                    let shows_it = lowest.sequence == 0 || document.at(lowest.sequence).is_some();
+                    if !(delta || shows_it) || !continues(&lowest, &document, &cursor) {
                         return self.catch_up().await;
                     }
                     let new = cursor.sequence > lowest.sequence;
@@ -117,6 +127,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// The way forward from the lowest cursor, page by page, until there is nothing newer. Never
     /// past a hole (I8).
     async fn catch_up(&mut self) -> Result<Polled, PollError> {
+        let begin = self.lowest().map(|lowest| lowest.sequence);
         let mut applied = 0;
         for _ in 0..DOCUMENTS {
             let Some(lowest) = self.lowest() else {
@@ -150,20 +161,26 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                      {} to {} of epoch {}",
                     lowest.sequence,
                     lowest.epoch.as_deref().unwrap_or("none"),
-                    document.first().unwrap_or(end.sequence + 1),
+                    document.first().unwrap_or(end.sequence.saturating_add(1)),
                     end.sequence,
                     end.epoch
                 );
                 return self.halt(&reason).await;
             }
             applied += self.take(&document, &end, Validators::default()).await?;
-            info!(
-                sequence = end.sequence,
-                "caught up to event {} of {}", end.sequence, self.context.subscription.name
-            );
+            if end.sequence > lowest.sequence {
+                info!(
+                    sequence = end.sequence,
+                    "caught up to event {} of {}", end.sequence, self.context.subscription.name
+                );
+            }
             if !document.archive || self.leases_seen.is_none() {
                 break;
             }
+        }
+        // A head that shows less than we have, from a cache, must not make us ask without a pause.
+        if begin == self.lowest().map(|lowest| lowest.sequence) {
+            return Ok(Polled::UpToDate { waited: false });
         }
         Ok(Polled::Applied(applied))
     }
@@ -286,7 +303,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             Err(PollError::Fetch(FetchError::Status {
                 retry_after: Some(wait),
                 ..
-            })) => wait.mul_f64(1.0 + fastrand::f64() / 5.0),
+            })) => {
+                // Zero, or a date in the past, is no leave to ask without a pause.
+                let wait = wait.mul_f64(1.0 + fastrand::f64() / 5.0);
+                wait.max(back_off(self.context.failures()))
+            }
             Err(_) => back_off(self.context.failures()),
         }
     }
@@ -331,10 +352,10 @@ fn continues(from: &Position, document: &Document, end: &Cursor) -> bool {
         .epoch
         .as_deref()
         .is_none_or(|epoch| epoch == end.epoch.as_str());
-    let first = document.first().unwrap_or(end.sequence + 1);
+    let first = document.first().unwrap_or(end.sequence.saturating_add(1));
     let anchor = document.at(from.sequence).map(|entry| &entry.id);
     same_epoch
-        && first <= from.sequence + 1
+        && first <= from.sequence.saturating_add(1)
         && end.sequence >= from.sequence
         && anchor.is_none_or(|anchor| Some(anchor) == from.anchor.as_ref())
 }

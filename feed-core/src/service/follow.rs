@@ -20,6 +20,10 @@ pub struct Follow {
 
 fn parse_feed_url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
+        // It is shown on the status page and in logs.
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            Err("a feed's address must not hold credentials".to_owned())
+        }
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
         Ok(url) => Err(format!(
             "a feed is read by http: or https:, not {}:",

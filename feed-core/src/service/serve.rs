@@ -11,7 +11,7 @@ use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::response::IntoResponse;
 use axum::routing::any;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -41,6 +41,9 @@ pub enum ServeError {
     /// The listener failed while it ran.
     #[error("the listener failed")]
     Serve(#[source] std::io::Error),
+    /// A part of the service, such as its consumer, has ended by a fault of ours.
+    #[error("a part of the service has ended: what it logged before this says why")]
+    Ended,
     /// The database cannot be used.
     #[error("the database cannot be used (DATABASE_URL)")]
     Database(#[from] DatabaseError),
@@ -108,8 +111,11 @@ impl Mounted {
             .route(&format!("/{name}"), redirect)
             .nest_service(&format!("/{name}/"), other.router);
         let mut tasks = std::mem::take(&mut other.tasks);
-        self.tasks
-            .spawn(async move { while tasks.join_next().await.is_some() {} });
+        self.tasks.spawn(async move {
+            while let Some(ended) = tasks.join_next().await {
+                pass_on(ended);
+            }
+        });
         self.closing.append(&mut other.closing);
         self
     }
@@ -150,11 +156,17 @@ pub async fn serve(
         .with_graceful_shutdown(async move { stopped.cancelled().await })
         .into_future();
     let mut server = tokio::spawn(server);
+    let mut ended = false;
     let served = tokio::select! {
         served = &mut server => Some(served),
         () = shutdown.cancelled() => None,
+        Some(_) = tasks.join_next() => {
+            // A service that answers but no longer works would look fine while it stands still.
+            ended = !shutdown.is_cancelled();
+            None
+        }
     };
-    // The listener failed: the rest stops too.
+    // Whatever has ended: the rest stops too.
     shutdown.cancel();
     let drained = tokio::time::timeout(DRAIN, async {
         let served = match served {
@@ -169,6 +181,7 @@ pub async fn serve(
     });
     match drained.await {
         Ok(Ok(Err(error))) => Err(ServeError::Serve(error)),
+        _ if ended => Err(ServeError::Ended),
         Ok(_) => {
             info!("stopped");
             Ok(())
@@ -178,6 +191,15 @@ pub async fn serve(
             warn!("stopped with work in flight after {DRAIN:?}");
             Ok(())
         }
+    }
+}
+
+/// A panic in a task is one of the task that waits for it.
+fn pass_on(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
     }
 }
 
@@ -199,4 +221,21 @@ pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
         shutdown.cancel();
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A service that answers but no longer works would look fine while it stands still.
+    #[tokio::test]
+    async fn a_task_that_panics_ends_the_service() {
+        let working = Mounted::without_database(Router::new())
+            .with_task(async { panic!("attempt to divide by zero") });
+        let shop = Mounted::without_database(Router::new()).mount("order", working);
+        let listener = listen(([127, 0, 0, 1], 0).into(), false).await;
+        let listener = listener.expect("a free port");
+        let ended = serve(listener, shop, CancellationToken::new()).await;
+        assert!(matches!(ended, Err(ServeError::Ended)), "{ended:?}");
+    }
 }

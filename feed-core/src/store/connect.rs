@@ -96,7 +96,11 @@ pub(super) async fn connect_postgres(
     let options = PgConnectOptions::from_str(url)
         .map_err(DatabaseError::Open)?
         // A ROLLBACK outside a transaction is a warning on each release; errors are errors still.
-        .options([("client_min_messages", "error")])
+        // An instance that freezes inside a transaction must not hold the head for ever.
+        .options([
+            ("client_min_messages", "error"),
+            ("idle_in_transaction_session_timeout", "15s"),
+        ])
         .disable_statement_logging();
     let pool = roll_back_after_release!(PgPoolOptions::new())
         .max_connections(POSTGRES_CONNECTIONS)

@@ -24,6 +24,8 @@ harness::on_both_databases! {
     a_parked_event_is_applied_before_later_ones_of_its_subject
     a_feed_of_another_epoch_halts_the_subscription
     a_restored_feed_halts_the_subscription
+    a_page_is_not_taken_for_a_feed
+    numbers_without_a_cursor_hide_nothing
     a_feed_that_is_away_loses_nothing
     any_atom_feed_works
 }
@@ -126,16 +128,7 @@ async fn a_failing_event_holds_its_subject_and_nothing_else<B: Testable>(url: &s
         let (_source, publisher, feed) = served().await;
         let ids = publisher.publish(30).await;
         let database = consumer_database::<B>(url).await;
-        let tables = [
-            "effect",
-            "feed_claim",
-            "feed_parked",
-            "feed_partition",
-            "feed_instance",
-        ];
-        for table in tables.into_iter().chain(["feed_subscription"]) {
-            B::run(&database, &format!("DELETE FROM {table}")).await;
-        }
+        forget_all(&database).await;
         let recorder = Recorder::failing("order/3", fail);
         let mut consumer = consumer(&database, &feed, recorder.clone()).await;
         drain(&mut consumer, &publisher).await;
@@ -234,39 +227,91 @@ async fn a_feed_of_another_epoch_halts_the_subscription<B: Testable>(url: &str) 
     assert_eq!(effects(&database).await.len(), 5);
 }
 
+/// Back to a backup, and then perhaps on another way: shorter, as long, longer; and in the last
+/// case so that the head begins right after our place.
 async fn a_restored_feed_halts_the_subscription<B: Testable>(url: &str) {
-    for went_on in [0, 3] {
+    for (seen, back_to, went_on) in [(5, 2, 0), (5, 2, 3), (5, 2, 30), (10, 8, 17)] {
         let (_source, publisher, feed) = served().await;
-        publisher.publish(5).await;
+        publisher.publish(seen).await;
         let database = consumer_database::<B>(url).await;
-        for table in [
-            "effect",
-            "feed_claim",
-            "feed_partition",
-            "feed_instance",
-            "feed_subscription",
-        ] {
-            B::run(&database, &format!("DELETE FROM {table}")).await;
-        }
+        forget_all(&database).await;
         let mut first = consumer(&database, &feed, Recorder::default()).await;
         drain(&mut first, &publisher).await;
         B::run(&database, "UPDATE feed_partition SET lease_owner = NULL").await;
 
-        // Back to the second event, as from a backup; then perhaps on another way.
-        Sqlite::run(
-            &publisher.database,
-            "DELETE FROM feed_event WHERE sequence > 2",
-        )
-        .await;
-        let head = "UPDATE feed_head SET sequence = 2, \
-                    anchor = (SELECT id FROM feed_event WHERE sequence = 2)";
-        Sqlite::run(&publisher.database, head).await;
+        let delete = format!("DELETE FROM feed_event WHERE sequence > {back_to}");
+        Sqlite::run(&publisher.database, &delete).await;
+        let head = format!(
+            "UPDATE feed_head SET sequence = {back_to}, \
+             anchor = (SELECT id FROM feed_event WHERE sequence = {back_to})"
+        );
+        Sqlite::run(&publisher.database, &head).await;
         publisher.feed.publish().await.unwrap();
         publisher.publish(went_on).await;
         let reason = halted(&database, &feed).await;
         assert!(reason.contains("restored"), "{reason}");
-        assert_eq!(effects(&database).await.len(), 5);
+        assert_eq!(effects(&database).await.len() as i64, seen);
     }
+}
+
+/// Empties a consumer's database, for another round on it.
+async fn forget_all<B: Testable>(database: &Database<B>) {
+    let tables = [
+        "effect",
+        "feed_claim",
+        "feed_parked",
+        "feed_partition",
+        "feed_instance",
+        "feed_subscription",
+    ];
+    for table in tables {
+        B::run(database, &format!("DELETE FROM {table}")).await;
+    }
+}
+
+/// A page has an end: a consumer of it would look up to date and stand still.
+async fn a_page_is_not_taken_for_a_feed<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    publisher.publish(25).await;
+    let database = consumer_database::<B>(url).await;
+    let epoch = publisher.feed.cursor().epoch;
+    for part in [format!("{feed}/{epoch}/1"), format!("{feed}?after=start")] {
+        forget_all(&database).await;
+        let mut consumer = consumer(&database, &part, Recorder::default()).await;
+        let error = consumer.poll_once().await.unwrap_err();
+        assert!(error.to_string().contains("not its head"), "{error}");
+        assert_eq!(effects(&database).await.len(), 0);
+    }
+}
+
+/// Numbers without a cursor are another feed's, copied: they must not hide entries.
+async fn numbers_without_a_cursor_hide_nothing<B: Testable>(url: &str) {
+    let entries: String = [8, 3, 9, 1]
+        .iter()
+        .map(|n| {
+            entry(*n).replace(
+                "</entry>",
+                &format!("<ev:sequence>{n}</ev:sequence></entry>"),
+            )
+        })
+        .collect();
+    let document = format!(
+        "<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:ev=\"{}\"><title>t</title>\
+         <id>tag:example.com/all</id><link rel=\"self\" href=\"http://order:8080/feed\"/><updated>2017-05-01T10:00:05Z</updated>{entries}</feed>",
+        feed_core::NAMESPACE
+    );
+    let order = |path: axum::extract::Path<u32>| async move { format!("{{\"id\":{}}}", path.0) };
+    let router = Router::new()
+        .route("/feed", get(move || async move { document }))
+        .route("/order/{id}", get(order));
+    let feed = format!("{}/feed", serve(router).await);
+    let database = consumer_database::<B>(url).await;
+    // One of them fails, so that they go one by one.
+    let recorder = Recorder::failing("tag:example.com/order/9", Fail::Park);
+    let mut consumer = consumer(&database, &feed, recorder).await;
+    consumer.poll_once().await.unwrap();
+    assert_eq!(effects(&database).await.len(), 3);
+    assert_eq!(consumer.handle().status().await.unwrap().parked, 1);
 }
 
 async fn a_feed_that_is_away_loses_nothing<B: Testable>(url: &str) {

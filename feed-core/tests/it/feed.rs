@@ -193,6 +193,9 @@ async fn a_date_never_hides_an_event<B: Testable>(url: &str) {
             // Now the date stands for this very state, and says so.
             publisher.close_second().await;
             date = publisher.get("/feed", &[]).await.header("last-modified");
+            // A date that cannot be one of ours proves nothing.
+            let future = [("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT")];
+            assert_eq!(publisher.get("/feed", &future).await.status, 200);
             let condition = [("if-modified-since", date.as_str())];
             assert_eq!(
                 publisher.get("/feed", &condition).await.status,
@@ -462,6 +465,7 @@ async fn a_malformed_request_is_refused<B: Testable>(url: &str) {
         "/feed?before=1",
         "/feed?type=a&before=0",
         "/feed?type=a&before=x",
+        "/feed?type=a&before=9223372036854775807",
         "/feed?type=a%00b",
         "/feed?subject=%00",
         &page,
@@ -469,6 +473,11 @@ async fn a_malformed_request_is_refused<B: Testable>(url: &str) {
     for path in bad {
         let answer = publisher.get(path, &[]).await;
         assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+    }
+    for path in ["/events/%ff", "/feed/%ff/1", "/feed/%ff/batch/1-2"] {
+        let answer = publisher.get(path, &[]).await;
+        assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.header("content-type"), "application/problem+json");
     }
     for path in ["/feed", &format!("/feed/{epoch}/1"), "/events/x"] {

@@ -42,6 +42,7 @@ pub(super) struct Metadata {
 impl Metadata {
     /// The preconditions' outcome; a failed one is an answer of its own.
     pub(super) fn evaluate(&self, request: &HeaderMap) -> Result<Outcome, Problem> {
+        coding(request).ok_or_else(no_coding)?;
         match &self.validators {
             Some(validators) => match evaluate(request, validators) {
                 Outcome::Failed => Err(Problem::precondition_failed()),
@@ -80,10 +81,7 @@ impl Metadata {
         request: &HeaderMap,
         body: &Body,
     ) -> Result<Response, Problem> {
-        let coding = coding(request).ok_or_else(|| {
-            Problem::not_acceptable(&["gzip", "identity"])
-                .header(header::VARY, HeaderValue::from_static("Accept-Encoding"))
-        })?;
+        let coding = coding(request).ok_or_else(no_coding)?;
         let (bytes, coding): (Bytes, Coding) = body.coded(coding);
         let mut headers = self.headers();
         set(&mut headers, header::CONTENT_TYPE, self.media_type);
@@ -118,6 +116,12 @@ impl Metadata {
         }
         headers
     }
+}
+
+/// The reader refuses all codings that there are.
+fn no_coding() -> Problem {
+    let vary = HeaderValue::from_static("Accept-Encoding");
+    Problem::not_acceptable(&["gzip", "identity"]).header(header::VARY, vary)
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {

@@ -1,11 +1,12 @@
 //! Events with their data: `/events/{id}`, and the batch of a document.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::answer::{Metadata, PRIVATE};
-use super::{another_epoch, canonical, no_parameters, unreadable};
+use super::{another_epoch, canonical, no_parameters, unreadable, unreadable_path};
 use crate::cursor::Epoch;
 use crate::event::EventId;
 use crate::feed::body::Body;
@@ -18,10 +19,11 @@ use crate::store::Backend;
 /// The events of a range with their data; the same whenever it is fetched.
 pub(super) async fn batch<B: Backend>(
     State(feed): State<Feed<B>>,
-    Path((epoch, range)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     RawQuery(query): RawQuery,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Path((epoch, range)) = path.map_err(unreadable_path)?;
     let feed = &feed.inner;
     no_parameters(query.as_deref())?;
     let missing = || Problem::not_found(format!("there are no events {range} in epoch {epoch}"));
@@ -51,10 +53,11 @@ pub(super) async fn batch<B: Backend>(
 /// One event, for ever as it was.
 pub(super) async fn event<B: Backend>(
     State(feed): State<Feed<B>>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Path(id) = path.map_err(unreadable_path)?;
     let feed = &feed.inner;
     no_parameters(query.as_deref())?;
     let missing = || Problem::not_found(format!("there is no event {id}"));

@@ -7,6 +7,7 @@ mod pages;
 mod subscription;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CACHE_CONTROL};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +18,7 @@ use super::Feed;
 use super::document::Link;
 use super::page::Pages;
 use crate::cursor::{Cursor, Epoch};
-use crate::event::Sequence;
+use crate::event::{LAST_SEQUENCE, Sequence};
 use crate::problem::Problem;
 use crate::store::Backend;
 use crate::store::publish::Head;
@@ -80,7 +81,7 @@ fn beyond(cursor: &Cursor, head: &Head) -> bool {
 /// A number in its one spelling: `007` would be another address of the same bytes.
 fn canonical(text: &str) -> Option<i64> {
     let number: i64 = text.parse().ok()?;
-    (number > 0 && number.to_string() == text).then_some(number)
+    ((1..=LAST_SEQUENCE).contains(&number) && number.to_string() == text).then_some(number)
 }
 
 /// Refuses parameters where there are none: ignored, each would be another cache key of the same
@@ -105,6 +106,11 @@ fn unreadable(cause: serde_json::Error) -> Problem {
         "an event's data is not JSON"
     );
     Problem::internal()
+}
+
+/// A path that is not UTF-8 names nothing.
+fn unreadable_path(_: PathRejection) -> Problem {
+    Problem::not_found("there is nothing under such a name")
 }
 
 /// An answer without a body that is never stored.

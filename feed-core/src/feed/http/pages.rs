@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -12,7 +13,7 @@ use chrono::{DateTime, Utc};
 use lru::LruCache;
 
 use super::answer::{IMMUTABLE, Metadata, SEALED};
-use super::{another_epoch, canonical, no_parameters};
+use super::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::{Cursor, Epoch};
 use crate::feed::body::Body;
 use crate::feed::document::{Document, Link};
@@ -61,10 +62,11 @@ impl PageCache {
 /// A page, sealed or immutable; an open one has no address yet.
 pub(super) async fn page<B: Backend>(
     State(feed): State<Feed<B>>,
-    Path((epoch, page)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     RawQuery(query): RawQuery,
     request: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Path((epoch, page)) = path.map_err(unreadable_path)?;
     let feed = &feed.inner;
     no_parameters(query.as_deref())?;
     let missing = || Problem::not_found(format!("there is no page {page} in epoch {epoch} yet"));
