@@ -44,7 +44,7 @@ struct Config {
     #[arg(long, env, value_name = "NAME", default_value = "shop")]
     instance: String,
 
-    /// The form of the log on standard error; RUST_LOG chooses what is logged, such as `debug`
+    /// The form of the log on standard error; `RUST_LOG` chooses what is logged, such as `debug`
     #[arg(long, env, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
 }

@@ -4,6 +4,7 @@
 mod answer;
 mod base_url;
 pub mod conditional;
+mod connections;
 mod follow;
 mod health;
 pub mod html;

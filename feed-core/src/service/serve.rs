@@ -1,6 +1,6 @@
 //! A listening address, and a clean stop.
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::connections::{self, Limits};
 use crate::database::Database;
 use crate::problem::Problem;
 use crate::store::{Backend, DatabaseError};
@@ -38,9 +39,6 @@ pub enum ServeError {
     /// The process would not hear that it is to stop.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
-    /// The listener failed while it ran.
-    #[error("the listener failed")]
-    Serve(#[source] std::io::Error),
     /// A part of the service, such as its consumer, has ended by a fault of ours.
     #[error("a part of the service has ended: what it logged before this says why")]
     Ended,
@@ -140,7 +138,7 @@ pub async fn listen(address: SocketAddr, allow_anonymous: bool) -> Result<TcpLis
 ///
 /// # Errors
 ///
-/// The listener failed.
+/// A part of the service has ended by itself.
 pub async fn serve(
     listener: TcpListener,
     service: Mounted,
@@ -151,11 +149,12 @@ pub async fn serve(
         mut tasks,
         closing,
     } = service;
-    let stopped = shutdown.clone();
-    let server = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stopped.cancelled().await })
-        .into_future();
-    let mut server = tokio::spawn(server);
+    let mut server = tokio::spawn(connections::serve(
+        listener,
+        router,
+        Limits::default(),
+        shutdown.clone(),
+    ));
     let mut ended = false;
     let served = tokio::select! {
         served = &mut server => Some(served),
@@ -180,7 +179,7 @@ pub async fn serve(
         served
     });
     match drained.await {
-        Ok(Ok(Err(error))) => Err(ServeError::Serve(error)),
+        Ok(Err(_)) => Err(ServeError::Ended),
         _ if ended => Err(ServeError::Ended),
         Ok(_) => {
             info!("stopped");
