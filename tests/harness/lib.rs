@@ -45,7 +45,7 @@ pub async fn until<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> 
 ///
 /// A test is a function over the backend that takes the URL of its database:
 ///
-/// ```ignore
+/// ```text
 /// async fn an_order_is_stored<S: Store>(url: &str) { … }
 ///
 /// harness::on_both_databases! { an_order_is_stored }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod checklist;
+mod checklist_http;
 mod consumer;
 mod database;
 mod feed;
