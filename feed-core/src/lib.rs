@@ -22,7 +22,7 @@ mod problem;
 pub mod service;
 mod store;
 
-pub use consumer::{Consumer, Effect, EffectError, Received, Subscription};
+pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
 pub use cursor::{Cursor, Epoch, InvalidCursor};
 pub use database::{Database, Kind};
 pub use event::{EventId, NewEvent, Sequence};

@@ -13,7 +13,8 @@ use tracing::{error, info, warn};
 
 use crate::database::Database;
 use crate::store::Backend;
-use crate::store::publish::{Head, Look, Numbered};
+use crate::store::listen::News;
+use crate::store::publish::{CHANNEL, Head, Look, Numbered};
 
 /// How late an instance may be that was told nothing: the bound on the delay of an event whose
 /// publisher died between its commit and its numbering.
@@ -99,7 +100,8 @@ impl<B: Backend> Sequencer<B> {
     /// Runs until `shutdown`; then numbers what is left, so that nothing waits for another
     /// instance.
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
-        let mut listener = self.listen().await;
+        let mut news = News::<B>::on(CHANNEL);
+        news.listen(self.database.writer()).await;
         let mut next = Instant::now();
         let mut failing = false;
         loop {
@@ -107,13 +109,7 @@ impl<B: Backend> Sequencer<B> {
                 () = shutdown.cancelled() => break,
                 () = self.committed.notified() => true,
                 () = tokio::time::sleep_until(next) => false,
-                news = Self::notified(&mut listener) => {
-                    if let Err(error) = news {
-                        warn!(error = &error as &dyn std::error::Error, "lost the notifications");
-                        listener = None;
-                    }
-                    false
-                }
+                () = news.heard() => false,
             };
             match self.step(committed).await {
                 Ok(pause) => {
@@ -134,8 +130,8 @@ impl<B: Backend> Sequencer<B> {
                     next = Instant::now() + TICK;
                 }
             }
-            if listener.is_none() && !failing {
-                listener = self.listen().await;
+            if !failing {
+                news.listen(self.database.writer()).await;
             }
         }
         if let Err(error) = self.number_all().await {
@@ -167,26 +163,6 @@ impl<B: Backend> Sequencer<B> {
         B::close_second(self.database.writer(), look.head.sequence).await?;
         self.look().await?;
         Ok(TICK)
-    }
-
-    async fn listen(&self) -> Option<B::Listener> {
-        match B::listen(self.database.writer()).await {
-            Ok(listener) => Some(listener),
-            Err(error) => {
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "no notifications, only looks"
-                );
-                None
-            }
-        }
-    }
-
-    async fn notified(listener: &mut Option<B::Listener>) -> sqlx::Result<()> {
-        match listener {
-            Some(listener) => B::notified(listener).await,
-            None => std::future::pending().await,
-        }
     }
 }
 

@@ -5,15 +5,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sqlx::Transaction;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::lease::partition_of;
-use super::{Context, Effect, EffectError, Received};
+use super::{Context, Effect, EffectError, PassedOver, Received};
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Parking, Position};
+use crate::store::operate::Skip;
 
 /// Events of one transaction.
-const BATCH: usize = 100;
+pub(super) const BATCH: usize = 100;
 
 /// Attempts after which a failing event is left to a person.
 const ATTEMPTS: i64 = 8;
@@ -67,6 +68,19 @@ struct Batch {
 }
 
 impl<B: Backend, E: Effect<B>> Context<B, E> {
+    /// Applies a batch if there is one.
+    pub(super) async fn apply_batch(
+        self: &Arc<Self>,
+        held: &mut [Held],
+        batch: Option<Vec<Arrival>>,
+        to: &Position,
+    ) -> sqlx::Result<Option<Applied>> {
+        match batch {
+            Some(batch) => self.apply(held, batch, to).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Applies `arrivals`, which are in sequence, and moves `held` to `to`.
     pub(super) async fn apply(
         self: &Arc<Self>,
@@ -187,6 +201,8 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let (_, s, me) = self.names();
         let mut tx = self.database.begin().await?;
         let kept = B::advance(&mut tx, s, me, &held, &to).await?;
+        let any_parked = kept.iter().any(|(_, parked)| *parked);
+        let kept: Vec<i64> = kept.into_iter().map(|(partition, _)| partition).collect();
         let ours: HashMap<i64, i64> = held
             .iter()
             .filter(|held| kept.contains(&held.partition))
@@ -200,26 +216,36 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             })
             .collect();
         let arrivals = self.claim(&mut tx, arrivals).await?;
-        let (waiting, ready) = self.split_blocked(&mut tx, arrivals).await?;
+        let (waiting, ready) = match any_parked {
+            true => self.split_blocked(&mut tx, arrivals).await?,
+            false => (Vec::new(), arrivals),
+        };
         for arrival in &waiting {
             self.park(&mut tx, arrival, None).await?;
         }
-        let mut applied = 0;
+        let mut applied = Vec::new();
         match (verdict, ready.as_slice()) {
             (_, []) => {}
             (Some(verdict), [one]) => self.park(&mut tx, one, Some(&verdict)).await?,
             (_, ready) => {
-                applied = ready.len();
                 if let Some(reason) = ready.iter().find_map(|arrival| arrival.missing.clone()) {
                     return Err(Failure::Effect(EffectError::Park(reason)));
                 }
-                let events: Vec<Received> =
-                    ready.iter().map(|arrival| arrival.event.clone()).collect();
-                self.effect(&mut tx, &events).await?;
+                applied.extend(ready.iter().map(|arrival| arrival.event.clone()));
+                self.effect(&mut tx, &applied).await?;
             }
         }
         tx.commit().await?;
-        Ok((kept, applied))
+        // Said only now: before the commit it was not true.
+        for event in &applied {
+            let Received { id, subject, .. } = event;
+            info!(
+                event.id = id,
+                event.subject = subject,
+                "applied event {id} of {subject}"
+            );
+        }
+        Ok((kept, applied.len()))
     }
 
     /// Calls the effect and sorts its errors: the event's fault or not.
@@ -229,12 +255,38 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         events: &[Received],
     ) -> Result<(), Failure> {
         match self.effect.apply(tx, events).await {
-            Ok(()) => Ok(()),
+            Ok(passed_over) => self.pass_over(tx, events, &passed_over).await,
             Err(EffectError::Database(error)) if !blames_the_event(&error) => {
                 Err(Failure::Database(error))
             }
             Err(error) => Err(Failure::Effect(error)),
         }
+    }
+
+    /// Records the events that the effect had nothing to do for.
+    async fn pass_over(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        events: &[Received],
+        passed_over: &[PassedOver],
+    ) -> Result<(), Failure> {
+        let skips: Vec<Skip<'_>> = passed_over
+            .iter()
+            .filter_map(|passed| {
+                let event = events.iter().find(|event| event.id == passed.event_id)?;
+                Some(Skip {
+                    event_id: &event.id,
+                    subject: &event.subject,
+                    event_type: event.event_type.as_deref(),
+                    sequence: event.sequence,
+                    reason: &passed.reason,
+                })
+            })
+            .collect();
+        if !skips.is_empty() {
+            B::skip(tx, &self.subscription.name, &skips, None).await?;
+        }
+        Ok(())
     }
 
     /// Keeps the arrivals that nobody has claimed before, claiming them.
@@ -251,6 +303,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             .map(|arrival| Claim {
                 event_id: &arrival.event.id,
                 sequence: arrival.event.sequence,
+                subject: &arrival.event.subject,
             })
             .collect();
         let won = B::claim(tx, &self.subscription.name, &claims).await?;

@@ -127,7 +127,7 @@ fn arrival_of(entry: &FoundEntry) -> Arrival {
         event: Received {
             id: entry.id.clone(),
             event_type: entry.event_type.clone(),
-            subject: entry.subject.clone().unwrap_or_else(|| entry.id.clone()),
+            subject: entry.subject().to_owned(),
             sequence: entry.sequence,
             time: entry.published,
             data: String::new(),

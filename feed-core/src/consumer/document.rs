@@ -1,6 +1,6 @@
 //! What a feed document says, ours or anyone's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use atom_syndication::extension::{Extension, ExtensionMap};
 use chrono::{DateTime, Utc};
@@ -14,6 +14,9 @@ use crate::namespace::NAMESPACE;
 
 /// The namespace of RFC 5005.
 const HISTORY: &str = "http://purl.org/syndication/history/1.0";
+
+/// The namespace of RFC 6721.
+const TOMBSTONES: &str = "http://purl.org/atompub/tombstones/1.0";
 
 /// The deepest nesting we read. The parser calls itself for each level, and a document that is
 /// deep enough would overflow the stack and take the process with it.
@@ -54,6 +57,8 @@ pub(super) struct Document {
     pub(super) cursor: Option<Cursor>,
     /// Ours: in sequence, without holes. Others: oldest first.
     pub(super) entries: Vec<FoundEntry>,
+    /// Bytes it came in.
+    pub(super) size: usize,
 }
 
 /// An entry of a document, its content not yet fetched.
@@ -66,6 +71,13 @@ pub(super) struct FoundEntry {
     pub(super) published: DateTime<Utc>,
     pub(super) updated: DateTime<Utc>,
     pub(super) content: Option<atom_syndication::Content>,
+}
+
+impl FoundEntry {
+    /// What it is about; the entry's id where the feed does not say.
+    pub(super) fn subject(&self) -> &str {
+        self.subject.as_deref().unwrap_or(&self.id)
+    }
 }
 
 impl Document {
@@ -82,19 +94,29 @@ impl Document {
         };
         let history = Namespace::find(&feed.namespaces, HISTORY);
         let own = feed.links.iter().find(|link| link.rel == "self");
+        let deleted = Namespace::find(&feed.namespaces, TOMBSTONES).deleted(&feed.extensions);
+        let entries = feed.entries.into_iter().map(|entry| ours.entry(entry));
         let mut document = Self {
+            size: body.len(),
             own: own.and_then(|link| read_from.join(&link.href).ok()),
             read_from,
             base: feed.base,
             archive: history.element(&feed.extensions, "archive").is_some(),
             cursor,
             links: feed.links,
-            entries: feed
-                .entries
-                .into_iter()
-                .map(|entry| ours.entry(entry))
+            // Deleted at or after its last change (RFC 6721, section 3); ours delete nothing.
+            entries: entries
+                .filter(|entry| {
+                    deleted
+                        .get(&entry.id)
+                        .is_none_or(|when| *when < entry.updated)
+                })
                 .collect(),
         };
+        if document.entries.iter().any(|entry| entry.id.is_empty()) {
+            let text = "an entry has no id".to_owned();
+            return Err(InvalidDocument::Contradiction(text));
+        }
         document.sort()?;
         Ok(document)
     }
@@ -128,6 +150,20 @@ impl Document {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Where the entries before these are, in a feed that is archived (RFC 5005, section 4) or
+    /// paged (section 3).
+    pub(super) fn older(&self) -> Result<Option<Url>, RefusedLink> {
+        match self.link("prev-archive", None)? {
+            Some(url) => Ok(Some(url)),
+            None => self.link("next", None),
+        }
+    }
+
+    /// Where it was read from.
+    pub(super) fn address(&self) -> &Url {
+        &self.read_from
     }
 
     /// True for a page, or an answer to `?after=`: they end, and what comes later is elsewhere.
@@ -184,6 +220,21 @@ impl Namespace {
 
     fn text<'a>(&self, extensions: &'a ExtensionMap, name: &str) -> Option<&'a str> {
         self.element(extensions, name)?.value.as_deref()
+    }
+
+    /// The ids of deleted entries, and when they were. One that cannot be read says nothing.
+    fn deleted(&self, extensions: &ExtensionMap) -> HashMap<String, DateTime<Utc>> {
+        let elements = self.0.as_ref().and_then(|prefix| extensions.get(prefix));
+        let deleted = elements.and_then(|elements| elements.get("deleted-entry"));
+        deleted
+            .into_iter()
+            .flatten()
+            .filter_map(|element| {
+                let id = element.attrs.get("ref")?.clone();
+                let when = DateTime::parse_from_rfc3339(element.attrs.get("when")?).ok()?;
+                Some((id, when.to_utc()))
+            })
+            .collect()
     }
 
     fn entry(&self, entry: atom_syndication::Entry) -> FoundEntry {

@@ -1,11 +1,12 @@
 //! Asks a feed, within bounds: on size, time, redirects and origin (I11).
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, ClientBuilder, StatusCode, redirect};
-use tracing::error;
+use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
+use tokio::time::Instant;
+use tracing::{error, warn};
 use url::Url;
 
 use super::address::RefusedLink;
@@ -33,10 +34,13 @@ const REDIRECTS: usize = 5;
 /// The longest `Retry-After` we honour at a stretch; then we look again.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
+/// The longest `max-age` that keeps us away from a head: one that says "a year" was not meant so.
+const LONGEST_FRESH: Duration = Duration::from_secs(3600);
+
 /// Why a feed could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No connection, no answer in time, an answer that broke off, or a redirect elsewhere.
+    /// No connection, no answer in time, or an answer that broke off.
     #[error("cannot read {url}")]
     Unreachable {
         /// What was asked for.
@@ -56,6 +60,22 @@ pub enum FetchError {
         detail: String,
         /// How long the server asks us to stay away.
         retry_after: Option<Duration>,
+    },
+    /// No whole answer in time.
+    #[error("{url} did not answer within {limit:?}")]
+    Late {
+        /// What was asked for.
+        url: String,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// A redirect to another origin, to nowhere, or one too many.
+    #[error("{url} redirects us {wrong}")]
+    Redirect {
+        /// What was asked for.
+        url: String,
+        /// Where to.
+        wrong: &'static str,
     },
     /// An answer over the bound.
     #[error("{url} answered with more than {LARGEST_ANSWER} bytes")]
@@ -86,12 +106,23 @@ pub(super) struct Validators {
 
 /// What the head said.
 #[derive(Debug)]
-pub(super) enum Head {
-    /// `304`; true if the server held the request back as asked.
-    NotModified { waited: bool },
-    /// A document; true if it is only what is newer than the tag we sent, which the server has
-    /// found to be a place in its feed.
-    New(Box<Document>, Validators, bool),
+pub(super) struct Head {
+    /// `None`: nothing new (`304`).
+    pub(super) new: Option<New>,
+    /// True if the server held the request back as asked.
+    pub(super) waited: bool,
+    /// How long the answer is fresh: no reason to ask before.
+    pub(super) fresh: Duration,
+}
+
+/// A head with something new.
+#[derive(Debug)]
+pub(super) struct New {
+    pub(super) document: Document,
+    pub(super) validators: Validators,
+    /// True if it is only what is newer than the tag we sent, which the server has found to be a
+    /// place in its feed.
+    pub(super) delta: bool,
 }
 
 /// The way to one feed.
@@ -129,18 +160,22 @@ impl Source {
     }
 
     /// Asks for what is newer than `seen`, and lets the server hold the answer back.
-    pub(super) async fn head(&self, seen: &Validators) -> Result<Head, FetchError> {
+    pub(super) async fn head(&mut self, seen: &Validators) -> Result<Head, FetchError> {
         let mut request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
-        let mut set = |name, value: &Option<String>| {
-            let value = value.as_deref().and_then(|v| HeaderValue::from_str(v).ok());
-            if let Some(value) = value {
-                request.insert(name, value);
-            }
-        };
-        set(header::IF_NONE_MATCH, &seen.etag);
-        set(header::IF_MODIFIED_SINCE, &seen.last_modified);
+        let validators = [
+            (header::IF_NONE_MATCH, &seen.etag),
+            (header::IF_MODIFIED_SINCE, &seen.last_modified),
+        ];
+        for (name, value) in validators {
+            request.extend(
+                value
+                    .as_deref()
+                    .and_then(to_header)
+                    .map(|value| (name, value)),
+            );
+        }
         let mut timeout = TIMEOUT;
-        let conditional = seen.etag.is_some() || seen.last_modified.is_some();
+        let conditional = request.len() > 1;
         if conditional {
             let wait = format!("wait={}", WAIT.as_secs());
             request.extend(HeaderValue::from_str(&wait).map(|wait| (PREFER, wait)));
@@ -149,28 +184,28 @@ impl Source {
         }
         let asked = Instant::now();
         let answer = self.get(self.feed_url.clone(), request, timeout).await?;
-        if answer.status == StatusCode::NOT_MODIFIED {
-            if !conditional {
+        if let Some(moved) = &answer.moved {
+            warn!("the feed has moved for good: FEED_URL is to be {moved}");
+            self.feed_url = moved.clone();
+        }
+        // What the answer says of itself may be a cache's memory; the clock is not.
+        let waited = conditional && asked.elapsed() >= HELD_BACK;
+        let fresh = fresh(&answer.headers);
+        let new = match answer.status {
+            StatusCode::NOT_MODIFIED if conditional => None,
+            StatusCode::NOT_MODIFIED => {
                 return Err(answer.into_error("nothing was asked that could be unmodified"));
             }
-            // What the answer says of itself may be a cache's memory; the clock is not.
-            let waited = asked.elapsed() >= HELD_BACK;
-            return Ok(Head::NotModified { waited });
-        }
-        let text = |name: HeaderName| {
-            let value = answer.headers.get(name)?.to_str().ok()?;
-            Some(value.to_owned())
+            status => Some(New {
+                validators: Validators {
+                    etag: answer.headers.get(header::ETAG).map(from_header),
+                    last_modified: answer.headers.get(header::LAST_MODIFIED).map(from_header),
+                },
+                delta: status == StatusCode::IM_USED,
+                document: answer.into_document()?,
+            }),
         };
-        let validators = Validators {
-            etag: text(header::ETAG),
-            last_modified: text(header::LAST_MODIFIED),
-        };
-        let delta = answer.status == StatusCode::IM_USED;
-        Ok(Head::New(
-            Box::new(answer.into_document()?),
-            validators,
-            delta,
-        ))
+        Ok(Head { new, waited, fresh })
     }
 
     /// The way forward from `cursor`; from the first event if there is none yet.
@@ -206,44 +241,128 @@ impl Source {
         headers: HeaderMap,
         timeout: Duration,
     ) -> Result<Answer, FetchError> {
-        let failed = |cause: reqwest::Error| FetchError::Unreachable {
-            url: url.to_string(),
-            cause: cause.without_url(),
-        };
-        let request = self.client.get(url.clone()).headers(headers);
-        let mut response = request.timeout(timeout).send().await.map_err(failed)?;
-        let mut body = BytesMut::new();
-        // Chunk by chunk: what is over the bound is never in memory, however it is compressed.
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(FetchError::TooLarge { url: url.into() });
-            }
-            body.extend_from_slice(&chunk);
+        // One time limit for all of it: a chain of redirects gets no more than one answer.
+        match tokio::time::timeout(timeout, self.follow(url.clone(), headers)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(FetchError::Late {
+                url: url.into(),
+                limit: timeout,
+            }),
         }
-        Ok(Answer {
-            url: response.url().clone(),
-            status: response.status(),
-            headers: std::mem::take(response.headers_mut()),
-            body: body.freeze(),
-        })
+    }
+
+    /// The answer at the end of all redirects, which stay within the origin.
+    async fn follow(&self, asked: Url, headers: HeaderMap) -> Result<Answer, FetchError> {
+        let mut url = asked.clone();
+        let mut moved = None;
+        let mut for_good = true;
+        for _ in 0..=REDIRECTS {
+            let request = self.client.get(url.clone()).headers(headers.clone());
+            let response = request
+                .send()
+                .await
+                .map_err(|cause| unreachable(&url, cause))?;
+            if !is_redirect(response.status()) {
+                let answer = read(response, url, moved).await?;
+                return Ok(answer);
+            }
+            let location = response.headers().get(header::LOCATION);
+            let target = location
+                .and_then(|location| url.join(&from_header(location)).ok())
+                .ok_or_else(|| redirect_error(&asked, "to nowhere"))?;
+            if target.origin() != asked.origin() {
+                return Err(redirect_error(&asked, "to another origin"));
+            }
+            for_good &= matches!(response.status().as_u16(), 301 | 308);
+            if for_good {
+                moved = Some(target.clone());
+            }
+            url = target;
+        }
+        Err(redirect_error(&asked, "too often"))
     }
 }
 
-/// What all requests have in common: bounds, and no way to another origin.
-fn client() -> ClientBuilder {
-    let same_origin = redirect::Policy::custom(|attempt| {
-        let first = attempt.previous().first().map(Url::origin);
-        if attempt.previous().len() > REDIRECTS {
-            attempt.error("too many redirects")
-        } else if first.is_some_and(|first| first == attempt.url().origin()) {
-            attempt.follow()
-        } else {
-            attempt.error("a redirect to another origin")
+/// The whole body, chunk by chunk: what is over the bound is never in memory, however it is
+/// compressed.
+async fn read(mut response: Response, url: Url, moved: Option<Url>) -> Result<Answer, FetchError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|cause| unreachable(&url, cause))?
+    {
+        if body.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(FetchError::TooLarge { url: url.into() });
         }
-    });
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer {
+        url,
+        moved,
+        status: response.status(),
+        headers: std::mem::take(response.headers_mut()),
+        body: body.freeze(),
+    })
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn unreachable(url: &Url, cause: reqwest::Error) -> FetchError {
+    FetchError::Unreachable {
+        url: url.to_string(),
+        cause: cause.without_url(),
+    }
+}
+
+fn redirect_error(url: &Url, wrong: &'static str) -> FetchError {
+    FetchError::Redirect {
+        url: url.to_string(),
+        wrong,
+    }
+}
+
+/// A header's bytes as text, each byte a character: tags are opaque and go back as they came
+/// (RFC 9110, 8.8.3 allows bytes that are no UTF-8).
+fn from_header(value: &HeaderValue) -> String {
+    value
+        .as_bytes()
+        .iter()
+        .map(|byte| char::from(*byte))
+        .collect()
+}
+
+/// The way back.
+fn to_header(text: &str) -> Option<HeaderValue> {
+    let bytes: Vec<u8> = text
+        .chars()
+        .map(|character| u8::try_from(character).ok())
+        .collect::<Option<_>>()?;
+    HeaderValue::from_bytes(&bytes).ok()
+}
+
+/// What is left of `max-age` (RFC 9111, 4.2).
+fn fresh(headers: &HeaderMap) -> Duration {
+    let cache_control = headers.get_all(header::CACHE_CONTROL).iter();
+    let max_age = cache_control
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .find_map(|directive| directive.trim().strip_prefix("max-age=")?.parse().ok());
+    let age = headers
+        .get(header::AGE)
+        .and_then(|age| age.to_str().ok()?.trim().parse().ok());
+    let left = max_age.unwrap_or(0_u64).saturating_sub(age.unwrap_or(0));
+    Duration::from_secs(left).min(LONGEST_FRESH)
+}
+
+/// What all requests have in common.
+fn client() -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("feed-core/", env!("CARGO_PKG_VERSION")))
-        .redirect(same_origin)
+        // We follow them ourselves: within the origin, and we want to know of those for good.
+        .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
 }
 
@@ -251,6 +370,8 @@ fn client() -> ClientBuilder {
 struct Answer {
     /// Where it came from, after redirects.
     url: Url,
+    /// Where it is to be asked for from now on.
+    moved: Option<Url>,
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,

@@ -1,20 +1,18 @@
-//! What people and their programs see of a consumer, and what wakes it up.
+//! What people and their programs see of a subscription, with or without a running consumer.
 
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
+use url::Url;
 
-use super::{Context, Effect, PollError, Polled};
+use super::lease::{self, Leases};
+use super::{Context, Effect};
+use crate::database::Database;
 use crate::event::Sequence;
-use crate::store::Backend;
 use crate::store::consume::{ParkedRow, Standing};
-
-/// Parked events shown at once.
-const SHOWN: i64 = 100;
+use crate::store::operate::{DecisionRow, SkipRow, TakenRow};
+use crate::store::{Backend, DatabaseError};
 
 /// How a subscription stands.
 #[derive(Debug, Clone, Serialize)]
@@ -33,8 +31,14 @@ pub struct Status {
     pub parked: i64,
     /// Later events of their subjects, which wait for them.
     pub waiting: i64,
+    /// Events that have no effect: a person skipped them, or the effect had nothing to do.
+    pub skipped: i64,
     /// Why nothing moves until a person decides; `null`: all is well.
     pub halted: Option<String>,
+    /// What a person has decided and no instance has carried out yet.
+    pub decision: Option<String>,
+    /// Events up to here were never taken: a person let the subscription begin after them.
+    pub begins: Sequence,
     /// When the feed last answered any instance.
     #[serde(serialize_with = "instant")]
     pub last_contact: Option<DateTime<Utc>>,
@@ -75,6 +79,81 @@ pub struct ParkedEvent {
     pub retry_at: Option<DateTime<Utc>>,
 }
 
+/// An event that was taken from the feed. Those far below the cursor are not listed any more.
+#[derive(Debug, Clone, Serialize)]
+pub struct TakenEvent {
+    /// The event's id.
+    pub id: String,
+    /// What it is about; `null` for those taken by an older version.
+    pub subject: Option<String>,
+    /// Its place in the feed.
+    pub sequence: Option<Sequence>,
+    /// When it was claimed.
+    #[serde(serialize_with = "moment")]
+    pub claimed: DateTime<Utc>,
+    /// What has become of it.
+    pub outcome: Outcome,
+    /// Why it is parked, was skipped or passed over.
+    pub reason: Option<String>,
+}
+
+/// What has become of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Its effect is committed.
+    Applied,
+    /// Its effect failed.
+    Parked,
+    /// It waits for a parked event of its subject.
+    Waiting,
+    /// A person has skipped it.
+    Skipped,
+    /// The effect had nothing to do for it.
+    PassedOver,
+}
+
+/// An event that has no effect.
+#[derive(Debug, Clone, Serialize)]
+pub struct SkippedEvent {
+    /// The event's id.
+    pub id: String,
+    /// What it is about.
+    pub subject: String,
+    /// The `CloudEvents` type, if the feed gives one.
+    pub event_type: Option<String>,
+    /// Its place in the feed.
+    pub sequence: Option<Sequence>,
+    /// Why.
+    pub reason: String,
+    /// The person who skipped it; `null`: the effect had nothing to do for it.
+    pub skipped_by: Option<String>,
+    /// When.
+    #[serde(serialize_with = "moment")]
+    pub skipped_at: DateTime<Utc>,
+}
+
+/// What a person has decided.
+#[derive(Debug, Clone, Serialize)]
+pub struct Decided {
+    /// Counts up.
+    pub position: i64,
+    /// What.
+    pub decision: String,
+    /// Why, if they said so.
+    pub reason: Option<String>,
+    /// Who.
+    pub decided_by: String,
+    /// When.
+    #[serde(serialize_with = "moment")]
+    pub decided_at: DateTime<Utc>,
+    /// When it was carried out; `null`: not yet.
+    #[serde(serialize_with = "instant")]
+    pub done_at: Option<DateTime<Utc>>,
+    /// What came of it.
+    pub outcome: Option<String>,
+}
+
 fn instant<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
     at.as_ref().map(text).serialize(serializer)
 }
@@ -87,33 +166,75 @@ fn text(at: &DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// A handle on a running consumer.
-#[derive(Clone)]
-pub struct Handle(Arc<dyn Watched>);
+/// A handle on a subscription: what a person can see and decide, on any instance or on none.
+#[derive(Debug)]
+pub struct Handle<B: Backend> {
+    pub(super) database: Database<B>,
+    pub(super) subscription: String,
+    feed_url: Url,
+    /// The consumer in this process, if there is one.
+    leases: Option<Arc<Leases>>,
+}
 
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Handle")
+impl<B: Backend> Clone for Handle<B> {
+    fn clone(&self) -> Self {
+        Self {
+            database: self.database.clone(),
+            subscription: self.subscription.clone(),
+            feed_url: self.feed_url.clone(),
+            leases: self.leases.clone(),
+        }
     }
 }
 
-type Answer<'a, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'a>>;
-
-/// A consumer, whatever its backend and effect.
-trait Watched: Send + Sync {
-    fn poll_now(&self);
-    fn status(&self) -> Answer<'_, Status>;
-    fn parked(&self) -> Answer<'_, Vec<ParkedEvent>>;
-}
-
-impl Handle {
-    pub(super) fn new<B: Backend, E: Effect<B>>(context: &Arc<Context<B, E>>) -> Self {
-        Self(Arc::clone(context) as Arc<dyn Watched>)
+impl<B: Backend> Handle<B> {
+    /// A handle on a subscription that no consumer in this process works on: for commands.
+    ///
+    /// # Errors
+    ///
+    /// The database is out of reach.
+    pub async fn open(
+        database: Database<B>,
+        subscription: &str,
+        feed_url: Url,
+    ) -> Result<Self, DatabaseError> {
+        B::subscribe(database.writer(), subscription, lease::PARTITIONS).await?;
+        Ok(Self {
+            database,
+            subscription: subscription.to_owned(),
+            feed_url,
+            leases: None,
+        })
     }
 
-    /// Has the consumer poll at once.
+    pub(super) fn of<E: Effect<B>>(context: &Context<B, E>) -> Self {
+        Self {
+            database: context.database.clone(),
+            subscription: context.subscription.name.clone(),
+            feed_url: context.subscription.feed_url.clone(),
+            leases: Some(Arc::clone(&context.leases)),
+        }
+    }
+
+    /// The address of the feed.
+    #[must_use]
+    pub fn feed_url(&self) -> &Url {
+        &self.feed_url
+    }
+
+    /// Has the consumer in this process, if there is one, poll at once.
     pub fn poll_now(&self) {
-        self.0.poll_now();
+        if let Some(leases) = &self.leases {
+            leases.wake.notify_one();
+        }
+    }
+
+    /// Has the instances look at once at what was decided.
+    pub(super) async fn call(&self) -> sqlx::Result<()> {
+        if let Some(leases) = &self.leases {
+            leases.look_now();
+        }
+        B::notify(self.database.writer(), crate::store::consume::CHANNEL).await
     }
 
     /// How the subscription stands.
@@ -122,82 +243,60 @@ impl Handle {
     ///
     /// The database failed.
     pub async fn status(&self) -> sqlx::Result<Status> {
-        self.0.status().await
+        let mut standing = B::standing(self.database.reader(), &self.subscription).await?;
+        // What we know ourselves is newer than what we wrote with the last renewal.
+        if let Some(leases) = &self.leases {
+            let own = leases.heartbeat(|heartbeat| heartbeat.clone());
+            standing.head = standing.head.max(own.head_sequence);
+            standing.last_contact = standing.last_contact.max(own.last_contact);
+            standing.last_error = own.last_error.or(standing.last_error);
+        }
+        Ok(status_of(standing, self.feed_url.to_string()))
     }
 
-    /// The oldest hundred parked events.
+    /// The oldest `limit` parked events.
     ///
     /// # Errors
     ///
     /// The database failed.
-    pub async fn parked(&self) -> sqlx::Result<Vec<ParkedEvent>> {
-        self.0.parked().await
-    }
-}
-
-impl<B: Backend, E: Effect<B>> Watched for Context<B, E> {
-    fn poll_now(&self) {
-        self.leases.wake.notify_one();
+    pub async fn parked(&self, limit: u32) -> sqlx::Result<Vec<ParkedEvent>> {
+        let pool = self.database.reader();
+        let rows = B::parked(pool, &self.subscription, None, limit.into()).await?;
+        Ok(rows.into_iter().map(parked_of).collect())
     }
 
-    fn status(&self) -> Answer<'_, Status> {
-        Box::pin(async {
-            let pool = self.database.reader();
-            let mut standing = B::standing(pool, &self.subscription.name).await?;
-            // What we know ourselves is newer than what we wrote with the last renewal.
-            let own = self.heartbeat(|heartbeat| heartbeat.clone());
-            standing.head = standing.head.max(own.head_sequence);
-            standing.last_contact = standing.last_contact.max(own.last_contact);
-            standing.last_error = own.last_error.or(standing.last_error);
-            Ok(status_of(standing, self.subscription.feed_url.to_string()))
-        })
+    /// The newest `limit` events that were taken; with an id, that one, if it is still known.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn events(&self, id: Option<&str>, limit: u32) -> sqlx::Result<Vec<TakenEvent>> {
+        let pool = self.database.reader();
+        let rows = B::taken(pool, &self.subscription, id, limit.into()).await?;
+        Ok(rows.into_iter().map(taken_of).collect())
     }
 
-    fn parked(&self) -> Answer<'_, Vec<ParkedEvent>> {
-        Box::pin(async {
-            let pool = self.database.reader();
-            let rows = B::parked(pool, &self.subscription.name, SHOWN).await?;
-            Ok(rows.into_iter().map(parked_of).collect())
-        })
-    }
-}
-
-impl<B: Backend, E: Effect<B>> Context<B, E> {
-    /// Notes how a round ended, and logs it where it differs from the one before.
-    pub(super) fn note(&self, round: &Result<Polled, PollError>) {
-        let name = &self.subscription.name;
-        let failures = self.heartbeat(|heartbeat| {
-            let before = heartbeat.failures;
-            heartbeat.failures = if round.is_err() { before + 1 } else { 0 };
-            heartbeat.last_error = round.as_ref().err().map(|error| chain(error));
-            before
-        });
-        match round {
-            Err(error) if failures == 0 => tracing::warn!(
-                error = error as &dyn std::error::Error,
-                "cannot follow {name}; trying again until it works"
-            ),
-            Err(error) => tracing::debug!(error = error as &dyn std::error::Error, "still failing"),
-            Ok(_) if failures > 0 => tracing::info!("following {name} again"),
-            Ok(_) => {}
-        }
+    /// The newest `limit` events without an effect.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn skipped(&self, limit: u32) -> sqlx::Result<Vec<SkippedEvent>> {
+        let pool = self.database.reader();
+        let rows = B::skipped(pool, &self.subscription, limit.into()).await?;
+        Ok(rows.into_iter().map(skipped_of).collect())
     }
 
-    /// Rounds that failed in a row.
-    pub(super) fn failures(&self) -> u32 {
-        self.heartbeat(|heartbeat| heartbeat.failures)
+    /// The newest `limit` decisions.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn decisions(&self, limit: u32) -> sqlx::Result<Vec<Decided>> {
+        let pool = self.database.reader();
+        let rows = B::decisions(pool, &self.subscription, limit.into()).await?;
+        Ok(rows.into_iter().map(decided_of).collect())
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn status_of(standing: Standing, feed: String) -> Status {
@@ -215,7 +314,10 @@ fn status_of(standing: Standing, feed: String) -> Status {
         },
         parked: standing.parked,
         waiting: standing.waiting,
+        skipped: standing.skipped,
         halted: standing.halted,
+        decision: standing.decision,
+        begins: standing.begins.unwrap_or(0),
         last_contact: standing.last_contact,
         last_error: standing.last_error,
         instances: standing.instances,
@@ -231,5 +333,46 @@ fn parked_of(row: ParkedRow) -> ParkedEvent {
         attempts: row.attempts,
         parked_at: row.parked_at,
         retry_at: row.retry_at,
+    }
+}
+
+fn taken_of(row: TakenRow) -> TakenEvent {
+    TakenEvent {
+        id: row.event_id,
+        subject: row.subject,
+        sequence: row.sequence,
+        claimed: row.claimed,
+        outcome: match (row.skipped, row.skipped_by, row.parked) {
+            (true, Some(_), _) => Outcome::Skipped,
+            (true, None, _) => Outcome::PassedOver,
+            (false, _, true) if row.reason.is_some() => Outcome::Parked,
+            (false, _, true) => Outcome::Waiting,
+            (false, _, false) => Outcome::Applied,
+        },
+        reason: row.reason,
+    }
+}
+
+fn skipped_of(row: SkipRow) -> SkippedEvent {
+    SkippedEvent {
+        id: row.event_id,
+        subject: row.subject,
+        event_type: row.event_type,
+        sequence: row.sequence,
+        reason: row.reason,
+        skipped_by: row.skipped_by,
+        skipped_at: row.skipped_at,
+    }
+}
+
+fn decided_of(row: DecisionRow) -> Decided {
+    Decided {
+        position: row.position,
+        decision: row.decision,
+        reason: row.reason,
+        decided_by: row.decided_by,
+        decided_at: row.decided_at,
+        done_at: row.done_at,
+        outcome: row.outcome,
     }
 }

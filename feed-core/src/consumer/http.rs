@@ -11,19 +11,34 @@ use super::handle::{Handle, ParkedEvent, Status};
 use crate::problem::Problem;
 use crate::service::html::Frame;
 use crate::service::{BaseUrl, negotiate};
+use crate::store::Backend;
+
+/// Parked events shown at once.
+const SHOWN: u32 = 100;
 
 /// What the routes know of the service they are part of.
-#[derive(Debug, Clone)]
-struct Site {
-    handle: Handle,
+#[derive(Debug)]
+struct Site<B: Backend> {
+    handle: Handle<B>,
     base: BaseUrl,
     service: &'static str,
     menu: &'static [(&'static str, &'static str)],
 }
 
+impl<B: Backend> Clone for Site<B> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.clone(),
+            base: self.base.clone(),
+            service: self.service,
+            menu: self.menu,
+        }
+    }
+}
+
 /// `GET /status` and `POST /poll`.
-pub fn router(
-    handle: Handle,
+pub fn router<B: Backend>(
+    handle: Handle<B>,
     base: BaseUrl,
     service: &'static str,
     menu: &'static [(&'static str, &'static str)],
@@ -31,8 +46,8 @@ pub fn router(
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     let only_post = || async { Problem::method_not_allowed("POST") };
     Router::new()
-        .route("/status", get(status).fallback(only_get))
-        .route("/poll", post(poll).fallback(only_post))
+        .route("/status", get(status::<B>).fallback(only_get))
+        .route("/poll", post(poll::<B>).fallback(only_post))
         .with_state(Site {
             handle,
             base,
@@ -42,7 +57,7 @@ pub fn router(
 }
 
 /// Answers at once; the poll runs in the background.
-async fn poll(State(site): State<Site>) -> Response {
+async fn poll<B: Backend>(State(site): State<Site<B>>) -> Response {
     site.handle.poll_now();
     // Relative, so that it holds behind any prefix.
     let headers = [
@@ -52,7 +67,10 @@ async fn poll(State(site): State<Site>) -> Response {
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
-async fn status(State(site): State<Site>, headers: HeaderMap) -> Result<Response, Problem> {
+async fn status<B: Backend>(
+    State(site): State<Site<B>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let offers = ["text/html", "application/json"];
     let offer = negotiate(&headers, &offers).ok_or_else(|| Problem::not_acceptable(&offers))?;
     let status = site.handle.status().await?;
@@ -63,7 +81,7 @@ async fn status(State(site): State<Site>, headers: HeaderMap) -> Result<Response
     if offer == 1 {
         return Ok((caching, axum::Json(status)).into_response());
     }
-    let parked = site.handle.parked().await?;
+    let parked = site.handle.parked(SHOWN).await?;
     let frame = Frame {
         base: &site.base,
         service: site.service,
@@ -77,7 +95,7 @@ async fn status(State(site): State<Site>, headers: HeaderMap) -> Result<Response
         .into_response())
 }
 
-fn page(site: &Site, status: &Status, parked: &[ParkedEvent]) -> Markup {
+fn page<B: Backend>(site: &Site<B>, status: &Status, parked: &[ParkedEvent]) -> Markup {
     html! {
         @if let Some(reason) = &status.halted {
             p.notice.bad role="alert" { strong { "Halted. " } (reason) }

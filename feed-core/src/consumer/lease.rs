@@ -6,10 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::{Context, Effect};
 use crate::store::Backend;
-use crate::store::consume::Heartbeat;
+use crate::store::consume::{CHANNEL, Heartbeat};
+use crate::store::listen::News;
 
 /// Shares of a subscription's subjects. Fixed: the share of a subject must never change while
 /// its events are on their way.
@@ -40,8 +42,14 @@ pub(super) fn partition_of(subject: &str) -> i64 {
 pub(super) struct Orders {
     /// Goes up whenever the set of our partitions may have changed.
     pub(super) leases: u64,
+    /// The sum of the lease epochs of our partitions.
+    epochs: i64,
     /// Why the subscription is halted, if it is.
     pub(super) halted: Option<String>,
+    /// The decision that is to be carried out.
+    pub(super) decision: Option<i64>,
+    /// True if a parked event of ours is to be tried again.
+    pub(super) due: bool,
 }
 
 /// The leases of this instance as its tasks see them.
@@ -49,18 +57,47 @@ pub(super) struct Orders {
 pub(super) struct Leases {
     pub(super) orders: watch::Sender<Orders>,
     pub(super) heartbeat: Mutex<Heartbeat>,
-    /// Ends a pause or a wait at the server: somebody asked for a poll, or a retry is due.
+    /// Ends a pause or a wait at the server: somebody asked for a poll.
     pub(super) wake: Notify,
+    /// Has the keeper look before the next renewal: a lease or a decision may have changed.
+    pub(super) look: Notify,
+    /// When the leases were renewed last; `None`: they are to be looked at now.
+    tended: Mutex<Option<Instant>>,
+}
+
+impl Leases {
+    /// Has the leases and decisions looked at now.
+    pub(super) fn look_now(&self) {
+        *self.tended.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.look.notify_one();
+    }
+
+    fn is_due(&self) -> bool {
+        let tended = *self.tended.lock().unwrap_or_else(PoisonError::into_inner);
+        tended.is_none_or(|tended| tended.elapsed() > 2 * RENEWAL)
+    }
+
+    /// Reads or changes what this instance says of itself.
+    pub(super) fn heartbeat<T>(&self, with: impl FnOnce(&mut Heartbeat) -> T) -> T {
+        let heartbeat = self.heartbeat.lock();
+        with(&mut heartbeat.unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl<B: Backend, E: Effect<B>> Context<B, E> {
-    /// Renews the leases until `shutdown`.
+    /// Renews the leases until `shutdown`, and looks when somebody says that they have changed.
     pub(super) async fn keep_leases(&self) {
         let mut failing = false;
+        let mut news = News::<B>::on(CHANNEL);
         loop {
+            if !failing {
+                news.listen(self.database.writer()).await;
+            }
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
                 () = tokio::time::sleep(RENEWAL) => {}
+                () = self.leases.look.notified() => {}
+                () = news.heard() => {}
             }
             match self.tend().await {
                 Ok(()) => failing = false,
@@ -76,29 +113,46 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         }
     }
 
+    /// Renews the leases if nobody else has: for those who poll without a keeper.
+    pub(super) async fn tend_if_due(&self) -> sqlx::Result<()> {
+        match self.leases.is_due() {
+            true => self.tend().await,
+            false => Ok(()),
+        }
+    }
+
     /// Renews, then takes or gives back partitions until this instance has its fair share.
     pub(super) async fn tend(&self) -> sqlx::Result<()> {
         let (pool, s, me) = self.names();
-        let heartbeat = self.heartbeat(|heartbeat| heartbeat.clone());
+        let heartbeat = self.leases.heartbeat(|heartbeat| heartbeat.clone());
         let census = B::renew(pool, s, me, &heartbeat, TERM).await?;
+        let tended = self.leases.tended.lock();
+        *tended.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         // Rounded up, so that no partition is left over.
         let share = (PARTITIONS + census.instances - 1) / census.instances;
         let moved = match census.held - share {
-            0 => 0,
-            spare @ 1.. => B::release(pool, s, me, spare).await?,
-            missing => B::acquire(pool, s, me, -missing, TERM).await?,
+            spare @ 1.. => {
+                let released = B::release(pool, s, me, spare).await?;
+                B::notify(pool, CHANNEL).await?;
+                released
+            }
+            missing if missing < 0 && census.free > 0 => {
+                B::acquire(pool, s, me, -missing, TERM).await?
+            }
+            _ => 0,
         };
         self.leases.orders.send_if_modified(|orders| {
             let known = orders.clone();
             orders.halted = census.halted;
-            if moved > 0 {
+            orders.decision = census.decision;
+            orders.due = census.due;
+            // Others move our cursors too, when they carry out a decision: a lease epoch tells.
+            if moved > 0 || orders.epochs != census.epochs {
                 orders.leases += 1;
             }
+            orders.epochs = census.epochs;
             *orders != known
         });
-        if !B::due(self.database.reader(), s, me, 1).await?.is_empty() {
-            self.leases.wake.notify_one();
-        }
         Ok(())
     }
 
@@ -106,12 +160,6 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     pub(super) async fn leave(&self) -> sqlx::Result<()> {
         let (pool, s, me) = self.names();
         B::leave(pool, s, me).await
-    }
-
-    /// Reads or changes what this instance says of itself.
-    pub(super) fn heartbeat<T>(&self, with: impl FnOnce(&mut Heartbeat) -> T) -> T {
-        let heartbeat = self.leases.heartbeat.lock();
-        with(&mut heartbeat.unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn names(&self) -> (&sqlx::Pool<B>, &str, &str) {

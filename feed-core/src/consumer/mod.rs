@@ -9,18 +9,26 @@
 
 mod address;
 mod apply;
+mod back;
+mod carry_out;
 mod content;
+mod decide;
 mod document;
 mod fetch;
+mod forward;
 mod handle;
 mod http;
 mod lease;
+mod note;
+mod place;
 mod poll;
+mod reconcile;
 mod retry;
+mod sweep;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -30,15 +38,17 @@ use url::Url;
 
 use crate::database::Database;
 use crate::event::Sequence;
-use crate::store::consume::Held;
+use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
 
 pub use address::RefusedLink;
+pub use decide::{DecideError, Decision, From, InvalidDecision};
 pub use document::InvalidDocument;
 pub use fetch::FetchError;
-pub use handle::{Handle, Lag, ParkedEvent, Status};
+pub use handle::{Decided, Handle, Lag, Outcome, ParkedEvent, SkippedEvent, Status, TakenEvent};
 pub use http::router;
 pub use poll::{PollError, Polled};
+pub use reconcile::{Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
 
 /// An event as it arrived from a feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +76,9 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
     ///
     /// Give the effect a second guard of its own, such as a unique order id.
     ///
+    /// Returns the events that it had nothing to do for: of a type it does not know, or about
+    /// something that is not here.
+    ///
     /// # Errors
     ///
     /// A batch that fails is rolled back, and its events come again one by one; the error of a
@@ -74,7 +87,28 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
         &self,
         tx: &mut Transaction<'_, B>,
         events: &[Received],
-    ) -> impl Future<Output = Result<(), EffectError>> + Send;
+    ) -> impl Future<Output = Result<Vec<PassedOver>, EffectError>> + Send;
+}
+
+/// An event that an effect had nothing to do for. It is recorded with the reason, so that each
+/// event has an effect or a record that says why not (I5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The event's id, as received.
+    pub event_id: String,
+    /// Why: `an event of type order.painted, which is unknown here`.
+    pub reason: String,
+}
+
+impl Received {
+    /// Says that there is nothing to do for this event, and why.
+    #[must_use]
+    pub fn passed_over(&self, reason: impl Into<String>) -> PassedOver {
+        PassedOver {
+            event_id: self.id.clone(),
+            reason: reason.into(),
+        }
+    }
 }
 
 /// Why an event could not be applied, and so what is to become of it. Either way later events of
@@ -111,10 +145,11 @@ pub struct Subscription {
 pub struct Consumer<B: Backend, E> {
     context: Arc<Context<B, E>>,
     source: fetch::Source,
-    /// The partitions we hold and how far each has got, as the database had it last.
-    held: Vec<Held>,
-    /// The leases under which `held` was read.
-    leases_seen: Option<u64>,
+    place: place::Place,
+    /// How long the last head is fresh.
+    fresh: Duration,
+    /// When we said last how far we have come.
+    said: Option<Instant>,
 }
 
 /// What one instance knows of itself, shared by its tasks.
@@ -125,7 +160,7 @@ struct Context<B: Backend, E> {
     subscription: Subscription,
     /// Unique for each start: the owner in leases.
     instance: String,
-    leases: lease::Leases,
+    leases: Arc<lease::Leases>,
     shutdown: CancellationToken,
 }
 
@@ -150,14 +185,17 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 effect,
                 subscription,
                 instance,
-                leases: lease::Leases::default(),
+                leases: Arc::default(),
                 shutdown,
             }),
             source,
-            held: Vec::new(),
-            leases_seen: None,
+            place: place::Place::new(),
+            fresh: Duration::ZERO,
+            said: None,
         };
         consumer.context.tend().await?;
+        // Those who have more than their share now need not find out by themselves.
+        B::notify(consumer.context.database.writer(), CHANNEL).await?;
         let orders = consumer.context.leases.orders.borrow().clone();
         if let Some(reason) = orders.halted {
             let name = &consumer.context.subscription.name;
@@ -168,8 +206,8 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
 
     /// What people and their programs look at, and what wakes the consumer up.
     #[must_use]
-    pub fn handle(&self) -> Handle {
-        Handle::new(&self.context)
+    pub fn handle(&self) -> Handle<B> {
+        Handle::of(&self.context)
     }
 
     /// What stops it when cancelled.
@@ -180,8 +218,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
 
     /// Polls until `shutdown`, then finishes the batch in hand and gives its partitions back.
     pub async fn run(mut self) {
-        let context = Arc::clone(&self.context);
-        let keeping = tokio::spawn(async move { context.keep_leases().await });
+        let (keeper, sweeper) = (Arc::clone(&self.context), Arc::clone(&self.context));
+        let mut keeping = tokio::spawn(async move {
+            tokio::join!(keeper.keep_leases(), sweeper.sweep_claims());
+        });
         let stop = self.context.shutdown.clone();
         while !stop.is_cancelled() {
             // A round that is left behind leaves no transaction: those run in tasks of their own,
@@ -189,17 +229,32 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             let round = tokio::select! {
                 round = self.poll_once() => round,
                 () = stop.cancelled() => break,
+                kept = &mut keeping => {
+                    // Without it we would look fine until the leases are over, and stand still.
+                    assert!(stop.is_cancelled(), "the keeper of the leases has ended: {kept:?}");
+                    break;
+                }
             };
             self.context.note(&round);
             let pause = self.pause_after(&round);
             self.context.pause(pause).await;
         }
-        let _ = keeping.await;
-        if let Err(error) = self.context.leave().await {
+        if !keeping.is_finished() {
+            let _ = keeping.await;
+        }
+        if let Err(error) = self.leave().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "left leases behind"
             );
         }
+    }
+
+    /// Stores how far we are and gives all partitions back, so that others need not wait.
+    async fn leave(&mut self) -> Result<(), PollError> {
+        if self.place.store_by().is_some() && !self.place.is_forgotten() {
+            self.store_place().await?;
+        }
+        Ok(self.context.leave().await?)
     }
 }

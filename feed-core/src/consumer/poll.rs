@@ -1,20 +1,18 @@
-//! One round: ask the feed, find what continues our sequence, fetch its data, have it applied.
+//! One round: ask the feed, find what continues our sequence, have it applied.
 
 use std::time::Duration;
 
 use chrono::Utc;
-use tracing::{error, info};
+use tracing::error;
 
-use super::document::{Document, FoundEntry};
-use super::fetch::{FetchError, Head, Validators};
-use super::lease::partition_of;
+use super::fetch::{FetchError, New};
+use super::forward::{discontinuity, position};
 use super::{Consumer, Context, Effect};
 use crate::cursor::Cursor;
 use crate::store::Backend;
 use crate::store::consume::Position;
 
-/// Documents read in one round; the next round goes on from there.
-const DOCUMENTS: usize = 50;
+use super::apply::Applied;
 
 /// How long a pause lasts in which only a change elsewhere can help.
 const IDLE: Duration = Duration::from_secs(3);
@@ -53,6 +51,17 @@ pub enum PollError {
     /// The feed is not what it was.
     #[error("the feed has no sequence any more: is {0} still the same feed?")]
     NotSequenced(url::Url),
+    /// A walk through the feed comes back to where it was.
+    #[error("the feed's pages lead in a circle: {0} comes twice")]
+    Cycle(url::Url),
+    /// A walk through the feed does not come to an end within our bounds.
+    #[error("nothing known within {documents} documents and {bytes} bytes of the feed")]
+    TooLong {
+        /// Documents read.
+        documents: usize,
+        /// Bytes they had.
+        bytes: usize,
+    },
 }
 
 impl<B: Backend, E: Effect<B>> Consumer<B, E> {
@@ -62,243 +71,183 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     ///
     /// The feed could not be read or the database failed. The cursor is where it was.
     pub async fn poll_once(&mut self) -> Result<Polled, PollError> {
+        self.context.tend_if_due().await?;
         let orders = self.context.leases.orders.borrow().clone();
+        if orders.decision.is_some() {
+            self.carry_out().await?;
+            return Ok(Polled::Interrupted);
+        }
         if orders.halted.is_some() {
             return Ok(Polled::Halted);
         }
-        if self.leases_seen != Some(orders.leases) {
+        if !self.place.is_known_under(orders.leases) {
             let (pool, s, me) = self.context.names();
-            self.held = B::held(pool, s, me).await?;
-            self.leases_seen = Some(orders.leases);
+            self.place.load(B::held(pool, s, me).await?, orders.leases);
         }
-        self.context.retry_due(&self.held).await?;
-        let Some(lowest) = self.lowest() else {
+        if orders.due {
+            // What falls due from here on is seen with the next look at the leases.
+            self.context
+                .leases
+                .orders
+                .send_modify(|orders| orders.due = false);
+            self.context.retry_due(&self.place.held).await?;
+        }
+        if self.place.held.is_empty() {
             return Ok(Polled::LeasedElsewhere);
-        };
-        // The tag says "I have everything up to here": true only if all our partitions have.
-        let aligned = self.held.iter().all(|held| held.position == lowest);
-        if !aligned && lowest.epoch.is_some() {
-            return self.catch_up().await;
         }
-        let seen = match aligned {
-            true => Validators {
-                etag: lowest.etag.clone(),
-                last_modified: lowest.last_modified.clone(),
-            },
-            false => Validators::default(),
+        let store_by = self.place.store_by();
+        if store_by.is_some_and(|by| by <= tokio::time::Instant::now()) {
+            self.store_place().await?;
+            return Ok(Polled::Interrupted);
+        }
+        self.ask(orders.leases).await
+    }
+
+    /// Asks the head, and takes what is new.
+    async fn ask(&mut self, leases: u64) -> Result<Polled, PollError> {
+        let seen = match self.place.doubts() {
+            // `?after=` is answered by the feed itself, never by a cache.
+            true if self.place.seen.epoch.is_some() => return self.catch_up().await,
+            true => super::fetch::Validators::default(),
+            false => self.place.validators(),
         };
+        let store_by = self.place.store_by();
         let head = tokio::select! {
             head = self.source.head(&seen) => head?,
-            () = self.context.interrupted(orders.leases) => return Ok(Polled::Interrupted),
+            () = self.context.interrupted(leases) => return Ok(Polled::Interrupted),
+            () = sleep_until(store_by) => return Ok(Polled::Interrupted),
         };
+        self.fresh = head.fresh;
         self.context.heard(None);
-        match head {
-            Head::NotModified { waited } => Ok(Polled::UpToDate { waited }),
-            Head::New(document, ..) if document.is_no_head() => {
-                let url = self.context.subscription.feed_url.clone();
-                Err(PollError::NotTheHead(url))
-            }
-            Head::New(document, validators, delta) => match document.cursor.clone() {
-                Some(cursor) => {
-                    self.context.heard(Some(cursor.sequence));
-                    // A head that begins right after our place does not show that it is the place
-                    // we have seen; `?after=` is checked by the feed itself.
-                    let shows_it = lowest.sequence == 0 || document.at(lowest.sequence).is_some();
-                    if !(delta || shows_it) || !continues(&lowest, &document, &cursor) {
-                        return self.catch_up().await;
-                    }
-                    let new = cursor.sequence > lowest.sequence;
-                    let events = self.take(&document, &cursor, validators).await?;
-                    let first_tag = lowest.etag.is_none() && self.has_tag();
-                    Ok(match new {
-                        true => Polled::Applied(events),
-                        false => Polled::UpToDate { waited: first_tag },
-                    })
-                }
-                None if lowest.epoch.is_some() => {
-                    let url = self.context.subscription.feed_url.clone();
-                    Err(PollError::NotSequenced(url))
-                }
-                None => self.take_unnumbered(&document, validators).await,
-            },
-        }
-    }
-
-    /// The way forward from the lowest cursor, page by page, until there is nothing newer. Never
-    /// past a hole (I8).
-    async fn catch_up(&mut self) -> Result<Polled, PollError> {
-        let begin = self.lowest().map(|lowest| lowest.sequence);
-        let mut applied = 0;
-        for _ in 0..DOCUMENTS {
-            let Some(lowest) = self.lowest() else {
-                return Ok(Polled::LeasedElsewhere);
-            };
-            let cursor = match &lowest.epoch {
-                Some(_) => Some(cursor_of(&lowest)?),
-                None => None,
-            };
-            let document = match self.source.after(cursor.as_ref()).await {
-                Ok(document) => document,
-                Err(FetchError::Status {
-                    status: 410,
-                    detail,
-                    ..
-                }) => {
-                    return self
-                        .halt(&format!("the feed does not know our place: {detail}"))
-                        .await;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let Some(end) = document.cursor.clone() else {
-                let url = self.context.subscription.feed_url.clone();
-                return Err(PollError::NotSequenced(url));
-            };
-            self.context.heard(Some(end.sequence));
-            if !continues(&lowest, &document, &end) {
-                let reason = format!(
-                    "the feed does not go on from our place: we are at {} of epoch {}, it gave us \
-                     {} to {} of epoch {}",
-                    lowest.sequence,
-                    lowest.epoch.as_deref().unwrap_or("none"),
-                    document.first().unwrap_or(end.sequence.saturating_add(1)),
-                    end.sequence,
-                    end.epoch
-                );
-                return self.halt(&reason).await;
-            }
-            applied += self.take(&document, &end, Validators::default()).await?;
-            if end.sequence > lowest.sequence {
-                info!(
-                    sequence = end.sequence,
-                    "caught up to event {} of {}", end.sequence, self.context.subscription.name
-                );
-            }
-            if !document.archive || self.leases_seen.is_none() {
-                break;
-            }
-        }
-        // A head that shows less than we have, from a cache, must not make us ask without a pause.
-        if begin == self.lowest().map(|lowest| lowest.sequence) {
-            return Ok(Polled::UpToDate { waited: false });
-        }
-        Ok(Polled::Applied(applied))
-    }
-
-    /// Applies what is new in `document` and moves our partitions to its end; returns how many
-    /// effects were committed.
-    async fn take(
-        &mut self,
-        document: &Document,
-        cursor: &Cursor,
-        validators: Validators,
-    ) -> Result<usize, PollError> {
-        let newest = document.entries.last();
-        let lowest = self.lowest().unwrap_or_default();
-        let to = Position {
-            epoch: Some(cursor.epoch.to_string()),
-            sequence: cursor.sequence,
-            anchor: newest.map(|entry| entry.id.clone()).or(lowest.anchor),
-            updated: newest.map(|entry| entry.updated).or(lowest.updated),
-            etag: validators.etag,
-            last_modified: validators.last_modified,
+        let Some(new) = head.new else {
+            return Ok(Polled::UpToDate {
+                waited: head.waited,
+            });
         };
-        let ours: Vec<&FoundEntry> = document
-            .entries
-            .iter()
-            .filter(|entry| {
-                let partition = partition_of(entry.subject.as_deref().unwrap_or(&entry.id));
-                self.held.iter().any(|held| {
-                    held.partition == partition && entry.sequence > Some(held.position.sequence)
-                })
-            })
-            .collect();
-        self.apply(document, &ours, &to).await
+        let url = || self.context.subscription.feed_url.clone();
+        if new.document.is_no_head() {
+            return Err(PollError::NotTheHead(url()));
+        }
+        match new.document.cursor.clone() {
+            Some(cursor) => {
+                // A head that shows less than we have says nothing new: it may be a cache's.
+                self.context.heard(Some(cursor.sequence));
+                self.take_head(new, &cursor).await
+            }
+            None if self.place.seen.epoch.is_some() => Err(PollError::NotSequenced(url())),
+            None => {
+                self.place.answered();
+                self.take_unnumbered(new).await
+            }
+        }
     }
 
-    /// Applies what is new in a document of a feed that numbers nothing: what nobody has claimed.
-    async fn take_unnumbered(
-        &mut self,
-        document: &Document,
-        validators: Validators,
-    ) -> Result<Polled, PollError> {
-        let (pool, s, _) = self.context.names();
-        let ids: Vec<&str> = document
-            .entries
-            .iter()
-            .map(|entry| entry.id.as_str())
-            .collect();
-        let known = B::claimed(pool, s, &ids).await?;
-        let ours: Vec<&FoundEntry> = document
-            .entries
-            .iter()
-            .filter(|entry| {
-                let partition = partition_of(entry.subject.as_deref().unwrap_or(&entry.id));
-                !known.contains(&entry.id)
-                    && self.held.iter().any(|held| held.partition == partition)
-            })
-            .collect();
+    /// Takes what is new in a head that goes on from our place; else goes forward first.
+    async fn take_head(&mut self, new: New, end: &Cursor) -> Result<Polled, PollError> {
+        let New {
+            document,
+            validators,
+            delta,
+        } = new;
+        let seen = self.place.seen.clone();
+        // A head that begins right after our place does not show that it is the place we have
+        // seen; `?after=` is checked by the feed itself.
+        let shows_it = seen.sequence == 0 || document.at(seen.sequence).is_some();
+        if !(delta || shows_it) || discontinuity(&seen, &document, end).is_some() {
+            return self.catch_up().await;
+        }
+        self.place.answered();
+        let (had_tag, before) = (seen.etag.is_some(), seen.sequence);
         let to = Position {
             etag: validators.etag,
             last_modified: validators.last_modified,
-            ..Position::default()
+            ..position(&seen, &document, end)
         };
-        if ours.is_empty() && self.held.iter().all(|held| held.position == to) {
-            return Ok(Polled::UpToDate { waited: false });
-        }
-        Ok(match self.apply(document, &ours, &to).await? {
-            0 => Polled::UpToDate { waited: false },
-            events => Polled::Applied(events),
+        let first_tag = !had_tag && to.etag.is_some();
+        let new = self.place.ours().new_of(&document.entries);
+        let applied = if new.is_empty() && !self.holds_all() {
+            self.place.see(to);
+            0
+        } else {
+            let arrivals = self.source.arrivals(&document, &new).await?;
+            let taken = self
+                .context
+                .apply(&mut self.place.held, arrivals, &to)
+                .await;
+            match self.settle(taken, to)? {
+                Some(events) => events,
+                None => return Ok(Polled::Interrupted),
+            }
+        };
+        Ok(match end.sequence > before {
+            true => Polled::Applied(applied),
+            false => Polled::UpToDate { waited: first_tag },
         })
     }
 
-    async fn apply(
+    /// Notes what became of a batch that ended at `to`: how many effects were committed; `None` if
+    /// another instance has taken partitions over.
+    pub(super) fn settle(
         &mut self,
-        document: &Document,
-        entries: &[&FoundEntry],
-        to: &Position,
-    ) -> Result<usize, PollError> {
-        let arrivals = self.source.arrivals(document, entries).await?;
-        let applied = self.context.apply(&mut self.held, arrivals, to).await;
-        if !applied.as_ref().is_ok_and(|applied| !applied.fenced) {
+        taken: sqlx::Result<Applied>,
+        to: Position,
+    ) -> Result<Option<usize>, PollError> {
+        match taken {
+            Ok(applied) if !applied.fenced => {
+                self.place.reach(to);
+                Ok(Some(applied.events))
+            }
             // What we hold, or how far it has got, may not be what we think: read it again.
-            self.leases_seen = None;
+            Ok(_) => {
+                self.place.forget();
+                Ok(None)
+            }
+            Err(error) => {
+                self.place.forget();
+                Err(error.into())
+            }
         }
-        Ok(applied?.events)
     }
 
-    async fn halt(&mut self, reason: &str) -> Result<Polled, PollError> {
+    /// Stores how far we have come, where there was nothing of ours on the way.
+    pub(super) async fn store_place(&mut self) -> Result<(), PollError> {
+        let to = self.place.seen.clone();
+        let stored = self
+            .context
+            .apply(&mut self.place.held, Vec::new(), &to)
+            .await;
+        self.settle(stored, to).map(drop)
+    }
+
+    /// Stops the subscription until a person decides (I8).
+    pub(super) async fn halt(&mut self, reason: &str) -> Result<Polled, PollError> {
         let name = &self.context.subscription.name;
         error!("the subscription {name} is halted: {reason}");
         let (pool, s, _) = self.context.names();
         B::halt(pool, s, reason).await?;
-        self.context
-            .leases
-            .orders
-            .send_modify(|orders| orders.halted = Some(reason.to_owned()));
+        let orders = &self.context.leases.orders;
+        orders.send_modify(|orders| orders.halted = Some(reason.to_owned()));
+        self.place.forget();
         Ok(Polled::Halted)
     }
 
-    /// True if all our partitions have the head's tag.
-    fn has_tag(&self) -> bool {
-        self.held.iter().all(|held| held.position.etag.is_some())
-    }
-
-    /// The lowest position of our partitions.
-    fn lowest(&self) -> Option<Position> {
-        let lowest = self.held.iter().min_by_key(|held| held.position.sequence);
-        lowest.map(|held| held.position.clone())
+    /// True if no other instance has a share.
+    fn holds_all(&self) -> bool {
+        self.place.held.len() as i64 == super::lease::PARTITIONS
     }
 
     /// How long to wait before the next round.
     pub(super) fn pause_after(&mut self, round: &Result<Polled, PollError>) -> Duration {
         let interval = self.context.subscription.poll_interval;
         match round {
-            Ok(Polled::Applied(_) | Polled::UpToDate { waited: true } | Polled::Interrupted) => {
-                Duration::ZERO
-            }
+            Ok(Polled::Interrupted) => Duration::ZERO,
+            // What is fresh is not asked for again (RFC 9111, 4.2).
+            Ok(Polled::Applied(_) | Polled::UpToDate { waited: true }) => self.fresh,
             // Spread out by a fifth, so that consumers do not ask all at the same moment.
-            Ok(Polled::UpToDate { waited: false }) => interval.mul_f64(0.9 + fastrand::f64() / 5.0),
+            Ok(Polled::UpToDate { waited: false }) => {
+                let interval = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
+                interval.max(self.fresh)
+            }
             Ok(Polled::LeasedElsewhere | Polled::Halted) => IDLE,
             Err(PollError::Fetch(FetchError::Status {
                 retry_after: Some(wait),
@@ -320,7 +269,12 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         tokio::select! {
             () = self.shutdown.cancelled() => {}
             () = self.leases.wake.notified() => {}
-            _ = orders.wait_for(|orders| orders.leases != leases || orders.halted.is_some()) => {}
+            _ = orders.wait_for(|orders| {
+                orders.leases != leases
+                    || orders.halted.is_some()
+                    || orders.decision.is_some()
+                    || orders.due
+            }) => {}
         }
     }
 
@@ -329,50 +283,36 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         if pause.is_zero() {
             return;
         }
-        let leases = self.leases.orders.borrow().leases;
+        let mut orders = self.leases.orders.subscribe();
+        orders.mark_unchanged();
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = self.interrupted(leases) => {}
+            () = self.shutdown.cancelled() => {}
+            () = self.leases.wake.notified() => {}
+            _ = orders.changed() => {}
         }
     }
 
     /// Notes that the feed has answered, and how far it has got.
-    fn heard(&self, sequence: Option<i64>) {
-        self.heartbeat(|heartbeat| {
+    pub(super) fn heard(&self, sequence: Option<i64>) {
+        self.leases.heartbeat(|heartbeat| {
             heartbeat.last_contact = Some(Utc::now());
             heartbeat.head_sequence = sequence.max(heartbeat.head_sequence);
         });
     }
+
+    /// Which of these events somebody has claimed.
+    pub(super) async fn claimed(&self, ids: &[&str]) -> sqlx::Result<Vec<String>> {
+        let (pool, s, _) = self.names();
+        B::claimed(pool, s, ids).await
+    }
 }
 
-/// True if what is new in `document` goes on from `from` without a hole, and what is not new is
-/// what we have seen.
-fn continues(from: &Position, document: &Document, end: &Cursor) -> bool {
-    let same_epoch = from
-        .epoch
-        .as_deref()
-        .is_none_or(|epoch| epoch == end.epoch.as_str());
-    let first = document.first().unwrap_or(end.sequence.saturating_add(1));
-    let anchor = document.at(from.sequence).map(|entry| &entry.id);
-    same_epoch
-        && first <= from.sequence.saturating_add(1)
-        && end.sequence >= from.sequence
-        && anchor.is_none_or(|anchor| Some(anchor) == from.anchor.as_ref())
-}
-
-/// The cursor at a position of ours.
-fn cursor_of(position: &Position) -> Result<Cursor, PollError> {
-    let text = position.epoch.as_deref().and_then(|epoch| {
-        let anchor = position.anchor.as_deref().unwrap_or_default();
-        let anchor = match position.sequence {
-            0 => "0".to_owned(),
-            _ => anchor.strip_prefix("urn:uuid:")?.replace('-', ""),
-        };
-        format!("{epoch}.{}.{anchor}", position.sequence)
-            .parse()
-            .ok()
-    });
-    text.ok_or_else(|| sqlx::Error::Protocol("a stored cursor cannot be read".to_owned()).into())
+async fn sleep_until(instant: Option<tokio::time::Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// How long to stay away after `failures` rounds failed in a row: doubling, bounded, and spread

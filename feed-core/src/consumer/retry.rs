@@ -18,8 +18,12 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     pub(super) async fn retry_due(self: &Arc<Self>, held: &[Held]) -> sqlx::Result<()> {
         let (pool, s, me) = self.names();
         for (partition, subject) in B::due(pool, s, me, SUBJECTS).await? {
-            if let Some(held) = held.iter().find(|held| held.partition == partition) {
-                self.retry_subject(held, &subject).await?;
+            let held = held
+                .iter()
+                .find(|held| held.partition == partition)
+                .cloned();
+            if let Some(held) = held {
+                self.retry_subject(&held, &subject).await?;
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ use axum::routing::get;
 
 use crate::consumer::Handle;
 use crate::problem::Problem;
+use crate::store::Backend;
 
 /// The routes `/health/live` and `/health/ready`. The first answers as long as the process does;
 /// the second asks `ready`, which ought to be quick.
@@ -52,7 +53,7 @@ fn ok() -> impl IntoResponse {
 /// # Errors
 ///
 /// A `503`: it is halted, and waits for a person.
-pub async fn not_halted(consumer: &Handle) -> Result<(), Problem> {
+pub async fn not_halted<B: Backend>(consumer: &Handle<B>) -> Result<(), Problem> {
     match consumer.status().await?.halted {
         None => Ok(()),
         Some(reason) => Err(Problem::unavailable(format!(

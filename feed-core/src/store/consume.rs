@@ -47,8 +47,16 @@ pub(crate) struct Census {
     pub(crate) instances: i64,
     /// Partitions this one holds.
     pub(crate) held: i64,
+    /// The sum of their lease epochs: it changes when one of them is another lease, or was moved.
+    pub(crate) epochs: i64,
+    /// Partitions that nobody holds.
+    pub(crate) free: i64,
+    /// True if a parked event of ours is due.
+    pub(crate) due: bool,
     /// Why the subscription is halted, if it is.
     pub(crate) halted: Option<String>,
+    /// The decision that is to be carried out next, if there is one.
+    pub(crate) decision: Option<i64>,
 }
 
 /// An event to be claimed.
@@ -56,6 +64,7 @@ pub(crate) struct Census {
 pub(crate) struct Claim<'a> {
     pub(crate) event_id: &'a str,
     pub(crate) sequence: Option<Sequence>,
+    pub(crate) subject: &'a str,
 }
 
 /// An event to be parked, or to wait for one that is.
@@ -96,7 +105,13 @@ pub(crate) struct Standing {
     pub(crate) parked: i64,
     /// Events that wait for one of those.
     pub(crate) waiting: i64,
+    /// Events without an effect.
+    pub(crate) skipped: i64,
     pub(crate) halted: Option<String>,
+    /// Events up to here were never taken.
+    pub(crate) begins: Option<Sequence>,
+    /// What a person has decided and no instance has carried out yet.
+    pub(crate) decision: Option<String>,
     /// The database's clock.
     pub(crate) now: DateTime<Utc>,
 }
@@ -105,13 +120,19 @@ pub(crate) struct Standing {
 #[derive(Debug, Clone)]
 pub(crate) struct ParkedRow {
     pub(crate) event_id: String,
+    pub(crate) partition: i64,
     pub(crate) subject: String,
     pub(crate) sequence: Option<Sequence>,
+    /// The event as JSON.
+    pub(crate) event: String,
     pub(crate) reason: Option<String>,
     pub(crate) attempts: i64,
     pub(crate) parked_at: DateTime<Utc>,
     pub(crate) retry_at: Option<DateTime<Utc>>,
 }
+
+/// The channel that says "leases or decisions have changed". Channels are a database's own.
+pub(crate) const CHANNEL: &str = "feed_subscription";
 
 /// The consuming side's operations. `s` is the subscription's name, `me` the instance's.
 pub(crate) trait Consume: sqlx::Database {
@@ -167,14 +188,15 @@ pub(crate) trait Consume: sqlx::Database {
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Locks the partitions that are still ours at their position, in order of number, and moves
-    /// them to `to`; returns which they are. Of the others another instance takes care (I5).
+    /// them to `to`; returns which they are, and which of them have parked events. Of the others
+    /// another instance takes care (I5).
     fn advance(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         me: &str,
         partitions: &[Held],
         to: &Position,
-    ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
+    ) -> impl Future<Output = sqlx::Result<Vec<(i64, bool)>>> + Send;
 
     /// Locks one partition; false if it is no longer ours.
     fn lock(
@@ -227,12 +249,13 @@ pub(crate) trait Consume: sqlx::Database {
         subject: &str,
     ) -> impl Future<Output = sqlx::Result<Option<Parked>>> + Send;
 
-    /// Removes a parked event, since its effect stands.
+    /// Removes a parked event, since its effect stands or a person has skipped it; false if it is
+    /// not there.
     fn unpark(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         event_id: &str,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
     /// Notes that another attempt failed.
     fn postpone(
@@ -242,16 +265,6 @@ pub(crate) trait Consume: sqlx::Database {
         reason: &str,
         retry_in: Option<i64>,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// How the subscription stands.
-    fn standing(pool: &Pool<Self>, s: &str) -> impl Future<Output = sqlx::Result<Standing>> + Send;
-
-    /// The first `limit` parked events, oldest first.
-    fn parked(
-        pool: &Pool<Self>,
-        s: &str,
-        limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<ParkedRow>>> + Send;
 }
 
 /// The columns of a held partition.
@@ -285,8 +298,10 @@ pub(crate) fn held_from(row: HeldRow) -> Held {
 /// The columns of a parked event as people see it.
 pub(crate) type ParkedColumns = (
     String,
+    i64,
     String,
     Option<Sequence>,
+    String,
     Option<String>,
     i64,
     DateTime<Utc>,
@@ -294,11 +309,14 @@ pub(crate) type ParkedColumns = (
 );
 
 pub(crate) fn parked_from(row: ParkedColumns) -> ParkedRow {
-    let (event_id, subject, sequence, reason, attempts, parked_at, retry_at) = row;
+    let (event_id, partition, subject, sequence, event, reason, attempts, parked_at, retry_at) =
+        row;
     ParkedRow {
         event_id,
+        partition,
         subject,
         sequence,
+        event,
         reason,
         attempts,
         parked_at,
@@ -317,13 +335,16 @@ pub(crate) type StandingColumns = (
     i64,
     i64,
     i64,
+    i64,
+    Option<String>,
+    Option<Sequence>,
     Option<String>,
     DateTime<Utc>,
 );
 
 pub(crate) fn standing_from(row: StandingColumns) -> Standing {
-    let (epoch, sequence, updated, head, contact, error, instances, parked, waiting, halted, now) =
-        row;
+    let (epoch, sequence, updated, head, contact, error, instances, parked, waiting, ..) = row;
+    let (.., skipped, halted, begins, decision, now) = row;
     Standing {
         epoch,
         sequence: sequence.unwrap_or(0),
@@ -334,7 +355,10 @@ pub(crate) fn standing_from(row: StandingColumns) -> Standing {
         instances,
         parked,
         waiting,
+        skipped,
         halted,
+        begins,
+        decision,
         now,
     }
 }

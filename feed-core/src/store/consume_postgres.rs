@@ -3,8 +3,7 @@
 use sqlx::{PgPool, PgTransaction, Postgres};
 
 use super::consume::{
-    Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, ParkedColumns, ParkedRow, Parking,
-    Position, Standing, StandingColumns, held_from, parked_from, standing_from,
+    CHANNEL, Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position, held_from,
 };
 
 impl Consume for Postgres {
@@ -32,7 +31,7 @@ impl Consume for Postgres {
         heartbeat: &Heartbeat,
         term: i64,
     ) -> sqlx::Result<Census> {
-        let (instances, held, halted) = sqlx::query_as(
+        let (instances, held, epochs, free, due, halted, decision) = sqlx::query_as(
             "-- lease::renew
              WITH clock AS (
                  SELECT clock_timestamp() AS now, make_interval(secs => $3) AS term
@@ -46,12 +45,24 @@ impl Consume for Postgres {
              ), renewed AS (
                  UPDATE feed_partition SET lease_until = now + term FROM clock
                  WHERE subscription = $1 AND lease_owner = $2
-                 RETURNING partition
+                 RETURNING lease_epoch
              )
              SELECT 1 + (SELECT count(*) FROM feed_instance
                          WHERE subscription = $1 AND instance <> $2 AND alive_until > now),
                     (SELECT count(*) FROM renewed),
-                    (SELECT halted FROM feed_subscription WHERE name = $1)
+                    (SELECT COALESCE(sum(lease_epoch), 0)::bigint FROM renewed),
+                    (SELECT count(*) FROM feed_partition
+                     WHERE subscription = $1 AND (lease_owner IS NULL OR lease_until < now)),
+                    EXISTS (SELECT FROM feed_parked AS parked
+                            JOIN feed_partition USING (subscription, partition)
+                            WHERE parked.subscription = $1 AND lease_owner = $2
+                              AND position = (SELECT min(position) FROM feed_parked AS first
+                                              WHERE first.subscription = $1
+                                                AND first.subject = parked.subject)
+                              AND (reason IS NULL OR retry_at <= now)),
+                    (SELECT halted FROM feed_subscription WHERE name = $1),
+                    (SELECT min(position) FROM feed_decision
+                     WHERE subscription = $1 AND done_at IS NULL)
              FROM clock",
         )
         .bind(s)
@@ -65,7 +76,11 @@ impl Consume for Postgres {
         Ok(Census {
             instances,
             held,
+            epochs,
+            free,
+            due,
             halted,
+            decision,
         })
     }
 
@@ -119,11 +134,15 @@ impl Consume for Postgres {
              WITH released AS (
                  UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
                  WHERE subscription = $1 AND lease_owner = $2
+             ), said AS (
+                 SELECT pg_notify($3, '')
              )
-             DELETE FROM feed_instance WHERE subscription = $1 AND instance = $2",
+             DELETE FROM feed_instance USING said
+             WHERE subscription = $1 AND instance = $2",
         )
         .bind(s)
         .bind(me)
+        .bind(CHANNEL)
         .execute(pool)
         .await?;
         Ok(())
@@ -161,14 +180,14 @@ impl Consume for Postgres {
         me: &str,
         partitions: &[Held],
         to: &Position,
-    ) -> sqlx::Result<Vec<i64>> {
+    ) -> sqlx::Result<Vec<(i64, bool)>> {
         let numbers: Vec<i64> = partitions.iter().map(|held| held.partition).collect();
         let epochs: Vec<i64> = partitions.iter().map(|held| held.lease_epoch).collect();
         let at: Vec<i64> = partitions
             .iter()
             .map(|held| held.position.sequence)
             .collect();
-        sqlx::query_scalar(
+        sqlx::query_as(
             "-- consumer::advance
              WITH ours AS (
                  SELECT feed_partition.partition
@@ -187,7 +206,10 @@ impl Consume for Postgres {
                  last_modified = $11
              FROM ours
              WHERE subscription = $1 AND feed_partition.partition = ours.partition
-             RETURNING feed_partition.partition",
+             RETURNING feed_partition.partition,
+                       EXISTS (SELECT FROM feed_parked
+                               WHERE feed_parked.subscription = $1
+                                 AND feed_parked.partition = feed_partition.partition)",
         )
         .bind(s)
         .bind(me)
@@ -232,17 +254,20 @@ impl Consume for Postgres {
     ) -> sqlx::Result<Vec<String>> {
         let ids: Vec<&str> = claims.iter().map(|claim| claim.event_id).collect();
         let sequences: Vec<Option<i64>> = claims.iter().map(|claim| claim.sequence).collect();
+        let subjects: Vec<&str> = claims.iter().map(|claim| claim.subject).collect();
         sqlx::query_scalar(
             "-- consumer::claim
-             INSERT INTO feed_claim (subscription, event_id, sequence)
-             SELECT $1, event_id, sequence
-             FROM UNNEST($2::text[], $3::bigint[]) AS event (event_id, sequence)
+             INSERT INTO feed_claim (subscription, event_id, sequence, subject)
+             SELECT $1, event_id, sequence, subject
+             FROM UNNEST($2::text[], $3::bigint[], $4::text[])
+                      AS event (event_id, sequence, subject)
              ORDER BY event_id
              ON CONFLICT DO NOTHING RETURNING event_id",
         )
         .bind(s)
         .bind(ids)
         .bind(sequences)
+        .bind(subjects)
         .fetch_all(&mut **tx)
         .await
     }
@@ -339,8 +364,8 @@ impl Consume for Postgres {
         }))
     }
 
-    async fn unpark(tx: &mut PgTransaction<'_>, s: &str, event_id: &str) -> sqlx::Result<()> {
-        sqlx::query(
+    async fn unpark(tx: &mut PgTransaction<'_>, s: &str, event_id: &str) -> sqlx::Result<bool> {
+        let gone = sqlx::query(
             "-- parked::unpark
              DELETE FROM feed_parked WHERE subscription = $1 AND event_id = $2",
         )
@@ -348,7 +373,7 @@ impl Consume for Postgres {
         .bind(event_id)
         .execute(&mut **tx)
         .await?;
-        Ok(())
+        Ok(gone.rows_affected() == 1)
     }
 
     async fn postpone(
@@ -372,43 +397,5 @@ impl Consume for Postgres {
         .execute(&mut **tx)
         .await?;
         Ok(())
-    }
-
-    async fn standing(pool: &PgPool, s: &str) -> sqlx::Result<Standing> {
-        let row: StandingColumns = sqlx::query_as(
-            "-- subscription::standing
-             SELECT lowest.epoch, lowest.sequence, lowest.updated, head, last_contact,
-                    (SELECT last_error FROM feed_instance
-                     WHERE subscription = $1 AND last_error IS NOT NULL
-                     ORDER BY alive_until DESC LIMIT 1),
-                    instances,
-                    (SELECT count(*) FROM feed_parked
-                     WHERE subscription = $1 AND reason IS NOT NULL),
-                    (SELECT count(*) FROM feed_parked WHERE subscription = $1 AND reason IS NULL),
-                    (SELECT halted FROM feed_subscription WHERE name = $1),
-                    clock_timestamp()
-             FROM (SELECT max(head_sequence) AS head, max(last_contact) AS last_contact,
-                          count(*) FILTER (WHERE alive_until > clock_timestamp()) AS instances
-                   FROM feed_instance WHERE subscription = $1) AS known
-             LEFT JOIN (SELECT epoch, sequence, updated FROM feed_partition
-                        WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE",
-        )
-        .bind(s)
-        .fetch_one(pool)
-        .await?;
-        Ok(standing_from(row))
-    }
-
-    async fn parked(pool: &PgPool, s: &str, limit: i64) -> sqlx::Result<Vec<ParkedRow>> {
-        let rows: Vec<ParkedColumns> = sqlx::query_as(
-            "-- parked::list
-             SELECT event_id, subject, sequence, reason, attempts, parked_at, retry_at
-             FROM feed_parked WHERE subscription = $1 ORDER BY position LIMIT $2",
-        )
-        .bind(s)
-        .bind(limit)
-        .fetch_all(pool)
-        .await?;
-        Ok(rows.into_iter().map(parked_from).collect())
     }
 }

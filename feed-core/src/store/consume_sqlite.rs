@@ -6,8 +6,7 @@ use serde_json::json;
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
 use super::consume::{
-    Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, ParkedColumns, ParkedRow, Parking,
-    Position, Standing, StandingColumns, held_from, parked_from, standing_from,
+    Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position, held_from,
 };
 
 impl Consume for Sqlite {
@@ -75,14 +74,30 @@ impl Consume for Sqlite {
         .bind(term)
         .execute(&mut *tx)
         .await?;
-        let (instances, held, halted) = sqlx::query_as(
+        let (instances, held, epochs, free, due, halted, decision) = sqlx::query_as(
             "-- lease::census
              SELECT (SELECT count(*) FROM feed_instance
                      WHERE subscription = $1
                        AND alive_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
                     (SELECT count(*) FROM feed_partition
                      WHERE subscription = $1 AND lease_owner = $2),
-                    (SELECT halted FROM feed_subscription WHERE name = $1)",
+                    (SELECT COALESCE(sum(lease_epoch), 0) FROM feed_partition
+                     WHERE subscription = $1 AND lease_owner = $2),
+                    (SELECT count(*) FROM feed_partition
+                     WHERE subscription = $1
+                       AND (lease_owner IS NULL
+                            OR lease_until < strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))),
+                    EXISTS (SELECT 1 FROM feed_parked AS parked
+                            JOIN feed_partition USING (subscription, partition)
+                            WHERE parked.subscription = $1 AND lease_owner = $2
+                              AND position = (SELECT min(position) FROM feed_parked AS first
+                                              WHERE first.subscription = $1
+                                                AND first.subject = parked.subject)
+                              AND (reason IS NULL
+                                   OR retry_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))),
+                    (SELECT halted FROM feed_subscription WHERE name = $1),
+                    (SELECT min(position) FROM feed_decision
+                     WHERE subscription = $1 AND done_at IS NULL)",
         )
         .bind(s)
         .bind(me)
@@ -92,7 +107,11 @@ impl Consume for Sqlite {
         Ok(Census {
             instances,
             held,
+            epochs,
+            free,
+            due,
             halted,
+            decision,
         })
     }
 
@@ -198,12 +217,12 @@ impl Consume for Sqlite {
         me: &str,
         partitions: &[Held],
         to: &Position,
-    ) -> sqlx::Result<Vec<i64>> {
+    ) -> sqlx::Result<Vec<(i64, bool)>> {
         let held: Vec<_> = partitions
             .iter()
             .map(|held| json!([held.partition, held.lease_epoch, held.position.sequence]))
             .collect();
-        sqlx::query_scalar(
+        sqlx::query_as(
             "-- consumer::advance
              UPDATE feed_partition
              SET epoch = $4, sequence = $5, anchor = $6, updated = $7, etag = $8,
@@ -212,7 +231,10 @@ impl Consume for Sqlite {
                AND (partition, lease_epoch, sequence) IN (
                    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($3)
                )
-             RETURNING partition",
+             RETURNING partition,
+                       EXISTS (SELECT 1 FROM feed_parked
+                               WHERE feed_parked.subscription = $1
+                                 AND feed_parked.partition = feed_partition.partition)",
         )
         .bind(s)
         .bind(me)
@@ -257,12 +279,12 @@ impl Consume for Sqlite {
     ) -> sqlx::Result<Vec<String>> {
         let events: Vec<_> = claims
             .iter()
-            .map(|claim| json!([claim.event_id, claim.sequence]))
+            .map(|claim| json!([claim.event_id, claim.sequence, claim.subject]))
             .collect();
         sqlx::query_scalar(
             "-- consumer::claim
-             INSERT INTO feed_claim (subscription, event_id, sequence)
-             SELECT $1, value ->> 0, value ->> 1 FROM json_each($2)
+             INSERT INTO feed_claim (subscription, event_id, sequence, subject)
+             SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)
              WHERE TRUE ON CONFLICT DO NOTHING RETURNING event_id",
         )
         .bind(s)
@@ -373,8 +395,8 @@ impl Consume for Sqlite {
         }))
     }
 
-    async fn unpark(tx: &mut SqliteTransaction<'_>, s: &str, event_id: &str) -> sqlx::Result<()> {
-        sqlx::query(
+    async fn unpark(tx: &mut SqliteTransaction<'_>, s: &str, event_id: &str) -> sqlx::Result<bool> {
+        let gone = sqlx::query(
             "-- parked::unpark
              DELETE FROM feed_parked WHERE subscription = $1 AND event_id = $2",
         )
@@ -382,7 +404,7 @@ impl Consume for Sqlite {
         .bind(event_id)
         .execute(&mut **tx)
         .await?;
-        Ok(())
+        Ok(gone.rows_affected() == 1)
     }
 
     async fn postpone(
@@ -406,45 +428,5 @@ impl Consume for Sqlite {
         .execute(&mut **tx)
         .await?;
         Ok(())
-    }
-
-    async fn standing(pool: &SqlitePool, s: &str) -> sqlx::Result<Standing> {
-        let row: StandingColumns = sqlx::query_as(
-            "-- subscription::standing
-             SELECT lowest.epoch, lowest.sequence, lowest.updated, head, last_contact,
-                    (SELECT last_error FROM feed_instance
-                     WHERE subscription = $1 AND last_error IS NOT NULL
-                     ORDER BY alive_until DESC LIMIT 1),
-                    instances,
-                    (SELECT count(*) FROM feed_parked
-                     WHERE subscription = $1 AND reason IS NOT NULL),
-                    (SELECT count(*) FROM feed_parked WHERE subscription = $1 AND reason IS NULL),
-                    (SELECT halted FROM feed_subscription WHERE name = $1),
-                    strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-             FROM (SELECT max(head_sequence) AS head, max(last_contact) AS last_contact,
-                          count(*) FILTER (
-                              WHERE alive_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-                          ) AS instances
-                   FROM feed_instance WHERE subscription = $1) AS known
-             LEFT JOIN (SELECT epoch, sequence, updated FROM feed_partition
-                        WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE",
-        )
-        .bind(s)
-        .fetch_one(pool)
-        .await?;
-        Ok(standing_from(row))
-    }
-
-    async fn parked(pool: &SqlitePool, s: &str, limit: i64) -> sqlx::Result<Vec<ParkedRow>> {
-        let rows: Vec<ParkedColumns> = sqlx::query_as(
-            "-- parked::list
-             SELECT event_id, subject, sequence, reason, attempts, parked_at, retry_at
-             FROM feed_parked WHERE subscription = $1 ORDER BY position LIMIT $2",
-        )
-        .bind(s)
-        .bind(limit)
-        .fetch_all(pool)
-        .await?;
-        Ok(rows.into_iter().map(parked_from).collect())
     }
 }

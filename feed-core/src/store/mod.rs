@@ -5,6 +5,10 @@ mod connect;
 pub(crate) mod consume;
 mod consume_postgres;
 mod consume_sqlite;
+pub(crate) mod listen;
+pub(crate) mod operate;
+mod operate_postgres;
+mod operate_sqlite;
 pub(crate) mod publish;
 mod publish_postgres;
 mod publish_sqlite;
@@ -27,7 +31,9 @@ impl Backend for Postgres {}
 impl Backend for Sqlite {}
 
 /// The operations behind [`Backend`], which no caller can name.
-pub(crate) trait Operations: publish::Publish + consume::Consume {
+pub(crate) trait Operations:
+    publish::Publish + consume::Consume + operate::Operate + listen::Listen
+{
     /// The statement that begins a writing transaction.
     const BEGIN: &'static str;
 
@@ -48,11 +54,18 @@ pub(crate) trait Operations: publish::Publish + consume::Consume {
 
 impl Operations for Postgres {
     const BEGIN: &'static str = "BEGIN";
-    const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[(
-        1,
-        "feed",
-        include_str!("../../migrations/postgres/0001_feed.sql"),
-    )];
+    const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
+        (
+            1,
+            "feed",
+            include_str!("../../migrations/postgres/0001_feed.sql"),
+        ),
+        (
+            2,
+            "decisions",
+            include_str!("../../migrations/postgres/0002_decisions.sql"),
+        ),
+    ];
 
     async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
         connect::connect_postgres(url).await
@@ -65,11 +78,18 @@ impl Operations for Postgres {
 
 impl Operations for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
-    const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[(
-        1,
-        "feed",
-        include_str!("../../migrations/sqlite/0001_feed.sql"),
-    )];
+    const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
+        (
+            1,
+            "feed",
+            include_str!("../../migrations/sqlite/0001_feed.sql"),
+        ),
+        (
+            2,
+            "decisions",
+            include_str!("../../migrations/sqlite/0002_decisions.sql"),
+        ),
+    ];
 
     async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
         connect::connect_sqlite(url).await

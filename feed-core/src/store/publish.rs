@@ -70,11 +70,11 @@ pub(crate) struct Filter {
     pub(crate) subject: Option<String>,
 }
 
+/// The channel that says "the head has moved". Channels are a database's own.
+pub(crate) const CHANNEL: &str = "feed_head";
+
 /// The publishing side's operations.
 pub(crate) trait Publish: sqlx::Database {
-    /// What waits for news from other instances.
-    type Listener: Send;
-
     /// Makes the feed's row where there is none yet.
     fn create_feed(
         pool: &Pool<Self>,
@@ -129,12 +129,6 @@ pub(crate) trait Publish: sqlx::Database {
         before: Sequence,
         limit: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<Entry>>> + Send;
-
-    /// Starts to listen for news.
-    fn listen(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Self::Listener>> + Send;
-
-    /// Waits until another instance may have moved the head.
-    fn notified(listener: &mut Self::Listener) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
 /// The columns of an entry, the id as text.

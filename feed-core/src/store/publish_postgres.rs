@@ -1,18 +1,14 @@
 //! The publishing side on PostgreSQL: a sequence is assigned after the commit.
 
-use sqlx::postgres::PgListener;
 use sqlx::{PgPool, PgTransaction, Postgres};
 
-use super::publish::{EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, look_from};
+use super::publish::{
+    CHANNEL, EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, look_from,
+};
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
 
-/// The channel that says "the head has moved". Channels are the database's own.
-const CHANNEL: &str = "feed_head";
-
 impl Publish for Postgres {
-    type Listener = PgListener;
-
     async fn create_feed(
         pool: &PgPool,
         feed_id: EventId,
@@ -195,17 +191,5 @@ impl Publish for Postgres {
         .fetch_all(pool)
         .await?;
         Ok(rows.into_iter().map(Into::into).collect())
-    }
-
-    async fn listen(pool: &PgPool) -> sqlx::Result<PgListener> {
-        let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen(CHANNEL).await?;
-        Ok(listener)
-    }
-
-    async fn notified(listener: &mut PgListener) -> sqlx::Result<()> {
-        // `None`: the connection was lost and is made again; what was said meanwhile is unknown,
-        // so it counts as news.
-        listener.try_recv().await.map(drop)
     }
 }

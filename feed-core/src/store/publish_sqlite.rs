@@ -9,8 +9,6 @@ use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
 
 impl Publish for Sqlite {
-    type Listener = ();
-
     async fn create_feed(
         pool: &SqlitePool,
         feed_id: EventId,
@@ -173,14 +171,5 @@ impl Publish for Sqlite {
         .fetch_all(pool)
         .await?;
         Ok(rows.into_iter().map(Into::into).collect())
-    }
-
-    async fn listen(_: &SqlitePool) -> sqlx::Result<()> {
-        Ok(())
-    }
-
-    async fn notified((): &mut ()) -> sqlx::Result<()> {
-        // The writers of other processes are seen by the look each 250 ms.
-        std::future::pending().await
     }
 }

@@ -139,7 +139,7 @@ async fn a_failing_event_holds_its_subject_and_nothing_else<B: Testable>(url: &s
         assert_eq!(effects(&database).await, urns(&others), "{fail:?}");
         let status = consumer.handle().status().await.unwrap();
         assert_eq!((status.parked, status.waiting), (1, 2), "{fail:?}");
-        let parked = consumer.handle().parked().await.unwrap();
+        let parked = consumer.handle().parked(100).await.unwrap();
         assert_eq!(parked[0].id, held[0].1.urn());
         assert!(
             parked[0]
@@ -192,8 +192,7 @@ async fn a_parked_event_is_applied_before_later_ones_of_its_subject<B: Testable>
     );
 
     // What a person's retry does.
-    let due = "UPDATE feed_parked SET retry_at = parked_at WHERE reason IS NOT NULL";
-    B::run(&database, due).await;
+    consumer.handle().retry(None, "me").await.unwrap();
     publisher.publish(1).await;
     drain(&mut consumer, &publisher).await;
     let subject = "SELECT event_id FROM effect WHERE subject = 'order/1' ORDER BY position";

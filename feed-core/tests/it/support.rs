@@ -10,7 +10,7 @@ use chrono::Utc;
 use feed_core::service::BaseUrl;
 use feed_core::{
     Backend, Consumer, Database, Effect, EffectError, EventId, Feed, FeedSettings, NewEvent,
-    Received, Subscription, outbox,
+    PassedOver, Received, Subscription, outbox,
 };
 use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite, Transaction};
 use tokio_util::sync::CancellationToken;
@@ -295,7 +295,7 @@ impl<B: Testable> Effect<B> for Recorder {
         &self,
         tx: &mut Transaction<'_, B>,
         events: &[Received],
-    ) -> Result<(), EffectError> {
+    ) -> Result<Vec<PassedOver>, EffectError> {
         for event in events {
             // Written first, so that a failure has something to roll back.
             B::insert_effect(tx, event).await?;
@@ -309,7 +309,7 @@ impl<B: Testable> Effect<B> for Recorder {
                 None => {}
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

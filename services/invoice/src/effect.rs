@@ -1,12 +1,12 @@
 //! What becomes of the events of the order service: an order that was placed gets an invoice, one
 //! that was cancelled gets it credited.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use feed_core::{Effect, EffectError, Received};
+use feed_core::{Effect, EffectError, PassedOver, Received};
 use sqlx::Transaction;
-use tracing::info;
+use tracing::debug;
 
 use crate::invoice::Invoice;
 use crate::order::{Order, OrderId, Unfit};
@@ -29,13 +29,7 @@ impl Fact {
             // The feed of the original has no types: each entry is an order that exists.
             None | Some("order.placed") => Order::read(&event.data).map(Self::Placed).map(Some),
             Some("order.cancelled") => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
-            Some(other) => {
-                info!(
-                    event.id,
-                    event.subject, "passed over an event of type {other}"
-                );
-                Ok(None)
-            }
+            Some(_) => Ok(None),
         }
     }
 
@@ -52,42 +46,61 @@ impl<S: Store> Effect<S> for Invoicing {
         &self,
         tx: &mut Transaction<'_, S>,
         events: &[Received],
-    ) -> Result<(), EffectError> {
-        let facts = read(events)?;
+    ) -> Result<Vec<PassedOver>, EffectError> {
+        let (facts, mut passed_over) = read(events)?;
         let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
-        let mut invoiced: HashSet<OrderId> = S::invoiced(tx, &orders).await?.into_iter().collect();
+        let causes = S::causes(tx, &orders).await?;
+        let mut causes: HashMap<OrderId, Option<String>> = causes.into_iter().collect();
         // In sequence: a cancellation counts for what came before it.
         let mut placed = Vec::new();
         let mut cancelled = BTreeMap::new();
         for (event, fact) in facts {
             let id = fact.order();
-            match fact {
-                Fact::Placed(order) if invoiced.insert(id) => placed.push((event, order)),
-                Fact::Cancelled(_) if invoiced.contains(&id) => {
+            match (fact, causes.get(&id)) {
+                (Fact::Placed(order), None) => {
+                    causes.insert(id, Some(event.id.clone()));
+                    placed.push((event, order));
+                }
+                (Fact::Placed(_), Some(Some(cause))) if *cause != event.id => {
+                    let reason = format!("order {id} has an invoice already, of event {cause}");
+                    passed_over.push(event.passed_over(reason));
+                }
+                // It comes again, or an older version has not noted where that one is from.
+                (Fact::Placed(_), Some(_)) => {
+                    debug!(event.id, order.id = %id, "order {id} has its invoice already");
+                }
+                (Fact::Cancelled(_), Some(_)) => {
                     cancelled.entry(id).or_insert(event);
                 }
-                Fact::Placed(_) => {
-                    info!(event.id, order.id = %id, "order {id} has its invoice already");
-                }
-                Fact::Cancelled(_) => {
-                    info!(event.id, order.id = %id, "order {id} was cancelled and has no invoice");
+                (Fact::Cancelled(_), None) => {
+                    let reason = format!("order {id} was cancelled and has no invoice here");
+                    passed_over.push(event.passed_over(reason));
                 }
             }
         }
         issue(tx, placed).await?;
         credit(tx, &cancelled).await?;
-        Ok(())
+        Ok(passed_over)
     }
 }
 
-/// What all events mean. Nothing is written before all of them are understood.
-fn read(events: &[Received]) -> Result<Vec<(&Received, Fact)>, EffectError> {
+/// What all events mean, and those of types that mean nothing here. Nothing is written before all
+/// of them are understood.
+fn read(events: &[Received]) -> Result<(Vec<(&Received, Fact)>, Vec<PassedOver>), EffectError> {
     let mut facts = Vec::with_capacity(events.len());
+    let mut passed_over = Vec::new();
     for event in events {
         let fact = Fact::read(event).map_err(|unfit| EffectError::Park(unfit.to_string()))?;
-        facts.extend(fact.map(|fact| (event, fact)));
+        match fact {
+            Some(fact) => facts.push((event, fact)),
+            None => {
+                let other = event.event_type.as_deref().unwrap_or("none");
+                let reason = format!("an event of type {other}, which is unknown here");
+                passed_over.push(event.passed_over(reason));
+            }
+        }
     }
-    Ok(facts)
+    Ok((facts, passed_over))
 }
 
 /// Writes the invoices of orders that have none.
@@ -108,7 +121,7 @@ async fn issue<S: Store>(
     let mut causes = Vec::with_capacity(placed.len());
     for (event, order) in placed {
         let next = serials.entry(Invoice::year(event.time)).or_default();
-        invoices.push(Invoice::issue(order, *next, event.time));
+        invoices.push(Invoice::issue(order, *next, event.time, &event.id));
         causes.push(event);
         *next += 1;
     }
@@ -118,7 +131,7 @@ async fn issue<S: Store>(
     S::insert(tx, &invoices).await?;
     for (event, invoice) in causes.iter().zip(&invoices) {
         let (id, number) = (invoice.order, invoice.number);
-        info!(event.id, order.id = %id, "invoiced order {id} as {number}");
+        debug!(event.id, order.id = %id, "invoiced order {id} as {number}");
     }
     Ok(())
 }
@@ -137,7 +150,7 @@ async fn credit<S: Store>(
         .collect();
     for id in S::credit(tx, &credits).await? {
         let event_id = cancelled.get(&id).map(|event| event.id.as_str());
-        info!(event.id = event_id, order.id = %id, "credited order {id}");
+        debug!(event.id = event_id, order.id = %id, "credited order {id}");
     }
     Ok(())
 }

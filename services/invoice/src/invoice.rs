@@ -35,6 +35,8 @@ pub struct Invoice {
     /// The sum of the lines.
     pub total: Decimal,
     pub currency: String,
+    /// The id of the event it was made from; `None`: an older version made it.
+    pub cause: Option<String>,
 }
 
 /// What has become of an invoice.
@@ -55,9 +57,10 @@ impl Status {
 }
 
 impl Invoice {
-    /// The invoice for an order that was placed at `placed`, with a number of [`Invoice::year`].
+    /// The invoice for an order that was placed at `placed`, as the event `cause` tells, with a
+    /// number of [`Invoice::year`].
     #[must_use]
-    pub fn issue(order: Order, serial: i64, placed: DateTime<Utc>) -> Self {
+    pub fn issue(order: Order, serial: i64, placed: DateTime<Utc>, cause: &str) -> Self {
         let year = Self::year(placed);
         Self {
             order: order.id,
@@ -69,6 +72,7 @@ impl Invoice {
             billing_address: order.billing_address,
             lines: order.lines,
             currency: order.currency,
+            cause: Some(cause.to_owned()),
         }
     }
 

@@ -1,12 +1,12 @@
 //! What becomes of the events of the order service: an order that was placed gets a shipment, and
 //! that of one that was cancelled is stopped, or called back if it has left.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use feed_core::{Effect, EffectError, Received};
+use feed_core::{Effect, EffectError, PassedOver, Received};
 use sqlx::Transaction;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::order::{Order, OrderId, Unfit};
 use crate::shipment::Shipment;
@@ -29,13 +29,7 @@ impl Fact {
             // The feed of the original has no types: each entry is an order that exists.
             None | Some("order.placed") => Order::read(&event.data).map(Self::Placed).map(Some),
             Some("order.cancelled") => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
-            Some(other) => {
-                info!(
-                    event.id,
-                    event.subject, "passed over an event of type {other}"
-                );
-                Ok(None)
-            }
+            Some(_) => Ok(None),
         }
     }
 
@@ -52,42 +46,61 @@ impl<S: Store> Effect<S> for Shipping {
         &self,
         tx: &mut Transaction<'_, S>,
         events: &[Received],
-    ) -> Result<(), EffectError> {
-        let facts = read(events)?;
+    ) -> Result<Vec<PassedOver>, EffectError> {
+        let (facts, mut passed_over) = read(events)?;
         let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
-        let mut known: HashSet<OrderId> = S::known(tx, &orders).await?.into_iter().collect();
+        let causes = S::causes(tx, &orders).await?;
+        let mut causes: HashMap<OrderId, Option<String>> = causes.into_iter().collect();
         // In sequence: a cancellation counts for what came before it.
         let mut placed = Vec::new();
         let mut cancelled = BTreeMap::new();
         for (event, fact) in facts {
             let id = fact.order();
-            match fact {
-                Fact::Placed(order) if known.insert(id) => placed.push((event, order)),
-                Fact::Cancelled(_) if known.contains(&id) => {
+            match (fact, causes.get(&id)) {
+                (Fact::Placed(order), None) => {
+                    causes.insert(id, Some(event.id.clone()));
+                    placed.push((event, order));
+                }
+                (Fact::Placed(_), Some(Some(cause))) if *cause != event.id => {
+                    let reason = format!("order {id} has a shipment already, of event {cause}");
+                    passed_over.push(event.passed_over(reason));
+                }
+                // It comes again, or an older version has not noted where that one is from.
+                (Fact::Placed(_), Some(_)) => {
+                    debug!(event.id, order.id = %id, "order {id} has its shipment already");
+                }
+                (Fact::Cancelled(_), Some(_)) => {
                     cancelled.entry(id).or_insert(event);
                 }
-                Fact::Placed(_) => {
-                    info!(event.id, order.id = %id, "order {id} has its shipment already");
-                }
-                Fact::Cancelled(_) => {
-                    info!(event.id, order.id = %id, "order {id} was cancelled and has no shipment");
+                (Fact::Cancelled(_), None) => {
+                    let reason = format!("order {id} was cancelled and has no shipment here");
+                    passed_over.push(event.passed_over(reason));
                 }
             }
         }
         make(tx, placed).await?;
         cancel(tx, &cancelled).await?;
-        Ok(())
+        Ok(passed_over)
     }
 }
 
-/// What all events mean. Nothing is written before all of them are understood.
-fn read(events: &[Received]) -> Result<Vec<(&Received, Fact)>, EffectError> {
+/// What all events mean, and those of types that mean nothing here. Nothing is written before all
+/// of them are understood.
+fn read(events: &[Received]) -> Result<(Vec<(&Received, Fact)>, Vec<PassedOver>), EffectError> {
     let mut facts = Vec::with_capacity(events.len());
+    let mut passed_over = Vec::new();
     for event in events {
         let fact = Fact::read(event).map_err(|unfit| EffectError::Park(unfit.to_string()))?;
-        facts.extend(fact.map(|fact| (event, fact)));
+        match fact {
+            Some(fact) => facts.push((event, fact)),
+            None => {
+                let other = event.event_type.as_deref().unwrap_or("none");
+                let reason = format!("an event of type {other}, which is unknown here");
+                passed_over.push(event.passed_over(reason));
+            }
+        }
     }
-    Ok(facts)
+    Ok((facts, passed_over))
 }
 
 /// Makes the shipments of orders that have none.
@@ -100,12 +113,12 @@ async fn make<S: Store>(
     }
     let (events, shipments): (Vec<&Received>, Vec<Shipment>) = placed
         .into_iter()
-        .map(|(event, order)| (event, Shipment::of(order, event.time)))
+        .map(|(event, order)| (event, Shipment::of(order, event.time, &event.id)))
         .unzip();
     S::insert(tx, &shipments).await?;
     for (event, shipment) in events.iter().zip(&shipments) {
         let id = shipment.order;
-        info!(event.id, order.id = %id, "made the shipment of order {id}");
+        debug!(event.id, order.id = %id, "made the shipment of order {id}");
     }
     Ok(())
 }
@@ -127,7 +140,7 @@ async fn cancel<S: Store>(
         if left {
             warn!(event.id = event_id, order.id = %id, "order {id} was cancelled after dispatch");
         } else {
-            info!(event.id = event_id, order.id = %id, "stopped the shipment of order {id}");
+            debug!(event.id = event_id, order.id = %id, "stopped the shipment of order {id}");
         }
     }
     Ok(())

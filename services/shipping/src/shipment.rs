@@ -17,6 +17,8 @@ pub struct Shipment {
     pub customer: Customer,
     pub shipping_address: Address,
     pub lines: Vec<Line>,
+    /// The id of the event it was made from; `None`: an older version made it.
+    pub cause: Option<String>,
 }
 
 /// What has become of a shipment.
@@ -45,9 +47,9 @@ impl Status {
 }
 
 impl Shipment {
-    /// The shipment for an order that was placed at `placed`.
+    /// The shipment for an order that was placed at `placed`, as the event `cause` tells.
     #[must_use]
-    pub fn of(order: Order, placed: DateTime<Utc>) -> Self {
+    pub fn of(order: Order, placed: DateTime<Utc>, cause: &str) -> Self {
         Self {
             order: order.id,
             placed: placed.trunc_subsecs(3),
@@ -56,6 +58,7 @@ impl Shipment {
             customer: order.customer,
             shipping_address: order.shipping_address,
             lines: order.lines,
+            cause: Some(cause.to_owned()),
         }
     }
 

@@ -20,11 +20,11 @@ pub type Migrations = &'static [(i64, &'static str, &'static str)];
 pub trait Store: feed_core::Backend {
     const MIGRATIONS: Migrations;
 
-    /// Which of these orders have an invoice.
-    fn invoiced(
+    /// Which of these orders have an invoice, with the events these were made from.
+    fn causes(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
+    ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, Option<String>)>>> + Send;
 
     /// Takes `count` numbers of `year`; returns the first. Other instances wait for theirs until
     /// this transaction ends, and if it rolls back they get the same ones.

@@ -11,24 +11,34 @@ use crate::invoice::Invoice;
 use crate::order::OrderId;
 
 impl Store for Postgres {
-    const MIGRATIONS: Migrations = &[(
-        1,
-        "invoice",
-        include_str!("../../migrations/postgres/0001_invoice.sql"),
-    )];
+    const MIGRATIONS: Migrations = &[
+        (
+            1,
+            "invoice",
+            include_str!("../../migrations/postgres/0001_invoice.sql"),
+        ),
+        (
+            2,
+            "cause",
+            include_str!("../../migrations/postgres/0002_cause.sql"),
+        ),
+    ];
 
-    async fn invoiced(
+    async fn causes(
         tx: &mut PgTransaction<'_>,
         orders: &[OrderId],
-    ) -> sqlx::Result<Vec<OrderId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "-- invoice::invoiced
-             SELECT order_id FROM invoice WHERE order_id = ANY ($1)",
+    ) -> sqlx::Result<Vec<(OrderId, Option<String>)>> {
+        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
+            "-- invoice::causes
+             SELECT order_id, cause FROM invoice WHERE order_id = ANY ($1)",
         )
         .bind(column(orders, |order| order.0))
         .fetch_all(&mut **tx)
         .await?;
-        Ok(ids.into_iter().map(OrderId).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(id, cause)| (OrderId(id), cause))
+            .collect())
     }
 
     async fn reserve(tx: &mut PgTransaction<'_>, year: i32, count: i64) -> sqlx::Result<i64> {
@@ -54,11 +64,11 @@ impl Store for Postgres {
              INSERT INTO invoice
                  (order_id, year, serial, issued_at,
                   customer_id, customer_name, customer_firstname, customer_email,
-                  billing_street, billing_zip, billing_city, currency, total_cents)
+                  billing_street, billing_zip, billing_city, currency, total_cents, cause)
              SELECT * FROM UNNEST(
                  $1::bigint[], $2::int[], $3::bigint[], $4::timestamptz[],
                  $5::bigint[], $6::text[], $7::text[], $8::text[],
-                 $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[])",
+                 $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[])",
         )
         .bind(column(invoices, |invoice| invoice.order.0))
         .bind(column(invoices, |invoice| invoice.number.year))
@@ -81,6 +91,7 @@ impl Store for Postgres {
         }))
         .bind(column(invoices, |invoice| invoice.currency.as_str()))
         .bind(totals)
+        .bind(column(invoices, |invoice| invoice.cause.as_deref()))
         .execute(&mut **tx)
         .await?;
         let lines = lines_of(invoices);

@@ -14,7 +14,7 @@ macro_rules! invoice_columns {
     () => {
         "order_id, year, serial, issued_at, credited_at,
          customer_id, customer_name, customer_firstname, customer_email,
-         billing_street, billing_zip, billing_city, currency, total_cents"
+         billing_street, billing_zip, billing_city, currency, total_cents, cause"
     };
 }
 pub(super) use invoice_columns;
@@ -35,6 +35,7 @@ pub(super) type InvoiceRow = (
     String,
     String,
     i64,
+    Option<String>,
 );
 
 /// The columns of a [`LineRow`].
@@ -67,7 +68,7 @@ pub(super) fn invoices(rows: Vec<InvoiceRow>, lines: Vec<LineRow>) -> Vec<Invoic
 
 fn invoice(row: InvoiceRow, lines: Vec<Line>) -> Invoice {
     let (order, year, serial, issued, credited, customer, name, firstname, email, ..) = row;
-    let (.., street, zip, city, currency, total) = row;
+    let (.., street, zip, city, currency, total, cause) = row;
     Invoice {
         order: OrderId(order),
         number: InvoiceNumber { year, serial },
@@ -83,6 +84,7 @@ fn invoice(row: InvoiceRow, lines: Vec<Line>) -> Invoice {
         lines,
         total: Decimal::new(total, DECIMALS),
         currency,
+        cause,
     }
 }
 

@@ -12,24 +12,34 @@ use crate::invoice::Invoice;
 use crate::order::OrderId;
 
 impl Store for Sqlite {
-    const MIGRATIONS: Migrations = &[(
-        1,
-        "invoice",
-        include_str!("../../migrations/sqlite/0001_invoice.sql"),
-    )];
+    const MIGRATIONS: Migrations = &[
+        (
+            1,
+            "invoice",
+            include_str!("../../migrations/sqlite/0001_invoice.sql"),
+        ),
+        (
+            2,
+            "cause",
+            include_str!("../../migrations/sqlite/0002_cause.sql"),
+        ),
+    ];
 
-    async fn invoiced(
+    async fn causes(
         tx: &mut SqliteTransaction<'_>,
         orders: &[OrderId],
-    ) -> sqlx::Result<Vec<OrderId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "-- invoice::invoiced
-             SELECT order_id FROM invoice WHERE order_id IN (SELECT value FROM json_each($1))",
+    ) -> sqlx::Result<Vec<(OrderId, Option<String>)>> {
+        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
+            "-- invoice::causes
+             SELECT order_id, cause FROM invoice WHERE order_id IN (SELECT value FROM json_each($1))",
         )
         .bind(json!(orders).to_string())
         .fetch_all(&mut **tx)
         .await?;
-        Ok(ids.into_iter().map(OrderId).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(id, cause)| (OrderId(id), cause))
+            .collect())
     }
 
     async fn reserve(tx: &mut SqliteTransaction<'_>, year: i32, count: i64) -> sqlx::Result<i64> {
@@ -52,10 +62,11 @@ impl Store for Sqlite {
              INSERT INTO invoice
                  (order_id, year, serial, issued_at,
                   customer_id, customer_name, customer_firstname, customer_email,
-                  billing_street, billing_zip, billing_city, currency, total_cents)
+                  billing_street, billing_zip, billing_city, currency, total_cents, cause)
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3,
                     value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-                    value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12
+                    value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12,
+                    value ->> 13
              FROM json_each($1)",
         )
         .bind(json!(rows).to_string())
@@ -168,6 +179,7 @@ fn row(invoice: &Invoice) -> sqlx::Result<Value> {
         address.city,
         invoice.currency,
         total,
+        invoice.cause,
     ]))
 }
 

@@ -18,7 +18,7 @@ use crate::store::Store;
 
 use pages::{MENU, Pages, SERVICE};
 
-pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle, base: BaseUrl) -> Router {
+pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, base: BaseUrl) -> Router {
     let state = App {
         database,
         handle: handle.clone(),
@@ -43,7 +43,7 @@ pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle, base: Base
 /// What the handlers work with.
 struct App<S: Store> {
     database: Database<S>,
-    handle: Handle,
+    handle: Handle<S>,
     pages: Arc<Pages>,
 }
 

@@ -20,11 +20,11 @@ pub type Migrations = &'static [(i64, &'static str, &'static str)];
 pub trait Store: feed_core::Backend {
     const MIGRATIONS: Migrations;
 
-    /// Which of these orders have a shipment.
-    fn known(
+    /// Which of these orders have a shipment, with the events these were made from.
+    fn causes(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
+    ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, Option<String>)>>> + Send;
 
     /// Stores shipments with their lines.
     ///

@@ -11,21 +11,34 @@ use crate::order::OrderId;
 use crate::shipment::Shipment;
 
 impl Store for Postgres {
-    const MIGRATIONS: Migrations = &[(
-        1,
-        "shipment",
-        include_str!("../../migrations/postgres/0001_shipment.sql"),
-    )];
+    const MIGRATIONS: Migrations = &[
+        (
+            1,
+            "shipment",
+            include_str!("../../migrations/postgres/0001_shipment.sql"),
+        ),
+        (
+            2,
+            "cause",
+            include_str!("../../migrations/postgres/0002_cause.sql"),
+        ),
+    ];
 
-    async fn known(tx: &mut PgTransaction<'_>, orders: &[OrderId]) -> sqlx::Result<Vec<OrderId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "-- shipment::known
-             SELECT order_id FROM shipment WHERE order_id = ANY ($1)",
+    async fn causes(
+        tx: &mut PgTransaction<'_>,
+        orders: &[OrderId],
+    ) -> sqlx::Result<Vec<(OrderId, Option<String>)>> {
+        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
+            "-- shipment::causes
+             SELECT order_id, cause FROM shipment WHERE order_id = ANY ($1)",
         )
         .bind(column(orders, |order| order.0))
         .fetch_all(&mut **tx)
         .await?;
-        Ok(ids.into_iter().map(OrderId).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(id, cause)| (OrderId(id), cause))
+            .collect())
     }
 
     async fn insert(tx: &mut PgTransaction<'_>, shipments: &[Shipment]) -> sqlx::Result<()> {
@@ -33,10 +46,10 @@ impl Store for Postgres {
             "-- shipment::insert
              INSERT INTO shipment
                  (order_id, placed_at, customer_id, customer_name, customer_firstname,
-                  shipping_street, shipping_zip, shipping_city)
+                  shipping_street, shipping_zip, shipping_city, cause)
              SELECT * FROM UNNEST(
                  $1::bigint[], $2::timestamptz[], $3::bigint[], $4::text[], $5::text[],
-                 $6::text[], $7::text[], $8::text[])",
+                 $6::text[], $7::text[], $8::text[], $9::text[])",
         )
         .bind(column(shipments, |shipment| shipment.order.0))
         .bind(column(shipments, |shipment| shipment.placed))
@@ -56,6 +69,7 @@ impl Store for Postgres {
         .bind(column(shipments, |shipment| {
             shipment.shipping_address.city.as_str()
         }))
+        .bind(column(shipments, |shipment| shipment.cause.as_deref()))
         .execute(&mut **tx)
         .await?;
         let lines = lines_of(shipments);

@@ -12,7 +12,7 @@ macro_rules! shipment_columns {
     () => {
         "order_id, placed_at, dispatched_at, cancelled_at,
          customer_id, customer_name, customer_firstname,
-         shipping_street, shipping_zip, shipping_city"
+         shipping_street, shipping_zip, shipping_city, cause"
     };
 }
 pub(super) use shipment_columns;
@@ -29,6 +29,7 @@ pub(super) type ShipmentRow = (
     String,
     String,
     String,
+    Option<String>,
 );
 
 /// The columns of a [`LineRow`].
@@ -59,7 +60,8 @@ pub(super) fn shipments(rows: Vec<ShipmentRow>, lines: Vec<LineRow>) -> Vec<Ship
 }
 
 fn shipment(row: ShipmentRow, lines: Vec<Line>) -> Shipment {
-    let (order, placed, dispatched, cancelled, customer, name, firstname, street, zip, city) = row;
+    let (order, placed, dispatched, cancelled, customer, name, firstname, ..) = row;
+    let (.., street, zip, city, cause) = row;
     Shipment {
         order: OrderId(order),
         placed,
@@ -72,6 +74,7 @@ fn shipment(row: ShipmentRow, lines: Vec<Line>) -> Shipment {
         },
         shipping_address: Address { street, zip, city },
         lines,
+        cause,
     }
 }
 

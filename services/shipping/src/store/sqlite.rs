@@ -12,24 +12,34 @@ use crate::order::OrderId;
 use crate::shipment::Shipment;
 
 impl Store for Sqlite {
-    const MIGRATIONS: Migrations = &[(
-        1,
-        "shipment",
-        include_str!("../../migrations/sqlite/0001_shipment.sql"),
-    )];
+    const MIGRATIONS: Migrations = &[
+        (
+            1,
+            "shipment",
+            include_str!("../../migrations/sqlite/0001_shipment.sql"),
+        ),
+        (
+            2,
+            "cause",
+            include_str!("../../migrations/sqlite/0002_cause.sql"),
+        ),
+    ];
 
-    async fn known(
+    async fn causes(
         tx: &mut SqliteTransaction<'_>,
         orders: &[OrderId],
-    ) -> sqlx::Result<Vec<OrderId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "-- shipment::known
-             SELECT order_id FROM shipment WHERE order_id IN (SELECT value FROM json_each($1))",
+    ) -> sqlx::Result<Vec<(OrderId, Option<String>)>> {
+        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
+            "-- shipment::causes
+             SELECT order_id, cause FROM shipment WHERE order_id IN (SELECT value FROM json_each($1))",
         )
         .bind(json!(orders).to_string())
         .fetch_all(&mut **tx)
         .await?;
-        Ok(ids.into_iter().map(OrderId).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(id, cause)| (OrderId(id), cause))
+            .collect())
     }
 
     async fn insert(tx: &mut SqliteTransaction<'_>, shipments: &[Shipment]) -> sqlx::Result<()> {
@@ -38,9 +48,9 @@ impl Store for Sqlite {
             "-- shipment::insert
              INSERT INTO shipment
                  (order_id, placed_at, customer_id, customer_name, customer_firstname,
-                  shipping_street, shipping_zip, shipping_city)
+                  shipping_street, shipping_zip, shipping_city, cause)
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
-                    value ->> 5, value ->> 6, value ->> 7
+                    value ->> 5, value ->> 6, value ->> 7, value ->> 8
              FROM json_each($1)",
         )
         .bind(json!(rows).to_string())
@@ -157,6 +167,7 @@ fn row(shipment: &Shipment) -> Value {
         address.street,
         address.zip,
         address.city,
+        shipment.cause,
     ])
 }
 

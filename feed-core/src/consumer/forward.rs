@@ -1,0 +1,237 @@
+//! The way forward through a feed that numbers its events: from our place, page by page, until
+//! there is nothing newer. Never past a hole (I8).
+//!
+//! The next document is fetched while the one before is applied, and what is ours is gathered
+//! until it fills a transaction: so an instance that holds few partitions needs no more statements
+//! for an event than one that holds all.
+
+use std::time::Instant;
+
+use tracing::info;
+
+use super::apply::{Arrival, BATCH};
+use super::document::Document;
+use super::fetch::{FetchError, Source};
+use super::place::Ours;
+use super::poll::{PollError, Polled};
+use super::{Consumer, Effect};
+use crate::cursor::Cursor;
+use crate::event::EventId;
+use crate::store::Backend;
+use crate::store::consume::Position;
+
+/// Documents read in one round; the next round goes on from there. In between we hear whether
+/// somebody wants something else.
+const DOCUMENTS: usize = 50;
+
+/// A document on the way, with the data of the events that were ours when it was fetched.
+struct Step {
+    document: Document,
+    arrivals: Vec<Arrival>,
+    end: Cursor,
+}
+
+/// Where the next document is.
+enum Next {
+    /// At a cursor; `None`: at the first event.
+    After(Option<Cursor>),
+    /// At a page that follows the one before.
+    Page(url::Url),
+}
+
+impl<B: Backend, E: Effect<B>> Consumer<B, E> {
+    /// Goes forward from where we are.
+    pub(super) async fn catch_up(&mut self) -> Result<Polled, PollError> {
+        let orders = self.context.leases.orders.borrow().clone();
+        let begin = self.place.seen.sequence;
+        // What is gathered is not stored: if the next document fails, we are where we were before.
+        let mut gathered = Vec::new();
+        let mut at = self.place.seen.clone();
+        let mut applied = 0;
+        let mut fetched = step(
+            &self.source,
+            Next::After(cursor_of(&at)?),
+            &self.place.ours(),
+        )
+        .await;
+        for n in 1..=DOCUMENTS {
+            let Step {
+                document,
+                arrivals,
+                end,
+            } = match fetched {
+                Err(PollError::Fetch(FetchError::Status {
+                    status: 410,
+                    detail,
+                    ..
+                })) => {
+                    let reason = format!("the feed does not know our place: {detail}");
+                    return self.halt(&reason).await;
+                }
+                fetched => fetched?,
+            };
+            if let Some(reason) = discontinuity(&at, &document, &end) {
+                return self.halt(&reason).await;
+            }
+            self.place.answered();
+            self.context.heard(Some(end.sequence));
+            at = position(&at, &document, &end);
+            gathered.extend(arrivals);
+            let interrupted = *self.context.leases.orders.borrow() != orders;
+            let last = !document.archive || n == DOCUMENTS || interrupted;
+            let full = gathered.len() >= BATCH || last;
+            let batch = full.then(|| std::mem::take(&mut gathered));
+            let ours = self.place.ours();
+            let (taken, next) = tokio::join!(
+                self.context.apply_batch(&mut self.place.held, batch, &at),
+                following(&self.source, (!last).then_some(&document), &end, &ours),
+            );
+            match taken.transpose() {
+                Some(taken) => match self.settle(taken, at.clone())? {
+                    Some(events) => applied += events,
+                    None => return Ok(Polled::Interrupted),
+                },
+                None if gathered.is_empty() => self.place.see(at.clone()),
+                None => {}
+            }
+            self.progress();
+            match next {
+                Some(next) => fetched = next,
+                None => break,
+            }
+        }
+        // A head that shows less than we have, from a cache, must not make us ask without a pause.
+        if begin == self.place.seen.sequence {
+            return Ok(Polled::UpToDate { waited: false });
+        }
+        Ok(Polled::Applied(applied))
+    }
+
+    /// Says from time to time how far we have come.
+    fn progress(&mut self) {
+        let head = self
+            .context
+            .leases
+            .heartbeat(|heartbeat| heartbeat.head_sequence);
+        let (sequence, head) = (self.place.seen.sequence, head.unwrap_or(0));
+        let soon = self.said.is_some_and(|said| said.elapsed().as_secs() < 2);
+        if soon && sequence < head {
+            return;
+        }
+        self.said = Some(Instant::now());
+        let name = &self.context.subscription.name;
+        info!(
+            sequence,
+            head, "caught up to event {sequence} of {head} of {name}"
+        );
+    }
+}
+
+/// Fetches a document and the data of what is ours in it.
+async fn step(source: &Source, next: Next, ours: &Ours) -> Result<Step, PollError> {
+    let document = match next {
+        Next::After(cursor) => source.after(cursor.as_ref()).await?,
+        Next::Page(url) => source.document(url).await?,
+    };
+    let Some(end) = document.cursor.clone() else {
+        return Err(PollError::NotSequenced(document.address().clone()));
+    };
+    let arrivals = source
+        .arrivals(&document, &ours.new_of(&document.entries))
+        .await?;
+    Ok(Step {
+        document,
+        arrivals,
+        end,
+    })
+}
+
+/// Fetches what comes after `document`, if it is to be fetched.
+async fn following(
+    source: &Source,
+    document: Option<&Document>,
+    end: &Cursor,
+    ours: &Ours,
+) -> Option<Result<Step, PollError>> {
+    let next = match next_of(document?, end) {
+        Ok(next) => next,
+        Err(error) => return Some(Err(error)),
+    };
+    Some(step(source, next, ours).await)
+}
+
+/// Where the events after those of `document` are.
+fn next_of(document: &Document, end: &Cursor) -> Result<Next, PollError> {
+    match document
+        .link("next-archive", None)
+        .map_err(FetchError::from)?
+    {
+        Some(url) => Ok(Next::Page(url)),
+        None => Ok(Next::After(Some(end.clone()))),
+    }
+}
+
+/// Where a reader is who has taken all of `document`, if it was at `seen` before.
+pub(super) fn position(seen: &Position, document: &Document, end: &Cursor) -> Position {
+    let newest = document.entries.last();
+    Position {
+        epoch: Some(end.epoch.to_string()),
+        sequence: end.sequence,
+        anchor: newest.map_or_else(|| seen.anchor.clone(), |entry| Some(entry.id.clone())),
+        updated: newest.map_or(seen.updated, |entry| Some(entry.updated)),
+        etag: None,
+        last_modified: None,
+    }
+}
+
+/// How `document` fails to go on from `from` without a hole, if it does; what is not new in it
+/// must be what we have seen.
+pub(super) fn discontinuity(from: &Position, document: &Document, end: &Cursor) -> Option<String> {
+    let first = document.first().unwrap_or(end.sequence.saturating_add(1));
+    let anchor = document.at(from.sequence).map(|entry| &entry.id);
+    let epoch = from.epoch.as_deref().unwrap_or(end.epoch.as_str());
+    if epoch != end.epoch.as_str() {
+        return Some(format!(
+            "the feed is another one: its epoch is {}, ours was {epoch}",
+            end.epoch
+        ));
+    }
+    if anchor.is_some_and(|anchor| Some(anchor) != from.anchor.as_ref()) {
+        return Some(format!(
+            "the feed took another way: its event {} is not the one we have seen",
+            from.sequence
+        ));
+    }
+    if first > from.sequence.saturating_add(1) || end.sequence < from.sequence {
+        return Some(format!(
+            "the feed does not go on from our place: we are at {}, it gave us {first} to {}",
+            from.sequence, end.sequence
+        ));
+    }
+    None
+}
+
+/// The cursor at a position of ours; `None` before the first event.
+fn cursor_of(position: &Position) -> Result<Option<Cursor>, PollError> {
+    let Some(epoch) = &position.epoch else {
+        return Ok(None);
+    };
+    let cursor = epoch.parse().ok().and_then(|epoch| {
+        let anchor = match position.sequence {
+            0 => None,
+            _ => {
+                let anchor = position.anchor.as_deref()?.strip_prefix("urn:uuid:")?;
+                Some(EventId(anchor.parse().ok()?))
+            }
+        };
+        Some(Cursor {
+            epoch,
+            sequence: position.sequence,
+            anchor,
+        })
+    });
+    match cursor {
+        Some(cursor) => Ok(Some(cursor)),
+        None => Err(sqlx::Error::Protocol("a stored cursor cannot be read".to_owned()).into()),
+    }
+}

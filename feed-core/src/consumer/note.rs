@@ -1,0 +1,44 @@
+//! How rounds end, as people read it in the log and on the status page.
+
+use super::{Context, Effect, PollError, Polled};
+use crate::store::Backend;
+
+impl<B: Backend, E: Effect<B>> Context<B, E> {
+    /// Notes how a round ended, and logs it where it differs from the one before.
+    pub(super) fn note(&self, round: &Result<Polled, PollError>) {
+        let name = &self.subscription.name;
+        let failures = self.leases.heartbeat(|heartbeat| {
+            let before = heartbeat.failures;
+            heartbeat.failures = if round.is_err() { before + 1 } else { 0 };
+            heartbeat.last_error = round.as_ref().err().map(|error| chain(error));
+            before
+        });
+        match round {
+            // Again from time to time: whoever reads the log of this hour is to see it.
+            Err(error) if failures == 0 || failures % 100 == 99 => tracing::warn!(
+                error = error as &dyn std::error::Error,
+                attempts = failures + 1,
+                "cannot follow {name}; trying again until it works"
+            ),
+            Err(error) => tracing::debug!(error = error as &dyn std::error::Error, "still failing"),
+            Ok(_) if failures > 0 => tracing::info!("following {name} again"),
+            Ok(_) => {}
+        }
+    }
+
+    /// Rounds that failed in a row.
+    pub(super) fn failures(&self) -> u32 {
+        self.leases.heartbeat(|heartbeat| heartbeat.failures)
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,147 @@
+//! How far this instance has got: what the database says of its partitions, and what it has seen
+//! since.
+//!
+//! What it has seen may be ahead of what is stored: events of other instances' partitions need no
+//! transaction of ours each, or the statements for an event would grow with the instances. The
+//! stored cursors follow with our own next event, or after a while.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::document::FoundEntry;
+use super::fetch::Validators;
+use super::lease::partition_of;
+use crate::event::Sequence;
+use crate::store::consume::{Held, Position};
+
+/// How long a stored cursor may be behind what was seen. Others look at it to see how far we are.
+const BEHIND: Duration = Duration::from_secs(3);
+
+/// How long `304`s are believed. A cache that answers them for ever would hide the feed's end
+/// from us, and a feed that was restored would not tell.
+const BELIEVED: Duration = Duration::from_secs(300);
+
+/// The partitions of one instance, and how far they have got.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// As they are stored.
+    pub(super) held: Vec<Held>,
+    /// How far all of them have got: none is behind it, and there is nothing of theirs between
+    /// the stored cursors and here.
+    pub(super) seen: Position,
+    /// The leases under which `held` was read; `None`: it is to be read again.
+    leases: Option<u64>,
+    /// Since when the stored cursors are behind.
+    behind_since: Option<Instant>,
+    /// When the feed last answered with more than "nothing new".
+    answered: Instant,
+}
+
+impl Place {
+    pub(super) fn new() -> Self {
+        Self {
+            held: Vec::new(),
+            seen: Position::default(),
+            leases: None,
+            behind_since: None,
+            answered: Instant::now(),
+        }
+    }
+
+    /// True if `held` is what these leases stand for.
+    pub(super) fn is_known_under(&self, leases: u64) -> bool {
+        self.leases == Some(leases)
+    }
+
+    /// Takes what the database says.
+    pub(super) fn load(&mut self, held: Vec<Held>, leases: u64) {
+        let lowest = held.iter().min_by_key(|held| held.position.sequence);
+        self.seen = lowest.map(|held| held.position.clone()).unwrap_or_default();
+        if held.iter().any(|held| held.position != self.seen) {
+            // The tag says "I have everything up to here": true only if all our partitions have.
+            self.seen.etag = None;
+            self.seen.last_modified = None;
+            if self.seen.epoch.is_none() {
+                self.seen.anchor = None;
+            }
+        }
+        self.held = held;
+        self.leases = Some(leases);
+        self.behind_since = None;
+    }
+
+    /// What we hold may not be what we think: it is read again before the next round.
+    pub(super) fn forget(&mut self) {
+        self.leases = None;
+    }
+
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.leases.is_none()
+    }
+
+    /// Notes that there is nothing of ours up to `to`; nothing is stored yet.
+    pub(super) fn see(&mut self, to: Position) {
+        self.behind_since.get_or_insert_with(Instant::now);
+        self.seen = to;
+    }
+
+    /// Notes that all our partitions are stored at `to`, or were ahead of it.
+    pub(super) fn reach(&mut self, to: Position) {
+        self.behind_since = None;
+        self.seen = to;
+    }
+
+    /// When the stored cursors are to follow; `None`: they are where we are.
+    pub(super) fn store_by(&self) -> Option<Instant> {
+        Some(self.behind_since? + BEHIND)
+    }
+
+    /// Notes that the feed has said more than "nothing new".
+    pub(super) fn answered(&mut self) {
+        self.answered = Instant::now();
+    }
+
+    /// True if it is time to ask in a way that no cache answers.
+    pub(super) fn doubts(&self) -> bool {
+        self.answered.elapsed() >= BELIEVED
+    }
+
+    /// What the head's answer would be compared with.
+    pub(super) fn validators(&self) -> Validators {
+        Validators {
+            etag: self.seen.etag.clone(),
+            last_modified: self.seen.last_modified.clone(),
+        }
+    }
+
+    /// Which entries are ours, as of now.
+    pub(super) fn ours(&self) -> Ours {
+        let held = self.held.iter();
+        Ours(
+            held.map(|held| (held.partition, held.position.sequence))
+                .collect(),
+        )
+    }
+}
+
+/// The partitions that were ours at some moment, and their stored cursors then.
+#[derive(Debug)]
+pub(super) struct Ours(HashMap<i64, Sequence>);
+
+impl Ours {
+    /// True if an entry is in one of them.
+    pub(super) fn holds(&self, entry: &FoundEntry) -> bool {
+        self.0.contains_key(&partition_of(entry.subject()))
+    }
+
+    /// The entries that are in one of them, and new to it.
+    pub(super) fn new_of<'a>(&self, entries: &'a [FoundEntry]) -> Vec<&'a FoundEntry> {
+        let is_new = |entry: &&FoundEntry| {
+            let stored = self.0.get(&partition_of(entry.subject()));
+            stored.is_some_and(|stored| entry.sequence > Some(*stored))
+        };
+        entries.iter().filter(is_new).collect()
+    }
+}

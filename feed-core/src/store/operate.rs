@@ -1,0 +1,274 @@
+//! What people ask of a subscription: to look at it, to decide, and to have decisions carried out.
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use sqlx::{Pool, Transaction};
+
+use super::consume::{ParkedRow, Position, Standing};
+use crate::event::Sequence;
+
+/// An event that has no effect, and why.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Skip<'a> {
+    pub(crate) event_id: &'a str,
+    pub(crate) subject: &'a str,
+    pub(crate) event_type: Option<&'a str>,
+    pub(crate) sequence: Option<Sequence>,
+    pub(crate) reason: &'a str,
+}
+
+/// A record of such an event.
+#[derive(Debug, Clone)]
+pub(crate) struct SkipRow {
+    pub(crate) event_id: String,
+    pub(crate) subject: String,
+    pub(crate) event_type: Option<String>,
+    pub(crate) sequence: Option<Sequence>,
+    pub(crate) reason: String,
+    /// The person; `None`: the effect itself.
+    pub(crate) skipped_by: Option<String>,
+    pub(crate) skipped_at: DateTime<Utc>,
+}
+
+/// An event that was taken, and what became of it.
+#[derive(Debug, Clone)]
+pub(crate) struct TakenRow {
+    pub(crate) event_id: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) sequence: Option<Sequence>,
+    pub(crate) claimed: DateTime<Utc>,
+    /// Why it is parked, or was skipped.
+    pub(crate) reason: Option<String>,
+    pub(crate) parked: bool,
+    pub(crate) skipped: bool,
+    pub(crate) skipped_by: Option<String>,
+}
+
+/// A decision.
+#[derive(Debug, Clone)]
+pub(crate) struct DecisionRow {
+    pub(crate) position: i64,
+    pub(crate) decision: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) decided_by: String,
+    pub(crate) decided_at: DateTime<Utc>,
+    pub(crate) done_at: Option<DateTime<Utc>>,
+    pub(crate) outcome: Option<String>,
+}
+
+/// What a person has decided.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewDecision<'a> {
+    pub(crate) decision: &'a str,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) decided_by: &'a str,
+    /// What came of it, if it is done already.
+    pub(crate) outcome: Option<&'a str>,
+}
+
+/// The operations behind status pages and commands. `s` is the subscription's name.
+pub(crate) trait Operate: sqlx::Database {
+    /// How the subscription stands.
+    fn standing(pool: &Pool<Self>, s: &str) -> impl Future<Output = sqlx::Result<Standing>> + Send;
+
+    /// The first `limit` parked events, oldest first; only that one if an id is given.
+    fn parked(
+        pool: &Pool<Self>,
+        s: &str,
+        event_id: Option<&str>,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<ParkedRow>>> + Send;
+
+    /// The newest `limit` events that were taken; only that one if an id is given.
+    fn taken(
+        pool: &Pool<Self>,
+        s: &str,
+        event_id: Option<&str>,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<TakenRow>>> + Send;
+
+    /// The newest `limit` events without an effect.
+    fn skipped(
+        pool: &Pool<Self>,
+        s: &str,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<SkipRow>>> + Send;
+
+    /// The newest `limit` decisions.
+    fn decisions(
+        pool: &Pool<Self>,
+        s: &str,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<DecisionRow>>> + Send;
+
+    /// Records events without an effect.
+    fn skip(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        skips: &[Skip<'_>],
+        skipped_by: Option<&str>,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Locks a partition against its owner's transactions, whoever that is.
+    fn lock_partition(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        partition: i64,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Has the failed event tried again as soon as may be; all failed ones without an id. Returns
+    /// how many.
+    fn hasten(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        event_id: Option<&str>,
+    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    /// Writes down a decision; returns its position.
+    fn decide(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        decision: &NewDecision<'_>,
+    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
+
+    /// The oldest decision that is not carried out.
+    fn open_decision(
+        pool: &Pool<Self>,
+        s: &str,
+    ) -> impl Future<Output = sqlx::Result<Option<DecisionRow>>> + Send;
+
+    /// Says what came of a decision; false if somebody else has said so already.
+    fn close_decision(
+        tx: &mut Transaction<'_, Self>,
+        position: i64,
+        outcome: &str,
+    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// Ends a halt; notes where the subscription begins now, if that is another place.
+    fn unhalt(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        begins: Option<Sequence>,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Moves the partitions that are at `from` or later to `to`, and fences off what is in flight.
+    fn reposition(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        from: Sequence,
+        to: &Position,
+    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    /// Drops claims, parked events and the effect's own skips from `from` on, so that these events
+    /// come again; of all events if `from` is 1. What a person has skipped stays so. Returns how
+    /// many claims.
+    fn forget(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        from: Sequence,
+    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    /// Which of these events have no effect since they are parked or were skipped.
+    fn without_effect(
+        pool: &Pool<Self>,
+        s: &str,
+        ids: &[&str],
+    ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+
+    /// Removes up to `limit` claims that are further than `margin` below the lowest cursor, and
+    /// instances that are long gone; returns how many claims.
+    fn sweep(
+        pool: &Pool<Self>,
+        s: &str,
+        margin: i64,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    /// Keeps the result of a comparison.
+    fn set_reconciled(
+        pool: &Pool<Self>,
+        s: &str,
+        result: &str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// The result of the last comparison.
+    fn reconciled(
+        pool: &Pool<Self>,
+        s: &str,
+    ) -> impl Future<Output = sqlx::Result<Option<String>>> + Send;
+}
+
+/// The columns of [`TakenRow`].
+pub(crate) type TakenColumns = (
+    String,
+    Option<String>,
+    Option<Sequence>,
+    DateTime<Utc>,
+    Option<String>,
+    bool,
+    bool,
+    Option<String>,
+);
+
+pub(crate) fn taken_from(row: TakenColumns) -> TakenRow {
+    let (event_id, subject, sequence, claimed, reason, parked, skipped, skipped_by) = row;
+    TakenRow {
+        event_id,
+        subject,
+        sequence,
+        claimed,
+        reason,
+        parked,
+        skipped,
+        skipped_by,
+    }
+}
+
+/// The columns of [`SkipRow`].
+pub(crate) type SkipColumns = (
+    String,
+    String,
+    Option<String>,
+    Option<Sequence>,
+    String,
+    Option<String>,
+    DateTime<Utc>,
+);
+
+pub(crate) fn skip_from(row: SkipColumns) -> SkipRow {
+    let (event_id, subject, event_type, sequence, reason, skipped_by, skipped_at) = row;
+    SkipRow {
+        event_id,
+        subject,
+        event_type,
+        sequence,
+        reason,
+        skipped_by,
+        skipped_at,
+    }
+}
+
+/// The columns of [`DecisionRow`].
+pub(crate) type DecisionColumns = (
+    i64,
+    String,
+    Option<String>,
+    String,
+    DateTime<Utc>,
+    Option<DateTime<Utc>>,
+    Option<String>,
+);
+
+pub(crate) fn decision_from(row: DecisionColumns) -> DecisionRow {
+    let (position, decision, reason, decided_by, decided_at, done_at, outcome) = row;
+    DecisionRow {
+        position,
+        decision,
+        reason,
+        decided_by,
+        decided_at,
+        done_at,
+        outcome,
+    }
+}
