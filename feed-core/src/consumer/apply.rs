@@ -389,7 +389,11 @@ pub(super) async fn in_own_task<T: Send + 'static>(
 pub(super) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
     let retry = matches!(error, EffectError::Retry(_)) && attempts < ATTEMPTS;
     let exponent = u32::try_from(attempts - 1).unwrap_or(0);
-    retry.then(|| (FIRST_RETRY << exponent.min(20)).min(LONGEST_RETRY))
+    retry.then(|| {
+        let pause = (FIRST_RETRY << exponent.min(20)).min(LONGEST_RETRY);
+        // Spread out, so that what failed together does not come back together.
+        pause + fastrand::i64(0..=pause / 2)
+    })
 }
 
 /// The reason with its causes, for the person who reads it on the status page; bounded, since it

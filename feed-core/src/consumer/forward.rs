@@ -75,8 +75,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             }
             self.place.answered();
             self.context.heard(Some(end.sequence));
+            // A document may show again what we have seen.
+            let new = |arrival: &Arrival| arrival.event.sequence > Some(at.sequence);
+            gathered.extend(arrivals.into_iter().filter(new));
             at = position(&at, &document, &end);
-            gathered.extend(arrivals);
             let interrupted = *self.context.leases.orders.borrow() != orders;
             let last = !document.archive || n == DOCUMENTS || interrupted;
             let full = gathered.len() >= BATCH || last;
@@ -174,13 +176,16 @@ fn next_of(document: &Document, end: &Cursor) -> Result<Next, PollError> {
 /// Where a reader is who has taken all of `document`, if it was at `seen` before.
 pub(super) fn position(seen: &Position, document: &Document, end: &Cursor) -> Position {
     let newest = document.entries.last();
+    // The head's tag stands for its newest event: it holds as long as we are there.
+    let same = end.sequence == seen.sequence && seen.epoch.is_some();
+    let validators = seen.clone();
     Position {
         epoch: Some(end.epoch.to_string()),
         sequence: end.sequence,
         anchor: newest.map_or_else(|| seen.anchor.clone(), |entry| Some(entry.id.clone())),
         updated: newest.map_or(seen.updated, |entry| Some(entry.updated)),
-        etag: None,
-        last_modified: None,
+        etag: validators.etag.filter(|_| same),
+        last_modified: validators.last_modified.filter(|_| same),
     }
 }
 

@@ -112,6 +112,8 @@ pub(crate) struct Standing {
     pub(crate) begins: Option<Sequence>,
     /// What a person has decided and no instance has carried out yet.
     pub(crate) decision: Option<String>,
+    /// The highest cursor of all partitions.
+    pub(crate) furthest: Sequence,
     /// The database's clock.
     pub(crate) now: DateTime<Utc>,
 }
@@ -339,12 +341,13 @@ pub(crate) type StandingColumns = (
     Option<String>,
     Option<Sequence>,
     Option<String>,
+    Option<Sequence>,
     DateTime<Utc>,
 );
 
 pub(crate) fn standing_from(row: StandingColumns) -> Standing {
     let (epoch, sequence, updated, head, contact, error, instances, parked, waiting, ..) = row;
-    let (.., skipped, halted, begins, decision, now) = row;
+    let (.., skipped, halted, begins, decision, furthest, now) = row;
     Standing {
         epoch,
         sequence: sequence.unwrap_or(0),
@@ -359,6 +362,7 @@ pub(crate) fn standing_from(row: StandingColumns) -> Standing {
         halted,
         begins,
         decision,
+        furthest: furthest.unwrap_or(0),
         now,
     }
 }

@@ -31,6 +31,7 @@ impl Operate for Sqlite {
                     (SELECT begins FROM feed_subscription WHERE name = $1),
                     (SELECT decision FROM feed_decision
                      WHERE subscription = $1 AND done_at IS NULL ORDER BY position LIMIT 1),
+                    (SELECT max(sequence) FROM feed_partition WHERE subscription = $1),
                     strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
              FROM (SELECT max(head_sequence) AS head, max(last_contact) AS last_contact,
                           count(*) FILTER (WHERE alive_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) AS instances
@@ -284,7 +285,7 @@ impl Operate for Sqlite {
     async fn forget(tx: &mut SqliteTransaction<'_>, s: &str, from: Sequence) -> sqlx::Result<u64> {
         let claims = sqlx::query(
             "-- replay::claims
-             DELETE FROM feed_claim WHERE subscription = $1 AND ($2 <= 1 OR sequence >= $2)",
+             DELETE FROM feed_claim WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
         )
         .bind(s)
         .bind(from)
@@ -292,7 +293,7 @@ impl Operate for Sqlite {
         .await?;
         sqlx::query(
             "-- replay::parked
-             DELETE FROM feed_parked WHERE subscription = $1 AND ($2 <= 1 OR sequence >= $2)",
+             DELETE FROM feed_parked WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
         )
         .bind(s)
         .bind(from)
@@ -301,7 +302,7 @@ impl Operate for Sqlite {
         sqlx::query(
             "-- replay::passed_over
              DELETE FROM feed_skip
-             WHERE subscription = $1 AND skipped_by IS NULL AND ($2 <= 1 OR sequence >= $2)",
+             WHERE subscription = $1 AND skipped_by IS NULL AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
         )
         .bind(s)
         .bind(from)
@@ -311,7 +312,7 @@ impl Operate for Sqlite {
             "-- replay::skipped
              INSERT INTO feed_claim (subscription, event_id, sequence, subject)
              SELECT subscription, event_id, sequence, subject FROM feed_skip
-             WHERE subscription = $1 AND ($2 <= 1 OR sequence >= $2)
+             WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)
              ON CONFLICT DO NOTHING",
         )
         .bind(s)

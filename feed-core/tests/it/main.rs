@@ -4,6 +4,7 @@
 
 mod checklist;
 mod checklist_http;
+mod claims;
 mod consumer;
 mod database;
 mod feed;

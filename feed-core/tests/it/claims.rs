@@ -1,0 +1,97 @@
+//! The table of claims stays small, and a feed that hides its end is found out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
+use feed_core::consumer::Polled;
+use harness::{FreshDatabase, on_both_databases};
+use sqlx::Sqlite;
+
+use crate::support::{
+    Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until,
+};
+
+on_both_databases! {
+    old_claims_go_and_young_ones_stay
+    a_claim_that_is_gone_lets_nothing_happen_twice
+}
+
+async fn old_claims_go_and_young_ones_stay<B: Testable>(url: &str) {
+    let source = FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    publisher.publish(20).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<B>(url).await;
+    let mut first = consumer(&database, &feed, Recorder::default()).await;
+    assert_eq!(first.poll_once().await.unwrap(), Polled::Applied(20));
+    // As if many more events had come since.
+    B::run(
+        &database,
+        "UPDATE feed_claim SET sequence = sequence - 20000 WHERE sequence <= 15",
+    )
+    .await;
+    let running = tokio::spawn(first.run());
+    until("the old claims are gone", async || {
+        B::numbers(&database, "SELECT count(*) FROM feed_claim").await == [5]
+    })
+    .await;
+    running.abort();
+}
+
+/// The cursor says what is new: claims guard what is in flight.
+async fn a_claim_that_is_gone_lets_nothing_happen_twice<B: Testable>(url: &str) {
+    let source = FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    publisher.publish(5).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<B>(url).await;
+    let mut consumer = consumer(&database, &feed, Recorder::default()).await;
+    consumer.poll_once().await.unwrap();
+    B::run(&database, "DELETE FROM feed_claim").await;
+    publisher.publish(1).await;
+    consumer.poll_once().await.unwrap();
+    assert_eq!(effects(&database).await.len(), 6);
+}
+
+/// A cache that says "nothing new" for ever is asked around after a while.
+#[tokio::test]
+async fn a_304_is_not_believed_for_ever() {
+    let (source, target) = (FreshDatabase::sqlite(), FreshDatabase::sqlite());
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    publisher.publish(3).await;
+    let hidden = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&hidden);
+    let forgetful: Router =
+        publisher
+            .feed
+            .router()
+            .layer(from_fn(move |request: Request, next: Next| {
+                let counted = Arc::clone(&counted);
+                async move {
+                    if request.headers().contains_key("if-none-match") {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        return StatusCode::NOT_MODIFIED.into_response();
+                    }
+                    next.run(request).await
+                }
+            }));
+    let feed = format!("{}/feed", serve(forgetful).await);
+    let database = consumer_database::<Sqlite>(target.url()).await;
+    let mut consumer = consumer(&database, &feed, Recorder::default()).await;
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Applied(3));
+    publisher.publish(1).await;
+    let nothing_new = Polled::UpToDate { waited: false };
+    assert_eq!(consumer.poll_once().await.unwrap(), nothing_new);
+    assert_eq!(hidden.load(Ordering::Relaxed), 1, "the cache has hidden it");
+
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(301)).await;
+    tokio::time::resume();
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Applied(1));
+}
