@@ -1,16 +1,27 @@
 //! What tests of this workspace share: fresh databases, and real processes.
 
+pub mod audit;
+mod checker;
 mod client;
+mod cluster;
 mod database;
+pub mod fake;
 mod follower;
+pub mod gate;
+pub mod load;
 mod original;
 mod process;
 pub mod producer;
 mod routes;
 mod sql;
 mod system;
+pub mod tables;
+pub mod tap;
+pub mod wire;
 
+pub use checker::Story;
 pub use client::{Answer, Client};
+pub use cluster::{Cluster, Instance, PARTITIONS, patiently};
 pub use database::FreshDatabase;
 pub use follower::Follower;
 pub use original::Original;

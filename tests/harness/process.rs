@@ -106,6 +106,16 @@ impl Process {
         self.ended().await
     }
 
+    /// True if it has ended.
+    ///
+    /// # Panics
+    ///
+    /// The system does not say.
+    pub fn is_gone(&mut self) -> bool {
+        let status = self.child.try_wait().expect("a child of ours");
+        status.is_some()
+    }
+
     /// Waits until it has ended by itself; returns its exit code.
     ///
     /// # Panics
@@ -117,6 +127,12 @@ impl Process {
             self.child.try_wait().expect("a child of ours")
         });
         status.await.code()
+    }
+
+    /// The number that the system knows it by.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has logged so far.

@@ -15,16 +15,17 @@ pub struct RefusedLink(String);
 /// leads to another origin is refused: a feed must not make us fetch what we would not.
 pub(super) fn resolve(
     href: &str,
-    base: Option<&str>,
+    bases: &[&str],
     own: Option<&Url>,
     read_from: &Url,
 ) -> Result<Url, RefusedLink> {
     let refused = || RefusedLink(href.to_owned());
-    // `xml:base` comes first (RFC 4287, section 2), then the address of the document.
-    let base = match base {
-        Some(base) => read_from.join(base).map_err(|_| refused())?,
-        None => read_from.clone(),
-    };
+    // `xml:base` comes first (RFC 4287, section 2), each below the one around it, then the address
+    // of the document.
+    let mut base = read_from.clone();
+    for inner in bases {
+        base = base.join(inner).map_err(|_| refused())?;
+    }
     let target = base.join(href).map_err(|_| refused())?;
     let target = match own.and_then(|own| own.make_relative(&target)) {
         Some(relative) if target.origin() != read_from.origin() => {
@@ -51,7 +52,7 @@ mod tests {
     fn a_public_link_is_followed_at_the_internal_address() {
         let own = url("https://shop.example/order/feed");
         let read_from = url("http://order:8081/feed");
-        let resolve = |href| resolve(href, None, Some(&own), &read_from).ok();
+        let resolve = |href| resolve(href, &[], Some(&own), &read_from).ok();
         let cases = [
             (
                 "https://shop.example/order/feed/abc/1",
@@ -77,9 +78,13 @@ mod tests {
     #[test]
     fn xml_base_and_a_missing_self_are_honoured() {
         let read_from = url("http://blog.example/a/feed");
-        let at = |href, base| resolve(href, base, None, &read_from).ok();
-        assert_eq!(at("x", None), Some(url("http://blog.example/a/x")));
-        assert_eq!(at("x", Some("/b/")), Some(url("http://blog.example/b/x")));
-        assert_eq!(at("x", Some("http://elsewhere.example/")), None);
+        let at = |href, bases: &[&str]| resolve(href, bases, None, &read_from).ok();
+        assert_eq!(at("x", &[]), Some(url("http://blog.example/a/x")));
+        assert_eq!(at("x", &["/b/"]), Some(url("http://blog.example/b/x")));
+        assert_eq!(
+            at("x", &["/b/", "c/"]),
+            Some(url("http://blog.example/b/c/x"))
+        );
+        assert_eq!(at("x", &["http://elsewhere.example/"]), None);
     }
 }

@@ -8,6 +8,7 @@ use sqlx::Transaction;
 use tracing::{debug, info, warn};
 
 use super::lease::partition_of;
+use super::verdict::{Failure, blames_the_event, describe, in_own_task, retry_in};
 use super::{Context, Effect, EffectError, PassedOver, Received};
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Parking, Position};
@@ -15,18 +16,6 @@ use crate::store::operate::Skip;
 
 /// Events of one transaction.
 pub(super) const BATCH: usize = 100;
-
-/// Attempts after which a failing event is left to a person.
-const ATTEMPTS: i64 = 8;
-
-/// The pause before the first retry; it doubles with each attempt.
-const FIRST_RETRY: i64 = 2;
-
-/// The longest pause between retries, in seconds.
-const LONGEST_RETRY: i64 = 300;
-
-/// Characters of a reason.
-const LONGEST_REASON: usize = 500;
 
 /// An event that has arrived: with its data, or with the reason why it has none.
 #[derive(Debug, Clone)]
@@ -42,20 +31,6 @@ pub(super) struct Applied {
     pub(super) events: usize,
     /// True if partitions had been lost to another instance.
     pub(super) fenced: bool,
-}
-
-/// Why a transaction was rolled back.
-pub(super) enum Failure {
-    /// The events are to blame, or one of them.
-    Effect(EffectError),
-    /// Nothing that the events did: they come again.
-    Database(sqlx::Error),
-}
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
 }
 
 /// What is asked of one transaction.
@@ -363,57 +338,9 @@ fn moves(from: &Position, to: &Position) -> bool {
         || from.sequence == to.sequence && (to.epoch.is_none() || from != to)
 }
 
-/// Runs a transaction to its end, whatever becomes of the one who waits for it. An effect that
-/// panics counts as one that will not work.
-pub(super) async fn in_own_task<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
-) -> Result<T, Failure> {
-    match tokio::spawn(work).await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => {
-            let panic = error.into_panic();
-            let text = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            Err(Failure::Effect(EffectError::Park(format!(
-                "the effect panicked: {text}"
-            ))))
-        }
-        Err(_) => Err(Failure::Database(sqlx::Error::WorkerCrashed)),
-    }
-}
-
-/// The seconds until attempt `attempts` is followed by the next one; `None`: a person decides.
-pub(super) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
-    let retry = matches!(error, EffectError::Retry(_)) && attempts < ATTEMPTS;
-    let exponent = u32::try_from(attempts - 1).unwrap_or(0);
-    retry.then(|| {
-        let pause = (FIRST_RETRY << exponent.min(20)).min(LONGEST_RETRY);
-        // Spread out, so that what failed together does not come back together.
-        pause + fastrand::i64(0..=pause / 2)
-    })
-}
-
-/// The reason with its causes, for the person who reads it on the status page; bounded, since it
-/// may quote what was received.
-pub(super) fn describe(error: &EffectError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    match text.char_indices().nth(LONGEST_REASON) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text,
-    }
-}
-
 /// Where a reader is after the last of `chunk`, on the way to `to`. Without sequences there is no
 /// place between: the claims alone say what is done.
-fn position_at(chunk: &[Arrival], to: &Position) -> Position {
+pub(super) fn position_at(chunk: &[Arrival], to: &Position) -> Position {
     let Some((event, sequence)) = chunk
         .last()
         .and_then(|arrival| Some((&arrival.event, arrival.event.sequence?)))
@@ -427,25 +354,5 @@ fn position_at(chunk: &[Arrival], to: &Position) -> Position {
         updated: Some(event.time),
         etag: None,
         last_modified: None,
-    }
-}
-
-/// True for what another attempt with the same event would meet again: a constraint, or a value
-/// that does not fit. A lost connection, a deadlock or a full disk is nobody's fault.
-fn blames_the_event(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else {
-        return false;
-    };
-    let code = error.code().unwrap_or_default();
-    if error
-        .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
-        .is_some()
-    {
-        // Classes 22, data exception, and 23, integrity constraint violation.
-        code.starts_with("22") || code.starts_with("23")
-    } else {
-        // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH; the low byte is the primary code.
-        let code: i32 = code.parse().unwrap_or(0);
-        matches!(code & 0xff, 18..=20)
     }
 }

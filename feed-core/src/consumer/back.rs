@@ -106,7 +106,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 .map(|entry| entry.id.as_str())
                 .collect();
             let known = self.context.claimed(&ids).await?;
-            let all_known = is_known(&document, &ours, &known);
+            let is_known = is_known(&document, &ours, &known);
             walk.known.extend(known);
             let older = document.older().map_err(FetchError::from)?;
             bytes += document.size;
@@ -118,7 +118,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 }
             }
             walk.documents.push(document);
-            if may_stop && all_known {
+            if may_stop && is_known {
                 return Ok(walk);
             }
             let Some(older) = older else {
@@ -163,14 +163,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     }
 }
 
-/// True if there is something of ours, and all of it is known.
+/// True if the oldest entry of ours is known, and so what is older. Not any: one that was changed
+/// stands among the newest again.
 fn is_known(document: &Document, ours: &Ours, known: &[String]) -> bool {
-    let mut ours = document
-        .entries
-        .iter()
-        .filter(|entry| ours.holds(entry))
-        .peekable();
-    ours.peek().is_some() && ours.all(|entry| known.contains(&entry.id))
+    let mut ours = document.entries.iter().filter(|entry| ours.holds(entry));
+    ours.next().is_some_and(|oldest| known.contains(&oldest.id))
 }
 
 impl Walk {

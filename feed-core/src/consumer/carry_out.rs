@@ -52,7 +52,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                     begins: Some(0),
                     ..Plan::saying("goes on from the first event of the feed")
                 },
-                Ok(Decision::Resume(From::Now)) => self.from_now().await?,
+                Ok(Decision::Resume(From::Now)) => self.place_of_now().await?,
                 Ok(Decision::Replay(from)) => self.replay(from).await?,
                 // Written by a newer version of us.
                 Err(error) => Plan::saying(format!("not carried out: {error}")),
@@ -108,7 +108,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     }
 
     /// The place behind the newest event.
-    async fn from_now(&mut self) -> Result<Plan, PollError> {
+    async fn place_of_now(&mut self) -> Result<Plan, PollError> {
         let head = self.source.head(&Validators::default()).await?;
         let Some(new) = head.new else {
             return Ok(Plan::saying("not carried out: the feed shows nothing"));

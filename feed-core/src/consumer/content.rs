@@ -96,12 +96,15 @@ impl Source {
         entry: &FoundEntry,
     ) -> Result<Result<String, String>, FetchError> {
         let Some(content) = &entry.content else {
-            return Ok(Err("the entry has no content".to_owned()));
+            // Such an entry says all there is to say by its links (RFC 4287, 4.1.2).
+            return Ok(Ok(String::new()));
         };
         let Some(src) = &content.src else {
-            return Ok(inline(content));
+            return Ok(inline(content, entry.markup.as_deref()));
         };
-        let url = match document.resolve(src, content.base.as_deref()) {
+        let bases = [entry.base.as_deref(), content.base.as_deref()];
+        let bases: Vec<&str> = bases.into_iter().flatten().collect();
+        let url = match document.resolve(src, &bases) {
             Ok(url) => url,
             Err(error) => return Ok(Err(error.to_string())),
         };
@@ -115,7 +118,9 @@ impl Source {
                     status: 404 | 410, ..
                 },
             )
-            | Err(error @ FetchError::TooLarge { .. }) => Ok(Err(error.to_string())),
+            | Err(error @ (FetchError::TooLarge { .. } | FetchError::Redirect { .. })) => {
+                Ok(Err(error.to_string()))
+            }
             Err(error) => Err(error),
         }
     }
@@ -137,15 +142,16 @@ fn arrival_of(entry: &FoundEntry) -> Arrival {
     }
 }
 
-/// Content that stands in the entry: text as it is, JSON and other media types in Base64.
-fn inline(content: &atom_syndication::Content) -> Result<String, String> {
+/// Content that stands in the entry: text and elements as they are, JSON and other media types in
+/// Base64.
+fn inline(content: &atom_syndication::Content, markup: Option<&str>) -> Result<String, String> {
+    if let Some(markup) = markup {
+        return Ok(markup.trim().to_owned());
+    }
     let value = content.value.clone().unwrap_or_default();
     let media_type = content.content_type.as_deref().unwrap_or("text");
-    let is_text = matches!(media_type, "text" | "html" | "xhtml")
-        || media_type.starts_with("text/")
-        || media_type.ends_with("+xml")
-        || media_type.ends_with("/xml");
-    if is_text {
+    let media_type = media_type.to_ascii_lowercase();
+    if matches!(media_type.as_str(), "text" | "html") || media_type.starts_with("text/") {
         return Ok(value);
     }
     let packed: String = value.split_ascii_whitespace().collect();

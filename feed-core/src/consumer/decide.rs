@@ -79,7 +79,7 @@ pub enum DecideError {
     /// A skip without a reason, or without a name.
     #[error("{0} is missing: it is recorded with the decision")]
     Missing(&'static str),
-    /// Nobody could carry it out while the feed is where it is.
+    /// Our own database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
 }

@@ -1,13 +1,13 @@
 //! What a feed document says, ours or anyone's.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use atom_syndication::extension::{Extension, ExtensionMap};
 use chrono::{DateTime, Utc};
-use quick_xml::events::Event as Xml;
 use url::Url;
 
 use super::address::{RefusedLink, resolve};
+use super::scan::{DEEPEST, Scan, ScannedEntry, scan};
 use crate::cursor::Cursor;
 use crate::event::{LAST_SEQUENCE, Sequence};
 use crate::namespace::NAMESPACE;
@@ -17,10 +17,6 @@ const HISTORY: &str = "http://purl.org/syndication/history/1.0";
 
 /// The namespace of RFC 6721.
 const TOMBSTONES: &str = "http://purl.org/atompub/tombstones/1.0";
-
-/// The deepest nesting we read. The parser calls itself for each level, and a document that is
-/// deep enough would overflow the stack and take the process with it.
-const DEEPEST: usize = 64;
 
 /// Why bytes are no feed document.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +66,11 @@ pub(super) struct FoundEntry {
     pub(super) event_type: Option<String>,
     pub(super) published: DateTime<Utc>,
     pub(super) updated: DateTime<Utc>,
+    /// Its `xml:base`.
+    pub(super) base: Option<String>,
     pub(super) content: Option<atom_syndication::Content>,
+    /// What stands in the content, as it was written, if these are elements.
+    pub(super) markup: Option<String>,
 }
 
 impl FoundEntry {
@@ -83,19 +83,27 @@ impl FoundEntry {
 impl Document {
     /// Reads a document, within bounds.
     pub(super) fn read(body: &[u8], read_from: Url) -> Result<Self, InvalidDocument> {
-        check(body)?;
+        let mut scan = scan(body)?;
+        let scanned = std::mem::take(&mut scan.entries);
         let feed = atom_syndication::Feed::read_from(body).map_err(InvalidDocument::Atom)?;
-        let ours = Namespace::find(&feed.namespaces, NAMESPACE);
+        let ours = Namespace::find(&scan, NAMESPACE);
         let cursor = match ours.text(&feed.extensions, "cursor") {
             Some(text) => Some(text.parse().map_err(|error| {
                 InvalidDocument::Contradiction(format!("its cursor cannot be read: {error}"))
             })?),
             None => None,
         };
-        let history = Namespace::find(&feed.namespaces, HISTORY);
+        let history = Namespace::find(&scan, HISTORY);
         let own = feed.links.iter().find(|link| link.rel == "self");
-        let deleted = Namespace::find(&feed.namespaces, TOMBSTONES).deleted(&feed.extensions);
-        let entries = feed.entries.into_iter().map(|entry| ours.entry(entry));
+        let deleted = Namespace::find(&scan, TOMBSTONES).deleted(&feed.extensions);
+        let entries = feed.entries.into_iter().zip(scanned);
+        let entries = entries.map(|(entry, scanned)| ours.entry(entry, scanned, body));
+        // Deleted at or after its last change (RFC 6721, section 3); ours delete nothing.
+        let stays = |entry: &FoundEntry| {
+            let when = deleted.get(&entry.id);
+            cursor.is_some() || when.is_none_or(|when| *when < entry.updated)
+        };
+        let entries = entries.filter(stays).collect();
         let mut document = Self {
             size: body.len(),
             own: own.and_then(|link| read_from.join(&link.href).ok()),
@@ -104,14 +112,7 @@ impl Document {
             archive: history.element(&feed.extensions, "archive").is_some(),
             cursor,
             links: feed.links,
-            // Deleted at or after its last change (RFC 6721, section 3); ours delete nothing.
-            entries: entries
-                .filter(|entry| {
-                    deleted
-                        .get(&entry.id)
-                        .is_none_or(|when| *when < entry.updated)
-                })
-                .collect(),
+            entries,
         };
         if document.entries.iter().any(|entry| entry.id.is_empty()) {
             let text = "an entry has no id".to_owned();
@@ -142,6 +143,10 @@ impl Document {
             if one.checked_add(1) != Some(next) {
                 return contradiction(format!("sequence {next} comes after {one}"));
             }
+        }
+        let mut ids = HashSet::new();
+        if let Some(twice) = self.entries.iter().find(|entry| !ids.insert(&entry.id)) {
+            return contradiction(format!("the event {} has two numbers", twice.id));
         }
         match self.entries.last() {
             Some(last) if last.sequence != Some(cursor.sequence) => contradiction(format!(
@@ -194,28 +199,47 @@ impl Document {
             .find(|link| {
                 link.rel == rel && media_type.is_none_or(|wanted| link.mime_type() == Some(wanted))
             })
-            .map(|link| self.resolve(&link.href, None))
+            .map(|link| self.resolve(&link.href, &[]))
             .transpose()
     }
 
-    /// Where a link of this document leads.
-    pub(super) fn resolve(&self, href: &str, base: Option<&str>) -> Result<Url, RefusedLink> {
-        let base = base.or(self.base.as_deref());
-        resolve(href, base, self.own.as_ref(), &self.read_from)
+    /// Where a link of this document leads, of an element below those with these `xml:base`s.
+    pub(super) fn resolve(&self, href: &str, bases: &[&str]) -> Result<Url, RefusedLink> {
+        let bases: Vec<&str> = self
+            .base
+            .as_deref()
+            .into_iter()
+            .chain(bases.iter().copied())
+            .collect();
+        resolve(href, &bases, self.own.as_ref(), &self.read_from)
     }
 }
 
-/// The elements of one namespace in a document, by the prefix they have there.
-struct Namespace(Option<String>);
+/// True if what stands in a content are elements (RFC 4287, 4.1.3.3).
+fn is_markup(content: &atom_syndication::Content) -> bool {
+    let media_type = content.content_type.as_deref().unwrap_or_default();
+    let media_type = media_type.to_ascii_lowercase();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim_end();
+    media_type == "xhtml" || media_type.ends_with("+xml") || media_type.ends_with("/xml")
+}
 
-impl Namespace {
-    fn find(namespaces: &BTreeMap<String, String>, wanted: &str) -> Self {
-        let found = namespaces.iter().find(|(_, uri)| *uri == wanted);
-        Self(found.map(|(prefix, _)| prefix.clone()))
+/// The elements of one namespace in a document, by the prefixes they have there.
+struct Namespace<'a>(Vec<&'a str>);
+
+impl<'s> Namespace<'s> {
+    fn find(scan: &'s Scan, wanted: &str) -> Self {
+        let bound = scan.prefixes.iter().filter(|(_, uri)| uri == wanted);
+        Self(bound.map(|(prefix, _)| prefix.as_str()).collect())
+    }
+
+    fn elements<'a>(&self, extensions: &'a ExtensionMap, name: &str) -> Vec<&'a Extension> {
+        let prefixes = self.0.iter();
+        let found = prefixes.filter_map(|prefix| extensions.get(*prefix)?.get(name));
+        found.flatten().collect()
     }
 
     fn element<'a>(&self, extensions: &'a ExtensionMap, name: &str) -> Option<&'a Extension> {
-        extensions.get(self.0.as_ref()?)?.get(name)?.first()
+        self.elements(extensions, name).first().copied()
     }
 
     fn text<'a>(&self, extensions: &'a ExtensionMap, name: &str) -> Option<&'a str> {
@@ -224,11 +248,9 @@ impl Namespace {
 
     /// The ids of deleted entries, and when they were. One that cannot be read says nothing.
     fn deleted(&self, extensions: &ExtensionMap) -> HashMap<String, DateTime<Utc>> {
-        let elements = self.0.as_ref().and_then(|prefix| extensions.get(prefix));
-        let deleted = elements.and_then(|elements| elements.get("deleted-entry"));
+        let deleted = self.elements(extensions, "deleted-entry");
         deleted
             .into_iter()
-            .flatten()
             .filter_map(|element| {
                 let id = element.attrs.get("ref")?.clone();
                 let when = DateTime::parse_from_rfc3339(element.attrs.get("when")?).ok()?;
@@ -237,7 +259,12 @@ impl Namespace {
             .collect()
     }
 
-    fn entry(&self, entry: atom_syndication::Entry) -> FoundEntry {
+    fn entry(
+        &self,
+        entry: atom_syndication::Entry,
+        scanned: ScannedEntry,
+        body: &[u8],
+    ) -> FoundEntry {
         let sequence = self.text(&entry.extensions, "sequence");
         let updated = entry.updated.to_utc();
         FoundEntry {
@@ -253,25 +280,12 @@ impl Namespace {
             published: entry.published.map_or(updated, |date| date.to_utc()),
             updated,
             id: entry.id,
+            base: scanned.base,
+            markup: body
+                .get(scanned.content)
+                .map(|markup| String::from_utf8_lossy(markup).into_owned())
+                .filter(|_| entry.content.as_ref().is_some_and(is_markup)),
             content: entry.content,
-        }
-    }
-}
-
-/// Refuses what the parser must not see.
-fn check(body: &[u8]) -> Result<(), InvalidDocument> {
-    let mut reader = quick_xml::Reader::from_reader(body);
-    let mut depth = 0;
-    loop {
-        match reader.read_event().map_err(InvalidDocument::Xml)? {
-            Xml::Start(_) => depth += 1,
-            Xml::End(_) => depth -= 1,
-            Xml::DocType(_) => return Err(InvalidDocument::DocumentType),
-            Xml::Eof => return Ok(()),
-            _ => {}
-        }
-        if depth > DEEPEST {
-            return Err(InvalidDocument::TooDeep);
         }
     }
 }

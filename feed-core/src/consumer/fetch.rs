@@ -245,7 +245,7 @@ impl Source {
         match tokio::time::timeout(timeout, self.follow(url.clone(), headers)).await {
             Ok(answer) => answer,
             Err(_) => Err(FetchError::Late {
-                url: url.into(),
+                url: shown(&url),
                 limit: timeout,
             }),
         }
@@ -293,7 +293,7 @@ async fn read(mut response: Response, url: Url, moved: Option<Url>) -> Result<An
         .map_err(|cause| unreachable(&url, cause))?
     {
         if body.len() + chunk.len() > LARGEST_ANSWER {
-            return Err(FetchError::TooLarge { url: url.into() });
+            return Err(FetchError::TooLarge { url: shown(&url) });
         }
         body.extend_from_slice(&chunk);
     }
@@ -306,20 +306,28 @@ async fn read(mut response: Response, url: Url, moved: Option<Url>) -> Result<An
     })
 }
 
+/// An address as it may be shown: without what it is protected by.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
 fn unreachable(url: &Url, cause: reqwest::Error) -> FetchError {
     FetchError::Unreachable {
-        url: url.to_string(),
+        url: shown(url),
         cause: cause.without_url(),
     }
 }
 
 fn redirect_error(url: &Url, wrong: &'static str) -> FetchError {
     FetchError::Redirect {
-        url: url.to_string(),
+        url: shown(url),
         wrong,
     }
 }
@@ -349,7 +357,12 @@ fn fresh(headers: &HeaderMap) -> Duration {
     let max_age = cache_control
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .find_map(|directive| directive.trim().strip_prefix("max-age=")?.parse().ok());
+        .find_map(|directive| {
+            // Names in any case, arguments with quotes or without (RFC 9111, 5.2).
+            let (name, seconds) = directive.split_once('=')?;
+            let seconds = seconds.trim().trim_matches('"').parse().ok();
+            seconds.filter(|_| name.trim().eq_ignore_ascii_case("max-age"))
+        });
     let age = headers
         .get(header::AGE)
         .and_then(|age| age.to_str().ok()?.trim().parse().ok());
@@ -382,7 +395,7 @@ impl Answer {
         match self.status {
             StatusCode::OK | StatusCode::IM_USED => Document::read(&self.body, self.url.clone())
                 .map_err(|cause| FetchError::Document {
-                    url: self.url.into(),
+                    url: shown(&self.url),
                     cause,
                 }),
             _ => Err(self.into_error("")),
@@ -396,7 +409,7 @@ impl Answer {
             status: self.status.as_u16(),
             detail: told.unwrap_or_else(|| detail.to_owned()),
             retry_after: retry_after(&self.headers),
-            url: self.url.into(),
+            url: shown(&self.url),
         }
     }
 }

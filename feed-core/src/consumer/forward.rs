@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tracing::info;
 
-use super::apply::{Arrival, BATCH};
+use super::apply::{Arrival, BATCH, position_at};
 use super::document::Document;
 use super::fetch::{FetchError, Source};
 use super::place::Ours;
@@ -48,6 +48,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let mut gathered = Vec::new();
         let mut at = self.place.seen.clone();
         let mut applied = 0;
+        let mut linked = false;
         let mut fetched = step(
             &self.source,
             Next::After(cursor_of(&at)?),
@@ -70,7 +71,15 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 }
                 fetched => fetched?,
             };
-            if let Some(reason) = discontinuity(&at, &document, &end) {
+            let stands_still = document.archive && end.sequence <= at.sequence;
+            let broken = discontinuity(&at, &document, &end);
+            if std::mem::take(&mut linked) && (stands_still || broken.is_some()) {
+                // A link may lead astray; `?after=` is the feed's own word.
+                let next = Next::After(cursor_of(&at)?);
+                fetched = step(&self.source, next, &self.place.ours()).await;
+                continue;
+            }
+            if let Some(reason) = broken {
                 return self.halt(&reason).await;
             }
             self.place.answered();
@@ -80,16 +89,15 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             gathered.extend(arrivals.into_iter().filter(new));
             at = position(&at, &document, &end);
             let interrupted = *self.context.leases.orders.borrow() != orders;
-            let last = !document.archive || n == DOCUMENTS || interrupted;
-            let full = gathered.len() >= BATCH || last;
-            let batch = full.then(|| std::mem::take(&mut gathered));
+            let last = !document.archive || stands_still || n == DOCUMENTS || interrupted;
+            let (batch, to) = full_of(&mut gathered, &at, last);
             let ours = self.place.ours();
             let (taken, next) = tokio::join!(
-                self.context.apply_batch(&mut self.place.held, batch, &at),
+                self.context.apply_batch(&mut self.place.held, batch, &to),
                 following(&self.source, (!last).then_some(&document), &end, &ours),
             );
             match taken.transpose() {
-                Some(taken) => match self.settle(taken, at.clone())? {
+                Some(taken) => match self.settle(taken, to)? {
                     Some(events) => applied += events,
                     None => return Ok(Polled::Interrupted),
                 },
@@ -98,7 +106,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             }
             self.progress();
             match next {
-                Some(next) => fetched = next,
+                Some(next) => {
+                    fetched = next;
+                    linked = true;
+                }
                 None => break,
             }
         }
@@ -127,6 +138,27 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             head, "caught up to event {sequence} of {head} of {name}"
         );
     }
+}
+
+/// Takes what fills transactions out of `gathered`, which goes up to `at`, and says up to where that
+/// is. What is left waits for more: a transaction for the few events that are too many for one would
+/// double the statements. At the end nothing waits.
+fn full_of(
+    gathered: &mut Vec<Arrival>,
+    at: &Position,
+    last: bool,
+) -> (Option<Vec<Arrival>>, Position) {
+    let count = match last {
+        true => gathered.len(),
+        false => gathered.len() - gathered.len() % BATCH,
+    };
+    let rest = gathered.split_off(count);
+    let full = std::mem::replace(gathered, rest);
+    let to = match gathered.is_empty() {
+        true => at.clone(),
+        false => position_at(&full, at),
+    };
+    ((last || count > 0).then_some(full), to)
 }
 
 /// Fetches a document and the data of what is ours in it.

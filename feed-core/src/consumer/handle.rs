@@ -1,11 +1,13 @@
 //! What people and their programs see of a subscription, with or without a running consumer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use super::fetch::shown;
 use super::lease::{self, Leases};
 use super::{Context, Effect};
 use crate::database::Database;
@@ -222,9 +224,11 @@ impl<B: Backend> Handle<B> {
         &self.feed_url
     }
 
-    /// Has the consumer in this process, if there is one, poll at once.
+    /// Has the consumer in this process, if there is one, poll at once, in a way that no cache
+    /// answers.
     pub fn poll_now(&self) {
         if let Some(leases) = &self.leases {
+            leases.asked.store(true, Ordering::Relaxed);
             leases.wake.notify_one();
         }
     }
@@ -251,7 +255,7 @@ impl<B: Backend> Handle<B> {
             standing.last_contact = standing.last_contact.max(own.last_contact);
             standing.last_error = own.last_error.or(standing.last_error);
         }
-        Ok(status_of(standing, self.feed_url.to_string()))
+        Ok(status_of(standing, shown(&self.feed_url)))
     }
 
     /// The oldest `limit` parked events.

@@ -2,6 +2,7 @@
 //! instances and are for efficiency only: what keeps a late owner from committing is the check of
 //! its lease epoch in the batch transaction.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub(super) struct Leases {
     pub(super) heartbeat: Mutex<Heartbeat>,
     /// Ends a pause or a wait at the server: somebody asked for a poll.
     pub(super) wake: Notify,
+    /// True if that was a person: then no cache is to answer.
+    pub(super) asked: AtomicBool,
     /// Has the keeper look before the next renewal: a lease or a decision may have changed.
     pub(super) look: Notify,
     /// When the leases were renewed last; `None`: they are to be looked at now.
@@ -90,14 +93,15 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let mut failing = false;
         let mut news = News::<B>::on(CHANNEL);
         loop {
-            if !failing {
-                news.listen(self.database.writer()).await;
-            }
-            tokio::select! {
-                () = self.shutdown.cancelled() => return,
-                () = tokio::time::sleep(RENEWAL) => {}
-                () = self.leases.look.notified() => {}
-                () = news.heard() => {}
+            // Partitions may have come free before it listened: then it looks at once.
+            let begins = !failing && news.listen(self.database.writer()).await;
+            if !begins {
+                tokio::select! {
+                    () = self.shutdown.cancelled() => return,
+                    () = tokio::time::sleep(RENEWAL) => {}
+                    () = self.leases.look.notified() => {}
+                    () = news.heard() => {}
+                }
             }
             match self.tend().await {
                 Ok(()) => failing = false,

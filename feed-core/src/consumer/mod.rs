@@ -5,12 +5,16 @@
 //! (`address`), gets the data (`content`), and hands the new events to the batch transaction
 //! (`apply`). Which share of the
 //! events is ours, `lease` knows; what failed is tried again by `retry`. People look at it all
-//! through [`Handle`].
+//! through [`Handle`], on pages (`http`) and from the command line ([`command`]).
 
 mod address;
 mod apply;
 mod back;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod carry_out;
+pub mod command;
 mod content;
 mod decide;
 mod document;
@@ -24,7 +28,9 @@ mod place;
 mod poll;
 mod reconcile;
 mod retry;
+mod scan;
 mod sweep;
+mod verdict;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -33,6 +39,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::Transaction;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -42,13 +49,14 @@ use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
 
 pub use address::RefusedLink;
+pub(crate) use command::WHAT_TO_DO;
 pub use decide::{DecideError, Decision, From, InvalidDecision};
 pub use document::InvalidDocument;
 pub use fetch::FetchError;
 pub use handle::{Decided, Handle, Lag, Outcome, ParkedEvent, SkippedEvent, Status, TakenEvent};
 pub use http::router;
 pub use poll::{PollError, Polled};
-pub use reconcile::{Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
+pub use reconcile::{Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
 
 /// An event as it arrived from a feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,7 +207,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let orders = consumer.context.leases.orders.borrow().clone();
         if let Some(reason) = orders.halted {
             let name = &consumer.context.subscription.name;
-            tracing::error!("the subscription {name} is still halted: {reason}");
+            tracing::error!("the subscription {name} is still halted: {reason}; {WHAT_TO_DO}");
         }
         Ok(consumer)
     }
@@ -219,9 +227,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// Polls until `shutdown`, then finishes the batch in hand and gives its partitions back.
     pub async fn run(mut self) {
         let (keeper, sweeper) = (Arc::clone(&self.context), Arc::clone(&self.context));
-        let mut keeping = tokio::spawn(async move {
-            tokio::join!(keeper.keep_leases(), sweeper.sweep_claims());
-        });
+        // They end with this future, also where it is dropped: leases that are kept without
+        // anybody at work would look alive.
+        let mut beside = JoinSet::new();
+        beside.spawn(async move { keeper.keep_leases().await });
+        beside.spawn(async move { sweeper.sweep_claims().await });
         let stop = self.context.shutdown.clone();
         while !stop.is_cancelled() {
             // A round that is left behind leaves no transaction: those run in tasks of their own,
@@ -229,19 +239,18 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             let round = tokio::select! {
                 round = self.poll_once() => round,
                 () = stop.cancelled() => break,
-                kept = &mut keeping => {
-                    // Without it we would look fine until the leases are over, and stand still.
-                    assert!(stop.is_cancelled(), "the keeper of the leases has ended: {kept:?}");
+                Some(ended) = beside.join_next() => {
+                    // Without them we would look fine until the leases are over, and stand still.
+                    assert!(stop.is_cancelled(), "a task of the consumer has ended: {ended:?}");
                     break;
                 }
             };
             self.context.note(&round);
             let pause = self.pause_after(&round);
-            self.context.pause(pause).await;
+            let idle = matches!(round, Ok(Polled::LeasedElsewhere | Polled::Halted));
+            self.pause(pause, idle).await;
         }
-        if !keeping.is_finished() {
-            let _ = keeping.await;
-        }
+        while beside.join_next().await.is_some() {}
         if let Err(error) = self.leave().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

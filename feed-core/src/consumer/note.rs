@@ -1,6 +1,7 @@
 //! How rounds end, as people read it in the log and on the status page.
 
 use super::{Context, Effect, PollError, Polled};
+use crate::service::with_causes;
 use crate::store::Backend;
 
 impl<B: Backend, E: Effect<B>> Context<B, E> {
@@ -10,7 +11,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let failures = self.leases.heartbeat(|heartbeat| {
             let before = heartbeat.failures;
             heartbeat.failures = if round.is_err() { before + 1 } else { 0 };
-            heartbeat.last_error = round.as_ref().err().map(|error| chain(error));
+            heartbeat.last_error = round.as_ref().err().map(|error| with_causes(error));
             before
         });
         match round {
@@ -30,15 +31,4 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     pub(super) fn failures(&self) -> u32 {
         self.leases.heartbeat(|heartbeat| heartbeat.failures)
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -103,9 +103,9 @@ impl Place {
         self.answered = Instant::now();
     }
 
-    /// True if it is time to ask in a way that no cache answers.
-    pub(super) fn doubts(&self) -> bool {
-        self.answered.elapsed() >= BELIEVED
+    /// True if it is time, at `now`, to ask in a way that no cache answers.
+    pub(super) fn doubts(&self, now: Instant) -> bool {
+        now.duration_since(self.answered) >= BELIEVED
     }
 
     /// What the head's answer would be compared with.
@@ -143,5 +143,19 @@ impl Ours {
             stored.is_some_and(|stored| entry.sequence > Some(*stored))
         };
         entries.iter().filter(is_new).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_304_is_not_believed_for_ever() {
+        let mut place = Place::new();
+        place.answered();
+        let now = Instant::now();
+        assert!(!place.doubts(now + BELIEVED / 2));
+        assert!(place.doubts(now + BELIEVED));
     }
 }

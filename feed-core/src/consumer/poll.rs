@@ -1,13 +1,15 @@
 //! One round: ask the feed, find what continues our sequence, have it applied.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
+use tokio::time::Instant;
 use tracing::error;
 
 use super::fetch::{FetchError, New};
 use super::forward::{discontinuity, position};
-use super::{Consumer, Context, Effect};
+use super::{Consumer, Context, Effect, WHAT_TO_DO};
 use crate::cursor::Cursor;
 use crate::store::Backend;
 use crate::store::consume::Position;
@@ -71,14 +73,23 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     ///
     /// The feed could not be read or the database failed. The cursor is where it was.
     pub async fn poll_once(&mut self) -> Result<Polled, PollError> {
+        match self.prepare().await? {
+            Some(ended) => Ok(ended),
+            None => self.ask().await,
+        }
+    }
+
+    /// Does what is to be done here, without the feed: decisions, leases, retries. Returns how the
+    /// round ends if there is nothing to ask the feed for.
+    pub(super) async fn prepare(&mut self) -> Result<Option<Polled>, PollError> {
         self.context.tend_if_due().await?;
         let orders = self.context.leases.orders.borrow().clone();
         if orders.decision.is_some() {
             self.carry_out().await?;
-            return Ok(Polled::Interrupted);
+            return Ok(Some(Polled::Interrupted));
         }
         if orders.halted.is_some() {
-            return Ok(Polled::Halted);
+            return Ok(Some(Polled::Halted));
         }
         if !self.place.is_known_under(orders.leases) {
             let (pool, s, me) = self.context.names();
@@ -92,20 +103,22 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 .send_modify(|orders| orders.due = false);
             self.context.retry_due(&self.place.held).await?;
         }
-        if self.place.held.is_empty() {
-            return Ok(Polled::LeasedElsewhere);
-        }
         let store_by = self.place.store_by();
-        if store_by.is_some_and(|by| by <= tokio::time::Instant::now()) {
+        if store_by.is_some_and(|by| by <= Instant::now()) {
             self.store_place().await?;
-            return Ok(Polled::Interrupted);
         }
-        self.ask(orders.leases).await
+        Ok(self
+            .place
+            .held
+            .is_empty()
+            .then_some(Polled::LeasedElsewhere))
     }
 
     /// Asks the head, and takes what is new.
-    async fn ask(&mut self, leases: u64) -> Result<Polled, PollError> {
-        let seen = match self.place.doubts() {
+    async fn ask(&mut self) -> Result<Polled, PollError> {
+        let leases = self.context.leases.orders.borrow().leases;
+        let asked = self.context.leases.asked.swap(false, Ordering::Relaxed);
+        let seen = match asked || self.place.doubts(Instant::now()) {
             // `?after=` is answered by the feed itself, never by a cache.
             true if self.place.seen.epoch.is_some() => return self.catch_up().await,
             true => super::fetch::Validators::default(),
@@ -222,7 +235,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// Stops the subscription until a person decides (I8).
     pub(super) async fn halt(&mut self, reason: &str) -> Result<Polled, PollError> {
         let name = &self.context.subscription.name;
-        error!("the subscription {name} is halted: {reason}");
+        error!("the subscription {name} is halted: {reason}; {WHAT_TO_DO}");
         let (pool, s, _) = self.context.names();
         B::halt(pool, s, reason).await?;
         let orders = &self.context.leases.orders;
@@ -234,6 +247,21 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// True if no other instance has a share.
     fn holds_all(&self) -> bool {
         self.place.held.len() as i64 == super::lease::PARTITIONS
+    }
+
+    /// Waits between two rounds. What is to be done here is done meanwhile, and the feed is left
+    /// alone: a server that asks for a pause gets it.
+    /// Who is `idle` goes on as soon as there is something to do.
+    pub(super) async fn pause(&mut self, pause: Duration, mut idle: bool) {
+        let until = Instant::now() + pause;
+        while !pause.is_zero() && matches!(self.context.pause(until).await, Pause::Work) {
+            match self.prepare().await {
+                Ok(None) if idle => return,
+                Ok(None) => {}
+                Ok(Some(Polled::Interrupted)) | Err(_) => return,
+                Ok(Some(_)) => idle = true,
+            }
+        }
     }
 
     /// How long to wait before the next round.
@@ -278,18 +306,17 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         }
     }
 
-    /// Waits until `pause` is over, or there is a reason to go on before.
-    pub(super) async fn pause(&self, pause: Duration) {
-        if pause.is_zero() {
-            return;
-        }
+    /// Waits until `until`, or something is to be done before.
+    async fn pause(&self, until: Instant) -> Pause {
         let mut orders = self.leases.orders.subscribe();
-        orders.mark_unchanged();
+        let leases = orders.borrow().leases;
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = self.shutdown.cancelled() => {}
-            () = self.leases.wake.notified() => {}
-            _ = orders.changed() => {}
+            () = tokio::time::sleep_until(until) => Pause::Over,
+            () = self.shutdown.cancelled() => Pause::Over,
+            () = self.leases.wake.notified() => Pause::Over,
+            _ = orders.wait_for(|orders| {
+                orders.leases != leases || orders.decision.is_some() || orders.due
+            }) => Pause::Work,
         }
     }
 
@@ -308,7 +335,15 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     }
 }
 
-async fn sleep_until(instant: Option<tokio::time::Instant>) {
+/// How a pause ended.
+enum Pause {
+    /// The feed may be asked again.
+    Over,
+    /// There is something to do here.
+    Work,
+}
+
+async fn sleep_until(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,

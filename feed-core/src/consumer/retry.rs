@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::apply::{Failure, describe, in_own_task, retry_in};
+use super::verdict::{Failure, describe, in_own_task, retry_in};
 use super::{Context, Effect, EffectError, Received};
 use crate::store::Backend;
 use crate::store::consume::Held;

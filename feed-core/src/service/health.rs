@@ -4,11 +4,11 @@ use std::future::Future;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use crate::consumer::Handle;
+use crate::consumer::{Handle, WHAT_TO_DO};
 use crate::problem::Problem;
 use crate::store::Backend;
 
@@ -52,12 +52,15 @@ fn ok() -> impl IntoResponse {
 ///
 /// # Errors
 ///
-/// A `503`: it is halted, and waits for a person.
+/// A `503`: it is halted. Only a person can end that, so it does not say when to come again.
 pub async fn not_halted<B: Backend>(consumer: &Handle<B>) -> Result<(), Problem> {
     match consumer.status().await?.halted {
         None => Ok(()),
-        Some(reason) => Err(Problem::unavailable(format!(
-            "the subscription is halted: {reason}"
-        ))),
+        Some(reason) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "halted",
+            "The subscription is halted",
+            format!("{reason}; {WHAT_TO_DO}"),
+        )),
     }
 }

@@ -69,6 +69,12 @@ pub fn time(instant: DateTime<Utc>) -> Markup {
     shown(instant, "%Y-%m-%d %H:%M UTC")
 }
 
+/// An instant, to the second.
+#[must_use]
+pub fn instant(instant: DateTime<Utc>) -> Markup {
+    shown(instant, "%Y-%m-%d %H:%M:%S UTC")
+}
+
 /// The day of an instant.
 #[must_use]
 pub fn date(instant: DateTime<Utc>) -> Markup {

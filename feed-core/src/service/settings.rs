@@ -66,6 +66,18 @@ impl Settings {
                 argument.required(false).default_value(value)
             });
         }
+        // A command beside the service needs some of them too, before or behind its name. What is
+        // required cannot be global, but it has a default wherever there are commands.
+        if command.has_subcommands() {
+            command = command.mut_args(|argument| {
+                let shared = matches!(
+                    argument.get_id().as_str(),
+                    "database_url" | "feed_url" | "log_format"
+                );
+                let global = shared && !argument.is_required_set();
+                argument.global(global).help_heading("Settings")
+            });
+        }
         let mut matches = command.try_get_matches_from_mut(arguments)?;
         C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }

@@ -13,7 +13,12 @@ pub enum LogFormat {
 
 /// Starts logging for this process. `RUST_LOG` chooses what is logged; unset, it is `info`.
 pub fn start_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    start_logging_from(format, "info");
+}
+
+/// The same with another default.
+pub(crate) fn start_logging_from(format: LogFormat, default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

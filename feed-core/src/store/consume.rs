@@ -171,7 +171,7 @@ pub(crate) trait Consume: sqlx::Database {
         count: i64,
     ) -> impl Future<Output = sqlx::Result<u64>> + Send;
 
-    /// Gives all partitions back, and is gone.
+    /// Gives all partitions back, and is gone. What it has heard of the feed stays.
     fn leave(pool: &Pool<Self>, s: &str, me: &str)
     -> impl Future<Output = sqlx::Result<()>> + Send;
 

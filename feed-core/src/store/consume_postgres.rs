@@ -137,7 +137,7 @@ impl Consume for Postgres {
              ), said AS (
                  SELECT pg_notify($3, '')
              )
-             DELETE FROM feed_instance USING said
+             UPDATE feed_instance SET alive_until = clock_timestamp(), last_error = NULL FROM said
              WHERE subscription = $1 AND instance = $2",
         )
         .bind(s)

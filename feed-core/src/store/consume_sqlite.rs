@@ -175,7 +175,9 @@ impl Consume for Sqlite {
         .await?;
         sqlx::query(
             "-- lease::gone
-             DELETE FROM feed_instance WHERE subscription = $1 AND instance = $2",
+             UPDATE feed_instance
+             SET alive_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), last_error = NULL
+             WHERE subscription = $1 AND instance = $2",
         )
         .bind(s)
         .bind(me)

@@ -85,10 +85,10 @@ impl<B: Backend> News<B> {
         }
     }
 
-    /// Listens, unless it does already.
-    pub(crate) async fn listen(&mut self, pool: &Pool<B>) {
+    /// Listens, unless it does already; true if it has begun to: what was said before is unknown.
+    pub(crate) async fn listen(&mut self, pool: &Pool<B>) -> bool {
         if self.listener.is_some() {
-            return;
+            return false;
         }
         match B::listen(pool, self.channel).await {
             Ok(listener) => self.listener = Some(listener),
@@ -97,6 +97,7 @@ impl<B: Backend> News<B> {
                 "no notifications, only looks"
             ),
         }
+        self.listener.is_some()
     }
 
     /// Waits for news; for ever if nobody listens.

@@ -10,5 +10,7 @@ mod database;
 mod feed;
 mod history;
 mod lease;
+mod operate;
 mod outbox;
+mod reconcile;
 mod support;

@@ -1,7 +1,7 @@
 //! What becomes of the events of the order service: an order that was placed gets an invoice, one
 //! that was cancelled gets it credited.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use feed_core::{Effect, EffectError, PassedOver, Received};
@@ -47,13 +47,14 @@ impl<S: Store> Effect<S> for Invoicing {
         tx: &mut Transaction<'_, S>,
         events: &[Received],
     ) -> Result<Vec<PassedOver>, EffectError> {
-        let (facts, mut passed_over) = read(events)?;
+        let mut passed_over = Vec::new();
+        let facts = read(events, &mut passed_over)?;
         let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
         let causes = S::causes(tx, &orders).await?;
         let mut causes: HashMap<OrderId, Option<String>> = causes.into_iter().collect();
         // In sequence: a cancellation counts for what came before it.
         let mut placed = Vec::new();
-        let mut cancelled = BTreeMap::new();
+        let mut cancelled = Cancelled::new();
         for (event, fact) in facts {
             let id = fact.order();
             match (fact, causes.get(&id)) {
@@ -78,17 +79,26 @@ impl<S: Store> Effect<S> for Invoicing {
                 }
             }
         }
-        issue(tx, placed).await?;
+        let new: HashSet<OrderId> = placed.iter().map(|(_, order)| order.id).collect();
+        let (at_once, cancelled): (Cancelled<'_>, Cancelled<'_>) =
+            cancelled.into_iter().partition(|(id, _)| new.contains(id));
         credit(tx, &cancelled).await?;
+        // Last, since it reserves numbers: all instances share those.
+        issue(tx, placed, &at_once).await?;
         Ok(passed_over)
     }
 }
 
-/// What all events mean, and those of types that mean nothing here. Nothing is written before all
-/// of them are understood.
-fn read(events: &[Received]) -> Result<(Vec<(&Received, Fact)>, Vec<PassedOver>), EffectError> {
+/// Orders that were cancelled, by the events that tell it.
+type Cancelled<'a> = BTreeMap<OrderId, &'a Received>;
+
+/// What all events mean; those of unknown types are passed over. Nothing is written before all of
+/// them are understood.
+fn read<'a>(
+    events: &'a [Received],
+    passed_over: &mut Vec<PassedOver>,
+) -> Result<Vec<(&'a Received, Fact)>, EffectError> {
     let mut facts = Vec::with_capacity(events.len());
-    let mut passed_over = Vec::new();
     for event in events {
         let fact = Fact::read(event).map_err(|unfit| EffectError::Park(unfit.to_string()))?;
         match fact {
@@ -100,57 +110,65 @@ fn read(events: &[Received]) -> Result<(Vec<(&Received, Fact)>, Vec<PassedOver>)
             }
         }
     }
-    Ok((facts, passed_over))
+    Ok(facts)
 }
 
-/// Writes the invoices of orders that have none.
+/// Writes the invoices of orders that have none, some of which are `cancelled` already.
 async fn issue<S: Store>(
     tx: &mut Transaction<'_, S>,
     placed: Vec<(&Received, Order)>,
+    cancelled: &Cancelled<'_>,
 ) -> sqlx::Result<()> {
+    if placed.is_empty() {
+        return Ok(());
+    }
     let mut serials: BTreeMap<i32, i64> = BTreeMap::new();
     for (event, _) in &placed {
         *serials.entry(Invoice::year(event.time)).or_default() += 1;
     }
-    // All instances share the counters, and one that has reserved holds up the others until it
-    // commits: so this comes late, once for each year, and in the order of years.
+    // One that has reserved holds up the others until it commits: so this is done once for each
+    // year, and in the order of years.
     for (year, serial) in &mut serials {
         *serial = S::reserve(tx, *year, *serial).await?;
     }
     let mut invoices = Vec::with_capacity(placed.len());
-    let mut causes = Vec::with_capacity(placed.len());
     for (event, order) in placed {
         let next = serials.entry(Invoice::year(event.time)).or_default();
-        invoices.push(Invoice::issue(order, *next, event.time, &event.id));
-        causes.push(event);
+        let mut invoice = Invoice::issue(order, *next, event.time, &event.id);
+        invoice.credited = cancelled
+            .get(&invoice.order)
+            .map(|event| credited_at(event));
+        invoices.push(invoice);
         *next += 1;
     }
-    if invoices.is_empty() {
-        return Ok(());
-    }
     S::insert(tx, &invoices).await?;
-    for (event, invoice) in causes.iter().zip(&invoices) {
-        let (id, number) = (invoice.order, invoice.number);
-        debug!(event.id, order.id = %id, "invoiced order {id} as {number}");
+    for invoice in &invoices {
+        let (id, number, cause) = (invoice.order, invoice.number, invoice.cause.as_deref());
+        debug!(event.id = cause, order.id = %id, "invoiced order {id} as {number}");
     }
     Ok(())
 }
 
-/// Credits the invoices of orders that were cancelled, by the events that tell it.
+/// Credits the invoices of orders that were cancelled.
 async fn credit<S: Store>(
     tx: &mut Transaction<'_, S>,
-    cancelled: &BTreeMap<OrderId, &Received>,
+    cancelled: &Cancelled<'_>,
 ) -> sqlx::Result<()> {
     if cancelled.is_empty() {
         return Ok(());
     }
     let credits: Vec<(OrderId, DateTime<Utc>)> = cancelled
         .iter()
-        .map(|(id, event)| (*id, event.time.trunc_subsecs(3)))
+        .map(|(id, event)| (*id, credited_at(event)))
         .collect();
     for id in S::credit(tx, &credits).await? {
         let event_id = cancelled.get(&id).map(|event| event.id.as_str());
         debug!(event.id = event_id, order.id = %id, "credited order {id}");
     }
     Ok(())
+}
+
+/// When an order was cancelled, as it is stored.
+fn credited_at(event: &Received) -> DateTime<Utc> {
+    event.time.trunc_subsecs(3)
 }

@@ -3,9 +3,9 @@
 //! address of that feed alone.
 //!
 //! In reading order: what an event tells of an order ([`order`]) and how amounts in it stay exact
-//! (`money`), what an invoice is ([`mod@invoice`]), what becomes of events ([`effect`]), where
-//! invoices are kept ([`store`]), how they look as JSON ([`representation`]), and how people and
-//! programs reach them (`http`).
+//! (`money`), what an invoice is ([`mod@invoice`]), what becomes of events ([`effect`]), what the
+//! invoices ought to be by them ([`reconcile`]), where invoices are kept ([`store`]), how they look
+//! as JSON ([`representation`]), and how people and programs reach them (`http`).
 
 pub mod order;
 
@@ -14,6 +14,7 @@ mod money;
 pub mod invoice;
 
 pub mod effect;
+pub mod reconcile;
 pub mod store;
 
 pub mod representation;
@@ -21,15 +22,19 @@ pub mod representation;
 mod config;
 mod http;
 
+use std::process::ExitCode;
+
 use axum::Router;
+use feed_core::consumer::command::{self, Command, CommandError, Done};
 use feed_core::service::{Mounted, ServeError};
 use feed_core::{Consumer, Database, DatabaseError, Kind, Subscription};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
 
-pub use config::Config;
+pub use config::{CommandLine, Config};
 
 use effect::Invoicing;
+use reconcile::Expected;
 use store::Store;
 
 /// The service on an open database.
@@ -65,24 +70,48 @@ pub async fn open<S: Store>(
     config: &Config,
     shutdown: CancellationToken,
 ) -> Result<Service<S>, DatabaseError> {
-    let database = Database::<S>::open(&config.settings.database_url).await?;
-    database
-        .migrate("_invoice_migrations", S::MIGRATIONS)
-        .await?;
-    let instance = config.settings.instance.clone();
-    let subscription = Subscription {
-        name: "order".to_owned(),
-        feed_url: config.follow.feed_url.clone(),
-        poll_interval: config.follow.poll_interval,
-        instance: instance.unwrap_or_else(|| "invoice".to_owned()),
-    };
-    let consumer = Consumer::open(database.clone(), subscription, Invoicing, shutdown).await?;
+    let database = database::<S>(config).await?;
+    let consumer =
+        Consumer::open(database.clone(), subscription(config), Invoicing, shutdown).await?;
     let base = config.settings.base_url();
     Ok(Service {
         router: http::router(database.clone(), consumer.handle(), base),
         consumer,
         database,
     })
+}
+
+/// Carries out a command on the database that the configuration names, beside a service that runs
+/// on it or without one. Says on standard error what goes wrong.
+pub async fn execute(config: &Config, command: Command) -> ExitCode {
+    command::run(&config.settings, async |kind| match kind {
+        Kind::Sqlite => execute_on::<Sqlite>(config, command).await,
+        Kind::Postgres => execute_on::<Postgres>(config, command).await,
+    })
+    .await
+}
+
+async fn execute_on<S: Store>(config: &Config, command: Command) -> Result<Done, CommandError> {
+    let database = database::<S>(config).await?;
+    command::execute::<S, _, Expected>(command, database, subscription(config), Invoicing).await
+}
+
+async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseError> {
+    let database = Database::<S>::open(&config.settings.database_url).await?;
+    database
+        .migrate("_invoice_migrations", S::MIGRATIONS)
+        .await?;
+    Ok(database)
+}
+
+fn subscription(config: &Config) -> Subscription {
+    let instance = config.settings.instance.clone();
+    Subscription {
+        name: "order".to_owned(),
+        feed_url: config.follow.feed_url.clone(),
+        poll_interval: config.follow.poll_interval,
+        instance: instance.unwrap_or_else(|| "invoice".to_owned()),
+    }
 }
 
 /// The service with the task that follows the feed.

@@ -19,6 +19,14 @@ impl fmt::Display for OrderId {
     }
 }
 
+impl OrderId {
+    /// The order that an event says it is about: `order/17`.
+    #[must_use]
+    pub fn of_subject(subject: &str) -> Option<Self> {
+        Some(Self(subject.strip_prefix("order/")?.parse().ok()?))
+    }
+}
+
 /// An order that was placed, and that an invoice can be written for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,6 +37,16 @@ pub struct Order {
     #[serde(rename = "orderLine")]
     pub lines: Vec<Line>,
     /// The original has one currency and does not name it.
+    #[serde(default = "euro")]
+    pub currency: String,
+}
+
+/// What was sold with an order, without who bought it: that may be erased one day.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Sold {
+    pub id: OrderId,
+    #[serde(rename = "orderLine")]
+    pub lines: Vec<Line>,
     #[serde(default = "euro")]
     pub currency: String,
 }
@@ -60,7 +78,7 @@ pub struct Address {
 }
 
 /// So many pieces of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Line {
     pub count: i64,
     pub item: Item,
@@ -75,7 +93,7 @@ impl Line {
 }
 
 /// An item as it was sold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Item {
     #[serde(rename = "itemId")]
     pub id: i64,
@@ -121,27 +139,7 @@ impl Order {
     /// It is none that an invoice can be written for.
     pub fn read(data: &str) -> Result<Self, Unfit> {
         let mut order: Self = serde_json::from_str(data)?;
-        let mut total = Some(Decimal::ZERO);
-        for (n, line) in order.lines.iter_mut().enumerate() {
-            let field = |name| format!("orderLine[{n}].{name}");
-            line.item.price = money::price(line.item.price)
-                .map_err(|wrong| Unfit::field(field("item.price"), wrong))?;
-            if line.count < 1 {
-                let wrong = format!("{} is less than one piece", line.count);
-                return Err(Unfit::field(field("count"), wrong));
-            }
-            text(&field("item.name"), &line.item.name)?;
-            let sum = Decimal::from(line.count).checked_mul(line.item.price);
-            total = total
-                .zip(sum)
-                .and_then(|(total, sum)| total.checked_add(sum));
-        }
-        if total.and_then(money::cents).is_none() {
-            return Err(Unfit::field(
-                "orderLine",
-                "the total is more than we can count",
-            ));
-        }
+        check_lines(&mut order.lines)?;
         order.check_texts()?;
         Ok(order)
     }
@@ -162,10 +160,7 @@ impl Order {
     /// The price of all its lines. Exact, and within the bounds of a column: `read` has seen to it.
     #[must_use]
     pub fn total(&self) -> Decimal {
-        let mut total = self.lines.iter().map(Line::total).sum::<Decimal>();
-        // The sum of nothing, or of what costs nothing, would have no decimals.
-        total.rescale(money::DECIMALS);
-        total
+        total(&self.lines)
     }
 
     fn check_texts(&self) -> Result<(), Unfit> {
@@ -176,12 +171,68 @@ impl Order {
         text("billingAddress.street", &address.street)?;
         text("billingAddress.zip", &address.zip)?;
         text("billingAddress.city", &address.city)?;
-        let letters = self.currency.bytes().all(|byte| byte.is_ascii_uppercase());
-        if !letters || self.currency.len() != 3 {
-            return Err(Unfit::field("currency", "it is no code of three letters"));
-        }
-        Ok(())
+        check_currency(&self.currency)
     }
+}
+
+impl Sold {
+    /// Reads the same of the data of an event as [`Order::read`], where the person may be erased.
+    ///
+    /// # Errors
+    ///
+    /// It tells of nothing that was sold.
+    pub fn read(data: &str) -> Result<Self, Unfit> {
+        let mut sold: Self = serde_json::from_str(data)?;
+        check_lines(&mut sold.lines)?;
+        check_currency(&sold.currency)?;
+        Ok(sold)
+    }
+
+    /// The price of all its lines.
+    #[must_use]
+    pub fn total(&self) -> Decimal {
+        total(&self.lines)
+    }
+}
+
+/// Prices get their two decimals, and the total fits into a column.
+fn check_lines(lines: &mut [Line]) -> Result<(), Unfit> {
+    let mut total = Some(Decimal::ZERO);
+    for (n, line) in lines.iter_mut().enumerate() {
+        let field = |name| format!("orderLine[{n}].{name}");
+        line.item.price = money::price(line.item.price)
+            .map_err(|wrong| Unfit::field(field("item.price"), wrong))?;
+        if line.count < 1 {
+            let wrong = format!("{} is less than one piece", line.count);
+            return Err(Unfit::field(field("count"), wrong));
+        }
+        text(&field("item.name"), &line.item.name)?;
+        let sum = Decimal::from(line.count).checked_mul(line.item.price);
+        total = total
+            .zip(sum)
+            .and_then(|(total, sum)| total.checked_add(sum));
+    }
+    match total.and_then(money::cents) {
+        Some(_) => Ok(()),
+        None => Err(Unfit::field(
+            "orderLine",
+            "the total is more than we can count",
+        )),
+    }
+}
+
+fn check_currency(currency: &str) -> Result<(), Unfit> {
+    match currency.bytes().all(|byte| byte.is_ascii_uppercase()) && currency.len() == 3 {
+        true => Ok(()),
+        false => Err(Unfit::field("currency", "it is no code of three letters")),
+    }
+}
+
+fn total(lines: &[Line]) -> Decimal {
+    let mut total = lines.iter().map(Line::total).sum::<Decimal>();
+    // The sum of nothing, or of what costs nothing, would have no decimals.
+    total.rescale(money::DECIMALS);
+    total
 }
 
 /// PostgreSQL stores no NUL in a text. On SQLite it is refused as well, since both behave alike.

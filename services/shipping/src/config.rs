@@ -1,5 +1,6 @@
 //! Every setting of the service.
 
+use feed_core::consumer::command::Command;
 use feed_core::service::{Follow, Settings};
 
 /// The shipping service: makes a shipment for each order that it reads of in a feed
@@ -21,11 +22,28 @@ impl Config {
         ("instance", "shipping"),
         ("feed_url", "http://127.0.0.1:8081/feed"),
     ];
+}
 
-    /// The settings from the command line and the environment. Ends the process with a clear
-    /// message where they are wrong.
+/// The shipping service: makes a shipment for each order that it reads of in a feed
+#[derive(Debug, Clone, clap::Parser)]
+#[command(
+    version,
+    subcommand_help_heading = "Commands, while the service runs or is stopped"
+)]
+pub struct CommandLine {
+    #[command(flatten)]
+    pub config: Config,
+
+    /// What to do instead of running the service
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+impl CommandLine {
+    /// What the command line and the environment say. Ends the process with a clear message where
+    /// they are wrong.
     #[must_use]
-    pub fn from_command_line() -> Self {
-        Settings::parse(Self::DEFAULTS)
+    pub fn parse() -> Self {
+        Settings::parse(Config::DEFAULTS)
     }
 }

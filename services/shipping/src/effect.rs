@@ -47,7 +47,8 @@ impl<S: Store> Effect<S> for Shipping {
         tx: &mut Transaction<'_, S>,
         events: &[Received],
     ) -> Result<Vec<PassedOver>, EffectError> {
-        let (facts, mut passed_over) = read(events)?;
+        let mut passed_over = Vec::new();
+        let facts = read(events, &mut passed_over)?;
         let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
         let causes = S::causes(tx, &orders).await?;
         let mut causes: HashMap<OrderId, Option<String>> = causes.into_iter().collect();
@@ -84,11 +85,13 @@ impl<S: Store> Effect<S> for Shipping {
     }
 }
 
-/// What all events mean, and those of types that mean nothing here. Nothing is written before all
-/// of them are understood.
-fn read(events: &[Received]) -> Result<(Vec<(&Received, Fact)>, Vec<PassedOver>), EffectError> {
+/// What all events mean; those of unknown types are passed over. Nothing is written before all of
+/// them are understood.
+fn read<'a>(
+    events: &'a [Received],
+    passed_over: &mut Vec<PassedOver>,
+) -> Result<Vec<(&'a Received, Fact)>, EffectError> {
     let mut facts = Vec::with_capacity(events.len());
-    let mut passed_over = Vec::new();
     for event in events {
         let fact = Fact::read(event).map_err(|unfit| EffectError::Park(unfit.to_string()))?;
         match fact {
@@ -100,7 +103,7 @@ fn read(events: &[Received]) -> Result<(Vec<(&Received, Fact)>, Vec<PassedOver>)
             }
         }
     }
-    Ok((facts, passed_over))
+    Ok(facts)
 }
 
 /// Makes the shipments of orders that have none.

@@ -1,13 +1,16 @@
-//! The shipping service in a process of its own.
+//! The shipping service in a process of its own, or a command about what it follows.
 
 use std::process::ExitCode;
 
 use feed_core::service::run;
-use shipping::Config;
+use shipping::{CommandLine, Config};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::from_command_line();
+    let CommandLine { config, command } = CommandLine::parse();
+    if let Some(command) = command {
+        return shipping::execute(&config, command).await;
+    }
     run(config.settings.clone(), async |settings, shutdown| {
         let (base, feed) = (settings.base_url(), config.follow.feed_url.clone());
         let service = shipping::start(Config { settings, ..config }, shutdown).await?;

@@ -17,6 +17,14 @@ impl fmt::Display for OrderId {
     }
 }
 
+impl OrderId {
+    /// The order that an event says it is about: `order/17`.
+    #[must_use]
+    pub fn of_subject(subject: &str) -> Option<Self> {
+        Some(Self(subject.strip_prefix("order/")?.parse().ok()?))
+    }
+}
+
 /// An order that was placed, and that can be shipped.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,6 +32,14 @@ pub struct Order {
     pub id: OrderId,
     pub customer: Customer,
     pub shipping_address: Address,
+    #[serde(rename = "orderLine")]
+    pub lines: Vec<Line>,
+}
+
+/// What was sold with an order, without who bought it: that may be erased one day.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Sold {
+    pub id: OrderId,
     #[serde(rename = "orderLine")]
     pub lines: Vec<Line>,
 }
@@ -54,14 +70,14 @@ pub struct Address {
 }
 
 /// So many pieces of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Line {
     pub count: i64,
     pub item: Item,
 }
 
 /// An item as it was sold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Item {
     #[serde(rename = "itemId")]
     pub id: i64,
@@ -92,15 +108,7 @@ impl Order {
     /// It is none that can be shipped.
     pub fn read(data: &str) -> Result<Self, Unfit> {
         let order: Self = serde_json::from_str(data)?;
-        for (n, line) in order.lines.iter().enumerate() {
-            if line.count < 1 {
-                return Err(Unfit::Field {
-                    field: format!("orderLine[{n}].count"),
-                    wrong: format!("{} is less than one piece", line.count),
-                });
-            }
-            text(&format!("orderLine[{n}].item.name"), &line.item.name)?;
-        }
+        check_lines(&order.lines)?;
         let (customer, address) = (&order.customer, &order.shipping_address);
         text("customer.name", &customer.name)?;
         text("customer.firstname", &customer.firstname)?;
@@ -122,6 +130,32 @@ impl Order {
         }
         Ok(serde_json::from_str::<Identified>(data)?.id)
     }
+}
+
+impl Sold {
+    /// Reads the same of the data of an event as [`Order::read`], where the person may be erased.
+    ///
+    /// # Errors
+    ///
+    /// It tells of nothing that was sold.
+    pub fn read(data: &str) -> Result<Self, Unfit> {
+        let sold: Self = serde_json::from_str(data)?;
+        check_lines(&sold.lines)?;
+        Ok(sold)
+    }
+}
+
+fn check_lines(lines: &[Line]) -> Result<(), Unfit> {
+    for (n, line) in lines.iter().enumerate() {
+        if line.count < 1 {
+            return Err(Unfit::Field {
+                field: format!("orderLine[{n}].count"),
+                wrong: format!("{} is less than one piece", line.count),
+            });
+        }
+        text(&format!("orderLine[{n}].item.name"), &line.item.name)?;
+    }
+    Ok(())
 }
 
 /// PostgreSQL stores no NUL in a text. On SQLite it is refused as well, since both behave alike.

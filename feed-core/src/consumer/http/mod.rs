@@ -1,28 +1,44 @@
-//! The status page of a consumer and its `POST /poll`, to be merged into a service's router.
+//! The status pages of a consumer, and what a person can do there: to be merged into a service's
+//! router. Programs get the same as JSON.
+
+mod decide;
+mod form;
+mod job;
+mod lists;
+mod page;
+mod stuck;
+
+use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use maud::{Markup, html};
+use maud::Markup;
+use serde::Serialize;
 
-use super::handle::{Handle, ParkedEvent, Status};
+use super::command::StatusDocument;
+use super::handle::Handle;
+use super::reconcile::Reconcile;
 use crate::problem::Problem;
 use crate::service::html::Frame;
-use crate::service::{BaseUrl, negotiate};
+use crate::service::{BaseUrl, Json, Wanted, same_origin};
 use crate::store::Backend;
 
-/// Parked events shown at once.
-const SHOWN: u32 = 100;
+use job::Job;
+
+/// The largest form we read: a reason is some sentences.
+const MAX_BODY: usize = 16 * 1024;
 
 /// What the routes know of the service they are part of.
-#[derive(Debug)]
 struct Site<B: Backend> {
     handle: Handle<B>,
     base: BaseUrl,
     service: &'static str,
     menu: &'static [(&'static str, &'static str)],
+    job: Arc<Job>,
 }
 
 impl<B: Backend> Clone for Site<B> {
@@ -32,12 +48,26 @@ impl<B: Backend> Clone for Site<B> {
             base: self.base.clone(),
             service: self.service,
             menu: self.menu,
+            job: Arc::clone(&self.job),
         }
     }
 }
 
-/// `GET /status` and `POST /poll`.
-pub fn router<B: Backend>(
+impl<B: Backend> Site<B> {
+    fn page(&self, title: &str, body: &Markup) -> Markup {
+        let frame = Frame {
+            base: &self.base,
+            service: self.service,
+            menu: self.menu,
+            feed: None,
+        };
+        frame.page(title, body)
+    }
+}
+
+/// `GET /status` and what lies below it, and `POST /poll`. `R` says what the service ought to have
+/// stored.
+pub fn router<B: Backend, R: Reconcile<B>>(
     handle: Handle<B>,
     base: BaseUrl,
     service: &'static str,
@@ -45,109 +75,98 @@ pub fn router<B: Backend>(
 ) -> Router {
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     let only_post = || async { Problem::method_not_allowed("POST") };
+    let site = Site {
+        handle,
+        base: base.clone(),
+        service,
+        menu,
+        job: Arc::default(),
+    };
     Router::new()
         .route("/status", get(status::<B>).fallback(only_get))
+        .route("/status/events", get(lists::events::<B>).fallback(only_get))
+        .route("/status/parked", get(lists::parked::<B>).fallback(only_get))
+        .route(
+            "/status/skipped",
+            get(lists::skipped::<B>).fallback(only_get),
+        )
+        .route(
+            "/status/decisions",
+            get(lists::decisions::<B>).fallback(only_get),
+        )
+        .route(
+            "/status/retry",
+            post(decide::retry::<B>).fallback(only_post),
+        )
+        .route("/status/skip", post(decide::skip::<B>).fallback(only_post))
+        .route(
+            "/status/resume",
+            post(decide::resume::<B>).fallback(only_post),
+        )
+        .route(
+            "/status/replay",
+            post(decide::replay::<B>).fallback(only_post),
+        )
+        .route(
+            "/status/reconcile",
+            post(reconcile::<B, R>).fallback(only_post),
+        )
         .route("/poll", post(poll::<B>).fallback(only_post))
-        .with_state(Site {
-            handle,
-            base,
-            service,
-            menu,
-        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(base, same_origin))
+        .layer(map_response(never_stored))
+        .with_state(site)
+}
+
+/// How a subscription stands is true for a moment.
+async fn never_stored(mut response: Response) -> Response {
+    let no_store = HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, no_store);
+    response
+}
+
+/// The answer to what has changed something: a browser is led back to the page at `location`,
+/// which is relative, so that it holds behind any prefix; a program gets a document.
+fn done(
+    wanted: Wanted,
+    location: &'static str,
+    status: StatusCode,
+    document: impl Serialize,
+) -> Response {
+    match wanted {
+        Wanted::Html => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
+        Wanted::Json => (status, Json(document)).into_response(),
+    }
 }
 
 /// Answers at once; the poll runs in the background.
-async fn poll<B: Backend>(State(site): State<Site<B>>) -> Response {
+async fn poll<B: Backend>(State(site): State<Site<B>>, wanted: Wanted) -> Response {
     site.handle.poll_now();
-    // Relative, so that it holds behind any prefix.
-    let headers = [
-        (header::LOCATION, HeaderValue::from_static("status")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    (StatusCode::SEE_OTHER, headers).into_response()
+    let document = serde_json::json!({"polling": true});
+    done(wanted, "status", StatusCode::ACCEPTED, document)
+}
+
+/// Answers at once; the comparison runs in the background, one at a time: who asks while one is
+/// under way gets that one.
+async fn reconcile<B: Backend, R: Reconcile<B>>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+) -> Response {
+    let started = site.job.start::<B, R>(&site.handle);
+    let document = serde_json::json!({"comparing": true, "started": started});
+    done(wanted, "../status", StatusCode::ACCEPTED, document)
 }
 
 async fn status<B: Backend>(
     State(site): State<Site<B>>,
-    headers: HeaderMap,
+    wanted: Wanted,
 ) -> Result<Response, Problem> {
-    let offers = ["text/html", "application/json"];
-    let offer = negotiate(&headers, &offers).ok_or_else(|| Problem::not_acceptable(&offers))?;
-    let status = site.handle.status().await?;
-    let caching = [
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::VARY, HeaderValue::from_static("Accept")),
-    ];
-    if offer == 1 {
-        return Ok((caching, axum::Json(status)).into_response());
+    let document = StatusDocument::of(&site.handle).await?;
+    if wanted == Wanted::Json {
+        return Ok(wanted.answer(Markup::default, || document));
     }
-    let parked = site.handle.parked(SHOWN).await?;
-    let frame = Frame {
-        base: &site.base,
-        service: site.service,
-        menu: site.menu,
-        feed: None,
-    };
-    Ok((
-        caching,
-        frame.page("Status", &page(&site, &status, &parked)),
-    )
-        .into_response())
-}
-
-fn page<B: Backend>(site: &Site<B>, status: &Status, parked: &[ParkedEvent]) -> Markup {
-    html! {
-        @if let Some(reason) = &status.halted {
-            p.notice.bad role="alert" { strong { "Halted. " } (reason) }
-        } @else if let Some(error) = &status.last_error {
-            p.notice.bad role="alert" { strong { "The last poll failed. " } (error) }
-        }
-        dl {
-            // No link: it may be an address that only services reach.
-            dt { "Feed" } dd { code { (status.feed) } }
-            dt { "Epoch" } dd { (status.epoch.as_deref().unwrap_or("none yet")) }
-            dt { "Taken up to" } dd { (status.sequence) " of " (status.head) }
-            dt { "Lag" } dd { (status.lag.events) " events, " (status.lag.seconds) " s" }
-            dt { "Last contact" } dd {
-                @match status.last_contact {
-                    Some(at) => time datetime=(at.to_rfc3339()) { (at.format("%Y-%m-%d %H:%M:%S UTC")) },
-                    None => "never",
-                }
-            }
-            dt { "Parked" } dd { (status.parked) ", and " (status.waiting) " that wait for them" }
-            dt { "Instances" } dd { (status.instances) }
-        }
-        form.actions method="post" action=(site.base.path("poll")) {
-            button { "Poll now" }
-        }
-        @if !parked.is_empty() {
-            h2 { "Parked events" }
-            div.scroll { table {
-                thead { tr {
-                    th scope="col" { "Subject" } th scope="col" { "Event" }
-                    th scope="col" { "Reason" } th.number scope="col" { "Attempts" }
-                    th scope="col" { "Next attempt" }
-                } }
-                tbody { @for event in parked { (row(event)) } }
-            } }
-        }
-    }
-}
-
-fn row(event: &ParkedEvent) -> Markup {
-    html! {
-        tr {
-            td { (event.subject) }
-            td { (event.id) }
-            td { (event.reason.as_deref().unwrap_or("waits for the one before")) }
-            td.number { (event.attempts) }
-            td {
-                @match (event.retry_at, &event.reason) {
-                    (Some(at), _) => (at.format("%H:%M:%S UTC")),
-                    (None, Some(_)) => "a person decides",
-                    (None, None) => "after that one",
-                }
-            }
-        }
-    }
+    let page = page::Page::of(&site, document).await?;
+    Ok(wanted.answer(|| site.page("Status", &page.render(&site)), || ()))
 }

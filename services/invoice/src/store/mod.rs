@@ -68,6 +68,13 @@ pub trait Store: feed_core::Backend {
     /// How many invoices there are.
     fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
+    /// The first `limit` gaps in the numbers that were given out: year, first and last serial. In
+    /// one statement, so that numbers that are just being given out are no gaps.
+    fn gaps(
+        pool: &Pool<Self>,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<(i32, i64, i64)>>> + Send;
+
     /// Fails if the database does not answer, or has not our tables.
     fn ping(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
 }

@@ -64,11 +64,13 @@ impl Store for Postgres {
              INSERT INTO invoice
                  (order_id, year, serial, issued_at,
                   customer_id, customer_name, customer_firstname, customer_email,
-                  billing_street, billing_zip, billing_city, currency, total_cents, cause)
+                  billing_street, billing_zip, billing_city, currency, total_cents, cause,
+                  credited_at)
              SELECT * FROM UNNEST(
                  $1::bigint[], $2::int[], $3::bigint[], $4::timestamptz[],
                  $5::bigint[], $6::text[], $7::text[], $8::text[],
-                 $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[])",
+                 $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[],
+                 $15::timestamptz[])",
         )
         .bind(column(invoices, |invoice| invoice.order.0))
         .bind(column(invoices, |invoice| invoice.number.year))
@@ -92,6 +94,7 @@ impl Store for Postgres {
         .bind(column(invoices, |invoice| invoice.currency.as_str()))
         .bind(totals)
         .bind(column(invoices, |invoice| invoice.cause.as_deref()))
+        .bind(column(invoices, |invoice| invoice.credited))
         .execute(&mut **tx)
         .await?;
         let lines = lines_of(invoices);
@@ -167,6 +170,36 @@ impl Store for Postgres {
              SELECT count(*) FROM invoice",
         )
         .fetch_one(pool)
+        .await
+    }
+
+    async fn gaps(pool: &PgPool, limit: i64) -> sqlx::Result<Vec<(i32, i64, i64)>> {
+        sqlx::query_as(
+            "-- invoice::gaps
+             WITH bound AS (
+                 SELECT year, max(next) AS next FROM (
+                     SELECT year, next FROM invoice_counter
+                     UNION ALL
+                     SELECT year, serial + 1 FROM invoice
+                 ) AS known GROUP BY year
+             ), candidate AS (
+                 SELECT year, 1 AS serial, next FROM bound
+                 UNION
+                 SELECT year, serial + 1, next FROM invoice JOIN bound USING (year)
+             )
+             SELECT year, serial,
+                    COALESCE((SELECT min(later.serial) FROM invoice AS later
+                              WHERE later.year = candidate.year
+                                AND later.serial > candidate.serial), next) - 1
+             FROM candidate
+             WHERE serial < next
+               AND NOT EXISTS (SELECT 1 FROM invoice AS taken
+                               WHERE taken.year = candidate.year
+                                 AND taken.serial = candidate.serial)
+             ORDER BY year, serial LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(pool)
         .await
     }
 

@@ -62,11 +62,12 @@ impl Store for Sqlite {
              INSERT INTO invoice
                  (order_id, year, serial, issued_at,
                   customer_id, customer_name, customer_firstname, customer_email,
-                  billing_street, billing_zip, billing_city, currency, total_cents, cause)
+                  billing_street, billing_zip, billing_city, currency, total_cents, cause,
+                  credited_at)
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3,
                     value ->> 4, value ->> 5, value ->> 6, value ->> 7,
                     value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12,
-                    value ->> 13
+                    value ->> 13, value ->> 14
              FROM json_each($1)",
         )
         .bind(json!(rows).to_string())
@@ -149,6 +150,36 @@ impl Store for Sqlite {
         .await
     }
 
+    async fn gaps(pool: &SqlitePool, limit: i64) -> sqlx::Result<Vec<(i32, i64, i64)>> {
+        sqlx::query_as(
+            "-- invoice::gaps
+             WITH bound AS (
+                 SELECT year, max(next) AS next FROM (
+                     SELECT year, next FROM invoice_counter
+                     UNION ALL
+                     SELECT year, serial + 1 FROM invoice
+                 ) AS known GROUP BY year
+             ), candidate AS (
+                 SELECT year, 1 AS serial, next FROM bound
+                 UNION
+                 SELECT year, serial + 1, next FROM invoice JOIN bound USING (year)
+             )
+             SELECT year, serial,
+                    COALESCE((SELECT min(later.serial) FROM invoice AS later
+                              WHERE later.year = candidate.year
+                                AND later.serial > candidate.serial), next) - 1
+             FROM candidate
+             WHERE serial < next
+               AND NOT EXISTS (SELECT 1 FROM invoice AS taken
+                               WHERE taken.year = candidate.year
+                                 AND taken.serial = candidate.serial)
+             ORDER BY year, serial LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
     async fn ping(pool: &SqlitePool) -> sqlx::Result<()> {
         sqlx::query(
             "-- invoice::ping
@@ -180,6 +211,7 @@ fn row(invoice: &Invoice) -> sqlx::Result<Value> {
         invoice.currency,
         total,
         invoice.cause,
+        invoice.credited.map(instant),
     ]))
 }
 

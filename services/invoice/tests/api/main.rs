@@ -8,4 +8,6 @@ mod numbers;
 mod original;
 mod pages;
 mod parked;
+mod reconcile;
+mod recorded;
 mod service;

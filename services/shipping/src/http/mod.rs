@@ -14,6 +14,7 @@ use feed_core::service::html::stylesheet;
 use feed_core::service::{BaseUrl, health, keep_private, not_halted};
 use feed_core::{Database, Problem};
 
+use crate::reconcile::Expected;
 use crate::store::Store;
 
 use pages::{MENU, Pages, SERVICE};
@@ -36,7 +37,7 @@ pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, base: B
         .layer(map_response(keep_private))
         .merge(health(ready::<S>))
         .with_state(state)
-        .merge(consumer::router(handle, base, SERVICE, MENU))
+        .merge(consumer::router::<S, Expected>(handle, base, SERVICE, MENU))
         .merge(stylesheet())
 }
 

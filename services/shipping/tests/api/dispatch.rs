@@ -1,14 +1,19 @@
 //! The goods leave by a button, and only if their order was not cancelled before.
 
-use harness::producer::{LINES, Producer};
+use std::time::Duration;
 
-use crate::app::{Testable, following};
+use harness::producer::{LINES, PLACED, Producer};
+use shipping::order::OrderId;
+
+use crate::app::{Testable, compared, following, open};
 
 harness::on_both_databases! {
     a_pending_shipment_is_dispatched_once
     a_stopped_shipment_is_not_dispatched
     a_dispatched_shipment_is_recalled
     what_is_not_there_is_not_dispatched
+    a_dispatch_waits_for_a_cancellation_on_its_way
+    a_button_and_a_cancellation_agree_on_what_came_first
 }
 
 async fn a_pending_shipment_is_dispatched_once<S: Testable>(url: &str) {
@@ -99,4 +104,65 @@ async fn what_is_not_there_is_not_dispatched<S: Testable>(url: &str) {
     let answer = app.send("GET", "/17/dispatch", "*/*").await;
     assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
     assert_eq!(app.json("/17").await["status"], "pending");
+}
+
+async fn a_dispatch_waits_for_a_cancellation_on_its_way<S: Testable>(url: &str) {
+    let producer = Producer::new().await;
+    producer.placed(17, LINES).await;
+    producer.placed(18, LINES).await;
+    let app = following::<S>(url, &producer).await;
+    for (id, commits) in [(17, true), (18, false)] {
+        let mut tx = app.database().begin().await.unwrap();
+        let cancelled = [(OrderId(id), PLACED.parse().unwrap())];
+        let cancelled = S::cancel(&mut tx, &cancelled).await.unwrap();
+        assert_eq!(cancelled, [(OrderId(id), false)], "it has not left");
+        let path = format!("/{id}/dispatch");
+        let mut button = std::pin::pin!(app.send("POST", &path, "*/*"));
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut button).await;
+        assert!(early.is_err(), "it is not known yet");
+        let (status, becomes) = match commits {
+            true => (409, "stopped"),
+            false => (303, "dispatched"),
+        };
+        match commits {
+            true => tx.commit().await.unwrap(),
+            false => tx.rollback().await.unwrap(),
+        }
+        assert_eq!(button.await.status, status);
+        assert_eq!(app.json(&format!("/{id}")).await["status"], becomes);
+    }
+}
+
+/// Goods that the button let go are called back; those that it did not let go are stopped.
+async fn a_button_and_a_cancellation_agree_on_what_came_first<S: Testable>(url: &str) {
+    let producer = Producer::new().await;
+    for id in 1..=40 {
+        producer.placed(id, LINES).await;
+    }
+    let mut app = following::<S>(url, &producer).await;
+    let clerk = open::<S>(url, &producer.feed_url).await;
+    for first in (1..=40).step_by(4) {
+        for id in first..first + 4 {
+            producer.cancelled(id, LINES).await;
+        }
+        let dispatching = async {
+            let mut answers = Vec::new();
+            for id in (first..first + 4).rev() {
+                let answer = clerk.send("POST", &format!("/{id}/dispatch"), "*/*").await;
+                answers.push((id, answer.status));
+            }
+            answers
+        };
+        let (answers, ()) = tokio::join!(dispatching, app.catch_up(&producer));
+        for (id, status) in answers {
+            let expected = match status {
+                303 => "recalled",
+                409 => "stopped",
+                other => panic!("{other}"),
+            };
+            assert_eq!(app.json(&format!("/{id}")).await["status"], expected);
+        }
+    }
+    let result = compared(&app, &producer).await;
+    assert_eq!((result.found, result.events), (0, 80));
 }

@@ -9,4 +9,6 @@ mod original;
 mod pages;
 mod parked;
 mod privacy;
+mod reconcile;
+mod recorded;
 mod service;

@@ -1,0 +1,73 @@
+//! How far something has got: a bar on a terminal, a line now and then elsewhere. It goes to
+//! standard error, so that the result stands alone on standard output.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::words::grouped;
+
+/// Between two lines, where there is no terminal.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What a person who waits can look at.
+pub(super) struct Progress {
+    what: &'static str,
+    bar: Option<ProgressBar>,
+    /// The last line, and when.
+    said: Option<(String, Instant)>,
+}
+
+impl Progress {
+    pub(super) fn of(what: &'static str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{prefix} [{bar:30}] {msg}");
+            bar.set_style(
+                style
+                    .unwrap_or_else(|_| ProgressStyle::default_bar())
+                    .progress_chars("=> "),
+            );
+            bar.set_prefix(what);
+            bar
+        });
+        Self {
+            what,
+            bar,
+            said: None,
+        }
+    }
+
+    /// `done` of `all`.
+    pub(super) fn at(&mut self, done: i64, all: i64) {
+        let done = done.clamp(0, all.max(0));
+        if let Some(bar) = &self.bar {
+            bar.set_length(all.unsigned_abs());
+            bar.set_position(done.unsigned_abs());
+        }
+        self.say(&format!("{} of {}", grouped(done), grouped(all)));
+    }
+
+    /// What it waits for.
+    pub(super) fn say(&mut self, message: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(message.to_owned());
+            bar.tick();
+            return;
+        }
+        let again = |(text, at): &(String, Instant)| text != message && at.elapsed() > PAUSE;
+        if self.said.as_ref().is_none_or(again) {
+            eprintln!("{}: {message}", self.what);
+            self.said = Some((message.to_owned(), Instant::now()));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! How the subscription stands, and the decisions that are done at once.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::super::{Handle, Reconciliation, Status};
+use super::who::By;
+use super::words::{WHAT_TO_DO, counted, grouped, moment, sentence, span};
+use super::{CommandError, Done};
+use crate::store::Backend;
+
+/// The status with the last comparison: what `GET /status` answers in JSON.
+#[derive(Debug, Serialize)]
+pub(in crate::consumer) struct StatusDocument {
+    #[serde(flatten)]
+    pub(in crate::consumer) status: Status,
+    /// The last comparison of the feed with what is stored; `null`: there was none.
+    pub(in crate::consumer) reconciliation: Option<Reconciliation>,
+}
+
+/// Differences that stand in the status: enough to begin with. `reconcile` names more.
+const NAMED: usize = 100;
+
+impl StatusDocument {
+    pub(in crate::consumer) async fn of<B: Backend>(handle: &Handle<B>) -> sqlx::Result<Self> {
+        let mut reconciliation = handle.reconciliation().await?;
+        if let Some(reconciliation) = &mut reconciliation {
+            reconciliation.differences.truncate(NAMED);
+        }
+        Ok(Self {
+            status: handle.status().await?,
+            reconciliation,
+        })
+    }
+}
+
+/// Prints to standard output. That nobody reads to the end, as with `| head`, is no fault.
+pub(super) fn print(text: &str) -> Result<(), CommandError> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CommandError::Print(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a document as one line of JSON.
+pub(super) fn print_json(document: &impl Serialize) -> Result<(), CommandError> {
+    let text = serde_json::to_string(document);
+    print(&(text.map_err(|error| CommandError::Print(error.into()))? + "\n"))
+}
+
+/// `status`
+pub(super) async fn status<B: Backend>(
+    handle: &Handle<B>,
+    json: bool,
+) -> Result<Done, CommandError> {
+    let document = StatusDocument::of(handle).await?;
+    let status = &document.status;
+    if json {
+        print_json(&document)?;
+    } else {
+        print(&text(&document))?;
+    }
+    Ok(match status.halted.is_some() || status.parked > 0 {
+        true => Done::Found,
+        false => Done::Well,
+    })
+}
+
+fn text(document: &StatusDocument) -> String {
+    let status = &document.status;
+    let mut text = String::new();
+    match &status.halted {
+        Some(reason) => text += &format!("Halted: {reason}.\n{}.\n", sentence(WHAT_TO_DO)),
+        None if status.parked == 1 => text += "1 event is parked: `parked` says why.\n",
+        None if status.parked > 1 => {
+            text += &format!(
+                "{} events are parked: `parked` says why.\n",
+                grouped(status.parked)
+            );
+        }
+        None => match &status.last_error {
+            Some(error) => text += &format!("The last poll failed: {error}.\n"),
+            None => text += "Nothing is stuck.\n",
+        },
+    }
+    if let Some(decision) = &status.decision {
+        text += &format!("Decided, and not carried out yet: {decision}.\n");
+    }
+    text.push('\n');
+    let mut row = |name: &str, value: String| text += &format!("{name:<16}{value}\n");
+    row("Feed", status.feed.clone());
+    row(
+        "Epoch",
+        status
+            .epoch
+            .clone()
+            .unwrap_or_else(|| "none yet".to_owned()),
+    );
+    row(
+        "Taken up to",
+        format!("{} of {}", grouped(status.sequence), grouped(status.head)),
+    );
+    if status.begins > 0 {
+        row("Begins after", grouped(status.begins));
+    }
+    let lag = match status.lag.events {
+        0 => "none".to_owned(),
+        events => format!("{}, {}", counted(events, "event"), span(status.lag.seconds)),
+    };
+    row("Lag", lag);
+    row(
+        "Last contact",
+        status
+            .last_contact
+            .map_or_else(|| "never".to_owned(), moment),
+    );
+    row(
+        "Parked",
+        format!(
+            "{}, and {} waiting for them",
+            grouped(status.parked),
+            grouped(status.waiting)
+        ),
+    );
+    row("Without effect", grouped(status.skipped));
+    row("Instances", grouped(status.instances));
+    if let Some(compared) = &document.reconciliation {
+        row("Compared", compared.summary());
+    }
+    text
+}
+
+impl Reconciliation {
+    /// What came of it, in one line.
+    pub(in crate::consumer) fn summary(&self) -> String {
+        let found = match self.found {
+            0 => "no difference".to_owned(),
+            found => counted(i64::try_from(found).unwrap_or(i64::MAX), "difference"),
+        };
+        format!("{}: {found}, at {}", self.range(), moment(self.at))
+    }
+
+    /// What was compared.
+    pub(super) fn range(&self) -> String {
+        match self.to {
+            // A feed without numbers.
+            0 => counted(i64::try_from(self.events).unwrap_or(i64::MAX), "event"),
+            to => format!("events {} to {}", grouped(self.from), grouped(to)),
+        }
+    }
+}
+
+/// `retry`
+pub(super) async fn retry<B: Backend>(
+    handle: &Handle<B>,
+    id: Option<&str>,
+    by: By,
+) -> Result<Done, CommandError> {
+    let events = handle.retry(id, &by.name()?).await?;
+    let events = i64::try_from(events).unwrap_or(i64::MAX);
+    let when = match handle.status().await?.instances {
+        0 => "when the service starts",
+        _ => "within seconds",
+    };
+    let again = "`parked` lists what fails again";
+    print(&match events {
+        0 => "No event is parked.\n".to_owned(),
+        1 => format!("1 event is tried again {when}; {again}.\n"),
+        _ => format!(
+            "{} events are tried again {when}; {again}.\n",
+            grouped(events)
+        ),
+    })?;
+    Ok(Done::Well)
+}
+
+/// `skip`
+pub(super) async fn skip<B: Backend>(
+    handle: &Handle<B>,
+    id: &str,
+    reason: &str,
+    by: By,
+) -> Result<Done, CommandError> {
+    handle.skip(id, reason, &by.name()?).await?;
+    print(&format!(
+        "Skipped {id}. The later events of its subject go on.\n"
+    ))?;
+    Ok(Done::Well)
+}

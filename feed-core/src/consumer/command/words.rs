@@ -1,0 +1,135 @@
+//! What commands and pages say alike.
+
+use chrono::{DateTime, Utc};
+
+use super::super::handle::{Outcome, ParkedEvent};
+use crate::event::Sequence;
+
+/// The longest list that is given at once.
+pub(in crate::consumer) const MOST: u32 = 1000;
+
+/// What each way of going on after a halt means.
+pub(in crate::consumer) const KEEP: &str =
+    "Go on from where it is: the feed was mended, or its address was wrong";
+pub(in crate::consumer) const FROM_START: &str = "Take all events of the feed, from the first one on; what was taken already has no second effect";
+pub(in crate::consumer) const FROM_NOW: &str =
+    "Go on with the next new event; what came before and was not taken is never taken";
+
+/// What to do about a halt. It stands behind the reason, wherever that is told.
+pub(crate) const WHAT_TO_DO: &str = "it goes on when a person decides how, on the status page or \
+     by the command resume --keep, --from-start or --from-now";
+
+/// A number that a person can read: `12,300`.
+pub(in crate::consumer) fn grouped(number: impl Into<i64>) -> String {
+    let number = number.into();
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::from(if number < 0 { "-" } else { "" });
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 event`, `2 events`.
+pub(in crate::consumer) fn counted(number: i64, one: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {one}{plural}", grouped(number))
+}
+
+/// A length of time, in the largest unit that says enough: `5 min`.
+pub(in crate::consumer) fn span(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", grouped(seconds / 86_400)),
+    }
+}
+
+/// With a capital at the beginning.
+pub(in crate::consumer) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// An instant, to the second.
+pub(in crate::consumer) fn moment(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// The number of an event, if the feed gives one.
+pub(in crate::consumer) fn number(sequence: Option<Sequence>) -> String {
+    sequence.map_or_else(|| "\u{2013}".to_owned(), grouped)
+}
+
+impl Outcome {
+    pub(in crate::consumer) fn text(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Parked => "parked",
+            Self::Waiting => "waiting",
+            Self::Skipped => "skipped",
+            Self::PassedOver => "passed over",
+        }
+    }
+}
+
+impl ParkedEvent {
+    /// What happens next to an event that failed.
+    pub(in crate::consumer) fn next(&self) -> String {
+        match self.retry_at {
+            Some(at) if at <= Utc::now() => "it is tried again now".to_owned(),
+            Some(at) => format!("it is tried again at {}", moment(at)),
+            None => "it waits for a person".to_owned(),
+        }
+    }
+}
+
+/// Events that failed, each with the later ones of its subject that wait for it; oldest first.
+pub(in crate::consumer) fn by_cause(
+    parked: &[ParkedEvent],
+) -> Vec<(&ParkedEvent, Vec<&ParkedEvent>)> {
+    let failed = parked.iter().filter(|event| event.reason.is_some());
+    failed
+        .map(|event| {
+            let waits =
+                |other: &&ParkedEvent| other.reason.is_none() && other.subject == event.subject;
+            (event, parked.iter().filter(waits).collect())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_for_people() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (12_300, "12,300"),
+            (1_234_567, "1,234,567"),
+            (-1_000, "-1,000"),
+            (i64::MIN, "-9,223,372,036,854,775,808"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!(counted(1, "event"), "1 event");
+        assert_eq!(counted(1_000, "event"), "1,000 events");
+        for (seconds, text) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7_200, "2 h"),
+            (864_000, "10 days"),
+        ] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What a person decides on the page.
+
+use std::future::Future;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use super::form::{Form, invalid};
+use super::{Site, done};
+use crate::consumer::command::{Refused, check};
+use crate::consumer::{DecideError, Decision, From};
+use crate::problem::Problem;
+use crate::service::Wanted;
+use crate::store::Backend;
+
+/// The page that shows what came of it.
+const STATUS: &str = "../status";
+
+/// `POST /status/retry`: one event, or all of them without `event`.
+pub(super) async fn retry<B: Backend>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let (id, by) = (form.optional("event"), form.required("by"));
+    form.check()?;
+    let handle = site.handle;
+    let events = whole(async move { handle.retry(id.as_deref(), &by).await }).await??;
+    Ok(done(
+        wanted,
+        STATUS,
+        StatusCode::OK,
+        json!({"retried": events}),
+    ))
+}
+
+/// `POST /status/skip`
+pub(super) async fn skip<B: Backend>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let (id, reason) = (form.required("event"), form.required("reason"));
+    let by = form.required("by");
+    form.check()?;
+    let document = json!({"skipped": id, "reason": reason, "by": by});
+    let handle = site.handle;
+    whole(async move { handle.skip(&id, &reason, &by).await }).await??;
+    Ok(done(wanted, STATUS, StatusCode::OK, document))
+}
+
+/// `POST /status/resume`
+pub(super) async fn resume<B: Backend>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let by = form.required("by");
+    let from = match form.required("from").as_str() {
+        "keep" => From::Kept,
+        "start" => From::Start,
+        "now" => From::Now,
+        "" => From::Kept, // refused already
+        _ => {
+            form.refuse("from", "is one of keep, start and now");
+            From::Kept
+        }
+    };
+    form.check()?;
+    decide(site, wanted, Decision::Resume(from), by).await
+}
+
+/// `POST /status/replay`
+pub(super) async fn replay<B: Backend>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let by = form.required("by");
+    let text = form.required("from");
+    let from = match text.parse() {
+        Ok(from @ 1..) => from,
+        _ => {
+            if !text.is_empty() {
+                form.refuse("from", "is the number of an event, from 1 on");
+            }
+            1
+        }
+    };
+    form.check()?;
+    decide(site, wanted, Decision::Replay(from), by).await
+}
+
+/// Writes a decision down that an instance carries out soon.
+async fn decide<B: Backend>(
+    site: Site<B>,
+    wanted: Wanted,
+    decision: Decision,
+    by: String,
+) -> Result<Response, Problem> {
+    check(&site.handle, decision).await??;
+    let handle = site.handle;
+    let position = whole(async move { handle.decide(decision, &by).await }).await??;
+    let document = json!({"decision": decision.to_string(), "position": position});
+    Ok(done(wanted, STATUS, StatusCode::ACCEPTED, document))
+}
+
+/// Runs what has a transaction in a task of its own: a client who hangs up cannot stop it
+/// half-way.
+async fn whole<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work).await.map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "lost a decision");
+        Problem::internal()
+    })
+}
+
+impl std::convert::From<DecideError> for Problem {
+    fn from(error: DecideError) -> Self {
+        let detail = error.to_string();
+        match error {
+            DecideError::NotParked(_) => {
+                let title = "There is no such parked event";
+                Self::new(StatusCode::NOT_FOUND, "not-parked", title, detail)
+            }
+            DecideError::Waits(..) => {
+                let title = "The event waits for another one";
+                Self::new(StatusCode::CONFLICT, "waits", title, detail)
+            }
+            DecideError::Missing(_) => invalid(detail),
+            DecideError::Database(error) => Self::from_database(&error),
+        }
+    }
+}
+
+impl std::convert::From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let title = "The subscription does not stand so";
+        Self::new(StatusCode::CONFLICT, "refused", title, refused.to_string())
+    }
+}

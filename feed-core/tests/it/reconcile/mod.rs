@@ -1,0 +1,367 @@
+//! The comparison of the feed with what is stored: it finds what differs, and nothing else, while
+//! all goes on.
+
+mod meanwhile;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::routing::get;
+use feed_core::consumer::{
+    Cited, Decision, Difference, Polled, Reconcile, ReconcileError, Reconciliation, reconcile,
+};
+use feed_core::{Consumer, Received};
+use sqlx::{Pool, Postgres, Sqlite};
+
+use crate::support::{
+    Fail, Publisher, Recorder, Testable, consumer, consumer_database, serve, until, urns,
+};
+
+harness::on_both_databases! {
+    differences_are_found_and_kept
+    after_normal_traffic_there_are_none
+    what_has_no_effect_is_left_out
+    it_begins_where_it_is_told_to
+    what_was_never_to_be_taken_is_left_out
+    what_cannot_be_compared_is_an_error
+    a_feed_without_numbers_is_compared_by_its_claims
+}
+
+/// Each event has one row with its id, and there are no others.
+#[derive(Default)]
+struct Ledger {
+    expected: HashMap<String, (String, Cited)>,
+    left_out: HashSet<String>,
+}
+
+impl Ledger {
+    fn note(&mut self, event: &Received, settled: bool) {
+        match settled {
+            true => {
+                let named = (event.subject.clone(), Cited::from(event));
+                self.expected.insert(event.id.clone(), named);
+            }
+            false => _ = self.left_out.insert(event.subject.clone()),
+        }
+    }
+
+    fn differences(mut self, rows: Vec<(String, String)>) -> Vec<Difference> {
+        let mut all = Vec::new();
+        for (event, subject) in rows {
+            if self.expected.remove(&event).is_none() {
+                all.push((subject, format!("{event} is unexplained")));
+            }
+        }
+        let missing = self.expected.into_values();
+        all.extend(missing.map(|(subject, cited)| (subject, format!("{cited} is missing"))));
+        all.retain(|(subject, _)| !self.left_out.contains(subject));
+        let all = all.into_iter().map(|(id, what)| Difference { id, what });
+        all.collect()
+    }
+}
+
+macro_rules! ledger {
+    ($($backend:ty)*) => {$(
+        impl Reconcile<$backend> for Ledger {
+            fn expect(&mut self, event: &Received, settled: bool) -> Result<(), String> {
+                self.note(event, settled);
+                Ok(())
+            }
+
+            async fn compare(self, pool: &Pool<$backend>) -> sqlx::Result<Vec<Difference>> {
+                let rows = sqlx::query_as("SELECT event_id, subject FROM effect");
+                Ok(self.differences(rows.fetch_all(pool).await?))
+            }
+        }
+    )*};
+}
+ledger! { Postgres Sqlite }
+
+/// A publisher, and a consumer of it that is stepped.
+struct Shop<B: Testable> {
+    publisher: Publisher<Sqlite>,
+    consumer: Consumer<B, Recorder>,
+    recorder: Recorder,
+    database: feed_core::Database<B>,
+    _source: harness::FreshDatabase,
+}
+
+impl<B: Testable> Shop<B>
+where
+    Ledger: Reconcile<B>,
+{
+    async fn open(url: &str) -> Self {
+        let source = harness::FreshDatabase::sqlite();
+        let publisher = Publisher::<Sqlite>::open(source.url()).await;
+        let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+        let database = consumer_database::<B>(url).await;
+        let recorder = Recorder::default();
+        Self {
+            consumer: consumer(&database, &feed, recorder.clone()).await,
+            publisher,
+            recorder,
+            database,
+            _source: source,
+        }
+    }
+
+    /// Publishes that many events, and takes them.
+    async fn take(&mut self, count: i64) -> Vec<String> {
+        let ids = self.publisher.publish(count).await;
+        catch_up(&mut self.consumer, self.publisher.feed.cursor().sequence).await;
+        urns(&ids)
+    }
+
+    async fn run(&self, sql: &str) {
+        B::run(&self.database, sql).await;
+    }
+
+    async fn reconcile(&self) -> Reconciliation {
+        self.from(None).await.unwrap()
+    }
+
+    async fn from(&self, from: Option<i64>) -> Result<Reconciliation, ReconcileError> {
+        reconcile::<B, Ledger>(&self.consumer.handle(), from, |_, _| ()).await
+    }
+}
+
+async fn catch_up<B: Testable>(consumer: &mut Consumer<B, Recorder>, newest: i64) {
+    until("the consumer is up to date", async || {
+        if consumer.handle().status().await.unwrap().sequence >= newest {
+            return true;
+        }
+        consumer.poll_once().await.unwrap();
+        false
+    })
+    .await;
+}
+
+fn whats(result: &Reconciliation) -> Vec<&str> {
+    assert_eq!(result.found, result.differences.len() as u64);
+    let all = result.differences.iter();
+    all.map(|difference| difference.what.as_str()).collect()
+}
+
+async fn differences_are_found_and_kept<B: Testable>(url: &str)
+where
+    Ledger: Reconcile<B>,
+{
+    let mut shop = Shop::<B>::open(url).await;
+    let ids = shop.take(25).await;
+    assert_eq!(shop.consumer.handle().reconciliation().await.unwrap(), None);
+    let (lost, other) = (&ids[6], &ids[17]);
+    shop.run(&format!("DELETE FROM effect WHERE event_id = '{lost}'"))
+        .await;
+    shop.run(&format!(
+        "UPDATE effect SET event_id = 'other' WHERE event_id = '{other}'"
+    ))
+    .await;
+    let result = shop.reconcile().await;
+    let mut found = whats(&result);
+    found.sort_unstable();
+    let expected = [
+        format!("event 18 ({other}) is missing"),
+        format!("event 7 ({lost}) is missing"),
+        "other is unexplained".to_owned(),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!((result.from, result.to), (1, 25));
+    assert_eq!((result.events, result.left_out), (25, 0));
+    let kept = shop.consumer.handle().reconciliation().await.unwrap();
+    assert_eq!(kept, Some(result));
+    // The kept one is the last one.
+    shop.run("DELETE FROM effect").await;
+    let result = shop.reconcile().await;
+    assert_eq!(result.found, 25);
+    let kept = shop.consumer.handle().reconciliation().await.unwrap();
+    assert_eq!(kept, Some(result));
+}
+
+async fn after_normal_traffic_there_are_none<B: Testable>(url: &str)
+where
+    Ledger: Reconcile<B>,
+{
+    let mut shop = Shop::<B>::open(url).await;
+    // Nothing taken, nothing published, ends of pages, more than one page.
+    for count in [0, 1, 8, 1, 10, 123] {
+        shop.take(count).await;
+        let result = shop.reconcile().await;
+        assert_eq!(whats(&result), [""; 0]);
+        let newest = shop.publisher.feed.cursor().sequence;
+        assert_eq!((result.to, result.events), (newest, newest.unsigned_abs()));
+    }
+    let mut seen = Vec::new();
+    let handle = shop.consumer.handle();
+    reconcile::<B, Ledger>(&handle, None, |at, to| seen.push((at, to)))
+        .await
+        .unwrap();
+    assert_eq!(seen.last(), Some(&(143, 143)));
+    assert!(seen.len() > 10 && seen.is_sorted());
+}
+
+async fn what_has_no_effect_is_left_out<B: Testable>(url: &str)
+where
+    Ledger: Reconcile<B>,
+{
+    let mut shop = Shop::<B>::open(url).await;
+    for (subject, fail) in [("order/3", Fail::Park), ("order/4", Fail::Park)] {
+        let mut fails = shop.recorder.fails.lock().unwrap();
+        fails.push((subject.to_owned(), fail));
+    }
+    let ids = shop.take(20).await;
+    let result = shop.reconcile().await;
+    assert_eq!(whats(&result), [""; 0]);
+    assert_eq!((result.events, result.left_out), (16, 4));
+
+    // One is skipped, and the later one of its subject has its effect.
+    shop.recorder.mend();
+    let handle = shop.consumer.handle();
+    handle
+        .skip(&ids[3], "the customer is unknown", "Ann")
+        .await
+        .unwrap();
+    let effect = format!("SELECT event_id FROM effect WHERE event_id = '{}'", ids[13]);
+    until("the later one is applied", async || {
+        handle.retry(None, "Ann").await.unwrap();
+        shop.consumer.poll_once().await.unwrap();
+        B::texts(&shop.database, &effect).await.len() == 1
+    })
+    .await;
+    let result = shop.reconcile().await;
+    assert_eq!(whats(&result), [""; 0]);
+    assert_eq!(result.left_out, 1);
+}
+
+async fn it_begins_where_it_is_told_to<B: Testable>(url: &str)
+where
+    Ledger: Reconcile<B>,
+{
+    let mut shop = Shop::<B>::open(url).await;
+    let ids = shop.take(35).await;
+    for n in [10, 20, 34] {
+        shop.run(&format!("DELETE FROM effect WHERE event_id = '{}'", ids[n]))
+            .await;
+    }
+    let result = shop.from(Some(21)).await.unwrap();
+    assert_eq!((result.from, result.to, result.events), (21, 35, 15));
+    // This comparison takes what comes before for unexplained; others know better.
+    let missing = |result: &Reconciliation| {
+        let all = result.differences.iter();
+        all.filter(|difference| difference.what.ends_with("missing"))
+            .count()
+    };
+    assert_eq!(missing(&result), 2);
+    assert_eq!(missing(&shop.from(Some(22)).await.unwrap()), 1);
+    assert_eq!(missing(&shop.from(Some(-3)).await.unwrap()), 3);
+}
+
+/// A person let the subscription go on from the newest event.
+async fn what_was_never_to_be_taken_is_left_out<B: Testable>(url: &str)
+where
+    Ledger: Reconcile<B>,
+{
+    let mut shop = Shop::<B>::open(url).await;
+    shop.take(5).await;
+    shop.publisher.publish(17).await;
+    let handle = shop.consumer.handle();
+    let now = Decision::Resume(feed_core::consumer::From::Now);
+    handle.decide(now, "Ann").await.unwrap();
+    until("the decision is carried out", async || {
+        shop.consumer.poll_once().await.unwrap();
+        handle.status().await.unwrap().begins == 22
+    })
+    .await;
+    shop.publisher.publish(8).await;
+    catch_up(&mut shop.consumer, 30).await;
+    let result = shop.from(Some(1)).await.unwrap();
+    assert_eq!(whats(&result), [""; 0]);
+    assert_eq!((result.events, result.left_out), (8, 22));
+    let result = shop.reconcile().await;
+    assert_eq!((result.from, result.events, result.left_out), (23, 8, 0));
+}
+
+async fn what_cannot_be_compared_is_an_error<B: Testable>(url: &str)
+where
+    Ledger: Reconcile<B>,
+{
+    let mut shop = Shop::<B>::open(url).await;
+    shop.take(5).await;
+    let ours = shop
+        .consumer
+        .handle()
+        .status()
+        .await
+        .unwrap()
+        .epoch
+        .unwrap();
+    shop.run("UPDATE feed_partition SET epoch = 'abcdefgh'")
+        .await;
+    let error = shop.from(None).await.unwrap_err();
+    let expected = format!("the feed is another one: its epoch is {ours}, ours is abcdefgh");
+    assert_eq!(error.to_string(), expected);
+    // Restored from a backup.
+    shop.run(&format!("UPDATE feed_partition SET epoch = '{ours}'"))
+        .await;
+    shop.run("UPDATE feed_partition SET sequence = 6").await;
+    let error = shop.from(None).await.unwrap_err();
+    let expected = "the feed ends at event 5, but events up to 6 were taken from it";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(shop.consumer.handle().reconciliation().await.unwrap(), None);
+}
+
+async fn a_feed_without_numbers_is_compared_by_its_claims<B: Testable>(url: &str)
+where
+    Ledger: Reconcile<B>,
+{
+    let entry = |n: u32| {
+        format!(
+            "<entry><title>{n}</title><id>tag:x,{n}</id><updated>2026-01-01T00:00:{n:02}Z</updated>\
+             <content>{n}</content></entry>"
+        )
+    };
+    let newest = Arc::new(Mutex::new(4));
+    let shown = newest.clone();
+    // Two entries in a document.
+    let document = move |page: u32| {
+        let newest: u32 = *shown.lock().unwrap();
+        let top = newest - 2 * page;
+        let entries: String = (top.saturating_sub(1).max(1)..=top)
+            .rev()
+            .map(entry)
+            .collect();
+        let older = match top {
+            0..3 => String::new(),
+            _ => format!("<link rel=\"next\" href=\"/page/{}\"/>", page + 1),
+        };
+        format!(
+            "<feed xmlns=\"http://www.w3.org/2005/Atom\"><title>t</title><id>i</id>\
+             <updated>2026-01-01T00:00:00Z</updated>{older}{entries}</feed>"
+        )
+    };
+    let head = document.clone();
+    let router = Router::new()
+        .route("/feed", get(async move || head(0)))
+        .route(
+            "/page/{n}",
+            get(async move |page: axum::extract::Path<u32>| document(page.0)),
+        );
+    let feed = format!("{}/feed", serve(router).await);
+    let database = consumer_database::<B>(url).await;
+    let recorder = Recorder::failing("tag:x,2", Fail::Park);
+    let mut consumer = consumer(&database, &feed, recorder).await;
+    assert_eq!(consumer.poll_once().await.unwrap(), Polled::Applied(3));
+    *newest.lock().unwrap() = 5;
+    let handle = consumer.handle();
+    let result = reconcile::<B, Ledger>(&handle, None, |_, _| ())
+        .await
+        .unwrap();
+    assert_eq!(whats(&result), [""; 0]);
+    // One is parked, and the newest was not taken.
+    assert_eq!((result.events, result.left_out), (3, 2));
+    B::run(&database, "DELETE FROM effect WHERE event_id = 'tag:x,1'").await;
+    let result = reconcile::<B, Ledger>(&handle, None, |_, _| ())
+        .await
+        .unwrap();
+    assert_eq!(whats(&result), ["event tag:x,1 is missing"]);
+}

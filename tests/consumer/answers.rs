@@ -1,0 +1,139 @@
+//! Answers that are no feed, and connections that break: an error that is told, and nothing lost.
+
+use harness::fake::{Atom, Fake, Numbered, Reply};
+
+use crate::support::{Reader, Recording, ids, numbered, serving};
+
+harness::on_both_databases! {
+    every_other_status_is_an_error
+    the_error_is_told_while_it_lasts
+    a_feed_is_known_by_what_it_is
+    broken_messages_are_errors
+    data_that_breaks_off_is_asked_for_again
+}
+
+async fn every_other_status_is_an_error<B: Recording>(url: &str) {
+    let fake = serving(&Atom::of(1..=1)).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=1)).await;
+    let statuses = [
+        201, 204, 206, 300, 400, 401, 403, 404, 406, 407, 418, 429, 500, 501, 502, 503, 504, 599,
+    ];
+    for (status, newest) in statuses.into_iter().zip(2..) {
+        // A feed in it is not to be believed.
+        let feed = Atom::of(1..=newest).xml();
+        fake.at("/feed", Reply::status(status).body(feed.clone()));
+        let error = reader.fails().await;
+        assert!(error.contains(&status.to_string()), "{status}: {error}");
+        assert_eq!(reader.ids().await, ids(1..newest), "{status}");
+        fake.at("/feed", Reply::feed(feed));
+        reader.takes(&ids(1..=newest)).await;
+    }
+}
+
+async fn the_error_is_told_while_it_lasts<B: Recording>(url: &str) {
+    let fake = Fake::start().await;
+    let portal = Reply::ok("text/html", "<html><body>Please log in</body></html>");
+    fake.at("/feed", portal);
+    let seen = Reader::<B>::open(url, &fake.url("/feed")).await.run();
+    let error = seen.error().await;
+    assert!(error.contains("/feed"), "{error}");
+    let hole = Atom::of(10..=12).link("prev-archive", "/archive/1");
+    fake.at("/feed", Reply::feed(hole.xml()));
+    harness::until("the next error is told", async || {
+        let error = seen.status().await.last_error?;
+        error.contains("/archive/1").then_some(())
+    })
+    .await;
+    fake.at("/archive/1", Reply::feed(Atom::of(1..=9).archive().xml()));
+    seen.has(12).await;
+    harness::until("there is no error any more", async || {
+        seen.status().await.last_error.is_none().then_some(())
+    })
+    .await;
+    assert_eq!(seen.ids().await, ids(1..=12));
+}
+
+async fn a_feed_is_known_by_what_it_is<B: Recording>(url: &str) {
+    for (number, media_type) in [
+        "application/atom+xml;type=feed;charset=utf-8",
+        "APPLICATION/ATOM+XML",
+        "application/xml",
+        "text/xml",
+        "text/plain",
+        "application/octet-stream",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let fake = Fake::start().await;
+        fake.at("/feed", Reply::ok(media_type, Atom::of(1..=2).xml()));
+        let mut reader = Reader::<B>::of(&number.to_string(), url, &fake.url("/feed")).await;
+        reader.takes(&ids(1..=2)).await;
+    }
+    let fake = Fake::start().await;
+    fake.at("/feed", Reply::status(200).body(Atom::of(1..=2).xml()));
+    let mut reader = Reader::<B>::of("none", url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=2)).await;
+    // With a mark before it, as some editors write it.
+    let marked = format!("\u{feff}{}", Atom::of(1..=3).xml());
+    fake.at("/feed", Reply::feed(marked));
+    reader.takes(&ids(1..=3)).await;
+}
+
+async fn broken_messages_are_errors<B: Recording>(url: &str) {
+    let feed = Atom::of(1..=9).xml();
+    let fake = serving(&Atom::of(1..=1)).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=1)).await;
+    let header = "x".repeat(4 * 1024 * 1024);
+    let messages = [
+        String::new(),
+        "\r\n\r\n".to_owned(),
+        "HTTP/1.1".to_owned(),
+        "SSH-2.0-OpenSSH_9.2\r\n".to_owned(),
+        feed.clone(),
+        format!("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{feed}"),
+        format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{feed}"),
+        format!("HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999999\r\n\r\n{feed}"),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{feed}"),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff1\r\n{feed}"),
+        format!("HTTP/1.1 200 OK\r\nx-long: {header}\r\ncontent-length: 5\r\n\r\n{feed}"),
+        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnone".to_owned(),
+    ];
+    for (message, newest) in messages.iter().zip(2..) {
+        fake.at("/feed", Reply::raw(message.clone()));
+        let error = reader.fails().await;
+        assert!(error.contains("/feed"), "{error}");
+        fake.at("/feed", Reply::feed(Atom::of(1..=newest).xml()));
+        reader.takes(&ids(1..=newest)).await;
+    }
+    // Nobody there.
+    let closed = harness::free_address();
+    let mut reader = Reader::<B>::of("closed", url, &format!("http://{closed}/feed")).await;
+    reader.fails().await;
+    assert_eq!(reader.status().await.halted, None);
+}
+
+async fn data_that_breaks_off_is_asked_for_again<B: Recording>(url: &str) {
+    let cuts = [Reply::cut_short as fn(Reply) -> Reply, Reply::cut_chunk];
+    for (number, cut) in cuts.into_iter().enumerate() {
+        let fake = numbered(1).await;
+        let mut reader = Reader::<B>::of(&number.to_string(), url, &fake.url("/feed")).await;
+        let one = Reply::ok("application/json", Numbered::data(1));
+        fake.at("/events/1", cut(one));
+        reader.fails().await;
+        assert_eq!(reader.ids().await, [""; 0]);
+        fake.forget("/events/1");
+        reader.takes(&Numbered::ids(1)).await;
+        // And of many events: by the batch, or without it.
+        Numbered::new(5).serve(&fake);
+        let batch = Reply::ok("application/cloudevents-batch+json", Numbered::batch(2, 3));
+        fake.at("/batch/*", cut(batch));
+        let _ = reader.poll().await;
+        Numbered::new(6).serve(&fake);
+        reader.takes(&Numbered::ids(6)).await;
+        let data: Vec<_> = (1..=6).map(Numbered::data).collect();
+        assert_eq!(reader.data().await, data);
+    }
+}

@@ -1,0 +1,160 @@
+//! Data that stands in the entries (RFC 4287, 4.1.3.3), and data that cannot be read.
+
+use harness::fake::{Atom, Entry, Reply};
+
+use crate::support::{Reader, Recording, ids, serving};
+
+harness::on_both_databases! {
+    data_arrives_from_every_kind_of_content
+    elements_arrive_as_elements
+    content_that_cannot_be_read_is_parked_alone
+    content_that_is_away_for_now_is_waited_for
+}
+
+/// An entry with that content and nothing else.
+fn entry(number: u32, content: &str) -> Entry {
+    let bare = Entry::foreign(number);
+    Entry {
+        markup: content.to_owned(),
+        ..bare
+    }
+}
+
+async fn data_arrives_from_every_kind_of_content<B: Recording>(url: &str) {
+    const JSON: &str = "{\"total\": 1.50, \"of\": \"<b>ä</b>\"}";
+    let escaped = JSON.replace('<', "&lt;");
+    let contents = [
+        format!("<content>{escaped}</content>"),
+        format!("<content type=\"text\">{escaped}</content>"),
+        format!("<content type=\"text\"><![CDATA[{JSON}]]></content>"),
+        format!("<content type=\"text/plain\">{escaped}</content>"),
+        format!("<content type=\"TEXT/PLAIN; charset=utf-8\">{escaped}</content>"),
+        format!("<content type=\"text/json\">{escaped}</content>"),
+        format!("<content type=\"html\">{escaped}</content>"),
+        "<content type=\"application/json\">eyJ0b3RhbCI6IDEuNTAsICJvZiI6ICI8Yj7DpDwvYj4ifQ==\
+         </content>"
+            .to_owned(),
+        "<content type=\"application/json; charset=utf-8\">\n\t eyJ0b3RhbCI6IDEu\r\n  NTAsICJvZiI6\
+         ICI8Yj7D&#10;pDwvYj4ifQ=\n=\n </content>"
+            .to_owned(),
+        "<content type=\"application/vnd.shop+json\"><![CDATA[eyJ0b3RhbCI6IDEuNTAsICJvZiI6ICI8Yj7D\
+         pDwvYj4ifQ==]]></content>"
+            .to_owned(),
+        "<summary>s</summary><content type=\"application/json\" src=\"/data\"/>".to_owned(),
+        "<summary>s</summary><content src=\"/data\"/>".to_owned(),
+        "<summary>s</summary><content type=\"application/json\" src=\"/data\"></content>"
+            .to_owned(),
+    ];
+    let numbered = contents.iter().zip(1..);
+    let feed = Atom::foreign(numbered.map(|(content, number)| entry(number, content)));
+    let fake = serving(&feed).await;
+    fake.at("/data", Reply::ok("application/hal+json", JSON));
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.drain().await;
+    for (data, content) in reader.data().await.iter().zip(&contents) {
+        assert_eq!(data, JSON, "{content}");
+    }
+    reader.takes(&ids(1..=13)).await;
+}
+
+async fn elements_arrive_as_elements<B: Recording>(url: &str) {
+    for (name, media_type) in [
+        ("suffix", "application/vnd.order+xml"),
+        ("whole", "application/xml"),
+        ("picture", "image/svg+xml"),
+        ("text", "text/xml"),
+    ] {
+        let content = format!(
+            "<content type=\"{media_type}\"><order xmlns=\"urn:shop\" id=\"7\"><line>a &lt; b</line>\
+             <empty/></order></content>"
+        );
+        let fake = serving(&Atom::foreign([entry(1, &content)])).await;
+        let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+        reader.takes(&ids([1])).await;
+        let data = reader.data().await.remove(0);
+        // Well-formed by itself, with all that was in it.
+        let parts = ["urn:shop", "id=\"7\"", "a &lt; b", "<empty"];
+        let missing: Vec<_> = parts.iter().filter(|part| !data.contains(**part)).collect();
+        assert!(missing.is_empty(), "{media_type}: no {missing:?} in {data}");
+        assert!(is_well_formed(&data), "{media_type}: {data}");
+    }
+    let xhtml = "<content type=\"xhtml\"><div xmlns=\"http://www.w3.org/1999/xhtml\"><b>7</b></div>\
+                 </content>";
+    let fake = serving(&Atom::foreign([entry(1, xhtml)])).await;
+    let mut reader = Reader::<B>::of("xhtml", url, &fake.url("/feed")).await;
+    reader.takes(&ids([1])).await;
+    assert!(reader.data().await[0].contains("<b>7</b>"));
+}
+
+/// Puts markup into a document of its own, which can only be read if the markup is well-formed.
+fn is_well_formed(markup: &str) -> bool {
+    let document = Atom::foreign([]).with(markup).xml();
+    document.parse::<atom_syndication::Feed>().is_ok()
+}
+
+async fn content_that_cannot_be_read_is_parked_alone<B: Recording>(url: &str) {
+    let contents = [
+        // What many write, although it is not Base64.
+        (
+            "<content type=\"application/json\">{\"total\": 1.50}</content>",
+            "Base64",
+        ),
+        (
+            "<content type=\"application/json\">eyJ0b3RhbCI6IDEu%%%</content>",
+            "Base64",
+        ),
+        (
+            "<content type=\"application/json\">eyJ0b3RhbCI6IDEuNTB</content>",
+            "Base64",
+        ),
+        (
+            "<content type=\"application/octet-stream\">/////w==</content>",
+            "UTF-8",
+        ),
+        (
+            "<content type=\"application/json\" src=\"/bytes\"/>",
+            "UTF-8",
+        ),
+        ("<content type=\"application/json\" src=\"/none\"/>", "404"),
+        ("<content type=\"application/json\" src=\"/gone\"/>", "410"),
+    ];
+    let bad = contents.iter().zip(10..);
+    let bad = bad.map(|((content, _), number)| entry(number, content));
+    let good = [Entry::foreign(5), Entry::foreign(50)];
+    let fake = serving(&Atom::foreign(bad.chain(good))).await;
+    fake.at("/bytes", Reply::ok("application/json", [0xff, 0xfe, b'{']));
+    fake.at("/gone", Reply::status(410));
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.drain().await;
+    assert_eq!(reader.ids().await, ids([5, 50]), "nothing else waits");
+    let parked = reader.parked().await;
+    assert_eq!(parked.len(), contents.len());
+    for ((event, (content, reason)), number) in parked.iter().zip(contents).zip(10..) {
+        assert_eq!(event.id, ids([number])[0]);
+        let said = event.reason.as_deref().unwrap_or_default();
+        assert!(said.contains(reason), "{content}: {said}");
+    }
+    // Nor later on.
+    let more = Atom::foreign([Entry::foreign(60), Entry::foreign(50)]);
+    fake.at("/feed", Reply::feed(more.xml()));
+    reader.drain().await;
+    assert_eq!(reader.ids().await, ids([5, 50, 60]));
+}
+
+async fn content_that_is_away_for_now_is_waited_for<B: Recording>(url: &str) {
+    for status in [401_u16, 403, 500, 503] {
+        let feed = Atom::foreign([entry(1, "<content src=\"/one\"/>"), Entry::foreign(2)]);
+        let fake = serving(&feed).await;
+        fake.at("/one", Reply::status(status));
+        let mut reader = Reader::<B>::of(&status.to_string(), url, &fake.url("/feed")).await;
+        let error = reader.fails().await;
+        assert!(error.contains(&status.to_string()), "{error}");
+        assert_eq!(
+            reader.status().await.parked,
+            0,
+            "it is not the event's fault"
+        );
+        fake.at("/one", Reply::ok("application/json", "{}"));
+        reader.takes(&ids(1..=2)).await;
+    }
+}

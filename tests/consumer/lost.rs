@@ -1,0 +1,122 @@
+//! A place that is lost is loud (I8): the subscription halts and says why. A cache that is late is
+//! not that.
+
+use feed_core::consumer::Polled;
+use harness::fake::{Fake, Numbered, Reply};
+
+use crate::support::{Reader, Recording, assert_says, numbered};
+
+harness::on_both_databases! {
+    a_cursor_that_is_gone_halts
+    another_epoch_halts
+    another_history_of_the_same_epoch_halts
+    a_hole_on_the_way_forward_is_not_jumped
+    a_late_cache_does_not_halt
+}
+
+/// A consumer that has read five events.
+async fn at_five<B: Recording>(name: &str, url: &str) -> (Fake, Reader<B>) {
+    let fake = numbered(5).await;
+    let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+    reader.takes(&Numbered::ids(5)).await;
+    fake.news();
+    (fake, reader)
+}
+
+/// Fails unless it stops now, and for good; returns why.
+async fn halts<B: Recording>(fake: &Fake, reader: &mut Reader<B>) -> String {
+    assert_eq!(reader.poll().await, Ok(Polled::Halted));
+    let status = reader.status().await;
+    fake.news();
+    // Not even when the feed is as it was before: a person has to see it.
+    Numbered::new(9).serve(fake);
+    assert_eq!(reader.poll().await, Ok(Polled::Halted));
+    assert!(fake.news().is_empty(), "there is nothing to ask");
+    assert_eq!(reader.ids().await, Numbered::ids(5));
+    assert_eq!(status.sequence, 5);
+    status.halted.unwrap()
+}
+
+async fn a_cursor_that_is_gone_halts<B: Recording>(url: &str) {
+    let (fake, mut reader) = at_five::<B>("order", url).await;
+    let feed = Numbered::new(45);
+    feed.serve(&fake);
+    fake.each("/feed", move |asked| match asked.query("after") {
+        Some(_) => Reply::status(410)
+            .header("content-type", "application/problem+json")
+            .body("{\"detail\":\"the events up to 30 are purged\"}"),
+        None => Reply::feed(feed.head().xml()),
+    });
+    let reason = halts(&fake, &mut reader).await;
+    assert_says(&reason, &["the events up to 30 are purged"]);
+}
+
+async fn another_epoch_halts<B: Recording>(url: &str) {
+    for (name, newest) in [("shorter", 2), ("as long", 5), ("longer", 45)] {
+        let (fake, mut reader) = at_five::<B>(name, url).await;
+        let other = Numbered {
+            epoch: "otherfed".to_owned(),
+            newest,
+        };
+        other.serve(&fake);
+        let reason = halts(&fake, &mut reader).await;
+        assert_says(&reason, &["epoch", "history", "otherfed"]);
+        // Where every question has the same answer.
+        let (fake, mut reader) = at_five::<B>(&format!("{name}, alone"), url).await;
+        fake.at("/feed", Reply::feed(other.head().xml()));
+        let reason = halts(&fake, &mut reader).await;
+        assert_says(&reason, &["epoch", "otherfed"]);
+    }
+}
+
+async fn another_history_of_the_same_epoch_halts<B: Recording>(url: &str) {
+    // A backup that took another way: the same numbers, other events.
+    let (fake, mut reader) = at_five::<B>("order", url).await;
+    let other = Numbered::new(8)
+        .head()
+        .xml()
+        .replace("0192f0c1", "0192f0ff");
+    fake.at("/feed", Reply::feed(other));
+    let reason = halts(&fake, &mut reader).await;
+    assert!(reason.contains('5'), "{reason}");
+}
+
+async fn a_hole_on_the_way_forward_is_not_jumped<B: Recording>(url: &str) {
+    let (fake, mut reader) = at_five::<B>("order", url).await;
+    let feed = Numbered::new(45);
+    // Its answer goes on from 30.
+    fake.each("/feed", move |asked| match asked.query("after") {
+        Some(_) => Reply::feed(feed.document(31, 45).link("current", "/feed").xml()),
+        None => Reply::feed(feed.head().xml()),
+    });
+    halts(&fake, &mut reader).await;
+}
+
+async fn a_late_cache_does_not_halt<B: Recording>(url: &str) {
+    let (fake, mut reader) = at_five::<B>("order", url).await;
+    for seen in [0, 1, 3, 4] {
+        let (stale, now) = (Numbered::new(seen), Numbered::new(5));
+        fake.each("/feed", move |asked| match asked.query("after") {
+            Some(_) => Reply::feed(now.document(6, 5).link("current", "/feed").xml()),
+            None => Reply::feed(stale.head().xml()).header("etag", stale.tag()),
+        });
+        for _ in 0..3 {
+            let polled = reader.poll().await;
+            // With a pause, although the answer came at once.
+            assert_eq!(polled, Ok(Polled::UpToDate { waited: false }), "{seen}");
+        }
+        assert_eq!(reader.status().await.halted, None);
+        assert_eq!(reader.ids().await, Numbered::ids(5));
+    }
+    // And it does not come between us and what is new.
+    let (stale, now) = (Numbered::new(3), Numbered::new(7));
+    now.serve(&fake);
+    fake.each("/feed", move |asked| match asked.query("after") {
+        Some(_) => Reply::feed(now.document(6, 7).link("current", "/feed").xml()),
+        None => Reply::feed(stale.head().xml()).header("etag", stale.tag()),
+    });
+    reader.poll().await.unwrap();
+    assert_eq!(reader.ids().await, Numbered::ids(7));
+    Numbered::new(8).serve(&fake);
+    reader.takes(&Numbered::ids(8)).await;
+}

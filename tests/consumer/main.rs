@@ -1,0 +1,24 @@
+//! The consumer against a fake producer: any Atom feed works, and one that is hostile or broken
+//! harms nobody.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod answers;
+mod batches;
+mod bounds;
+mod content;
+mod contradictions;
+mod deleted;
+mod foreign;
+mod forward;
+mod hostile;
+mod instances;
+mod large;
+mod lost;
+mod origins;
+mod pace;
+mod paging;
+mod recorder;
+mod redirects;
+mod requests;
+mod support;
+mod validators;

@@ -1,0 +1,207 @@
+//! How often a server is asked: as seldom as it wants, and never in a hot loop.
+
+use std::time::{Duration, SystemTime};
+
+use harness::fake::{Asked, Atom, Fake, Numbered, Reply};
+use harness::until;
+
+use crate::support::{INTERVAL, Reader, Recording, numbered};
+
+harness::on_both_databases! {
+    a_server_that_is_busy_is_left_alone_so_long
+    a_meaningless_retry_after_is_no_leave_to_ask_at_once
+    the_heads_freshness_is_the_least_pause
+    freshness_is_read_in_every_spelling
+    freshness_that_is_used_up_is_no_pause
+    a_server_that_does_not_wait_is_not_asked_in_a_loop
+    a_server_that_fails_is_not_asked_in_a_loop
+}
+
+/// What is lost between a server's clock and ours.
+const SLACK: Duration = Duration::from_millis(50);
+
+/// Polls `fake` until it was asked `count` times; returns the times between.
+async fn pauses<B: Recording>(
+    name: &str,
+    url: &str,
+    fake: &Fake,
+    interval: Duration,
+    count: usize,
+) -> Vec<Duration> {
+    let reader = Reader::<B>::with(name, "one", interval, url, &fake.url("/feed")).await;
+    reader.run();
+    let asked: Vec<Asked> = until(&format!("{name}: {count} requests"), async || {
+        let asked = fake.asked();
+        (asked.len() >= count).then_some(asked)
+    })
+    .await;
+    let pairs = asked.windows(2).take(count - 1);
+    pairs.map(|pair| pair[1].at - pair[0].at).collect()
+}
+
+/// Fails unless all of `pauses` are at least so long.
+fn assert_at_least(name: &str, pauses: &[Duration], least: Duration) {
+    let long_enough = pauses.iter().all(|pause| *pause + SLACK >= least);
+    assert!(long_enough, "{name}: {pauses:?}, not {least:?} each");
+}
+
+async fn a_server_that_is_busy_is_left_alone_so_long<B: Recording>(url: &str) {
+    // A date has whole seconds, so this is three to four from now.
+    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(4));
+    let busy = async |name: &str, status, retry_after: &str, least| {
+        let fake = Fake::start().await;
+        fake.at(
+            "/feed",
+            Reply::status(status).header("retry-after", retry_after),
+        );
+        let pauses = pauses::<B>(name, url, &fake, INTERVAL, 2).await;
+        assert_at_least(name, &pauses, Duration::from_secs(least));
+    };
+    tokio::join!(
+        busy("seconds", 503, "3", 3),
+        busy("date", 503, &date, 2),
+        busy("429", 429, "3", 3),
+    );
+}
+
+async fn a_meaningless_retry_after_is_no_leave_to_ask_at_once<B: Recording>(url: &str) {
+    let strange = async |name: &str| {
+        let fake = Fake::start().await;
+        fake.at("/feed", Reply::status(503).header("retry-after", name));
+        let pauses = pauses::<B>(name, url, &fake, INTERVAL, 3).await;
+        assert_at_least(name, &pauses, Duration::from_millis(200));
+    };
+    tokio::join!(
+        strange("0"),
+        strange("-1"),
+        strange("soon"),
+        strange("Thu, 01 Jan 1970 00:00:00 GMT"),
+    );
+}
+
+/// A feed with that caching, and without anything else to go by.
+async fn fresh(name: &str, caching: &str, age: &str) -> Fake {
+    let fake = Fake::start().await;
+    let tagged = name.starts_with("tagged");
+    let feed = Reply::feed(Atom::of(1..=2).xml());
+    let feed = if tagged {
+        feed.header("etag", "\"tag\"")
+    } else {
+        feed
+    };
+    let caching = caching.to_owned();
+    let age = age.to_owned();
+    fake.each("/feed", move |asked| {
+        let answer = match asked.header("if-none-match") {
+            Some(_) => Reply::status(304),
+            None => feed.clone(),
+        };
+        answer.header("cache-control", &caching).header("age", &age)
+    });
+    fake
+}
+
+/// A feed that says how long it is fresh is not asked again before.
+async fn assert_fresh<B: Recording>(name: &str, url: &str, caching: &str, age: &str) {
+    let fake = fresh(name, caching, age).await;
+    let pauses = pauses::<B>(name, url, &fake, INTERVAL, 3).await;
+    assert_at_least(name, &pauses, Duration::from_secs(2));
+}
+
+async fn the_heads_freshness_is_the_least_pause<B: Recording>(url: &str) {
+    let others = "public,max-age=2 , stale-if-error=600";
+    tokio::join!(
+        assert_fresh::<B>("alone", url, "max-age=2", "0"),
+        assert_fresh::<B>("among others", url, others, "0"),
+        assert_fresh::<B>("with age", url, "max-age=32", "30"),
+        assert_fresh::<B>("tagged", url, "max-age=2", "0"),
+        assert_fresh::<B>("tagged and aged", url, "max-age=10", "8"),
+    );
+}
+
+/// RFC 9111, 5.2: names in any case, and arguments in quotes too.
+async fn freshness_is_read_in_every_spelling<B: Recording>(url: &str) {
+    tokio::join!(
+        assert_fresh::<B>("in capitals", url, "Max-Age=2", "0"),
+        assert_fresh::<B>("in quotes", url, "max-age=\"2\"", "0"),
+    );
+}
+
+async fn freshness_that_is_used_up_is_no_pause<B: Recording>(url: &str) {
+    let polled = async |name: &str, caching: &str, age: &str| {
+        let fake = fresh(name, caching, age).await;
+        let pauses = pauses::<B>(name, url, &fake, INTERVAL, 10).await;
+        // Nine times a whole second would be nine.
+        let all: Duration = pauses.iter().sum();
+        assert!(all < Duration::from_secs(8), "{name}: {pauses:?}");
+    };
+    tokio::join!(
+        polled("zero", "max-age=0", "0"),
+        polled("older than that", "max-age=2", "3"),
+        polled("as old", "max-age=86400", "86400"),
+        polled("negative", "max-age=-5", "0"),
+        polled("no number", "max-age=soon", "0"),
+        polled("not to be stored", "no-store", "0"),
+    );
+}
+
+async fn a_server_that_does_not_wait_is_not_asked_in_a_loop<B: Recording>(url: &str) {
+    let interval = Duration::from_millis(200);
+    // A fifth of it is jitter.
+    let least = interval.mul_f64(0.8);
+    let ours = async {
+        let fake = numbered(1).await;
+        // To the events, and then three rounds in which the tag becomes known.
+        let pauses = pauses::<B>("ours", url, &fake, interval, 8).await;
+        assert_at_least("ours", &pauses[4..], least);
+        let last = fake.asked().pop();
+        assert!(last.is_some_and(|asked| asked.header("prefer") == Some("wait=20")));
+    };
+    let old = async {
+        // Does not know conditions.
+        let fake = Fake::start().await;
+        let feed = Numbered::new(1).head().xml();
+        fake.at("/events/1", Reply::ok("application/json", "{}"));
+        fake.at("/feed", Reply::feed(feed).header("etag", "\"tag\""));
+        let pauses = pauses::<B>("old", url, &fake, interval, 8).await;
+        assert_at_least("old", &pauses[4..], least);
+    };
+    let delta = async {
+        // Always has something new, in which there is nothing.
+        let fake = numbered(1).await;
+        let nothing = Numbered::new(1).document(2, 1).xml();
+        fake.each("/feed", move |asked| match asked.header("if-none-match") {
+            Some(_) => Reply::status(226)
+                .header("im", "feed")
+                .header("etag", "\"tag\"")
+                .body(nothing.clone()),
+            None => Reply::feed(Numbered::new(1).head().xml()).header("etag", "\"tag\""),
+        });
+        let pauses = pauses::<B>("delta", url, &fake, interval, 8).await;
+        assert_at_least("delta", &pauses[4..], least);
+    };
+    let foreign = async {
+        let fake = fresh("tagged", "max-age=0", "0").await;
+        let pauses = pauses::<B>("foreign", url, &fake, interval, 8).await;
+        assert_at_least("foreign", &pauses[2..], least);
+    };
+    tokio::join!(ours, old, delta, foreign);
+}
+
+async fn a_server_that_fails_is_not_asked_in_a_loop<B: Recording>(url: &str) {
+    let failing = async |name: &str, reply: Reply| {
+        let fake = Fake::start().await;
+        fake.at("/feed", reply);
+        let pauses = pauses::<B>(name, url, &fake, INTERVAL, 4).await;
+        assert_at_least(name, &pauses, Duration::from_millis(200));
+        let growing = pauses[2] > Duration::from_millis(800);
+        assert!(growing, "{name}: {pauses:?}");
+    };
+    let empty = Reply::feed(Atom::foreign([]).xml().replace("</feed>", ""));
+    tokio::join!(
+        failing("status", Reply::status(500)),
+        failing("nonsense", Reply::raw("nonsense")),
+        failing("truncated", empty),
+        failing("not modified", Reply::status(304)),
+    );
+}

@@ -1,0 +1,157 @@
+//! What was written, by whom and in which transaction: a table beside those of the consumer, filled
+//! by triggers, on PostgreSQL. It shows what the final state alone hides: a late instance that wrote
+//! what was there already, a cursor that went back, effects apart from their claims.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::tables::{run, texts};
+
+/// Puts the triggers on the tables of a consumer.
+///
+/// # Panics
+///
+/// The tables are not there.
+pub async fn install(url: &str, service: &str) {
+    let (table, order, change) = match service {
+        "invoice" => ("invoice", "placed", "credited"),
+        _ => ("shipment", "placed", "stopped"),
+    };
+    let sql = format!(
+        "CREATE TABLE test_audit (
+             n     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+             what  TEXT NOT NULL,
+             key   TEXT NOT NULL,
+             old   BIGINT,
+             new   BIGINT,
+             epoch BIGINT,
+             owner TEXT,
+             app   TEXT DEFAULT current_setting('application_name'),
+             tx    BIGINT DEFAULT txid_current()
+         );
+         CREATE FUNCTION test_audit_move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO test_audit (what, key, old, new, epoch, owner)
+             VALUES ('move', NEW.partition, OLD.sequence, NEW.sequence, NEW.lease_epoch,
+                     NEW.lease_owner);
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER test_audit_move AFTER UPDATE OF sequence ON feed_partition
+             FOR EACH ROW EXECUTE FUNCTION test_audit_move();
+         CREATE FUNCTION test_audit_claim() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO test_audit (what, key, new) VALUES ('claim', NEW.subject, NEW.sequence);
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER test_audit_claim AFTER INSERT ON feed_claim
+             FOR EACH ROW EXECUTE FUNCTION test_audit_claim();
+         CREATE FUNCTION test_audit_park() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO test_audit (what, key, new) VALUES ('park', NEW.subject, NEW.sequence);
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER test_audit_park AFTER INSERT ON feed_parked
+             FOR EACH ROW EXECUTE FUNCTION test_audit_park();
+         CREATE FUNCTION test_audit_effect() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO test_audit (what, key)
+             VALUES (CASE TG_OP WHEN 'INSERT' THEN '{order}' ELSE '{change}' END,
+                     'order/' || NEW.order_id);
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER test_audit_effect AFTER INSERT OR UPDATE ON {table}
+             FOR EACH ROW EXECUTE FUNCTION test_audit_effect();"
+    );
+    run(url, &sql).await;
+}
+
+/// Fails where something was written late, twice, out of order, or apart.
+///
+/// # Panics
+///
+/// It was.
+pub async fn check(url: &str) {
+    let rows = texts(
+        url,
+        "SELECT to_jsonb(test_audit)::text FROM test_audit ORDER BY n",
+    );
+    let rows: Vec<Value> = rows
+        .await
+        .iter()
+        .map(|row| serde_json::from_str(row).expect("JSON"))
+        .collect();
+    moves(&rows);
+    owners(&rows);
+    claims(&rows);
+    effects(&rows);
+}
+
+fn all<'a>(rows: &'a [Value], what: &str) -> impl Iterator<Item = &'a Value> {
+    rows.iter().filter(move |row| row["what"] == what)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// A cursor only goes on from where it was, under lease epochs that never go back (V6, V7).
+fn moves(rows: &[Value]) {
+    let mut at: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    for row in all(rows, "move") {
+        let [old, new, epoch] = ["old", "new", "epoch"].map(|name| row[name].as_i64());
+        let [old, new, epoch] = [old, new, epoch].map(|number| number.expect("a number"));
+        let before = at.insert(text(&row["key"]), (new, epoch));
+        let (sequence, lease) = before.unwrap_or((0, 0));
+        assert_eq!(old, sequence, "a cursor that moved unseen: {row}");
+        assert!(new >= old, "a cursor that went back: {row}");
+        assert!(epoch >= lease, "a lease epoch that went back: {row}");
+    }
+}
+
+/// Who moves a partition's cursor is the process whose lease it is (V7).
+fn owners(rows: &[Value]) {
+    let mut processes: BTreeMap<String, String> = BTreeMap::new();
+    for row in all(rows, "move") {
+        let (owner, process) = (text(&row["owner"]), text(&row["app"]));
+        let known = processes.entry(owner).or_insert_with(|| process.clone());
+        assert_eq!(*known, process, "written under the lease of another: {row}");
+    }
+}
+
+/// Nothing is claimed twice, and the events of one subject in sequence (V4, V5).
+fn claims(rows: &[Value]) {
+    let mut last: BTreeMap<String, i64> = BTreeMap::new();
+    for row in all(rows, "claim") {
+        let sequence = row["new"].as_i64().expect("a sequence");
+        let before = last.insert(text(&row["key"]), sequence);
+        assert!(
+            before.is_none_or(|before| before < sequence),
+            "claimed after {before:?}: {row}"
+        );
+    }
+}
+
+/// Each order has one effect of each kind, in order, committed with its claim and the cursor; that
+/// of one that was parked in a transaction of its own (V4, V5).
+fn effects(rows: &[Value]) {
+    let transactions = |what: &str| -> BTreeSet<(i64, String)> {
+        let key = |row: &Value| (row["tx"].as_i64().expect("a number"), text(&row["key"]));
+        all(rows, what).map(key).collect()
+    };
+    let claimed = transactions("claim");
+    let moved: BTreeSet<i64> = transactions("move").into_iter().map(|(tx, _)| tx).collect();
+    let parked: BTreeSet<String> = all(rows, "park").map(|row| text(&row["key"])).collect();
+    let mut had: BTreeSet<(String, String)> = BTreeSet::new();
+    for row in rows {
+        let (what, key) = (text(&row["what"]), text(&row["key"]));
+        if matches!(what.as_str(), "move" | "claim" | "park") {
+            continue;
+        }
+        let tx = row["tx"].as_i64().expect("a number");
+        assert!(what == "placed" || had.contains(&("placed".to_owned(), key.clone())));
+        assert!(
+            had.insert((what, key.clone())),
+            "an effect that came twice: {row}"
+        );
+        let waited = parked.contains(&key);
+        let together = claimed.contains(&(tx, key)) && moved.contains(&tx);
+        assert!(together || waited, "an effect apart from its claim: {row}");
+    }
+}

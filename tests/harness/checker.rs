@@ -1,0 +1,295 @@
+//! What must hold after the last fault, read from all databases: each event of the feed has exactly
+//! one effect, one parked row or one record that it has none, and the state is that of a run that
+//! nobody disturbed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::tables::{is_postgres, number, rows, texts};
+use crate::{DEADLINE, audit};
+
+/// Claims that stay for sure: those far below the cursor are swept.
+const MARGIN: i64 = 10_000;
+
+/// An event as the publisher has stored it.
+#[derive(Debug)]
+struct Told {
+    sequence: i64,
+    id: String,
+    kind: String,
+    subject: String,
+    data: Value,
+}
+
+/// All that a feed tells.
+#[derive(Debug)]
+pub struct Story {
+    told: Vec<Told>,
+}
+
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "what does not go as it ought to ends the test"
+)]
+impl Story {
+    /// Reads the events of an order service on PostgreSQL; all of them are published.
+    pub async fn of(order_url: &str) -> Self {
+        let sql = "SELECT jsonb_build_object('sequence', sequence, 'id', 'urn:uuid:' || id,
+                       'type', event_type, 'subject', subject, 'data', data::jsonb)::text
+                   FROM feed_event ORDER BY sequence";
+        let read = |text: &String| {
+            let event: Value = serde_json::from_str(text).expect("JSON");
+            let text = |name: &str| event[name].as_str().expect("a text").to_owned();
+            Told {
+                sequence: event["sequence"].as_i64().expect("a published event"),
+                id: text("id"),
+                kind: text("type"),
+                subject: text("subject"),
+                data: event["data"].clone(),
+            }
+        };
+        let told: Vec<Told> = texts(order_url, sql).await.iter().map(read).collect();
+        let dense = told.iter().zip(1..).all(|(event, n)| event.sequence == n);
+        assert!(dense, "the feed has a hole");
+        Self { told }
+    }
+
+    /// The newest sequence.
+    #[must_use]
+    pub fn newest(&self) -> i64 {
+        self.told.last().map_or(0, |event| event.sequence)
+    }
+
+    /// Waits until all is taken, and checks what a consumer has made of it; returns how long it
+    /// took.
+    pub async fn check(&self, cluster: &Cluster) -> Duration {
+        let took = self.taken_by(cluster).await;
+        self.effects(cluster).await;
+        self.records(cluster).await;
+        let url = cluster.database.url();
+        if is_postgres(url)
+            && number(
+                url,
+                "SELECT count(*) FROM pg_class WHERE relname = 'test_audit'",
+            )
+            .await
+                == 1
+        {
+            audit::check(url).await;
+        }
+        took
+    }
+
+    /// Waits until lag is 0 in every partition.
+    pub async fn taken_by(&self, cluster: &Cluster) -> Duration {
+        let begin = Instant::now();
+        while cluster.lowest().await < self.newest() {
+            if begin.elapsed() > DEADLINE {
+                let url = cluster.database.url();
+                let partitions = rows(url, "feed_partition", &["etag", "last_modified"]).await;
+                let halted = rows(url, "feed_subscription", &[]).await;
+                panic!(
+                    "{} is not taken after {DEADLINE:?}: {halted:#?} {partitions:#?}",
+                    self.newest()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        begin.elapsed()
+    }
+
+    /// One document for each order that was placed, of the event that told it, with its amounts.
+    async fn effects(&self, cluster: &Cluster) {
+        let url = cluster.database.url();
+        let (expected, found) = match cluster.service {
+            "invoice" => {
+                numbers(url).await;
+                let sql = "SELECT invoice.order_id || '|' || cause || '|' || status || '|' ||
+                                  total_cents || '|' || sum(count * price_cents) || '|' || count(*)
+                           FROM invoice JOIN invoice_line ON invoice_line.order_id = invoice.order_id
+                           GROUP BY invoice.order_id, cause, status, total_cents";
+                (
+                    self.expected("issued", "credited", true),
+                    texts(url, sql).await,
+                )
+            }
+            _ => {
+                let sql = "SELECT shipment.order_id || '|' || cause || '|' || status || '|' || count(*)
+                           FROM shipment JOIN shipment_line ON shipment_line.order_id = shipment.order_id
+                           GROUP BY shipment.order_id, cause, status";
+                (
+                    self.expected("pending", "stopped", false),
+                    texts(url, sql).await,
+                )
+            }
+        };
+        let documents = number(
+            url,
+            &format!("SELECT count(*) FROM {}", cluster.service_table()),
+        )
+        .await;
+        assert_eq!(documents as usize, expected.len(), "documents");
+        same("effects", expected, found.into_iter().collect());
+    }
+
+    fn expected(&self, placed: &str, cancelled: &str, amounts: bool) -> BTreeSet<String> {
+        let mut orders: BTreeMap<&str, (&Told, &str)> = BTreeMap::new();
+        for event in self.told.iter().filter(|event| !event.is_poison()) {
+            match event.kind.as_str() {
+                "order.placed" => {
+                    orders.entry(&event.subject).or_insert((event, placed));
+                }
+                "order.cancelled" => {
+                    if let Some(order) = orders.get_mut(event.subject.as_str()) {
+                        order.1 = cancelled;
+                    }
+                }
+                _ => {}
+            }
+        }
+        let line = |(event, status): &(&Told, &str)| {
+            let lines = event.data["orderLine"].as_array().expect("lines");
+            let (id, count) = (event.data["id"].to_string(), lines.len());
+            let begin = format!("{id}|{}|{status}", event.id);
+            match amounts {
+                true => {
+                    let cents: i64 = lines.iter().map(cents).sum();
+                    format!("{begin}|{cents}|{cents}|{count}")
+                }
+                false => format!("{begin}|{count}"),
+            }
+        };
+        orders.values().map(line).collect()
+    }
+
+    /// All claims that are not swept, and no other; what is poison is parked, what nobody knows is
+    /// passed over; every cursor is at the head.
+    async fn records(&self, cluster: &Cluster) {
+        let url = cluster.database.url();
+        let ids = |which: &dyn Fn(&Told) -> bool| -> BTreeSet<String> {
+            let told = self.told.iter().filter(|event| which(event));
+            told.map(|event| event.id.clone()).collect()
+        };
+        let claims = texts(url, "SELECT event_id FROM feed_claim").await;
+        let claims: BTreeSet<String> = claims.into_iter().collect();
+        let kept = self.newest() - MARGIN;
+        let kept = ids(&|event| event.sequence > kept);
+        assert!(kept.is_subset(&claims), "claims are missing");
+        assert!(claims.is_subset(&ids(&|_| true)), "claims of no event");
+        for (table, expected) in [
+            ("feed_parked", ids(&Told::is_poison)),
+            ("feed_skip", ids(&Told::is_unknown)),
+        ] {
+            let found = texts(url, &format!("SELECT event_id FROM {table}")).await;
+            same(table, expected, found.into_iter().collect());
+        }
+        let anchor = self.told.last().map_or("", |event| event.id.as_str());
+        let off = format!(
+            "SELECT count(*) FROM feed_partition
+             WHERE sequence <> {} OR anchor <> '{anchor}'",
+            self.newest()
+        );
+        assert_eq!(number(url, &off).await, 0, "cursors are not at the head");
+    }
+}
+
+impl Told {
+    /// True for what cannot be applied, in the tests that say so.
+    fn is_poison(&self) -> bool {
+        self.data["poison"] == Value::Bool(true)
+    }
+
+    fn is_unknown(&self) -> bool {
+        !matches!(self.kind.as_str(), "order.placed" | "order.cancelled")
+    }
+}
+
+impl Cluster {
+    fn service_table(&self) -> &'static str {
+        match self.service {
+            "invoice" => "invoice",
+            _ => "shipment",
+        }
+    }
+
+    /// All that it has stored for people, but what depends on the order of arrival or the time.
+    pub async fn state(&self) -> Vec<String> {
+        let url = self.database.url();
+        let mut tables = vec![
+            ("feed_claim", &["claimed"][..]),
+            (
+                "feed_parked",
+                &["position", "attempts", "parked_at", "retry_at"],
+            ),
+            ("feed_skip", &["skipped_at"]),
+        ];
+        match self.service {
+            "invoice" => tables.extend([
+                ("invoice", &["serial"][..]),
+                ("invoice_line", &[]),
+                ("invoice_counter", &[]),
+            ]),
+            _ => tables.extend([("shipment", &[][..]), ("shipment_line", &[])]),
+        }
+        let mut state = Vec::new();
+        for (table, without) in tables {
+            let rows = rows(url, table, without).await;
+            state.extend(rows.into_iter().map(|row| format!("{table} {row}")));
+        }
+        state
+    }
+
+    /// Fails unless this has stored what `other` has.
+    ///
+    /// # Panics
+    ///
+    /// It has not.
+    pub async fn assert_like(&self, other: &Self) {
+        let [ours, theirs] = [self.state().await, other.state().await];
+        same(
+            "the state of an undisturbed run",
+            theirs.into_iter().collect(),
+            ours.into_iter().collect(),
+        );
+    }
+}
+
+/// The numbers of each year are 1, 2, 3 …, and the next one follows.
+async fn numbers(url: &str) {
+    let years = texts(
+        url,
+        "SELECT year || '|' || count(*) || '|' || min(serial) || '|' || max(serial) || '|' ||
+                (SELECT next - 1 FROM invoice_counter WHERE invoice_counter.year = invoice.year)
+         FROM invoice GROUP BY year",
+    );
+    for year in years.await {
+        let parts: Vec<&str> = year.split('|').collect();
+        let [_, count, first, last, taken] = parts[..] else {
+            panic!("{year}");
+        };
+        assert_eq!(
+            (first, last, taken),
+            ("1", count, count),
+            "numbers of {year}"
+        );
+    }
+}
+
+fn cents(line: &Value) -> i64 {
+    let count = line["count"].as_i64().expect("a count");
+    let price: f64 = line["item"]["price"].to_string().parse().expect("a price");
+    count * (price * 100.0).round() as i64
+}
+
+/// Fails with what is missing and what is too much.
+fn same(what: &str, expected: BTreeSet<String>, found: BTreeSet<String>) {
+    let missing: Vec<_> = expected.difference(&found).take(5).collect();
+    let surplus: Vec<_> = found.difference(&expected).take(5).collect();
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "{what}: missing {missing:#?}, too much {surplus:#?}"
+    );
+}

@@ -1,0 +1,164 @@
+//! Several instances of one consumer on one database, each a process of its own.
+
+use std::time::{Duration, Instant};
+
+use crate::tables::{is_postgres, number};
+use crate::{Client, DEADLINE, FreshDatabase, Process, free_address};
+
+/// Shares of a subscription.
+pub const PARTITIONS: i64 = 16;
+
+/// A consumer and its database; its instances come and go.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The service: `invoice` or `shipping`.
+    pub service: &'static str,
+    /// The one database.
+    pub database: FreshDatabase,
+    /// What it follows.
+    pub feed_url: String,
+    /// The address of the database as the instances reach it; a test may put something between.
+    pub database_url: String,
+    /// What the instances log.
+    pub log: &'static str,
+    /// Goes away after the processes.
+    directory: tempfile::TempDir,
+}
+
+/// One process.
+#[derive(Debug)]
+pub struct Instance {
+    /// Its `INSTANCE`, and its `application_name` at the database, unless they were chosen apart.
+    pub name: String,
+    /// The process.
+    pub process: Process,
+    /// Where it listens.
+    pub client: Client,
+}
+
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "what does not go as it ought to ends the test"
+)]
+impl Cluster {
+    /// A consumer without instances on an empty database.
+    #[must_use]
+    pub fn new(service: &'static str, database: FreshDatabase, feed_url: &str) -> Self {
+        Self {
+            service,
+            database_url: database.url().to_owned(),
+            database,
+            feed_url: feed_url.to_owned(),
+            log: "info,feed_core=debug",
+            directory: tempfile::tempdir().expect("a temporary directory"),
+        }
+    }
+
+    /// Has the tables made, and stops again: so that triggers can be put on them before any event.
+    pub async fn prepare(&self) {
+        let nowhere = [("FEED_URL", "http://127.0.0.1:9/feed")];
+        let mut first = self.launch_with("first", "first", &nowhere);
+        first.ready().await;
+        assert_eq!(first.process.stop("TERM").await, Some(0));
+    }
+
+    /// Starts an instance without waiting for it.
+    #[must_use]
+    pub fn launch(&self, name: &str) -> Instance {
+        self.launch_with(name, name, &[])
+    }
+
+    /// Starts an instance with settings of its own.
+    #[must_use]
+    pub fn launch_with(&self, name: &str, application: &str, more: &[(&str, &str)]) -> Instance {
+        let address = free_address();
+        let database_url = if is_postgres(&self.database_url) {
+            format!("{}&application_name={application}", self.database_url)
+        } else {
+            self.database_url.clone()
+        };
+        let mut settings = vec![
+            ("DATABASE_URL", database_url.as_str()),
+            ("LISTEN", &address),
+            ("FEED_URL", &self.feed_url),
+            ("INSTANCE", name),
+            ("POLL_INTERVAL", "50ms"),
+            ("RUST_LOG", self.log),
+        ];
+        settings.extend_from_slice(more);
+        let directory = self.directory.path().join(application);
+        std::fs::create_dir_all(&directory).expect("a directory for the log");
+        Instance {
+            name: name.to_owned(),
+            process: Process::start(self.service, &settings, &directory),
+            client: Client::new(&format!("http://{address}/")),
+        }
+    }
+
+    /// Starts an instance, and waits until it answers.
+    pub async fn start(&self, name: &str) -> Instance {
+        let mut instance = self.launch(name);
+        instance.ready().await;
+        instance
+    }
+
+    /// How many partitions are held under a name, by leases that are not over.
+    pub async fn held(&self, name: &str) -> i64 {
+        let now = match is_postgres(self.database.url()) {
+            true => "clock_timestamp()",
+            false => "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
+        };
+        let sql = format!(
+            "SELECT count(*) FROM feed_partition
+             WHERE lease_owner LIKE '{name}-%' AND lease_until > {now}"
+        );
+        number(self.database.url(), &sql).await
+    }
+
+    /// Waits until each of these has its fair share, and all together have all.
+    pub async fn spread(&self, names: &[&str]) {
+        let share = PARTITIONS / names.len() as i64;
+        patiently("the work is spread", async || {
+            let mut all = 0;
+            for name in names {
+                let held = self.held(name).await;
+                if held < share {
+                    return None;
+                }
+                all += held;
+            }
+            (all == PARTITIONS).then_some(())
+        })
+        .await;
+    }
+
+    /// How far the partition that has got least far is.
+    pub async fn lowest(&self) -> i64 {
+        let sql = "SELECT COALESCE(min(sequence), 0) FROM feed_partition";
+        number(self.database.url(), sql).await
+    }
+}
+
+/// As [`until`](crate::until), for what takes seconds: it looks less often, since many tests wait
+/// beside each other.
+///
+/// # Panics
+///
+/// It gives nothing in time.
+pub async fn patiently<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = holds().await {
+            return found;
+        }
+        assert!(begin.elapsed() < DEADLINE, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+impl Instance {
+    /// Waits until it answers.
+    pub async fn ready(&mut self) {
+        self.process.ready(&self.client).await;
+    }
+}

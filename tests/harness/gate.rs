@@ -1,0 +1,106 @@
+//! A place in the batch transaction at which one instance waits until a test lets it go on: a
+//! trigger that waits for an advisory lock, on PostgreSQL.
+
+use sqlx::{Connection, PgConnection};
+
+use crate::patiently;
+use crate::tables::{run, texts};
+
+/// The advisory lock; each test has a database of its own, and so a lock of its own.
+const LOCK: i64 = 4711;
+
+/// A step of the batch transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// What a table of results calls it.
+    pub name: &'static str,
+    /// The table that is written …
+    pub table: &'static str,
+    /// … and how: `BEFORE INSERT`, or `CONSTRAINT` for a trigger that runs inside `COMMIT`.
+    pub when: &'static str,
+}
+
+/// Every statement of a batch, and the commit.
+pub const STEPS: &[Step] = &[
+    step("advance", "feed_partition", "BEFORE UPDATE OF sequence"),
+    step("advanced", "feed_partition", "AFTER UPDATE OF sequence"),
+    step("claim", "feed_claim", "BEFORE INSERT"),
+    step("claimed", "feed_claim", "AFTER INSERT"),
+    step(
+        "reserve a number",
+        "invoice_counter",
+        "BEFORE INSERT OR UPDATE",
+    ),
+    step("invoice", "invoice", "BEFORE INSERT"),
+    step("lines", "invoice_line", "BEFORE INSERT"),
+    step("credit", "invoice", "BEFORE UPDATE"),
+    step("pass over", "feed_skip", "BEFORE INSERT"),
+    step("park", "feed_parked", "BEFORE INSERT"),
+    step("parked", "feed_parked", "AFTER INSERT"),
+    step("COMMIT", "feed_claim", "CONSTRAINT"),
+];
+
+const fn step(name: &'static str, table: &'static str, when: &'static str) -> Step {
+    Step { name, table, when }
+}
+
+/// A closed gate. It opens when it is dropped, too.
+#[derive(Debug)]
+pub struct Gate {
+    url: String,
+    holder: PgConnection,
+}
+
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "what does not go as it ought to ends the test"
+)]
+impl Gate {
+    /// Closes the way of the instance that calls itself `application` at the database.
+    pub async fn close(url: &str, step: Step, application: &str) -> Self {
+        let mut holder = PgConnection::connect(url).await.expect("the server");
+        sqlx::query("SELECT pg_advisory_lock($1)")
+            .bind(LOCK)
+            .execute(&mut holder)
+            .await
+            .expect("a free lock");
+        let Step { table, when, .. } = step;
+        let (kind, when, deferred) = match when {
+            "CONSTRAINT" => (
+                "CONSTRAINT",
+                "AFTER INSERT",
+                "DEFERRABLE INITIALLY DEFERRED",
+            ),
+            when => ("", when, ""),
+        };
+        let sql = format!(
+            "CREATE FUNCTION test_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF current_setting('application_name') = '{application}' THEN
+                     PERFORM pg_advisory_lock_shared({LOCK});
+                     PERFORM pg_advisory_unlock_shared({LOCK});
+                 END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE {kind} TRIGGER test_gate {when} ON {table} {deferred}
+                 FOR EACH ROW EXECUTE FUNCTION test_gate()"
+        );
+        run(url, &sql).await;
+        let url = url.to_owned();
+        Self { url, holder }
+    }
+
+    /// Waits until somebody stands at the gate.
+    pub async fn waiting(&self) {
+        patiently("an instance stands at the gate", async || {
+            let waiting = "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            (!texts(&self.url, waiting).await.is_empty()).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets all pass from now on.
+    pub async fn open(self) {
+        self.holder.close().await.expect("a close");
+    }
+}

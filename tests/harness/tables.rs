@@ -1,0 +1,83 @@
+//! What is in a database, past the service that owns it, by SQL that both databases understand.
+//! What fails ends the test.
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+
+/// Reads one column of texts.
+///
+/// # Panics
+///
+/// The database does not answer, or the statement is wrong.
+pub async fn texts(url: &str, sql: &str) -> Vec<String> {
+    let query = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()));
+    if is_postgres(url) {
+        let mut connection = PgConnection::connect(url).await.expect("the server");
+        let rows = query.fetch_all(&mut connection).await.expect(sql);
+        connection.close().await.expect("a close");
+        rows
+    } else {
+        let query = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()));
+        let mut connection = SqliteConnection::connect(url).await.expect("the file");
+        let rows = query.fetch_all(&mut connection).await.expect(sql);
+        connection.close().await.expect("a close");
+        rows
+    }
+}
+
+/// Reads one integer.
+///
+/// # Panics
+///
+/// As [`texts`], or there is none.
+pub async fn number(url: &str, sql: &str) -> i64 {
+    let text = texts(url, &format!("SELECT CAST(({sql}) AS TEXT)")).await;
+    text[0].parse().expect("an integer")
+}
+
+/// Runs statements.
+///
+/// # Panics
+///
+/// As [`texts`].
+pub async fn run(url: &str, sql: &str) {
+    let statements = AssertSqlSafe(sql.to_owned());
+    if is_postgres(url) {
+        let mut connection = PgConnection::connect(url).await.expect("the server");
+        connection.execute(statements).await.expect(sql);
+        connection.close().await.expect("a close");
+    } else {
+        let mut connection = SqliteConnection::connect(url).await.expect("the file");
+        connection.execute(statements).await.expect(sql);
+        connection.close().await.expect("a close");
+    }
+}
+
+/// All rows of a table as JSON arrays, without some columns, in an order that depends on nothing
+/// but the rows.
+///
+/// # Panics
+///
+/// As [`texts`].
+pub async fn rows(url: &str, table: &str, without: &[&str]) -> Vec<String> {
+    let (names, array) = if is_postgres(url) {
+        let names = "SELECT column_name::text FROM information_schema.columns WHERE table_name = ";
+        (format!("{names}'{table}'"), "jsonb_build_array")
+    } else {
+        let names = format!("SELECT name FROM pragma_table_xinfo('{table}')");
+        (names, "json_array")
+    };
+    let mut names = texts(url, &names).await;
+    names.retain(|name| !without.contains(&name.as_str()));
+    names.sort();
+    let names = names.join(", ");
+    let sql = format!("SELECT CAST({array}({names}) AS TEXT) FROM {table}");
+    let mut rows = texts(url, &sql).await;
+    rows.sort();
+    rows
+}
+
+/// True for a database on a server.
+#[must_use]
+pub fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres:")
+}

@@ -1,0 +1,145 @@
+//! Something between a reader and an HTTP server that counts what is asked, and holds a request or
+//! its answer back until a test lets it go on.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::until;
+
+/// What is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Requests, before the server sees them.
+    Request,
+    /// Answers, when the server has sent the first bytes of them.
+    Answer,
+}
+
+#[derive(Debug)]
+struct State {
+    upstream: String,
+    asked: Mutex<Vec<String>>,
+    /// Which targets are held back, by a part of them.
+    rule: watch::Sender<Option<(Held, &'static str)>>,
+    /// How often one was.
+    held: watch::Sender<usize>,
+}
+
+/// A listener on a port of its own. Ends with the runtime of its test.
+#[derive(Debug, Clone)]
+pub struct Tap {
+    address: String,
+    state: Arc<State>,
+}
+
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "what does not go as it ought to ends the test"
+)]
+impl Tap {
+    /// Stands before the server at this address, `http://127.0.0.1:8081/`.
+    pub async fn before(origin: &str) -> Self {
+        let upstream = origin.trim_start_matches("http://").trim_end_matches('/');
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let state = Arc::new(State {
+            upstream: upstream.to_owned(),
+            asked: Mutex::default(),
+            rule: watch::Sender::new(None),
+            held: watch::Sender::new(0),
+        });
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let state = Arc::clone(&shared);
+                // Clients are killed on purpose.
+                tokio::spawn(async move { pass(socket, &state).await });
+            }
+        });
+        Self { address, state }
+    }
+
+    /// The address of `path`, through here.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.address)
+    }
+
+    /// The targets of all requests so far.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        lock(&self.state.asked).clone()
+    }
+
+    /// From now on, holds back what is asked of targets that contain `part`.
+    pub fn hold(&self, held: Held, part: &'static str) {
+        self.state.rule.send_replace(Some((held, part)));
+    }
+
+    /// Waits until something is held back.
+    pub async fn waiting(&self) {
+        until("something is held back", async || {
+            (*self.state.held.borrow() > 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets all go on from now on.
+    pub fn open(&self) {
+        self.state.rule.send_replace(None);
+    }
+}
+
+impl State {
+    async fn hold(&self, held: Held, target: &str) {
+        let mut rule = self.rule.subscribe();
+        let applies = |rule: &Option<(Held, &str)>| {
+            rule.is_some_and(|(what, part)| what == held && target.contains(part))
+        };
+        if applies(&rule.borrow()) {
+            self.held.send_modify(|held| *held += 1);
+        }
+        let _ = rule.wait_for(|rule| !applies(rule)).await;
+    }
+}
+
+/// Passes the requests of one connection on, one after the other: no client of ours sends a second
+/// one before the answer, and none has a body.
+async fn pass(mut client: TcpStream, state: &State) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(&state.upstream).await?;
+    let (mut asked, mut answered) = (Vec::new(), vec![0; 64 * 1024]);
+    let mut target = String::new();
+    loop {
+        tokio::select! {
+            read = client.read_buf(&mut asked) => {
+                if read? == 0 {
+                    return Ok(());
+                }
+                if !asked.ends_with(b"\r\n\r\n") {
+                    continue;
+                }
+                let head = String::from_utf8_lossy(&asked).into_owned();
+                target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                lock(&state.asked).push(target.clone());
+                state.hold(Held::Request, &target).await;
+                server.write_all(&asked).await?;
+                asked.clear();
+            }
+            read = server.read(&mut answered) => {
+                let read = read?;
+                if read == 0 {
+                    return client.shutdown().await;
+                }
+                state.hold(Held::Answer, &target).await;
+                client.write_all(&answered[..read]).await?;
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

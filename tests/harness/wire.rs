@@ -1,0 +1,147 @@
+//! Something between a service and its PostgreSQL that loses a `COMMIT` on the way, or the answer
+//! to it: the client cannot know which.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use url::Url;
+
+/// What becomes of a `COMMIT` that is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// The server never sees it.
+    Request,
+    /// The server has committed, and nobody hears of it.
+    Answer,
+}
+
+#[derive(Debug)]
+struct State {
+    socket: PathBuf,
+    lost: Lost,
+    /// One of so many commits is lost; 0: none.
+    each: AtomicU32,
+    commits: AtomicU32,
+    losses: AtomicU32,
+}
+
+/// A listener on a port of its own. Ends with the runtime of its test.
+#[derive(Debug)]
+pub struct Wire {
+    /// The address of the database through here.
+    pub url: String,
+    state: Arc<State>,
+}
+
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "what does not go as it ought to ends the test"
+)]
+impl Wire {
+    /// Stands before the database at `url`, which names the directory of a socket.
+    pub async fn before(url: &str, lost: Lost) -> Self {
+        let parsed: Url = url.parse().expect("a URL");
+        let host = parsed.query_pairs().find(|(name, _)| name == "host");
+        let (_, directory) = host.expect("a private server has a socket");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let state = Arc::new(State {
+            socket: PathBuf::from(directory.as_ref()).join(".s.PGSQL.5432"),
+            lost,
+            each: AtomicU32::new(0),
+            commits: AtomicU32::new(0),
+            losses: AtomicU32::new(0),
+        });
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let state = Arc::clone(&shared);
+                // Connections are cut on purpose.
+                tokio::spawn(async move { pass(client, &state).await });
+            }
+        });
+        Self {
+            url: format!(
+                "postgres://postgres@{address}{}?sslmode=disable",
+                parsed.path()
+            ),
+            state,
+        }
+    }
+
+    /// From now on, one of `each` commits is lost; 0: none.
+    pub fn lose(&self, each: u32) {
+        self.state.each.store(each, Ordering::Relaxed);
+    }
+
+    /// How many were.
+    #[must_use]
+    pub fn losses(&self) -> u32 {
+        self.state.losses.load(Ordering::Relaxed)
+    }
+}
+
+impl State {
+    fn loses(&self, message: &[u8]) -> bool {
+        if message != b"Q\0\0\0\x0bCOMMIT\0" {
+            return false;
+        }
+        let each = self.each.load(Ordering::Relaxed);
+        let loses = each > 0 && self.commits.fetch_add(1, Ordering::Relaxed) % each == each - 1;
+        self.losses.fetch_add(loses.into(), Ordering::Relaxed);
+        loses
+    }
+}
+
+/// Passes messages on until a `COMMIT` is lost; then both connections are.
+async fn pass(client: TcpStream, state: &State) -> std::io::Result<()> {
+    let server = UnixStream::connect(&state.socket).await?;
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let first = message(&mut from_client, 0).await?;
+    to_server.write_all(&first).await?;
+    let forward = async {
+        loop {
+            let message = message(&mut from_client, 1).await?;
+            let loses = state.loses(&message);
+            if loses && state.lost == Lost::Request {
+                return Ok::<_, std::io::Error>(());
+            }
+            to_server.write_all(&message).await?;
+            if loses {
+                return Ok(());
+            }
+        }
+    };
+    let lost = tokio::select! {
+        done = forward => done,
+        done = copy(&mut from_server, &mut to_client) => return done,
+    };
+    lost?;
+    if state.lost == Lost::Answer {
+        // The first bytes of the answer come when the commit is done.
+        let _ = from_server.read(&mut [0; 64]).await?;
+    }
+    Ok(())
+}
+
+async fn copy(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+) -> std::io::Result<()> {
+    tokio::io::copy(from, to).await.map(drop)
+}
+
+/// Reads a message: a type of so many bytes, its length, and the rest.
+async fn message(from: &mut (impl AsyncRead + Unpin), kind: usize) -> std::io::Result<Vec<u8>> {
+    let mut message = vec![0; kind + 4];
+    from.read_exact(&mut message).await?;
+    let length: [u8; 4] = message[kind..].try_into().expect("four bytes");
+    let length = u32::from_be_bytes(length) as usize;
+    message.resize(kind + length, 0);
+    from.read_exact(&mut message[kind + 4..]).await?;
+    Ok(message)
+}

@@ -1,0 +1,452 @@
+//! The commands of invoice and shipping: the real programs, beside a running service and without
+//! one.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use harness::{Backend, Service, System, until};
+use serde_json::Value;
+
+crate::on_both! {
+    a_poison_event_is_mended_beside_a_running_service
+    a_poison_event_is_skipped_while_the_service_is_stopped
+    a_replay_rebuilds_what_was_lost
+    a_halted_subscription_is_resumed
+    what_cannot_be_done_is_said_on_one_line
+}
+
+/// A program of ours.
+fn program(name: &str) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let target: PathBuf = test.parent().unwrap().parent().unwrap().join(name);
+    Command::new(target)
+}
+
+/// What a command has said.
+#[derive(Debug)]
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Its output, if it has ended with that code.
+    fn with(self, code: i32) -> String {
+        assert_eq!(self.code, code, "{self:?}");
+        self.out
+    }
+
+    fn json(self, code: i32) -> Value {
+        let out = self.with(code);
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
+    }
+}
+
+/// A consumer's commands.
+struct Hands<'a> {
+    name: &'static str,
+    service: &'a Service,
+    feed_url: String,
+}
+
+impl<'a> Hands<'a> {
+    fn both(system: &'a System) -> [Self; 2] {
+        let of = |name, service| Self {
+            name,
+            service,
+            feed_url: system.order.client.url("feed"),
+        };
+        [
+            of("invoice", &system.invoice),
+            of("shipping", &system.shipping),
+        ]
+    }
+
+    /// Runs a command. It takes no terminal and no address.
+    async fn run(&self, arguments: &[&str]) -> Said {
+        let mut command = program(self.name);
+        command
+            .args(arguments)
+            .env("DATABASE_URL", self.service.database.url())
+            .env("FEED_URL", &self.feed_url)
+            .env("LISTEN", "192.0.2.1:1")
+            .env("USER", "eve")
+            .env_remove("RUST_LOG");
+        let output = tokio::task::spawn_blocking(move || command.output());
+        Said::of(output.await.unwrap().unwrap())
+    }
+
+    /// The table of what it owns.
+    fn table(&self) -> &'static str {
+        match self.name {
+            "invoice" => "invoice",
+            _ => "shipment",
+        }
+    }
+
+    /// From now on, a second order of a customer is refused by the database.
+    async fn poison(&self) {
+        let table = self.table();
+        let sql = format!("CREATE UNIQUE INDEX by_mistake ON {table} (customer_id)");
+        self.service.database.execute(&sql).await;
+    }
+
+    async fn mend(&self) {
+        self.service.database.execute("DROP INDEX by_mistake").await;
+    }
+
+    /// Waits until that many events have failed and that many wait for them.
+    async fn parked(&self, parked: i64, waiting: i64) {
+        until(&format!("{parked} parked, {waiting} waiting"), async || {
+            let status = self.run(&["status", "--json"]).await;
+            let status: Value = serde_json::from_str(&status.out).unwrap();
+            (status["parked"] == parked && status["waiting"] == waiting).then_some(())
+        })
+        .await;
+    }
+}
+
+async fn cancel(system: &System, id: i64) {
+    let path = format!("order/{id}/cancel");
+    let answer = system.order.client.post_form(&path, &[]).await;
+    assert_eq!(answer.status, 303);
+}
+
+async fn a_poison_event_is_mended_beside_a_running_service(backend: Backend) {
+    let system = System::started(backend).await;
+    let well = system.place().await;
+    system.invoice(well).await;
+    system.shipment(well).await;
+    for hands in Hands::both(&system) {
+        let out = hands.run(&["status"]).await.with(0);
+        assert!(out.contains("Nothing is stuck."), "{out}");
+        assert!(
+            hands
+                .run(&["parked"])
+                .await
+                .with(0)
+                .contains("No event is parked.")
+        );
+        hands.poison().await;
+    }
+    let stuck = system.place().await;
+    cancel(&system, stuck).await;
+    for hands in Hands::both(&system) {
+        hands.parked(1, 1).await;
+        let out = hands.run(&["status"]).await.with(1);
+        assert!(out.contains("1 event is parked"), "{out}");
+        let json = hands.run(&["status", "--json"]).await.json(1);
+        let page = hands.service.client.json("status").await.unwrap();
+        let names = |document: &Value| -> Vec<String> {
+            document.as_object().unwrap().keys().cloned().collect()
+        };
+        assert_eq!(names(&json), names(&page));
+
+        let parked = hands.run(&["parked", "--json"]).await.json(0);
+        let [cause, waits] = [0, 1].map(|index| parked["parked"][index]["id"].clone());
+        let (cause, waits) = (cause.as_str().unwrap(), waits.as_str().unwrap());
+        let out = hands.run(&["parked"]).await.with(0);
+        for shown in [cause, waits, &format!("order/{stuck}, event 2")] {
+            assert!(out.contains(shown), "{shown}: {out}");
+        }
+        // PostgreSQL names the index, SQLite its columns.
+        assert!(
+            out.contains("by_mistake") || out.contains("customer_id"),
+            "{out}"
+        );
+        let events = hands.run(&["events"]).await.with(0);
+        for outcome in ["applied", "parked", "waiting"] {
+            assert!(events.contains(outcome), "{outcome}: {events}");
+        }
+        let event = hands.run(&["events", waits, "--json"]).await.json(0);
+        assert_eq!(event["events"][0]["outcome"], "waiting");
+
+        // Not mended yet: it fails once more.
+        let out = hands.run(&["retry", cause]).await.with(0);
+        assert!(out.contains("tried again within seconds"), "{out}");
+        until("it was tried again", async || {
+            let parked = hands.run(&["parked", "--json"]).await.json(0);
+            (parked["parked"][0]["attempts"] == 2).then_some(())
+        })
+        .await;
+        let refused = hands.run(&["skip", waits, "--reason", "a test"]).await;
+        assert!(refused.err.contains("decide about that one"), "{refused:?}");
+        refused.with(2);
+
+        hands.mend().await;
+        hands
+            .run(&["retry", "--all", "--by", "mallory"])
+            .await
+            .with(0);
+        hands.parked(0, 0).await;
+        hands.run(&["status"]).await.with(0);
+        let decisions = hands.run(&["decisions", "--json"]).await.json(0);
+        let decided = |index: usize| {
+            let decided = &decisions["decisions"][index];
+            (decided["decision"].as_str(), decided["decided_by"].as_str())
+        };
+        assert_eq!(decided(0), (Some("retry all"), Some("mallory")));
+        assert_eq!(
+            decided(1),
+            (Some(format!("retry {cause}").as_str()), Some("eve"))
+        );
+    }
+    // The cancellation came after it.
+    let invoice = system.invoice(stuck).await;
+    assert_eq!(invoice["status"], "credited");
+    assert_eq!(system.shipment(stuck).await["status"], "stopped");
+}
+
+async fn a_poison_event_is_skipped_while_the_service_is_stopped(backend: Backend) {
+    let mut system = System::started(backend).await;
+    let well = system.place().await;
+    system.invoice(well).await;
+    system.shipment(well).await;
+    for hands in Hands::both(&system) {
+        hands.poison().await;
+    }
+    system.place().await;
+    for hands in Hands::both(&system) {
+        hands.parked(1, 0).await;
+    }
+    system.invoice.stop().await;
+    system.shipping.stop().await;
+    for hands in Hands::both(&system) {
+        hands.run(&["status"]).await.with(1);
+        let parked = hands.run(&["parked", "--json"]).await.json(0);
+        let id = parked["parked"][0]["id"].as_str().unwrap();
+        let out = hands.run(&["retry", id]).await.with(0);
+        assert!(out.contains("when the service starts"), "{out}");
+        hands.run(&["skip", id]).await.with(2);
+        let empty = hands.run(&["skip", id, "--reason", " "]).await;
+        assert!(empty.err.contains("the reason is missing"), "{empty:?}");
+        empty.with(2);
+        let out = hands
+            .run(&["skip", id, "--reason", "a test order"])
+            .await
+            .with(0);
+        assert!(out.contains(id), "{out}");
+        hands.run(&["status"]).await.with(0);
+        let skipped = hands.run(&["skipped", "--json"]).await.json(0)["skipped"][0].clone();
+        assert_eq!(skipped["skipped_by"], "eve");
+        assert_eq!(skipped["reason"], "a test order");
+        let out = hands.run(&["skipped"]).await.with(0);
+        assert!(out.contains("a test order") && out.contains("eve"), "{out}");
+        let event = hands.run(&["events", id]).await.with(0);
+        assert!(event.contains("skipped"), "{event}");
+        hands.mend().await;
+        // What was skipped is no difference.
+        let out = hands.run(&["reconcile"]).await.with(0);
+        assert!(out.contains("No difference"), "{out}");
+    }
+}
+
+async fn a_replay_rebuilds_what_was_lost(backend: Backend) {
+    let mut system = System::started(backend).await;
+    let ids = [
+        system.place().await,
+        system.place().await,
+        system.place().await,
+    ];
+    for id in ids {
+        system.invoice(id).await;
+        system.shipment(id).await;
+    }
+    for hands in Hands::both(&system) {
+        let compared = hands.run(&["reconcile", "--json"]).await.json(0);
+        assert_eq!(
+            (&compared["found"], &compared["to"]),
+            (&0.into(), &3.into())
+        );
+    }
+    // Beside the running service …
+    let lost = ids[1];
+    let lose = async |service: &Service| {
+        let delete = format!(
+            "DELETE FROM shipment_line WHERE order_id = {lost};
+             DELETE FROM shipment WHERE order_id = {lost}"
+        );
+        service.database.execute(&delete).await;
+    };
+    for stopped in [false, true] {
+        lose(&system.shipping).await;
+        // … and without one.
+        if stopped {
+            system.shipping.stop().await;
+        }
+        let [_, shipping] = Hands::both(&system);
+        let out = shipping.run(&["reconcile"]).await.with(1);
+        assert!(out.contains(&format!("order/{lost}")), "{out}");
+        assert!(out.contains("1 difference"), "{out}");
+        let replayed = shipping.run(&["replay", "--from", "2"]).await;
+        assert_eq!(
+            replayed.err.contains("No instance is running"),
+            stopped,
+            "{replayed:?}"
+        );
+        let out = replayed.with(0);
+        assert!(out.contains("Replayed 2 events, 2 to 3."), "{out}");
+        let out = shipping.run(&["reconcile"]).await.with(0);
+        assert!(out.contains("No difference"), "{out}");
+    }
+    // Nothing was lost here, and nothing comes twice.
+    let [invoice, _] = Hands::both(&system);
+    invoice.run(&["replay", "--from", "1"]).await.with(0);
+    invoice.run(&["reconcile"]).await.with(0);
+    // No instance is left behind by a command.
+    let [_, shipping] = Hands::both(&system);
+    let status = shipping.run(&["status", "--json"]).await.json(0);
+    assert_eq!(status["instances"], 0);
+}
+
+async fn a_halted_subscription_is_resumed(backend: Backend) {
+    let mut system = System::started(backend).await;
+    let first = system.place().await;
+    system.invoice(first).await;
+    system.shipment(first).await;
+    let halt = "UPDATE feed_subscription SET halted = 'the feed is another one'";
+    for stopped in [false, true] {
+        if stopped {
+            system.invoice.stop().await;
+            system.shipping.stop().await;
+        }
+        for hands in Hands::both(&system) {
+            for how in ["--keep", "--from-start", "--from-now"] {
+                hands.service.database.execute(halt).await;
+                let out = hands.run(&["status"]).await.with(1);
+                assert!(out.contains("Halted: the feed is another one."), "{out}");
+                assert!(out.contains("--from-start"), "{out}");
+                let refused = hands.run(&["replay", "--from", "1"]).await;
+                assert!(refused.err.contains("decide first"), "{refused:?}");
+                refused.with(2);
+                let resumed = hands.run(&["resume", how]).await;
+                assert_eq!(
+                    resumed.err.contains("No instance is running"),
+                    stopped,
+                    "{resumed:?}"
+                );
+                let out = resumed.with(0);
+                assert!(out.contains("Resumed: it goes on"), "{out}");
+                hands.run(&["status"]).await.with(0);
+            }
+            let again = hands.run(&["resume", "--keep"]).await;
+            assert!(again.err.contains("not halted"), "{again:?}");
+            again.with(2);
+        }
+    }
+    system.invoice.start().await;
+    system.shipping.start().await;
+    let next = system.place().await;
+    system.invoice(next).await;
+    system.shipment(next).await;
+}
+
+async fn what_cannot_be_done_is_said_on_one_line(backend: Backend) {
+    let mut system = System::started(backend).await;
+    let id = system.place().await;
+    system.invoice(id).await;
+    system.shipment(id).await;
+    for hands in Hands::both(&system) {
+        for (arguments, said) in [
+            (&["retry", "urn:uuid:0"][..], "urn:uuid:0 is not parked"),
+            (
+                &["replay", "--from", "9"][..],
+                "only events up to 1 have been taken",
+            ),
+            (
+                &["status", "--database-url", "sqlite:/nowhere/x.db"][..],
+                "there is no database",
+            ),
+            (
+                &["status", "--database-url", "mysql://x"][..],
+                "not `mysql:`",
+            ),
+        ] {
+            let failed = hands.run(arguments).await;
+            assert!(failed.err.contains(said), "{failed:?}");
+            assert_eq!(failed.err.lines().count(), 1, "{failed:?}");
+            assert_eq!(failed.with(2), "");
+        }
+        for wrong in [
+            &["resume"][..],
+            &["resume", "--keep", "--from-now"][..],
+            &["retry"][..],
+            &["retry", "x", "--all"][..],
+            &["skip", "x"][..],
+            &["replay", "--from", "0"][..],
+            &["events", "--limit", "1001"][..],
+            &["explode"][..],
+        ] {
+            assert_eq!(hands.run(wrong).await.with(2), "", "{wrong:?}");
+        }
+    }
+    system.order.kill();
+    let [invoice, _] = Hands::both(&system);
+    let failed = invoice.run(&["reconcile"]).await;
+    assert!(
+        failed.err.contains("cannot compare: cannot read the feed"),
+        "{failed:?}"
+    );
+    failed.with(2);
+}
+
+#[test]
+fn the_commands_of_the_readme_are_commands() {
+    let blocks = include_str!("../../README.md")
+        .split("```console\n")
+        .skip(1);
+    let lines = blocks.flat_map(|block| block.split("```").next().unwrap().lines());
+    let commands = lines.filter_map(|line| line.strip_prefix("$ invoice "));
+    let mut run = 0;
+    for command in commands {
+        let arguments = command
+            .split(' ')
+            .chain(["--database-url", "sqlite:/nowhere/x.db"]);
+        let said = Said::of(program("invoice").args(arguments).output().unwrap());
+        assert!(
+            said.err.starts_with("there is no database"),
+            "{command}: {said:?}"
+        );
+        run += 1;
+    }
+    assert!(
+        run >= 5,
+        "the README shows what to do when something is stuck"
+    );
+}
+
+#[test]
+fn each_command_explains_itself() {
+    for name in ["invoice", "shipping"] {
+        let help = Said::of(program(name).arg("--help").output().unwrap()).with(0);
+        for command in [
+            "status",
+            "events",
+            "parked",
+            "skipped",
+            "decisions",
+            "retry",
+            "skip",
+            "resume",
+            "replay",
+            "reconcile",
+        ] {
+            assert!(
+                help.contains(&format!("\n  {command} ")),
+                "{command}: {help}"
+            );
+            let help = program(name).args([command, "--help"]).output().unwrap();
+            let help = Said::of(help).with(0);
+            assert!(help.contains("Example: "), "{command}: {help}");
+        }
+    }
+}
