@@ -5,7 +5,7 @@ use std::str::FromStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Pool, SqlSafeStr, Transaction};
 
-use crate::store::{Backend, DatabaseError};
+use crate::store::{Backend, DatabaseError, begin};
 
 /// Which backend a `DATABASE_URL` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl<B: Backend> Database<B> {
     ///
     /// No connection became free in time, or the database is gone.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, B>> {
-        self.writer.begin_with(B::BEGIN.into_sql_str()).await
+        begin(&self.writer).await
     }
 
     /// Runs the migrations in `files`, (number, name, SQL), that `table` does not list yet.

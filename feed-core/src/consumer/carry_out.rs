@@ -10,6 +10,7 @@ use super::{Consumer, Effect};
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Position};
+use crate::store::operate::{DecisionRow, Skip};
 
 /// What a decision comes to.
 struct Plan {
@@ -58,7 +59,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 Err(error) => Plan::saying(format!("not carried out: {error}")),
             };
             let resumes = open.decision.starts_with("resume");
-            self.commit(open.position, plan, resumes).await?;
+            self.commit(&open, plan, resumes).await?;
         }
         self.context.leases.orders.send_modify(|orders| {
             orders.decision = None;
@@ -70,10 +71,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         Ok(())
     }
 
-    async fn commit(&self, position: i64, plan: Plan, resumes: bool) -> Result<(), PollError> {
+    async fn commit(&self, open: &DecisionRow, plan: Plan, resumes: bool) -> Result<(), PollError> {
         let s = &self.context.subscription.name;
         let mut tx = self.context.database.begin().await?;
-        if !B::close_decision(&mut tx, position, &plan.outcome).await? {
+        if !B::close_decision(&mut tx, open.position, &plan.outcome).await? {
             // Another instance has done it.
             return Ok(());
         }
@@ -97,7 +98,18 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             })
             .collect();
         if !claims.is_empty() {
-            B::claim(&mut tx, s, &claims).await?;
+            let won = B::claim(&mut tx, s, &claims).await?;
+            let skips: Vec<Skip<'_>> = won
+                .iter()
+                .map(|id| Skip {
+                    event_id: id,
+                    subject: id,
+                    event_type: None,
+                    sequence: None,
+                    reason: "the subscription begins after it",
+                })
+                .collect();
+            B::skip(&mut tx, s, &skips, Some(&open.decided_by)).await?;
         }
         tx.commit().await?;
         self.context

@@ -8,7 +8,9 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Executor, Pool, Postgres, Sqlite};
+use sqlx::{ConnectOptions, Pool, Postgres, SqlSafeStr, Sqlite, Transaction};
+
+use super::Backend;
 
 /// How long a request waits for a free connection before it is told that the service is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,19 +44,13 @@ pub enum DatabaseError {
     Prepare(#[from] sqlx::Error),
 }
 
-/// A connection goes back to the pool without a transaction, whatever happened to it: in sqlx
-/// 0.9.0 a `begin()` whose future was dropped leaves one open, in which the next writer's work
-/// would vanish although it reported success.
-macro_rules! roll_back_after_release {
-    ($options:expr) => {
-        $options.after_release(|connection, _| {
-            Box::pin(async move {
-                // Fails on SQLite where there is nothing to roll back, which is the rule.
-                let _ = connection.execute("ROLLBACK").await;
-                Ok(true)
-            })
-        })
-    };
+/// Begins a transaction, in a task of its own that runs to its end and drops what nobody waits for:
+/// in sqlx 0.9.0 a `begin_with` that is dropped half-way leaves a transaction open in the pool, in
+/// which the next writer's work would vanish although it reported success.
+pub(crate) async fn begin<B: Backend>(pool: &Pool<B>) -> sqlx::Result<Transaction<'static, B>> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin_with(B::BEGIN.into_sql_str()).await });
+    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 pub(super) async fn connect_sqlite(
@@ -74,7 +70,8 @@ pub(super) async fn connect_sqlite(
         created.map_err(|error| DatabaseError::Directory(directory.to_owned(), error))?;
     }
     // The writer first: it creates the file and switches it to WAL.
-    let writer = roll_back_after_release!(SqlitePoolOptions::new().max_connections(1))
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -102,7 +99,7 @@ pub(super) async fn connect_postgres(
             ("idle_in_transaction_session_timeout", "15s"),
         ])
         .disable_statement_logging();
-    let pool = roll_back_after_release!(PgPoolOptions::new())
+    let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_with(options)
@@ -117,7 +114,7 @@ pub(super) async fn migrate_sqlite(
     pool: &Pool<Sqlite>,
     migrator: &Migrator,
 ) -> Result<(), DatabaseError> {
-    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut tx = begin(pool).await?;
     migrator.run_direct(None, &mut *tx, false).await?;
     tx.commit().await?;
     Ok(())

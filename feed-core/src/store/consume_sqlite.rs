@@ -5,13 +5,14 @@ use chrono::SecondsFormat;
 use serde_json::json;
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
+use super::begin;
 use super::consume::{
     Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position, held_from,
 };
 
 impl Consume for Sqlite {
     async fn subscribe(pool: &SqlitePool, s: &str, partitions: i64) -> sqlx::Result<()> {
-        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = begin(pool).await?;
         sqlx::query(
             "-- subscription::create
              INSERT INTO feed_subscription (name) VALUES ($1) ON CONFLICT DO NOTHING",
@@ -42,7 +43,7 @@ impl Consume for Sqlite {
         heartbeat: &Heartbeat,
         term: i64,
     ) -> sqlx::Result<Census> {
-        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = begin(pool).await?;
         let contact = heartbeat
             .last_contact
             .map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
@@ -163,7 +164,7 @@ impl Consume for Sqlite {
     }
 
     async fn leave(pool: &SqlitePool, s: &str, me: &str) -> sqlx::Result<()> {
-        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = begin(pool).await?;
         sqlx::query(
             "-- lease::leave
              UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL

@@ -19,6 +19,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Pool, Postgres, Sqlite};
 
 pub use connect::DatabaseError;
+pub(crate) use connect::begin;
 
 /// A database that can hold a feed and its consumers: [`sqlx::Postgres`] or [`sqlx::Sqlite`].
 ///

@@ -2,6 +2,7 @@
 
 use sqlx::{PgPool, PgTransaction, Postgres};
 
+use super::begin;
 use super::publish::{
     CHANNEL, EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, look_from,
 };
@@ -69,7 +70,7 @@ impl Publish for Postgres {
     /// held. In one statement rival sequencers number from snapshots older than the lock, and
     /// rewrite numbers that readers have seen.
     async fn number(pool: &PgPool, limit: i64) -> sqlx::Result<Numbered> {
-        let mut tx = pool.begin().await?;
+        let mut tx = begin(pool).await?;
         let locked = sqlx::query(
             "-- sequencer::lock
              SELECT FROM feed_head FOR UPDATE SKIP LOCKED",

@@ -22,7 +22,7 @@ async fn instances_that_start_together_migrate_once<B: Testable>(url: &str) {
     assert!(epochs.iter().all(|epoch| *epoch == epochs[0]), "{epochs:?}");
 }
 
-/// The trap of sqlx 0.9.0: without the rollback at the release, writes that follow a dropped
+/// The trap of sqlx 0.9.0: if `begin()` were not in a task of its own, writes that follow a dropped
 /// `begin()` vanish although they reported success.
 async fn a_dropped_begin_leaves_no_transaction_behind<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
