@@ -73,6 +73,20 @@ impl Addresses {
         url
     }
 
+    /// The address of a page about a subject, as text: a page of a hundred entries has two
+    /// hundred addresses, and to parse each would be most of its cost.
+    pub(super) fn link_text(&self, link: &str) -> String {
+        match is_plain(link) {
+            true => format!("{}{link}", self.base()),
+            false => self.link(link).into(),
+        }
+    }
+
+    /// The address of one event, as text.
+    pub(super) fn event_text(&self, id: EventId) -> String {
+        format!("{}events/{id}", self.base())
+    }
+
     /// One event.
     pub(super) fn event(&self, id: EventId) -> Url {
         self.base.join(&format!("events/{id}"))
@@ -81,5 +95,47 @@ impl Addresses {
     /// A page about a subject, from a link relative to the base URL.
     pub(super) fn link(&self, link: &str) -> Url {
         self.base.join(link)
+    }
+}
+
+/// True if a relative link is put behind the base URL as it is: names of letters and digits, and
+/// single slashes between them.
+fn is_plain(link: &str) -> bool {
+    link.split('/').all(|name| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_as_text_is_the_address() {
+        for base in ["http://127.0.0.1:8081/", "https://shop.example/a/order/"] {
+            let addresses = Addresses::new(base.parse().expect("a base URL"));
+            let id = EventId::new();
+            assert_eq!(addresses.event_text(id), addresses.event(id).as_str());
+            let odd = [
+                "", "/", "/x", "x/", "a//b", "../x", "./x", "a b", "ä", "x?y#z",
+            ];
+            let full = [
+                "http://other.example/x",
+                "//other.example/",
+                "mailto:x",
+                "a:b",
+            ];
+            let plain = ["order/17", "order", "a-b/C_d"];
+            for link in [&odd[..], &full[..], &plain[..]].concat() {
+                assert_eq!(
+                    addresses.link_text(link),
+                    addresses.link(link).as_str(),
+                    "{link}"
+                );
+            }
+        }
     }
 }

@@ -53,11 +53,11 @@ fn entry(out: &mut String, entry: &Entry, addresses: &Addresses) {
     attribute(out, "scheme", NAMESPACE);
     attribute(out, "term", &entry.event_type);
     out.push_str("/>\n<link rel=\"alternate\" type=\"text/html\"");
-    attribute(out, "href", addresses.link(&entry.link).as_str());
+    attribute(out, "href", &addresses.link_text(&entry.link));
     out.push_str("/>\n");
     element(out, "summary", &entry.summary);
     out.push_str("<content type=\"application/json\"");
-    attribute(out, "src", addresses.event(entry.id).as_str());
+    attribute(out, "src", &addresses.event_text(entry.id));
     out.push_str("/>\n");
     element(out, "event:sequence", &entry.sequence.to_string());
     element(out, "event:subject", &entry.subject);
@@ -99,7 +99,25 @@ fn attribute(out: &mut String, name: &str, value: &str) {
 
 /// Writes `text` so that it is read back as it was, in an element as in an attribute. Characters
 /// that XML 1.0 cannot hold in any form (section 2.2) become U+FFFD.
-fn escape(out: &mut String, text: &str) {
+fn escape(out: &mut String, mut text: &str) {
+    // Most text has nothing to escape, and is copied as a whole. U+FFFE and U+FFFF begin with
+    // 0xEF; other characters that do just take the slow way.
+    while let Some(odd) = text.bytes().position(needs_care) {
+        let (plain, rest) = text.split_at(odd);
+        out.push_str(plain);
+        let length = rest.chars().next().map_or(1, char::len_utf8);
+        let (one, rest) = rest.split_at(length);
+        escape_characters(out, one);
+        text = rest;
+    }
+    out.push_str(text);
+}
+
+fn needs_care(byte: u8) -> bool {
+    matches!(byte, b'&' | b'<' | b'>' | b'"' | 0..=0x1F | 0xEF)
+}
+
+fn escape_characters(out: &mut String, text: &str) {
     for character in text.chars() {
         match character {
             '&' => out.push_str("&amp;"),

@@ -2,10 +2,11 @@
 //! same event cost one query, and the documents they get are written once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::body::Body;
 use super::form::Form;
+use super::http::LinkHeaders;
 use super::page::Pages;
 use crate::event::{Entry, EventId, Sequence};
 use crate::sequencer::Sequencer;
@@ -20,6 +21,8 @@ pub(super) struct Snapshot {
     pub(super) entries: Vec<Entry>,
     /// The documents written from them, by their form and the sequence they begin after.
     written: Mutex<HashMap<(Form, Sequence), Arc<Body>>>,
+    /// The links beside them.
+    links: OnceLock<LinkHeaders>,
 }
 
 impl Snapshot {
@@ -44,6 +47,11 @@ impl Snapshot {
             .entries
             .binary_search_by_key(&sequence, |entry| entry.sequence);
         found.ok().map(|index| self.entries[index].id)
+    }
+
+    /// The links of the head, written by the first who asks.
+    pub(super) fn links(&self, write: impl FnOnce() -> LinkHeaders) -> LinkHeaders {
+        self.links.get_or_init(write).clone()
     }
 
     /// The document of the entries after `sequence`, written by the first who asks.
@@ -100,6 +108,7 @@ impl HeadEntries {
             head,
             entries,
             written: Mutex::default(),
+            links: OnceLock::new(),
         });
         *newest = Some(Arc::clone(&snapshot));
         Ok(snapshot)

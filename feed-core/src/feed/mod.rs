@@ -6,6 +6,9 @@
 
 mod address;
 mod atom;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod body;
 mod cloudevents;
 mod document;

@@ -12,7 +12,7 @@ pub(super) struct Pages {
 }
 
 /// How far a page is on its way to bytes that never change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum State {
     /// It still fills, or has not begun: it has no address yet.
     Open,

@@ -28,13 +28,33 @@ pub(super) const NO_STORE: &str = "no-store";
 /// the others.
 pub(super) const DELTA: &str = "no-store, im";
 
+/// Links as they stand in headers (RFC 8288): written once for each document.
+#[derive(Debug, Clone, Default)]
+pub(in crate::feed) struct LinkHeaders(Arc<[HeaderValue]>);
+
+impl LinkHeaders {
+    pub(super) fn new(links: &[Link]) -> Self {
+        let values = links.iter().filter_map(|link| {
+            let media_type = match link.media_type {
+                Some(media_type) => format!("; type=\"{media_type}\""),
+                None => String::new(),
+            };
+            let value = format!("<{}>; rel=\"{}\"{media_type}", link.href, link.rel);
+            // An address is ASCII.
+            HeaderValue::try_from(value).ok()
+        });
+        Self(values.collect())
+    }
+}
+
 /// What is sent beside the body.
 #[derive(Debug)]
 pub(super) struct Metadata {
     pub(super) media_type: &'static str,
     pub(super) caching: &'static str,
     pub(super) validators: Option<Validators>,
-    pub(super) links: Vec<Link>,
+    /// Beside a body alone: what they cost is nothing to a 304.
+    pub(super) links: LinkHeaders,
     /// The request headers that the answer depends on.
     pub(super) vary: &'static str,
 }
@@ -88,13 +108,8 @@ impl Metadata {
         if coding == Coding::Gzip {
             set(&mut headers, header::CONTENT_ENCODING, "gzip");
         }
-        for link in &self.links {
-            let media_type = match link.media_type {
-                Some(media_type) => format!("; type=\"{media_type}\""),
-                None => String::new(),
-            };
-            let value = format!("<{}>; rel=\"{}\"{media_type}", link.href, link.rel);
-            set(&mut headers, header::LINK, &value);
+        for link in self.links.0.iter() {
+            headers.append(header::LINK, link.clone());
         }
         Ok((status, headers, bytes).into_response())
     }

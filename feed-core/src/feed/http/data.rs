@@ -5,7 +5,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::answer::{Metadata, PRIVATE};
+use super::answer::{LinkHeaders, Metadata, PRIVATE};
 use super::{another_epoch, canonical, no_parameters, unreadable, unreadable_path};
 use crate::cursor::Epoch;
 use crate::event::EventId;
@@ -91,7 +91,7 @@ fn metadata(media_type: &'static str) -> Metadata {
         media_type,
         caching: PRIVATE,
         validators: None,
-        links: Vec::new(),
+        links: LinkHeaders::default(),
         vary: "Accept, Accept-Encoding",
     }
 }

@@ -4,7 +4,7 @@
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::answer::{HEAD, Metadata};
+use super::answer::{HEAD, LinkHeaders, Metadata};
 use crate::cursor::Cursor;
 use crate::event::Sequence;
 use crate::feed::Inner;
@@ -55,7 +55,7 @@ impl<B: Backend> Inner<B> {
             validators: Some(Validators::tag(
                 form.tag(format!("{cursor}.{}", if more { "more" } else { "all" })),
             )),
-            links: links.clone(),
+            links: LinkHeaders::new(&links),
             vary: "Accept, Accept-Encoding",
         };
         if metadata.evaluate(request)? == Outcome::NotModified {

@@ -23,6 +23,7 @@ use crate::problem::Problem;
 use crate::store::Backend;
 use crate::store::publish::Head;
 
+pub(super) use answer::LinkHeaders;
 pub(super) use pages::PageCache;
 
 pub(super) fn router<B: Backend>(feed: Feed<B>) -> Router {

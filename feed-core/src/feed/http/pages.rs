@@ -12,7 +12,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use lru::LruCache;
 
-use super::answer::{IMMUTABLE, Metadata, SEALED};
+use super::answer::{IMMUTABLE, LinkHeaders, Metadata, SEALED};
 use super::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::{Cursor, Epoch};
 use crate::feed::body::Body;
@@ -30,14 +30,18 @@ use crate::store::publish::Head;
 /// that few ask for is read again from the database.
 const KEPT: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 
-/// Immutable pages as they were written.
+/// Pages as they were written, in each state that they have been asked for.
 #[derive(Debug)]
-pub(in crate::feed) struct PageCache(Mutex<LruCache<(Epoch, i64, Form), Written>>);
+pub(in crate::feed) struct PageCache(Mutex<LruCache<Key, Written>>);
+
+/// The entries of a page never change, and its links follow from its state.
+type Key = (Epoch, i64, PageState, Form);
 
 /// A page as it was written, and what its date is.
 #[derive(Debug, Clone)]
 struct Written {
     body: Arc<Body>,
+    links: LinkHeaders,
     updated: DateTime<Utc>,
 }
 
@@ -48,12 +52,12 @@ impl Default for PageCache {
 }
 
 impl PageCache {
-    fn get(&self, key: &(Epoch, i64, Form)) -> Option<Written> {
+    fn get(&self, key: &Key) -> Option<Written> {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cache.get(key).cloned()
     }
 
-    fn put(&self, key: (Epoch, i64, Form), page: Written) {
+    fn put(&self, key: Key, page: Written) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cache.put(key, page);
     }
@@ -94,7 +98,7 @@ pub(super) async fn page<B: Backend>(
             // A sealed page is still to change; its date would hide that.
             last_modified: closed(page.updated, &head).filter(|_| state == PageState::Immutable),
         }),
-        links: feed.page_links(&head, number, state),
+        links: page.links,
         vary: "Accept, Accept-Encoding",
     };
     if metadata.evaluate(&request)? == Outcome::NotModified {
@@ -112,12 +116,8 @@ impl<B: Backend> Inner<B> {
         number: i64,
         state: PageState,
     ) -> Result<Written, Problem> {
-        let key = (head.epoch.clone(), number, form);
-        if let Some(page) = self
-            .pages
-            .get(&key)
-            .filter(|_| state == PageState::Immutable)
-        {
+        let key = (head.epoch.clone(), number, state, form);
+        if let Some(page) = self.pages.get(&key) {
             return Ok(page);
         }
         let range = Self::layout(head).range(number);
@@ -131,17 +131,17 @@ impl<B: Backend> Inner<B> {
             anchor: Some(newest.id),
         };
         let links = self.page_links(head, number, state);
+        let link_headers = LinkHeaders::new(&links);
         let document = Document {
             archive: true,
             ..self.document(head, cursor, links, &entries)
         };
         let page = Written {
             body: Arc::new(form.write(&document, &self.addresses)),
+            links: link_headers,
             updated: newest.updated,
         };
-        if state == PageState::Immutable {
-            self.pages.put(key, page.clone());
-        }
+        self.pages.put(key, page.clone());
         Ok(page)
     }
 

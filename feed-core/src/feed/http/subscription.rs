@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use chrono::TimeDelta;
 
-use super::answer::{HEAD, Metadata, NO_STORE};
+use super::answer::{HEAD, LinkHeaders, Metadata, NO_STORE};
 use super::{beyond, see_other};
 use crate::cursor::Cursor;
 use crate::event::{Entry, Sequence};
@@ -190,7 +190,11 @@ impl<B: Backend> Inner<B> {
         // The newest closed second, unless the cursor has moved on meanwhile.
         let head =
             Some(self.sequencer.head()).filter(|head| head.cursor() == snapshot.head.cursor());
-        let metadata = self.head_metadata(form, head.as_ref().unwrap_or(&snapshot.head));
+        let mut metadata = self.head_metadata(form, head.as_ref().unwrap_or(&snapshot.head));
+        metadata.links = snapshot.links(|| {
+            let head = &snapshot.head;
+            LinkHeaders::new(&self.head_links(head, Self::layout(head).head()))
+        });
         let wants_delta = form == Form::Atom && wait.is_some() && accepts_delta(request);
         match newest_seen(known, &snapshot).filter(|_| wants_delta) {
             Some(seen) => metadata.delta(request, &self.head_body(form, &snapshot, seen)),
@@ -214,7 +218,7 @@ impl<B: Backend> Inner<B> {
                     .filter(|_| head.is_closed())
                     .map(|until| SystemTime::from(until - TimeDelta::seconds(1))),
             }),
-            links: self.head_links(head, Self::layout(head).head()),
+            links: LinkHeaders::default(),
             vary: "Accept, Accept-Encoding, A-IM, Prefer",
         }
     }
@@ -269,12 +273,13 @@ impl<B: Backend> Inner<B> {
             Link::feed("current", self.addresses.head()),
         ];
         links.extend(self.batch_link(&head, first, head.sequence));
-        let document = self.document(&head, head.cursor(), links.clone(), &entries);
+        let link_headers = LinkHeaders::new(&links);
+        let document = self.document(&head, head.cursor(), links, &entries);
         let metadata = Metadata {
             media_type: form.media_type(),
             caching: NO_STORE,
             validators: None,
-            links,
+            links: link_headers,
             vary: "Accept, Accept-Encoding",
         };
         metadata.ok(request, &form.write(&document, &self.addresses))

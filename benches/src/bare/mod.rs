@@ -1,0 +1,91 @@
+//! The limits that are servers: as bare as they can be, behind the same listener and layers as the
+//! services (`feed_core::service::serve`), each a process of its own like these.
+
+pub(crate) mod canned;
+mod orders;
+mod relay;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use axum::Router;
+use feed_core::service::{LogFormat, Mounted, listen, serve, start_logging, stop_signal};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use orders::Outbox;
+
+/// Which one.
+#[derive(Debug, clap::Subcommand)]
+#[command(hide = true)]
+pub(crate) enum Command {
+    /// Always the same answer
+    #[command(hide = true)]
+    Canned {
+        /// The path, then the answer that was taken from the service
+        file: PathBuf,
+        /// Hold requests back until somebody posts to `/tell`
+        #[arg(long)]
+        wait: bool,
+        #[arg(long, env)]
+        listen: SocketAddr,
+    },
+    /// The order service without a feed
+    #[command(hide = true)]
+    Orders {
+        #[arg(long, env)]
+        database_url: String,
+        #[arg(long, default_value = "none")]
+        outbox: Outbox,
+        #[arg(long, env)]
+        listen: SocketAddr,
+    },
+    /// Invoices from a hand-written outbox
+    #[command(hide = true)]
+    Relay {
+        #[arg(long)]
+        from: String,
+        #[arg(long, env)]
+        database_url: String,
+        #[arg(long, env)]
+        listen: SocketAddr,
+    },
+}
+
+/// Runs one until it is told to stop.
+pub(crate) async fn run(command: Command) -> Result<()> {
+    start_logging(LogFormat::Text);
+    match command {
+        Command::Canned { file, wait, listen } => {
+            let router = match wait {
+                true => canned::waiting(&file)?,
+                false => canned::at_once(&file)?,
+            };
+            answer(listen, Mounted::without_database(router)).await
+        }
+        Command::Orders {
+            database_url,
+            outbox,
+            listen,
+        } => {
+            let router = orders::router(&database_url, outbox, listen).await?;
+            answer(listen, Mounted::without_database(router)).await
+        }
+        Command::Relay {
+            from,
+            database_url,
+            listen,
+        } => {
+            let relaying = relay::Relay::open(&from, &database_url).await?;
+            let service = Mounted::without_database(Router::new());
+            answer(listen, service.with_task(relaying.run())).await
+        }
+    }
+}
+
+async fn answer(address: SocketAddr, service: Mounted) -> Result<()> {
+    let shutdown = CancellationToken::new();
+    stop_signal(shutdown.clone())?;
+    let listener = listen(address, false).await?;
+    Ok(serve(listener, service, shutdown).await?)
+}

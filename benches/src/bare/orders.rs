@@ -1,0 +1,125 @@
+//! The order service with append and sequencer left out: the same rules, statements, tasks and
+//! answers, from the same crate. What becomes of an order beside that has one place here: nothing,
+//! or a row in a hand-written outbox with a NOTIFY.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use bytes::Bytes;
+use feed_core::Database;
+use feed_core::service::{BaseUrl, Json, keep_private};
+use order::order::{CustomerId, Order};
+use order::representation::{self, OrderDocument};
+use order::rules::Draft;
+use order::store::Store;
+use sqlx::{Executor, Postgres};
+use tracing::info;
+
+/// What becomes of an order beside its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Outbox {
+    /// Nothing: it is told to nobody
+    None,
+    /// A row that the relay takes away, and a NOTIFY, in the same transaction
+    Notify,
+}
+
+impl Outbox {
+    /// Its name on the command line.
+    #[must_use]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Notify => "notify",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Orders {
+    database: Database<Postgres>,
+    base: BaseUrl,
+    outbox: Outbox,
+}
+
+pub(super) async fn router(url: &str, outbox: Outbox, listen: SocketAddr) -> Result<Router> {
+    let database = Database::<Postgres>::open(url).await?;
+    let migrations = <Postgres as Store>::MIGRATIONS;
+    database.migrate("_order_migrations", migrations).await?;
+    if outbox == Outbox::Notify {
+        let table = "CREATE TABLE IF NOT EXISTS bench_outbox (
+                         position BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                         id UUID NOT NULL, event_type TEXT NOT NULL, subject TEXT NOT NULL,
+                         time TIMESTAMPTZ NOT NULL, data TEXT NOT NULL)";
+        database.writer().execute(table).await?;
+    }
+    let orders = Orders {
+        database,
+        base: format!("http://{listen}/").parse()?,
+        outbox,
+    };
+    Ok(Router::new()
+        .route("/orders", post(place))
+        .layer(map_response(keep_private))
+        .layer(DefaultBodyLimit::max(1024 * 1024))
+        .with_state(orders))
+}
+
+async fn place(State(orders): State<Orders>, body: Bytes) -> Result<Response, Failed> {
+    let draft = representation::draft(&serde_json::from_slice(&body)?);
+    let base = orders.base.clone();
+    let order = tokio::spawn(async move { orders.place(draft).await }).await??;
+    let location = [(header::LOCATION, base.join(&order.id.path()).to_string())];
+    let document = Json(OrderDocument::new(&order, &base));
+    Ok((StatusCode::CREATED, location, document).into_response())
+}
+
+impl Orders {
+    async fn place(&self, draft: Draft) -> Result<Order> {
+        let mut tx = self.database.begin().await?;
+        let customer = draft.customer.map(CustomerId);
+        let catalog = Postgres::named(&mut tx, customer, &draft.items()).await?;
+        let new = draft.check(&catalog);
+        let new = new.map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
+        let order = Postgres::insert(&mut tx, new).await?;
+        if self.outbox == Outbox::Notify {
+            let event = order.placed(&self.base);
+            sqlx::query(
+                "INSERT INTO bench_outbox (id, event_type, subject, time, data)
+                 VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(event.id.0)
+            .bind(event.event_type)
+            .bind(event.subject)
+            .bind(event.time)
+            .bind(event.data)
+            .execute(&mut *tx)
+            .await?;
+            tx.execute("NOTIFY bench_outbox").await?;
+        }
+        tx.commit().await?;
+        info!(order.id = %order.id, "placed order {}", order.id);
+        Ok(order)
+    }
+}
+
+/// An order that was not placed; the benchmark fails on the status.
+struct Failed(anyhow::Error);
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        (StatusCode::INTERNAL_SERVER_ERROR, format!("{:#}", self.0)).into_response()
+    }
+}

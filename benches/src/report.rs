@@ -1,0 +1,141 @@
+//! What people and programs get to see: a table, a JSON file, and the page with the results.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{Figure, Goal, Spread};
+
+/// Where the table stands in `RESULTS.md`.
+const BEGIN: &str = "<!-- figures: benches/run --write -->";
+const END: &str = "<!-- end of figures -->";
+
+/// All that is known: a run of some rows leaves the others as they were.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) rows: BTreeMap<String, Row>,
+}
+
+/// One benchmark, and under which conditions it ran.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) conditions: BTreeMap<String, String>,
+    pub(crate) rounds: usize,
+    pub(crate) quick: bool,
+    pub(crate) figures: Vec<Figure>,
+}
+
+impl Report {
+    /// What earlier runs have left, if anything.
+    #[must_use]
+    pub(crate) fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        std::fs::write(path, text).with_context(|| path.display().to_string())
+    }
+
+    /// Puts the table into the page with the results, in the order of `names`.
+    pub(crate) fn write_into(&self, path: &Path, names: &[&str]) -> Result<()> {
+        let page = std::fs::read_to_string(path)?;
+        let (before, rest) = page.split_once(BEGIN).context("no mark in the page")?;
+        let (_, after) = rest.split_once(END).context("no second mark in the page")?;
+        let table = self.markdown(names);
+        std::fs::write(path, format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?;
+        Ok(())
+    }
+
+    fn markdown(&self, names: &[&str]) -> String {
+        let mut out = String::new();
+        let mut newest: Option<&Row> = None;
+        for row in self.rows.values().filter(|row| !row.quick) {
+            let at = |row: &Row| row.conditions.get("at").cloned();
+            if newest.is_none_or(|known| at(known) < at(row)) {
+                newest = Some(row);
+            }
+        }
+        for (name, value) in newest.iter().flat_map(|row| &row.conditions) {
+            out.push_str(&format!("- {name}: {value}\n"));
+        }
+        out.push_str(
+            "\n| row | what | ours | limit | ratio | goal | |\n|---|---|--:|--:|--:|--:|---|\n",
+        );
+        for name in names {
+            match self.rows.get(*name).filter(|row| !row.quick) {
+                Some(row) => row.figures.iter().for_each(|figure| {
+                    out.push_str(&format!("| {} |\n", cells(figure).join(" | ")));
+                }),
+                None => out.push_str(&format!("| {name} | not measured yet | | | | | |\n")),
+            }
+        }
+        out
+    }
+}
+
+/// A figure on one line of a terminal.
+#[must_use]
+pub(crate) fn line(figure: &Figure) -> String {
+    let [row, what, ours, limit, ratio, goal, met] = cells(figure);
+    format!("{row:<16} {what:<46} {ours:>30} {limit:>30}  {ratio:>22} {goal:>8} {met}")
+}
+
+fn cells(figure: &Figure) -> [String; 7] {
+    let unit = &figure.unit;
+    let spread = |values: &[f64]| match values {
+        [] => String::new(),
+        [one] => format!("{} {unit}", number(*one)),
+        many => format!("{} {unit}", range(Spread::of(many))),
+    };
+    let goal = match figure.goal {
+        Goal::None => String::new(),
+        Goal::RatioAtLeast(bound) => format!("≥ {bound}"),
+        Goal::RatioAtMost(bound) => format!("≤ {bound}"),
+        Goal::AtMost(bound) => format!("≤ {bound} {unit}"),
+    };
+    let met = match figure.is_met() {
+        None => "",
+        Some(true) => "met",
+        Some(false) => "**missed**",
+    };
+    [
+        figure.row.clone(),
+        figure.what.clone(),
+        spread(&figure.ours),
+        spread(&figure.limit),
+        figure.ratio().map_or_else(String::new, range),
+        goal,
+        met.to_owned(),
+    ]
+}
+
+/// `12.3 (11.9–12.8)`
+fn range(spread: Spread) -> String {
+    let Spread {
+        median,
+        lowest,
+        highest,
+    } = spread;
+    format!(
+        "{} ({}–{})",
+        number(median),
+        number(lowest),
+        number(highest)
+    )
+}
+
+/// Three figures that count.
+fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        1000.0.. => format!("{value:.0}"),
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        0.1.. => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    }
+}

@@ -1,0 +1,109 @@
+//! The same requests to a feed with a long history, and to one with 1,000 events: nothing a reader
+//! asks for may get slower with the past.
+//!
+//! Two processes, two databases on one server. Pages are read from memory once they were asked for,
+//! so the batch (100 events with their data, always from the database) stands for the rest. Places
+//! in the history are spread over all of it.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+
+use crate::http::{get, header, once, rate};
+use crate::lab::Lab;
+use crate::measure::{Figure, Goal};
+use crate::process::Start;
+
+/// A feed, and where in it is asked.
+struct Feed {
+    address: SocketAddr,
+    etag: String,
+    epoch: String,
+    events: i64,
+    cursors: Vec<String>,
+}
+
+pub(super) async fn run(lab: &mut Lab) -> Result<()> {
+    let (long, events) = lab.long_history().await?;
+    let short = lab.history(1_000).await?;
+    let long_order = lab.start(Start::service("order", &long)).await?;
+    let short_order = lab.start(Start::service("order", &short)).await?;
+    // What other benchmarks have placed since is there too.
+    let long = Feed::look(long_order.address, events).await?;
+    let short = Feed::look(short_order.address, 1_000).await?;
+    type Requests = fn(&Feed) -> Vec<Vec<u8>>;
+    let kinds: [(&str, u16, Requests); 5] = [
+        ("head", 200, |_| vec![get("/feed", &[])]),
+        ("304", 304, |feed| {
+            vec![get("/feed", &[("If-None-Match", &feed.etag)])]
+        }),
+        ("page", 200, |feed| feed.pages(|epoch, page| {
+            format!("/feed/{epoch}/{page}")
+        })),
+        ("batch of a page", 200, |feed| feed.pages(|epoch, page| {
+            let (first, last) = (page * 100 - 99, page * 100);
+            format!("/feed/{epoch}/batch/{first}-{last}")
+        })),
+        ("seek", 303, |feed| {
+            let cursors = feed.cursors.iter();
+            cursors.map(|cursor| get(&format!("/feed?after={cursor}"), &[])).collect()
+        }),
+    ];
+    let time = lab.seconds(3.0, 0.5);
+    for (what, status, requests) in kinds {
+        let figure = Figure::new(
+            format!("{what}, {events} events"),
+            "ms",
+            Goal::RatioAtMost(1.2),
+        );
+        let each = async |feed: &Feed| {
+            let rate = rate(feed.address, requests(feed), 1, time, status).await?;
+            Ok([1e3 / rate])
+        };
+        lab.compare(
+            [figure.against("1,000 events")],
+            async || each(&long).await,
+            async || each(&short).await,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+impl Feed {
+    async fn look(address: SocketAddr, events: i64) -> Result<Self> {
+        let (head, _) = once(address, &get("/feed", &[])).await?;
+        let etag = header(&head, "etag").context("a tag")?;
+        let epoch = etag.trim_start_matches("W/\"").split('.').next();
+        let mut feed = Self {
+            address,
+            epoch: epoch.context("an epoch")?.to_owned(),
+            etag,
+            events,
+            cursors: Vec::new(),
+        };
+        // The cursor of a page is its last event: seeking it leads to the next page.
+        for page in feed.places() {
+            let path = format!("/feed/{}/{page}", feed.epoch);
+            let (_, body) = once(address, &get(&path, &[])).await?;
+            let body = String::from_utf8(body)?;
+            let cursor = body.split_once("<event:cursor>").context("a cursor")?.1;
+            let cursor = cursor.split('<').next().context("a cursor")?;
+            feed.cursors.push(cursor.to_owned());
+        }
+        Ok(feed)
+    }
+
+    /// Eight immutable pages, spread over the history.
+    fn places(&self) -> Vec<i64> {
+        let last = self.events / 100 - 1;
+        (0..8).map(|n| 1 + n * (last - 1) / 8).collect()
+    }
+
+    fn pages(&self, path: fn(&str, i64) -> String) -> Vec<Vec<u8>> {
+        let places = self.places().into_iter();
+        places
+            .map(|page| get(&path(&self.epoch, page), &[]))
+            .collect()
+    }
+}

@@ -1,0 +1,39 @@
+//! The benchmarks, in the order of the table.
+
+use anyhow::{Result, bail};
+
+use crate::lab::Lab;
+
+macro_rules! rows {
+    ($($(#[$if:meta])* $module:ident $name:literal $what:literal;)*) => {
+        $($(#[$if])* mod $module;)*
+
+        /// Name and meaning of each.
+        pub(crate) const ROWS: &[(&str, &str)] = &[$($(#[$if])* ($name, $what),)*];
+
+        pub(crate) async fn run(name: &str, lab: &mut Lab) -> Result<()> {
+            match name {
+                $($(#[$if])* $name => $module::run(lab).await,)*
+                _ => bail!("there is no benchmark {name}"),
+            }
+        }
+    };
+}
+
+rows! {
+    not_modified "304" "a 304 from the head";
+    pages "page" "sealed and immutable pages";
+    head_under_load "head" "the head while orders arrive";
+    orders_postgres "orders-postgres" "orders by HTTP on PostgreSQL";
+    orders_sqlite "orders-sqlite" "orders by HTTP on SQLite";
+    drain "drain" "a consumer that catches up, alone and as four instances";
+    latency "latency" "from an order's commit to its invoice's";
+    waiting "waiting" "a thousand readers that wait for one event";
+    history "history" "requests with a long history";
+    tail "tail" "bytes and requests for each new event";
+    start "start" "the start of the order service";
+    memory "memory" "resident memory";
+    idle "idle" "a consumer that waits";
+    #[cfg(feature = "page")]
+    write "write" "a page written and read";
+}

@@ -1,0 +1,15 @@
+//! A door for the workspace's benchmarks, open with the feature `bench` alone: it reads a page as a
+//! consumer does.
+
+use url::Url;
+
+use super::document::{Document, InvalidDocument};
+
+/// Reads a document, and says how many entries it has.
+///
+/// # Errors
+///
+/// It is no document that a consumer could take.
+pub fn read(body: &[u8], read_from: Url) -> Result<usize, InvalidDocument> {
+    Document::read(body, read_from).map(|document| document.entries.len())
+}
