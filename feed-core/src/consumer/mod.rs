@@ -1,36 +1,44 @@
 //! The other side: polls a feed, claims each event in its own database, and commits its effect in
 //! the same transaction.
 //!
-//! A round (`poll`) asks the feed (`fetch`), reads what it says (`document`), resolves its links
-//! (`address`), gets the data (`content`), and hands the new events to the batch transaction
-//! (`apply`). Which share of the
-//! events is ours, `lease` knows; what failed is tried again by `retry`. People look at it all
-//! through [`Handle`], on pages (`http`) and from the command line ([`command`]).
+//! In reading order. What a feed says: `fetch` asks it, within bounds; `scan` and `document` read
+//! the answer; `address` resolves its links; `content` gets the data. The way through it: a round
+//! (`poll`) asks the head, and goes `forward` from our `place` where it numbers its events, or `back`
+//! to what is known where it does not. What becomes of events: `apply` is the batch transaction,
+//! `verdict` says whose fault a failure was, `retry` tries again. Beside it: `lease` knows which share
+//! is ours, `sweep` removes old claims, `note` says how it goes. People: they look and decide through
+//! a [`Handle`] (`handle`, `decide`), on pages (`http`) and from the command line ([`command`]);
+//! `carry_out` does what needs the feed; [`fn@reconcile`] compares.
 
 mod address;
-mod apply;
+mod content;
+mod document;
+mod fetch;
+mod scan;
+
 mod back;
+mod forward;
+mod place;
+mod poll;
+
+mod apply;
+mod retry;
+mod verdict;
+
+mod lease;
+mod note;
+mod sweep;
+
+mod carry_out;
+pub mod command;
+mod decide;
+mod handle;
+mod http;
+mod reconcile;
+
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
-mod carry_out;
-pub mod command;
-mod content;
-mod decide;
-mod document;
-mod fetch;
-mod forward;
-mod handle;
-mod http;
-mod lease;
-mod note;
-mod place;
-mod poll;
-mod reconcile;
-mod retry;
-mod scan;
-mod sweep;
-mod verdict;
 
 use std::future::Future;
 use std::sync::Arc;
