@@ -1,0 +1,212 @@
+//! Random kills, pauses, joins, orderly stops and cut connections, at random moments, of one to
+//! eight instances, while orders come in. A seed decides all of it: `SEED=17 tests/long seeds` does
+//! the same again.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use harness::{Cluster, FreshDatabase, Instance, Service, Story, audit, load, patiently};
+
+use crate::commits::terminate;
+use crate::compare_with_an_undisturbed_run;
+use crate::schedule::{Event, SPAN, Schedule, Whose};
+
+/// Systems at the same time.
+const AT_ONCE: u64 = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_few_seeds() {
+    seeds(1, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "minutes: tests/long"]
+async fn many_seeds() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    match number("SEED") {
+        Some(seed) => seeds(seed, 1).await,
+        None => seeds(1, number("SEEDS").unwrap_or(20)).await,
+    }
+}
+
+async fn seeds(first: u64, count: u64) {
+    let mut done = 0;
+    while done < count {
+        let some = AT_ONCE.min(count - done);
+        let seeds = first + done..first + done + some;
+        join_all(seeds.map(|seed| live(Schedule::of(seed)))).await;
+        done += some;
+        println!("{done} of {count} seeds are done");
+    }
+}
+
+/// A consumer and those of its instances that run.
+struct Consumer {
+    running: Vec<Instance>,
+    /// Until when they are frozen.
+    frozen: Vec<(Instant, Instance)>,
+    started: usize,
+    /// With the logs, which go last.
+    cluster: Cluster,
+}
+
+/// Lives through one schedule.
+async fn live(schedule: Schedule) {
+    // Printed first, so that it can be seen if this one fails.
+    println!("{schedule}");
+    let order = load::order().await;
+    let mut consumers = [
+        Consumer::new("invoice", &order, schedule.instances[0]).await,
+        Consumer::new("shipping", &order, schedule.instances[1]).await,
+    ];
+    let clients = clients(&order, &schedule);
+    let begin = Instant::now();
+    for (at, whose, event) in &schedule.events {
+        let at = Duration::from_millis(*at);
+        tokio::time::sleep(at.saturating_sub(begin.elapsed())).await;
+        let consumer = match whose {
+            Whose::Invoice => &mut consumers[0],
+            Whose::Shipping => &mut consumers[1],
+        };
+        consumer.thaw(false).await;
+        consumer.suffer(*event).await;
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    // From here on nothing happens to them but that the frozen ones wake up.
+    for consumer in &mut consumers {
+        consumer.thaw(true).await;
+        consumer.revive().await;
+    }
+    load::published(&order).await;
+    let story = Story::of(order.database.url()).await;
+    let feed = order.client.url("feed");
+    for consumer in &consumers {
+        let cluster = &consumer.cluster;
+        let lag = story.check(cluster).await;
+        compare_with_an_undisturbed_run(&story, &[cluster], &feed).await;
+        println!(
+            "seed {}: {} of {} events, {} instances: as undisturbed, {lag:.1?} after the last fault",
+            schedule.seed,
+            cluster.service,
+            story.newest(),
+            consumer.started
+        );
+    }
+}
+
+/// Clients that place orders and cancel some, until the time is over.
+fn clients(order: &Service, schedule: &Schedule) -> Vec<tokio::task::JoinHandle<()>> {
+    let begin = Instant::now();
+    let cancelled = schedule.cancelled;
+    let client = |pause: &u64| {
+        let (client, pause) = (order.client.clone(), Duration::from_millis(*pause));
+        tokio::spawn(async move {
+            for n in 0.. {
+                if begin.elapsed() > SPAN {
+                    return;
+                }
+                let id = load::place(&client, n).await.unwrap();
+                if n % cancelled == 0 {
+                    load::cancel(&client, id).await;
+                }
+                tokio::time::sleep(pause).await;
+            }
+        })
+    };
+    schedule.pauses.iter().map(client).collect()
+}
+
+impl Consumer {
+    async fn new(service: &'static str, order: &Service, instances: usize) -> Self {
+        let database = FreshDatabase::postgres().await;
+        let cluster = Cluster::new(service, database, &order.client.url("feed"));
+        cluster.prepare().await;
+        audit::install(cluster.database.url(), service).await;
+        let mut consumer = Self {
+            cluster,
+            running: Vec::new(),
+            frozen: Vec::new(),
+            started: 0,
+        };
+        for _ in 0..instances {
+            consumer.start();
+        }
+        consumer
+    }
+
+    fn start(&mut self) {
+        self.started += 1;
+        let name = format!("{}{}", self.cluster.service, self.started);
+        self.running.push(self.cluster.launch(&name));
+    }
+
+    async fn suffer(&mut self, event: Event) {
+        let running = self.running.len();
+        match event {
+            Event::Join if running + self.frozen.len() < 8 => self.start(),
+            Event::Cut => {
+                terminate(self.cluster.database.url()).await;
+            }
+            Event::Kill(which) if running > 0 => {
+                self.running.remove(which % running).process.kill();
+            }
+            Event::Freeze(which, time) if running > 0 => {
+                let instance = self.running.remove(which % running);
+                instance.process.signal("STOP");
+                let until = Instant::now() + Duration::from_millis(time);
+                self.frozen.push((until, instance));
+            }
+            Event::Stop(which) if running > 0 => {
+                let mut instance = self.running.remove(which % running);
+                // One that has just been started may not listen for it yet.
+                let code = instance.process.stop("TERM").await;
+                assert!(matches!(code, Some(0) | None), "ended with {code:?}");
+            }
+            _ => {}
+        }
+    }
+
+    /// Starts one if none is left, as whoever runs services does. One whose database is cut off while
+    /// it starts may end with a word of it; one that has started goes on whatever happens.
+    async fn revive(&mut self) {
+        let mut left = Vec::new();
+        for mut instance in self.running.drain(..) {
+            let stands = patiently("it has started or ended", async || {
+                if instance.process.is_gone() {
+                    return Some(false);
+                }
+                instance.client.json("status").await.map(|_| true)
+            });
+            if stands.await {
+                left.push(instance);
+                continue;
+            }
+            let log = instance.process.log();
+            let started = log.contains("(following");
+            assert!(!started && log.contains("the database"), "ended:\n{log}");
+        }
+        self.running = left;
+        if self.running.is_empty() {
+            self.start();
+        }
+    }
+
+    /// Wakes up those whose time has come; with `all`, waits for the others.
+    async fn thaw(&mut self, all: bool) {
+        let mut kept = Vec::new();
+        for (until, instance) in self.frozen.drain(..) {
+            if all {
+                tokio::time::sleep(until.saturating_duration_since(Instant::now())).await;
+            }
+            if Instant::now() >= until {
+                instance.process.signal("CONT");
+                self.running.push(instance);
+            } else {
+                kept.push((until, instance));
+            }
+        }
+        self.frozen = kept;
+    }
+}
