@@ -97,8 +97,9 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             warn!(
                 event.id = one.event.id,
                 event.subject = one.event.subject,
-                "parked event {}: {failure}",
-                one.event.id
+                "parked event {}: {}",
+                one.event.id,
+                describe(&failure)
             );
             return match self.attempt(held, chunk, to, Some(failure)).await {
                 Ok(applied) => Ok(applied),
@@ -198,7 +199,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         for arrival in &waiting {
             self.park(&mut tx, arrival, None).await?;
         }
-        let mut applied = Vec::new();
+        let (mut applied, mut passed_over) = (Vec::new(), Vec::new());
         match (verdict, ready.as_slice()) {
             (_, []) => {}
             (Some(verdict), [one]) => self.park(&mut tx, one, Some(&verdict)).await?,
@@ -207,30 +208,42 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                     return Err(Failure::Effect(EffectError::Park(reason)));
                 }
                 applied.extend(ready.iter().map(|arrival| arrival.event.clone()));
-                self.effect(&mut tx, &applied).await?;
+                passed_over = self.effect(&mut tx, &applied).await?;
             }
         }
         tx.commit().await?;
         // Said only now: before the commit it was not true.
         for event in &applied {
             let Received { id, subject, .. } = event;
-            info!(
-                event.id = id,
-                event.subject = subject,
-                "applied event {id} of {subject}"
-            );
+            match passed_over.iter().find(|passed| passed.event_id == *id) {
+                None => {
+                    info!(
+                        event.id = id,
+                        event.subject = subject,
+                        "applied event {id} of {subject}"
+                    );
+                }
+                Some(PassedOver { reason, .. }) => info!(
+                    event.id = id,
+                    event.subject = subject,
+                    "passed over event {id} of {subject}: {reason}"
+                ),
+            }
         }
         Ok((kept, applied.len()))
     }
 
-    /// Calls the effect and sorts its errors: the event's fault or not.
+    /// Calls the effect and sorts its errors: the event's fault or not. Returns what it passed over.
     pub(super) async fn effect(
         &self,
         tx: &mut Transaction<'_, B>,
         events: &[Received],
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<PassedOver>, Failure> {
         match self.effect.apply(tx, events).await {
-            Ok(passed_over) => self.pass_over(tx, events, &passed_over).await,
+            Ok(passed_over) => {
+                self.pass_over(tx, events, &passed_over).await?;
+                Ok(passed_over)
+            }
             Err(EffectError::Database(error)) if !blames_the_event(&error) => {
                 Err(Failure::Database(error))
             }

@@ -4,9 +4,10 @@
 use tracing::{info, warn};
 
 use super::decide::{Decision, From};
-use super::fetch::Validators;
+use super::fetch::{FetchError, Validators};
 use super::poll::PollError;
 use super::{Consumer, Effect};
+use crate::cursor::Cursor;
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Position};
@@ -170,11 +171,27 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         };
         let outcome = format!("takes the events from {from} on again");
         if from == 1 {
-            return Ok(Plan {
-                to: Some(Position::default()),
-                forget: Some(from),
-                ..Plan::saying(outcome)
-            });
+            // The epoch stays: what is taken again must be of the same feed (I8).
+            let Ok(known) = epoch.parse() else {
+                return Ok(Plan::saying(
+                    "not carried out: the stored epoch cannot be read",
+                ));
+            };
+            // Nothing is dropped before the feed has shown that it is there.
+            return match self.source.after(Some(&Cursor::start(known))).await {
+                Ok(_) => Ok(Plan {
+                    to: Some(Position {
+                        epoch: Some(epoch),
+                        ..Position::default()
+                    }),
+                    forget: Some(from),
+                    ..Plan::saying(outcome)
+                }),
+                Err(FetchError::Status { status: 410, .. }) => {
+                    Ok(Plan::saying("not carried out: the feed is another one"))
+                }
+                Err(error) => Err(error.into()),
+            };
         }
         match self.place_at(&epoch, from - 1).await? {
             Some(to) => Ok(Plan {
@@ -184,7 +201,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 ..Plan::saying(outcome)
             }),
             None => Ok(Plan::saying(format!(
-                "not carried out: the feed has no event {}",
+                "not carried out: the feed has no event {} of epoch {epoch}",
                 from - 1
             ))),
         }
@@ -204,7 +221,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 .as_ref()
                 .is_some_and(|end| end.epoch.as_str() == epoch);
             if !same {
-                return Err(PollError::NotSequenced(document.address().clone()));
+                return Ok(None);
             }
             if let Some(entry) = document.at(sequence) {
                 return Ok(Some(Position {

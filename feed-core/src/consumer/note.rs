@@ -22,6 +22,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                 "cannot follow {name}; trying again until it works"
             ),
             Err(error) => tracing::debug!(error = error as &dyn std::error::Error, "still failing"),
+            Ok(Polled::Halted) => {}
             Ok(_) if failures > 0 => tracing::info!("following {name} again"),
             Ok(_) => {}
         }

@@ -12,7 +12,7 @@ use super::forward::{discontinuity, position};
 use super::{Consumer, Context, Effect, WHAT_TO_DO};
 use crate::cursor::Cursor;
 use crate::store::Backend;
-use crate::store::consume::Position;
+use crate::store::consume::{Heartbeat, Position};
 
 use super::apply::Applied;
 
@@ -93,7 +93,13 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         }
         if !self.place.is_known_under(orders.leases) {
             let (pool, s, me) = self.context.names();
+            let before = self.place.seen.epoch.clone();
             self.place.load(B::held(pool, s, me).await?, orders.leases);
+            if before != self.place.seen.epoch {
+                // How far another feed had got says nothing of this one.
+                let forget = |heartbeat: &mut Heartbeat| heartbeat.head_sequence = None;
+                self.context.leases.heartbeat(forget);
+            }
         }
         if orders.due {
             // What falls due from here on is seen with the next look at the leases.

@@ -63,8 +63,11 @@ impl<S: Store> Effect<S> for Invoicing {
                     placed.push((event, order));
                 }
                 (Fact::Placed(_), Some(Some(cause))) if *cause != event.id => {
-                    let reason = format!("order {id} has an invoice already, of event {cause}");
-                    passed_over.push(event.passed_over(reason));
+                    // Of another feed, or of one that began anew: what comes after it about this
+                    // order must not touch what is here.
+                    return Err(EffectError::Park(format!(
+                        "order {id} has an invoice already, of event {cause}"
+                    )));
                 }
                 // It comes again, or an older version has not noted where that one is from.
                 (Fact::Placed(_), Some(_)) => {

@@ -18,12 +18,15 @@ const LONGEST: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Form {
     fields: Vec<(String, String)>,
+    /// The names of the fields that were asked for.
+    asked: Vec<String>,
     errors: Vec<Value>,
 }
 
 impl Form {
     /// The value of a field, without blanks around it; `None` if there is no such field.
     pub(super) fn optional(&mut self, name: &str) -> Option<String> {
+        self.asked.push(name.to_owned());
         let mut fields = self.fields.iter();
         let (_, value) = fields.find(|(field, _)| field == name)?;
         let value = value.trim().to_owned();
@@ -52,7 +55,14 @@ impl Form {
     }
 
     /// A `422` that names each field with which something is wrong.
-    pub(super) fn check(self) -> Result<(), Problem> {
+    ///
+    /// A field that nobody asked for is one of them: a misspelt `event` must not mean all events.
+    pub(super) fn check(mut self) -> Result<(), Problem> {
+        let names = self.fields.iter().map(|(name, _)| name.clone());
+        let unknown: Vec<String> = names.filter(|name| !self.asked.contains(name)).collect();
+        for name in unknown {
+            self.refuse(&name, "is no field of this form");
+        }
         let Some(first) = self.errors.first() else {
             return Ok(());
         };
@@ -96,6 +106,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         })?;
         Ok(Self {
             fields: form_urlencoded::parse(&body).into_owned().collect(),
+            asked: Vec::new(),
             errors: Vec::new(),
         })
     }

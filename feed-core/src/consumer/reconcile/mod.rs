@@ -130,6 +130,14 @@ pub enum ReconcileError {
         /// Documents read.
         documents: usize,
     },
+    /// The comparison was to begin after what was taken.
+    #[error("event {from} was not taken yet: events up to {taken} were")]
+    NotTaken {
+        /// Where it was to begin.
+        from: Sequence,
+        /// Up to where events were taken.
+        taken: Sequence,
+    },
     /// Somebody's decision was carried out while we looked.
     #[error("the subscription was moved meanwhile: compare again")]
     Moved,
@@ -152,6 +160,10 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     let books = Books::<B, R>::new(handle, &source);
     let result = match start.standing.epoch.clone() {
         Some(epoch) => {
+            let taken = start.standing.sequence;
+            if let Some(from) = from.filter(|from| *from > taken.max(1)) {
+                return Err(ReconcileError::NotTaken { from, taken });
+            }
             let from = from.unwrap_or(start.begins() + 1).max(1);
             numbered(books, &epoch, &start, from, progress).await?
         }
