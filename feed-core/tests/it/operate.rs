@@ -299,11 +299,20 @@ async fn what_waits_cannot_be_decided_about<B: Testable>(url: &str) {
         ("reason", "a test"),
         ("by", "eve"),
     ];
-    for path in ["/status/skip", "/status/retry"] {
-        let answer = site.press(path, &fields).await;
+    let without_reason = [fields[0], fields[2]];
+    for (path, fields) in [
+        ("/status/skip", &fields[..]),
+        ("/status/retry", &without_reason[..]),
+    ] {
+        let answer = site.press(path, fields).await;
         answer.assert_problem(409);
         assert!(answer.body.contains("order/3"), "{}", answer.body);
     }
+    // A misspelt field is no wish to retry all of them.
+    let misspelt = [("evnt", waiting.as_str()), ("by", "eve")];
+    let answer = site.press("/status/retry", &misspelt).await;
+    answer.assert_problem(422);
+    assert!(answer.body.contains("evnt"), "{}", answer.body);
     assert_eq!(site.handle.decisions(10).await.unwrap().len(), 0);
 }
 
