@@ -270,8 +270,10 @@ impl State {
     /// True if the subscription went elsewhere than forward since then.
     fn was_moved(&self, since: &Self) -> bool {
         let (before, after) = (&self.standing, &since.standing);
+        // Of partitions that are equally low, one may not have heard of the feed yet.
+        let epochs = before.epoch.as_ref().zip(after.epoch.as_ref());
         self.carried_out != since.carried_out
-            || before.epoch.is_some() && before.epoch != after.epoch
+            || epochs.is_some_and(|(before, after)| before != after)
             || before.sequence > after.sequence
     }
 }
