@@ -48,8 +48,6 @@ pub(crate) const LAST_SEQUENCE: Sequence = 1 << 53;
 /// An event about to be written to the outbox.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// The id, made by the publisher.
-    pub id: EventId,
     /// The `CloudEvents` type, in the past tense: `order.placed`.
     pub event_type: String,
     /// What the event is about: `order/17`. Events of one subject are applied in sequence.

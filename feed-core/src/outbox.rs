@@ -3,10 +3,11 @@
 use serde_json::value::RawValue;
 use sqlx::Transaction;
 
-use crate::event::NewEvent;
+use crate::event::{EventId, NewEvent};
 use crate::store::Backend;
 
-/// Appends `event` in the caller's transaction, next to the change it tells of (I1).
+/// Appends `event` in the caller's transaction, next to the change it tells of (I1). Returns its id,
+/// which is made here, so that no two events share one.
 ///
 /// The event is in the feed soon after that transaction has committed, and never if it rolls
 /// back. Call [`Feed::committed`](crate::Feed::committed) after the commit, and it is there at
@@ -30,10 +31,15 @@ use crate::store::Backend;
 ///
 /// Returns the database's error, or [`sqlx::Error::Encode`] if the event's data is not JSON; the
 /// transaction can then only be rolled back.
-pub async fn append<B: Backend>(tx: &mut Transaction<'_, B>, event: &NewEvent) -> sqlx::Result<()> {
+pub async fn append<B: Backend>(
+    tx: &mut Transaction<'_, B>,
+    event: &NewEvent,
+) -> sqlx::Result<EventId> {
     // Here, where it can still be refused: once published it would be in every reader's way.
     if let Err(error) = serde_json::from_str::<&RawValue>(&event.data) {
         return Err(sqlx::Error::Encode(Box::new(error)));
     }
-    B::append(tx, event).await
+    let id = EventId::new();
+    B::append(tx, id, event).await?;
+    Ok(id)
 }

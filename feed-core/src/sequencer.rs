@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::database::Database;
 use crate::store::Backend;
 use crate::store::listen::News;
-use crate::store::publish::{CHANNEL, Head, Look, Numbered};
+use crate::store::publish::{CHANNEL, Head, Look};
 
 /// How late an instance may be that was told nothing: the bound on the delay of an event whose
 /// publisher died between its commit and its numbering.
@@ -22,6 +22,10 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Events numbered in one transaction; bounds how long the head is locked.
 const BATCH: i64 = 1_000;
+
+/// How soon numbering may follow numbering. An event that comes alone is numbered at once; of many,
+/// those of this while share one transaction, and readers one new head.
+const PACE: Duration = Duration::from_millis(10);
 
 /// How soon to look again after another instance was found at work.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
@@ -86,15 +90,31 @@ impl<B: Backend> Sequencer<B> {
     /// Numbers what has committed, until nothing is left.
     pub(crate) async fn number_all(&self) -> sqlx::Result<Look> {
         loop {
-            match B::number(self.database.writer(), BATCH).await? {
-                Numbered::Busy => tokio::time::sleep(BUSY_PAUSE).await,
-                Numbered::Events(_) => {}
-            }
-            let look = self.look().await?;
+            let look = match B::number(self.database.writer(), BATCH).await? {
+                Some(look) => {
+                    self.advance(&look.head);
+                    look
+                }
+                None => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                    self.look().await?
+                }
+            };
             if !look.unnumbered {
                 return Ok(look);
             }
         }
+    }
+
+    /// Takes a head that was just made, unless a look has found a newer one meanwhile.
+    fn advance(&self, made: &Head) {
+        self.head.send_if_modified(|known| {
+            let newer = known.epoch == made.epoch && known.sequence < made.sequence;
+            if newer {
+                known.clone_from(made);
+            }
+            newer
+        });
     }
 
     /// Runs until `shutdown`; then numbers what is left, so that nothing waits for another
@@ -102,16 +122,28 @@ impl<B: Backend> Sequencer<B> {
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
         let mut news = News::<B>::on(CHANNEL);
         news.listen(self.database.writer()).await;
-        let mut next = Instant::now();
-        let mut failing = false;
+        let (mut next, mut paced) = (Instant::now(), Instant::now());
+        let (mut committed, mut failing) = (false, false);
         loop {
-            let committed = tokio::select! {
+            tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.committed.notified() => true,
-                () = tokio::time::sleep_until(next) => false,
-                () = news.heard() => false,
-            };
-            match self.step(committed).await {
+                () = self.committed.notified(), if !committed => {
+                    committed = true;
+                    continue;
+                }
+                () = tokio::time::sleep_until(paced), if committed => {
+                    paced = Instant::now() + PACE;
+                }
+                () = tokio::time::sleep_until(next) => {}
+                said = news.heard() => {
+                    // Mostly our own word.
+                    let sequence = said.and_then(|said| said.parse().ok());
+                    if sequence.is_some_and(|sequence: i64| sequence <= self.head().sequence) {
+                        continue;
+                    }
+                }
+            }
+            match self.step(std::mem::take(&mut committed)).await {
                 Ok(pause) => {
                     if failing {
                         info!("the database answers again");

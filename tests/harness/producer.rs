@@ -2,7 +2,7 @@
 //! writes them.
 
 use chrono::{DateTime, Utc};
-use feed_core::{Database, EventId, Feed, FeedSettings, NewEvent, outbox};
+use feed_core::{Database, Feed, FeedSettings, NewEvent, outbox};
 use sqlx::Sqlite;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +47,6 @@ impl Producer {
     /// Writes an event about an order; returns its `atom:id`.
     pub async fn tell(&self, event_type: &str, id: i64, at: &str, data: &str) -> String {
         let event = NewEvent {
-            id: EventId::new(),
             event_type: event_type.to_owned(),
             subject: format!("order/{id}"),
             time: at.parse::<DateTime<Utc>>().expect("an instant"),
@@ -59,9 +58,9 @@ impl Producer {
         };
         let mut tx = self.database.begin().await.expect("a transaction");
         let appended = outbox::append(&mut tx, &event).await;
-        appended.expect("an event that is appended");
+        let id = appended.expect("an event that is appended");
         tx.commit().await.expect("a commit");
-        event.id.urn()
+        id.urn()
     }
 
     /// Places an order.

@@ -8,6 +8,9 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite};
 /// A database whose tables a test may look into, by SQL that is the same on both. What fails ends
 /// the test.
 pub trait Sql: Backend {
+    /// The table that an event is inserted into.
+    const OUTBOX: &'static str;
+
     /// Runs statements.
     fn run(database: &Database<Self>, sql: &str) -> impl Future<Output = ()> + Send;
 
@@ -24,8 +27,10 @@ pub trait Sql: Backend {
 }
 
 macro_rules! sql {
-    ($($backend:ty)*) => {$(
+    ($($backend:ty: $outbox:literal)*) => {$(
         impl Sql for $backend {
+            const OUTBOX: &'static str = $outbox;
+
             async fn run(database: &Database<Self>, sql: &str) {
                 let done = database.writer().execute(AssertSqlSafe(sql)).await;
                 done.expect(sql);
@@ -43,4 +48,4 @@ macro_rules! sql {
         }
     )*};
 }
-sql! { Postgres Sqlite }
+sql! { Postgres: "feed_outbox" Sqlite: "feed_event" }

@@ -122,7 +122,7 @@ async fn an_order_of_a_slow_transaction_is_not_skipped() {
     let mut open = slow.begin().await.unwrap();
     // The event of an order with its own number, as another instance would write it.
     sqlx::query(
-        "INSERT INTO feed_event (id, event_type, subject, time, title, summary, link, data)
+        "INSERT INTO feed_outbox (id, event_type, subject, time, title, summary, link, data)
          SELECT gen_random_uuid(), event_type, 'order/4711', time, title, summary, link,
                 jsonb_set(data::jsonb, '{id}', '4711')::text
          FROM feed_event WHERE sequence = 1",

@@ -12,8 +12,8 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
-use feed_core::Database;
 use feed_core::service::{BaseUrl, Json, keep_private};
+use feed_core::{Database, EventId};
 use order::order::{CustomerId, Order};
 use order::representation::{self, OrderDocument};
 use order::rules::Draft;
@@ -94,7 +94,7 @@ impl Orders {
                 "INSERT INTO bench_outbox (id, event_type, subject, time, data)
                  VALUES ($1, $2, $3, $4, $5)",
             )
-            .bind(event.id.0)
+            .bind(EventId::new().0)
             .bind(event.event_type)
             .bind(event.subject)
             .bind(event.time)

@@ -100,7 +100,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                     () = self.shutdown.cancelled() => return,
                     () = tokio::time::sleep(RENEWAL) => {}
                     () = self.leases.look.notified() => {}
-                    () = news.heard() => {}
+                    _ = news.heard() => {}
                 }
             }
             match self.tend().await {

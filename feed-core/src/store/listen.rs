@@ -21,8 +21,10 @@ pub(crate) trait Listen: sqlx::Database {
         channel: &str,
     ) -> impl Future<Output = sqlx::Result<Self::Listener>> + Send;
 
-    /// Waits until somebody has said something.
-    fn notified(listener: &mut Self::Listener) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Waits until somebody has said something, and returns it.
+    fn notified(
+        listener: &mut Self::Listener,
+    ) -> impl Future<Output = sqlx::Result<Option<String>>> + Send;
 
     /// Says something to whoever listens.
     fn notify(pool: &Pool<Self>, channel: &str) -> impl Future<Output = sqlx::Result<()>> + Send;
@@ -37,10 +39,11 @@ impl Listen for Postgres {
         Ok(listener)
     }
 
-    async fn notified(listener: &mut PgListener) -> sqlx::Result<()> {
+    async fn notified(listener: &mut PgListener) -> sqlx::Result<Option<String>> {
         // `None`: the connection was lost and is made again; what was said meanwhile is unknown,
         // so it counts as news.
-        listener.try_recv().await.map(drop)
+        let said = listener.try_recv().await?;
+        Ok(said.map(|said| said.payload().to_owned()))
     }
 
     async fn notify(pool: &PgPool, channel: &str) -> sqlx::Result<()> {
@@ -62,7 +65,7 @@ impl Listen for Sqlite {
         Ok(())
     }
 
-    async fn notified((): &mut ()) -> sqlx::Result<()> {
+    async fn notified((): &mut ()) -> sqlx::Result<Option<String>> {
         std::future::pending().await
     }
 
@@ -100,19 +103,21 @@ impl<B: Backend> News<B> {
         self.listener.is_some()
     }
 
-    /// Waits for news; for ever if nobody listens.
-    pub(crate) async fn heard(&mut self) {
+    /// Waits for news, and returns what was said, if that is known; for ever if nobody listens.
+    pub(crate) async fn heard(&mut self) -> Option<String> {
         match &mut self.listener {
             None => std::future::pending().await,
-            Some(listener) => {
-                if let Err(error) = B::notified(listener).await {
+            Some(listener) => match B::notified(listener).await {
+                Ok(said) => said,
+                Err(error) => {
                     warn!(
                         error = &error as &dyn std::error::Error,
                         "no notifications any more"
                     );
                     self.listener = None;
+                    None
                 }
-            }
+            },
         }
     }
 }

@@ -66,6 +66,11 @@ impl Operations for Postgres {
             "decisions",
             include_str!("../../migrations/postgres/0002_decisions.sql"),
         ),
+        (
+            3,
+            "outbox",
+            include_str!("../../migrations/postgres/0003_outbox.sql"),
+        ),
     ];
 
     async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {

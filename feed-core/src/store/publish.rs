@@ -54,15 +54,6 @@ pub(crate) struct Look {
     pub(crate) now: DateTime<Utc>,
 }
 
-/// How an attempt to number ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Numbered {
-    /// So many events have got their number.
-    Events(u64),
-    /// Another instance is at it. Its snapshot may be older than our commit: look again.
-    Busy,
-}
-
 /// Which events a filtered view shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
@@ -70,7 +61,7 @@ pub(crate) struct Filter {
     pub(crate) subject: Option<String>,
 }
 
-/// The channel that says "the head has moved". Channels are a database's own.
+/// The channel that says how far the head has moved. Channels are a database's own.
 pub(crate) const CHANNEL: &str = "feed_head";
 
 /// The publishing side's operations.
@@ -86,15 +77,19 @@ pub(crate) trait Publish: sqlx::Database {
     /// Inserts `event` into the outbox.
     fn append(
         tx: &mut Transaction<'_, Self>,
+        id: EventId,
         event: &NewEvent,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Reads the head.
     fn look(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Look>> + Send;
 
-    /// Numbers up to `limit` events that have committed.
-    fn number(pool: &Pool<Self>, limit: i64)
-    -> impl Future<Output = sqlx::Result<Numbered>> + Send;
+    /// Numbers up to `limit` events that have committed, and looks at the feed then. `None`: another
+    /// instance is at it. Its snapshot may be older than our commit: look again.
+    fn number(
+        pool: &Pool<Self>,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Option<Look>>> + Send;
 
     /// Closes the second of event `sequence`, if it is over and that event still the newest.
     fn close_second(
@@ -115,6 +110,12 @@ pub(crate) trait Publish: sqlx::Database {
         first: Sequence,
         last: Sequence,
     ) -> impl Future<Output = sqlx::Result<Vec<Event>>> + Send;
+
+    /// The id of the event with that number.
+    fn id_at(
+        pool: &Pool<Self>,
+        sequence: Sequence,
+    ) -> impl Future<Output = sqlx::Result<Option<EventId>>> + Send;
 
     /// One event by its id, once it has its number.
     fn event(
@@ -235,7 +236,7 @@ pub(crate) fn look_from(row: LookRow) -> sqlx::Result<Look> {
     })
 }
 
-fn id_from(text: String) -> sqlx::Result<EventId> {
+pub(crate) fn id_from(text: String) -> sqlx::Result<EventId> {
     uuid::Uuid::try_parse(&text).map(EventId).map_err(decode)
 }
 

@@ -1,11 +1,9 @@
-//! The publishing side on PostgreSQL: a sequence is assigned after the commit.
+//! The publishing side on PostgreSQL: an event waits in the outbox until its transaction has
+//! committed, and is numbered then (`feed_number` in `migrations/postgres/0003_outbox.sql`).
 
 use sqlx::{PgPool, PgTransaction, Postgres};
 
-use super::begin;
-use super::publish::{
-    CHANNEL, EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, look_from,
-};
+use super::publish::{EntryRow, EventRow, Filter, Look, LookRow, Publish, look_from};
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
 
@@ -31,14 +29,14 @@ impl Publish for Postgres {
         Ok(())
     }
 
-    async fn append(tx: &mut PgTransaction<'_>, event: &NewEvent) -> sqlx::Result<()> {
+    async fn append(tx: &mut PgTransaction<'_>, id: EventId, event: &NewEvent) -> sqlx::Result<()> {
         sqlx::query(
             "-- outbox::append
-             INSERT INTO feed_event
+             INSERT INTO feed_outbox
                  (id, event_type, subject, time, title, summary, link, data, traceparent)
              VALUES ($1, $2, $3, date_trunc('milliseconds', $4), $5, $6, $7, $8, $9)",
         )
-        .bind(event.id.0)
+        .bind(id.0)
         .bind(&event.event_type)
         .bind(&event.subject)
         .bind(event.time)
@@ -57,7 +55,7 @@ impl Publish for Postgres {
             "-- feed::look
              SELECT feed_id::text, epoch, page_size, created, sequence, anchor::text, updated,
                     closed_until, closed_sequence,
-                    EXISTS (SELECT FROM feed_event WHERE sequence IS NULL),
+                    EXISTS (SELECT FROM feed_outbox),
                     clock_timestamp()
              FROM feed_head",
         )
@@ -66,51 +64,19 @@ impl Publish for Postgres {
         look_from(row)
     }
 
-    /// Two statements, never one: the second must begin, and take its snapshot, after the lock is
-    /// held. In one statement rival sequencers number from snapshots older than the lock, and
-    /// rewrite numbers that readers have seen.
-    async fn number(pool: &PgPool, limit: i64) -> sqlx::Result<Numbered> {
-        let mut tx = begin(pool).await?;
-        let locked = sqlx::query(
-            "-- sequencer::lock
-             SELECT FROM feed_head FOR UPDATE SKIP LOCKED",
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        if locked.is_none() {
-            tx.rollback().await?;
-            return Ok(Numbered::Busy);
-        }
-        let numbered: i64 = sqlx::query_scalar(
+    async fn number(pool: &PgPool, limit: i64) -> sqlx::Result<Option<Look>> {
+        let row: Option<LookRow> = sqlx::query_as(
             "-- sequencer::number
-             WITH stamp AS (
-                 SELECT sequence, GREATEST(
-                     date_trunc('milliseconds', clock_timestamp()), updated, closed_until
-                 ) AS updated
-                 FROM feed_head
-             ), unnumbered AS (
-                 SELECT id, row_number() OVER (ORDER BY position) AS n
-                 FROM feed_event WHERE sequence IS NULL ORDER BY position LIMIT $1
-             ), numbered AS (
-                 UPDATE feed_event
-                 SET sequence = stamp.sequence + n, updated = stamp.updated
-                 FROM unnumbered, stamp
-                 WHERE feed_event.id = unnumbered.id
-                 RETURNING feed_event.id, feed_event.sequence, feed_event.updated
-             ), head AS (
-                 UPDATE feed_head
-                 SET sequence = newest.sequence, anchor = newest.id, updated = newest.updated
-                 FROM (SELECT * FROM numbered ORDER BY sequence DESC LIMIT 1) AS newest
-                 RETURNING pg_notify($2, '')
-             )
-             SELECT count(*) FROM numbered LEFT JOIN head ON TRUE",
+             SELECT (head).feed_id::text, (head).epoch, (head).page_size, (head).created,
+                    (head).sequence, (head).anchor::text, (head).updated,
+                    (head).closed_until, (head).closed_sequence,
+                    numbered = $1, clock_timestamp()
+             FROM feed_number($1)",
         )
         .bind(limit)
-        .bind(CHANNEL)
-        .fetch_one(&mut *tx)
+        .fetch_optional(pool)
         .await?;
-        tx.commit().await?;
-        Ok(Numbered::Events(numbered.unsigned_abs()))
+        row.map(look_from).transpose()
     }
 
     async fn close_second(pool: &PgPool, sequence: Sequence) -> sqlx::Result<()> {
@@ -156,12 +122,23 @@ impl Publish for Postgres {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
+    async fn id_at(pool: &PgPool, sequence: Sequence) -> sqlx::Result<Option<EventId>> {
+        let id: Option<uuid::Uuid> = sqlx::query_scalar(
+            "-- feed::id_at
+             SELECT id FROM feed_event WHERE sequence = $1",
+        )
+        .bind(sequence)
+        .fetch_optional(pool)
+        .await?;
+        Ok(id.map(EventId))
+    }
+
     async fn event(pool: &PgPool, id: EventId) -> sqlx::Result<Option<Event>> {
         let row: Option<EventRow> = sqlx::query_as(
             "-- feed::event
              SELECT id::text, sequence, event_type, subject, time, updated,
                     title, summary, link, data, traceparent
-             FROM feed_event WHERE id = $1 AND sequence IS NOT NULL",
+             FROM feed_event WHERE id = $1",
         )
         .bind(id.0)
         .fetch_optional(pool)

@@ -4,7 +4,7 @@
 use chrono::SecondsFormat;
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
-use super::publish::{EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, look_from};
+use super::publish::{EntryRow, EventRow, Filter, Look, LookRow, Publish, id_from, look_from};
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
 
@@ -30,7 +30,11 @@ impl Publish for Sqlite {
         Ok(())
     }
 
-    async fn append(tx: &mut SqliteTransaction<'_>, event: &NewEvent) -> sqlx::Result<()> {
+    async fn append(
+        tx: &mut SqliteTransaction<'_>,
+        id: EventId,
+        event: &NewEvent,
+    ) -> sqlx::Result<()> {
         // The head first: this takes the write lock, so that the number is the next one.
         let (sequence, updated): (Sequence, String) = sqlx::query_as(
             "-- outbox::number
@@ -40,7 +44,7 @@ impl Publish for Sqlite {
                                coalesce(closed_until, updated))
              RETURNING sequence, updated",
         )
-        .bind(event.id.to_string())
+        .bind(id.to_string())
         .fetch_one(&mut **tx)
         .await?;
         sqlx::query(
@@ -51,7 +55,7 @@ impl Publish for Sqlite {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(sequence)
-        .bind(event.id.to_string())
+        .bind(id.to_string())
         .bind(&event.event_type)
         .bind(&event.subject)
         .bind(event.time.to_rfc3339_opts(SecondsFormat::Millis, true))
@@ -79,8 +83,9 @@ impl Publish for Sqlite {
         look_from(row)
     }
 
-    async fn number(_: &SqlitePool, _: i64) -> sqlx::Result<Numbered> {
-        Ok(Numbered::Events(0))
+    /// An event has its number when it commits.
+    async fn number(pool: &SqlitePool, _: i64) -> sqlx::Result<Option<Look>> {
+        Self::look(pool).await.map(Some)
     }
 
     async fn close_second(pool: &SqlitePool, sequence: Sequence) -> sqlx::Result<()> {
@@ -133,6 +138,17 @@ impl Publish for Sqlite {
         .fetch_all(pool)
         .await?;
         Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    async fn id_at(pool: &SqlitePool, sequence: Sequence) -> sqlx::Result<Option<EventId>> {
+        let id: Option<String> = sqlx::query_scalar(
+            "-- feed::id_at
+             SELECT id FROM feed_event WHERE sequence = $1",
+        )
+        .bind(sequence)
+        .fetch_optional(pool)
+        .await?;
+        id.map(id_from).transpose()
     }
 
     async fn event(pool: &SqlitePool, id: EventId) -> sqlx::Result<Option<Event>> {

@@ -227,7 +227,7 @@ async fn rfc4287_xml_holds_any_text<B: Testable>(url: &str) {
     hostile_event.summary = hostile.to_owned();
     hostile_event.link = "a b?c=<\"&d>".to_owned();
     let mut tx = publisher.database.begin().await.unwrap();
-    outbox::append(&mut tx, &hostile_event).await.unwrap();
+    let id = outbox::append(&mut tx, &hostile_event).await.unwrap();
     tx.commit().await.unwrap();
     publisher.feed.publish().await.unwrap();
     let answer = publisher.get("/feed", &[]).await;
@@ -250,7 +250,7 @@ async fn rfc4287_xml_holds_any_text<B: Testable>(url: &str) {
     assert_eq!(category.attribute("term"), Some(shown.as_str()));
     let html = publisher.get("/feed", &[("accept", "text/html")]).await;
     assert!(html.body.contains("]]&gt;&lt;x&gt;") && !html.body.contains("<x>"));
-    let path = format!("/events/{}", hostile_event.id);
+    let path = format!("/events/{id}");
     let attributes = publisher.get(&path, &[]).await;
     assert!(
         attributes

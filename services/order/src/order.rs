@@ -4,8 +4,8 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use feed_core::NewEvent;
 use feed_core::service::BaseUrl;
-use feed_core::{EventId, NewEvent};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
@@ -205,7 +205,6 @@ impl Order {
     /// `title` and `summary` stand in the feed for ever: they name nobody.
     fn event(&self, event_type: &str, title: String, summary: String, base: &BaseUrl) -> NewEvent {
         NewEvent {
-            id: EventId::new(),
             event_type: event_type.to_owned(),
             subject: self.id.path(),
             time: self.updated,

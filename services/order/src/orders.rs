@@ -131,10 +131,10 @@ impl<S: Store> Orders<S> {
             traceparent,
             ..order.placed(&self.base)
         };
-        outbox::append(&mut tx, &event).await?;
+        let event_id = outbox::append(&mut tx, &event).await?;
         tx.commit().await?;
         self.feed.committed();
-        info!(order.id = %order.id, event.id = %event.id, "placed order {}", order.id);
+        info!(order.id = %order.id, event.id = %event_id, "placed order {}", order.id);
         Ok(order)
     }
 
@@ -153,10 +153,10 @@ impl<S: Store> Orders<S> {
             traceparent,
             ..order.cancelled(&self.base)
         };
-        outbox::append(&mut tx, &event).await?;
+        let event_id = outbox::append(&mut tx, &event).await?;
         tx.commit().await?;
         self.feed.committed();
-        info!(order.id = %id, event.id = %event.id, "cancelled order {id}");
+        info!(order.id = %id, event.id = %event_id, "cancelled order {id}");
         Ok(Some(order))
     }
 }

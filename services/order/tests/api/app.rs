@@ -99,8 +99,9 @@ impl<S: Testable> App<S> {
         call(&self.router, request.expect("a request")).await
     }
 
-    /// How many orders, lines and events there are.
+    /// How many orders, lines and events there are. Publishes what is committed.
     pub(crate) async fn stored(&self) -> (i64, i64, i64) {
+        self.feed.publish().await.expect("what is committed");
         (
             S::number(&self.database, "SELECT count(*) FROM orders").await,
             S::number(&self.database, "SELECT count(*) FROM order_line").await,

@@ -81,6 +81,7 @@ async fn an_event_knows_the_trace_of_its_request<S: Testable>(url: &str) {
         .await;
     app.send(json_request().header("traceparent", "broken"), &body)
         .await;
+    app.feed().await;
     let with = S::number(
         &app.database,
         "SELECT count(*) FROM feed_event

@@ -205,12 +205,14 @@ async fn a_repeated_request_places_one_order<S: Testable>(url: &str) {
 async fn an_order_whose_event_fails_is_not_stored<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let placed = app.place().await;
-    S::run(&app.database, "ALTER TABLE feed_event RENAME TO hidden").await;
+    let outbox = S::OUTBOX;
+    let rename = |from, to| format!("ALTER TABLE {from} RENAME TO {to}");
+    S::run(&app.database, &rename(outbox, "hidden")).await;
     let keyed = || json_request().header("Idempotency-Key", "one");
     let body = an_order().to_string();
     app.send(keyed(), &body).await.assert_problem(503);
     app.delete("/order/1").await.assert_problem(503);
-    S::run(&app.database, "ALTER TABLE hidden RENAME TO feed_event").await;
+    S::run(&app.database, &rename("hidden", outbox)).await;
 
     assert_eq!(app.stored().await, (1, 2, 1));
     assert_eq!(app.json("/order/1").await, placed, "not cancelled either");
