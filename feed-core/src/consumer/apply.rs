@@ -43,19 +43,6 @@ struct Batch {
 }
 
 impl<B: Backend, E: Effect<B>> Context<B, E> {
-    /// Applies a batch if there is one.
-    pub(super) async fn apply_batch(
-        self: &Arc<Self>,
-        held: &mut [Held],
-        batch: Option<Vec<Arrival>>,
-        to: &Position,
-    ) -> sqlx::Result<Option<Applied>> {
-        match batch {
-            Some(batch) => self.apply(held, batch, to).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
     /// Applies `arrivals`, which are in sequence, and moves `held` to `to`.
     pub(super) async fn apply(
         self: &Arc<Self>,

@@ -25,7 +25,9 @@ impl Source {
         entries: &[&FoundEntry],
     ) -> Result<Vec<Arrival>, FetchError> {
         let mut batch = match entries {
-            [] | [_] => HashMap::new(),
+            [] => HashMap::new(),
+            // The data of a hundred for one of them would be much.
+            [_] if document.entries.len() > 1 => HashMap::new(),
             _ => self.batch(document).await?,
         };
         let mut arrivals = Vec::with_capacity(entries.len());

@@ -126,7 +126,7 @@ pub(super) struct New {
 }
 
 /// The way to one feed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Source {
     client: Client,
     feed_url: Url,

@@ -1,18 +1,18 @@
 //! The way forward through a feed that numbers its events: from our place, page by page, until
 //! there is nothing newer. Never past a hole (I8).
 //!
-//! The next document is fetched while the one before is applied, and what is ours is gathered
-//! until it fills a transaction: so an instance that holds few partitions needs no more statements
-//! for an event than one that holds all.
+//! The next documents are fetched while the one before is applied (`ahead`), and what is ours is
+//! gathered until it fills a transaction: so an instance that holds few partitions needs no more
+//! statements for an event than one that holds all.
 
 use std::time::Instant;
 
 use tracing::info;
 
+use super::ahead::{Ahead, Step};
 use super::apply::{Arrival, BATCH, position_at};
 use super::document::Document;
-use super::fetch::{FetchError, Source};
-use super::place::Ours;
+use super::fetch::FetchError;
 use super::poll::{PollError, Polled};
 use super::{Consumer, Effect};
 use crate::cursor::Cursor;
@@ -24,21 +24,6 @@ use crate::store::consume::Position;
 /// somebody wants something else.
 const DOCUMENTS: usize = 50;
 
-/// A document on the way, with the data of the events that were ours when it was fetched.
-struct Step {
-    document: Document,
-    arrivals: Vec<Arrival>,
-    end: Cursor,
-}
-
-/// Where the next document is.
-enum Next {
-    /// At a cursor; `None`: at the first event.
-    After(Option<Cursor>),
-    /// At a page that follows the one before.
-    Page(url::Url),
-}
-
 impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// Goes forward from where we are.
     pub(super) async fn catch_up(&mut self) -> Result<Polled, PollError> {
@@ -49,18 +34,13 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let mut at = self.place.seen.clone();
         let mut applied = 0;
         let mut linked = false;
-        let mut fetched = step(
-            &self.source,
-            Next::After(cursor_of(&at)?),
-            &self.place.ours(),
-        )
-        .await;
+        let mut ahead = self.ahead_of(&at, DOCUMENTS)?;
         for n in 1..=DOCUMENTS {
             let Step {
                 document,
                 arrivals,
                 end,
-            } = match fetched {
+            } = match ahead.next().await {
                 Err(PollError::Fetch(FetchError::Status {
                     status: 410,
                     detail,
@@ -69,14 +49,17 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                     let reason = format!("the feed does not know our place: {detail}");
                     return self.halt(&reason).await;
                 }
-                fetched => fetched?,
+                step => match step? {
+                    Some(step) => step,
+                    None => break,
+                },
             };
             let stands_still = document.archive && end.sequence <= at.sequence;
             let broken = discontinuity(&at, &document, &end);
-            if std::mem::take(&mut linked) && (stands_still || broken.is_some()) {
+            if std::mem::replace(&mut linked, true) && (stands_still || broken.is_some()) {
                 // A link may lead astray; `?after=` is the feed's own word.
-                let next = Next::After(cursor_of(&at)?);
-                fetched = step(&self.source, next, &self.place.ours()).await;
+                ahead = self.ahead_of(&at, DOCUMENTS - n)?;
+                linked = false;
                 continue;
             }
             if let Some(reason) = broken {
@@ -91,26 +74,20 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             let interrupted = *self.context.leases.orders.borrow() != orders;
             let last = !document.archive || stands_still || n == DOCUMENTS || interrupted;
             let (batch, to) = full_of(&mut gathered, &at, last);
-            let ours = self.place.ours();
-            let (taken, next) = tokio::join!(
-                self.context.apply_batch(&mut self.place.held, batch, &to),
-                following(&self.source, (!last).then_some(&document), &end, &ours),
-            );
-            match taken.transpose() {
-                Some(taken) => match self.settle(taken, to)? {
-                    Some(events) => applied += events,
-                    None => return Ok(Polled::Interrupted),
-                },
+            match batch {
+                Some(batch) => {
+                    let taken = self.context.apply(&mut self.place.held, batch, &to).await;
+                    match self.settle(taken, to)? {
+                        Some(events) => applied += events,
+                        None => return Ok(Polled::Interrupted),
+                    }
+                }
                 None if gathered.is_empty() => self.place.see(at.clone()),
                 None => {}
             }
             self.progress();
-            match next {
-                Some(next) => {
-                    fetched = next;
-                    linked = true;
-                }
-                None => break,
+            if last {
+                break;
             }
         }
         // A head that shows less than we have, from a cache, must not make us ask without a pause.
@@ -118,6 +95,12 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             return Ok(Polled::UpToDate { waited: false });
         }
         Ok(Polled::Applied(applied))
+    }
+
+    /// The documents that come after `at`.
+    fn ahead_of(&self, at: &Position, documents: usize) -> Result<Ahead, PollError> {
+        let ours = self.place.ours();
+        Ok(Ahead::from(&self.source, cursor_of(at)?, ours, documents))
     }
 
     /// Says from time to time how far we have come.
@@ -159,50 +142,6 @@ fn full_of(
         false => position_at(&full, at),
     };
     ((last || count > 0).then_some(full), to)
-}
-
-/// Fetches a document and the data of what is ours in it.
-async fn step(source: &Source, next: Next, ours: &Ours) -> Result<Step, PollError> {
-    let document = match next {
-        Next::After(cursor) => source.after(cursor.as_ref()).await?,
-        Next::Page(url) => source.document(url).await?,
-    };
-    let Some(end) = document.cursor.clone() else {
-        return Err(PollError::NotSequenced(document.address().clone()));
-    };
-    let arrivals = source
-        .arrivals(&document, &ours.new_of(&document.entries))
-        .await?;
-    Ok(Step {
-        document,
-        arrivals,
-        end,
-    })
-}
-
-/// Fetches what comes after `document`, if it is to be fetched.
-async fn following(
-    source: &Source,
-    document: Option<&Document>,
-    end: &Cursor,
-    ours: &Ours,
-) -> Option<Result<Step, PollError>> {
-    let next = match next_of(document?, end) {
-        Ok(next) => next,
-        Err(error) => return Some(Err(error)),
-    };
-    Some(step(source, next, ours).await)
-}
-
-/// Where the events after those of `document` are.
-fn next_of(document: &Document, end: &Cursor) -> Result<Next, PollError> {
-    match document
-        .link("next-archive", None)
-        .map_err(FetchError::from)?
-    {
-        Some(url) => Ok(Next::Page(url)),
-        None => Ok(Next::After(Some(end.clone()))),
-    }
 }
 
 /// Where a reader is who has taken all of `document`, if it was at `seen` before.

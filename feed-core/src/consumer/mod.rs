@@ -11,6 +11,7 @@
 //! `carry_out` does what needs the feed; [`fn@reconcile`] compares.
 
 mod address;
+mod ahead;
 mod content;
 mod document;
 mod fetch;
