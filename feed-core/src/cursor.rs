@@ -96,8 +96,8 @@ impl FromStr for Cursor {
 
 /// The incarnation of a feed: a short random id made with the database. Another database is
 /// another epoch, so that no cache and no cursor mixes two histories.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Epoch(String);
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epoch([u8; Epoch::LENGTH]);
 
 impl Epoch {
     const LENGTH: usize = 8;
@@ -106,23 +106,28 @@ impl Epoch {
     #[must_use]
     pub fn random() -> Self {
         const ALPHABET: &[u8] = b"23456789abcdefghjkmnpqrstvwxyz";
-        Self(
-            (0..Self::LENGTH)
-                .map(|_| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())]))
-                .collect(),
-        )
+        Self(std::array::from_fn(|_| {
+            ALPHABET[fastrand::usize(..ALPHABET.len())]
+        }))
     }
 
     /// The epoch as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Always ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -130,11 +135,11 @@ impl FromStr for Epoch {
     type Err = InvalidCursor;
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
-        let fits = text.len() == Self::LENGTH
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        fits.then(|| Self(text.to_owned())).ok_or(InvalidCursor)
+        let fits = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        match <[u8; Self::LENGTH]>::try_from(text.as_bytes()) {
+            Ok(epoch) if epoch.iter().all(fits) => Ok(Self(epoch)),
+            _ => Err(InvalidCursor),
+        }
     }
 }
 

@@ -11,11 +11,13 @@ use crate::store::publish::Filter;
 #[derive(Debug)]
 pub(super) struct Addresses {
     base: BaseUrl,
+    events: String,
 }
 
 impl Addresses {
     pub(super) fn new(base: BaseUrl) -> Self {
-        Self { base }
+        let events = base.join("events/").into();
+        Self { base, events }
     }
 
     pub(super) fn base_url(&self) -> &BaseUrl {
@@ -82,9 +84,9 @@ impl Addresses {
         }
     }
 
-    /// The address of one event, as text.
-    pub(super) fn event_text(&self, id: EventId) -> String {
-        format!("{}events/{id}", self.base())
+    /// What the address of one event begins with; its id follows.
+    pub(super) fn events(&self) -> &str {
+        &self.events
     }
 
     /// One event.
@@ -118,7 +120,10 @@ mod tests {
         for base in ["http://127.0.0.1:8081/", "https://shop.example/a/order/"] {
             let addresses = Addresses::new(base.parse().expect("a base URL"));
             let id = EventId::new();
-            assert_eq!(addresses.event_text(id), addresses.event(id).as_str());
+            assert_eq!(
+                format!("{}{id}", addresses.events()),
+                addresses.event(id).as_str()
+            );
             let odd = [
                 "", "/", "/x", "x/", "a//b", "../x", "./x", "a b", "ä", "x?y#z",
             ];

@@ -8,6 +8,10 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+/// A third of the default level's time, for one byte more in twenty: a head is compressed for each event,
+/// and a batch for each reader.
+const LEVEL: u32 = 3;
+
 /// Below this, gzip saves less than its headers cost.
 const WORTH_CODING: usize = 1_024;
 
@@ -47,7 +51,7 @@ impl Body {
 
 /// `None` cannot happen when writing to memory; then the bytes are sent as they are.
 fn gzip(bytes: &[u8]) -> Option<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 6), Compression::default());
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 6), Compression::new(LEVEL));
     encoder.write_all(bytes).ok()?;
     encoder.finish().ok().map(Bytes::from)
 }
@@ -62,14 +66,15 @@ pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
         .flat_map(|value| value.split(','));
     for member in members {
         let mut parts = member.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let name = parts.next().unwrap_or_default();
         let weight = parts.find_map(|part| part.strip_prefix("q="));
         let weight: f32 = weight.map_or(1.0, |text| text.parse().unwrap_or(0.0));
-        match name.as_str() {
-            "gzip" | "x-gzip" => weights[0] = Some(weight),
-            "identity" => weights[1] = Some(weight),
-            "*" => weights[2] = Some(weight),
-            _ => {}
+        let codings = [("gzip", 0), ("x-gzip", 0), ("identity", 1), ("*", 2)];
+        let known = codings
+            .iter()
+            .find(|(known, _)| name.eq_ignore_ascii_case(known));
+        if let Some((_, index)) = known {
+            weights[*index] = Some(weight);
         }
     }
     let [gzip, identity, any] = weights;

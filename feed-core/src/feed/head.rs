@@ -1,5 +1,5 @@
-//! The entries of the head, read once for all who ask: a thousand readers that were told of the
-//! same event cost one query, and the documents they get are written once.
+//! The newest events, read once for all who ask: a thousand readers that were told of the same event,
+//! and then want its data, cost one query; the documents they get are written once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,7 +8,7 @@ use super::body::Body;
 use super::form::Form;
 use super::http::LinkHeaders;
 use super::page::Pages;
-use crate::event::{Entry, EventId, Sequence};
+use crate::event::{Entry, Event, EventId, Sequence};
 use crate::sequencer::Sequencer;
 use crate::store::Backend;
 use crate::store::publish::Head;
@@ -19,6 +19,11 @@ pub(super) struct Snapshot {
     pub(super) head: Head,
     /// In sequence.
     pub(super) entries: Vec<Entry>,
+    /// Those that were new in this snapshot, with their data: whoever has been told of them asks for
+    /// it next. Of no snapshot before, since data may be erased, which moves the head.
+    new: Vec<Event>,
+    /// The batches written from them, by the sequence they begin with; all go up to the newest.
+    batches: Mutex<HashMap<Sequence, Arc<Body>>>,
     /// The documents written from them, by their form and the sequence they begin after.
     written: Mutex<HashMap<(Form, Sequence), Arc<Body>>>,
     /// The links beside them.
@@ -49,6 +54,26 @@ impl Snapshot {
         found.ok().map(|index| self.entries[index].id)
     }
 
+    /// The events from `first` to `last` with their data, if they are the newest and here, written
+    /// by the first who asks.
+    pub(super) fn batch<E>(
+        &self,
+        first: Sequence,
+        last: Sequence,
+        write: impl FnOnce(&[Event]) -> Result<Body, E>,
+    ) -> Option<Result<Arc<Body>, E>> {
+        let skip = first - self.new.first()?.entry.sequence;
+        let events = self.new.get(usize::try_from(skip).ok()?..)?;
+        if events.last()?.entry.sequence != last {
+            return None;
+        }
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(written) = batches.get(&first) {
+            return Some(Ok(Arc::clone(written)));
+        }
+        Some(write(events).map(|body| Arc::clone(batches.entry(first).or_insert(Arc::new(body)))))
+    }
+
     /// The links of the head, written by the first who asks.
     pub(super) fn links(&self, write: impl FnOnce() -> LinkHeaders) -> LinkHeaders {
         self.links.get_or_init(write).clone()
@@ -75,6 +100,16 @@ pub(super) struct HeadEntries {
 }
 
 impl HeadEntries {
+    /// What was read last, if it is still the newest.
+    pub(super) async fn known<B: Backend>(
+        &self,
+        sequencer: &Sequencer<B>,
+    ) -> Option<Arc<Snapshot>> {
+        let newest = self.newest.lock().await;
+        let is_newest = |known: &&Arc<Snapshot>| known.head.cursor() == sequencer.head().cursor();
+        newest.as_ref().filter(is_newest).map(Arc::clone)
+    }
+
     /// The entries of the head as `sequencer` knows it.
     pub(super) async fn newest<B: Backend>(
         &self,
@@ -100,13 +135,19 @@ impl HeadEntries {
             .filter(|entry| range.contains(&entry.sequence))
             .cloned()
             .collect();
-        let first = entries
-            .last()
-            .map_or(*range.start(), |last| last.sequence + 1);
-        entries.extend(B::entries(pool, first, *range.end()).await?);
+        let new = match entries.last() {
+            Some(last) => B::events(pool, last.sequence + 1, *range.end()).await?,
+            None => {
+                entries = B::entries(pool, *range.start(), *range.end()).await?;
+                Vec::new()
+            }
+        };
+        entries.extend(new.iter().map(|event| event.entry.clone()));
         let snapshot = Arc::new(Snapshot {
             head,
             entries,
+            new,
+            batches: Mutex::default(),
             written: Mutex::default(),
             links: OnceLock::new(),
         });

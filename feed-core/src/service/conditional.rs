@@ -1,5 +1,6 @@
 //! Conditional requests (RFC 9110, section 13).
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderMap, HeaderName, header};
@@ -115,17 +116,17 @@ pub fn is_conditional(headers: &HeaderMap) -> bool {
 
 /// The members of an `If-Match` or `If-None-Match`.
 #[derive(Debug, Default)]
-pub struct Tags {
+pub struct Tags<'a> {
     /// `*`
     pub any: bool,
     /// The tags without `W/` and quotes.
-    pub tags: Vec<String>,
+    pub tags: Vec<Cow<'a, str>>,
 }
 
-impl Tags {
+impl<'a> Tags<'a> {
     /// Reads all fields of that name.
     #[must_use]
-    pub fn of(headers: &HeaderMap, name: &HeaderName) -> Self {
+    pub fn of(headers: &'a HeaderMap, name: &HeaderName) -> Self {
         let mut tags = Self::default();
         for value in headers.get_all(name) {
             tags.read(value.as_bytes());
@@ -138,7 +139,7 @@ impl Tags {
     }
 
     /// Reads `W/"a", "b,c", *`. What is malformed ends the list: it matches nothing.
-    fn read(&mut self, mut rest: &[u8]) {
+    fn read(&mut self, mut rest: &'a [u8]) {
         loop {
             while let [b' ' | b'\t' | b',', tail @ ..] = rest {
                 rest = tail;
@@ -152,8 +153,7 @@ impl Tags {
                     let Some(end) = tail.iter().position(|byte| *byte == b'"') else {
                         return;
                     };
-                    self.tags
-                        .push(String::from_utf8_lossy(&tail[..end]).into_owned());
+                    self.tags.push(String::from_utf8_lossy(&tail[..end]));
                     rest = &tail[end + 1..];
                 }
                 _ => return,

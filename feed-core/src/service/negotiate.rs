@@ -19,6 +19,11 @@ use axum::http::{HeaderMap, header};
 /// ```
 #[must_use]
 pub fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
+    // Most clients name just what there is first.
+    let first = headers.get(header::ACCEPT);
+    if first.is_some_and(|accept| Some(accept.as_bytes()) == offers.first().map(|o| o.as_bytes())) {
+        return Some(0);
+    }
     let ranges: Vec<(&str, f32)> = headers
         .get_all(header::ACCEPT)
         .iter()

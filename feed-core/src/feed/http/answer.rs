@@ -104,9 +104,10 @@ impl Metadata {
         let coding = coding(request).ok_or_else(no_coding)?;
         let (bytes, coding): (Bytes, Coding) = body.coded(coding);
         let mut headers = self.headers();
-        set(&mut headers, header::CONTENT_TYPE, self.media_type);
+        let constant = HeaderValue::from_static;
+        headers.insert(header::CONTENT_TYPE, constant(self.media_type));
         if coding == Coding::Gzip {
-            set(&mut headers, header::CONTENT_ENCODING, "gzip");
+            headers.insert(header::CONTENT_ENCODING, constant("gzip"));
         }
         for link in self.links.0.iter() {
             headers.append(header::LINK, link.clone());
@@ -117,16 +118,18 @@ impl Metadata {
     /// What a 304 has in common with the 200 in its place.
     fn headers(&self) -> HeaderMap {
         let now = SystemTime::now();
-        let mut headers = HeaderMap::new();
-        set(&mut headers, header::DATE, &httpdate::fmt_http_date(now));
-        set(&mut headers, header::CACHE_CONTROL, self.caching);
-        set(&mut headers, header::VARY, self.vary);
+        // Room for all, so that the map does not grow.
+        let mut headers = HeaderMap::with_capacity(12);
+        set(&mut headers, header::DATE, httpdate::fmt_http_date(now));
+        let constant = HeaderValue::from_static;
+        headers.insert(header::CACHE_CONTROL, constant(self.caching));
+        headers.insert(header::VARY, constant(self.vary));
         if let Some(validators) = &self.validators {
-            set(&mut headers, header::ETAG, &validators.etag());
+            set(&mut headers, header::ETAG, validators.etag());
             // Never later than `Date`, whatever the clocks do (RFC 9110, 8.8.2.1).
             if let Some(modified) = validators.last_modified.map(|date| date.min(now)) {
                 let modified = httpdate::fmt_http_date(modified);
-                set(&mut headers, header::LAST_MODIFIED, &modified);
+                set(&mut headers, header::LAST_MODIFIED, modified);
             }
         }
         headers
@@ -139,9 +142,9 @@ fn no_coding() -> Problem {
     Problem::not_acceptable(&["gzip", "identity"]).header(header::VARY, vary)
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
     // Our values are ASCII; one that is not would be left out rather than fail the answer.
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.append(name, value);
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name, value);
     }
 }

@@ -1,5 +1,7 @@
 //! Events with their data: `/events/{id}`, and the batch of a document.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
@@ -8,7 +10,7 @@ use axum::response::Response;
 use super::answer::{LinkHeaders, Metadata, PRIVATE};
 use super::{another_epoch, canonical, no_parameters, unreadable, unreadable_path};
 use crate::cursor::Epoch;
-use crate::event::EventId;
+use crate::event::{Event, EventId};
 use crate::feed::body::Body;
 use crate::feed::document::BATCH;
 use crate::feed::{Feed, cloudevents};
@@ -44,10 +46,15 @@ pub(super) async fn batch<B: Backend>(
     if negotiate(&request, &[BATCH]).is_none() {
         return Err(Problem::not_acceptable(&[BATCH]));
     }
-    let events = B::events(feed.database.reader(), first, last).await?;
     let source = feed.addresses.base().as_str();
-    let body = cloudevents::batch(&events, source).map_err(unreadable)?;
-    metadata(BATCH).ok(&request, &Body::new(body))
+    let write = |events: &[Event]| cloudevents::batch(events, source).map(Body::new);
+    let newest = feed.entries.known(&feed.sequencer).await;
+    let body = match newest.and_then(|newest| newest.batch(first, last, write)) {
+        Some(body) => body,
+        None => write(&B::events(feed.database.reader(), first, last).await?).map(Arc::new),
+    };
+    let body = body.map_err(unreadable)?;
+    metadata(BATCH).ok(&request, &body)
 }
 
 /// One event, for ever as it was.

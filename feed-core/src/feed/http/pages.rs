@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use lru::LruCache;
@@ -67,12 +66,13 @@ impl PageCache {
 pub(super) async fn page<B: Backend>(
     State(feed): State<Feed<B>>,
     path: Result<Path<(String, String)>, PathRejection>,
-    RawQuery(query): RawQuery,
-    request: HeaderMap,
+    // Whole: as an extractor, its headers would be copied.
+    request: Request,
 ) -> Result<Response, Problem> {
     let Path((epoch, page)) = path.map_err(unreadable_path)?;
     let feed = &feed.inner;
-    no_parameters(query.as_deref())?;
+    no_parameters(request.uri().query())?;
+    let request = request.headers();
     let missing = || Problem::not_found(format!("there is no page {page} in epoch {epoch} yet"));
     let number = canonical(&page).ok_or_else(missing)?;
     let known: Epoch = epoch.parse().map_err(|_| missing())?;
@@ -88,7 +88,7 @@ pub(super) async fn page<B: Backend>(
         PageState::Sealed => (SEALED, "sealed"),
         PageState::Immutable => (IMMUTABLE, "immutable"),
     };
-    let form = Form::wanted(&request)?;
+    let form = Form::wanted(request)?;
     let page = feed.written(form, &head, number, state).await?;
     let metadata = Metadata {
         media_type: form.media_type(),
@@ -101,10 +101,10 @@ pub(super) async fn page<B: Backend>(
         links: page.links,
         vary: "Accept, Accept-Encoding",
     };
-    if metadata.evaluate(&request)? == Outcome::NotModified {
+    if metadata.evaluate(request)? == Outcome::NotModified {
         return Ok(metadata.not_modified());
     }
-    metadata.ok(&request, &page.body)
+    metadata.ok(request, &page.body)
 }
 
 impl<B: Backend> Inner<B> {

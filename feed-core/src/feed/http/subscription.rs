@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use chrono::TimeDelta;
@@ -29,18 +29,19 @@ use crate::store::publish::{Filter, Head};
 /// The head, the way forward, or a filtered view, by its parameters.
 pub(super) async fn subscription<B: Backend>(
     State(feed): State<Feed<B>>,
-    method: Method,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    // Whole: as an extractor, its headers would be copied.
+    request: Request,
 ) -> Result<Response, Problem> {
-    let view = View::from_query(query.as_deref().unwrap_or_default())?;
-    let form = Form::wanted(&headers)?;
+    let view = match request.uri().query() {
+        None => View::Head,
+        Some(query) => View::from_query(query)?,
+    };
+    let headers = request.headers();
+    let form = Form::wanted(headers)?;
     match view {
-        View::Head => feed.inner.head(form, &method, &headers).await,
-        View::After(cursor) => feed.inner.after(form, cursor, &headers).await,
-        View::Filtered(filter, before) => {
-            feed.inner.filtered(form, &filter, before, &headers).await
-        }
+        View::Head => feed.inner.head(form, request.method(), headers).await,
+        View::After(cursor) => feed.inner.after(form, cursor, headers).await,
+        View::Filtered(filter, before) => feed.inner.filtered(form, &filter, before, headers).await,
     }
 }
 
@@ -310,10 +311,7 @@ impl<B: Backend> Inner<B> {
         let anchor = match at {
             0 => None,
             _ if at == head.sequence => head.anchor,
-            _ => {
-                let entries = B::entries(self.database.reader(), at, at).await?;
-                entries.first().map(|entry| entry.id)
-            }
+            _ => B::id_at(self.database.reader(), at).await?,
         };
         if cursor.anchor != anchor {
             return Err(lost(
