@@ -18,6 +18,7 @@ mod measure;
 mod process;
 mod report;
 mod rows;
+mod way;
 
 use std::path::PathBuf;
 
