@@ -2,9 +2,9 @@
 //! services (`feed_core::service::serve`), each a process of its own like these.
 
 pub(crate) mod canned;
-mod invoices;
+pub(crate) mod invoices;
 mod orders;
-mod relay;
+pub(crate) mod relay;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,6 +54,9 @@ pub(crate) enum Command {
         #[arg(long, env)]
         listen: SocketAddr,
     },
+    #[cfg(feature = "peers")]
+    #[command(flatten)]
+    Peers(crate::peers::Command),
 }
 
 /// Runs one until it is told to stop.
@@ -84,11 +87,13 @@ pub(crate) async fn run(command: Command) -> Result<()> {
             let relay = Relay::open(&from, invoices).await?;
             work(listen, relay.run()).await
         }
+        #[cfg(feature = "peers")]
+        Command::Peers(command) => crate::peers::run(command).await,
     }
 }
 
 /// Works, and answers that it does.
-async fn work(
+pub(crate) async fn work(
     address: SocketAddr,
     task: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
