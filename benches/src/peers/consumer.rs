@@ -13,15 +13,14 @@ use crate::bare::relay::BATCH;
 
 /// Where messages come from.
 pub(super) trait Inbox: Send + 'static {
-    /// What a message is acknowledged by.
+    /// What a batch is acknowledged by.
     type Receipt: Send;
 
-    /// Waits for a message, and returns all that are there, but a batch at most; with the receipt
-    /// of the last.
+    /// Waits for a message, and returns all that are there, but a batch at most.
     fn take(&mut self) -> impl Future<Output = Result<(Vec<Bytes>, Self::Receipt)>> + Send;
 
-    /// Acknowledges a message and all before it.
-    fn acknowledge(&mut self, last: Self::Receipt) -> impl Future<Output = Result<()>> + Send;
+    /// Acknowledges all messages of a batch.
+    fn acknowledge(&mut self, batch: Self::Receipt) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// Ends at the first error, and its process with it: whoever starts it anew gets again what was not
@@ -36,10 +35,10 @@ pub(super) async fn run(mut inbox: impl Inbox, invoices: Invoices) {
 }
 
 async fn batch(inbox: &mut impl Inbox, invoices: &Invoices) -> Result<()> {
-    let (messages, last) = inbox.take().await?;
+    let (messages, receipt) = inbox.take().await?;
     let events = messages.iter().map(|bytes| message::read(bytes));
     invoices.apply(events.collect::<Result<_>>()?).await?;
-    inbox.acknowledge(last).await
+    inbox.acknowledge(receipt).await
 }
 
 /// The next message, and those that have arrived behind it.

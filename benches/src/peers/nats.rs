@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use async_nats::jetstream::consumer::pull::{Config, Stream as Messages};
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
 use async_nats::jetstream::message::Acker;
@@ -68,9 +68,9 @@ impl Inbox {
         let (_, stream) = open(address).await?;
         let config = Config {
             durable_name: Some("invoice".to_owned()),
-            // One for a batch. It is for one instance alone; several take an acknowledgement for
-            // each message.
-            ack_policy: AckPolicy::All,
+            // One for all before it would also acknowledge what was sent ahead to a process that
+            // has died, and these events would have no effect.
+            ack_policy: AckPolicy::Explicit,
             max_ack_pending: i64::from(AHEAD) * 4,
             ..Default::default()
         };
@@ -83,19 +83,21 @@ impl Inbox {
 }
 
 impl consumer::Inbox for Inbox {
-    type Receipt = Acker;
+    type Receipt = Vec<Acker>;
 
-    async fn take(&mut self) -> Result<(Vec<Bytes>, Acker)> {
+    async fn take(&mut self) -> Result<(Vec<Bytes>, Vec<Acker>)> {
         let messages = consumer::arrived(&mut self.messages).await?;
-        let (messages, receipts): (Vec<_>, Vec<_>) = messages
-            .into_iter()
-            .map(jetstream::Message::split)
+        let parts = messages.into_iter().map(jetstream::Message::split);
+        Ok(parts
             .map(|(message, receipt)| (message.payload, receipt))
-            .unzip();
-        Ok((messages, receipts.into_iter().last().context("a message")?))
+            .unzip())
     }
 
-    async fn acknowledge(&mut self, last: Acker) -> Result<()> {
-        last.ack().await.map_err(anyhow::Error::from_boxed)
+    async fn acknowledge(&mut self, batch: Vec<Acker>) -> Result<()> {
+        for receipt in batch {
+            // Into a buffer: nothing answers.
+            receipt.ack().await.map_err(anyhow::Error::from_boxed)?;
+        }
+        Ok(())
     }
 }

@@ -113,6 +113,7 @@ impl consumer::Inbox for Inbox {
     }
 
     async fn acknowledge(&mut self, last: Acker) -> Result<()> {
+        // Of this channel alone: what another process was sent is not touched.
         let acknowledged = last.ack(BasicAckOptions { multiple: true }).await?;
         ensure!(acknowledged, "the channel is closed");
         Ok(())
