@@ -29,6 +29,8 @@ install_quietly() {
         case $package in
         nginx) as_root systemctl --quiet disable nginx ;;
         varnish) as_root systemctl --quiet disable varnish varnishncsa ;;
+        nats-server) as_root systemctl --quiet disable nats-server ;;
+        rabbitmq-server) as_root systemctl --quiet disable rabbitmq-server epmd.service epmd.socket ;;
         esac
     done
 }

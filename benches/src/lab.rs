@@ -103,7 +103,22 @@ impl Lab {
         mut ours: impl AsyncFnMut() -> Result<[f64; N]>,
         mut limit: impl AsyncFnMut() -> Result<[f64; N]>,
     ) -> Result<()> {
-        let mut figures = figures;
+        self.compare_set_up(
+            figures,
+            async |_: &mut Self| ours().await,
+            async |_: &mut Self| limit().await,
+        )
+        .await
+    }
+
+    /// The same, for sides that are set up anew in each round, so that one that waits for its turn
+    /// takes nothing from the other.
+    pub(crate) async fn compare_set_up<const N: usize>(
+        &mut self,
+        mut figures: [Figure; N],
+        mut ours: impl AsyncFnMut(&mut Self) -> Result<[f64; N]>,
+        mut limit: impl AsyncFnMut(&mut Self) -> Result<[f64; N]>,
+    ) -> Result<()> {
         for round in 0..=self.rounds {
             let name = match round {
                 0 => "warming up".to_owned(),
@@ -112,14 +127,14 @@ impl Lab {
             let (a, b);
             if round % 2 == 0 {
                 self.say(format!("{name}: ours"));
-                a = ours().await?;
+                a = ours(self).await?;
                 self.say(format!("{name}: the limit"));
-                b = limit().await?;
+                b = limit(self).await?;
             } else {
                 self.say(format!("{name}: the limit"));
-                b = limit().await?;
+                b = limit(self).await?;
                 self.say(format!("{name}: ours"));
-                a = ours().await?;
+                a = ours(self).await?;
             }
             if round == 0 {
                 continue;

@@ -5,9 +5,7 @@
 //! sides run in turns (`lab`), so that a machine that is slow for a while is slow for both; what
 //! counts is the ratio within a round (`measure`).
 //!
-//! Brokers in the place of the feed are to come as `peers`: their rows go into the same list, with
-//! the order service of `bare::orders` (it has a place where an event is told) and the effect of
-//! `bare::relay`.
+//! Brokers in the place of the feed (`peers`) are measured on demand: `benches/run --peers`.
 
 mod bare;
 mod conditions;
@@ -15,9 +13,12 @@ mod history;
 mod http;
 mod lab;
 mod measure;
+#[cfg(feature = "peers")]
+mod peers;
 mod process;
 mod report;
 mod rows;
+mod way;
 
 use std::path::PathBuf;
 
@@ -42,6 +43,11 @@ struct Options {
     /// Smaller and shorter, to see that it works; such figures do not go into RESULTS.md
     #[arg(long)]
     quick: bool,
+
+    /// Measure brokers in the place of the feed too: `benches/run` installs NATS and `RabbitMQ` from
+    /// Debian's packages, and runs them privately
+    #[arg(long)]
+    peers: bool,
 
     /// Say which benchmarks there are
     #[arg(long)]
@@ -69,6 +75,9 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    if options.peers && cfg!(not(feature = "peers")) {
+        bail!("built without its feature `peers`: `benches/run --peers` builds with it");
+    }
     if options.list {
         rows::ROWS
             .iter()

@@ -16,6 +16,22 @@ pub(crate) enum Goal {
     AtMost(f64),
 }
 
+impl Goal {
+    /// True if the goal is no distance but the order of the two.
+    fn is_to_be_ahead(self) -> bool {
+        matches!(self, Self::RatioAtLeast(1.0) | Self::RatioAtMost(1.0))
+    }
+}
+
+/// What became of a goal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Met,
+    Missed,
+    /// Who is ahead changes from round to round.
+    Equal,
+}
+
 /// One line of the table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Figure {
@@ -100,16 +116,23 @@ impl Figure {
         (!ratios.is_empty()).then(|| Spread::of(&ratios))
     }
 
-    /// Whether the goal is met; `None`: there is none.
+    /// What became of the goal; `None`: there is none.
     #[must_use]
-    pub(crate) fn is_met(&self) -> Option<bool> {
-        let ratio = self.ratio().map(|ratio| ratio.median);
-        match self.goal {
-            Goal::None => None,
-            Goal::RatioAtLeast(bound) => Some(ratio? >= bound),
-            Goal::RatioAtMost(bound) => Some(ratio? <= bound),
-            Goal::AtMost(bound) => Some(Spread::of(&self.ours).median <= bound),
-        }
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        let ratio = self.ratio();
+        let median = ratio.map(|ratio| ratio.median);
+        let met = match self.goal {
+            Goal::None => return None,
+            Goal::RatioAtLeast(bound) => median? >= bound,
+            Goal::RatioAtMost(bound) => median? <= bound,
+            Goal::AtMost(bound) => Spread::of(&self.ours).median <= bound,
+        };
+        let either = ratio.is_some_and(|ratio| ratio.lowest < 1.0 && ratio.highest > 1.0);
+        Some(match met {
+            _ if either && self.goal.is_to_be_ahead() => Verdict::Equal,
+            true => Verdict::Met,
+            false => Verdict::Missed,
+        })
     }
 }
 

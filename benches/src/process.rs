@@ -27,7 +27,7 @@ pub(crate) struct Process {
 /// How a process is started.
 #[derive(Debug, Default)]
 pub(crate) struct Start {
-    /// The name of the binary beside this one.
+    /// The name of the binary beside this one, or the whole path of another program.
     pub(crate) program: String,
     pub(crate) arguments: Vec<String>,
     pub(crate) settings: Vec<(&'static str, String)>,
@@ -35,7 +35,7 @@ pub(crate) struct Start {
     pub(crate) core: Option<usize>,
     /// Where it listens, if that was said before.
     pub(crate) address: Option<SocketAddr>,
-    /// What is asked to see whether it is there.
+    /// What is asked to see whether it is there; empty: whether it takes a connection.
     pub(crate) probe: &'static str,
 }
 
@@ -92,7 +92,8 @@ impl Start {
             }
             None => Command::new(&program),
         };
-        let log = directory.join(format!("{}.{}.log", self.program, address.port()));
+        let name = program.file_name().unwrap_or_default().display();
+        let log = directory.join(format!("{name}.{}.log", address.port()));
         let begin = Instant::now();
         let child = command
             .args(&self.arguments)
@@ -123,7 +124,9 @@ impl Process {
                 bail!("ended with {status}: {}", self.log());
             }
             if let Ok(mut connection) = Connection::open(self.address).await {
-                connection.exchange(&get(path, &[])).await?;
+                if !path.is_empty() {
+                    connection.exchange(&get(path, &[])).await?;
+                }
                 return Ok(());
             }
             if begin.elapsed() > DEADLINE {
@@ -131,6 +134,12 @@ impl Process {
             }
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
+    }
+
+    #[cfg(feature = "peers")]
+    #[must_use]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     #[must_use]

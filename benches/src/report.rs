@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{Figure, Goal, Spread};
+use crate::measure::{Figure, Goal, Spread, Verdict};
 
 /// Where the table stands in `RESULTS.md`.
 const BEGIN: &str = "<!-- figures: benches/run --write -->";
@@ -80,8 +80,8 @@ impl Report {
 /// A figure on one line of a terminal.
 #[must_use]
 pub(crate) fn line(figure: &Figure) -> String {
-    let [row, what, ours, limit, ratio, goal, met] = cells(figure);
-    format!("{row:<16} {what:<46} {ours:>30} {limit:>30}  {ratio:>22} {goal:>8} {met}")
+    let [row, what, ours, limit, ratio, goal, verdict] = cells(figure);
+    format!("{row:<16} {what:<46} {ours:>30} {limit:>30}  {ratio:>22} {goal:>8} {verdict}")
 }
 
 fn cells(figure: &Figure) -> [String; 7] {
@@ -97,10 +97,11 @@ fn cells(figure: &Figure) -> [String; 7] {
         Goal::RatioAtMost(bound) => format!("≤ {bound}"),
         Goal::AtMost(bound) => format!("≤ {bound} {unit}"),
     };
-    let met = match figure.is_met() {
+    let verdict = match figure.verdict() {
         None => "",
-        Some(true) => "met",
-        Some(false) => "**missed**",
+        Some(Verdict::Met) => "met",
+        Some(Verdict::Missed) => "**missed**",
+        Some(Verdict::Equal) => "equal",
     };
     [
         figure.row.clone(),
@@ -109,7 +110,7 @@ fn cells(figure: &Figure) -> [String; 7] {
         spread(&figure.limit),
         figure.ratio().map_or_else(String::new, range),
         goal,
-        met.to_owned(),
+        verdict.to_owned(),
     ]
 }
 

@@ -2,8 +2,9 @@
 //! services (`feed_core::service::serve`), each a process of its own like these.
 
 pub(crate) mod canned;
+pub(crate) mod invoices;
 mod orders;
-mod relay;
+pub(crate) mod relay;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,9 @@ use anyhow::Result;
 use axum::Router;
 use feed_core::service::{LogFormat, Mounted, listen, serve, start_logging, stop_signal};
 use tokio_util::sync::CancellationToken;
+
+use invoices::Invoices;
+use relay::Relay;
 
 pub(crate) use orders::Outbox;
 
@@ -50,6 +54,9 @@ pub(crate) enum Command {
         #[arg(long, env)]
         listen: SocketAddr,
     },
+    #[cfg(feature = "peers")]
+    #[command(flatten)]
+    Peers(crate::peers::Command),
 }
 
 /// Runs one until it is told to stop.
@@ -76,11 +83,22 @@ pub(crate) async fn run(command: Command) -> Result<()> {
             database_url,
             listen,
         } => {
-            let relaying = relay::Relay::open(&from, &database_url).await?;
-            let service = Mounted::without_database(Router::new());
-            answer(listen, service.with_task(relaying.run())).await
+            let invoices = Invoices::open(&database_url).await?;
+            let relay = Relay::open(&from, invoices).await?;
+            work(listen, relay.run()).await
         }
+        #[cfg(feature = "peers")]
+        Command::Peers(command) => crate::peers::run(command).await,
     }
+}
+
+/// Works, and answers that it does.
+pub(crate) async fn work(
+    address: SocketAddr,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let service = Mounted::without_database(Router::new());
+    answer(address, service.with_task(task)).await
 }
 
 async fn answer(address: SocketAddr, service: Mounted) -> Result<()> {

@@ -1,8 +1,9 @@
 //! The order service with append and sequencer left out: the same rules, statements, tasks and
 //! answers, from the same crate. What becomes of an order beside that has one place here: nothing,
-//! or a row in a hand-written outbox with a NOTIFY.
+//! or a row in a hand-written outbox with a NOTIFY in the transaction or after it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Result;
 use axum::Router;
@@ -18,8 +19,10 @@ use order::order::{CustomerId, Order};
 use order::representation::{self, OrderDocument};
 use order::rules::Draft;
 use order::store::Store;
-use sqlx::{Executor, Postgres};
-use tracing::info;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Executor, PgPool, Postgres};
+use tokio::sync::Notify;
+use tracing::{info, warn};
 
 /// What becomes of an order beside its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -28,6 +31,9 @@ pub(crate) enum Outbox {
     None,
     /// A row that the relay takes away, and a NOTIFY, in the same transaction
     Notify,
+    /// The row likewise, and a NOTIFY after the commit, one for all that commit meanwhile. A NOTIFY
+    /// in their transactions has orders commit one after the other: it holds a lock until the end
+    NotifyAfter,
 }
 
 impl Outbox {
@@ -37,6 +43,7 @@ impl Outbox {
         match self {
             Self::None => "none",
             Self::Notify => "notify",
+            Self::NotifyAfter => "notify-after",
         }
     }
 }
@@ -46,23 +53,31 @@ struct Orders {
     database: Database<Postgres>,
     base: BaseUrl,
     outbox: Outbox,
+    news: Arc<Notify>,
 }
 
 pub(super) async fn router(url: &str, outbox: Outbox, listen: SocketAddr) -> Result<Router> {
     let database = Database::<Postgres>::open(url).await?;
     let migrations = <Postgres as Store>::MIGRATIONS;
     database.migrate("_order_migrations", migrations).await?;
-    if outbox == Outbox::Notify {
+    let news = Arc::new(Notify::new());
+    if outbox != Outbox::None {
         let table = "CREATE TABLE IF NOT EXISTS bench_outbox (
                          position BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
                          id UUID NOT NULL, event_type TEXT NOT NULL, subject TEXT NOT NULL,
                          time TIMESTAMPTZ NOT NULL, data TEXT NOT NULL)";
         database.writer().execute(table).await?;
     }
+    if outbox == Outbox::NotifyAfter {
+        // Not behind orders that wait for a connection.
+        let pool = PgPoolOptions::new().max_connections(1);
+        tokio::spawn(tell(pool.connect(url).await?, Arc::clone(&news)));
+    }
     let orders = Orders {
         database,
         base: format!("http://{listen}/").parse()?,
         outbox,
+        news,
     };
     Ok(Router::new()
         .route("/orders", post(place))
@@ -88,7 +103,7 @@ impl Orders {
         let new = draft.check(&catalog);
         let new = new.map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
         let order = Postgres::insert(&mut tx, new).await?;
-        if self.outbox == Outbox::Notify {
+        if self.outbox != Outbox::None {
             let event = order.placed(&self.base);
             sqlx::query(
                 "INSERT INTO bench_outbox (id, event_type, subject, time, data)
@@ -101,11 +116,26 @@ impl Orders {
             .bind(event.data)
             .execute(&mut *tx)
             .await?;
+        }
+        if self.outbox == Outbox::Notify {
             tx.execute("NOTIFY bench_outbox").await?;
         }
         tx.commit().await?;
+        if self.outbox == Outbox::NotifyAfter {
+            self.news.notify_one();
+        }
         info!(order.id = %order.id, "placed order {}", order.id);
         Ok(order)
+    }
+}
+
+/// Tells the relay that there are rows. One that is not told looks by itself before long.
+async fn tell(pool: PgPool, news: Arc<Notify>) {
+    loop {
+        news.notified().await;
+        if let Err(error) = pool.execute("NOTIFY bench_outbox").await {
+            warn!("the relay was not told: {error}");
+        }
     }
 }
 

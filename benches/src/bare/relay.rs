@@ -1,55 +1,58 @@
-//! What a team would write by hand for two databases and no broker: a process that listens to the
-//! order database, reads its outbox, applies the same effect with a claim in the invoice database,
-//! and takes the rows away after the commit. It needs what our invoice service does not: a role
-//! and a connection in somebody else's database.
+//! The other side of a hand-written outbox: a process that listens to the order database, reads the
+//! rows in order, hands the events to somebody who keeps them for good, and then takes the rows
+//! away. It needs what our invoice service does not: a role and a connection in somebody else's
+//! database.
+//!
+//! Who keeps the events is the invoice database itself (`invoices`), as a team would write it for
+//! two databases and no broker, or a broker (`peers`).
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use chrono::{DateTime, Utc};
-use feed_core::{Database, Effect, Received};
-use invoice::effect::Invoicing;
-use invoice::store::Store;
+use feed_core::Received;
+use sqlx::PgPool;
 use sqlx::postgres::PgListener;
-use sqlx::{Executor, PgPool, Postgres};
-use tracing::{error, info};
+use tracing::error;
 
-/// Events of one transaction; as many as the consumer takes.
-const BATCH: i64 = 100;
+/// Events that are handed on together; as many as our consumer takes.
+pub(crate) const BATCH: usize = 100;
 
-#[derive(Debug)]
-pub(super) struct Relay {
-    orders: PgPool,
-    listener: PgListener,
-    invoices: Database<Postgres>,
+/// Where events go.
+pub(crate) trait Target: Send + 'static {
+    /// Returns when the events are safe there. A relay that dies before it has removed its rows
+    /// hands them on again.
+    fn keep(&mut self, events: Vec<Received>) -> impl Future<Output = Result<()>> + Send;
 }
 
-impl Relay {
-    pub(super) async fn open(from: &str, to: &str) -> Result<Self> {
-        let invoices = Database::<Postgres>::open(to).await?;
-        let migrations = <Postgres as Store>::MIGRATIONS;
-        invoices.migrate("_invoice_migrations", migrations).await?;
-        let claims = "CREATE TABLE IF NOT EXISTS bench_claim (event_id TEXT PRIMARY KEY)";
-        invoices.writer().execute(claims).await?;
+#[derive(Debug)]
+pub(crate) struct Relay<T> {
+    orders: PgPool,
+    listener: PgListener,
+    target: T,
+}
+
+impl<T: Target> Relay<T> {
+    pub(crate) async fn open(from: &str, target: T) -> Result<Self> {
         let orders = PgPool::connect(from).await?;
         let mut listener = PgListener::connect_with(&orders).await?;
         listener.listen("bench_outbox").await?;
         Ok(Self {
             orders,
             listener,
-            invoices,
+            target,
         })
     }
 
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
             match self.batch().await {
-                Ok(0) => {
+                Ok(BATCH..) => {}
+                Ok(_) => {
                     let news = self.listener.recv();
                     // A notification may be lost with its connection.
                     let _ = tokio::time::timeout(Duration::from_millis(250), news).await;
                 }
-                Ok(_) => {}
                 Err(error) => {
                     error!("{error:#}");
                     tokio::time::sleep(Duration::from_millis(250)).await;
@@ -58,53 +61,45 @@ impl Relay {
         }
     }
 
-    async fn batch(&self) -> Result<usize> {
+    async fn batch(&mut self) -> Result<usize> {
+        self.forget_news().await;
         let rows: Vec<(i64, String, String, String, DateTime<Utc>, String)> = sqlx::query_as(
             "SELECT position, id::text, event_type, subject, time, data
              FROM bench_outbox ORDER BY position LIMIT $1",
         )
-        .bind(BATCH)
+        .bind(BATCH as i64)
         .fetch_all(&self.orders)
         .await?;
-        let Some((first, ..)) = rows.first() else {
+        if rows.is_empty() {
             return Ok(0);
-        };
-        let (first, last) = (*first, rows.last().context("a row")?.0);
+        }
         let taken: Vec<i64> = rows.iter().map(|row| row.0).collect();
-        let mut events: Vec<Received> = rows
-            .into_iter()
-            .map(|(_, id, event_type, subject, time, data)| Received {
-                id: format!("urn:uuid:{id}"),
-                event_type: Some(event_type),
-                subject,
-                sequence: None,
-                time,
-                data,
-                traceparent: None,
-            })
-            .collect();
-        let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
-        let mut tx = self.invoices.begin().await?;
-        let won: Vec<String> = sqlx::query_scalar(
-            "INSERT INTO bench_claim SELECT * FROM UNNEST($1::text[])
-             ON CONFLICT DO NOTHING RETURNING event_id",
-        )
-        .bind(ids)
-        .fetch_all(&mut *tx)
-        .await?;
-        events.retain(|event| won.contains(&event.id));
-        if !events.is_empty() {
-            Invoicing.apply(&mut tx, &events).await?;
-        }
-        tx.commit().await?;
-        for event in &events {
-            info!("applied event {} of {}", event.id, event.subject);
-        }
+        let events = rows.into_iter();
+        let events = events.map(|(_, id, event_type, subject, time, data)| Received {
+            id: format!("urn:uuid:{id}"),
+            event_type: Some(event_type),
+            subject,
+            sequence: None,
+            time,
+            data,
+            traceparent: None,
+        });
+        self.target.keep(events.collect()).await?;
         sqlx::query("DELETE FROM bench_outbox WHERE position = ANY ($1)")
             .bind(&taken)
             .execute(&self.orders)
             .await?;
-        tracing::debug!(first, last, "relayed");
         Ok(taken.len())
+    }
+
+    /// What was told until now needs no look of its own: the next one sees it.
+    async fn forget_news(&mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                Ok(_) = self.listener.recv() => {}
+                () = std::future::ready(()) => return,
+            }
+        }
     }
 }

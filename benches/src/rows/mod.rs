@@ -36,4 +36,11 @@ rows! {
     idle "idle" "a consumer that waits";
     #[cfg(feature = "page")]
     write "write" "a page written and read";
+    #[cfg(feature = "peers")]
+    nats "nats" "NATS JetStream in the place of the feed";
+    #[cfg(feature = "peers")]
+    rabbitmq "rabbitmq" "RabbitMQ in the place of the feed";
 }
+
+#[cfg(feature = "peers")]
+mod peers;

@@ -1,0 +1,57 @@
+//! What stands in the place of our invoice service: it takes what the broker has, up to a batch,
+//! commits the invoices, and acknowledges after that. What comes again, because it died between the
+//! two, finds its claim.
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use futures_util::{FutureExt, Stream, StreamExt};
+use tracing::error;
+
+use super::message;
+use crate::bare::invoices::Invoices;
+use crate::bare::relay::BATCH;
+
+/// Where messages come from.
+pub(super) trait Inbox: Send + 'static {
+    /// What a batch is acknowledged by.
+    type Receipt: Send;
+
+    /// Waits for a message, and returns all that are there, but a batch at most.
+    fn take(&mut self) -> impl Future<Output = Result<(Vec<Bytes>, Self::Receipt)>> + Send;
+
+    /// Acknowledges all messages of a batch.
+    fn acknowledge(&mut self, batch: Self::Receipt) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Ends at the first error, and its process with it: whoever starts it anew gets again what was not
+/// acknowledged.
+pub(super) async fn run(mut inbox: impl Inbox, invoices: Invoices) {
+    loop {
+        if let Err(error) = batch(&mut inbox, &invoices).await {
+            error!("{error:#}");
+            return;
+        }
+    }
+}
+
+async fn batch(inbox: &mut impl Inbox, invoices: &Invoices) -> Result<()> {
+    let (messages, receipt) = inbox.take().await?;
+    let events = messages.iter().map(|bytes| message::read(bytes));
+    invoices.apply(events.collect::<Result<_>>()?).await?;
+    inbox.acknowledge(receipt).await
+}
+
+/// The next message, and those that have arrived behind it.
+pub(super) async fn arrived<M, E: std::error::Error + Send + Sync + 'static>(
+    stream: &mut (impl Stream<Item = Result<M, E>> + Unpin),
+) -> Result<Vec<M>> {
+    let closed = "the broker sends no more";
+    let first = stream.next().await.context(closed)?;
+    let mut messages = vec![first.context(closed)?];
+    while messages.len() < BATCH
+        && let Some(Some(next)) = stream.next().now_or_never()
+    {
+        messages.push(next.context(closed)?);
+    }
+    Ok(messages)
+}
