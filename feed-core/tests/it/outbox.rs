@@ -155,7 +155,7 @@ mod open_transactions {
         let publisher = Publisher::<Postgres>::open(database.url()).await;
         let slow = event("order/slow");
         let mut open = publisher.database.begin().await.unwrap();
-        outbox::append(&mut open, &slow).await.unwrap();
+        let slow = outbox::append(&mut open, &slow).await.unwrap();
         publisher.publish(3).await;
         let before = publisher.get("/feed", &[]).await;
         assert_eq!(before.sequences(), [3, 2, 1]);
@@ -165,6 +165,6 @@ mod open_transactions {
         let after = format!("/feed?after={}", before.cursor());
         let after = publisher.get(&after, &[]).await;
         assert_eq!(after.sequences(), [4]);
-        assert!(after.body.contains(&slow.id.urn()));
+        assert!(after.body.contains(&slow.urn()));
     }
 }
