@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::database::Database;
 use crate::store::Backend;
 use crate::store::listen::News;
-use crate::store::publish::{CHANNEL, Head, Look};
+use crate::store::publish::{CHANNEL, Head, Look, Numbered};
 
 /// How late an instance may be that was told nothing: the bound on the delay of an event whose
 /// publisher died between its commit and its numbering.
@@ -35,7 +35,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(2);
 pub(crate) struct Sequencer<B: Backend> {
     database: Database<B>,
     head: watch::Sender<Head>,
-    /// Looks are made one at a time, so that a later one never reports less than an earlier one.
+    /// The head is read, or moved, one at a time, so that a later look never reports less than an
+    /// earlier one.
     looking: Mutex<()>,
     committed: Notify,
 }
@@ -69,33 +70,27 @@ impl<B: Backend> Sequencer<B> {
     /// Reads the head from the database, for a reader who knows of more than we do.
     pub(crate) async fn look(&self) -> sqlx::Result<Look> {
         let _one_at_a_time = self.looking.lock().await;
+        self.look_locked().await
+    }
+
+    async fn look_locked(&self) -> sqlx::Result<Look> {
         let look = B::look(self.database.reader()).await?;
-        self.head.send_if_modified(|known| {
-            let moved = known.epoch != look.head.epoch || known.sequence != look.head.sequence;
-            if known.epoch == look.head.epoch && known.sequence > look.head.sequence {
-                error!(
-                    known = known.sequence,
-                    found = look.head.sequence,
-                    "the feed went back from {} to {}: was the database restored?",
-                    known.sequence,
-                    look.head.sequence
-                );
-            }
-            known.clone_from(&look.head);
-            moved
-        });
+        self.learn(&look.head);
         Ok(look)
     }
 
     /// Numbers what has committed, until nothing is left.
     pub(crate) async fn number_all(&self) -> sqlx::Result<Look> {
         loop {
+            let looking = self.looking.lock().await;
             let look = match B::number(self.database.writer(), BATCH).await? {
-                Some(look) => {
-                    self.advance(&look.head);
+                Numbered::Done(look) => {
+                    self.learn(&look.head);
                     look
                 }
-                None => {
+                Numbered::AtCommit => self.look_locked().await?,
+                Numbered::Busy => {
+                    drop(looking);
                     tokio::time::sleep(BUSY_PAUSE).await;
                     self.look().await?
                 }
@@ -106,14 +101,21 @@ impl<B: Backend> Sequencer<B> {
         }
     }
 
-    /// Takes a head that was just made, unless a look has found a newer one meanwhile.
-    fn advance(&self, made: &Head) {
+    /// Takes a head from the database. Only who has locked `looking` knows that it is the newest.
+    fn learn(&self, head: &Head) {
         self.head.send_if_modified(|known| {
-            let newer = known.epoch == made.epoch && known.sequence < made.sequence;
-            if newer {
-                known.clone_from(made);
+            let moved = known.epoch != head.epoch || known.sequence != head.sequence;
+            if known.epoch == head.epoch && known.sequence > head.sequence {
+                error!(
+                    known = known.sequence,
+                    found = head.sequence,
+                    "the feed went back from {} to {}: was the database restored?",
+                    known.sequence,
+                    head.sequence
+                );
             }
-            newer
+            known.clone_from(head);
+            moved
         });
     }
 

@@ -121,9 +121,11 @@ async fn data_that_breaks_off_is_asked_for_again<B: Recording>(url: &str) {
         let fake = numbered(1).await;
         let mut reader = Reader::<B>::of(&number.to_string(), url, &fake.url("/feed")).await;
         let one = Reply::ok("application/json", Numbered::data(1));
+        fake.at("/batch/1-1", Reply::status(404));
         fake.at("/events/1", cut(one));
         reader.fails().await;
         assert_eq!(reader.ids().await, [""; 0]);
+        fake.forget("/batch/1-1");
         fake.forget("/events/1");
         reader.takes(&Numbered::ids(1)).await;
         // And of many events: by the batch, or without it.

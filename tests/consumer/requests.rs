@@ -46,7 +46,7 @@ async fn new_events_cost_one_request_more<B: Recording>(url: &str) {
     fake.news();
     for (newest, second) in [
         (17, "/batch/16-17"),
-        (18, "/events/18"),
+        (18, "/batch/18-18"),
         (23, "/batch/19-23"),
     ] {
         Numbered::new(newest).serve(&fake);

@@ -54,6 +54,17 @@ pub(crate) struct Look {
     pub(crate) now: DateTime<Utc>,
 }
 
+/// How an attempt to number ended.
+#[derive(Debug, Clone)]
+pub(crate) enum Numbered {
+    /// What has committed has its number; this is the feed then.
+    Done(Look),
+    /// Another instance is at it. Its snapshot may be older than our commit: look again.
+    Busy,
+    /// There is nothing to do: here an event has its number when it commits.
+    AtCommit,
+}
+
 /// Which events a filtered view shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
@@ -84,12 +95,9 @@ pub(crate) trait Publish: sqlx::Database {
     /// Reads the head.
     fn look(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Look>> + Send;
 
-    /// Numbers up to `limit` events that have committed, and looks at the feed then. `None`: another
-    /// instance is at it. Its snapshot may be older than our commit: look again.
-    fn number(
-        pool: &Pool<Self>,
-        limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Option<Look>>> + Send;
+    /// Numbers up to `limit` events that have committed.
+    fn number(pool: &Pool<Self>, limit: i64)
+    -> impl Future<Output = sqlx::Result<Numbered>> + Send;
 
     /// Closes the second of event `sequence`, if it is over and that event still the newest.
     fn close_second(

@@ -3,7 +3,7 @@
 
 use sqlx::{PgPool, PgTransaction, Postgres};
 
-use super::publish::{EntryRow, EventRow, Filter, Look, LookRow, Publish, look_from};
+use super::publish::{EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, look_from};
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
 
@@ -64,7 +64,7 @@ impl Publish for Postgres {
         look_from(row)
     }
 
-    async fn number(pool: &PgPool, limit: i64) -> sqlx::Result<Option<Look>> {
+    async fn number(pool: &PgPool, limit: i64) -> sqlx::Result<Numbered> {
         let row: Option<LookRow> = sqlx::query_as(
             "-- sequencer::number
              SELECT (head).feed_id::text, (head).epoch, (head).page_size, (head).created,
@@ -76,7 +76,10 @@ impl Publish for Postgres {
         .bind(limit)
         .fetch_optional(pool)
         .await?;
-        row.map(look_from).transpose()
+        Ok(match row {
+            Some(row) => Numbered::Done(look_from(row)?),
+            None => Numbered::Busy,
+        })
     }
 
     async fn close_second(pool: &PgPool, sequence: Sequence) -> sqlx::Result<()> {

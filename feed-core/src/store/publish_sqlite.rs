@@ -4,7 +4,9 @@
 use chrono::SecondsFormat;
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
-use super::publish::{EntryRow, EventRow, Filter, Look, LookRow, Publish, id_from, look_from};
+use super::publish::{
+    EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, id_from, look_from,
+};
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
 
@@ -83,9 +85,8 @@ impl Publish for Sqlite {
         look_from(row)
     }
 
-    /// An event has its number when it commits.
-    async fn number(pool: &SqlitePool, _: i64) -> sqlx::Result<Option<Look>> {
-        Self::look(pool).await.map(Some)
+    async fn number(_: &SqlitePool, _: i64) -> sqlx::Result<Numbered> {
+        Ok(Numbered::AtCommit)
     }
 
     async fn close_second(pool: &SqlitePool, sequence: Sequence) -> sqlx::Result<()> {
