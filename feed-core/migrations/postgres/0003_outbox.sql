@@ -35,10 +35,7 @@ ALTER TABLE feed_event
 -- readers have seen. A function, so that both are one trip: each of its statements has a snapshot of
 -- its own, as it is VOLATILE.
 CREATE FUNCTION feed_number(most BIGINT, OUT head feed_head, OUT numbered BIGINT)
-RETURNS SETOF RECORD LANGUAGE plpgsql VOLATILE
--- The plan is kept, and made while the outbox is as small as it should be: it must hold when it is not.
--- What is forbidden counts as costly, and what is costly would be compiled, which takes longer than it.
-SET enable_seqscan = off SET jit = off AS $$
+RETURNS SETOF RECORD LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     SELECT * INTO head FROM feed_head FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN

@@ -37,6 +37,11 @@ impl Body {
         }
     }
 
+    /// How long it is as it is.
+    pub(super) fn len(&self) -> usize {
+        self.identity.len()
+    }
+
     /// The bytes in that coding, or as they are where it is not worth it; and which it was.
     pub(super) fn coded(&self, coding: Coding) -> (Bytes, Coding) {
         if coding == Coding::Gzip

@@ -22,8 +22,6 @@ pub(super) struct Snapshot {
     /// Those that were new in this snapshot, with their data: whoever has been told of them asks for
     /// it next. Of no snapshot before, since data may be erased, which moves the head.
     new: Vec<Event>,
-    /// The batches written from them, by the sequence they begin with; all go up to the newest.
-    batches: Mutex<HashMap<Sequence, Arc<Body>>>,
     /// The documents written from them, by their form and the sequence they begin after.
     written: Mutex<HashMap<(Form, Sequence), Arc<Body>>>,
     /// The links beside them.
@@ -54,24 +52,12 @@ impl Snapshot {
         found.ok().map(|index| self.entries[index].id)
     }
 
-    /// The events from `first` to `last` with their data, if they are the newest and here, written
-    /// by the first who asks.
-    pub(super) fn batch<E>(
-        &self,
-        first: Sequence,
-        last: Sequence,
-        write: impl FnOnce(&[Event]) -> Result<Body, E>,
-    ) -> Option<Result<Arc<Body>, E>> {
-        let skip = first - self.new.first()?.entry.sequence;
-        let events = self.new.get(usize::try_from(skip).ok()?..)?;
-        if events.last()?.entry.sequence != last {
-            return None;
-        }
-        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(written) = batches.get(&first) {
-            return Some(Ok(Arc::clone(written)));
-        }
-        Some(write(events).map(|body| Arc::clone(batches.entry(first).or_insert(Arc::new(body)))))
+    /// The events from `first` to `last` with their data, if they were new here.
+    pub(super) fn events(&self, first: Sequence, last: Sequence) -> Option<&[Event]> {
+        let begin = self.new.first()?.entry.sequence;
+        let (from, to) = (first - begin, last - begin);
+        self.new
+            .get(usize::try_from(from).ok()?..=usize::try_from(to).ok()?)
     }
 
     /// The links of the head, written by the first who asks.
@@ -147,7 +133,6 @@ impl HeadEntries {
             head,
             entries,
             new,
-            batches: Mutex::default(),
             written: Mutex::default(),
             links: OnceLock::new(),
         });

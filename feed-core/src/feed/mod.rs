@@ -6,6 +6,7 @@
 
 mod address;
 mod atom;
+mod batches;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
@@ -33,6 +34,7 @@ use crate::service::BaseUrl;
 use crate::store::{Backend, DatabaseError};
 
 use address::Addresses;
+use batches::Batches;
 use head::HeadEntries;
 use http::PageCache;
 
@@ -79,6 +81,7 @@ struct Inner<B: Backend> {
     sequencer: Sequencer<B>,
     entries: HeadEntries,
     pages: PageCache,
+    batches: Batches,
     shutdown: CancellationToken,
 }
 
@@ -111,6 +114,7 @@ impl<B: Backend> Feed<B> {
                 sequencer,
                 entries: HeadEntries::default(),
                 pages: PageCache::default(),
+                batches: Batches::default(),
                 shutdown,
             }),
         })

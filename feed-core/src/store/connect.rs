@@ -97,6 +97,12 @@ pub(super) async fn connect_postgres(
         .options([
             ("client_min_messages", "error"),
             ("idle_in_transaction_session_timeout", "15s"),
+            // A connection keeps its plans. One that reads a whole table because that is still empty
+            // would make the first million events take hours; each statement has an index to go by.
+            ("enable_seqscan", "off"),
+            // What is off counts as costly, and what is costly would be compiled first: for statements
+            // as short as these that takes longer than they do.
+            ("jit", "off"),
         ])
         .disable_statement_logging();
     let pool = PgPoolOptions::new()

@@ -9,11 +9,11 @@ use axum::response::Response;
 
 use super::answer::{LinkHeaders, Metadata, PRIVATE};
 use super::{another_epoch, canonical, no_parameters, unreadable, unreadable_path};
-use crate::cursor::Epoch;
-use crate::event::{Event, EventId};
+use crate::cursor::{Cursor, Epoch};
+use crate::event::{EventId, Sequence};
 use crate::feed::body::Body;
 use crate::feed::document::BATCH;
-use crate::feed::{Feed, cloudevents};
+use crate::feed::{Feed, Inner, cloudevents};
 use crate::problem::Problem;
 use crate::service::negotiate;
 use crate::store::Backend;
@@ -46,15 +46,37 @@ pub(super) async fn batch<B: Backend>(
     if negotiate(&request, &[BATCH]).is_none() {
         return Err(Problem::not_acceptable(&[BATCH]));
     }
-    let source = feed.addresses.base().as_str();
-    let write = |events: &[Event]| cloudevents::batch(events, source).map(Body::new);
-    let newest = feed.entries.known(&feed.sequencer).await;
-    let body = match newest.and_then(|newest| newest.batch(first, last, write)) {
-        Some(body) => body,
-        None => write(&B::events(feed.database.reader(), first, last).await?).map(Arc::new),
-    };
-    let body = body.map_err(unreadable)?;
+    let body = feed.batch(&head.cursor(), first, last).await?;
     metadata(BATCH).ok(&request, &body)
+}
+
+impl<B: Backend> Inner<B> {
+    /// A batch from memory, or from the database. The head was seen at `head`.
+    async fn batch(
+        &self,
+        head: &Cursor,
+        first: Sequence,
+        last: Sequence,
+    ) -> Result<Arc<Body>, Problem> {
+        if let Some(body) = self.batches.get(head, (first, last)) {
+            return Ok(body);
+        }
+        let source = self.addresses.base().as_str();
+        let newest = self.entries.known(&self.sequencer).await;
+        let body = match newest
+            .as_ref()
+            .and_then(|newest| newest.events(first, last))
+        {
+            Some(events) => cloudevents::batch(events, source),
+            None => {
+                let events = B::events(self.database.reader(), first, last).await?;
+                cloudevents::batch(&events, source)
+            }
+        };
+        let body = Arc::new(Body::new(body.map_err(unreadable)?));
+        self.batches.put(head, (first, last), &body);
+        Ok(body)
+    }
 }
 
 /// One event, for ever as it was.

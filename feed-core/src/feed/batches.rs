@@ -1,0 +1,90 @@
+//! Batches in memory, for the consumers that ask for the same ones at the same time: instances that
+//! share a subscription, or all who were told of an event.
+//!
+//! They hold personal data, which may be erased. That publishes an event: so what was written before
+//! the head moved is not given away after.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
+
+use super::body::Body;
+use crate::cursor::Cursor;
+use crate::event::Sequence;
+
+/// Batches kept: instances that catch up together are a few pages apart.
+const KEPT: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
+
+/// The largest one kept, in bytes: three times that of a hundred ordinary orders.
+const LARGEST: usize = 256 * 1024;
+
+/// The first and the last sequence.
+type Range = (Sequence, Sequence);
+
+/// The batches that were asked for while the head was at one place.
+#[derive(Debug)]
+pub(super) struct Batches(Mutex<(Option<Cursor>, LruCache<Range, Arc<Body>>)>);
+
+impl Default for Batches {
+    fn default() -> Self {
+        Self(Mutex::new((None, LruCache::new(KEPT))))
+    }
+}
+
+impl Batches {
+    /// The batch of `range`, if it was written while the head was at `head`.
+    pub(super) fn get(&self, head: &Cursor, range: Range) -> Option<Arc<Body>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.0.as_ref() == Some(head) {
+            true => known.1.get(&range).map(Arc::clone),
+            false => None,
+        }
+    }
+
+    /// Keeps a batch that was read after the head was seen at `head`.
+    pub(super) fn put(&self, head: &Cursor, range: Range, body: &Arc<Body>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, batches) = &mut *known;
+        // Somebody has seen a newer head meanwhile.
+        let is_late = |at: &Cursor| at.epoch == head.epoch && at.sequence > head.sequence;
+        if body.len() > LARGEST || at.as_ref().is_some_and(is_late) {
+            return;
+        }
+        if at.as_ref() != Some(head) {
+            batches.clear();
+            *at = Some(head.clone());
+        }
+        batches.put(range, Arc::clone(body));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::Epoch;
+    use crate::event::EventId;
+
+    #[test]
+    fn nothing_is_kept_when_the_head_has_moved() {
+        let epoch = Epoch::random();
+        let at = |sequence| Cursor {
+            epoch,
+            sequence,
+            anchor: Some(EventId::new()),
+        };
+        let (batches, body) = (Batches::default(), Arc::new(Body::default()));
+        let (before, after) = (at(10), at(11));
+        batches.put(&before, (1, 10), &body);
+        assert!(batches.get(&before, (1, 10)).is_some());
+        assert!(batches.get(&before, (1, 9)).is_none());
+        assert!(batches.get(&after, (1, 10)).is_none());
+
+        batches.put(&after, (1, 11), &body);
+        // Read before the head moved, written after.
+        batches.put(&before, (1, 10), &body);
+        assert!(batches.get(&before, (1, 10)).is_none());
+        assert!(batches.get(&after, (1, 10)).is_none());
+        assert!(batches.get(&after, (1, 11)).is_some());
+    }
+}
