@@ -2,7 +2,7 @@
 //! asks for may get slower with the past.
 //!
 //! Two processes, two databases on one server. Pages are read from memory once they were asked for,
-//! so the batch (100 events with their data, always from the database) stands for the rest. Places
+//! so the batch (100 events with their data, of more places than are kept) stands for the rest. Places
 //! in the history are spread over all of it.
 
 use std::net::SocketAddr;
@@ -40,10 +40,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
         ("page", 200, |feed| feed.pages(|epoch, page| {
             format!("/feed/{epoch}/{page}")
         })),
-        ("batch of a page", 200, |feed| feed.pages(|epoch, page| {
-            let (first, last) = (page * 100 - 99, page * 100);
-            format!("/feed/{epoch}/batch/{first}-{last}")
-        })),
+        ("batch of 100", 200, Feed::batches),
         ("seek", 303, |feed| {
             let cursors = feed.cursors.iter();
             cursors.map(|cursor| get(&format!("/feed?after={cursor}"), &[])).collect()
@@ -98,6 +95,18 @@ impl Feed {
     fn places(&self) -> Vec<i64> {
         let last = self.events / 100 - 1;
         (0..8).map(|n| 1 + n * (last - 1) / 8).collect()
+    }
+
+    /// Ranges of 100 events. More of them than an order service keeps in memory, so that each is
+    /// read from the database.
+    fn batches(&self) -> Vec<Vec<u8>> {
+        let firsts = (0..40).map(|n| 1 + n * (self.events - 100) / 40);
+        firsts
+            .map(|first| {
+                let last = first + 99;
+                get(&format!("/feed/{}/batch/{first}-{last}", self.epoch), &[])
+            })
+            .collect()
     }
 
     fn pages(&self, path: fn(&str, i64) -> String) -> Vec<Vec<u8>> {

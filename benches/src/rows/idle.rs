@@ -14,7 +14,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     let invoice = Start::service("invoice", &url).set("FEED_URL", order.url("/feed"));
     let invoice = lab.start(invoice).await?;
     // Until it has read all, and what comes once after a start is over.
-    tokio::time::sleep(lab.seconds(20.0, 5.0)).await;
+    tokio::time::sleep(lab.seconds(75.0, 5.0)).await;
     let time = lab.seconds(60.0, 10.0);
     lab.forget_statements().await?;
     let before = (invoice.cpu()?, order.cpu()?);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Pool, Postgres, SqlSafeStr, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection, Pool, Postgres, SqlSafeStr, Sqlite, Transaction};
 
 use super::Backend;
 
@@ -17,6 +17,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a SQLite connection waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that was used within this time is not tried before it is used again: that would be a
+/// trip to the database before each statement.
+const TESTED: Duration = Duration::from_secs(1);
 
 /// Connections of one instance to its PostgreSQL. Small: a database serves many instances.
 const POSTGRES_CONNECTIONS: u32 = 10;
@@ -73,6 +77,8 @@ pub(super) async fn connect_sqlite(
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A file does not hang up.
+        .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_with(options.clone())
@@ -81,6 +87,7 @@ pub(super) async fn connect_sqlite(
     let reader = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
         .connect_with(options.read_only(true))
         .await
         .map_err(DatabaseError::Open)?;
@@ -108,6 +115,16 @@ pub(super) async fn connect_postgres(
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, last| {
+            Box::pin(async move {
+                if last.idle_for > TESTED {
+                    // An error closes it, and another one is taken.
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await
         .map_err(DatabaseError::Open)?;
