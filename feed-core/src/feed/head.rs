@@ -82,17 +82,16 @@ impl Snapshot {
 /// The newest snapshot.
 #[derive(Debug, Default)]
 pub(super) struct HeadEntries {
-    newest: tokio::sync::Mutex<Option<Arc<Snapshot>>>,
+    newest: Mutex<Option<Arc<Snapshot>>>,
+    /// Held while one reads for all: those who come then wait, those who come later find it done.
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl HeadEntries {
     /// What was read last, if it is still the newest.
-    pub(super) async fn known<B: Backend>(
-        &self,
-        sequencer: &Sequencer<B>,
-    ) -> Option<Arc<Snapshot>> {
-        let newest = self.newest.lock().await;
-        let is_newest = |known: &&Arc<Snapshot>| known.head.cursor() == sequencer.head().cursor();
+    pub(super) fn known(&self, head: &Head) -> Option<Arc<Snapshot>> {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_newest = |known: &&Arc<Snapshot>| known.head.cursor() == head.cursor();
         newest.as_ref().filter(is_newest).map(Arc::clone)
     }
 
@@ -102,17 +101,19 @@ impl HeadEntries {
         sequencer: &Sequencer<B>,
         pool: &sqlx::Pool<B>,
     ) -> sqlx::Result<Arc<Snapshot>> {
-        let mut newest = self.newest.lock().await;
+        if let Some(known) = self.known(&sequencer.head()) {
+            return Ok(known);
+        }
+        let _one_for_all = self.reading.lock().await;
         // Under the lock, so that no snapshot is older than the one before.
         let head = sequencer.head();
-        let known = newest.take().filter(|known| known.leads_to(&head));
-        if let Some(known) = known
-            .as_ref()
-            .filter(|known| known.head.sequence == head.sequence)
-        {
-            *newest = Some(Arc::clone(known));
-            return Ok(Arc::clone(known));
+        if let Some(known) = self.known(&head) {
+            return Ok(known);
         }
+        let known = {
+            let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+            newest.clone().filter(|known| known.leads_to(&head))
+        };
         let range = Pages::new(head.page_size, head.sequence).head();
         // Only what is new is read; the rest of the range is here already.
         let mut entries: Vec<Entry> = known
@@ -136,6 +137,7 @@ impl HeadEntries {
             written: Mutex::default(),
             links: OnceLock::new(),
         });
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         *newest = Some(Arc::clone(&snapshot));
         Ok(snapshot)
     }

@@ -62,7 +62,7 @@ impl<B: Backend> Inner<B> {
             return Ok(body);
         }
         let source = self.addresses.base().as_str();
-        let newest = self.entries.known(&self.sequencer).await;
+        let newest = self.entries.known(&self.sequencer.head());
         let body = match newest
             .as_ref()
             .and_then(|newest| newest.events(first, last))
