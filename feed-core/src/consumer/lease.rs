@@ -64,6 +64,8 @@ pub(super) struct Leases {
     pub(super) asked: AtomicBool,
     /// Has the keeper look before the next renewal: a lease or a decision may have changed.
     pub(super) look: Notify,
+    /// Held by who renews: two at once would each take the other's doing for news.
+    tending: tokio::sync::Mutex<()>,
     /// When the leases were renewed last; `None`: they are to be looked at now.
     tended: Mutex<Option<Instant>>,
 }
@@ -127,6 +129,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
 
     /// Renews, then takes or gives back partitions until this instance has its fair share.
     pub(super) async fn tend(&self) -> sqlx::Result<()> {
+        let _one_at_a_time = self.leases.tending.lock().await;
         let (pool, s, me) = self.names();
         let heartbeat = self.leases.heartbeat(|heartbeat| heartbeat.clone());
         let census = B::renew(pool, s, me, &heartbeat, TERM).await?;
@@ -144,6 +147,11 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                 B::acquire(pool, s, me, -missing, TERM).await?
             }
             _ => 0,
+        };
+        // What we have just moved is no news the next time: it would end a wait at the server.
+        let census = match moved {
+            0 => census,
+            _ => B::renew(pool, s, me, &heartbeat, TERM).await?,
         };
         self.leases.orders.send_if_modified(|orders| {
             let known = orders.clone();
