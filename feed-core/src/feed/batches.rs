@@ -23,39 +23,47 @@ const LARGEST: usize = 256 * 1024;
 type Range = (Sequence, Sequence);
 
 /// The batches that were asked for while the head was at one place.
-#[derive(Debug)]
-pub(super) struct Batches(Mutex<(Option<Cursor>, LruCache<Range, Arc<Body>>)>);
+#[derive(Debug, Default)]
+pub(super) struct Batches(Mutex<Kept>);
 
-impl Default for Batches {
+#[derive(Debug)]
+struct Kept {
+    head: Option<Cursor>,
+    batches: LruCache<Range, Arc<Body>>,
+}
+
+impl Default for Kept {
     fn default() -> Self {
-        Self(Mutex::new((None, LruCache::new(KEPT))))
+        Self {
+            head: None,
+            batches: LruCache::new(KEPT),
+        }
     }
 }
 
 impl Batches {
     /// The batch of `range`, if it was written while the head was at `head`.
     pub(super) fn get(&self, head: &Cursor, range: Range) -> Option<Arc<Body>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.0.as_ref() == Some(head) {
-            true => known.1.get(&range).map(Arc::clone),
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.head.as_ref() == Some(head) {
+            true => kept.batches.get(&range).map(Arc::clone),
             false => None,
         }
     }
 
     /// Keeps a batch that was read after the head was seen at `head`.
     pub(super) fn put(&self, head: &Cursor, range: Range, body: &Arc<Body>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, batches) = &mut *known;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Somebody has seen a newer head meanwhile.
-        let is_late = |at: &Cursor| at.epoch == head.epoch && at.sequence > head.sequence;
-        if body.len() > LARGEST || at.as_ref().is_some_and(is_late) {
+        let is_newer = |at: &Cursor| at.epoch == head.epoch && at.sequence > head.sequence;
+        if body.len() > LARGEST || kept.head.as_ref().is_some_and(is_newer) {
             return;
         }
-        if at.as_ref() != Some(head) {
-            batches.clear();
-            *at = Some(head.clone());
+        if kept.head.as_ref() != Some(head) {
+            kept.batches.clear();
+            kept.head = Some(head.clone());
         }
-        batches.put(range, Arc::clone(body));
+        kept.batches.put(range, Arc::clone(body));
     }
 }
 

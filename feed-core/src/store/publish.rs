@@ -32,7 +32,7 @@ impl Head {
     /// The place at the newest event.
     pub(crate) fn cursor(&self) -> Cursor {
         Cursor {
-            epoch: self.epoch.clone(),
+            epoch: self.epoch,
             sequence: self.sequence,
             anchor: self.anchor,
         }

@@ -36,7 +36,7 @@ impl<B: Backend> Inner<B> {
         entries.reverse();
         let newest = entries.last();
         let cursor = Cursor {
-            epoch: head.epoch.clone(),
+            epoch: head.epoch,
             sequence: newest.map_or(0, |entry| entry.sequence),
             anchor: newest.map(|entry| entry.id),
         };

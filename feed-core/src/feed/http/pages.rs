@@ -116,7 +116,7 @@ impl<B: Backend> Inner<B> {
         number: i64,
         state: PageState,
     ) -> Result<Written, Problem> {
-        let key = (head.epoch.clone(), number, state, form);
+        let key = (head.epoch, number, state, form);
         if let Some(page) = self.pages.get(&key) {
             return Ok(page);
         }
@@ -126,7 +126,7 @@ impl<B: Backend> Inner<B> {
             return Err(Problem::internal());
         };
         let cursor = Cursor {
-            epoch: head.epoch.clone(),
+            epoch: head.epoch,
             sequence: newest.sequence,
             anchor: Some(newest.id),
         };

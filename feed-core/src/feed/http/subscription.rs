@@ -260,7 +260,7 @@ impl<B: Backend> Inner<B> {
         let head = self
             .head_where(|head| !cursor.as_ref().is_some_and(|cursor| beyond(cursor, head)))
             .await?;
-        let cursor = cursor.unwrap_or_else(|| Cursor::start(head.epoch.clone()));
+        let cursor = cursor.unwrap_or_else(|| Cursor::start(head.epoch));
         self.verify(&cursor, &head).await?;
         let pages = Self::layout(&head);
         let next = pages.of(cursor.sequence + 1);
@@ -351,7 +351,7 @@ fn lost(head: &Head, detail: String) -> Problem {
     let title = "The cursor is not a place in this feed";
     Problem::new(StatusCode::GONE, "cursor-gone", title, detail)
         .member("epoch", head.epoch.as_str())
-        .member("oldest", Cursor::start(head.epoch.clone()).to_string())
+        .member("oldest", Cursor::start(head.epoch).to_string())
         .member("newest", head.cursor().to_string())
 }
 
