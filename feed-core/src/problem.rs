@@ -181,6 +181,31 @@ struct Document<'a> {
     members: &'a Map<String, Value>,
 }
 
+/// What a person is told of a problem. It travels beside the document ([`http::Extensions`]) to
+/// whoever makes a page of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) title: &'static str,
+    pub(crate) detail: String,
+    /// What is wrong with each field of a form.
+    pub(crate) messages: Vec<String>,
+}
+
+impl Told {
+    fn of(problem: &Problem) -> Self {
+        let errors = problem.members.get("errors").and_then(Value::as_array);
+        let message = |error: &Value| {
+            let text = |name: &str| error[name].as_str().unwrap_or_default();
+            format!("{}: {}", text("field"), text("message"))
+        };
+        Self {
+            title: problem.title,
+            detail: problem.detail.clone(),
+            messages: errors.into_iter().flatten().map(message).collect(),
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.title, self.detail)
@@ -204,6 +229,7 @@ impl IntoResponse for Problem {
         };
         let body = serde_json::to_string_pretty(&document).unwrap_or_default();
         let mut response = (self.status, body + "\n").into_response();
+        response.extensions_mut().insert(Told::of(&self));
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

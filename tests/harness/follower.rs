@@ -61,11 +61,16 @@ impl<S: Backend, E: Effect<S>> Follower<S, E> {
 
     /// A request without a body.
     pub async fn send(&self, method: &str, path: &str, accept: &str) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("accept", accept)
-            .body(Body::empty());
+        self.request(method, path, &[("accept", accept)]).await
+    }
+
+    /// The answer to a request with these headers.
+    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty());
         call(&self.router, request.expect("a request")).await
     }
 

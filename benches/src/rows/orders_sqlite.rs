@@ -31,6 +31,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
         title: "Orders".to_owned(),
         author: "Shop".to_owned(),
         page_size: FeedSettings::PAGE_SIZE,
+        frame: None,
     };
     // Makes the row of the head; nothing of it runs.
     Feed::open(database.clone(), settings, CancellationToken::new()).await?;

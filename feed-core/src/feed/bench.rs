@@ -10,6 +10,7 @@ use super::document::{Document, Link};
 use crate::cursor::{Cursor, Epoch};
 use crate::event::{Entry, EventId};
 use crate::service::BaseUrl;
+use crate::service::html::Frame;
 
 /// A page that is ready to be written, again and again.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Page {
     addresses: Addresses,
     epoch: Epoch,
     entries: Vec<Entry>,
+    frame: Frame<'static>,
 }
 
 impl Page {
@@ -36,6 +38,13 @@ impl Page {
             link: format!("order/{n}"),
         };
         Self {
+            frame: Frame {
+                base: base.clone(),
+                home: None,
+                service: "Events",
+                menu: &[],
+                feed: None,
+            },
             addresses: Addresses::new(base),
             epoch: Epoch::random(),
             entries: (1..=entries).map(entry).collect(),
@@ -56,6 +65,7 @@ impl Page {
             id: EventId(uuid::Uuid::nil()).urn(),
             title: "Orders",
             author: "Shop",
+            frame: &self.frame,
             updated: self
                 .entries
                 .last()

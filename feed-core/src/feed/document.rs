@@ -5,6 +5,7 @@ use url::Url;
 
 use crate::cursor::Cursor;
 use crate::event::Entry;
+use crate::service::html::Frame;
 
 /// The media type of the events of a document with their data.
 pub(super) const BATCH: &str = "application/cloudevents-batch+json";
@@ -34,6 +35,8 @@ pub(super) struct Document<'a> {
     pub(super) id: String,
     pub(super) title: &'a str,
     pub(super) author: &'a str,
+    /// Around the document where it is a page for people.
+    pub(super) frame: &'a Frame<'static>,
     pub(super) updated: DateTime<Utc>,
     /// Where a reader is who has read this document.
     pub(super) cursor: Cursor,

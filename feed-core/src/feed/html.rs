@@ -6,18 +6,11 @@ use maud::{Markup, html};
 use super::address::Addresses;
 use super::document::Document;
 use crate::event::Entry;
-use crate::service::html::Frame;
+use crate::service::html::instant;
 
 /// Writes a document as a page; newest first, as in Atom.
 pub(super) fn write(document: &Document<'_>, addresses: &Addresses) -> Bytes {
-    let base = addresses.base_url();
-    let menu = [("", "Home"), ("feed", "Feed")];
-    let frame = Frame {
-        base,
-        service: document.title,
-        menu: &menu,
-        feed: Some("feed"),
-    };
+    let (frame, base) = (document.frame, addresses.base_url());
     let own = document.link("self").map(|url| url.path().to_owned());
     let link = |rel: &str, text: &str| {
         let href = document.link(rel).map(|url| match url.query() {
@@ -62,7 +55,7 @@ fn row(entry: &Entry, addresses: &Addresses) -> Markup {
             td.number { (entry.sequence) }
             td { a href=(addresses.link(&entry.link).path()) { (entry.title) } }
             td { (entry.event_type) }
-            td { time datetime=(entry.time.to_rfc3339()) { (entry.time.format("%Y-%m-%d %H:%M:%S UTC")) } }
+            td { (instant(entry.time)) }
             td { a href=(addresses.event(entry.id).path()) { "JSON" } }
         }
     }

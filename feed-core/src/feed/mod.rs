@@ -15,6 +15,7 @@ mod cloudevents;
 mod document;
 mod form;
 mod head;
+mod history;
 mod html;
 mod http;
 mod page;
@@ -31,11 +32,13 @@ use crate::database::Database;
 use crate::event::EventId;
 use crate::sequencer::Sequencer;
 use crate::service::BaseUrl;
+use crate::service::html::Frame;
 use crate::store::{Backend, DatabaseError};
 
 use address::Addresses;
 use batches::Batches;
 use head::HeadEntries;
+pub use history::Happened;
 use http::PageCache;
 
 /// How a feed presents itself, and how it is cut.
@@ -50,6 +53,8 @@ pub struct FeedSettings {
     /// Events of a page. Fixed when the feed is created; later values change nothing, since the
     /// pages that readers have seen stay as they are (I3).
     pub page_size: u32,
+    /// The frame of the service's own pages, if it has some: in a browser the feed looks alike.
+    pub frame: Option<Frame<'static>>,
 }
 
 impl FeedSettings {
@@ -77,6 +82,7 @@ struct Inner<B: Backend> {
     database: Database<B>,
     title: String,
     author: String,
+    frame: Frame<'static>,
     addresses: Addresses,
     sequencer: Sequencer<B>,
     entries: HeadEntries,
@@ -105,12 +111,21 @@ impl<B: Backend> Feed<B> {
         )
         .await?;
         let sequencer = Sequencer::new(database.clone()).await?;
+        let base = settings.base_url;
+        let plain = Frame {
+            base: base.clone(),
+            home: None,
+            service: "Events",
+            menu: &[("", "Home"), ("feed", "Feed")],
+            feed: Some("feed"),
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 database,
                 title: settings.title,
                 author: settings.author,
-                addresses: Addresses::new(settings.base_url),
+                frame: settings.frame.unwrap_or(plain),
+                addresses: Addresses::new(base),
                 sequencer,
                 entries: HeadEntries::default(),
                 pages: PageCache::default(),

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 use crate::problem::Problem;
 
@@ -84,6 +85,21 @@ pub fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
         return Outcome::NotModified;
     }
     Outcome::Proceed
+}
+
+/// The answer to a read of what has this tag and comes in several forms (`Vary: Accept`): that, or
+/// a `304` or `412` by the request's conditions.
+pub fn tagged(headers: &HeaderMap, tag: String, answer: impl FnOnce() -> Response) -> Response {
+    let validators = Validators::tag(tag);
+    let metadata = [
+        (header::VARY, "Accept".to_owned()),
+        (header::ETAG, validators.etag()),
+    ];
+    match evaluate(headers, &validators) {
+        Outcome::Failed => Problem::precondition_failed().into_response(),
+        Outcome::NotModified => (StatusCode::NOT_MODIFIED, metadata).into_response(),
+        Outcome::Proceed => (metadata, answer()).into_response(),
+    }
 }
 
 /// The preconditions of a request that changes something: there a match of `If-None-Match` is a

@@ -2,21 +2,28 @@
 //! that it needs no other one, and no other host.
 
 use axum::Router;
-use axum::http::header;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, html};
+use url::Url;
 
-use super::BaseUrl;
-use crate::problem::Problem;
+use super::{BaseUrl, negotiate};
+use crate::problem::{Problem, Told};
 
 const STYLESHEET: &str = include_str!("style.css");
 
 /// The frame of a page: who serves it and how it is called.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Frame<'a> {
     /// The public base URL of the service.
-    pub base: &'a BaseUrl,
+    pub base: BaseUrl,
+    /// The start page of all services, if there is one.
+    pub home: Option<Url>,
     /// The name of the service.
     pub service: &'a str,
     /// Links below the service's base URL: path and text.
@@ -29,6 +36,16 @@ impl Frame<'_> {
     /// A whole page around `body`.
     #[must_use]
     pub fn page(&self, title: &str, body: &Markup) -> Markup {
+        self.whole(title, body, None)
+    }
+
+    /// The same with a script, by its path below the base URL. The page must be complete without.
+    #[must_use]
+    pub fn page_with_script(&self, title: &str, body: &Markup, script: &str) -> Markup {
+        self.whole(title, body, Some(script))
+    }
+
+    fn whole(&self, title: &str, body: &Markup, script: Option<&str>) -> Markup {
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -42,14 +59,19 @@ impl Frame<'_> {
                         link rel="alternate" type="application/atom+xml" title=(self.service)
                             href=(self.base.path(feed));
                     }
+                    @if let Some(script) = script {
+                        script src=(self.base.path(script)) defer {}
+                    }
                 }
                 body {
                     a.skip href="#main" { "Skip to content" }
                     header {
+                        @if let Some(home) = &self.home { a.home href=(home) { "Shop" } }
                         a.service href=(self.base.path("")) { (self.service) }
                         nav aria-label="Main" {
                             @for (path, text) in self.menu {
-                                a href=(self.base.path(path)) { (text) }
+                                a href=(self.base.path(path))
+                                    aria-current=[(*text == title).then_some("page")] { (text) }
                             }
                         }
                     }
@@ -61,6 +83,85 @@ impl Frame<'_> {
             }
         }
     }
+}
+
+/// A layer, by [`axum::middleware::from_fn_with_state`]: who wants pages is told what is wrong on
+/// one. Programs get the problem document (RFC 9457) as before.
+pub async fn problems_as_pages(
+    State(frame): State<Frame<'static>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let person = wants_pages(request.headers());
+    let response = next.run(request).await;
+    if person {
+        frame.for_people(response)
+    } else {
+        response
+    }
+}
+
+/// True for a browser: it names `text/html` in its `Accept`, and would rather have that.
+fn wants_pages(headers: &HeaderMap) -> bool {
+    negotiate(headers, &["application/problem+json", "text/html"]) == Some(1)
+}
+
+impl Frame<'_> {
+    /// The answer where there is no such page.
+    pub(crate) fn not_found(&self, headers: &HeaderMap) -> Response {
+        let response = Problem::not_found("there is no such page").into_response();
+        if wants_pages(headers) {
+            self.for_people(response)
+        } else {
+            response
+        }
+    }
+
+    /// A problem document as a page; another answer as it is.
+    fn for_people(&self, mut response: Response) -> Response {
+        let Some(told) = response.extensions_mut().remove::<Told>() else {
+            return response;
+        };
+        let body = html! {
+            p { (sentence(&told.detail)) }
+            @if !told.messages.is_empty() {
+                ul { @for message in &told.messages { li { (message) } } }
+            }
+            p.actions { a.button.plain href=(self.base.path("")) { "Back to " (self.service) } }
+        };
+        let page = self.page(told.title, &body).into_string();
+        let (mut parts, _) = response.into_parts();
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        parts.headers.insert(header::CONTENT_TYPE, html);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts
+            .headers
+            .append(header::VARY, HeaderValue::from_static("Accept"));
+        Response::from_parts(parts, Body::from(page))
+    }
+}
+
+/// `detail` with a capital letter and a full stop.
+fn sentence(detail: &str) -> String {
+    let mut characters = detail.chars();
+    let first = characters.next().map(char::to_uppercase);
+    let mut text: String = first.into_iter().flatten().chain(characters).collect();
+    if !text.ends_with(['.', '!', '?']) {
+        text.push('.');
+    }
+    text
+}
+
+/// The address of one thing in another service: `{url}/{name}`, with or without a slash at the end
+/// of `url`.
+#[must_use]
+pub fn below(url: &Url, name: impl std::fmt::Display) -> Url {
+    let mut url = url.clone();
+    // Refused by URLs such as `mailto:`, which then stay as they are.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().push(&name.to_string());
+    }
+    url
 }
 
 /// An instant, to the minute.
@@ -89,13 +190,26 @@ fn shown(instant: DateTime<Utc>, format: &str) -> Markup {
 
 /// The route of the stylesheet, `/style.css`.
 pub fn stylesheet<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    asset("/style.css", "text/css; charset=utf-8", STYLESHEET)
+}
+
+/// The route of a script that a service serves itself.
+pub fn script<S: Clone + Send + Sync + 'static>(path: &str, text: &'static str) -> Router<S> {
+    asset(path, "text/javascript; charset=utf-8", text)
+}
+
+fn asset<S>(path: &str, media_type: &'static str, text: &'static str) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    // An hour, so that a new version is seen soon.
     let headers = [
-        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::CONTENT_TYPE, media_type),
         (header::CACHE_CONTROL, "max-age=3600"),
     ];
     Router::new().route(
-        "/style.css",
-        get(move || async move { (headers, STYLESHEET) })
+        path,
+        get(move || async move { (headers, text) })
             .fallback(|| async { Problem::method_not_allowed("GET, HEAD") }),
     )
 }

@@ -30,20 +30,68 @@ impl Before {
     }
 
     fn read(query: &str) -> Result<Self, Problem> {
-        let mut parameters = form_urlencoded::parse(query.as_bytes());
-        let Some((_, value)) = parameters.find(|(name, _)| name == "before") else {
-            return Ok(Self(None));
-        };
-        match value.parse() {
-            Ok(number) => Ok(Self(Some(number))),
-            Err(_) => Err(Problem::bad_request(format!(
-                "`before={value}` is no number"
-            ))),
-        }
+        number(query, "before").map(Self)
+    }
+}
+
+/// The number that a query names so, if it does.
+///
+/// # Errors
+///
+/// A `400`: it is no number.
+pub fn number(query: &str, name: &str) -> Result<Option<i64>, Problem> {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let Some((_, value)) = parameters.find(|(parameter, _)| parameter == name) else {
+        return Ok(None);
+    };
+    match value.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(Problem::bad_request(format!(
+            "`{name}={value}` is no number"
+        ))),
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Before {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::read(parts.uri.query().unwrap_or_default())
+    }
+}
+
+/// The longest text to search for, in characters.
+const LONGEST_SEARCH: usize = 200;
+
+/// What a list is searched for: `?q=Smith`, without blanks around it. Nothing is the whole list.
+///
+/// As an extractor it answers `400` to what no text is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Search(String);
+
+impl Search {
+    /// What to search for; `None`: all is listed.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| !text.is_empty())
+    }
+
+    fn read(query: &str) -> Result<Self, Problem> {
+        let mut parameters = form_urlencoded::parse(query.as_bytes());
+        let Some((_, text)) = parameters.find(|(name, _)| name == "q") else {
+            return Ok(Self::default());
+        };
+        let text = text.trim();
+        if text.chars().count() > LONGEST_SEARCH || text.chars().any(char::is_control) {
+            return Err(Problem::bad_request(format!(
+                "`q` is a text of at most {LONGEST_SEARCH} characters, none of them a control character"
+            )));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Search {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -73,6 +121,9 @@ pub struct Page<T> {
     pub continued: bool,
     /// The next page is of what is below this number.
     next: Option<i64>,
+    /// Where the list is, relative to the base URL.
+    path: &'static str,
+    search: Search,
 }
 
 impl<T> Page<T> {
@@ -87,6 +138,60 @@ impl<T> Page<T> {
             continued: before.0.is_some(),
             next: items.last().filter(|_| more).map(number),
             items,
+            path: "",
+            search: Search::default(),
+        }
+    }
+
+    /// The same list at `path`, relative to the base URL, instead of at the base URL itself.
+    #[must_use]
+    pub fn at(mut self, path: &'static str) -> Self {
+        self.path = path;
+        self
+    }
+
+    /// The same, if it lists only what matches.
+    #[must_use]
+    pub fn matching(mut self, search: Search) -> Self {
+        self.search = search;
+        self
+    }
+
+    /// What the list was searched for.
+    #[must_use]
+    pub fn searched(&self) -> Option<&str> {
+        self.search.text()
+    }
+
+    /// The page of what is below `number`, relative to the base URL.
+    fn older(&self, number: i64) -> String {
+        self.address(Some(number))
+    }
+
+    fn address(&self, before: Option<i64>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Some(number) = before {
+            query.append_pair("before", &number.to_string());
+        }
+        if let Some(text) = self.search.text() {
+            query.append_pair("q", text);
+        }
+        match query.finish() {
+            query if query.is_empty() => self.path.to_owned(),
+            query => format!("{}?{query}", self.path),
+        }
+    }
+
+    /// The form to search the list. `label` says what is searched, and by what.
+    #[must_use]
+    pub fn search_form(&self, base: &BaseUrl, label: &str) -> Markup {
+        html! {
+            form.search role="search" action=(base.path(self.path)) {
+                label for="q" { (label) }
+                input id="q" name="q" type="search" value=[self.searched()]
+                    maxlength=(LONGEST_SEARCH) autocomplete="off";
+                button.plain { "Search" }
+            }
         }
     }
 
@@ -101,7 +206,7 @@ impl<T> Page<T> {
             name,
             items: self.items.iter().map(document).collect(),
             count: self.count,
-            next: self.next.map(|number| base.join(&older(number))),
+            next: self.next.map(|number| base.join(&self.older(number))),
         }
     }
 
@@ -110,22 +215,20 @@ impl<T> Page<T> {
     #[must_use]
     pub fn footer(&self, base: &BaseUrl, one: &str, many: &str) -> Markup {
         html! {
-            p.quiet { (self.count) " " (if self.count == 1 { one } else { many }) " in all" }
+            p.quiet {
+                (self.count) " " (if self.count == 1 { one } else { many })
+                (if self.searched().is_some() { " found" } else { " in all" })
+            }
             @if self.continued || self.next.is_some() {
                 nav aria-label="Pages" {
-                    @if self.continued { a href=(base.path("")) { "Newest " (many) } }
+                    @if self.continued { a href=(base.path(&self.address(None))) { "Newest " (many) } }
                     @if let Some(number) = self.next {
-                        a rel="next" href=(base.path(&older(number))) { "Older " (many) }
+                        a rel="next" href=(base.path(&self.older(number))) { "Older " (many) }
                     }
                 }
             }
         }
     }
-}
-
-/// The page of what is below `number`, relative to the base URL.
-fn older(number: i64) -> String {
-    format!("?before={number}")
 }
 
 /// A page for programs: `{"orders":[…],"count":120,"_links":{"next":{"href":…}}}`.
@@ -182,6 +285,32 @@ mod tests {
             let problem = Before::read(query).map_err(|problem| problem.status());
             assert_eq!(problem, Err(400), "{query}");
         }
+    }
+
+    #[test]
+    fn a_search_stays_on_all_its_pages() {
+        for (query, text) in [
+            ("", Some(None)),
+            ("q=", Some(None)),
+            ("before=3&q=+O%27Brien+", Some(Some("O'Brien"))),
+            ("q=%00", None),
+        ] {
+            let search = Search::read(query).ok();
+            let found = search.as_ref().map(Search::text);
+            assert_eq!(found, text, "{query}");
+        }
+        assert!(Search::read(&format!("q={}", "x".repeat(201))).is_err());
+
+        let base: BaseUrl = "https://shop.example/".parse().expect("a base URL");
+        let search = Search::read("q=R%26D").expect("a text");
+        let page = Page::new((1..=51).rev().collect(), 60, Before(Some(70)), |n: &i64| *n);
+        let page = page.at("customers").matching(search);
+        let footer = page.footer(&base, "customer", "customers").0;
+        assert!(footer.contains("60 customers found"));
+        assert!(footer.contains("href=\"/customers?q=R%26D\">Newest"));
+        assert!(footer.contains("href=\"/customers?before=2&amp;q=R%26D\">Older"));
+        let form = page.search_form(&base, "Search customers").0;
+        assert!(form.contains("action=\"/customers\"") && form.contains("value=\"R&amp;D\""));
     }
 
     #[test]

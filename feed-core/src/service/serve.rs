@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::any;
 use tokio::net::TcpListener;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::connections::{self, Limits};
+use super::html::Frame;
 use crate::database::Database;
 use crate::problem::Problem;
 use crate::store::{Backend, DatabaseError};
@@ -89,6 +90,14 @@ impl Mounted {
     #[must_use]
     pub fn with_task(mut self, task: impl Future<Output = ()> + Send + 'static) -> Self {
         self.tasks.spawn(task);
+        self
+    }
+
+    /// Shows a browser that asks for what is not there a page in this frame.
+    #[must_use]
+    pub fn with_pages(mut self, frame: Frame<'static>) -> Self {
+        let not_found = async move |headers: HeaderMap| frame.not_found(&headers);
+        self.router = self.router.fallback(not_found);
         self
     }
 

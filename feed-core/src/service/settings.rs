@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use url::Url;
+
 use super::{BaseUrl, LogFormat};
 
 /// Flatten it into a service's own [`clap::Parser`].
@@ -20,6 +22,10 @@ pub struct Settings {
     /// The public base URL, for all links; may have a path behind a proxy [default: that of LISTEN]
     #[arg(long, env, value_name = "URL")]
     pub base_url: Option<BaseUrl>,
+
+    /// The start page of all services; every page then leads there
+    #[arg(long, env, value_name = "URL")]
+    pub home_url: Option<Url>,
 
     /// Listen on an address that other machines reach, although anyone there could read all
     #[arg(long, env)]

@@ -72,6 +72,36 @@ pub(crate) struct Filter {
     pub(crate) subject: Option<String>,
 }
 
+/// The statement for a filter with the values from `$3` on. Each kind of filter has its own, since
+/// no plan for `$3 IS NULL OR subject = $3` uses the index.
+macro_rules! filtered_statement {
+    ($id:literal, $filter:expr) => {
+        match (&$filter.event_type, &$filter.subject) {
+            (None, None) => (filtered_statement!(@ $id, ""), vec![]),
+            (Some(kind), None) => {
+                (filtered_statement!(@ $id, " AND event_type = $3"), vec![kind])
+            }
+            (None, Some(subject)) => {
+                (filtered_statement!(@ $id, " AND subject = $3"), vec![subject])
+            }
+            (Some(kind), Some(subject)) => (
+                filtered_statement!(@ $id, " AND event_type = $3 AND subject = $4"),
+                vec![kind, subject],
+            ),
+        }
+    };
+    (@ $id:literal, $condition:literal) => {
+        concat!(
+            "-- feed::filtered
+             SELECT ", $id, ", sequence, event_type, subject, time, updated, title, summary, link
+             FROM feed_event
+             WHERE sequence < $1", $condition, "
+             ORDER BY sequence DESC LIMIT $2"
+        )
+    };
+}
+pub(crate) use filtered_statement;
+
 /// The channel that says how far the head has moved. Channels are a database's own.
 pub(crate) const CHANNEL: &str = "feed_head";
 

@@ -3,7 +3,9 @@
 
 use sqlx::{PgPool, PgTransaction, Postgres};
 
-use super::publish::{EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, look_from};
+use super::publish::{
+    EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, filtered_statement, look_from,
+};
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
 
@@ -155,22 +157,12 @@ impl Publish for Postgres {
         before: Sequence,
         limit: i64,
     ) -> sqlx::Result<Vec<Entry>> {
-        let rows: Vec<EntryRow> = sqlx::query_as(
-            "-- feed::filtered
-             SELECT id::text, sequence, event_type, subject, time, updated,
-                    title, summary, link
-             FROM feed_event
-             WHERE sequence < $1
-               AND ($2::text IS NULL OR event_type = $2)
-               AND ($3::text IS NULL OR subject = $3)
-             ORDER BY sequence DESC LIMIT $4",
-        )
-        .bind(before)
-        .bind(&filter.event_type)
-        .bind(&filter.subject)
-        .bind(limit)
-        .fetch_all(pool)
-        .await?;
+        let (sql, values) = filtered_statement!("id::text", filter);
+        let mut query = sqlx::query_as(sql).bind(before).bind(limit);
+        for value in values {
+            query = query.bind(value);
+        }
+        let rows: Vec<EntryRow> = query.fetch_all(pool).await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }

@@ -5,7 +5,8 @@ use chrono::SecondsFormat;
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
 use super::publish::{
-    EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, id_from, look_from,
+    EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, filtered_statement, id_from,
+    look_from,
 };
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
@@ -171,22 +172,12 @@ impl Publish for Sqlite {
         before: Sequence,
         limit: i64,
     ) -> sqlx::Result<Vec<Entry>> {
-        let rows: Vec<EntryRow> = sqlx::query_as(
-            "-- feed::filtered
-             SELECT id, sequence, event_type, subject, time, updated,
-                    title, summary, link
-             FROM feed_event
-             WHERE sequence < $1
-               AND ($2 IS NULL OR event_type = $2)
-               AND ($3 IS NULL OR subject = $3)
-             ORDER BY sequence DESC LIMIT $4",
-        )
-        .bind(before)
-        .bind(&filter.event_type)
-        .bind(&filter.subject)
-        .bind(limit)
-        .fetch_all(pool)
-        .await?;
+        let (sql, values) = filtered_statement!("id", filter);
+        let mut query = sqlx::query_as(sql).bind(before).bind(limit);
+        for value in values {
+            query = query.bind(value);
+        }
+        let rows: Vec<EntryRow> = query.fetch_all(pool).await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }

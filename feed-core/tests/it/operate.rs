@@ -5,7 +5,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use feed_core::consumer::{self, DecideError, Decision, Difference, From, Handle, Reconcile};
-use feed_core::service::{BaseUrl, health, not_halted};
+use feed_core::service::html::Frame;
+use feed_core::service::{health, not_halted};
 use feed_core::{Database, Received};
 use harness::{Answer, call};
 use serde_json::{Value, json};
@@ -88,17 +89,18 @@ impl<B: Testable> Site<B> {
         let feed = format!("{}/feed", serve(publisher.feed.router()).await);
         let consumer = consumer(&database, &feed, effect.clone()).await;
         let handle = consumer.handle();
-        let base: BaseUrl = "https://shop.example/invoice/".parse().unwrap();
+        let frame = Frame {
+            base: "https://shop.example/invoice/".parse().unwrap(),
+            home: None,
+            service: "Test",
+            menu: &[],
+            feed: None,
+        };
         let ready = |handle: Handle<B>| async move { not_halted(&handle).await };
         let router = Router::new()
             .merge(health(ready))
             .with_state(handle.clone())
-            .merge(consumer::router::<B, Ledger>(
-                handle.clone(),
-                base,
-                "Test",
-                &[],
-            ));
+            .merge(consumer::router::<B, Ledger>(handle.clone(), frame));
         let site = Self {
             publisher,
             _source: source,

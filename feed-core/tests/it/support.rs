@@ -110,6 +110,7 @@ impl<B: Testable> Publisher<B> {
             title: "Orders".to_owned(),
             author: "Shop".to_owned(),
             page_size: u32::try_from(PAGE_SIZE).unwrap(),
+            frame: None,
         };
         let feed = Feed::open(database.clone(), settings, shutdown.clone()).await;
         Self {

@@ -67,7 +67,7 @@ pub(super) async fn events<B: Backend>(
         .handle
         .events(query.event.as_deref(), query.limit)
         .await?;
-    let page = || site.page("Events taken", &taken_table(&events));
+    let page = || site.frame.page("Events taken", &taken_table(&events));
     Ok(wanted.answer(page, || named("events", &events)))
 }
 
@@ -78,7 +78,10 @@ pub(super) async fn parked<B: Backend>(
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     let parked = site.handle.parked(query.limit).await?;
-    let page = || site.page("Parked events", &stuck::parked(&site.base, &parked));
+    let page = || {
+        site.frame
+            .page("Parked events", &stuck::parked(&site.frame.base, &parked))
+    };
     Ok(wanted.answer(page, || named("parked", &parked)))
 }
 
@@ -89,7 +92,10 @@ pub(super) async fn skipped<B: Backend>(
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     let events = site.handle.skipped(query.limit).await?;
-    let page = || site.page("Events without effect", &skipped_table(&events));
+    let page = || {
+        site.frame
+            .page("Events without effect", &skipped_table(&events))
+    };
     Ok(wanted.answer(page, || named("skipped", &events)))
 }
 
@@ -100,7 +106,7 @@ pub(super) async fn decisions<B: Backend>(
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     let decisions = site.handle.decisions(query.limit).await?;
-    let page = || site.page("Decisions", &decisions_table(&decisions));
+    let page = || site.frame.page("Decisions", &decisions_table(&decisions));
     Ok(wanted.answer(page, || named("decisions", &decisions)))
 }
 

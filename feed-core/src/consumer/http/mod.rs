@@ -23,8 +23,8 @@ use super::command::StatusDocument;
 use super::handle::Handle;
 use super::reconcile::Reconcile;
 use crate::problem::Problem;
-use crate::service::html::Frame;
-use crate::service::{BaseUrl, Json, Wanted, same_origin};
+use crate::service::html::{Frame, problems_as_pages};
+use crate::service::{Json, Wanted, same_origin};
 use crate::store::Backend;
 
 use job::Job;
@@ -35,9 +35,7 @@ const MAX_BODY: usize = 16 * 1024;
 /// What the routes know of the service they are part of.
 struct Site<B: Backend> {
     handle: Handle<B>,
-    base: BaseUrl,
-    service: &'static str,
-    menu: &'static [(&'static str, &'static str)],
+    frame: Frame<'static>,
     job: Arc<Job>,
 }
 
@@ -45,41 +43,20 @@ impl<B: Backend> Clone for Site<B> {
     fn clone(&self) -> Self {
         Self {
             handle: self.handle.clone(),
-            base: self.base.clone(),
-            service: self.service,
-            menu: self.menu,
+            frame: self.frame.clone(),
             job: Arc::clone(&self.job),
         }
     }
 }
 
-impl<B: Backend> Site<B> {
-    fn page(&self, title: &str, body: &Markup) -> Markup {
-        let frame = Frame {
-            base: &self.base,
-            service: self.service,
-            menu: self.menu,
-            feed: None,
-        };
-        frame.page(title, body)
-    }
-}
-
-/// `GET /status` and what lies below it, and `POST /poll`. `R` says what the service ought to have
-/// stored.
-pub fn router<B: Backend, R: Reconcile<B>>(
-    handle: Handle<B>,
-    base: BaseUrl,
-    service: &'static str,
-    menu: &'static [(&'static str, &'static str)],
-) -> Router {
+/// `GET /status` and what lies below it, and `POST /poll`, with pages in the service's frame. `R`
+/// says what the service ought to have stored.
+pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'static>) -> Router {
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     let only_post = || async { Problem::method_not_allowed("POST") };
     let site = Site {
         handle,
-        base: base.clone(),
-        service,
-        menu,
+        frame: frame.clone(),
         job: Arc::default(),
     };
     Router::new()
@@ -113,7 +90,8 @@ pub fn router<B: Backend, R: Reconcile<B>>(
         )
         .route("/poll", post(poll::<B>).fallback(only_post))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn_with_state(base, same_origin))
+        .layer(from_fn_with_state(frame.base.clone(), same_origin))
+        .layer(from_fn_with_state(frame, problems_as_pages))
         .layer(map_response(never_stored))
         .with_state(site)
 }
@@ -168,5 +146,6 @@ async fn status<B: Backend>(
         return Ok(wanted.answer(Markup::default, || document));
     }
     let page = page::Page::of(&site, document).await?;
-    Ok(wanted.answer(|| site.page("Status", &page.render(&site)), || ()))
+    let html = || site.frame.page("Status", &page.render(&site.frame.base));
+    Ok(wanted.answer(html, || ()))
 }

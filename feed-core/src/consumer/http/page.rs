@@ -7,6 +7,7 @@ use super::{Site, lists, stuck};
 use crate::consumer::command::StatusDocument;
 use crate::consumer::command::words::{MOST, counted, grouped, sentence, span};
 use crate::consumer::{Decided, ParkedEvent, Reconciliation, SkippedEvent};
+use crate::service::BaseUrl;
 use crate::service::html::instant;
 use crate::store::Backend;
 
@@ -37,8 +38,7 @@ impl Page {
         })
     }
 
-    pub(super) fn render<B: Backend>(&self, site: &Site<B>) -> Markup {
-        let base = &site.base;
+    pub(super) fn render(&self, base: &BaseUrl) -> Markup {
         let status = &self.document.status;
         html! {
             @if let Some(decision) = &status.decision {

@@ -66,6 +66,7 @@ impl<B: Backend> Inner<B> {
             id: format!("{}#{name}", head.feed_id.urn()),
             title: &format!("{}: {name}", self.title),
             author: &self.author,
+            frame: &self.frame,
             updated: newest.map_or(head.created, |entry| entry.updated),
             cursor,
             links,

@@ -337,6 +337,7 @@ impl<B: Backend> Inner<B> {
             id: head.feed_id.urn(),
             title: &self.title,
             author: &self.author,
+            frame: &self.frame,
             updated: entries.last().map_or(head.updated, |entry| entry.updated),
             cursor,
             links,
