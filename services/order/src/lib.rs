@@ -17,6 +17,7 @@ mod config;
 mod http;
 
 use axum::Router;
+use feed_core::service::html::Frame;
 use feed_core::service::{Mounted, ServeError};
 use feed_core::{Database, DatabaseError, Feed, FeedSettings, Kind};
 use sqlx::{Postgres, Sqlite};
@@ -32,6 +33,8 @@ use store::Store;
 pub struct Service<S: Store> {
     /// All routes, relative to the public base URL.
     pub router: Router,
+    /// What its pages have around them.
+    pub frame: Frame<'static>,
     pub feed: Feed<S>,
     pub database: Database<S>,
 }
@@ -59,7 +62,8 @@ pub async fn open<S: Store>(
     config: &Config,
     shutdown: CancellationToken,
 ) -> Result<Service<S>, DatabaseError> {
-    let base = config.settings.base_url();
+    let frame = http::frame(&config.settings);
+    let base = frame.base.clone();
     let database = Database::<S>::open(&config.settings.database_url).await?;
     database.migrate("_order_migrations", S::MIGRATIONS).await?;
     let settings = FeedSettings {
@@ -67,17 +71,19 @@ pub async fn open<S: Store>(
         title: "Orders".to_owned(),
         author: "Shop".to_owned(),
         page_size: FeedSettings::PAGE_SIZE,
+        frame: Some(frame.clone()),
     };
     let feed = Feed::open(database.clone(), settings, shutdown).await?;
-    let orders = Orders::new(database.clone(), feed.clone(), base.clone());
+    let orders = Orders::new(database.clone(), feed.clone(), base);
     let pages = http::Pages::new(
-        base,
+        frame.clone(),
         config.invoice_url.clone(),
         config.shipping_url.clone(),
     );
     let router = http::router(orders, pages).merge(feed.router());
     Ok(Service {
         router,
+        frame,
         feed,
         database,
     })
@@ -86,5 +92,7 @@ pub async fn open<S: Store>(
 /// The service with the task that publishes its events.
 fn mounted<S: Store>(service: Service<S>) -> Mounted {
     let feed = service.feed;
-    Mounted::new(service.router, service.database).with_task(async move { feed.run().await })
+    Mounted::new(service.router, service.database)
+        .with_pages(service.frame)
+        .with_task(async move { feed.run().await })
 }

@@ -45,9 +45,24 @@ number! {
     /// The number of a customer.
     CustomerId
 }
+impl CustomerId {
+    /// The path of the customer's page below the service's base URL.
+    #[must_use]
+    pub fn path(self) -> String {
+        format!("customers/{self}")
+    }
+}
+
 number! {
     /// The number of an item.
     ItemId
+}
+impl ItemId {
+    /// The path of the item's page below the service's base URL.
+    #[must_use]
+    pub fn path(self) -> String {
+        format!("items/{self}")
+    }
 }
 
 /// Who orders; in an order: as they were when it was placed.
@@ -69,6 +84,26 @@ impl Customer {
     }
 }
 
+/// A customer who has no number yet, and keeps all the rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCustomer {
+    pub name: String,
+    pub firstname: String,
+    pub email: String,
+}
+
+impl NewCustomer {
+    #[must_use]
+    pub fn with_id(self, id: CustomerId) -> Customer {
+        Customer {
+            id,
+            name: self.name,
+            firstname: self.firstname,
+            email: self.email,
+        }
+    }
+}
+
 /// What can be ordered; in an order: as it was sold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Item {
@@ -78,6 +113,25 @@ pub struct Item {
     /// Of one piece, with two decimals.
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
     pub price: Decimal,
+}
+
+/// An item that has no number yet, and keeps all the rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewItem {
+    pub name: String,
+    /// Of one piece, with two decimals.
+    pub price: Decimal,
+}
+
+impl NewItem {
+    #[must_use]
+    pub fn with_id(self, id: ItemId) -> Item {
+        Item {
+            id,
+            name: self.name,
+            price: self.price,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,5 +1,6 @@
 //! What the service does with orders: every change goes with its event into one transaction.
 
+use feed_core::feed::Happened;
 use feed_core::service::BaseUrl;
 use feed_core::{Database, Feed, NewEvent, outbox};
 use sqlx::Transaction;
@@ -9,6 +10,9 @@ use tracing::{Instrument, Span, info};
 use crate::order::{CustomerId, Order, OrderId};
 use crate::rules::{Draft, FieldError};
 use crate::store::{KeyClaim, Store};
+
+/// Events of an order that its page shows; today there are two at most.
+const HISTORY: u16 = 20;
 
 /// The orders of the shop.
 #[derive(Debug)]
@@ -43,9 +47,9 @@ pub enum OrderError {
     /// It breaks rules.
     #[error("the order is refused at {} fields", .0.len())]
     Invalid(Vec<FieldError>),
-    /// The idempotency key belongs to another request.
-    #[error("the idempotency key was used for another request")]
-    KeyReused,
+    /// The idempotency key belongs to another request, which has placed this order.
+    #[error("the idempotency key was used for another request, which placed order {0}")]
+    KeyReused(OrderId),
     /// The database failed; nothing is stored.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
@@ -63,6 +67,16 @@ impl<S: Store> Orders<S> {
             feed,
             base,
         }
+    }
+
+    /// What has happened to an order, newest first. Of an order that was changed a moment ago the
+    /// last event may not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn history(&self, id: OrderId) -> sqlx::Result<Vec<Happened>> {
+        self.feed.history(&id.path(), HISTORY).await
     }
 
     /// The database, to read from.
@@ -172,6 +186,6 @@ async fn claim<S: Store>(
             fingerprint: used,
             order,
         } if used == *fingerprint => Ok(Some(order)),
-        KeyClaim::Used { .. } => Err(OrderError::KeyReused),
+        KeyClaim::Used { order, .. } => Err(OrderError::KeyReused(order)),
     }
 }

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use super::problem::Problem;
 
 /// The longest idempotency key; a UUID has 36 characters.
-const MAX_KEY: usize = 255;
+pub(super) const MAX_KEY: usize = 255;
 
 /// The W3C trace context of a request, if it has one that is well formed (version 00).
 #[derive(Debug)]

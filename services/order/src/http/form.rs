@@ -6,12 +6,13 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use url::form_urlencoded;
+use uuid::Uuid;
 
 use super::App;
-use super::context::Traceparent;
-use super::json::FormBody;
+use super::body::FormBody;
+use super::context::{MAX_KEY, Traceparent};
 use super::problem::Problem;
-use crate::orders::OrderError;
+use crate::orders::{IdempotencyKey, OrderError};
 use crate::rules::{Draft, DraftAddress, DraftLine, FieldError, MAX_LINES};
 use crate::store::Store;
 
@@ -22,8 +23,12 @@ pub(super) struct Fields {
     pub(super) shipping: AddressFields,
     pub(super) billing: AddressFields,
     pub(super) lines: Vec<LineFields>,
+    /// Names this form, so that it places one order, however often it is sent.
+    pub(super) key: String,
     /// The line whose "Remove" was pressed.
     remove: Option<usize>,
+    /// "Update total" was pressed.
+    update: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,18 +58,20 @@ impl LineFields {
 pub(super) async fn blank<S: Store>(State(app): State<App<S>>) -> Result<Response, Problem> {
     let fields = Fields {
         lines: vec![LineFields::blank()],
+        key: new_key(),
         ..Fields::default()
     };
     page(&app, &fields, &[]).await
 }
 
-/// `POST /line`: the form as it was filled in, with one line more, or one less.
+/// `POST /line`: the form as it was filled in, with one line more, one less, or the total anew.
 pub(super) async fn lines<S: Store>(
     State(app): State<App<S>>,
     FormBody(body): FormBody,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::parse(&body);
     match fields.remove {
+        _ if fields.update => {}
         Some(index) if index < fields.lines.len() => {
             fields.lines.remove(index);
         }
@@ -79,10 +86,14 @@ pub(super) async fn lines<S: Store>(
 pub(super) async fn submit<S: Store>(
     State(app): State<App<S>>,
     Traceparent(trace): Traceparent,
-    FormBody(body): FormBody,
+    body: FormBody,
 ) -> Result<Response, Problem> {
-    let fields = Fields::parse(&body);
-    match app.orders.place(fields.draft(), None, trace).await {
+    let mut fields = Fields::parse(&body.0);
+    let key = is_key(&fields.key).then(|| IdempotencyKey {
+        key: fields.key.clone(),
+        fingerprint: body.fingerprint(),
+    });
+    match app.orders.place(fields.draft(), key, trace).await {
         // Relative to this address, so that it holds behind any prefix.
         Ok(order) => {
             let page = [(header::LOCATION, order.id.path())];
@@ -92,8 +103,26 @@ pub(super) async fn submit<S: Store>(
             let page = page(&app, &fields, &errors).await?;
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
+        // Sent before, and changed since: a person went back. Whether they want a second order, they
+        // decide.
+        Err(OrderError::KeyReused(placed)) => {
+            fields.key = new_key();
+            let catalog = S::catalog(app.orders.database().reader()).await?;
+            let page = app.pages.form_used(&fields, placed, &catalog);
+            Ok((StatusCode::CONFLICT, page).into_response())
+        }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Nobody else's, and no other form's.
+fn new_key() -> String {
+    format!("form-{}", Uuid::now_v7())
+}
+
+/// A form without one is sent as often as it is sent.
+fn is_key(key: &str) -> bool {
+    (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 async fn page<S: Store>(
@@ -135,7 +164,9 @@ impl Fields {
                 "billingAddress.street" => fields.billing.street = value,
                 "billingAddress.zip" => fields.billing.zip = value,
                 "billingAddress.city" => fields.billing.city = value,
+                "key" => fields.key = value,
                 "remove" => fields.remove = value.parse().ok(),
+                "update" => fields.update = true,
                 _ => {}
             }
         }
@@ -183,6 +214,6 @@ fn line_field(name: &str) -> Option<(u32, LineField)> {
     Some((index.parse().ok()?, field))
 }
 
-fn number(text: &str) -> Option<i64> {
+pub(super) fn number(text: &str) -> Option<i64> {
     text.trim().parse().ok()
 }

@@ -1,8 +1,10 @@
 //! How people and programs reach the shop's orders: all routes on one screen.
 
+mod body;
 mod context;
+mod customers;
 mod form;
-mod json;
+mod items;
 mod order;
 mod orders;
 mod pages;
@@ -12,21 +14,23 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use feed_core::Problem;
-use feed_core::service::html::stylesheet;
-use feed_core::service::{health, keep_private};
+use feed_core::service::html::{problems_as_pages, script, stylesheet};
+use feed_core::service::{health, keep_private, same_origin};
 
 use crate::orders::Orders;
 use crate::store::Store;
 
-pub(crate) use pages::Pages;
+pub(crate) use pages::{Pages, frame};
 
 /// The largest body we read: a thousand lines are some 60 KiB, as JSON or as a form.
 const MAX_BODY: usize = 1024 * 1024;
 
 pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
+    let frame = pages.frame().clone();
+    let base = frame.base.clone();
     let state = App {
         orders,
         pages: Arc::new(pages),
@@ -57,11 +61,49 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
             "/order/{id}/cancel",
             post(order::cancel::<S>).fallback(|| allow("POST")),
         )
+        .route(
+            "/customers",
+            get(customers::list::<S>)
+                .post(customers::create::<S>)
+                .fallback(|| allow("GET, HEAD, POST")),
+        )
+        .route(
+            "/customers/new",
+            get(customers::blank::<S>).fallback(|| allow("GET, HEAD")),
+        )
+        .route(
+            "/customers/{id}",
+            get(customers::show::<S>)
+                .post(customers::change::<S>)
+                .put(customers::change::<S>)
+                .fallback(|| allow("GET, HEAD, POST, PUT")),
+        )
+        .route(
+            "/items",
+            get(items::list::<S>)
+                .post(items::create::<S>)
+                .fallback(|| allow("GET, HEAD, POST")),
+        )
+        .route(
+            "/items/new",
+            get(items::blank::<S>).fallback(|| allow("GET, HEAD")),
+        )
+        .route(
+            "/items/{id}",
+            get(items::show::<S>)
+                .post(items::change::<S>)
+                .put(items::change::<S>)
+                .fallback(|| allow("GET, HEAD, POST, PUT")),
+        )
+        .layer(from_fn_with_state(base, same_origin))
+        .layer(from_fn_with_state(frame, problems_as_pages))
         .layer(map_response(keep_private))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .merge(health(ready::<S>))
         .with_state(state)
         .merge(stylesheet())
+        .merge(script("/form.js", include_str!("pages/form.js")))
+        .merge(script("/order.js", include_str!("pages/order.js")))
 }
 
 /// What the handlers work with.

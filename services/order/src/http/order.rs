@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use feed_core::Sequence;
 use feed_core::service::conditional::{Outcome, Validators, evaluate, guard, is_conditional};
 use feed_core::service::{Json, Number, negotiate};
 
@@ -27,7 +28,12 @@ pub(super) async fn show<S: Store>(
     let order = find(&app.orders, id).await?;
     let offer = negotiate(&headers, OFFERS).ok_or(Problem::NotAcceptable(OFFERS))?;
     let media_type = OFFERS[offer];
-    let validators = validators(&order, media_type);
+    let history = match media_type {
+        "text/html" => app.orders.history(id).await?,
+        _ => Vec::new(),
+    };
+    let newest = history.first().map_or(0, |event| event.sequence);
+    let validators = validators(&order, media_type, newest);
     let metadata = [
         (header::VARY, "Accept".to_owned()),
         (header::ETAG, validators.etag()),
@@ -36,7 +42,7 @@ pub(super) async fn show<S: Store>(
         Outcome::Failed => Err(Problem::PreconditionFailed),
         Outcome::NotModified => Ok((StatusCode::NOT_MODIFIED, metadata).into_response()),
         Outcome::Proceed if media_type == "text/html" => {
-            Ok((metadata, app.pages.order(&order)).into_response())
+            Ok((metadata, app.pages.order(&order, &history)).into_response())
         }
         Outcome::Proceed => {
             let json = [(header::CONTENT_TYPE, media_type)];
@@ -90,12 +96,17 @@ async fn allow<S: Store>(
         return Ok(());
     }
     let order = find(orders, id).await?;
-    guard(headers, &validators(&order, OFFERS[0])).map_err(|_| Problem::PreconditionFailed)
+    guard(headers, &validators(&order, OFFERS[0], 0)).map_err(|_| Problem::PreconditionFailed)
 }
 
-/// Of an order only the status changes; each form has a tag of its own.
-fn validators(order: &Order, media_type: &str) -> Validators {
-    Validators::tag(format!("{}.{:?}.{media_type}", order.id, order.status).to_lowercase())
+/// Of an order only the status changes, and on its page what is told of its events; each form has a
+/// tag of its own.
+fn validators(order: &Order, media_type: &str, newest: Sequence) -> Validators {
+    let status = order.status.as_str();
+    match newest {
+        0 => Validators::tag(format!("{}.{status}.{media_type}", order.id)),
+        newest => Validators::tag(format!("{}.{status}.{newest}.{media_type}", order.id)),
+    }
 }
 
 fn document<'a, S: Store>(app: &App<S>, order: &'a Order) -> Json<OrderDocument<'a>> {

@@ -3,28 +3,38 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use feed_core::service::list::{self, Before, Page};
+use feed_core::service::list::{self, Before, Page, Search};
 use feed_core::service::{Json, Wanted};
 
 use super::App;
+use super::body::JsonBody;
 use super::context::{Traceparent, idempotency_key};
-use super::json::JsonBody;
 use super::problem::Problem;
 use crate::order::OrderId;
 use crate::orders::IdempotencyKey;
 use crate::representation::{self, OrderDocument, SummaryDocument};
 use crate::store::Store;
 
-/// `GET /`: the orders, for people or for programs.
+/// `GET /`: the orders, or those that match `?q=`, for people or for programs.
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     before: Before,
+    search: Search,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     let reader = app.orders.database().reader();
-    let orders = S::list(reader, OrderId(before.number()), list::LIMIT).await?;
-    let count = S::count(reader).await?;
-    let page = Page::new(orders, count, before, |order| order.id.0);
+    let first = OrderId(before.number());
+    let (orders, count) = match search.text() {
+        None => (
+            S::list(reader, first, list::LIMIT).await?,
+            S::count(reader).await?,
+        ),
+        Some(text) => (
+            S::search(reader, text, first, list::LIMIT).await?,
+            S::count_found(reader, text).await?,
+        ),
+    };
+    let page = Page::new(orders, count, before, |order| order.id.0).matching(search);
     let base = app.pages.base();
     let summary = |order| SummaryDocument::new(order, base);
     let document = || page.document("orders", base, summary);

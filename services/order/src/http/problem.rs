@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use feed_core::Problem as Wire;
 use serde_json::json;
 
-use crate::order::OrderId;
+use crate::order::{CustomerId, ItemId, OrderId};
 use crate::orders::OrderError;
 use crate::rules::FieldError;
 
@@ -29,8 +29,12 @@ pub(super) enum Problem {
     Unreadable,
     /// The order breaks rules.
     Invalid(Vec<FieldError>),
-    /// The idempotency key belongs to another request.
-    KeyReused,
+    /// The idempotency key belongs to another request, which has placed this order.
+    KeyReused(OrderId),
+    /// A customer or an item breaks rules.
+    Refused(Vec<FieldError>),
+    NoSuchCustomer(CustomerId),
+    NoSuchItem(ItemId),
     Database(sqlx::Error),
     /// A fault of ours, logged where it happened.
     Internal,
@@ -40,7 +44,7 @@ impl From<OrderError> for Problem {
     fn from(error: OrderError) -> Self {
         match error {
             OrderError::Invalid(errors) => Self::Invalid(errors),
-            OrderError::KeyReused => Self::KeyReused,
+            OrderError::KeyReused(order) => Self::KeyReused(order),
             OrderError::Database(error) => Self::Database(error),
             OrderError::BrokenOff(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "lost a request");
@@ -94,8 +98,17 @@ impl From<Problem> for Wire {
                 )
                 .member("errors", json!(errors))
             }
-            Problem::KeyReused => {
-                let detail = "this Idempotency-Key has placed another order; take a new one";
+            Problem::NoSuchCustomer(id) => Wire::not_found(format!("there is no customer {id}")),
+            Problem::NoSuchItem(id) => Wire::not_found(format!("there is no item {id}")),
+            Problem::Refused(errors) => Wire::new(
+                S::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "A field is not valid",
+                "see `errors` for each field",
+            )
+            .member("errors", json!(errors)),
+            Problem::KeyReused(id) => {
+                let detail = format!("this Idempotency-Key has placed order {id}; take a new one");
                 Wire::new(
                     S::UNPROCESSABLE_ENTITY,
                     "key-reused",

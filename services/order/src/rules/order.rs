@@ -1,20 +1,9 @@
-//! What the shop accepts as an order. All rules are here, for the form and for JSON alike: either
-//! way a [`Draft`] comes in, and a [`NewOrder`] or a list of what is wrong with it goes out.
+//! What is accepted as an order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
+use super::{Errors, FieldError, MAX_COUNT, MAX_LINES, MAX_TEXT, MAX_ZIP, check_text};
 use crate::order::{Address, Customer, CustomerId, Item, ItemId, NewOrder, OrderLine};
-
-/// Lines of an order: what a person can still check, and a consumer reads in one go.
-pub const MAX_LINES: usize = 1_000;
-/// Pieces in a line.
-pub const MAX_COUNT: i64 = 1_000_000;
-/// Characters of a street or a city.
-pub const MAX_TEXT: usize = 200;
-/// Characters of a ZIP code.
-pub const MAX_ZIP: usize = 20;
 
 /// An order as somebody wishes it: each field as far as it could be read, nothing checked.
 /// `None` is a field that is missing, or is no number or text at all.
@@ -39,15 +28,6 @@ pub struct DraftAddress {
 pub struct DraftLine {
     pub item: Option<i64>,
     pub count: Option<i64>,
-}
-
-/// Something that is wrong with a draft.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FieldError {
-    /// The field, named as in the form: `orderLine[2].count`.
-    pub field: String,
-    /// What to do about it, for a person.
-    pub message: String,
 }
 
 /// The customers and items that an order may name, with their names and prices as they are now.
@@ -78,7 +58,7 @@ impl Draft {
         let lines = check_lines(self.lines, catalog, &mut errors);
         match (customer, shipping, billing) {
             (Some(customer), Some(shipping_address), Some(billing_address))
-                if errors.0.is_empty() =>
+                if errors.is_empty() =>
             {
                 Ok(NewOrder {
                     customer,
@@ -87,7 +67,7 @@ impl Draft {
                     lines,
                 })
             }
-            _ => Err(errors.0),
+            _ => Err(errors.into()),
         }
     }
 }
@@ -141,38 +121,6 @@ fn check_address(name: &str, address: DraftAddress, errors: &mut Errors) -> Opti
         zip: zip?,
         city: city?,
     })
-}
-
-/// The text without the white space around it.
-fn check_text(what: &str, text: Option<String>, max: usize) -> Result<String, String> {
-    let text = text.unwrap_or_default();
-    let text = text.trim();
-    if text.is_empty() {
-        Err(format!("Enter {what}."))
-    } else if text.chars().count() > max {
-        Err(format!("Use at most {max} characters."))
-    } else if text.chars().any(char::is_control) {
-        Err("Remove tabs, line breaks and other control characters.".to_owned())
-    } else {
-        Ok(text.to_owned())
-    }
-}
-
-#[derive(Default)]
-struct Errors(Vec<FieldError>);
-
-impl Errors {
-    fn add(&mut self, field: &str, message: impl Into<String>) {
-        self.0.push(FieldError {
-            field: field.to_owned(),
-            message: message.into(),
-        });
-    }
-
-    /// The value, or `None` and an error at `field`.
-    fn unless<T>(&mut self, field: &str, checked: Result<T, String>) -> Option<T> {
-        checked.map_err(|message| self.add(field, message)).ok()
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the service asks of its database. All its SQL lies below this folder: one module for each
 //! database, and the same tests for both.
 
+mod master_data;
 mod postgres;
 mod rows;
 mod sqlite;
@@ -13,6 +14,8 @@ use sqlx::{Pool, Transaction};
 use crate::order::{CustomerId, ItemId, NewOrder, Order, OrderId, Summary};
 use crate::rules::Catalog;
 
+pub use master_data::MasterData;
+
 /// A service's migrations: number, name, SQL.
 pub type Migrations = &'static [(i64, &'static str, &'static str)];
 
@@ -20,7 +23,7 @@ pub type Migrations = &'static [(i64, &'static str, &'static str)];
 const MAX_CHOICES: i64 = 1_000;
 
 /// A database that can hold the shop's orders.
-pub trait Store: feed_core::Backend {
+pub trait Store: MasterData {
     const MIGRATIONS: Migrations;
 
     /// All customers and items, for somebody to choose from.
@@ -61,6 +64,19 @@ pub trait Store: feed_core::Backend {
 
     /// How many orders there are.
     fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
+
+    /// As [`Store::list`], of those whose number is `text`, or whose customer's name or e-mail
+    /// contains it. Latin letters match whatever their case.
+    fn search(
+        pool: &Pool<Self>,
+        text: &str,
+        before: OrderId,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<Summary>>> + Send;
+
+    /// How many orders [`Store::search`] finds.
+    fn count_found(pool: &Pool<Self>, text: &str)
+    -> impl Future<Output = sqlx::Result<i64>> + Send;
 
     /// Claims `key` for the order that this transaction places. Waits for another transaction
     /// that has just claimed it.

@@ -22,6 +22,19 @@ macro_rules! order_columns {
 }
 pub(super) use order_columns;
 
+/// True for an order that somebody looks for with the text `$1`; `$contains` is the database's own
+/// word for where one text stands in another.
+macro_rules! order_matches {
+    ($contains:literal) => {
+        concat!(
+            "(CAST(id AS TEXT) = $1 OR ",
+            $contains,
+            "(lower(customer_firstname || ' ' || customer_name || ' ' || customer_email), lower($1)) > 0)"
+        )
+    };
+}
+pub(super) use order_matches;
+
 /// An order without its lines.
 #[derive(Debug)]
 pub(super) struct OrderRow {
@@ -112,10 +125,19 @@ fn line((count, id, name, price): LineRow) -> OrderLine {
 /// Id, name, first name, e-mail.
 pub(super) type CustomerRow = (i64, String, String, String);
 
+pub(super) fn customer((id, name, firstname, email): CustomerRow) -> Customer {
+    Customer {
+        id: CustomerId(id),
+        name,
+        firstname,
+        email,
+    }
+}
+
 /// Id, name, price.
 pub(super) type ItemRow = (i64, String, i64);
 
-fn item((id, name, price): ItemRow) -> Item {
+pub(super) fn item((id, name, price): ItemRow) -> Item {
     Item {
         id: ItemId(id),
         name,
@@ -124,19 +146,10 @@ fn item((id, name, price): ItemRow) -> Item {
 }
 
 pub(super) fn catalog(customers: Vec<CustomerRow>, items: Vec<ItemRow>) -> Catalog {
-    let customer = |(id, name, firstname, email)| {
-        let id = CustomerId(id);
-        let customer = Customer {
-            id,
-            name,
-            firstname,
-            email,
-        };
-        (id, customer)
-    };
+    let customers = customers.into_iter().map(customer);
     let items = items.into_iter().map(item);
     Catalog {
-        customers: customers.into_iter().map(customer).collect(),
+        customers: customers.map(|customer| (customer.id, customer)).collect(),
         items: items.map(|item| (item.id, item)).collect(),
     }
 }

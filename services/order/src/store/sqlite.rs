@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use sqlx::{Sqlite, SqliteExecutor, SqlitePool, SqliteTransaction};
 
-use super::rows::{LineRow, OrderRow, catalog, key_claim, order_columns, to_cents};
+use super::rows::{LineRow, OrderRow, catalog, key_claim, order_columns, order_matches, to_cents};
 use super::{KeyClaim, MAX_CHOICES, Migrations, Store};
 use crate::order::{CustomerId, ItemId, NewOrder, Order, OrderId, Summary};
 use crate::rules::Catalog;
@@ -157,6 +157,39 @@ impl Store for Sqlite {
             "-- order::count
              SELECT count(*) FROM orders",
         )
+        .fetch_one(pool)
+        .await
+    }
+
+    async fn search(
+        pool: &SqlitePool,
+        text: &str,
+        before: OrderId,
+        limit: i64,
+    ) -> sqlx::Result<Vec<Summary>> {
+        let rows: Vec<OrderRow> = sqlx::query_as(concat!(
+            "-- order::search
+             SELECT ",
+            order_columns!(),
+            " FROM orders WHERE ",
+            order_matches!("instr"),
+            " AND id < $2 ORDER BY id DESC LIMIT $3"
+        ))
+        .bind(text)
+        .bind(before.0)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    async fn count_found(pool: &SqlitePool, text: &str) -> sqlx::Result<i64> {
+        sqlx::query_scalar(concat!(
+            "-- order::count_found
+             SELECT count(*) FROM orders WHERE ",
+            order_matches!("instr")
+        ))
+        .bind(text)
         .fetch_one(pool)
         .await
     }

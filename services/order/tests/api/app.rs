@@ -36,6 +36,7 @@ impl<S: Testable> App<S> {
             router,
             feed,
             database,
+            ..
         } = service.expect("the service opens");
         Self {
             router: Mounted::new(router, database.clone()).router,

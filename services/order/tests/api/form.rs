@@ -7,6 +7,8 @@ harness::on_both_databases! {
     a_filled_form_becomes_an_order
     what_is_wrong_stands_at_its_field_and_nothing_is_lost
     lines_are_added_and_removed_and_the_rest_is_kept
+    the_total_is_that_of_the_lines_so_far
+    a_form_places_one_order_however_often_it_is_sent
     rubbish_is_refused_and_never_a_fault
 }
 
@@ -44,11 +46,15 @@ async fn a_blank_form_offers_what_there_is<S: Testable>(url: &str) {
         );
     }
     assert!(page.contains(r#"<option value="1">Eberhard Wolff</option>"#));
-    assert!(page.contains(r#"<option value="4">Apple TV, 100.00 EUR</option>"#));
-    assert!(page.contains(r#"<form method="post" action="/""#));
+    assert!(page.contains(r#"<option value="4" data-cents="10000">Apple TV, 100.00 EUR</option>"#));
+    assert!(page.contains(r#"<form id="order" method="post" action="/""#));
     assert!(!page.contains("aria-invalid") && !page.contains("role=\"alert\""));
     let labels = page.matches("<label for=").count();
-    assert_eq!(labels, FILLED.len(), "each field has its label");
+    assert_eq!(
+        labels,
+        FILLED.len() + 1,
+        "each field has its label, and the total"
+    );
 }
 
 async fn a_filled_form_becomes_an_order<S: Testable>(url: &str) {
@@ -150,7 +156,7 @@ fn assert_kept(page: &str, fields: &[(&str, &str)]) {
             .replace('"', "&quot;");
         let kept = if name.ends_with("customer") || name.ends_with("item") {
             let options = field.split("</select>").next().unwrap_or_default();
-            value.is_empty() || options.contains(&format!(r#"<option value="{value}" selected>"#))
+            value.is_empty() || options.contains(&format!(r#"<option value="{value}" selected"#))
         } else {
             field.starts_with(&format!(r#" value="{value}""#))
         };
@@ -196,6 +202,81 @@ async fn lines_are_added_and_removed_and_the_rest_is_kept<S: Testable>(url: &str
     );
     assert!(!page.contains("orderLine[1]"));
     assert_kept(&page, &fields[..7]);
+}
+
+async fn the_total_is_that_of_the_lines_so_far<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    assert!(
+        app.page("/form.html")
+            .await
+            .contains("<output id=\"total\">0.00 EUR</output>")
+    );
+    let mut fields = FILLED.to_vec();
+    for (line, total) in [
+        (
+            [("orderLine[1].item", "3"), ("orderLine[1].count", "x")],
+            "300.00 EUR",
+        ),
+        (
+            [("orderLine[2].item", "1"), ("orderLine[2].count", "2")],
+            "384.00 EUR",
+        ),
+        (
+            [("orderLine[3].item", "9"), ("orderLine[3].count", "2")],
+            "384.00 EUR",
+        ),
+    ] {
+        fields.extend(line);
+        let page = app
+            .post_form("/line", &[&fields[..], &[("update", "total")]].concat())
+            .await;
+        assert_eq!(page.status, 200);
+        assert!(
+            page.body
+                .contains(&format!("<output id=\"total\">{total}</output>"))
+        );
+        assert_kept(&page.body, &fields);
+        assert!(
+            !page
+                .body
+                .contains(&format!("orderLine[{}]", fields.len() / 2 - 3))
+        );
+    }
+}
+
+async fn a_form_places_one_order_however_often_it_is_sent<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let key = |page: &str| {
+        let rest = page.split("name=\"key\" value=\"").nth(1).expect("a key");
+        rest.split('"').next().expect("a value").to_owned()
+    };
+    let own = key(&app.page("/form.html").await);
+    assert_ne!(own, key(&app.page("/form.html").await));
+    let fields = [&FILLED[..], &[("key", own.as_str())]].concat();
+    let added = app.post_form("/line", &fields).await.body;
+    assert_eq!(key(&added), own, "the same form");
+
+    let (first, second) = tokio::join!(app.post_form("/", &fields), app.post_form("/", &fields));
+    for answer in [first, second] {
+        assert_eq!((answer.status, answer.header("location")), (303, "order/1"));
+    }
+    // Gone back, changed, and sent again: asked before there is a second order.
+    let mut changed = fields.clone();
+    changed[8].1 = "5";
+    let answer = app.post_form("/", &changed).await;
+    assert_eq!(answer.status, 409);
+    assert!(
+        answer
+            .body
+            .contains("This form has placed <a href=\"/order/1\">order 1</a>")
+    );
+    assert_kept(&answer.body, &changed[..9]);
+    let new = key(&answer.body);
+    let last = changed.len() - 1;
+    changed[last].1 = &new;
+    let answer = app.post_form("/", &changed).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "order/2"));
+    assert_eq!(app.stored().await.0, 2);
 }
 
 async fn rubbish_is_refused_and_never_a_fault<S: Testable>(url: &str) {

@@ -4,6 +4,7 @@
 mod app;
 mod feed;
 mod form;
+mod master_data;
 mod orders;
 mod rivals;
 mod wire;

@@ -124,6 +124,24 @@ async fn the_list_goes_on_page_by_page<S: Testable>(url: &str) {
     let last = app.page("/?before=2").await;
     assert!(last.contains("Newest orders") && !last.contains("Older orders"));
     app.get("/?before=x", "*/*").await.assert_problem(400);
+
+    for (query, count) in [
+        ("wolff", 101),
+        ("Eberhard+W", 101),
+        ("example.com", 101),
+        ("17", 1),
+        ("_", 0),
+    ] {
+        assert_eq!(
+            app.json(&format!("/?q={query}")).await["count"],
+            count,
+            "{query}"
+        );
+    }
+    let found = app.page("/?q=wolff").await;
+    assert!(
+        found.contains("href=\"/?before=52&amp;q=wolff\"") && found.contains("101 orders found")
+    );
 }
 
 async fn each_comes_in_the_type_that_is_asked_for<S: Testable>(url: &str) {

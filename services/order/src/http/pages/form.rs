@@ -1,12 +1,16 @@
 //! The page with the order form.
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, html};
+use rust_decimal::Decimal;
 
+use super::fields::{Input, Messages, id, summary};
 use super::{Pages, money};
-use crate::http::form::{AddressFields, Fields, LineFields};
-use crate::rules::{Catalog, FieldError, MAX_TEXT, MAX_ZIP};
+use crate::http::form::{AddressFields, Fields, LineFields, number};
+use crate::order::{Customer, Item, ItemId, OrderId};
+use crate::rules::{Catalog, FieldError, MAX_COUNT, MAX_TEXT, MAX_ZIP};
+
+/// What a count is typed with, and some more, so that what is too large can be told.
+const MAX_DIGITS: usize = 20;
 
 impl Pages {
     /// The form with the values of `fields`, and each message at its field.
@@ -16,11 +20,48 @@ impl Pages {
         errors: &[FieldError],
         catalog: &Catalog,
     ) -> Markup {
+        self.order_form(
+            fields,
+            catalog,
+            errors,
+            &html! {
+                (summary(errors, "The order is not placed yet. Please look at:", section))
+            },
+        )
+    }
+
+    /// The form again, after it has placed an order and was sent with something else in it.
+    pub(in crate::http) fn form_used(
+        &self,
+        fields: &Fields,
+        placed: OrderId,
+        catalog: &Catalog,
+    ) -> Markup {
+        self.order_form(fields, catalog, &[], &html! {
+            div.notice role="alert" tabindex="-1" autofocus {
+                p {
+                    "This form has placed " a href=(self.order_path(placed)) { "order " (placed) }
+                    " before. If you want one more order, as it stands here, press "
+                    strong { "Place order" } " again."
+                }
+            }
+        })
+    }
+
+    fn order_form(
+        &self,
+        fields: &Fields,
+        catalog: &Catalog,
+        errors: &[FieldError],
+        notice: &Markup,
+    ) -> Markup {
         let form = Form::new(errors, catalog);
         let body = html! {
-            (summary(errors))
+            (notice)
             // The rules are the server's: it names all that is wrong at once, and where.
-            form method="post" action=(self.base.path("")) novalidate {
+            form #order method="post" action=(self.frame.base.path("")) novalidate {
+                // One form, one order: the same one sent twice places no second order.
+                input type="hidden" name="key" value=(fields.key);
                 (form.customer(&fields.customer))
                 div.columns {
                     (form.address("Shipping address", "shipping", &fields.shipping))
@@ -30,35 +71,18 @@ impl Pages {
                 div.actions {
                     // The first button is the one that Enter presses.
                     button { "Place order" }
-                    button.plain formaction=(self.line_path()) { "Add line" }
+                    button.plain #add formaction=(self.line_path()) { "Add line" }
+                    button.plain #update name="update" value="total"
+                        formaction=(self.line_path()) { "Update total" }
                 }
             }
         };
-        self.page("New order", &body)
+        self.frame.page_with_script("New order", &body, "form.js")
     }
 
     /// Where lines are added and removed. The reader comes back to the lines, not to the top.
     fn line_path(&self) -> String {
-        format!("{}#orderLine", self.base.path("line"))
-    }
-}
-
-/// What is wrong, with a link to each field, for those who do not see the form at once.
-fn summary(errors: &[FieldError]) -> Markup {
-    html! {
-        @if !errors.is_empty() {
-            div.notice.bad role="alert" {
-                p { "The order is not placed yet. Please look at:" }
-                ul {
-                    @for error in errors {
-                        li {
-                            a href={ "#" (id(&error.field)) } { (section(&error.field)) }
-                            ": " (error.message)
-                        }
-                    }
-                }
-            }
-        }
+        format!("{}#orderLine", self.frame.base.path("line"))
     }
 }
 
@@ -79,36 +103,39 @@ fn section(field: &str) -> String {
     section.to_owned()
 }
 
-/// The name of a field as an id that needs no escaping in a link.
-fn id(field: &str) -> String {
-    field.replace(['.', '['], "-").replace(']', "")
-}
-
 /// What the fields of the form share.
 struct Form<'a> {
-    messages: BTreeMap<&'a str, &'a str>,
-    customers: Vec<(String, String)>,
-    items: Vec<(String, String)>,
+    messages: Messages<'a>,
+    customers: Vec<Choice>,
+    items: Vec<Choice>,
+    catalog: &'a Catalog,
+}
+
+/// What can be chosen from a list.
+struct Choice {
+    value: String,
+    text: String,
+    /// The price in cents, for the script that adds up.
+    cents: Option<String>,
 }
 
 impl<'a> Form<'a> {
-    fn new(errors: &'a [FieldError], catalog: &Catalog) -> Self {
-        let customers = catalog.customers.values();
-        let items = catalog.items.values();
+    fn new(errors: &'a [FieldError], catalog: &'a Catalog) -> Self {
+        let customer = |customer: &Customer| Choice {
+            value: customer.id.to_string(),
+            text: customer.full_name(),
+            cents: None,
+        };
+        let item = |item: &Item| Choice {
+            value: item.id.to_string(),
+            text: format!("{}, {}", item.name, money(item.price)),
+            cents: Some((item.price * Decimal::ONE_HUNDRED).normalize().to_string()),
+        };
         Self {
-            messages: errors
-                .iter()
-                .map(|error| (&*error.field, &*error.message))
-                .collect(),
-            customers: customers
-                .map(|customer| (customer.id.to_string(), customer.full_name()))
-                .collect(),
-            items: items
-                .map(|item| {
-                    let text = format!("{}, {}", item.name, money(item.price));
-                    (item.id.to_string(), text)
-                })
-                .collect(),
+            messages: Messages::new(errors),
+            customers: catalog.customers.values().map(customer).collect(),
+            items: catalog.items.values().map(item).collect(),
+            catalog,
         }
     }
 
@@ -124,7 +151,14 @@ impl<'a> Form<'a> {
     fn address(&self, legend: &str, kind: &str, fields: &AddressFields) -> Markup {
         let input = |field: &str, label: &str, value: &str, max: usize, token: &str| {
             let (name, token) = (format!("{kind}Address.{field}"), format!("{kind} {token}"));
-            self.input(&name, label, value, max, &token)
+            self.messages.input(Input {
+                name: &name,
+                label,
+                value,
+                max,
+                autocomplete: &token,
+                inputmode: None,
+            })
         };
         let AddressFields { street, zip, city } = fields;
         html! {
@@ -139,9 +173,10 @@ impl<'a> Form<'a> {
 
     fn lines(&self, lines: &[LineFields], line_path: &str) -> Markup {
         html! {
-            fieldset id="orderLine" tabindex="-1" aria-describedby=[self.described("orderLine")] {
+            fieldset id="orderLine" tabindex="-1"
+                aria-describedby=[self.messages.described("orderLine")] {
                 legend { "Lines" }
-                (self.message("orderLine"))
+                (self.messages.message("orderLine"))
                 @for (index, line) in lines.iter().enumerate() {
                     @let name = format!("orderLine[{index}]");
                     div.line role="group" aria-label={ "Line " (index + 1) } {
@@ -153,72 +188,53 @@ impl<'a> Form<'a> {
                             aria-label={ "Remove line " (index + 1) } { "Remove" }
                     }
                 }
+                p.total {
+                    label for="total" { "Total of these lines" }
+                    output #total { (money(self.total(lines))) }
+                }
             }
         }
     }
 
-    fn select(&self, name: &str, label: &str, value: &str, options: &[(String, String)]) -> Markup {
+    /// The sum of the lines that can be counted so far.
+    fn total(&self, lines: &[LineFields]) -> Decimal {
+        let sum = |line: &LineFields| {
+            let item = self.catalog.items.get(&ItemId(number(&line.item)?))?;
+            let count = number(&line.count).filter(|count| (0..=MAX_COUNT).contains(count))?;
+            Some(Decimal::from(count) * item.price)
+        };
+        let mut total: Decimal = lines.iter().filter_map(sum).sum();
+        total.rescale(2);
+        total
+    }
+
+    fn count(&self, name: &str, value: &str) -> Markup {
+        self.messages.input(Input {
+            name,
+            label: "Count",
+            value,
+            max: MAX_DIGITS,
+            autocomplete: "off",
+            inputmode: Some("numeric"),
+        })
+    }
+
+    fn select(&self, name: &str, label: &str, value: &str, choices: &[Choice]) -> Markup {
         let id = id(name);
-        let known = value.is_empty() || options.iter().any(|(option, _)| option == value);
+        let known = value.is_empty() || choices.iter().any(|choice| choice.value == value);
         html! {
             label for=(id) { (label) }
-            select id=(id) name=(name) required
-                aria-invalid=[self.invalid(name)] aria-describedby=[self.described(name)] {
+            select id=(id) name=(name) required aria-invalid=[self.messages.invalid(name)]
+                aria-describedby=[self.messages.described(name)] {
                 option value="" { "Choose …" }
                 // Kept as it came, like the value of any other field.
                 @if !known { option value=(value) selected { (value) } }
-                @for (option, text) in options {
-                    option value=(option) selected[option == value] { (text) }
+                @for choice in choices {
+                    option value=(choice.value) selected[choice.value == value]
+                        data-cents=[choice.cents.as_deref()] { (choice.text) }
                 }
             }
-            (self.message(name))
+            (self.messages.message(name))
         }
-    }
-
-    fn input(
-        &self,
-        name: &str,
-        label: &str,
-        value: &str,
-        max: usize,
-        autocomplete: &str,
-    ) -> Markup {
-        let id = id(name);
-        html! {
-            label for=(id) { (label) }
-            input id=(id) name=(name) value=(value) required maxlength=(max)
-                autocomplete=(autocomplete)
-                aria-invalid=[self.invalid(name)] aria-describedby=[self.described(name)];
-            (self.message(name))
-        }
-    }
-
-    /// Not of type `number`: a browser would throw away what is none, instead of keeping it.
-    fn count(&self, name: &str, value: &str) -> Markup {
-        let id = id(name);
-        html! {
-            label for=(id) { "Count" }
-            input id=(id) name=(name) value=(value) required inputmode="numeric" autocomplete="off"
-                aria-invalid=[self.invalid(name)] aria-describedby=[self.described(name)];
-            (self.message(name))
-        }
-    }
-
-    fn message(&self, name: &str) -> Markup {
-        html! {
-            @if let Some(message) = self.messages.get(name) {
-                p.error id={ (id(name)) "-error" } { (message) }
-            }
-        }
-    }
-
-    fn invalid(&self, name: &str) -> Option<&'static str> {
-        self.messages.contains_key(name).then_some("true")
-    }
-
-    /// The id of the field's message, if there is one.
-    fn described(&self, name: &str) -> Option<String> {
-        let known = self.messages.contains_key(name);
-        known.then(|| format!("{}-error", id(name)))
     }
 }

@@ -4,30 +4,30 @@ use feed_core::service::html::time;
 use feed_core::service::list::Page;
 use maud::{Markup, html};
 
-use super::{Pages, money, status};
+use super::{Pages, money, nothing, status};
 use crate::order::Summary;
 
 impl Pages {
     pub(in crate::http) fn list(&self, page: &Page<Summary>) -> Markup {
         let body = html! {
-            p.actions { a.button href=(self.base.path("form.html")) { "New order" } }
+            div.toolbar {
+                a.button href=(self.frame.base.path("form.html")) { "New order" }
+                (page.search_form(&self.frame.base, "Order number, name or e-mail"))
+            }
             @if page.items.is_empty() {
-                p.quiet {
-                    @if page.continued { "There are no older orders." }
-                    @else { "There are no orders yet." }
-                }
+                p.quiet { (nothing(page, "orders")) }
             } @else {
                 (self.table(&page.items))
             }
-            (page.footer(&self.base, "order", "orders"))
+            (page.footer(&self.frame.base, "order", "orders"))
         };
-        self.page("Orders", &body)
+        self.frame.page("Orders", &body)
     }
 
     fn table(&self, orders: &[Summary]) -> Markup {
         html! {
             div.scroll {
-                table {
+                table aria-label="Orders" {
                     thead {
                         tr {
                             th scope="col" { "Order" }

@@ -1,52 +1,83 @@
 //! The pages, for people.
 
+mod customers;
+mod fields;
 mod form;
+mod items;
 mod list;
 mod order;
 
-use feed_core::service::BaseUrl;
 use feed_core::service::html::Frame;
+use feed_core::service::list::Page;
+use feed_core::service::{BaseUrl, Settings};
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 use url::Url;
 
 use crate::order::{CURRENCY, OrderId, Status};
 
-/// What all pages have in common: where the service is, and where to go on from an order.
+/// Where each page leads.
+const MENU: &[(&str, &str)] = &[
+    ("", "Orders"),
+    ("form.html", "New order"),
+    ("customers", "Customers"),
+    ("items", "Items"),
+    ("feed", "Feed"),
+];
+
+/// The frame of all pages of the service.
+pub(crate) fn frame(settings: &Settings) -> Frame<'static> {
+    Frame {
+        base: settings.base_url(),
+        home: settings.home_url.clone(),
+        service: "Orders",
+        menu: MENU,
+        feed: Some("feed"),
+    }
+}
+
+/// What all pages have in common: the frame, and where to go on from an order.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    base: BaseUrl,
+    frame: Frame<'static>,
     invoice_url: Option<Url>,
     shipping_url: Option<Url>,
 }
 
 impl Pages {
-    pub(crate) fn new(base: BaseUrl, invoice_url: Option<Url>, shipping_url: Option<Url>) -> Self {
+    pub(crate) fn new(
+        frame: Frame<'static>,
+        invoice_url: Option<Url>,
+        shipping_url: Option<Url>,
+    ) -> Self {
         Self {
-            base,
+            frame,
             invoice_url,
             shipping_url,
         }
     }
 
-    /// The public base URL.
-    pub(crate) fn base(&self) -> &BaseUrl {
-        &self.base
+    pub(crate) fn frame(&self) -> &Frame<'static> {
+        &self.frame
     }
 
-    fn page(&self, title: &str, body: &Markup) -> Markup {
-        let frame = Frame {
-            base: &self.base,
-            service: "Orders",
-            menu: &[("", "Orders"), ("form.html", "New order"), ("feed", "Feed")],
-            feed: Some("feed"),
-        };
-        frame.page(title, body)
+    /// The public base URL.
+    pub(crate) fn base(&self) -> &BaseUrl {
+        &self.frame.base
     }
 
     /// The path of an order's page.
     fn order_path(&self, id: OrderId) -> String {
-        self.base.path(&id.path())
+        self.frame.base.path(&id.path())
+    }
+}
+
+/// What stands in the place of an empty list.
+fn nothing<T>(page: &Page<T>, many: &str) -> String {
+    match page.searched() {
+        Some(text) => format!("No {many} match \u{201c}{text}\u{201d}."),
+        None if page.continued => format!("There are no older {many}."),
+        None => format!("There are no {many} yet."),
     }
 }
 

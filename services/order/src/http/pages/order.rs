@@ -1,6 +1,7 @@
 //! The page of one order.
 
-use feed_core::service::html::time;
+use feed_core::feed::Happened;
+use feed_core::service::html::{below, instant, time};
 use maud::{Markup, html};
 use url::Url;
 
@@ -8,15 +9,8 @@ use super::{Pages, money, status};
 use crate::order::{Address, Order, OrderId, OrderLine, Status};
 
 impl Pages {
-    pub(in crate::http) fn order(&self, order: &Order) -> Markup {
-        let links = [
-            (&self.invoice_url, "Invoice"),
-            (&self.shipping_url, "Shipment"),
-        ];
-        let mut links = links
-            .into_iter()
-            .filter_map(|(url, text)| Some((below(url.as_ref()?, order.id), text)))
-            .peekable();
+    /// The page of an order, with what has happened to it, newest first.
+    pub(in crate::http) fn order(&self, order: &Order, history: &[Happened]) -> Markup {
         let body = html! {
             dl {
                 dt { "Status" }
@@ -32,22 +26,94 @@ impl Pages {
                 dt { "E-mail" }
                 dd { (order.customer.email) }
             }
+            @if self.invoice_url.is_some() || self.shipping_url.is_some() {
+                div.columns {
+                    (elsewhere(self.invoice_url.as_ref(), order.id, &INVOICE))
+                    (elsewhere(self.shipping_url.as_ref(), order.id, &SHIPMENT))
+                }
+            }
             (lines(&order.lines, &money(order.total)))
             div.columns {
                 section { h2 { "Shipping address" } (address(&order.shipping_address)) }
                 section { h2 { "Billing address" } (address(&order.billing_address)) }
             }
-            @if links.peek().is_some() {
-                h2 { "What became of it" }
-                p.actions { @for (url, text) in links { a href=(url) { (text) } } }
-            }
+            h2 { "History" }
+            (self::history(history))
             @if order.status == Status::Placed {
-                form.actions method="post" action={ (self.order_path(order.id)) "/cancel" } {
-                    button.plain { "Cancel this order" }
+                form.actions method="post"
+                    action={ (self.order_path(order.id)) "/cancel" } {
+                    button.plain.danger { "Cancel this order" }
                 }
             }
         };
-        self.page(&format!("Order {}", order.id), &body)
+        let title = format!("Order {}", order.id);
+        self.frame.page_with_script(&title, &body, "order.js")
+    }
+}
+
+/// What another service makes of an order. We never ask it: the reader's browser may.
+struct Elsewhere {
+    id: &'static str,
+    heading: &'static str,
+    /// Of the list in the other service's JSON.
+    member: &'static str,
+}
+
+const INVOICE: Elsewhere = Elsewhere {
+    id: "invoice",
+    heading: "Invoice",
+    member: "invoices",
+};
+
+const SHIPMENT: Elsewhere = Elsewhere {
+    id: "shipment",
+    heading: "Shipment",
+    member: "shipments",
+};
+
+/// The plain link, which is all that is needed, and for the script where to ask for more.
+fn elsewhere(url: Option<&Url>, order: OrderId, what: &Elsewhere) -> Markup {
+    html! {
+        @if let Some(url) = url {
+            section.elsewhere id=(what.id) data-list=(list_of(url, order)) data-member=(what.member) {
+                h2 { (what.heading) }
+                p aria-live="polite" {
+                    a href=(below(url, order)) { (what.heading) " of this order" }
+                    " " span.quiet { "There within moments of the order." }
+                }
+            }
+        }
+    }
+}
+
+fn history(history: &[Happened]) -> Markup {
+    html! {
+        @if history.is_empty() {
+            p.quiet { "The order is being published." }
+        } @else {
+            div.scroll {
+                table #history aria-label="History" {
+                    thead {
+                        tr {
+                            th scope="col" { "Time" }
+                            th scope="col" { "Event" }
+                            th scope="col" { "What happened" }
+                            th.number scope="col" { "Sequence" }
+                        }
+                    }
+                    tbody {
+                        @for event in history {
+                            tr {
+                                td { (instant(event.time)) }
+                                td { a href=(event.url.path()) { (event.event_type) } }
+                                td { (event.title) }
+                                td.number { (event.sequence) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -55,7 +121,7 @@ fn lines(lines: &[OrderLine], total: &str) -> Markup {
     html! {
         h2 { "Lines" }
         div.scroll {
-            table {
+            table aria-label="Lines" {
                 thead {
                     tr {
                         th scope="col" { "Item" }
@@ -89,12 +155,9 @@ fn address(address: &Address) -> Markup {
     html! { address { (address.street) br; (address.zip) " " (address.city) } }
 }
 
-/// `{url}/{id}`, with or without a slash at the end of `url`.
-fn below(url: &Url, id: OrderId) -> Url {
-    let mut url = url.clone();
-    // Refused by URLs such as `mailto:`, which then stay as they are.
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().push(&id.to_string());
-    }
+/// The other service's list of what it has for this order: none, or one.
+fn list_of(url: &Url, id: OrderId) -> Url {
+    let mut url = below(url, "");
+    url.query_pairs_mut().append_pair("order", &id.to_string());
     url
 }

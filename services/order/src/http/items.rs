@@ -1,0 +1,122 @@
+//! Items: the list, a new one, and a change, for people by forms and for programs as JSON. What was
+//! sold stays as it was.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use feed_core::service::list::{self, Before, Page, Search};
+use feed_core::service::{Json, Number, Wanted};
+use tracing::info;
+
+use super::App;
+use super::body::Fields;
+use super::problem::Problem;
+use crate::order::{Item, ItemId};
+use crate::rules::{DraftItem, FieldError};
+use crate::store::Store;
+
+/// `GET /items`: the newest first, or those that match `?q=`.
+pub(super) async fn list<S: Store>(
+    State(app): State<App<S>>,
+    before: Before,
+    search: Search,
+    wanted: Wanted,
+) -> Result<Response, Problem> {
+    let reader = app.orders.database().reader();
+    let id = ItemId(before.number());
+    let items = S::items(reader, search.text(), id, list::LIMIT).await?;
+    let count = S::count_items(reader, search.text()).await?;
+    let page = Page::new(items, count, before, |item| item.id.0)
+        .at("items")
+        .matching(search);
+    let document = || page.document("items", app.pages.base(), |item| item.clone());
+    Ok(wanted.answer(|| app.pages.items(&page), document))
+}
+
+/// `GET /items/new`: the form for a new one.
+pub(super) async fn blank<S: Store>(State(app): State<App<S>>) -> Response {
+    let draft = DraftItem::default();
+    app.pages.item_form(None, &draft, &[]).into_response()
+}
+
+/// `POST /items`: a new one.
+pub(super) async fn create<S: Store>(
+    State(app): State<App<S>>,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    let draft = draft(&fields);
+    let new = match draft.clone().check() {
+        Ok(new) => new,
+        Err(errors) => return refused(&app, &fields, None, &draft, errors),
+    };
+    let item = S::insert_item(app.orders.database().writer(), new).await?;
+    info!(item.id = %item.id, "added item {}", item.id);
+    if fields.form {
+        return Ok(to_list("items"));
+    }
+    let location = app.pages.base().join(&item.id.path()).to_string();
+    let headers = [(header::LOCATION, location)];
+    Ok((StatusCode::CREATED, headers, Json(item)).into_response())
+}
+
+/// `GET /items/{id}`: the form to change one, or the document.
+pub(super) async fn show<S: Store>(
+    State(app): State<App<S>>,
+    Number(id): Number,
+    wanted: Wanted,
+) -> Result<Response, Problem> {
+    let id = ItemId(id);
+    let item = S::item(app.orders.database().reader(), id).await?;
+    let item = item.ok_or(Problem::NoSuchItem(id))?;
+    let form = || app.pages.item_form(Some(id), &DraftItem::from(&item), &[]);
+    Ok(wanted.answer(form, || item.clone()))
+}
+
+/// `POST /items/{id}` from the form, `PUT` from a program: changes one.
+pub(super) async fn change<S: Store>(
+    State(app): State<App<S>>,
+    Number(id): Number,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    let id = ItemId(id);
+    let draft = draft(&fields);
+    let item: Item = match draft.clone().check() {
+        Ok(new) => new.with_id(id),
+        Err(errors) => return refused(&app, &fields, Some(id), &draft, errors),
+    };
+    if !S::update_item(app.orders.database().writer(), &item).await? {
+        return Err(Problem::NoSuchItem(id));
+    }
+    info!(item.id = %id, "changed item {id}");
+    if fields.form {
+        return Ok(to_list("../items"));
+    }
+    Ok(Json(item).into_response())
+}
+
+fn draft(fields: &Fields) -> DraftItem {
+    DraftItem {
+        name: fields.get("name"),
+        price: fields.get("price"),
+    }
+}
+
+/// The form again, with what is wrong at each field; a program gets a problem document.
+fn refused<S: Store>(
+    app: &App<S>,
+    fields: &Fields,
+    id: Option<ItemId>,
+    draft: &DraftItem,
+    errors: Vec<FieldError>,
+) -> Result<Response, Problem> {
+    if !fields.form {
+        return Err(Problem::Refused(errors));
+    }
+    let form = app.pages.item_form(id, draft, &errors);
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, form).into_response())
+}
+
+/// Back to the list; relative, so that it holds behind any prefix.
+fn to_list(location: &'static str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}

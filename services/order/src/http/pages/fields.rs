@@ -1,0 +1,92 @@
+//! What the forms have in common: fields with their labels, and what is wrong with them.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use crate::rules::FieldError;
+
+/// The messages of a form, by field.
+#[derive(Debug)]
+pub(super) struct Messages<'a>(BTreeMap<&'a str, &'a str>);
+
+/// A field for a line of text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Input<'a> {
+    pub(super) name: &'a str,
+    pub(super) label: &'a str,
+    pub(super) value: &'a str,
+    /// The longest value, in characters.
+    pub(super) max: usize,
+    /// What a browser may fill in (HTML, "autofill detail tokens").
+    pub(super) autocomplete: &'a str,
+    /// The keys that a phone shows.
+    pub(super) inputmode: Option<&'a str>,
+}
+
+impl<'a> Messages<'a> {
+    pub(super) fn new(errors: &'a [FieldError]) -> Self {
+        let message = |error: &'a FieldError| (&*error.field, &*error.message);
+        Self(errors.iter().map(message).collect())
+    }
+
+    /// A field of type `text`, whatever is typed: a browser would throw away what is no number,
+    /// instead of keeping it.
+    pub(super) fn input(&self, input: Input<'_>) -> Markup {
+        let (name, id) = (input.name, id(input.name));
+        html! {
+            label for=(id) { (input.label) }
+            input id=(id) name=(name) value=(input.value) required maxlength=(input.max)
+                autocomplete=(input.autocomplete) inputmode=[input.inputmode]
+                aria-invalid=[self.invalid(name)] aria-describedby=[self.described(name)];
+            (self.message(name))
+        }
+    }
+
+    pub(super) fn message(&self, name: &str) -> Markup {
+        html! {
+            @if let Some(message) = self.0.get(name) {
+                p.error id={ (id(name)) "-error" } { (message) }
+            }
+        }
+    }
+
+    pub(super) fn invalid(&self, name: &str) -> Option<&'static str> {
+        self.0.contains_key(name).then_some("true")
+    }
+
+    /// The id of the field's message, if there is one.
+    pub(super) fn described(&self, name: &str) -> Option<String> {
+        let known = self.0.contains_key(name);
+        known.then(|| format!("{}-error", id(name)))
+    }
+}
+
+/// The name of a field as an id that needs no escaping in a link.
+pub(super) fn id(field: &str) -> String {
+    field.replace(['.', '['], "-").replace(']', "")
+}
+
+/// What is wrong, with a link to each field, for those who do not see the form at once. `called`
+/// says how a person calls a field.
+pub(super) fn summary(
+    errors: &[FieldError],
+    introduction: &str,
+    called: impl Fn(&str) -> String,
+) -> Markup {
+    html! {
+        @if !errors.is_empty() {
+            div.notice.bad role="alert" tabindex="-1" autofocus {
+                p { (introduction) }
+                ul {
+                    @for error in errors {
+                        li {
+                            a href={ "#" (id(&error.field)) } { (called(&error.field)) }
+                            ": " (error.message)
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+// Beside the plain links to invoice and shipment: what the other services tell of this order, if they
+// are of this origin. It looks again for a minute, by conditional requests (the browser keeps the
+// answer with its ETag). Where a service does not answer, its link stays as it was.
+"use strict";
+
+// Milliseconds between two looks: the first answer is expected at once, the last one hardly.
+const PAUSES = [300, 500, 700, 1000, 1000, 1500, 2000, 3000, ...Array(10).fill(5000)];
+const BAD = ["credited", "stopped", "recalled"];
+
+const element = (name, className, text) =>
+  Object.assign(document.createElement(name), { className, textContent: text });
+
+async function look(section) {
+  const answer = await fetch(section.dataset.list, {
+    headers: { Accept: "application/json" },
+    cache: "no-cache",
+    signal: AbortSignal.timeout(5000),
+  });
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  const list = (await answer.json())[section.dataset.member];
+  if (!Array.isArray(list)) throw new Error("no list of ours");
+  return list[0];
+}
+
+function show(section, found) {
+  const link = section.querySelector("a");
+  const told = JSON.stringify(found ?? null);
+  if (section.dataset.told === told) return;
+  section.dataset.told = told;
+  link.hidden = !found;
+  const parts = [link];
+  if (found) {
+    if (found.number) link.textContent = `${section.querySelector("h2").textContent} ${found.number}`;
+    const word = found.status[0].toUpperCase() + found.status.slice(1);
+    parts.push(" ", element("span", BAD.includes(found.status) ? "status bad" : "status good", word));
+    if (found.total !== undefined) parts.push(` ${found.total.toFixed(2)} ${found.currency}`);
+  } else {
+    parts.push(element("span", "quiet waiting", "on its way"));
+  }
+  section.querySelector("p").replaceChildren(...parts);
+}
+
+async function watch(section) {
+  if (new URL(section.dataset.list).origin !== location.origin) return;
+  for (const pause of [...PAUSES, 0]) {
+    if (!document.hidden) {
+      try {
+        show(section, await look(section));
+      } catch {
+        const note = section.querySelector(".quiet");
+        if (note && !note.classList.contains("waiting")) {
+          note.textContent = "Its service does not answer right now.";
+        }
+      }
+    }
+    await new Promise((done) => setTimeout(done, pause));
+  }
+  const waiting = section.querySelector(".waiting");
+  if (waiting) waiting.textContent = "Not there yet. Reload this page to look again.";
+}
+
+document.querySelectorAll(".elsewhere").forEach(watch);

@@ -1,0 +1,105 @@
+//! Who is accepted as a customer.
+
+use super::{Errors, FieldError, MAX_TEXT, check_text};
+use crate::order::{Customer, NewCustomer};
+
+/// A customer as somebody types one: nothing checked. `None` is a field that is missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DraftCustomer {
+    pub firstname: Option<String>,
+    pub name: Option<String>,
+    pub email: Option<String>,
+}
+
+impl From<&Customer> for DraftCustomer {
+    fn from(customer: &Customer) -> Self {
+        Self {
+            firstname: Some(customer.firstname.clone()),
+            name: Some(customer.name.clone()),
+            email: Some(customer.email.clone()),
+        }
+    }
+}
+
+impl DraftCustomer {
+    /// The customer it describes.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it.
+    pub fn check(self) -> Result<NewCustomer, Vec<FieldError>> {
+        let mut errors = Errors::default();
+        let firstname = check_text("a first name", self.firstname, MAX_TEXT);
+        let firstname = errors.unless("firstname", firstname);
+        let name = errors.unless("name", check_text("a name", self.name, MAX_TEXT));
+        let email = errors.unless("email", check_email(self.email));
+        match (firstname, name, email) {
+            (Some(firstname), Some(name), Some(email)) => Ok(NewCustomer {
+                firstname,
+                name,
+                email,
+            }),
+            _ => Err(errors.into()),
+        }
+    }
+}
+
+/// Something that can be an address: whether mail arrives, only mail can tell.
+fn check_email(text: Option<String>) -> Result<String, String> {
+    let email = check_text("an e-mail address", text, MAX_TEXT)?;
+    let parts = email
+        .split_once('@')
+        .filter(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    match parts {
+        Some(_) if !email.contains(char::is_whitespace) => Ok(email),
+        _ => Err("Enter an e-mail address, such as name@example.com.".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(firstname: &str, name: &str, email: &str) -> DraftCustomer {
+        DraftCustomer {
+            firstname: Some(firstname.to_owned()),
+            name: Some(name.to_owned()),
+            email: Some(email.to_owned()),
+        }
+    }
+
+    #[test]
+    fn names_are_kept_as_they_are_written() {
+        for name in ["O'Brien", "Müller", "<b>", "日本語", "de la Cruz"] {
+            let customer = draft(" Ada ", name, "ada@example.com").check();
+            let customer = customer.expect("a customer");
+            assert_eq!(
+                (customer.firstname.as_str(), customer.name.as_str()),
+                ("Ada", name)
+            );
+        }
+    }
+
+    #[test]
+    fn each_rule_names_its_field() {
+        let long = "x".repeat(MAX_TEXT + 1);
+        for (draft, fields) in [
+            (
+                DraftCustomer::default(),
+                &["firstname", "name", "email"][..],
+            ),
+            (draft(" ", "Curie", "m@x"), &["firstname"]),
+            (draft("Marie", &long, "m@x"), &["name"]),
+            (draft("Marie", "Cu\0rie", "m@x"), &["name"]),
+            (draft("Marie", "Curie", "marie"), &["email"]),
+            (draft("Marie", "Curie", "@x"), &["email"]),
+            (draft("Marie", "Curie", "m@"), &["email"]),
+            (draft("Marie", "Curie", "m@x@y"), &["email"]),
+            (draft("Marie", "Curie", "m m@x"), &["email"]),
+        ] {
+            let errors = draft.check().expect_err("refused");
+            let named: Vec<&str> = errors.iter().map(|error| &*error.field).collect();
+            assert_eq!(named, fields);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What is accepted as an item.
+
+use rust_decimal::Decimal;
+
+use super::{Errors, FieldError, MAX_PRICE, MAX_TEXT, check_text};
+use crate::order::{Item, NewItem};
+
+/// An item as somebody types one: nothing checked. `None` is a field that is missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DraftItem {
+    pub name: Option<String>,
+    /// With a decimal point.
+    pub price: Option<String>,
+}
+
+impl From<&Item> for DraftItem {
+    fn from(item: &Item) -> Self {
+        Self {
+            name: Some(item.name.clone()),
+            price: Some(item.price.to_string()),
+        }
+    }
+}
+
+impl DraftItem {
+    /// The item it describes.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it.
+    pub fn check(self) -> Result<NewItem, Vec<FieldError>> {
+        let mut errors = Errors::default();
+        let name = errors.unless("name", check_text("a name", self.name, MAX_TEXT));
+        let price = errors.unless("price", check_price(self.price));
+        match (name, price) {
+            (Some(name), Some(price)) => Ok(NewItem { name, price }),
+            _ => Err(errors.into()),
+        }
+    }
+}
+
+/// A comma is refused: whether `1,000` is a thousand or one depends on where it was typed.
+fn check_price(text: Option<String>) -> Result<Decimal, String> {
+    let text = text.unwrap_or_default();
+    let price =
+        Decimal::from_str_exact(text.trim()).or_else(|_| Decimal::from_scientific(text.trim()));
+    let bounds = Decimal::ZERO..=Decimal::from(MAX_PRICE);
+    match price.map(|price| price.normalize()) {
+        Ok(mut price) if bounds.contains(&price) && price.scale() <= 2 => {
+            price.rescale(2);
+            Ok(price)
+        }
+        _ => Err("Enter a price from 0.00 to 1000000.00, such as 12.50.".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(price: &str) -> Option<String> {
+        let draft = DraftItem {
+            name: Some("Tea".to_owned()),
+            price: Some(price.to_owned()),
+        };
+        match draft.check() {
+            Ok(item) => Some(item.price.to_string()),
+            Err(errors) => {
+                assert_eq!(errors.len(), 1);
+                assert_eq!(errors[0].field, "price");
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn a_price_has_whole_cents() {
+        for (text, price) in [
+            ("0", "0.00"),
+            (" 12.5 ", "12.50"),
+            ("12.500", "12.50"),
+            ("1e3", "1000.00"),
+            ("1000000.00", "1000000.00"),
+        ] {
+            assert_eq!(check(text).as_deref(), Some(price), "{text}");
+        }
+        for text in [
+            "",
+            "-1",
+            "12.505",
+            "1000000.01",
+            "1,5",
+            "1.000,00",
+            "12 EUR",
+            "NaN",
+            "1e99",
+        ] {
+            assert_eq!(check(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told() {
+        let errors = DraftItem::default().check().expect_err("refused");
+        let fields: Vec<_> = errors.into_iter().map(|error| error.field).collect();
+        assert_eq!(fields, ["name", "price"]);
+    }
+}

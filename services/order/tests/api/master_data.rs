@@ -1,0 +1,228 @@
+//! Customers and items, by forms and as JSON; what was sold stays as it was.
+
+use axum::http::{Request, header};
+use serde_json::json;
+
+use crate::app::{App, Testable};
+
+harness::on_both_databases! {
+    a_customer_is_added_and_changed_by_forms
+    an_item_is_added_and_changed_by_forms
+    programs_do_the_same_with_json
+    what_is_wrong_stands_at_its_field_and_changes_nothing
+    a_change_touches_nothing_that_was_sold
+    lists_are_searched_and_paged
+    what_another_site_sends_is_refused
+}
+
+const NAMES: [(&str, &str); 4] = [
+    ("O'Brien", "O'Brien"),
+    ("Müller", "Müller"),
+    ("<b>", "&lt;b&gt;"),
+    ("日本語", "日本語"),
+];
+
+async fn a_customer_is_added_and_changed_by_forms<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    assert!(
+        app.page("/customers/new")
+            .await
+            .contains("action=\"/customers\"")
+    );
+    for (number, (name, shown)) in (3..).zip(NAMES) {
+        let fields = [
+            ("firstname", "Ada"),
+            ("name", name),
+            ("email", "ada@example.com"),
+        ];
+        let answer = app.post_form("/customers", &fields).await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, "customers")
+        );
+        let list = app.page("/customers").await;
+        assert!(list.contains(&format!("Ada {shown}</a>")), "{list}");
+        assert!(
+            app.page("/form.html")
+                .await
+                .contains(&format!("Ada {shown}</option>"))
+        );
+        let form = app.page(&format!("/customers/{number}")).await;
+        assert!(form.contains(&format!("value=\"{shown}\"")), "{form}");
+    }
+    let fields = [
+        ("firstname", "Ada"),
+        ("name", "King"),
+        ("email", "ada@example.com"),
+    ];
+    let answer = app.post_form("/customers/3", &fields).await;
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, "../customers")
+    );
+    let list = app.page("/customers").await;
+    assert!(list.contains("Ada King") && !list.contains("O'Brien"));
+}
+
+async fn an_item_is_added_and_changed_by_forms<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    for (number, (name, shown)) in (5..).zip(NAMES) {
+        let answer = app
+            .post_form("/items", &[("name", name), ("price", "12.5")])
+            .await;
+        assert_eq!((answer.status, answer.header("location")), (303, "items"));
+        let list = app.page("/items").await;
+        assert!(list.contains(&format!("{shown}</a>")) && list.contains("12.50 EUR"));
+        let form = app.page(&format!("/items/{number}")).await;
+        assert!(form.contains(&format!("value=\"{shown}\"")) && form.contains("value=\"12.50\""));
+    }
+    let answer = app
+        .post_form("/items/5", &[("name", "Tea"), ("price", "0")])
+        .await;
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, "../items")
+    );
+    assert!(app.page("/form.html").await.contains("Tea, 0.00 EUR"));
+}
+
+async fn programs_do_the_same_with_json<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let send = async |method: &str, path: &str, body: serde_json::Value| {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        app.send(request, &body.to_string()).await
+    };
+    let ada = json!({"firstname": "Ada", "name": "King", "email": "ada@example.com"});
+    let answer = send("POST", "/customers", ada).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert_eq!(
+        answer.header("location"),
+        "http://127.0.0.1:8081/customers/3"
+    );
+    assert_eq!(answer.json()["customerId"], 3);
+    assert_eq!(app.json("/customers/3").await["name"], "King");
+
+    let answer = send("POST", "/items", json!({"name": "Tea", "price": 12.50})).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert_eq!(answer.body, r#"{"itemId":5,"name":"Tea","price":12.50}"#);
+    let answer = send("PUT", "/items/5", json!({"name": "Tea", "price": "13"})).await;
+    assert_eq!(
+        (answer.status, answer.json()["price"].to_string()),
+        (200, "13.00".to_owned())
+    );
+    assert_eq!(app.json("/items/5").await, answer.json());
+
+    let answer = send("PUT", "/items/5", json!({"name": 7, "price": -1})).await;
+    assert_eq!(answer.status, 422);
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    assert_eq!(answer.json()["errors"][0]["field"], "price");
+    for (path, status) in [("/items/99", 404), ("/customers/99", 404)] {
+        assert_eq!(app.get(path, "application/json").await.status, status);
+        let body = json!({"firstname": "A", "name": "B", "email": "a@b", "price": 1});
+        assert_eq!(send("PUT", path, body).await.status, status);
+    }
+    for rubbish in [json!(null), json!([1]), json!("Tea")] {
+        assert_eq!(send("POST", "/items", rubbish).await.status, 422);
+    }
+    assert_eq!(app.json("/items").await["count"], 5);
+}
+
+async fn what_is_wrong_stands_at_its_field_and_changes_nothing<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let fields = [("firstname", "<b>"), ("name", "\0"), ("email", "nobody")];
+    for path in ["/customers", "/customers/1"] {
+        let answer = app.post_form(path, &fields).await;
+        assert_eq!(answer.status, 422);
+        let page = answer.body;
+        assert!(
+            page.contains("value=\"&lt;b&gt;\""),
+            "what was typed is kept"
+        );
+        for field in ["name", "email"] {
+            assert!(
+                page.contains(&format!("aria-describedby=\"{field}-error\"")),
+                "{page}"
+            );
+            assert!(page.contains(&format!("<a href=\"#{field}\">")), "{page}");
+        }
+        assert!(!page.contains("firstname-error"));
+    }
+    let answer = app
+        .post_form("/items/1", &[("name", " "), ("price", "1,50")])
+        .await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.body.contains("value=\"1,50\"") && answer.body.contains("such as 12.50"));
+    assert_eq!(app.json("/customers").await["count"], 2);
+    assert_eq!(app.json("/customers/1").await["name"], "Wolff");
+    assert_eq!(app.json("/items/1").await["name"], "iPod");
+}
+
+async fn a_change_touches_nothing_that_was_sold<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let before = app.place().await;
+    let feed = app.feed().await;
+    app.post_form("/items/1", &[("name", "Walkman"), ("price", "1")])
+        .await;
+    let fields = [("firstname", "X"), ("name", "Y"), ("email", "x@y")];
+    app.post_form("/customers/1", &fields).await;
+    assert_eq!(app.json("/order/1").await, before);
+    assert_eq!(app.feed().await, feed);
+    let after = app.place().await;
+    assert_eq!(after["customer"]["name"], "Y");
+    assert_eq!(after["orderLine"][0]["item"]["name"], "Walkman");
+}
+
+async fn lists_are_searched_and_paged<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    for n in 0..51 {
+        let fields = [
+            ("firstname", "Ada"),
+            ("name", &format!("No{n}")[..]),
+            ("email", "ada@x"),
+        ];
+        app.post_form("/customers", &fields).await;
+    }
+    let page = app.page("/customers?q=ADA").await;
+    assert!(page.contains("51 customers found"));
+    assert!(
+        page.contains("href=\"/customers?before=4&amp;q=ADA\""),
+        "{page}"
+    );
+    assert!(app.page("/customers?before=4&q=ADA").await.contains("No0"));
+    assert_eq!(
+        app.json("/customers?q=2").await["count"],
+        15,
+        "No2, No12, …, No20, …, and number 2"
+    );
+    assert_eq!(
+        app.json("/items?q=ipod+T").await["items"][0]["name"],
+        "iPod touch"
+    );
+    assert!(
+        app.page("/items?q=%3Cb%3E")
+            .await
+            .contains("No items match “&lt;b&gt;”.")
+    );
+    assert_eq!(app.json("/items?q=%25").await["count"], 0, "no pattern");
+    for path in ["/items?q=%00", "/customers?q=%07", "/?q=%00"] {
+        assert_eq!(
+            app.get(path, "application/json").await.status,
+            400,
+            "{path}"
+        );
+    }
+}
+
+async fn what_another_site_sends_is_refused<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    app.place().await;
+    for path in ["/", "/customers", "/items/1", "/order/1/cancel", "/orders"] {
+        let request = Request::post(path)
+            .header("origin", "https://evil.example")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let answer = app.send(request, "name=Tea&price=1").await;
+        assert_eq!(answer.status, 403, "{path}");
+    }
+    assert_eq!(app.json("/order/1").await["status"], "placed");
+}
