@@ -89,6 +89,7 @@ async fn shop(
             database_url: format!("sqlite:{}", file.display()),
             listen: address,
             base_url: Some(base.join(&format!("{name}/")).as_str().parse()?),
+            home_url: Some(base.url().clone()),
             allow_anonymous: config.allow_anonymous,
             instance: Some(config.instance.clone()),
             log_format: config.log_format,
@@ -102,12 +103,16 @@ async fn shop(
     let invoice = invoice::Config {
         settings: settings("invoice")?,
         follow: follow.clone(),
+        order_url: Some(base.join("order/order/")),
     };
     let shipping = shipping::Config {
         settings: settings("shipping")?,
         follow,
+        order_url: Some(base.join("order/order/")),
     };
-    let shop = Mounted::without_database(start_page::router(base.clone()))
+    let frame = start_page::frame(base);
+    let shop = Mounted::without_database(start_page::router(frame.clone()))
+        .with_pages(frame)
         .mount(
             "order",
             order::start(order, shutdown.clone())

@@ -9,10 +9,25 @@ use feed_core::service::BaseUrl;
 use feed_core::service::html::{Frame, stylesheet};
 use maud::{Markup, html};
 
-pub(crate) fn router(base: BaseUrl) -> Router {
+/// The frame of the page, and of what is told about other pages that are not there.
+pub(crate) fn frame(base: &BaseUrl) -> Frame<'static> {
+    Frame {
+        base: base.clone(),
+        home: None,
+        service: "Shop",
+        menu: &[
+            ("order/", "Orders"),
+            ("invoice/", "Invoices"),
+            ("shipping/", "Shipments"),
+        ],
+        feed: Some("order/feed"),
+    }
+}
+
+pub(crate) fn router(frame: Frame<'static>) -> Router {
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     let page = move || {
-        let page = page(&base);
+        let page = page(&frame);
         async move { answer(page) }
     };
     Router::new()
@@ -24,17 +39,8 @@ fn answer(page: Markup) -> Response {
     ([(header::CACHE_CONTROL, "max-age=60")], page).into_response()
 }
 
-fn page(base: &BaseUrl) -> Markup {
-    let frame = Frame {
-        base,
-        service: "Shop",
-        menu: &[
-            ("order/", "Orders"),
-            ("invoice/", "Invoices"),
-            ("shipping/", "Shipments"),
-        ],
-        feed: Some("order/feed"),
-    };
+fn page(frame: &Frame<'_>) -> Markup {
+    let base = &frame.base;
     let link = |path: &str, text: &str| html! { a href=(base.path(path)) { (text) } };
     frame.page(
         "Welcome",

@@ -26,6 +26,7 @@ use std::process::ExitCode;
 
 use axum::Router;
 use feed_core::consumer::command::{self, Command, CommandError, Done};
+use feed_core::service::html::Frame;
 use feed_core::service::{Mounted, ServeError};
 use feed_core::{Consumer, Database, DatabaseError, Kind, Subscription};
 use sqlx::{Postgres, Sqlite};
@@ -42,6 +43,8 @@ use store::Store;
 pub struct Service<S: Store> {
     /// All routes, relative to the public base URL.
     pub router: Router,
+    /// What its pages have around them.
+    pub frame: Frame<'static>,
     /// What follows the feed.
     pub consumer: Consumer<S, Invoicing>,
     pub database: Database<S>,
@@ -73,9 +76,11 @@ pub async fn open<S: Store>(
     let database = database::<S>(config).await?;
     let consumer =
         Consumer::open(database.clone(), subscription(config), Invoicing, shutdown).await?;
-    let base = config.settings.base_url();
+    let frame = http::frame(&config.settings);
+    let pages = http::Pages::new(frame.clone(), config.order_url.clone());
     Ok(Service {
-        router: http::router(database.clone(), consumer.handle(), base),
+        router: http::router(database.clone(), consumer.handle(), pages),
+        frame,
         consumer,
         database,
     })
@@ -117,5 +122,7 @@ fn subscription(config: &Config) -> Subscription {
 /// The service with the task that follows the feed.
 fn mounted<S: Store>(service: Service<S>) -> Mounted {
     let consumer = service.consumer;
-    Mounted::new(service.router, service.database).with_task(consumer.run())
+    Mounted::new(service.router, service.database)
+        .with_pages(service.frame)
+        .with_task(consumer.run())
 }

@@ -2,6 +2,7 @@
 
 use feed_core::consumer::command::Command;
 use feed_core::service::{Follow, Settings};
+use url::Url;
 
 /// The shipping service: makes a shipment for each order that it reads of in a feed
 #[derive(Debug, Clone, clap::Parser)]
@@ -12,6 +13,10 @@ pub struct Config {
 
     #[command(flatten)]
     pub follow: Follow,
+
+    /// Where people find orders; a shipment then links to `URL/{order}`
+    #[arg(long, env, value_name = "URL")]
+    pub order_url: Option<Url>,
 }
 
 impl Config {

@@ -1,7 +1,11 @@
 //! The list of invoices, and one of them.
 
-use axum::extract::State;
-use axum::response::Response;
+use axum::extract::{FromRequestParts, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use feed_core::Problem as Wire;
+use feed_core::service::conditional::tagged;
 use feed_core::service::list::{self, Before, Page};
 use feed_core::service::{Number, Wanted};
 
@@ -15,14 +19,53 @@ use crate::store::Store;
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     before: Before,
+    only: Only,
     wanted: Wanted,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    if let Only(Some(order)) = only {
+        return of_order(&app, order, wanted, &headers).await;
+    }
     let reader = app.database.reader();
     let invoices = S::list(reader, OrderId(before.number()), list::LIMIT).await?;
     let count = S::count(reader).await?;
     let page = Page::new(invoices, count, before, |invoice| invoice.order.0);
     let document = || page.document("invoices", app.pages.base(), InvoiceDocument::new);
     Ok(wanted.answer(|| app.pages.list(&page), document))
+}
+
+/// `GET /?order=17`: the same list with the invoice for that order alone, if there is one. With a tag,
+/// so that who waits for it may ask again and again.
+async fn of_order<S: Store>(
+    app: &App<S>,
+    order: OrderId,
+    wanted: Wanted,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let found = S::find(app.database.reader(), order).await?;
+    let state = found
+        .as_ref()
+        .map_or("none", |invoice| invoice.status().as_str());
+    let tag = format!("{order}.{state}.{}", wanted.name());
+    Ok(tagged(headers, tag, || {
+        let found = Vec::from_iter(found);
+        let count = i64::from(!found.is_empty());
+        let page = Page::new(found, count, Before::default(), |invoice| invoice.order.0);
+        let document = || page.document("invoices", app.pages.base(), InvoiceDocument::new);
+        wanted.answer(|| app.pages.list(&page), document)
+    }))
+}
+
+/// The order that `?order=` names.
+pub(super) struct Only(Option<OrderId>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Only {
+    type Rejection = Wire;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Wire> {
+        let order = list::number(parts.uri.query().unwrap_or_default(), "order")?;
+        Ok(Self(order.map(OrderId)))
+    }
 }
 
 /// `GET /{id}`: the invoice for an order, for people or for programs.
@@ -38,4 +81,16 @@ pub(super) async fn show<S: Store>(
         || app.pages.invoice(&invoice),
         || InvoiceDocument::new(&invoice),
     ))
+}
+
+/// `GET /{id}/credit-note`: the credit note to the invoice for an order that was cancelled.
+pub(super) async fn credit_note<S: Store>(
+    State(app): State<App<S>>,
+    Number(id): Number,
+) -> Result<Response, Problem> {
+    let id = OrderId(id);
+    let invoice = S::find(app.database.reader(), id).await?;
+    let invoice = invoice.ok_or(Problem::NoSuchInvoice(id))?;
+    let credited = invoice.credited.ok_or(Problem::NotCredited(id))?;
+    Ok(app.pages.credit_note(&invoice, credited).into_response())
 }

@@ -7,33 +7,42 @@ mod problem;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::get;
 use feed_core::consumer::{self, Handle};
-use feed_core::service::html::stylesheet;
-use feed_core::service::{BaseUrl, health, keep_private, not_halted};
+use feed_core::service::html::{problems_as_pages, script, stylesheet};
+use feed_core::service::{health, keep_private, not_halted, same_origin};
 use feed_core::{Database, Problem};
 
 use crate::reconcile::Expected;
 use crate::store::Store;
 
-use pages::{MENU, Pages, SERVICE};
+pub(crate) use pages::{Pages, frame};
 
-pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, base: BaseUrl) -> Router {
+pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, pages: Pages) -> Router {
+    let frame = pages.frame().clone();
+    let base = frame.base.clone();
     let state = App {
         database,
         handle: handle.clone(),
-        pages: Arc::new(Pages::new(base.clone())),
+        pages: Arc::new(pages),
     };
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     Router::new()
         .route("/", get(invoices::list::<S>).fallback(only_get))
         .route("/{id}", get(invoices::show::<S>).fallback(only_get))
+        .route(
+            "/{id}/credit-note",
+            get(invoices::credit_note::<S>).fallback(only_get),
+        )
+        .layer(from_fn_with_state(base, same_origin))
+        .layer(from_fn_with_state(frame.clone(), problems_as_pages))
         .layer(map_response(keep_private))
         .merge(health(ready::<S>))
         .with_state(state)
-        .merge(consumer::router::<S, Expected>(handle, base, SERVICE, MENU))
+        .merge(consumer::router::<S, Expected>(handle, frame))
         .merge(stylesheet())
+        .merge(script("/print.js", include_str!("pages/print.js")))
 }
 
 /// What the handlers work with.

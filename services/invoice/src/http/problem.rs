@@ -10,6 +10,8 @@ use crate::order::OrderId;
 pub(super) enum Problem {
     /// There is no invoice for this order; there may be one in a moment.
     NoSuchInvoice(OrderId),
+    /// There is an invoice, and it stands.
+    NotCredited(OrderId),
     Database(sqlx::Error),
 }
 
@@ -23,8 +25,14 @@ impl From<Problem> for Wire {
     fn from(problem: Problem) -> Self {
         match problem {
             Problem::NoSuchInvoice(id) => {
-                Wire::not_found(format!("there is no invoice for an order {id}"))
+                let detail = format!(
+                    "there is no invoice for an order {id}; if that was placed a moment ago, it is on its way"
+                );
+                Wire::not_found(detail)
             }
+            Problem::NotCredited(id) => Wire::not_found(format!(
+                "the invoice for order {id} stands: there is no credit note"
+            )),
             Problem::Database(error) => Wire::from_database(&error),
         }
     }

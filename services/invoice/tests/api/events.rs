@@ -94,11 +94,21 @@ async fn a_cancelled_order_is_credited<S: Testable>(url: &str) {
     for text in [
         "There is nothing to pay",
         "2026-09-10",
-        "Credit note",
-        "\u{2212}105.00 EUR",
+        "<a href=\"/invoice/17/credit-note\">credit note</a>",
     ] {
         assert!(page.contains(text), "{text}");
     }
+    let note = app.page("/17/credit-note").await;
+    for text in [
+        "Credit note to invoice 2026-000001",
+        "2026-09-10",
+        "\u{2212}84.00 EUR",
+        "\u{2212}105.00 EUR",
+    ] {
+        assert!(note.contains(text), "{text}");
+    }
+    let stands = app.send("GET", "/18/credit-note", "*/*").await;
+    assert_eq!(stands.status, 404, "{}", stands.body);
     // Credit notes are not counted (DESIGN, section 6).
     assert_eq!(app.json("/").await["count"], 2);
 }

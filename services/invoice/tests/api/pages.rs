@@ -10,6 +10,61 @@ harness::on_both_databases! {
     an_empty_shop_has_an_empty_list
     what_is_not_there_is_a_problem_document
     personal_data_is_kept_by_no_cache
+    who_waits_asks_by_the_order_and_is_told_once
+    a_browser_is_told_on_a_page_what_is_wrong
+}
+
+async fn who_waits_asks_by_the_order_and_is_told_once<S: Testable>(url: &str) {
+    let producer = Producer::new().await;
+    let mut app = following::<S>(url, &producer).await;
+    let json = "application/json";
+    let none = app.send("GET", "/?order=17", json).await;
+    assert_eq!(none.json()["invoices"], serde_json::json!([]));
+    producer.placed(17, LINES).await;
+    producer.placed(18, LINES).await;
+    app.catch_up(&producer).await;
+    let ask = async |app: &crate::app::App<S>, tag: &str| {
+        let headers = [("accept", json), ("if-none-match", tag)];
+        app.request("GET", "/?order=17", &headers).await
+    };
+    let one = ask(&app, none.header("etag")).await;
+    assert_eq!(one.status, 200);
+    assert_eq!(one.json()["invoices"][0]["id"], 17);
+    assert_eq!(one.json()["invoices"][0]["status"], "issued");
+    assert_eq!(one.json()["count"], 1);
+    let same = ask(&app, one.header("etag")).await;
+    assert_eq!((same.status, same.body.as_str()), (304, ""));
+    producer.cancelled(17, LINES).await;
+    app.catch_up(&producer).await;
+    assert_eq!(ask(&app, one.header("etag")).await.status, 200);
+    assert_eq!(app.send("GET", "/?order=x", json).await.status, 400);
+    assert!(app.page("/?order=17").await.contains("1 invoice in all"));
+}
+
+async fn a_browser_is_told_on_a_page_what_is_wrong<S: Testable>(url: &str) {
+    let app = open::<S>(url, "http://127.0.0.1:9/feed").await;
+    let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+    for (path, status) in [
+        ("/18", 404),
+        ("/?before=x", 400),
+        ("/status/events?limit=0", 400),
+    ] {
+        let answer = app.send("GET", path, browser).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("vary"), "Accept");
+        assert!(
+            answer.body.contains("<h1>") && answer.body.contains("style.css"),
+            "{path}"
+        );
+    }
+    assert!(
+        app.send("GET", "/18", browser)
+            .await
+            .body
+            .contains("it is on its way.")
+    );
 }
 
 async fn an_invoice_reads_like_one<S: Testable>(url: &str) {

@@ -7,23 +7,25 @@ mod shipments;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use feed_core::consumer::{self, Handle};
-use feed_core::service::html::stylesheet;
-use feed_core::service::{BaseUrl, health, keep_private, not_halted};
+use feed_core::service::html::{problems_as_pages, stylesheet};
+use feed_core::service::{health, keep_private, not_halted, same_origin};
 use feed_core::{Database, Problem};
 
 use crate::reconcile::Expected;
 use crate::store::Store;
 
-use pages::{MENU, Pages, SERVICE};
+pub(crate) use pages::{Pages, frame};
 
-pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, base: BaseUrl) -> Router {
+pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, pages: Pages) -> Router {
+    let frame = pages.frame().clone();
+    let base = frame.base.clone();
     let state = App {
         database,
         handle: handle.clone(),
-        pages: Arc::new(Pages::new(base.clone())),
+        pages: Arc::new(pages),
     };
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     let only_post = || async { Problem::method_not_allowed("POST") };
@@ -34,10 +36,12 @@ pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, base: B
             "/{id}/dispatch",
             post(shipments::dispatch::<S>).fallback(only_post),
         )
+        .layer(from_fn_with_state(base, same_origin))
+        .layer(from_fn_with_state(frame.clone(), problems_as_pages))
         .layer(map_response(keep_private))
         .merge(health(ready::<S>))
         .with_state(state)
-        .merge(consumer::router::<S, Expected>(handle, base, SERVICE, MENU))
+        .merge(consumer::router::<S, Expected>(handle, frame))
         .merge(stylesheet())
 }
 

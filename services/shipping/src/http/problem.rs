@@ -26,7 +26,10 @@ impl From<Problem> for Wire {
     fn from(problem: Problem) -> Self {
         match problem {
             Problem::NoSuchShipment(id) => {
-                Wire::not_found(format!("there is no shipment of an order {id}"))
+                let detail = format!(
+                    "there is no shipment of an order {id}; if that was placed a moment ago, it is on its way"
+                );
+                Wire::not_found(detail)
             }
             Problem::Stopped(id) => {
                 let title = "The shipment is stopped";

@@ -1,8 +1,11 @@
 //! The list of shipments, one of them, and its dispatch.
 
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use feed_core::Problem as Wire;
+use feed_core::service::conditional::tagged;
 use feed_core::service::list::{self, Before, Page};
 use feed_core::service::{Number, Wanted};
 use tracing::info;
@@ -18,14 +21,53 @@ use crate::store::Store;
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     before: Before,
+    only: Only,
     wanted: Wanted,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    if let Only(Some(order)) = only {
+        return of_order(&app, order, wanted, &headers).await;
+    }
     let reader = app.database.reader();
     let shipments = S::list(reader, OrderId(before.number()), list::LIMIT).await?;
     let count = S::count(reader).await?;
     let page = Page::new(shipments, count, before, |shipment| shipment.order.0);
     let document = || page.document("shipments", app.pages.base(), ShipmentDocument::new);
     Ok(wanted.answer(|| app.pages.list(&page), document))
+}
+
+/// `GET /?order=17`: the same list with the shipment for that order alone, if there is one. With a tag,
+/// so that who waits for it may ask again and again.
+async fn of_order<S: Store>(
+    app: &App<S>,
+    order: OrderId,
+    wanted: Wanted,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let found = S::find(app.database.reader(), order).await?;
+    let state = found
+        .as_ref()
+        .map_or("none", |shipment| shipment.status().as_str());
+    let tag = format!("{order}.{state}.{}", wanted.name());
+    Ok(tagged(headers, tag, || {
+        let found = Vec::from_iter(found);
+        let count = i64::from(!found.is_empty());
+        let page = Page::new(found, count, Before::default(), |shipment| shipment.order.0);
+        let document = || page.document("shipments", app.pages.base(), ShipmentDocument::new);
+        wanted.answer(|| app.pages.list(&page), document)
+    }))
+}
+
+/// The order that `?order=` names.
+pub(super) struct Only(Option<OrderId>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Only {
+    type Rejection = Wire;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Wire> {
+        let order = list::number(parts.uri.query().unwrap_or_default(), "order")?;
+        Ok(Self(order.map(OrderId)))
+    }
 }
 
 /// `GET /{id}`: the shipment of an order, for people or for programs.

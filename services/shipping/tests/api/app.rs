@@ -68,6 +68,7 @@ pub(crate) async fn open<S: Testable>(url: &str, feed_url: &str) -> App<S> {
         router,
         consumer,
         database,
+        ..
     } = service.unwrap();
     App::new(router, consumer, database, "shipments")
 }

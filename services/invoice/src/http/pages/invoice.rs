@@ -10,49 +10,89 @@ use crate::invoice::Invoice;
 
 impl Pages {
     pub(in crate::http) fn invoice(&self, invoice: &Invoice) -> Markup {
-        let (customer, address) = (&invoice.customer, &invoice.billing_address);
         let body = html! {
-            @if let Some(credited) = invoice.credited { (notice(invoice, credited)) }
+            @if let Some(credited) = invoice.credited { (self.notice(invoice, credited)) }
             div.columns {
-                section {
-                    h2 { "Billed to" }
-                    address {
-                        (customer.full_name()) br;
-                        (address.street) br;
-                        (address.zip) " " (address.city)
-                    }
-                    p { (customer.email) }
-                }
+                (billed_to(invoice))
                 section {
                     h2 { "Details" }
                     dl {
                         dt { "Invoice" } dd { (invoice.number) }
                         dt { "Date" } dd { (date(invoice.issued)) }
-                        dt { "Order" } dd { (invoice.order) }
-                        dt { "Customer" } dd { (customer.id) }
+                        dt { "Order" } dd { (self.order(invoice.order)) }
+                        dt { "Customer" } dd { (invoice.customer.id) }
                         dt { "Status" } dd { (status(invoice.status())) }
                     }
                 }
             }
             h2 { "Lines" }
-            (lines(invoice))
-            @if let Some(credited) = invoice.credited { (credit_note(invoice, credited)) }
+            (lines(invoice, Decimal::ONE))
+            p.actions { button.plain #print hidden { "Print" } }
         };
-        self.page(&format!("Invoice {}", invoice.number), &body)
+        let title = format!("Invoice {}", invoice.number);
+        self.frame.page_with_script(&title, &body, "print.js")
+    }
+
+    fn notice(&self, invoice: &Invoice, credited: DateTime<Utc>) -> Markup {
+        let credit_note = format!("{}/credit-note", invoice.order);
+        html! {
+            p.notice role="note" {
+                strong { "There is nothing to pay. " }
+                "The order was cancelled on " (date(credited)) ", and this invoice is credited in \
+                 full: see its " a href=(self.frame.base.path(&credit_note)) { "credit note" } "."
+            }
+        }
+    }
+
+    /// The credit note over all of an invoice that was credited.
+    pub(in crate::http) fn credit_note(
+        &self,
+        invoice: &Invoice,
+        credited: DateTime<Utc>,
+    ) -> Markup {
+        let body = html! {
+            div.columns {
+                (billed_to(invoice))
+                section {
+                    h2 { "Details" }
+                    dl {
+                        dt { "Date" } dd { (date(credited)) }
+                        dt { "Invoice" } dd {
+                            a href=(self.invoice_path(invoice.order)) { (invoice.number) }
+                            " of " (date(invoice.issued))
+                        }
+                        dt { "Order" } dd { (self.order(invoice.order)) }
+                        dt { "Customer" } dd { (invoice.customer.id) }
+                    }
+                }
+            }
+            p { "The order was cancelled. All of the invoice is credited, and there is nothing to pay." }
+            h2 { "Lines" }
+            (lines(invoice, Decimal::NEGATIVE_ONE))
+            p.actions { button.plain #print hidden { "Print" } }
+        };
+        let title = format!("Credit note to invoice {}", invoice.number);
+        self.frame.page_with_script(&title, &body, "print.js")
     }
 }
 
-fn notice(invoice: &Invoice, credited: DateTime<Utc>) -> Markup {
+fn billed_to(invoice: &Invoice) -> Markup {
+    let (customer, address) = (&invoice.customer, &invoice.billing_address);
     html! {
-        p.notice role="note" {
-            strong { "There is nothing to pay. " }
-            "Order " (invoice.order) " was cancelled on " (date(credited))
-            ", and this invoice is " a href="#credit-note" { "credited in full" } "."
+        section {
+            h2 { "Billed to" }
+            address {
+                (customer.full_name()) br;
+                (address.street) br;
+                (address.zip) " " (address.city)
+            }
+            p { (customer.email) }
         }
     }
 }
 
-fn lines(invoice: &Invoice) -> Markup {
+/// The lines of an invoice; of a credit note with `sign` -1.
+fn lines(invoice: &Invoice, sign: Decimal) -> Markup {
     let money = |amount| money(amount, &invoice.currency);
     html! {
         div.scroll {
@@ -71,44 +111,14 @@ fn lines(invoice: &Invoice) -> Markup {
                             td { (line.item.name) }
                             td.number { (line.count) }
                             td.number { (money(line.item.price)) }
-                            td.number { (money(line.total())) }
+                            td.number { (money(sign * line.total())) }
                         }
                     }
                 }
                 tfoot {
                     tr {
                         th scope="row" colspan="3" { "Total" }
-                        td.number { (money(invoice.total)) }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn credit_note(invoice: &Invoice, credited: DateTime<Utc>) -> Markup {
-    let money = |amount| money(amount, &invoice.currency);
-    html! {
-        section #credit-note {
-            h2 { "Credit note" }
-            p { "Of " (date(credited)) ", over all of invoice " (invoice.number) "." }
-            div.scroll {
-                table aria-label="Credit note" {
-                    tbody {
-                        tr {
-                            th scope="row" { "Invoiced" }
-                            td.number { (money(invoice.total)) }
-                        }
-                        tr {
-                            th scope="row" { "Credited" }
-                            td.number { (money(Decimal::ZERO - invoice.total)) }
-                        }
-                    }
-                    tfoot {
-                        tr {
-                            th scope="row" { "To pay" }
-                            td.number { (money(Decimal::new(0, 2))) }
-                        }
+                        td.number { (money(sign * invoice.total)) }
                     }
                 }
             }

@@ -18,9 +18,9 @@ impl Pages {
             } @else {
                 (self.table(&page.items))
             }
-            (page.footer(&self.base, "invoice", "invoices"))
+            (page.footer(&self.frame.base, "invoice", "invoices"))
         };
-        self.page("Invoices", &body)
+        self.frame.page("Invoices", &body)
     }
 
     fn table(&self, invoices: &[Invoice]) -> Markup {
@@ -44,7 +44,7 @@ impl Pages {
                                     a href=(self.invoice_path(invoice.order)) { (invoice.number) }
                                 }
                                 td { (date(invoice.issued)) }
-                                td { (invoice.order) }
+                                td { (self.order(invoice.order)) }
                                 td { (invoice.customer.full_name()) }
                                 td.number { (money(invoice.total, &invoice.currency)) }
                                 td { (status(invoice.status())) }

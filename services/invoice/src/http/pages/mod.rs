@@ -3,49 +3,63 @@
 mod invoice;
 mod list;
 
-use feed_core::service::BaseUrl;
-use feed_core::service::html::Frame;
+use feed_core::service::html::{Frame, below};
+use feed_core::service::{BaseUrl, Settings};
 use maud::{Markup, html};
 use rust_decimal::Decimal;
+use url::Url;
 
 use crate::invoice::Status;
 use crate::order::OrderId;
 
-/// The name of the service on its pages.
-pub(super) const SERVICE: &str = "Invoices";
-
 /// Where each page leads.
-pub(super) const MENU: &[(&str, &str)] = &[("", "Invoices"), ("status", "Status")];
+const MENU: &[(&str, &str)] = &[("", "Invoices"), ("status", "Status")];
 
-/// What all pages have in common: where the service is.
+/// The frame of all pages of the service.
+pub(crate) fn frame(settings: &Settings) -> Frame<'static> {
+    Frame {
+        base: settings.base_url(),
+        home: settings.home_url.clone(),
+        service: "Invoices",
+        menu: MENU,
+        feed: None,
+    }
+}
+
+/// What all pages have in common: the frame, and where the orders are.
 #[derive(Debug)]
-pub(super) struct Pages {
-    base: BaseUrl,
+pub(crate) struct Pages {
+    frame: Frame<'static>,
+    order_url: Option<Url>,
 }
 
 impl Pages {
-    pub(super) fn new(base: BaseUrl) -> Self {
-        Self { base }
+    pub(crate) fn new(frame: Frame<'static>, order_url: Option<Url>) -> Self {
+        Self { frame, order_url }
+    }
+
+    pub(super) fn frame(&self) -> &Frame<'static> {
+        &self.frame
     }
 
     /// The public base URL.
     pub(super) fn base(&self) -> &BaseUrl {
-        &self.base
+        &self.frame.base
     }
 
-    fn page(&self, title: &str, body: &Markup) -> Markup {
-        let frame = Frame {
-            base: &self.base,
-            service: SERVICE,
-            menu: MENU,
-            feed: None,
-        };
-        frame.page(title, body)
+    /// An order's number, with a link to it if we know where orders are.
+    fn order(&self, id: OrderId) -> Markup {
+        html! {
+            @match &self.order_url {
+                Some(url) => a href=(below(url, id)) { (id) },
+                None => (id),
+            }
+        }
     }
 
     /// The path of an invoice's page.
     fn invoice_path(&self, id: OrderId) -> String {
-        self.base.path(&id.to_string())
+        self.frame.base.path(&id.to_string())
     }
 }
 

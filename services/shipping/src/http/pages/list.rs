@@ -18,9 +18,9 @@ impl Pages {
             } @else {
                 (self.table(&page.items))
             }
-            (page.footer(&self.base, "shipment", "shipments"))
+            (page.footer(&self.frame.base, "shipment", "shipments"))
         };
-        self.page("Shipments", &body)
+        self.frame.page("Shipments", &body)
     }
 
     fn table(&self, shipments: &[Shipment]) -> Markup {

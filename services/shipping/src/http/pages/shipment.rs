@@ -24,7 +24,7 @@ impl Pages {
                 section {
                     h2 { "Details" }
                     dl {
-                        dt { "Order" } dd { (shipment.order) }
+                        dt { "Order" } dd { (self.order(shipment.order)) }
                         dt { "Customer" } dd { (customer.id) }
                         dt { "Status" } dd { (status(shipment.status())) }
                         dt { "Placed" } dd { (time(shipment.placed)) }
@@ -41,12 +41,13 @@ impl Pages {
             (lines(&shipment.lines))
             @if shipment.status() == Status::Pending {
                 form.actions method="post"
-                    action=(self.base.path(&format!("{}/dispatch", shipment.order))) {
+                    action=(self.frame.base.path(&format!("{}/dispatch", shipment.order))) {
                     button { "Mark as dispatched" }
                 }
             }
         };
-        self.page(&format!("Shipment of order {}", shipment.order), &body)
+        self.frame
+            .page(&format!("Shipment of order {}", shipment.order), &body)
     }
 }
 
