@@ -1,4 +1,4 @@
-//! Every command in the README does what it says.
+//! Every command in the README and in docs/ does what it says.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,13 +7,63 @@ use harness::{Client, Process};
 
 const README: &str = include_str!("../../README.md");
 
-/// The lines of the README's shell blocks.
-fn commands() -> Vec<&'static str> {
-    let blocks = README.split("```sh\n").skip(1);
+/// The pages for those who use a shop that is open.
+const PAGES: [(&str, &str); 4] = [
+    ("clerk", include_str!("../../docs/clerk.md")),
+    ("operator", include_str!("../../docs/operator.md")),
+    ("feed-reader", include_str!("../../docs/feed-reader.md")),
+    ("auditor", include_str!("../../docs/auditor.md")),
+];
+
+/// Where the documentation has the shop.
+const DOCUMENTED: &str = "http://127.0.0.1:8080/";
+
+/// The lines of the shell blocks of `text`.
+fn commands(text: &'static str) -> Vec<&'static str> {
+    let blocks = text.split("```sh\n").skip(1);
     blocks
         .flat_map(|block| block.split("```").next().unwrap().lines())
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .collect()
+}
+
+/// Runs a command of the documentation against the shop at `base`.
+fn carry_out(command: &str, base: &str, directory: &Path) {
+    assert!(command.starts_with("curl "), "not tested: {command}");
+    let command = command.replace(DOCUMENTED, base);
+    let output = Command::new("sh")
+        .args(["-c", &command])
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success() && !output.stdout.is_empty(),
+        "{command}: {output:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_of_the_pages_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let listen = format!("127.0.0.1:{}", fastrand::u16(12_000..32_000));
+    let base = format!("http://{listen}/");
+    let data = directory.path().join("data");
+    let settings = [
+        ("LISTEN", listen.as_str()),
+        ("DATA_DIR", data.to_str().unwrap()),
+    ];
+    let mut shop = Process::start("shop", &settings, directory.path());
+    shop.ready(&Client::new(&base)).await;
+    let mut run = 0;
+    for (name, text) in PAGES {
+        assert!(text.contains(DOCUMENTED), "{name} says where the shop is");
+        for command in commands(text) {
+            carry_out(command, &base, directory.path());
+            run += 1;
+        }
+    }
+    assert!(run >= 20, "the pages show how it is used with curl");
+    shop.stop("INT").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,7 +75,7 @@ async fn every_command_of_the_readme_works() {
     let client = Client::new(&base);
     let mut shop = None;
     let mut run = 0;
-    for command in commands() {
+    for command in commands(README) {
         if command == "tests/run" {
             // What runs this test.
             assert!(root.join(command).exists());
@@ -53,18 +103,7 @@ async fn every_command_of_the_readme_works() {
             process.ready(&client).await;
             shop = Some(process);
         } else {
-            assert!(command.starts_with("curl "), "not tested: {command}");
-            let command = command.replace("http://127.0.0.1:8080/", &base);
-            let output = Command::new("sh")
-                .args(["-c", &command])
-                .current_dir(directory.path())
-                .output()
-                .unwrap();
-            let text = String::from_utf8_lossy(&output.stdout);
-            assert!(
-                output.status.success() && !text.is_empty(),
-                "{command}: {output:?}"
-            );
+            carry_out(command, &base, directory.path());
             run += 1;
         }
     }

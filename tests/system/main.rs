@@ -4,8 +4,8 @@
 mod commands;
 mod conditional;
 mod crashes;
+mod documentation;
 mod interoperation;
-mod readme;
 mod shop;
 mod way;
 
