@@ -46,7 +46,7 @@ pub(super) fn write(document: &Document<'_>, addresses: &Addresses) -> Bytes {
         }
         p.quiet { "Cursor: " code { (document.cursor) } @if let Some(own) = own { " of " (own) } }
     };
-    frame.page("Events", &body).into_string().into()
+    frame.page("Feed", &body).into_string().into()
 }
 
 fn row(entry: &Entry, addresses: &Addresses) -> Markup {

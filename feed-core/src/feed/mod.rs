@@ -116,7 +116,7 @@ impl<B: Backend> Feed<B> {
             base: base.clone(),
             home: None,
             service: "Events",
-            menu: &[("", "Home"), ("feed", "Feed")],
+            menu: &[("feed", "Feed")],
             feed: Some("feed"),
         };
         Ok(Self {

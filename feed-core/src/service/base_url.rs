@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use url::Url;
+use url::{Position, Url};
 
 /// The address under which the world reaches a service. It may have a path, for a service behind
 /// a reverse proxy.
@@ -50,10 +50,16 @@ impl BaseUrl {
     /// the reader knows the host by.
     #[must_use]
     pub fn path(&self, path: &str) -> String {
-        let url = self.join(path);
-        match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
+        self.href(&self.join(path))
+    }
+
+    /// How a page of the service leads to `url`: without scheme and host where they are its own.
+    #[must_use]
+    pub fn href(&self, url: &Url) -> String {
+        if url.origin() == self.0.origin() {
+            url[Position::BeforePath..].to_owned()
+        } else {
+            url.to_string()
         }
     }
 }

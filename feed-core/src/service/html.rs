@@ -66,8 +66,15 @@ impl Frame<'_> {
                 body {
                     a.skip href="#main" { "Skip to content" }
                     header {
-                        @if let Some(home) = &self.home { a.home href=(home) { "Shop" } }
-                        a.service href=(self.base.path("")) { (self.service) }
+                        p.place {
+                            @if let Some(home) = &self.home {
+                                a href=(self.base.href(home)) { "Shop" } " / "
+                            }
+                            a.service href=(self.base.path(""))
+                                aria-current=[(self.service == title).then_some("page")] {
+                                (self.service)
+                            }
+                        }
                         nav aria-label="Main" {
                             @for (path, text) in self.menu {
                                 a href=(self.base.path(path))

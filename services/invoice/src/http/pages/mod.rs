@@ -13,7 +13,7 @@ use crate::invoice::Status;
 use crate::order::OrderId;
 
 /// Where each page leads.
-const MENU: &[(&str, &str)] = &[("", "Invoices"), ("status", "Status")];
+const MENU: &[(&str, &str)] = &[("status", "Status")];
 
 /// The frame of all pages of the service.
 pub(crate) fn frame(settings: &Settings) -> Frame<'static> {
@@ -51,7 +51,7 @@ impl Pages {
     fn order(&self, id: OrderId) -> Markup {
         html! {
             @match &self.order_url {
-                Some(url) => a href=(below(url, id)) { (id) },
+                Some(url) => a href=(self.frame.base.href(&below(url, id))) { (id) },
                 None => (id),
             }
         }

@@ -17,6 +17,12 @@ function sum() {
   total().value = `${text.slice(0, -2)}.${text.slice(-2)} EUR`;
 }
 
+// What the script does itself needs no button.
+function adapt() {
+  document.getElementById("update").hidden = true;
+  sum();
+}
+
 // Asks the server for the form with a line more or less, and takes its lines.
 async function change(button) {
   const body = new URLSearchParams(new FormData(form, button));
@@ -24,7 +30,7 @@ async function change(button) {
   if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.getElementById("orderLine").replaceWith(page.getElementById("orderLine"));
-  sum();
+  adapt();
   const added = button.id === "add" && [...form.querySelectorAll(".line select")].pop();
   (added || document.getElementById("orderLine")).focus();
 }
@@ -47,5 +53,4 @@ form.addEventListener("click", async (event) => {
 });
 form.addEventListener("input", sum);
 
-document.getElementById("update").hidden = true;
-sum();
+adapt();

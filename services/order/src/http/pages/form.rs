@@ -60,6 +60,8 @@ impl Pages {
             (notice)
             // The rules are the server's: it names all that is wrong at once, and where.
             form #order method="post" action=(self.frame.base.path("")) novalidate {
+                // Enter presses the first button, which must not be one that removes a line.
+                button.enter tabindex="-1" aria-hidden="true" {}
                 // One form, one order: the same one sent twice places no second order.
                 input type="hidden" name="key" value=(fields.key);
                 (form.customer(&fields.customer))
@@ -68,13 +70,7 @@ impl Pages {
                     (form.address("Billing address", "billing", &fields.billing))
                 }
                 (form.lines(&fields.lines, &self.line_path()))
-                div.actions {
-                    // The first button is the one that Enter presses.
-                    button { "Place order" }
-                    button.plain #add formaction=(self.line_path()) { "Add line" }
-                    button.plain #update name="update" value="total"
-                        formaction=(self.line_path()) { "Update total" }
-                }
+                div.actions { button { "Place order" } }
             }
         };
         self.frame.page_with_script("New order", &body, "form.js")
@@ -141,10 +137,7 @@ impl<'a> Form<'a> {
 
     fn customer(&self, value: &str) -> Markup {
         html! {
-            fieldset {
-                legend { "Customer" }
-                (self.select("customer", "Customer", value, &self.customers))
-            }
+            div.customer { (self.select("customer", "Customer", value, &self.customers)) }
         }
     }
 
@@ -188,9 +181,15 @@ impl<'a> Form<'a> {
                             aria-label={ "Remove line " (index + 1) } { "Remove" }
                     }
                 }
-                p.total {
-                    label for="total" { "Total of these lines" }
-                    output #total { (money(self.total(lines))) }
+                div.inline {
+                    button.plain #add formaction=(line_path) { "Add line" }
+                    button.plain #update name="update" value="total" formaction=(line_path) {
+                        "Update total"
+                    }
+                    p.total {
+                        label for="total" { "Total" }
+                        output #total { (money(self.total(lines))) }
+                    }
                 }
             }
         }

@@ -18,7 +18,6 @@ use crate::order::{CURRENCY, OrderId, Status};
 
 /// Where each page leads.
 const MENU: &[(&str, &str)] = &[
-    ("", "Orders"),
     ("form.html", "New order"),
     ("customers", "Customers"),
     ("items", "Items"),

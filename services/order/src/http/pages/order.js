@@ -5,7 +5,7 @@
 
 // Milliseconds between two looks: the first answer is expected at once, the last one hardly.
 const PAUSES = [300, 500, 700, 1000, 1000, 1500, 2000, 3000, ...Array(10).fill(5000)];
-const BAD = ["credited", "stopped", "recalled"];
+const LOOKS = { issued: "good", dispatched: "good", pending: "plain" };
 
 const element = (name, className, text) =>
   Object.assign(document.createElement(name), { className, textContent: text });
@@ -32,7 +32,7 @@ function show(section, found) {
   if (found) {
     if (found.number) link.textContent = `${section.querySelector("h2").textContent} ${found.number}`;
     const word = found.status[0].toUpperCase() + found.status.slice(1);
-    parts.push(" ", element("span", BAD.includes(found.status) ? "status bad" : "status good", word));
+    parts.push(" ", element("span", `status ${LOOKS[found.status] ?? "bad"}`, word));
     if (found.total !== undefined) parts.push(` ${found.total.toFixed(2)} ${found.currency}`);
   } else {
     parts.push(element("span", "quiet waiting", "on its way"));
@@ -41,7 +41,7 @@ function show(section, found) {
 }
 
 async function watch(section) {
-  if (new URL(section.dataset.list).origin !== location.origin) return;
+  if (new URL(section.dataset.list, location).origin !== location.origin) return;
   for (const pause of [...PAUSES, 0]) {
     if (!document.hidden) {
       try {

@@ -28,8 +28,8 @@ impl Pages {
             }
             @if self.invoice_url.is_some() || self.shipping_url.is_some() {
                 div.columns {
-                    (elsewhere(self.invoice_url.as_ref(), order.id, &INVOICE))
-                    (elsewhere(self.shipping_url.as_ref(), order.id, &SHIPMENT))
+                    (self.elsewhere(self.invoice_url.as_ref(), order.id, &INVOICE))
+                    (self.elsewhere(self.shipping_url.as_ref(), order.id, &SHIPMENT))
                 }
             }
             (lines(&order.lines, &money(order.total)))
@@ -48,6 +48,23 @@ impl Pages {
         };
         let title = format!("Order {}", order.id);
         self.frame.page_with_script(&title, &body, "order.js")
+    }
+
+    /// The plain link, which is all that is needed, and for the script where to ask for more.
+    fn elsewhere(&self, url: Option<&Url>, order: OrderId, what: &Elsewhere) -> Markup {
+        let href = |url| self.frame.base.href(&url);
+        html! {
+            @if let Some(url) = url {
+                section.elsewhere id=(what.id) data-list=(href(list_of(url, order)))
+                    data-member=(what.member) {
+                    h2 { (what.heading) }
+                    p aria-live="polite" {
+                        a href=(href(below(url, order))) { (what.heading) " of this order" }
+                        " " span.quiet { "There within moments of the order." }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -70,21 +87,6 @@ const SHIPMENT: Elsewhere = Elsewhere {
     heading: "Shipment",
     member: "shipments",
 };
-
-/// The plain link, which is all that is needed, and for the script where to ask for more.
-fn elsewhere(url: Option<&Url>, order: OrderId, what: &Elsewhere) -> Markup {
-    html! {
-        @if let Some(url) = url {
-            section.elsewhere id=(what.id) data-list=(list_of(url, order)) data-member=(what.member) {
-                h2 { (what.heading) }
-                p aria-live="polite" {
-                    a href=(below(url, order)) { (what.heading) " of this order" }
-                    " " span.quiet { "There within moments of the order." }
-                }
-            }
-        }
-    }
-}
 
 fn history(history: &[Happened]) -> Markup {
     html! {

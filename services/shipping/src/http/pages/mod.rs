@@ -12,7 +12,7 @@ use crate::order::OrderId;
 use crate::shipment::Status;
 
 /// Where each page leads.
-const MENU: &[(&str, &str)] = &[("", "Shipments"), ("status", "Status")];
+const MENU: &[(&str, &str)] = &[("status", "Status")];
 
 /// The frame of all pages of the service.
 pub(crate) fn frame(settings: &Settings) -> Frame<'static> {
@@ -50,7 +50,7 @@ impl Pages {
     fn order(&self, id: OrderId) -> Markup {
         html! {
             @match &self.order_url {
-                Some(url) => a href=(below(url, id)) { (id) },
+                Some(url) => a href=(self.frame.base.href(&below(url, id))) { (id) },
                 None => (id),
             }
         }
@@ -64,7 +64,7 @@ impl Pages {
 
 fn status(status: Status) -> Markup {
     let (class, text) = match status {
-        Status::Pending => ("status", "Pending"),
+        Status::Pending => ("status plain", "Pending"),
         Status::Dispatched => ("status good", "Dispatched"),
         Status::Stopped => ("status bad", "Stopped"),
         Status::Recalled => ("status bad", "Recalled"),
