@@ -45,13 +45,17 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
-    /// Fails unless it is a problem document of this status.
+    /// Fails unless it is a problem document of this status; for a browser, a page in its place.
     ///
     /// # Panics
     ///
     /// It is not.
     pub fn assert_problem(&self, status: u16) {
         assert_eq!(self.status, status, "{}", self.body);
+        if self.header("content-type") == "text/html; charset=utf-8" {
+            assert!(self.body.contains("<h1>"), "{}", self.body);
+            return;
+        }
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.json()["status"], status);
     }

@@ -130,7 +130,7 @@ impl Frame<'_> {
             return response;
         };
         let body = html! {
-            p { (sentence(&told.detail)) }
+            p { (with_code(&sentence(&told.detail))) }
             @if !told.messages.is_empty() {
                 ul { @for message in &told.messages { li { (message) } } }
             }
@@ -145,6 +145,15 @@ impl Frame<'_> {
             .headers
             .append(header::VARY, HeaderValue::from_static("Accept"));
         Response::from_parts(parts, Body::from(page))
+    }
+}
+
+/// What stands between two backticks as code.
+fn with_code(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
+        }
     }
 }
 

@@ -454,7 +454,13 @@ async fn what_is_wrong_with_a_form_is_named<B: Testable>(url: &str) {
         ),
     ];
     for (path, fields, expected) in cases {
-        let answer = site.press(path, fields).await;
+        let page = site.press(path, fields).await;
+        page.assert_problem(422);
+        for field in expected {
+            assert!(page.body.contains(&format!("<li>{field}: ")), "{}", page.body);
+        }
+        let program = [("accept", "application/json")];
+        let answer = site.post(path, fields, &program).await;
         answer.assert_problem(422);
         let errors = answer.json()["errors"].clone();
         let errors = errors.as_array().unwrap().iter();
