@@ -30,3 +30,5 @@ pub use feed::{Feed, FeedSettings};
 pub use namespace::NAMESPACE;
 pub use problem::Problem;
 pub use store::{Backend, DatabaseError};
+/// What stops a feed and a consumer when it is cancelled.
+pub use tokio_util::sync::CancellationToken;

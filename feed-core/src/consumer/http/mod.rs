@@ -38,6 +38,8 @@ struct Site<B: Backend> {
     base: BaseUrl,
     service: &'static str,
     menu: &'static [(&'static str, &'static str)],
+    /// Whether it says what it ought to have stored.
+    compares: bool,
     job: Arc<Job>,
 }
 
@@ -48,6 +50,7 @@ impl<B: Backend> Clone for Site<B> {
             base: self.base.clone(),
             service: self.service,
             menu: self.menu,
+            compares: self.compares,
             job: Arc::clone(&self.job),
         }
     }
@@ -66,7 +69,7 @@ impl<B: Backend> Site<B> {
 }
 
 /// `GET /status` and what lies below it, and `POST /poll`. `R` says what the service ought to have
-/// stored.
+/// stored; `()` says nothing.
 pub fn router<B: Backend, R: Reconcile<B>>(
     handle: Handle<B>,
     base: BaseUrl,
@@ -80,8 +83,14 @@ pub fn router<B: Backend, R: Reconcile<B>>(
         base: base.clone(),
         service,
         menu,
+        compares: R::COMPARES,
         job: Arc::default(),
     };
+    let mut comparing = Router::new();
+    if R::COMPARES {
+        let reconcile = post(reconcile::<B, R>).fallback(only_post);
+        comparing = comparing.route("/status/reconcile", reconcile);
+    }
     Router::new()
         .route("/status", get(status::<B>).fallback(only_get))
         .route("/status/events", get(lists::events::<B>).fallback(only_get))
@@ -107,10 +116,7 @@ pub fn router<B: Backend, R: Reconcile<B>>(
             "/status/replay",
             post(decide::replay::<B>).fallback(only_post),
         )
-        .route(
-            "/status/reconcile",
-            post(reconcile::<B, R>).fallback(only_post),
-        )
+        .merge(comparing)
         .route("/poll", post(poll::<B>).fallback(only_post))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(base, same_origin))
