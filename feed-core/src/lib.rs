@@ -1,4 +1,19 @@
+//! [examples/publisher.rs]: #a-publisher
+//! [examples/consumer.rs]: #a-consumer
 #![doc = include_str!("../README.md")]
+//!
+//! ## A publisher
+//!
+#![doc = "```no_run"]
+#![doc = include_str!("../examples/publisher.rs")]
+#![doc = "```"]
+//!
+//! ## A consumer
+//!
+#![doc = "```no_run"]
+#![doc = include_str!("../examples/consumer.rs")]
+#![doc = "```"]
+//!
 //! ## The map, in reading order
 //!
 //! An [`event`](NewEvent) is [appended](outbox::append) in the caller's transaction, numbered by
