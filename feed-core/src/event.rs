@@ -66,6 +66,39 @@ pub struct NewEvent {
     pub traceparent: Option<String>,
 }
 
+impl NewEvent {
+    /// An event that has just happened, with a title that says no more than its type and subject.
+    ///
+    /// ```
+    /// use feed_core::NewEvent;
+    ///
+    /// let placed = NewEvent {
+    ///     title: "Order 17 placed: 3 lines".into(),
+    ///     ..NewEvent::new("order.placed", "order/17", r#"{"id":17}"#)
+    /// };
+    /// assert_eq!(placed.link, "order/17");
+    /// ```
+    #[must_use]
+    pub fn new(
+        event_type: impl Into<String>,
+        subject: impl Into<String>,
+        data: impl Into<String>,
+    ) -> Self {
+        let (event_type, subject) = (event_type.into(), subject.into());
+        let title = format!("{event_type}: {subject}");
+        Self {
+            event_type,
+            link: subject.clone(),
+            subject,
+            time: Utc::now(),
+            summary: title.clone(),
+            title,
+            data: data.into(),
+            traceparent: None,
+        }
+    }
+}
+
 /// What a feed document says of an event: all but its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {

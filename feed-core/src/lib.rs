@@ -1,4 +1,19 @@
+//! [examples/publisher.rs]: #a-publisher
+//! [examples/consumer.rs]: #a-consumer
 #![doc = include_str!("../README.md")]
+//!
+//! ## A publisher
+//!
+#![doc = "```no_run"]
+#![doc = include_str!("../examples/publisher.rs")]
+#![doc = "```"]
+//!
+//! ## A consumer
+//!
+#![doc = "```no_run"]
+#![doc = include_str!("../examples/consumer.rs")]
+#![doc = "```"]
+//!
 //! ## The map, in reading order
 //!
 //! An [`event`](NewEvent) is [appended](outbox::append) in the caller's transaction, numbered by
@@ -30,3 +45,5 @@ pub use feed::{Feed, FeedSettings};
 pub use namespace::NAMESPACE;
 pub use problem::Problem;
 pub use store::{Backend, DatabaseError};
+/// What stops a feed and a consumer when it is cancelled.
+pub use tokio_util::sync::CancellationToken;

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod caches;
+mod consumers;
 mod cost;
 mod documents;
+mod killed;
 mod loops;
 mod programs;
 mod publisher;

@@ -25,7 +25,7 @@ pub use cluster::{Cluster, Instance, PARTITIONS, patiently};
 pub use database::FreshDatabase;
 pub use follower::Follower;
 pub use original::Original;
-pub use process::Process;
+pub use process::{Process, built};
 pub use routes::{call, serve};
 pub use sql::Sql;
 pub use system::{Backend, Service, System, free_address, new_order};

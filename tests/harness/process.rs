@@ -23,13 +23,7 @@ impl Process {
     /// The binary has not been built, or does not start.
     #[must_use]
     pub fn start(name: &str, settings: &[(&str, &str)], directory: &Path) -> Self {
-        let binary = binary(name);
-        assert!(
-            binary.exists(),
-            "{} is not built: `tests/run` does, or `cargo build --workspace`",
-            binary.display()
-        );
-        Self::start_command(name, &mut Command::new(binary), settings, directory)
+        Self::start_command(name, &mut built(name), settings, directory)
     }
 
     /// Starts any command.
@@ -151,12 +145,24 @@ impl Drop for Process {
     }
 }
 
-/// The tests lie in `deps`, beside the binaries that were built with them.
-fn binary(name: &str) -> PathBuf {
+/// One of the workspace's binaries, or of its examples: `examples/sales`. The tests lie in `deps`,
+/// beside what was built with them.
+///
+/// # Panics
+///
+/// It has not been built.
+#[must_use]
+pub fn built(name: &str) -> Command {
     let test = std::env::current_exe().expect("the path of this test");
     let target = test
         .parent()
         .and_then(Path::parent)
         .expect("a target directory");
-    target.join(name)
+    let binary = target.join(name);
+    assert!(
+        binary.exists(),
+        "{} is not built: `tests/run` does, or `cargo build --workspace --bins --examples`",
+        binary.display()
+    );
+    Command::new(binary)
 }

@@ -46,6 +46,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::Transaction;
 use tokio::task::JoinSet;
@@ -118,6 +119,16 @@ pub struct PassedOver {
 }
 
 impl Received {
+    /// Reads the data, which is JSON.
+    ///
+    /// # Errors
+    ///
+    /// It is not what `T` needs: the event is to be parked until somebody mends the cause.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, EffectError> {
+        serde_json::from_str(&self.data)
+            .map_err(|error| EffectError::Park(format!("cannot read the data: {error}")))
+    }
+
     /// Says that there is nothing to do for this event, and why.
     #[must_use]
     pub fn passed_over(&self, reason: impl Into<String>) -> PassedOver {
@@ -155,6 +166,20 @@ pub struct Subscription {
     pub poll_interval: Duration,
     /// The name of this instance; made unique for each start.
     pub instance: String,
+}
+
+impl Subscription {
+    /// A subscription to the feed at `feed_url`, which asks once a second where it cannot wait at
+    /// the server.
+    #[must_use]
+    pub fn new(name: impl Into<String>, feed_url: Url) -> Self {
+        Self {
+            name: name.into(),
+            feed_url,
+            poll_interval: Duration::from_secs(1),
+            instance: "consumer".to_owned(),
+        }
+    }
 }
 
 /// One instance of a consumer.

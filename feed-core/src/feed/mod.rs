@@ -61,6 +61,19 @@ impl FeedSettings {
     /// Events of a page unless told otherwise: a page of entries is some 80 KiB, and a batch of
     /// them fits one transaction of a consumer.
     pub const PAGE_SIZE: u32 = 100;
+
+    /// A feed of that title, whose author is called the same, with pages of the usual size.
+    #[must_use]
+    pub fn new(base_url: BaseUrl, title: impl Into<String>) -> Self {
+        let title = title.into();
+        Self {
+            base_url,
+            author: title.clone(),
+            title,
+            page_size: Self::PAGE_SIZE,
+            frame: None,
+        }
+    }
 }
 
 /// A feed of events, and the outbox it is fed from.
@@ -143,7 +156,7 @@ impl<B: Backend> Feed<B> {
 
     /// Publishes what is committed until the feed's `shutdown`. Run it in a task of its own, on
     /// each instance: they take turns.
-    pub async fn run(&self) {
+    pub async fn run(self) {
         self.inner.sequencer.run(self.inner.shutdown.clone()).await;
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::html::Frame;
 use super::{BaseUrl, LogFormat};
 
 /// Flatten it into a service's own [`clap::Parser`].
@@ -48,6 +49,22 @@ impl Settings {
             let url = format!("http://{}/", self.listen);
             url.parse().expect("a socket address makes a base URL")
         })
+    }
+
+    /// The frame of the service's pages, which leads to the paths in `menu`.
+    #[must_use]
+    pub fn frame(
+        &self,
+        service: &'static str,
+        menu: &'static [(&'static str, &'static str)],
+    ) -> Frame<'static> {
+        Frame {
+            base: self.base_url(),
+            home: self.home_url.clone(),
+            service,
+            menu,
+            feed: None,
+        }
     }
 
     /// Parses the command line and environment of `C`, with defaults of its own for some flags

@@ -457,7 +457,11 @@ async fn what_is_wrong_with_a_form_is_named<B: Testable>(url: &str) {
         let page = site.press(path, fields).await;
         page.assert_problem(422);
         for field in expected {
-            assert!(page.body.contains(&format!("<li>{field}: ")), "{}", page.body);
+            assert!(
+                page.body.contains(&format!("<li>{field}: ")),
+                "{}",
+                page.body
+            );
         }
         let program = [("accept", "application/json")];
         let answer = site.post(path, fields, &program).await;

@@ -67,11 +67,9 @@ pub async fn open<S: Store>(
     let database = Database::<S>::open(&config.settings.database_url).await?;
     database.migrate("_order_migrations", S::MIGRATIONS).await?;
     let settings = FeedSettings {
-        base_url: base.clone(),
-        title: "Orders".to_owned(),
         author: "Shop".to_owned(),
-        page_size: FeedSettings::PAGE_SIZE,
         frame: Some(frame.clone()),
+        ..FeedSettings::new(base.clone(), "Orders")
     };
     let feed = Feed::open(database.clone(), settings, shutdown).await?;
     let orders = Orders::new(database.clone(), feed.clone(), base);
@@ -91,8 +89,7 @@ pub async fn open<S: Store>(
 
 /// The service with the task that publishes its events.
 fn mounted<S: Store>(service: Service<S>) -> Mounted {
-    let feed = service.feed;
     Mounted::new(service.router, service.database)
         .with_pages(service.frame)
-        .with_task(async move { feed.run().await })
+        .with_task(service.feed.run())
 }

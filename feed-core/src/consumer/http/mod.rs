@@ -36,6 +36,8 @@ const MAX_BODY: usize = 16 * 1024;
 struct Site<B: Backend> {
     handle: Handle<B>,
     frame: Frame<'static>,
+    /// Whether it says what it ought to have stored.
+    compares: bool,
     job: Arc<Job>,
 }
 
@@ -44,6 +46,7 @@ impl<B: Backend> Clone for Site<B> {
         Self {
             handle: self.handle.clone(),
             frame: self.frame.clone(),
+            compares: self.compares,
             job: Arc::clone(&self.job),
         }
     }
@@ -57,8 +60,14 @@ pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'stat
     let site = Site {
         handle,
         frame: frame.clone(),
+        compares: R::COMPARES,
         job: Arc::default(),
     };
+    let mut comparing = Router::new();
+    if R::COMPARES {
+        let reconcile = post(reconcile::<B, R>).fallback(only_post);
+        comparing = comparing.route("/status/reconcile", reconcile);
+    }
     Router::new()
         .route("/status", get(status::<B>).fallback(only_get))
         .route("/status/events", get(lists::events::<B>).fallback(only_get))
@@ -84,10 +93,7 @@ pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'stat
             "/status/replay",
             post(decide::replay::<B>).fallback(only_post),
         )
-        .route(
-            "/status/reconcile",
-            post(reconcile::<B, R>).fallback(only_post),
-        )
+        .merge(comparing)
         .route("/poll", post(poll::<B>).fallback(only_post))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(frame.base.clone(), same_origin))
@@ -146,6 +152,9 @@ async fn status<B: Backend>(
         return Ok(wanted.answer(Markup::default, || document));
     }
     let page = page::Page::of(&site, document).await?;
-    let html = || site.frame.page("Status", &page.render(&site.frame.base));
+    let html = || {
+        site.frame
+            .page("Status", &page.render(&site.frame.base, site.compares))
+    };
     Ok(wanted.answer(html, || ()))
 }

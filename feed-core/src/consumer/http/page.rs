@@ -38,7 +38,7 @@ impl Page {
         })
     }
 
-    pub(super) fn render(&self, base: &BaseUrl) -> Markup {
+    pub(super) fn render(&self, base: &BaseUrl, compares: bool) -> Markup {
         let status = &self.document.status;
         html! {
             @if let Some(decision) = &status.decision {
@@ -67,8 +67,10 @@ impl Page {
                 h2 id="parked" { "Parked events" }
                 (stuck::parked(base, &self.parked))
             }
-            h2 { "Comparison with the feed" }
-            (self.comparison(base.path("status/reconcile")))
+            @if compares {
+                h2 { "Comparison with the feed" }
+                (self.comparison(base.path("status/reconcile")))
+            }
             @if status.halted.is_none() && status.sequence > 0 { (stuck::replay(base)) }
             @if !self.skipped.is_empty() {
                 h2 { "Without effect" }

@@ -41,8 +41,12 @@ const KEPT: usize = 1_000;
 /// Decisions looked at to see whether one was carried out meanwhile.
 const DECISIONS: i64 = 1_000;
 
-/// What a service's own data ought to be, by the events of the feed.
+/// What a service's own data ought to be, by the events of the feed. `()` stands for a service that
+/// compares nothing.
 pub trait Reconcile<B: Backend>: Default + Send + 'static {
+    /// False if there is nothing to compare: then no page offers to.
+    const COMPARES: bool = true;
+
     /// Notes what `event` demands. `settled` is false where there need be no effect: it is parked,
     /// waits, was skipped or passed over, or was never to be taken; then what it is about is to be
     /// left out of the comparison.
@@ -56,6 +60,18 @@ pub trait Reconcile<B: Backend>: Default + Send + 'static {
 
     /// Compares it with what is stored, page by page; returns what differs.
     fn compare(self, pool: &Pool<B>) -> impl Future<Output = sqlx::Result<Vec<Difference>>> + Send;
+}
+
+impl<B: Backend> Reconcile<B> for () {
+    const COMPARES: bool = false;
+
+    fn expect(&mut self, _: &Received, _: bool) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn compare(self, _: &Pool<B>) -> sqlx::Result<Vec<Difference>> {
+        Ok(Vec::new())
+    }
 }
 
 /// Something that is stored otherwise than the feed says.
@@ -141,6 +157,9 @@ pub enum ReconcileError {
     /// Somebody's decision was carried out while we looked.
     #[error("the subscription was moved meanwhile: compare again")]
     Moved,
+    /// The service does not say what it ought to have stored.
+    #[error("this service compares nothing")]
+    ComparesNothing,
 }
 
 /// Compares what `R` makes of the feed's events with what is stored, and keeps the result. Begins
@@ -155,6 +174,9 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     from: Option<Sequence>,
     progress: impl FnMut(Sequence, Sequence) + Send,
 ) -> Result<Reconciliation, ReconcileError> {
+    if !R::COMPARES {
+        return Err(ReconcileError::ComparesNothing);
+    }
     let start = State::of(handle).await?;
     let source = Source::new(handle.feed_url().clone());
     let books = Books::<B, R>::new(handle, &source);

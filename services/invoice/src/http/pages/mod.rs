@@ -17,13 +17,7 @@ const MENU: &[(&str, &str)] = &[("status", "Status")];
 
 /// The frame of all pages of the service.
 pub(crate) fn frame(settings: &Settings) -> Frame<'static> {
-    Frame {
-        base: settings.base_url(),
-        home: settings.home_url.clone(),
-        service: "Invoices",
-        menu: MENU,
-        feed: None,
-    }
+    settings.frame("Invoices", MENU)
 }
 
 /// What all pages have in common: the frame, and where the orders are.

@@ -27,11 +27,8 @@ const MENU: &[(&str, &str)] = &[
 /// The frame of all pages of the service.
 pub(crate) fn frame(settings: &Settings) -> Frame<'static> {
     Frame {
-        base: settings.base_url(),
-        home: settings.home_url.clone(),
-        service: "Orders",
-        menu: MENU,
         feed: Some("feed"),
+        ..settings.frame("Orders", MENU)
     }
 }
 

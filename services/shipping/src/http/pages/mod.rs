@@ -16,13 +16,7 @@ const MENU: &[(&str, &str)] = &[("status", "Status")];
 
 /// The frame of all pages of the service.
 pub(crate) fn frame(settings: &Settings) -> Frame<'static> {
-    Frame {
-        base: settings.base_url(),
-        home: settings.home_url.clone(),
-        service: "Shipments",
-        menu: MENU,
-        feed: None,
-    }
+    settings.frame("Shipments", MENU)
 }
 
 /// What all pages have in common: the frame, and where the orders are.

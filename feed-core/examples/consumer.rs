@@ -1,0 +1,58 @@
+//! A minimal consumer: it stores what the publisher beside it has sold, each sale once.
+//!
+//! In one terminal: `cargo run -p feed-core --example publisher`. In another one:
+//! `cargo run -p feed-core --example consumer`. Stop either of them, and start it again.
+
+use std::error::Error;
+
+use feed_core::service::{LogFormat, start_logging, stop_signal};
+use feed_core::{
+    CancellationToken, Consumer, Database, Effect, EffectError, PassedOver, Received, Subscription,
+};
+use sqlx::{Sqlite, Transaction};
+
+/// The service's own table. feed-core keeps claims and cursors beside it.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(
+    1,
+    "sold",
+    "CREATE TABLE sold (subject TEXT PRIMARY KEY, data TEXT NOT NULL)",
+)];
+
+struct Sold;
+
+impl Effect<Sqlite> for Sold {
+    /// Runs in the transaction that claims the events and moves the cursor.
+    async fn apply(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        events: &[Received],
+    ) -> Result<Vec<PassedOver>, EffectError> {
+        for event in events {
+            sqlx::query("INSERT INTO sold (subject, data) VALUES ($1, $2)")
+                .bind(&event.subject)
+                .bind(&event.data)
+                .execute(&mut **tx)
+                .await?;
+            // For you to see; what is not in the database may happen twice.
+            println!("{}: {}", event.subject, event.data);
+        }
+        // There was something to do for each of them.
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // It says there when the feed is away, or has become another one.
+    start_logging(LogFormat::Text);
+    let feed = std::env::var("FEED_URL").unwrap_or("http://127.0.0.1:8090/feed".into());
+    let database = Database::<Sqlite>::open("sqlite:data/consumer.db").await?;
+    database.migrate("_sold_migrations", MIGRATIONS).await?;
+
+    let shutdown = CancellationToken::new();
+    stop_signal(shutdown.clone())?;
+    let sales = Subscription::new("sales", feed.parse()?);
+    let consumer = Consumer::open(database, sales, Sold, shutdown).await?;
+    consumer.run().await;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+"""A consumer of the order service in Python's standard library: it needs no crate of ours.
+
+    python3 tests/consumer.py http://127.0.0.1:8081/feed ledger.db
+
+It keeps a ledger in SQLite: what was sold, and what was cancelled. Kill it at any moment and start
+it again, or start it twice: each event is booked once, since the claim of an event, its effect and
+the place in the feed are committed together.
+"""
+
+import json
+import random
+import sqlite3
+import sys
+import time
+from decimal import Decimal
+from http.client import HTTPException
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+from xml.etree import ElementTree
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS claim  (event TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS ledger (number INTEGER PRIMARY KEY, subject TEXT, cents INTEGER);
+CREATE TABLE IF NOT EXISTS place  (feed TEXT PRIMARY KEY, cursor TEXT);
+"""
+CURSOR = "{urn:uuid:2f6f2a3e-8f3c-4c0e-9d64-6c1d0f0e5a71}cursor"
+
+
+def book(db, event):
+    """The effect: it runs inside the transaction, and touches nothing but `db`."""
+    sign = {"order.placed": 1, "order.cancelled": -1}.get(event["type"])
+    if sign is not None:  # types that we do not know may come one day
+        cents = sign * int(event["data"]["total"] * 100)
+        db.execute("INSERT INTO ledger (subject, cents) VALUES (?, ?)", (event["subject"], cents))
+
+
+def get(url, headers={}):
+    """The body of an answer and its ETag; no body if nothing is new. Follows redirects."""
+    try:
+        with urlopen(Request(url, headers=headers), timeout=60) as answer:
+            return answer.read(), answer.headers["ETag"]
+    except HTTPError as error:
+        if error.code == 304:
+            return None, None
+        raise
+
+
+def link(document, rel):
+    """Where a link of a document leads, if it has one."""
+    found = document.find("{http://www.w3.org/2005/Atom}link[@rel='" + rel + "']")
+    return None if found is None else found.get("href")
+
+
+def take(db, feed, document):
+    """Commits the effects of a document's events together with their claims and the cursor."""
+    events = []
+    if batch := link(document, "related"):
+        # Links begin with the feed's public address; we may know it by another one.
+        batch, _ = get(feed + batch.removeprefix(link(document, "current")))
+        events = json.loads(batch, parse_float=Decimal)
+    with db:  # one transaction
+        for event in events:
+            if db.execute("INSERT OR IGNORE INTO claim VALUES (?)", (event["id"],)).rowcount:
+                book(db, event)
+        db.execute("REPLACE INTO place VALUES (?, ?)", (feed, document.findtext(CURSOR)))
+    return len(events)
+
+
+def follow(db, feed):
+    """Goes forward to the newest event, then waits at the head of the feed for newer ones."""
+    etag = seen = None  # the head's ETag, and the cursor of the document it came with
+    while True:
+        place = db.execute("SELECT cursor FROM place WHERE feed = ?", (feed,)).fetchone()
+        cursor = place[0] if place else "start"
+        # It redirects to the page that holds the next event, or is a document with the rest.
+        document, _ = get(f"{feed}?after={cursor}")
+        if take(db, feed, ElementTree.fromstring(document)):
+            continue
+        # Only who has committed all of a document may ask for what is newer than it.
+        known = {"If-None-Match": etag} if seen == cursor else {}
+        head, tag = get(feed, {"A-IM": "feed", "Prefer": "wait=20", **known})
+        if head:
+            etag, seen = tag, ElementTree.fromstring(head).findtext(CURSOR)
+        else:
+            time.sleep(1)  # a cache between us may have answered at once
+
+
+feed, path = sys.argv[1:]
+db = sqlite3.connect(path)
+db.executescript(TABLES)
+while True:
+    try:
+        follow(db, feed)
+    except (OSError, HTTPException) as error:
+        if getattr(error, "code", None) == 410:  # it is another feed, or has gone back
+            sys.exit(f"halted: {json.load(error)['detail']}")  # a person says how to go on
+        print(f"{feed}: {error}", file=sys.stderr, flush=True)
+        time.sleep(random.uniform(0.5, 2))
