@@ -11,6 +11,7 @@ use crate::invoice::Invoice;
 impl Pages {
     pub(in crate::http) fn invoice(&self, invoice: &Invoice) -> Markup {
         let body = html! {
+            (letterhead())
             @if let Some(credited) = invoice.credited { (self.notice(invoice, credited)) }
             div.columns {
                 (billed_to(invoice))
@@ -51,6 +52,7 @@ impl Pages {
         credited: DateTime<Utc>,
     ) -> Markup {
         let body = html! {
+            (letterhead())
             div.columns {
                 (billed_to(invoice))
                 section {
@@ -74,6 +76,11 @@ impl Pages {
         let title = format!("Credit note to invoice {}", invoice.number);
         self.frame.page_with_script(&title, &body, "print.js")
     }
+}
+
+/// Who sends it: on paper alone, where there is no menu that says so.
+fn letterhead() -> Markup {
+    html! { p.letterhead { "Shop" } }
 }
 
 fn billed_to(invoice: &Invoice) -> Markup {
