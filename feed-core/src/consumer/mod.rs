@@ -121,6 +121,22 @@ pub struct PassedOver {
 impl Received {
     /// Reads the data, which is JSON.
     ///
+    /// ```
+    /// # use feed_core::{EffectError, Received};
+    /// #[derive(serde::Deserialize)]
+    /// struct Order {
+    ///     id: i64,
+    /// }
+    ///
+    /// fn order_of(event: &Received) -> Result<i64, EffectError> {
+    ///     Ok(event.json::<Order>()?.id)
+    /// }
+    /// # let (data, time) = ("{}".to_owned(), chrono::Utc::now());
+    /// # let event = Received { id: "17".into(), event_type: None, subject: "17".into(),
+    /// #     sequence: None, time, data, traceparent: None };
+    /// # assert!(matches!(order_of(&event), Err(EffectError::Park(_))));
+    /// ```
+    ///
     /// # Errors
     ///
     /// It is not what `T` needs: the event is to be parked until somebody mends the cause.
