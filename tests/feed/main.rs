@@ -9,7 +9,6 @@ mod cost;
 mod documents;
 mod killed;
 mod loops;
-mod programs;
 mod publisher;
 mod readers;
 mod same_bytes;

@@ -12,6 +12,7 @@ pub mod load;
 mod original;
 mod process;
 pub mod producer;
+pub mod programs;
 mod routes;
 mod sql;
 mod system;

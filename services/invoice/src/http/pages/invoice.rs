@@ -102,7 +102,7 @@ fn billed_to(invoice: &Invoice) -> Markup {
 fn lines(invoice: &Invoice, sign: Decimal) -> Markup {
     let money = |amount| money(amount, &invoice.currency);
     html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table aria-label="Lines" {
                 thead {
                     tr {
