@@ -12,7 +12,7 @@ use crate::problem::Problem;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The longest value of a field, in characters.
-const LONGEST: usize = 1000;
+pub(super) const LONGEST: usize = 1000;
 
 /// The fields of a form, and what is wrong with those that were asked for.
 #[derive(Debug)]

@@ -1,16 +1,32 @@
 //! What is accepted as an item.
 
+use feed_core::service::openapi::LINE;
 use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::{Errors, FieldError, MAX_PRICE, MAX_TEXT, check_text};
 use crate::order::{Item, NewItem};
 
 /// An item as somebody types one: nothing checked. `None` is a field that is missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename = "NewItem", description = "An item as a client wishes it")]
 pub struct DraftItem {
+    #[schemars(required, length(max = MAX_TEXT), pattern(LINE))]
     pub name: Option<String>,
     /// With a decimal point.
+    #[schemars(required, schema_with = "price")]
     pub price: Option<String>,
+}
+
+/// A price in JSON: a number, or a text for who has only binary floats.
+fn price(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            {"type": "number", "minimum": 0, "maximum": MAX_PRICE, "multipleOf": 0.01},
+            {"type": "string", "pattern": r"^[0-9]{1,7}(\.[0-9]{1,2})?$"},
+        ],
+        "examples": [12.50],
+    })
 }
 
 impl From<&Item> for DraftItem {
