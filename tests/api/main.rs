@@ -21,7 +21,7 @@ harness::on_both_backends! {
 }
 
 /// Requests for each operation: with these the tests take about a minute.
-const EXAMPLES: &str = "20";
+const EXAMPLES: &str = "30";
 
 async fn order_answers_as_described(backend: Backend) {
     if let Some(tools) = Tools::found() {

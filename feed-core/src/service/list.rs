@@ -84,13 +84,12 @@ impl Search {
         let Some((_, text)) = parameters.find(|(name, _)| name == "q") else {
             return Ok(Self::default());
         };
-        let text = text.trim();
         if text.chars().count() > LONGEST_SEARCH || text.chars().any(char::is_control) {
             return Err(Problem::bad_request(format!(
                 "`q` is a text of at most {LONGEST_SEARCH} characters, none of them a control character"
             )));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.trim().to_owned()))
     }
 }
 
@@ -331,6 +330,7 @@ mod tests {
             ("q=", Some(None)),
             ("before=3&q=+O%27Brien+", Some(Some("O'Brien"))),
             ("q=%00", None),
+            ("q=tea%0D", None),
         ] {
             let search = Search::read(query).ok();
             let found = search.as_ref().map(Search::text);

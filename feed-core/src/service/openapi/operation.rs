@@ -1,6 +1,6 @@
 //! What can be done at an address: what is sent, and what comes back.
 
-use super::schema::{Fields, Schema};
+use super::schema::Schema;
 
 /// What can be done at an address.
 ///
@@ -91,7 +91,7 @@ impl Operation {
 
     /// Takes what a form sends.
     #[must_use]
-    pub fn form(self, fields: Fields) -> Self {
+    pub fn form(self, fields: impl Into<Schema>) -> Self {
         self.body("application/x-www-form-urlencoded", fields.into())
     }
 

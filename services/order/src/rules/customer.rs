@@ -104,6 +104,7 @@ mod tests {
             (draft(" ", "Curie", "m@x"), &["firstname"]),
             (draft("Marie", &long, "m@x"), &["name"]),
             (draft("Marie", "Cu\0rie", "m@x"), &["name"]),
+            (draft("Marie", "Curie\r\n", "m@x"), &["name"]),
             (draft("Marie", "Curie", "marie"), &["email"]),
             (draft("Marie", "Curie", "@x"), &["email"]),
             (draft("Marie", "Curie", "m@"), &["email"]),

@@ -23,7 +23,7 @@ fn price(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "anyOf": [
             {"type": "number", "minimum": 0, "maximum": MAX_PRICE, "multipleOf": 0.01},
-            {"type": "string", "pattern": r"^[0-9]{1,7}(\.[0-9]{1,2})?$"},
+            {"type": "string", "pattern": r"^[0-9]{1,6}(\.[0-9]{1,2})?$"},
         ],
         "examples": [12.50],
     })

@@ -1,7 +1,7 @@
 //! Customers and items: the lists, a new one, a change. By JSON, or by the forms of the pages.
 
 use feed_core::service::list;
-use feed_core::service::openapi::{Answer, Description, Fields, Operation, Parameter, Schema};
+use feed_core::service::openapi::{Answer, Description, Operation, Parameter, Schema};
 use schemars::JsonSchema;
 
 use super::{same_origin, searched};
@@ -19,22 +19,16 @@ pub(super) fn customers() -> Description {
         "changeCustomerByForm",
         "Change a customer by the form",
     );
-    let form = || {
-        Fields::new()
-            .required("firstname", Schema::text())
-            .required("name", Schema::text())
-            .required("email", Schema::text())
-    };
     let id = || Parameter::path("id", "The customer's number", Schema::of::<CustomerId>());
     Description::of(
         "Customers",
         "Who orders. What was sold to them keeps their name as it was then",
         [
             list::describe::<Customer>(searched(list), "customers"),
-            created::<DraftCustomer, Customer>(create).form(form()),
+            created::<DraftCustomer, Customer>(create),
             shown::<Customer>(show.parameter(id())),
             replaced::<DraftCustomer, Customer>(replace.parameter(id())),
-            changed(change.parameter(id())).form(form()),
+            changed::<DraftCustomer>(change.parameter(id())),
         ],
     )
 }
@@ -46,21 +40,16 @@ pub(super) fn items() -> Description {
     let show = Operation::get(path, "item", "An item");
     let replace = Operation::put(path, "changeItem", "Change an item");
     let change = Operation::post(path, "changeItemByForm", "Change an item by the form");
-    let form = || {
-        Fields::new()
-            .required("name", Schema::text())
-            .required("price", Schema::text())
-    };
     let id = || Parameter::path("id", "The item's number", Schema::of::<ItemId>());
     Description::of(
         "Items",
         "What can be ordered. What was sold keeps its name and price as they were then",
         [
             list::describe::<Item>(searched(list), "items"),
-            created::<DraftItem, Item>(create).form(form()),
+            created::<DraftItem, Item>(create),
             shown::<Item>(show.parameter(id())),
             replaced::<DraftItem, Item>(replace.parameter(id())),
-            changed(change.parameter(id())).form(form()),
+            changed::<DraftItem>(change.parameter(id())),
         ],
     )
 }
@@ -71,6 +60,7 @@ fn created<New: JsonSchema, Known: JsonSchema>(create: Operation) -> Operation {
         .json(Schema::of::<Known>());
     same_origin(create)
         .json(Schema::of::<New>())
+        .form(Schema::of::<New>())
         .answer(added)
         .answer(Answer::new(303, "It is added by the form").header("Location", "The list"))
         .answer(refused().html())
@@ -92,8 +82,9 @@ fn replaced<New: JsonSchema, Known: JsonSchema>(replace: Operation) -> Operation
         .problem(404, "There is none")
 }
 
-fn changed(change: Operation) -> Operation {
+fn changed<New: JsonSchema>(change: Operation) -> Operation {
     same_origin(change)
+        .form(Schema::of::<New>())
         .answer(Answer::new(303, "It is changed").header("Location", "The list"))
         .answer(Answer::new(422, "The form again, with what is wrong").html())
         .problem(404, "There is none")
