@@ -99,7 +99,9 @@ fn write_operation(
         .collect();
     let mut responses = Map::new();
     for answer in operation.answers {
-        responses.insert(answer.status.to_string(), write_answer(answer, types));
+        let status = answer.status.to_string();
+        let twice = responses.insert(status, write_answer(answer, types));
+        debug_assert_eq!(twice, None, "{} has two answers of a status", operation.id);
     }
     let failure = json!({"$ref": "#/components/responses/Failure"});
     responses.insert("5XX".to_owned(), failure);

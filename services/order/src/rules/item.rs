@@ -55,14 +55,15 @@ impl DraftItem {
     }
 }
 
-/// A comma is refused: whether `1,000` is a thousand or one depends on where it was typed.
+/// A comma is refused: whether `1,000` is a thousand or one depends on where it was typed. So is
+/// Rust's `1_000`.
 fn check_price(text: Option<String>) -> Result<Decimal, String> {
     let text = text.unwrap_or_default();
     let price =
         Decimal::from_str_exact(text.trim()).or_else(|_| Decimal::from_scientific(text.trim()));
     let bounds = Decimal::ZERO..=Decimal::from(MAX_PRICE);
     match price.map(|price| price.normalize()) {
-        Ok(mut price) if bounds.contains(&price) && price.scale() <= 2 => {
+        Ok(mut price) if bounds.contains(&price) && price.scale() <= 2 && !text.contains('_') => {
             price.rescale(2);
             Ok(price)
         }
@@ -106,6 +107,7 @@ mod tests {
             "12.505",
             "1000000.01",
             "1,5",
+            "1_000",
             "1.000,00",
             "12 EUR",
             "NaN",
