@@ -4,13 +4,17 @@
 use std::fmt;
 
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::money;
 
 /// The number of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct OrderId(pub i64);
 
 impl fmt::Display for OrderId {
@@ -52,7 +56,7 @@ pub struct Sold {
 }
 
 /// Who pays, as they were when they ordered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Customer {
     #[serde(rename = "customerId")]
     pub id: i64,
@@ -70,7 +74,8 @@ impl Customer {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where they live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub street: String,
     pub zip: String,
@@ -78,7 +83,7 @@ pub struct Address {
 }
 
 /// So many pieces of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     pub count: i64,
     pub item: Item,
@@ -93,7 +98,7 @@ impl Line {
 }
 
 /// An item as it was sold.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Item {
     #[serde(rename = "itemId")]
     pub id: i64,
@@ -103,6 +108,7 @@ pub struct Item {
         serialize_with = "rust_decimal::serde::arbitrary_precision::serialize",
         deserialize_with = "money::exact"
     )]
+    #[schemars(schema_with = "money::schema")]
     pub price: Decimal,
 }
 

@@ -45,8 +45,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
                         Problem::bad_request(format!("`limit` is a number from 1 to {MOST}"))
                     })?;
                 }
-                // No id has such characters, and PostgreSQL has no place for all of them.
-                "event" if value.chars().any(char::is_control) => {
+                // No id is blank or has such characters, and PostgreSQL has no place for all of them.
+                "event" if value.trim().is_empty() || value.chars().any(char::is_control) => {
                     return Err(Problem::bad_request("`event` is the id of an event"));
                 }
                 "event" => query.event = Some(value.into_owned()),
