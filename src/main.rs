@@ -1,58 +1,138 @@
 //! The whole shop in one process: order, invoice and shipping on one address, each with a
 //! database of its own. They still meet by the feed alone, over HTTP.
 
+mod demo;
 mod start_page;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
-use clap::Parser;
+use anyhow::{Context, anyhow};
+use clap::builder::BoolishValueParser;
+use clap::{CommandFactory, Parser, Subcommand, ValueHint};
 use feed_core::service::{
-    BaseUrl, Follow, LogFormat, Mounted, Settings, listen, parse_duration, serve, start_logging,
-    stop_signal,
+    BaseUrl, Follow, LogFormat, Mounted, ServeError, Settings, listen, parse_address,
+    parse_command_line, parse_duration, serve, start_logging, stop_signal, with_causes,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
+
+const EXAMPLES: &str = "\
+Examples:
+  shop
+      opens on http://127.0.0.1:8080/ and keeps its data below data/
+  shop demo
+      places a hundred orders in it, from another terminal
+  shop --data-dir /tmp/shop --listen 127.0.0.1:9000
+      opens a second one
+  RUST_LOG=debug shop
+      logs more
+
+`cargo run --` stands for `shop`, and `cargo run` for a shop as it comes. In PostgreSQL, or on several
+machines, the three run as programs of their own: see `order --help`.";
 
 /// The whole shop in one process: order, invoice and shipping
 #[derive(Debug, Parser)]
-#[command(name = "shop", version)]
-struct Config {
-    /// Where the SQLite files are kept, one for each service
-    #[arg(long, env, value_name = "DIRECTORY", default_value = "data")]
-    data_dir: PathBuf,
+#[command(name = "shop", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(flatten)]
+    config: Config,
 
+    /// What to do instead of opening a shop
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fill a shop that is open with plausible orders
+    ///
+    /// Use it to have something to look at, or something to do for a shop. Customers order what a
+    /// home needs, to addresses in many countries, and some think better of it. A shop that has few
+    /// customers or items gets more of them first. While the shop is away it is waited for, at most a
+    /// minute; no order is placed twice. Ctrl-C ends it. The exit code is 0 if all orders were placed.
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Config),
+}
+
+#[derive(Debug, clap::Args)]
+struct Config {
     /// The address to listen on
-    #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        env,
+        help_heading = "Network",
+        value_name = "ADDRESS",
+        value_parser = parse_address,
+        default_value = "127.0.0.1:8080"
+    )]
     listen: SocketAddr,
 
     /// The public base URL, for all links; may have a path behind a proxy [default: that of LISTEN]
-    #[arg(long, env, value_name = "URL")]
+    #[arg(long, env, help_heading = "Network", value_name = "URL")]
     base_url: Option<BaseUrl>,
 
     /// Listen on an address that other machines reach, although anyone there could read all
-    #[arg(long, env)]
+    #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
     allow_anonymous: bool,
 
-    /// The pause after a poll that found nothing and could not wait
-    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
+    /// Where the SQLite files are kept, one for each service
+    #[arg(
+        long,
+        env,
+        help_heading = "Database",
+        value_name = "DIRECTORY",
+        value_hint = ValueHint::DirPath,
+        default_value = "data"
+    )]
+    data_dir: PathBuf,
+
+    /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms
+    #[arg(
+        long,
+        env,
+        help_heading = "Feed",
+        value_name = "DURATION",
+        value_parser = parse_duration,
+        default_value = "1s"
+    )]
     poll_interval: Duration,
 
     /// A name for this instance, in leases and logs
-    #[arg(long, env, value_name = "NAME", default_value = "shop")]
+    #[arg(long, env, help_heading = "Process", value_name = "NAME", default_value = "shop")]
     instance: String,
 
-    /// The form of the log on standard error; `RUST_LOG` chooses what is logged, such as `debug`
-    #[arg(long, env, value_name = "FORMAT", default_value = "text")]
+    /// The form of the log on standard error; RUST_LOG chooses what is logged, such as `debug`
+    #[arg(
+        long,
+        env,
+        help_heading = "Process",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     log_format: LogFormat,
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let config = Config::parse();
+async fn main() -> ExitCode {
+    let CommandLine { config, command } = parse_command_line(CommandLine::command());
+    if let Some(Command::Demo(config)) = command {
+        return demo::run(config).await;
+    }
     start_logging(config.log_format);
+    match open(&config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{}", with_causes(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Opens the shop, and closes it at `SIGTERM` or Ctrl-C.
+async fn open(config: &Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     stop_signal(shutdown.clone()).context("cannot listen for signals")?;
     // The address first: a second shop on the same one must not touch the data.
@@ -61,12 +141,15 @@ async fn main() -> anyhow::Result<()> {
         .local_addr()
         .context("the listener has no address")?;
     let base = config.base_url(address)?;
-    let shop = shop(&config, address, &base, &shutdown).await?;
+    let shop = shop(config, address, &base, &shutdown).await?;
     info!("the shop is open at {base}");
     info!("the feed: {}", base.join("order/feed"));
     info!("invoices: {}", base.join("invoice/"));
     info!("shipments: {}", base.join("shipping/"));
-    info!("data: {}; stop with Ctrl-C", config.data_dir.display());
+    info!(
+        "database: SQLite below {}; stop with Ctrl-C",
+        config.data_dir.display()
+    );
     serve(listener, shop, shutdown).await?;
     Ok(())
 }
@@ -117,19 +200,19 @@ async fn shop(
             "order",
             order::start(order, shutdown.clone())
                 .await
-                .context("order")?,
+                .map_err(|error| config.explained("order", error))?,
         )
         .mount(
             "invoice",
             invoice::start(invoice, shutdown.clone())
                 .await
-                .context("invoice")?,
+                .map_err(|error| config.explained("invoice", error))?,
         )
         .mount(
             "shipping",
             shipping::start(shipping, shutdown.clone())
                 .await
-                .context("shipping")?,
+                .map_err(|error| config.explained("shipping", error))?,
         );
     Ok(shop)
 }
@@ -139,6 +222,17 @@ impl Config {
         match &self.base_url {
             Some(base) => Ok(base.clone()),
             None => Ok(format!("http://{address}/").parse()?),
+        }
+    }
+
+    /// Why a service does not start, by the setting that this program has.
+    fn explained(&self, name: &str, error: ServeError) -> anyhow::Error {
+        let directory = self.data_dir.display();
+        match error {
+            ServeError::Database(error) => anyhow::Error::new(error).context(format!(
+                "the database of {name} below {directory} cannot be used (DATA_DIR)"
+            )),
+            error => anyhow!(error).context(name.to_owned()),
         }
     }
 }
