@@ -1,119 +1,23 @@
 //! The whole shop in one process: order, invoice and shipping on one address, each with a
 //! database of its own. They still meet by the feed alone, over HTTP.
 
+mod config;
 mod demo;
 mod start_page;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, anyhow};
-use clap::builder::BoolishValueParser;
-use clap::{CommandFactory, Parser, Subcommand, ValueHint};
+use anyhow::Context;
+use clap::CommandFactory;
 use feed_core::service::{
-    BaseUrl, Follow, LogFormat, Mounted, ServeError, Settings, listen, parse_address,
-    parse_command_line, parse_duration, serve, start_logging, stop_signal, with_causes,
+    BaseUrl, Follow, Mounted, Settings, listen, parse_command_line, serve, start_logging,
+    stop_signal, with_causes,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-const EXAMPLES: &str = "\
-Examples:
-  shop
-      opens on http://127.0.0.1:8080/ and keeps its data below data/
-  shop demo
-      places a hundred orders in it, from another terminal
-  shop --data-dir /tmp/shop --listen 127.0.0.1:9000
-      opens a second one
-  RUST_LOG=debug shop
-      logs more
-
-`cargo run --` stands for `shop`, and `cargo run` for a shop as it comes. In PostgreSQL, or on several
-machines, the three run as programs of their own: see `order --help`.";
-
-/// The whole shop in one process: order, invoice and shipping
-#[derive(Debug, Parser)]
-#[command(name = "shop", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
-struct CommandLine {
-    #[command(flatten)]
-    config: Config,
-
-    /// What to do instead of opening a shop
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Fill a shop that is open with plausible orders
-    ///
-    /// Use it to have something to look at, or something to do for a shop. Customers order what a
-    /// home needs, to addresses in many countries, and some think better of it. A shop that has few
-    /// customers or items gets more of them first. While the shop is away it is waited for, at most a
-    /// minute; no order is placed twice. Ctrl-C ends it. The exit code is 0 if all orders were placed.
-    #[command(after_help = demo::EXAMPLES)]
-    Demo(demo::Config),
-}
-
-#[derive(Debug, clap::Args)]
-struct Config {
-    /// The address to listen on
-    #[arg(
-        long,
-        env,
-        help_heading = "Network",
-        value_name = "ADDRESS",
-        value_parser = parse_address,
-        default_value = "127.0.0.1:8080"
-    )]
-    listen: SocketAddr,
-
-    /// The public base URL, for all links; may have a path behind a proxy [default: that of LISTEN]
-    #[arg(long, env, help_heading = "Network", value_name = "URL")]
-    base_url: Option<BaseUrl>,
-
-    /// Listen on an address that other machines reach, although anyone there could read all
-    #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
-    allow_anonymous: bool,
-
-    /// Where the SQLite files are kept, one for each service
-    #[arg(
-        long,
-        env,
-        help_heading = "Database",
-        value_name = "DIRECTORY",
-        value_hint = ValueHint::DirPath,
-        default_value = "data"
-    )]
-    data_dir: PathBuf,
-
-    /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms
-    #[arg(
-        long,
-        env,
-        help_heading = "Feed",
-        value_name = "DURATION",
-        value_parser = parse_duration,
-        default_value = "1s"
-    )]
-    poll_interval: Duration,
-
-    /// A name for this instance, in leases and logs
-    #[arg(long, env, help_heading = "Process", value_name = "NAME", default_value = "shop")]
-    instance: String,
-
-    /// The form of the log on standard error; RUST_LOG chooses what is logged, such as `debug`
-    #[arg(
-        long,
-        env,
-        help_heading = "Process",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
-    log_format: LogFormat,
-}
+use config::{Command, CommandLine, Config};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -215,26 +119,6 @@ async fn shop(
                 .map_err(|error| config.explained("shipping", error))?,
         );
     Ok(shop)
-}
-
-impl Config {
-    fn base_url(&self, address: SocketAddr) -> anyhow::Result<BaseUrl> {
-        match &self.base_url {
-            Some(base) => Ok(base.clone()),
-            None => Ok(format!("http://{address}/").parse()?),
-        }
-    }
-
-    /// Why a service does not start, by the setting that this program has.
-    fn explained(&self, name: &str, error: ServeError) -> anyhow::Error {
-        let directory = self.data_dir.display();
-        match error {
-            ServeError::Database(error) => anyhow::Error::new(error).context(format!(
-                "the database of {name} below {directory} cannot be used (DATA_DIR)"
-            )),
-            error => anyhow!(error).context(name.to_owned()),
-        }
-    }
 }
 
 /// An address that stands for all of this machine is reached by the loopback one.

@@ -25,11 +25,7 @@ pub(super) struct Place {
     pub(super) city: &'static str,
 }
 
-const fn customer(
-    firstname: &'static str,
-    name: &'static str,
-    email: &'static str,
-) -> Customer {
+const fn customer(firstname: &'static str, name: &'static str, email: &'static str) -> Customer {
     Customer {
         firstname,
         name,

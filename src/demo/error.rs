@@ -16,7 +16,10 @@ pub(super) enum ShopError {
     )]
     NoShop(BaseUrl, String),
     /// It has answered before, or said that it will soon.
-    #[error("the shop has been away for {} s ({0}): look at its log, and start it again", PATIENCE.as_secs())]
+    #[error(
+        "the shop has been away for {patience} s ({0}): look at its log, and start it again",
+        patience = PATIENCE.as_secs()
+    )]
     Away(String),
     /// It does not want to.
     #[error(transparent)]
@@ -74,7 +77,13 @@ fn said(status: StatusCode, body: &[u8]) -> String {
         .as_array()
         .into_iter()
         .flatten()
-        .filter_map(|error| Some(format!("{}: {}", error["field"].as_str()?, error["message"].as_str()?)))
+        .filter_map(|error| {
+            Some(format!(
+                "{}: {}",
+                error["field"].as_str()?,
+                error["message"].as_str()?
+            ))
+        })
         .collect();
     if !fields.is_empty() {
         return fields.join(" ").trim_end_matches('.').to_owned();
@@ -92,7 +101,9 @@ fn cure(status: StatusCode, headers: &HeaderMap) -> String {
         (301 | 302 | 307 | 308, Some(location)) => {
             format!("It points to {location}: say with --url where the shop is")
         }
-        (401 | 403 | 407, _) => "The demo has no credentials: let it reach the shop directly".into(),
+        (401 | 403 | 407, _) => {
+            "The demo has no credentials: let it reach the shop directly".into()
+        }
         (404 | 405 | 406, _) => {
             "Is that a shop? --url takes its base URL, such as http://127.0.0.1:8080/".into()
         }
@@ -131,8 +142,18 @@ mod tests {
                 r#"{"title": "The service failed", "detail": "the fault is ours"}"#,
                 "with 500: the fault is ours. The log of the shop tells more",
             ),
-            (418, None, r#"{"title": "A teapot"}"#, "with 418: A teapot. The"),
-            (404, None, "<h1>nginx</h1>", "with 404: Not Found. Is that a shop?"),
+            (
+                418,
+                None,
+                r#"{"title": "A teapot"}"#,
+                "with 418: A teapot. The",
+            ),
+            (
+                404,
+                None,
+                "<h1>nginx</h1>",
+                "with 404: Not Found. Is that a shop?",
+            ),
             (599, None, "", "with 599: nothing more. The"),
             (
                 301,

@@ -7,6 +7,7 @@ mod shop;
 mod tally;
 
 use std::io::Write;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,11 +49,16 @@ Examples:
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Config {
     /// Where the shop is: its base URL
-    #[arg(long, env = "SHOP_URL", value_name = "URL", default_value = "http://127.0.0.1:8080/")]
+    #[arg(
+        long,
+        env = "SHOP_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080/"
+    )]
     url: BaseUrl,
 
     /// How many orders to place
-    #[arg(long, value_name = "N", default_value = "100", value_parser = value_parser!(i64).range(1..))]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = value_parser!(i64).range(1..=1_000_000_000))]
     orders: i64,
 
     /// How many of a hundred orders to cancel again
@@ -101,10 +107,11 @@ async fn fill(config: &Config, seed: u64, tally: &Mutex<Tally>) -> Result<(), Sh
     let items = items(&shop, tally).await?;
     let wanted = usize::try_from(config.orders).unwrap_or(usize::MAX);
     let orders = Orders::new(seed, customers, items, config.cancel).take(wanted);
-    let mut placing = stream::iter(orders)
+    let placing = stream::iter(orders)
         .take_until(stop.cancelled())
         .map(|planned| place(&shop, planned, tally))
         .buffer_unordered(config.parallel.into());
+    let mut placing = pin!(placing);
     locked(tally).begin();
     let mut progress = Progress::of("Placing orders");
     let mut look = tokio::time::interval(LOOK);
@@ -127,7 +134,9 @@ async fn fill(config: &Config, seed: u64, tally: &Mutex<Tally>) -> Result<(), Sh
         }
     }
     let all = locked(tally).orders() == config.orders;
-    failed.or((!all).then_some(ShopError::Stopped)).map_or(Ok(()), Err)
+    failed
+        .or((!all).then_some(ShopError::Stopped))
+        .map_or(Ok(()), Err)
 }
 
 /// Places one order, and cancels it if that is planned.
@@ -156,7 +165,11 @@ async fn customers(shop: &Shop, tally: &Mutex<Tally>) -> Result<Vec<i64>, ShopEr
         }
         known = shop.customers().await?;
     }
-    let mut ids: Vec<i64> = known.customers.iter().map(|known| known.customer_id).collect();
+    let mut ids: Vec<i64> = known
+        .customers
+        .iter()
+        .map(|known| known.customer_id)
+        .collect();
     ids.sort_unstable();
     match ids.is_empty() {
         true => Err(shop.strange("it has no customers")),

@@ -212,9 +212,8 @@ mod tests {
             assert!(!home.street.contains('#'), "{home:?}");
         }
         assert_eq!(homes.len(), CUSTOMERS.len());
-        let away = |planned: &&Planned| {
-            planned.order.shipping_address != planned.order.billing_address
-        };
+        let away =
+            |planned: &&Planned| planned.order.shipping_address != planned.order.billing_address;
         let away = orders.iter().filter(away).count();
         assert!((MANY / 10..MANY / 3).contains(&away), "{away}");
     }

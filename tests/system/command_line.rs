@@ -26,6 +26,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
             "BASE_URL",
             "ALLOW_ANONYMOUS",
             "DATABASE_URL",
+            "HOME_URL",
             "INVOICE_URL",
             "SHIPPING_URL",
             "INSTANCE",
@@ -41,6 +42,8 @@ const FOLLOWING: &[&str] = &[
     "BASE_URL",
     "ALLOW_ANONYMOUS",
     "DATABASE_URL",
+    "HOME_URL",
+    "ORDER_URL",
     "FEED_URL",
     "POLL_INTERVAL",
     "INSTANCE",
@@ -56,7 +59,10 @@ fn the_help_of_each_program_names_its_settings_and_examples() {
     for (name, variables) in PROGRAMS {
         let help = help(name, &[]);
         for variable in *variables {
-            assert!(help.contains(&format!("[env: {variable}]")), "{variable}: {help}");
+            assert!(
+                help.contains(&format!("[env: {variable}]")),
+                "{variable}: {help}"
+            );
         }
         for said in [
             "RUST_LOG",
@@ -67,18 +73,32 @@ fn the_help_of_each_program_names_its_settings_and_examples() {
             assert!(help.contains(said), "{said}: {help}");
         }
         let short = Said::by(program(name).arg("-h")).with(0);
-        assert!(short.lines().count() < 60, "{short}");
+        assert!(short.lines().count() < help.lines().count(), "{short}");
     }
     let demo = help("shop", &["demo"]);
-    assert!(demo.contains("[env: SHOP_URL]") && demo.contains("Examples:"), "{demo}");
+    assert!(
+        demo.contains("[env: SHOP_URL]") && demo.contains("Examples:"),
+        "{demo}"
+    );
     assert!(!demo.contains("LISTEN"), "the demo listens nowhere: {demo}");
-    assert!(!help("shop", &[]).contains("--seed"), "the shop has no seed");
+    assert!(
+        !help("shop", &[]).contains("--seed"),
+        "the shop has no seed"
+    );
 }
 
 #[test]
 fn help_fits_a_hundred_columns_and_shows_no_value_of_the_environment() {
     let commands = [
-        "status", "events", "parked", "skipped", "decisions", "retry", "skip", "resume", "replay",
+        "status",
+        "events",
+        "parked",
+        "skipped",
+        "decisions",
+        "retry",
+        "skip",
+        "resume",
+        "replay",
         "reconcile",
     ];
     let of = |name: &'static str, commands: &[&'static str]| -> Vec<(&str, Vec<&str>)> {
@@ -136,7 +156,9 @@ fn is_bash(script: &str) {
     for arguments in [&["-n"][..], &["-c", "eval \"$(cat)\" && complete -p"]] {
         let mut bash = Command::new("bash");
         bash.args(arguments);
-        bash.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        bash.stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut bash = bash.spawn().unwrap();
         let mut input = bash.stdin.take().unwrap();
         input.write_all(script.as_bytes()).unwrap();

@@ -31,7 +31,10 @@ impl Filled {
 
     fn demo(&self, arguments: &[&str]) -> Command {
         let mut command = program("shop");
-        command.arg("demo").args(arguments).env("SHOP_URL", &self.base);
+        command
+            .arg("demo")
+            .args(arguments)
+            .env("SHOP_URL", &self.base);
         command
     }
 
@@ -66,20 +69,34 @@ fn cents(amount: &str) -> i64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_demo_fills_a_shop_with_orders_that_become_invoices() {
     let filled = Filled::open().await;
-    let first = filled.run(&["--orders", "50", "--seed", "7", "--cancel", "20"]).await;
-    assert!(first.err.contains("of 50"), "it says how far it is: {first:?}");
+    let first = filled
+        .run(&["--orders", "50", "--seed", "7", "--cancel", "20"])
+        .await;
+    assert!(
+        first.err.contains("of 50"),
+        "it says how far it is: {first:?}"
+    );
     let first = first.with(0);
-    assert!(placed(&first).starts_with("Placed 50 orders over "), "{first}");
+    assert!(
+        placed(&first).starts_with("Placed 50 orders over "),
+        "{first}"
+    );
     assert!(first.contains("Added "), "{first}");
     for path in ["order/", "invoice/", "shipping/", "order/feed"] {
-        assert!(first.contains(&format!("{}{path}\n", filled.base)), "{first}");
+        assert!(
+            first.contains(&format!("{}{path}\n", filled.base)),
+            "{first}"
+        );
     }
     assert_eq!(filled.count("order/").await, 50);
     let orders = filled.shop.client.json("order/").await.unwrap();
     let orders = orders["orders"].as_array().unwrap().clone();
     let sum = |status: Option<&str>| -> i64 {
         let of = |order: &&Value| status.is_none_or(|status| order["status"] == status);
-        let totals = orders.iter().filter(of).map(|order| order["total"].to_string());
+        let totals = orders
+            .iter()
+            .filter(of)
+            .map(|order| order["total"].to_string());
         totals.map(|total| cents(&total)).sum()
     };
     let amounts: Vec<i64> = placed(&first)
@@ -97,7 +114,10 @@ async fn a_demo_fills_a_shop_with_orders_that_become_invoices() {
     }
     // The same seed, the same orders; nothing is added to what is there.
     let customers = filled.count("order/customers").await;
-    let second = filled.run(&["--orders", "50", "--seed", "7", "--cancel", "20"]).await.with(0);
+    let second = filled
+        .run(&["--orders", "50", "--seed", "7", "--cancel", "20"])
+        .await
+        .with(0);
     assert_eq!(placed(&second), placed(&first));
     assert!(!second.contains("Added "), "{second}");
     assert_eq!(filled.count("order/").await, 100);
@@ -123,7 +143,11 @@ async fn a_demo_waits_for_a_shop_that_was_killed() {
     .await;
     filled.shop = Shop::open(filled.directory.path(), filled.port, &filled.base).await;
     assert_eq!(demo.ended().await, Some(0), "{}", demo.log());
-    assert!(demo.log().contains("Placed 200 orders over"), "{}", demo.log());
+    assert!(
+        demo.log().contains("Placed 200 orders over"),
+        "{}",
+        demo.log()
+    );
     assert_eq!(filled.count("order/").await, 200);
 }
 
@@ -139,8 +163,14 @@ async fn a_demo_that_is_stopped_says_what_it_has_done() {
     assert_eq!(demo.stop("INT").await, Some(130), "{}", demo.log());
     let orders = filled.count("order/").await;
     let log = demo.log();
-    assert!(log.contains(&format!("Placed {orders} orders over")), "{orders}: {log}");
-    assert!(log.contains("stopped before all orders were placed"), "{log}");
+    assert!(
+        log.contains(&format!("Placed {orders} orders over")),
+        "{orders}: {log}"
+    );
+    assert!(
+        log.contains("stopped before all orders were placed"),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,14 +185,22 @@ async fn where_there_is_no_shop_the_demo_says_so() {
     assert_eq!(said.with(1), "");
 
     let filled = Filled::open().await;
-    let said = filled.run(&["--url", &format!("{}order/", filled.base)]).await;
-    assert!(said.err.contains("404") && said.err.contains("Is that a shop?"), "{said:?}");
+    let said = filled
+        .run(&["--url", &format!("{}order/", filled.base)])
+        .await;
+    assert!(
+        said.err.contains("404") && said.err.contains("Is that a shop?"),
+        "{said:?}"
+    );
     assert_eq!(said.with(1), "");
     for (arguments, expected) in [
         (&["--orders", "0"][..], "--orders <N>"),
         (&["--cancel", "101"], "--cancel <PERCENT>"),
         (&["--parallel", "0"], "--parallel <N>"),
-        (&["--url", "127.0.0.1:8080"], "a base URL is http: or https:"),
+        (
+            &["--url", "127.0.0.1:8080"],
+            "a base URL is http: or https:",
+        ),
         (&["--listen", "127.0.0.1:1"], "unexpected argument"),
     ] {
         let said = filled.run(arguments).await;

@@ -38,7 +38,11 @@ fn carry_out(command: &str, base: &str, directory: &Path) {
     let is_known = known.iter().any(|known| command.starts_with(known));
     assert!(is_known, "not tested: {command}");
     let manifest = root().join("Cargo.toml");
-    let cargo = format!("{} run --manifest-path {}", env!("CARGO"), manifest.display());
+    let cargo = format!(
+        "{} run --manifest-path {}",
+        env!("CARGO"),
+        manifest.display()
+    );
     let command = command.replace("cargo run", &cargo);
     let output = Command::new("sh")
         .args(["-c", &command.replace(DOCUMENTED, base)])

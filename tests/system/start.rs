@@ -12,7 +12,10 @@ use crate::program::program;
 /// A program with these settings beside an address of its own.
 fn start(name: &str, settings: &[(&str, &str)], directory: &Path) -> Process {
     let mut command = program(name);
-    command.current_dir(directory).env("LISTEN", "127.0.0.1:0").env_remove("RUST_LOG");
+    command
+        .current_dir(directory)
+        .env("LISTEN", "127.0.0.1:0")
+        .env_remove("RUST_LOG");
     Process::start_command(name, &mut command, settings, directory)
 }
 
@@ -31,16 +34,51 @@ async fn refused(name: &str, settings: &[(&str, &str)], code: i32) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_setting_is_named_with_the_value_and_the_cure() {
     for (name, variable, value, cure) in [
-        ("order", "LISTEN", "localhost:8081", "write an IP address and a port"),
+        (
+            "order",
+            "LISTEN",
+            "localhost:8081",
+            "write an IP address and a port",
+        ),
         ("shop", "LISTEN", "8080", "such as 127.0.0.1:8080"),
-        ("shop", "BASE_URL", "shop.example", "a base URL is http: or https:"),
-        ("order", "BASE_URL", "https://eve:s3cret@shop.example/", "a base URL is"),
+        (
+            "shop",
+            "BASE_URL",
+            "shop.example",
+            "a base URL is http: or https:",
+        ),
+        (
+            "order",
+            "BASE_URL",
+            "https://eve:s3cret@shop.example/",
+            "a base URL is",
+        ),
         ("order", "INVOICE_URL", "/invoice/", "write all of the URL"),
-        ("order", "LOG_FORMAT", "xml", "[possible values: text, json]"),
+        (
+            "order",
+            "LOG_FORMAT",
+            "xml",
+            "[possible values: text, json]",
+        ),
         ("order", "ALLOW_ANONYMOUS", "perhaps", "not a boolean"),
-        ("invoice", "FEED_URL", "127.0.0.1:8081/feed", "such as http://127.0.0.1:8081/feed"),
-        ("shipping", "FEED_URL", "", "such as http://127.0.0.1:8081/feed"),
-        ("invoice", "FEED_URL", "http://eve:s3cret@x/feed", "must not hold credentials"),
+        (
+            "invoice",
+            "FEED_URL",
+            "127.0.0.1:8081/feed",
+            "such as http://127.0.0.1:8081/feed",
+        ),
+        (
+            "shipping",
+            "FEED_URL",
+            "",
+            "such as http://127.0.0.1:8081/feed",
+        ),
+        (
+            "invoice",
+            "FEED_URL",
+            "http://eve:s3cret@x/feed",
+            "must not hold credentials",
+        ),
         ("invoice", "POLL_INTERVAL", "5", "such as 500ms, 5s"),
         ("shop", "POLL_INTERVAL", "0s", "longer than nothing"),
     ] {
@@ -56,7 +94,9 @@ async fn a_wrong_setting_is_named_with_the_value_and_the_cure() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_cannot_be_had_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().map(|address| (taken, address.to_string()));
+    let taken = taken
+        .local_addr()
+        .map(|address| (taken, address.to_string()));
     let (_taken, taken) = taken.unwrap();
     for name in ["shop", "order", "invoice"] {
         for (address, cure) in [
@@ -78,28 +118,49 @@ async fn an_address_that_cannot_be_had_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_cannot_be_used_is_named() {
     let postgres = FreshDatabase::postgres().await;
-    let nobody = postgres.url().replace("postgres://postgres@", "postgres://nobody:s3cret@");
+    let nobody = postgres
+        .url()
+        .replace("postgres://postgres@", "postgres://nobody:s3cret@");
     let (server, options) = postgres.url().split_once('?').unwrap();
     let (server, _) = server.rsplit_once('/').unwrap();
     let missing = format!("{server}/missing?{options}");
     let suspicious = suspicious_postgres();
     let written = "write sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME";
     for (url, expected) in [
-        ("mysql://eve:s3cret@host/db", "begins with `sqlite:` or `postgres:`, not `mysql:`"),
+        (
+            "mysql://eve:s3cret@host/db",
+            "begins with `sqlite:` or `postgres:`, not `mysql:`",
+        ),
         ("s3cret@host/db", written),
         ("eve s3cret:x", written),
         ("postgres://eve:s3cret/@host/db", written),
-        ("sqlite:file/order.db", "cannot make the directory file for the database, since a file"),
-        ("sqlite:file", "file has to be a SQLite file that we may write"),
+        (
+            "sqlite:file/order.db",
+            "cannot make the directory file for the database, since a file",
+        ),
+        (
+            "sqlite:file",
+            "file has to be a SQLite file that we may write",
+        ),
         ("sqlite:.", "has to be a SQLite file that we may write"),
         (
             "postgres://eve:s3cret@127.0.0.1:9/orders",
             "nothing answers at postgres://eve@127.0.0.1:9/orders",
         ),
-        ("postgres://eve:s3cret@nowhere.invalid/orders", "nothing answers at postgres://eve@nowhere"),
+        (
+            "postgres://eve@127.0.0.1:9/orders?pasword=s3cret",
+            "nothing answers at postgres://eve@127.0.0.1:9/orders",
+        ),
+        (
+            "postgres://eve:s3cret@nowhere.invalid/orders",
+            "nothing answers at postgres://eve@nowhere",
+        ),
         (nobody.as_str(), "check user, password and database"),
         (missing.as_str(), "\"missing\" does not exist"),
-        (suspicious.as_str(), "password authentication failed for user \"eve\""),
+        (
+            suspicious.as_str(),
+            "password authentication failed for user \"eve\"",
+        ),
     ] {
         let said = refused("order", &[("DATABASE_URL", url)], 1).await;
         for expected in [expected, "the database cannot be used (DATABASE_URL): "] {
@@ -109,7 +170,10 @@ async fn a_database_that_cannot_be_used_is_named() {
     }
     let said = refused("shop", &[("DATA_DIR", "file")], 1).await;
     let expected = "the database of order below file cannot be used (DATA_DIR): ";
-    assert!(said.contains(expected) && said.contains("a file is in the way"), "{said}");
+    assert!(
+        said.contains(expected) && said.contains("a file is in the way"),
+        "{said}"
+    );
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
@@ -143,7 +207,11 @@ async fn a_service_that_starts_says_where_to_look_and_how_to_stop() {
     for (name, settings, database) in [
         ("shop", vec![], "SQLite below data"),
         ("order", vec![], "sqlite:data/order.db"),
-        ("order", vec![("DATABASE_URL", secret.as_str())], "postgres://postgres@"),
+        (
+            "order",
+            vec![("DATABASE_URL", secret.as_str())],
+            "postgres://postgres@",
+        ),
         ("invoice", vec![feed], "sqlite:data/invoice.db"),
         ("shipping", vec![feed], "sqlite:data/shipping.db"),
     ] {
@@ -156,7 +224,10 @@ async fn a_service_that_starts_says_where_to_look_and_how_to_stop() {
             log.contains("stop with Ctrl-C").then_some(log)
         })
         .await;
-        assert!(log.contains("http://127.0.0.1:") && !log.contains("127.0.0.1:0"), "{log}");
+        assert!(
+            log.contains("http://127.0.0.1:") && !log.contains("127.0.0.1:0"),
+            "{log}"
+        );
         assert!(log.contains(&format!("database: {database}")), "{log}");
         assert!(!log.contains("s3cret"), "{log}");
         let first = log.lines().take_while(|line| !line.contains("Ctrl-C"));

@@ -55,23 +55,24 @@ fn with_help(command: Command) -> Command {
         let option = Arg::new(id).long(id).action(action);
         option.help_heading("Help")
     };
+    let help = ours("help", ArgAction::Help);
     let command = command
         .max_term_width(WIDTH)
-        // A value may hold a password.
-        .mut_args(|argument| argument.hide_env_values(true))
-        // An example can be pasted.
-        .mut_subcommands(|command| match command.get_after_help() {
-            Some(examples) => {
-                let example = format!("Example: {name} ");
-                let examples = examples.to_string().replace("Example: ", &example);
-                command.after_help(examples)
-            }
-            None => command,
+        .mut_args(hide_value)
+        .mut_subcommands(|command| {
+            let command = command.mut_args(hide_value);
+            let Some(examples) = command.get_after_help() else {
+                return command;
+            };
+            // They can be pasted.
+            let example = format!("Example: {name} ");
+            let examples = examples.to_string().replace("Example: ", &example);
+            command.after_help(examples)
         })
         // What everybody knows stands last.
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .arg(ours("help", ArgAction::Help).short('h').help("Print help"))
+        .arg(help.short('h').global(true).help("Print help"))
         .arg(
             ours(COMPLETIONS, ArgAction::Set)
                 .value_name("SHELL")
@@ -84,6 +85,11 @@ fn with_help(command: Command) -> Command {
     }
     let version = ours("version", ArgAction::Version).short('V');
     command.arg(version.help("Print version"))
+}
+
+/// What stands in the environment may be a password.
+fn hide_value(argument: Arg) -> Arg {
+    argument.hide_env_values(true)
 }
 
 /// How completions are installed.
@@ -127,7 +133,9 @@ fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) 
         variable_behind(known.find(|known| known.to_string() == wrong)?, arguments)
     });
     if let Some(variable) = variable {
-        let tip = StyledStr::from(format!("that is the value of {variable} in the environment"));
+        let tip = StyledStr::from(format!(
+            "that is the value of {variable} in the environment"
+        ));
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
     error
@@ -150,7 +158,9 @@ fn without_password(text: &str) -> String {
     let Some((secret, rest)) = text.rsplit_once('@') else {
         return text.to_owned();
     };
-    let before = secret.find("//").map_or("", |slashes| &secret[..slashes + 2]);
+    let before = secret
+        .find("//")
+        .map_or("", |slashes| &secret[..slashes + 2]);
     format!("{before}\u{2026}@{rest}")
 }
 

@@ -32,8 +32,8 @@ fn parse_feed_url(text: &str) -> Result<Url, String> {
             Err("a feed's address must not hold credentials".to_owned())
         }
         Ok(url) => Ok(url),
-        Err(_) => Err(
-            "a feed is read by http: or https:, such as http://127.0.0.1:8081/feed".to_owned(),
-        ),
+        Err(_) => {
+            Err("a feed is read by http: or https:, such as http://127.0.0.1:8081/feed".to_owned())
+        }
     }
 }

@@ -30,7 +30,7 @@ const DRAIN: Duration = Duration::from_secs(8);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address is taken, or not ours.
-    #[error("cannot listen on {0} (LISTEN){}", advice(.1))]
+    #[error("cannot listen on {0} (LISTEN){advice}", advice = advice(.1))]
     Listen(SocketAddr, #[source] std::io::Error),
     /// The address is reached from outside, and nobody would be asked for credentials.
     #[error(
@@ -53,7 +53,9 @@ pub enum ServeError {
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::AddrInUse => ": another program does; stop that one, or choose another port",
-        ErrorKind::AddrNotAvailable => ": this machine has no such address; 127.0.0.1 is always there",
+        ErrorKind::AddrNotAvailable => {
+            ": this machine has no such address; 127.0.0.1 is always there"
+        }
         ErrorKind::PermissionDenied => ": not as this user; ports from 1024 on are for all",
         _ => "",
     }

@@ -21,10 +21,6 @@ pub struct Settings {
     #[arg(long, env, help_heading = "Network", value_name = "URL")]
     pub base_url: Option<BaseUrl>,
 
-    /// The start page of all services; every page then leads there
-    #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
-    pub home_url: Option<Url>,
-
     /// Listen on an address that other machines reach, although anyone there could read all
     #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
@@ -32,6 +28,10 @@ pub struct Settings {
     /// The service's own database: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`
     #[arg(long, env, help_heading = "Database", value_name = "URL")]
     pub database_url: String,
+
+    /// The start page of all services; every page then leads there
+    #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
+    pub home_url: Option<Url>,
 
     /// A name for this instance, in leases and logs
     #[arg(long, env, help_heading = "Process", value_name = "NAME")]
@@ -78,12 +78,13 @@ impl Settings {
     }
 
     fn command<C: clap::Parser>(defaults: &[(&'static str, &'static str)]) -> clap::Command {
-        let mut command = C::command();
-        for &(flag, value) in defaults {
-            command = command.mut_arg(flag, |argument| {
-                argument.required(false).default_value(value)
-            });
-        }
+        let mut command = C::command().mut_args(|argument| {
+            let mut defaults = defaults.iter();
+            match defaults.find(|(flag, _)| argument.get_id() == flag) {
+                Some((_, value)) => argument.required(false).default_value(*value),
+                None => argument,
+            }
+        });
         // A command beside the service needs some of them too, before or behind its name. What is
         // required cannot be global, but it has a default wherever there are commands.
         if command.has_subcommands() {

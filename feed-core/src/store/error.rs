@@ -29,10 +29,10 @@ pub enum DatabaseError {
     #[error("{} has to be a SQLite file that we may write, or not be there yet", .0.display())]
     File(PathBuf, #[source] sqlx::Error),
     /// No server answers, or none in time.
-    #[error("nothing answers at {0}: is PostgreSQL running there, and do we reach it?")]
+    #[error("nothing answers at {0}; PostgreSQL has to run there, and let this machine reach it")]
     Unreachable(String, #[source] Option<io::Error>),
     /// The server does not know whom the URL names, or has no such database.
-    #[error("we are not let in to {0}: check user, password and database")]
+    #[error("{0} does not let us in; check user, password and database")]
     Refused(String, #[source] sqlx::Error),
     /// The server answers, and it does not work all the same.
     #[error("cannot open {0}")]
@@ -66,7 +66,9 @@ impl DatabaseError {
 
 fn in_the_way(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => ", since a file is in the way",
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            ", since a file is in the way"
+        }
         _ => "",
     }
 }

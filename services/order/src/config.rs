@@ -14,8 +14,8 @@ Examples:
   curl http://127.0.0.1:8081/feed
       reads what is published
 
-`cargo run -p order --` stands for `order`. `shop` is this service and the two that follow it, in one
-process.";
+`cargo run -p order --` stands for `order`. The program `shop` is this service and the two that
+follow it, in one process.";
 
 /// The order service: takes orders, and publishes what happens to them as a feed
 #[derive(Debug, Clone, clap::Parser)]

@@ -24,10 +24,10 @@ it is about; `shipping help COMMAND` tells more of it.";
 #[command(version)]
 pub struct Config {
     #[command(flatten)]
-    pub settings: Settings,
+    pub follow: Follow,
 
     #[command(flatten)]
-    pub follow: Follow,
+    pub settings: Settings,
 
     /// Where people find orders; a shipment then links to `URL/{order}`
     #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
