@@ -102,7 +102,7 @@ pub(crate) struct Config {
     )]
     pub(crate) instance: String,
 
-    /// The form of the log on standard error; RUST_LOG chooses what is logged, such as `debug`
+    /// The form of the log on standard error; `RUST_LOG` chooses what is logged, such as `debug`
     #[arg(
         long,
         env,

@@ -104,7 +104,7 @@ fn cure(status: StatusCode, headers: &HeaderMap) -> String {
         (401 | 403 | 407, _) => {
             "The demo has no credentials: let it reach the shop directly".into()
         }
-        (404 | 405 | 406, _) => {
+        (404..=406, _) => {
             "Is that a shop? --url takes its base URL, such as http://127.0.0.1:8080/".into()
         }
         (409 | 422, _) => "Has something changed there meanwhile? Try again".into(),

@@ -183,7 +183,7 @@ fn suspicious_postgres() -> String {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for client in listener.incoming() {
-            let _ = client.and_then(|client| refuse(client));
+            let _ = client.and_then(refuse);
         }
     });
     format!("postgres://eve:s3cret@{address}/orders?sslmode=disable")

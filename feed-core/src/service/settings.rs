@@ -37,7 +37,7 @@ pub struct Settings {
     #[arg(long, env, help_heading = "Process", value_name = "NAME")]
     pub instance: Option<String>,
 
-    /// The form of the log on standard error; RUST_LOG chooses what is logged, such as `debug`
+    /// The form of the log on standard error; `RUST_LOG` chooses what is logged, such as `debug`
     #[arg(
         long,
         env,
