@@ -21,6 +21,11 @@ const CONSUMER: &str = include_str!("../../docs/consumer.md");
 /// Where the documentation has the shop.
 const DOCUMENTED: &str = "http://127.0.0.1:8080/";
 
+fn root() -> &'static Path {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap()
+}
+
 /// The lines of the shell blocks of `text`.
 fn commands(text: &'static str) -> Vec<&'static str> {
     let blocks = text.split("```sh\n").skip(1);
@@ -32,10 +37,19 @@ fn commands(text: &'static str) -> Vec<&'static str> {
 
 /// Runs a command of the documentation against the shop at `base`.
 fn carry_out(command: &str, base: &str, directory: &Path) {
-    assert!(command.starts_with("curl "), "not tested: {command}");
-    let command = command.replace(DOCUMENTED, base);
+    let known = ["curl ", "cargo run -q -- demo"];
+    let is_known = known.iter().any(|known| command.starts_with(known));
+    assert!(is_known, "not tested: {command}");
+    let manifest = root().join("Cargo.toml");
+    let cargo = format!(
+        "{} run --manifest-path {}",
+        env!("CARGO"),
+        manifest.display()
+    );
+    let command = command.replace("cargo run", &cargo);
     let output = Command::new("sh")
-        .args(["-c", &command])
+        .args(["-c", &command.replace(DOCUMENTED, base)])
+        .env("SHOP_URL", base)
         .current_dir(directory)
         .output()
         .unwrap();
@@ -128,7 +142,7 @@ async fn every_command_for_a_team_that_adds_a_consumer_works() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_of_the_readme_works() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = root();
     let directory = tempfile::tempdir().unwrap();
     let listen = format!("127.0.0.1:{}", fastrand::u16(12_000..32_000));
     let base = format!("http://{listen}/");

@@ -1,12 +1,16 @@
 //! The system seen from outside: real processes, real databases, real HTTP.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod command_line;
 mod commands;
 mod conditional;
 mod crashes;
+mod demo;
 mod documentation;
 mod interoperation;
+mod program;
 mod shop;
+mod start;
 mod way;
 
 /// Makes of each test one on SQLite and one on PostgreSQL.

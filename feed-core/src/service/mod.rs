@@ -3,6 +3,7 @@
 
 mod answer;
 mod base_url;
+mod command_line;
 pub mod conditional;
 mod connections;
 mod follow;
@@ -13,21 +14,25 @@ mod negotiate;
 pub mod openapi;
 mod origin;
 mod path;
+mod progress;
 mod run;
 mod serve;
 mod settings;
 mod telemetry;
+mod words;
 
 pub use answer::{Json, Wanted, keep_private};
 pub use base_url::{BaseUrl, InvalidBaseUrl};
+pub use command_line::parse_command_line;
 pub use follow::Follow;
 pub use health::{describe_health, health, not_halted};
 pub use negotiate::negotiate;
 pub use origin::same_origin;
 pub use path::Number;
-pub use run::run;
-pub(crate) use run::with_causes;
+pub use progress::Progress;
+pub use run::{run, with_causes};
 pub use serve::{Mounted, ServeError, listen, serve, stop_signal};
-pub use settings::{Settings, parse_duration};
+pub use settings::{Settings, parse_address, parse_duration, parse_url};
 pub(crate) use telemetry::start_logging_from;
 pub use telemetry::{LogFormat, start_logging};
+pub use words::{counted, grouped};
