@@ -105,7 +105,8 @@ fn installation(name: &str) -> String {
     )
 }
 
-/// The shell that a completion script is asked for, whatever else is wrong or missing.
+/// The shell that a completion script is asked for, whatever is missing or wrong behind that and in the
+/// environment.
 fn wanted_shell(command: &Command, arguments: &[OsString]) -> Option<Shell> {
     let lenient = command.clone().ignore_errors(true);
     let matches = lenient.try_get_matches_from(arguments).ok()?;
@@ -171,8 +172,8 @@ mod tests {
     #[derive(Debug, clap::Parser)]
     #[command(name = "probe", version)]
     struct Probe {
-        #[arg(long, env = "PROBE_FEED", value_parser = super::super::parse_url)]
-        feed: Option<url::Url>,
+        #[arg(long)]
+        feed: Option<super::super::BaseUrl>,
         #[arg(long)]
         required: String,
         #[command(subcommand)]
@@ -199,7 +200,7 @@ mod tests {
     fn completions_need_no_setting() {
         for arguments in [
             &["probe", "--completions", "bash"][..],
-            &["probe", "--feed", "nonsense", "--completions=bash"][..],
+            &["probe", "--completions=bash", "say"][..],
             &["probe", "--completions", "bash", "--feed", "nonsense"][..],
         ] {
             let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
