@@ -40,7 +40,11 @@ impl Driver {
         let (_, port) = address.split_once(':').unwrap();
         let mut command = program("chromedriver");
         command.arg(format!("--port={port}"));
-        let process = Process::start_command("chromedriver", &mut command, &[], directory.path());
+        // Nothing of it is kept in the home of whoever runs the tests.
+        let home = directory.path().to_str().unwrap();
+        let settings = [("XDG_CONFIG_HOME", home), ("XDG_CACHE_HOME", home)];
+        let process =
+            Process::start_command("chromedriver", &mut command, &settings, directory.path());
         let client = Client::new(&format!("http://{address}/"));
         until("chromedriver answers", async || {
             let status = client.json("status").await?;
