@@ -106,6 +106,14 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
         tx: &mut Transaction<'_, B>,
         events: &[Received],
     ) -> impl Future<Output = Result<Vec<PassedOver>, EffectError>> + Send;
+
+    /// True for an event that says that the data of the earlier events of its subject is erased, as
+    /// when a person is to be forgotten, and that holds what is left of it: its data takes the place
+    /// of theirs where they are parked, and they are tried again with that.
+    fn erases(&self, event: &Received) -> bool {
+        let _ = event;
+        false
+    }
 }
 
 /// An event that an effect had nothing to do for. It is recorded with the reason, so that each

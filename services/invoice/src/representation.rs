@@ -14,6 +14,7 @@ pub struct InvoiceDocument<'a> {
     id: OrderId,
     number: String,
     customer: &'a Customer,
+    #[serde(skip_serializing_if = "Address::is_erased")]
     billing_address: &'a Address,
     invoice_line: &'a [Line],
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
