@@ -5,6 +5,7 @@ mod commands;
 mod conditional;
 mod crashes;
 mod documentation;
+mod erase;
 mod interoperation;
 mod shop;
 mod way;

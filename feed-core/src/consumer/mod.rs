@@ -67,6 +67,7 @@ pub use handle::{Decided, Handle, Lag, Outcome, ParkedEvent, SkippedEvent, Statu
 pub use http::router;
 pub use poll::{PollError, Polled};
 pub use reconcile::{Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
+pub use verdict::without_value;
 
 /// An event as it arrived from a feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,8 +134,9 @@ impl Received {
     ///
     /// It is not what `T` needs: the event is to be parked until somebody mends the cause.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, EffectError> {
-        serde_json::from_str(&self.data)
-            .map_err(|error| EffectError::Park(format!("cannot read the data: {error}")))
+        serde_json::from_str(&self.data).map_err(|error| {
+            EffectError::Park(format!("cannot read the data: {}", without_value(&error)))
+        })
     }
 
     /// Says that there is nothing to do for this event, and why.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use feed_core::consumer::without_value;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -171,8 +172,9 @@ pub struct Item {
 /// Why the data of an event is no order that we can do anything with.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
-    /// It is no JSON, or not of an order's form. The cause says in which line and column.
-    #[error("the data is no order: {0}")]
+    /// It is no JSON, or not of an order's form. Says in which line and column, and quotes nothing: it
+    /// goes to the log.
+    #[error("the data is no order: {}", without_value(.0))]
     Form(#[from] serde_json::Error),
     /// It has the form of an order, but no order is like that.
     #[error("{field}: {wrong}")]

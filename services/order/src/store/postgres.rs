@@ -257,7 +257,9 @@ impl Store for Postgres {
 }
 
 pub(super) async fn with_lines(
-    executor: impl PgExecutor<'_>, order: OrderRow) -> sqlx::Result<Order> {
+    executor: impl PgExecutor<'_>,
+    order: OrderRow,
+) -> sqlx::Result<Order> {
     let lines: Vec<LineRow> = sqlx::query_as(
         "-- order::lines
          SELECT count, item_id, item_name, price_cents

@@ -252,7 +252,9 @@ impl Store for Sqlite {
 }
 
 pub(super) async fn with_lines(
-    executor: impl SqliteExecutor<'_>, order: OrderRow) -> sqlx::Result<Order> {
+    executor: impl SqliteExecutor<'_>,
+    order: OrderRow,
+) -> sqlx::Result<Order> {
     let lines: Vec<LineRow> = sqlx::query_as(
         "-- order::lines
          SELECT count, item_id, item_name, price_cents
