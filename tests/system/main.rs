@@ -7,6 +7,7 @@ mod conditional;
 mod crashes;
 mod demo;
 mod documentation;
+mod erase;
 mod interoperation;
 mod program;
 mod shop;

@@ -67,6 +67,7 @@ pub use handle::{Decided, Handle, Lag, Outcome, ParkedEvent, SkippedEvent, Statu
 pub use http::{describe, router};
 pub use poll::{PollError, Polled};
 pub use reconcile::{Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
+pub use verdict::without_value;
 
 /// An event as it arrived from a feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +107,14 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
         tx: &mut Transaction<'_, B>,
         events: &[Received],
     ) -> impl Future<Output = Result<Vec<PassedOver>, EffectError>> + Send;
+
+    /// True for an event that says that the data of the earlier events of its subject is erased, as
+    /// when a person is to be forgotten, and that holds what is left of it: its data takes the place
+    /// of theirs where they are parked, and they are tried again with that.
+    fn erases(&self, event: &Received) -> bool {
+        let _ = event;
+        false
+    }
 }
 
 /// An event that an effect had nothing to do for. It is recorded with the reason, so that each
@@ -141,8 +150,9 @@ impl Received {
     ///
     /// It is not what `T` needs: the event is to be parked until somebody mends the cause.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, EffectError> {
-        serde_json::from_str(&self.data)
-            .map_err(|error| EffectError::Park(format!("cannot read the data: {error}")))
+        serde_json::from_str(&self.data).map_err(|error| {
+            EffectError::Park(format!("cannot read the data: {}", without_value(&error)))
+        })
     }
 
     /// Says that there is nothing to do for this event, and why.

@@ -47,6 +47,8 @@ pub(super) async fn connect_sqlite(
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // What is deleted or rewritten may be a person's: it is overwritten, not just let go.
+        .pragma("secure_delete", "ON")
         .disable_statement_logging();
     if let Some(directory) = options.get_filename().parent() {
         let created = std::fs::create_dir_all(directory);

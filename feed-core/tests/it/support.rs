@@ -311,6 +311,10 @@ impl<B: Testable> Effect<B> for Recorder {
         }
         Ok(Vec::new())
     }
+
+    fn erases(&self, event: &Received) -> bool {
+        event.event_type.as_deref() == Some("order.erased")
+    }
 }
 
 /// A consumer's database with the table of [`Recorder`].

@@ -19,6 +19,7 @@ pub struct InvoiceDocument<'a> {
     #[schemars(pattern(r"^[0-9]{4}-[0-9]{6,}$"))]
     number: String,
     customer: &'a Customer,
+    #[serde(skip_serializing_if = "Address::is_erased")]
     billing_address: &'a Address,
     invoice_line: &'a [Line],
     /// The sum of the lines

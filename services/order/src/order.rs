@@ -67,14 +67,17 @@ impl ItemId {
     }
 }
 
-/// Who orders; in an order: as they were when it was placed.
+/// Who orders; in an order: as they were when it was placed, or erased since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Customer {
     #[serde(rename = "customerId")]
     pub id: CustomerId,
     /// The family name.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub firstname: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub email: String,
 }
 
@@ -82,7 +85,16 @@ impl Customer {
     /// The name as people write it.
     #[must_use]
     pub fn full_name(&self) -> String {
-        format!("{} {}", self.firstname, self.name)
+        match self.is_erased() {
+            true => "erased".to_owned(),
+            false => format!("{} {}", self.firstname, self.name),
+        }
+    }
+
+    /// True if the person is erased: then there is their number alone.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.name.is_empty()
     }
 }
 
@@ -147,6 +159,14 @@ pub struct Address {
     pub street: String,
     pub zip: String,
     pub city: String,
+}
+
+impl Address {
+    /// True if the person is erased, and their address with them.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.street.is_empty()
+    }
 }
 
 /// So many pieces of an item.
@@ -256,6 +276,18 @@ impl Order {
             self.total
         );
         self.event("order.cancelled", title, summary, base)
+    }
+
+    /// The event that tells that the person is erased, with what is left of the order.
+    #[must_use]
+    pub fn erased(&self, base: &BaseUrl) -> NewEvent {
+        let id = self.id;
+        let title = format!("Order {id}: personal data erased");
+        let summary = format!("The personal data of the customer was erased from order {id}.");
+        NewEvent {
+            time: Utc::now(),
+            ..self.event("order.erased", title, summary, base)
+        }
     }
 
     fn sold(&self) -> String {

@@ -14,6 +14,7 @@ pub struct ShipmentDocument<'a> {
     /// The order's: it is the shipment's address, too.
     id: OrderId,
     customer: &'a Customer,
+    #[serde(skip_serializing_if = "Address::is_erased")]
     shipping_address: &'a Address,
     shipment_line: &'a [Line],
     status: Status,

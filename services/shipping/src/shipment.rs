@@ -59,7 +59,7 @@ impl Shipment {
             dispatched: None,
             cancelled: None,
             customer: order.customer,
-            shipping_address: order.shipping_address,
+            shipping_address: order.shipping_address.unwrap_or_default(),
             lines: order.lines,
             cause: Some(cause.to_owned()),
         }

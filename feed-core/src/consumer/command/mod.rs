@@ -104,6 +104,16 @@ pub async fn run(
     }
 }
 
+/// Says what was done, on standard output.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub fn say(text: &str) -> Result<Done, CommandError> {
+    show::print(&format!("{text}\n"))?;
+    Ok(Done::Well)
+}
+
 /// The backend, if its database is there: a mistyped path must not make an empty one, in which
 /// all would be well.
 fn kind(url: &str) -> Result<Kind, CommandError> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 pub use customer::DraftCustomer;
 pub use item::DraftItem;
-pub use order::{Catalog, Draft, DraftAddress, DraftLine};
+pub use order::{Catalog, Draft, DraftAddress, DraftLine, unknown_customer};
 
 /// Lines of an order: what a person can still check, and a consumer reads in one go.
 pub const MAX_LINES: usize = 1_000;

@@ -94,7 +94,16 @@ impl Draft {
 fn known_customer(id: Option<i64>, catalog: &Catalog) -> Result<Customer, String> {
     let id = id.ok_or("Choose a customer.")?;
     let known = catalog.customers.get(&CustomerId(id)).cloned();
-    known.ok_or_else(|| format!("There is no customer {id}."))
+    known.ok_or_else(|| unknown_customer(CustomerId(id)).message)
+}
+
+/// What is wrong with an order of a customer who is not there, or no longer.
+#[must_use]
+pub fn unknown_customer(id: CustomerId) -> FieldError {
+    FieldError {
+        field: "customer".to_owned(),
+        message: format!("There is no customer {id}."),
+    }
 }
 
 fn known_item(id: Option<i64>, catalog: &Catalog) -> Result<Item, String> {

@@ -88,12 +88,16 @@ fn billed_to(invoice: &Invoice) -> Markup {
     html! {
         section {
             h2 { "Billed to" }
-            address {
-                (customer.full_name()) br;
-                (address.street) br;
-                (address.zip) " " (address.city)
+            @if customer.is_erased() && address.is_erased() {
+                p.quiet { "erased" }
+            } @else {
+                address {
+                    (customer.full_name()) br;
+                    (address.street) br;
+                    (address.zip) " " (address.city)
+                }
+                p { (customer.email) }
             }
-            p { (customer.email) }
         }
     }
 }

@@ -23,8 +23,10 @@ impl Pages {
                 }
                 dt { "Customer" }
                 dd { (order.customer.full_name()) }
-                dt { "E-mail" }
-                dd { (order.customer.email) }
+                @if !order.customer.is_erased() {
+                    dt { "E-mail" }
+                    dd { (order.customer.email) }
+                }
             }
             @if self.invoice_url.is_some() || self.shipping_url.is_some() {
                 div.columns {
@@ -154,7 +156,13 @@ fn lines(lines: &[OrderLine], total: &str) -> Markup {
 }
 
 fn address(address: &Address) -> Markup {
-    html! { address { (address.street) br; (address.zip) " " (address.city) } }
+    html! {
+        @if address.is_erased() {
+            p.quiet { "erased" }
+        } @else {
+            address { (address.street) br; (address.zip) " " (address.city) }
+        }
+    }
 }
 
 /// The other service's list of what it has for this order: none, or one.

@@ -15,10 +15,14 @@ impl Pages {
             div.columns {
                 section {
                     h2 { "Ship to" }
-                    address {
-                        (customer.full_name()) br;
-                        (address.street) br;
-                        (address.zip) " " (address.city)
+                    @if customer.is_erased() && address.is_erased() {
+                        p.quiet { "erased" }
+                    } @else {
+                        address {
+                            (customer.full_name()) br;
+                            (address.street) br;
+                            (address.zip) " " (address.city)
+                        }
                     }
                 }
                 section {
