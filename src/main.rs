@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use feed_core::consumer::FeedCredentials;
 use feed_core::service::{
-    BaseUrl, Follow, LogFormat, Mounted, Settings, listen, parse_duration, serve, start_logging,
-    stop_signal,
+    BaseUrl, Credentials, Follow, LogFormat, Mounted, Settings, listen, parse_duration, serve,
+    start_logging, stop_signal,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -32,7 +33,12 @@ struct Config {
     #[arg(long, env, value_name = "URL")]
     base_url: Option<BaseUrl>,
 
-    /// Listen on an address that other machines reach, although anyone there could read all
+    /// Ask for credentials: a file with one a line, `read NAME:PASSWORD` (the feed alone) or
+    /// `operate NAME:PASSWORD` (all), or a token in place of both; SIGHUP has it read again
+    #[arg(long, env, value_name = "FILE", value_parser = Credentials::from_setting)]
+    credentials_file: Option<Credentials>,
+
+    /// Listen on an address that other machines reach without credentials: anyone there can do all
     #[arg(long, env)]
     allow_anonymous: bool,
 
@@ -56,7 +62,9 @@ async fn main() -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     stop_signal(shutdown.clone()).context("cannot listen for signals")?;
     // The address first: a second shop on the same one must not touch the data.
-    let listener = listen(config.listen, config.allow_anonymous).await?;
+    let credentials = config.credentials_file.clone();
+    let may_be_reached = credentials.is_some() || config.allow_anonymous;
+    let listener = listen(config.listen, may_be_reached).await?;
     let address = listener
         .local_addr()
         .context("the listener has no address")?;
@@ -67,7 +75,7 @@ async fn main() -> anyhow::Result<()> {
     info!("invoices: {}", base.join("invoice/"));
     info!("shipments: {}", base.join("shipping/"));
     info!("data: {}; stop with Ctrl-C", config.data_dir.display());
-    serve(listener, shop, shutdown).await?;
+    serve(listener, shop.guarded(credentials), shutdown).await?;
     Ok(())
 }
 
@@ -81,6 +89,10 @@ async fn shop(
     // The consumers reach the feed where this process listens, whatever the world calls it.
     let follow = Follow {
         feed_url: format!("http://{}/order/feed", reachable(address)).parse()?,
+        feed_credentials_file: match &config.credentials_file {
+            Some(credentials) => Some(FeedCredentials::from_file(credentials.file())?),
+            None => None,
+        },
         poll_interval: config.poll_interval,
     };
     let settings = |name: &str| -> anyhow::Result<Settings> {
@@ -90,6 +102,7 @@ async fn shop(
             listen: address,
             base_url: Some(base.join(&format!("{name}/")).as_str().parse()?),
             home_url: Some(base.url().clone()),
+            credentials_file: None,
             allow_anonymous: config.allow_anonymous,
             instance: Some(config.instance.clone()),
             log_format: config.log_format,

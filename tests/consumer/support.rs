@@ -68,6 +68,7 @@ impl<B: Recording> Reader<B> {
         let subscription = Subscription {
             name: name.to_owned(),
             feed_url: feed.parse().unwrap(),
+            credentials: None,
             poll_interval,
             instance: instance.to_owned(),
         };

@@ -47,13 +47,15 @@ async fn run_logged(
 ) -> Result<(), ServeError> {
     let shutdown = CancellationToken::new();
     stop_signal(shutdown.clone()).map_err(ServeError::Signals)?;
-    let listener = listen(settings.listen, settings.allow_anonymous).await?;
+    let credentials = settings.credentials_file.clone();
+    let may_be_reached = credentials.is_some() || settings.allow_anonymous;
+    let listener = listen(settings.listen, may_be_reached).await?;
     // With port 0 only the listener knows where it is, and links need to.
     settings.listen = listener
         .local_addr()
         .map_err(|error| ServeError::Listen(settings.listen, error))?;
     let service = start(settings, shutdown.clone()).await?;
-    serve(listener, service, shutdown).await
+    serve(listener, service.guarded(credentials), shutdown).await
 }
 
 /// What went wrong, and why: `the database cannot be used (DATABASE_URL): …`.

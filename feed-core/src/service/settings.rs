@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::html::Frame;
-use super::{BaseUrl, LogFormat};
+use super::{BaseUrl, Credentials, LogFormat};
 
 /// Flatten it into a service's own [`clap::Parser`].
 #[derive(Debug, Clone, clap::Args)]
@@ -28,7 +28,12 @@ pub struct Settings {
     #[arg(long, env, value_name = "URL")]
     pub home_url: Option<Url>,
 
-    /// Listen on an address that other machines reach, although anyone there could read all
+    /// Ask for credentials: a file with one a line, `read NAME:PASSWORD` (the feed alone) or
+    /// `operate NAME:PASSWORD` (all), or a token in place of both; SIGHUP has it read again
+    #[arg(long, env, value_name = "FILE", value_parser = Credentials::from_setting)]
+    pub credentials_file: Option<Credentials>,
+
+    /// Listen on an address that other machines reach without credentials: anyone there can do all
     #[arg(long, env)]
     pub allow_anonymous: bool,
 
@@ -95,7 +100,7 @@ impl Settings {
             command = command.mut_args(|argument| {
                 let shared = matches!(
                     argument.get_id().as_str(),
-                    "database_url" | "feed_url" | "log_format"
+                    "database_url" | "feed_url" | "feed_credentials_file" | "log_format"
                 );
                 let global = shared && !argument.is_required_set();
                 argument.global(global).help_heading("Settings")
