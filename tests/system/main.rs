@@ -6,6 +6,7 @@ mod conditional;
 mod crashes;
 mod documentation;
 mod interoperation;
+mod secure;
 mod shop;
 mod way;
 

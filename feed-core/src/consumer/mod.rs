@@ -5,7 +5,7 @@
 //! the answer; `address` resolves its links; `content` gets the data. The way through it: a round
 //! (`poll`) asks the head, and goes `forward` from our `place` where it numbers its events, or `back`
 //! to what is known where it does not. What becomes of events: `apply` is the batch transaction,
-//! `verdict` says whose fault a failure was, `retry` tries again. Beside it: `lease` knows which share
+//! `verdict` says whose fault a failure was, `unquoted` tells it without what the data says, `retry` tries again. Beside it: `lease` knows which share
 //! is ours, `sweep` removes old claims, `note` says how it goes. People: they look and decide through
 //! a [`Handle`] (`handle`, `decide`), on pages (`http`) and from the command line ([`command`]);
 //! `carry_out` does what needs the feed; [`fn@reconcile`] compares.
@@ -25,6 +25,7 @@ mod poll;
 
 mod apply;
 mod retry;
+mod unquoted;
 mod verdict;
 
 mod lease;
@@ -69,6 +70,7 @@ pub use handle::{Decided, Handle, Lag, Outcome, ParkedEvent, SkippedEvent, Statu
 pub use http::router;
 pub use poll::{PollError, Polled};
 pub use reconcile::{Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
+pub use unquoted::unquoted;
 
 /// An event as it arrived from a feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,8 +129,9 @@ impl Received {
     ///
     /// It is not what `T` needs: the event is to be parked until somebody mends the cause.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, EffectError> {
-        serde_json::from_str(&self.data)
-            .map_err(|error| EffectError::Park(format!("cannot read the data: {error}")))
+        serde_json::from_str(&self.data).map_err(|error| {
+            EffectError::Park(format!("cannot read the data: {}", unquoted(&error)))
+        })
     }
 
     /// Says that there is nothing to do for this event, and why.

@@ -88,7 +88,7 @@ pub struct Item {
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
     /// It is no JSON, or not of an order's form. The cause says in which line and column.
-    #[error("the data is no order: {0}")]
+    #[error("the data is no order: {}", feed_core::consumer::unquoted(.0))]
     Form(#[from] serde_json::Error),
     /// It has the form of an order, but no order is like that.
     #[error("{field}: {wrong}")]
