@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::builder::BoolishValueParser;
 use clap::{Parser, Subcommand, ValueHint};
-use feed_core::service::{BaseUrl, LogFormat, ServeError, parse_address, parse_duration};
+use feed_core::service::{
+    BaseUrl, Credentials, LogFormat, ServeError, parse_address, parse_duration,
+};
 
 use crate::demo;
 
@@ -66,7 +68,12 @@ pub(crate) struct Config {
     #[arg(long, env, help_heading = "Network", value_name = "URL")]
     pub(crate) base_url: Option<BaseUrl>,
 
-    /// Listen on an address that other machines reach, although anyone there could read all
+    /// Ask for credentials: a file with one a line, `read NAME:PASSWORD` (the feed alone) or
+    /// `operate NAME:PASSWORD` (all), or a token in place of both; SIGHUP has it read again
+    #[arg(long, env, help_heading = "Network", value_name = "FILE", value_parser = Credentials::from_setting)]
+    pub(crate) credentials_file: Option<Credentials>,
+
+    /// Listen on an address that other machines reach without credentials: anyone there can do all
     #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
     pub(crate) allow_anonymous: bool,
 

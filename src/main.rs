@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::CommandFactory;
+use feed_core::consumer::FeedCredentials;
 use feed_core::service::{
     BaseUrl, Follow, Mounted, Settings, listen, parse_command_line, serve, start_logging,
     stop_signal, with_causes,
@@ -40,7 +41,9 @@ async fn open(config: &Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     stop_signal(shutdown.clone()).context("cannot listen for signals")?;
     // The address first: a second shop on the same one must not touch the data.
-    let listener = listen(config.listen, config.allow_anonymous).await?;
+    let credentials = config.credentials_file.clone();
+    let may_be_reached = credentials.is_some() || config.allow_anonymous;
+    let listener = listen(config.listen, may_be_reached).await?;
     let address = listener
         .local_addr()
         .context("the listener has no address")?;
@@ -54,7 +57,7 @@ async fn open(config: &Config) -> anyhow::Result<()> {
         "database: SQLite below {}; stop with Ctrl-C",
         config.data_dir.display()
     );
-    serve(listener, shop, shutdown).await?;
+    serve(listener, shop.guarded(credentials), shutdown).await?;
     Ok(())
 }
 
@@ -68,6 +71,10 @@ async fn shop(
     // The consumers reach the feed where this process listens, whatever the world calls it.
     let follow = Follow {
         feed_url: format!("http://{}/order/feed", reachable(address)).parse()?,
+        feed_credentials_file: match &config.credentials_file {
+            Some(credentials) => Some(FeedCredentials::from_file(credentials.file())?),
+            None => None,
+        },
         poll_interval: config.poll_interval,
     };
     let settings = |name: &str| -> anyhow::Result<Settings> {
@@ -77,6 +84,7 @@ async fn shop(
             listen: address,
             base_url: Some(base.join(&format!("{name}/")).as_str().parse()?),
             home_url: Some(base.url().clone()),
+            credentials_file: None,
             allow_anonymous: config.allow_anonymous,
             instance: Some(config.instance.clone()),
             log_format: config.log_format,

@@ -32,12 +32,14 @@ pub mod feed;
 
 pub mod consumer;
 
+mod credentials;
 mod database;
 mod problem;
 pub mod service;
 mod store;
 
 pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
+pub use credentials::CredentialsError;
 pub use cursor::{Cursor, Epoch, InvalidCursor};
 pub use database::{Database, Kind, shown};
 pub use event::{EventId, NewEvent, Sequence};

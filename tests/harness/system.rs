@@ -62,6 +62,29 @@ impl Service {
         self.settings.push((name, value));
     }
 
+    /// From the next start on it asks for the credentials in `text`, a line each; its client shows
+    /// `authorization`.
+    ///
+    /// # Panics
+    ///
+    /// The file cannot be written.
+    pub fn protect(&mut self, text: &str, authorization: &str) {
+        let file = self.file("credentials", text);
+        self.set("CREDENTIALS_FILE", file);
+        self.client = self.client.showing(authorization);
+    }
+
+    /// A file beside its log; returns the path.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be written.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let file = self.directory.path().join(name);
+        std::fs::write(&file, text).expect("a file");
+        file.display().to_string()
+    }
+
     /// Starts it without waiting for it.
     pub fn launch(&mut self) -> &mut Process {
         let settings: Vec<(&str, &str)> = self

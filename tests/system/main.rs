@@ -10,6 +10,7 @@ mod documentation;
 mod erase;
 mod interoperation;
 mod program;
+mod secure;
 mod shop;
 mod start;
 mod way;

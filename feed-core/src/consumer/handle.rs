@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use super::credentials::FeedCredentials;
 use super::fetch::shown;
 use super::lease::{self, Leases};
 use super::{Context, Effect};
@@ -175,6 +176,8 @@ pub struct Handle<B: Backend> {
     pub(super) database: Database<B>,
     pub(super) subscription: String,
     feed_url: Url,
+    /// What is shown to the feed.
+    pub(super) credentials: Option<FeedCredentials>,
     /// The consumer in this process, if there is one.
     leases: Option<Arc<Leases>>,
 }
@@ -185,6 +188,7 @@ impl<B: Backend> Clone for Handle<B> {
             database: self.database.clone(),
             subscription: self.subscription.clone(),
             feed_url: self.feed_url.clone(),
+            credentials: self.credentials.clone(),
             leases: self.leases.clone(),
         }
     }
@@ -206,8 +210,16 @@ impl<B: Backend> Handle<B> {
             database,
             subscription: subscription.to_owned(),
             feed_url,
+            credentials: None,
             leases: None,
         })
+    }
+
+    /// Shows these to the feed, if it asks for credentials.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Option<FeedCredentials>) -> Self {
+        self.credentials = credentials;
+        self
     }
 
     pub(super) fn of<E: Effect<B>>(context: &Context<B, E>) -> Self {
@@ -215,6 +227,7 @@ impl<B: Backend> Handle<B> {
             database: context.database.clone(),
             subscription: context.subscription.name.clone(),
             feed_url: context.subscription.feed_url.clone(),
+            credentials: context.subscription.credentials.clone(),
             leases: Some(Arc::clone(&context.leases)),
         }
     }

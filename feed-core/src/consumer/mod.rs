@@ -1,7 +1,7 @@
 //! The other side: polls a feed, claims each event in its own database, and commits its effect in
 //! the same transaction.
 //!
-//! In reading order. What a feed says: `fetch` asks it, within bounds; `scan` and `document` read
+//! In reading order. What a feed says: `fetch` asks it, within bounds, with our `credentials`; `scan` and `document` read
 //! the answer; `address` resolves its links; `content` gets the data. The way through it: a round
 //! (`poll`) asks the head, and goes `forward` from our `place` where it numbers its events, or `back`
 //! to what is known where it does not. What becomes of events: `apply` is the batch transaction,
@@ -13,6 +13,7 @@
 mod address;
 mod ahead;
 mod content;
+mod credentials;
 mod document;
 mod fetch;
 mod scan;
@@ -60,6 +61,7 @@ use crate::store::{Backend, DatabaseError};
 
 pub use address::RefusedLink;
 pub(crate) use command::WHAT_TO_DO;
+pub use credentials::FeedCredentials;
 pub use decide::{DecideError, Decision, From, InvalidDecision};
 pub use document::InvalidDocument;
 pub use fetch::FetchError;
@@ -188,6 +190,8 @@ pub struct Subscription {
     pub name: String,
     /// The address of the feed.
     pub feed_url: Url,
+    /// What is shown to the feed, if it asks for credentials.
+    pub credentials: Option<FeedCredentials>,
     /// The pause after a poll that found nothing and could not wait at the server.
     pub poll_interval: Duration,
     /// The name of this instance; made unique for each start.
@@ -202,6 +206,7 @@ impl Subscription {
         Self {
             name: name.into(),
             feed_url,
+            credentials: None,
             poll_interval: Duration::from_secs(1),
             instance: "consumer".to_owned(),
         }
@@ -246,7 +251,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     ) -> Result<Self, DatabaseError> {
         B::subscribe(database.writer(), &subscription.name, lease::PARTITIONS).await?;
         let instance = format!("{}-{:08x}", subscription.instance, fastrand::u32(..));
-        let source = fetch::Source::new(subscription.feed_url.clone());
+        let source = fetch::Source::new(
+            subscription.feed_url.clone(),
+            subscription.credentials.clone(),
+        );
         let consumer = Self {
             context: Arc::new(Context {
                 database,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::{parse_duration, parse_url};
+use crate::consumer::{FeedCredentials, Subscription};
 
 /// Flatten it into a service's own [`clap::Parser`], beside [`Settings`](super::Settings).
 #[derive(Debug, Clone, clap::Args)]
@@ -12,6 +13,17 @@ pub struct Follow {
     /// The feed to follow; it may be away, also at the start
     #[arg(long, env, help_heading = "Feed", value_name = "URL", value_parser = parse_feed_url)]
     pub feed_url: Url,
+
+    /// Credentials for the feed: a file with one line, `NAME:PASSWORD` or a token; read again when
+    /// the feed refuses them
+    #[arg(
+        long,
+        env,
+        help_heading = "Feed",
+        value_name = "FILE",
+        value_parser = FeedCredentials::from_setting
+    )]
+    pub feed_credentials_file: Option<FeedCredentials>,
 
     /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms
     #[arg(
@@ -23,6 +35,18 @@ pub struct Follow {
         default_value = "1s"
     )]
     pub poll_interval: Duration,
+}
+
+impl Follow {
+    /// The subscription of that name to this feed.
+    #[must_use]
+    pub fn subscription(&self, name: &str) -> Subscription {
+        Subscription {
+            credentials: self.feed_credentials_file.clone(),
+            poll_interval: self.poll_interval,
+            ..Subscription::new(name, self.feed_url.clone())
+        }
+    }
 }
 
 fn parse_feed_url(text: &str) -> Result<Url, String> {

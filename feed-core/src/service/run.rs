@@ -49,7 +49,9 @@ async fn run_logged(
 ) -> Result<(), ServeError> {
     let shutdown = CancellationToken::new();
     stop_signal(shutdown.clone()).map_err(ServeError::Signals)?;
-    let listener = listen(settings.listen, settings.allow_anonymous).await?;
+    let credentials = settings.credentials_file.clone();
+    let may_be_reached = credentials.is_some() || settings.allow_anonymous;
+    let listener = listen(settings.listen, may_be_reached).await?;
     // With port 0 only the listener knows where it is, and links need to.
     settings.listen = listener
         .local_addr()
@@ -57,7 +59,7 @@ async fn run_logged(
     let database = shown(&settings.database_url);
     let service = start(settings, shutdown.clone()).await?;
     info!("database: {database}; stop with Ctrl-C");
-    serve(listener, service, shutdown).await
+    serve(listener, service.guarded(credentials), shutdown).await
 }
 
 /// What went wrong, and why: `the database cannot be used (DATABASE_URL): …`.

@@ -4,19 +4,23 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::connections::{self, Limits};
+use super::credentials::Credentials;
+use super::guard::{Area, Guard, guard};
 use super::html::Frame;
 use crate::database::Database;
 use crate::problem::Problem;
@@ -35,7 +39,7 @@ pub enum ServeError {
     /// The address is reached from outside, and nobody would be asked for credentials.
     #[error(
         "other machines reach {0} (LISTEN), and nobody there is asked for credentials: listen on \
-         127.0.0.1, or say --allow-anonymous (ALLOW_ANONYMOUS=true)"
+         127.0.0.1, name a CREDENTIALS_FILE, or say --allow-anonymous (ALLOW_ANONYMOUS=true)"
     )]
     Anonymous(SocketAddr),
     /// The process would not hear that it is to stop.
@@ -66,6 +70,10 @@ fn advice(error: &std::io::Error) -> &'static str {
 pub struct Mounted {
     /// The routes, relative to the service's base URL.
     pub router: Router,
+    area: Area,
+    /// Those that are mounted in it.
+    mounted: Vec<Area>,
+    credentials: Option<Credentials>,
     tasks: JoinSet<()>,
     closing: Vec<Closing>,
 }
@@ -94,6 +102,9 @@ impl Mounted {
     pub fn without_database(router: Router) -> Self {
         Self {
             router: router.fallback(|| async { Problem::not_found("there is no such page") }),
+            area: Area::default(),
+            mounted: Vec::new(),
+            credentials: None,
             tasks: JoinSet::new(),
             closing: Vec::new(),
         }
@@ -109,8 +120,27 @@ impl Mounted {
     /// Shows a browser that asks for what is not there a page in this frame.
     #[must_use]
     pub fn with_pages(mut self, frame: Frame<'static>) -> Self {
+        self.area.frame = Some(frame.clone());
         let not_found = async move |headers: HeaderMap| frame.not_found(&headers);
         self.router = self.router.fallback(not_found);
+        self
+    }
+
+    /// Asks for these credentials, whatever is mounted in it and when. Without any it asks nobody.
+    ///
+    /// Who may `read` gets what a consumer needs: `/feed`, and what lies below that and below
+    /// `/events/`. Who may `operate` gets all. `/health/live`, `/health/ready` and `/style.css` are
+    /// open to everybody.
+    #[must_use]
+    pub fn guarded(mut self, credentials: Option<Credentials>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Opens more paths to everybody: scripts, which hold nothing of anybody.
+    #[must_use]
+    pub fn with_open(mut self, paths: &'static [&'static str]) -> Self {
+        self.area.open = paths;
         self
     }
 
@@ -130,7 +160,12 @@ impl Mounted {
             .router
             .route(&format!("/{name}"), redirect)
             .nest_service(&format!("/{name}/"), other.router);
-        let mut tasks = std::mem::take(&mut other.tasks);
+        other.mounted.push(other.area);
+        for mut area in other.mounted {
+            area.prefix = format!("/{name}{}", area.prefix);
+            self.mounted.push(area);
+        }
+        let mut tasks = other.tasks;
         self.tasks.spawn(async move {
             while let Some(ended) = tasks.join_next().await {
                 pass_on(ended);
@@ -142,13 +177,13 @@ impl Mounted {
 }
 
 /// Opens the listening address. One that other machines reach needs the caller's word that
-/// anyone may read.
+/// credentials are asked for, or that anyone may read.
 ///
 /// # Errors
 ///
 /// The address is taken, or open to others without that word.
-pub async fn listen(address: SocketAddr, allow_anonymous: bool) -> Result<TcpListener, ServeError> {
-    if !address.ip().is_loopback() && !allow_anonymous {
+pub async fn listen(address: SocketAddr, may_be_reached: bool) -> Result<TcpListener, ServeError> {
+    if !address.ip().is_loopback() && !may_be_reached {
         return Err(ServeError::Anonymous(address));
     }
     TcpListener::bind(address)
@@ -156,21 +191,35 @@ pub async fn listen(address: SocketAddr, allow_anonymous: bool) -> Result<TcpLis
         .map_err(|error| ServeError::Listen(address, error))
 }
 
-/// Serves until `shutdown`; then finishes what is in flight, within ten seconds.
+/// Serves until `shutdown`; then finishes what is in flight, within ten seconds. Where credentials
+/// are asked for, `SIGHUP` has them read again.
 ///
 /// # Errors
 ///
-/// A part of the service has ended by itself.
+/// A part of the service has ended by itself, or the process cannot listen for signals.
 pub async fn serve(
     listener: TcpListener,
     service: Mounted,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let Mounted {
-        router,
+        mut router,
+        area,
+        mut mounted,
+        credentials,
         mut tasks,
         closing,
     } = service;
+    if let Some(credentials) = credentials {
+        let renewing = renew_at_signal(credentials.clone()).map_err(ServeError::Signals)?;
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(renewing));
+        mounted.push(area);
+        let state = Guard {
+            credentials,
+            areas: mounted,
+        };
+        router = router.layer(from_fn_with_state(Arc::new(state), guard));
+    }
     let mut server = tokio::spawn(connections::serve(
         listener,
         router,
@@ -242,6 +291,24 @@ pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
         shutdown.cancel();
     });
     Ok(())
+}
+
+/// Reads the credentials again at each `SIGHUP`. A file that is not as it ought to be changes
+/// nothing: whoever got in before still does.
+fn renew_at_signal(credentials: Credentials) -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            match credentials.renew() {
+                Ok(count) => info!("read {count} credentials again"),
+                Err(error) => error!(
+                    error = &error as &dyn std::error::Error,
+                    "the credentials stay as they were"
+                ),
+            }
+        }
+    })
 }
 
 #[cfg(test)]

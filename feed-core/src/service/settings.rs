@@ -9,7 +9,7 @@ use url::Url;
 
 use super::command_line::{parse_command_line, try_parse};
 use super::html::Frame;
-use super::{BaseUrl, LogFormat};
+use super::{BaseUrl, Credentials, LogFormat};
 
 /// Flatten it into a service's own [`clap::Parser`].
 #[derive(Debug, Clone, clap::Args)]
@@ -22,7 +22,12 @@ pub struct Settings {
     #[arg(long, env, help_heading = "Network", value_name = "URL")]
     pub base_url: Option<BaseUrl>,
 
-    /// Listen on an address that other machines reach, although anyone there could read all
+    /// Ask for credentials: a file with one a line, `read NAME:PASSWORD` (the feed alone) or
+    /// `operate NAME:PASSWORD` (all), or a token in place of both; SIGHUP has it read again
+    #[arg(long, env, help_heading = "Network", value_name = "FILE", value_parser = Credentials::from_setting)]
+    pub credentials_file: Option<Credentials>,
+
+    /// Listen on an address that other machines reach without credentials: anyone there can do all
     #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
 
@@ -108,7 +113,7 @@ impl Settings {
             command = command.mut_args(|argument| {
                 let shared = matches!(
                     argument.get_id().as_str(),
-                    "database_url" | "feed_url" | "log_format"
+                    "database_url" | "feed_url" | "feed_credentials_file" | "log_format"
                 );
                 let global = shared && !argument.is_required_set();
                 argument.global(global)

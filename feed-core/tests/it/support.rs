@@ -337,6 +337,7 @@ pub(crate) async fn consumer<B: Testable>(
     let subscription = Subscription {
         name: "order".to_owned(),
         feed_url: feed_url.parse().unwrap(),
+        credentials: None,
         poll_interval: Duration::from_millis(20),
         instance: "test".to_owned(),
     };

@@ -112,10 +112,8 @@ async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseErro
 fn subscription(config: &Config) -> Subscription {
     let instance = config.settings.instance.clone();
     Subscription {
-        name: "order".to_owned(),
-        feed_url: config.follow.feed_url.clone(),
-        poll_interval: config.follow.poll_interval,
         instance: instance.unwrap_or_else(|| "invoice".to_owned()),
+        ..config.follow.subscription("order")
     }
 }
 
@@ -124,5 +122,6 @@ fn mounted<S: Store>(service: Service<S>) -> Mounted {
     let consumer = service.consumer;
     Mounted::new(service.router, service.database)
         .with_pages(service.frame)
+        .with_open(http::OPEN)
         .with_task(consumer.run())
 }

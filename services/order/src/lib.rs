@@ -124,5 +124,6 @@ async fn execute_on<S: Store>(config: &Config, command: Command) -> Result<Done,
 fn mounted<S: Store>(service: Service<S>) -> Mounted {
     Mounted::new(service.router, service.database)
         .with_pages(service.frame)
+        .with_open(http::OPEN)
         .with_task(service.feed.run())
 }

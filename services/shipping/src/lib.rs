@@ -110,10 +110,8 @@ async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseErro
 fn subscription(config: &Config) -> Subscription {
     let instance = config.settings.instance.clone();
     Subscription {
-        name: "order".to_owned(),
-        feed_url: config.follow.feed_url.clone(),
-        poll_interval: config.follow.poll_interval,
         instance: instance.unwrap_or_else(|| "shipping".to_owned()),
+        ..config.follow.subscription("order")
     }
 }
 

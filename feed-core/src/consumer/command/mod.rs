@@ -145,7 +145,9 @@ where
     R: Reconcile<B>,
 {
     let feed_url = subscription.feed_url.clone();
-    let handle = Handle::open(database.clone(), &subscription.name, feed_url).await?;
+    let handle = Handle::open(database.clone(), &subscription.name, feed_url)
+        .await?
+        .with_credentials(subscription.credentials.clone());
     let done = match command {
         Command::Status { json } => show::status(&handle, json).await,
         Command::Events { id, listing } => lists::events(&handle, id.as_deref(), listing).await,

@@ -179,7 +179,7 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
         return Err(ReconcileError::ComparesNothing);
     }
     let start = State::of(handle).await?;
-    let source = Source::new(handle.feed_url().clone());
+    let source = Source::new(handle.feed_url().clone(), handle.credentials.clone());
     let books = Books::<B, R>::new(handle, &source);
     let result = match start.standing.epoch.clone() {
         Some(epoch) => {

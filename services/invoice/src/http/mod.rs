@@ -21,6 +21,9 @@ use crate::store::Store;
 
 pub(crate) use pages::{Pages, frame};
 
+/// What anybody may see: scripts.
+pub(crate) const OPEN: &[&str] = &["/print.js"];
+
 pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, pages: Pages) -> Router {
     let frame = pages.frame().clone();
     let base = frame.base.clone();

@@ -30,6 +30,9 @@ pub(crate) use pages::{Pages, frame};
 /// The largest body we read: a thousand lines are some 60 KiB, as JSON or as a form.
 const MAX_BODY: usize = 1024 * 1024;
 
+/// What anybody may see: scripts.
+pub(crate) const OPEN: &[&str] = &["/form.js", "/order.js"];
+
 pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
     let frame = pages.frame().clone();
     let base = frame.base.clone();
