@@ -1,58 +1,42 @@
 //! The whole shop in one process: order, invoice and shipping on one address, each with a
 //! database of its own. They still meet by the feed alone, over HTTP.
 
+mod config;
+mod demo;
 mod start_page;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::CommandFactory;
 use feed_core::service::{
-    BaseUrl, Follow, LogFormat, Mounted, Settings, listen, parse_duration, serve, start_logging,
-    stop_signal,
+    BaseUrl, Follow, Mounted, Settings, listen, parse_command_line, serve, start_logging,
+    stop_signal, with_causes,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
-/// The whole shop in one process: order, invoice and shipping
-#[derive(Debug, Parser)]
-#[command(name = "shop", version)]
-struct Config {
-    /// Where the SQLite files are kept, one for each service
-    #[arg(long, env, value_name = "DIRECTORY", default_value = "data")]
-    data_dir: PathBuf,
-
-    /// The address to listen on
-    #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-
-    /// The public base URL, for all links; may have a path behind a proxy [default: that of LISTEN]
-    #[arg(long, env, value_name = "URL")]
-    base_url: Option<BaseUrl>,
-
-    /// Listen on an address that other machines reach, although anyone there could read all
-    #[arg(long, env)]
-    allow_anonymous: bool,
-
-    /// The pause after a poll that found nothing and could not wait
-    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
-    poll_interval: Duration,
-
-    /// A name for this instance, in leases and logs
-    #[arg(long, env, value_name = "NAME", default_value = "shop")]
-    instance: String,
-
-    /// The form of the log on standard error; `RUST_LOG` chooses what is logged, such as `debug`
-    #[arg(long, env, value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-}
+use config::{Command, CommandLine, Config};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let config = Config::parse();
+async fn main() -> ExitCode {
+    let CommandLine { config, command } = parse_command_line(CommandLine::command());
+    if let Some(Command::Demo(config)) = command {
+        return demo::run(config).await;
+    }
     start_logging(config.log_format);
+    match open(&config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{}", with_causes(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Opens the shop, and closes it at `SIGTERM` or Ctrl-C.
+async fn open(config: &Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     stop_signal(shutdown.clone()).context("cannot listen for signals")?;
     // The address first: a second shop on the same one must not touch the data.
@@ -61,12 +45,15 @@ async fn main() -> anyhow::Result<()> {
         .local_addr()
         .context("the listener has no address")?;
     let base = config.base_url(address)?;
-    let shop = shop(&config, address, &base, &shutdown).await?;
+    let shop = shop(config, address, &base, &shutdown).await?;
     info!("the shop is open at {base}");
     info!("the feed: {}", base.join("order/feed"));
     info!("invoices: {}", base.join("invoice/"));
     info!("shipments: {}", base.join("shipping/"));
-    info!("data: {}; stop with Ctrl-C", config.data_dir.display());
+    info!(
+        "database: SQLite below {}; stop with Ctrl-C",
+        config.data_dir.display()
+    );
     serve(listener, shop, shutdown).await?;
     Ok(())
 }
@@ -117,30 +104,21 @@ async fn shop(
             "order",
             order::start(order, shutdown.clone())
                 .await
-                .context("order")?,
+                .map_err(|error| config.explained("order", error))?,
         )
         .mount(
             "invoice",
             invoice::start(invoice, shutdown.clone())
                 .await
-                .context("invoice")?,
+                .map_err(|error| config.explained("invoice", error))?,
         )
         .mount(
             "shipping",
             shipping::start(shipping, shutdown.clone())
                 .await
-                .context("shipping")?,
+                .map_err(|error| config.explained("shipping", error))?,
         );
     Ok(shop)
-}
-
-impl Config {
-    fn base_url(&self, address: SocketAddr) -> anyhow::Result<BaseUrl> {
-        match &self.base_url {
-            Some(base) => Ok(base.clone()),
-            None => Ok(format!("http://{address}/").parse()?),
-        }
-    }
 }
 
 /// An address that stands for all of this machine is reached by the loopback one.

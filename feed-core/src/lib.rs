@@ -39,7 +39,7 @@ mod store;
 
 pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
 pub use cursor::{Cursor, Epoch, InvalidCursor};
-pub use database::{Database, Kind};
+pub use database::{Database, Kind, shown};
 pub use event::{EventId, NewEvent, Sequence};
 pub use feed::{Feed, FeedSettings};
 pub use namespace::NAMESPACE;

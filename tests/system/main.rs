@@ -1,13 +1,17 @@
 //! The system seen from outside: real processes, real databases, real HTTP.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod command_line;
 mod commands;
 mod conditional;
 mod crashes;
+mod demo;
 mod documentation;
 mod erase;
 mod interoperation;
+mod program;
 mod shop;
+mod start;
 mod way;
 
 /// Makes of each test one on SQLite and one on PostgreSQL.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use url::Url;
 
@@ -17,7 +18,7 @@ use crate::store::operate::{DecisionRow, SkipRow, TakenRow};
 use crate::store::{Backend, DatabaseError};
 
 /// How a subscription stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Status {
     /// The address of the feed.
     pub feed: String,
@@ -51,7 +52,7 @@ pub struct Status {
 }
 
 /// How far a subscription is behind its feed.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub struct Lag {
     /// Events not yet taken.
     pub events: i64,
@@ -61,7 +62,7 @@ pub struct Lag {
 }
 
 /// A parked event.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ParkedEvent {
     /// The event's id.
     pub id: String,
@@ -82,7 +83,7 @@ pub struct ParkedEvent {
 }
 
 /// An event that was taken from the feed. Those far below the cursor are not listed any more.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TakenEvent {
     /// The event's id.
     pub id: String,
@@ -100,7 +101,7 @@ pub struct TakenEvent {
 }
 
 /// What has become of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Its effect is committed.
@@ -116,7 +117,7 @@ pub enum Outcome {
 }
 
 /// An event that has no effect.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SkippedEvent {
     /// The event's id.
     pub id: String,
@@ -136,7 +137,7 @@ pub struct SkippedEvent {
 }
 
 /// What a person has decided.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Decided {
     /// Counts up.
     pub position: i64,

@@ -64,7 +64,7 @@ pub use decide::{DecideError, Decision, From, InvalidDecision};
 pub use document::InvalidDocument;
 pub use fetch::FetchError;
 pub use handle::{Decided, Handle, Lag, Outcome, ParkedEvent, SkippedEvent, Status, TakenEvent};
-pub use http::router;
+pub use http::{describe, router};
 pub use poll::{PollError, Polled};
 pub use reconcile::{Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
 pub use verdict::without_value;
@@ -129,6 +129,22 @@ pub struct PassedOver {
 
 impl Received {
     /// Reads the data, which is JSON.
+    ///
+    /// ```
+    /// # use feed_core::{EffectError, Received};
+    /// #[derive(serde::Deserialize)]
+    /// struct Order {
+    ///     id: i64,
+    /// }
+    ///
+    /// fn order_of(event: &Received) -> Result<i64, EffectError> {
+    ///     Ok(event.json::<Order>()?.id)
+    /// }
+    /// # let (data, time) = ("{}".to_owned(), chrono::Utc::now());
+    /// # let event = Received { id: "17".into(), event_type: None, subject: "17".into(),
+    /// #     sequence: None, time, data, traceparent: None };
+    /// # assert!(matches!(order_of(&event), Err(EffectError::Park(_))));
+    /// ```
     ///
     /// # Errors
     ///

@@ -16,6 +16,7 @@ use super::{BaseUrl, negotiate};
 use crate::problem::{Problem, Told};
 
 const STYLESHEET: &str = include_str!("style.css");
+const ICON: &str = include_str!("icon.svg");
 
 /// The frame of a page: who serves it and how it is called.
 #[derive(Debug, Clone)]
@@ -55,6 +56,8 @@ impl Frame<'_> {
                     meta name="color-scheme" content="light dark";
                     title { (title) " · " (self.service) }
                     link rel="stylesheet" href=(self.base.path("style.css"));
+                    // Named, because browsers ask the host's root for one otherwise.
+                    link rel="icon" type="image/svg+xml" href=(self.base.path("icon.svg"));
                     @if let Some(feed) = self.feed {
                         link rel="alternate" type="application/atom+xml" title=(self.service)
                             href=(self.base.path(feed));
@@ -204,9 +207,13 @@ fn shown(instant: DateTime<Utc>, format: &str) -> Markup {
     html! { time datetime=(exact) { (instant.format(format)) } }
 }
 
-/// The route of the stylesheet, `/style.css`.
+/// The routes of what all pages look alike by: `/style.css` and `/icon.svg`.
 pub fn stylesheet<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    asset("/style.css", "text/css; charset=utf-8", STYLESHEET)
+    asset("/style.css", "text/css; charset=utf-8", STYLESHEET).merge(asset(
+        "/icon.svg",
+        "image/svg+xml",
+        ICON,
+    ))
 }
 
 /// The route of a script that a service serves itself.

@@ -4,15 +4,17 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, info};
 
 use super::{Mounted, ServeError, Settings, listen, serve, start_logging, stop_signal};
+use crate::database::shown;
 
 /// All of a service's `main` but its settings: logs, listens, starts it and serves it until
 /// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line.
 ///
 /// `start` gets the settings with the address that is listened on, and the token that is
-/// cancelled at the end.
+/// cancelled at the end. It logs what the service is and where it is to be looked at; which database
+/// it has is logged behind that.
 ///
 /// ```no_run
 /// # use std::process::ExitCode;
@@ -52,12 +54,15 @@ async fn run_logged(
     settings.listen = listener
         .local_addr()
         .map_err(|error| ServeError::Listen(settings.listen, error))?;
+    let database = shown(&settings.database_url);
     let service = start(settings, shutdown.clone()).await?;
+    info!("database: {database}; stop with Ctrl-C");
     serve(listener, service, shutdown).await
 }
 
 /// What went wrong, and why: `the database cannot be used (DATABASE_URL): …`.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,6 +1,7 @@
 //! A listening address, and a clean stop.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
@@ -29,12 +30,12 @@ const DRAIN: Duration = Duration::from_secs(8);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address is taken, or not ours.
-    #[error("cannot listen on {0} (LISTEN)")]
+    #[error("cannot listen on {0} (LISTEN){advice}", advice = advice(.1))]
     Listen(SocketAddr, #[source] std::io::Error),
     /// The address is reached from outside, and nobody would be asked for credentials.
     #[error(
-        "LISTEN={0} is reached by other machines, and nobody is asked for credentials: listen on \
-         127.0.0.1, or say --allow-anonymous"
+        "other machines reach {0} (LISTEN), and nobody there is asked for credentials: listen on \
+         127.0.0.1, or say --allow-anonymous (ALLOW_ANONYMOUS=true)"
     )]
     Anonymous(SocketAddr),
     /// The process would not hear that it is to stop.
@@ -46,6 +47,18 @@ pub enum ServeError {
     /// The database cannot be used.
     #[error("the database cannot be used (DATABASE_URL)")]
     Database(#[from] DatabaseError),
+}
+
+/// What to do about an address that we do not get.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => ": another program does; stop that one, or choose another port",
+        ErrorKind::AddrNotAvailable => {
+            ": this machine has no such address; 127.0.0.1 is always there"
+        }
+        ErrorKind::PermissionDenied => ": not as this user; ports from 1024 on are for all",
+        _ => "",
+    }
 }
 
 /// A service that is ready: its routes, and the work it does beside answering.

@@ -4,40 +4,48 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use url::Url;
 
+use super::command_line::{parse_command_line, try_parse};
 use super::html::Frame;
 use super::{BaseUrl, LogFormat};
 
 /// Flatten it into a service's own [`clap::Parser`].
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
-    /// The service's own database: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`
-    #[arg(long, env, value_name = "URL", hide_env_values = true)]
-    pub database_url: String,
-
     /// The address to listen on
-    #[arg(long, env, value_name = "ADDRESS")]
+    #[arg(long, env, help_heading = "Network", value_name = "ADDRESS", value_parser = parse_address)]
     pub listen: SocketAddr,
 
     /// The public base URL, for all links; may have a path behind a proxy [default: that of LISTEN]
-    #[arg(long, env, value_name = "URL")]
+    #[arg(long, env, help_heading = "Network", value_name = "URL")]
     pub base_url: Option<BaseUrl>,
 
-    /// The start page of all services; every page then leads there
-    #[arg(long, env, value_name = "URL")]
-    pub home_url: Option<Url>,
-
     /// Listen on an address that other machines reach, although anyone there could read all
-    #[arg(long, env)]
+    #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
 
+    /// The service's own database: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`
+    #[arg(long, env, help_heading = "Database", value_name = "URL")]
+    pub database_url: String,
+
+    /// The start page of all services; every page then leads there
+    #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
+    pub home_url: Option<Url>,
+
     /// A name for this instance, in leases and logs
-    #[arg(long, env, value_name = "NAME")]
+    #[arg(long, env, help_heading = "Process", value_name = "NAME")]
     pub instance: Option<String>,
 
     /// The form of the log on standard error; `RUST_LOG` chooses what is logged, such as `debug`
-    #[arg(long, env, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        env,
+        help_heading = "Process",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     pub log_format: LogFormat,
 }
 
@@ -71,7 +79,7 @@ impl Settings {
     /// (by field name). Ends the process with a clear message where they are wrong.
     #[must_use]
     pub fn parse<C: clap::Parser>(defaults: &[(&'static str, &'static str)]) -> C {
-        Self::try_parse_from(defaults, std::env::args_os()).unwrap_or_else(|error| error.exit())
+        parse_command_line(Self::command::<C>(defaults))
     }
 
     /// The same from these arguments, of which the first is the program.
@@ -79,16 +87,21 @@ impl Settings {
     /// # Errors
     ///
     /// They are wrong, or ask for help.
-    pub fn try_parse_from<C: clap::Parser, A: Into<OsString> + Clone>(
+    pub fn try_parse_from<C: clap::Parser, A: Into<OsString>>(
         defaults: &[(&'static str, &'static str)],
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<C, clap::Error> {
-        let mut command = C::command();
-        for &(flag, value) in defaults {
-            command = command.mut_arg(flag, |argument| {
-                argument.required(false).default_value(value)
-            });
-        }
+        try_parse(Self::command::<C>(defaults), arguments)
+    }
+
+    fn command<C: clap::Parser>(defaults: &[(&'static str, &'static str)]) -> clap::Command {
+        let mut command = C::command().mut_args(|argument| {
+            let mut defaults = defaults.iter();
+            match defaults.find(|(flag, _)| argument.get_id() == flag) {
+                Some((_, value)) => argument.required(false).default_value(*value),
+                None => argument,
+            }
+        });
         // A command beside the service needs some of them too, before or behind its name. What is
         // required cannot be global, but it has a default wherever there are commands.
         if command.has_subcommands() {
@@ -98,11 +111,32 @@ impl Settings {
                     "database_url" | "feed_url" | "log_format"
                 );
                 let global = shared && !argument.is_required_set();
-                argument.global(global).help_heading("Settings")
+                argument.global(global)
             });
         }
-        let mut matches = command.try_get_matches_from_mut(arguments)?;
-        C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+        command
+    }
+}
+
+/// Reads an address to listen on from the command line.
+///
+/// # Errors
+///
+/// The text is no IP address with a port.
+pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".into())
+}
+
+/// Reads a URL of a web page or a feed from the command line.
+///
+/// # Errors
+///
+/// The text is no URL, or one that is not fetched by HTTP.
+pub fn parse_url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err("write all of the URL, such as https://shop.example/feed".into()),
     }
 }
 
@@ -113,8 +147,8 @@ impl Settings {
 /// The text is no duration, or zero.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("must be longer than nothing".to_owned()),
+        Ok(Duration::ZERO) => Err("it must be longer than nothing".to_owned()),
         Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write it like 500ms or 5s")),
+        Err(_) => Err("write a number and its unit, such as 500ms, 5s or 2min".to_owned()),
     }
 }

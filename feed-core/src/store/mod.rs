@@ -5,6 +5,7 @@ mod connect;
 pub(crate) mod consume;
 mod consume_postgres;
 mod consume_sqlite;
+mod error;
 pub(crate) mod listen;
 pub(crate) mod operate;
 mod operate_postgres;
@@ -18,8 +19,8 @@ use std::future::Future;
 use sqlx::migrate::Migrator;
 use sqlx::{Pool, Postgres, Sqlite};
 
-pub use connect::DatabaseError;
 pub(crate) use connect::begin;
+pub use error::DatabaseError;
 
 /// A database that can hold a feed and its consumers: [`sqlx::Postgres`] or [`sqlx::Sqlite`].
 ///

@@ -4,6 +4,8 @@ use std::fmt;
 
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::order::{Address, Customer, Line, Order, OrderId};
 
@@ -41,7 +43,9 @@ pub struct Invoice {
 }
 
 /// What has become of an invoice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Status {
     Issued,
     Credited,

@@ -5,13 +5,17 @@ use std::fmt;
 
 use feed_core::consumer::without_value;
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::money;
 
 /// The number of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct OrderId(pub i64);
 
 impl fmt::Display for OrderId {
@@ -55,7 +59,7 @@ pub struct Sold {
 
 /// Who pays, as they were when they ordered. A person who was erased has a number
 /// alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Told")]
 pub struct Customer {
     #[serde(rename = "customerId")]
@@ -70,7 +74,7 @@ pub struct Customer {
 }
 
 /// A customer as an event tells of them: whole, or a number alone.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Told {
     customer_id: i64,
@@ -125,7 +129,7 @@ impl Customer {
 }
 
 /// Where it goes; all of it is empty once the person is erased.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub street: String,
     pub zip: String,
@@ -141,7 +145,7 @@ impl Address {
 }
 
 /// So many pieces of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     pub count: i64,
     pub item: Item,
@@ -156,7 +160,7 @@ impl Line {
 }
 
 /// An item as it was sold.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Item {
     #[serde(rename = "itemId")]
     pub id: i64,
@@ -166,6 +170,7 @@ pub struct Item {
         serialize_with = "rust_decimal::serde::arbitrary_precision::serialize",
         deserialize_with = "money::exact"
     )]
+    #[schemars(schema_with = "money::schema")]
     pub price: Decimal,
 }
 

@@ -1,8 +1,24 @@
 //! Every setting of the service.
 
 use feed_core::consumer::command::By;
-use feed_core::service::Settings;
+use feed_core::service::{Settings, parse_url};
 use url::Url;
+
+const EXAMPLES: &str = "\
+Examples:
+  order
+      opens on http://127.0.0.1:8081/ and keeps its data in data/order.db
+  DATABASE_URL=postgres://order:PASSWORD@localhost/order order
+      keeps it in PostgreSQL; an option would show the password to whoever lists processes
+  order --listen 127.0.0.1:9000 --base-url https://shop.example/order/
+      runs behind a proxy, which the world knows by the second address
+  curl http://127.0.0.1:8081/feed
+      reads what is published
+  order erase --customer 7 --by eve
+      removes a person from orders and events
+
+`cargo run -p order --` stands for `order`. The program `shop` is this service and the two that
+follow it, in one process.";
 
 /// The order service: takes orders, and publishes what happens to them as a feed
 #[derive(Debug, Clone, clap::Parser)]
@@ -12,11 +28,11 @@ pub struct Config {
     pub settings: Settings,
 
     /// Where people find invoices; an order's page then links to `URL/{order}`
-    #[arg(long, env, value_name = "URL")]
+    #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
     pub invoice_url: Option<Url>,
 
     /// Where people find shipments; an order's page then links to `URL/{order}`
-    #[arg(long, env, value_name = "URL")]
+    #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
     pub shipping_url: Option<Url>,
 }
 
@@ -32,6 +48,7 @@ impl Config {
 #[derive(Debug, Clone, clap::Parser)]
 #[command(
     version,
+    after_help = EXAMPLES,
     subcommand_help_heading = "Commands, while the service runs or is stopped"
 )]
 pub struct CommandLine {

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use feed_core::NewEvent;
 use feed_core::service::BaseUrl;
 use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use crate::representation::OrderDocument;
@@ -17,8 +18,9 @@ pub const CURRENCY: &str = "EUR";
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
         #[serde(transparent)]
+        #[schemars(inline)]
         pub struct $name(pub i64);
 
         impl fmt::Display for $name {
@@ -66,7 +68,7 @@ impl ItemId {
 }
 
 /// Who orders; in an order: as they were when it was placed, or erased since.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Customer {
     #[serde(rename = "customerId")]
     pub id: CustomerId,
@@ -117,14 +119,20 @@ impl NewCustomer {
 }
 
 /// What can be ordered; in an order: as it was sold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Item {
     #[serde(rename = "itemId")]
     pub id: ItemId,
     pub name: String,
     /// Of one piece, with two decimals.
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    #[schemars(schema_with = "money")]
     pub price: Decimal,
+}
+
+/// How an amount looks in JSON.
+pub(crate) fn money(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "number", "minimum": 0, "examples": [42.00]})
 }
 
 /// An item that has no number yet, and keeps all the rules.
@@ -146,7 +154,7 @@ impl NewItem {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Address {
     pub street: String,
     pub zip: String,
@@ -162,7 +170,7 @@ impl Address {
 }
 
 /// So many pieces of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OrderLine {
     pub count: i64,
     pub item: Item,
@@ -177,8 +185,9 @@ impl OrderLine {
 }
 
 /// What has become of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Status {
     Placed,
     Cancelled,

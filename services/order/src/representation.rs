@@ -4,11 +4,14 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use feed_core::service::BaseUrl;
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::order::{Address, CURRENCY, Customer, Order, OrderId, OrderLine, Status, Summary};
+use crate::order::{
+    Address, CURRENCY, Customer, Order, OrderId, OrderLine, Status, Summary, money,
+};
 use crate::rules::{Draft, DraftAddress, DraftLine};
 
 /// The order that a client asks for. What is missing or of another type is `None`: the rules name
@@ -38,11 +41,14 @@ fn text(json: &Value) -> Option<String> {
 }
 
 /// A whole order.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Order")]
 pub struct OrderDocument<'a> {
     id: OrderId,
     customer: &'a Customer,
+    /// When it last changed
+    #[schemars(extend("format" = "date-time"))]
     updated: String,
     #[serde(skip_serializing_if = "Address::is_erased")]
     shipping_address: &'a Address,
@@ -52,7 +58,9 @@ pub struct OrderDocument<'a> {
     number_of_lines: usize,
     status: Status,
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    #[schemars(schema_with = "money")]
     total: Decimal,
+    #[schemars(pattern(r"^[A-Z]{3}$"))]
     currency: &'static str,
     #[serde(rename = "_links")]
     links: SelfLink,
@@ -124,16 +132,21 @@ pub fn without_person(document: &str) -> serde_json::Result<String> {
 }
 
 /// What a list tells of an order: no addresses, no lines.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "OrderSummary")]
 pub struct SummaryDocument<'a> {
     id: OrderId,
     customer: &'a Customer,
+    /// When it last changed
+    #[schemars(extend("format" = "date-time"))]
     updated: String,
     number_of_lines: i64,
     status: Status,
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    #[schemars(schema_with = "money")]
     total: Decimal,
+    #[schemars(pattern(r"^[A-Z]{3}$"))]
     currency: &'static str,
     #[serde(rename = "_links")]
     links: SelfLink,
@@ -155,14 +168,18 @@ impl<'a> SummaryDocument<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// Where it is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Links")]
 struct SelfLink {
     #[serde(rename = "self")]
     this: Link,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 struct Link {
+    #[schemars(url)]
     href: String,
 }
 

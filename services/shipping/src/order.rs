@@ -5,11 +5,15 @@
 use std::fmt;
 
 use feed_core::consumer::without_value;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The number of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct OrderId(pub i64);
 
 impl fmt::Display for OrderId {
@@ -48,7 +52,7 @@ pub struct Sold {
 
 /// Who gets it, as they were when they ordered. Their e-mail address is none of our business.
 /// A person who was erased has a number alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Told")]
 pub struct Customer {
     #[serde(rename = "customerId")]
@@ -61,7 +65,7 @@ pub struct Customer {
 }
 
 /// A customer as an event tells of them: whole, or a number alone.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Told {
     customer_id: i64,
@@ -112,7 +116,7 @@ impl Customer {
 }
 
 /// Where it goes; all of it is empty once the person is erased.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub street: String,
     pub zip: String,
@@ -128,14 +132,14 @@ impl Address {
 }
 
 /// So many pieces of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     pub count: i64,
     pub item: Item,
 }
 
 /// An item as it was sold.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Item {
     #[serde(rename = "itemId")]
     pub id: i64,

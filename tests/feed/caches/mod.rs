@@ -4,9 +4,9 @@ mod proxy;
 
 use std::time::Duration;
 
+use harness::programs::{available, program, run};
 use harness::{Backend, Client, Service, until};
 
-use crate::programs::{available, program, run};
 use crate::publisher::{dated, newest, page, place, sequences, started};
 use proxy::Cache;
 
@@ -17,7 +17,7 @@ macro_rules! behind_both {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    if crate::programs::available(&["nginx"]) {
+                    if harness::programs::available(&["nginx"]) {
                         super::$test(super::Cache::Nginx).await;
                     }
                 }
@@ -27,7 +27,7 @@ macro_rules! behind_both {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    if crate::programs::available(&["varnishd"]) {
+                    if harness::programs::available(&["varnishd"]) {
                         super::$test(super::Cache::Varnish).await;
                     }
                 }

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use harness::programs::program;
 use harness::{Client, Process, Service, free_address};
-
-use crate::programs::program;
 
 /// Which cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,6 @@ mod carry_out;
 mod check;
 mod line;
 mod lists;
-mod progress;
 mod reconcile;
 mod show;
 mod who;
@@ -120,7 +119,7 @@ pub fn say(text: &str) -> Result<Done, CommandError> {
 fn kind(url: &str) -> Result<Kind, CommandError> {
     let kind = url.parse()?;
     if kind == Kind::Sqlite {
-        let options = SqliteConnectOptions::from_str(url).map_err(DatabaseError::Open)?;
+        let options = SqliteConnectOptions::from_str(url).map_err(DatabaseError::Malformed)?;
         let file = options.get_filename();
         if !file.exists() {
             return Err(CommandError::NoDatabase(file.to_owned()));

@@ -11,6 +11,7 @@ use crate::invoice::Invoice;
 impl Pages {
     pub(in crate::http) fn invoice(&self, invoice: &Invoice) -> Markup {
         let body = html! {
+            (letterhead())
             @if let Some(credited) = invoice.credited { (self.notice(invoice, credited)) }
             div.columns {
                 (billed_to(invoice))
@@ -51,6 +52,7 @@ impl Pages {
         credited: DateTime<Utc>,
     ) -> Markup {
         let body = html! {
+            (letterhead())
             div.columns {
                 (billed_to(invoice))
                 section {
@@ -76,6 +78,11 @@ impl Pages {
     }
 }
 
+/// Who sends it: on paper alone, where there is no menu that says so.
+fn letterhead() -> Markup {
+    html! { p.letterhead { "Shop" } }
+}
+
 fn billed_to(invoice: &Invoice) -> Markup {
     let (customer, address) = (&invoice.customer, &invoice.billing_address);
     html! {
@@ -99,7 +106,7 @@ fn billed_to(invoice: &Invoice) -> Markup {
 fn lines(invoice: &Invoice, sign: Decimal) -> Markup {
     let money = |amount| money(amount, &invoice.currency);
     html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table aria-label="Lines" {
                 thead {
                     tr {

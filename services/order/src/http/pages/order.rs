@@ -101,7 +101,7 @@ fn history(history: &[Happened]) -> Markup {
                         tr {
                             th scope="col" { "Time" }
                             th scope="col" { "Event" }
-                            th scope="col" { "What happened" }
+                            th.wide scope="col" { "What happened" }
                             th.number scope="col" { "Sequence" }
                         }
                     }
@@ -110,7 +110,7 @@ fn history(history: &[Happened]) -> Markup {
                             tr {
                                 td { (instant(event.time)) }
                                 td { a href=(event.url.path()) { (event.event_type) } }
-                                td { (event.title) }
+                                td.wide { (event.title) }
                                 td.number { (event.sequence) }
                             }
                         }
@@ -124,7 +124,7 @@ fn history(history: &[Happened]) -> Markup {
 fn lines(lines: &[OrderLine], total: &str) -> Markup {
     html! {
         h2 { "Lines" }
-        div.scroll {
+        div.scroll tabindex="0" {
             table aria-label="Lines" {
                 thead {
                     tr {

@@ -72,7 +72,7 @@ fn notice(status: Status) -> Markup {
 
 fn lines(lines: &[Line]) -> Markup {
     html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table aria-label="Lines" {
                 thead {
                     tr {

@@ -7,9 +7,13 @@ use std::process::{Command, Output};
 /// Python, and servers lie where only root has a `PATH` to.
 const DIRECTORIES: [&str; 2] = ["/usr/bin", "/usr/sbin"];
 
-/// True if all these programs are here. A missing one fails the test, unless `tests/run` has said
-/// that it cannot install any, and why.
-pub(crate) fn available(names: &[&str]) -> bool {
+/// True if all these programs are here.
+///
+/// # Panics
+///
+/// One is missing, and `tests/run` has not said that it cannot install any, and why.
+#[must_use]
+pub fn available(names: &[&str]) -> bool {
     for name in names {
         if Command::new(path(name)).arg("--version").output().is_ok() {
             continue;
@@ -26,7 +30,8 @@ pub(crate) fn available(names: &[&str]) -> bool {
 }
 
 /// Starts to make a command of a program.
-pub(crate) fn program(name: &str) -> Command {
+#[must_use]
+pub fn program(name: &str) -> Command {
     Command::new(path(name))
 }
 
@@ -39,18 +44,26 @@ fn path(name: &str) -> String {
 }
 
 /// Runs it to its end; returns what it has printed.
-pub(crate) async fn run(mut command: Command) -> Output {
+///
+/// # Panics
+///
+/// It does not start.
+pub async fn run(mut command: Command) -> Output {
     let output = tokio::task::spawn_blocking(move || {
         let output = command.output();
         output.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
     });
-    output.await.unwrap()
+    output.await.expect("a command that was started")
 }
 
 /// Runs it to its end, which is a good one; returns what it has printed.
-pub(crate) async fn succeed(command: Command) -> String {
+///
+/// # Panics
+///
+/// It does not start, or fails.
+pub async fn succeed(command: Command) -> String {
     let what = format!("{command:?}");
     let output = run(command).await;
     assert!(output.status.success(), "{what}: {output:#?}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("text")
 }
