@@ -109,6 +109,13 @@ fn assert_none(parts: &[&str], text: &str, place: &str) {
     }
 }
 
+/// The link of a document with that relation.
+fn link(document: &str, rel: &str) -> Option<String> {
+    let (_, rest) = document.split_once(&format!("rel=\"{rel}\""))?;
+    let (_, rest) = rest.split_once("href=\"")?;
+    rest.split('"').next().map(str::to_owned)
+}
+
 /// The documents of the feed that are sealed, oldest first.
 async fn pages(system: &System) -> Vec<String> {
     let client = &system.order.client;
@@ -118,8 +125,7 @@ async fn pages(system: &System) -> Vec<String> {
     loop {
         let page = client.get(&path, &[]).await;
         assert_eq!(page.status, 200, "{path}");
-        let next = page.body.split("rel=\"next-archive\"").nth(1);
-        let next = next.and_then(|rest| rest.split('"').nth(1).map(str::to_owned));
+        let next = link(&page.body, "next-archive");
         pages.push(page.body);
         match next {
             Some(next) => path = next,
@@ -157,12 +163,7 @@ async fn nothing_is_left_but_what_an_invoice_keeps(backend: Backend) {
     let before = pages(&system).await;
     assert_eq!(before.len(), 2);
     let all: Vec<&str> = ERASED.into_iter().chain(KEPT).collect();
-    let batch = before[0].split("rel=\"related\"").nth(1).unwrap();
-    let batch = batch
-        .split('"')
-        .find(|part| part.starts_with("http"))
-        .unwrap()
-        .to_owned();
+    let batch = link(&before[0], "related").unwrap();
     let event = before[0]
         .split("src=\"")
         .last()
@@ -208,11 +209,7 @@ async fn nothing_is_left_but_what_an_invoice_keeps(backend: Backend) {
         assert!(order["orderLine"][0]["item"]["price"].is_number());
     }
 
-    let after = pages(&system).await;
-    assert_eq!(after[..1], before[..1], "the bytes of a page changed");
-    // The second page has got a successor; its entries stay.
-    let entries = |page: &str| page.split_once("<entry>").unwrap().1.to_owned();
-    assert_eq!(entries(&after[1]), entries(&before[1]));
+    assert_eq!(pages(&system).await, before, "the bytes of a page changed");
 
     let one = first.to_string();
     let order_path = format!("order/{first}");
