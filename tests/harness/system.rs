@@ -58,8 +58,13 @@ impl Service {
 
     /// Adds a setting for the next start.
     pub fn set(&mut self, name: &'static str, value: String) {
-        self.settings.retain(|(known, _)| *known != name);
+        self.unset(name);
         self.settings.push((name, value));
+    }
+
+    /// Takes a setting away.
+    pub fn unset(&mut self, name: &str) {
+        self.settings.retain(|(known, _)| *known != name);
     }
 
     /// Starts it without waiting for it.

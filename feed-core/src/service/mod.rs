@@ -13,6 +13,7 @@ mod negotiate;
 pub mod openapi;
 mod origin;
 mod path;
+mod probe;
 mod run;
 mod serve;
 mod settings;

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use super::probe::probe;
 use super::{Mounted, ServeError, Settings, listen, serve, start_logging, stop_signal};
 
 /// All of a service's `main` but its settings: logs, listens, starts it and serves it until
-/// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line.
+/// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line. With `--probe` it asks the one that
+/// runs already.
 ///
 /// `start` gets the settings with the address that is listened on, and the token that is
 /// cancelled at the end.
@@ -32,6 +34,9 @@ pub async fn run(
     start: impl AsyncFnOnce(Settings, CancellationToken) -> Result<Mounted, ServeError>,
 ) -> ExitCode {
     start_logging(settings.log_format);
+    if settings.probe {
+        return probe(settings.listen).await;
+    }
     match run_logged(settings, start).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,6 +16,10 @@ pub struct Settings {
     #[arg(long, env, value_name = "URL", hide_env_values = true)]
     pub database_url: String,
 
+    /// A file that holds that URL, for who keeps secrets in files
+    #[arg(long, env, value_name = "PATH", conflicts_with = "database_url", value_parser = read_secret)]
+    pub database_url_file: Option<String>,
+
     /// The address to listen on
     #[arg(long, env, value_name = "ADDRESS")]
     pub listen: SocketAddr,
@@ -39,9 +43,21 @@ pub struct Settings {
     /// The form of the log on standard error; `RUST_LOG` chooses what is logged, such as `debug`
     #[arg(long, env, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+
+    /// Ask the service that runs at LISTEN whether it can do its work; exit with 0 if it can
+    #[arg(long)]
+    pub probe: bool,
 }
 
 impl Settings {
+    /// The URL of the database, from the file that holds it or as it was said.
+    #[must_use]
+    pub fn database_url(&self) -> &str {
+        self.database_url_file
+            .as_ref()
+            .unwrap_or(&self.database_url)
+    }
+
     /// The public base URL: the configured one, or that of the listening address.
     #[must_use]
     pub fn base_url(&self) -> BaseUrl {
@@ -95,7 +111,7 @@ impl Settings {
             command = command.mut_args(|argument| {
                 let shared = matches!(
                     argument.get_id().as_str(),
-                    "database_url" | "feed_url" | "log_format"
+                    "database_url" | "database_url_file" | "feed_url" | "log_format"
                 );
                 let global = shared && !argument.is_required_set();
                 argument.global(global).help_heading("Settings")
@@ -103,6 +119,15 @@ impl Settings {
         }
         let mut matches = command.try_get_matches_from_mut(arguments)?;
         C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// Reads what a file holds, without the line's end that editors leave there.
+fn read_secret(path: &str) -> Result<String, String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => Err("the file is empty".to_owned()),
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => Err(format!("cannot read the file: {error}")),
     }
 }
 
