@@ -11,7 +11,6 @@ use serde_json::json;
 
 use crate::killed::{Consumer, count};
 use crate::publisher::{place, started};
-use harness::programs::available;
 
 harness::on_both_backends! {
     python_books_each_event_once_however_often_it_is_killed

@@ -4,7 +4,6 @@ use harness::programs::{available, program, succeed};
 use harness::{Backend, Service};
 
 use crate::publisher::{newest, place, sequences, started};
-use harness::programs::{available, program, succeed};
 
 harness::on_both_backends! {
     a_new_event_costs_the_same_after_a_hundred_thousand

@@ -9,7 +9,6 @@ use harness::{Answer, Backend, Client, Service};
 use serde_json::{Value, json};
 
 use crate::publisher::{cursor, page, place, sequences, started};
-use harness::programs::{available, program, succeed};
 
 harness::on_both_backends! {
     the_schema_of_rfc_4287_holds_for_every_document

@@ -11,7 +11,6 @@ use sqlx::{Connection, Executor, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::publisher::newest;
-use harness::programs::program;
 
 /// A consumer that keeps what is its own in a file of SQLite.
 pub(crate) struct Consumer {

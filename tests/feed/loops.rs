@@ -8,7 +8,6 @@ use harness::{Backend, Client, Process, Service, new_order, until};
 use tokio::sync::Semaphore;
 
 use crate::publisher::{cursor, link, newest, place, sequences, started};
-use harness::programs::{available, program};
 
 harness::on_both_backends! {
     readers_of_every_kind_get_every_event_while_twenty_create

@@ -10,7 +10,6 @@ use harness::{Backend, Service};
 use sqlx::{Connection, SqliteConnection};
 
 use crate::publisher::{dated, newest, place, started};
-use harness::programs::{available, program, succeed};
 
 harness::on_both_backends! {
     newsboat_shows_each_event_once

@@ -8,7 +8,6 @@ use harness::programs::{available, program, run};
 use harness::{Backend, Client, Service, until};
 
 use crate::publisher::{dated, newest, page, place, sequences, started};
-use harness::programs::{available, program, run};
 use proxy::Cache;
 
 /// Makes of each test one behind nginx and one behind Varnish.
