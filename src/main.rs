@@ -81,6 +81,7 @@ async fn shop(
         let file = config.data_dir.join(format!("{name}.db"));
         Ok(Settings {
             database_url: format!("sqlite:{}", file.display()),
+            database_url_file: None,
             listen: address,
             base_url: Some(base.join(&format!("{name}/")).as_str().parse()?),
             home_url: Some(base.url().clone()),
@@ -88,6 +89,7 @@ async fn shop(
             allow_anonymous: config.allow_anonymous,
             instance: Some(config.instance.clone()),
             log_format: config.log_format,
+            probe: false,
         })
     };
     let order = order::Config {

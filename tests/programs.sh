@@ -49,3 +49,10 @@ fetch_from_npm() {
 }
 
 axe_is_here() { echo "$axe_sum  target/tools/axe.min.js" | sha256sum --check --status 2>/dev/null; }
+
+# Debian 12 has none that is new enough.
+look_for_kubectl() {
+    command -v kubectl >/dev/null && return
+    export TEST_WITHOUT_KUBECTL="there is no kubectl here, and tests/run installs none"
+    say "WHAT KUBERNETES IS TOLD IS NOT CHECKED: $TEST_WITHOUT_KUBECTL"
+}

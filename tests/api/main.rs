@@ -5,14 +5,11 @@
 //! `SEED=17` others.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod tools;
-
 use std::path::Path;
 use std::process::Command;
 
+use harness::programs::{succeed, tool};
 use harness::{Backend, Service, new_order, until};
-
-use tools::{run, tool};
 
 harness::on_both_backends! {
     order_answers_as_described
@@ -99,7 +96,7 @@ impl Tools {
         let description = service.client.get("openapi.json", &[]).await;
         std::fs::write(&file, description.body).unwrap();
         self.validator.args(["--schema", "3.1"]).arg(file);
-        run(self.validator).await;
+        succeed(self.validator).await;
 
         let configurations = Path::new(env!("CARGO_MANIFEST_DIR")).join("api");
         let configuration = std::fs::read_to_string(configurations.join(configuration)).unwrap();
@@ -121,7 +118,7 @@ impl Tools {
             .args(["--max-redirects", "0"])
             .args(["--generation-database", "none"])
             .arg("--continue-on-failure");
-        println!("{}", run(self.schemathesis).await);
+        println!("{}", succeed(self.schemathesis).await);
         // Beside the answers: nothing has broken inside.
         let ready = service.client.get("health/ready", &[]).await;
         assert_eq!(ready.status, 200, "{}", ready.body);

@@ -1,6 +1,6 @@
 //! Programs that are not ours.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Where to look for them, before `PATH`: the feedparser of the system is that of the system's
@@ -43,6 +43,33 @@ fn path(name: &str) -> String {
         .unwrap_or_else(|| name.to_owned())
 }
 
+/// A program from `PyPI`, in the virtual environment that `tests/run` makes.
+///
+/// # Panics
+///
+/// It is missing, and `tests/run` has not said that it cannot install any, and why.
+#[must_use]
+pub fn tool(name: &str) -> Option<Command> {
+    let path = environment().join(name);
+    if path.exists() {
+        return Some(Command::new(path));
+    }
+    match std::env::var("TEST_WITHOUT_PROGRAMS") {
+        Ok(reason) => {
+            println!("skipped, without {name}: {reason}");
+            None
+        }
+        Err(_) => panic!("{} is not installed: `tests/run` does that", path.display()),
+    }
+}
+
+/// Beside what cargo has built: tests lie in `target/debug/deps`.
+fn environment() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let target = test.ancestors().nth(3).expect("a target directory");
+    target.join("tools/python/bin")
+}
+
 /// Runs it to its end; returns what it has printed.
 ///
 /// # Panics
@@ -64,6 +91,8 @@ pub async fn run(mut command: Command) -> Output {
 pub async fn succeed(command: Command) -> String {
     let what = format!("{command:?}");
     let output = run(command).await;
-    assert!(output.status.success(), "{what}: {output:#?}");
-    String::from_utf8(output.stdout).expect("text")
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}\n{said}\n{complained}");
+    said
 }

@@ -58,7 +58,7 @@ impl Service {
 
     /// Adds a setting for the next start.
     pub fn set(&mut self, name: &'static str, value: String) {
-        self.settings.retain(|(known, _)| *known != name);
+        self.unset(name);
         self.settings.push((name, value));
     }
 
@@ -83,6 +83,11 @@ impl Service {
         let file = self.directory.path().join(name);
         std::fs::write(&file, text).expect("a file");
         file.display().to_string()
+    }
+
+    /// Takes a setting away.
+    pub fn unset(&mut self, name: &str) {
+        self.settings.retain(|(known, _)| *known != name);
     }
 
     /// Starts it without waiting for it.

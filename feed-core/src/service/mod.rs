@@ -17,6 +17,7 @@ pub mod openapi;
 mod origin;
 mod path;
 mod patience;
+mod probe;
 mod progress;
 mod run;
 mod serve;

@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::probe::probe;
 use super::{Mounted, ServeError, Settings, listen, serve, start_logging, stop_signal};
 use crate::database::shown;
 
 /// All of a service's `main` but its settings: logs, listens, starts it and serves it until
-/// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line.
+/// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line. With `--probe` it asks the one that
+/// runs already.
 ///
 /// `start` gets the settings with the address that is listened on, and the token that is
 /// cancelled at the end. It logs what the service is and where it is to be looked at; which database
@@ -34,6 +36,9 @@ pub async fn run(
     start: impl AsyncFnOnce(Settings, CancellationToken) -> Result<Mounted, ServeError>,
 ) -> ExitCode {
     start_logging(settings.log_format);
+    if settings.probe {
+        return probe(settings.listen).await;
+    }
     match run_logged(settings, start).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -56,7 +61,7 @@ async fn run_logged(
     settings.listen = listener
         .local_addr()
         .map_err(|error| ServeError::Listen(settings.listen, error))?;
-    let database = shown(&settings.database_url);
+    let database = shown(settings.database_url());
     let service = start(settings, shutdown.clone()).await?;
     info!("database: {database}; stop with Ctrl-C");
     serve(listener, service.guarded(credentials), shutdown).await

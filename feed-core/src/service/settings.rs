@@ -32,8 +32,25 @@ pub struct Settings {
     pub allow_anonymous: bool,
 
     /// The service's own database: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`
-    #[arg(long, env, help_heading = "Database", value_name = "URL")]
+    #[arg(
+        long,
+        env,
+        help_heading = "Database",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub database_url: String,
+
+    /// A file that holds that URL, for who keeps secrets in files
+    #[arg(
+        long,
+        env,
+        help_heading = "Database",
+        value_name = "FILE",
+        conflicts_with = "database_url",
+        value_parser = read_secret
+    )]
+    pub database_url_file: Option<String>,
 
     /// The start page of all services; every page then leads there
     #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
@@ -52,9 +69,21 @@ pub struct Settings {
         default_value = "text"
     )]
     pub log_format: LogFormat,
+
+    /// Ask the service that runs at LISTEN whether it can do its work; exit with 0 if it can
+    #[arg(long, help_heading = "Process")]
+    pub probe: bool,
 }
 
 impl Settings {
+    /// The URL of the database, from the file that holds it or as it was said.
+    #[must_use]
+    pub fn database_url(&self) -> &str {
+        self.database_url_file
+            .as_ref()
+            .unwrap_or(&self.database_url)
+    }
+
     /// The public base URL: the configured one, or that of the listening address.
     #[must_use]
     pub fn base_url(&self) -> BaseUrl {
@@ -113,7 +142,11 @@ impl Settings {
             command = command.mut_args(|argument| {
                 let shared = matches!(
                     argument.get_id().as_str(),
-                    "database_url" | "feed_url" | "feed_credentials_file" | "log_format"
+                    "database_url"
+                        | "database_url_file"
+                        | "feed_url"
+                        | "feed_credentials_file"
+                        | "log_format"
                 );
                 let global = shared && !argument.is_required_set();
                 argument.global(global)
@@ -142,6 +175,15 @@ pub fn parse_url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err("write all of the URL, such as https://shop.example/feed".into()),
+    }
+}
+
+/// Reads what a file holds, without the line's end that editors leave there.
+fn read_secret(path: &str) -> Result<String, String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => Err("the file is empty".to_owned()),
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => Err(format!("cannot read the file: {error}")),
     }
 }
 

@@ -53,7 +53,7 @@ pub struct Service<S: Store> {
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, ServeError> {
-    match config.settings.database_url.parse()? {
+    match config.settings.database_url().parse()? {
         Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
         Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
     }
@@ -71,7 +71,7 @@ pub async fn open<S: Store>(
 ) -> Result<Service<S>, DatabaseError> {
     let frame = http::frame(&config.settings);
     let base = frame.base.clone();
-    let database = Database::<S>::open(&config.settings.database_url).await?;
+    let database = Database::<S>::open(config.settings.database_url()).await?;
     database.migrate("_order_migrations", S::MIGRATIONS).await?;
     let settings = FeedSettings {
         author: "Shop".to_owned(),

@@ -90,7 +90,7 @@ pub async fn run(
     act: impl AsyncFnOnce(Kind) -> Result<Done, CommandError>,
 ) -> ExitCode {
     start_logging_from(settings.log_format, LOGGED);
-    let done = match kind(&settings.database_url) {
+    let done = match kind(settings.database_url()) {
         Ok(kind) => act(kind).await,
         Err(error) => Err(error),
     };
