@@ -196,11 +196,15 @@ fn with_code(text: &str) -> Markup {
     }
 }
 
-/// `detail` with a capital letter and a full stop.
+/// `detail` as a sentence. An id at its begin stays as it is.
 fn sentence(detail: &str) -> String {
+    let word = detail.split(' ').next().unwrap_or_default();
+    let plain = word.chars().all(char::is_alphabetic);
     let mut characters = detail.chars();
-    let first = characters.next().map(char::to_uppercase);
-    let mut text: String = first.into_iter().flatten().chain(characters).collect();
+    let mut text: String = match characters.next() {
+        Some(first) if plain => first.to_uppercase().chain(characters).collect(),
+        _ => detail.to_owned(),
+    };
     if !text.ends_with(['.', '!', '?']) {
         text.push('.');
     }
