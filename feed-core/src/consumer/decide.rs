@@ -71,10 +71,10 @@ impl FromStr for Decision {
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
     /// There is no such parked event: perhaps it was applied meanwhile.
-    #[error("{0} is not parked")]
+    #[error("the event {0} is not parked")]
     NotParked(String),
     /// It did not fail itself.
-    #[error("{0} waits for an earlier event of its subject {1}: decide about that one")]
+    #[error("the event {0} waits for an earlier event of its subject {1}: decide about that one")]
     Waits(String, String),
     /// A skip without a reason, or without a name.
     #[error("{0} is missing: it is recorded with the decision")]

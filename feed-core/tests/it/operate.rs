@@ -426,7 +426,7 @@ async fn what_is_wrong_with_a_form_is_named<B: Testable>(url: &str) {
     let site = Site::<B>::new(url, 1, Recorder::default()).await;
     let long = "x".repeat(1001);
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
-    let cases: [Case<'_>; 9] = [
+    let cases: [Case<'_>; 10] = [
         ("/status/retry", &[], &["by"]),
         (
             "/status/retry",
@@ -434,6 +434,7 @@ async fn what_is_wrong_with_a_form_is_named<B: Testable>(url: &str) {
             &["event", "by"],
         ),
         ("/status/retry", &[("by", "e\0ve")], &["by"]),
+        ("/status/retry", &[("by", "eve\n")], &["by"]),
         ("/status/skip", &[("event", "x")], &["reason", "by"]),
         (
             "/status/skip",
