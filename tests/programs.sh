@@ -28,24 +28,15 @@ fetch_axe() {
     axe_is_here && return
     say "fetching axe-core $axe_version"
     mkdir -p target/tools
-    if (cd target/tools && fetch_from_npm axe-core "$axe_version" &&
+    if (cd target/tools && npm pack --silent "axe-core@$axe_version" >/dev/null &&
         tar -xzf "axe-core-$axe_version.tgz" --strip-components=1 package/axe.min.js); then
         axe_is_here && return
         rm -f target/tools/axe.min.js
         echo "axe-core $axe_version is not the one that was pinned in tests/programs.sh" >&2
         return 1
     fi
-    export TEST_WITHOUT_AXE="tests/run could not fetch axe-core $axe_version from npm"
+    export TEST_WITHOUT_AXE="tests/run could not fetch axe-core $axe_version with npm"
     say "PAGES ARE NOT CHECKED FOR BARRIERS: $TEST_WITHOUT_AXE"
-}
-
-# A package as npm has it, without npm where that is missing.
-fetch_from_npm() {
-    if command -v npm >/dev/null; then
-        npm pack --silent "$1@$2" >/dev/null
-    else
-        curl -fsSO "https://registry.npmjs.org/$1/-/$1-$2.tgz"
-    fi
 }
 
 axe_is_here() { echo "$axe_sum  target/tools/axe.min.js" | sha256sum --check --status 2>/dev/null; }
