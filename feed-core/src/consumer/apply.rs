@@ -178,7 +178,9 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                 seen.is_some_and(|seen| arrival.event.sequence.is_none_or(|new| new > *seen))
             })
             .collect();
+        let arrived = arrivals.len();
         let arrivals = self.claim(&mut tx, arrivals).await?;
+        let won = arrivals.len();
         let (waiting, ready) = match any_parked {
             true => self.split_blocked(&mut tx, arrivals).await?,
             false => (Vec::new(), arrivals),
@@ -199,6 +201,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             }
         }
         tx.commit().await?;
+        self.counts.committed(arrived, won);
         let count = applied.len();
         // Said only now: before the commit it was not true. And beside the next batch: a hundred
         // lines take as long as some of its statements.

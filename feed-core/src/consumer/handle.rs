@@ -9,6 +9,7 @@ use url::Url;
 
 use super::fetch::shown;
 use super::lease::{self, Leases};
+use super::measure::Counts;
 use super::{Context, Effect};
 use crate::database::Database;
 use crate::event::Sequence;
@@ -175,7 +176,8 @@ pub struct Handle<B: Backend> {
     pub(super) subscription: String,
     feed_url: Url,
     /// The consumer in this process, if there is one.
-    leases: Option<Arc<Leases>>,
+    pub(super) leases: Option<Arc<Leases>>,
+    pub(super) counts: Arc<Counts>,
 }
 
 impl<B: Backend> Clone for Handle<B> {
@@ -185,6 +187,7 @@ impl<B: Backend> Clone for Handle<B> {
             subscription: self.subscription.clone(),
             feed_url: self.feed_url.clone(),
             leases: self.leases.clone(),
+            counts: Arc::clone(&self.counts),
         }
     }
 }
@@ -206,6 +209,7 @@ impl<B: Backend> Handle<B> {
             subscription: subscription.to_owned(),
             feed_url,
             leases: None,
+            counts: Arc::default(),
         })
     }
 
@@ -215,6 +219,7 @@ impl<B: Backend> Handle<B> {
             subscription: context.subscription.name.clone(),
             feed_url: context.subscription.feed_url.clone(),
             leases: Some(Arc::clone(&context.leases)),
+            counts: Arc::clone(&context.counts),
         }
     }
 

@@ -20,6 +20,8 @@ use tower::ServiceExt;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::{debug, warn};
 
+use super::requests::Counting;
+
 /// What one client may take of the service.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -48,11 +50,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `shutdown`, then until what is in flight is finished.
 pub(super) async fn serve(
     listener: TcpListener,
-    router: Router,
+    (router, counting): (Router, Option<Counting>),
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    let router = router.layer(RequestBodyTimeoutLayer::new(limits.body));
+    let body = RequestBodyTimeoutLayer::new(limits.body);
+    // One layer, since each costs every request some allocations.
+    let router = match counting {
+        Some(counting) => router.layer((counting, body)),
+        None => router.layer(body),
+    };
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     loop {
@@ -143,7 +150,7 @@ mod tests {
             headers: Duration::from_millis(200),
             body: Duration::from_millis(200),
         };
-        let serving = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
+        let serving = tokio::spawn(serve(listener, (router, None), limits, shutdown.clone()));
         // More of them than there are places: each is let go, and the next one served.
         for _ in 0..3 {
             let silent = (0..8).map(|_| send(address, "GET / HTTP/1.1\r\nHost"));

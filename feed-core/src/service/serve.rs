@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,6 +18,8 @@ use tracing::{info, warn};
 
 use super::connections::{self, Limits};
 use super::html::Frame;
+use super::metrics::{Measured, Metrics};
+use super::requests::{Counting, Requests};
 use crate::database::Database;
 use crate::problem::Problem;
 use crate::store::{Backend, DatabaseError};
@@ -53,6 +56,8 @@ pub enum ServeError {
 pub struct Mounted {
     /// The routes, relative to the service's base URL.
     pub router: Router,
+    /// What is measured; `None`: a service that only joins others.
+    measured: Option<(Metrics, Requests)>,
     tasks: JoinSet<()>,
     closing: Vec<Closing>,
 }
@@ -71,6 +76,7 @@ impl Mounted {
     #[must_use]
     pub fn new<B: Backend>(router: Router, database: Database<B>) -> Self {
         let mut service = Self::without_database(router);
+        service = service.with_metrics(database.clone());
         let close = Box::pin(async move { database.close().await });
         service.closing.push(Closing(close));
         service
@@ -81,6 +87,7 @@ impl Mounted {
     pub fn without_database(router: Router) -> Self {
         Self {
             router: router.fallback(|| async { Problem::not_found("there is no such page") }),
+            measured: None,
             tasks: JoinSet::new(),
             closing: Vec::new(),
         }
@@ -93,6 +100,18 @@ impl Mounted {
         self
     }
 
+    /// Shows what `part` measures at `/metrics`, beside the requests and the database.
+    #[must_use]
+    pub fn with_metrics(mut self, part: impl Measured) -> Self {
+        let (metrics, _) = self.measured.get_or_insert_with(|| {
+            let (mut metrics, requests) = (Metrics::default(), Requests::default());
+            metrics.add(Arc::new(requests.clone()));
+            (metrics, requests)
+        });
+        metrics.add(Arc::new(part));
+        self
+    }
+
     /// Shows a browser that asks for what is not there a page in this frame.
     #[must_use]
     pub fn with_pages(mut self, frame: Frame<'static>) -> Self {
@@ -101,11 +120,28 @@ impl Mounted {
         self
     }
 
+    /// The routes with `/metrics`, and what is to count the requests to them, where the service is
+    /// mounted below `prefix`.
+    fn routes(&mut self, prefix: &str) -> (Router, Option<Counting>) {
+        let router = std::mem::take(&mut self.router);
+        let Some((metrics, requests)) = self.measured.take() else {
+            return (router, None);
+        };
+        // With its state a handler is one route for all requests, which can know its numbers.
+        let router = router.merge(metrics.router()).with_state(());
+        (router, Some(requests.layer(prefix)))
+    }
+
     /// Joins another service into this one below `/name/`, for a process that runs several.
     #[must_use]
     pub fn mount(mut self, name: &str, mut other: Self) -> Self {
         // Relative links need the slash at the end, and relative redirects hold behind a prefix.
         let to_slash = format!("{name}/");
+        let (routes, counting) = other.routes(&format!("/{name}"));
+        let routes = match counting {
+            Some(counting) => routes.layer(counting),
+            None => routes,
+        };
         let redirect = any(move || async move {
             let headers = [
                 (LOCATION, to_slash.as_str()),
@@ -116,7 +152,7 @@ impl Mounted {
         self.router = self
             .router
             .route(&format!("/{name}"), redirect)
-            .nest_service(&format!("/{name}/"), other.router);
+            .nest_service(&format!("/{name}/"), routes);
         let mut tasks = std::mem::take(&mut other.tasks);
         self.tasks.spawn(async move {
             while let Some(ended) = tasks.join_next().await {
@@ -150,17 +186,16 @@ pub async fn listen(address: SocketAddr, allow_anonymous: bool) -> Result<TcpLis
 /// A part of the service has ended by itself.
 pub async fn serve(
     listener: TcpListener,
-    service: Mounted,
+    mut service: Mounted,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
+    let routes = service.routes("");
     let Mounted {
-        router,
-        mut tasks,
-        closing,
+        mut tasks, closing, ..
     } = service;
     let mut server = tokio::spawn(connections::serve(
         listener,
-        router,
+        routes,
         Limits::default(),
         shutdown.clone(),
     ));

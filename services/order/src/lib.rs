@@ -91,5 +91,6 @@ pub async fn open<S: Store>(
 fn mounted<S: Store>(service: Service<S>) -> Mounted {
     Mounted::new(service.router, service.database)
         .with_pages(service.frame)
+        .with_metrics(service.feed.clone())
         .with_task(service.feed.run())
 }
