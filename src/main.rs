@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Parser;
 use feed_core::service::{
     BaseUrl, Follow, LogFormat, Mounted, Settings, listen, parse_duration, serve, start_logging,
-    stop_signal,
+    start_tracing, stop_signal,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -53,6 +53,13 @@ struct Config {
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     start_logging(config.log_format);
+    let tracing = start_tracing();
+    let ended = run(&config).await;
+    tracing.stop().await;
+    ended
+}
+
+async fn run(config: &Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     stop_signal(shutdown.clone()).context("cannot listen for signals")?;
     // The address first: a second shop on the same one must not touch the data.
@@ -61,7 +68,7 @@ async fn main() -> anyhow::Result<()> {
         .local_addr()
         .context("the listener has no address")?;
     let base = config.base_url(address)?;
-    let shop = shop(&config, address, &base, &shutdown).await?;
+    let shop = shop(config, address, &base, &shutdown).await?;
     info!("the shop is open at {base}");
     info!("the feed: {}", base.join("order/feed"));
     info!("invoices: {}", base.join("invoice/"));

@@ -36,6 +36,7 @@ mod database;
 mod problem;
 pub mod service;
 mod store;
+mod trace;
 
 pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
 pub use cursor::{Cursor, Epoch, InvalidCursor};

@@ -1,12 +1,15 @@
 //! The system seen from outside: real processes, real databases, real HTTP.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod collector;
 mod commands;
 mod conditional;
 mod crashes;
 mod documentation;
 mod interoperation;
+mod observe;
 mod shop;
+mod traces;
 mod way;
 
 /// Makes of each test one on SQLite and one on PostgreSQL.

@@ -50,11 +50,12 @@ impl<B: Backend> Measured for Database<B> {
         Box::pin(async {
             let pool = self.reader.clone();
             let answers = self.turns.ask(async move { B::ping(&pool).await }).await;
+            let is_up = answers.is_some() && self.is_there();
             text.gauge(
                 "database_up",
                 "1: the database has answered just now; 0: it has not, and what is read from it is missing.",
                 &[],
-                f64::from(u8::from(answers.is_some())),
+                f64::from(u8::from(is_up)),
             );
             connections::<B>(text, "write", &self.writer);
             if B::READS_APART {

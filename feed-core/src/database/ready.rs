@@ -29,8 +29,14 @@ impl<B: Backend> Database<B> {
         checked.unwrap_or_else(|_| Err(Problem::unavailable("the database does not answer")))
     }
 
+    /// False if somebody has removed the database's file, or put another one there: what we have open
+    /// would not tell.
+    pub(super) fn is_there(&self) -> bool {
+        B::file(&self.writer) == self.file
+    }
+
     async fn check_schemas(&self) -> Result<(), Problem> {
-        if B::file(&self.writer) != self.file {
+        if !self.is_there() {
             return Err(Problem::unavailable(
                 "the database's file was removed, or is another one now: what this process still \
                  writes to the old one is lost with it; restart it",

@@ -135,7 +135,15 @@ impl<const N: usize> Histogram<N> {
         let bucket = self.bounds.iter().position(|bound| value <= *bound);
         let bucket = bucket.map_or(&self.larger, |bucket| &self.buckets[bucket]);
         bucket.increment();
-        self.sum.add(value);
+        if value > 0 {
+            self.sum.add(value);
+        }
+    }
+
+    /// How many there were.
+    pub(super) fn count(&self) -> u64 {
+        let buckets = self.buckets.iter().chain([&self.larger]);
+        buckets.map(Counter::get).sum()
     }
 
     /// What was counted until now; `unit` of the values make one in the text.

@@ -33,3 +33,5 @@ pub use serve::{Mounted, ServeError, listen, serve, stop_signal};
 pub use settings::{Settings, parse_duration};
 pub(crate) use telemetry::start_logging_from;
 pub use telemetry::{LogFormat, start_logging};
+
+pub use crate::trace::{Tracing, start_tracing};

@@ -1,12 +1,14 @@
-//! Counts what a service is asked, by route and by answer, and times it.
+//! Counts what a service is asked, by route and by answer, and how long that took.
 //!
-//! A layer around each route. It costs two looks at the clock and a few atomic additions: a route
-//! finds its numbers once, not with each request, and nothing is locked or allocated for one.
+//! A layer around each route, in the way of the `304` that a feed is asked for all the time: there it
+//! costs one atomic addition. A route finds its numbers once and not with each request; nothing is
+//! locked or allocated for one; and the clock, which is slower than all of that, is looked at when a
+//! request has to wait for something.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
@@ -15,6 +17,7 @@ use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 
 use super::metrics::{Counter, Exposition, Histogram, Measured};
+use crate::trace::{self, Span};
 
 /// From a `304` to what nobody waits for, in nanoseconds.
 const TIMES: &[u64; 10] = &[
@@ -61,10 +64,49 @@ struct Route {
 /// Requests to one route with the same answer.
 #[derive(Debug)]
 struct Answers {
-    method: &'static str,
+    method: Named,
     status: u16,
-    count: Counter,
+    /// Those whose time says nothing.
+    untimed: Counter,
     times: Histogram<{ TIMES.len() }>,
+}
+
+/// A method that our routes know; what else is sent is up to who sends it, and so not a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Options,
+    Other,
+}
+
+impl Named {
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::Get,
+            Method::HEAD => Self::Head,
+            Method::POST => Self::Post,
+            Method::PUT => Self::Put,
+            Method::DELETE => Self::Delete,
+            Method::OPTIONS => Self::Options,
+            _ => Self::Other,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Other => "other",
+        }
+    }
 }
 
 impl Requests {
@@ -74,6 +116,12 @@ impl Requests {
             requests: self.clone(),
             prefix: prefix.into(),
         }
+    }
+
+    /// How many places there are that count.
+    #[cfg(test)]
+    pub(super) fn made(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 
     fn route(&self, name: &str) -> Arc<Route> {
@@ -92,40 +140,26 @@ impl Requests {
 }
 
 impl Route {
-    /// Counts an answer, and how many nanoseconds it took if that says something.
-    fn count(&self, method: &Method, status: u16, nanoseconds: Option<u64>) {
-        let method = name_of(method);
-        let same = |answers: &&Answers| (answers.method, answers.status) == (method, status);
+    /// Counts an answer, and how long it took if that says something.
+    fn count(&self, method: Named, status: u16, time: Option<Duration>) {
         let new = || {
             Box::new(Answers {
                 method,
                 status,
-                count: Counter::default(),
+                untimed: Counter::default(),
                 times: Histogram::new(TIMES),
             })
         };
-        let answers = self.answers.iter().map(|place| &**place.get_or_init(new));
-        let Some(answers) = { answers }.find(same) else {
-            self.others.increment();
-            return;
-        };
-        answers.count.increment();
-        if let Some(nanoseconds) = nanoseconds {
-            answers.times.observe(nanoseconds);
+        let mut answers = self.answers.iter().map(|place| place.get_or_init(new));
+        let found = answers.find(|known| known.status == status && known.method == method);
+        match (found, time) {
+            (Some(answers), Some(time)) => {
+                let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+                answers.times.observe(nanoseconds);
+            }
+            (Some(answers), None) => answers.untimed.increment(),
+            (None, _) => self.others.increment(),
         }
-    }
-}
-
-/// The methods that our routes know; what else is sent is up to who sends it, and so not a label.
-fn name_of(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
     }
 }
 
@@ -149,17 +183,18 @@ impl Route {
         const HELP: &str = "Requests, by route and by the status of the answer; 499: the client went \
                             away before it.";
         for answers in self.answers.iter().filter_map(OnceLock::get) {
-            let Answers { method, count, .. } = &**answers;
             let status = answers.status.to_string();
             let labels = [
-                ("method", *method),
-                ("route", &self.name),
-                ("status", &status),
+                ("method", answers.method.name()),
+                ("route", self.name.as_str()),
+                ("status", status.as_str()),
             ];
-            text.counter(TOTAL, HELP, &labels, count.get() as f64);
+            let count = answers.untimed.get() + answers.times.count();
+            text.counter(TOTAL, HELP, &labels, count as f64);
             text.histogram(
                 "http_request_duration_seconds",
-                "Time from a request's head to that of the answer, without what was held back as asked.",
+                "Time to the head of an answer from when the request first had to wait; what was held \
+                 back as asked is not timed.",
                 &labels,
                 &answers.times,
                 1e9,
@@ -187,7 +222,8 @@ pub(super) struct Counting {
 #[derive(Debug, Clone)]
 pub(super) struct Counted<S> {
     inner: S,
-    place: Arc<Place>,
+    /// It stays as long as the process, as services do: no request has to count references.
+    place: &'static Place,
 }
 
 /// Where a route's numbers are, once its first request has said which it is.
@@ -201,12 +237,13 @@ impl<S> Layer<S> for Counting {
     type Service = Counted<S>;
 
     fn layer(&self, inner: S) -> Counted<S> {
+        let place = Place {
+            counting: self.clone(),
+            route: OnceLock::new(),
+        };
         Counted {
             inner,
-            place: Arc::new(Place {
-                counting: self.clone(),
-                route: OnceLock::new(),
-            }),
+            place: Box::leak(Box::new(place)),
         }
     }
 }
@@ -237,12 +274,13 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        self.place.route(&request);
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let route = self.place.route(&request);
         Answering {
-            begun: Instant::now(),
-            method: request.method().clone(),
-            place: Arc::clone(&self.place),
+            span: trace::of_request(&mut request, &route.name),
+            route,
+            method: Named::of(request.method()),
+            waits: None,
             answered: false,
             answer: self.inner.call(request),
         }
@@ -252,22 +290,25 @@ where
 /// An answer on its way.
 #[derive(Debug)]
 pub(super) struct Answering<F> {
-    begun: Instant,
-    method: Method,
-    place: Arc<Place>,
+    span: Span,
+    route: &'static Route,
+    method: Named,
+    /// Since when it waits for something.
+    waits: Option<Instant>,
     answered: bool,
     answer: F,
 }
 
 impl<F> Answering<F> {
-    fn count(&mut self, status: u16, timed: bool) {
+    fn count(&mut self, status: u16, time: Option<Duration>) {
         self.answered = true;
-        let nanoseconds = timed.then(|| {
-            let elapsed = self.begun.elapsed().as_nanos();
-            u64::try_from(elapsed).unwrap_or(u64::MAX)
-        });
-        if let Some(route) = self.place.route.get() {
-            route.count(&self.method, status, nanoseconds);
+        self.route.count(self.method, status, time);
+        if trace::is_on() {
+            let code = status.to_string();
+            self.span.set("http.response.status_code", &code);
+            if status >= GONE {
+                self.span.fail(&code);
+            }
         }
     }
 }
@@ -279,14 +320,19 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(context));
+        let Poll::Ready(answer) = Pin::new(&mut self.answer).poll(context) else {
+            self.waits.get_or_insert_with(Instant::now);
+            return Poll::Pending;
+        };
         match &answer {
             Ok(answer) => {
-                let timed = answer.extensions().get::<HeldBack>().is_none();
-                self.count(answer.status().as_u16(), timed);
+                let held_back = answer.extensions().get::<HeldBack>().is_some();
+                let time = || self.waits.map_or(Duration::ZERO, |since| since.elapsed());
+                let time = (!held_back).then(time);
+                self.count(answer.status().as_u16(), time);
             }
             // The connection breaks off: nobody gets a status.
-            Err(_) => self.count(GONE, false),
+            Err(_) => self.count(GONE, None),
         }
         Poll::Ready(answer)
     }
@@ -295,7 +341,7 @@ where
 impl<F> Drop for Answering<F> {
     fn drop(&mut self) {
         if !self.answered {
-            self.count(GONE, false);
+            self.count(GONE, None);
         }
     }
 }

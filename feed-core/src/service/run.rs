@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::{Mounted, ServeError, Settings, listen, serve, start_logging, stop_signal};
+use super::{
+    Mounted, ServeError, Settings, listen, serve, start_logging, start_tracing, stop_signal,
+};
 
-/// All of a service's `main` but its settings: logs, listens, starts it and serves it until
+/// All of a service's `main` but its settings: logs, traces, listens, starts it and serves it until
 /// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line.
 ///
 /// `start` gets the settings with the address that is listened on, and the token that is
@@ -32,7 +34,10 @@ pub async fn run(
     start: impl AsyncFnOnce(Settings, CancellationToken) -> Result<Mounted, ServeError>,
 ) -> ExitCode {
     start_logging(settings.log_format);
-    match run_logged(settings, start).await {
+    let tracing = start_tracing();
+    let ended = run_logged(settings, start).await;
+    tracing.stop().await;
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{}", with_causes(&error));

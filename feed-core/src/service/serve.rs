@@ -268,7 +268,72 @@ pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::routing::get;
+    use futures_util::future::BoxFuture;
+    use tower::ServiceExt;
+
     use super::*;
+    use crate::service::metrics::Exposition;
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Measured for Nothing {
+        fn measure<'a>(&'a self, _: &'a mut Exposition) -> BoxFuture<'a, ()> {
+            Box::pin(async {})
+        }
+    }
+
+    /// What counts a route is made with the route: made with each request, it would never go away.
+    #[tokio::test]
+    async fn requests_are_counted_by_route_below_any_name() {
+        let pages = Router::new()
+            .route("/", get(|| async { "all" }).post(|| async { "new" }))
+            .route("/{id}", get(|| async { StatusCode::NOT_MODIFIED }));
+        let service = Mounted::without_database(pages).with_metrics(Nothing);
+        let counters = {
+            let (_, requests) = service.measured.as_ref().expect("it is measured");
+            requests.clone()
+        };
+        let shop = Mounted::without_database(Router::new()).mount("order", service);
+        let ask = async |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.body(Body::empty()).expect("a request");
+            let answer = shop
+                .router
+                .clone()
+                .oneshot(request)
+                .await
+                .expect("an answer");
+            let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+            String::from_utf8(body.expect("a body").to_vec()).expect("text")
+        };
+        let mut made = Vec::new();
+        for _ in 0..3 {
+            for path in ["/order/", "/order/7", "/order/8", "/order/7/8"] {
+                ask("GET", path).await;
+            }
+            ask("POST", "/order/").await;
+            ask("BREW", "/order/").await;
+            made.push(counters.made());
+        }
+        assert!(made.iter().all(|count| *count == made[0]), "{made:?}");
+        let text = ask("GET", "/order/metrics").await;
+        for line in [
+            "{method=\"GET\",route=\"/\",status=\"200\"} 3",
+            "{method=\"POST\",route=\"/\",status=\"200\"} 3",
+            "{method=\"other\",route=\"/\",status=\"405\"} 3",
+            "{method=\"GET\",route=\"/{id}\",status=\"304\"} 6",
+            "{method=\"GET\",route=\"*\",status=\"404\"} 3",
+        ] {
+            assert!(
+                text.contains(&format!("http_requests_total{line}\n")),
+                "{text}"
+            );
+        }
+    }
 
     /// A service that answers but no longer works would look fine while it stands still.
     #[tokio::test]
