@@ -1,12 +1,25 @@
 #!/bin/sh
-# One database and one role for each service; no role reaches another's database.
+# One database and one role for each service; no role reaches another's database. PostgreSQL's image
+# runs it once, on an empty volume. Run again, it adds what is missing and sets the passwords anew:
+#
+#   docker compose exec postgres /docker-entrypoint-initdb.d/roles.sh
 set -eu
+
+run() {
+    psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" \
+        --dbname postgres "$@"
+}
+
+run --command 'REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC'
 for service in order invoice shipping; do
-    password=$(printenv "$(echo "$service" | tr '[:lower:]' '[:upper:]')_PASSWORD")
-    psql --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname postgres \
-        --set service="$service" --set password="$password" <<'SQL'
-CREATE ROLE :"service" LOGIN PASSWORD :'password';
-CREATE DATABASE :"service" OWNER :"service";
-REVOKE CONNECT ON DATABASE :"service" FROM PUBLIC;
+    # By a file, not by an argument, which others on the machine may read.
+    PASSWORD_FILE=${SECRETS:-/run/secrets}/$service-password run --set service="$service" <<'SQL'
+\set password `cat "$PASSWORD_FILE"`
+SELECT format('CREATE ROLE %I LOGIN', :'service')
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'service') \gexec
+ALTER ROLE :"service" PASSWORD :'password';
+SELECT format('CREATE DATABASE %I OWNER %I', :'service', :'service')
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'service') \gexec
+REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
 SQL
 done

@@ -1,69 +1,52 @@
 //! The whole shop in one process: order, invoice and shipping on one address, each with a
 //! database of its own. They still meet by the feed alone, over HTTP.
 
+mod config;
+mod demo;
 mod start_page;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::CommandFactory;
+use feed_core::consumer::FeedCredentials;
 use feed_core::service::{
-    BaseUrl, Follow, LogFormat, Mounted, Settings, listen, parse_duration, serve, start_logging,
-    start_tracing, stop_signal,
+    BaseUrl, Follow, Mounted, Settings, listen, parse_command_line, serve, start_logging,
+    start_tracing, stop_signal, with_causes,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
-/// The whole shop in one process: order, invoice and shipping
-#[derive(Debug, Parser)]
-#[command(name = "shop", version)]
-struct Config {
-    /// Where the SQLite files are kept, one for each service
-    #[arg(long, env, value_name = "DIRECTORY", default_value = "data")]
-    data_dir: PathBuf,
-
-    /// The address to listen on
-    #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-
-    /// The public base URL, for all links; may have a path behind a proxy [default: that of LISTEN]
-    #[arg(long, env, value_name = "URL")]
-    base_url: Option<BaseUrl>,
-
-    /// Listen on an address that other machines reach, although anyone there could read all
-    #[arg(long, env)]
-    allow_anonymous: bool,
-
-    /// The pause after a poll that found nothing and could not wait
-    #[arg(long, env, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
-    poll_interval: Duration,
-
-    /// A name for this instance, in leases and logs
-    #[arg(long, env, value_name = "NAME", default_value = "shop")]
-    instance: String,
-
-    /// The form of the log on standard error; `RUST_LOG` chooses what is logged, such as `debug`
-    #[arg(long, env, value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-}
+use config::{Command, CommandLine, Config};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let config = Config::parse();
+async fn main() -> ExitCode {
+    let CommandLine { config, command } = parse_command_line(CommandLine::command());
+    if let Some(Command::Demo(config)) = command {
+        return demo::run(config).await;
+    }
     start_logging(config.log_format);
     let tracing = start_tracing();
-    let ended = run(&config).await;
+    let ended = open(&config).await;
     tracing.stop().await;
-    ended
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{}", with_causes(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
 }
 
-async fn run(config: &Config) -> anyhow::Result<()> {
+/// Opens the shop, and closes it at `SIGTERM` or Ctrl-C.
+async fn open(config: &Config) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     stop_signal(shutdown.clone()).context("cannot listen for signals")?;
     // The address first: a second shop on the same one must not touch the data.
-    let listener = listen(config.listen, config.allow_anonymous).await?;
+    let credentials = config.credentials_file.clone();
+    let may_be_reached = credentials.is_some() || config.allow_anonymous;
+    let listener = listen(config.listen, may_be_reached).await?;
     let address = listener
         .local_addr()
         .context("the listener has no address")?;
@@ -73,8 +56,11 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     info!("the feed: {}", base.join("order/feed"));
     info!("invoices: {}", base.join("invoice/"));
     info!("shipments: {}", base.join("shipping/"));
-    info!("data: {}; stop with Ctrl-C", config.data_dir.display());
-    serve(listener, shop, shutdown).await?;
+    info!(
+        "database: SQLite below {}; stop with Ctrl-C",
+        config.data_dir.display()
+    );
+    serve(listener, shop.guarded(credentials), shutdown).await?;
     Ok(())
 }
 
@@ -88,18 +74,25 @@ async fn shop(
     // The consumers reach the feed where this process listens, whatever the world calls it.
     let follow = Follow {
         feed_url: format!("http://{}/order/feed", reachable(address)).parse()?,
+        feed_credentials_file: match &config.credentials_file {
+            Some(credentials) => Some(FeedCredentials::from_file(credentials.file())?),
+            None => None,
+        },
         poll_interval: config.poll_interval,
     };
     let settings = |name: &str| -> anyhow::Result<Settings> {
         let file = config.data_dir.join(format!("{name}.db"));
         Ok(Settings {
             database_url: format!("sqlite:{}", file.display()),
+            database_url_file: None,
             listen: address,
             base_url: Some(base.join(&format!("{name}/")).as_str().parse()?),
             home_url: Some(base.url().clone()),
+            credentials_file: None,
             allow_anonymous: config.allow_anonymous,
             instance: Some(config.instance.clone()),
             log_format: config.log_format,
+            probe: false,
         })
     };
     let order = order::Config {
@@ -124,30 +117,21 @@ async fn shop(
             "order",
             order::start(order, shutdown.clone())
                 .await
-                .context("order")?,
+                .map_err(|error| config.explained("order", error))?,
         )
         .mount(
             "invoice",
             invoice::start(invoice, shutdown.clone())
                 .await
-                .context("invoice")?,
+                .map_err(|error| config.explained("invoice", error))?,
         )
         .mount(
             "shipping",
             shipping::start(shipping, shutdown.clone())
                 .await
-                .context("shipping")?,
+                .map_err(|error| config.explained("shipping", error))?,
         );
     Ok(shop)
-}
-
-impl Config {
-    fn base_url(&self, address: SocketAddr) -> anyhow::Result<BaseUrl> {
-        match &self.base_url {
-            Some(base) => Ok(base.clone()),
-            None => Ok(format!("http://{address}/").parse()?),
-        }
-    }
 }
 
 /// An address that stands for all of this machine is reached by the loopback one.

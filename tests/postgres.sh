@@ -28,6 +28,7 @@ install_quietly() {
     for package in "$@"; do
         case $package in
         nginx) as_root systemctl --quiet disable nginx ;;
+        prometheus) as_root systemctl --quiet disable prometheus ;;
         varnish) as_root systemctl --quiet disable varnish varnishncsa ;;
         nats-server) as_root systemctl --quiet disable nats-server ;;
         rabbitmq-server) as_root systemctl --quiet disable rabbitmq-server epmd.service epmd.socket ;;

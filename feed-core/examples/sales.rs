@@ -10,11 +10,11 @@ use std::process::ExitCode;
 use axum::extract::State;
 use axum::{Router, routing::get};
 use clap::Parser;
+use feed_core::Received;
 use feed_core::consumer::{self, Handle};
 use feed_core::service::html::stylesheet;
 use feed_core::service::{Follow, Json, Mounted, Settings, health, not_halted, run};
 use feed_core::{Consumer, Database, Effect, EffectError, PassedOver, Problem};
-use feed_core::{Received, Subscription};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction};
@@ -130,9 +130,9 @@ async fn main() -> ExitCode {
         ("feed_url", "http://127.0.0.1:8081/feed"),
     ]);
     run(settings, async |settings, shutdown| {
-        let database = Database::<Sqlite>::open(&settings.database_url).await?;
+        let database = Database::<Sqlite>::open(settings.database_url()).await?;
         database.migrate("_sale_migrations", MIGRATIONS).await?;
-        let orders = Subscription::new("order", follow.feed_url);
+        let orders = follow.subscription("order");
         let consumer = Consumer::open(database.clone(), orders, Sales, shutdown).await?;
         let (handle, frame) = (consumer.handle(), settings.frame("Sales", MENU));
         let ready = |handle: Handle<_>| async move { not_halted(&handle).await };

@@ -1,4 +1,5 @@
-//! What an event is: a fact that happened to one subject, and never changes.
+//! What an event is: a fact that happened to one subject, and never changes, but for its data where a
+//! person is erased.
 
 use std::fmt;
 

@@ -32,6 +32,7 @@ pub mod feed;
 
 pub mod consumer;
 
+mod credentials;
 mod database;
 mod problem;
 pub mod service;
@@ -39,8 +40,9 @@ mod store;
 mod trace;
 
 pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
+pub use credentials::CredentialsError;
 pub use cursor::{Cursor, Epoch, InvalidCursor};
-pub use database::{Database, Kind};
+pub use database::{Database, Kind, shown};
 pub use event::{EventId, NewEvent, Sequence};
 pub use feed::{Feed, FeedSettings};
 pub use namespace::NAMESPACE;

@@ -36,10 +36,7 @@ pub async fn append<B: Backend>(
     tx: &mut Transaction<'_, B>,
     event: &NewEvent,
 ) -> sqlx::Result<EventId> {
-    // Here, where it can still be refused: once published it would be in every reader's way.
-    if let Err(error) = serde_json::from_str::<&RawValue>(&event.data) {
-        return Err(sqlx::Error::Encode(Box::new(error)));
-    }
+    check(&event.data)?;
     let id = EventId::new();
     let span = trace::of_append(event, &id.urn());
     // Who receives it goes on from here.
@@ -55,4 +52,69 @@ pub async fn append<B: Backend>(
         }
     }
     Ok(id)
+}
+
+/// Events read at once to be rewritten.
+const PAGE: i64 = 100;
+
+/// Rewrites the data of all events of a subject, and appends `event`, which tells of it, about the
+/// same subject: how a person is erased. Returns how many events have other data now.
+///
+/// The entries stay as they are, so the pages of the feed keep their bytes. `event` moves the head:
+/// by that each instance lets go what it has in memory, as soon as it knows. A reader that took the
+/// old data meets `event` after it.
+///
+/// As for [`append`], lock the row of the subject first: so no event with the old data can follow.
+/// Events that are being numbered at the same moment are rewritten too.
+///
+/// # Errors
+///
+/// Returns the database's error, or [`sqlx::Error::Encode`] if `change` fails or gives no JSON; the
+/// transaction can then only be rolled back.
+pub async fn rewrite<B: Backend>(
+    tx: &mut Transaction<'_, B>,
+    event: &NewEvent,
+    change: impl Fn(&str) -> serde_json::Result<String> + Send + Sync,
+) -> sqlx::Result<u64> {
+    let subject = &event.subject;
+    let mut rewritten = 0;
+    // These first: one that gets its number meanwhile is then found among the numbered.
+    for (id, data) in B::unnumbered(tx, subject).await? {
+        rewritten += u64::from(rewrite_one(tx, id, &data, &change).await?);
+    }
+    let mut after = 0;
+    loop {
+        let page = B::numbered(tx, subject, after, PAGE).await?;
+        let Some((last, ..)) = page.last() else { break };
+        after = *last;
+        for (_, id, data) in page {
+            rewritten += u64::from(rewrite_one(tx, id, &data, &change).await?);
+        }
+    }
+    append(tx, event).await?;
+    Ok(rewritten)
+}
+
+/// False if the data is already as it is to be.
+async fn rewrite_one<B: Backend>(
+    tx: &mut Transaction<'_, B>,
+    id: EventId,
+    data: &str,
+    change: &(impl Fn(&str) -> serde_json::Result<String> + Send + Sync),
+) -> sqlx::Result<bool> {
+    let new = change(data).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    if new == data {
+        return Ok(false);
+    }
+    check(&new)?;
+    B::rewrite(tx, id, &new).await?;
+    Ok(true)
+}
+
+/// Here, where it can still be refused: once published it would be in every reader's way.
+fn check(data: &str) -> sqlx::Result<()> {
+    match serde_json::from_str::<&RawValue>(data) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(sqlx::Error::Encode(Box::new(error))),
+    }
 }

@@ -1,11 +1,13 @@
 //! Errors as a client sees them: problem details (RFC 9457).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::namespace::NAMESPACE;
 
@@ -169,13 +171,21 @@ impl Problem {
     }
 }
 
-/// The members in the order of RFC 9457, 3.1.
-#[derive(Serialize)]
+/// Problem details (RFC 9457). A browser is told the same on a page
+// The members in the order of 3.1 there.
+#[derive(Serialize, JsonSchema)]
+#[schemars(transform = with_errors)]
 struct Document<'a> {
+    /// The kind of problem: a URI that stays the same for ever
     #[serde(rename = "type")]
+    #[schemars(extend("format" = "uri"))]
     kind: String,
+    /// The kind of problem, for people
     title: &'a str,
+    /// The status code of the answer
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
+    /// What happened this time, for people
     detail: &'a str,
     #[serde(flatten)]
     members: &'a Map<String, Value>,
@@ -203,6 +213,35 @@ impl Told {
             detail: problem.detail.clone(),
             messages: errors.into_iter().flatten().map(message).collect(),
         }
+    }
+}
+
+/// A member that several services add.
+fn with_errors(schema: &mut Schema) {
+    let errors = json!({
+        "description": "What is wrong with a body, field by field",
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "field": {"description": "The field: `orderLine[2].count`", "type": "string"},
+                "message": {"description": "What is wrong with it, for people", "type": "string"},
+            },
+            "required": ["field", "message"],
+        },
+    });
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.insert("errors".to_owned(), errors);
+    }
+}
+
+impl JsonSchema for Problem {
+    fn schema_name() -> Cow<'static, str> {
+        "Problem".into()
+    }
+
+    fn json_schema(types: &mut SchemaGenerator) -> Schema {
+        Document::json_schema(types)
     }
 }
 
@@ -236,11 +275,9 @@ impl IntoResponse for Problem {
             HeaderValue::from_static("application/problem+json"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(
-            self.headers
-                .into_iter()
-                .map(|(name, value)| (Some(name), value)),
-        );
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
         response
     }
 }

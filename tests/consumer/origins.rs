@@ -1,6 +1,7 @@
 //! A feed must not make us fetch what lies at another origin. "Another" is a second server that
 //! must see no request.
 
+use feed_core::consumer::FeedCredentials;
 use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 
 use crate::support::{Reader, Recording, ids, numbered, serving};
@@ -12,6 +13,8 @@ harness::on_both_databases! {
     a_feed_that_moves_elsewhere_is_an_error
     a_base_elsewhere_is_refused
     credentials_stay_at_home
+    credentials_from_a_file_stay_at_home
+    refused_credentials_are_read_again
 }
 
 /// A server with everything anybody could want.
@@ -157,4 +160,80 @@ async fn credentials_stay_at_home<B: Recording>(url: &str) {
     let parked = reader.parked().await;
     let status = format!("{:?}{parked:?}", reader.status().await);
     assert!(!status.contains("secret"), "{status}");
+}
+
+/// A file with a credential, and what shows it.
+fn credentials(text: &str) -> (tempfile::TempDir, FeedCredentials) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("credentials");
+    std::fs::write(&file, text).unwrap();
+    let shown = FeedCredentials::from_file(file).unwrap();
+    (directory, shown)
+}
+
+async fn credentials_from_a_file_stay_at_home<B: Recording>(url: &str) {
+    let other = elsewhere().await;
+    let (_directory, shown) = credentials("user:secret");
+    let entry = Entry::new(&ids([1])[0], "2026-05-01T00:00:00Z").src("/data");
+    let there = Entry::new(&ids([2])[0], "2026-05-01T00:00:00Z").src(&other.url("/data"));
+    let moved = Entry::new(&ids([3])[0], "2026-05-01T00:00:00Z").src("/moved");
+    let feed = Atom::foreign([entry, there, moved]);
+    let home = serving(&feed.link("next", "/page")).await;
+    home.at("/page", Reply::redirect(302, "/around"));
+    home.at(
+        "/around",
+        Reply::feed(Atom::foreign([Entry::foreign(4)]).xml()),
+    );
+    home.at("/data", Reply::ok("application/json", "{}"));
+    home.at("/moved", Reply::redirect(302, &other.url("/data")));
+    let mut reader = Reader::<B>::showing(url, &home.url("/feed"), shown).await;
+    reader.drain().await;
+    assert_untouched(&other);
+    assert_eq!(reader.ids().await, ids([4, 1]));
+    let asked = home.asked();
+    assert!(asked.len() >= 5, "{asked:?}");
+    for asked in asked {
+        let shown = asked.header("authorization");
+        assert_eq!(shown, Some("Basic dXNlcjpzZWNyZXQ="), "{asked:?}");
+    }
+    let parked = reader.parked().await;
+    let status = format!("{:?}{parked:?}", reader.status().await);
+    assert!(
+        !status.contains("secret") && !status.contains("dXNl"),
+        "{status}"
+    );
+}
+
+async fn refused_credentials_are_read_again<B: Recording>(url: &str) {
+    let (directory, shown) = credentials("first");
+    let home = Fake::start().await;
+    let feed = Atom::of(1..=3).xml();
+    let only = |expected: &'static str| {
+        let feed = feed.clone();
+        home.each("/feed", move |asked| match asked.header("authorization") {
+            Some(shown) if shown == expected => Reply::feed(feed.clone()),
+            _ => Reply::status(401).header("www-authenticate", "Bearer"),
+        });
+    };
+    only("Bearer second");
+    let mut reader = Reader::<B>::showing(url, &home.url("/feed"), shown).await;
+    let error = reader.fails().await;
+    assert!(
+        error.contains("401") && error.contains("FEED_CREDENTIALS_FILE"),
+        "{error}"
+    );
+    assert_eq!(home.targets(), ["/feed"], "once: nothing has changed");
+    let file = directory.path().join("credentials");
+    // What cannot be read is not shown.
+    std::fs::write(&file, "# nothing").unwrap();
+    reader.fails().await;
+    assert_eq!(home.targets(), ["/feed"]);
+    std::fs::write(&file, "second").unwrap();
+    reader.poll().await.unwrap();
+    assert_eq!(home.targets()[..2], ["/feed", "/feed"], "at once");
+    reader.takes(&ids(1..=3)).await;
+    home.news();
+    only("Bearer third");
+    reader.fails().await;
+    assert_eq!(home.targets(), ["/feed"]);
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use feed_core::consumer::{Handle, ParkedEvent, Polled, Status};
+use feed_core::consumer::{FeedCredentials, Handle, ParkedEvent, Polled, Status};
 use feed_core::{Consumer, Database, Subscription};
 use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 use harness::{DEADLINE, until};
@@ -54,6 +54,25 @@ impl<B: Recording> Reader<B> {
         database: &str,
         feed: &str,
     ) -> Self {
+        let subscription = Subscription {
+            poll_interval,
+            instance: instance.to_owned(),
+            ..Subscription::new(name, feed.parse().unwrap())
+        };
+        Self::subscribed(database, subscription).await
+    }
+
+    /// The only subscription of a test, which shows these credentials.
+    pub(crate) async fn showing(database: &str, feed: &str, shown: FeedCredentials) -> Self {
+        let subscription = Subscription {
+            poll_interval: INTERVAL,
+            credentials: Some(shown),
+            ..Subscription::new("order", feed.parse().unwrap())
+        };
+        Self::subscribed(database, subscription).await
+    }
+
+    async fn subscribed(database: &str, subscription: Subscription) -> Self {
         let database = Database::open(database).await.unwrap();
         let sql = format!(
             "CREATE TABLE IF NOT EXISTS effect (position {}, subscription TEXT, instance TEXT, \
@@ -65,15 +84,10 @@ impl<B: Recording> Reader<B> {
             let _alone = ALONE.lock().await;
             B::run(&database, &sql).await;
         }
-        let subscription = Subscription {
-            name: name.to_owned(),
-            feed_url: feed.parse().unwrap(),
-            poll_interval,
-            instance: instance.to_owned(),
-        };
+        let name = subscription.name.clone();
         let recorder = Recorder {
-            subscription: name.to_owned(),
-            instance: instance.to_owned(),
+            subscription: name.clone(),
+            instance: subscription.instance.clone(),
         };
         let stop = CancellationToken::new();
         let consumer = Consumer::open(database.clone(), subscription, recorder, stop).await;
@@ -81,7 +95,7 @@ impl<B: Recording> Reader<B> {
         let seen = Seen {
             database,
             handle: consumer.handle(),
-            subscription: name.to_owned(),
+            subscription: name,
         };
         Self { consumer, seen }
     }

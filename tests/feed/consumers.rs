@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use harness::programs::available;
 use harness::tables::{run, texts};
 use harness::tap::Tap;
 use harness::{Backend, Process, built, free_address, until};
 use serde_json::json;
 
 use crate::killed::{Consumer, count};
-use crate::programs::available;
 use crate::publisher::{place, started};
 
 harness::on_both_backends! {

@@ -1,8 +1,8 @@
 //! What following the feed costs: the same for each new event, however long the history is.
 
+use harness::programs::{available, program, succeed};
 use harness::{Backend, Service};
 
-use crate::programs::{available, program, succeed};
 use crate::publisher::{newest, place, sequences, started};
 
 harness::on_both_backends! {

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use harness::programs::{available, program, succeed};
 use harness::{Answer, Backend, Client, Service};
 use serde_json::{Value, json};
 
-use crate::programs::{available, program, succeed};
 use crate::publisher::{cursor, page, place, sequences, started};
 
 harness::on_both_backends! {

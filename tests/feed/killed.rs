@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use harness::programs::program;
 use harness::tables::run;
 use harness::{Client, Process, Service, built, free_address, new_order, until};
 use sqlx::{Connection, Executor, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
-use crate::programs::program;
 use crate::publisher::newest;
 
 /// A consumer that keeps what is its own in a file of SQLite.

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use harness::programs::{available, program};
 use harness::{Backend, Client, Process, Service, new_order, until};
 use tokio::sync::Semaphore;
 
-use crate::programs::{available, program};
 use crate::publisher::{cursor, link, newest, place, sequences, started};
 
 harness::on_both_backends! {

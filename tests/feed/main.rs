@@ -1,5 +1,6 @@
-//! The feed as the world reads it: through caches, with feed readers, validators and curl. All of
-//! them are the real programs, as Debian ships them; `tests/run` installs them.
+//! The feed as the world reads it: through caches, with feed readers, validators and curl, and by
+//! consumers that other teams write. All programs are the real ones, as Debian ships them;
+//! `tests/run` installs them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod caches;
@@ -8,7 +9,6 @@ mod cost;
 mod documents;
 mod killed;
 mod loops;
-mod programs;
 mod publisher;
 mod readers;
 mod same_bytes;

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use harness::programs::{available, program, succeed};
 use harness::{Backend, Service};
 use sqlx::{Connection, SqliteConnection};
 
-use crate::programs::{available, program, succeed};
 use crate::publisher::{dated, newest, place, started};
 
 harness::on_both_backends! {
@@ -78,7 +78,7 @@ async fn rss2email_sends_each_event_once(backend: Backend) {
         if count == 0 {
             dated(&order).await;
         }
-        let said = crate::programs::run(r2e(&["run"])).await;
+        let said = harness::programs::run(r2e(&["run"])).await;
         // It ends well even if it could not read the feed, but then it says so.
         assert!(said.status.success() && said.stderr.is_empty(), "{said:#?}");
         let sent: Vec<String> = std::fs::read_dir(home.path().join("mail/new"))

@@ -14,6 +14,8 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 pub struct Client {
     client: reqwest::Client,
     base: String,
+    /// What is shown with each request that shows nothing of its own.
+    authorization: Option<String>,
 }
 
 /// An answer, read to its end.
@@ -88,6 +90,34 @@ impl Client {
         Self {
             client: builder.build().expect("a client"),
             base: base.to_owned(),
+            authorization: None,
+        }
+    }
+
+    /// The same client for the service at another `base`.
+    #[must_use]
+    pub fn at(&self, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, which shows this in `Authorization`.
+    #[must_use]
+    pub fn showing(&self, authorization: &str) -> Self {
+        Self {
+            authorization: Some(authorization.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, which shows nothing.
+    #[must_use]
+    pub fn anonymous(&self) -> Self {
+        Self {
+            authorization: None,
+            ..self.clone()
         }
     }
 
@@ -114,8 +144,11 @@ impl Client {
         body: &str,
     ) -> Option<Answer> {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
-        let headers: HeaderMap = headers
+        let shown = self.authorization.as_deref();
+        let headers: HeaderMap = shown
+            .map(|shown| ("authorization", shown))
             .iter()
+            .chain(headers)
             .map(|(name, value)| {
                 let name: HeaderName = name.parse().expect("a header name");
                 (name, HeaderValue::from_str(value).expect("a header value"))

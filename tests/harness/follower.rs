@@ -59,6 +59,12 @@ impl<S: Backend, E: Effect<S>> Follower<S, E> {
         &self.database
     }
 
+    /// The service's routes.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
     /// A request without a body.
     pub async fn send(&self, method: &str, path: &str, accept: &str) -> Answer {
         self.request(method, path, &[("accept", accept)]).await

@@ -58,8 +58,36 @@ impl Service {
 
     /// Adds a setting for the next start.
     pub fn set(&mut self, name: &'static str, value: String) {
-        self.settings.retain(|(known, _)| *known != name);
+        self.unset(name);
         self.settings.push((name, value));
+    }
+
+    /// From the next start on it asks for the credentials in `text`, a line each; its client shows
+    /// `authorization`.
+    ///
+    /// # Panics
+    ///
+    /// The file cannot be written.
+    pub fn protect(&mut self, text: &str, authorization: &str) {
+        let file = self.file("credentials", text);
+        self.set("CREDENTIALS_FILE", file);
+        self.client = self.client.showing(authorization);
+    }
+
+    /// A file beside its log; returns the path.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be written.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let file = self.directory.path().join(name);
+        std::fs::write(&file, text).expect("a file");
+        file.display().to_string()
+    }
+
+    /// Takes a setting away.
+    pub fn unset(&mut self, name: &str) {
+        self.settings.retain(|(known, _)| *known != name);
     }
 
     /// Starts it without waiting for it.

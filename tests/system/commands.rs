@@ -1,11 +1,10 @@
 //! The commands of invoice and shipping: the real programs, beside a running service and without
 //! one.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
-
 use harness::{Backend, Service, System, until};
 use serde_json::Value;
+
+use crate::program::{Said, program};
 
 crate::on_both! {
     a_poison_event_is_mended_beside_a_running_service
@@ -13,42 +12,6 @@ crate::on_both! {
     a_replay_rebuilds_what_was_lost
     a_halted_subscription_is_resumed
     what_cannot_be_done_is_said_on_one_line
-}
-
-/// A program of ours.
-fn program(name: &str) -> Command {
-    let test = std::env::current_exe().unwrap();
-    let target: PathBuf = test.parent().unwrap().parent().unwrap().join(name);
-    Command::new(target)
-}
-
-/// What a command has said.
-#[derive(Debug)]
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Said {
-    fn of(output: Output) -> Self {
-        Self {
-            code: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    /// Its output, if it has ended with that code.
-    fn with(self, code: i32) -> String {
-        assert_eq!(self.code, code, "{self:?}");
-        self.out
-    }
-
-    fn json(self, code: i32) -> Value {
-        let out = self.with(code);
-        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
-    }
 }
 
 /// A consumer's commands.
@@ -81,8 +44,8 @@ impl<'a> Hands<'a> {
             .env("LISTEN", "192.0.2.1:1")
             .env("USER", "eve")
             .env_remove("RUST_LOG");
-        let output = tokio::task::spawn_blocking(move || command.output());
-        Said::of(output.await.unwrap().unwrap())
+        let said = tokio::task::spawn_blocking(move || Said::by(&mut command));
+        said.await.unwrap()
     }
 
     /// The table of what it owns.
@@ -411,7 +374,7 @@ fn the_commands_of_the_readme_are_commands() {
         let arguments = command
             .split(' ')
             .chain(["--database-url", "sqlite:/nowhere/x.db"]);
-        let said = Said::of(program("invoice").args(arguments).output().unwrap());
+        let said = Said::by(program("invoice").args(arguments));
         assert!(
             said.err.starts_with("there is no database"),
             "{command}: {said:?}"
@@ -427,7 +390,7 @@ fn the_commands_of_the_readme_are_commands() {
 #[test]
 fn each_command_explains_itself() {
     for name in ["invoice", "shipping"] {
-        let help = Said::of(program(name).arg("--help").output().unwrap()).with(0);
+        let help = Said::by(program(name).arg("--help")).with(0);
         for command in [
             "status",
             "events",
@@ -444,9 +407,9 @@ fn each_command_explains_itself() {
                 help.contains(&format!("\n  {command} ")),
                 "{command}: {help}"
             );
-            let help = program(name).args([command, "--help"]).output().unwrap();
-            let help = Said::of(help).with(0);
-            assert!(help.contains("Example: "), "{command}: {help}");
+            let help = Said::by(program(name).args([command, "--help"])).with(0);
+            let example = format!("Example: {name} {command}");
+            assert!(help.contains(&example), "{command}: {help}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use harness::{Client, Process};
+use harness::{Client, Process, built, until};
 
 const README: &str = include_str!("../../README.md");
 
@@ -15,8 +15,16 @@ const PAGES: [(&str, &str); 4] = [
     ("auditor", include_str!("../../docs/auditor.md")),
 ];
 
+/// The page for a team that writes a consumer, with the order service alone.
+const CONSUMER: &str = include_str!("../../docs/consumer.md");
+
 /// Where the documentation has the shop.
 const DOCUMENTED: &str = "http://127.0.0.1:8080/";
+
+fn root() -> &'static Path {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap()
+}
 
 /// The lines of the shell blocks of `text`.
 fn commands(text: &'static str) -> Vec<&'static str> {
@@ -29,10 +37,19 @@ fn commands(text: &'static str) -> Vec<&'static str> {
 
 /// Runs a command of the documentation against the shop at `base`.
 fn carry_out(command: &str, base: &str, directory: &Path) {
-    assert!(command.starts_with("curl "), "not tested: {command}");
-    let command = command.replace(DOCUMENTED, base);
+    let known = ["curl ", "cargo run -q -- demo"];
+    let is_known = known.iter().any(|known| command.starts_with(known));
+    assert!(is_known, "not tested: {command}");
+    let manifest = root().join("Cargo.toml");
+    let cargo = format!(
+        "{} run --manifest-path {}",
+        env!("CARGO"),
+        manifest.display()
+    );
+    let command = command.replace("cargo run", &cargo);
     let output = Command::new("sh")
-        .args(["-c", &command])
+        .args(["-c", &command.replace(DOCUMENTED, base)])
+        .env("SHOP_URL", base)
         .current_dir(directory)
         .output()
         .unwrap();
@@ -67,8 +84,65 @@ async fn every_command_of_the_pages_works() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_command_of_the_readme_works() {
+async fn every_command_for_a_team_that_adds_a_consumer_works() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let port = fastrand::u16(12_000..32_000);
+    let order = format!("127.0.0.1:{port}");
+    let sales = format!("127.0.0.1:{}", port + 1);
+    let feed = format!("http://{order}/feed");
+    let here = |command: &str| {
+        let command = command.replace("127.0.0.1:8081", &order);
+        let command = command.replace("127.0.0.1:8084", &sales);
+        let script = root.join("tests/consumer.py");
+        command.replace("tests/consumer.py", script.to_str().unwrap())
+    };
+    let mut running = Vec::new();
+    let (mut servers, mut tried) = (0, 0);
+    for command in commands(CONSUMER) {
+        let server = match command {
+            "cargo run -p order" => Some(("order", built("order"), order.as_str())),
+            "cargo run -p feed-core --example sales" => {
+                Some(("sales", built("examples/sales"), sales.as_str()))
+            }
+            _ if command.starts_with("python3 tests/consumer.py ") => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("exec {}", here(command))]);
+                Some(("ledger", shell, ""))
+            }
+            _ => None,
+        };
+        if let Some((name, mut command, listen)) = server {
+            let database = format!("sqlite:{name}.db");
+            let settings = [
+                ("LISTEN", listen),
+                ("DATABASE_URL", database.as_str()),
+                ("FEED_URL", feed.as_str()),
+            ];
+            command.current_dir(directory.path());
+            let process = Process::start_command(name, &mut command, &settings, directory.path());
+            running.push(process);
+            servers += 1;
+        } else {
+            // It is for somebody who has waited until the server was there.
+            let line = here(command);
+            until(command, async || {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &line]).current_dir(directory.path());
+                let output = shell.output().unwrap();
+                let told = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+                (output.status.success() && !told.is_empty() && told != "[]").then_some(())
+            })
+            .await;
+            tried += 1;
+        }
+    }
+    assert_eq!((servers, tried), (3, 5), "all of the page was tried");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_of_the_readme_works() {
+    let root = root();
     let directory = tempfile::tempdir().unwrap();
     let listen = format!("127.0.0.1:{}", fastrand::u16(12_000..32_000));
     let base = format!("http://{listen}/");

@@ -2,13 +2,19 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod collector;
+mod command_line;
 mod commands;
 mod conditional;
 mod crashes;
+mod demo;
 mod documentation;
+mod erase;
 mod interoperation;
 mod observe;
+mod program;
+mod secure;
 mod shop;
+mod start;
 mod traces;
 mod way;
 

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use harness::{Client, Process, new_order, until};
 
 /// A shop on a port of its own.
-struct Shop {
-    process: Process,
-    client: Client,
+pub(crate) struct Shop {
+    pub(crate) process: Process,
+    pub(crate) client: Client,
 }
 
 impl Shop {
-    async fn open(directory: &std::path::Path, port: u16, base: &str) -> Self {
+    pub(crate) async fn open(directory: &std::path::Path, port: u16, base: &str) -> Self {
         let listen = format!("127.0.0.1:{port}");
         let data = directory.join("data");
         let settings = [
@@ -26,7 +26,7 @@ impl Shop {
     }
 }
 
-fn port() -> u16 {
+pub(crate) fn port() -> u16 {
     fastrand::u16(12_000..32_000)
 }
 

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
@@ -102,7 +102,9 @@ impl Orders {
         let catalog = Postgres::named(&mut tx, customer, &draft.items()).await?;
         let new = draft.check(&catalog);
         let new = new.map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
-        let order = Postgres::insert(&mut tx, new).await?;
+        let order = Postgres::insert(&mut tx, new)
+            .await?
+            .context("the customer is gone")?;
         if self.outbox != Outbox::None {
             let event = order.placed(&self.base);
             sqlx::query(

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use feed_core::service::BaseUrl;
 use feed_core::{Database, Feed, FeedSettings, outbox};
 use order::order::CustomerId;
@@ -51,7 +51,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
                 let catalog = Sqlite::named(&mut tx, customer, &wanted.items()).await?;
                 let new = wanted.clone().check(&catalog);
                 let new = new.map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
-                let order = Sqlite::insert(&mut tx, new).await?;
+                let order = Sqlite::insert(&mut tx, new).await?.context("the customer is gone")?;
                 outbox::append(&mut tx, &order.placed(&base)).await?;
                 tx.commit().await?;
                 orders += 1;

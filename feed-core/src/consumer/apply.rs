@@ -199,6 +199,9 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             false => (Vec::new(), arrivals),
         };
         for arrival in &waiting {
+            if arrival.missing.is_none() && self.effect.erases(&arrival.event) {
+                self.erase_parked(&mut tx, &arrival.event).await?;
+            }
             self.park(&mut tx, arrival, None).await?;
         }
         let (mut applied, mut passed_over) = (Vec::new(), Vec::new());

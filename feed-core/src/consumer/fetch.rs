@@ -10,6 +10,7 @@ use tracing::{error, warn};
 use url::Url;
 
 use super::address::RefusedLink;
+use super::credentials::FeedCredentials;
 use super::document::{Document, InvalidDocument};
 use crate::cursor::Cursor;
 
@@ -60,6 +61,19 @@ pub enum FetchError {
         detail: String,
         /// How long the server asks us to stay away.
         retry_after: Option<Duration>,
+    },
+    /// The feed asks for credentials, and these are none or not the right ones.
+    #[error(
+        "{url} answered {status}, so it needs other credentials than ours (FEED_CREDENTIALS_FILE): \
+         {detail}"
+    )]
+    Refused {
+        /// What was asked for.
+        url: String,
+        /// The status code, `401` or `403`.
+        status: u16,
+        /// The `detail` of the problem document, or nothing.
+        detail: String,
     },
     /// No whole answer in time.
     #[error("{url} did not answer within {limit:?}")]
@@ -130,6 +144,7 @@ pub(super) struct New {
 pub(super) struct Source {
     client: Client,
     feed_url: Url,
+    credentials: Option<FeedCredentials>,
 }
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -137,7 +152,7 @@ const A_IM: HeaderName = HeaderName::from_static("a-im");
 const ATOM: HeaderValue = HeaderValue::from_static("application/atom+xml, application/xml;q=0.5");
 
 impl Source {
-    pub(super) fn new(feed_url: Url) -> Self {
+    pub(super) fn new(feed_url: Url, credentials: Option<FeedCredentials>) -> Self {
         // Fails where a provider is installed already: that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // Without certificates nothing has to be installed for plain HTTP.
@@ -156,7 +171,11 @@ impl Source {
                 trusting_nobody()
             }),
         };
-        Self { client, feed_url }
+        Self {
+            client,
+            feed_url,
+            credentials,
+        }
     }
 
     /// Asks for what is newer than `seen`, and lets the server hold the answer back.
@@ -268,11 +287,7 @@ impl Source {
         let mut moved = None;
         let mut for_good = true;
         for _ in 0..=REDIRECTS {
-            let request = self.client.get(url.clone()).headers(headers.clone());
-            let response = request
-                .send()
-                .await
-                .map_err(|cause| unreachable(&url, cause))?;
+            let response = self.ask(&url, &headers).await?;
             if !is_redirect(response.status()) {
                 let answer = read(response, url, moved).await?;
                 return Ok(answer);
@@ -291,6 +306,36 @@ impl Source {
             url = target;
         }
         Err(redirect_error(&asked, "too often"))
+    }
+
+    /// The answer to one request, with our credentials if it goes to the feed's own origin. Where
+    /// they are refused, they may be others by now.
+    async fn ask(&self, url: &Url, headers: &HeaderMap) -> Result<Response, FetchError> {
+        let at_home = url.origin() == self.feed_url.origin();
+        let credentials = self.credentials.as_ref().filter(|_| at_home);
+        let Some(credentials) = credentials else {
+            return self.send(url, headers.clone()).await;
+        };
+        let mut shown = credentials.shown();
+        loop {
+            let mut headers = headers.clone();
+            headers.insert(header::AUTHORIZATION, shown.clone());
+            let response = self.send(url, headers).await?;
+            let instead = match is_refused(response.status()) {
+                true => credentials.instead_of(&shown),
+                false => None,
+            };
+            match instead {
+                Some(instead) => shown = instead,
+                None => return Ok(response),
+            }
+        }
+    }
+
+    async fn send(&self, url: &Url, headers: HeaderMap) -> Result<Response, FetchError> {
+        let request = self.client.get(url.clone()).headers(headers);
+        let sent = request.send().await;
+        sent.map_err(|cause| unreachable(url, cause))
     }
 }
 
@@ -327,6 +372,10 @@ pub(super) fn shown(url: &Url) -> String {
 
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn is_refused(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 fn unreachable(url: &Url, cause: reqwest::Error) -> FetchError {
@@ -416,11 +465,20 @@ impl Answer {
     fn into_error(self, detail: &str) -> FetchError {
         let problem: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
         let told = problem.and_then(|problem| Some(problem.get("detail")?.as_str()?.to_owned()));
+        let detail = told.unwrap_or_else(|| detail.to_owned());
+        let (url, status) = (shown(&self.url), self.status.as_u16());
+        if is_refused(self.status) {
+            return FetchError::Refused {
+                url,
+                status,
+                detail,
+            };
+        }
         FetchError::Status {
-            status: self.status.as_u16(),
-            detail: told.unwrap_or_else(|| detail.to_owned()),
+            url,
+            status,
+            detail,
             retry_after: retry_after(&self.headers),
-            url: shown(&self.url),
         }
     }
 }

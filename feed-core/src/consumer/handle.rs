@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use super::credentials::FeedCredentials;
 use super::fetch::shown;
 use super::lease::{self, Leases};
 use super::measure::Counts;
@@ -18,7 +20,7 @@ use crate::store::operate::{DecisionRow, SkipRow, TakenRow};
 use crate::store::{Backend, DatabaseError};
 
 /// How a subscription stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Status {
     /// The address of the feed.
     pub feed: String,
@@ -52,7 +54,7 @@ pub struct Status {
 }
 
 /// How far a subscription is behind its feed.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub struct Lag {
     /// Events not yet taken.
     pub events: i64,
@@ -62,7 +64,7 @@ pub struct Lag {
 }
 
 /// A parked event.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ParkedEvent {
     /// The event's id.
     pub id: String,
@@ -83,7 +85,7 @@ pub struct ParkedEvent {
 }
 
 /// An event that was taken from the feed. Those far below the cursor are not listed any more.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TakenEvent {
     /// The event's id.
     pub id: String,
@@ -101,7 +103,7 @@ pub struct TakenEvent {
 }
 
 /// What has become of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Its effect is committed.
@@ -117,7 +119,7 @@ pub enum Outcome {
 }
 
 /// An event that has no effect.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SkippedEvent {
     /// The event's id.
     pub id: String,
@@ -137,7 +139,7 @@ pub struct SkippedEvent {
 }
 
 /// What a person has decided.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Decided {
     /// Counts up.
     pub position: i64,
@@ -175,6 +177,8 @@ pub struct Handle<B: Backend> {
     pub(super) database: Database<B>,
     pub(super) subscription: String,
     feed_url: Url,
+    /// What is shown to the feed.
+    pub(super) credentials: Option<FeedCredentials>,
     /// The consumer in this process, if there is one.
     pub(super) leases: Option<Arc<Leases>>,
     pub(super) counts: Arc<Counts>,
@@ -186,6 +190,7 @@ impl<B: Backend> Clone for Handle<B> {
             database: self.database.clone(),
             subscription: self.subscription.clone(),
             feed_url: self.feed_url.clone(),
+            credentials: self.credentials.clone(),
             leases: self.leases.clone(),
             counts: Arc::clone(&self.counts),
         }
@@ -208,9 +213,17 @@ impl<B: Backend> Handle<B> {
             database,
             subscription: subscription.to_owned(),
             feed_url,
+            credentials: None,
             leases: None,
             counts: Arc::default(),
         })
+    }
+
+    /// Shows these to the feed, if it asks for credentials.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Option<FeedCredentials>) -> Self {
+        self.credentials = credentials;
+        self
     }
 
     pub(super) fn of<E: Effect<B>>(context: &Context<B, E>) -> Self {
@@ -218,6 +231,7 @@ impl<B: Backend> Handle<B> {
             database: context.database.clone(),
             subscription: context.subscription.name.clone(),
             feed_url: context.subscription.feed_url.clone(),
+            credentials: context.subscription.credentials.clone(),
             leases: Some(Arc::clone(&context.leases)),
             counts: Arc::clone(&context.counts),
         }

@@ -1,7 +1,7 @@
 //! The other side: polls a feed, claims each event in its own database, and commits its effect in
 //! the same transaction.
 //!
-//! In reading order. What a feed says: `fetch` asks it, within bounds; `scan` and `document` read
+//! In reading order. What a feed says: `fetch` asks it, within bounds, with our `credentials`; `scan` and `document` read
 //! the answer; `address` resolves its links; `content` gets the data. The way through it: a round
 //! (`poll`) asks the head, and goes `forward` from our `place` where it numbers its events, or `back`
 //! to what is known where it does not. What becomes of events: `apply` is the batch transaction,
@@ -13,6 +13,7 @@
 mod address;
 mod ahead;
 mod content;
+mod credentials;
 mod document;
 mod fetch;
 mod scan;
@@ -61,13 +62,15 @@ use crate::store::{Backend, DatabaseError};
 
 pub use address::RefusedLink;
 pub(crate) use command::WHAT_TO_DO;
+pub use credentials::FeedCredentials;
 pub use decide::{DecideError, Decision, From, InvalidDecision};
 pub use document::InvalidDocument;
 pub use fetch::FetchError;
 pub use handle::{Decided, Handle, Lag, Outcome, ParkedEvent, SkippedEvent, Status, TakenEvent};
-pub use http::router;
+pub use http::{describe, router};
 pub use poll::{PollError, Polled};
 pub use reconcile::{Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
+pub use verdict::without_value;
 
 /// An event as it arrived from a feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +110,14 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
         tx: &mut Transaction<'_, B>,
         events: &[Received],
     ) -> impl Future<Output = Result<Vec<PassedOver>, EffectError>> + Send;
+
+    /// True for an event that says that the data of the earlier events of its subject is erased, as
+    /// when a person is to be forgotten, and that holds what is left of it: its data takes the place
+    /// of theirs where they are parked, and they are tried again with that.
+    fn erases(&self, event: &Received) -> bool {
+        let _ = event;
+        false
+    }
 }
 
 /// An event that an effect had nothing to do for. It is recorded with the reason, so that each
@@ -122,12 +133,29 @@ pub struct PassedOver {
 impl Received {
     /// Reads the data, which is JSON.
     ///
+    /// ```
+    /// # use feed_core::{EffectError, Received};
+    /// #[derive(serde::Deserialize)]
+    /// struct Order {
+    ///     id: i64,
+    /// }
+    ///
+    /// fn order_of(event: &Received) -> Result<i64, EffectError> {
+    ///     Ok(event.json::<Order>()?.id)
+    /// }
+    /// # let (data, time) = ("{}".to_owned(), chrono::Utc::now());
+    /// # let event = Received { id: "17".into(), event_type: None, subject: "17".into(),
+    /// #     sequence: None, time, data, traceparent: None };
+    /// # assert!(matches!(order_of(&event), Err(EffectError::Park(_))));
+    /// ```
+    ///
     /// # Errors
     ///
     /// It is not what `T` needs: the event is to be parked until somebody mends the cause.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, EffectError> {
-        serde_json::from_str(&self.data)
-            .map_err(|error| EffectError::Park(format!("cannot read the data: {error}")))
+        serde_json::from_str(&self.data).map_err(|error| {
+            EffectError::Park(format!("cannot read the data: {}", without_value(&error)))
+        })
     }
 
     /// Says that there is nothing to do for this event, and why.
@@ -163,6 +191,8 @@ pub struct Subscription {
     pub name: String,
     /// The address of the feed.
     pub feed_url: Url,
+    /// What is shown to the feed, if it asks for credentials.
+    pub credentials: Option<FeedCredentials>,
     /// The pause after a poll that found nothing and could not wait at the server.
     pub poll_interval: Duration,
     /// The name of this instance; made unique for each start.
@@ -177,6 +207,7 @@ impl Subscription {
         Self {
             name: name.into(),
             feed_url,
+            credentials: None,
             poll_interval: Duration::from_secs(1),
             instance: "consumer".to_owned(),
         }
@@ -222,7 +253,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     ) -> Result<Self, DatabaseError> {
         B::subscribe(database.writer(), &subscription.name, lease::PARTITIONS).await?;
         let instance = format!("{}-{:08x}", subscription.instance, fastrand::u32(..));
-        let source = fetch::Source::new(subscription.feed_url.clone());
+        let source = fetch::Source::new(
+            subscription.feed_url.clone(),
+            subscription.credentials.clone(),
+        );
         let consumer = Self {
             context: Arc::new(Context {
                 database,

@@ -1,6 +1,6 @@
 //! How rounds end, as people read it in the log, on the status page and in metrics.
 
-use super::{Context, Effect, PollError, Polled};
+use super::{Context, Effect, FetchError, PollError, Polled};
 use crate::service::with_causes;
 use crate::store::Backend;
 
@@ -9,15 +9,26 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     pub(super) fn note(&self, round: &Result<Polled, PollError>) {
         let name = &self.subscription.name;
         self.counts.polled(round);
-        let failures = self.leases.heartbeat(|heartbeat| {
+        let (failures, is_news) = self.leases.heartbeat(|heartbeat| {
             let before = heartbeat.failures;
             heartbeat.failures = if round.is_err() { before + 1 } else { 0 };
-            heartbeat.last_error = round.as_ref().err().map(|error| with_causes(error));
-            before
+            let error = round.as_ref().err().map(|error| with_causes(error));
+            let is_news = heartbeat.last_error != error;
+            heartbeat.last_error = error;
+            (before, is_news)
         });
+        // Again from time to time: whoever reads the log of this hour is to see it.
+        let again = failures % 100 == 99;
         match round {
-            // Again from time to time: whoever reads the log of this hour is to see it.
-            Err(error) if failures == 0 || failures % 100 == 99 => tracing::warn!(
+            // This does not pass by itself, and may come after what would have.
+            Err(error @ PollError::Fetch(FetchError::Refused { .. })) if is_news || again => {
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    attempts = failures + 1,
+                    "not let in to follow {name}: somebody has to mend that"
+                );
+            }
+            Err(error) if failures == 0 || again => tracing::warn!(
                 error = error as &dyn std::error::Error,
                 attempts = failures + 1,
                 "cannot follow {name}; trying again until it works"

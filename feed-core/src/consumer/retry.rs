@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use sqlx::Transaction;
 use tracing::info;
 
 use super::verdict::{Failure, describe, in_own_task, retry_in};
@@ -14,6 +15,9 @@ use crate::trace::{Kind, Work, of_event};
 
 /// Subjects looked after in one round, so that new events are not kept waiting.
 const SUBJECTS: i64 = 100;
+
+/// Parked events read at once.
+const PAGE: i64 = 100;
 
 impl<B: Backend, E: Effect<B>> Context<B, E> {
     /// Tries what is due in the partitions we hold.
@@ -69,6 +73,35 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         work.done();
         info!(event.id, event.subject, "applied parked event {}", event.id);
         Ok(true)
+    }
+
+    /// Puts the data of `by` in the place of that of the parked events of its subject. Those that
+    /// failed are tried again: their reason may have been in the data, or quote it.
+    pub(super) async fn erase_parked(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        by: &Received,
+    ) -> sqlx::Result<()> {
+        let s = &self.subscription.name;
+        let reason = format!("its data was erased by event {}", by.id);
+        let mut after = 0;
+        loop {
+            let page = B::parked_of(tx, s, &by.subject, after, PAGE).await?;
+            let Some((last, ..)) = page.last() else { break };
+            after = *last;
+            for (_, event_id, event) in page {
+                // One that cannot be read has no place, type or time that could be kept.
+                let event = serde_json::from_str(&event).unwrap_or_else(|_| by.clone());
+                let event = Received {
+                    data: by.data.clone(),
+                    ..event
+                };
+                let event = serde_json::to_string(&event)
+                    .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+                B::replace_parked(tx, s, &event_id, &event, &reason).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn postpone(&self, held: &Held, subject: &str, error: &EffectError) -> sqlx::Result<()> {

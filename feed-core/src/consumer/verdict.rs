@@ -72,6 +72,27 @@ pub(super) fn describe(error: &EffectError) -> String {
     }
 }
 
+/// What is wrong with some JSON, without the value that is wrong: a reason stands in logs, and the value
+/// may be a person's.
+///
+/// ```
+/// use feed_core::consumer::without_value;
+///
+/// let error = serde_json::from_str::<i64>("\"Marie\"").unwrap_err();
+/// assert_eq!(without_value(&error), "invalid type: string …, expected i64 at line 1 column 7");
+/// ```
+#[must_use]
+pub fn without_value(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let value = (text.find(['"', '`']), text.rfind(", expected"));
+    match value {
+        (Some(from), Some(to)) if text.starts_with("invalid ") && from < to => {
+            format!("{}…{}", &text[..from], &text[to..])
+        }
+        _ => text,
+    }
+}
+
 /// True for what another attempt with the same event would meet again: a constraint, or a value
 /// that does not fit. A lost connection, a deadlock or a full disk is nobody's fault.
 pub(super) fn blames_the_event(error: &sqlx::Error) -> bool {

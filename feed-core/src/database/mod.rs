@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Pool, SqlSafeStr, Transaction};
 
 use crate::store::{Backend, DatabaseError, begin};
@@ -26,12 +27,47 @@ impl FromStr for Kind {
     type Err = DatabaseError;
 
     fn from_str(url: &str) -> Result<Self, DatabaseError> {
-        match url.split(':').next().unwrap_or_default() {
+        // The scheme alone is repeated: the rest of the URL may hold a password.
+        let (scheme, _) = url.split_once(':').ok_or(DatabaseError::NoUrl)?;
+        match scheme {
             "sqlite" => Ok(Self::Sqlite),
             "postgres" | "postgresql" => Ok(Self::Postgres),
-            // The scheme alone: the rest of the URL may hold a password.
-            other => Err(DatabaseError::Scheme(other.to_owned())),
+            other if other.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+                Err(DatabaseError::Scheme(other.to_owned()))
+            }
+            _ => Err(DatabaseError::NoUrl),
         }
+    }
+}
+
+/// A database as it may be told: where it is, and as whom we use it, without a password.
+///
+/// ```
+/// # use feed_core::shown;
+/// assert_eq!(shown("sqlite:data/order.db?mode=rwc"), "sqlite:data/order.db");
+/// let url = "postgres://eve:secret@db.example/orders?sslmode=require";
+/// assert_eq!(shown(url), "postgres://eve@db.example:5432/orders");
+/// ```
+#[must_use]
+pub fn shown(url: &str) -> String {
+    match url.parse() {
+        Ok(Kind::Sqlite) => url.split('?').next().unwrap_or_default().to_owned(),
+        Ok(Kind::Postgres) => match PgConnectOptions::from_str(url) {
+            Ok(options) => {
+                let user = options.get_username();
+                // Who names no database gets that of their name.
+                let name = options.get_database().unwrap_or(user);
+                match options.get_socket() {
+                    Some(socket) => format!("postgres://{user}@/{name}?host={}", socket.display()),
+                    None => {
+                        let (host, port) = (options.get_host(), options.get_port());
+                        format!("postgres://{user}@{host}:{port}/{name}")
+                    }
+                }
+            }
+            Err(_) => "a malformed postgres: URL".to_owned(),
+        },
+        Err(_) => "a malformed URL".to_owned(),
     }
 }
 

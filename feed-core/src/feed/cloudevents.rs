@@ -3,7 +3,9 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::atom::timestamp;
@@ -47,20 +49,34 @@ fn percent_encode(value: &str) -> String {
         .collect()
 }
 
-/// The JSON form (`CloudEvents` JSON format, 3).
-#[derive(Serialize)]
-struct Structured<'a> {
+/// An event as `CloudEvents` 1.0, in the JSON format
+// Section 3 there.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CloudEvent")]
+pub(super) struct Structured<'a> {
     specversion: &'static str,
+    /// The event's id: a UUID
     id: String,
+    /// The service that it comes from
+    #[schemars(url)]
     source: &'a str,
+    /// What happened: `order.placed`
     #[serde(rename = "type")]
     event_type: &'a str,
+    /// What it happened to: `order/17`
     subject: &'a str,
+    /// When it happened
+    #[schemars(extend("format" = "date-time"))]
     time: String,
     datacontenttype: &'static str,
+    /// The number of the event in the feed, as text
+    #[schemars(pattern(r"^[1-9][0-9]*$"))]
     sequence: String,
+    /// The W3C trace context of what caused it
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
+    /// What `/events/{id}` gives as JSON
+    #[schemars(with = "Value")]
     data: &'a RawValue,
 }
 

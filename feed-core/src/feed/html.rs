@@ -32,7 +32,7 @@ pub(super) fn write(document: &Document<'_>, addresses: &Addresses) -> Bytes {
             div.scroll { table {
                 thead { tr {
                     th.number scope="col" { "Sequence" } th scope="col" { "Event" }
-                    th scope="col" { "Type" } th scope="col" { "Time" } th scope="col" { "Data" }
+                    th.wide scope="col" { "Type" } th scope="col" { "Time" } th scope="col" { "Data" }
                 } }
                 tbody { @for entry in document.entries.iter().rev() { (row(entry, addresses)) } }
             } }
@@ -54,7 +54,7 @@ fn row(entry: &Entry, addresses: &Addresses) -> Markup {
         tr {
             td.number { (entry.sequence) }
             td { a href=(addresses.link(&entry.link).path()) { (entry.title) } }
-            td { (entry.event_type) }
+            td.wide { (entry.event_type) }
             td { (instant(entry.time)) }
             td { a href=(addresses.event(entry.id).path()) { "JSON" } }
         }

@@ -42,6 +42,8 @@ use head::HeadEntries;
 pub use history::Happened;
 use http::PageCache;
 
+pub use http::describe;
+
 /// How a feed presents itself, and how it is cut.
 #[derive(Debug, Clone)]
 pub struct FeedSettings {

@@ -1,6 +1,7 @@
-//! Accepts connections, within bounds: on their number, and on the time a client takes to say what
-//! it wants (I11).
+//! Accepts connections, within bounds: on their number, on the length of what a client says, and
+//! on the time it takes to say it and to take the answer (I11).
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,7 +22,10 @@ use tower::ServiceExt;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::{debug, warn};
 
+use super::html;
+use super::patience::Patient;
 use super::requests::Counting;
+use crate::problem::Problem;
 
 /// What one client may take of the service.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +37,11 @@ pub(super) struct Limits {
     headers: Duration,
     /// How long a body may be silent.
     body: Duration,
+    /// How long all of a request may take until its answer begins: longer than a reader may wait at
+    /// the feed, and than a large body takes on a bad line.
+    request: Duration,
+    /// How long a client may take nothing of an answer.
+    answer: Duration,
 }
 
 impl Default for Limits {
@@ -40,9 +50,14 @@ impl Default for Limits {
             connections: 10_000,
             headers: Duration::from_secs(75),
             body: Duration::from_secs(15),
+            request: Duration::from_secs(90),
+            answer: Duration::from_secs(60),
         }
     }
 }
+
+/// The longest head of a request, in bytes. The longest of ours names some cursors.
+const LONGEST_HEAD: usize = 64 * 1024;
 
 /// The pause after a failed accept, which is most often a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -84,10 +99,12 @@ pub(super) async fn serve(
         // An answer is small and written at once: waiting for more to send only delays it.
         let _ = stream.set_nodelay(true);
         let router = router.clone();
-        let service = service_fn(move |request| answer(router.clone(), request));
+        let service = service_fn(move |request| answer(router.clone(), request, limits.request));
+        let stream = Patient::new(stream, limits.answer);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.headers)
+            .max_buf_size(LONGEST_HEAD)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -104,15 +121,24 @@ pub(super) async fn serve(
     graceful.shutdown().await;
 }
 
-/// The router's answer. A 304 says nothing of a length: that of its empty body would be taken for
+/// The router's answer, and what a browser is to be told beside a page. A 304 says nothing of a length: that of its empty body would be taken for
 /// that of the 200 in its place (RFC 9110, 8.6).
 async fn answer(
     router: Router,
     request: Request<Incoming>,
-) -> Result<axum::http::Response<Body>, std::convert::Infallible> {
-    let mut response = router.oneshot(request.map(Body::new)).await?;
+    limit: Duration,
+) -> Result<Response, Infallible> {
+    // A handler that is dropped here leaves nothing half-done: what has a transaction runs in a
+    // task of its own, since clients hang up, too.
+    let answer = router.oneshot(request.map(Body::new));
+    let mut response = match tokio::time::timeout(limit, answer).await {
+        Ok(response) => response?,
+        Err(_) => Problem::unavailable("the request took too long").into_response(),
+    };
     if response.status() == StatusCode::NOT_MODIFIED {
         response.headers_mut().remove(header::CONTENT_LENGTH);
+    } else {
+        html::protect(response.headers_mut());
     }
     Ok(response)
 }
@@ -120,14 +146,77 @@ async fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Bytes;
     use axum::routing::{get, post};
+    use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
+    use tokio::task::JoinHandle;
 
-    /// Sends `bytes`, and reads what comes until the server closes the connection.
-    async fn send(address: std::net::SocketAddr, bytes: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.expect("a connection");
-        stream.write_all(bytes.as_bytes()).await.expect("sent");
+    /// More than the system takes in advance for a client that does not read.
+    const MUCH: usize = 64 * 1024 * 1024;
+
+    /// As many clients at a time as make no difference, and short limits.
+    const SHORT: Limits = Limits {
+        connections: 8,
+        headers: Duration::from_millis(200),
+        body: Duration::from_millis(200),
+        request: Duration::from_millis(600),
+        answer: Duration::from_millis(200),
+    };
+
+    /// A server with some routes.
+    struct Server {
+        address: SocketAddr,
+        shutdown: CancellationToken,
+        serving: JoinHandle<()>,
+    }
+
+    impl Server {
+        async fn start(limits: Limits) -> Self {
+            let much = Bytes::from(vec![b'x'; MUCH]);
+            let router = Router::new()
+                .route("/", get(|| async { "here" }))
+                .route("/body", post(|body: String| async move { body }))
+                .route("/much", get(move || async { much }))
+                .route("/304", get(|| async { StatusCode::NOT_MODIFIED }));
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let shutdown = CancellationToken::new();
+            let serving = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
+            Self {
+                address,
+                shutdown,
+                serving,
+            }
+        }
+
+        async fn connect(&self) -> TcpStream {
+            let stream = TcpStream::connect(self.address).await;
+            stream.expect("a connection")
+        }
+
+        /// Sends `request` with a head that says that no other follows, and reads what comes until
+        /// the server closes the connection.
+        async fn send(&self, request: &str, body: &str) -> String {
+            let head = format!("{request}\r\nHost: x\r\nConnection: close\r\n");
+            self.send_raw(&format!("{head}{body}")).await
+        }
+
+        async fn send_raw(&self, bytes: &str) -> String {
+            let mut stream = self.connect().await;
+            stream.write_all(bytes.as_bytes()).await.expect("sent");
+            rest(stream).await
+        }
+
+        async fn stop(self) {
+            self.shutdown.cancel();
+            self.serving.await.expect("it stops");
+        }
+    }
+
+    /// What comes until the server closes the connection.
+    async fn rest(mut stream: TcpStream) -> String {
         let mut answer = String::new();
         let read = stream.read_to_string(&mut answer);
         let closed = tokio::time::timeout(Duration::from_secs(20), read).await;
@@ -138,37 +227,107 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_client_is_let_go_and_others_are_served() {
-        let router = Router::new()
-            .route("/", get(|| async { "here" }))
-            .route("/body", post(|body: String| async move { body }))
-            .route("/304", get(|| async { StatusCode::NOT_MODIFIED }));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let shutdown = CancellationToken::new();
-        let limits = Limits {
-            connections: 8,
-            headers: Duration::from_millis(200),
-            body: Duration::from_millis(200),
-        };
-        let serving = tokio::spawn(serve(listener, (router, None), limits, shutdown.clone()));
+        let server = Server::start(SHORT).await;
         // More of them than there are places: each is let go, and the next one served.
         for _ in 0..3 {
-            let silent = (0..8).map(|_| send(address, "GET / HTTP/1.1\r\nHost"));
+            let silent = (0..SHORT.connections).map(|_| server.send_raw("GET / HTTP/1.1\r\nHost"));
             futures_util::future::join_all(silent).await;
         }
-        let close = "Host: x\r\nConnection: close\r\n";
-        let slow = format!("POST /body HTTP/1.1\r\n{close}Content-Length: 9\r\n\r\nhalf");
-        let slow = send(address, &slow).await;
+        let half = "Content-Length: 9\r\n\r\nhalf";
+        let slow = server.send("POST /body HTTP/1.1", half).await;
         assert!(slow.starts_with("HTTP/1.1 4"), "{slow}");
-        let here = send(address, &format!("GET / HTTP/1.1\r\n{close}\r\n")).await;
+        let here = server.send("GET / HTTP/1.1", "\r\n").await;
         assert!(here.ends_with("here"), "{here}");
         for method in ["GET", "HEAD"] {
-            let unmodified = format!("{method} /304 HTTP/1.1\r\n{close}\r\n");
-            let unmodified = send(address, &unmodified).await.to_lowercase();
+            let unmodified = server
+                .send(&format!("{method} /304 HTTP/1.1"), "\r\n")
+                .await;
+            let unmodified = unmodified.to_lowercase();
             assert!(unmodified.starts_with("http/1.1 304"), "{unmodified}");
             assert!(!unmodified.contains("content-length"), "{unmodified}");
         }
-        shutdown.cancel();
-        serving.await.expect("it stops");
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_body_that_drips_comes_to_an_end() {
+        let server = Server::start(Limits {
+            body: Duration::from_secs(20),
+            ..SHORT
+        });
+        let server = server.await;
+        let mut stream = server.connect().await;
+        let head = "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let (mut read, mut write) = stream.into_split();
+        let dripping = tokio::spawn(async move {
+            // Never silent for long; it ends when the server does not listen any more.
+            while write.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        let mut answer = vec![0; 12];
+        let answered = tokio::time::timeout(Duration::from_secs(20), read.read_exact(&mut answer));
+        answered.await.expect("in time").expect("an answer");
+        assert_eq!(answer, b"HTTP/1.1 503");
+        dripping.abort();
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_let_go() {
+        let one = Limits {
+            connections: 1,
+            headers: Duration::from_secs(20),
+            answer: Duration::from_secs(1),
+            ..SHORT
+        };
+        let server = Server::start(one).await;
+        let mut deaf = server.connect().await;
+        let much = "GET /much HTTP/1.1\r\nHost: x\r\n\r\n";
+        deaf.write_all(much.as_bytes()).await.expect("sent");
+        // There is one place, and this one gets it.
+        let here = server.send("GET / HTTP/1.1", "\r\n").await;
+        assert!(here.ends_with("here"), "{here}");
+        // One that reads slowly gets all.
+        let mut slow = server.connect().await;
+        let last = much.replace("Host", "Connection: close\r\nHost");
+        slow.write_all(last.as_bytes()).await.expect("sent");
+        let (mut all, mut part) = (0, vec![0; MUCH / 16]);
+        loop {
+            let read = slow.read(&mut part).await.expect("it goes on");
+            if read == 0 {
+                break;
+            }
+            all += read;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(all > MUCH, "{all}");
+        drop(deaf);
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_head_is_bounded() {
+        let server = Server::start(SHORT).await;
+        let long = format!("X: {}\r\n\r\n", "x".repeat(2 * LONGEST_HEAD));
+        let many = "X: x\r\n".repeat(1_000) + "\r\n";
+        let path = format!("GET /{} HTTP/1.1", "x".repeat(2 * LONGEST_HEAD));
+        for (request, headers) in [
+            ("GET / HTTP/1.1", &*long),
+            ("GET / HTTP/1.1", &many),
+            (&path, "\r\n"),
+        ] {
+            let mut stream = server.connect().await;
+            let head = format!("{request}\r\nHost: x\r\n{headers}");
+            // The server need not listen to its end.
+            let _ = stream.write_all(head.as_bytes()).await;
+            let answer = rest(stream).await;
+            let refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4");
+            assert!(refused, "{answer}");
+        }
+        let here = server.send("GET / HTTP/1.1", "\r\n").await;
+        assert!(here.ends_with("here"), "{here}");
+        server.stop().await;
     }
 }

@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
+use super::openapi::{Answer, Description, Operation, Schema};
 use crate::consumer::{Handle, WHAT_TO_DO};
 use crate::problem::Problem;
 use crate::store::Backend;
@@ -41,6 +42,17 @@ where
     Router::new()
         .route("/health/live", get(live).fallback(only_get))
         .route("/health/ready", get(ready).fallback(only_get))
+}
+
+/// What these routes are, for the service's description.
+#[must_use]
+pub fn describe_health() -> Description {
+    let ok = |about| Answer::new(200, about).content("text/plain", Schema::text());
+    let live = Operation::get("/health/live", "live", "Is the process alive?").answer(ok("It is."));
+    let ready = Operation::get("/health/ready", "ready", "Can the service do its work?")
+        .answer(ok("It can."));
+    let about = "For whoever keeps the service running";
+    Description::of("Health", about, [live, ready])
 }
 
 fn ok() -> impl IntoResponse {

@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -16,6 +16,38 @@ use super::{BaseUrl, negotiate};
 use crate::problem::{Problem, Told};
 
 const STYLESHEET: &str = include_str!("style.css");
+const ICON: &str = include_str!("icon.svg");
+
+/// What a browser is told beside each page. All of a page is the service's own: what somebody
+/// smuggles into it does not run, loads nothing, and sends nothing elsewhere; and no other site
+/// shows it in a frame, holds a handle on its window, or learns which page led there.
+const PROTECTION: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+         img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];
+
+/// Adds to an answer what a browser is to be told, if it is a page.
+pub(super) fn protect(answer: &mut HeaderMap) {
+    let media_type = answer.get(header::CONTENT_TYPE);
+    if media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html")) {
+        for (name, value) in PROTECTION {
+            answer.insert(name, HeaderValue::from_static(value));
+        }
+    }
+}
 
 /// The frame of a page: who serves it and how it is called.
 #[derive(Debug, Clone)]
@@ -55,6 +87,8 @@ impl Frame<'_> {
                     meta name="color-scheme" content="light dark";
                     title { (title) " · " (self.service) }
                     link rel="stylesheet" href=(self.base.path("style.css"));
+                    // Named, because browsers ask the host's root for one otherwise.
+                    link rel="icon" type="image/svg+xml" href=(self.base.path("icon.svg"));
                     @if let Some(feed) = self.feed {
                         link rel="alternate" type="application/atom+xml" title=(self.service)
                             href=(self.base.path(feed));
@@ -116,7 +150,12 @@ fn wants_pages(headers: &HeaderMap) -> bool {
 impl Frame<'_> {
     /// The answer where there is no such page.
     pub(crate) fn not_found(&self, headers: &HeaderMap) -> Response {
-        let response = Problem::not_found("there is no such page").into_response();
+        self.problem(headers, Problem::not_found("there is no such page"))
+    }
+
+    /// A problem, as a page for who wants pages.
+    pub(super) fn problem(&self, headers: &HeaderMap, problem: Problem) -> Response {
+        let response = problem.into_response();
         if wants_pages(headers) {
             self.for_people(response)
         } else {
@@ -204,9 +243,13 @@ fn shown(instant: DateTime<Utc>, format: &str) -> Markup {
     html! { time datetime=(exact) { (instant.format(format)) } }
 }
 
-/// The route of the stylesheet, `/style.css`.
+/// The routes of what all pages look alike by: `/style.css` and `/icon.svg`.
 pub fn stylesheet<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    asset("/style.css", "text/css; charset=utf-8", STYLESHEET)
+    asset("/style.css", "text/css; charset=utf-8", STYLESHEET).merge(asset(
+        "/icon.svg",
+        "image/svg+xml",
+        ICON,
+    ))
 }
 
 /// The route of a script that a service serves itself.
@@ -222,6 +265,7 @@ where
     let headers = [
         (header::CONTENT_TYPE, media_type),
         (header::CACHE_CONTROL, "max-age=3600"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     Router::new().route(
         path,

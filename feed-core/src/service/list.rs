@@ -4,10 +4,13 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use maud::{Markup, html};
+use schemars::JsonSchema;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::json;
 use url::{Url, form_urlencoded};
 
 use super::BaseUrl;
+use super::openapi::{Answer, Fields, Operation, Parameter, Schema};
 use crate::problem::Problem;
 
 /// How much a page shows.
@@ -81,13 +84,12 @@ impl Search {
         let Some((_, text)) = parameters.find(|(name, _)| name == "q") else {
             return Ok(Self::default());
         };
-        let text = text.trim();
         if text.chars().count() > LONGEST_SEARCH || text.chars().any(char::is_control) {
             return Err(Problem::bad_request(format!(
                 "`q` is a text of at most {LONGEST_SEARCH} characters, none of them a control character"
             )));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.trim().to_owned()))
     }
 }
 
@@ -240,15 +242,49 @@ pub struct Document<D> {
     next: Option<Url>,
 }
 
-#[derive(serde::Serialize)]
+/// Where the list goes on.
+#[derive(serde::Serialize, JsonSchema)]
+#[schemars(rename = "Pages")]
 struct Links<'a> {
+    /// Older ones; missing on the last page
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Link<'a>>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, JsonSchema)]
+#[schemars(inline)]
 struct Link<'a> {
+    #[schemars(url)]
     href: &'a str,
+}
+
+/// Describes a list that comes as a page and as JSON: [`Before`], and a [`Document`] whose items
+/// are called `name`.
+#[must_use]
+pub fn describe<T: JsonSchema>(list: Operation, name: &'static str) -> Operation {
+    let before = "Only what has a lower number than this";
+    let count = "How many there are in all";
+    let page = Fields::new()
+        .required("count", Schema::of::<u64>().about(count))
+        .required("_links", Schema::of::<Links<'_>>());
+    list.parameter(Parameter::query("before", before, Schema::of::<i64>()))
+        .answer(
+            Answer::new(200, "A page of the list")
+                .json(Schema::named::<T>(name, page))
+                .html(),
+        )
+        .problem(400, "A parameter is malformed")
+}
+
+/// Describes [`Search`], for a list that looks for a text in what `about` says.
+#[must_use]
+pub fn describe_search(about: &'static str) -> Parameter {
+    let text = json!({
+        "type": "string",
+        "maxLength": LONGEST_SEARCH,
+        "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$",
+    });
+    Parameter::query("q", about, Schema::literal(text))
 }
 
 impl<D: Serialize> Serialize for Document<D> {
@@ -294,6 +330,7 @@ mod tests {
             ("q=", Some(None)),
             ("before=3&q=+O%27Brien+", Some(Some("O'Brien"))),
             ("q=%00", None),
+            ("q=tea%0D", None),
         ] {
             let search = Search::read(query).ok();
             let found = search.as_ref().map(Search::text);

@@ -4,17 +4,21 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, info};
 
+use super::probe::probe;
 use super::{
     Mounted, ServeError, Settings, listen, serve, start_logging, start_tracing, stop_signal,
 };
+use crate::database::shown;
 
 /// All of a service's `main` but its settings: logs, traces, listens, starts it and serves it until
-/// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line.
+/// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line. With `--probe` it asks the one that
+/// runs already.
 ///
 /// `start` gets the settings with the address that is listened on, and the token that is
-/// cancelled at the end.
+/// cancelled at the end. It logs what the service is and where it is to be looked at; which database
+/// it has is logged behind that.
 ///
 /// ```no_run
 /// # use std::process::ExitCode;
@@ -34,6 +38,9 @@ pub async fn run(
     start: impl AsyncFnOnce(Settings, CancellationToken) -> Result<Mounted, ServeError>,
 ) -> ExitCode {
     start_logging(settings.log_format);
+    if settings.probe {
+        return probe(settings.listen).await;
+    }
     let tracing = start_tracing();
     let ended = run_logged(settings, start).await;
     tracing.stop().await;
@@ -52,17 +59,22 @@ async fn run_logged(
 ) -> Result<(), ServeError> {
     let shutdown = CancellationToken::new();
     stop_signal(shutdown.clone()).map_err(ServeError::Signals)?;
-    let listener = listen(settings.listen, settings.allow_anonymous).await?;
+    let credentials = settings.credentials_file.clone();
+    let may_be_reached = credentials.is_some() || settings.allow_anonymous;
+    let listener = listen(settings.listen, may_be_reached).await?;
     // With port 0 only the listener knows where it is, and links need to.
     settings.listen = listener
         .local_addr()
         .map_err(|error| ServeError::Listen(settings.listen, error))?;
+    let database = shown(settings.database_url());
     let service = start(settings, shutdown.clone()).await?;
-    serve(listener, service, shutdown).await
+    info!("database: {database}; stop with Ctrl-C");
+    serve(listener, service.guarded(credentials), shutdown).await
 }
 
 /// What went wrong, and why: `the database cannot be used (DATABASE_URL): …`.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,6 +1,7 @@
 //! A listening address, and a clean stop.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,14 +10,17 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::connections::{self, Limits};
+use super::credentials::Credentials;
+use super::guard::{Area, Guard, guard};
 use super::html::Frame;
 use super::metrics::{Measured, Metrics};
 use super::requests::{Counting, Requests};
@@ -32,12 +36,12 @@ const DRAIN: Duration = Duration::from_secs(8);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address is taken, or not ours.
-    #[error("cannot listen on {0} (LISTEN)")]
+    #[error("cannot listen on {0} (LISTEN){advice}", advice = advice(.1))]
     Listen(SocketAddr, #[source] std::io::Error),
     /// The address is reached from outside, and nobody would be asked for credentials.
     #[error(
-        "LISTEN={0} is reached by other machines, and nobody is asked for credentials: listen on \
-         127.0.0.1, or say --allow-anonymous"
+        "other machines reach {0} (LISTEN), and nobody there is asked for credentials: listen on \
+         127.0.0.1, name a CREDENTIALS_FILE, or say --allow-anonymous (ALLOW_ANONYMOUS=true)"
     )]
     Anonymous(SocketAddr),
     /// The process would not hear that it is to stop.
@@ -51,6 +55,18 @@ pub enum ServeError {
     Database(#[from] DatabaseError),
 }
 
+/// What to do about an address that we do not get.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => ": another program does; stop that one, or choose another port",
+        ErrorKind::AddrNotAvailable => {
+            ": this machine has no such address; 127.0.0.1 is always there"
+        }
+        ErrorKind::PermissionDenied => ": not as this user; ports from 1024 on are for all",
+        _ => "",
+    }
+}
+
 /// A service that is ready: its routes, and the work it does beside answering.
 #[derive(Debug)]
 pub struct Mounted {
@@ -58,6 +74,10 @@ pub struct Mounted {
     pub router: Router,
     /// What is measured; `None`: a service that only joins others.
     measured: Option<(Metrics, Requests)>,
+    area: Area,
+    /// Those that are mounted in it.
+    mounted: Vec<Area>,
+    credentials: Option<Credentials>,
     tasks: JoinSet<()>,
     closing: Vec<Closing>,
 }
@@ -88,6 +108,9 @@ impl Mounted {
         Self {
             router: router.fallback(|| async { Problem::not_found("there is no such page") }),
             measured: None,
+            area: Area::default(),
+            mounted: Vec::new(),
+            credentials: None,
             tasks: JoinSet::new(),
             closing: Vec::new(),
         }
@@ -115,6 +138,7 @@ impl Mounted {
     /// Shows a browser that asks for what is not there a page in this frame.
     #[must_use]
     pub fn with_pages(mut self, frame: Frame<'static>) -> Self {
+        self.area.frame = Some(frame.clone());
         let not_found = async move |headers: HeaderMap| frame.not_found(&headers);
         self.router = self.router.fallback(not_found);
         self
@@ -130,6 +154,24 @@ impl Mounted {
         // With its state a handler is one route for all requests, which can know its numbers.
         let router = router.merge(metrics.router()).with_state(());
         (router, Some(requests.layer(prefix)))
+    }
+
+    /// Asks for these credentials, whatever is mounted in it and when. Without any it asks nobody.
+    ///
+    /// Who may `read` gets what a consumer needs: `/feed`, and what lies below that and below
+    /// `/events/`. Who may `operate` gets all. `/health/live`, `/health/ready` and `/style.css` are
+    /// open to everybody.
+    #[must_use]
+    pub fn guarded(mut self, credentials: Option<Credentials>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Opens more paths to everybody: scripts, which hold nothing of anybody.
+    #[must_use]
+    pub fn with_open(mut self, paths: &'static [&'static str]) -> Self {
+        self.area.open = paths;
+        self
     }
 
     /// Joins another service into this one below `/name/`, for a process that runs several.
@@ -153,6 +195,11 @@ impl Mounted {
             .router
             .route(&format!("/{name}"), redirect)
             .nest_service(&format!("/{name}/"), routes);
+        other.mounted.push(other.area);
+        for mut area in std::mem::take(&mut other.mounted) {
+            area.prefix = format!("/{name}{}", area.prefix);
+            self.mounted.push(area);
+        }
         let mut tasks = std::mem::take(&mut other.tasks);
         self.tasks.spawn(async move {
             while let Some(ended) = tasks.join_next().await {
@@ -165,13 +212,13 @@ impl Mounted {
 }
 
 /// Opens the listening address. One that other machines reach needs the caller's word that
-/// anyone may read.
+/// credentials are asked for, or that anyone may read.
 ///
 /// # Errors
 ///
 /// The address is taken, or open to others without that word.
-pub async fn listen(address: SocketAddr, allow_anonymous: bool) -> Result<TcpListener, ServeError> {
-    if !address.ip().is_loopback() && !allow_anonymous {
+pub async fn listen(address: SocketAddr, may_be_reached: bool) -> Result<TcpListener, ServeError> {
+    if !address.ip().is_loopback() && !may_be_reached {
         return Err(ServeError::Anonymous(address));
     }
     TcpListener::bind(address)
@@ -179,23 +226,39 @@ pub async fn listen(address: SocketAddr, allow_anonymous: bool) -> Result<TcpLis
         .map_err(|error| ServeError::Listen(address, error))
 }
 
-/// Serves until `shutdown`; then finishes what is in flight, within ten seconds.
+/// Serves until `shutdown`; then finishes what is in flight, within ten seconds. Where credentials
+/// are asked for, `SIGHUP` has them read again.
 ///
 /// # Errors
 ///
-/// A part of the service has ended by itself.
+/// A part of the service has ended by itself, or the process cannot listen for signals.
 pub async fn serve(
     listener: TcpListener,
     mut service: Mounted,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let routes = service.routes("");
+    let (mut router, counting) = service.routes("");
     let Mounted {
-        mut tasks, closing, ..
+        area,
+        mut mounted,
+        credentials,
+        mut tasks,
+        closing,
+        ..
     } = service;
+    if let Some(credentials) = credentials {
+        let renewing = renew_at_signal(credentials.clone()).map_err(ServeError::Signals)?;
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(renewing));
+        mounted.push(area);
+        let state = Guard {
+            credentials,
+            areas: mounted,
+        };
+        router = router.layer(from_fn_with_state(Arc::new(state), guard));
+    }
     let mut server = tokio::spawn(connections::serve(
         listener,
-        routes,
+        (router, counting),
         Limits::default(),
         shutdown.clone(),
     ));
@@ -264,6 +327,24 @@ pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
         shutdown.cancel();
     });
     Ok(())
+}
+
+/// Reads the credentials again at each `SIGHUP`. A file that is not as it ought to be changes
+/// nothing: whoever got in before still does.
+fn renew_at_signal(credentials: Credentials) -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            match credentials.renew() {
+                Ok(count) => info!("read {count} credentials again"),
+                Err(error) => error!(
+                    error = &error as &dyn std::error::Error,
+                    "the credentials stay as they were"
+                ),
+            }
+        }
+    })
 }
 
 #[cfg(test)]

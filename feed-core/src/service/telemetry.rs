@@ -19,6 +19,9 @@ pub fn start_logging(format: LogFormat) {
 /// The same with another default.
 pub(crate) fn start_logging_from(format: LogFormat, default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // What it warns of are parts of a database's URL, and may be a password under a mistyped name.
+    let silent = "sqlx_postgres::options=off".parse();
+    let filter = filter.add_directive(silent.expect("a directive"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -1,7 +1,6 @@
 //! Opens the pools of either database, so that no client can leave one in a bad state, and runs
 //! migrations while nobody else does.
 
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Pool, Postgres, SqlSafeStr, Sqlite, Transaction,
 };
 
-use super::Backend;
+use super::{Backend, DatabaseError};
 
 /// How long a request waits for a free connection before it is told that the service is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,26 +29,6 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 /// Readers of a SQLite file; in WAL mode they never wait for the writer.
 const SQLITE_READERS: u32 = 4;
 
-/// Why a database cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// The URL's scheme is neither of ours.
-    #[error("a database URL begins with `sqlite:` or `postgres:`, not `{0}:`")]
-    Scheme(String),
-    /// The URL is malformed, or there is no such database.
-    #[error("cannot open the database")]
-    Open(#[source] sqlx::Error),
-    /// There is no place for a SQLite file.
-    #[error("cannot make the directory {} for the database", .0.display())]
-    Directory(PathBuf, #[source] std::io::Error),
-    /// The schema could not be brought up to date.
-    #[error("cannot migrate the database")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The database failed while the service started.
-    #[error("cannot prepare the database")]
-    Prepare(#[from] sqlx::Error),
-}
-
 /// Begins a transaction, in a task of its own that runs to its end and drops what nobody waits for:
 /// in sqlx 0.9.0 a `begin_with` that is dropped half-way leaves a transaction open in the pool, in
 /// which the next writer's work would vanish although it reported success.
@@ -63,18 +42,22 @@ pub(super) async fn connect_sqlite(
     url: &str,
 ) -> Result<(Pool<Sqlite>, Pool<Sqlite>), DatabaseError> {
     let options = SqliteConnectOptions::from_str(url)
-        .map_err(DatabaseError::Open)?
+        .map_err(DatabaseError::Malformed)?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         // An event that was seen over HTTP must survive a power loss (FULL syncs each commit).
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // What is deleted or rewritten may be a person's: it is overwritten, not just let go.
+        .pragma("secure_delete", "ON")
         .disable_statement_logging();
     if let Some(directory) = options.get_filename().parent() {
         let created = std::fs::create_dir_all(directory);
         created.map_err(|error| DatabaseError::Directory(directory.to_owned(), error))?;
     }
+    let file = options.get_filename().to_owned();
+    let unusable = |error| DatabaseError::File(file.clone(), error);
     // The writer first: it creates the file and switches it to WAL.
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
@@ -85,14 +68,14 @@ pub(super) async fn connect_sqlite(
         .max_lifetime(None)
         .connect_with(options.clone())
         .await
-        .map_err(DatabaseError::Open)?;
+        .map_err(unusable)?;
     let reader = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .connect_with(options.read_only(true))
         .await
-        .map_err(DatabaseError::Open)?;
+        .map_err(unusable)?;
     Ok((reader, writer))
 }
 
@@ -100,7 +83,7 @@ pub(super) async fn connect_postgres(
     url: &str,
 ) -> Result<(Pool<Postgres>, Pool<Postgres>), DatabaseError> {
     let options = PgConnectOptions::from_str(url)
-        .map_err(DatabaseError::Open)?
+        .map_err(DatabaseError::Malformed)?
         // A ROLLBACK outside a transaction is a warning on each release; errors are errors still.
         // An instance that freezes inside a transaction must not hold the head for ever.
         .options([
@@ -129,7 +112,7 @@ pub(super) async fn connect_postgres(
         })
         .connect_with(options)
         .await
-        .map_err(DatabaseError::Open)?;
+        .map_err(|error| DatabaseError::of_postgres(url, error))?;
     Ok((pool.clone(), pool))
 }
 

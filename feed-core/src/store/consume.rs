@@ -251,6 +251,26 @@ pub(crate) trait Consume: sqlx::Database {
         subject: &str,
     ) -> impl Future<Output = sqlx::Result<Option<Parked>>> + Send;
 
+    /// The first `limit` parked events of a subject after position `after`, and those that wait:
+    /// position, id, event.
+    fn parked_of(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        subject: &str,
+        after: i64,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<(i64, String, String)>>> + Send;
+
+    /// Puts another event in the place of a parked one. If that had failed, for `reason` instead,
+    /// and it is tried again as soon as may be.
+    fn replace_parked(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        event_id: &str,
+        event: &str,
+        reason: &str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
     /// Removes a parked event, since its effect stands or a person has skipped it; false if it is
     /// not there.
     fn unpark(

@@ -364,6 +364,51 @@ impl Consume for Postgres {
         }))
     }
 
+    async fn parked_of(
+        tx: &mut PgTransaction<'_>,
+        s: &str,
+        subject: &str,
+        after: i64,
+        limit: i64,
+    ) -> sqlx::Result<Vec<(i64, String, String)>> {
+        sqlx::query_as(
+            "-- parked::of
+             SELECT position, event_id, event FROM feed_parked
+             WHERE subscription = $1 AND subject = $2 AND position > $3
+             ORDER BY position LIMIT $4",
+        )
+        .bind(s)
+        .bind(subject)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn replace_parked(
+        tx: &mut PgTransaction<'_>,
+        s: &str,
+        event_id: &str,
+        event: &str,
+        reason: &str,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- parked::replace
+             UPDATE feed_parked
+             SET event = $3,
+                 retry_at = CASE WHEN reason IS NULL THEN retry_at ELSE clock_timestamp() END,
+                 reason = CASE WHEN reason IS NULL THEN reason ELSE $4 END
+             WHERE subscription = $1 AND event_id = $2",
+        )
+        .bind(s)
+        .bind(event_id)
+        .bind(event)
+        .bind(reason)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn unpark(tx: &mut PgTransaction<'_>, s: &str, event_id: &str) -> sqlx::Result<bool> {
         let gone = sqlx::query(
             "-- parked::unpark

@@ -5,6 +5,7 @@ mod connect;
 pub(crate) mod consume;
 mod consume_postgres;
 mod consume_sqlite;
+mod error;
 pub(crate) mod listen;
 pub(crate) mod measure;
 pub(crate) mod operate;
@@ -20,8 +21,8 @@ use std::os::unix::fs::MetadataExt;
 use sqlx::migrate::Migrator;
 use sqlx::{Pool, Postgres, Sqlite};
 
-pub use connect::DatabaseError;
 pub(crate) use connect::begin;
+pub use error::DatabaseError;
 
 /// A database that can hold a feed and its consumers: [`sqlx::Postgres`] or [`sqlx::Sqlite`].
 ///

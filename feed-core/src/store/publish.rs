@@ -122,6 +122,28 @@ pub(crate) trait Publish: sqlx::Database {
         event: &NewEvent,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
+    /// Locks the events of `subject` that have no number yet, so that they get none before the
+    /// transaction ends; returns them with their data.
+    fn unnumbered(
+        tx: &mut Transaction<'_, Self>,
+        subject: &str,
+    ) -> impl Future<Output = sqlx::Result<Vec<(EventId, String)>>> + Send;
+
+    /// The first `limit` numbered events of `subject` after `after`, with their data.
+    fn numbered(
+        tx: &mut Transaction<'_, Self>,
+        subject: &str,
+        after: Sequence,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<(Sequence, EventId, String)>>> + Send;
+
+    /// Puts `data` in the place of what an event had.
+    fn rewrite(
+        tx: &mut Transaction<'_, Self>,
+        id: EventId,
+        data: &str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
     /// Reads the head.
     fn look(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Look>> + Send;
 

@@ -52,6 +52,59 @@ impl Publish for Postgres {
         Ok(())
     }
 
+    async fn unnumbered(
+        tx: &mut PgTransaction<'_>,
+        subject: &str,
+    ) -> sqlx::Result<Vec<(EventId, String)>> {
+        // In the order in which `feed_number` takes them: so neither can wait for the other's.
+        let rows: Vec<(uuid::Uuid, String)> = sqlx::query_as(
+            "-- outbox::unnumbered
+             SELECT id, data FROM feed_outbox WHERE subject = $1 ORDER BY position FOR UPDATE",
+        )
+        .bind(subject)
+        .fetch_all(&mut **tx)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, data)| (EventId(id), data))
+            .collect())
+    }
+
+    async fn numbered(
+        tx: &mut PgTransaction<'_>,
+        subject: &str,
+        after: Sequence,
+        limit: i64,
+    ) -> sqlx::Result<Vec<(Sequence, EventId, String)>> {
+        let rows: Vec<(Sequence, uuid::Uuid, String)> = sqlx::query_as(
+            "-- outbox::numbered
+             SELECT sequence, id, data FROM feed_event
+             WHERE subject = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
+        )
+        .bind(subject)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut **tx)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(sequence, id, data)| (sequence, EventId(id), data))
+            .collect())
+    }
+
+    async fn rewrite(tx: &mut PgTransaction<'_>, id: EventId, data: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- outbox::rewrite
+             WITH waiting AS (UPDATE feed_outbox SET data = $2 WHERE id = $1)
+             UPDATE feed_event SET data = $2 WHERE id = $1",
+        )
+        .bind(id.0)
+        .bind(data)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn look(pool: &PgPool) -> sqlx::Result<Look> {
         let row: LookRow = sqlx::query_as(
             "-- feed::look

@@ -73,6 +73,46 @@ impl Publish for Sqlite {
         Ok(())
     }
 
+    async fn unnumbered(
+        _: &mut SqliteTransaction<'_>,
+        _: &str,
+    ) -> sqlx::Result<Vec<(EventId, String)>> {
+        Ok(Vec::new())
+    }
+
+    async fn numbered(
+        tx: &mut SqliteTransaction<'_>,
+        subject: &str,
+        after: Sequence,
+        limit: i64,
+    ) -> sqlx::Result<Vec<(Sequence, EventId, String)>> {
+        let rows: Vec<(Sequence, String, String)> = sqlx::query_as(
+            "-- outbox::numbered
+             SELECT sequence, id, data FROM feed_event
+             WHERE subject = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
+        )
+        .bind(subject)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut **tx)
+        .await?;
+        rows.into_iter()
+            .map(|(sequence, id, data)| Ok((sequence, id_from(id)?, data)))
+            .collect()
+    }
+
+    async fn rewrite(tx: &mut SqliteTransaction<'_>, id: EventId, data: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- outbox::rewrite
+             UPDATE feed_event SET data = $2 WHERE id = $1",
+        )
+        .bind(id.to_string())
+        .bind(data)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn look(pool: &SqlitePool) -> sqlx::Result<Look> {
         let row: LookRow = sqlx::query_as(
             "-- feed::look

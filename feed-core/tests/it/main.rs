@@ -7,6 +7,7 @@ mod checklist_http;
 mod claims;
 mod consumer;
 mod database;
+mod erase;
 mod feed;
 mod history;
 mod lease;

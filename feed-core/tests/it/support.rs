@@ -311,6 +311,10 @@ impl<B: Testable> Effect<B> for Recorder {
         }
         Ok(Vec::new())
     }
+
+    fn erases(&self, event: &Received) -> bool {
+        event.event_type.as_deref() == Some("order.erased")
+    }
 }
 
 /// A consumer's database with the table of [`Recorder`].
@@ -333,6 +337,7 @@ pub(crate) async fn consumer<B: Testable>(
     let subscription = Subscription {
         name: "order".to_owned(),
         feed_url: feed_url.parse().unwrap(),
+        credentials: None,
         poll_interval: Duration::from_millis(20),
         instance: "test".to_owned(),
     };

@@ -1,21 +1,36 @@
 //! Every setting of the service.
 
 use feed_core::consumer::command::Command;
-use feed_core::service::{Follow, Settings};
+use feed_core::service::{Follow, Settings, parse_url};
 use url::Url;
+
+const EXAMPLES: &str = "\
+Examples:
+  invoice
+      opens on http://127.0.0.1:8082/, keeps its data in data/invoice.db, and follows the order
+      service on this machine, which need not be there yet
+  invoice --feed-url https://shop.example/order/feed
+      follows another one
+  DATABASE_URL=postgres://invoice:PASSWORD@localhost/invoice invoice
+      keeps its data in PostgreSQL; an option would show the password to whoever lists processes
+  invoice status
+      says how far the service has got, and what is stuck
+
+`cargo run -p invoice --` stands for `invoice`. A command needs the DATABASE_URL of the service that
+it is about; `invoice help COMMAND` tells more of it.";
 
 /// The invoice service: writes an invoice for each order that it reads of in a feed
 #[derive(Debug, Clone, clap::Parser)]
 #[command(version)]
 pub struct Config {
     #[command(flatten)]
-    pub settings: Settings,
-
-    #[command(flatten)]
     pub follow: Follow,
 
+    #[command(flatten)]
+    pub settings: Settings,
+
     /// Where people find orders; an invoice then links to `URL/{order}`
-    #[arg(long, env, value_name = "URL")]
+    #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
     pub order_url: Option<Url>,
 }
 
@@ -33,6 +48,7 @@ impl Config {
 #[derive(Debug, Clone, clap::Parser)]
 #[command(
     version,
+    after_help = EXAMPLES,
     subcommand_help_heading = "Commands, while the service runs or is stopped"
 )]
 pub struct CommandLine {

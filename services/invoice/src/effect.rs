@@ -1,5 +1,6 @@
 //! What becomes of the events of the order service: an order that was placed gets an invoice, one
-//! that was cancelled gets it credited.
+//! that was cancelled gets it credited, and that of one whose person is erased keeps what a law has
+//! it keep (docs/erasure.md).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,10 +17,14 @@ use crate::store::Store;
 #[derive(Debug, Clone, Copy)]
 pub struct Invoicing;
 
+/// The type of the events that tell that the person is erased.
+const ERASED: &str = "order.erased";
+
 /// What an event means to us.
 enum Fact {
     Placed(Order),
     Cancelled(OrderId),
+    Erased(OrderId),
 }
 
 impl Fact {
@@ -29,6 +34,7 @@ impl Fact {
             // The feed of the original has no types: each entry is an order that exists.
             None | Some("order.placed") => Order::read(&event.data).map(Self::Placed).map(Some),
             Some("order.cancelled") => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
+            Some(ERASED) => Order::read_id(&event.data).map(Self::Erased).map(Some),
             Some(_) => Ok(None),
         }
     }
@@ -36,7 +42,7 @@ impl Fact {
     fn order(&self) -> OrderId {
         match self {
             Self::Placed(order) => order.id,
-            Self::Cancelled(id) => *id,
+            Self::Cancelled(id) | Self::Erased(id) => *id,
         }
     }
 }
@@ -55,6 +61,7 @@ impl<S: Store> Effect<S> for Invoicing {
         // In sequence: a cancellation counts for what came before it.
         let mut placed = Vec::new();
         let mut cancelled = Cancelled::new();
+        let mut erased = Vec::new();
         for (event, fact) in facts {
             let id = fact.order();
             match (fact, causes.get(&id)) {
@@ -80,6 +87,11 @@ impl<S: Store> Effect<S> for Invoicing {
                     let reason = format!("order {id} was cancelled and has no invoice here");
                     passed_over.push(event.passed_over(reason));
                 }
+                (Fact::Erased(_), Some(_)) => erased.push(id),
+                (Fact::Erased(_), None) => {
+                    let reason = format!("order {id} was erased and has no invoice here");
+                    passed_over.push(event.passed_over(reason));
+                }
             }
         }
         let new: HashSet<OrderId> = placed.iter().map(|(_, order)| order.id).collect();
@@ -88,7 +100,15 @@ impl<S: Store> Effect<S> for Invoicing {
         credit(tx, &cancelled).await?;
         // Last, since it reserves numbers: all instances share those.
         issue(tx, placed, &at_once).await?;
+        // After all that brings personal data.
+        if !erased.is_empty() {
+            S::erase(tx, &erased).await?;
+        }
         Ok(passed_over)
+    }
+
+    fn erases(&self, event: &Received) -> bool {
+        event.event_type.as_deref() == Some(ERASED)
     }
 }
 

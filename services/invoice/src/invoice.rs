@@ -4,6 +4,8 @@ use std::fmt;
 
 use chrono::{DateTime, Datelike, SubsecRound, Utc};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::order::{Address, Customer, Line, Order, OrderId};
 
@@ -20,8 +22,9 @@ impl fmt::Display for InvoiceNumber {
     }
 }
 
-/// What a customer has to pay for an order, as it was placed. Stays as it is for ever; if the order
-/// is cancelled, a credit note over all of it becomes part of it.
+/// What a customer has to pay for an order, as it was placed. Stays as it is for ever, but for the
+/// e-mail address of a person who is erased; if the order is cancelled, a credit note over all of it
+/// becomes part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invoice {
     pub order: OrderId,
@@ -40,7 +43,9 @@ pub struct Invoice {
 }
 
 /// What has become of an invoice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Status {
     Issued,
     Credited,
@@ -69,7 +74,7 @@ impl Invoice {
             credited: None,
             total: order.total(),
             customer: order.customer,
-            billing_address: order.billing_address,
+            billing_address: order.billing_address.unwrap_or_default(),
             lines: order.lines,
             currency: order.currency,
             cause: Some(cause.to_owned()),

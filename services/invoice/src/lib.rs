@@ -57,7 +57,7 @@ pub struct Service<S: Store> {
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, ServeError> {
-    match config.settings.database_url.parse()? {
+    match config.settings.database_url().parse()? {
         Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
         Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
     }
@@ -102,7 +102,7 @@ async fn execute_on<S: Store>(config: &Config, command: Command) -> Result<Done,
 }
 
 async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseError> {
-    let database = Database::<S>::open(&config.settings.database_url).await?;
+    let database = Database::<S>::open(config.settings.database_url()).await?;
     database
         .migrate("_invoice_migrations", S::MIGRATIONS)
         .await?;
@@ -112,10 +112,8 @@ async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseErro
 fn subscription(config: &Config) -> Subscription {
     let instance = config.settings.instance.clone();
     Subscription {
-        name: "order".to_owned(),
-        feed_url: config.follow.feed_url.clone(),
-        poll_interval: config.follow.poll_interval,
         instance: instance.unwrap_or_else(|| "invoice".to_owned()),
+        ..config.follow.subscription("order")
     }
 }
 
@@ -124,6 +122,7 @@ fn mounted<S: Store>(service: Service<S>) -> Mounted {
     let consumer = service.consumer;
     Mounted::new(service.router, service.database)
         .with_pages(service.frame)
+        .with_open(http::OPEN)
         .with_metrics(consumer.handle())
         .with_task(consumer.run())
 }

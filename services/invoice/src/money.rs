@@ -2,6 +2,7 @@
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 /// Whole cents.
@@ -24,6 +25,11 @@ pub(crate) fn price(price: Decimal) -> Result<Decimal, String> {
         let cents = cents(normal).ok_or_else(|| format!("{normal} is more than we can count"))?;
         Ok(Decimal::new(cents, DECIMALS))
     }
+}
+
+/// How an amount looks in JSON.
+pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "number", "minimum": 0, "examples": [42.00]})
 }
 
 /// A JSON number, digit by digit.

@@ -3,14 +3,19 @@
 
 use std::fmt;
 
+use feed_core::consumer::without_value;
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::money;
 
 /// The number of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct OrderId(pub i64);
 
 impl fmt::Display for OrderId {
@@ -33,7 +38,8 @@ impl OrderId {
 pub struct Order {
     pub id: OrderId,
     pub customer: Customer,
-    pub billing_address: Address,
+    /// Is there, unless the person is erased.
+    pub billing_address: Option<Address>,
     #[serde(rename = "orderLine")]
     pub lines: Vec<Line>,
     /// The original has one currency and does not name it.
@@ -51,34 +57,95 @@ pub struct Sold {
     pub currency: String,
 }
 
-/// Who pays, as they were when they ordered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Who pays, as they were when they ordered. A person who was erased has a number
+/// alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Told")]
 pub struct Customer {
     #[serde(rename = "customerId")]
     pub id: i64,
     /// The family name.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub firstname: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub email: String,
+}
+
+/// A customer as an event tells of them: whole, or a number alone.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    customer_id: i64,
+    #[serde(default, deserialize_with = "given")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    firstname: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    email: Option<String>,
+}
+
+impl TryFrom<Told> for Customer {
+    type Error = &'static str;
+
+    fn try_from(told: Told) -> Result<Self, Self::Error> {
+        let (name, firstname, email) = match (told.name, told.firstname, told.email) {
+            (None, None, None) => Default::default(),
+            (Some(name), Some(firstname), Some(email)) => (name, firstname, email),
+            (None, ..) => return Err("missing field `name`"),
+            (_, None, _) => return Err("missing field `firstname`"),
+            (.., None) => return Err("missing field `email`"),
+        };
+        Ok(Self {
+            id: told.customer_id,
+            name,
+            firstname,
+            email,
+        })
+    }
+}
+
+/// A text that is there: `null` is none.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 impl Customer {
     /// The name as people write it.
     #[must_use]
     pub fn full_name(&self) -> String {
-        format!("{} {}", self.firstname, self.name)
+        match self.is_erased() {
+            true => "erased".to_owned(),
+            false => format!("{} {}", self.firstname, self.name),
+        }
+    }
+
+    /// True if the order names nobody.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.name.is_empty() && self.firstname.is_empty()
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where it goes; all of it is empty once the person is erased.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub street: String,
     pub zip: String,
     pub city: String,
 }
 
+impl Address {
+    /// True if there is none.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// So many pieces of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     pub count: i64,
     pub item: Item,
@@ -93,7 +160,7 @@ impl Line {
 }
 
 /// An item as it was sold.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Item {
     #[serde(rename = "itemId")]
     pub id: i64,
@@ -103,14 +170,16 @@ pub struct Item {
         serialize_with = "rust_decimal::serde::arbitrary_precision::serialize",
         deserialize_with = "money::exact"
     )]
+    #[schemars(schema_with = "money::schema")]
     pub price: Decimal,
 }
 
 /// Why the data of an event is no order that we can do anything with.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
-    /// It is no JSON, or not of an order's form. The cause says in which line and column.
-    #[error("the data is no order: {0}")]
+    /// It is no JSON, or not of an order's form. Says in which line and column, and quotes nothing: it
+    /// goes to the log.
+    #[error("the data is no order: {}", without_value(.0))]
     Form(#[from] serde_json::Error),
     /// It has the form of an order, but no order is like that.
     #[error("{field}: {wrong}")]
@@ -164,13 +233,19 @@ impl Order {
     }
 
     fn check_texts(&self) -> Result<(), Unfit> {
-        let (customer, address) = (&self.customer, &self.billing_address);
+        let customer = &self.customer;
         text("customer.name", &customer.name)?;
         text("customer.firstname", &customer.firstname)?;
         text("customer.email", &customer.email)?;
-        text("billingAddress.street", &address.street)?;
-        text("billingAddress.zip", &address.zip)?;
-        text("billingAddress.city", &address.city)?;
+        match &self.billing_address {
+            Some(address) => {
+                text("billingAddress.street", &address.street)?;
+                text("billingAddress.zip", &address.zip)?;
+                text("billingAddress.city", &address.city)?;
+            }
+            None if customer.is_erased() => {}
+            None => return Err(Unfit::field("billingAddress", "it is missing")),
+        }
         check_currency(&self.currency)
     }
 }

@@ -1,7 +1,24 @@
 //! Every setting of the service.
 
-use feed_core::service::Settings;
+use feed_core::consumer::command::By;
+use feed_core::service::{Settings, parse_url};
 use url::Url;
+
+const EXAMPLES: &str = "\
+Examples:
+  order
+      opens on http://127.0.0.1:8081/ and keeps its data in data/order.db
+  DATABASE_URL=postgres://order:PASSWORD@localhost/order order
+      keeps it in PostgreSQL; an option would show the password to whoever lists processes
+  order --listen 127.0.0.1:9000 --base-url https://shop.example/order/
+      runs behind a proxy, which the world knows by the second address
+  curl http://127.0.0.1:8081/feed
+      reads what is published
+  order erase --customer 7 --by eve
+      removes a person from orders and events
+
+`cargo run -p order --` stands for `order`. The program `shop` is this service and the two that
+follow it, in one process.";
 
 /// The order service: takes orders, and publishes what happens to them as a feed
 #[derive(Debug, Clone, clap::Parser)]
@@ -11,11 +28,11 @@ pub struct Config {
     pub settings: Settings,
 
     /// Where people find invoices; an order's page then links to `URL/{order}`
-    #[arg(long, env, value_name = "URL")]
+    #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
     pub invoice_url: Option<Url>,
 
     /// Where people find shipments; an order's page then links to `URL/{order}`
-    #[arg(long, env, value_name = "URL")]
+    #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
     pub shipping_url: Option<Url>,
 }
 
@@ -25,11 +42,51 @@ impl Config {
         ("listen", "127.0.0.1:8081"),
         ("database_url", "sqlite:data/order.db"),
     ];
+}
 
-    /// The settings from the command line and the environment. Ends the process with a clear
-    /// message where they are wrong.
+/// The order service: takes orders, and publishes what happens to them as a feed
+#[derive(Debug, Clone, clap::Parser)]
+#[command(
+    version,
+    after_help = EXAMPLES,
+    subcommand_help_heading = "Commands, while the service runs or is stopped"
+)]
+pub struct CommandLine {
+    #[command(flatten)]
+    pub config: Config,
+
+    /// What to do instead of running the service
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+impl CommandLine {
+    /// What the command line and the environment say. Ends the process with a clear message where
+    /// they are wrong.
     #[must_use]
-    pub fn from_command_line() -> Self {
-        Settings::parse(Self::DEFAULTS)
+    pub fn parse() -> Self {
+        Settings::parse(Config::DEFAULTS)
     }
+}
+
+/// What a person does about what the service has. Without a command, the service runs.
+///
+/// The exit code is 0 if it is done, and 2 if it could not be carried out.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Command {
+    /// Erase a person: a customer's name, e-mail and addresses, wherever they are
+    ///
+    /// Removes the customer, and the personal data from their orders and from the data of all events
+    /// of these; publishes `order.erased` for each order, by which the other services erase what
+    /// they have. What a law has them keep stays: see docs/erasure.md. It cannot be undone. Run it
+    /// with the settings of the service. If it is broken off, run it again.
+    #[command(after_help = "Example: erase --customer 7 --by eve")]
+    Erase {
+        /// The customer's number
+        #[arg(long, value_name = "N")]
+        customer: i64,
+        /// Who decides
+        #[command(flatten)]
+        by: By,
+    },
 }

@@ -2,29 +2,35 @@
 //! as an event in the feed that invoice and shipping follow.
 //!
 //! In reading order: what an order is ([`order`]), what is accepted as one ([`rules`]), how it
-//! looks as JSON ([`representation`]), what is done with orders ([`orders`]), where they are kept
-//! ([`store`]), and how people and programs reach all that (`http`).
+//! looks as JSON ([`representation`]), what is done with orders ([`orders`]) and to forget a person
+//! ([`erase`]), where all is kept ([`store`]), and how people and programs reach all that (`http`).
 
 pub mod order;
 pub mod rules;
 
 pub mod representation;
 
+pub mod erase;
 pub mod orders;
 pub mod store;
 
 mod config;
 mod http;
 
+use std::process::ExitCode;
+
 use axum::Router;
+use feed_core::consumer::command::{self, CommandError, Done};
 use feed_core::service::html::Frame;
 use feed_core::service::{Mounted, ServeError};
 use feed_core::{Database, DatabaseError, Feed, FeedSettings, Kind};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
 
-pub use config::Config;
+pub use config::{Command, CommandLine, Config};
 
+use erase::EraseError;
+use order::CustomerId;
 use orders::Orders;
 use store::Store;
 
@@ -36,6 +42,7 @@ pub struct Service<S: Store> {
     /// What its pages have around them.
     pub frame: Frame<'static>,
     pub feed: Feed<S>,
+    pub orders: Orders<S>,
     pub database: Database<S>,
 }
 
@@ -46,7 +53,7 @@ pub struct Service<S: Store> {
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, ServeError> {
-    match config.settings.database_url.parse()? {
+    match config.settings.database_url().parse()? {
         Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
         Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
     }
@@ -64,7 +71,7 @@ pub async fn open<S: Store>(
 ) -> Result<Service<S>, DatabaseError> {
     let frame = http::frame(&config.settings);
     let base = frame.base.clone();
-    let database = Database::<S>::open(&config.settings.database_url).await?;
+    let database = Database::<S>::open(config.settings.database_url()).await?;
     database.migrate("_order_migrations", S::MIGRATIONS).await?;
     let settings = FeedSettings {
         author: "Shop".to_owned(),
@@ -78,19 +85,46 @@ pub async fn open<S: Store>(
         config.invoice_url.clone(),
         config.shipping_url.clone(),
     );
-    let router = http::router(orders, pages).merge(feed.router());
+    let router = http::router(orders.clone(), pages).merge(feed.router());
     Ok(Service {
         router,
         frame,
         feed,
+        orders,
         database,
     })
+}
+
+/// Carries out a command on the database that the configuration names, beside a service that runs
+/// on it or without one. Says on standard error what goes wrong.
+pub async fn execute(config: &Config, command: Command) -> ExitCode {
+    command::run(&config.settings, async |kind| match kind {
+        Kind::Sqlite => execute_on::<Sqlite>(config, command).await,
+        Kind::Postgres => execute_on::<Postgres>(config, command).await,
+    })
+    .await
+}
+
+async fn execute_on<S: Store>(config: &Config, command: Command) -> Result<Done, CommandError> {
+    let Command::Erase { customer, by } = command;
+    let by = by.name()?;
+    let service = open::<S>(config, CancellationToken::new()).await?;
+    let erased = service.orders.erase(CustomerId(customer), &by).await;
+    service.database.close().await;
+    match erased {
+        Ok(erased) => command::say(&format!("Erased customer {customer}: {erased}.")),
+        Err(EraseError::Database(error)) => Err(error.into()),
+        Err(error @ EraseError::NoSuchCustomer(_)) => {
+            Err(CommandError::NotCarriedOut(error.to_string()))
+        }
+    }
 }
 
 /// The service with the task that publishes its events.
 fn mounted<S: Store>(service: Service<S>) -> Mounted {
     Mounted::new(service.router, service.database)
         .with_pages(service.frame)
+        .with_open(http::OPEN)
         .with_metrics(service.feed.clone())
         .with_task(service.feed.run())
 }

@@ -1,13 +1,16 @@
-//! The order service in a process of its own.
+//! The order service in a process of its own, or a command about what it has.
 
 use std::process::ExitCode;
 
 use feed_core::service::run;
-use order::Config;
+use order::{CommandLine, Config};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::from_command_line();
+    let CommandLine { config, command } = CommandLine::parse();
+    if let Some(command) = command {
+        return order::execute(&config, command).await;
+    }
     run(config.settings.clone(), async |settings, shutdown| {
         let base = settings.base_url();
         let service = order::start(Config { settings, ..config }, shutdown).await?;

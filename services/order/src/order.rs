@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use feed_core::NewEvent;
 use feed_core::service::BaseUrl;
 use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use crate::representation::OrderDocument;
@@ -17,8 +18,9 @@ pub const CURRENCY: &str = "EUR";
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
         #[serde(transparent)]
+        #[schemars(inline)]
         pub struct $name(pub i64);
 
         impl fmt::Display for $name {
@@ -65,14 +67,17 @@ impl ItemId {
     }
 }
 
-/// Who orders; in an order: as they were when it was placed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Who orders; in an order: as they were when it was placed, or erased since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Customer {
     #[serde(rename = "customerId")]
     pub id: CustomerId,
     /// The family name.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub firstname: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub email: String,
 }
 
@@ -80,7 +85,16 @@ impl Customer {
     /// The name as people write it.
     #[must_use]
     pub fn full_name(&self) -> String {
-        format!("{} {}", self.firstname, self.name)
+        match self.is_erased() {
+            true => "erased".to_owned(),
+            false => format!("{} {}", self.firstname, self.name),
+        }
+    }
+
+    /// True if the person is erased: then there is their number alone.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.name.is_empty()
     }
 }
 
@@ -105,14 +119,20 @@ impl NewCustomer {
 }
 
 /// What can be ordered; in an order: as it was sold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Item {
     #[serde(rename = "itemId")]
     pub id: ItemId,
     pub name: String,
     /// Of one piece, with two decimals.
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    #[schemars(schema_with = "money")]
     pub price: Decimal,
+}
+
+/// How an amount looks in JSON.
+pub(crate) fn money(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "number", "minimum": 0, "examples": [42.00]})
 }
 
 /// An item that has no number yet, and keeps all the rules.
@@ -134,15 +154,23 @@ impl NewItem {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Address {
     pub street: String,
     pub zip: String,
     pub city: String,
 }
 
+impl Address {
+    /// True if the person is erased, and their address with them.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.street.is_empty()
+    }
+}
+
 /// So many pieces of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OrderLine {
     pub count: i64,
     pub item: Item,
@@ -157,8 +185,9 @@ impl OrderLine {
 }
 
 /// What has become of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Status {
     Placed,
     Cancelled,
@@ -247,6 +276,18 @@ impl Order {
             self.total
         );
         self.event("order.cancelled", title, summary, base)
+    }
+
+    /// The event that tells that the person is erased, with what is left of the order.
+    #[must_use]
+    pub fn erased(&self, base: &BaseUrl) -> NewEvent {
+        let id = self.id;
+        let title = format!("Order {id}: personal data erased");
+        let summary = format!("The personal data of the customer was erased from order {id}.");
+        NewEvent {
+            time: Utc::now(),
+            ..self.event("order.erased", title, summary, base)
+        }
     }
 
     fn sold(&self) -> String {

@@ -8,7 +8,7 @@ use tokio::task::JoinError;
 use tracing::{Instrument, Span, info};
 
 use crate::order::{CustomerId, Order, OrderId};
-use crate::rules::{Draft, FieldError};
+use crate::rules::{Draft, FieldError, unknown_customer};
 use crate::store::{KeyClaim, Store};
 
 /// Events of an order that its page shows; today there are two at most.
@@ -85,6 +85,14 @@ impl<S: Store> Orders<S> {
         &self.database
     }
 
+    pub(crate) fn feed(&self) -> &Feed<S> {
+        &self.feed
+    }
+
+    pub(crate) fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
     /// Places an order. With a key that has placed one before: that one.
     ///
     /// # Errors
@@ -137,7 +145,10 @@ impl<S: Store> Orders<S> {
         let customer = draft.customer.map(CustomerId);
         let catalog = S::named(&mut tx, customer, &draft.items()).await?;
         let new = draft.check(&catalog).map_err(OrderError::Invalid)?;
-        let order = S::insert(&mut tx, new).await?;
+        let customer = new.customer.id;
+        let Some(order) = S::insert(&mut tx, new).await? else {
+            return Err(OrderError::Invalid(vec![unknown_customer(customer)]));
+        };
         if let Some(key) = &key {
             S::fulfil_key(&mut tx, &key.key, order.id).await?;
         }

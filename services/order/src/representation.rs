@@ -4,10 +4,14 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use feed_core::service::BaseUrl;
 use rust_decimal::Decimal;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::order::{Address, CURRENCY, Customer, Order, OrderId, OrderLine, Status, Summary};
+use crate::order::{
+    Address, CURRENCY, Customer, Order, OrderId, OrderLine, Status, Summary, money,
+};
 use crate::rules::{Draft, DraftAddress, DraftLine};
 
 /// The order that a client asks for. What is missing or of another type is `None`: the rules name
@@ -37,19 +41,26 @@ fn text(json: &Value) -> Option<String> {
 }
 
 /// A whole order.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Order")]
 pub struct OrderDocument<'a> {
     id: OrderId,
     customer: &'a Customer,
+    /// When it last changed
+    #[schemars(extend("format" = "date-time"))]
     updated: String,
+    #[serde(skip_serializing_if = "Address::is_erased")]
     shipping_address: &'a Address,
+    #[serde(skip_serializing_if = "Address::is_erased")]
     billing_address: &'a Address,
     order_line: &'a [OrderLine],
     number_of_lines: usize,
     status: Status,
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    #[schemars(schema_with = "money")]
     total: Decimal,
+    #[schemars(pattern(r"^[A-Z]{3}$"))]
     currency: &'static str,
     #[serde(rename = "_links")]
     links: SelfLink,
@@ -80,17 +91,62 @@ impl<'a> OrderDocument<'a> {
     }
 }
 
-/// What a list tells of an order: no addresses, no lines.
-#[derive(Debug, Serialize)]
+/// What is left of an order when the person is erased: a list of what may stay, so that whatever else
+/// is in it goes. Each value keeps its text.
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
+struct Impersonal<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    customer: Numbered<'a>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    updated: Option<&'a RawValue>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    order_line: Option<&'a RawValue>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    number_of_lines: Option<&'a RawValue>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    status: Option<&'a RawValue>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    total: Option<&'a RawValue>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    currency: Option<&'a RawValue>,
+    #[serde(borrow, rename = "_links", skip_serializing_if = "Option::is_none")]
+    links: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Numbered<'a> {
+    #[serde(borrow)]
+    customer_id: &'a RawValue,
+}
+
+/// The text of an order's document without the person.
+///
+/// # Errors
+///
+/// It is no such document.
+pub fn without_person(document: &str) -> serde_json::Result<String> {
+    serde_json::to_string(&serde_json::from_str::<Impersonal<'_>>(document)?)
+}
+
+/// What a list tells of an order: no addresses, no lines.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "OrderSummary")]
 pub struct SummaryDocument<'a> {
     id: OrderId,
     customer: &'a Customer,
+    /// When it last changed
+    #[schemars(extend("format" = "date-time"))]
     updated: String,
     number_of_lines: i64,
     status: Status,
     #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    #[schemars(schema_with = "money")]
     total: Decimal,
+    #[schemars(pattern(r"^[A-Z]{3}$"))]
     currency: &'static str,
     #[serde(rename = "_links")]
     links: SelfLink,
@@ -112,14 +168,18 @@ impl<'a> SummaryDocument<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// Where it is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Links")]
 struct SelfLink {
     #[serde(rename = "self")]
     this: Link,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 struct Link {
+    #[schemars(url)]
     href: String,
 }
 
@@ -143,6 +203,26 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn nothing_of_a_person_is_left_and_all_else_keeps_its_text() {
+        let document = r#"{"id":7,"customer":{"customerId":1,"name":"Curie","firstname":"Marie",
+            "email":"marie@example.com","phone":"1"},"updated":"2026-09-10T10:00:00.000Z",
+            "shippingAddress":{"street":"Rue 1"},"billingAddress":null,"note":"for Marie",
+            "orderLine":[{"count": 2, "item":{"itemId":1,"name":"iPod","price":42.00}}],
+            "numberOfLines":1,"status":"placed","total":84.00,"currency":"EUR",
+            "_links":{"self":{"href":"https://shop.example/order/7"}}}"#;
+        let left = r#"{"id":7,"customer":{"customerId":1},"updated":"2026-09-10T10:00:00.000Z","#
+            .to_owned()
+            + r#""orderLine":[{"count": 2, "item":{"itemId":1,"name":"iPod","price":42.00}}],"#
+            + r#""numberOfLines":1,"status":"placed","total":84.00,"currency":"EUR","#
+            + r#""_links":{"self":{"href":"https://shop.example/order/7"}}}"#;
+        assert_eq!(without_person(document).expect("an order"), left);
+        assert_eq!(without_person(&left).expect("an order"), left);
+        let few = r#"{"id":7,"customer":{"customerId":1}}"#;
+        assert_eq!(without_person(few).expect("an order"), few);
+        assert!(without_person("[]").is_err());
+    }
 
     #[test]
     fn what_is_of_another_type_is_missing() {

@@ -1,5 +1,6 @@
 //! What becomes of the events of the order service: an order that was placed gets a shipment, and
-//! that of one that was cancelled is stopped, or called back if it has left.
+//! that of one that was cancelled is stopped, or called back if it has left; who is erased is
+//! forgotten.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,10 +17,14 @@ use crate::store::Store;
 #[derive(Debug, Clone, Copy)]
 pub struct Shipping;
 
+/// The type of the events that tell that the person is erased.
+const ERASED: &str = "order.erased";
+
 /// What an event means to us.
 enum Fact {
     Placed(Order),
     Cancelled(OrderId),
+    Erased(OrderId),
 }
 
 impl Fact {
@@ -29,6 +34,7 @@ impl Fact {
             // The feed of the original has no types: each entry is an order that exists.
             None | Some("order.placed") => Order::read(&event.data).map(Self::Placed).map(Some),
             Some("order.cancelled") => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
+            Some(ERASED) => Order::read_id(&event.data).map(Self::Erased).map(Some),
             Some(_) => Ok(None),
         }
     }
@@ -36,7 +42,7 @@ impl Fact {
     fn order(&self) -> OrderId {
         match self {
             Self::Placed(order) => order.id,
-            Self::Cancelled(id) => *id,
+            Self::Cancelled(id) | Self::Erased(id) => *id,
         }
     }
 }
@@ -55,6 +61,7 @@ impl<S: Store> Effect<S> for Shipping {
         // In sequence: a cancellation counts for what came before it.
         let mut placed = Vec::new();
         let mut cancelled = BTreeMap::new();
+        let mut erased = Vec::new();
         for (event, fact) in facts {
             let id = fact.order();
             match (fact, causes.get(&id)) {
@@ -80,11 +87,24 @@ impl<S: Store> Effect<S> for Shipping {
                     let reason = format!("order {id} was cancelled and has no shipment here");
                     passed_over.push(event.passed_over(reason));
                 }
+                (Fact::Erased(_), Some(_)) => erased.push(id),
+                (Fact::Erased(_), None) => {
+                    let reason = format!("order {id} was erased and has no shipment here");
+                    passed_over.push(event.passed_over(reason));
+                }
             }
         }
         make(tx, placed).await?;
         cancel(tx, &cancelled).await?;
+        // After all that brings personal data.
+        if !erased.is_empty() {
+            S::erase(tx, &erased).await?;
+        }
         Ok(passed_over)
+    }
+
+    fn erases(&self, event: &Received) -> bool {
+        event.event_type.as_deref() == Some(ERASED)
     }
 }
 

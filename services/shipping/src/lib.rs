@@ -55,7 +55,7 @@ pub struct Service<S: Store> {
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, ServeError> {
-    match config.settings.database_url.parse()? {
+    match config.settings.database_url().parse()? {
         Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
         Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
     }
@@ -100,7 +100,7 @@ async fn execute_on<S: Store>(config: &Config, command: Command) -> Result<Done,
 }
 
 async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseError> {
-    let database = Database::<S>::open(&config.settings.database_url).await?;
+    let database = Database::<S>::open(config.settings.database_url()).await?;
     database
         .migrate("_shipping_migrations", S::MIGRATIONS)
         .await?;
@@ -110,10 +110,8 @@ async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseErro
 fn subscription(config: &Config) -> Subscription {
     let instance = config.settings.instance.clone();
     Subscription {
-        name: "order".to_owned(),
-        feed_url: config.follow.feed_url.clone(),
-        poll_interval: config.follow.poll_interval,
         instance: instance.unwrap_or_else(|| "shipping".to_owned()),
+        ..config.follow.subscription("order")
     }
 }
 

@@ -4,11 +4,16 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use feed_core::consumer::without_value;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The number of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct OrderId(pub i64);
 
 impl fmt::Display for OrderId {
@@ -31,7 +36,8 @@ impl OrderId {
 pub struct Order {
     pub id: OrderId,
     pub customer: Customer,
-    pub shipping_address: Address,
+    /// Is there, unless the person is erased.
+    pub shipping_address: Option<Address>,
     #[serde(rename = "orderLine")]
     pub lines: Vec<Line>,
 }
@@ -45,39 +51,95 @@ pub struct Sold {
 }
 
 /// Who gets it, as they were when they ordered. Their e-mail address is none of our business.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A person who was erased has a number alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Told")]
 pub struct Customer {
     #[serde(rename = "customerId")]
     pub id: i64,
     /// The family name.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub firstname: String,
+}
+
+/// A customer as an event tells of them: whole, or a number alone.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    customer_id: i64,
+    #[serde(default, deserialize_with = "given")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    firstname: Option<String>,
+}
+
+impl TryFrom<Told> for Customer {
+    type Error = &'static str;
+
+    fn try_from(told: Told) -> Result<Self, Self::Error> {
+        let (name, firstname) = match (told.name, told.firstname) {
+            (None, None) => Default::default(),
+            (Some(name), Some(firstname)) => (name, firstname),
+            (None, _) => return Err("missing field `name`"),
+            (_, None) => return Err("missing field `firstname`"),
+        };
+        Ok(Self {
+            id: told.customer_id,
+            name,
+            firstname,
+        })
+    }
+}
+
+/// A text that is there: `null` is none.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 impl Customer {
     /// The name as people write it.
     #[must_use]
     pub fn full_name(&self) -> String {
-        format!("{} {}", self.firstname, self.name)
+        match self.is_erased() {
+            true => "erased".to_owned(),
+            false => format!("{} {}", self.firstname, self.name),
+        }
+    }
+
+    /// True if the order names nobody.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        self.name.is_empty() && self.firstname.is_empty()
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where it goes; all of it is empty once the person is erased.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub street: String,
     pub zip: String,
     pub city: String,
 }
 
+impl Address {
+    /// True if there is none.
+    #[must_use]
+    pub fn is_erased(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// So many pieces of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     pub count: i64,
     pub item: Item,
 }
 
 /// An item as it was sold.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Item {
     #[serde(rename = "itemId")]
     pub id: i64,
@@ -87,8 +149,9 @@ pub struct Item {
 /// Why the data of an event is no order that we can do anything with.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
-    /// It is no JSON, or not of an order's form. The cause says in which line and column.
-    #[error("the data is no order: {0}")]
+    /// It is no JSON, or not of an order's form. Says in which line and column, and quotes nothing: it
+    /// goes to the log.
+    #[error("the data is no order: {}", without_value(.0))]
     Form(#[from] serde_json::Error),
     /// It has the form of an order, but no order is like that.
     #[error("{field}: {wrong}")]
@@ -109,12 +172,23 @@ impl Order {
     pub fn read(data: &str) -> Result<Self, Unfit> {
         let order: Self = serde_json::from_str(data)?;
         check_lines(&order.lines)?;
-        let (customer, address) = (&order.customer, &order.shipping_address);
+        let customer = &order.customer;
         text("customer.name", &customer.name)?;
         text("customer.firstname", &customer.firstname)?;
-        text("shippingAddress.street", &address.street)?;
-        text("shippingAddress.zip", &address.zip)?;
-        text("shippingAddress.city", &address.city)?;
+        match &order.shipping_address {
+            Some(address) => {
+                text("shippingAddress.street", &address.street)?;
+                text("shippingAddress.zip", &address.zip)?;
+                text("shippingAddress.city", &address.city)?;
+            }
+            None if customer.is_erased() => {}
+            None => {
+                return Err(Unfit::Field {
+                    field: "shippingAddress".to_owned(),
+                    wrong: "it is missing".to_owned(),
+                });
+            }
+        }
         Ok(order)
     }
 

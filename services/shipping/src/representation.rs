@@ -1,20 +1,23 @@
 //! A shipment as JSON, in the names that the order's JSON has.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::order::{Address, Customer, Line, OrderId};
-use crate::shipment::Shipment;
+use crate::shipment::{Shipment, Status};
 
 /// A whole shipment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Shipment")]
 pub struct ShipmentDocument<'a> {
     /// The order's: it is the shipment's address, too.
     id: OrderId,
     customer: &'a Customer,
+    #[serde(skip_serializing_if = "Address::is_erased")]
     shipping_address: &'a Address,
     shipment_line: &'a [Line],
-    status: &'static str,
+    status: Status,
 }
 
 impl<'a> ShipmentDocument<'a> {
@@ -25,7 +28,7 @@ impl<'a> ShipmentDocument<'a> {
             customer: &shipment.customer,
             shipping_address: &shipment.shipping_address,
             shipment_line: &shipment.lines,
-            status: shipment.status().as_str(),
+            status: shipment.status(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What a shipment is. Knows neither SQL nor HTTP.
 
 use chrono::{DateTime, SubsecRound, Utc};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::order::{Address, Customer, Line, Order, OrderId};
 
@@ -22,7 +24,8 @@ pub struct Shipment {
 }
 
 /// What has become of a shipment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
     /// To be dispatched.
     Pending,
@@ -56,7 +59,7 @@ impl Shipment {
             dispatched: None,
             cancelled: None,
             customer: order.customer,
-            shipping_address: order.shipping_address,
+            shipping_address: order.shipping_address.unwrap_or_default(),
             lines: order.lines,
             cause: Some(cause.to_owned()),
         }

@@ -4,9 +4,9 @@ mod proxy;
 
 use std::time::Duration;
 
+use harness::programs::{available, program, run};
 use harness::{Backend, Client, Service, until};
 
-use crate::programs::{available, program, run};
 use crate::publisher::{dated, newest, page, place, sequences, started};
 use proxy::Cache;
 
@@ -17,7 +17,7 @@ macro_rules! behind_both {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    if crate::programs::available(&["nginx"]) {
+                    if harness::programs::available(&["nginx"]) {
                         super::$test(super::Cache::Nginx).await;
                     }
                 }
@@ -27,7 +27,7 @@ macro_rules! behind_both {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    if crate::programs::available(&["varnishd"]) {
+                    if harness::programs::available(&["varnishd"]) {
                         super::$test(super::Cache::Varnish).await;
                     }
                 }
@@ -38,6 +38,7 @@ macro_rules! behind_both {
 
 behind_both! {
     an_immutable_page_is_served_while_the_origin_is_down
+    what_was_shown_to_one_is_kept_for_nobody
     the_head_never_hides_an_event
     a_kept_head_is_at_most_seconds_old_and_outlives_its_origin
     a_304_freshens_what_is_stored
@@ -78,6 +79,38 @@ async fn an_immutable_page_is_served_while_the_origin_is_down(cache: Cache) {
             pages.map(|page| format!("/{page}")),
             "the origin was asked once"
         );
+    }
+}
+
+/// A cache asks nobody for credentials, and what it has it gives to everybody.
+async fn what_was_shown_to_one_is_kept_for_nobody(cache: Cache) {
+    let mut order = Service::new("order", Backend::Sqlite).await;
+    order.protect("read reader\noperate operator", "Bearer operator");
+    order.start().await;
+    place(&order, 310).await;
+    let proxy = cache.before(&order).await;
+    let head = order.client.get("feed", &[]).await;
+    let event = head.body.split("/events/").nth(1).unwrap();
+    let event = format!("events/{}", event.split('"').next().unwrap());
+    let page = page(&head, 1);
+    let batch = page.replace("/1", "/batch/1-100");
+    for path in ["feed", &page, &batch, &event, "order/1", "form.html"] {
+        let operator = proxy.plain.showing("Bearer operator");
+        for _ in 0..2 {
+            let answer = operator.get(path, &[]).await;
+            assert_eq!(answer.status, 200, "{path}");
+            assert_ne!(answer.header("x-cache"), "HIT", "{path}");
+            assert!(answer.header("cache-control").contains("private"), "{path}");
+        }
+        for client in [&proxy.plain, &proxy.eager, &operator.showing("Bearer no")] {
+            let answer = client.anonymous().get(path, &[]).await;
+            assert_eq!(answer.status, 401, "{path} for anybody");
+        }
+    }
+    // What is open is kept.
+    for expected in ["MISS", "HIT"] {
+        let answer = proxy.plain.get("form.js", &[]).await;
+        assert_eq!((answer.status, answer.header("x-cache")), (200, expected));
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use harness::programs::program;
 use harness::{Client, Process, Service, free_address};
-
-use crate::programs::program;
 
 /// Which cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +65,7 @@ impl Cache {
         let [plain, eager, keeping] =
             [plain, eager, keeping].map(|address| Client::new(&format!("http://{address}/")));
         let mut process = Process::start_command("cache", &mut command, &[], directory.path());
-        process.ready(&plain).await;
+        process.ready(&order.client.at(&plain.url(""))).await;
         Proxy {
             plain,
             eager,

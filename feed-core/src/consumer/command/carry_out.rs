@@ -7,13 +7,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Consumer, Decided, Decision, Effect, From, Handle, Status, Subscription};
-use super::progress::Progress;
 use super::show::print;
 use super::who::By;
 use super::words::{WHAT_TO_DO, counted};
 use super::{CommandError, Done, ResumeFrom, check};
 use crate::database::Database;
 use crate::event::Sequence;
+use crate::service::Progress;
 use crate::store::{Backend, DatabaseError};
 
 /// Between two looks.

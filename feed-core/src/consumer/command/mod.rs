@@ -8,7 +8,6 @@ mod carry_out;
 mod check;
 mod line;
 mod lists;
-mod progress;
 mod reconcile;
 mod show;
 mod who;
@@ -91,7 +90,7 @@ pub async fn run(
     act: impl AsyncFnOnce(Kind) -> Result<Done, CommandError>,
 ) -> ExitCode {
     start_logging_from(settings.log_format, LOGGED);
-    let done = match kind(&settings.database_url) {
+    let done = match kind(settings.database_url()) {
         Ok(kind) => act(kind).await,
         Err(error) => Err(error),
     };
@@ -105,12 +104,22 @@ pub async fn run(
     }
 }
 
+/// Says what was done, on standard output.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub fn say(text: &str) -> Result<Done, CommandError> {
+    show::print(&format!("{text}\n"))?;
+    Ok(Done::Well)
+}
+
 /// The backend, if its database is there: a mistyped path must not make an empty one, in which
 /// all would be well.
 fn kind(url: &str) -> Result<Kind, CommandError> {
     let kind = url.parse()?;
     if kind == Kind::Sqlite {
-        let options = SqliteConnectOptions::from_str(url).map_err(DatabaseError::Open)?;
+        let options = SqliteConnectOptions::from_str(url).map_err(DatabaseError::Malformed)?;
         let file = options.get_filename();
         if !file.exists() {
             return Err(CommandError::NoDatabase(file.to_owned()));
@@ -136,7 +145,9 @@ where
     R: Reconcile<B>,
 {
     let feed_url = subscription.feed_url.clone();
-    let handle = Handle::open(database.clone(), &subscription.name, feed_url).await?;
+    let handle = Handle::open(database.clone(), &subscription.name, feed_url)
+        .await?
+        .with_credentials(subscription.credentials.clone());
     let done = match command {
         Command::Status { json } => show::status(&handle, json).await,
         Command::Events { id, listing } => lists::events(&handle, id.as_deref(), listing).await,

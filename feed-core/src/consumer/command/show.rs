@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::{Handle, Reconciliation, Status};
@@ -11,7 +12,8 @@ use super::{CommandError, Done};
 use crate::store::Backend;
 
 /// The status with the last comparison: what `GET /status` answers in JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Status")]
 pub(in crate::consumer) struct StatusDocument {
     #[serde(flatten)]
     pub(in crate::consumer) status: Status,

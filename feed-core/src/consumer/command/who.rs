@@ -14,7 +14,11 @@ pub struct By {
 
 impl By {
     /// The name to record.
-    pub(super) fn name(self) -> Result<String, CommandError> {
+    ///
+    /// # Errors
+    ///
+    /// Neither the command line nor the system says one.
+    pub fn name(self) -> Result<String, CommandError> {
         let variable = |name| std::env::var(name).ok();
         let named = self
             .by

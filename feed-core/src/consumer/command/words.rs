@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::handle::{Outcome, ParkedEvent};
 use crate::event::Sequence;
+pub(in crate::consumer) use crate::service::{counted, grouped};
 
 /// The longest list that is given at once.
 pub(in crate::consumer) const MOST: u32 = 1000;
@@ -18,26 +19,6 @@ pub(in crate::consumer) const FROM_NOW: &str =
 /// What to do about a halt. It stands behind the reason, wherever that is told.
 pub(crate) const WHAT_TO_DO: &str = "it goes on when a person decides how, on the status page or \
      by the command resume --keep, --from-start or --from-now";
-
-/// A number that a person can read: `12,300`.
-pub(in crate::consumer) fn grouped(number: impl Into<i64>) -> String {
-    let number = number.into();
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::from(if number < 0 { "-" } else { "" });
-    for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 event`, `2 events`.
-pub(in crate::consumer) fn counted(number: i64, one: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {one}{plural}", grouped(number))
-}
 
 /// A length of time, in the largest unit that says enough: `5 min`.
 pub(in crate::consumer) fn span(seconds: i64) -> String {
@@ -108,20 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_for_people() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (12_300, "12,300"),
-            (1_234_567, "1,234,567"),
-            (-1_000, "-1,000"),
-            (i64::MIN, "-9,223,372,036,854,775,808"),
-        ] {
-            assert_eq!(grouped(number), text);
-        }
-        assert_eq!(counted(1, "event"), "1 event");
-        assert_eq!(counted(1_000, "event"), "1,000 events");
+    fn a_length_of_time_has_one_unit() {
         for (seconds, text) in [
             (0, "0 s"),
             (119, "119 s"),

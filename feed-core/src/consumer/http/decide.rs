@@ -5,7 +5,8 @@ use std::future::Future;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::form::{Form, invalid};
 use super::{Site, done};
@@ -17,6 +18,13 @@ use crate::store::Backend;
 
 /// The page that shows what came of it.
 const STATUS: &str = "../status";
+
+/// Events are tried again.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Retried {
+    /// How many
+    retried: u64,
+}
 
 /// `POST /status/retry`: one event, or all of them without `event`.
 pub(super) async fn retry<B: Backend>(
@@ -32,8 +40,17 @@ pub(super) async fn retry<B: Backend>(
         wanted,
         STATUS,
         StatusCode::OK,
-        json!({"retried": events}),
+        Retried { retried: events },
     ))
+}
+
+/// An event is skipped for ever.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Skipped {
+    /// The event's id
+    skipped: String,
+    reason: String,
+    by: String,
 }
 
 /// `POST /status/skip`
@@ -45,7 +62,11 @@ pub(super) async fn skip<B: Backend>(
     let (id, reason) = (form.required("event"), form.required("reason"));
     let by = form.required("by");
     form.check()?;
-    let document = json!({"skipped": id, "reason": reason, "by": by});
+    let document = Skipped {
+        skipped: id.clone(),
+        reason: reason.clone(),
+        by: by.clone(),
+    };
     let handle = site.handle;
     whole(async move { handle.skip(&id, &reason, &by).await }).await??;
     Ok(done(wanted, STATUS, StatusCode::OK, document))
@@ -93,6 +114,15 @@ pub(super) async fn replay<B: Backend>(
     decide(site, wanted, Decision::Replay(from), by).await
 }
 
+/// A decision is written down.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Noted {
+    /// What it says: `resume keep`
+    decision: String,
+    /// Its place among the decisions
+    position: i64,
+}
+
 /// Writes a decision down that an instance carries out soon.
 async fn decide<B: Backend>(
     site: Site<B>,
@@ -103,7 +133,10 @@ async fn decide<B: Backend>(
     check(&site.handle, decision).await??;
     let handle = site.handle;
     let position = whole(async move { handle.decide(decision, &by).await }).await??;
-    let document = json!({"decision": decision.to_string(), "position": position});
+    let document = Noted {
+        decision: decision.to_string(),
+        position,
+    };
     Ok(done(wanted, STATUS, StatusCode::ACCEPTED, document))
 }
 

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The longest value of a field, in characters.
-const LONGEST: usize = 1000;
+pub(super) const LONGEST: usize = 1000;
 
 /// The fields of a form, and what is wrong with those that were asked for.
 #[derive(Debug)]
@@ -29,15 +29,15 @@ impl Form {
         self.asked.push(name.to_owned());
         let mut fields = self.fields.iter();
         let (_, value) = fields.find(|(field, _)| field == name)?;
-        let value = value.trim().to_owned();
-        if value.is_empty() {
+        let value = value.clone();
+        if value.trim().is_empty() {
             self.refuse(name, "is missing");
         } else if value.chars().count() > LONGEST {
             self.refuse(name, &format!("is longer than {LONGEST} characters"));
         } else if value.chars().any(char::is_control) {
             self.refuse(name, "has characters that are none for people");
         }
-        Some(value)
+        Some(value.trim().to_owned())
     }
 
     /// The value of a field that must be there.

@@ -45,8 +45,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
                         Problem::bad_request(format!("`limit` is a number from 1 to {MOST}"))
                     })?;
                 }
-                // No id has such characters, and PostgreSQL has no place for all of them.
-                "event" if value.chars().any(char::is_control) => {
+                // No id is blank or has such characters, and PostgreSQL has no place for all of them.
+                "event" if value.trim().is_empty() || value.chars().any(char::is_control) => {
                     return Err(Problem::bad_request("`event` is the id of an event"));
                 }
                 "event" => query.event = Some(value.into_owned()),
@@ -114,7 +114,7 @@ fn taken_table(events: &[TakenEvent]) -> Markup {
     html! {
         @if events.is_empty() { p.quiet { "No such event is known here." } }
         @else {
-            div.scroll { table aria-label="Events" {
+            div.scroll tabindex="0" { table aria-label="Events" {
                 thead { tr {
                     th.number scope="col" { "Number" } th scope="col" { "Subject" }
                     th scope="col" { "Outcome" } th scope="col" { "Taken" } th scope="col" { "Event" }
@@ -147,7 +147,7 @@ pub(super) fn skipped_table(events: &[SkippedEvent]) -> Markup {
     html! {
         @if events.is_empty() { p.quiet { "No event was skipped or passed over." } }
         @else {
-            div.scroll { table aria-label="Events without effect" {
+            div.scroll tabindex="0" { table aria-label="Events without effect" {
                 thead { tr {
                     th.number scope="col" { "Number" } th scope="col" { "Subject" }
                     th scope="col" { "By" } th scope="col" { "When" } th scope="col" { "Event" }
@@ -174,7 +174,7 @@ pub(super) fn decisions_table(decisions: &[Decided]) -> Markup {
     html! {
         @if decisions.is_empty() { p.quiet { "Nothing has been decided yet." } }
         @else {
-            div.scroll { table aria-label="Decisions" {
+            div.scroll tabindex="0" { table aria-label="Decisions" {
                 thead { tr {
                     th scope="col" { "When" } th scope="col" { "By" }
                     th scope="col" { "Decision" } th scope="col" { "Outcome" }

@@ -5,6 +5,7 @@ mod decide;
 mod form;
 mod job;
 mod lists;
+mod openapi;
 mod page;
 mod stuck;
 
@@ -17,6 +18,7 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::Markup;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::command::StatusDocument;
@@ -28,6 +30,8 @@ use crate::service::{Json, Wanted, same_origin};
 use crate::store::Backend;
 
 use job::Job;
+
+pub use openapi::describe;
 
 /// The largest form we read: a reason is some sentences.
 const MAX_BODY: usize = 16 * 1024;
@@ -125,11 +129,25 @@ fn done(
     }
 }
 
+/// A poll was asked for.
+#[derive(Serialize, JsonSchema)]
+struct Polling {
+    polling: bool,
+}
+
 /// Answers at once; the poll runs in the background.
 async fn poll<B: Backend>(State(site): State<Site<B>>, wanted: Wanted) -> Response {
     site.handle.poll_now();
-    let document = serde_json::json!({"polling": true});
+    let document = Polling { polling: true };
     done(wanted, "status", StatusCode::ACCEPTED, document)
+}
+
+/// A comparison was asked for.
+#[derive(Serialize, JsonSchema)]
+struct Comparing {
+    comparing: bool,
+    /// False if one was under way already
+    started: bool,
 }
 
 /// Answers at once; the comparison runs in the background, one at a time: who asks while one is
@@ -139,7 +157,10 @@ async fn reconcile<B: Backend, R: Reconcile<B>>(
     wanted: Wanted,
 ) -> Response {
     let started = site.job.start::<B, R>(&site.handle);
-    let document = serde_json::json!({"comparing": true, "started": started});
+    let document = Comparing {
+        comparing: true,
+        started,
+    };
     done(wanted, "../status", StatusCode::ACCEPTED, document)
 }
 

@@ -155,7 +155,7 @@ fn differences(compared: &Reconciliation) -> Markup {
     html! {
         p class=(if compared.found == 0 { "good" } else { "bad" }) { (sentence(&compared.summary())) "." }
         @if !compared.differences.is_empty() {
-            div.scroll { table aria-label="Differences" {
+            div.scroll tabindex="0" { table aria-label="Differences" {
                 thead { tr { th scope="col" { "About" } th scope="col" { "What differs" } } }
                 tbody { @for difference in &compared.differences { tr {
                     th scope="row" { (difference.id) }

@@ -19,6 +19,7 @@ use std::collections::HashSet;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::Pool;
 use url::Url;
@@ -75,7 +76,7 @@ impl<B: Backend> Reconcile<B> for () {
 }
 
 /// Something that is stored otherwise than the feed says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// What it is about, as the subject of events names it: `order/17`.
     pub id: String,
@@ -84,7 +85,7 @@ pub struct Difference {
 }
 
 /// What came of a comparison.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reconciliation {
     /// When it was done.
     pub at: DateTime<Utc>,
@@ -178,7 +179,7 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
         return Err(ReconcileError::ComparesNothing);
     }
     let start = State::of(handle).await?;
-    let source = Source::new(handle.feed_url().clone());
+    let source = Source::new(handle.feed_url().clone(), handle.credentials.clone());
     let books = Books::<B, R>::new(handle, &source);
     let result = match start.standing.epoch.clone() {
         Some(epoch) => {

@@ -3,6 +3,7 @@
 mod answer;
 mod data;
 mod filtered;
+mod openapi;
 mod pages;
 mod subscription;
 
@@ -24,6 +25,7 @@ use crate::store::Backend;
 use crate::store::publish::Head;
 
 pub(super) use answer::LinkHeaders;
+pub use openapi::describe;
 pub(super) use pages::PageCache;
 
 pub(super) fn router<B: Backend>(feed: Feed<B>) -> Router {

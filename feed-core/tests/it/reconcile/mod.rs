@@ -287,6 +287,8 @@ where
 {
     let mut shop = Shop::<B>::open(url).await;
     shop.take(5).await;
+    let nothing = reconcile::<B, ()>(&shop.consumer.handle(), None, |_, _| {}).await;
+    assert!(matches!(nothing, Err(ReconcileError::ComparesNothing)));
     let ours = shop
         .consumer
         .handle()

@@ -1,6 +1,7 @@
 //! How people and programs reach the invoices: all routes on one screen.
 
 mod invoices;
+mod openapi;
 mod pages;
 mod problem;
 
@@ -11,6 +12,7 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::get;
 use feed_core::consumer::{self, Handle};
 use feed_core::service::html::{problems_as_pages, script, stylesheet};
+use feed_core::service::openapi::described;
 use feed_core::service::{health, keep_private, not_halted, same_origin};
 use feed_core::{Database, Problem};
 
@@ -18,6 +20,9 @@ use crate::reconcile::Expected;
 use crate::store::Store;
 
 pub(crate) use pages::{Pages, frame};
+
+/// What anybody may see: scripts.
+pub(crate) const OPEN: &[&str] = &["/print.js"];
 
 pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, pages: Pages) -> Router {
     let frame = pages.frame().clone();
@@ -28,21 +33,22 @@ pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, pages: 
         pages: Arc::new(pages),
     };
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
-    Router::new()
+    let routes = Router::new()
         .route("/", get(invoices::list::<S>).fallback(only_get))
         .route("/{id}", get(invoices::show::<S>).fallback(only_get))
         .route(
             "/{id}/credit-note",
             get(invoices::credit_note::<S>).fallback(only_get),
         )
-        .layer(from_fn_with_state(base, same_origin))
+        .layer(from_fn_with_state(base.clone(), same_origin))
         .layer(from_fn_with_state(frame.clone(), problems_as_pages))
         .layer(map_response(keep_private))
         .merge(health(ready::<S>))
         .with_state(state)
         .merge(consumer::router::<S, Expected>(handle, frame))
         .merge(stylesheet())
-        .merge(script("/print.js", include_str!("pages/print.js")))
+        .merge(script("/print.js", include_str!("pages/print.js")));
+    described(routes, openapi::description(), openapi::ABOUT, &base)
 }
 
 /// What the handlers work with.

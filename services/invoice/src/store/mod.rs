@@ -52,6 +52,12 @@ pub trait Store: feed_core::Backend {
         cancelled: &[(OrderId, DateTime<Utc>)],
     ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
 
+    /// Removes of a person what an invoice need not keep: the e-mail address.
+    fn erase(
+        tx: &mut Transaction<'_, Self>,
+        orders: &[OrderId],
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
     /// The invoice for an order.
     fn find(
         pool: &Pool<Self>,

@@ -137,6 +137,19 @@ impl Store for Postgres {
         Ok(ids.into_iter().map(OrderId).collect())
     }
 
+    async fn erase(tx: &mut PgTransaction<'_>, orders: &[OrderId]) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- invoice::erase
+             UPDATE invoice
+             SET customer_email = ''
+             WHERE order_id = ANY ($1)",
+        )
+        .bind(column(orders, |order| order.0))
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn find(pool: &PgPool, id: OrderId) -> sqlx::Result<Option<Invoice>> {
         let rows: Vec<InvoiceRow> = sqlx::query_as(concat!(
             "-- invoice::find

@@ -114,6 +114,19 @@ impl Store for Sqlite {
         Ok(ids.into_iter().map(OrderId).collect())
     }
 
+    async fn erase(tx: &mut SqliteTransaction<'_>, orders: &[OrderId]) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- invoice::erase
+             UPDATE invoice
+             SET customer_email = ''
+             WHERE order_id IN (SELECT value FROM json_each($1))",
+        )
+        .bind(json!(orders).to_string())
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn find(pool: &SqlitePool, id: OrderId) -> sqlx::Result<Option<Invoice>> {
         let rows: Vec<InvoiceRow> = sqlx::query_as(concat!(
             "-- invoice::find

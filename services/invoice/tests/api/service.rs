@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::Request;
 use feed_core::service::{Settings, listen, serve};
+use harness::assert_described;
 use harness::producer::{LINES, Producer};
 use invoice::Config;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ harness::on_both_databases! {
     it_opens_a_database_that_has_invoices
     it_is_ready_unless_it_is_halted
     a_poll_is_asked_for_and_not_waited_for
+    all_that_it_answers_to_is_described
 }
 
 /// Where nobody listens.
@@ -76,6 +78,21 @@ async fn a_poll_is_asked_for_and_not_waited_for<S: Testable>(url: &str) {
     let app = open::<S>(url, NOBODY).await;
     let answer = app.send("POST", "/poll", "*/*").await;
     assert_eq!((answer.status, answer.header("location")), (303, "status"));
+}
+
+async fn all_that_it_answers_to_is_described<S: Testable>(url: &str) {
+    let app = open::<S>(url, NOBODY).await;
+    let document = assert_described(
+        app.router(),
+        &["/{id}/credit-note", "/style.css", "/print.js"],
+    )
+    .await;
+    assert_eq!(document["info"]["title"], "Invoices");
+    let server = &document["servers"][0]["url"];
+    assert_eq!(server, "https://shop.example/invoice");
+    let list = app.send("GET", "/", "application/json").await;
+    let link = "</invoice/openapi.json>; rel=\"service-desc\"; type=\"application/json\"";
+    assert_eq!(list.header("link"), link);
 }
 
 #[test]

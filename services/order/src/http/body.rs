@@ -1,11 +1,9 @@
 //! Bodies: what is wrong with one is answered with a problem document.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::problem::Problem;
@@ -64,35 +62,25 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
     }
 }
 
-/// A few named texts, from a form or from JSON.
+/// A few named values, from a form or from JSON. What is of another type than it is asked for counts
+/// as missing.
 #[derive(Debug)]
 pub(super) struct Fields {
-    texts: BTreeMap<String, String>,
+    values: Map<String, Value>,
     /// True if a person filled in a form.
     pub(super) form: bool,
 }
 
 impl Fields {
-    pub(super) fn get(&self, name: &str) -> Option<String> {
-        self.texts.get(name).cloned()
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.values.get(name)?.as_str().map(str::to_owned)
     }
 
-    /// The members of an object that are texts or numbers; the others count as missing.
-    fn from_json(json: Value) -> Self {
-        let Value::Object(members) = json else {
-            return Self {
-                texts: BTreeMap::new(),
-                form: false,
-            };
-        };
-        let text = |(name, value)| match value {
-            Value::String(text) => Some((name, text)),
-            Value::Number(number) => Some((name, number.to_string())),
-            _ => None,
-        };
-        Self {
-            texts: members.into_iter().filter_map(text).collect(),
-            form: false,
+    /// A number, digit by digit; or a text, since a form has nothing else.
+    pub(super) fn number(&self, name: &str) -> Option<String> {
+        match self.values.get(name)? {
+            Value::Number(number) => Some(number.to_string()),
+            value => value.as_str().map(str::to_owned),
         }
     }
 }
@@ -103,13 +91,20 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if is_type(request.headers(), FORM) {
             let FormBody(body) = FormBody::from_request(request, state).await?;
+            let fields = form_urlencoded::parse(&body).into_owned();
             return Ok(Self {
-                texts: form_urlencoded::parse(&body).into_owned().collect(),
+                values: fields.map(|(name, text)| (name, text.into())).collect(),
                 form: true,
             });
         }
-        let body = JsonBody::from_request(request, state).await?;
-        Ok(Self::from_json(body.parse()?))
+        let values = match JsonBody::from_request(request, state).await?.parse()? {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        Ok(Self {
+            values,
+            form: false,
+        })
     }
 }
 

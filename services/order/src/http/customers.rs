@@ -99,9 +99,9 @@ pub(super) async fn change<S: Store>(
 
 fn draft(fields: &Fields) -> DraftCustomer {
     DraftCustomer {
-        firstname: fields.get("firstname"),
-        name: fields.get("name"),
-        email: fields.get("email"),
+        firstname: fields.text("firstname"),
+        name: fields.text("name"),
+        email: fields.text("email"),
     }
 }
 

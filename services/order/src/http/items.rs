@@ -96,8 +96,8 @@ pub(super) async fn change<S: Store>(
 
 fn draft(fields: &Fields) -> DraftItem {
     DraftItem {
-        name: fields.get("name"),
-        price: fields.get("price"),
+        name: fields.text("name"),
+        price: fields.number("price"),
     }
 }
 

@@ -5,6 +5,7 @@ mod context;
 mod customers;
 mod form;
 mod items;
+mod openapi;
 mod order;
 mod orders;
 mod pages;
@@ -18,6 +19,7 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use feed_core::Problem;
 use feed_core::service::html::{problems_as_pages, script, stylesheet};
+use feed_core::service::openapi::described;
 use feed_core::service::{health, keep_private, same_origin};
 
 use crate::orders::Orders;
@@ -28,6 +30,9 @@ pub(crate) use pages::{Pages, frame};
 /// The largest body we read: a thousand lines are some 60 KiB, as JSON or as a form.
 const MAX_BODY: usize = 1024 * 1024;
 
+/// What anybody may see: scripts.
+pub(crate) const OPEN: &[&str] = &["/form.js", "/order.js"];
+
 pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
     let frame = pages.frame().clone();
     let base = frame.base.clone();
@@ -35,7 +40,7 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
         orders,
         pages: Arc::new(pages),
     };
-    Router::new()
+    let routes = Router::new()
         .route(
             "/",
             get(orders::list::<S>)
@@ -95,7 +100,7 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
                 .put(items::change::<S>)
                 .fallback(|| allow("GET, HEAD, POST, PUT")),
         )
-        .layer(from_fn_with_state(base, same_origin))
+        .layer(from_fn_with_state(base.clone(), same_origin))
         .layer(from_fn_with_state(frame, problems_as_pages))
         .layer(map_response(keep_private))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -103,7 +108,8 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
         .with_state(state)
         .merge(stylesheet())
         .merge(script("/form.js", include_str!("pages/form.js")))
-        .merge(script("/order.js", include_str!("pages/order.js")))
+        .merge(script("/order.js", include_str!("pages/order.js")));
+    described(routes, openapi::description(), openapi::ABOUT, &base)
 }
 
 /// What the handlers work with.

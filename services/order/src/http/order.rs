@@ -99,10 +99,13 @@ async fn allow<S: Store>(
     guard(headers, &validators(&order, OFFERS[0], 0)).map_err(|_| Problem::PreconditionFailed)
 }
 
-/// Of an order only the status changes, and on its page what is told of its events; each form has a
+/// Of an order only the status changes, and whether it names anybody; and on its page what is told of its events; each form has a
 /// tag of its own.
 fn validators(order: &Order, media_type: &str, newest: Sequence) -> Validators {
-    let status = order.status.as_str();
+    let status = match order.customer.is_erased() {
+        true => format!("{}.erased", order.status.as_str()),
+        false => order.status.as_str().to_owned(),
+    };
     match newest {
         0 => Validators::tag(format!("{}.{status}.{media_type}", order.id)),
         newest => Validators::tag(format!("{}.{status}.{newest}.{media_type}", order.id)),

@@ -1,15 +1,28 @@
 //! Who is accepted as a customer.
 
+use feed_core::service::openapi::LINE;
+use schemars::JsonSchema;
+
 use super::{Errors, FieldError, MAX_TEXT, check_text};
 use crate::order::{Customer, NewCustomer};
 
 /// A customer as somebody types one: nothing checked. `None` is a field that is missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(
+    rename = "NewCustomer",
+    description = "A customer as a client wishes it"
+)]
 pub struct DraftCustomer {
+    #[schemars(required, length(max = MAX_TEXT), pattern(LINE))]
     pub firstname: Option<String>,
+    #[schemars(required, length(max = MAX_TEXT), pattern(LINE))]
     pub name: Option<String>,
+    #[schemars(required, length(max = MAX_TEXT), pattern(EMAIL))]
     pub email: Option<String>,
 }
+
+/// What [`check_email`] accepts, as a pattern.
+const EMAIL: &str = r"^[^\s@\u0000-\u001f\u007f-\u009f]+@[^\s@\u0000-\u001f\u007f-\u009f]+$";
 
 impl From<&Customer> for DraftCustomer {
     fn from(customer: &Customer) -> Self {
@@ -91,6 +104,7 @@ mod tests {
             (draft(" ", "Curie", "m@x"), &["firstname"]),
             (draft("Marie", &long, "m@x"), &["name"]),
             (draft("Marie", "Cu\0rie", "m@x"), &["name"]),
+            (draft("Marie", "Curie\r\n", "m@x"), &["name"]),
             (draft("Marie", "Curie", "marie"), &["email"]),
             (draft("Marie", "Curie", "@x"), &["email"]),
             (draft("Marie", "Curie", "m@"), &["email"]),

@@ -1,16 +1,32 @@
 //! What is accepted as an item.
 
+use feed_core::service::openapi::LINE;
 use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::{Errors, FieldError, MAX_PRICE, MAX_TEXT, check_text};
 use crate::order::{Item, NewItem};
 
 /// An item as somebody types one: nothing checked. `None` is a field that is missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename = "NewItem", description = "An item as a client wishes it")]
 pub struct DraftItem {
+    #[schemars(required, length(max = MAX_TEXT), pattern(LINE))]
     pub name: Option<String>,
     /// With a decimal point.
+    #[schemars(required, schema_with = "price")]
     pub price: Option<String>,
+}
+
+/// A price in JSON: a number, or a text for who has only binary floats.
+fn price(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            {"type": "number", "minimum": 0, "maximum": MAX_PRICE, "multipleOf": 0.01},
+            {"type": "string", "pattern": r"^[0-9]{1,6}(\.[0-9]{1,2})?$"},
+        ],
+        "examples": [12.50],
+    })
 }
 
 impl From<&Item> for DraftItem {
@@ -39,14 +55,15 @@ impl DraftItem {
     }
 }
 
-/// A comma is refused: whether `1,000` is a thousand or one depends on where it was typed.
+/// A comma is refused: whether `1,000` is a thousand or one depends on where it was typed. So is
+/// Rust's `1_000`.
 fn check_price(text: Option<String>) -> Result<Decimal, String> {
     let text = text.unwrap_or_default();
     let price =
         Decimal::from_str_exact(text.trim()).or_else(|_| Decimal::from_scientific(text.trim()));
     let bounds = Decimal::ZERO..=Decimal::from(MAX_PRICE);
     match price.map(|price| price.normalize()) {
-        Ok(mut price) if bounds.contains(&price) && price.scale() <= 2 => {
+        Ok(mut price) if bounds.contains(&price) && price.scale() <= 2 && !text.contains('_') => {
             price.rescale(2);
             Ok(price)
         }
@@ -90,6 +107,7 @@ mod tests {
             "12.505",
             "1000000.01",
             "1,5",
+            "1_000",
             "1.000,00",
             "12 EUR",
             "NaN",

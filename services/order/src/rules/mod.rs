@@ -9,7 +9,7 @@ use serde::Serialize;
 
 pub use customer::DraftCustomer;
 pub use item::DraftItem;
-pub use order::{Catalog, Draft, DraftAddress, DraftLine};
+pub use order::{Catalog, Draft, DraftAddress, DraftLine, unknown_customer};
 
 /// Lines of an order: what a person can still check, and a consumer reads in one go.
 pub const MAX_LINES: usize = 1_000;
@@ -62,14 +62,14 @@ impl From<Errors> for Vec<FieldError> {
 /// The text without the white space around it.
 fn check_text(what: &str, text: Option<String>, max: usize) -> Result<String, String> {
     let text = text.unwrap_or_default();
-    let text = text.trim();
-    if text.is_empty() {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
         Err(format!("Enter {what}."))
     } else if text.chars().count() > max {
         Err(format!("Use at most {max} characters."))
     } else if text.chars().any(char::is_control) {
         Err("Remove tabs, line breaks and other control characters.".to_owned())
     } else {
-        Ok(text.to_owned())
+        Ok(trimmed.to_owned())
     }
 }

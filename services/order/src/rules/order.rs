@@ -2,31 +2,50 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use feed_core::service::openapi::LINE;
+use schemars::JsonSchema;
+
 use super::{Errors, FieldError, MAX_COUNT, MAX_LINES, MAX_TEXT, MAX_ZIP, check_text};
 use crate::order::{Address, Customer, CustomerId, Item, ItemId, NewOrder, OrderLine};
 
 /// An order as somebody wishes it: each field as far as it could be read, nothing checked.
 /// `None` is a field that is missing, or is no number or text at all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(
+    rename = "NewOrder",
+    rename_all = "camelCase",
+    description = "An order as a client wishes it"
+)]
 pub struct Draft {
+    /// The number of a customer.
+    #[schemars(required)]
     pub customer: Option<i64>,
     pub shipping_address: DraftAddress,
     pub billing_address: DraftAddress,
+    #[schemars(rename = "orderLine", length(min = 1, max = MAX_LINES))]
     pub lines: Vec<DraftLine>,
 }
 
-/// See [`Draft`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Where somebody wishes it to be sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename = "NewAddress")]
 pub struct DraftAddress {
+    #[schemars(required, length(max = MAX_TEXT), pattern(LINE))]
     pub street: Option<String>,
+    #[schemars(required, length(max = MAX_ZIP), pattern(LINE))]
     pub zip: Option<String>,
+    #[schemars(required, length(max = MAX_TEXT), pattern(LINE))]
     pub city: Option<String>,
 }
 
-/// See [`Draft`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// So many pieces of an item.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename = "NewLine")]
 pub struct DraftLine {
+    /// The number of an item.
+    #[schemars(required)]
     pub item: Option<i64>,
+    #[schemars(required, range(min = 1, max = MAX_COUNT))]
     pub count: Option<i64>,
 }
 
@@ -75,7 +94,16 @@ impl Draft {
 fn known_customer(id: Option<i64>, catalog: &Catalog) -> Result<Customer, String> {
     let id = id.ok_or("Choose a customer.")?;
     let known = catalog.customers.get(&CustomerId(id)).cloned();
-    known.ok_or_else(|| format!("There is no customer {id}."))
+    known.ok_or_else(|| unknown_customer(CustomerId(id)).message)
+}
+
+/// What is wrong with an order of a customer who is not there, or no longer.
+#[must_use]
+pub fn unknown_customer(id: CustomerId) -> FieldError {
+    FieldError {
+        field: "customer".to_owned(),
+        message: format!("There is no customer {id}."),
+    }
 }
 
 fn known_item(id: Option<i64>, catalog: &Catalog) -> Result<Item, String> {

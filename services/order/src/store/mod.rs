@@ -1,6 +1,7 @@
 //! What the service asks of its database. All its SQL lies below this folder: one module for each
 //! database, and the same tests for both.
 
+mod erasure;
 mod master_data;
 mod postgres;
 mod rows;
@@ -14,6 +15,7 @@ use sqlx::{Pool, Transaction};
 use crate::order::{CustomerId, ItemId, NewOrder, Order, OrderId, Summary};
 use crate::rules::Catalog;
 
+pub use erasure::Erasure;
 pub use master_data::MasterData;
 
 /// A service's migrations: number, name, SQL.
@@ -23,24 +25,25 @@ pub type Migrations = &'static [(i64, &'static str, &'static str)];
 const MAX_CHOICES: i64 = 1_000;
 
 /// A database that can hold the shop's orders.
-pub trait Store: MasterData {
+pub trait Store: MasterData + Erasure {
     const MIGRATIONS: Migrations;
 
     /// All customers and items, for somebody to choose from.
     fn catalog(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Catalog>> + Send;
 
-    /// Those of the named customers and items that exist.
+    /// Those of the named customers and items that exist. Until the transaction ends, nobody who erases
+    /// the customer overlooks what it does.
     fn named(
         tx: &mut Transaction<'_, Self>,
         customer: Option<CustomerId>,
         items: &BTreeSet<ItemId>,
     ) -> impl Future<Output = sqlx::Result<Catalog>> + Send;
 
-    /// Stores an order with its lines.
+    /// Stores an order with its lines. `None`: the customer was erased since they were `named`.
     fn insert(
         tx: &mut Transaction<'_, Self>,
         order: NewOrder,
-    ) -> impl Future<Output = sqlx::Result<Order>> + Send;
+    ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
 
     /// Cancels an order and locks it until the transaction ends. `None`: it is not there, or was
     /// cancelled before.

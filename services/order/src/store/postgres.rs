@@ -11,11 +11,18 @@ use crate::order::{CustomerId, ItemId, NewOrder, Order, OrderId, Summary};
 use crate::rules::Catalog;
 
 impl Store for Postgres {
-    const MIGRATIONS: Migrations = &[(
-        1,
-        "order",
-        include_str!("../../migrations/postgres/0001_order.sql"),
-    )];
+    const MIGRATIONS: Migrations = &[
+        (
+            1,
+            "order",
+            include_str!("../../migrations/postgres/0001_order.sql"),
+        ),
+        (
+            2,
+            "erasure",
+            include_str!("../../migrations/postgres/0002_erasure.sql"),
+        ),
+    ];
 
     async fn catalog(pool: &PgPool) -> sqlx::Result<Catalog> {
         let customers = sqlx::query_as(
@@ -42,7 +49,10 @@ impl Store for Postgres {
     ) -> sqlx::Result<Catalog> {
         let customers = sqlx::query_as(
             "-- order::named_customer
-             SELECT id, name, firstname, email FROM customers WHERE id = $1",
+             SELECT id, name, firstname, email
+             FROM customers,
+                  pg_advisory_xact_lock_shared(hashtextextended('customer/' || $1::bigint, 0))
+             WHERE id = $1",
         )
         .bind(customer.map(|customer| customer.0))
         .fetch_all(&mut **tx)
@@ -59,7 +69,7 @@ impl Store for Postgres {
     }
 
     /// One statement for the order and all its lines.
-    async fn insert(tx: &mut PgTransaction<'_>, order: NewOrder) -> sqlx::Result<Order> {
+    async fn insert(tx: &mut PgTransaction<'_>, order: NewOrder) -> sqlx::Result<Option<Order>> {
         let count = order.lines.len();
         let (mut counts, mut items) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let (mut names, mut prices) = (Vec::with_capacity(count), Vec::with_capacity(count));
@@ -69,7 +79,7 @@ impl Store for Postgres {
             names.push(line.item.name.as_str());
             prices.push(to_cents(line.item.price)?);
         }
-        let (id, now): (i64, DateTime<Utc>) = sqlx::query_as(
+        let placed: Option<(i64, DateTime<Utc>)> = sqlx::query_as(
             "-- order::insert
              WITH placed AS (
                  INSERT INTO orders
@@ -80,6 +90,7 @@ impl Store for Postgres {
                  SELECT 'placed', now, now, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
                         cardinality($12::bigint[]), $11
                  FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS now) AS clock
+                 WHERE EXISTS (SELECT FROM customers WHERE id = $1)
                  RETURNING id, placed
              ), lines AS (
                  INSERT INTO order_line (order_id, line, count, item_id, item_name, price_cents)
@@ -105,9 +116,9 @@ impl Store for Postgres {
         .bind(items)
         .bind(names)
         .bind(prices)
-        .fetch_one(&mut **tx)
+        .fetch_optional(&mut **tx)
         .await?;
-        Ok(order.placed(OrderId(id), now))
+        Ok(placed.map(|(id, now)| order.placed(OrderId(id), now)))
     }
 
     async fn cancel(tx: &mut PgTransaction<'_>, id: OrderId) -> sqlx::Result<Option<Order>> {
@@ -235,7 +246,10 @@ impl Store for Postgres {
     }
 }
 
-async fn with_lines(executor: impl PgExecutor<'_>, order: OrderRow) -> sqlx::Result<Order> {
+pub(super) async fn with_lines(
+    executor: impl PgExecutor<'_>,
+    order: OrderRow,
+) -> sqlx::Result<Order> {
     let lines: Vec<LineRow> = sqlx::query_as(
         "-- order::lines
          SELECT count, item_id, item_name, price_cents

@@ -11,11 +11,18 @@ use crate::order::{CustomerId, ItemId, NewOrder, Order, OrderId, Summary};
 use crate::rules::Catalog;
 
 impl Store for Sqlite {
-    const MIGRATIONS: Migrations = &[(
-        1,
-        "order",
-        include_str!("../../migrations/sqlite/0001_order.sql"),
-    )];
+    const MIGRATIONS: Migrations = &[
+        (
+            1,
+            "order",
+            include_str!("../../migrations/sqlite/0001_order.sql"),
+        ),
+        (
+            2,
+            "erasure",
+            include_str!("../../migrations/sqlite/0002_erasure.sql"),
+        ),
+    ];
 
     async fn catalog(pool: &SqlitePool) -> sqlx::Result<Catalog> {
         let customers = sqlx::query_as(
@@ -58,7 +65,11 @@ impl Store for Sqlite {
         Ok(catalog(customers, items))
     }
 
-    async fn insert(tx: &mut SqliteTransaction<'_>, order: NewOrder) -> sqlx::Result<Order> {
+    async fn insert(
+        tx: &mut SqliteTransaction<'_>,
+        order: NewOrder,
+    ) -> sqlx::Result<Option<Order>> {
+        // Nobody else writes: the customer is still there.
         let (id, now): (i64, DateTime<Utc>) = sqlx::query_as(
             "-- order::insert
              INSERT INTO orders
@@ -99,7 +110,7 @@ impl Store for Sqlite {
         .bind(json(&lines)?)
         .execute(&mut **tx)
         .await?;
-        Ok(order.placed(OrderId(id), now))
+        Ok(Some(order.placed(OrderId(id), now)))
     }
 
     async fn cancel(tx: &mut SqliteTransaction<'_>, id: OrderId) -> sqlx::Result<Option<Order>> {
@@ -230,7 +241,10 @@ impl Store for Sqlite {
     }
 }
 
-async fn with_lines(executor: impl SqliteExecutor<'_>, order: OrderRow) -> sqlx::Result<Order> {
+pub(super) async fn with_lines(
+    executor: impl SqliteExecutor<'_>,
+    order: OrderRow,
+) -> sqlx::Result<Order> {
     let lines: Vec<LineRow> = sqlx::query_as(
         "-- order::lines
          SELECT count, item_id, item_name, price_cents

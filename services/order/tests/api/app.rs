@@ -7,6 +7,7 @@ use clap::Parser;
 use feed_core::service::Mounted;
 use feed_core::{Database, Feed};
 use harness::{Answer, Sql, call};
+use order::orders::Orders;
 use order::store::Store;
 use order::{Config, Service};
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ impl<S: Store + Sql> Testable for S {}
 pub(crate) struct App<S: Testable> {
     pub(crate) router: Router,
     pub(crate) feed: Feed<S>,
+    pub(crate) orders: Orders<S>,
     pub(crate) database: Database<S>,
 }
 
@@ -35,12 +37,14 @@ impl<S: Testable> App<S> {
         let Service {
             router,
             feed,
+            orders,
             database,
             ..
         } = service.expect("the service opens");
         Self {
             router: Mounted::new(router, database.clone()).router,
             feed,
+            orders,
             database,
         }
     }

@@ -2,6 +2,7 @@
 //! of either kind for each test.
 
 mod app;
+mod erase;
 mod feed;
 mod form;
 mod master_data;

@@ -1,7 +1,7 @@
 //! What programs rely on: names in JSON, addresses, media types, status codes.
 
 use axum::http::Request;
-use harness::call;
+use harness::{assert_described, call};
 use serde_json::{Value, json};
 
 use crate::app::{App, Testable, an_order, config};
@@ -12,6 +12,7 @@ harness::on_both_databases! {
     each_comes_in_the_type_that_is_asked_for
     links_survive_a_path_prefix
     every_refusal_is_a_problem_document
+    all_that_it_answers_to_is_described
     health_tells_the_truth
     the_started_service_runs_alone
     preconditions_hold_for_reading_and_for_changing
@@ -229,6 +230,31 @@ async fn every_refusal_is_a_problem_document<S: Testable>(url: &str) {
         let allowed: Vec<_> = answer.headers.get_all("allow").iter().collect();
         assert_eq!(allowed, [allow], "{path}");
     }
+}
+
+async fn all_that_it_answers_to_is_described<S: Testable>(url: &str) {
+    let settings = ["--base-url=https://shop.example/order"];
+    let app = App::<S>::with(url, &settings).await;
+    let pages = [
+        "/form.html",
+        "/line",
+        "/customers/new",
+        "/items/new",
+        "/style.css",
+        "/form.js",
+        "/order.js",
+    ];
+    let document = assert_described(&app.router, &pages).await;
+    assert_eq!(document["servers"][0]["url"], "https://shop.example/order");
+    // The rules' own bounds.
+    let schemas = &document["components"]["schemas"];
+    let line = &schemas["NewLine"]["properties"]["count"];
+    assert_eq!(
+        (&line["minimum"], &line["maximum"]),
+        (&json!(1), &json!(1_000_000))
+    );
+    let lines = &schemas["NewOrder"]["properties"]["orderLine"];
+    assert_eq!(lines["maxItems"], 1_000);
 }
 
 async fn health_tells_the_truth<S: Testable>(url: &str) {

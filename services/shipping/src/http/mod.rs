@@ -1,5 +1,6 @@
 //! How people and programs reach the shipments: all routes on one screen.
 
+mod openapi;
 mod pages;
 mod problem;
 mod shipments;
@@ -11,6 +12,7 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use feed_core::consumer::{self, Handle};
 use feed_core::service::html::{problems_as_pages, stylesheet};
+use feed_core::service::openapi::described;
 use feed_core::service::{health, keep_private, not_halted, same_origin};
 use feed_core::{Database, Problem};
 
@@ -29,20 +31,21 @@ pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, pages: 
     };
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     let only_post = || async { Problem::method_not_allowed("POST") };
-    Router::new()
+    let routes = Router::new()
         .route("/", get(shipments::list::<S>).fallback(only_get))
         .route("/{id}", get(shipments::show::<S>).fallback(only_get))
         .route(
             "/{id}/dispatch",
             post(shipments::dispatch::<S>).fallback(only_post),
         )
-        .layer(from_fn_with_state(base, same_origin))
+        .layer(from_fn_with_state(base.clone(), same_origin))
         .layer(from_fn_with_state(frame.clone(), problems_as_pages))
         .layer(map_response(keep_private))
         .merge(health(ready::<S>))
         .with_state(state)
         .merge(consumer::router::<S, Expected>(handle, frame))
-        .merge(stylesheet())
+        .merge(stylesheet());
+    described(routes, openapi::description(), openapi::ABOUT, &base)
 }
 
 /// What the handlers work with.

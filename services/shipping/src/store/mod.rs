@@ -44,6 +44,12 @@ pub trait Store: feed_core::Backend {
         cancelled: &[(OrderId, DateTime<Utc>)],
     ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, bool)>>> + Send;
 
+    /// Removes the person: the name and the address.
+    fn erase(
+        tx: &mut Transaction<'_, Self>,
+        orders: &[OrderId],
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
     /// Notes that the goods of a pending shipment have left; false if there is none.
     fn dispatch(pool: &Pool<Self>, id: OrderId) -> impl Future<Output = sqlx::Result<bool>> + Send;
 

@@ -110,6 +110,20 @@ impl Store for Postgres {
             .collect())
     }
 
+    async fn erase(tx: &mut PgTransaction<'_>, orders: &[OrderId]) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- shipment::erase
+             UPDATE shipment
+             SET customer_name = '', customer_firstname = '',
+                 shipping_street = '', shipping_zip = '', shipping_city = ''
+             WHERE order_id = ANY ($1)",
+        )
+        .bind(column(orders, |order| order.0))
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn dispatch(pool: &PgPool, id: OrderId) -> sqlx::Result<bool> {
         // One statement: it waits for a cancellation on its way, and then finds it.
         let done = sqlx::query(

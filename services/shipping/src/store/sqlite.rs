@@ -96,6 +96,20 @@ impl Store for Sqlite {
             .collect())
     }
 
+    async fn erase(tx: &mut SqliteTransaction<'_>, orders: &[OrderId]) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- shipment::erase
+             UPDATE shipment
+             SET customer_name = '', customer_firstname = '',
+                 shipping_street = '', shipping_zip = '', shipping_city = ''
+             WHERE order_id IN (SELECT value FROM json_each($1))",
+        )
+        .bind(json!(orders).to_string())
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn dispatch(pool: &SqlitePool, id: OrderId) -> sqlx::Result<bool> {
         let done = sqlx::query(
             "-- shipment::dispatch

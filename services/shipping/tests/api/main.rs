@@ -4,6 +4,7 @@
 
 mod app;
 mod dispatch;
+mod erased;
 mod events;
 mod original;
 mod pages;

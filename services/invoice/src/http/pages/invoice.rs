@@ -11,6 +11,7 @@ use crate::invoice::Invoice;
 impl Pages {
     pub(in crate::http) fn invoice(&self, invoice: &Invoice) -> Markup {
         let body = html! {
+            (letterhead())
             @if let Some(credited) = invoice.credited { (self.notice(invoice, credited)) }
             div.columns {
                 (billed_to(invoice))
@@ -51,6 +52,7 @@ impl Pages {
         credited: DateTime<Utc>,
     ) -> Markup {
         let body = html! {
+            (letterhead())
             div.columns {
                 (billed_to(invoice))
                 section {
@@ -76,17 +78,26 @@ impl Pages {
     }
 }
 
+/// Who sends it: on paper alone, where there is no menu that says so.
+fn letterhead() -> Markup {
+    html! { p.letterhead { "Shop" } }
+}
+
 fn billed_to(invoice: &Invoice) -> Markup {
     let (customer, address) = (&invoice.customer, &invoice.billing_address);
     html! {
         section {
             h2 { "Billed to" }
-            address {
-                (customer.full_name()) br;
-                (address.street) br;
-                (address.zip) " " (address.city)
+            @if customer.is_erased() && address.is_erased() {
+                p.quiet { "erased" }
+            } @else {
+                address {
+                    (customer.full_name()) br;
+                    (address.street) br;
+                    (address.zip) " " (address.city)
+                }
+                p { (customer.email) }
             }
-            p { (customer.email) }
         }
     }
 }
@@ -95,7 +106,7 @@ fn billed_to(invoice: &Invoice) -> Markup {
 fn lines(invoice: &Invoice, sign: Decimal) -> Markup {
     let money = |amount| money(amount, &invoice.currency);
     html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table aria-label="Lines" {
                 thead {
                     tr {

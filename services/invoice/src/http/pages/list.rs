@@ -30,8 +30,8 @@ impl Pages {
                     thead {
                         tr {
                             th scope="col" { "Invoice" }
-                            th scope="col" { "Date" }
-                            th scope="col" { "Order" }
+                            th scope="col" class="wide" { "Date" }
+                            th scope="col" class="wide" { "Order" }
                             th scope="col" { "Customer" }
                             th scope="col" class="number" { "Total" }
                             th scope="col" { "Status" }
@@ -43,8 +43,8 @@ impl Pages {
                                 th scope="row" {
                                     a href=(self.invoice_path(invoice.order)) { (invoice.number) }
                                 }
-                                td { (date(invoice.issued)) }
-                                td { (self.order(invoice.order)) }
+                                td.wide { (date(invoice.issued)) }
+                                td.wide { (self.order(invoice.order)) }
                                 td { (invoice.customer.full_name()) }
                                 td.number { (money(invoice.total, &invoice.currency)) }
                                 td { (status(invoice.status())) }

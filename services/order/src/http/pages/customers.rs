@@ -32,7 +32,7 @@ impl Pages {
                                 th scope="row" {
                                     a href=(base.path(&customer.id.path())) { (customer.full_name()) }
                                 }
-                                td { (customer.email) }
+                                td.long { (customer.email) }
                             } }
                         }
                     }

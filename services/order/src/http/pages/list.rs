@@ -31,9 +31,9 @@ impl Pages {
                     thead {
                         tr {
                             th scope="col" { "Order" }
-                            th scope="col" { "Placed" }
+                            th scope="col" class="wide" { "Placed" }
                             th scope="col" { "Customer" }
-                            th scope="col" class="number" { "Lines" }
+                            th scope="col" class="number wide" { "Lines" }
                             th scope="col" class="number" { "Total" }
                             th scope="col" { "Status" }
                         }
@@ -41,12 +41,12 @@ impl Pages {
                     tbody {
                         @for order in orders {
                             tr {
-                                th scope="row" {
+                                th.short scope="row" {
                                     a href=(self.order_path(order.id)) { "Order " (order.id) }
                                 }
-                                td { (time(order.placed)) }
+                                td.wide { (time(order.placed)) }
                                 td { (order.customer.full_name()) }
-                                td.number { (order.number_of_lines) }
+                                td.number.wide { (order.number_of_lines) }
                                 td.number { (money(order.total)) }
                                 td { (status(order.status)) }
                             }

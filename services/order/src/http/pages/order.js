@@ -33,7 +33,7 @@ function show(section, found) {
     if (found.number) link.textContent = `${section.querySelector("h2").textContent} ${found.number}`;
     const word = found.status[0].toUpperCase() + found.status.slice(1);
     parts.push(" ", element("span", `status ${LOOKS[found.status] ?? "bad"}`, word));
-    if (found.total !== undefined) parts.push(` ${found.total.toFixed(2)} ${found.currency}`);
+    if (found.total !== undefined) parts.push(` ${found.total.toFixed(2)}\u00a0${found.currency}`);
   } else {
     parts.push(element("span", "quiet waiting", "on its way"));
   }

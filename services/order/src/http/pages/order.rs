@@ -23,8 +23,10 @@ impl Pages {
                 }
                 dt { "Customer" }
                 dd { (order.customer.full_name()) }
-                dt { "E-mail" }
-                dd { (order.customer.email) }
+                @if !order.customer.is_erased() {
+                    dt { "E-mail" }
+                    dd { (order.customer.email) }
+                }
             }
             @if self.invoice_url.is_some() || self.shipping_url.is_some() {
                 div.columns {
@@ -99,7 +101,7 @@ fn history(history: &[Happened]) -> Markup {
                         tr {
                             th scope="col" { "Time" }
                             th scope="col" { "Event" }
-                            th scope="col" { "What happened" }
+                            th.wide scope="col" { "What happened" }
                             th.number scope="col" { "Sequence" }
                         }
                     }
@@ -108,7 +110,7 @@ fn history(history: &[Happened]) -> Markup {
                             tr {
                                 td { (instant(event.time)) }
                                 td { a href=(event.url.path()) { (event.event_type) } }
-                                td { (event.title) }
+                                td.wide { (event.title) }
                                 td.number { (event.sequence) }
                             }
                         }
@@ -122,7 +124,7 @@ fn history(history: &[Happened]) -> Markup {
 fn lines(lines: &[OrderLine], total: &str) -> Markup {
     html! {
         h2 { "Lines" }
-        div.scroll {
+        div.scroll tabindex="0" {
             table aria-label="Lines" {
                 thead {
                     tr {
@@ -154,7 +156,13 @@ fn lines(lines: &[OrderLine], total: &str) -> Markup {
 }
 
 fn address(address: &Address) -> Markup {
-    html! { address { (address.street) br; (address.zip) " " (address.city) } }
+    html! {
+        @if address.is_erased() {
+            p.quiet { "erased" }
+        } @else {
+            address { (address.street) br; (address.zip) " " (address.city) }
+        }
+    }
 }
 
 /// The other service's list of what it has for this order: none, or one.

@@ -30,25 +30,25 @@ impl Pages {
                     thead {
                         tr {
                             th scope="col" { "Order" }
-                            th scope="col" { "Placed" }
+                            th scope="col" class="wide" { "Placed" }
                             th scope="col" { "Customer" }
                             th scope="col" { "City" }
-                            th scope="col" class="number" { "Lines" }
+                            th scope="col" class="number wide" { "Lines" }
                             th scope="col" { "Status" }
                         }
                     }
                     tbody {
                         @for shipment in shipments {
                             tr {
-                                th scope="row" {
+                                th.short scope="row" {
                                     a href=(self.shipment_path(shipment.order)) {
                                         "Order " (shipment.order)
                                     }
                                 }
-                                td { (time(shipment.placed)) }
+                                td.wide { (time(shipment.placed)) }
                                 td { (shipment.customer.full_name()) }
                                 td { (shipment.shipping_address.city) }
-                                td.number { (shipment.lines.len()) }
+                                td.number.wide { (shipment.lines.len()) }
                                 td { (status(shipment.status())) }
                             }
                         }

@@ -15,10 +15,14 @@ impl Pages {
             div.columns {
                 section {
                     h2 { "Ship to" }
-                    address {
-                        (customer.full_name()) br;
-                        (address.street) br;
-                        (address.zip) " " (address.city)
+                    @if customer.is_erased() && address.is_erased() {
+                        p.quiet { "erased" }
+                    } @else {
+                        address {
+                            (customer.full_name()) br;
+                            (address.street) br;
+                            (address.zip) " " (address.city)
+                        }
                     }
                 }
                 section {
@@ -68,7 +72,7 @@ fn notice(status: Status) -> Markup {
 
 fn lines(lines: &[Line]) -> Markup {
     html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table aria-label="Lines" {
                 thead {
                     tr {

@@ -11,8 +11,9 @@ use super::words::grouped;
 /// Between two lines, where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What a person who waits can look at.
-pub(super) struct Progress {
+/// What a person who waits can look at. The bar goes when this does.
+#[derive(Debug)]
+pub struct Progress {
     what: &'static str,
     bar: Option<ProgressBar>,
     /// The last line, and when.
@@ -20,7 +21,9 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn of(what: &'static str) -> Self {
+    /// Of `what` is done: "Replaying".
+    #[must_use]
+    pub fn of(what: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{prefix} [{bar:30}] {msg}");
@@ -40,7 +43,7 @@ impl Progress {
     }
 
     /// `done` of `all`.
-    pub(super) fn at(&mut self, done: i64, all: i64) {
+    pub fn at(&mut self, done: i64, all: i64) {
         let done = done.clamp(0, all.max(0));
         if let Some(bar) = &self.bar {
             bar.set_length(all.unsigned_abs());
@@ -50,7 +53,7 @@ impl Progress {
     }
 
     /// What it waits for.
-    pub(super) fn say(&mut self, message: &str) {
+    pub fn say(&mut self, message: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(message.to_owned());
             bar.tick();

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Makes the secrets of the deployment that are not there yet, below deploy/secrets. The directory is
+# for us alone; a file in it is for all, since the user in a container has another number than we.
+set -eu
+umask 022
+cd "$(dirname "$0")"
+mkdir -p secrets
+chmod 700 secrets
+cd secrets
+
+random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+[ -s postgres-password ] || random >postgres-password
+for service in order invoice shipping; do
+    if ! [ -s "$service-password" ]; then
+        random >"$service-password"
+        rm -f "$service-database-url"
+    fi
+    [ -s "$service-database-url" ] ||
+        echo "postgres://$service:$(cat "$service-password")@postgres/$service" >"$service-database-url"
+done

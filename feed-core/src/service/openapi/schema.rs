@@ -1,0 +1,126 @@
+//! Schemas: those of types, and those of what has no type of its own.
+
+use std::fmt;
+
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+/// The pattern of a line of text that a person can read: no control characters, and more than
+/// blanks.
+pub const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+
+/// The schema of something, written when the whole description is: types that are used twice
+/// become components.
+pub struct Schema(Box<dyn FnOnce(&mut SchemaGenerator) -> Value + Send>);
+
+impl Schema {
+    /// The schema of a type.
+    #[must_use]
+    pub fn of<T: JsonSchema>() -> Self {
+        Self(Box::new(|types| types.subschema_for::<T>().to_value()))
+    }
+
+    /// A schema as it is to stand there.
+    #[must_use]
+    pub fn literal(schema: Value) -> Self {
+        Self(Box::new(|_| schema))
+    }
+
+    /// Text that no schema tells more about, such as a page.
+    #[must_use]
+    pub fn text() -> Self {
+        Self::literal(json!({"type": "string"}))
+    }
+
+    /// An object that is described elsewhere.
+    #[must_use]
+    pub fn any_object() -> Self {
+        Self::literal(json!({"type": "object"}))
+    }
+
+    /// The same with a description.
+    #[must_use]
+    pub fn about(self, text: &'static str) -> Self {
+        Self(Box::new(move |types| {
+            let mut schema = self.write(types);
+            schema["description"] = json!(text);
+            schema
+        }))
+    }
+
+    /// An array of `T` under a name, as in `{"events": […]}`, beside what `others` say.
+    #[must_use]
+    pub fn named<T: JsonSchema>(name: &'static str, others: Fields) -> Self {
+        Self(Box::new(move |types| {
+            let item = types.subschema_for::<T>().to_value();
+            let list = Self::literal(json!({"type": "array", "items": item}));
+            others.required(name, list).write(types)
+        }))
+    }
+
+    pub(super) fn write(self, types: &mut SchemaGenerator) -> Value {
+        (self.0)(types)
+    }
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Schema")
+    }
+}
+
+impl From<Fields> for Schema {
+    fn from(fields: Fields) -> Self {
+        Self(Box::new(|types| fields.write(types)))
+    }
+}
+
+/// An object that has no type of its own, such as what a form sends.
+#[derive(Debug, Default)]
+pub struct Fields {
+    fields: Vec<(&'static str, Schema, bool)>,
+    closed: bool,
+}
+
+impl Fields {
+    /// No fields yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a field that is always there.
+    #[must_use]
+    pub fn required(mut self, name: &'static str, schema: Schema) -> Self {
+        self.fields.push((name, schema, true));
+        self
+    }
+
+    /// Adds a field that may be there.
+    #[must_use]
+    pub fn optional(mut self, name: &'static str, schema: Schema) -> Self {
+        self.fields.push((name, schema, false));
+        self
+    }
+
+    /// Says that there are no others.
+    #[must_use]
+    pub fn no_others(mut self) -> Self {
+        self.closed = true;
+        self
+    }
+
+    fn write(self, types: &mut SchemaGenerator) -> Value {
+        let mut properties = Map::new();
+        let mut required = Vec::new();
+        for (name, schema, always) in self.fields {
+            properties.insert(name.to_owned(), schema.write(types));
+            required.extend(always.then_some(name));
+        }
+        let mut object = json!({"type": "object", "properties": properties, "required": required});
+        if self.closed {
+            object["additionalProperties"] = json!(false);
+        }
+        object
+    }
+}

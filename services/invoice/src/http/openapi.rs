@@ -1,0 +1,49 @@
+//! What the routes are, for programs.
+
+use feed_core::consumer;
+use feed_core::service::openapi::{About, Answer, Description, Operation, Parameter, Schema};
+use feed_core::service::{describe_health, list};
+
+use crate::order::OrderId;
+use crate::representation::InvoiceDocument;
+
+pub(super) const ABOUT: About = About {
+    title: "Invoices",
+    description: "An invoice for each order that was placed. The service follows the feed of the \
+                  order service; there may be an invoice a moment later than its order.",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// All that there is at the service's addresses.
+pub(super) fn description() -> Description {
+    Description::of("Invoices", "What customers have to pay", [list(), show()])
+        .with(consumer::describe())
+        .with(describe_health())
+}
+
+fn list() -> Operation {
+    let list = Operation::get(
+        "/",
+        "invoices",
+        "The invoices, those for the newest orders first",
+    );
+    let order = "The number of an order: its invoice alone, with an `ETag`";
+    list::describe::<InvoiceDocument<'_>>(list, "invoices")
+        .parameter(Parameter::query("order", order, Schema::of::<OrderId>()))
+        .sometimes_conditional()
+}
+
+fn show() -> Operation {
+    let id = Parameter::path("id", "The number of the order", Schema::of::<OrderId>());
+    Operation::get("/{id}", "invoice", "The invoice for an order")
+        .parameter(id)
+        .answer(
+            Answer::new(200, "The invoice")
+                .json(Schema::of::<InvoiceDocument<'_>>())
+                .html(),
+        )
+        .problem(
+            404,
+            "There is no invoice for such an order; there may be one in a moment",
+        )
+}

@@ -1,0 +1,63 @@
+//! What the routes are, for programs.
+
+use feed_core::consumer;
+use feed_core::service::openapi::{About, Answer, Description, Operation, Parameter, Schema};
+use feed_core::service::{describe_health, list};
+
+use crate::order::OrderId;
+use crate::representation::ShipmentDocument;
+
+pub(super) const ABOUT: About = About {
+    title: "Shipments",
+    description: "A shipment for each order that was placed. The service follows the feed of the \
+                  order service; there may be a shipment a moment later than its order.",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// All that there is at the service's addresses.
+pub(super) fn description() -> Description {
+    let about = "Goods on their way to customers";
+    Description::of("Shipments", about, [list(), show(), dispatch()])
+        .with(consumer::describe())
+        .with(describe_health())
+}
+
+fn list() -> Operation {
+    let list = Operation::get(
+        "/",
+        "shipments",
+        "The shipments, those of the newest orders first",
+    );
+    let order = "The number of an order: its shipment alone, with an `ETag`";
+    list::describe::<ShipmentDocument<'_>>(list, "shipments")
+        .parameter(Parameter::query("order", order, Schema::of::<OrderId>()))
+        .sometimes_conditional()
+}
+
+fn show() -> Operation {
+    Operation::get("/{id}", "shipment", "The shipment of an order")
+        .parameter(id())
+        .answer(
+            Answer::new(200, "The shipment")
+                .json(Schema::of::<ShipmentDocument<'_>>())
+                .html(),
+        )
+        .problem(
+            404,
+            "There is no shipment of such an order; there may be one in a moment",
+        )
+}
+
+fn dispatch() -> Operation {
+    Operation::post("/{id}/dispatch", "dispatch", "Say that the goods have left")
+        .about("A second time changes nothing.")
+        .parameter(id())
+        .answer(Answer::new(303, "They have left").header("Location", "The shipment"))
+        .problem(403, "A page of another site had a browser send this")
+        .problem(404, "There is no shipment of such an order")
+        .problem(409, "The order was cancelled: its goods stay here")
+}
+
+fn id() -> Parameter {
+    Parameter::path("id", "The number of the order", Schema::of::<OrderId>())
+}

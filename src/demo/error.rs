@@ -1,0 +1,169 @@
+//! What can go wrong between the demo and the shop, in the shop's own words, and what to do about it.
+
+use feed_core::service::BaseUrl;
+use reqwest::StatusCode;
+use reqwest::header::{self, HeaderMap};
+use serde_json::Value;
+
+use super::shop::PATIENCE;
+
+/// Why the shop did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ShopError {
+    /// It has never answered.
+    #[error(
+        "no shop answers at {0}: start one with `cargo run`, or say where it is with --url ({1})"
+    )]
+    NoShop(BaseUrl, String),
+    /// It has answered before, or said that it will soon.
+    #[error(
+        "the shop has been away for {patience} s ({0}): look at its log, and start it again",
+        patience = PATIENCE.as_secs()
+    )]
+    Away(String),
+    /// It does not want to.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// What answers is something else.
+    #[error("{0} answers, but not as a shop of this version does ({1}): is that its base URL?")]
+    Strange(BaseUrl, String),
+    /// A person has stopped it.
+    #[error("stopped before all orders were placed")]
+    Stopped,
+    /// The process would not hear that it is to stop.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+    /// This machine has no certificates of authorities.
+    #[error("cannot make an HTTP client")]
+    Client(#[source] reqwest::Error),
+}
+
+/// A request that the shop does not carry out.
+#[derive(Debug, thiserror::Error)]
+#[error("the shop refuses {what} with {}. {cure}", self.reason())]
+pub(super) struct Refusal {
+    what: &'static str,
+    status: StatusCode,
+    said: String,
+    cure: String,
+}
+
+impl Refusal {
+    /// What an answer of this status, headers and body says.
+    pub(super) fn read(
+        what: &'static str,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Self {
+        Self {
+            what,
+            status,
+            said: said(status, body),
+            cure: cure(status, headers),
+        }
+    }
+
+    /// The status, and what was said.
+    pub(super) fn reason(&self) -> String {
+        format!("{}: {}", self.status.as_u16(), self.said)
+    }
+}
+
+/// What the server says about it: a problem document (RFC 9457), or just its status.
+fn said(status: StatusCode, body: &[u8]) -> String {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let fields: Vec<String> = problem["errors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|error| {
+            Some(format!(
+                "{}: {}",
+                error["field"].as_str()?,
+                error["message"].as_str()?
+            ))
+        })
+        .collect();
+    if !fields.is_empty() {
+        return fields.join(" ").trim_end_matches('.').to_owned();
+    }
+    let told = problem["detail"].as_str().or(problem["title"].as_str());
+    let told = told.or(status.canonical_reason()).unwrap_or("nothing more");
+    told.trim_end_matches('.').to_owned()
+}
+
+/// What a person can do about it.
+fn cure(status: StatusCode, headers: &HeaderMap) -> String {
+    let location = headers.get(header::LOCATION);
+    let location = location.and_then(|location| location.to_str().ok());
+    match (status.as_u16(), location) {
+        (301 | 302 | 307 | 308, Some(location)) => {
+            format!("It points to {location}: say with --url where the shop is")
+        }
+        (401 | 403 | 407, _) => {
+            "The demo has no credentials: let it reach the shop directly".into()
+        }
+        (404..=406, _) => {
+            "Is that a shop? --url takes its base URL, such as http://127.0.0.1:8080/".into()
+        }
+        (409 | 422, _) => "Has something changed there meanwhile? Try again".into(),
+        _ => "The log of the shop tells more".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, location: Option<&'static str>, body: &str) -> String {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let location = location.map(|url| (header::LOCATION, url.parse().expect("a value")));
+        let headers = HeaderMap::from_iter(location);
+        Refusal::read("an order", status, &headers, body.as_bytes()).to_string()
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_shop_says() {
+        let errors = r#"{"title": "The order is not valid", "detail": "see `errors` for each field",
+            "errors": [{"field": "customer", "message": "There is no customer 9."},
+                       {"field": "orderLine", "message": "An order has 1 to 1,000 lines."}]}"#;
+        for (status, location, body, expected) in [
+            (
+                422,
+                None,
+                errors,
+                "the shop refuses an order with 422: customer: There is no customer 9. orderLine: \
+                 An order has 1 to 1,000 lines. Has something changed there meanwhile? Try again",
+            ),
+            (
+                500,
+                None,
+                r#"{"title": "The service failed", "detail": "the fault is ours"}"#,
+                "with 500: the fault is ours. The log of the shop tells more",
+            ),
+            (
+                418,
+                None,
+                r#"{"title": "A teapot"}"#,
+                "with 418: A teapot. The",
+            ),
+            (
+                404,
+                None,
+                "<h1>nginx</h1>",
+                "with 404: Not Found. Is that a shop?",
+            ),
+            (599, None, "", "with 599: nothing more. The"),
+            (
+                301,
+                Some("https://shop.example/"),
+                "",
+                "with 301: Moved Permanently. It points to https://shop.example/: say with --url",
+            ),
+        ] {
+            let text = refusal(status, location, body);
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The keyboard alone: nothing needs a mouse, and the focus goes where the eye does.
+
+use crate::page::Look;
+use crate::shop::Shop;
+use crate::story::tell;
+use crate::webdriver::{ENTER, TAB};
+
+/// The fields in the order in which they stand on the form.
+const ORDER: [&str; 9] = [
+    "customer",
+    "shippingAddress-street",
+    "shippingAddress-zip",
+    "shippingAddress-city",
+    "billingAddress-street",
+    "billingAddress-zip",
+    "billingAddress-city",
+    "orderLine-0-item",
+    "orderLine-0-count",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_placed_by_the_keyboard() {
+    let shop = Shop::open().await;
+    tell(Look::DESKTOP, async |page| {
+        page.open(&shop.url("order/form.html")).await;
+        // The first stop leads past the menu.
+        page.key(TAB).await;
+        assert_eq!(page.focus().await, "Skip to content");
+        assert!(page.shows("a.skip").await);
+        page.key(ENTER).await;
+        page.key(TAB).await;
+        assert_eq!(page.focus().await, "customer", "past the menu");
+        // In a closed list, letters choose.
+        page.keys("Rod").await;
+        for (at, id) in ORDER.iter().enumerate().skip(1) {
+            page.key(TAB).await;
+            // Between the addresses and the lines there may be more to choose.
+            if page.focus().await != *id {
+                page.tab_to(id).await;
+            }
+            let text = match *id {
+                "orderLine-0-item" => "Apple",
+                "orderLine-0-count" => "",
+                _ if at % 3 == 2 => "10115",
+                _ => "Berlin",
+            };
+            page.keys(text).await;
+        }
+        page.sees("#total", "100.00").await;
+        page.tab_to("Add line").await;
+        page.key(' ').await;
+        page.find("#orderLine-1-item").await;
+        assert_eq!(page.focus().await, "orderLine-1-item", "where to go on");
+        page.keys("iPod nano").await;
+        page.sees("#total", "101.00").await;
+        // Enter in a field sends the form.
+        page.key(TAB).await;
+        page.key(ENTER).await;
+        page.arrives("/order/order/1").await;
+        page.sees("main", "101.00").await;
+        page.tab_to("Cancel this order").await;
+        page.key(ENTER).await;
+        page.sees("main", "Cancelled").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_goes_leaves_the_focus_in_the_form() {
+    let shop = Shop::open().await;
+    tell(Look::DESKTOP, async |page| {
+        page.open(&shop.url("order/form.html")).await;
+        page.press("Add line").await;
+        page.find("#orderLine-1-item").await;
+        page.tab_to("Remove line 2").await;
+        page.key(ENTER).await;
+        let inside = "return document.activeElement.closest('form') !== null";
+        assert_eq!(page.run(inside).await, true, "on {:?}", page.focus().await);
+    })
+    .await;
+}

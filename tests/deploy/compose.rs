@@ -1,0 +1,147 @@
+//! compose.yaml and the Dockerfile, as far as they can be checked without a container engine.
+
+use std::process::Command;
+
+use harness::programs::{available, program, succeed, tool};
+use serde_json::Value;
+
+use crate::checks::{Copy, SERVICES, takes, yaml};
+use crate::site::deploy;
+
+/// What Compose makes of these files, with all profiles; none without it.
+async fn configured(copy: &Copy, files: &[&str]) -> Option<Value> {
+    let python = tool("python3")?;
+    if !available(&["docker-compose"]) {
+        return None;
+    }
+    let mut compose = program("docker-compose");
+    compose.args(["--profile", "observe", "--project-name", "shop"]);
+    for file in files {
+        compose.arg("--file").arg(copy.path(file));
+    }
+    compose.arg("config");
+    Some(yaml(python, &succeed(compose).await).await.remove(0))
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    list.iter().map(|text| text.as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_files_are_what_the_specification_asks() {
+    let (Some(mut schema), Some(mut docker)) = (tool("check-jsonschema"), tool("hadolint")) else {
+        return;
+    };
+    schema.args(["--builtin-schema", "vendor.compose-spec"]);
+    schema.arg(deploy().join("../compose.yaml"));
+    schema.arg(deploy().join("protected.yaml"));
+    succeed(schema).await;
+    docker.arg(deploy().join("../Dockerfile"));
+    succeed(docker).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_container_is_bounded_watched_and_started_again() {
+    let copy = Copy::new().await;
+    let Some(config) = configured(&copy, &["compose.yaml"]).await else {
+        return;
+    };
+    let services = config["services"].as_object().unwrap();
+    assert_eq!(services.len(), 6, "{services:#?}");
+    for (name, service) in services {
+        for key in ["mem_limit", "healthcheck", "logging", "stop_grace_period"] {
+            assert!(!service[key].is_null(), "{name} has no {key}");
+        }
+        assert_eq!(service["restart"], "unless-stopped", "{name}");
+        assert_eq!(texts(&service["security_opt"]), ["no-new-privileges:true"]);
+        let image = service["image"].as_str().unwrap();
+        assert!(
+            image.contains(':') || !service["build"].is_null(),
+            "{image}"
+        );
+        // What is for all names no address of this machine but its own.
+        for port in texts(&service["ports"]) {
+            assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");
+        }
+        for volume in texts(&service["volumes"]) {
+            let mut parts = volume.split(':');
+            let (source, mode) = (parts.next().unwrap(), parts.next_back().unwrap());
+            if source.starts_with('/') {
+                assert!(std::path::Path::new(source).is_file(), "{name}: {source}");
+                assert_eq!(mode, "ro", "{name}: {source}");
+            }
+        }
+        assert_eq!(service["read_only"] == true, name != "postgres", "{name}");
+    }
+    for name in SERVICES {
+        let service = &services[name];
+        // Several can run beside each other.
+        assert!(service["ports"].is_null() && service["container_name"].is_null());
+        assert_eq!(service["user"], "65532:65532");
+        assert_eq!(texts(&service["cap_drop"]), ["ALL"]);
+        assert_eq!(texts(&service["command"]), [name]);
+        assert_eq!(
+            texts(&service["healthcheck"]["test"]),
+            ["CMD", name, "--probe"]
+        );
+        let environment = service["environment"].as_object().unwrap();
+        let environment: Vec<(String, String)> = environment
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+            .collect();
+        takes(name, &environment, &copy).await;
+    }
+    // Nobody but the services gets to the database.
+    let on_database = services
+        .iter()
+        .filter(|(_, service)| service["networks"].get("database").is_some());
+    assert_eq!(on_database.count(), 4);
+    assert_eq!(config["networks"]["database"]["internal"], true);
+    // No secret is in what anybody may look at.
+    let secrets = config["secrets"].as_object().unwrap();
+    assert_eq!(secrets.len(), 7);
+    for secret in secrets.values() {
+        let file = secret["file"].as_str().unwrap();
+        let text = std::fs::read_to_string(file).unwrap();
+        assert!(!config.to_string().contains(text.trim()), "{file}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_proxy_can_be_told_to_ask_for_credentials() {
+    let copy = Copy::new().await;
+    let Some(config) = configured(&copy, &["compose.yaml", "deploy/protected.yaml"]).await else {
+        return;
+    };
+    let proxy = &config["services"]["proxy"];
+    assert_eq!(proxy["secrets"][0]["source"], "readers");
+    let volumes = texts(&proxy["volumes"]);
+    let protect = copy.path("deploy/protect.conf");
+    let protect = format!("{}:/etc/nginx/protect/readers.conf:ro", protect.display());
+    assert!(volumes.contains(&protect.as_str()), "{volumes:?}");
+    assert_eq!(volumes.len(), 5, "and what it had: {volumes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_are_made_once_and_only_where_they_are_missing() {
+    let copy = Copy::new().await;
+    let before = copy.read("deploy/secrets/order-database-url");
+    let password = copy.read("deploy/secrets/order-password");
+    assert_eq!(
+        before,
+        format!("postgres://order:{password}@postgres/order\n")
+    );
+    assert!(password.len() >= 32 && !password.contains('\n'));
+    let invoice = copy.read("deploy/secrets/invoice-database-url");
+    std::fs::remove_file(copy.path("deploy/secrets/order-password")).unwrap();
+    succeed(Command::new(copy.path("deploy/secrets.sh"))).await;
+    let password = copy.read("deploy/secrets/order-password");
+    let after = copy.read("deploy/secrets/order-database-url");
+    assert_ne!(after, before);
+    assert_eq!(
+        after,
+        format!("postgres://order:{password}@postgres/order\n")
+    );
+    assert_eq!(copy.read("deploy/secrets/invoice-database-url"), invoice);
+}

@@ -1,0 +1,16 @@
+//! The deployment, with everything of it that runs without a container: the real proxy with its
+//! own configuration before real services, the roles on a real PostgreSQL, the alerts in Prometheus's
+//! own checker, and the files of Compose and Kubernetes as their tools read them.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod alerts;
+mod checks;
+mod compose;
+mod kubernetes;
+mod names;
+mod prefixes;
+mod proxy;
+mod roles;
+mod scaled;
+mod site;
+mod start;

@@ -1,0 +1,75 @@
+//! Names of services: what the resolver of Compose or Kubernetes does for them.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use tokio::net::UdpSocket;
+
+/// A resolver of its own. What is added or removed is known at the next question.
+#[derive(Debug)]
+pub(crate) struct Names {
+    /// Where it is asked.
+    pub(crate) address: SocketAddr,
+    known: Known,
+}
+
+type Known = Arc<Mutex<HashMap<String, Vec<Ipv4Addr>>>>;
+
+impl Names {
+    pub(crate) async fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let names = Self {
+            address: socket.local_addr().unwrap(),
+            known: Known::default(),
+        };
+        tokio::spawn(answer(socket, Arc::clone(&names.known)));
+        names
+    }
+
+    pub(crate) fn add(&self, name: &str, address: Ipv4Addr) {
+        let mut known = self.known.lock().unwrap();
+        known.entry(name.to_owned()).or_default().push(address);
+    }
+
+    pub(crate) fn remove(&self, name: &str, address: Ipv4Addr) {
+        let mut known = self.known.lock().unwrap();
+        let addresses = known.entry(name.to_owned()).or_default();
+        addresses.retain(|other| *other != address);
+    }
+}
+
+async fn answer(socket: UdpSocket, known: Known) {
+    let mut question = [0; 512];
+    loop {
+        let (length, from) = socket.recv_from(&mut question).await.unwrap();
+        let answer = reply(&question[..length], &known.lock().unwrap());
+        // Who has gone meanwhile does not need it.
+        let _ = socket.send_to(&answer, from).await;
+    }
+}
+
+/// RFC 1035: the addresses of the name in `question`, or that there is none.
+fn reply(question: &[u8], known: &HashMap<String, Vec<Ipv4Addr>>) -> Vec<u8> {
+    const HEADER: usize = 12;
+    let (mut labels, mut at) = (Vec::new(), HEADER);
+    while question[at] != 0 {
+        let end = at + 1 + usize::from(question[at]);
+        labels.push(String::from_utf8_lossy(&question[at + 1..end]));
+        at = end;
+    }
+    let empty = Vec::new();
+    let addresses = known.get(&labels.join(".")).unwrap_or(&empty);
+    let code = if addresses.is_empty() { 3 } else { 0 };
+    let count = u8::try_from(addresses.len()).unwrap();
+    let mut reply = question[..2].to_vec();
+    reply.extend([0x81, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0]);
+    // The question again: its name, type and class.
+    reply.extend(&question[HEADER..at + 5]);
+    for address in addresses {
+        // The same name, type A, class IN, for no time at all, four bytes.
+        reply.extend([0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
+        reply.extend(address.octets());
+    }
+    reply
+}

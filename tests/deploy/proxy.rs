@@ -1,0 +1,194 @@
+//! What the proxy does with the feed, and with a service that is away.
+
+use std::time::{Duration, Instant};
+
+use harness::programs::available;
+use harness::{Answer, Backend, Client, load, until};
+
+use crate::site::{On, Site};
+
+/// The address of the feed's first page, once that is final.
+async fn first_page(site: &Site, order: &Client) -> String {
+    until("the first page is immutable", async || {
+        let head = site.client.get("order/feed", &[]).await;
+        let cursor = head.elements("event:cursor").remove(0);
+        let (epoch, _) = cursor.split_once('.').unwrap();
+        // Past the cache, which would keep it as it is now.
+        let page = format!("feed/{epoch}/1");
+        let control = order.get(&page, &[]).await;
+        let control = control.header("cache-control");
+        control
+            .contains("immutable")
+            .then(|| format!("order/{page}"))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_are_kept_and_the_head_passes_on_compose() {
+    if available(&["nginx"]) {
+        pages_are_kept_and_the_head_passes(On::Compose).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_are_kept_and_the_head_passes_on_kubernetes() {
+    if available(&["nginx"]) {
+        pages_are_kept_and_the_head_passes(On::Kubernetes).await;
+    }
+}
+
+async fn pages_are_kept_and_the_head_passes(platform: On) {
+    let site = Site::on(platform, &[]).await;
+    let mut order = site.started("order", Backend::Sqlite).await;
+    load::place_many(&order.service.client, 160).await;
+    let page = first_page(&site, &order.service.client).await;
+    let ask = async || {
+        let answer = site.client.get(&page, &[]).await;
+        (answer.status, answer.header("x-cache").to_owned())
+    };
+    assert_eq!(ask().await, (200, "MISS".to_owned()));
+    assert_eq!(ask().await, (200, "HIT".to_owned()));
+
+    let head = site.client.get("order/feed", &[]).await;
+    assert_eq!((head.status, head.header("x-cache")), (200, ""));
+    let tag = [("if-none-match", head.header("etag"))];
+    assert_eq!(site.client.get("order/feed", &tag).await.status, 304);
+    load::place(&order.service.client, 1).await.unwrap();
+    until("the new event is seen", async || {
+        let head = site.client.get("order/feed", &tag).await;
+        (head.status == 200).then_some(())
+    })
+    .await;
+    let unseen = site.client.get("order/feed", &tag).await;
+    let delta = [tag[0], ("a-im", "feed"), ("prefer", "wait=5")];
+    assert_eq!(site.client.get("order/feed", &delta).await.status, 226);
+    // A page's condition too gets its answer, from the cache.
+    let kept = site.client.get(&page, &[]).await;
+    let tag = [("if-none-match", kept.header("etag"))];
+    assert_eq!(site.client.get(&page, &tag).await.status, 304);
+
+    site.end(&mut order);
+    assert_eq!(ask().await, (200, "HIT".to_owned()));
+    until("the head is away", async || {
+        let head = site.client.get("order/feed", &[]).await;
+        (head.status == 502).then_some(())
+    })
+    .await;
+    // A new container is elsewhere.
+    site.move_elsewhere(&mut order);
+    site.start_up(&mut order).await;
+    let back = until("the head is back", async || {
+        let head = site.client.get("order/feed", &[]).await;
+        (head.status == 200).then_some(head)
+    })
+    .await;
+    assert_eq!(back.header("etag"), unseen.header("etag"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_away_is_said_to_be_and_the_others_go_on() {
+    if !available(&["nginx"]) {
+        return;
+    }
+    // The proxy is there before all others.
+    let site = Site::open().await;
+    let away = |answer: &Answer| {
+        assert_eq!(answer.status, 502, "{}", answer.body);
+        assert_eq!(answer.header("retry-after"), "5");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert!(answer.body.contains("away"), "{}", answer.body);
+    };
+    let start_page = site.client.get("", &[]).await;
+    assert_eq!(start_page.status, 200);
+    assert_eq!(start_page.header("content-type"), "text/html");
+    for path in ["order/", "invoice/status", "shipping/17"] {
+        away(&site.client.get(path, &[]).await);
+    }
+    let mut invoice = site.started("invoice", Backend::Sqlite).await;
+    until("the invoices are there", async || {
+        let list = site.client.get("invoice/", &[]).await;
+        (list.status == 200).then_some(())
+    })
+    .await;
+    away(&site.client.get("order/feed", &[]).await);
+    away(&site.client.post_form("order/", &[]).await);
+    // Killed, with its name still known: the connection is refused.
+    invoice.service.kill();
+    away(&site.client.get("invoice/", &[]).await);
+    invoice.service.start().await;
+    assert_eq!(site.client.get("invoice/", &[]).await.status, 200);
+    // What a service says of itself passes: here that there is no such page.
+    let missing = site.client.get("invoice/nothing/here", &[]).await;
+    missing.assert_problem(404);
+}
+
+/// The service holds a reader for 30 seconds at most.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_may_wait_as_long_as_the_service_has_it() {
+    if !available(&["nginx"]) {
+        return;
+    }
+    let site = Site::open().await;
+    let order = site.started("order", Backend::Sqlite).await;
+    load::place(&order.service.client, 1).await.unwrap();
+    let head = until("the event is there", async || {
+        let head = site.client.get("order/feed", &[]).await;
+        head.body.contains("<entry>").then_some(head)
+    })
+    .await;
+    let wait = [
+        ("if-none-match", head.header("etag")),
+        ("a-im", "feed"),
+        ("prefer", "wait=30"),
+    ];
+    let begin = Instant::now();
+    let waited = site.client.get("order/feed", &wait).await;
+    assert_eq!(waited.status, 304);
+    assert!(begin.elapsed() >= Duration::from_secs(29), "it was held");
+
+    // And is told at once, not when a buffer is full.
+    let mut waiting = std::pin::pin!(site.client.get("order/feed", &wait));
+    let held = tokio::time::timeout(Duration::from_secs(1), &mut waiting).await;
+    assert!(held.is_err(), "it waits: {held:?}");
+    let begin = Instant::now();
+    load::place(&order.service.client, 2).await.unwrap();
+    assert_eq!(waiting.await.status, 226);
+    assert!(begin.elapsed() < Duration::from_secs(20), "{begin:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_proxy_asks_for_credentials_if_it_has_some() {
+    if !available(&["nginx"]) {
+        return;
+    }
+    let files = [
+        (
+            "protect/readers.conf",
+            include_str!("../../deploy/protect.conf"),
+        ),
+        ("readers", "eve:{PLAIN}secret\n"),
+    ];
+    let site = Site::on(On::Compose, &files).await;
+    let order = site.started("order", Backend::Sqlite).await;
+    load::place_many(&order.service.client, 160).await;
+    let eve = [("authorization", "Basic ZXZlOnNlY3JldA==")];
+    let mallory = [("authorization", "Basic ZXZlOmd1ZXNz")];
+    let head = site.client.get("order/feed", &eve).await;
+    let cursor = head.elements("event:cursor").remove(0);
+    let page = format!("order/feed/{}/1", cursor.split('.').next().unwrap());
+    until("the page is kept", async || {
+        let page = site.client.get(&page, &eve).await;
+        (page.header("x-cache") == "HIT").then_some(())
+    })
+    .await;
+    for path in ["", "order/", "order/feed", &page, "order", "invoice/"] {
+        for others in [&[][..], &mallory] {
+            let answer = site.client.get(path, others).await;
+            // A redirect tells nothing.
+            let refused = if path == "order" { 308 } else { 401 };
+            assert_eq!(answer.status, refused, "{path}: {}", answer.body);
+        }
+    }
+    assert_eq!(site.client.get("health/live", &[]).await.status, 200);
+}

@@ -1,0 +1,150 @@
+//! The roles in a real PostgreSQL: each service gets to its own database, and to no other one.
+
+use std::path::Path;
+use std::process::Command;
+use std::str::FromStr;
+
+use harness::programs::{available, succeed};
+use harness::{Backend, Service, until};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
+use url::Url;
+
+use crate::checks::{Copy, SERVICES};
+
+/// The private PostgreSQL of the tests, as its owner.
+async fn owner() -> (PgConnection, String) {
+    let url = std::env::var("TEST_POSTGRES_URL").unwrap();
+    let url = Url::parse(&url).unwrap();
+    let socket = url.query_pairs().find(|(name, _)| name == "host");
+    let (_, socket) = socket.expect("a socket in TEST_POSTGRES_URL");
+    let options = PgConnectOptions::from_str(url.as_str()).unwrap();
+    (options.connect().await.unwrap(), socket.into_owned())
+}
+
+/// The tests' PostgreSQL trusts everybody; the roles of the services have to show their passwords,
+/// as in the image.
+async fn ask_for_passwords(owner: &mut PgConnection) {
+    const RULE: &str = "local all order,invoice,shipping scram-sha-256\n";
+    let file: String = sqlx::query_scalar("SHOW hba_file")
+        .fetch_one(&mut *owner)
+        .await
+        .unwrap();
+    let rules = std::fs::read_to_string(&file).unwrap();
+    if !rules.starts_with(RULE) {
+        std::fs::write(&file, format!("{RULE}{rules}")).unwrap();
+        owner.execute("SELECT pg_reload_conf()").await.unwrap();
+    }
+}
+
+/// Runs the script as PostgreSQL's image does, in its own surroundings.
+async fn make_roles(copy: &Copy, socket: &str) {
+    let mut roles = Command::new(copy.path("deploy/roles.sh"));
+    roles
+        .env("PGHOST", socket)
+        .env("SECRETS", copy.path("deploy/secrets"));
+    succeed(roles).await;
+}
+
+/// The URL that a service's file holds, with the test's server in place of the container `postgres`.
+fn url(copy: &Copy, service: &str, socket: &str) -> Url {
+    let text = copy.read(&format!("deploy/secrets/{service}-database-url"));
+    let mut url = Url::parse(text.trim()).unwrap();
+    assert_eq!(url.host_str(), Some("postgres"));
+    url.set_host(Some("localhost")).unwrap();
+    url.query_pairs_mut().append_pair("host", socket);
+    url
+}
+
+/// Why `url` does not connect: PostgreSQL's own code.
+async fn refused(url: &Url) -> Option<String> {
+    match PgConnection::connect(url.as_str()).await {
+        Ok(_) => None,
+        Err(sqlx::Error::Database(error)) => error.code().map(|code| code.into_owned()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_service_has_its_database_and_no_other() {
+    if !available(&["psql"]) {
+        return;
+    }
+    let copy = Copy::new().await;
+    let (mut owner, socket) = owner().await;
+    ask_for_passwords(&mut owner).await;
+
+    // A service that comes before its database ends with the reason, to be started again.
+    let mut order = Service::new("order", Backend::Sqlite).await;
+    let file = copy.path("order-url");
+    std::fs::write(&file, format!("{}\n", url(&copy, "order", &socket))).unwrap();
+    order.unset("DATABASE_URL");
+    order.set("DATABASE_URL_FILE", path(&file));
+    let process = order.launch();
+    assert_eq!(process.ended().await, Some(1));
+    let log = process.log();
+    assert!(
+        log.contains("the database cannot be used (DATABASE_URL)"),
+        "{log}"
+    );
+
+    // Twice: it may be run again.
+    make_roles(&copy, &socket).await;
+    make_roles(&copy, &socket).await;
+    order.start().await;
+    harness::load::place(&order.client, 1).await.unwrap();
+
+    for service in SERVICES {
+        let own = url(&copy, service, &socket);
+        assert_eq!(refused(&own).await, None, "{service}");
+        for other in ["order", "invoice", "shipping", "postgres", "template1"] {
+            if other == service {
+                continue;
+            }
+            let mut others = own.clone();
+            others.set_path(other);
+            // 42501: insufficient privilege.
+            assert_eq!(
+                refused(&others).await.as_deref(),
+                Some("42501"),
+                "{service} in {other}"
+            );
+        }
+        let mut wrong = own.clone();
+        wrong.set_password(Some("guess")).unwrap();
+        // 28P01: invalid password.
+        until("passwords are asked for", async || {
+            (refused(&wrong).await.as_deref() == Some("28P01")).then_some(())
+        })
+        .await;
+        let mut role = PgConnection::connect(own.as_str()).await.unwrap();
+        for forbidden in [
+            "CREATE DATABASE mine",
+            "CREATE ROLE mine",
+            "SET ROLE postgres",
+        ] {
+            let done = role.execute(AssertSqlSafe(forbidden)).await;
+            let error = done.unwrap_err().into_database_error().unwrap();
+            assert_eq!(
+                error.code().as_deref(),
+                Some("42501"),
+                "{service}: {forbidden}"
+            );
+        }
+    }
+
+    // New passwords: of what is connected already nothing is lost.
+    let before = url(&copy, "order", &socket);
+    for name in ["order-password", "invoice-password"] {
+        std::fs::remove_file(copy.path("deploy/secrets").join(name)).unwrap();
+    }
+    succeed(Command::new(copy.path("deploy/secrets.sh"))).await;
+    make_roles(&copy, &socket).await;
+    assert_eq!(refused(&before).await.as_deref(), Some("28P01"));
+    assert_eq!(refused(&url(&copy, "order", &socket)).await, None);
+    harness::load::place(&order.client, 2).await.unwrap();
+}
+
+fn path(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}

@@ -1,0 +1,98 @@
+//! Programs that are not ours.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Where to look for them, before `PATH`: the feedparser of the system is that of the system's
+/// Python, and servers lie where only root has a `PATH` to.
+const DIRECTORIES: [&str; 2] = ["/usr/bin", "/usr/sbin"];
+
+/// True if all these programs are here.
+///
+/// # Panics
+///
+/// One is missing, and `tests/run` has not said that it cannot install any, and why.
+#[must_use]
+pub fn available(names: &[&str]) -> bool {
+    for name in names {
+        if Command::new(path(name)).arg("--version").output().is_ok() {
+            continue;
+        }
+        match std::env::var("TEST_WITHOUT_PROGRAMS") {
+            Ok(reason) => {
+                println!("skipped, without {name}: {reason}");
+                return false;
+            }
+            Err(_) => panic!("{name} is not installed: `tests/run` does that"),
+        }
+    }
+    true
+}
+
+/// Starts to make a command of a program.
+#[must_use]
+pub fn program(name: &str) -> Command {
+    Command::new(path(name))
+}
+
+fn path(name: &str) -> String {
+    DIRECTORIES
+        .iter()
+        .map(|directory| format!("{directory}/{name}"))
+        .find(|path| Path::new(path).exists())
+        .unwrap_or_else(|| name.to_owned())
+}
+
+/// A program from `PyPI`, in the virtual environment that `tests/run` makes.
+///
+/// # Panics
+///
+/// It is missing, and `tests/run` has not said that it cannot install any, and why.
+#[must_use]
+pub fn tool(name: &str) -> Option<Command> {
+    let path = environment().join(name);
+    if path.exists() {
+        return Some(Command::new(path));
+    }
+    match std::env::var("TEST_WITHOUT_PROGRAMS") {
+        Ok(reason) => {
+            println!("skipped, without {name}: {reason}");
+            None
+        }
+        Err(_) => panic!("{} is not installed: `tests/run` does that", path.display()),
+    }
+}
+
+/// Beside what cargo has built: tests lie in `target/debug/deps`.
+fn environment() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let target = test.ancestors().nth(3).expect("a target directory");
+    target.join("tools/python/bin")
+}
+
+/// Runs it to its end; returns what it has printed.
+///
+/// # Panics
+///
+/// It does not start.
+pub async fn run(mut command: Command) -> Output {
+    let output = tokio::task::spawn_blocking(move || {
+        let output = command.output();
+        output.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
+    });
+    output.await.expect("a command that was started")
+}
+
+/// Runs it to its end, which is a good one; returns what it has printed.
+///
+/// # Panics
+///
+/// It does not start, or fails.
+pub async fn succeed(command: Command) -> String {
+    let what = format!("{command:?}");
+    let output = run(command).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}\n{said}\n{complained}");
+    said
+}

@@ -1,0 +1,58 @@
+# Programs that the tests work with, beside PostgreSQL: sourced after tests/postgres.sh.
+# shellcheck shell=bash
+
+# Installs those of these packages that are missing, on Debian. Elsewhere the tests skip what they
+# miss.
+install_programs() {
+    local package missing=()
+    if ! command -v apt-get >/dev/null; then
+        say "no Debian here: where one of $* is missing, its tests are skipped"
+        export TEST_WITHOUT_PROGRAMS="tests/run installs it on Debian only"
+        return
+    fi
+    for package in "$@"; do
+        dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
+            missing+=("$package")
+    done
+    [ ${#missing[@]} != 0 ] || return 0
+    say "installing ${missing[*]}"
+    install_quietly "${missing[@]}"
+}
+
+axe_version=4.14.1
+axe_sum=29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c
+
+# axe-core, which finds barriers on pages: one script out of its package on npm, to target/tools.
+# It runs in the browser alone.
+fetch_axe() {
+    axe_is_here && return
+    say "fetching axe-core $axe_version"
+    mkdir -p target/tools
+    if (cd target/tools && fetch_from_npm axe-core "$axe_version" &&
+        tar -xzf "axe-core-$axe_version.tgz" --strip-components=1 package/axe.min.js); then
+        axe_is_here && return
+        rm -f target/tools/axe.min.js
+        echo "axe-core $axe_version is not the one that was pinned in tests/programs.sh" >&2
+        return 1
+    fi
+    export TEST_WITHOUT_AXE="tests/run could not fetch axe-core $axe_version from npm"
+    say "PAGES ARE NOT CHECKED FOR BARRIERS: $TEST_WITHOUT_AXE"
+}
+
+# A package as npm has it, without npm where that is missing.
+fetch_from_npm() {
+    if command -v npm >/dev/null; then
+        npm pack --silent "$1@$2" >/dev/null
+    else
+        curl -fsSO "https://registry.npmjs.org/$1/-/$1-$2.tgz"
+    fi
+}
+
+axe_is_here() { echo "$axe_sum  target/tools/axe.min.js" | sha256sum --check --status 2>/dev/null; }
+
+# Debian 12 has none that is new enough.
+look_for_kubectl() {
+    command -v kubectl >/dev/null && return
+    export TEST_WITHOUT_KUBECTL="there is no kubectl here, and tests/run installs none"
+    say "WHAT KUBERNETES IS TOLD IS NOT CHECKED: $TEST_WITHOUT_KUBECTL"
+}

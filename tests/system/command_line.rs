@@ -1,0 +1,169 @@
+//! What all programs say about themselves: help, and completion for shells.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::program::{Said, program};
+
+/// What each program can be told in the environment.
+const PROGRAMS: &[(&str, &[&str])] = &[
+    (
+        "shop",
+        &[
+            "LISTEN",
+            "BASE_URL",
+            "ALLOW_ANONYMOUS",
+            "DATA_DIR",
+            "POLL_INTERVAL",
+            "INSTANCE",
+            "LOG_FORMAT",
+        ],
+    ),
+    (
+        "order",
+        &[
+            "LISTEN",
+            "BASE_URL",
+            "ALLOW_ANONYMOUS",
+            "DATABASE_URL",
+            "HOME_URL",
+            "INVOICE_URL",
+            "SHIPPING_URL",
+            "INSTANCE",
+            "LOG_FORMAT",
+        ],
+    ),
+    ("invoice", FOLLOWING),
+    ("shipping", FOLLOWING),
+];
+
+const FOLLOWING: &[&str] = &[
+    "LISTEN",
+    "BASE_URL",
+    "ALLOW_ANONYMOUS",
+    "DATABASE_URL",
+    "HOME_URL",
+    "ORDER_URL",
+    "FEED_URL",
+    "POLL_INTERVAL",
+    "INSTANCE",
+    "LOG_FORMAT",
+];
+
+fn help(name: &str, arguments: &[&str]) -> String {
+    Said::by(program(name).args(arguments).arg("--help")).with(0)
+}
+
+#[test]
+fn the_help_of_each_program_names_its_settings_and_examples() {
+    for (name, variables) in PROGRAMS {
+        let help = help(name, &[]);
+        for variable in *variables {
+            assert!(
+                help.contains(&format!("[env: {variable}]")),
+                "{variable}: {help}"
+            );
+        }
+        for said in [
+            "RUST_LOG",
+            "--completions",
+            "[default: 127.0.0.1:808",
+            &format!("\nExamples:\n  {name}\n"),
+        ] {
+            assert!(help.contains(said), "{said}: {help}");
+        }
+        let short = Said::by(program(name).arg("-h")).with(0);
+        assert!(short.lines().count() < help.lines().count(), "{short}");
+    }
+    let demo = help("shop", &["demo"]);
+    assert!(
+        demo.contains("[env: SHOP_URL]") && demo.contains("Examples:"),
+        "{demo}"
+    );
+    assert!(!demo.contains("LISTEN"), "the demo listens nowhere: {demo}");
+    assert!(
+        !help("shop", &[]).contains("--seed"),
+        "the shop has no seed"
+    );
+}
+
+#[test]
+fn help_fits_a_hundred_columns_and_shows_no_value_of_the_environment() {
+    let commands = [
+        "status",
+        "events",
+        "parked",
+        "skipped",
+        "decisions",
+        "retry",
+        "skip",
+        "resume",
+        "replay",
+        "reconcile",
+    ];
+    let of = |name: &'static str, commands: &[&'static str]| -> Vec<(&str, Vec<&str>)> {
+        let commands = commands.iter().map(|command| (name, vec![*command]));
+        commands.chain([(name, vec![])]).collect()
+    };
+    let all = [
+        of("shop", &["demo"]),
+        of("order", &[]),
+        of("invoice", &commands),
+        of("shipping", &commands),
+    ];
+    for (name, arguments) in all.concat() {
+        for help in ["-h", "--help"] {
+            let mut command = program(name);
+            command.args(&arguments).arg(help);
+            for variable in ["DATABASE_URL", "FEED_URL", "BASE_URL", "SHOP_URL"] {
+                command.env(variable, "https://eve:s3cret@example.com/");
+            }
+            let help = Said::by(&mut command).with(0);
+            for line in help.lines() {
+                assert!(line.chars().count() <= 100, "{name} {arguments:?}: {line}");
+            }
+            assert!(!help.contains("s3cret"), "{help}");
+        }
+    }
+}
+
+#[test]
+fn completions_are_scripts_whatever_the_environment_says() {
+    for (name, variables) in PROGRAMS {
+        for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+            let mut command = program(name);
+            command.args(["--completions", shell]);
+            for variable in *variables {
+                command.env(variable, "nonsense");
+            }
+            let said = Said::by(&mut command);
+            assert_eq!(said.err, "", "{name}");
+            let script = said.with(0);
+            assert!(script.contains("listen"), "{name}: {script}");
+            if shell == "bash" {
+                assert!(script.contains("--listen"), "{name}: {script}");
+                is_bash(&script);
+            }
+        }
+        let wrong = Said::by(program(name).args(["--completions", "telnet"]));
+        assert!(wrong.err.contains("possible values: bash"), "{wrong:?}");
+        assert_eq!(wrong.with(2), "");
+    }
+}
+
+/// `bash -n` reads it without a complaint, and a bash that has read it knows the program.
+fn is_bash(script: &str) {
+    for arguments in [&["-n"][..], &["-c", "eval \"$(cat)\" && complete -p"]] {
+        let mut bash = Command::new("bash");
+        bash.args(arguments);
+        bash.stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut bash = bash.spawn().unwrap();
+        let mut input = bash.stdin.take().unwrap();
+        input.write_all(script.as_bytes()).unwrap();
+        drop(input);
+        let said = Said::of(bash.wait_with_output().unwrap());
+        assert_eq!((said.code, said.err.as_str()), (0, ""), "{script}");
+    }
+}

@@ -1,0 +1,209 @@
+//! Logs say which order and which event, and not who. Neither do they say what opens a door.
+
+use harness::{Backend, Process, Service, System, free_address, until};
+use serde_json::json;
+
+use super::protected;
+
+crate::on_both! {
+    nothing_personal_and_no_secret_is_logged
+}
+
+/// As much as our own code can say, and what others say by default.
+const ALL: &str = "info,order=trace,invoice=trace,shipping=trace,feed_core=trace,shop=trace";
+
+/// Each of them is found nowhere else.
+const PERSONAL: [&str; 9] = [
+    "Zebulon",
+    "Quetzalcoatl",
+    "zebulon.q@personal.example",
+    "Larkspur Lane 77",
+    "ZX-4711",
+    "Brigadoon",
+    "Foxglove Row 13",
+    "Lyonesse",
+    "personal.example",
+];
+
+const SECRETS: [&str; 10] = [
+    "first-pass",
+    "second-reader-token",
+    "pass:w",
+    "other pass",
+    "operator-token",
+    "guessed-pass",
+    // The same in Base64.
+    "cmVhZGVyOmZpcnN0LXBhc3M",
+    "ZXZlOnBhc3M6d8O2cmQ",
+    "authorization",
+    "Authorization",
+];
+
+async fn nothing_personal_and_no_secret_is_logged(backend: Backend) {
+    let mut system = protected(backend).await;
+    let System {
+        order,
+        invoice,
+        shipping,
+    } = &mut system;
+    for (service, format) in [(order, "text"), (invoice, "json"), (shipping, "text")] {
+        service.set("RUST_LOG", ALL.to_owned());
+        service.set("LOG_FORMAT", format.to_owned());
+        service.start().await;
+    }
+    let client = &system.order.client;
+    let customer = json!({
+        "firstname": PERSONAL[0], "name": PERSONAL[1], "email": PERSONAL[2],
+    });
+    let customer = client.post_json("customers", &customer).await.unwrap();
+    let address = |street, city| json!({"street": street, "zip": PERSONAL[4], "city": city});
+    let order = json!({
+        "customer": customer.json()["customerId"],
+        "shippingAddress": address(PERSONAL[3], PERSONAL[5]),
+        "billingAddress": address(PERSONAL[6], PERSONAL[7]),
+        "orderLine": [{"item": 1, "count": 2}],
+    });
+    let place = async || {
+        let placed = client.post_json("orders", &order).await.unwrap();
+        placed.json()["id"].as_i64().unwrap()
+    };
+    let id = place().await;
+    system.invoice(id).await;
+    system.shipment(id).await;
+    // What is refused, looked for, guessed and wrong.
+    let mut wrong = order.clone();
+    wrong["shippingAddress"]["zip"] = json!({"not": PERSONAL[4]});
+    client.post_json("orders", &wrong).await.unwrap();
+    let half = format!("{{\"customer\": \"{}", PERSONAL[1]);
+    let headers = [("content-type", "application/json")];
+    client.try_send("POST", "orders", &headers, &half).await;
+    client.get(&format!("?q={}", PERSONAL[1]), &[]).await;
+    client
+        .get(&format!("customers?q={}", PERSONAL[0]), &[])
+        .await;
+    client
+        .get(&format!("{}/{}", PERSONAL[0], PERSONAL[5]), &[])
+        .await;
+    let guess = client.showing("Bearer guessed-pass");
+    assert_eq!(guess.get("", &[]).await.status, 401);
+    // An event that cannot be applied, since the database refuses it.
+    let poison = |table| format!("CREATE UNIQUE INDEX by_mistake ON {table} (customer_id)");
+    system.invoice.database.execute(&poison("invoice")).await;
+    system.shipping.database.execute(&poison("shipment")).await;
+    place().await;
+    for consumer in [&system.invoice, &system.shipping] {
+        until("an event is parked", async || {
+            let status = consumer.client.json("status").await?;
+            (status["parked"] == 1).then_some(())
+        })
+        .await;
+        let headers = [("accept", "application/json")];
+        let headers = [
+            headers[0],
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        for path in ["status/retry", "status/reconcile", "poll"] {
+            let body = if path == "status/retry" { "by=eve" } else { "" };
+            consumer.client.try_send("POST", path, &headers, body).await;
+        }
+        until("it is compared", async || {
+            let status = consumer.client.json("status").await?;
+            (!status["reconciliation"].is_null()).then_some(())
+        })
+        .await;
+    }
+    let path = format!("order/{id}/cancel");
+    assert_eq!(client.post_form(&path, &[]).await.status, 303);
+    until("the invoice is credited", async || {
+        let invoice = system.invoice.client.json(&id.to_string()).await?;
+        (invoice["status"] == "credited").then_some(())
+    })
+    .await;
+    for service in [&mut system.order, &mut system.invoice, &mut system.shipping] {
+        let log = ended(service).await;
+        assert!(log.lines().count() > 5, "{log}");
+        for text in PERSONAL.iter().chain(&SECRETS) {
+            let mut lines = log.lines();
+            let line = lines.find(|line| line.contains(text));
+            assert_eq!(line, None, "{text} is logged");
+        }
+    }
+}
+
+/// All that a service has logged until its end.
+async fn ended(service: &mut Service) -> String {
+    let process = service.process().unwrap();
+    process.signal("TERM");
+    until("it has stopped", async || {
+        process.log().contains("stopped").then_some(())
+    })
+    .await;
+    process.log()
+}
+
+/// An event whose data is not what it ought to be is told of without what it says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_cannot_be_read_is_not_quoted() {
+    let producer = harness::producer::Producer::new().await;
+    let placed = harness::producer::PLACED;
+    let data = |id: i64, customer: &str| {
+        format!("{{\"id\":{id},\"customer\":{customer},\"orderLine\":[]}}")
+    };
+    for (id, customer) in [
+        (1, format!("\"{}\"", PERSONAL[1])),
+        (2, format!("{{\"customerId\":\"{}\"}}", PERSONAL[2])),
+        (
+            3,
+            format!("{{\"customerId\":1,\"name\":[\"{}\\\"\"]}}", PERSONAL[0]),
+        ),
+    ] {
+        producer
+            .tell("order.placed", id, placed, &data(id, &customer))
+            .await;
+    }
+    producer.publish().await;
+    for name in ["invoice", "shipping"] {
+        let mut consumer = Service::new(name, Backend::Sqlite).await;
+        consumer.set("FEED_URL", producer.feed_url.clone());
+        consumer.set("RUST_LOG", ALL.to_owned());
+        consumer.start().await;
+        until("all are parked", async || {
+            let status = consumer.client.json("status").await?;
+            (status["parked"] == 3).then_some(())
+        })
+        .await;
+        let parked = consumer.client.get("status/parked", &[]).await.body;
+        let log = consumer.process().unwrap().log();
+        assert!(log.contains("parked event"), "{log}");
+        for text in PERSONAL {
+            assert!(!log.contains(text), "{text} is logged: {log}");
+            assert!(!parked.contains(text), "{text} is kept: {parked}");
+        }
+    }
+}
+
+/// The password of a database is in no error, whatever is wrong with its URL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_error_tells_the_password_of_the_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let nobody = free_address();
+    for url in [
+        "postgres://eve:s3cret@127.0.0.1:port/shop".to_owned(),
+        "postgres://eve:s3cret@[::1/shop".to_owned(),
+        "postgres://eve:s3cret@127.0.0.1/shop?sslmode=perhaps".to_owned(),
+        "mysql://eve:s3cret@127.0.0.1/shop".to_owned(),
+        format!("postgres://eve:s3cret@{nobody}/shop"),
+    ] {
+        for name in ["order", "invoice", "shipping"] {
+            let settings = [
+                ("DATABASE_URL", &*url),
+                ("LISTEN", "127.0.0.1:0"),
+                ("RUST_LOG", ALL),
+            ];
+            let mut process = Process::start(name, &settings, directory.path());
+            assert_eq!(process.ended().await, Some(1), "{}", process.log());
+            assert!(process.log().contains("DATABASE_URL"), "{}", process.log());
+            assert!(!process.log().contains("s3cret"), "{}", process.log());
+        }
+    }
+}

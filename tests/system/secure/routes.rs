@@ -1,0 +1,118 @@
+//! All routes of the services, and what each needs. One that is added to a service and not to this
+//! list is found in its source.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use Needs::{Nothing, Operate, Read};
+
+/// What a request that changes nothing needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    Nothing,
+    Read,
+    Operate,
+}
+
+type Routes = &'static [(&'static str, Needs)];
+
+pub(super) const EVERYWHERE: Routes = &[
+    ("/health/live", Nothing),
+    ("/health/ready", Nothing),
+    ("/style.css", Nothing),
+    ("/", Operate),
+    ("/there/is/no/such/page", Operate),
+];
+
+pub(super) const ORDER: Routes = &[
+    ("/form.js", Nothing),
+    ("/order.js", Nothing),
+    ("/feed", Read),
+    ("/feed.atom", Read),
+    ("/feed/{epoch}/{page}", Read),
+    ("/feed/{epoch}/batch/{range}", Read),
+    ("/events/{id}", Read),
+    ("/form.html", Operate),
+    ("/line", Operate),
+    ("/orders", Operate),
+    ("/order/{id}", Operate),
+    ("/order/{id}/cancel", Operate),
+    ("/customers", Operate),
+    ("/customers/new", Operate),
+    ("/customers/{id}", Operate),
+    ("/items", Operate),
+    ("/items/new", Operate),
+    ("/items/{id}", Operate),
+];
+
+/// Of all who follow a feed.
+pub(super) const CONSUMER: Routes = &[
+    ("/poll", Operate),
+    ("/status", Operate),
+    ("/status/decisions", Operate),
+    ("/status/events", Operate),
+    ("/status/parked", Operate),
+    ("/status/skipped", Operate),
+    ("/status/reconcile", Operate),
+    ("/status/replay", Operate),
+    ("/status/resume", Operate),
+    ("/status/retry", Operate),
+    ("/status/skip", Operate),
+];
+
+pub(super) const INVOICE: Routes = &[
+    ("/print.js", Nothing),
+    ("/{id}", Operate),
+    ("/{id}/credit-note", Operate),
+];
+
+pub(super) const SHIPPING: Routes = &[("/{id}", Operate), ("/{id}/dispatch", Operate)];
+
+/// The literals behind `.route(` and `script(` in the sources below `directory`.
+fn written(directory: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            written(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let code: Vec<&str> = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect();
+            let code = code.join("\n");
+            for call in [".route(", "script(", "asset("] {
+                let literals = code.split(call).skip(1).filter_map(|rest| {
+                    let literal = rest.trim_start().strip_prefix("\"/")?;
+                    Some(format!("/{}", literal.split('"').next()?))
+                });
+                found.extend(literals);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_route_is_in_the_list() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut found = BTreeSet::new();
+    for source in [
+        "feed-core/src",
+        "services/order/src",
+        "services/invoice/src",
+        "services/shipping/src",
+    ] {
+        written(&root.join(source), &mut found);
+    }
+    assert!(found.len() > 30, "{found:?}");
+    let known = [EVERYWHERE, ORDER, CONSUMER, INVOICE, SHIPPING].concat();
+    let known: BTreeSet<String> = known.iter().map(|(path, _)| (*path).to_owned()).collect();
+    let unknown: Vec<_> = found.difference(&known).collect();
+    assert!(unknown.is_empty(), "what do they need? {unknown:?}");
+    let gone: Vec<_> = known
+        .difference(&found)
+        .filter(|path| !path.contains("no/such"))
+        .collect();
+    assert!(gone.is_empty(), "there are none: {gone:?}");
+}

@@ -1,0 +1,237 @@
+//! How programs start, and how they refuse to: each error stands on one line, names the setting and
+//! what to do, and repeats no password.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+
+use harness::{FreshDatabase, Process, until};
+
+use crate::program::program;
+
+/// A program with these settings beside an address of its own.
+fn start(name: &str, settings: &[(&str, &str)], directory: &Path) -> Process {
+    let mut command = program(name);
+    command
+        .current_dir(directory)
+        .env("LISTEN", "127.0.0.1:0")
+        .env_remove("RUST_LOG");
+    Process::start_command(name, &mut command, settings, directory)
+}
+
+/// What a program says that ends before it has begun.
+async fn refused(name: &str, settings: &[(&str, &str)], code: i32) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("file"), "this is no database").unwrap();
+    let mut process = start(name, settings, directory.path());
+    let ended = process.ended().await;
+    let log = process.log();
+    assert_eq!(ended, Some(code), "{name} {settings:?}: {log}");
+    assert!(!log.contains("s3cret"), "{log}");
+    log
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_setting_is_named_with_the_value_and_the_cure() {
+    for (name, variable, value, cure) in [
+        (
+            "order",
+            "LISTEN",
+            "localhost:8081",
+            "write an IP address and a port",
+        ),
+        ("shop", "LISTEN", "8080", "such as 127.0.0.1:8080"),
+        (
+            "shop",
+            "BASE_URL",
+            "shop.example",
+            "a base URL is http: or https:",
+        ),
+        (
+            "order",
+            "BASE_URL",
+            "https://eve:s3cret@shop.example/",
+            "a base URL is",
+        ),
+        ("order", "INVOICE_URL", "/invoice/", "write all of the URL"),
+        (
+            "order",
+            "LOG_FORMAT",
+            "xml",
+            "[possible values: text, json]",
+        ),
+        ("order", "ALLOW_ANONYMOUS", "perhaps", "not a boolean"),
+        (
+            "invoice",
+            "FEED_URL",
+            "127.0.0.1:8081/feed",
+            "such as http://127.0.0.1:8081/feed",
+        ),
+        (
+            "shipping",
+            "FEED_URL",
+            "",
+            "such as http://127.0.0.1:8081/feed",
+        ),
+        (
+            "invoice",
+            "FEED_URL",
+            "http://eve:s3cret@x/feed",
+            "must not hold credentials",
+        ),
+        ("invoice", "POLL_INTERVAL", "5", "such as 500ms, 5s"),
+        ("shop", "POLL_INTERVAL", "0s", "longer than nothing"),
+    ] {
+        let said = refused(name, &[(variable, value)], 2).await;
+        let flag = format!("--{}", variable.to_lowercase().replace('_', "-"));
+        let origin = format!("that is the value of {variable} in the environment");
+        for expected in [cure, &flag, &origin] {
+            assert!(said.contains(expected), "{name} {variable}={value}: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_cannot_be_had_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken
+        .local_addr()
+        .map(|address| (taken, address.to_string()));
+    let (_taken, taken) = taken.unwrap();
+    for name in ["shop", "order", "invoice"] {
+        for (address, cure) in [
+            (taken.as_str(), "choose another port"),
+            ("192.0.2.1:1", "this machine has no such address"),
+            ("0.0.0.0:0", "--allow-anonymous"),
+        ] {
+            let allowed = (!cure.contains("allow")).to_string();
+            let settings = [("LISTEN", address), ("ALLOW_ANONYMOUS", allowed.as_str())];
+            let said = refused(name, &settings, 1).await;
+            for expected in [address, "(LISTEN)", cure] {
+                assert!(said.contains(expected), "{name} {address}: {said}");
+            }
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_cannot_be_used_is_named() {
+    let postgres = FreshDatabase::postgres().await;
+    let nobody = postgres
+        .url()
+        .replace("postgres://postgres@", "postgres://nobody:s3cret@");
+    let (server, options) = postgres.url().split_once('?').unwrap();
+    let (server, _) = server.rsplit_once('/').unwrap();
+    let missing = format!("{server}/missing?{options}");
+    let suspicious = suspicious_postgres();
+    let written = "write sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME";
+    for (url, expected) in [
+        (
+            "mysql://eve:s3cret@host/db",
+            "begins with `sqlite:` or `postgres:`, not `mysql:`",
+        ),
+        ("s3cret@host/db", written),
+        ("eve s3cret:x", written),
+        ("postgres://eve:s3cret/@host/db", written),
+        (
+            "sqlite:file/order.db",
+            "cannot make the directory file for the database, since a file",
+        ),
+        (
+            "sqlite:file",
+            "file has to be a SQLite file that we may write",
+        ),
+        ("sqlite:.", "has to be a SQLite file that we may write"),
+        (
+            "postgres://eve:s3cret@127.0.0.1:9/orders",
+            "nothing answers at postgres://eve@127.0.0.1:9/orders",
+        ),
+        (
+            "postgres://eve@127.0.0.1:9/orders?pasword=s3cret",
+            "nothing answers at postgres://eve@127.0.0.1:9/orders",
+        ),
+        (
+            "postgres://eve:s3cret@nowhere.invalid/orders",
+            "nothing answers at postgres://eve@nowhere",
+        ),
+        (nobody.as_str(), "check user, password and database"),
+        (missing.as_str(), "\"missing\" does not exist"),
+        (
+            suspicious.as_str(),
+            "password authentication failed for user \"eve\"",
+        ),
+    ] {
+        let said = refused("order", &[("DATABASE_URL", url)], 1).await;
+        for expected in [expected, "the database cannot be used (DATABASE_URL): "] {
+            assert!(said.contains(expected), "{url}: {said}");
+        }
+        assert_eq!(said.lines().count(), 1, "{url}: {said}");
+    }
+    let said = refused("shop", &[("DATA_DIR", "file")], 1).await;
+    let expected = "the database of order below file cannot be used (DATA_DIR): ";
+    assert!(
+        said.contains(expected) && said.contains("a file is in the way"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+/// The URL of a PostgreSQL that likes no password.
+fn suspicious_postgres() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let _ = client.and_then(refuse);
+        }
+    });
+    format!("postgres://eve:s3cret@{address}/orders?sslmode=disable")
+}
+
+/// Answers whatever a client begins with: an `ErrorResponse` of code 28P01.
+fn refuse(mut client: TcpStream) -> std::io::Result<()> {
+    let mut startup = [0; 1024];
+    let _ = client.read(&mut startup)?;
+    let fields = b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user \"eve\"\0\0";
+    let length = u32::try_from(fields.len() + 4).unwrap();
+    client.write_all(&[b"E", &length.to_be_bytes()[..], fields].concat())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_starts_says_where_to_look_and_how_to_stop() {
+    let postgres = FreshDatabase::postgres().await;
+    let secret = postgres.url().replace("postgres@", "postgres:s3cret@");
+    let directory = tempfile::tempdir().unwrap();
+    let feed = ("FEED_URL", "http://127.0.0.1:9/feed");
+    for (name, settings, database) in [
+        ("shop", vec![], "SQLite below data"),
+        ("order", vec![], "sqlite:data/order.db"),
+        (
+            "order",
+            vec![("DATABASE_URL", secret.as_str())],
+            "postgres://postgres@",
+        ),
+        ("invoice", vec![feed], "sqlite:data/invoice.db"),
+        ("shipping", vec![feed], "sqlite:data/shipping.db"),
+    ] {
+        let here = directory.path().join(format!("{name}-{}", settings.len()));
+        std::fs::create_dir(&here).unwrap();
+        let mut process = start(name, &settings, &here);
+        let log = until(&format!("{name} says how to stop it"), async || {
+            assert!(!process.is_gone(), "{}", process.log());
+            let log = process.log();
+            log.contains("stop with Ctrl-C").then_some(log)
+        })
+        .await;
+        assert!(
+            log.contains("http://127.0.0.1:") && !log.contains("127.0.0.1:0"),
+            "{log}"
+        );
+        assert!(log.contains(&format!("database: {database}")), "{log}");
+        assert!(!log.contains("s3cret"), "{log}");
+        let first = log.lines().take_while(|line| !line.contains("Ctrl-C"));
+        assert!(first.count() < 8, "few lines: {log}");
+        assert_eq!(process.stop("INT").await, Some(0), "{log}");
+    }
+}
