@@ -13,7 +13,7 @@ use clap::CommandFactory;
 use feed_core::consumer::FeedCredentials;
 use feed_core::service::{
     BaseUrl, Follow, Mounted, Settings, listen, parse_command_line, serve, start_logging,
-    stop_signal, with_causes,
+    start_tracing, stop_signal, with_causes,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -27,7 +27,10 @@ async fn main() -> ExitCode {
         return demo::run(config).await;
     }
     start_logging(config.log_format);
-    match open(&config).await {
+    let tracing = start_tracing();
+    let ended = open(&config).await;
+    tracing.stop().await;
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{}", with_causes(error.as_ref()));

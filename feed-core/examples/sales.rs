@@ -141,7 +141,9 @@ async fn main() -> ExitCode {
             .merge(health(ready).with_state(handle.clone()))
             .merge(consumer::router::<_, ()>(handle, frame))
             .merge(stylesheet());
-        Ok(Mounted::new(router, database).with_task(consumer.run()))
+        Ok(Mounted::new(router, database)
+            .with_metrics(consumer.handle())
+            .with_task(consumer.run()))
     })
     .await
 }

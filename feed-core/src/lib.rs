@@ -37,6 +37,7 @@ mod database;
 mod problem;
 pub mod service;
 mod store;
+mod trace;
 
 pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
 pub use credentials::CredentialsError;

@@ -5,6 +5,7 @@ use sqlx::Transaction;
 
 use crate::event::{EventId, NewEvent};
 use crate::store::Backend;
+use crate::trace;
 
 /// Appends `event` in the caller's transaction, next to the change it tells of (I1). Returns its id,
 /// which is made here, so that no two events share one.
@@ -37,7 +38,19 @@ pub async fn append<B: Backend>(
 ) -> sqlx::Result<EventId> {
     check(&event.data)?;
     let id = EventId::new();
-    B::append(tx, id, event).await?;
+    let span = trace::of_append(event, &id.urn());
+    // Who receives it goes on from here.
+    match span.traceparent() {
+        None => B::append(tx, id, event).await?,
+        traceparent => {
+            let event = event.clone();
+            let event = NewEvent {
+                traceparent,
+                ..event
+            };
+            B::append(tx, id, &event).await?;
+        }
+    }
     Ok(id)
 }
 

@@ -3,7 +3,8 @@
 //! Any instance may run it; instances that run it together take turns. Readers of the feed see
 //! numbered events only, so who has seen `k` can have seen all before `k` (I2).
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use tokio::sync::{Mutex, Notify, watch};
@@ -15,6 +16,7 @@ use crate::database::Database;
 use crate::store::Backend;
 use crate::store::listen::News;
 use crate::store::publish::{CHANNEL, Head, Look, Numbered};
+use crate::trace::{self, Kind, of_event};
 
 /// How late an instance may be that was told nothing: the bound on the delay of an event whose
 /// publisher died between its commit and its numbering.
@@ -39,6 +41,8 @@ pub(crate) struct Sequencer<B: Backend> {
     /// earlier one.
     looking: Mutex<()>,
     committed: Notify,
+    /// Up to where events have been shown in their traces.
+    traced: AtomicI64,
 }
 
 impl<B: Backend> Sequencer<B> {
@@ -46,6 +50,7 @@ impl<B: Backend> Sequencer<B> {
         let head = B::look(database.reader()).await?.head;
         Ok(Self {
             database,
+            traced: AtomicI64::new(head.sequence),
             head: watch::Sender::new(head),
             looking: Mutex::new(()),
             committed: Notify::new(),
@@ -145,8 +150,10 @@ impl<B: Backend> Sequencer<B> {
                     }
                 }
             }
+            let begun = SystemTime::now();
             match self.step(std::mem::take(&mut committed)).await {
                 Ok(pause) => {
+                    self.trace_published(begun).await;
                     if failing {
                         info!("the database answers again");
                         failing = false;
@@ -197,6 +204,34 @@ impl<B: Backend> Sequencer<B> {
         B::close_second(self.database.writer(), look.head.sequence).await?;
         self.look().await?;
         Ok(TICK)
+    }
+}
+
+impl<B: Backend> Sequencer<B> {
+    /// Shows in the traces of new events that they are in the feed now.
+    async fn trace_published(&self, since: SystemTime) {
+        if !trace::is_on() {
+            return;
+        }
+        let newest = self.head().sequence;
+        let traced = self.traced.swap(newest, Ordering::Relaxed);
+        let first = (traced + 1).max(newest - BATCH + 1);
+        if first > newest {
+            return;
+        }
+        match B::events(self.database.reader(), first, newest).await {
+            Ok(events) => {
+                for event in events {
+                    let (id, parent) = (event.entry.id.urn(), event.traceparent.as_deref());
+                    let span = of_event("feed.publish", Kind::Internal, &id, parent, since);
+                    span.set("event.sequence", &event.entry.sequence.to_string());
+                }
+            }
+            Err(error) => warn!(
+                error = &error as &dyn std::error::Error,
+                "traces do not show that events were published"
+            ),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::support::{Reader, Recording, ids, serving};
 
 harness::on_both_databases! {
     data_arrives_from_every_kind_of_content
+    the_trace_context_comes_beside_the_data
     elements_arrive_as_elements
     content_that_cannot_be_read_is_parked_alone
     content_that_is_away_for_now_is_waited_for
@@ -55,6 +56,25 @@ async fn data_arrives_from_every_kind_of_content<B: Recording>(url: &str) {
         assert_eq!(data, JSON, "{content}");
     }
     reader.takes(&ids(1..=13)).await;
+}
+
+/// As in a batch; `CloudEvents` in binary mode has it in a header.
+async fn the_trace_context_comes_beside_the_data<B: Recording>(url: &str) {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let contents = [(1, "/traced"), (2, "/untraced")];
+    let entries = contents.map(|(number, src)| {
+        entry(
+            number,
+            &format!("<content type=\"application/json\" src=\"{src}\"/>"),
+        )
+    });
+    let fake = serving(&Atom::foreign(entries)).await;
+    let data = || Reply::ok("application/json", "{}");
+    fake.at("/traced", data().header("ce-traceparent", TRACE));
+    fake.at("/untraced", data());
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=2)).await;
+    assert_eq!(reader.traces().await, [TRACE, ""]);
 }
 
 async fn elements_arrive_as_elements<B: Recording>(url: &str) {

@@ -27,14 +27,16 @@ macro_rules! recording {
                 recorder: &Recorder,
                 event: &Received,
             ) -> sqlx::Result<()> {
-                let sql = "INSERT INTO effect (subscription, instance, event_id, subject, data) \
-                           VALUES ($1, $2, $3, $4, $5)";
+                let sql = "INSERT INTO effect \
+                           (subscription, instance, event_id, subject, data, trace) \
+                           VALUES ($1, $2, $3, $4, $5, $6)";
                 sqlx::query(sql)
                     .bind(&recorder.subscription)
                     .bind(&recorder.instance)
                     .bind(&event.id)
                     .bind(&event.subject)
                     .bind(&event.data)
+                    .bind(event.traceparent.as_deref().unwrap_or_default())
                     .execute(&mut **tx)
                     .await?;
                 Ok(())

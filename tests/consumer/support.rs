@@ -76,7 +76,7 @@ impl<B: Recording> Reader<B> {
         let database = Database::open(database).await.unwrap();
         let sql = format!(
             "CREATE TABLE IF NOT EXISTS effect (position {}, subscription TEXT, instance TEXT, \
-             event_id TEXT, subject TEXT, data TEXT)",
+             event_id TEXT, subject TEXT, data TEXT, trace TEXT)",
             B::COUNTER
         );
         {
@@ -193,6 +193,11 @@ impl<B: Recording> Seen<B> {
     /// The data of the effects, in that order.
     pub(crate) async fn data(&self) -> Vec<String> {
         self.column("data").await
+    }
+
+    /// The trace contexts, in the order of the effects; empty where there is none.
+    pub(crate) async fn traces(&self) -> Vec<String> {
+        self.column("trace").await
     }
 
     /// Which instance each effect was committed by.

@@ -10,6 +10,7 @@ pub mod fake;
 mod follower;
 pub mod gate;
 pub mod load;
+pub mod metrics;
 mod original;
 mod process;
 pub mod producer;

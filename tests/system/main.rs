@@ -1,6 +1,7 @@
 //! The system seen from outside: real processes, real databases, real HTTP.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod collector;
 mod command_line;
 mod commands;
 mod conditional;
@@ -9,10 +10,12 @@ mod demo;
 mod documentation;
 mod erase;
 mod interoperation;
+mod observe;
 mod program;
 mod secure;
 mod shop;
 mod start;
+mod traces;
 mod way;
 
 /// Makes of each test one on SQLite and one on PostgreSQL.

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use sqlx::Transaction;
 use tracing::{Instrument, debug, info, warn};
@@ -13,6 +14,7 @@ use super::{Context, Effect, EffectError, PassedOver, Received};
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Parking, Position};
 use crate::store::operate::Skip;
+use crate::trace::{Kind, Span, Work, of_event};
 
 /// Events of one transaction.
 pub(super) const BATCH: usize = 100;
@@ -22,6 +24,16 @@ pub(super) const BATCH: usize = 100;
 pub(super) struct Arrival {
     pub(super) event: Received,
     pub(super) missing: Option<String>,
+    /// From when it was read to when it is applied.
+    pub(super) span: Span,
+}
+
+impl Arrival {
+    fn applying(&self) -> Span {
+        let parent = self.span.traceparent();
+        let (id, now) = (&self.event.id, SystemTime::now());
+        of_event("feed.apply", Kind::Internal, id, parent.as_deref(), now)
+    }
 }
 
 /// What became of a batch.
@@ -178,7 +190,10 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                 seen.is_some_and(|seen| arrival.event.sequence.is_none_or(|new| new > *seen))
             })
             .collect();
+        let arrived = arrivals.len();
         let arrivals = self.claim(&mut tx, arrivals).await?;
+        let won = arrivals.len();
+        let work = Work::on(arrivals.iter().map(Arrival::applying));
         let (waiting, ready) = match any_parked {
             true => self.split_blocked(&mut tx, arrivals).await?,
             false => (Vec::new(), arrivals),
@@ -192,7 +207,10 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let (mut applied, mut passed_over) = (Vec::new(), Vec::new());
         match (verdict, ready.as_slice()) {
             (_, []) => {}
-            (Some(verdict), [one]) => self.park(&mut tx, one, Some(&verdict)).await?,
+            (Some(verdict), [one]) => {
+                work.fail(&describe(&verdict));
+                self.park(&mut tx, one, Some(&verdict)).await?;
+            }
             (_, all) => {
                 if let Some(reason) = all.iter().find_map(|arrival| arrival.missing.clone()) {
                     return Err(Failure::Effect(EffectError::Park(reason)));
@@ -202,6 +220,8 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             }
         }
         tx.commit().await?;
+        self.counts.committed(arrived, won);
+        work.done();
         let count = applied.len();
         // Said only now: before the commit it was not true. And beside the next batch: a hundred
         // lines take as long as some of its statements.

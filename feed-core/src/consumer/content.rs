@@ -2,6 +2,7 @@
 //! rules of RFC 4287, 4.1.3.3.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use base64::Engine;
 use futures_util::{StreamExt, stream};
@@ -13,6 +14,10 @@ use super::Received;
 use super::apply::Arrival;
 use super::document::{Document, FoundEntry};
 use super::fetch::{FetchError, Source};
+use crate::trace::{Kind, Span, of_event};
+
+/// The data of an event, and its trace context.
+type Content = (String, Option<String>);
 
 /// Contents fetched at the same time where there is no batch.
 const FETCHES: usize = 8;
@@ -24,6 +29,7 @@ impl Source {
         document: &Document,
         entries: &[&FoundEntry],
     ) -> Result<Vec<Arrival>, FetchError> {
+        let begun = SystemTime::now();
         let mut batch = match entries {
             [] => HashMap::new(),
             // The data of a hundred for one of them would be much.
@@ -51,9 +57,16 @@ impl Source {
             .await;
         for (index, content) in contents {
             match content? {
-                Ok(data) => arrivals[index].event.data = data,
+                Ok((data, traceparent)) => {
+                    arrivals[index].event.data = data;
+                    arrivals[index].event.traceparent = traceparent;
+                }
                 Err(reason) => arrivals[index].missing = Some(reason),
             }
+        }
+        for Arrival { event, span, .. } in &mut arrivals {
+            let parent = event.traceparent.as_deref();
+            *span = of_event("feed.poll", Kind::Consumer, &event.id, parent, begun);
         }
         Ok(arrivals)
     }
@@ -96,13 +109,14 @@ impl Source {
         &self,
         document: &Document,
         entry: &FoundEntry,
-    ) -> Result<Result<String, String>, FetchError> {
+    ) -> Result<Result<Content, String>, FetchError> {
         let Some(content) = &entry.content else {
             // Such an entry says all there is to say by its links (RFC 4287, 4.1.2).
-            return Ok(Ok(String::new()));
+            return Ok(Ok(Content::default()));
         };
         let Some(src) = &content.src else {
-            return Ok(inline(content, entry.markup.as_deref()));
+            let data = inline(content, entry.markup.as_deref());
+            return Ok(data.map(|data| (data, None)));
         };
         let bases = [entry.base.as_deref(), content.base.as_deref()];
         let bases: Vec<&str> = bases.into_iter().flatten().collect();
@@ -110,8 +124,9 @@ impl Source {
             Ok(url) => url,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        match self.bytes(url, "application/json, */*;q=0.5").await {
-            Ok(body) => Ok(String::from_utf8(body.into())
+        match self.event(url).await {
+            Ok((body, traceparent)) => Ok(String::from_utf8(body.into())
+                .map(|data| (data, traceparent))
                 .map_err(|_| format!("the content at {src} is not UTF-8"))),
             // Only what another attempt would meet again is the event's own fault; a missing
             // credential or a busy server is not.
@@ -141,6 +156,7 @@ fn arrival_of(entry: &FoundEntry) -> Arrival {
             traceparent: None,
         },
         missing: None,
+        span: Span::none(),
     }
 }
 

@@ -242,13 +242,24 @@ impl Source {
         answer.into_document()
     }
 
-    /// The bytes at `url`, for content and batches.
+    /// The bytes at `url`.
     pub(super) async fn bytes(&self, url: Url, accept: &'static str) -> Result<Bytes, FetchError> {
+        Ok(self.found(url, accept).await?.body)
+    }
+
+    /// One event's data, and the trace context beside it, where it comes as a CloudEvent.
+    pub(super) async fn event(&self, url: Url) -> Result<(Bytes, Option<String>), FetchError> {
+        let answer = self.found(url, "application/json, */*;q=0.5").await?;
+        let traceparent = answer.headers.get("ce-traceparent").map(from_header);
+        Ok((answer.body, traceparent))
+    }
+
+    async fn found(&self, url: Url, accept: &'static str) -> Result<Answer, FetchError> {
         let accept = HeaderValue::from_static(accept);
         let request = HeaderMap::from_iter([(header::ACCEPT, accept)]);
         let answer = self.get(url, request, TIMEOUT).await?;
         if answer.status == StatusCode::OK {
-            Ok(answer.body)
+            Ok(answer)
         } else {
             Err(answer.into_error(""))
         }

@@ -11,6 +11,7 @@ use url::Url;
 use super::credentials::FeedCredentials;
 use super::fetch::shown;
 use super::lease::{self, Leases};
+use super::measure::Counts;
 use super::{Context, Effect};
 use crate::database::Database;
 use crate::event::Sequence;
@@ -179,7 +180,8 @@ pub struct Handle<B: Backend> {
     /// What is shown to the feed.
     pub(super) credentials: Option<FeedCredentials>,
     /// The consumer in this process, if there is one.
-    leases: Option<Arc<Leases>>,
+    pub(super) leases: Option<Arc<Leases>>,
+    pub(super) counts: Arc<Counts>,
 }
 
 impl<B: Backend> Clone for Handle<B> {
@@ -190,6 +192,7 @@ impl<B: Backend> Clone for Handle<B> {
             feed_url: self.feed_url.clone(),
             credentials: self.credentials.clone(),
             leases: self.leases.clone(),
+            counts: Arc::clone(&self.counts),
         }
     }
 }
@@ -212,6 +215,7 @@ impl<B: Backend> Handle<B> {
             feed_url,
             credentials: None,
             leases: None,
+            counts: Arc::default(),
         })
     }
 
@@ -229,6 +233,7 @@ impl<B: Backend> Handle<B> {
             feed_url: context.subscription.feed_url.clone(),
             credentials: context.subscription.credentials.clone(),
             leases: Some(Arc::clone(&context.leases)),
+            counts: Arc::clone(&context.counts),
         }
     }
 

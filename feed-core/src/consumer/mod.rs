@@ -6,7 +6,7 @@
 //! (`poll`) asks the head, and goes `forward` from our `place` where it numbers its events, or `back`
 //! to what is known where it does not. What becomes of events: `apply` is the batch transaction,
 //! `verdict` says whose fault a failure was, `retry` tries again. Beside it: `lease` knows which share
-//! is ours, `sweep` removes old claims, `note` says how it goes. People: they look and decide through
+//! is ours, `sweep` removes old claims, `note` says how it goes, `measure` counts. People: they look and decide through
 //! a [`Handle`] (`handle`, `decide`), on pages (`http`) and from the command line ([`command`]);
 //! `carry_out` does what needs the feed; [`fn@reconcile`] compares.
 
@@ -28,6 +28,7 @@ mod retry;
 mod verdict;
 
 mod lease;
+mod measure;
 mod note;
 mod sweep;
 
@@ -234,6 +235,7 @@ struct Context<B: Backend, E> {
     /// Unique for each start: the owner in leases.
     instance: String,
     leases: Arc<lease::Leases>,
+    counts: Arc<measure::Counts>,
     shutdown: CancellationToken,
 }
 
@@ -262,6 +264,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 subscription,
                 instance,
                 leases: Arc::default(),
+                counts: Arc::default(),
                 shutdown,
             }),
             source,

@@ -1,4 +1,4 @@
-//! How rounds end, as people read it in the log and on the status page.
+//! How rounds end, as people read it in the log, on the status page and in metrics.
 
 use super::{Context, Effect, FetchError, PollError, Polled};
 use crate::service::with_causes;
@@ -8,6 +8,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     /// Notes how a round ended, and logs it where it differs from the one before.
     pub(super) fn note(&self, round: &Result<Polled, PollError>) {
         let name = &self.subscription.name;
+        self.counts.polled(round);
         let (failures, is_news) = self.leases.heartbeat(|heartbeat| {
             let before = heartbeat.failures;
             heartbeat.failures = if round.is_err() { before + 1 } else { 0 };

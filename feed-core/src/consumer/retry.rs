@@ -2,6 +2,7 @@
 //! sequence.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use sqlx::Transaction;
 use tracing::info;
@@ -10,6 +11,7 @@ use super::verdict::{Failure, describe, in_own_task, retry_in};
 use super::{Context, Effect, EffectError, Received};
 use crate::store::Backend;
 use crate::store::consume::Held;
+use crate::trace::{Kind, Work, of_event};
 
 /// Subjects looked after in one round, so that new events are not kept waiting.
 const SUBJECTS: i64 = 100;
@@ -62,9 +64,13 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             let reason = format!("the parked event cannot be read: {error}");
             Failure::Effect(EffectError::Park(reason))
         })?;
+        let (parent, now) = (event.traceparent.as_deref(), SystemTime::now());
+        let applying = of_event("feed.apply", Kind::Internal, &event.id, parent, now);
+        let work = Work::on(std::iter::once(applying));
         B::unpark(&mut tx, s, &parked.event_id).await?;
         self.effect(&mut tx, std::slice::from_ref(&event)).await?;
         tx.commit().await?;
+        work.done();
         info!(event.id, event.subject, "applied parked event {}", event.id);
         Ok(true)
     }

@@ -18,6 +18,7 @@ mod head;
 mod history;
 mod html;
 mod http;
+mod measure;
 mod page;
 mod prefer;
 
@@ -28,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::cursor::{Cursor, Epoch};
-use crate::database::Database;
+use crate::database::{Database, Turns};
 use crate::event::EventId;
 use crate::sequencer::Sequencer;
 use crate::service::BaseUrl;
@@ -103,6 +104,7 @@ struct Inner<B: Backend> {
     entries: HeadEntries,
     pages: PageCache,
     batches: Batches,
+    turns: Turns,
     shutdown: CancellationToken,
 }
 
@@ -145,6 +147,7 @@ impl<B: Backend> Feed<B> {
                 entries: HeadEntries::default(),
                 pages: PageCache::default(),
                 batches: Batches::default(),
+                turns: Turns::default(),
                 shutdown,
             }),
         })

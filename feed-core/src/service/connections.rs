@@ -24,6 +24,7 @@ use tracing::{debug, warn};
 
 use super::html;
 use super::patience::Patient;
+use super::requests::Counting;
 use crate::problem::Problem;
 
 /// What one client may take of the service.
@@ -64,11 +65,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `shutdown`, then until what is in flight is finished.
 pub(super) async fn serve(
     listener: TcpListener,
-    router: Router,
+    (router, counting): (Router, Option<Counting>),
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    let router = router.layer(RequestBodyTimeoutLayer::new(limits.body));
+    let body = RequestBodyTimeoutLayer::new(limits.body);
+    // One layer, since each costs every request some allocations.
+    let router = match counting {
+        Some(counting) => router.layer((counting, body)),
+        None => router.layer(body),
+    };
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     loop {

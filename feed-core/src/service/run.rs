@@ -7,10 +7,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::probe::probe;
-use super::{Mounted, ServeError, Settings, listen, serve, start_logging, stop_signal};
+use super::{
+    Mounted, ServeError, Settings, listen, serve, start_logging, start_tracing, stop_signal,
+};
 use crate::database::shown;
 
-/// All of a service's `main` but its settings: logs, listens, starts it and serves it until
+/// All of a service's `main` but its settings: logs, traces, listens, starts it and serves it until
 /// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line. With `--probe` it asks the one that
 /// runs already.
 ///
@@ -39,7 +41,10 @@ pub async fn run(
     if settings.probe {
         return probe(settings.listen).await;
     }
-    match run_logged(settings, start).await {
+    let tracing = start_tracing();
+    let ended = run_logged(settings, start).await;
+    tracing.stop().await;
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{}", with_causes(&error));

@@ -22,6 +22,8 @@ use super::connections::{self, Limits};
 use super::credentials::Credentials;
 use super::guard::{Area, Guard, guard};
 use super::html::Frame;
+use super::metrics::{Measured, Metrics};
+use super::requests::{Counting, Requests};
 use crate::database::Database;
 use crate::problem::Problem;
 use crate::store::{Backend, DatabaseError};
@@ -70,6 +72,8 @@ fn advice(error: &std::io::Error) -> &'static str {
 pub struct Mounted {
     /// The routes, relative to the service's base URL.
     pub router: Router,
+    /// What is measured; `None`: a service that only joins others.
+    measured: Option<(Metrics, Requests)>,
     area: Area,
     /// Those that are mounted in it.
     mounted: Vec<Area>,
@@ -92,6 +96,7 @@ impl Mounted {
     #[must_use]
     pub fn new<B: Backend>(router: Router, database: Database<B>) -> Self {
         let mut service = Self::without_database(router);
+        service = service.with_metrics(database.clone());
         let close = Box::pin(async move { database.close().await });
         service.closing.push(Closing(close));
         service
@@ -102,6 +107,7 @@ impl Mounted {
     pub fn without_database(router: Router) -> Self {
         Self {
             router: router.fallback(|| async { Problem::not_found("there is no such page") }),
+            measured: None,
             area: Area::default(),
             mounted: Vec::new(),
             credentials: None,
@@ -117,6 +123,18 @@ impl Mounted {
         self
     }
 
+    /// Shows what `part` measures at `/metrics`, beside the requests and the database.
+    #[must_use]
+    pub fn with_metrics(mut self, part: impl Measured) -> Self {
+        let (metrics, _) = self.measured.get_or_insert_with(|| {
+            let (mut metrics, requests) = (Metrics::default(), Requests::default());
+            metrics.add(Arc::new(requests.clone()));
+            (metrics, requests)
+        });
+        metrics.add(Arc::new(part));
+        self
+    }
+
     /// Shows a browser that asks for what is not there a page in this frame.
     #[must_use]
     pub fn with_pages(mut self, frame: Frame<'static>) -> Self {
@@ -124,6 +142,18 @@ impl Mounted {
         let not_found = async move |headers: HeaderMap| frame.not_found(&headers);
         self.router = self.router.fallback(not_found);
         self
+    }
+
+    /// The routes with `/metrics`, and what is to count the requests to them, where the service is
+    /// mounted below `prefix`.
+    fn routes(&mut self, prefix: &str) -> (Router, Option<Counting>) {
+        let router = std::mem::take(&mut self.router);
+        let Some((metrics, requests)) = self.measured.take() else {
+            return (router, None);
+        };
+        // With its state a handler is one route for all requests, which can know its numbers.
+        let router = router.merge(metrics.router()).with_state(());
+        (router, Some(requests.layer(prefix)))
     }
 
     /// Asks for these credentials, whatever is mounted in it and when. Without any it asks nobody.
@@ -149,6 +179,11 @@ impl Mounted {
     pub fn mount(mut self, name: &str, mut other: Self) -> Self {
         // Relative links need the slash at the end, and relative redirects hold behind a prefix.
         let to_slash = format!("{name}/");
+        let (routes, counting) = other.routes(&format!("/{name}"));
+        let routes = match counting {
+            Some(counting) => routes.layer(counting),
+            None => routes,
+        };
         let redirect = any(move || async move {
             let headers = [
                 (LOCATION, to_slash.as_str()),
@@ -159,13 +194,13 @@ impl Mounted {
         self.router = self
             .router
             .route(&format!("/{name}"), redirect)
-            .nest_service(&format!("/{name}/"), other.router);
+            .nest_service(&format!("/{name}/"), routes);
         other.mounted.push(other.area);
-        for mut area in other.mounted {
+        for mut area in std::mem::take(&mut other.mounted) {
             area.prefix = format!("/{name}{}", area.prefix);
             self.mounted.push(area);
         }
-        let mut tasks = other.tasks;
+        let mut tasks = std::mem::take(&mut other.tasks);
         self.tasks.spawn(async move {
             while let Some(ended) = tasks.join_next().await {
                 pass_on(ended);
@@ -199,16 +234,17 @@ pub async fn listen(address: SocketAddr, may_be_reached: bool) -> Result<TcpList
 /// A part of the service has ended by itself, or the process cannot listen for signals.
 pub async fn serve(
     listener: TcpListener,
-    service: Mounted,
+    mut service: Mounted,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
+    let (mut router, counting) = service.routes("");
     let Mounted {
-        mut router,
         area,
         mut mounted,
         credentials,
         mut tasks,
         closing,
+        ..
     } = service;
     if let Some(credentials) = credentials {
         let renewing = renew_at_signal(credentials.clone()).map_err(ServeError::Signals)?;
@@ -222,7 +258,7 @@ pub async fn serve(
     }
     let mut server = tokio::spawn(connections::serve(
         listener,
-        router,
+        (router, counting),
         Limits::default(),
         shutdown.clone(),
     ));
@@ -313,7 +349,72 @@ fn renew_at_signal(credentials: Credentials) -> std::io::Result<impl Future<Outp
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::routing::get;
+    use futures_util::future::BoxFuture;
+    use tower::ServiceExt;
+
     use super::*;
+    use crate::service::metrics::Exposition;
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Measured for Nothing {
+        fn measure<'a>(&'a self, _: &'a mut Exposition) -> BoxFuture<'a, ()> {
+            Box::pin(async {})
+        }
+    }
+
+    /// What counts a route is made with the route: made with each request, it would never go away.
+    #[tokio::test]
+    async fn requests_are_counted_by_route_below_any_name() {
+        let pages = Router::new()
+            .route("/", get(|| async { "all" }).post(|| async { "new" }))
+            .route("/{id}", get(|| async { StatusCode::NOT_MODIFIED }));
+        let service = Mounted::without_database(pages).with_metrics(Nothing);
+        let counters = {
+            let (_, requests) = service.measured.as_ref().expect("it is measured");
+            requests.clone()
+        };
+        let shop = Mounted::without_database(Router::new()).mount("order", service);
+        let ask = async |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.body(Body::empty()).expect("a request");
+            let answer = shop
+                .router
+                .clone()
+                .oneshot(request)
+                .await
+                .expect("an answer");
+            let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+            String::from_utf8(body.expect("a body").to_vec()).expect("text")
+        };
+        let mut made = Vec::new();
+        for _ in 0..3 {
+            for path in ["/order/", "/order/7", "/order/8", "/order/7/8"] {
+                ask("GET", path).await;
+            }
+            ask("POST", "/order/").await;
+            ask("BREW", "/order/").await;
+            made.push(counters.made());
+        }
+        assert!(made.iter().all(|count| *count == made[0]), "{made:?}");
+        let text = ask("GET", "/order/metrics").await;
+        for line in [
+            "{method=\"GET\",route=\"/\",status=\"200\"} 3",
+            "{method=\"POST\",route=\"/\",status=\"200\"} 3",
+            "{method=\"other\",route=\"/\",status=\"405\"} 3",
+            "{method=\"GET\",route=\"/{id}\",status=\"304\"} 6",
+            "{method=\"GET\",route=\"*\",status=\"404\"} 3",
+        ] {
+            assert!(
+                text.contains(&format!("http_requests_total{line}\n")),
+                "{text}"
+            );
+        }
+    }
 
     /// A service that answers but no longer works would look fine while it stands still.
     #[tokio::test]

@@ -7,7 +7,9 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Pool, Postgres, SqlSafeStr, Sqlite, Transaction};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Pool, Postgres, SqlSafeStr, Sqlite, Transaction,
+};
 
 use super::{Backend, DatabaseError};
 
@@ -134,3 +136,16 @@ pub(super) async fn migrate_postgres(
     migrator.run_direct(None, &mut *connection, false).await?;
     Ok(())
 }
+
+/// Which migrations have been made, by the table in which sqlx lists them. The name is a constant of a
+/// program's own.
+pub(super) fn migrations_in(table: &'static str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!(
+        "-- database::migrations
+         SELECT version FROM {table} WHERE success ORDER BY version"
+    ))
+}
+
+/// Is anybody there?
+pub(super) const PING: &str = "-- database::ping
+    SELECT 1";

@@ -7,6 +7,7 @@ mod consume_postgres;
 mod consume_sqlite;
 mod error;
 pub(crate) mod listen;
+pub(crate) mod measure;
 pub(crate) mod operate;
 mod operate_postgres;
 mod operate_sqlite;
@@ -15,6 +16,7 @@ mod publish_postgres;
 mod publish_sqlite;
 
 use std::future::Future;
+use std::os::unix::fs::MetadataExt;
 
 use sqlx::migrate::Migrator;
 use sqlx::{Pool, Postgres, Sqlite};
@@ -34,13 +36,16 @@ impl Backend for Sqlite {}
 
 /// The operations behind [`Backend`], which no caller can name.
 pub(crate) trait Operations:
-    publish::Publish + consume::Consume + operate::Operate + listen::Listen
+    publish::Publish + consume::Consume + operate::Operate + measure::Measure + listen::Listen
 {
     /// The statement that begins a writing transaction.
     const BEGIN: &'static str;
 
     /// feed-core's own migrations: number, name, SQL.
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)];
+
+    /// True if those are two.
+    const READS_APART: bool;
 
     /// Opens the pools to read from and to write to.
     fn connect(
@@ -52,10 +57,23 @@ pub(crate) trait Operations:
         pool: &Pool<Self>,
         migrator: &Migrator,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
+
+    /// The migrations that `table` lists.
+    fn migrations(
+        pool: &Pool<Self>,
+        table: &'static str,
+    ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
+
+    /// Fails if the database does not answer.
+    fn ping(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// What tells a file from another one in its place; a server tells by itself that it is gone.
+    fn file(pool: &Pool<Self>) -> Option<(u64, u64)>;
 }
 
 impl Operations for Postgres {
     const BEGIN: &'static str = "BEGIN";
+    const READS_APART: bool = false;
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
         (
             1,
@@ -81,10 +99,25 @@ impl Operations for Postgres {
     async fn run_migrations(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), DatabaseError> {
         connect::migrate_postgres(pool, migrator).await
     }
+
+    async fn migrations(pool: &Pool<Self>, table: &'static str) -> sqlx::Result<Vec<i64>> {
+        sqlx::query_scalar(connect::migrations_in(table))
+            .fetch_all(pool)
+            .await
+    }
+
+    async fn ping(pool: &Pool<Self>) -> sqlx::Result<()> {
+        sqlx::query(connect::PING).execute(pool).await.map(drop)
+    }
+
+    fn file(_: &Pool<Self>) -> Option<(u64, u64)> {
+        None
+    }
 }
 
 impl Operations for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    const READS_APART: bool = true;
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
         (
             1,
@@ -104,5 +137,20 @@ impl Operations for Sqlite {
 
     async fn run_migrations(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), DatabaseError> {
         connect::migrate_sqlite(pool, migrator).await
+    }
+
+    async fn migrations(pool: &Pool<Self>, table: &'static str) -> sqlx::Result<Vec<i64>> {
+        sqlx::query_scalar(connect::migrations_in(table))
+            .fetch_all(pool)
+            .await
+    }
+
+    async fn ping(pool: &Pool<Self>) -> sqlx::Result<()> {
+        sqlx::query(connect::PING).execute(pool).await.map(drop)
+    }
+
+    fn file(pool: &Pool<Self>) -> Option<(u64, u64)> {
+        let file = pool.connect_options().get_filename().metadata().ok()?;
+        Some((file.dev(), file.ino()))
     }
 }

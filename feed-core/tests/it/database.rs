@@ -10,6 +10,7 @@ harness::on_both_databases! {
     instances_that_start_together_migrate_once
     a_dropped_begin_leaves_no_transaction_behind
     a_dropped_transaction_is_rolled_back
+    only_its_own_schema_is_ready
 }
 
 async fn instances_that_start_together_migrate_once<B: Testable>(url: &str) {
@@ -53,4 +54,29 @@ async fn a_dropped_transaction_is_rolled_back<B: Testable>(url: &str) {
     }
     publisher.publish(1).await;
     assert_eq!(publisher.feed.cursor().sequence, 1);
+}
+
+async fn only_its_own_schema_is_ready<B: Testable>(url: &str) {
+    let database = Database::<B>::open(url).await.unwrap();
+    database.ready().await.unwrap();
+    let own = [(1, "own", "CREATE TABLE own (id BIGINT)")];
+    database.migrate("_own_migrations", &own).await.unwrap();
+    database.ready().await.unwrap();
+    let told = async || database.ready().await.unwrap_err().detail().to_owned();
+    B::run(&database, "UPDATE _own_migrations SET version = 2").await;
+    assert!(
+        told()
+            .await
+            .contains("newer than this program: migration 2 in _own_migrations")
+    );
+    B::run(&database, "DELETE FROM _own_migrations").await;
+    assert!(
+        told()
+            .await
+            .contains("older than this program: migration 1 in _own_migrations")
+    );
+    B::run(&database, "DROP TABLE _own_migrations").await;
+    assert_eq!(database.ready().await.unwrap_err().status(), 503);
+    database.close().await;
+    assert_eq!(database.ready().await.unwrap_err().status(), 503);
 }

@@ -123,5 +123,6 @@ fn mounted<S: Store>(service: Service<S>) -> Mounted {
     Mounted::new(service.router, service.database)
         .with_pages(service.frame)
         .with_open(http::OPEN)
+        .with_metrics(consumer.handle())
         .with_task(consumer.run())
 }

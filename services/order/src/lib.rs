@@ -125,5 +125,6 @@ fn mounted<S: Store>(service: Service<S>) -> Mounted {
     Mounted::new(service.router, service.database)
         .with_pages(service.frame)
         .with_open(http::OPEN)
+        .with_metrics(service.feed.clone())
         .with_task(service.feed.run())
 }

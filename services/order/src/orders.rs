@@ -159,7 +159,7 @@ impl<S: Store> Orders<S> {
         let event_id = outbox::append(&mut tx, &event).await?;
         tx.commit().await?;
         self.feed.committed();
-        info!(order.id = %order.id, event.id = %event_id, "placed order {}", order.id);
+        info!(order.id = %order.id, event.id = event_id.urn(), "placed order {}", order.id);
         Ok(order)
     }
 
@@ -181,7 +181,7 @@ impl<S: Store> Orders<S> {
         let event_id = outbox::append(&mut tx, &event).await?;
         tx.commit().await?;
         self.feed.committed();
-        info!(order.id = %id, event.id = %event_id, "cancelled order {id}");
+        info!(order.id = %id, event.id = event_id.urn(), "cancelled order {id}");
         Ok(Some(order))
     }
 }

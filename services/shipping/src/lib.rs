@@ -120,5 +120,6 @@ fn mounted<S: Store>(service: Service<S>) -> Mounted {
     let consumer = service.consumer;
     Mounted::new(service.router, service.database)
         .with_pages(service.frame)
+        .with_metrics(consumer.handle())
         .with_task(consumer.run())
 }

@@ -22,6 +22,7 @@ use crate::feed::{Feed, Inner};
 use crate::problem::Problem;
 use crate::sequencer::end_of_second;
 use crate::service::conditional::{Outcome, Validators};
+use crate::service::metrics::Counter;
 use crate::store::Backend;
 use crate::store::publish::Head;
 
@@ -31,7 +32,11 @@ const KEPT: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 
 /// Pages as they were written, in each state that they have been asked for.
 #[derive(Debug)]
-pub(in crate::feed) struct PageCache(Mutex<LruCache<Key, Written>>);
+pub(in crate::feed) struct PageCache {
+    pages: Mutex<LruCache<Key, Written>>,
+    hits: Counter,
+    misses: Counter,
+}
 
 /// The entries of a page never change, and its links follow from its state.
 type Key = (Epoch, i64, PageState, Form);
@@ -46,19 +51,33 @@ struct Written {
 
 impl Default for PageCache {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(KEPT)))
+        Self {
+            pages: Mutex::new(LruCache::new(KEPT)),
+            hits: Counter::default(),
+            misses: Counter::default(),
+        }
     }
 }
 
 impl PageCache {
     fn get(&self, key: &Key) -> Option<Written> {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(key).cloned()
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let page = pages.get(key).cloned();
+        match page {
+            Some(_) => self.hits.increment(),
+            None => self.misses.increment(),
+        }
+        page
     }
 
     fn put(&self, key: Key, page: Written) {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.put(key, page);
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.put(key, page);
+    }
+
+    /// How many were asked for that were here, and that were not.
+    pub(in crate::feed) fn asked(&self) -> (u64, u64) {
+        (self.hits.get(), self.misses.get())
     }
 }
 

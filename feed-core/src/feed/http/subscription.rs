@@ -22,6 +22,7 @@ use crate::feed::page::State as PageState;
 use crate::feed::prefer::{PREFERENCE_APPLIED, accepts_delta, wait};
 use crate::feed::{Feed, Inner};
 use crate::problem::Problem;
+use crate::service::HeldBack;
 use crate::service::conditional::{Outcome, Tags, Validators};
 use crate::store::Backend;
 use crate::store::publish::{Filter, Head};
@@ -156,6 +157,7 @@ impl<B: Backend> Inner<B> {
             && let Ok(applied) = HeaderValue::from_str(&format!("wait={}", wait.as_secs()))
         {
             response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+            response.extensions_mut().insert(HeldBack);
         }
         Ok(response)
     }

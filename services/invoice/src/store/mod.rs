@@ -80,7 +80,4 @@ pub trait Store: feed_core::Backend {
         pool: &Pool<Self>,
         limit: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<(i32, i64, i64)>>> + Send;
-
-    /// Fails if the database does not answer, or has not our tables.
-    fn ping(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
 }

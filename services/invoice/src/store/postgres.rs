@@ -215,16 +215,6 @@ impl Store for Postgres {
         .fetch_all(pool)
         .await
     }
-
-    async fn ping(pool: &PgPool) -> sqlx::Result<()> {
-        sqlx::query(
-            "-- invoice::ping
-             SELECT FROM invoice LIMIT 1",
-        )
-        .fetch_optional(pool)
-        .await?;
-        Ok(())
-    }
 }
 
 /// One column of many rows.

@@ -192,16 +192,6 @@ impl Store for Sqlite {
         .fetch_all(pool)
         .await
     }
-
-    async fn ping(pool: &SqlitePool) -> sqlx::Result<()> {
-        sqlx::query(
-            "-- invoice::ping
-             SELECT 1 FROM invoice LIMIT 1",
-        )
-        .fetch_optional(pool)
-        .await?;
-        Ok(())
-    }
 }
 
 /// An invoice as `insert` unfolds it.

@@ -137,7 +137,7 @@ async fn allow(methods: &'static str) -> Problem {
     Problem::method_not_allowed(methods)
 }
 
-/// The database answers.
+/// The database answers, and has our schema.
 async fn ready<S: Store>(app: App<S>) -> Result<(), Problem> {
-    Ok(S::ping(app.orders.database().reader()).await?)
+    app.orders.database().ready().await
 }

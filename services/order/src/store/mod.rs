@@ -95,9 +95,6 @@ pub trait Store: MasterData + Erasure {
         key: &str,
         order: OrderId,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// True if the database answers and has our tables.
-    fn ping(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
 /// Whose an idempotency key is.

@@ -244,16 +244,6 @@ impl Store for Postgres {
         .await?;
         Ok(())
     }
-
-    async fn ping(pool: &PgPool) -> sqlx::Result<()> {
-        sqlx::query(
-            "-- order::ping
-             SELECT FROM orders LIMIT 1",
-        )
-        .fetch_optional(pool)
-        .await?;
-        Ok(())
-    }
 }
 
 pub(super) async fn with_lines(

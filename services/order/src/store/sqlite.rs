@@ -239,16 +239,6 @@ impl Store for Sqlite {
         .await?;
         Ok(())
     }
-
-    async fn ping(pool: &SqlitePool) -> sqlx::Result<()> {
-        sqlx::query(
-            "-- order::ping
-             SELECT 1 FROM orders LIMIT 1",
-        )
-        .fetch_optional(pool)
-        .await?;
-        Ok(())
-    }
 }
 
 pub(super) async fn with_lines(

@@ -65,8 +65,8 @@ impl<S: Store> Clone for App<S> {
     }
 }
 
-/// The database answers, and the subscription goes on.
+/// The database answers and has our schema, and the subscription goes on.
 async fn ready<S: Store>(app: App<S>) -> Result<(), Problem> {
-    S::ping(app.database.reader()).await?;
+    app.database.ready().await?;
     not_halted(&app.handle).await
 }

@@ -68,7 +68,4 @@ pub trait Store: feed_core::Backend {
 
     /// How many shipments there are.
     fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
-
-    /// Fails if the database does not answer, or has not our tables.
-    fn ping(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
 }

@@ -172,16 +172,6 @@ impl Store for Postgres {
         .fetch_one(pool)
         .await
     }
-
-    async fn ping(pool: &PgPool) -> sqlx::Result<()> {
-        sqlx::query(
-            "-- shipment::ping
-             SELECT FROM shipment LIMIT 1",
-        )
-        .fetch_optional(pool)
-        .await?;
-        Ok(())
-    }
 }
 
 /// One column of many rows.

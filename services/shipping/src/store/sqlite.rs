@@ -157,16 +157,6 @@ impl Store for Sqlite {
         .fetch_one(pool)
         .await
     }
-
-    async fn ping(pool: &SqlitePool) -> sqlx::Result<()> {
-        sqlx::query(
-            "-- shipment::ping
-             SELECT 1 FROM shipment LIMIT 1",
-        )
-        .fetch_optional(pool)
-        .await?;
-        Ok(())
-    }
 }
 
 /// A shipment as `insert` unfolds it.

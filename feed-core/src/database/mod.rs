@@ -1,12 +1,18 @@
 //! A service's own database: connections, transactions that no client can break, migrations.
 
+mod measure;
+mod ready;
+
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Pool, SqlSafeStr, Transaction};
 
 use crate::store::{Backend, DatabaseError, begin};
+pub(crate) use measure::Turns;
+use ready::Schema;
 
 /// Which backend a `DATABASE_URL` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +79,11 @@ pub fn shown(url: &str) -> String {
 pub struct Database<B: Backend> {
     reader: Pool<B>,
     writer: Pool<B>,
+    /// What this program has migrated, to compare with what is there later.
+    schemas: Arc<Mutex<Vec<Schema>>>,
+    /// Which file it is, if it is one.
+    file: Option<(u64, u64)>,
+    turns: Arc<Turns>,
 }
 
 impl<B: Backend> Clone for Database<B> {
@@ -80,6 +91,9 @@ impl<B: Backend> Clone for Database<B> {
         Self {
             reader: self.reader.clone(),
             writer: self.writer.clone(),
+            schemas: Arc::clone(&self.schemas),
+            file: self.file,
+            turns: Arc::clone(&self.turns),
         }
     }
 }
@@ -92,7 +106,13 @@ impl<B: Backend> Database<B> {
     /// The URL is malformed, the database is out of reach, or its schema cannot be migrated.
     pub async fn open(url: &str) -> Result<Self, DatabaseError> {
         let (reader, writer) = B::connect(url).await?;
-        let database = Self { reader, writer };
+        let database = Self {
+            file: B::file(&writer),
+            reader,
+            writer,
+            schemas: Arc::default(),
+            turns: Arc::default(),
+        };
         database.migrate("_feed_migrations", B::MIGRATIONS).await?;
         Ok(database)
     }
@@ -143,7 +163,18 @@ impl<B: Backend> Database<B> {
             .collect();
         let mut migrator = Migrator::with_migrations(migrations);
         migrator.dangerous_set_table_name(table);
-        B::run_migrations(&self.writer, &migrator).await
+        B::run_migrations(&self.writer, &migrator).await?;
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        schemas.push(Schema {
+            table,
+            versions: files.iter().map(|&(version, ..)| version).collect(),
+        });
+        Ok(())
+    }
+
+    fn schemas(&self) -> Vec<Schema> {
+        let schemas = self.schemas.lock();
+        schemas.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Closes all connections. On SQLite this also folds the write-ahead log into the file.

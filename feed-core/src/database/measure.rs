@@ -1,0 +1,85 @@
+//! What a database shows at `/metrics`: does it answer, and are there connections left?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::Pool;
+use tokio::sync::Semaphore;
+
+use super::Database;
+use crate::service::metrics::{Exposition, Measured};
+use crate::store::Backend;
+
+/// How long whoever asks for metrics waits for a database.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks a database for metrics, one at a time: where it hangs, the next one who asks takes no
+/// connection more.
+#[derive(Debug)]
+pub(crate) struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Turns {
+    /// The answer, or `None` if there is none soon. The question then ends by itself: left half-way,
+    /// it would spoil its connection for others.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl Future<Output = sqlx::Result<T>> + Send + 'static,
+    ) -> Option<T> {
+        let asked = async {
+            let turn = Arc::clone(&self.0).acquire_owned().await.ok()?;
+            let answer = tokio::spawn(async move {
+                let answer = question.await;
+                drop(turn);
+                answer
+            });
+            answer.await.ok()?.ok()
+        };
+        tokio::time::timeout(PATIENCE, asked).await.ok()?
+    }
+}
+
+impl<B: Backend> Measured for Database<B> {
+    fn measure<'a>(&'a self, text: &'a mut Exposition) -> BoxFuture<'a, ()> {
+        Box::pin(async {
+            let pool = self.reader.clone();
+            let answers = self.turns.ask(async move { B::ping(&pool).await }).await;
+            let is_up = answers.is_some() && self.is_there();
+            text.gauge(
+                "database_up",
+                "1: the database has answered just now; 0: it has not, and what is read from it is missing.",
+                &[],
+                f64::from(u8::from(is_up)),
+            );
+            connections::<B>(text, "write", &self.writer);
+            if B::READS_APART {
+                connections::<B>(text, "read", &self.reader);
+            }
+        })
+    }
+}
+
+fn connections<B: Backend>(text: &mut Exposition, pool_name: &str, pool: &Pool<B>) {
+    let idle = pool.num_idle() as f64;
+    let used = (f64::from(pool.size()) - idle).max(0.0);
+    for (state, count) in [("used", used), ("idle", idle)] {
+        text.gauge(
+            "database_connections",
+            "Connections to the database, in use and free; SQLite has some to read and one to write.",
+            &[("pool", pool_name), ("state", state)],
+            count,
+        );
+    }
+    text.gauge(
+        "database_connections_max",
+        "Connections that there may be; who needs one more waits.",
+        &[("pool", pool_name)],
+        f64::from(pool.options().get_max_connections()),
+    );
+}

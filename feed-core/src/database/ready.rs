@@ -1,0 +1,89 @@
+//! Whether a service can do its work on its database: it answers, and its schema is the one that this
+//! program was made for.
+
+use std::time::Duration;
+
+use super::Database;
+use crate::problem::Problem;
+use crate::store::Backend;
+
+/// How long it may take to say so; who asks is a machine that asks again soon.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Migrations that a program knows of: the table that lists them, and their numbers.
+#[derive(Debug, Clone)]
+pub(super) struct Schema {
+    pub(super) table: &'static str,
+    pub(super) versions: Vec<i64>,
+}
+
+impl<B: Backend> Database<B> {
+    /// For `/health/ready`: the database answers, and has had the migrations of this program, no less
+    /// and no more.
+    ///
+    /// # Errors
+    ///
+    /// A `503` that says what is wrong.
+    pub async fn ready(&self) -> Result<(), Problem> {
+        let checked = tokio::time::timeout(PATIENCE, self.check_schemas()).await;
+        checked.unwrap_or_else(|_| Err(Problem::unavailable("the database does not answer")))
+    }
+
+    /// False if somebody has removed the database's file, or put another one there: what we have open
+    /// would not tell.
+    pub(super) fn is_there(&self) -> bool {
+        B::file(&self.writer) == self.file
+    }
+
+    async fn check_schemas(&self) -> Result<(), Problem> {
+        if !self.is_there() {
+            return Err(Problem::unavailable(
+                "the database's file was removed, or is another one now: what this process still \
+                 writes to the old one is lost with it; restart it",
+            ));
+        }
+        for schema in self.schemas() {
+            let found = B::migrations(&self.reader, schema.table).await?;
+            if let Some(wrong) = schema.compare(&found) {
+                return Err(Problem::unavailable(wrong));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Schema {
+    /// What is wrong with a database that has had these migrations.
+    fn compare(&self, found: &[i64]) -> Option<String> {
+        let Self { table, versions } = self;
+        let unknown = found.iter().find(|version| !versions.contains(version));
+        let pending = versions.iter().find(|version| !found.contains(version));
+        match (unknown, pending) {
+            (Some(version), _) => Some(format!(
+                "the schema is newer than this program: migration {version} in {table} is unknown here"
+            )),
+            (None, Some(version)) => Some(format!(
+                "the schema is older than this program: migration {version} in {table} is pending; a \
+                 restart makes it"
+            )),
+            (None, None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_that_is_older_or_newer_is_told() {
+        let schema = Schema {
+            table: "_feed_migrations",
+            versions: vec![1, 2],
+        };
+        assert_eq!(schema.compare(&[1, 2]), None);
+        let told = |found: &[i64]| schema.compare(found).unwrap_or_default();
+        assert!(told(&[1]).contains("older than this program: migration 2"));
+        assert!(told(&[1, 2, 3]).contains("newer than this program: migration 3"));
+    }
+}

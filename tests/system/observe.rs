@@ -1,0 +1,374 @@
+//! What a service shows of itself: each fault that somebody ought to be woken for is seen at
+//! `/metrics` and by `/health/ready`, and an event can be followed through all logs.
+
+use std::collections::BTreeMap;
+
+use harness::metrics::Metrics;
+use harness::tables::{is_postgres, run};
+use harness::{Backend, FreshDatabase, Service, System, new_order, until};
+use serde_json::Value;
+use sqlx::{Connection, Executor, PgConnection};
+
+crate::on_both! {
+    a_shop_that_is_well_shows_it
+    a_consumer_that_is_gone_does_not_answer
+    a_feed_that_is_away_is_seen
+    a_halted_subscription_is_seen
+    a_parked_event_is_seen
+    a_database_that_is_gone_is_seen
+    a_schema_of_another_program_is_seen
+    one_event_is_found_in_all_logs
+    the_documentation_names_what_is_shown
+}
+
+/// The numbers of a service that answers.
+async fn scrape(service: &Service) -> Metrics {
+    let metrics = Metrics::scrape(&service.client, "metrics").await;
+    metrics.expect("the service answers")
+}
+
+/// The number of that name, once it is as a rule asks.
+async fn becomes(service: &Service, name: &str, holds: impl Fn(f64) -> bool) -> f64 {
+    until(name, async || {
+        let value = scrape(service).await.value(name, &[]);
+        value.filter(|value| holds(*value))
+    })
+    .await
+}
+
+async fn ready(service: &Service) -> u16 {
+    service.client.get("health/ready", &[]).await.status
+}
+
+/// Waits until a service says that it cannot work, and why.
+async fn unready(service: &Service, why: &str) {
+    until(&format!("it is not ready: {why}"), async || {
+        let answer = service.client.get("health/ready", &[]).await;
+        (answer.status == 503 && answer.body.contains(why)).then_some(())
+    })
+    .await;
+    assert_eq!(service.client.get("health/live", &[]).await.status, 200);
+}
+
+fn now() -> f64 {
+    chrono::Utc::now().timestamp_millis() as f64 / 1000.0
+}
+
+const LAST_CONTACT: &str = "subscription_last_contact_timestamp_seconds";
+
+async fn a_shop_that_is_well_shows_it(backend: Backend) {
+    let system = System::started(backend).await;
+    let id = system.place().await;
+    system.invoice(id).await;
+    system.shipment(id).await;
+    let order = scrape(&system.order).await;
+    let posted = [("method", "POST"), ("route", "/orders"), ("status", "201")];
+    assert_eq!(order.value("http_requests_total", &posted), Some(1.0));
+    assert_eq!(order.value("feed_sequence", &[]), Some(1.0));
+    assert_eq!(
+        order.value("feed_oldest_unnumbered_seconds", &[]),
+        Some(0.0)
+    );
+    for consumer in [&system.invoice, &system.shipping] {
+        assert_eq!(ready(consumer).await, 200);
+        let metrics = scrape(consumer).await;
+        let subscription = |name: &str| {
+            let value = metrics.value(name, &[("subscription", "order")]);
+            value.unwrap_or_else(|| panic!("{name} is missing"))
+        };
+        for name in ["lag_events", "lag_seconds", "halted", "parked_events"] {
+            assert_eq!(subscription(&format!("subscription_{name}")), 0.0, "{name}");
+        }
+        assert!(now() - subscription(LAST_CONTACT) < 60.0);
+        assert_eq!(subscription("subscription_instances"), 1.0);
+        let won = metrics.value("subscription_claims_total", &[("result", "won")]);
+        assert_eq!(won, Some(1.0));
+        assert_eq!(metrics.value("database_up", &[]), Some(1.0));
+    }
+}
+
+/// `up == 0`.
+async fn a_consumer_that_is_gone_does_not_answer(backend: Backend) {
+    let mut system = System::started(backend).await;
+    system.invoice.kill();
+    let gone = Metrics::scrape(&system.invoice.client, "metrics").await;
+    assert!(gone.is_none());
+    for _ in 0..3 {
+        system.place().await;
+    }
+    becomes(&system.shipping, "subscription_claims_total", |won| {
+        won == 3.0
+    })
+    .await;
+    system.invoice.start().await;
+    becomes(&system.invoice, "subscription_claims_total", |won| {
+        won == 3.0
+    })
+    .await;
+}
+
+/// Rules: `subscription_lag_seconds > 60`, `time() - subscription_last_contact_timestamp_seconds > 120`.
+async fn a_feed_that_is_away_is_seen(backend: Backend) {
+    let mut system = System::started(backend).await;
+    let id = system.place().await;
+    system.invoice(id).await;
+    system.order.kill();
+    let failed = [("outcome", "unreachable")];
+    until("polls fail", async || {
+        let failed = scrape(&system.invoice)
+            .await
+            .value("subscription_polls_total", &failed);
+        (failed? >= 2.0).then_some(())
+    })
+    .await;
+    // No news is no good news: the last contact stays what it was, and the lag begins to grow.
+    let last = scrape(&system.invoice).await.value(LAST_CONTACT, &[]);
+    becomes(&system.invoice, "subscription_lag_seconds", |lag| {
+        lag > 30.0
+    })
+    .await;
+    assert_eq!(scrape(&system.invoice).await.value(LAST_CONTACT, &[]), last);
+    // Nobody is told to restart it for that.
+    assert_eq!(ready(&system.invoice).await, 200);
+
+    // An hour later, in a process that has just been started.
+    assert_eq!(system.invoice.stop().await, Some(0));
+    let ago = match is_postgres(system.invoice.database.url()) {
+        true => "last_contact - interval '1 hour'",
+        false => "strftime('%Y-%m-%dT%H:%M:%fZ', last_contact, '-1 hour')",
+    };
+    let sql = format!("UPDATE feed_instance SET last_contact = {ago}");
+    system.invoice.database.execute(&sql).await;
+    system.invoice.start().await;
+    becomes(&system.invoice, "subscription_lag_seconds", |lag| {
+        lag > 3600.0
+    })
+    .await;
+    becomes(&system.invoice, LAST_CONTACT, |last| now() - last > 3600.0).await;
+
+    system.order.start().await;
+    becomes(&system.invoice, "subscription_lag_seconds", |lag| {
+        lag == 0.0
+    })
+    .await;
+}
+
+/// Rule: `subscription_halted > 0`.
+async fn a_halted_subscription_is_seen(backend: Backend) {
+    let mut system = System::started(backend).await;
+    let id = system.place().await;
+    system.invoice(id).await;
+    system.order.stop().await;
+    // Another database is another feed.
+    let other = Service::new("order", backend).await;
+    system
+        .order
+        .set("DATABASE_URL", other.database.url().to_owned());
+    system.order.start().await;
+    system.place().await;
+    becomes(&system.invoice, "subscription_halted", |halted| {
+        halted == 1.0
+    })
+    .await;
+    unready(&system.invoice, "epoch").await;
+}
+
+/// Rule: `subscription_parked_events > 0`.
+async fn a_parked_event_is_seen(backend: Backend) {
+    let system = System::started(backend).await;
+    let sql = "CREATE UNIQUE INDEX by_mistake ON invoice (customer_id)";
+    system.invoice.database.execute(sql).await;
+    for _ in 0..2 {
+        system.place().await;
+    }
+    becomes(&system.invoice, "subscription_parked_events", |parked| {
+        parked == 1.0
+    })
+    .await;
+    // It has looked at all of them: nothing is late.
+    becomes(&system.invoice, "subscription_lag_events", |lag| lag == 0.0).await;
+    assert_eq!(ready(&system.invoice).await, 200);
+}
+
+/// Rule: `database_up == 0`, and a rate of answers with a `5xx`.
+async fn a_database_that_is_gone_is_seen(backend: Backend) {
+    let system = System::started(backend).await;
+    let id = system.place().await;
+    system.invoice(id).await;
+    for service in [&system.order, &system.invoice] {
+        becomes(service, "database_up", |up| up == 1.0).await;
+        remove(&service.database).await;
+    }
+    for service in [&system.order, &system.invoice] {
+        becomes(service, "database_up", |up| up == 0.0).await;
+        unready(service, "database").await;
+    }
+    if backend == Backend::Sqlite {
+        // What is open goes on to work, and to show what it holds.
+        return;
+    }
+    let answer = system.order.client.post_json("orders", &new_order()).await;
+    assert_eq!(answer.map(|answer| answer.status), Some(503));
+    let order = scrape(&system.order).await;
+    let failed = [("route", "/orders"), ("status", "503")];
+    assert_eq!(order.value("http_requests_total", &failed), Some(1.0));
+    let invoice = scrape(&system.invoice).await;
+    for (metrics, name) in [
+        (&order, "feed_sequence"),
+        (&order, "feed_oldest_unnumbered_seconds"),
+        (&invoice, "subscription_lag_events"),
+        (&invoice, "subscription_lag_seconds"),
+        (&invoice, "subscription_halted"),
+    ] {
+        assert_eq!(metrics.value(name, &[]), None, "{name} is not known");
+    }
+}
+
+async fn remove(database: &FreshDatabase) {
+    let Some(directory) = database.directory() else {
+        let (base, options) = database.url().split_once('?').unwrap();
+        let (server, name) = base.rsplit_once('/').unwrap();
+        let other = format!("{server}/postgres?{options}");
+        run(&other, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        return;
+    };
+    std::fs::remove_file(directory.join("test.db")).unwrap();
+}
+
+async fn a_schema_of_another_program_is_seen(backend: Backend) {
+    let system = System::started(backend).await;
+    let tables = [
+        (&system.order, "_order_migrations"),
+        (&system.invoice, "_feed_migrations"),
+    ];
+    for (service, table) in tables {
+        assert_eq!(ready(service).await, 200);
+        let copy = |from: &str, to: &str| {
+            format!(
+                "INSERT INTO {table} (version, description, success, checksum, execution_time)
+                 SELECT {to}, description, success, checksum, execution_time
+                 FROM {table} WHERE version = {from}"
+            )
+        };
+        // As after an upgrade, beside an instance that is still the old one.
+        service.database.execute(&copy("1", "999")).await;
+        unready(service, "newer than this program: migration 999").await;
+        // As after a backup was put in the place of what an upgrade had made.
+        let back = format!("DELETE FROM {table} WHERE version IN (1, 999)");
+        service.database.execute(&back).await;
+        unready(service, "older than this program: migration 1").await;
+    }
+}
+
+/// Rule: `feed_oldest_unnumbered_seconds > 30`. On SQLite an event has its number when it commits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_are_not_numbered_are_seen() {
+    let mut system = System::new(Backend::Postgres).await;
+    system.order.start().await;
+    let mut holder = PgConnection::connect(system.order.database.url())
+        .await
+        .unwrap();
+    let mut tx = holder.begin().await.unwrap();
+    tx.execute("SELECT FROM feed_head FOR UPDATE")
+        .await
+        .unwrap();
+    system.place().await;
+    let oldest = "feed_oldest_unnumbered_seconds";
+    let seen = becomes(&system.order, oldest, |age| age > 1.0).await;
+    becomes(&system.order, oldest, |age| age > seen + 1.0).await;
+    assert_eq!(
+        scrape(&system.order).await.value("feed_sequence", &[]),
+        Some(0.0)
+    );
+    tx.rollback().await.unwrap();
+    becomes(&system.order, oldest, |age| age == 0.0).await;
+    becomes(&system.order, "feed_sequence", |sequence| sequence == 1.0).await;
+}
+
+/// Who asks for metrics takes one connection, however long the database hangs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scrape_that_hangs_takes_no_connection_from_others() {
+    let mut system = System::new(Backend::Postgres).await;
+    system.order.start().await;
+    let mut holder = PgConnection::connect(system.order.database.url())
+        .await
+        .unwrap();
+    let mut tx = holder.begin().await.unwrap();
+    tx.execute("LOCK TABLE feed_head IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    for _ in 0..4 {
+        let metrics = scrape(&system.order).await;
+        assert_eq!(metrics.value("feed_sequence", &[]), None);
+        assert_eq!(metrics.value("database_up", &[]), Some(1.0));
+        // All scrapes together have one; the others are the sequencer's two, and that of the answer.
+        let used = metrics.value("database_connections", &[("state", "used")]);
+        assert!(used.unwrap() <= 4.0, "{used:?}");
+    }
+    tx.rollback().await.unwrap();
+    becomes(&system.order, "feed_sequence", |sequence| sequence == 0.0).await;
+}
+
+async fn one_event_is_found_in_all_logs(backend: Backend) {
+    let mut system = System::new(backend).await;
+    for service in [&mut system.order, &mut system.invoice, &mut system.shipping] {
+        service.set("LOG_FORMAT", "json".to_owned());
+        service.start().await;
+    }
+    let placed = [system.place().await, system.place().await];
+    for id in placed {
+        system.invoice(id).await;
+        system.shipment(id).await;
+    }
+    let feed = system.order.client.get("feed", &[]).await;
+    let ids: Vec<String> = feed.elements("id").into_iter().skip(1).collect();
+    assert_eq!(ids.len(), 2);
+    for service in [&system.order, &system.invoice, &system.shipping] {
+        for id in &ids {
+            // A consumer says so beside its next batch.
+            until(&format!("{id} is in the log"), async || {
+                let log = service.process()?.log();
+                let lines = log.lines().map(|line| {
+                    let line: Value = serde_json::from_str(line).expect("each line is JSON");
+                    line["event.id"].as_str().map(str::to_owned)
+                });
+                lines.flatten().any(|found| found == *id).then_some(())
+            })
+            .await;
+        }
+    }
+}
+
+/// The table in docs/metrics.md has all that is shown, and nothing else.
+async fn the_documentation_names_what_is_shown(backend: Backend) {
+    let system = System::started(backend).await;
+    let id = system.place().await;
+    system.invoice(id).await;
+    let mut shown = BTreeMap::new();
+    for service in [&system.order, &system.invoice] {
+        service.client.get("", &[]).await;
+        for (name, family) in scrape(service).await.families {
+            let labels: Vec<String> = family.labels().into_iter().map(str::to_owned).collect();
+            shown.insert(name, (family.kind, labels, family.help));
+        }
+    }
+    let text = include_str!("../../docs/metrics.md");
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let documented: BTreeMap<_, _> = rows
+        .filter_map(|row| {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let &[name, kind, labels, help] = cells.as_slice() else {
+                return None;
+            };
+            let mut labels: Vec<String> = labels
+                .split(", ")
+                .filter(|label| !label.is_empty())
+                .map(|label| label.trim_matches('`').to_owned())
+                .collect();
+            labels.sort();
+            let name = name.trim_matches('`').to_owned();
+            Some((name, (kind.to_owned(), labels, help.to_owned())))
+        })
+        .collect();
+    assert_eq!(documented, shown);
+}
