@@ -183,7 +183,7 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             let shutdown = CancellationToken::new();
-            let serving = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
+            let serving = tokio::spawn(serve(listener, (router, None), limits, shutdown.clone()));
             Self {
                 address,
                 shutdown,
