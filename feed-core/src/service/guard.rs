@@ -37,9 +37,10 @@ impl Area {
             return Some(Access::Operate);
         }
         match path {
-            "/health/live" | "/health/ready" | "/style.css" => None,
+            "/health/live" | "/health/ready" | "/style.css" | "/icon.svg" => None,
             open if self.open.contains(&open) => None,
-            "/feed" | "/feed.atom" => Some(Access::Read),
+            // Who measures or describes a service need not be able to change it.
+            "/feed" | "/feed.atom" | "/metrics" | "/openapi.json" => Some(Access::Read),
             path if path.starts_with("/feed/") || path.starts_with("/events/") => {
                 Some(Access::Read)
             }
@@ -155,6 +156,7 @@ mod tests {
             ("POST", "/health/ready", operate),
             ("GET", "/feed", read),
             ("HEAD", "/feed.atom", read),
+            ("GET", "/metrics", read),
             ("OPTIONS", "/feed/epoch/1", read),
             ("GET", "/feed/epoch/batch/1-9", read),
             ("GET", "/events/id", read),

@@ -159,8 +159,8 @@ impl Mounted {
     /// Asks for these credentials, whatever is mounted in it and when. Without any it asks nobody.
     ///
     /// Who may `read` gets what a consumer needs: `/feed`, and what lies below that and below
-    /// `/events/`. Who may `operate` gets all. `/health/live`, `/health/ready` and `/style.css` are
-    /// open to everybody.
+    /// `/events/`; and `/metrics` and `/openapi.json`. Who may `operate` gets all. `/health/live`,
+    /// `/health/ready`, `/style.css` and `/icon.svg` are open to everybody.
     #[must_use]
     pub fn guarded(mut self, credentials: Option<Credentials>) -> Self {
         self.credentials = credentials;

@@ -20,6 +20,9 @@ pub(super) const EVERYWHERE: Routes = &[
     ("/health/live", Nothing),
     ("/health/ready", Nothing),
     ("/style.css", Nothing),
+    ("/icon.svg", Nothing),
+    ("/metrics", Read),
+    ("/openapi.json", Read),
     ("/", Operate),
     ("/there/is/no/such/page", Operate),
 ];
