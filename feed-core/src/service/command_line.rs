@@ -122,7 +122,11 @@ fn completions(shell: Shell, mut command: Command) -> Vec<u8> {
 
 /// The error without passwords; with the variable that its value comes from, if it is one.
 fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue] {
+    for kind in [
+        ContextKind::InvalidArg,
+        ContextKind::InvalidSubcommand,
+        ContextKind::InvalidValue,
+    ] {
         if let Some(ContextValue::String(text)) = error.get(kind) {
             let text = without_password(text);
             error.insert(kind, ContextValue::String(text));

@@ -254,7 +254,12 @@ impl Place {
             let path = request.extensions().get::<MatchedPath>();
             let name = path.map_or(NO_ROUTE, |path| {
                 let path = path.as_str();
-                path.strip_prefix(&*self.counting.prefix).unwrap_or(path)
+                // Below a prefix the root has a slash of its own, and the prefix's.
+                match path.strip_prefix(&*self.counting.prefix) {
+                    Some("//") => "/",
+                    Some(route) => route,
+                    None => path,
+                }
             });
             self.counting.requests.route(name)
         })
