@@ -8,8 +8,11 @@
 
 use std::path::{Path, PathBuf};
 
+use axum::http::HeaderValue;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::service::with_causes;
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +89,24 @@ pub(crate) fn read(file: &Path, own: bool) -> Result<Vec<Line>, CredentialsError
         true => Err(CredentialsError::Empty(file.to_owned())),
         false => Ok(lines),
     }
+}
+
+/// What a client shows who is to operate a service, for a setting of a command line: the value of
+/// `Authorization` for the first credential in `file` that is not for reading alone. It may be a file
+/// of the client's own, which need not say what a credential is for.
+///
+/// # Errors
+///
+/// The file cannot be read, is malformed, or holds none such; told on one line.
+pub fn operator_authorization(file: &str) -> Result<HeaderValue, String> {
+    let lines = read(Path::new(file), true).map_err(|error| with_causes(&error))?;
+    let line = lines.iter().find(|line| line.access != Some(Access::Read));
+    let line = line.ok_or_else(|| format!("{file} holds credentials for reading alone"))?;
+    let value = HeaderValue::try_from(line.authorization());
+    let mut value = value.map_err(|error| error.to_string())?;
+    // It is not in what is printed of a request.
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 impl Line {
@@ -190,5 +211,32 @@ mod tests {
         let third = refused("# ours\n\nhunter2\n");
         assert!(third.starts_with(&format!("{name}, line 3: ")), "{third}");
         assert_eq!(refused("# none\n"), format!("{name} holds no credentials"));
+    }
+
+    #[test]
+    fn who_operates_shows_no_credential_for_reading() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("credentials");
+        let path = file.to_str().expect("UTF-8");
+        for (text, expected) in [
+            ("ada:pass\n", Ok("Basic YWRhOnBhc3M=")),
+            ("read ada\noperate eve\noperate bob\n", Ok("Bearer eve")),
+            ("read ada\n", Err("for reading alone")),
+            ("# nothing\n", Err("holds no credentials")),
+            (
+                "ada:\n",
+                Err("line 1: the password behind the colon is missing"),
+            ),
+        ] {
+            std::fs::write(&file, text).expect("a file");
+            match (operator_authorization(path), expected) {
+                (Ok(value), Ok(expected)) => {
+                    assert_eq!(value, expected);
+                    assert!(value.is_sensitive());
+                }
+                (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}"),
+                (read, _) => panic!("{text}: {read:?}"),
+            }
+        }
     }
 }

@@ -101,9 +101,7 @@ fn cure(status: StatusCode, headers: &HeaderMap) -> String {
         (301 | 302 | 307 | 308, Some(location)) => {
             format!("It points to {location}: say with --url where the shop is")
         }
-        (401 | 403 | 407, _) => {
-            "The demo has no credentials: let it reach the shop directly".into()
-        }
+        (401 | 403, _) => "Name a file with an operator's credentials: --credentials-file".into(),
         (404..=406, _) => {
             "Is that a shop? --url takes its base URL, such as http://127.0.0.1:8080/".into()
         }

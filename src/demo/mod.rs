@@ -13,8 +13,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::value_parser;
-use feed_core::service::{BaseUrl, Progress, stop_signal, with_causes};
+use feed_core::service::{BaseUrl, Progress, operator_authorization, stop_signal, with_causes};
 use futures_util::{StreamExt, stream};
+use reqwest::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
 use catalog::{CUSTOMERS, Customer, ITEMS, Item};
@@ -56,6 +57,16 @@ pub(crate) struct Config {
         default_value = "http://127.0.0.1:8080/"
     )]
     url: BaseUrl,
+
+    /// Credentials for a shop that asks for them: a file with one line, `NAME:PASSWORD` or a token,
+    /// of somebody who may operate it
+    #[arg(
+        long,
+        env = "SHOP_CREDENTIALS_FILE",
+        value_name = "FILE",
+        value_parser = operator_authorization
+    )]
+    credentials_file: Option<HeaderValue>,
 
     /// How many orders to place
     #[arg(long, value_name = "N", default_value = "100", value_parser = value_parser!(i64).range(1..=1_000_000_000))]
@@ -102,7 +113,11 @@ pub(crate) async fn run(config: Config) -> ExitCode {
 async fn fill(config: &Config, seed: u64, tally: &Mutex<Tally>) -> Result<(), ShopError> {
     let stop = CancellationToken::new();
     stop_signal(stop.clone()).map_err(ShopError::Signals)?;
-    let shop = Shop::at(config.url.clone(), stop.clone())?;
+    let shop = Shop::at(
+        config.url.clone(),
+        config.credentials_file.clone(),
+        stop.clone(),
+    )?;
     let customers = customers(&shop, tally).await?;
     let items = items(&shop, tally).await?;
     let wanted = usize::try_from(config.orders).unwrap_or(usize::MAX);

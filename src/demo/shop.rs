@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use feed_core::service::BaseUrl;
-use reqwest::header::{self, HeaderMap};
+use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
@@ -81,11 +81,17 @@ pub(super) struct Placed {
 }
 
 impl Shop {
-    /// The shop at `base`. It is not asked anything yet.
-    pub(super) fn at(base: BaseUrl, stop: CancellationToken) -> Result<Self, ShopError> {
+    /// The shop at `base`, to which `authorization` is shown. It is not asked anything yet.
+    pub(super) fn at(
+        base: BaseUrl,
+        authorization: Option<HeaderValue>,
+        stop: CancellationToken,
+    ) -> Result<Self, ShopError> {
         // Fails where a provider is installed already: that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let shown = authorization.map(|value| (header::AUTHORIZATION, value));
         let builder = Client::builder()
+            .default_headers(HeaderMap::from_iter(shown))
             .user_agent(concat!("shop-demo/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)

@@ -12,6 +12,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
         &[
             "LISTEN",
             "BASE_URL",
+            "CREDENTIALS_FILE",
             "ALLOW_ANONYMOUS",
             "DATA_DIR",
             "POLL_INTERVAL",
@@ -24,8 +25,10 @@ const PROGRAMS: &[(&str, &[&str])] = &[
         &[
             "LISTEN",
             "BASE_URL",
+            "CREDENTIALS_FILE",
             "ALLOW_ANONYMOUS",
             "DATABASE_URL",
+            "DATABASE_URL_FILE",
             "HOME_URL",
             "INVOICE_URL",
             "SHIPPING_URL",
@@ -40,11 +43,14 @@ const PROGRAMS: &[(&str, &[&str])] = &[
 const FOLLOWING: &[&str] = &[
     "LISTEN",
     "BASE_URL",
+    "CREDENTIALS_FILE",
     "ALLOW_ANONYMOUS",
     "DATABASE_URL",
+    "DATABASE_URL_FILE",
     "HOME_URL",
     "ORDER_URL",
     "FEED_URL",
+    "FEED_CREDENTIALS_FILE",
     "POLL_INTERVAL",
     "INSTANCE",
     "LOG_FORMAT",
@@ -77,7 +83,9 @@ fn the_help_of_each_program_names_its_settings_and_examples() {
     }
     let demo = help("shop", &["demo"]);
     assert!(
-        demo.contains("[env: SHOP_URL]") && demo.contains("Examples:"),
+        demo.contains("[env: SHOP_URL]")
+            && demo.contains("[env: SHOP_CREDENTIALS_FILE]")
+            && demo.contains("Examples:"),
         "{demo}"
     );
     assert!(!demo.contains("LISTEN"), "the demo listens nowhere: {demo}");
@@ -107,7 +115,7 @@ fn help_fits_a_hundred_columns_and_shows_no_value_of_the_environment() {
     };
     let all = [
         of("shop", &["demo"]),
-        of("order", &[]),
+        of("order", &["erase"]),
         of("invoice", &commands),
         of("shipping", &commands),
     ];

@@ -209,3 +209,55 @@ async fn where_there_is_no_shop_the_demo_says_so() {
     }
     assert_eq!(filled.count("order/").await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_that_asks_for_credentials_is_shown_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let asked = write("asked", "read reader:first-pass\noperate eve:s3cret\n");
+    let data = directory.path().join("data");
+    let listen = format!("127.0.0.1:{}", port());
+    let settings = [
+        ("LISTEN", listen.as_str()),
+        ("DATA_DIR", data.to_str().unwrap()),
+        ("CREDENTIALS_FILE", asked.as_str()),
+    ];
+    let mut shop = Process::start("shop", &settings, directory.path());
+    let client = Client::new(&format!("http://{listen}/"));
+    // `eve:s3cret`
+    let client = client.showing("Basic ZXZlOnMzY3JldA==");
+    shop.ready(&client).await;
+    let demo = |file: Option<String>| {
+        let mut demo = program("shop");
+        demo.args(["demo", "--orders", "3", "--url"]);
+        demo.arg(format!("http://{listen}/"));
+        if let Some(file) = file {
+            demo.env("SHOP_CREDENTIALS_FILE", file);
+        }
+        Said::by(&mut demo)
+    };
+    for (file, code, expected) in [
+        (None, 1, "with 401: "),
+        (Some(write("guess", "eve:guess")), 1, "with 401: "),
+        (Some(write("reader", "reader:first-pass")), 1, "with 403: "),
+        (
+            Some(write("reading", "read eve:s3cret")),
+            2,
+            "reading alone",
+        ),
+    ] {
+        let said = demo(file);
+        assert!(said.err.contains(expected), "{said:?}");
+        assert!(said.err.contains("--credentials-file"), "{said:?}");
+        assert!(!said.err.contains("s3cret"), "{said:?}");
+        assert_eq!(said.with(code), "");
+    }
+    for file in [asked.clone(), write("own", "eve:s3cret\n")] {
+        assert!(demo(Some(file)).with(0).contains("Placed 3 orders over"));
+    }
+    assert_eq!(count(&client, "order/").await, Some(6));
+}

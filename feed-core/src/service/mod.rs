@@ -45,4 +45,5 @@ pub(crate) use telemetry::start_logging_from;
 pub use telemetry::{LogFormat, start_logging};
 pub use words::{counted, grouped};
 
+pub use crate::credentials::operator_authorization;
 pub use crate::trace::{Tracing, start_tracing};
