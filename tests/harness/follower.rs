@@ -60,7 +60,6 @@ impl<S: Backend, E: Effect<S>> Follower<S, E> {
     }
 
     /// The service's routes.
-    #[must_use]
     pub fn router(&self) -> &Router {
         &self.router
     }

@@ -172,6 +172,22 @@ impl<B: Backend> Database<B> {
         Ok(())
     }
 
+    /// For a service that shares its database with nobody: refuses one in which another service has
+    /// its tables. `table` is where this one lists its migrations.
+    ///
+    /// # Errors
+    ///
+    /// The database is another service's, or out of reach.
+    pub async fn belongs_to(&self, table: &str) -> Result<(), DatabaseError> {
+        // Ours, and those of who uses `sqlx migrate`.
+        let known = [table, "_feed_migrations", "_sqlx_migrations"];
+        let mut tables = B::migration_tables(&self.reader).await?.into_iter();
+        match tables.find(|other| !known.contains(&other.as_str())) {
+            Some(other) => Err(DatabaseError::Others(other)),
+            None => Ok(()),
+        }
+    }
+
     fn schemas(&self) -> Vec<Schema> {
         let schemas = self.schemas.lock();
         schemas.unwrap_or_else(PoisonError::into_inner).clone()

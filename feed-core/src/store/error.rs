@@ -40,6 +40,9 @@ pub enum DatabaseError {
     /// The schema could not be brought up to date.
     #[error("cannot bring its tables up to date{}", newer(.0))]
     Migrate(#[from] MigrateError),
+    /// It is another service's.
+    #[error("it is the database of another service, which has its migrations in the table {0}")]
+    Others(String),
     /// The database failed while the service started.
     #[error("cannot prepare it")]
     Prepare(#[from] sqlx::Error),

@@ -64,6 +64,11 @@ pub(crate) trait Operations:
         table: &'static str,
     ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
 
+    /// The tables that list migrations, by our way to name them.
+    fn migration_tables(
+        pool: &Pool<Self>,
+    ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+
     /// Fails if the database does not answer.
     fn ping(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
 
@@ -106,6 +111,16 @@ impl Operations for Postgres {
             .await
     }
 
+    async fn migration_tables(pool: &Pool<Self>) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- database::migration_tables
+             SELECT tablename::text FROM pg_tables
+             WHERE schemaname = current_schema() AND tablename LIKE '\\_%\\_migrations'",
+        )
+        .fetch_all(pool)
+        .await
+    }
+
     async fn ping(pool: &Pool<Self>) -> sqlx::Result<()> {
         sqlx::query(connect::PING).execute(pool).await.map(drop)
     }
@@ -143,6 +158,16 @@ impl Operations for Sqlite {
         sqlx::query_scalar(connect::migrations_in(table))
             .fetch_all(pool)
             .await
+    }
+
+    async fn migration_tables(pool: &Pool<Self>) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- database::migration_tables
+             SELECT name FROM sqlite_master
+             WHERE type = 'table' AND name LIKE '\\_%\\_migrations' ESCAPE '\\'",
+        )
+        .fetch_all(pool)
+        .await
     }
 
     async fn ping(pool: &Pool<Self>) -> sqlx::Result<()> {

@@ -103,6 +103,7 @@ async fn execute_on<S: Store>(config: &Config, command: Command) -> Result<Done,
 
 async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseError> {
     let database = Database::<S>::open(config.settings.database_url()).await?;
+    database.belongs_to("_invoice_migrations").await?;
     database
         .migrate("_invoice_migrations", S::MIGRATIONS)
         .await?;

@@ -78,8 +78,11 @@ pub enum Command {
     ///
     /// Removes the customer, and the personal data from their orders and from the data of all events
     /// of these; publishes `order.erased` for each order, by which the other services erase what
-    /// they have. What a law has them keep stays: see docs/erasure.md. It cannot be undone. Run it
-    /// with the settings of the service. If it is broken off, run it again.
+    /// they have. What a law has them keep stays: see docs/erasure.md. It cannot be undone. If it is
+    /// broken off, run it again.
+    ///
+    /// Run it with the settings of the service, `BASE_URL` among them (`--base-url` stands before
+    /// `erase`): the events that it publishes lead there.
     #[command(after_help = "Example: erase --customer 7 --by eve")]
     Erase {
         /// The customer's number

@@ -72,6 +72,7 @@ pub async fn open<S: Store>(
     let frame = http::frame(&config.settings);
     let base = frame.base.clone();
     let database = Database::<S>::open(config.settings.database_url()).await?;
+    database.belongs_to("_order_migrations").await?;
     database.migrate("_order_migrations", S::MIGRATIONS).await?;
     let settings = FeedSettings {
         author: "Shop".to_owned(),

@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use feed_core::service::{Settings, listen, serve};
+use feed_core::Database;
+use feed_core::service::{ServeError, Settings, listen, serve};
 use harness::assert_described;
 use harness::producer::{LINES, Producer};
 use invoice::Config;
@@ -14,6 +15,7 @@ use crate::app::{Testable, config, following, open};
 harness::on_both_databases! {
     it_starts_and_stops_without_a_feed
     it_opens_a_database_that_has_invoices
+    it_leaves_the_database_of_another_service_alone
     it_is_ready_unless_it_is_halted
     a_poll_is_asked_for_and_not_waited_for
     all_that_it_answers_to_is_described
@@ -47,6 +49,21 @@ async fn it_opens_a_database_that_has_invoices<S: Testable>(url: &str) {
     producer.placed(17, LINES).await;
     let before = following::<S>(url, &producer).await.json("/17").await;
     assert_eq!(open::<S>(url, NOBODY).await.json("/17").await, before);
+}
+
+async fn it_leaves_the_database_of_another_service_alone<S: Testable>(url: &str) {
+    let database = Database::<S>::open(url).await.unwrap();
+    S::run(&database, "CREATE TABLE _order_migrations (version BIGINT)").await;
+    let refused = invoice::start(config(url, NOBODY), CancellationToken::new()).await;
+    let ServeError::Database(refused) = refused.unwrap_err() else {
+        panic!("it is the database that is refused");
+    };
+    assert!(
+        refused.to_string().contains("_order_migrations"),
+        "{refused}"
+    );
+    // Nothing of ours is there.
+    S::run(&database, "CREATE TABLE invoice (id BIGINT)").await;
 }
 
 async fn it_is_ready_unless_it_is_halted<S: Testable>(url: &str) {
