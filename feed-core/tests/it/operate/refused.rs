@@ -1,0 +1,130 @@
+//! Forms that are not as they ought to be, and who sends them.
+
+use axum::body::Body;
+use axum::http::Request;
+use harness::call;
+
+use super::Site;
+use crate::support::{Recorder, Testable};
+
+harness::on_both_databases! {
+    what_is_wrong_with_a_form_is_named
+    other_sites_are_refused
+}
+
+async fn what_is_wrong_with_a_form_is_named<B: Testable>(url: &str) {
+    let site = Site::<B>::new(url, 1, Recorder::default()).await;
+    let long = "x".repeat(1001);
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: [Case<'_>; 10] = [
+        ("/status/retry", &[], &["by"]),
+        (
+            "/status/retry",
+            &[("event", ""), ("by", " ")],
+            &["event", "by"],
+        ),
+        ("/status/retry", &[("by", "e\0ve")], &["by"]),
+        ("/status/retry", &[("by", "eve\n")], &["by"]),
+        ("/status/skip", &[("event", "x")], &["reason", "by"]),
+        (
+            "/status/skip",
+            &[("event", "x"), ("reason", &long), ("by", "eve")],
+            &["reason"],
+        ),
+        ("/status/resume", &[("by", "eve")], &["from"]),
+        (
+            "/status/resume",
+            &[("by", "eve"), ("from", "here")],
+            &["from"],
+        ),
+        ("/status/replay", &[("by", "eve"), ("from", "0")], &["from"]),
+        (
+            "/status/replay",
+            &[("by", "eve"), ("from", "1e3")],
+            &["from"],
+        ),
+    ];
+    for (path, fields, expected) in cases {
+        let page = site.press(path, fields).await;
+        page.assert_problem(422);
+        for field in expected {
+            assert!(
+                page.body.contains(&format!("<li>{field}: ")),
+                "{}",
+                page.body
+            );
+        }
+        let program = [("accept", "application/json")];
+        let answer = site.post(path, fields, &program).await;
+        answer.assert_problem(422);
+        let errors = answer.json()["errors"].clone();
+        let errors = errors.as_array().unwrap().iter();
+        let named: Vec<&str> = errors
+            .map(|error| error["field"].as_str().unwrap())
+            .collect();
+        assert_eq!(named, expected, "{path}: {}", answer.body);
+    }
+    let unknown = [("event", "urn:uuid:0"), ("by", "eve")];
+    site.press("/status/retry", &unknown)
+        .await
+        .assert_problem(404);
+
+    let request = |content_type: &str, body: String| {
+        let request = Request::post("/status/skip").header("content-type", content_type);
+        request.body(Body::from(body)).unwrap()
+    };
+    let json = request("application/json", "{}".to_owned());
+    call(&site.router, json).await.assert_problem(415);
+    let large = request("application/x-www-form-urlencoded", "x".repeat(20_000));
+    call(&site.router, large).await.assert_problem(413);
+    for (method, path, allow) in [
+        ("POST", "/status", "GET, HEAD"),
+        ("POST", "/status/events", "GET, HEAD"),
+        ("GET", "/status/retry", "POST"),
+        ("GET", "/status/reconcile", "POST"),
+        ("DELETE", "/poll", "POST"),
+    ] {
+        let request = Request::builder().method(method).uri(path);
+        let answer = call(&site.router, request.body(Body::empty()).unwrap()).await;
+        answer.assert_problem(405);
+        assert_eq!(answer.header("allow"), allow);
+    }
+}
+
+async fn other_sites_are_refused<B: Testable>(url: &str) {
+    let site = Site::<B>::new(url, 1, Recorder::default()).await;
+    for path in [
+        "/poll",
+        "/status/retry",
+        "/status/skip",
+        "/status/reconcile",
+    ] {
+        for headers in [
+            [("sec-fetch-site", "cross-site"), ("accept", "text/html")],
+            [("origin", "https://evil.example"), ("accept", "text/html")],
+            [("origin", "null"), ("accept", "text/html")],
+        ] {
+            let answer = site.post(path, &[("by", "eve")], &headers).await;
+            answer.assert_problem(403);
+        }
+    }
+    assert_eq!(site.handle.decisions(10).await.unwrap().len(), 0);
+    for headers in [
+        [
+            ("sec-fetch-site", "same-origin"),
+            ("origin", "https://shop.example"),
+        ],
+        [("sec-fetch-site", "none"), ("accept", "text/html")],
+    ] {
+        let answer = site.post("/status/retry", &[("by", "eve")], &headers).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+    }
+    // A link from elsewhere shows the page.
+    let request = Request::get("/status").header("sec-fetch-site", "cross-site");
+    assert_eq!(
+        call(&site.router, request.body(Body::empty()).unwrap())
+            .await
+            .status,
+        200
+    );
+}
