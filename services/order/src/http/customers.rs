@@ -2,17 +2,17 @@
 //! sold stays as it was.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use feed_core::service::list::{self, Before, Page, Search};
-use feed_core::service::{Json, Number, Wanted};
+use feed_core::service::{Number, Wanted};
 use tracing::info;
 
 use super::App;
 use super::body::Fields;
 use super::problem::Problem;
+use super::records::{added, changed, refused};
 use crate::order::{Customer, CustomerId};
-use crate::rules::{DraftCustomer, FieldError};
+use crate::rules::DraftCustomer;
 use crate::store::Store;
 
 /// `GET /customers`: the newest first, or those that match `?q=`.
@@ -47,16 +47,16 @@ pub(super) async fn create<S: Store>(
     let draft = draft(&fields);
     let new = match draft.clone().check() {
         Ok(new) => new,
-        Err(errors) => return refused(&app, &fields, None, &draft, errors),
+        Err(errors) => {
+            return refused(&fields, errors, |errors| {
+                app.pages.customer_form(None, &draft, errors)
+            });
+        }
     };
     let customer = S::insert_customer(app.orders.database().writer(), new).await?;
     info!(customer.id = %customer.id, "added customer {}", customer.id);
-    if fields.form {
-        return Ok(to_list("customers"));
-    }
     let location = app.pages.base().join(&customer.id.path()).to_string();
-    let headers = [(header::LOCATION, location)];
-    Ok((StatusCode::CREATED, headers, Json(customer)).into_response())
+    Ok(added(&fields, "customers", location, customer))
 }
 
 /// `GET /customers/{id}`: the form to change one, or the document.
@@ -85,16 +85,17 @@ pub(super) async fn change<S: Store>(
     let draft = draft(&fields);
     let customer: Customer = match draft.clone().check() {
         Ok(new) => new.with_id(id),
-        Err(errors) => return refused(&app, &fields, Some(id), &draft, errors),
+        Err(errors) => {
+            return refused(&fields, errors, |errors| {
+                app.pages.customer_form(Some(id), &draft, errors)
+            });
+        }
     };
     if !S::update_customer(app.orders.database().writer(), &customer).await? {
         return Err(Problem::NoSuchCustomer(id));
     }
     info!(customer.id = %id, "changed customer {id}");
-    if fields.form {
-        return Ok(to_list("../customers"));
-    }
-    Ok(Json(customer).into_response())
+    Ok(changed(&fields, "../customers", customer))
 }
 
 fn draft(fields: &Fields) -> DraftCustomer {
@@ -103,24 +104,4 @@ fn draft(fields: &Fields) -> DraftCustomer {
         name: fields.text("name"),
         email: fields.text("email"),
     }
-}
-
-/// The form again, with what is wrong at each field; a program gets a problem document.
-fn refused<S: Store>(
-    app: &App<S>,
-    fields: &Fields,
-    id: Option<CustomerId>,
-    draft: &DraftCustomer,
-    errors: Vec<FieldError>,
-) -> Result<Response, Problem> {
-    if !fields.form {
-        return Err(Problem::Refused(errors));
-    }
-    let form = app.pages.customer_form(id, draft, &errors);
-    Ok((StatusCode::UNPROCESSABLE_ENTITY, form).into_response())
-}
-
-/// Back to the list; relative, so that it holds behind any prefix.
-fn to_list(location: &'static str) -> Response {
-    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }

@@ -2,17 +2,17 @@
 //! sold stays as it was.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use feed_core::service::list::{self, Before, Page, Search};
-use feed_core::service::{Json, Number, Wanted};
+use feed_core::service::{Number, Wanted};
 use tracing::info;
 
 use super::App;
 use super::body::Fields;
 use super::problem::Problem;
+use super::records::{added, changed, refused};
 use crate::order::{Item, ItemId};
-use crate::rules::{DraftItem, FieldError};
+use crate::rules::DraftItem;
 use crate::store::Store;
 
 /// `GET /items`: the newest first, or those that match `?q=`.
@@ -47,16 +47,16 @@ pub(super) async fn create<S: Store>(
     let draft = draft(&fields);
     let new = match draft.clone().check() {
         Ok(new) => new,
-        Err(errors) => return refused(&app, &fields, None, &draft, errors),
+        Err(errors) => {
+            return refused(&fields, errors, |errors| {
+                app.pages.item_form(None, &draft, errors)
+            });
+        }
     };
     let item = S::insert_item(app.orders.database().writer(), new).await?;
     info!(item.id = %item.id, "added item {}", item.id);
-    if fields.form {
-        return Ok(to_list("items"));
-    }
     let location = app.pages.base().join(&item.id.path()).to_string();
-    let headers = [(header::LOCATION, location)];
-    Ok((StatusCode::CREATED, headers, Json(item)).into_response())
+    Ok(added(&fields, "items", location, item))
 }
 
 /// `GET /items/{id}`: the form to change one, or the document.
@@ -82,16 +82,17 @@ pub(super) async fn change<S: Store>(
     let draft = draft(&fields);
     let item: Item = match draft.clone().check() {
         Ok(new) => new.with_id(id),
-        Err(errors) => return refused(&app, &fields, Some(id), &draft, errors),
+        Err(errors) => {
+            return refused(&fields, errors, |errors| {
+                app.pages.item_form(Some(id), &draft, errors)
+            });
+        }
     };
     if !S::update_item(app.orders.database().writer(), &item).await? {
         return Err(Problem::NoSuchItem(id));
     }
     info!(item.id = %id, "changed item {id}");
-    if fields.form {
-        return Ok(to_list("../items"));
-    }
-    Ok(Json(item).into_response())
+    Ok(changed(&fields, "../items", item))
 }
 
 fn draft(fields: &Fields) -> DraftItem {
@@ -99,24 +100,4 @@ fn draft(fields: &Fields) -> DraftItem {
         name: fields.text("name"),
         price: fields.number("price"),
     }
-}
-
-/// The form again, with what is wrong at each field; a program gets a problem document.
-fn refused<S: Store>(
-    app: &App<S>,
-    fields: &Fields,
-    id: Option<ItemId>,
-    draft: &DraftItem,
-    errors: Vec<FieldError>,
-) -> Result<Response, Problem> {
-    if !fields.form {
-        return Err(Problem::Refused(errors));
-    }
-    let form = app.pages.item_form(id, draft, &errors);
-    Ok((StatusCode::UNPROCESSABLE_ENTITY, form).into_response())
-}
-
-/// Back to the list; relative, so that it holds behind any prefix.
-fn to_list(location: &'static str) -> Response {
-    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }

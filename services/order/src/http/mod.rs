@@ -10,6 +10,7 @@ mod order;
 mod orders;
 mod pages;
 mod problem;
+mod records;
 
 use std::sync::Arc;
 

@@ -3,10 +3,10 @@
 use feed_core::service::list::Page;
 use maud::{Markup, html};
 
-use super::fields::{Input, Messages, summary};
+use super::record::{Record, field};
 use super::{Pages, nothing};
 use crate::order::{Customer, CustomerId};
-use crate::rules::{DraftCustomer, FieldError, MAX_TEXT};
+use crate::rules::{DraftCustomer, FieldError};
 
 impl Pages {
     pub(in crate::http) fn customers(&self, page: &Page<Customer>) -> Markup {
@@ -50,47 +50,27 @@ impl Pages {
         draft: &DraftCustomer,
         errors: &[FieldError],
     ) -> Markup {
-        let messages = Messages::new(errors);
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        let (firstname, name, email) = (
-            text(&draft.firstname),
-            text(&draft.name),
-            text(&draft.email),
-        );
-        let field = |name, label, value, inputmode| Input {
-            name,
-            label,
-            value,
-            max: MAX_TEXT,
-            // A customer's, and not the clerk's own.
-            autocomplete: "off",
-            inputmode,
-        };
         let fields = [
-            field("firstname", "First name", firstname.as_str(), None),
-            field("name", "Name", name.as_str(), None),
-            field("email", "E-mail", email.as_str(), Some("email")),
+            field("firstname", "First name", draft.firstname.as_ref(), None),
+            field("name", "Name", draft.name.as_ref(), None),
+            field("email", "E-mail", draft.email.as_ref(), Some("email")),
         ];
-        let called = |field: &str| match field {
-            "firstname" => "First name".to_owned(),
-            "email" => "E-mail".to_owned(),
-            _ => "Name".to_owned(),
+        let (title, action, button) = match id {
+            Some(id) => (format!("Customer {id}"), id.path(), "Save"),
+            None => (
+                "New customer".to_owned(),
+                "customers".to_owned(),
+                "Add customer",
+            ),
         };
-        let (title, action) = match id {
-            Some(id) => (format!("Customer {id}"), id.path()),
-            None => ("New customer".to_owned(), "customers".to_owned()),
+        let record = Record {
+            title,
+            button,
+            action,
+            list: "customers",
+            fields: &fields,
+            is_change: id.is_some(),
         };
-        let body = html! {
-            (summary(errors, "Nothing is stored yet. Please look at:", called))
-            form.narrow method="post" action=(self.frame.base.path(&action)) novalidate {
-                @for input in fields { (messages.input(input)) }
-                @if id.is_some() { p.quiet { "A change holds for new orders. What was sold stays as it was." } }
-                div.actions {
-                    button { @if id.is_some() { "Save" } @else { "Add customer" } }
-                    a.button.plain href=(self.frame.base.path("customers")) { "Cancel" }
-                }
-            }
-        };
-        self.frame.page(&title, &body)
+        self.record(&record, errors)
     }
 }

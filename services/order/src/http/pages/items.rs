@@ -3,10 +3,10 @@
 use feed_core::service::list::Page;
 use maud::{Markup, html};
 
-use super::fields::{Input, Messages, summary};
+use super::record::{Record, field};
 use super::{Pages, money, nothing};
 use crate::order::{Item, ItemId};
-use crate::rules::{DraftItem, FieldError, MAX_TEXT};
+use crate::rules::{DraftItem, FieldError};
 
 impl Pages {
     pub(in crate::http) fn items(&self, page: &Page<Item>) -> Markup {
@@ -50,45 +50,27 @@ impl Pages {
         draft: &DraftItem,
         errors: &[FieldError],
     ) -> Markup {
-        let messages = Messages::new(errors);
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        let (name, price) = (text(&draft.name), text(&draft.price));
-        let field = |name, label, value, inputmode| Input {
-            name,
-            label,
-            value,
-            max: MAX_TEXT,
-            autocomplete: "off",
-            inputmode,
-        };
         let fields = [
-            field("name", "Name", name.as_str(), None),
+            field("name", "Name", draft.name.as_ref(), None),
             field(
                 "price",
                 "Price of one piece, in EUR",
-                price.as_str(),
+                draft.price.as_ref(),
                 Some("decimal"),
             ),
         ];
-        let called = |field: &str| match field {
-            "price" => "Price".to_owned(),
-            _ => "Name".to_owned(),
+        let (title, action, button) = match id {
+            Some(id) => (format!("Item {id}"), id.path(), "Save"),
+            None => ("New item".to_owned(), "items".to_owned(), "Add item"),
         };
-        let (title, action) = match id {
-            Some(id) => (format!("Item {id}"), id.path()),
-            None => ("New item".to_owned(), "items".to_owned()),
+        let record = Record {
+            title,
+            button,
+            action,
+            list: "items",
+            fields: &fields,
+            is_change: id.is_some(),
         };
-        let body = html! {
-            (summary(errors, "Nothing is stored yet. Please look at:", called))
-            form.narrow method="post" action=(self.frame.base.path(&action)) novalidate {
-                @for input in fields { (messages.input(input)) }
-                @if id.is_some() { p.quiet { "A change holds for new orders. What was sold stays as it was." } }
-                div.actions {
-                    button { @if id.is_some() { "Save" } @else { "Add item" } }
-                    a.button.plain href=(self.frame.base.path("items")) { "Cancel" }
-                }
-            }
-        };
-        self.frame.page(&title, &body)
+        self.record(&record, errors)
     }
 }

@@ -6,6 +6,7 @@ mod form;
 mod items;
 mod list;
 mod order;
+mod record;
 
 use feed_core::service::html::Frame;
 use feed_core::service::list::Page;

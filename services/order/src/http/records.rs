@@ -1,0 +1,51 @@
+//! What is answered to who adds or changes a customer or an item: a person comes back to a page, a
+//! program gets a document.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use feed_core::service::Json;
+use maud::Markup;
+use serde::Serialize;
+
+use super::body::Fields;
+use super::problem::Problem;
+use crate::rules::FieldError;
+
+/// It is there, at `location`. A person goes on at `list`; relative, so that it holds behind any
+/// prefix.
+pub(super) fn added(
+    fields: &Fields,
+    list: &'static str,
+    location: String,
+    document: impl Serialize,
+) -> Response {
+    if fields.form {
+        return to(list);
+    }
+    let headers = [(header::LOCATION, location)];
+    (StatusCode::CREATED, headers, Json(document)).into_response()
+}
+
+/// It is changed. A person goes on at `list`, as above.
+pub(super) fn changed(fields: &Fields, list: &'static str, document: impl Serialize) -> Response {
+    if fields.form {
+        return to(list);
+    }
+    Json(document).into_response()
+}
+
+/// The `form` again, with what is wrong at each field; a program gets a problem document.
+pub(super) fn refused(
+    fields: &Fields,
+    errors: Vec<FieldError>,
+    form: impl FnOnce(&[FieldError]) -> Markup,
+) -> Result<Response, Problem> {
+    if !fields.form {
+        return Err(Problem::Refused(errors));
+    }
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, form(&errors)).into_response())
+}
+
+fn to(list: &'static str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, list)]).into_response()
+}
