@@ -56,10 +56,17 @@ impl Publish for Postgres {
         tx: &mut PgTransaction<'_>,
         subject: &str,
     ) -> sqlx::Result<Vec<(EventId, String)>> {
-        // In the order in which `feed_number` takes them: so neither can wait for the other's.
+        // Holds numbering off, which alone takes rows from the outbox: it passes over a head that is
+        // locked, and comes again. To lock the rows themselves ended in deadlocks with it.
+        sqlx::query(
+            "-- outbox::hold
+             SELECT FROM feed_head FOR UPDATE",
+        )
+        .execute(&mut **tx)
+        .await?;
         let rows: Vec<(uuid::Uuid, String)> = sqlx::query_as(
             "-- outbox::unnumbered
-             SELECT id, data FROM feed_outbox WHERE subject = $1 ORDER BY position FOR UPDATE",
+             SELECT id, data FROM feed_outbox WHERE subject = $1 ORDER BY position",
         )
         .bind(subject)
         .fetch_all(&mut **tx)
