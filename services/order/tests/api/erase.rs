@@ -284,21 +284,23 @@ async fn an_order_that_began_before_is_not_overlooked<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     for (customer, stored_before) in [(3, true), (4, false)] {
         add_person(&app).await;
+        // It has to wait for the order; if it does not, it ends before.
+        let ended = std::cell::Cell::new(false);
+        let (begun, open) = oneshot::channel();
         let (go, wait) = oneshot::channel();
-        let slow = place_slowly(&app, customer, stored_before, wait);
+        let slow = place_slowly(&app, customer, stored_before, begun, wait);
         let erase = async {
-            // Other tests hold some in databases of their own.
-            let locks = "SELECT count(*) FROM pg_locks
-                         WHERE locktype = 'advisory' AND database =
-                               (SELECT oid FROM pg_database WHERE datname = current_database())";
-            while S::number(&app.database, locks).await == 0 {
-                tokio::task::yield_now().await;
-            }
-            app.orders.erase(CustomerId(customer), "eve").await
+            open.await.expect("the order is open");
+            let erased = app.orders.erase(CustomerId(customer), "eve").await;
+            ended.set(true);
+            erased
         };
-        let path = format!("/customers/{customer}");
         let word = async {
-            while app.get(&path, "application/json").await.status != 404 {
+            // Other tests have locks in databases of their own.
+            let waiting = "SELECT count(*) FROM pg_locks
+                           WHERE locktype = 'advisory' AND NOT granted AND database =
+                                 (SELECT oid FROM pg_database WHERE datname = current_database())";
+            while !ended.get() && S::number(&app.database, waiting).await == 0 {
                 tokio::task::yield_now().await;
             }
             go.send(()).expect("the order waits");
@@ -311,12 +313,13 @@ async fn an_order_that_began_before_is_not_overlooked<S: Testable>(url: &str) {
     }
 }
 
-/// Places an order as `Orders::place` does, and waits for a word, before it is stored or after.
-/// False: it is refused.
+/// Places an order as `Orders::place` does, says that it has `begun`, and waits for a word: before
+/// it is stored, or after. False: it is refused.
 async fn place_slowly<S: Testable>(
     app: &App<S>,
     customer: i64,
     stored_before: bool,
+    begun: oneshot::Sender<()>,
     word: oneshot::Receiver<()>,
 ) -> bool {
     let mut draft = order_of_person();
@@ -325,9 +328,9 @@ async fn place_slowly<S: Testable>(
     let mut tx = app.database.begin().await.expect("a transaction");
     let catalog = S::named(&mut tx, Some(CustomerId(customer)), &draft.items()).await;
     let new = draft.check(&catalog.expect("a catalog")).expect("an order");
-    let mut word = Some(word);
-    if !stored_before {
-        word.take().expect("a word").await.expect("a word");
+    let mut waits = Some((begun, word));
+    if !stored_before && let Some(waits) = waits.take() {
+        wait(waits).await;
     }
     let order = S::insert(&mut tx, new).await.expect("an answer");
     if let Some(order) = &order {
@@ -335,11 +338,16 @@ async fn place_slowly<S: Testable>(
         let event = feed_core::outbox::append(&mut tx, &order.placed(&base)).await;
         event.expect("an event");
     }
-    if let Some(word) = word {
-        word.await.expect("a word");
+    if let Some(waits) = waits {
+        wait(waits).await;
     }
     tx.commit().await.expect("a commit");
     order.is_some()
+}
+
+async fn wait((begun, word): (oneshot::Sender<()>, oneshot::Receiver<()>)) {
+    begun.send(()).expect("somebody waits for it");
+    word.await.expect("a word");
 }
 
 async fn a_number_that_is_nobodys_is_refused<S: Testable>(url: &str) {
