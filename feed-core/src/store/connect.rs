@@ -2,7 +2,7 @@
 //! migrations while nobody else does.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -18,6 +18,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a SQLite connection waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pause before a SQLite file that was locked is opened again.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// A connection that was used within this time is not tried before it is used again: that would be a
 /// trip to the database before each statement.
@@ -65,18 +68,38 @@ pub(super) async fn connect_sqlite(
         // A file does not hang up.
         .test_before_acquire(false)
         .idle_timeout(None)
-        .max_lifetime(None)
-        .connect_with(options.clone())
-        .await
-        .map_err(unusable)?;
+        .max_lifetime(None);
+    let writer = open_file(writer, &options).await.map_err(unusable)?;
     let reader = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .connect_with(options.read_only(true))
-        .await
-        .map_err(unusable)?;
-    Ok((reader, writer))
+        .test_before_acquire(false);
+    let reader = open_file(reader, &options.read_only(true)).await;
+    Ok((reader.map_err(unusable)?, writer))
+}
+
+/// Of several that open a new file at once, one switches it to WAL, and SQLite tells the others that it
+/// is locked, without waiting as long as they would: so they come again.
+async fn open_file(
+    pool: SqlitePoolOptions,
+    file: &SqliteConnectOptions,
+) -> sqlx::Result<Pool<Sqlite>> {
+    let until = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match pool.clone().connect_with(file.clone()).await {
+            Err(error) if is_busy(&error) && Instant::now() < until => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// `SQLITE_BUSY`; what stands above its eight bits tells why.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let code = code.and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 pub(super) async fn connect_postgres(

@@ -8,6 +8,7 @@ use crate::support::{Publisher, Testable, event};
 
 harness::on_both_databases! {
     instances_that_start_together_migrate_once
+    a_new_file_is_opened_by_many_at_once
     a_dropped_begin_leaves_no_transaction_behind
     a_dropped_transaction_is_rolled_back
     only_its_own_schema_is_ready
@@ -21,6 +22,20 @@ async fn instances_that_start_together_migrate_once<B: Testable>(url: &str) {
     let publishers = join_all((0..3).map(|_| Publisher::<B>::open(url))).await;
     let epochs: Vec<_> = publishers.iter().map(|p| p.feed.cursor().epoch).collect();
     assert!(epochs.iter().all(|epoch| *epoch == epochs[0]), "{epochs:?}");
+}
+
+/// Whether one is told that the file is locked is a matter of chance, so many try, many times.
+async fn a_new_file_is_opened_by_many_at_once<B: Testable>(url: &str) {
+    if !url.starts_with("sqlite") {
+        return;
+    }
+    for round in 0..20 {
+        let url = url.replace("/test.db", &format!("/{round}/test.db"));
+        let open = |url: String| tokio::spawn(async move { Database::<B>::open(&url).await });
+        for opened in join_all((0..8).map(|_| open(url.clone()))).await {
+            opened.unwrap().unwrap();
+        }
+    }
 }
 
 /// The trap of sqlx 0.9.0: if `begin()` were not in a task of its own, writes that follow a dropped
