@@ -5,6 +5,7 @@
 //! `cloudevents`), and answers requests for them (`http`).
 
 mod address;
+mod archive;
 mod atom;
 mod batches;
 #[cfg(feature = "bench")]
@@ -37,6 +38,7 @@ use crate::service::html::Frame;
 use crate::store::{Backend, DatabaseError};
 
 use address::Addresses;
+pub use archive::{ExportError, Exported};
 use batches::Batches;
 use head::HeadEntries;
 pub use history::Happened;

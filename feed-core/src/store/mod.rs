@@ -95,6 +95,11 @@ impl Operations for Postgres {
             "outbox",
             include_str!("../../migrations/postgres/0003_outbox.sql"),
         ),
+        (
+            4,
+            "expand archive",
+            include_str!("../../migrations/postgres/0004_expand_archive.sql"),
+        ),
     ];
 
     async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
@@ -143,6 +148,11 @@ impl Operations for Sqlite {
             2,
             "decisions",
             include_str!("../../migrations/sqlite/0002_decisions.sql"),
+        ),
+        (
+            3,
+            "expand archive",
+            include_str!("../../migrations/sqlite/0003_expand_archive.sql"),
         ),
     ];
 

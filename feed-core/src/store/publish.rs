@@ -94,7 +94,7 @@ macro_rules! filtered_statement {
         concat!(
             "-- feed::filtered
              SELECT ", $id, ", sequence, event_type, subject, time, updated, title, summary, link
-             FROM feed_event
+             FROM feed_log
              WHERE sequence < $1", $condition, "
              ORDER BY sequence DESC LIMIT $2"
         )
@@ -142,6 +142,22 @@ pub(crate) trait Publish: sqlx::Database {
         tx: &mut Transaction<'_, Self>,
         id: EventId,
         data: &str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Number of the oldest event that is not in the archive.
+    fn oldest(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Option<Sequence>>> + Send;
+
+    /// Moves the events from `first` to `last`, both included, to the archive; returns how many.
+    fn archive(
+        tx: &mut Transaction<'_, Self>,
+        first: Sequence,
+        last: Sequence,
+    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    /// Gives the feed another epoch.
+    fn change_epoch(
+        tx: &mut Transaction<'_, Self>,
+        epoch: &Epoch,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Reads the head.

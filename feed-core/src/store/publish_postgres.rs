@@ -56,14 +56,9 @@ impl Publish for Postgres {
         tx: &mut PgTransaction<'_>,
         subject: &str,
     ) -> sqlx::Result<Vec<(EventId, String)>> {
-        // Holds numbering off, which alone takes rows from the outbox: it passes over a head that is
-        // locked, and comes again. To lock the rows themselves ended in deadlocks with it.
-        sqlx::query(
-            "-- outbox::hold
-             SELECT FROM feed_head FOR UPDATE",
-        )
-        .execute(&mut **tx)
-        .await?;
+        // Numbering alone takes rows from the outbox. To lock the rows themselves ended in deadlocks
+        // with it.
+        hold(tx).await?;
         let rows: Vec<(uuid::Uuid, String)> = sqlx::query_as(
             "-- outbox::unnumbered
              SELECT id, data FROM feed_outbox WHERE subject = $1 ORDER BY position",
@@ -85,7 +80,7 @@ impl Publish for Postgres {
     ) -> sqlx::Result<Vec<(Sequence, EventId, String)>> {
         let rows: Vec<(Sequence, uuid::Uuid, String)> = sqlx::query_as(
             "-- outbox::numbered
-             SELECT sequence, id, data FROM feed_event
+             SELECT sequence, id, data FROM feed_log
              WHERE subject = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
         )
         .bind(subject)
@@ -102,11 +97,55 @@ impl Publish for Postgres {
     async fn rewrite(tx: &mut PgTransaction<'_>, id: EventId, data: &str) -> sqlx::Result<()> {
         sqlx::query(
             "-- outbox::rewrite
-             WITH waiting AS (UPDATE feed_outbox SET data = $2 WHERE id = $1)
+             WITH waiting AS (UPDATE feed_outbox SET data = $2 WHERE id = $1),
+                  archived AS (UPDATE feed_archive SET data = $2 WHERE id = $1)
              UPDATE feed_event SET data = $2 WHERE id = $1",
         )
         .bind(id.0)
         .bind(data)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn oldest(pool: &PgPool) -> sqlx::Result<Option<Sequence>> {
+        sqlx::query_scalar(
+            "-- archive::oldest
+             SELECT min(sequence) FROM feed_event",
+        )
+        .fetch_one(pool)
+        .await
+    }
+
+    async fn archive(
+        tx: &mut PgTransaction<'_>,
+        first: Sequence,
+        last: Sequence,
+    ) -> sqlx::Result<u64> {
+        // An erasure at the same moment would look for these rows where they no longer are.
+        hold(tx).await?;
+        let moved = sqlx::query(
+            "-- archive::move
+             WITH moved AS (DELETE FROM feed_event WHERE sequence BETWEEN $1 AND $2 RETURNING *)
+             INSERT INTO feed_archive (sequence, id, event_type, subject, time, updated, title,
+                                       summary, link, data, traceparent)
+             SELECT sequence, id, event_type, subject, time, updated, title, summary, link, data,
+                    traceparent
+             FROM moved",
+        )
+        .bind(first)
+        .bind(last)
+        .execute(&mut **tx)
+        .await?;
+        Ok(moved.rows_affected())
+    }
+
+    async fn change_epoch(tx: &mut PgTransaction<'_>, epoch: &Epoch) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- feed::change_epoch
+             UPDATE feed_head SET epoch = $1",
+        )
+        .bind(epoch.as_str())
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -164,7 +203,7 @@ impl Publish for Postgres {
             "-- feed::entries
              SELECT id::text, sequence, event_type, subject, time, updated,
                     title, summary, link
-             FROM feed_event WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
+             FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
         )
         .bind(first)
         .bind(last)
@@ -178,7 +217,7 @@ impl Publish for Postgres {
             "-- feed::events
              SELECT id::text, sequence, event_type, subject, time, updated,
                     title, summary, link, data, traceparent
-             FROM feed_event WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
+             FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
         )
         .bind(first)
         .bind(last)
@@ -190,7 +229,7 @@ impl Publish for Postgres {
     async fn id_at(pool: &PgPool, sequence: Sequence) -> sqlx::Result<Option<EventId>> {
         let id: Option<uuid::Uuid> = sqlx::query_scalar(
             "-- feed::id_at
-             SELECT id FROM feed_event WHERE sequence = $1",
+             SELECT id FROM feed_log WHERE sequence = $1",
         )
         .bind(sequence)
         .fetch_optional(pool)
@@ -203,7 +242,7 @@ impl Publish for Postgres {
             "-- feed::event
              SELECT id::text, sequence, event_type, subject, time, updated,
                     title, summary, link, data, traceparent
-             FROM feed_event WHERE id = $1",
+             FROM feed_log WHERE id = $1",
         )
         .bind(id.0)
         .fetch_optional(pool)
@@ -225,4 +264,16 @@ impl Publish for Postgres {
         let rows: Vec<EntryRow> = query.fetch_all(pool).await?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
+}
+
+/// Holds numbering off until the transaction ends, and whoever else takes this lock: numbering passes
+/// over a head that is locked, and comes again.
+async fn hold(tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
+    sqlx::query(
+        "-- outbox::hold
+         SELECT FROM feed_head FOR UPDATE",
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }

@@ -88,7 +88,7 @@ impl Publish for Sqlite {
     ) -> sqlx::Result<Vec<(Sequence, EventId, String)>> {
         let rows: Vec<(Sequence, String, String)> = sqlx::query_as(
             "-- outbox::numbered
-             SELECT sequence, id, data FROM feed_event
+             SELECT sequence, id, data FROM feed_log
              WHERE subject = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
         )
         .bind(subject)
@@ -104,10 +104,59 @@ impl Publish for Sqlite {
     async fn rewrite(tx: &mut SqliteTransaction<'_>, id: EventId, data: &str) -> sqlx::Result<()> {
         sqlx::query(
             "-- outbox::rewrite
-             UPDATE feed_event SET data = $2 WHERE id = $1",
+             UPDATE feed_event SET data = $2 WHERE id = $1;
+             UPDATE feed_archive SET data = $2 WHERE id = $1",
         )
         .bind(id.to_string())
         .bind(data)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn oldest(pool: &SqlitePool) -> sqlx::Result<Option<Sequence>> {
+        sqlx::query_scalar(
+            "-- archive::oldest
+             SELECT min(sequence) FROM feed_event",
+        )
+        .fetch_one(pool)
+        .await
+    }
+
+    async fn archive(
+        tx: &mut SqliteTransaction<'_>,
+        first: Sequence,
+        last: Sequence,
+    ) -> sqlx::Result<u64> {
+        sqlx::query(
+            "-- archive::copy
+             INSERT INTO feed_archive (sequence, id, event_type, subject, time, updated, title,
+                                       summary, link, data, traceparent)
+             SELECT sequence, id, event_type, subject, time, updated, title, summary, link, data,
+                    traceparent
+             FROM feed_event WHERE sequence BETWEEN $1 AND $2",
+        )
+        .bind(first)
+        .bind(last)
+        .execute(&mut **tx)
+        .await?;
+        let moved = sqlx::query(
+            "-- archive::delete
+             DELETE FROM feed_event WHERE sequence BETWEEN $1 AND $2",
+        )
+        .bind(first)
+        .bind(last)
+        .execute(&mut **tx)
+        .await?;
+        Ok(moved.rows_affected())
+    }
+
+    async fn change_epoch(tx: &mut SqliteTransaction<'_>, epoch: &Epoch) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- feed::change_epoch
+             UPDATE feed_head SET epoch = $1",
+        )
+        .bind(epoch.as_str())
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -155,7 +204,7 @@ impl Publish for Sqlite {
             "-- feed::entries
              SELECT id, sequence, event_type, subject, time, updated,
                     title, summary, link
-             FROM feed_event WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
+             FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
         )
         .bind(first)
         .bind(last)
@@ -173,7 +222,7 @@ impl Publish for Sqlite {
             "-- feed::events
              SELECT id, sequence, event_type, subject, time, updated,
                     title, summary, link, data, traceparent
-             FROM feed_event WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
+             FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
         )
         .bind(first)
         .bind(last)
@@ -185,7 +234,7 @@ impl Publish for Sqlite {
     async fn id_at(pool: &SqlitePool, sequence: Sequence) -> sqlx::Result<Option<EventId>> {
         let id: Option<String> = sqlx::query_scalar(
             "-- feed::id_at
-             SELECT id FROM feed_event WHERE sequence = $1",
+             SELECT id FROM feed_log WHERE sequence = $1",
         )
         .bind(sequence)
         .fetch_optional(pool)
@@ -198,7 +247,7 @@ impl Publish for Sqlite {
             "-- feed::event
              SELECT id, sequence, event_type, subject, time, updated,
                     title, summary, link, data, traceparent
-             FROM feed_event WHERE id = $1",
+             FROM feed_log WHERE id = $1",
         )
         .bind(id.to_string())
         .fetch_optional(pool)

@@ -2,6 +2,7 @@
 //! the consumer with its claims and leases.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod archive;
 mod checklist;
 mod checklist_http;
 mod claims;

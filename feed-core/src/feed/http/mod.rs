@@ -52,7 +52,7 @@ fn read_only<S: Clone + Send + Sync + 'static>(get: MethodRouter<S>) -> MethodRo
 }
 
 impl<B: Backend> super::Inner<B> {
-    fn layout(head: &Head) -> Pages {
+    pub(super) fn layout(head: &Head) -> Pages {
         Pages::new(head.page_size, head.sequence)
     }
 

@@ -8,13 +8,14 @@ use std::time::SystemTime;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use lru::LruCache;
 
 use super::answer::{IMMUTABLE, LinkHeaders, Metadata, SEALED};
 use super::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::{Cursor, Epoch};
-use crate::feed::body::Body;
+use crate::feed::body::{Body, Coding};
 use crate::feed::document::{Document, Link};
 use crate::feed::form::Form;
 use crate::feed::page::State as PageState;
@@ -139,10 +140,34 @@ impl<B: Backend> Inner<B> {
         if let Some(page) = self.pages.get(&key) {
             return Ok(page);
         }
+        let page = self.write_page(form, head, number, state).await?;
+        self.pages.put(key, page.clone());
+        Ok(page)
+    }
+
+    /// The bytes of a page, past the memory for those that are asked for.
+    pub(in crate::feed) async fn read_page(
+        &self,
+        form: Form,
+        head: &Head,
+        number: i64,
+        state: PageState,
+    ) -> sqlx::Result<Bytes> {
+        let page = self.write_page(form, head, number, state).await?;
+        Ok(page.body.coded(Coding::Identity).0)
+    }
+
+    async fn write_page(
+        &self,
+        form: Form,
+        head: &Head,
+        number: i64,
+        state: PageState,
+    ) -> sqlx::Result<Written> {
         let range = Self::layout(head).range(number);
         let entries = B::entries(self.database.reader(), *range.start(), *range.end()).await?;
         let Some(newest) = entries.last() else {
-            return Err(Problem::internal());
+            return Err(sqlx::Error::RowNotFound);
         };
         let cursor = Cursor {
             epoch: head.epoch,
@@ -155,13 +180,11 @@ impl<B: Backend> Inner<B> {
             archive: true,
             ..self.document(head, cursor, links, &entries)
         };
-        let page = Written {
+        Ok(Written {
             body: Arc::new(form.write(&document, &self.addresses)),
             links: link_headers,
             updated: newest.updated,
-        };
-        self.pages.put(key, page.clone());
-        Ok(page)
+        })
     }
 
     fn page_links(&self, head: &Head, number: i64, state: PageState) -> Vec<Link> {
