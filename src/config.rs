@@ -11,7 +11,7 @@ use feed_core::service::{
     BaseUrl, Credentials, LogFormat, ServeError, parse_address, parse_duration,
 };
 
-use crate::demo;
+use crate::{demo, moving};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,7 +25,8 @@ Examples:
       logs more
 
 `cargo run --` stands for `shop`, and plain `cargo run` opens one. With PostgreSQL, or on several
-machines, the three run as programs of their own: see `order --help`.";
+machines, the three run as programs of their own: see `order --help`; `shop export` takes along what
+there is.";
 
 /// The whole shop in one process: order, invoice and shipping
 #[derive(Debug, Parser)]
@@ -49,6 +50,20 @@ pub(crate) enum Command {
     /// minute; no order is placed twice. Ctrl-C ends it. The exit code is 0 if all orders were placed.
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Config),
+
+    /// Write all that the shop has to files, to move it to other databases
+    ///
+    /// Orders, events, invoices and shipments, with all numbers, ids and places in the feed. Stop the
+    /// shop first: what happens after the export is not in the files. They hold personal data.
+    #[command(after_help = moving::EXAMPLES)]
+    Export(moving::Config),
+
+    /// Fill three new databases with what `export` has written
+    ///
+    /// Each of them all or nothing. All numbers and ids stay as they were: with the same BASE_URL,
+    /// readers of the feed notice nothing. Do not open the old shop again.
+    #[command(after_help = moving::EXAMPLES)]
+    Import(moving::Config),
 }
 
 #[derive(Debug, clap::Args)]

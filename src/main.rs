@@ -3,6 +3,7 @@
 
 mod config;
 mod demo;
+mod moving;
 mod start_page;
 
 use std::net::SocketAddr;
@@ -23,8 +24,11 @@ use config::{Command, CommandLine, Config};
 #[tokio::main]
 async fn main() -> ExitCode {
     let CommandLine { config, command } = parse_command_line(CommandLine::command());
-    if let Some(Command::Demo(config)) = command {
-        return demo::run(config).await;
+    match command {
+        Some(Command::Demo(config)) => return demo::run(config).await,
+        Some(Command::Export(config)) => return moving::export(&config).await,
+        Some(Command::Import(config)) => return moving::import(&config).await,
+        None => {}
     }
     start_logging(config.log_format);
     let tracing = start_tracing();
@@ -81,9 +85,8 @@ async fn shop(
         poll_interval: config.poll_interval,
     };
     let settings = |name: &str| -> anyhow::Result<Settings> {
-        let file = config.data_dir.join(format!("{name}.db"));
         Ok(Settings {
-            database_url: format!("sqlite:{}", file.display()),
+            database_url: moving::sqlite(&config.data_dir, name),
             database_url_file: None,
             listen: address,
             base_url: Some(base.join(&format!("{name}/")).as_str().parse()?),

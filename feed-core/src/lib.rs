@@ -38,6 +38,7 @@ mod problem;
 pub mod service;
 mod store;
 mod trace;
+pub mod transfer;
 
 pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
 pub use credentials::CredentialsError;

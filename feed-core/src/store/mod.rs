@@ -14,6 +14,7 @@ mod operate_sqlite;
 pub(crate) mod publish;
 mod publish_postgres;
 mod publish_sqlite;
+pub(crate) mod transfer;
 
 use std::future::Future;
 use std::os::unix::fs::MetadataExt;
@@ -36,7 +37,12 @@ impl Backend for Sqlite {}
 
 /// The operations behind [`Backend`], which no caller can name.
 pub(crate) trait Operations:
-    publish::Publish + consume::Consume + operate::Operate + measure::Measure + listen::Listen
+    publish::Publish
+    + consume::Consume
+    + operate::Operate
+    + measure::Measure
+    + listen::Listen
+    + transfer::Transfer
 {
     /// The statement that begins a writing transaction.
     const BEGIN: &'static str;

@@ -1,7 +1,8 @@
 //! Every setting of the service.
 
-use feed_core::consumer::command::Command;
+use feed_core::consumer::command;
 use feed_core::service::{Follow, Settings, parse_url};
+use feed_core::transfer;
 use url::Url;
 
 const EXAMPLES: &str = "\
@@ -67,4 +68,16 @@ impl CommandLine {
     pub fn parse() -> Self {
         Settings::parse(Config::DEFAULTS)
     }
+}
+
+/// What to do about what the service follows and has. Without a command, the service runs.
+///
+/// The exit code is 0 if all is well, 1 if something was found that needs a person, and 2 if the
+/// command could not be carried out.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Command {
+    #[command(flatten)]
+    Subscription(command::Command),
+    #[command(flatten)]
+    Transfer(transfer::Command),
 }

@@ -1,8 +1,9 @@
 //! Every setting of the service.
 
-use feed_core::consumer::command::By;
 use feed_core::service::{Settings, parse_url};
 use url::Url;
+
+use crate::Command;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,29 +68,4 @@ impl CommandLine {
     pub fn parse() -> Self {
         Settings::parse(Config::DEFAULTS)
     }
-}
-
-/// What a person does about what the service has. Without a command, the service runs.
-///
-/// The exit code is 0 if it is done, and 2 if it could not be carried out.
-#[derive(Debug, Clone, clap::Subcommand)]
-pub enum Command {
-    /// Erase a person: a customer's name, e-mail and addresses, wherever they are
-    ///
-    /// Removes the customer, and the personal data from their orders and from the data of all events
-    /// of these; publishes `order.erased` for each order, by which the other services erase what
-    /// they have. What a law has them keep stays: see docs/erasure.md. It cannot be undone. If it is
-    /// broken off, run it again.
-    ///
-    /// Run it with the settings of the service, `BASE_URL` among them (`--base-url` stands before
-    /// `erase`): the events that it publishes lead there.
-    #[command(after_help = "Example: erase --customer 7 --by eve")]
-    Erase {
-        /// The customer's number
-        #[arg(long, value_name = "N")]
-        customer: i64,
-        /// Who decides
-        #[command(flatten)]
-        by: By,
-    },
 }

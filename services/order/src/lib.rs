@@ -14,23 +14,20 @@ pub mod erase;
 pub mod orders;
 pub mod store;
 
+mod command;
 mod config;
 mod http;
 
-use std::process::ExitCode;
-
 use axum::Router;
-use feed_core::consumer::command::{self, CommandError, Done};
 use feed_core::service::html::Frame;
 use feed_core::service::{Mounted, ServeError};
 use feed_core::{Database, DatabaseError, Feed, FeedSettings, Kind};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Command, CommandLine, Config};
+pub use command::{Command, execute, transfer};
+pub use config::{CommandLine, Config};
 
-use erase::EraseError;
-use order::CustomerId;
 use orders::Orders;
 use store::Store;
 
@@ -71,9 +68,7 @@ pub async fn open<S: Store>(
 ) -> Result<Service<S>, DatabaseError> {
     let frame = http::frame(&config.settings);
     let base = frame.base.clone();
-    let database = Database::<S>::open(config.settings.database_url()).await?;
-    database.belongs_to("_order_migrations").await?;
-    database.migrate("_order_migrations", S::MIGRATIONS).await?;
+    let database = database::<S>(config.settings.database_url()).await?;
     let settings = FeedSettings {
         author: "Shop".to_owned(),
         frame: Some(frame.clone()),
@@ -96,29 +91,11 @@ pub async fn open<S: Store>(
     })
 }
 
-/// Carries out a command on the database that the configuration names, beside a service that runs
-/// on it or without one. Says on standard error what goes wrong.
-pub async fn execute(config: &Config, command: Command) -> ExitCode {
-    command::run(&config.settings, async |kind| match kind {
-        Kind::Sqlite => execute_on::<Sqlite>(config, command).await,
-        Kind::Postgres => execute_on::<Postgres>(config, command).await,
-    })
-    .await
-}
-
-async fn execute_on<S: Store>(config: &Config, command: Command) -> Result<Done, CommandError> {
-    let Command::Erase { customer, by } = command;
-    let by = by.name()?;
-    let service = open::<S>(config, CancellationToken::new()).await?;
-    let erased = service.orders.erase(CustomerId(customer), &by).await;
-    service.database.close().await;
-    match erased {
-        Ok(erased) => command::say(&format!("Erased customer {customer}: {erased}.")),
-        Err(EraseError::Database(error)) => Err(error.into()),
-        Err(error @ EraseError::NoSuchCustomer(_)) => {
-            Err(CommandError::NotCarriedOut(error.to_string()))
-        }
-    }
+async fn database<S: Store>(url: &str) -> Result<Database<S>, DatabaseError> {
+    let database = Database::<S>::open(url).await?;
+    database.belongs_to("_order_migrations").await?;
+    database.migrate("_order_migrations", S::MIGRATIONS).await?;
+    Ok(database)
 }
 
 /// The service with the task that publishes its events.

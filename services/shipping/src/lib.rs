@@ -23,14 +23,15 @@ mod http;
 use std::process::ExitCode;
 
 use axum::Router;
-use feed_core::consumer::command::{self, Command, CommandError, Done};
+use feed_core::consumer::command::{self, CommandError, Done};
 use feed_core::service::html::Frame;
 use feed_core::service::{Mounted, ServeError};
+use feed_core::transfer::{self, Table};
 use feed_core::{Consumer, Database, DatabaseError, Kind, Subscription};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{CommandLine, Config};
+pub use config::{Command, CommandLine, Config};
 
 use effect::Shipping;
 use reconcile::Expected;
@@ -71,7 +72,7 @@ pub async fn open<S: Store>(
     config: &Config,
     shutdown: CancellationToken,
 ) -> Result<Service<S>, DatabaseError> {
-    let database = database::<S>(config).await?;
+    let database = database::<S>(config.settings.database_url()).await?;
     let consumer =
         Consumer::open(database.clone(), subscription(config), Shipping, shutdown).await?;
     let frame = http::frame(&config.settings);
@@ -87,20 +88,56 @@ pub async fn open<S: Store>(
 /// Carries out a command on the database that the configuration names, beside a service that runs
 /// on it or without one. Says on standard error what goes wrong.
 pub async fn execute(config: &Config, command: Command) -> ExitCode {
-    command::run(&config.settings, async |kind| match kind {
-        Kind::Sqlite => execute_on::<Sqlite>(config, command).await,
-        Kind::Postgres => execute_on::<Postgres>(config, command).await,
-    })
-    .await
+    let settings = &config.settings;
+    match command {
+        Command::Subscription(command) => {
+            command::run(settings, async |kind| match kind {
+                Kind::Sqlite => execute_on::<Sqlite>(config, command).await,
+                Kind::Postgres => execute_on::<Postgres>(config, command).await,
+            })
+            .await
+        }
+        Command::Transfer(command) => {
+            command
+                .run(settings, async |url| transfer(url, &command).await)
+                .await
+        }
+    }
 }
 
-async fn execute_on<S: Store>(config: &Config, command: Command) -> Result<Done, CommandError> {
-    let database = database::<S>(config).await?;
+/// Moves what the service has, from the database at `url` to a file or back.
+///
+/// # Errors
+///
+/// It cannot be moved; a database that was to be filled is as it was.
+pub async fn transfer(url: &str, command: &transfer::Command) -> Result<Done, CommandError> {
+    match command.kind(url)? {
+        Kind::Sqlite => {
+            command
+                .execute(database::<Sqlite>(url).await?, TABLES)
+                .await
+        }
+        Kind::Postgres => {
+            command
+                .execute(database::<Postgres>(url).await?, TABLES)
+                .await
+        }
+    }
+}
+
+/// What the service has, beside what feed-core keeps for it.
+const TABLES: &[Table] = &[Table::new("shipment"), Table::new("shipment_line")];
+
+async fn execute_on<S: Store>(
+    config: &Config,
+    command: command::Command,
+) -> Result<Done, CommandError> {
+    let database = database::<S>(config.settings.database_url()).await?;
     command::execute::<S, _, Expected>(command, database, subscription(config), Shipping).await
 }
 
-async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseError> {
-    let database = Database::<S>::open(config.settings.database_url()).await?;
+async fn database<S: Store>(url: &str) -> Result<Database<S>, DatabaseError> {
+    let database = Database::<S>::open(url).await?;
     database.belongs_to("_shipping_migrations").await?;
     database
         .migrate("_shipping_migrations", S::MIGRATIONS)

@@ -23,6 +23,7 @@ use super::{DecideError, Effect, Handle, Reconcile, ReconcileError, Subscription
 use crate::database::{Database, Kind};
 use crate::service::{Settings, start_logging_from, with_causes};
 use crate::store::{Backend, DatabaseError};
+use crate::transfer::TransferError;
 
 pub use check::Refused;
 pub(super) use check::check;
@@ -68,6 +69,9 @@ pub enum CommandError {
     /// The comparison could not be made.
     #[error("cannot compare")]
     Reconcile(#[from] ReconcileError),
+    /// The database could not be moved.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     /// The result cannot be written down.
     #[error("cannot print")]
     Print(#[source] std::io::Error),
@@ -89,11 +93,23 @@ pub async fn run(
     settings: &Settings,
     act: impl AsyncFnOnce(Kind) -> Result<Done, CommandError>,
 ) -> ExitCode {
+    run_anywhere(settings, async || {
+        act(existing(settings.database_url())?).await
+    })
+    .await
+}
+
+/// The same for a command that may make the database.
+pub(crate) async fn run_anywhere(
+    settings: &Settings,
+    act: impl AsyncFnOnce() -> Result<Done, CommandError>,
+) -> ExitCode {
     start_logging_from(settings.log_format, LOGGED);
-    let done = match kind(settings.database_url()) {
-        Ok(kind) => act(kind).await,
-        Err(error) => Err(error),
-    };
+    end(act().await)
+}
+
+/// Says what went wrong, on one line, and gives the exit code.
+pub fn end(done: Result<Done, CommandError>) -> ExitCode {
     match done {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::Found) => ExitCode::from(1),
@@ -116,7 +132,7 @@ pub fn say(text: &str) -> Result<Done, CommandError> {
 
 /// The backend, if its database is there: a mistyped path must not make an empty one, in which
 /// all would be well.
-fn kind(url: &str) -> Result<Kind, CommandError> {
+pub(crate) fn existing(url: &str) -> Result<Kind, CommandError> {
     let kind = url.parse()?;
     if kind == Kind::Sqlite {
         let options = SqliteConnectOptions::from_str(url).map_err(DatabaseError::Malformed)?;

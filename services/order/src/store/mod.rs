@@ -52,6 +52,12 @@ pub trait Store: MasterData + Erasure {
         id: OrderId,
     ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
 
+    /// Has new orders get numbers above `last`, and above those there are; returns the next one.
+    fn number_orders_after(
+        pool: &Pool<Self>,
+        last: OrderId,
+    ) -> impl Future<Output = sqlx::Result<OrderId>> + Send;
+
     /// One order.
     fn find(
         pool: &Pool<Self>,

@@ -142,6 +142,18 @@ impl Store for Postgres {
         }
     }
 
+    async fn number_orders_after(pool: &PgPool, last: OrderId) -> sqlx::Result<OrderId> {
+        let next: i64 = sqlx::query_scalar(
+            "-- order::number_after
+             SELECT setval(numbers, GREATEST($1, pg_sequence_last_value(numbers)) + 1, false)
+             FROM CAST(pg_get_serial_sequence('orders', 'id') AS regclass) AS numbers",
+        )
+        .bind(last.0)
+        .fetch_one(pool)
+        .await?;
+        Ok(OrderId(next))
+    }
+
     async fn find(pool: &PgPool, id: OrderId) -> sqlx::Result<Option<Order>> {
         let row: Option<OrderRow> = sqlx::query_as(concat!(
             "-- order::find

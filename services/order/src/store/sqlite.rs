@@ -133,6 +133,26 @@ impl Store for Sqlite {
         }
     }
 
+    async fn number_orders_after(pool: &SqlitePool, last: OrderId) -> sqlx::Result<OrderId> {
+        // There is no row before the first order.
+        sqlx::query(
+            "-- order::begin_numbers
+             INSERT INTO sqlite_sequence (name, seq)
+             SELECT 'orders', 0 WHERE NOT EXISTS (SELECT * FROM sqlite_sequence WHERE name = 'orders')",
+        )
+        .execute(pool)
+        .await?;
+        let next: i64 = sqlx::query_scalar(
+            "-- order::number_after
+             UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = 'orders'
+             RETURNING seq + 1",
+        )
+        .bind(last.0)
+        .fetch_one(pool)
+        .await?;
+        Ok(OrderId(next))
+    }
+
     async fn find(pool: &SqlitePool, id: OrderId) -> sqlx::Result<Option<Order>> {
         let row: Option<OrderRow> = sqlx::query_as(concat!(
             "-- order::find

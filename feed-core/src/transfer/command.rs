@@ -1,0 +1,80 @@
+//! `export` and `import` on a service's command line. A service flattens [`Command`] into its own.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{Moved, Table, export, import};
+use crate::consumer::command::{self, CommandError, Done};
+use crate::database::{Database, Kind};
+use crate::service::{Settings, counted};
+use crate::store::Backend;
+
+/// Moves all that a service has to another database.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Command {
+    /// Write all that this service has to a file, to move it to another database
+    ///
+    /// Use it to go from SQLite to PostgreSQL, or back. Stop the service first: what happens after the
+    /// export is not in the file. Whole and readable, a line of JSON for each row; it holds personal
+    /// data, so keep it as you keep the database.
+    #[command(after_help = "Example: export order.jsonl")]
+    Export {
+        /// Where to write; a file that is there is replaced
+        file: PathBuf,
+    },
+
+    /// Fill a new database (DATABASE_URL) with what `export` has written, all or nothing
+    ///
+    /// All numbers and ids stay as they were, so the service goes on where it was: give it the same
+    /// BASE_URL, and its readers notice nothing. Do not let both services run.
+    #[command(after_help = "Example: import order.jsonl")]
+    Import {
+        /// What to read
+        file: PathBuf,
+    },
+}
+
+impl Command {
+    /// All of a service's `main` for one of these: as [`command::run`], but that to import makes the
+    /// database where there is none.
+    pub async fn run(
+        &self,
+        settings: &Settings,
+        act: impl AsyncFnOnce(&str) -> Result<Done, CommandError>,
+    ) -> ExitCode {
+        command::run_anywhere(settings, async || act(settings.database_url()).await).await
+    }
+
+    /// Which backend the URL names, if the command makes sense there.
+    ///
+    /// # Errors
+    ///
+    /// The URL names none, or there is nothing to export.
+    pub fn kind(&self, url: &str) -> Result<Kind, CommandError> {
+        match self {
+            Self::Export { .. } => command::existing(url),
+            Self::Import { .. } => Ok(url.parse()?),
+        }
+    }
+
+    /// Carries it out on an open database, in which the service has `tables`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be carried out; a database that was to be filled is as it was.
+    pub async fn execute<B: Backend>(
+        &self,
+        database: Database<B>,
+        tables: &[Table],
+    ) -> Result<Done, CommandError> {
+        let (done, moved, file) = match self {
+            Self::Export { file } => ("Exported", export(&database, tables, file).await, file),
+            Self::Import { file } => ("Imported", import(&database, tables, file).await, file),
+        };
+        database.close().await;
+        let Moved { rows, .. } = moved?;
+        let rows = counted(i64::try_from(rows).unwrap_or(i64::MAX), "row");
+        let way = if done == "Exported" { "to" } else { "from" };
+        command::say(&format!("{done} {rows} {way} {}.", file.display()))
+    }
+}

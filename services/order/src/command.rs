@@ -1,0 +1,198 @@
+//! What a person does about what the service has, from the command line: to erase somebody, to put old
+//! events away, to move the database, to begin again after a restored backup.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use feed_core::consumer::command::{self, By, CommandError, Done, say};
+use feed_core::service::counted;
+use feed_core::transfer::{self, Table};
+use feed_core::{Kind, feed};
+use sqlx::{Postgres, Sqlite};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::erase::EraseError;
+use crate::order::{CustomerId, OrderId};
+use crate::store::Store;
+use crate::{Service, database, open};
+
+/// Without a command, the service runs.
+///
+/// The exit code is 0 if it is done, and 2 if it could not be carried out.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Command {
+    #[command(flatten)]
+    Own(Own),
+    #[command(flatten)]
+    Transfer(transfer::Command),
+}
+
+/// The service's own commands.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Own {
+    /// Erase a person: a customer's name, e-mail and addresses, wherever they are
+    ///
+    /// Removes the customer, and the personal data from their orders and from the data of all events
+    /// of these; publishes `order.erased` for each order, by which the other services erase what
+    /// they have. What a law has them keep stays: see docs/erasure.md. It cannot be undone. If it is
+    /// broken off, run it again.
+    ///
+    /// Run it with the settings of the service, `BASE_URL` among them (`--base-url` stands before
+    /// `erase`): the events that it publishes lead there.
+    #[command(after_help = "Example: erase --customer 7 --by eve")]
+    Erase {
+        /// The customer's number
+        #[arg(long, value_name = "N")]
+        customer: i64,
+        /// Who decides
+        #[command(flatten)]
+        by: By,
+    },
+
+    /// Move old events out of the table that is written to, into an archive
+    ///
+    /// Readers do not notice: each document stays where it is, byte for byte. What is written and
+    /// read all day becomes small. Events of the last two pages always stay. May run beside the
+    /// service, and as often as you like.
+    #[command(after_help = "Example: archive --keep 100000")]
+    Archive {
+        /// How many of the newest events stay
+        #[arg(long, value_name = "N")]
+        keep: u64,
+    },
+
+    /// Write the feed's final pages to files, which any web server can serve in place of the service
+    ///
+    /// Each is in `feed/EPOCH/NUMBER` below the directory, its address below the `BASE_URL`. Pages
+    /// that are there already stay: run it again for those that have become final since. They name
+    /// nobody: personal data is behind their links.
+    #[command(after_help = "Example: pages /var/www/order")]
+    Pages {
+        /// The directory; it is made
+        directory: PathBuf,
+    },
+
+    /// Begin again after a restored backup: the feed becomes another one for its readers
+    ///
+    /// Use it before the service starts on a database that is older than what consumers have read:
+    /// events they know are gone, and new ones would take their numbers. With another epoch each
+    /// consumer halts, and a person has it `resume --from-start`: what it has already has no second
+    /// effect. New orders get numbers that no lost order had, if you say the highest that anybody has
+    /// seen.
+    #[command(after_help = "Example: restored --last-order 1234")]
+    Restored {
+        /// The highest order number that a consumer or a customer has; new orders get higher ones
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+        last_order: i64,
+    },
+}
+
+/// What the service has, beside what feed-core keeps for it.
+const TABLES: &[Table] = &[
+    Table::with_seeds("customers", 2),
+    Table::with_seeds("items", 4),
+    Table::new("orders"),
+    Table::new("order_line"),
+    Table::new("idempotency_key"),
+    Table::new("erasure"),
+];
+
+/// Carries out a command on the database that the configuration names, beside a service that runs
+/// on it or without one. Says on standard error what goes wrong.
+pub async fn execute(config: &Config, command: Command) -> ExitCode {
+    let settings = &config.settings;
+    match command {
+        Command::Own(command) => {
+            let act = async |kind| match kind {
+                Kind::Sqlite => own::<Sqlite>(config, command).await,
+                Kind::Postgres => own::<Postgres>(config, command).await,
+            };
+            command::run(settings, act).await
+        }
+        Command::Transfer(command) => {
+            command
+                .run(settings, async |url| transfer(url, &command).await)
+                .await
+        }
+    }
+}
+
+/// Moves what the service has, from the database at `url` to a file or back.
+///
+/// # Errors
+///
+/// It cannot be moved; a database that was to be filled is as it was.
+pub async fn transfer(url: &str, command: &transfer::Command) -> Result<Done, CommandError> {
+    match command.kind(url)? {
+        Kind::Sqlite => {
+            command
+                .execute(database::<Sqlite>(url).await?, TABLES)
+                .await
+        }
+        Kind::Postgres => {
+            command
+                .execute(database::<Postgres>(url).await?, TABLES)
+                .await
+        }
+    }
+}
+
+async fn own<S: Store>(config: &Config, command: Own) -> Result<Done, CommandError> {
+    let service = open::<S>(config, CancellationToken::new()).await?;
+    let done = match command {
+        Own::Erase { customer, by } => erase(&service, CustomerId(customer), by).await,
+        Own::Archive { keep } => match service.feed.archive(keep).await {
+            Ok(moved) => say(&format!("Moved {} to the archive.", events(moved))),
+            Err(error) => Err(error.into()),
+        },
+        Own::Pages { directory } => match service.feed.export_pages(&directory).await {
+            Ok(exported) => told(&exported),
+            Err(feed::ExportError::Database(error)) => Err(error.into()),
+            Err(error) => Err(CommandError::NotCarriedOut(error.to_string())),
+        },
+        Own::Restored { last_order } => restored(&service, OrderId(last_order)).await,
+    };
+    service.database.close().await;
+    done
+}
+
+async fn erase<S: Store>(
+    service: &Service<S>,
+    customer: CustomerId,
+    by: By,
+) -> Result<Done, CommandError> {
+    match service.orders.erase(customer, &by.name()?).await {
+        Ok(erased) => say(&format!("Erased customer {customer}: {erased}.")),
+        Err(EraseError::Database(error)) => Err(error.into()),
+        Err(error @ EraseError::NoSuchCustomer(_)) => {
+            Err(CommandError::NotCarriedOut(error.to_string()))
+        }
+    }
+}
+
+fn told(exported: &feed::Exported) -> Result<Done, CommandError> {
+    say(&format!(
+        "Wrote {} below {}; {} there already.",
+        counted(exported.written, "page"),
+        exported.directory.display(),
+        match exported.kept {
+            1 => "1 was".to_owned(),
+            kept => format!("{kept} were"),
+        }
+    ))
+}
+
+/// The numbers first: an order that came between would have an old one.
+async fn restored<S: Store>(service: &Service<S>, last: OrderId) -> Result<Done, CommandError> {
+    let next = S::number_orders_after(service.database.writer(), last).await?;
+    let epoch = service.feed.change_epoch().await?;
+    say(&format!(
+        "The feed is of epoch {epoch} now, and the next order is {next}. Each consumer halts: \
+         `resume --from-start` has it go on."
+    ))
+}
+
+fn events(count: u64) -> String {
+    counted(i64::try_from(count).unwrap_or(i64::MAX), "event")
+}
