@@ -10,6 +10,7 @@ mod demo;
 mod documentation;
 mod erase;
 mod interoperation;
+mod moving;
 mod observe;
 mod program;
 mod secure;

@@ -24,7 +24,7 @@ pub(crate) trait Transfer: sqlx::Database {
         connection: &mut Self::Connection,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// The columns of a table, by name.
+    /// The columns of a table that are written to it, by name.
     fn columns(
         connection: &mut Self::Connection,
         table: &str,
@@ -94,7 +94,8 @@ impl Transfer for Postgres {
         let rows: Vec<(String, bool)> = sqlx::query_as(
             "-- transfer::columns
              SELECT attname::text, atttypid = 'timestamptz'::regtype FROM pg_attribute
-             WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
+             WHERE attrelid = to_regclass($1) AND attnum > 0
+               AND NOT attisdropped AND attgenerated = ''
              ORDER BY attname COLLATE \"C\"",
         )
         .bind(table)
@@ -147,7 +148,7 @@ impl Transfer for Postgres {
         let last: Option<Option<i64>> = sqlx::query_scalar(
             "-- transfer::last_number
              SELECT pg_sequence_last_value(pg_get_serial_sequence($1, attname)::regclass)
-             FROM pg_attribute WHERE attrelid = to_regclass($1) AND attidentity <> ''",
+             FROM pg_attribute WHERE attrelid = to_regclass($1) AND attidentity <> '' AND NOT attisdropped",
         )
         .bind(table)
         .fetch_optional(connection)
@@ -163,7 +164,7 @@ impl Transfer for Postgres {
         sqlx::query(
             "-- transfer::number_after
              SELECT setval(pg_get_serial_sequence($1, attname)::regclass, $2)
-             FROM pg_attribute WHERE attrelid = to_regclass($1) AND attidentity <> ''",
+             FROM pg_attribute WHERE attrelid = to_regclass($1) AND attidentity <> '' AND NOT attisdropped",
         )
         .bind(table)
         .bind(last)

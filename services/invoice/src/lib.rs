@@ -131,7 +131,7 @@ pub async fn transfer(url: &str, command: &transfer::Command) -> Result<Done, Co
 const TABLES: &[Table] = &[
     Table::new("invoice"),
     Table::new("invoice_line"),
-    Table::with_seeds("invoice_counter", 1),
+    Table::new("invoice_counter"),
 ];
 
 async fn execute_on<S: Store>(

@@ -1,0 +1,275 @@
+//! A shop moves to other databases: nobody who reads the feed can tell, nothing is lost, and nothing has a
+//! second effect.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use harness::tables::{number, rows};
+use harness::{Backend, FreshDatabase, Service, System, built, load, new_order, until};
+use serde_json::{Value, json};
+
+use crate::program::Said;
+
+crate::on_both! {
+    a_shop_moves_and_nobody_notices
+    what_cannot_be_moved_is_said_and_changes_nothing
+}
+
+/// More than three pages of events.
+const ORDERS: u64 = 260;
+
+const NAMES: [&str; 3] = ["order", "invoice", "shipping"];
+
+/// A database of the other kind.
+async fn another(backend: Backend) -> FreshDatabase {
+    match backend {
+        Backend::Sqlite => FreshDatabase::postgres().await,
+        Backend::Postgres => FreshDatabase::sqlite(),
+    }
+}
+
+fn services(system: &mut System) -> [&mut Service; 3] {
+    [&mut system.order, &mut system.invoice, &mut system.shipping]
+}
+
+/// A command of the shop about the databases of these services.
+async fn shop(system: &mut System, arguments: &[&str]) -> Said {
+    let mut command = built("shop");
+    command.args(arguments).env_remove("RUST_LOG");
+    for (name, service) in NAMES.iter().zip(services(system)) {
+        let variable = format!("{}_DATABASE_URL", name.to_uppercase());
+        command.env(variable, service.database.url());
+    }
+    let output = tokio::task::spawn_blocking(move || command.output());
+    Said::of(output.await.unwrap().unwrap())
+}
+
+/// The rows of a file, in an order that depends on nothing but them.
+fn read(directory: &Path, name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(directory.join(format!("{name}.jsonl"))).unwrap();
+    let mut lines: Vec<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|mut line| {
+            // What is true here is 1 there.
+            if line["row"]["only_row"] == json!(true) {
+                line["row"]["only_row"] = json!(1);
+            }
+            line.to_string()
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Whatever anybody can read of the shop, by its address.
+async fn all_that_can_be_read(system: &System) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    let mut read = async |service: &Service, path: &str, accept: &str| {
+        let answer = service.client.get(path, &[("accept", accept)]).await;
+        assert_eq!(answer.status, 200, "{path}");
+        let entry = format!("{} {}", answer.header("etag"), answer.body);
+        all.insert(service.client.url(path), entry);
+        answer.body
+    };
+    let order = &system.order;
+    let head = read(order, "feed", "application/atom+xml").await;
+    for event in head.split("/events/").skip(1) {
+        let id = event.split('"').next().unwrap();
+        read(order, &format!("events/{id}"), "application/json").await;
+    }
+    let epoch = head.split("<event:epoch>").nth(1).unwrap();
+    let epoch = epoch.split('<').next().unwrap();
+    for page in 1..=2 {
+        read(
+            order,
+            &format!("feed/{epoch}/{page}"),
+            "application/atom+xml",
+        )
+        .await;
+    }
+    let batch = format!("feed/{epoch}/batch/1-100");
+    read(order, &batch, "application/cloudevents-batch+json").await;
+    for path in ["", "customers", "items", "order/1", "order/260"] {
+        read(order, path, "application/json").await;
+    }
+    for consumer in [&system.invoice, &system.shipping] {
+        for path in ["", "1", "7", "260"] {
+            read(consumer, path, "application/json").await;
+        }
+    }
+    all
+}
+
+async fn a_shop_moves_and_nobody_notices(from: Backend) {
+    let mut system = System::started(from).await;
+    let client = system.order.client.clone();
+    load::place_many(&client, ORDERS).await;
+    let key = [
+        ("idempotency-key", "once"),
+        ("content-type", "application/json"),
+    ];
+    let body = new_order().to_string();
+    let placed = client.try_send("POST", "orders", &key, &body).await;
+    let last = placed.unwrap().json()["id"].as_i64().unwrap();
+    // Two are stuck at invoice.
+    let mistake =
+        format!("CREATE UNIQUE INDEX by_mistake ON invoice (customer_id) WHERE order_id >= {last}");
+    until("the last one before has its invoice", async || {
+        system.invoice.client.json(&last.to_string()).await
+    })
+    .await;
+    system.invoice.database.execute(&mistake).await;
+    let stuck = [system.place().await, system.place().await];
+    let newest = load::published(&system.order).await;
+    for consumer in [&system.invoice, &system.shipping] {
+        until("all is taken", async || {
+            let status = consumer.client.json("status").await?;
+            (status["sequence"] == newest).then_some(())
+        })
+        .await;
+    }
+    let parked = system.invoice.client.json("status").await.unwrap()["parked"].clone();
+    assert!(parked.as_i64() >= Some(1), "{parked}");
+    let before = all_that_can_be_read(&system).await;
+    for service in services(&mut system) {
+        assert_eq!(service.stop().await, Some(0));
+    }
+
+    let files = tempfile::tempdir().unwrap();
+    let [first, second] = ["first", "second"].map(|name| files.path().join(name));
+    let said = shop(&mut system, &["export", first.to_str().unwrap()])
+        .await
+        .with(0);
+    assert_eq!(said.lines().count(), 3, "{said}");
+    let mut old = Vec::new();
+    for service in services(&mut system) {
+        let new = another(from).await;
+        service.set("DATABASE_URL", new.url().to_owned());
+        old.push(std::mem::replace(&mut service.database, new));
+    }
+    shop(&mut system, &["import", first.to_str().unwrap()])
+        .await
+        .with(0);
+    // What comes out again is what went in, row by row.
+    shop(&mut system, &["export", second.to_str().unwrap()])
+        .await
+        .with(0);
+    for name in NAMES {
+        assert_eq!(read(&first, name), read(&second, name), "{name}");
+    }
+
+    for service in services(&mut system) {
+        service.start().await;
+    }
+    let after = all_that_can_be_read(&system).await;
+    for (address, document) in &before {
+        assert_eq!(document, &after[address], "{address}");
+    }
+    // A request that is repeated is still the same one; a new one gets a new number.
+    let again = client
+        .try_send("POST", "orders", &key, &body)
+        .await
+        .unwrap();
+    assert_eq!(again.json()["id"], last);
+    let next = system.place().await;
+    assert_eq!(next, stuck[1] + 1);
+    system.invoice(next).await;
+    system.shipment(next).await;
+    // What was stuck is stuck still, and goes on when somebody says so.
+    assert_eq!(
+        system.invoice.client.json("status").await.unwrap()["parked"],
+        parked
+    );
+    let retried = system
+        .invoice
+        .client
+        .post_form("status/retry", &[("by", "eve")])
+        .await;
+    assert!(retried.status < 400, "{}", retried.body);
+    for id in stuck {
+        system.invoice(id).await;
+    }
+    let [invoices, shipments] =
+        [(&system.invoice, "invoice"), (&system.shipping, "shipment")].map(|(service, table)| {
+            (
+                service.database.url(),
+                format!("SELECT count(*) FROM {table}"),
+            )
+        });
+    let orders = number(system.order.database.url(), "SELECT count(*) FROM orders").await;
+    assert_eq!(number(invoices.0, &invoices.1).await, orders);
+    assert_eq!(number(shipments.0, &shipments.1).await, orders);
+}
+
+async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
+    let mut system = System::started(backend).await;
+    let id = system.place().await;
+    system.invoice(id).await;
+    let files = tempfile::tempdir().unwrap();
+    let directory = files.path().to_str().unwrap().to_owned();
+    shop(&mut system, &["export", &directory]).await.with(0);
+
+    // The databases are in use.
+    let used = shop(&mut system, &["import", &directory]).await;
+    assert!(used.err.contains("import into a new database"), "{used:?}");
+    used.with(2);
+    system.invoice(id).await;
+
+    // Files that are not whole, or of something else.
+    let file = files.path().join("order.jsonl");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let (cut, _) = whole.trim_end().rsplit_once('\n').unwrap();
+    let is_item = |line: &&str| line.contains("Apple TV") && !line.contains("item_id");
+    let less = whole.lines().filter(|line| !is_item(line));
+    let less: String = less.map(|line| format!("{line}\n")).collect();
+    let cases = [
+        (cut.to_owned(), "the file is not whole"),
+        (less, "the file is not whole"),
+        (whole.replace("\"placed\",", ""), "has other columns here"),
+        (
+            whole.replace("\"orders\"", "\"pears\""),
+            "table pears is not expected here",
+        ),
+        (
+            whole.replacen("feed-core", "another", 1),
+            "line 1 of the file cannot be read",
+        ),
+        (whole.replacen("{\"row\"", "{\"oar\"", 1), "cannot be read"),
+        (String::new(), "the file is not whole"),
+    ];
+    let new = another(backend).await;
+    for (text, why) in cases {
+        std::fs::write(&file, text).unwrap();
+        let mut import = built("order");
+        import
+            .arg("import")
+            .arg(&file)
+            .env("DATABASE_URL", new.url());
+        let refused = Said::by(import.env_remove("RUST_LOG"));
+        assert!(refused.err.contains(why), "{why}: {refused:?}");
+        refused.with(2);
+        assert_eq!(rows(new.url(), "orders", &[]).await, [""; 0]);
+        assert_eq!(number(new.url(), "SELECT count(*) FROM customers").await, 2);
+    }
+    std::fs::write(&file, &whole).unwrap();
+    let mut import = built("order");
+    import
+        .arg("import")
+        .arg(&file)
+        .env("DATABASE_URL", new.url());
+    Said::by(import.env_remove("RUST_LOG")).with(0);
+    assert_eq!(rows(new.url(), "orders", &[]).await.len(), 1);
+
+    // Nothing to export makes no database.
+    let mut export = built("order");
+    let missing = files.path().join("missing.db");
+    export
+        .arg("export")
+        .arg(&file)
+        .env("DATABASE_URL", format!("sqlite:{}", missing.display()));
+    let refused = Said::by(export.env_remove("RUST_LOG"));
+    assert!(refused.err.contains("there is no database"), "{refused:?}");
+    refused.with(2);
+    assert!(!missing.exists());
+}
