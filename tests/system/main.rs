@@ -17,6 +17,7 @@ mod secure;
 mod shop;
 mod start;
 mod traces;
+mod upgrade;
 mod way;
 
 /// Makes of each test one on SQLite and one on PostgreSQL.

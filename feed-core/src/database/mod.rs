@@ -10,7 +10,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Pool, SqlSafeStr, Transaction};
 
-use crate::store::{Backend, DatabaseError, begin};
+use crate::store::{Backend, DatabaseError, Made, begin};
 pub(crate) use measure::Turns;
 use ready::Schema;
 
@@ -146,6 +146,11 @@ impl<B: Backend> Database<B> {
     /// Runs the migrations in `files`, (number, name, SQL), that `table` does not list yet.
     /// Safe when several instances start at once.
     ///
+    /// Programs of two versions share a database for as long as an upgrade takes. A migration beside which
+    /// the version before can work on has a name that begins with `expand`: that version stays ready, and
+    /// starts again, although it does not know of it. What takes something away or changes its meaning
+    /// has to wait for the version after, when nobody uses the old any more; its name begins otherwise.
+    ///
     /// # Errors
     ///
     /// A migration fails, or one that has run was changed since.
@@ -163,13 +168,25 @@ impl<B: Backend> Database<B> {
             .collect();
         let mut migrator = Migrator::with_migrations(migrations);
         migrator.dangerous_set_table_name(table);
-        B::run_migrations(&self.writer, &migrator).await?;
-        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
-        schemas.push(Schema {
+        let schema = Schema {
             table,
             versions: files.iter().map(|&(version, ..)| version).collect(),
-        });
+        };
+        let made = self.made(table).await?;
+        migrator.set_ignore_missing(schema.unknown(&made).is_none());
+        B::run_migrations(&self.writer, &migrator).await?;
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        schemas.push(schema);
         Ok(())
+    }
+
+    /// The migrations that `table` lists, if it is there.
+    async fn made(&self, table: &'static str) -> sqlx::Result<Vec<Made>> {
+        let tables = B::migration_tables(&self.reader).await?;
+        match tables.iter().any(|there| there == table) {
+            true => B::migrations(&self.reader, table).await,
+            false => Ok(Vec::new()),
+        }
     }
 
     /// For a service that shares its database with nobody: refuses one in which another service has

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Database;
 use crate::problem::Problem;
-use crate::store::Backend;
+use crate::store::{Backend, Made};
 
 /// How long it may take to say so; who asks is a machine that asks again soon.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -54,12 +54,12 @@ impl<B: Backend> Database<B> {
 
 impl Schema {
     /// What is wrong with a database that has had these migrations.
-    fn compare(&self, found: &[i64]) -> Option<String> {
+    fn compare(&self, made: &[Made]) -> Option<String> {
         let Self { table, versions } = self;
-        let unknown = found.iter().find(|version| !versions.contains(version));
-        let pending = versions.iter().find(|version| !found.contains(version));
-        match (unknown, pending) {
-            (Some(version), _) => Some(format!(
+        let is_made = |version: &&i64| made.iter().any(|made| made.version == **version);
+        let pending = versions.iter().find(|version| !is_made(version));
+        match (self.unknown(made), pending) {
+            (Some(Made { version, .. }), _) => Some(format!(
                 "the schema is newer than this program: migration {version} in {table} is unknown here"
             )),
             (None, Some(version)) => Some(format!(
@@ -68,6 +68,14 @@ impl Schema {
             )),
             (None, None) => None,
         }
+    }
+
+    /// A migration that we do not know of, and cannot work beside.
+    pub(super) fn unknown<'a>(&self, made: &'a [Made]) -> Option<&'a Made> {
+        let mut unknown = made
+            .iter()
+            .filter(|made| !self.versions.contains(&made.version));
+        unknown.find(|made| !made.is_expansion())
     }
 }
 
@@ -81,9 +89,19 @@ mod tests {
             table: "_feed_migrations",
             versions: vec![1, 2],
         };
-        assert_eq!(schema.compare(&[1, 2]), None);
-        let told = |found: &[i64]| schema.compare(found).unwrap_or_default();
-        assert!(told(&[1]).contains("older than this program: migration 2"));
-        assert!(told(&[1, 2, 3]).contains("newer than this program: migration 3"));
+        let made = |versions: &[i64], description: &str| -> Vec<Made> {
+            let made = |version: &i64| Made {
+                version: *version,
+                description: description.to_owned(),
+            };
+            versions.iter().map(made).collect()
+        };
+        let told = |made: &[Made]| schema.compare(made).unwrap_or_default();
+        assert_eq!(told(&made(&[1, 2], "feed")), "");
+        assert!(told(&made(&[1], "feed")).contains("older than this program: migration 2"));
+        let newer = made(&[1, 2, 3], "contract something");
+        assert!(told(&newer).contains("newer than this program: migration 3"));
+        assert_eq!(told(&made(&[1, 2, 3], "expand something")), "");
+        assert!(told(&made(&[1, 3], "expand something")).contains("migration 2"));
     }
 }

@@ -165,7 +165,7 @@ pub(super) async fn migrate_postgres(
 pub(super) fn migrations_in(table: &'static str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!(
         "-- database::migrations
-         SELECT version FROM {table} WHERE success ORDER BY version"
+         SELECT version, description FROM {table} WHERE success ORDER BY version"
     ))
 }
 

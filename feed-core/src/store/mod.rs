@@ -68,7 +68,7 @@ pub(crate) trait Operations:
     fn migrations(
         pool: &Pool<Self>,
         table: &'static str,
-    ) -> impl Future<Output = sqlx::Result<Vec<i64>>> + Send;
+    ) -> impl Future<Output = sqlx::Result<Vec<Made>>> + Send;
 
     /// The tables that list migrations, by our way to name them.
     fn migration_tables(
@@ -80,6 +80,30 @@ pub(crate) trait Operations:
 
     /// What tells a file from another one in its place; a server tells by itself that it is gone.
     fn file(pool: &Pool<Self>) -> Option<(u64, u64)>;
+}
+
+/// A migration that has been made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Made {
+    pub(crate) version: i64,
+    pub(crate) description: String,
+}
+
+impl From<(i64, String)> for Made {
+    fn from((version, description): (i64, String)) -> Self {
+        Self {
+            version,
+            description,
+        }
+    }
+}
+
+impl Made {
+    /// True if programs that do not know of it can work on: it adds something, and takes nothing away. Its
+    /// name says so: `0004_expand_archive.sql`.
+    pub(crate) fn is_expansion(&self) -> bool {
+        self.description.starts_with("expand ")
+    }
 }
 
 impl Operations for Postgres {
@@ -116,10 +140,11 @@ impl Operations for Postgres {
         connect::migrate_postgres(pool, migrator).await
     }
 
-    async fn migrations(pool: &Pool<Self>, table: &'static str) -> sqlx::Result<Vec<i64>> {
-        sqlx::query_scalar(connect::migrations_in(table))
+    async fn migrations(pool: &Pool<Self>, table: &'static str) -> sqlx::Result<Vec<Made>> {
+        let made: Vec<(i64, String)> = sqlx::query_as(connect::migrations_in(table))
             .fetch_all(pool)
-            .await
+            .await?;
+        Ok(made.into_iter().map(Made::from).collect())
     }
 
     async fn migration_tables(pool: &Pool<Self>) -> sqlx::Result<Vec<String>> {
@@ -170,10 +195,11 @@ impl Operations for Sqlite {
         connect::migrate_sqlite(pool, migrator).await
     }
 
-    async fn migrations(pool: &Pool<Self>, table: &'static str) -> sqlx::Result<Vec<i64>> {
-        sqlx::query_scalar(connect::migrations_in(table))
+    async fn migrations(pool: &Pool<Self>, table: &'static str) -> sqlx::Result<Vec<Made>> {
+        let made: Vec<(i64, String)> = sqlx::query_as(connect::migrations_in(table))
             .fetch_all(pool)
-            .await
+            .await?;
+        Ok(made.into_iter().map(Made::from).collect())
     }
 
     async fn migration_tables(pool: &Pool<Self>) -> sqlx::Result<Vec<String>> {

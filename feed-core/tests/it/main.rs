@@ -16,3 +16,4 @@ mod operate;
 mod outbox;
 mod reconcile;
 mod support;
+mod upgrade;

@@ -1,0 +1,145 @@
+//! A database of each older version, with rows in it, becomes one of today: nothing in it is lost, and the
+//! feed and the consumer go on where they were.
+
+use std::path::Path;
+
+use feed_core::{Database, EventId};
+use sqlx::migrate::Migrator;
+use sqlx::{Connection, Executor, PgConnection, Postgres, Sqlite, SqliteConnection};
+
+use crate::support::{
+    Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until,
+};
+
+/// A feed of three events, as it was published before the outbox was a table of its own; and a consumer
+/// of it that has taken two and has parked the first of another subject.
+const ROWS: &str = "
+    INSERT INTO feed_head (only_row, feed_id, epoch, page_size, created, sequence, anchor, updated)
+    VALUES (@TRUE@, '00000000-0000-7000-8000-0000000000fe', 'oldepoch', 10,
+            '2026-01-01T00:00:00.000Z', 3, '00000000-0000-7000-8000-000000000003',
+            '2026-01-01T00:00:03.000Z');
+    INSERT INTO feed_event (id, sequence, event_type, subject, time, updated, title, summary, link, data)
+    VALUES ('00000000-0000-7000-8000-000000000001', 1, 'order.placed', 'order/1', '2026-01-01T00:00:01.000Z',
+            '2026-01-01T00:00:01.000Z', 'One', 'First', 'order/1', '{\"n\": 1}'),
+           ('00000000-0000-7000-8000-000000000002', 2, 'order.placed', 'order/2', '2026-01-01T00:00:02.000Z',
+            '2026-01-01T00:00:02.000Z', 'Two', 'Second', 'order/2', '{\"n\": 2}'),
+           ('00000000-0000-7000-8000-000000000003', 3, 'order.cancelled', 'order/1', '2026-01-01T00:00:03.000Z',
+            '2026-01-01T00:00:03.000Z', 'Three', 'Third', 'order/1', '{\"n\": 3}');
+    INSERT INTO feed_subscription (name) VALUES ('order');
+    INSERT INTO feed_claim (subscription, event_id, sequence)
+    VALUES ('order', 'urn:uuid:00000000-0000-7000-8000-000000000001', 1),
+           ('order', 'urn:uuid:00000000-0000-7000-8000-000000000002', 2);
+";
+
+/// The cursor of one partition of that consumer.
+fn cursor(partition: i64) -> String {
+    format!(
+        "INSERT INTO feed_partition (subscription, partition, epoch, sequence, anchor)
+         VALUES ('order', {partition}, 'oldepoch', 2, 'urn:uuid:00000000-0000-7000-8000-000000000002');"
+    )
+}
+
+/// One more event, which has no number yet.
+const UNNUMBERED: &str = "
+    INSERT INTO @TABLE@ (id, event_type, subject, time, title, summary, link, data)
+    VALUES ('00000000-0000-7000-8000-000000000004', 'order.placed', 'order/4', '2026-01-01T00:00:04.000Z',
+            'Four', 'Fourth', 'order/4', '{\"n\": 4}');
+";
+
+/// The migrations as files, so that an older version can be made.
+async fn migrations(database: &str) -> Migrator {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut migrator = Migrator::new(files.join(database)).await.unwrap();
+    migrator.dangerous_set_table_name("_feed_migrations");
+    migrator
+}
+
+fn rows(is_true: &str) -> String {
+    let cursors: String = (0..16).map(cursor).collect();
+    ROWS.replace("@TRUE@", is_true) + &cursors
+}
+
+async fn goes_on<B: Testable>(url: &str, newest: i64) {
+    let publisher = Publisher::<B>::open(url).await;
+    let known = publisher.feed.publish().await.unwrap();
+    assert_eq!((known.epoch.as_str(), known.sequence), ("oldepoch", newest));
+    // All that was there is there, with its id, its date and its data.
+    for n in 1..=newest {
+        let id = format!("00000000-0000-7000-8000-00000000000{n}");
+        let event = publisher.get(&format!("/events/{id}"), &[]).await;
+        assert_eq!(event.status, 200);
+        assert_eq!(event.body, format!("{{\"n\": {n}}}"));
+        assert_eq!(
+            event.header("ce-time"),
+            format!("2026-01-01T00:00:0{n}.000Z")
+        );
+    }
+    let head = publisher.get("/feed", &[]).await;
+    assert_eq!(head.sequences(), (1..=newest).rev().collect::<Vec<_>>());
+    assert!(
+        head.body
+            .contains("<updated>2026-01-01T00:00:03.000Z</updated>"),
+        "{}",
+        head.body
+    );
+
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database: Database<B> = consumer_database(url).await;
+    let consumer = consumer(&database, &feed, Recorder::default()).await;
+    let (handle, shutdown) = (consumer.handle(), consumer.shutdown());
+    let running = tokio::spawn(consumer.run());
+    let new: Vec<EventId> = publisher.publish(2).await;
+    let mut expected: Vec<String> = (3..=newest)
+        .map(|n| format!("urn:uuid:00000000-0000-7000-8000-00000000000{n}"))
+        .collect();
+    expected.extend(new.iter().map(|id| id.urn()));
+    until("it has taken what is new to it", async || {
+        handle.status().await.unwrap().sequence == newest + 2
+    })
+    .await;
+    assert_eq!(handle.status().await.unwrap().halted, None);
+    let mut taken = effects(&database).await;
+    taken.sort();
+    expected.sort();
+    assert_eq!(taken, expected);
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_of_each_older_version_goes_on() {
+    let migrator = migrations("sqlite").await;
+    let newest = migrator.iter().count() as i64;
+    for version in 1..newest {
+        let database = harness::FreshDatabase::sqlite();
+        let url = format!("{}?mode=rwc", database.url());
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        migrator.run_to(version, &mut connection).await.unwrap();
+        connection
+            .execute(sqlx::AssertSqlSafe(rows("1")))
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        goes_on::<Sqlite>(database.url(), 3).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_of_each_older_version_goes_on() {
+    let migrator = migrations("postgres").await;
+    let newest = migrator.iter().count() as i64;
+    for version in 1..newest {
+        let database = harness::FreshDatabase::postgres().await;
+        let mut connection = PgConnection::connect(database.url()).await.unwrap();
+        migrator.run_to(version, &mut connection).await.unwrap();
+        let table = if version < 3 {
+            "feed_event"
+        } else {
+            "feed_outbox"
+        };
+        let rows = rows("TRUE") + &UNNUMBERED.replace("@TABLE@", table);
+        connection.execute(sqlx::AssertSqlSafe(rows)).await.unwrap();
+        connection.close().await.unwrap();
+        goes_on::<Postgres>(database.url(), 4).await;
+    }
+}
