@@ -13,6 +13,7 @@ mod interoperation;
 mod moving;
 mod observe;
 mod program;
+mod restore;
 mod secure;
 mod shop;
 mod start;

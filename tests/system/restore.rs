@@ -1,0 +1,207 @@
+//! Backups are taken while the services run, and put back: the order service's, which is then older than
+//! what its consumers have read (I8), and a consumer's.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harness::programs::{available, program, succeed};
+use harness::tables::{is_postgres, number, run};
+use harness::{Backend, FreshDatabase, Service, System, built, until};
+use serde_json::{Value, json};
+
+use crate::program::Said;
+
+crate::on_both! {
+    an_order_service_that_went_back_is_loud_and_begins_again
+    an_older_feed_is_not_mistaken_for_the_one_that_was_read
+    a_consumer_that_went_back_takes_up_where_it_was
+}
+
+/// A backup as docs/backup.md says to take it, while the service runs.
+async fn backup(service: &Service, directory: &Path) -> Option<PathBuf> {
+    let file = directory.join("backup");
+    let url = service.database.url();
+    if is_postgres(url) {
+        if !available(&["pg_dump", "pg_restore"]) {
+            return None;
+        }
+        let mut dump = program("pg_dump");
+        dump.args(["--format", "custom", "--file"])
+            .arg(&file)
+            .arg(url);
+        succeed(dump).await;
+    } else {
+        run(url, &format!("VACUUM INTO '{}'", file.display())).await;
+    }
+    Some(file)
+}
+
+/// Puts it into a new database, of which the service is told.
+async fn restore(service: &mut Service, file: &Path) {
+    if is_postgres(service.database.url()) {
+        service.database = FreshDatabase::postgres().await;
+        let mut restore = program("pg_restore");
+        restore
+            .args(["--no-owner", "--dbname", service.database.url()])
+            .arg(file);
+        succeed(restore).await;
+    } else {
+        service.database = FreshDatabase::sqlite();
+        let path = service
+            .database
+            .url()
+            .trim_start_matches("sqlite:")
+            .to_owned();
+        std::fs::copy(file, path).unwrap();
+    }
+    service.set("DATABASE_URL", service.database.url().to_owned());
+}
+
+async fn place(system: &System, count: i64) -> i64 {
+    let mut id = 0;
+    for _ in 0..count {
+        id = system.place().await;
+    }
+    system.invoice(id).await;
+    system.shipment(id).await;
+    id
+}
+
+/// A command of a service, which runs.
+async fn command(service: &Service, name: &str, feed: &str, arguments: &[&str]) -> Said {
+    let mut command: Command = built(name);
+    command
+        .args(arguments)
+        .env("DATABASE_URL", service.database.url())
+        .env("BASE_URL", service.client.url(""))
+        .env("USER", "eve")
+        .env_remove("RUST_LOG");
+    if name != "order" {
+        command.env("FEED_URL", feed);
+    }
+    let said = tokio::task::spawn_blocking(move || Said::by(&mut command));
+    said.await.unwrap()
+}
+
+async fn halted(service: &Service) -> String {
+    until("it halts", async || {
+        let status = service.client.json("status").await?;
+        status["halted"].as_str().map(str::to_owned)
+    })
+    .await
+}
+
+async fn count(service: &Service, table: &str) -> i64 {
+    number(
+        service.database.url(),
+        &format!("SELECT count(*) FROM {table}"),
+    )
+    .await
+}
+
+/// A system whose order service has lost orders 9 to 12, which its consumers have.
+async fn gone_back(backend: Backend) -> Option<System> {
+    let mut system = System::started(backend).await;
+    let directory = tempfile::tempdir().unwrap();
+    place(&system, 8).await;
+    let file = backup(&system.order, directory.path()).await?;
+    place(&system, 4).await;
+    system.order.kill();
+    restore(&mut system.order, &file).await;
+    Some(system)
+}
+
+async fn an_order_service_that_went_back_is_loud_and_begins_again(backend: Backend) {
+    let Some(mut system) = gone_back(backend).await else {
+        return;
+    };
+    let feed = system.order.client.url("feed");
+    let said = command(
+        &system.order,
+        "order",
+        &feed,
+        &["restored", "--last-order", "12"],
+    )
+    .await;
+    let said = said.with(0);
+    assert!(said.contains("the next order is 13"), "{said}");
+    system.order.start().await;
+    for consumer in [&system.invoice, &system.shipping] {
+        let reason = halted(consumer).await;
+        assert!(reason.contains("another history"), "{reason}");
+        let ready = consumer.client.get("health/ready", &[]).await;
+        assert_eq!(ready.status, 503, "{}", ready.body);
+    }
+    // Orders come in meanwhile; nobody else is held up.
+    assert_eq!(system.place().await, 13);
+
+    for (consumer, name, table) in [
+        (&system.invoice, "invoice", "invoice"),
+        (&system.shipping, "shipping", "shipment"),
+    ] {
+        command(consumer, name, &feed, &["resume", "--from-start"])
+            .await
+            .with(0);
+        until("it goes on", async || {
+            let status = consumer.client.json("status").await?;
+            (status["sequence"] == 9 && status["halted"] == Value::Null).then_some(())
+        })
+        .await;
+        let status = consumer.client.json("status").await.unwrap();
+        assert_eq!(status["parked"], 0);
+        assert_eq!(count(consumer, table).await, 13);
+        // What the order service has lost is named.
+        let compared = command(consumer, name, &feed, &["reconcile"]).await.with(1);
+        for lost in 9..=12 {
+            assert!(compared.contains(&format!("order/{lost}")), "{compared}");
+        }
+        assert!(compared.contains("4 differences"), "{compared}");
+    }
+}
+
+/// Who has not read this page and just starts the service is stopped, too: before there are as many events
+/// as there were, and after.
+async fn an_older_feed_is_not_mistaken_for_the_one_that_was_read(backend: Backend) {
+    for orders in [0, 1, 6] {
+        let Some(mut system) = gone_back(backend).await else {
+            return;
+        };
+        for consumer in [&mut system.invoice, &mut system.shipping] {
+            assert_eq!(consumer.stop().await, Some(0));
+        }
+        system.order.start().await;
+        for _ in 0..orders {
+            system.place().await;
+        }
+        for consumer in [&mut system.invoice, &mut system.shipping] {
+            consumer.start().await;
+        }
+        for consumer in [&system.invoice, &system.shipping] {
+            let reason = halted(consumer).await;
+            assert!(!reason.is_empty());
+            let status = consumer.client.json("status").await.unwrap();
+            assert_eq!(status["sequence"], json!(12), "{reason}");
+        }
+        assert_eq!(count(&system.invoice, "invoice").await, 12);
+    }
+}
+
+async fn a_consumer_that_went_back_takes_up_where_it_was(backend: Backend) {
+    let mut system = System::started(backend).await;
+    let directory = tempfile::tempdir().unwrap();
+    place(&system, 5).await;
+    let Some(file) = backup(&system.invoice, directory.path()).await else {
+        return;
+    };
+    place(&system, 4).await;
+    system.invoice.kill();
+    restore(&mut system.invoice, &file).await;
+    system.invoice.start().await;
+    system.invoice(9).await;
+    assert_eq!(count(&system.invoice, "invoice").await, 9);
+    let feed = system.order.client.url("feed");
+    let compared = command(&system.invoice, "invoice", &feed, &["reconcile"])
+        .await
+        .with(0);
+    assert!(compared.contains("No difference"), "{compared}");
+}
