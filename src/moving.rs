@@ -46,6 +46,12 @@ pub(crate) struct Config {
     shipping_database_url: Option<String>,
 }
 
+impl Config {
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{name}.jsonl"))
+    }
+}
+
 /// Writes all three to files. The consumers first: so none of them has taken an event that the order
 /// service does not have.
 pub(crate) async fn export(config: &Config) -> ExitCode {
@@ -57,13 +63,20 @@ pub(crate) async fn export(config: &Config) -> ExitCode {
     ended(all(config, |file| Command::Export { file }).await)
 }
 
-/// Fills three new databases from files.
+/// Fills three new databases from files, if all three are there.
 pub(crate) async fn import(config: &Config) -> ExitCode {
+    for name in ["invoice", "shipping", "order"] {
+        let file = config.file(name);
+        let there = std::fs::metadata(&file);
+        if let Err(error) = there.with_context(|| format!("cannot use {}", file.display())) {
+            return failed(&error);
+        }
+    }
     ended(all(config, |file| Command::Import { file }).await)
 }
 
 async fn all(config: &Config, command: impl Fn(PathBuf) -> Command) -> anyhow::Result<()> {
-    let file = |name: &str| command(config.directory.join(format!("{name}.jsonl")));
+    let file = |name: &str| command(config.file(name));
     let url = |name: &str, url: &Option<String>| match url {
         Some(url) => url.clone(),
         None => sqlite(&config.data_dir, name),

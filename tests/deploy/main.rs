@@ -8,6 +8,7 @@ mod checks;
 mod compose;
 mod kubernetes;
 mod names;
+mod pages;
 mod prefixes;
 mod proxy;
 mod roles;

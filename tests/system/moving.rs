@@ -261,13 +261,23 @@ async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
     Said::by(import.env_remove("RUST_LOG")).with(0);
     assert_eq!(rows(new.url(), "orders", &[]).await.len(), 1);
 
-    // Nothing to export makes no database.
-    let mut export = built("order");
+    // Nothing to import makes no database, and nothing to export neither.
     let missing = files.path().join("missing.db");
+    let missing_url = format!("sqlite:{}", missing.display());
+    let mut import = built("order");
+    import
+        .arg("import")
+        .arg(files.path().join("nothing.jsonl"))
+        .env("DATABASE_URL", &missing_url);
+    let refused = Said::by(import.env_remove("RUST_LOG"));
+    assert!(refused.err.contains("nothing.jsonl"), "{refused:?}");
+    refused.with(2);
+    assert!(!missing.exists());
+    let mut export = built("order");
     export
         .arg("export")
         .arg(&file)
-        .env("DATABASE_URL", format!("sqlite:{}", missing.display()));
+        .env("DATABASE_URL", &missing_url);
     let refused = Said::by(export.env_remove("RUST_LOG"));
     assert!(refused.err.contains("there is no database"), "{refused:?}");
     refused.with(2);

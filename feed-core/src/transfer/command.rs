@@ -1,9 +1,10 @@
 //! `export` and `import` on a service's command line. A service flattens [`Command`] into its own.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Moved, Table, export, import};
+use super::{Moved, Table, TransferError, export, import};
 use crate::consumer::command::{self, CommandError, Done};
 use crate::database::{Database, Kind};
 use crate::service::{Settings, counted};
@@ -49,11 +50,14 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// The URL names none, or there is nothing to export.
+    /// The URL names none, or there is nothing to export or to import.
     pub fn kind(&self, url: &str) -> Result<Kind, CommandError> {
         match self {
             Self::Export { .. } => command::existing(url),
-            Self::Import { .. } => Ok(url.parse()?),
+            Self::Import { file } => match File::open(file) {
+                Ok(_) => Ok(url.parse()?),
+                Err(error) => Err(TransferError::File(file.clone(), error).into()),
+            },
         }
     }
 
