@@ -34,6 +34,23 @@ pub async fn number(url: &str, sql: &str) -> i64 {
     text[0].parse().expect("an integer")
 }
 
+/// Reads one integer; `None` if there is no such table.
+///
+/// # Panics
+///
+/// The database does not answer.
+pub async fn try_number(url: &str, sql: &str) -> Option<i64> {
+    let sql = AssertSqlSafe(format!("SELECT CAST(({sql}) AS TEXT)"));
+    let text: sqlx::Result<String> = if is_postgres(url) {
+        let mut connection = PgConnection::connect(url).await.expect("the server");
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await
+    } else {
+        let mut connection = SqliteConnection::connect(url).await.expect("the file");
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await
+    };
+    text.ok()?.parse().ok()
+}
+
 /// Runs statements.
 ///
 /// # Panics

@@ -1,7 +1,7 @@
-//! The commands of invoice and shipping: the real programs, beside a running service and without
+//! The commands of the services: the real programs, beside a running service and without
 //! one.
 
-use harness::{Backend, Service, System, until};
+use harness::{Backend, Service, System, tables, until};
 use serde_json::Value;
 
 use crate::program::{Said, program};
@@ -12,6 +12,7 @@ crate::on_both! {
     a_replay_rebuilds_what_was_lost
     a_halted_subscription_is_resumed
     what_cannot_be_done_is_said_on_one_line
+    a_command_on_the_database_of_another_service_changes_nothing
 }
 
 /// A consumer's commands.
@@ -362,6 +363,35 @@ async fn what_cannot_be_done_is_said_on_one_line(backend: Backend) {
     failed.with(2);
 }
 
+async fn a_command_on_the_database_of_another_service_changes_nothing(backend: Backend) {
+    let system = System::started(backend).await;
+    system.place().await;
+    for (name, url) in [
+        ("invoice", system.order.database.url()),
+        ("shipping", system.invoice.database.url()),
+        ("order", system.shipping.database.url()),
+    ] {
+        let arguments: &[&str] = match name {
+            "order" => &["archive", "--keep", "0"],
+            _ => &["status"],
+        };
+        let mut command = program(name);
+        let refused = Said::by(command.args(arguments).env("DATABASE_URL", url));
+        assert!(
+            refused
+                .err
+                .contains("it is the database of another service"),
+            "{refused:?}"
+        );
+        refused.with(2);
+        let own = format!("SELECT count(*) FROM _{name}_migrations");
+        assert!(
+            tables::try_number(url, &own).await.is_none(),
+            "{name} made its tables"
+        );
+    }
+}
+
 #[test]
 fn the_commands_of_the_readme_are_commands() {
     let blocks = include_str!("../../README.md")
@@ -389,25 +419,32 @@ fn the_commands_of_the_readme_are_commands() {
 
 #[test]
 fn each_command_explains_itself() {
-    for name in ["invoice", "shipping"] {
+    let moving = ["export", "import"];
+    let order = ["erase", "archive", "pages", "restored"];
+    let consumer = [
+        "status",
+        "events",
+        "parked",
+        "skipped",
+        "decisions",
+        "retry",
+        "skip",
+        "resume",
+        "replay",
+        "reconcile",
+    ];
+    for (name, own) in [
+        ("order", &order[..]),
+        ("invoice", &consumer),
+        ("shipping", &consumer),
+    ] {
         let help = Said::by(program(name).arg("--help")).with(0);
-        for command in [
-            "status",
-            "events",
-            "parked",
-            "skipped",
-            "decisions",
-            "retry",
-            "skip",
-            "resume",
-            "replay",
-            "reconcile",
-        ] {
+        for command in own.iter().chain(&moving) {
             assert!(
                 help.contains(&format!("\n  {command} ")),
                 "{command}: {help}"
             );
-            let help = Said::by(program(name).args([command, "--help"])).with(0);
+            let help = Said::by(program(name).args([*command, "--help"])).with(0);
             let example = format!("Example: {name} {command}");
             assert!(help.contains(&example), "{command}: {help}");
         }

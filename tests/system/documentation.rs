@@ -185,3 +185,63 @@ async fn every_command_of_the_readme_works() {
     let mut shop = shop.expect("the README says `cargo run`");
     shop.stop("INT").await;
 }
+
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
+
+/// Each entry of the runbook names a test that has caused it, what is quoted there is said by a program,
+/// and there is an entry for each alert.
+#[test]
+fn every_entry_of_the_runbook_was_caused_in_a_test() {
+    let mut sources = String::new();
+    read_sources(&root().join("feed-core/src"), &mut sources);
+    read_sources(&root().join("services"), &mut sources);
+    let entries: Vec<&str> = OPERATIONS.split("\n### ").skip(1).collect();
+    assert!(entries.len() > 12);
+    for entry in entries {
+        let (title, text) = entry.split_once('\n').unwrap();
+        for said in title.split('`').skip(1).step_by(2) {
+            assert!(sources.contains(said), "no program says {said:?}");
+        }
+        let (_, shown) = text.split_once("Shown by ").expect(title);
+        let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        let (pairs, rest) = names.as_chunks::<2>();
+        assert!(!pairs.is_empty(), "{title}");
+        assert!(
+            rest.is_empty() || shown.contains("\n## "),
+            "{title}: {rest:?}"
+        );
+        for [file, test] in pairs.iter().filter(|[file, _]| file.starts_with("tests/")) {
+            let tests = std::fs::read_to_string(root().join(file)).expect(file);
+            assert!(
+                tests.contains(&format!("fn {test}(")),
+                "{file} has no {test}"
+            );
+        }
+    }
+    let alerts = include_str!("../../deploy/alerts.yml");
+    let alerts: Vec<&str> = alerts
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    assert!(alerts.len() >= 9);
+    for alert in alerts {
+        assert!(
+            OPERATIONS.contains(&format!("`{alert}`")),
+            "no entry for {alert}"
+        );
+    }
+}
+
+fn read_sources(directory: &Path, sources: &mut String) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_sources(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            // Long messages go over two lines in the source.
+            let text = std::fs::read_to_string(path).unwrap();
+            let text: Vec<&str> = text.split("\\\n").map(str::trim_start).collect();
+            sources.push_str(&text.concat());
+        }
+    }
+}

@@ -14,6 +14,7 @@ use crate::program::Said;
 crate::on_both! {
     an_order_service_that_went_back_is_loud_and_begins_again
     an_older_feed_is_not_mistaken_for_the_one_that_was_read
+    an_order_service_whose_database_is_put_back_below_it_says_so
     a_consumer_that_went_back_takes_up_where_it_was
 }
 
@@ -183,6 +184,28 @@ async fn an_older_feed_is_not_mistaken_for_the_one_that_was_read(backend: Backen
             assert_eq!(status["sequence"], json!(12), "{reason}");
         }
         assert_eq!(count(&system.invoice, "invoice").await, 12);
+    }
+}
+
+/// Nobody has stopped it, as one should.
+async fn an_order_service_whose_database_is_put_back_below_it_says_so(backend: Backend) {
+    let system = System::started(backend).await;
+    place(&system, 12).await;
+    let anchor = "(SELECT id FROM feed_event WHERE sequence = 8)";
+    let back = format!(
+        "UPDATE feed_head SET sequence = 8, anchor = {anchor}, closed_sequence = 8;
+         DELETE FROM feed_event WHERE sequence > 8"
+    );
+    system.order.database.execute(&back).await;
+    until("it says so", async || {
+        let log = system.order.process()?.log();
+        log.contains("the feed went back from 12 to 8")
+            .then_some(())
+    })
+    .await;
+    system.place().await;
+    for consumer in [&system.invoice, &system.shipping] {
+        halted(consumer).await;
     }
 }
 
