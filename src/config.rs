@@ -60,7 +60,7 @@ pub(crate) enum Command {
 
     /// Fill three new databases with what `export` has written
     ///
-    /// Each of them all or nothing. All numbers and ids stay as they were: with the same BASE_URL,
+    /// Each of them all or nothing. All numbers and ids stay as they were: with the same `BASE_URL`,
     /// readers of the feed notice nothing. Do not open the old shop again.
     #[command(after_help = moving::EXAMPLES)]
     Import(moving::Config),

@@ -24,10 +24,10 @@ pub enum Command {
         file: PathBuf,
     },
 
-    /// Fill a new database (DATABASE_URL) with what `export` has written, all or nothing
+    /// Fill a new database (`DATABASE_URL`) with what `export` has written, all or nothing
     ///
     /// All numbers and ids stay as they were, so the service goes on where it was: give it the same
-    /// BASE_URL, and its readers notice nothing. Do not let both services run.
+    /// `BASE_URL`, and its readers notice nothing. Do not let both services run.
     #[command(after_help = "Example: import order.jsonl")]
     Import {
         /// What to read

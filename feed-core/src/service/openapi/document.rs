@@ -20,6 +20,7 @@ struct Document<'a> {
     servers: Value,
     tags: Vec<Value>,
     paths: BTreeMap<&'a str, Map<String, Value>>,
+    security: Value,
     components: Value,
 }
 
@@ -58,9 +59,23 @@ pub(super) fn write(description: Description, about: About, base: &BaseUrl) -> S
         servers: json!([{"url": server}]),
         tags,
         paths,
+        // None, where the service asks nobody; else either.
+        security: json!([{}, {"basic": []}, {"bearer": []}]),
         components: json!({
             "schemas": types.take_definitions(true),
             "responses": {"Failure": failure},
+            "securitySchemes": {
+                "basic": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "Name and password, where the service asks for credentials",
+                },
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token, where the service asks for credentials",
+                },
+            },
         }),
     };
     serde_json::to_string(&document).expect("it has no maps but those of texts")
