@@ -198,25 +198,11 @@ fn every_entry_of_the_runbook_was_caused_in_a_test() {
     let entries: Vec<&str> = OPERATIONS.split("\n### ").skip(1).collect();
     assert!(entries.len() > 12);
     for entry in entries {
-        let (title, text) = entry.split_once('\n').unwrap();
+        let (title, _) = entry.split_once('\n').unwrap();
         for said in title.split('`').skip(1).step_by(2) {
             assert!(sources.contains(said), "no program says {said:?}");
         }
-        let (_, shown) = text.split_once("Shown by ").expect(title);
-        let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
-        let (pairs, rest) = names.as_chunks::<2>();
-        assert!(!pairs.is_empty(), "{title}");
-        assert!(
-            rest.is_empty() || shown.contains("\n## "),
-            "{title}: {rest:?}"
-        );
-        for [file, test] in pairs.iter().filter(|[file, _]| file.starts_with("tests/")) {
-            let tests = std::fs::read_to_string(root().join(file)).expect(file);
-            assert!(
-                tests.contains(&format!("fn {test}(")),
-                "{file} has no {test}"
-            );
-        }
+        names_a_test(entry);
     }
     let alerts = include_str!("../../deploy/alerts.yml");
     let alerts: Vec<&str> = alerts
@@ -244,4 +230,32 @@ fn read_sources(directory: &Path, sources: &mut String) {
             sources.push_str(&text.concat());
         }
     }
+}
+
+/// The entry says by which tests it is shown, and they are there.
+fn names_a_test(entry: &str) {
+    let (title, _) = entry.split_once('\n').unwrap();
+    let (_, shown) = entry.split_once("Shown by ").expect(title);
+    let (shown, _) = shown.split_once("\n\n").unwrap_or((shown, ""));
+    let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+    let (pairs, rest) = names.as_chunks::<2>();
+    assert!(!pairs.is_empty() && rest.is_empty(), "{title}");
+    for [file, test] in pairs {
+        let tests = std::fs::read_to_string(root().join(file)).expect(file);
+        let is_there = [format!("fn {test}("), format!("fn {test}<")];
+        let is_there = is_there.iter().any(|name| tests.contains(name));
+        assert!(is_there, "{file} has no {test}");
+    }
+}
+
+/// Each guarantee names what shows it.
+#[test]
+fn every_guarantee_is_shown_by_a_test() {
+    let guarantees = include_str!("../../docs/guarantees.md");
+    let entries: Vec<&str> = guarantees.split("\n### ").skip(1).collect();
+    for (number, entry) in (1..).zip(&entries) {
+        assert!(entry.starts_with(&format!("I{number}: ")), "{entry}");
+        names_a_test(entry);
+    }
+    assert_eq!(entries.len(), 12);
 }
