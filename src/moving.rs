@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueHint;
 use feed_core::consumer::command::CommandError;
 use feed_core::service::with_causes;
@@ -22,6 +22,9 @@ Examples:
 
 Stop the shop first. `cargo run --` stands for `shop`.";
 
+/// The consumers first: so none of them has taken an event that the order service does not have.
+const SERVICES: [&str; 3] = ["invoice", "shipping", "order"];
+
 /// Where the databases are, and the files.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Config {
@@ -29,7 +32,7 @@ pub(crate) struct Config {
     #[arg(value_hint = ValueHint::DirPath)]
     directory: PathBuf,
 
-    /// Where SQLite files are, for each service that has no URL
+    /// Where SQLite files are, if the services have no URLs
     #[arg(long, env, value_name = "DIRECTORY", value_hint = ValueHint::DirPath, default_value = "data")]
     data_dir: PathBuf,
 
@@ -50,52 +53,71 @@ impl Config {
     fn file(&self, name: &str) -> PathBuf {
         self.directory.join(format!("{name}.jsonl"))
     }
-}
 
-/// Writes all three to files. The consumers first: so none of them has taken an event that the order
-/// service does not have.
-pub(crate) async fn export(config: &Config) -> ExitCode {
-    let made = std::fs::create_dir_all(&config.directory)
-        .with_context(|| format!("cannot make {}", config.directory.display()));
-    if let Err(error) = made {
-        return failed(&error);
-    }
-    ended(all(config, |file| Command::Export { file }).await)
-}
-
-/// Fills three new databases from files, if all three are there.
-pub(crate) async fn import(config: &Config) -> ExitCode {
-    for name in ["invoice", "shipping", "order"] {
-        let file = config.file(name);
-        let there = std::fs::metadata(&file);
-        if let Err(error) = there.with_context(|| format!("cannot use {}", file.display())) {
-            return failed(&error);
+    /// The databases of [`SERVICES`]: all by their URLs, or all below the directory.
+    fn urls(&self) -> anyhow::Result<[String; 3]> {
+        let given = [
+            &self.invoice_database_url,
+            &self.shipping_database_url,
+            &self.order_database_url,
+        ];
+        match given {
+            [Some(invoice), Some(shipping), Some(order)] => {
+                Ok([invoice, shipping, order].map(String::clone))
+            }
+            [None, None, None] => Ok(SERVICES.map(|name| sqlite(&self.data_dir, name))),
+            _ => bail!(
+                "say where all three databases are (INVOICE_DATABASE_URL, SHIPPING_DATABASE_URL, \
+                 ORDER_DATABASE_URL), or none of them: then they are below DATA_DIR"
+            ),
         }
     }
-    ended(all(config, |file| Command::Import { file }).await)
+
+    async fn each(&self, command: impl Fn(PathBuf) -> Command) -> anyhow::Result<()> {
+        for (name, url) in SERVICES.iter().zip(self.urls()?) {
+            let command = command(self.file(name));
+            let done = match *name {
+                "invoice" => invoice::transfer(&url, &command).await,
+                "shipping" => shipping::transfer(&url, &command).await,
+                _ => order::transfer(&url, &command).await,
+            };
+            done.map_err(|error| explained(name, error))?;
+        }
+        Ok(())
+    }
 }
 
-async fn all(config: &Config, command: impl Fn(PathBuf) -> Command) -> anyhow::Result<()> {
-    let file = |name: &str| command(config.file(name));
-    let url = |name: &str, url: &Option<String>| match url {
-        Some(url) => url.clone(),
-        None => sqlite(&config.data_dir, name),
+/// Writes all three to files.
+pub(crate) async fn export(config: &Config) -> ExitCode {
+    let export = async {
+        std::fs::create_dir_all(&config.directory)
+            .with_context(|| format!("cannot make {}", config.directory.display()))?;
+        // A directory has either all of one export or nothing: half of an older one would be taken for it.
+        for name in SERVICES {
+            let file = config.file(name);
+            if file.exists() {
+                bail!(
+                    "{} is there already: export into a new directory",
+                    file.display()
+                );
+            }
+        }
+        config.each(|file| Command::Export { file }).await
     };
-    let of =
-        |name: &'static str| move |error: CommandError| anyhow::Error::new(error).context(name);
-    let invoice = url("invoice", &config.invoice_database_url);
-    invoice::transfer(&invoice, &file("invoice"))
-        .await
-        .map_err(of("invoice"))?;
-    let shipping = url("shipping", &config.shipping_database_url);
-    shipping::transfer(&shipping, &file("shipping"))
-        .await
-        .map_err(of("shipping"))?;
-    let order = url("order", &config.order_database_url);
-    order::transfer(&order, &file("order"))
-        .await
-        .map_err(of("order"))?;
-    Ok(())
+    ended(export.await)
+}
+
+/// Fills three new databases from files, once all three have been tried.
+pub(crate) async fn import(config: &Config) -> ExitCode {
+    let import = async {
+        for name in SERVICES {
+            let file = config.file(name);
+            std::fs::metadata(&file).with_context(|| format!("cannot use {}", file.display()))?;
+        }
+        config.each(|file| Command::Try { file }).await?;
+        config.each(|file| Command::Import { file }).await
+    };
+    ended(import.await)
 }
 
 /// The database of a service that has no URL of its own.
@@ -103,14 +125,27 @@ pub(crate) fn sqlite(data_dir: &Path, name: &str) -> String {
     format!("sqlite:{}", data_dir.join(format!("{name}.db")).display())
 }
 
-fn ended(done: anyhow::Result<()>) -> ExitCode {
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+/// What went wrong, by the settings that this program has.
+fn explained(name: &str, error: CommandError) -> anyhow::Error {
+    let variable = format!("{}_DATABASE_URL", name.to_uppercase());
+    match error {
+        CommandError::Open(error) => anyhow::Error::new(error).context(format!(
+            "the database of {name} cannot be used ({variable} or DATA_DIR)"
+        )),
+        CommandError::NoDatabase(file) => anyhow::anyhow!(
+            "there is no database {}: say where that of {name} is ({variable} or DATA_DIR)",
+            file.display()
+        ),
+        error => anyhow::Error::new(error).context(name.to_owned()),
     }
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("{}", with_causes(error.as_ref()));
-    ExitCode::from(2)
+fn ended(done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", with_causes(error.as_ref()));
+            ExitCode::from(2)
+        }
+    }
 }

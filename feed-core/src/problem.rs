@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use sqlx::error::ErrorKind;
 
 use crate::namespace::NAMESPACE;
 
@@ -124,6 +125,10 @@ impl Problem {
             "the database failed"
         );
         match error {
+            // It does answer: with what we have done wrong.
+            sqlx::Error::Database(refused) if refused.kind() != ErrorKind::Other => {
+                Self::internal()
+            }
             sqlx::Error::Io(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed

@@ -4,6 +4,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use url::Url;
+
 use super::form::Form;
 use super::page::State;
 use super::{Feed, Inner};
@@ -32,12 +34,17 @@ pub enum ExportError {
     /// A file cannot be written.
     #[error("cannot write {}", .0.display())]
     File(PathBuf, #[source] io::Error),
-    /// The files there are another feed's, or lead to another address.
+    /// A file there is no page of this feed at this address, or not whole.
     #[error(
-        "{} is another page than this feed has: it was written for another public address \
-         (BASE_URL); take an empty directory", .0.display()
+        "{} is not the page that this feed has at {address}: it was written for another public address \
+         (BASE_URL), or is damaged; take an empty directory", file.display()
     )]
-    Another(PathBuf),
+    Another {
+        /// The file.
+        file: PathBuf,
+        /// Where the page is.
+        address: Url,
+    },
 }
 
 impl<B: Backend> Feed<B> {
@@ -85,18 +92,14 @@ impl<B: Backend> Feed<B> {
         let (mut written, mut kept) = (0, 0);
         for number in (1..).take_while(|number| layout.state(*number) == State::Immutable) {
             let file = directory.join(number.to_string());
-            // One of them is compared: they were all written for the same address.
-            if number > 1 && file.exists() {
-                kept += 1;
-                continue;
-            }
-            let page = feed.read_page(Form::Atom, &head, number, State::Immutable);
-            let page = page.await?;
+            let address = feed.addresses.page(&head.epoch, number);
             match std::fs::read(&file) {
-                Ok(there) if there == page => kept += 1,
-                Ok(_) => return Err(ExportError::Another(file)),
+                Ok(there) if is_page(&there, &address) => kept += 1,
+                Ok(_) => return Err(ExportError::Another { file, address }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    write_whole(&file, &page).map_err(|error| ExportError::File(file, error))?;
+                    let page = feed.read_page(Form::Atom, &head, number, State::Immutable);
+                    write_whole(&file, &page.await?)
+                        .map_err(|error| ExportError::File(file, error))?;
                     written += 1;
                 }
                 Err(error) => return Err(ExportError::File(file, error)),
@@ -130,9 +133,18 @@ impl<B: Backend> Feed<B> {
     }
 }
 
-/// All of it or nothing: a web server may look at any moment.
+/// True if a file has the page that belongs there, from its beginning to its end.
+fn is_page(bytes: &[u8], address: &Url) -> bool {
+    let link = format!("href=\"{address}\"");
+    let has_link = bytes
+        .windows(link.len())
+        .any(|part| part == link.as_bytes());
+    has_link && bytes.trim_ascii_end().ends_with(b"</feed>")
+}
+
+/// All of it or nothing: a web server may look at any moment, and another process write the same page.
 fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let unfinished = file.with_extension("unfinished");
+    let unfinished = file.with_extension(format!("{}.unfinished", std::process::id()));
     let mut output = std::fs::File::create(&unfinished)?;
     output.write_all(bytes)?;
     output.sync_all()?;

@@ -10,8 +10,18 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres, Sqlite, SqliteConnec
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) name: String,
-    /// An instant that is no text: it becomes one.
-    is_instant: bool,
+    kind: Kind,
+}
+
+/// How it is written as JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// As it is: a number or a text.
+    Plain,
+    /// An instant that is no text becomes one.
+    Instant,
+    /// What is true is 1.
+    Truth,
 }
 
 /// Operations on tables by their names, which are constants of programs.
@@ -91,9 +101,9 @@ impl Transfer for Postgres {
     }
 
     async fn columns(connection: &mut PgConnection, table: &str) -> sqlx::Result<Vec<Column>> {
-        let rows: Vec<(String, bool)> = sqlx::query_as(
+        let rows: Vec<(String, String)> = sqlx::query_as(
             "-- transfer::columns
-             SELECT attname::text, atttypid = 'timestamptz'::regtype FROM pg_attribute
+             SELECT attname::text, atttypid::regtype::text FROM pg_attribute
              WHERE attrelid = to_regclass($1) AND attnum > 0
                AND NOT attisdropped AND attgenerated = ''
              ORDER BY attname COLLATE \"C\"",
@@ -101,7 +111,14 @@ impl Transfer for Postgres {
         .bind(table)
         .fetch_all(connection)
         .await?;
-        let column = |(name, is_instant)| Column { name, is_instant };
+        let column = |(name, of): (String, String)| Column {
+            name,
+            kind: match of.as_str() {
+                "timestamp with time zone" => Kind::Instant,
+                "boolean" => Kind::Truth,
+                _ => Kind::Plain,
+            },
+        };
         Ok(rows.into_iter().map(column).collect())
     }
 
@@ -110,11 +127,12 @@ impl Transfer for Postgres {
         table: &str,
         columns: &[Column],
     ) -> BoxStream<'c, sqlx::Result<String>> {
-        let members = names(columns, |Column { name, is_instant }| match is_instant {
-            true => format!(
+        let members = names(columns, |Column { name, kind }| match kind {
+            Kind::Plain => format!("'{name}', {name}"),
+            Kind::Truth => format!("'{name}', {name}::int"),
+            Kind::Instant => format!(
                 "'{name}', to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
             ),
-            false => format!("'{name}', {name}"),
         });
         let sql = format!(
             "-- transfer::rows
@@ -191,7 +209,7 @@ impl Transfer for Sqlite {
         .await?;
         let column = |name| Column {
             name,
-            is_instant: false,
+            kind: Kind::Plain,
         };
         Ok(rows.into_iter().map(column).collect())
     }

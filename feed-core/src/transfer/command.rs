@@ -4,9 +4,9 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Moved, Table, TransferError, export, import};
+use super::{Import, Table, TransferError, export, import};
 use crate::consumer::command::{self, CommandError, Done};
-use crate::database::{Database, Kind};
+use crate::database::{Database, Kind, shown};
 use crate::service::{Settings, counted};
 use crate::store::Backend;
 
@@ -20,7 +20,7 @@ pub enum Command {
     /// data, so keep it as you keep the database.
     #[command(after_help = "Example: export order.jsonl")]
     Export {
-        /// Where to write; a file that is there is replaced
+        /// Where to write; an export that is there is replaced
         file: PathBuf,
     },
 
@@ -30,6 +30,13 @@ pub enum Command {
     /// `BASE_URL`, and its readers notice nothing. Do not let both services run.
     #[command(after_help = "Example: import order.jsonl")]
     Import {
+        /// What to read
+        file: PathBuf,
+    },
+
+    /// As `import`, and takes all of it back: whether it would work.
+    #[command(skip)]
+    Try {
         /// What to read
         file: PathBuf,
     },
@@ -54,14 +61,14 @@ impl Command {
     pub fn kind(&self, url: &str) -> Result<Kind, CommandError> {
         match self {
             Self::Export { .. } => command::existing(url),
-            Self::Import { file } => match File::open(file) {
+            Self::Import { file } | Self::Try { file } => match File::open(file) {
                 Ok(_) => Ok(url.parse()?),
                 Err(error) => Err(TransferError::File(file.clone(), error).into()),
             },
         }
     }
 
-    /// Carries it out on an open database, in which the service has `tables`.
+    /// Carries it out on the open database at `url`, in which the service has `tables`.
     ///
     /// # Errors
     ///
@@ -69,16 +76,33 @@ impl Command {
     pub async fn execute<B: Backend>(
         &self,
         database: Database<B>,
+        url: &str,
         tables: &[Table],
     ) -> Result<Done, CommandError> {
-        let (done, moved, file) = match self {
-            Self::Export { file } => ("Exported", export(&database, tables, file).await, file),
-            Self::Import { file } => ("Imported", import(&database, tables, file).await, file),
-        };
+        let place = shown(url);
+        let rows = |count: u64| counted(i64::try_from(count).unwrap_or(i64::MAX), "row");
+        let done =
+            match self {
+                Self::Export { file } => export(&database, tables, file).await.map(|count| {
+                    format!("Exported {} of {place} to {}.", rows(count), file.display())
+                }),
+                Self::Import { file } => import(&database, tables, file, Import::ForGood)
+                    .await
+                    .map(|count| {
+                        format!(
+                            "Imported {} of {} into {place}.",
+                            rows(count),
+                            file.display()
+                        )
+                    }),
+                Self::Try { file } => import(&database, tables, file, Import::OnTrial)
+                    .await
+                    .map(|_| String::new()),
+            };
         database.close().await;
-        let Moved { rows, .. } = moved?;
-        let rows = counted(i64::try_from(rows).unwrap_or(i64::MAX), "row");
-        let way = if done == "Exported" { "to" } else { "from" };
-        command::say(&format!("{done} {rows} {way} {}.", file.display()))
+        match done?.as_str() {
+            "" => Ok(Done::Well),
+            told => command::say(told),
+        }
     }
 }

@@ -226,10 +226,28 @@ async fn pages_become_files<B: Testable>(url: &str) {
     let elsewhere = Publisher::<B>::at(url, "https://elsewhere.example/").await;
     let refused = elsewhere.feed.export_pages(target.path()).await;
     assert!(
-        matches!(refused, Err(ExportError::Another(_))),
+        matches!(refused, Err(ExportError::Another { .. })),
         "{refused:?}"
     );
     assert!(file(&exported.directory, "1").contains(BASE));
+    // One that is not whole, or gone with the rest of another address, is not passed over either.
+    let first = exported.directory.join("1");
+    let whole = std::fs::read(&first).unwrap();
+    std::fs::write(&first, &whole[..whole.len() / 2]).unwrap();
+    let damaged = publisher.feed.export_pages(target.path()).await;
+    assert!(
+        matches!(damaged, Err(ExportError::Another { .. })),
+        "{damaged:?}"
+    );
+    std::fs::remove_file(&first).unwrap();
+    let mixed = elsewhere.feed.export_pages(target.path()).await;
+    assert!(
+        matches!(mixed, Err(ExportError::Another { .. })),
+        "{mixed:?}"
+    );
+    std::fs::remove_file(&first).unwrap();
+    publisher.feed.export_pages(target.path()).await.unwrap();
+    assert_eq!(std::fs::read(&first).unwrap(), whole);
     let nowhere = publisher
         .feed
         .export_pages(&exported.directory.join("1"))

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use feed_core::consumer::command::{self, By, CommandError, Done, say};
-use feed_core::service::counted;
+use feed_core::service::{counted, with_causes};
 use feed_core::transfer::{self, Table};
 use feed_core::{Kind, feed};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::config::Config;
 use crate::erase::EraseError;
@@ -83,10 +84,13 @@ pub enum Own {
     #[command(after_help = "Example: restored --last-order 1234")]
     Restored {
         /// The highest order number that a consumer or a customer has; new orders get higher ones
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..=HIGHEST_ORDER))]
         last_order: i64,
     },
 }
+
+/// A higher order number is mistyped.
+const HIGHEST_ORDER: i64 = 999_999_999_999;
 
 /// What the service has, beside what feed-core keeps for it.
 const TABLES: &[Table] = &[
@@ -127,12 +131,12 @@ pub async fn transfer(url: &str, command: &transfer::Command) -> Result<Done, Co
     match command.kind(url)? {
         Kind::Sqlite => {
             command
-                .execute(database::<Sqlite>(url).await?, TABLES)
+                .execute(database::<Sqlite>(url).await?, url, TABLES)
                 .await
         }
         Kind::Postgres => {
             command
-                .execute(database::<Postgres>(url).await?, TABLES)
+                .execute(database::<Postgres>(url).await?, url, TABLES)
                 .await
         }
     }
@@ -147,9 +151,9 @@ async fn own<S: Store>(config: &Config, command: Own) -> Result<Done, CommandErr
             Err(error) => Err(error.into()),
         },
         Own::Pages { directory } => match service.feed.export_pages(&directory).await {
-            Ok(exported) => told(&exported),
+            Ok(exported) => told(&exported, &service.feed.url()),
             Err(feed::ExportError::Database(error)) => Err(error.into()),
-            Err(error) => Err(CommandError::NotCarriedOut(error.to_string())),
+            Err(error) => Err(CommandError::NotCarriedOut(with_causes(&error))),
         },
         Own::Restored { last_order } => restored(&service, OrderId(last_order)).await,
     };
@@ -171,9 +175,9 @@ async fn erase<S: Store>(
     }
 }
 
-fn told(exported: &feed::Exported) -> Result<Done, CommandError> {
+fn told(exported: &feed::Exported, feed: &Url) -> Result<Done, CommandError> {
     say(&format!(
-        "Wrote {} below {}; {} there already.",
+        "Wrote {} of {feed} below {}; {} there already.",
         counted(exported.written, "page"),
         exported.directory.display(),
         match exported.kept {

@@ -114,12 +114,12 @@ pub async fn transfer(url: &str, command: &transfer::Command) -> Result<Done, Co
     match command.kind(url)? {
         Kind::Sqlite => {
             command
-                .execute(database::<Sqlite>(url).await?, TABLES)
+                .execute(database::<Sqlite>(url).await?, url, TABLES)
                 .await
         }
         Kind::Postgres => {
             command
-                .execute(database::<Postgres>(url).await?, TABLES)
+                .execute(database::<Postgres>(url).await?, url, TABLES)
                 .await
         }
     }

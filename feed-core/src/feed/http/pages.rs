@@ -103,20 +103,23 @@ pub(super) async fn page<B: Backend>(
         return Err(another_epoch(&known, &head));
     }
     let state = Inner::<B>::layout(&head).state(number);
-    let (caching, state_name) = match state {
-        PageState::Open => return Err(missing()),
-        PageState::Sealed => (SEALED, "sealed"),
-        PageState::Immutable => (IMMUTABLE, "immutable"),
-    };
     let form = Form::wanted(request)?;
+    let (caching, state_name) = match (state, form) {
+        (PageState::Open, _) => return Err(missing()),
+        (PageState::Sealed, _) => (SEALED, "sealed"),
+        (PageState::Immutable, Form::Atom) => (IMMUTABLE, "immutable"),
+        // What stands around the entries there is another one after an upgrade.
+        (PageState::Immutable, Form::Html) => (SEALED, "immutable"),
+    };
+    let is_final = caching == IMMUTABLE;
     let page = feed.written(form, &head, number, state).await?;
     let metadata = Metadata {
         media_type: form.media_type(),
         caching,
         validators: Some(Validators {
             tag: form.tag(format!("{known}.{number}.{state_name}")),
-            // A sealed page is still to change; its date would hide that.
-            last_modified: closed(page.updated, &head).filter(|_| state == PageState::Immutable),
+            // What is still to change has no date: it would hide that.
+            last_modified: closed(page.updated, &head).filter(|_| is_final),
         }),
         links: page.links,
         vary: "Accept, Accept-Encoding",

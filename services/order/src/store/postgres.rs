@@ -145,8 +145,10 @@ impl Store for Postgres {
     async fn number_orders_after(pool: &PgPool, last: OrderId) -> sqlx::Result<OrderId> {
         let next: i64 = sqlx::query_scalar(
             "-- order::number_after
-             SELECT setval(numbers, GREATEST($1, pg_sequence_last_value(numbers)) + 1, false)
-             FROM CAST(pg_get_serial_sequence('orders', 'id') AS regclass) AS numbers",
+             SELECT CASE WHEN last > 0 THEN setval(numbers, last) ELSE 0 END + 1
+             FROM (SELECT numbers, GREATEST($1, pg_sequence_last_value(numbers),
+                                            (SELECT max(id) FROM orders)) AS last
+                   FROM CAST(pg_get_serial_sequence('orders', 'id') AS regclass) AS numbers) AS them",
         )
         .bind(last.0)
         .fetch_one(pool)

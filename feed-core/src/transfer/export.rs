@@ -1,0 +1,72 @@
+//! Out of a database, as it is at one moment.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use serde_json::value::RawValue;
+use sqlx::{Connection, SqlSafeStr};
+
+use super::file::{FORMAT, Line, Output};
+use super::{TABLES, Table, TransferError};
+use crate::database::Database;
+use crate::store::Backend;
+
+/// How often to look for a moment in which all events have their numbers, and the pause between.
+const LOOKS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Writes all rows of feed-core's tables and of `tables` to `file`; returns how many. A table that refers
+/// to another one stands behind it. What `file` holds is replaced when all is written, if it is an export.
+///
+/// # Errors
+///
+/// The database failed, or the file cannot be written.
+pub async fn export<B: Backend>(
+    database: &Database<B>,
+    tables: &[Table],
+    file: &Path,
+) -> Result<u64, TransferError> {
+    let mut output = Output::create(file)?;
+    let mut connection = database.writer().acquire().await?;
+    let mut looks = 0;
+    let mut tx = loop {
+        // What has committed gets its number first: the other database may have no place for it.
+        if B::look(database.reader())
+            .await
+            .is_ok_and(|look| look.unnumbered)
+        {
+            B::number(database.reader(), i64::MAX).await?;
+        }
+        let mut tx = connection.begin_with(B::SNAPSHOT.into_sql_str()).await?;
+        if !B::has_unnumbered(&mut tx).await? {
+            break tx;
+        }
+        tx.rollback().await?;
+        looks += 1;
+        if looks == LOOKS {
+            return Err(TransferError::Busy);
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
+    let mut count = 0;
+    output.line(&Line::Format(FORMAT.to_owned()))?;
+    for table in TABLES.iter().chain(tables) {
+        let columns = B::columns(&mut tx, table.name).await?;
+        output.line(&Line::Table {
+            name: table.name.to_owned(),
+            columns: columns.iter().map(|column| column.name.clone()).collect(),
+            last_number: B::last_number(&mut tx, table.name).await?,
+        })?;
+        let mut rows = B::rows(&mut tx, table.name, &columns);
+        while let Some(row) = rows.try_next().await? {
+            let row = RawValue::from_string(row);
+            let row = row.map_err(|error| sqlx::Error::Decode(error.into()))?;
+            output.line(&Line::Row(row))?;
+            count += 1;
+        }
+    }
+    output.close()?;
+    tx.rollback().await?;
+    Ok(count)
+}

@@ -1,0 +1,167 @@
+//! The file: JSON, a line for each row, and at last a digest of all before it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::TransferError;
+
+/// The first line: what it is.
+pub(super) const FORMAT: &str = "feed-core database, 1";
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Line {
+    Format(String),
+    /// The rows of a table follow.
+    Table {
+        name: String,
+        columns: Vec<String>,
+        /// The last number that it has given to a row.
+        last_number: Option<i64>,
+    },
+    Row(Box<RawValue>),
+    /// SHA-256 of all lines before, in hexadecimal digits.
+    Digest(String),
+}
+
+/// A file that is being written beside its place, and takes it when it is whole.
+pub(super) struct Output {
+    place: PathBuf,
+    unfinished: PathBuf,
+    writer: BufWriter<File>,
+    digest: Sha256,
+}
+
+impl Output {
+    /// Only its owner may read it: it holds what the database holds.
+    pub(super) fn create(place: &Path) -> Result<Self, TransferError> {
+        may_be_replaced(place)?;
+        let mut unfinished = place.as_os_str().to_owned();
+        unfinished.push(format!(".{}.unfinished", std::process::id()));
+        let unfinished = PathBuf::from(unfinished);
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600);
+        let file = file.open(&unfinished);
+        let file = file.map_err(|error| TransferError::File(place.to_owned(), error))?;
+        Ok(Self {
+            place: place.to_owned(),
+            unfinished,
+            writer: BufWriter::new(file),
+            digest: Sha256::new(),
+        })
+    }
+
+    pub(super) fn line(&mut self, line: &Line) -> Result<(), TransferError> {
+        let unusable = |error| TransferError::File(self.place.clone(), error);
+        let mut text = serde_json::to_string(line).map_err(|error| unusable(error.into()))?;
+        text.push('\n');
+        self.digest.update(&text);
+        self.writer.write_all(text.as_bytes()).map_err(unusable)
+    }
+
+    pub(super) fn close(mut self) -> Result<(), TransferError> {
+        let digest = hexadecimal(&self.digest.clone().finalize());
+        self.line(&Line::Digest(digest))?;
+        let written = self.writer.flush().and_then(|()| {
+            self.writer.get_ref().sync_all()?;
+            std::fs::rename(&self.unfinished, &self.place)
+        });
+        written.map_err(|error| TransferError::File(self.place.clone(), error))
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // There is none any more, if it is whole.
+        let _ = std::fs::remove_file(&self.unfinished);
+    }
+}
+
+/// Whoever names the database itself, or anything else that is no export, has mistyped.
+fn may_be_replaced(place: &Path) -> Result<(), TransferError> {
+    let unusable = |error| TransferError::File(place.to_owned(), error);
+    let file = match File::open(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file.map_err(unusable)?,
+    };
+    let mut begin = Vec::new();
+    let first = format!("{{\"format\":\"{FORMAT}\"}}");
+    let read = file.take(first.len() as u64).read_to_end(&mut begin);
+    match read.map_err(unusable)? {
+        0 => Ok(()),
+        _ if begin == first.as_bytes() => Ok(()),
+        _ => Err(TransferError::Occupied(place.to_owned())),
+    }
+}
+
+/// A file that is being read, line by line.
+pub(super) struct Input {
+    place: PathBuf,
+    reader: BufReader<File>,
+    digest: Sha256,
+    /// Lines read.
+    pub(super) at: u64,
+}
+
+impl Input {
+    pub(super) fn open(place: &Path) -> Result<Self, TransferError> {
+        let file = File::open(place);
+        let file = file.map_err(|error| TransferError::File(place.to_owned(), error))?;
+        Ok(Self {
+            place: place.to_owned(),
+            reader: BufReader::new(file),
+            digest: Sha256::new(),
+            at: 0,
+        })
+    }
+
+    /// The next line; `None` at the end, which is where it ought to be and has the right digest.
+    pub(super) fn line(&mut self) -> Result<Option<Line>, TransferError> {
+        let text = self.read()?.ok_or(TransferError::Cut)?;
+        let line = serde_json::from_str(&text).map_err(|error| self.wrong(error.to_string()))?;
+        if let Line::Digest(expected) = line {
+            if self.read()?.is_some() {
+                return Err(self.wrong("nothing is to follow the digest".to_owned()));
+            }
+            let digest = hexadecimal(&self.digest.clone().finalize());
+            return match digest == expected {
+                true => Ok(None),
+                false => Err(TransferError::Damaged),
+            };
+        }
+        self.digest.update(&text);
+        match (self.at, &line) {
+            (1, Line::Format(format)) if format == FORMAT => Ok(Some(line)),
+            (1, _) => Err(self.wrong(format!("it is not \"{FORMAT}\""))),
+            _ => Ok(Some(line)),
+        }
+    }
+
+    /// What is wrong with the line that was read last.
+    pub(super) fn wrong(&self, what: String) -> TransferError {
+        TransferError::Line(self.at, what)
+    }
+
+    fn read(&mut self) -> Result<Option<String>, TransferError> {
+        let mut text = String::new();
+        self.at += 1;
+        match self.reader.read_line(&mut text) {
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(self.wrong("it is no text".to_owned()))
+            }
+            Err(error) => Err(TransferError::File(self.place.clone(), error)),
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
