@@ -1,7 +1,7 @@
 //! What tests of this workspace share: fresh databases, and real processes.
 
 pub mod audit;
-mod checker;
+pub mod checker;
 mod client;
 mod cluster;
 mod database;

@@ -1,0 +1,16 @@
+//! The whole system while everything that can fail does: real processes, real databases, real HTTP,
+//! and a checker that decides afterwards what must have held. What takes minutes is left to
+//! `tests/long faults`.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod clients;
+mod evidence;
+mod fleet;
+mod front;
+mod history;
+mod plan;
+mod random;
+mod readers;
+mod seen;
+mod server;
+mod verdict;

@@ -1,0 +1,130 @@
+//! A PostgreSQL server of a test's own, to be stopped, killed and started again.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harness::programs::succeed;
+
+/// A running server. It goes away with its directory.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// The address of its first database.
+    pub(crate) url: String,
+    bin: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+impl Server {
+    /// With options beside its usual ones, such as `max_connections=30`.
+    pub(crate) async fn start(options: &[&str]) -> Self {
+        // A short path: a socket's address has 107 characters at most.
+        let directory = tempfile::Builder::new()
+            .prefix("pg")
+            .tempdir_in("/tmp")
+            .unwrap();
+        let path = directory.path();
+        let server = Self {
+            url: format!(
+                "postgres://postgres@localhost/postgres?host={}",
+                path.display()
+            ),
+            bin: installed(),
+            directory,
+        };
+        if server.as_another_user() {
+            let mut own = Command::new("chown");
+            own.arg("postgres").arg(server.directory.path());
+            succeed(own).await;
+        }
+        let mut init = server.command("initdb");
+        init.args(["--auth", "trust", "--username", "postgres", "--locale", "C"])
+            .args(["--encoding", "UTF8", "--no-sync"]);
+        succeed(init).await;
+        let sockets = format!(
+            "unix_socket_directories='{}'",
+            server.directory.path().display()
+        );
+        let settings = ["listen_addresses=''", &sockets, "max_connections=400"];
+        let settings: Vec<&str> = settings.iter().chain(options).copied().collect();
+        let file = server.directory.path().join("data/postgresql.auto.conf");
+        std::fs::write(file, settings.join("\n")).unwrap();
+        server.launch().await;
+        server
+    }
+
+    /// Starts it again, and waits until it answers.
+    pub(crate) async fn launch(&self) {
+        let mut start = self.command("pg_ctl");
+        start.args(["start", "--wait", "--silent", "--log"]);
+        start.arg(self.directory.path().join("data/log"));
+        succeed(start).await;
+    }
+
+    /// Stops it; `immediate` is a crash, `fast` cuts all connections.
+    pub(crate) async fn stop(&self, mode: &str) {
+        let mut stop = self.command("pg_ctl");
+        stop.args(["stop", "--silent", "--mode", mode]);
+        succeed(stop).await;
+    }
+
+    /// Where its data lies.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// PostgreSQL refuses to run as root; then it runs as the user that its package made.
+    fn as_another_user(&self) -> bool {
+        let id = Command::new("id").arg("-u").output().unwrap();
+        id.stdout == b"0\n"
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let program = self.bin.join(name);
+        let mut command = match self.as_another_user() {
+            true => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+                command.arg(program);
+                command
+            }
+            false => Command::new(program),
+        };
+        command.current_dir("/").arg("--pgdata").arg(self.data());
+        command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut stop = self.command("pg_ctl");
+        let _ = stop
+            .args(["stop", "--silent", "--mode", "immediate"])
+            .output();
+    }
+}
+
+/// Where `tests/postgres.sh` finds it: Debian keeps it out of `PATH`.
+fn installed() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let mut found: Vec<PathBuf> = versions
+        .map(|version| version.unwrap().path().join("bin"))
+        .chain(
+            std::env::var_os("PATH")
+                .iter()
+                .flat_map(std::env::split_paths),
+        )
+        .filter(|bin: &PathBuf| bin.join("initdb").exists())
+        .collect();
+    found.sort_by_key(|bin: &PathBuf| version_of(bin));
+    found
+        .pop()
+        .expect("a PostgreSQL server: `tests/run` installs one")
+}
+
+fn version_of(bin: &Path) -> u32 {
+    let version = bin.parent().and_then(Path::file_name);
+    let version = version.and_then(|version| version.to_str()?.parse().ok());
+    version.unwrap_or_default()
+}
