@@ -88,7 +88,7 @@ impl<B: Backend> Sequencer<B> {
     pub(crate) async fn number_all(&self) -> sqlx::Result<Look> {
         loop {
             let looking = self.looking.lock().await;
-            let look = match B::number(self.database.writer(), BATCH).await? {
+            let look = match B::number(self.database.numbering(), BATCH).await? {
                 Numbered::Done(look) => {
                     self.learn(&look.head);
                     look
@@ -201,7 +201,7 @@ impl<B: Backend> Sequencer<B> {
         if left > TimeDelta::zero() {
             return Ok(left.to_std().unwrap_or(TICK).min(TICK));
         }
-        B::close_second(self.database.writer(), look.head.sequence).await?;
+        B::close_second(self.database.numbering(), look.head.sequence).await?;
         self.look().await?;
         Ok(TICK)
     }

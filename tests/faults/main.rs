@@ -4,10 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod clients;
+mod controls;
 mod evidence;
 mod fleet;
 mod front;
 mod history;
+mod life;
+mod locks;
 mod plan;
 mod random;
 mod readers;

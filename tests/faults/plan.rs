@@ -78,10 +78,16 @@ impl Plan {
         }
     }
 
-    /// The same system, and nothing happens to it.
-    pub(crate) fn quiet(mut self) -> Self {
-        self.faults.clear();
-        self
+    /// So many instances of each service, a few busy clients, and nothing happens by itself.
+    pub(crate) fn quiet(backend: Backend, instances: [usize; 3]) -> Self {
+        Self {
+            seed: 1,
+            backend,
+            span: Duration::ZERO,
+            instances,
+            pauses: vec![20; 4],
+            faults: Vec::new(),
+        }
     }
 }
 

@@ -5,13 +5,10 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use harness::{Backend, patiently};
+use harness::Backend;
 
-use crate::clients::Clients;
-use crate::evidence;
-use crate::fleet::Fleet;
-use crate::plan::{Plan, Whose};
-use crate::readers::Readers;
+use crate::life::Life;
+use crate::plan::Plan;
 use crate::verdict::{assert_innocent, violations};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -32,11 +29,10 @@ async fn many_lives() {
             .ok()
             .map(|text| text.parse::<u64>().unwrap())
     };
-    let (first, count) = match number("SEED") {
-        Some(seed) => (seed, 1),
-        None => (1, number("SEEDS").unwrap_or(20)),
-    };
-    let seconds = number("SECONDS").unwrap_or(30);
+    let first = number("SEED").unwrap_or(1);
+    let alone = if number("SEED").is_some() { 1 } else { 20 };
+    let count = number("SEEDS").unwrap_or(alone);
+    let seconds = number("SPAN").unwrap_or(30);
     for seed in first..first + count {
         let one = async |backend: Backend, name: &str| {
             let plan = Plan::of(seed, backend, seconds);
@@ -60,52 +56,14 @@ fn judge_what_a_run_has_left() {
 }
 
 /// Lives through one plan; returns where it has left its evidence.
-pub(crate) async fn live(plan: &Plan, name: &str) -> PathBuf {
-    let mut fleet = Fleet::start(plan, name).await;
-    let clients = Clients::start(plan, &fleet.front.url, &fleet.history);
-    let readers = Readers::start(&fleet.front.url, &fleet.history);
+async fn live(plan: &Plan, name: &str) -> PathBuf {
+    let mut life = Life::start(plan, name).await;
     let begin = Instant::now();
-    let mut faults = plan.faults.iter().peekable();
-    while begin.elapsed() < plan.span {
-        fleet.supervise();
-        while let Some((_, fault)) =
-            faults.next_if(|(at, _)| Duration::from_millis(*at) <= begin.elapsed())
-        {
-            fleet.suffer(*fault).await;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    for (at, fault) in &plan.faults {
+        let at = Duration::from_millis(*at);
+        life.last(at.saturating_sub(begin.elapsed())).await;
+        life.fleet.suffer(*fault).await;
     }
-    end(fleet, clients, readers).await
-}
-
-/// From here on nothing happens to them but that the frozen ones wake up: waits until all is taken, and
-/// writes the evidence.
-pub(crate) async fn end(mut fleet: Fleet, clients: Clients, readers: Readers) -> PathBuf {
-    fleet.settle().await;
-    fleet.history.mark("last fault");
-    clients.stop().await;
-    level(&fleet).await;
-    fleet.history.mark("level");
-    readers.stop().await;
-    evidence::write(&fleet).await;
-    fleet.directory.clone()
-}
-
-/// Waits until everything that is told is taken.
-async fn level(fleet: &Fleet) {
-    let order = fleet.url(Whose::Order);
-    patiently("all is told and taken", async || {
-        let unnumbered = match harness::tables::is_postgres(order) {
-            true => harness::tables::number(order, "SELECT count(*) FROM feed_outbox").await,
-            false => 0,
-        };
-        let newest = harness::tables::number(order, "SELECT sequence FROM feed_head").await;
-        for group in &fleet.groups[1..] {
-            if unnumbered > 0 || group.cluster.lowest().await < newest {
-                return None;
-            }
-        }
-        Some(())
-    })
-    .await;
+    life.last(plan.span.saturating_sub(begin.elapsed())).await;
+    life.end().await
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::evidence::Evidence;
-use crate::verdict::{Verdict, holds, list, number, text};
+use crate::verdict::{Verdict, acknowledged, holds, list, number, text};
 
 /// How late an instance may be.
 const LATE: u64 = 1_000;
@@ -121,12 +121,10 @@ pub(crate) fn v10_independent(evidence: &Evidence) -> Verdict {
         .map(|event| (text(&event["subject"]), number(&event["sequence"])))
         .collect();
     let mut delays = Vec::new();
-    for line in evidence.history.iter().filter(|line| line["type"] == "ok") {
-        let at = line["at"].as_u64().unwrap_or_default();
+    for (subject, at) in acknowledged(evidence, "place") {
         if at < from || at + PROMPT > to {
             continue;
         }
-        let subject = format!("order/{}", line["order"]);
         let seen = sequences
             .get(subject.as_str())
             .and_then(|sequence| first.get(sequence));

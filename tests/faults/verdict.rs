@@ -1,6 +1,6 @@
 //! The checker: reads what a run has left and decides V1 to V12, one by one. Each says what is wrong.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use harness::Story;
@@ -86,6 +86,20 @@ pub(crate) fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or_default()
 }
 
+/// The subjects of requests to `place` or `cancel` an order that were answered, and when they were.
+pub(crate) fn acknowledged(evidence: &Evidence, what: &str) -> Vec<(String, u64)> {
+    let asked = evidence.history.iter().filter(|line| line["do"] == what);
+    let asked: HashSet<u64> = asked.filter_map(|line| line["op"].as_u64()).collect();
+    let answered = evidence.history.iter().filter(|line| line["type"] == "ok");
+    answered
+        .filter(|line| line["op"].as_u64().is_some_and(|op| asked.contains(&op)))
+        .map(|line| {
+            let at = line["at"].as_u64().unwrap_or_default();
+            (format!("order/{}", line["order"]), at)
+        })
+        .collect()
+}
+
 /// Subjects that have an event of this type.
 fn told_of<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
     let events = list(&evidence.order["events"]).iter();
@@ -98,26 +112,14 @@ fn told_of<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
 /// Every acknowledged change is in the feed, and every event of that at every consumer: with its
 /// effect, parked, or passed over with a reason.
 fn v1_no_loss(evidence: &Evidence) -> Verdict {
-    let invoked: HashMap<u64, &Value> = evidence
-        .history
-        .iter()
-        .filter(|line| line["type"] == "invoke")
-        .filter_map(|line| Some((line["op"].as_u64()?, line)))
-        .collect();
     let placed: BTreeSet<&str> = told_of(evidence, "order.placed").into_iter().collect();
     let cancelled: BTreeSet<&str> = told_of(evidence, "order.cancelled").into_iter().collect();
-    for line in evidence.history.iter().filter(|line| line["type"] == "ok") {
-        let subject = format!("order/{}", line["order"]);
-        let asked = line["op"].as_u64().and_then(|op| invoked.get(&op));
-        let what = asked.map_or("", |asked| text(&asked["do"]));
-        let told = if what == "cancel" {
-            &cancelled
-        } else {
-            &placed
-        };
-        holds(told.contains(subject.as_str()), || {
-            format!("a {what} of {subject} was acknowledged, and no event tells of it: {line}")
-        })?;
+    for (what, told) in [("place", &placed), ("cancel", &cancelled)] {
+        for (subject, at) in acknowledged(evidence, what) {
+            holds(told.contains(subject.as_str()), || {
+                format!("to {what} {subject} was acknowledged at {at} ms, and no event tells of it")
+            })?;
+        }
     }
     let story = Story::told(list(&evidence.order["events"]));
     let [all, ..] = story.ids();

@@ -73,8 +73,9 @@ pub fn shown(url: &str) -> String {
 
 /// The connections of one service to its database: one pool to read from and one to write to.
 ///
-/// On PostgreSQL they are the same pool. SQLite has one writer at a time, so there the writing
-/// pool has one connection: writers queue fairly in memory instead of fighting for the file.
+/// SQLite has one writer at a time, so there the writing pool has one connection: writers queue fairly
+/// in memory instead of fighting for the file. On PostgreSQL transactions may wait for each other's
+/// rows; what is read, and the numbering of events, does not wait behind them.
 #[derive(Debug)]
 pub struct Database<B: Backend> {
     reader: Pool<B>,
@@ -128,6 +129,15 @@ impl<B: Backend> Database<B> {
     #[must_use]
     pub fn writer(&self) -> &Pool<B> {
         &self.writer
+    }
+
+    /// Where events are numbered.
+    pub(crate) fn numbering(&self) -> &Pool<B> {
+        if B::ONE_WRITER {
+            &self.writer
+        } else {
+            &self.reader
+        }
     }
 
     /// Begins a transaction that writes; on SQLite with `BEGIN IMMEDIATE`, since a deferred one
