@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::database::Database;
+use crate::database::patience::{STATEMENT, within};
 use crate::store::Backend;
 use crate::store::listen::News;
 use crate::store::publish::{CHANNEL, Head, Look, Numbered};
@@ -79,7 +80,7 @@ impl<B: Backend> Sequencer<B> {
     }
 
     async fn look_locked(&self) -> sqlx::Result<Look> {
-        let look = B::look(self.database.reader()).await?;
+        let look = within(STATEMENT, B::look(self.database.reader())).await?;
         self.learn(&look.head);
         Ok(look)
     }
@@ -88,7 +89,7 @@ impl<B: Backend> Sequencer<B> {
     pub(crate) async fn number_all(&self) -> sqlx::Result<Look> {
         loop {
             let looking = self.looking.lock().await;
-            let look = match B::number(self.database.numbering(), BATCH).await? {
+            let look = match within(STATEMENT, B::number(self.database.numbering(), BATCH)).await? {
                 Numbered::Done(look) => {
                     self.learn(&look.head);
                     look
@@ -201,7 +202,8 @@ impl<B: Backend> Sequencer<B> {
         if left > TimeDelta::zero() {
             return Ok(left.to_std().unwrap_or(TICK).min(TICK));
         }
-        B::close_second(self.database.numbering(), look.head.sequence).await?;
+        let closing = B::close_second(self.database.numbering(), look.head.sequence);
+        within(STATEMENT, closing).await?;
         self.look().await?;
         Ok(TICK)
     }

@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::history::History;
 use crate::plan::Plan;
 
+/// How long a client waits for an answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Clients at work.
 pub(crate) struct Clients {
     closing: CancellationToken,
@@ -87,8 +90,9 @@ impl OneClient {
     /// Once: if there is no answer, nobody knows.
     async fn place(&mut self, op: u64) {
         self.invoke(op, json!({"do": "place", "marker": marker(op)}));
-        let answer = self.client.post_json("orders", &load::nth_order(op)).await;
-        let known = known(answer);
+        let body = load::nth_order(op).to_string();
+        let headers = [("content-type", "application/json")];
+        let known = self.ask("POST", "orders", &headers, &body).await;
         self.hear(op, &known);
         self.placed.extend(known.order());
     }
@@ -103,11 +107,7 @@ impl OneClient {
             ("idempotency-key", &key),
         ];
         loop {
-            let answer = self
-                .client
-                .try_send("POST", "orders", &headers, &body)
-                .await;
-            let known = known(answer);
+            let known = self.ask("POST", "orders", &headers, &body).await;
             if matches!(known, Known::Unknown) && !closing.is_cancelled() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
@@ -124,8 +124,14 @@ impl OneClient {
             .swap_remove(self.rng.usize(0..self.placed.len()));
         self.invoke(op, json!({"do": "cancel", "order": id}));
         let path = format!("order/{id}");
-        let answer = self.client.try_send("DELETE", &path, &[], "").await;
-        self.hear(op, &known(answer));
+        let known = self.ask("DELETE", &path, &[], "").await;
+        self.hear(op, &known);
+    }
+
+    /// What is known after a request; who gets no answer in time hangs up.
+    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Known {
+        let request = self.client.try_send(method, path, headers, body);
+        known(tokio::time::timeout(PATIENCE, request).await.ok().flatten())
     }
 
     /// Sends a request, and is gone some microseconds later.

@@ -37,9 +37,16 @@ pub(crate) struct Group {
 }
 
 impl Fleet {
-    /// Starts what `plan` says, and waits until it answers. What it leaves behind lies in a directory
-    /// beside what cargo builds.
+    /// Starts what `plan` says, and waits until it answers.
     pub(crate) async fn start(plan: &Plan, name: &str) -> Self {
+        let mut fleet = Self::prepare(plan, name).await;
+        fleet.settle().await;
+        fleet
+    }
+
+    /// Databases with their tables, and no instances yet. What is left behind lies in a directory beside
+    /// what cargo builds.
+    pub(crate) async fn prepare(plan: &Plan, name: &str) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join("faults")
             .join(name);
@@ -82,16 +89,14 @@ impl Fleet {
         let Ok(groups) = <[Group; 3]>::try_from(groups) else {
             unreachable!("three services")
         };
-        let mut fleet = Self {
+        Self {
             history: History::create(&directory),
             front,
             groups,
             server,
             backends: Vec::new(),
             directory,
-        };
-        fleet.settle().await;
-        fleet
+        }
     }
 
     pub(crate) fn group(&mut self, whose: Whose) -> &mut Group {

@@ -11,6 +11,7 @@ mod front;
 mod history;
 mod life;
 mod locks;
+mod network;
 mod plan;
 mod random;
 mod readers;

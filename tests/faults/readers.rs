@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::clients::PATIENCE;
 use crate::history::History;
 
 /// Readers at work.
@@ -139,7 +140,8 @@ impl Reader {
             .copied();
         let headers: Vec<_> = headers.collect();
         let begin = self.history.now();
-        let answer = self.client.try_send("GET", path, &headers, "").await?;
+        let request = self.client.try_send("GET", path, &headers, "");
+        let answer = tokio::time::timeout(PATIENCE, request).await.ok()??;
         self.history.seen(json!({
             "from": begin, "reader": reader, "path": path, "status": answer.status, "known": known,
             "etag": answer.header("etag"), "modified": answer.header("last-modified"),

@@ -13,12 +13,16 @@ use sqlx::{
 };
 
 use super::{Backend, DatabaseError};
+use crate::database::patience::{STATEMENT, doubts, within};
 
 /// How long a request waits for a free connection before it is told that the service is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a SQLite connection waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to say that it is there.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// The pause before a SQLite file that was locked is opened again.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -46,7 +50,15 @@ const SQLITE_READERS: u32 = 4;
 /// which the next writer's work would vanish although it reported success.
 pub(crate) async fn begin<B: Backend>(pool: &Pool<B>) -> sqlx::Result<Transaction<'static, B>> {
     let pool = pool.clone();
-    let begun = tokio::spawn(async move { pool.begin_with(B::BEGIN.into_sql_str()).await });
+    let begun = tokio::spawn(async move {
+        let begin = pool.begin_with(B::BEGIN.into_sql_str());
+        if B::ONE_WRITER {
+            // A file is never silent: it tells that it is locked.
+            return begin.await;
+        }
+        // Whose connection is not used again.
+        within(STATEMENT, begin).await
+    });
     begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
@@ -140,11 +152,12 @@ pub(super) async fn connect_postgres(
                 Box::pin(async move {
                     if last.idle_for > TESTED {
                         // An error closes it, and another one is taken.
-                        connection.ping().await?;
+                        within(ANSWER, connection.ping()).await?;
                     }
                     Ok(true)
                 })
             })
+            .after_release(|_, _| Box::pin(async { Ok(!doubts()) }))
     };
     let writer = pool(POSTGRES_WRITERS).connect_with(options.clone()).await;
     let writer = writer.map_err(unusable)?;
