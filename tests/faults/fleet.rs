@@ -31,7 +31,7 @@ pub(crate) struct Group {
     pub(crate) wanted: usize,
     started: usize,
     /// What each is started with.
-    settings: Vec<(&'static str, String)>,
+    pub(crate) settings: Vec<(&'static str, String)>,
     /// With the logs, which go last.
     pub(crate) cluster: Cluster,
 }
@@ -47,6 +47,15 @@ impl Fleet {
     /// Databases with their tables, and no instances yet. What is left behind lies in a directory beside
     /// what cargo builds.
     pub(crate) async fn prepare(plan: &Plan, name: &str) -> Self {
+        Self::prepare_with(plan, name, &[]).await
+    }
+
+    /// The same with something in the environment of the database server.
+    pub(crate) async fn prepare_with(
+        plan: &Plan,
+        name: &str,
+        environment: &[(&'static str, String)],
+    ) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join("faults")
             .join(name);
@@ -55,7 +64,7 @@ impl Fleet {
         // Printed first, so that it can be seen if this one fails.
         println!("{plan}\n  in {}", directory.display());
         let server = match plan.backend {
-            Backend::Postgres => Some(Server::start(&["fsync=off"]).await),
+            Backend::Postgres => Some(Server::start(&["fsync=off"], environment).await),
             Backend::Sqlite => None,
         };
         let front = Front::new().await;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod clients;
+mod clocks;
 mod controls;
 mod evidence;
 mod fleet;

@@ -11,12 +11,13 @@ pub(crate) struct Server {
     /// The address of its first database.
     pub(crate) url: String,
     bin: PathBuf,
+    environment: Vec<(&'static str, String)>,
     directory: tempfile::TempDir,
 }
 
 impl Server {
     /// With options beside its usual ones, such as `max_connections=30`.
-    pub(crate) async fn start(options: &[&str]) -> Self {
+    pub(crate) async fn start(options: &[&str], environment: &[(&'static str, String)]) -> Self {
         // A short path: a socket's address has 107 characters at most.
         let directory = tempfile::Builder::new()
             .prefix("pg")
@@ -29,6 +30,7 @@ impl Server {
                 path.display()
             ),
             bin: installed(),
+            environment: environment.to_vec(),
             directory,
         };
         if server.as_another_user() {
@@ -79,16 +81,21 @@ impl Server {
     }
 
     fn command(&self, name: &str) -> Command {
-        let program = self.bin.join(name);
-        let mut command = match self.as_another_user() {
-            true => {
-                let mut command = Command::new("setpriv");
-                command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-                command.arg(program);
-                command
-            }
-            false => Command::new(program),
-        };
+        let mut command = Command::new("env");
+        if self.as_another_user() {
+            command = Command::new("setpriv");
+            command.args([
+                "--reuid=postgres",
+                "--regid=postgres",
+                "--clear-groups",
+                "env",
+            ]);
+        }
+        // Only now: what is in it may be nothing for those before.
+        for (name, value) in &self.environment {
+            command.arg(format!("{name}={value}"));
+        }
+        command.arg(self.bin.join(name));
         command.current_dir("/").arg("--pgdata").arg(self.data());
         command
     }
