@@ -10,6 +10,7 @@ use harness::{Answer, Client, load};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -22,12 +23,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Clients at work.
 pub(crate) struct Clients {
     closing: CancellationToken,
+    /// True while they do nothing.
+    paused: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Clients {
     pub(crate) fn start(plan: &Plan, base: &str, history: &History) -> Self {
         let closing = CancellationToken::new();
+        let paused = watch::Sender::new(false);
         let operations = Arc::new(AtomicU64::new(0));
         let one = |(number, pause): (usize, &u64)| {
             let client = OneClient {
@@ -38,16 +42,27 @@ impl Clients {
                 operations: Arc::clone(&operations),
                 number,
                 placed: Vec::new(),
+                paused: paused.subscribe(),
             };
             tokio::spawn(client.work(closing.clone()))
         };
         let tasks = plan.pauses.iter().enumerate().map(one).collect();
-        Self { closing, tasks }
+        Self {
+            closing,
+            paused,
+            tasks,
+        }
+    }
+
+    /// They do nothing from now on, or go on.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.paused.send_replace(paused);
     }
 
     /// Lets them finish what they are at.
     pub(crate) async fn stop(self) {
         self.closing.cancel();
+        self.pause(false);
         for task in self.tasks {
             task.await.unwrap();
         }
@@ -63,6 +78,7 @@ struct OneClient {
     number: usize,
     /// Orders that it knows of and has not cancelled.
     placed: Vec<i64>,
+    paused: watch::Receiver<bool>,
 }
 
 /// What a client knows of a request.
@@ -75,6 +91,7 @@ enum Known {
 impl OneClient {
     async fn work(mut self, closing: CancellationToken) {
         while !closing.is_cancelled() {
+            let _ = self.paused.wait_for(|paused| !paused).await;
             let op = self.operations.fetch_add(1, Ordering::Relaxed);
             match self.rng.u8(0..20) {
                 0..5 if !self.placed.is_empty() => self.cancel(op).await,

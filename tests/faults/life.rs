@@ -48,6 +48,11 @@ impl Life {
         }
     }
 
+    /// Has the clients pause, or go on.
+    pub(crate) fn quiet(&self, quiet: bool) {
+        self.clients.pause(quiet);
+    }
+
     /// From here on nothing happens but that the frozen ones wake up: waits until all is taken, and
     /// returns where the evidence is.
     pub(crate) async fn end(mut self) -> PathBuf {

@@ -18,4 +18,5 @@ mod random;
 mod readers;
 mod seen;
 mod server;
+mod steps;
 mod verdict;
