@@ -154,15 +154,19 @@ impl Fleet {
         .await;
     }
 
+    /// Those that are frozen, too.
+    pub(crate) fn kill_all(&mut self) {
+        for group in &mut self.groups {
+            group.frozen.clear();
+            group.running.clear();
+        }
+    }
+
     pub(crate) async fn suffer(&mut self, fault: Fault) {
         self.history.fault(&format!("{fault:?}"));
         match fault {
             Fault::Kill(whose, which) => self.group(whose).kill(which),
-            Fault::KillAll => {
-                for group in &mut self.groups {
-                    group.kill_all();
-                }
-            }
+            Fault::KillAll => self.kill_all(),
             Fault::Freeze(whose, which, time) => self.group(whose).freeze(which, time),
             Fault::Stop(whose, which) => self.group(whose).stop(which).await,
             Fault::Scale(whose, wanted) => self.group(whose).scale(wanted).await,
@@ -234,13 +238,6 @@ impl Group {
             let which = which % self.running.len();
             self.running.remove(which).process.kill();
         }
-    }
-
-    fn kill_all(&mut self) {
-        // Those that are frozen, too: that is no protection.
-        self.running
-            .extend(self.frozen.drain(..).map(|(_, instance)| instance));
-        self.running.clear();
     }
 
     pub(crate) fn freeze(&mut self, which: usize, time: u64) {

@@ -14,6 +14,7 @@ mod life;
 mod locks;
 mod network;
 mod plan;
+mod power;
 mod random;
 mod readers;
 mod seen;

@@ -11,7 +11,8 @@ pub(crate) struct Server {
     /// The address of its first database.
     pub(crate) url: String,
     bin: PathBuf,
-    environment: Vec<(&'static str, String)>,
+    /// From its next start on.
+    pub(crate) environment: Vec<(&'static str, String)>,
     directory: tempfile::TempDir,
 }
 
@@ -40,25 +41,33 @@ impl Server {
         }
         let mut init = server.command("initdb");
         init.args(["--auth", "trust", "--username", "postgres", "--locale", "C"])
-            .args(["--encoding", "UTF8", "--no-sync"]);
+            .args(["--encoding", "UTF8", "--no-sync", "--wal-segsize", "1"]);
         succeed(init).await;
         let sockets = format!(
             "unix_socket_directories='{}'",
             server.directory.path().display()
         );
-        let settings = ["listen_addresses=''", &sockets, "max_connections=400"];
-        let settings: Vec<&str> = settings.iter().chain(options).copied().collect();
-        let file = server.directory.path().join("data/postgresql.auto.conf");
-        std::fs::write(file, settings.join("\n")).unwrap();
+        server.set(&["listen_addresses=''", &sockets, "max_connections=400"]);
+        server.set(options);
         server.launch().await;
         server
+    }
+
+    /// Sets options, for its next start.
+    pub(crate) fn set(&self, options: &[&str]) {
+        let file = self.data().join("postgresql.auto.conf");
+        let mut text = std::fs::read_to_string(&file).unwrap();
+        for option in options {
+            text += &format!("{option}\n");
+        }
+        std::fs::write(file, text).unwrap();
     }
 
     /// Starts it again, and waits until it answers.
     pub(crate) async fn launch(&self) {
         let mut start = self.command("pg_ctl");
         start.args(["start", "--wait", "--silent", "--log"]);
-        start.arg(self.directory.path().join("data/log"));
+        start.arg(self.directory.path().join("log"));
         succeed(start).await;
     }
 
