@@ -85,7 +85,8 @@ struct OneClient {
 enum Known {
     Ok(i64),
     Fail(u16),
-    Unknown,
+    /// With the status, if there was an answer.
+    Unknown(Option<u16>),
 }
 
 impl OneClient {
@@ -125,7 +126,7 @@ impl OneClient {
         ];
         loop {
             let known = self.ask("POST", "orders", &headers, &body).await;
-            if matches!(known, Known::Unknown) && !closing.is_cancelled() {
+            if matches!(known, Known::Unknown(_)) && !closing.is_cancelled() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
@@ -160,7 +161,7 @@ impl OneClient {
             .trim_start_matches("http://")
             .trim_end_matches('/');
         let _ = hang_up(authority, &load::nth_order(op), after).await;
-        self.hear(op, &Known::Unknown);
+        self.hear(op, &Known::Unknown(None));
     }
 
     fn invoke(&self, op: u64, mut what: Value) {
@@ -174,7 +175,7 @@ impl OneClient {
         self.history.tell(match known {
             Known::Ok(id) => json!({"type": "ok", "op": op, "order": id}),
             Known::Fail(status) => json!({"type": "fail", "op": op, "status": status}),
-            Known::Unknown => json!({"type": "unknown", "op": op}),
+            Known::Unknown(status) => json!({"type": "unknown", "op": op, "status": status}),
         });
     }
 }
@@ -200,7 +201,8 @@ fn known(answer: Option<Answer>) -> Known {
         }
         // It was refused. Who answers 5xx may not know himself: a commit may be done.
         Some(answer) if answer.status < 500 => Known::Fail(answer.status),
-        _ => Known::Unknown,
+        Some(answer) => Known::Unknown(Some(answer.status)),
+        None => Known::Unknown(None),
     }
 }
 

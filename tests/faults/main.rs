@@ -17,6 +17,7 @@ mod plan;
 mod power;
 mod random;
 mod readers;
+mod scenes;
 mod seen;
 mod server;
 mod steps;

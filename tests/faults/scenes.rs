@@ -1,0 +1,82 @@
+//! Moments in which one guard decides. Each is green as long as that guard is there; the patches in
+//! `controls/` take them away, one by one, and then it must be red.
+
+use std::time::Duration;
+
+use harness::{Backend, tables, until};
+
+use crate::life::Life;
+use crate::plan::{Plan, Whose};
+use crate::verdict::assert_innocent;
+
+/// It had data on the way when it froze, and comes back when others have done its work: fenced off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_frozen_past_its_lease_writes_nothing() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 2, 1]);
+    let mut life = Life::start(&plan, "frozen").await;
+    let cluster = &life.fleet.groups[Whose::Invoice as usize].cluster;
+    cluster.spread(&["invoice1", "invoice2"]).await;
+    life.last(Duration::from_secs(2)).await;
+    life.fleet.group(Whose::Invoice).freeze(0, 12_000);
+    life.last(Duration::from_secs(14)).await;
+    assert_innocent(&life.end().await);
+}
+
+/// Orders come in bursts, and a reader by date looks amid a second; then for a while nothing comes
+/// that would show him what he has missed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_that_is_not_over_hides_nothing() {
+    let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
+    let mut life = Life::start(&plan, "bursts").await;
+    for _ in 0..4 {
+        life.quiet(false);
+        life.last(Duration::from_millis(400)).await;
+        life.quiet(true);
+        life.last(Duration::from_millis(2_600)).await;
+    }
+    assert_innocent(&life.end().await);
+}
+
+/// One of two instances dies with work undone, and nothing new comes: the other one, which is at the
+/// head with its own share, takes it over and must not believe that there is nothing new.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_that_is_behind_is_taken_over() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 2, 1]);
+    let mut life = Life::start(&plan, "taken-over").await;
+    let url = life.fleet.url(Whose::Invoice).to_owned();
+    let cluster = &life.fleet.groups[Whose::Invoice as usize].cluster;
+    cluster.spread(&["invoice1", "invoice2"]).await;
+    let group = life.fleet.group(Whose::Invoice);
+    group.wanted = 1;
+    group.kill(1);
+    life.last(Duration::from_millis(700)).await;
+    life.quiet(true);
+    until("the other one is at the head", async || {
+        let stored = "SELECT count(*) FROM feed_partition WHERE etag IS NOT NULL
+                      AND sequence = (SELECT max(sequence) FROM feed_partition)";
+        (tables::number(&url, stored).await >= 8).then_some(())
+    })
+    .await;
+    assert_innocent(&life.end().await);
+}
+
+/// Somebody else writes to the file all the time, a little: no request fails by that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_who_writes_too_makes_no_request_fail() {
+    let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
+    let mut life = Life::start(&plan, "stranger").await;
+    let url = life.fleet.url(Whose::Order).to_owned();
+    let writing = tokio::spawn(async move {
+        loop {
+            tables::run(&url, "UPDATE items SET name = name WHERE id = 1").await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    life.last(Duration::from_secs(4)).await;
+    writing.abort();
+    let directory = life.end().await;
+    let history = std::fs::read_to_string(directory.join("history.jsonl")).unwrap();
+    let failed = history.lines().find(|line| line.contains("\"status\":5"));
+    assert_eq!(failed, None, "a request failed");
+    assert_innocent(&directory);
+}
