@@ -32,7 +32,7 @@ impl Life {
     pub(crate) fn of(fleet: Fleet, plan: &Plan) -> Self {
         Self {
             clients: Clients::start(plan, &fleet.front.url, &fleet.history),
-            readers: Readers::start(&fleet.front.url, &fleet.history),
+            readers: Readers::start(plan, &fleet.front.url, &fleet.history),
             fleet,
             patience: PATIENCE,
         }

@@ -6,6 +6,7 @@
 mod clients;
 mod clocks;
 mod controls;
+mod disk;
 mod evidence;
 mod fleet;
 mod front;
@@ -17,8 +18,10 @@ mod plan;
 mod power;
 mod random;
 mod readers;
+mod restore;
 mod scenes;
 mod seen;
 mod server;
+mod soak;
 mod steps;
 mod verdict;

@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) instances: [usize; 3],
     /// The longest pause after a request, in milliseconds, of each client.
     pub(crate) pauses: Vec<u64>,
+    /// No reader reads all of the feed again and again.
+    pub(crate) few_readers: bool,
     /// In milliseconds since the beginning.
     pub(crate) faults: Vec<(u64, Fault)>,
 }
@@ -74,6 +76,7 @@ impl Plan {
             span: Duration::from_millis(span),
             instances,
             pauses,
+            few_readers: false,
             faults,
         }
     }
@@ -86,6 +89,7 @@ impl Plan {
             span: Duration::ZERO,
             instances,
             pauses: vec![20; 4],
+            few_readers: false,
             faults: Vec::new(),
         }
     }

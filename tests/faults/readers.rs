@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clients::PATIENCE;
 use crate::history::History;
+use crate::plan::Plan;
 
 /// Readers at work.
 pub(crate) struct Readers {
@@ -19,18 +20,18 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(crate) fn start(base: &str, history: &History) -> Self {
+    pub(crate) fn start(plan: &Plan, base: &str, history: &History) -> Self {
         let closing = CancellationToken::new();
         let reader = || Reader {
             client: Client::new(base),
             history: history.clone(),
             closing: closing.clone(),
         };
-        let tasks = vec![
-            tokio::spawn(reader().by_tag()),
-            tokio::spawn(reader().by_date()),
-            tokio::spawn(reader().forward()),
-        ];
+        let mut tasks = vec![tokio::spawn(reader().by_tag())];
+        if !plan.few_readers {
+            tasks.push(tokio::spawn(reader().by_date()));
+            tasks.push(tokio::spawn(reader().forward()));
+        }
         Self { closing, tasks }
     }
 

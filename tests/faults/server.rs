@@ -78,6 +78,27 @@ impl Server {
         succeed(stop).await;
     }
 
+    /// Starts it unless it runs.
+    pub(crate) async fn launch_if_down(&self) {
+        let mut status = self.command("pg_ctl");
+        let status = status.arg("status").output().unwrap();
+        if !status.status.success() {
+            self.launch().await;
+        }
+    }
+
+    /// Makes the directory of its data its own again.
+    pub(crate) async fn own_data(&self) {
+        let mut permissions = Command::new("chmod");
+        permissions.arg("0700").arg(self.data());
+        succeed(permissions).await;
+        if self.as_another_user() {
+            let mut own = Command::new("chown");
+            own.arg("postgres").arg(self.data());
+            succeed(own).await;
+        }
+    }
+
     /// Where its data lies.
     pub(crate) fn data(&self) -> PathBuf {
         self.directory.path().join("data")

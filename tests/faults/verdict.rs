@@ -122,7 +122,7 @@ fn v1_no_loss(evidence: &Evidence) -> Verdict {
         }
     }
     let story = Story::told(list(&evidence.order["events"]));
-    let [all, ..] = story.ids();
+    let all = story.claimed();
     for (name, consumer) in &evidence.consumers {
         let claimed: BTreeSet<String> = list(&consumer["claims"])
             .iter()

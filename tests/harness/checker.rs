@@ -156,6 +156,13 @@ impl Story {
         which.map(|which| self.ids_of(&which))
     }
 
+    /// The ids of the events whose claims are not swept.
+    #[must_use]
+    pub fn claimed(&self) -> BTreeSet<String> {
+        let kept = self.newest() - MARGIN;
+        self.ids_of(&|event| event.sequence > kept)
+    }
+
     fn ids_of(&self, which: &dyn Fn(&Told) -> bool) -> BTreeSet<String> {
         let told = self.told.iter().filter(|event| which(event));
         told.map(|event| event.id.clone()).collect()
@@ -197,9 +204,7 @@ impl Story {
         let url = cluster.database.url();
         let claims = texts(url, "SELECT event_id FROM feed_claim").await;
         let claims: BTreeSet<String> = claims.into_iter().collect();
-        let kept = self.newest() - MARGIN;
-        let kept = self.ids_of(&|event| event.sequence > kept);
-        assert!(kept.is_subset(&claims), "claims are missing");
+        assert!(self.claimed().is_subset(&claims), "claims are missing");
         assert!(
             claims.is_subset(&self.ids_of(&|_| true)),
             "claims of no event"
