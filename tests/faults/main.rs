@@ -6,10 +6,12 @@
 mod clients;
 mod clocks;
 mod controls;
+mod damage;
 mod disk;
 mod evidence;
 mod fleet;
 mod front;
+mod hangups;
 mod history;
 mod life;
 mod locks;

@@ -19,6 +19,19 @@ pub(crate) struct Server {
 impl Server {
     /// With options beside its usual ones, such as `max_connections=30`.
     pub(crate) async fn start(options: &[&str], environment: &[(&'static str, String)]) -> Self {
+        Self::set_up(&[], options, environment).await
+    }
+
+    /// Which finds damaged pages.
+    pub(crate) async fn start_with_checksums() -> Self {
+        Self::set_up(&["--data-checksums"], &["fsync=off"], &[]).await
+    }
+
+    async fn set_up(
+        with: &[&str],
+        options: &[&str],
+        environment: &[(&'static str, String)],
+    ) -> Self {
         // A short path: a socket's address has 107 characters at most.
         let directory = tempfile::Builder::new()
             .prefix("pg")
@@ -41,7 +54,8 @@ impl Server {
         }
         let mut init = server.command("initdb");
         init.args(["--auth", "trust", "--username", "postgres", "--locale", "C"])
-            .args(["--encoding", "UTF8", "--no-sync", "--wal-segsize", "1"]);
+            .args(["--encoding", "UTF8", "--no-sync", "--wal-segsize", "1"])
+            .args(with);
         succeed(init).await;
         let sockets = format!(
             "unix_socket_directories='{}'",
