@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use harness::{Backend, Cluster, FreshDatabase, Instance, audit, patiently, tables};
+use harness::{Backend, Cluster, FreshDatabase, Instance, audit, load, patiently, tables};
 
 use crate::front::Front;
 use crate::history::History;
@@ -171,6 +171,7 @@ impl Fleet {
             Fault::Stop(whose, which) => self.group(whose).stop(which).await,
             Fault::Scale(whose, wanted) => self.group(whose).scale(wanted).await,
             Fault::Cut(whose) => cut(self.url(whose)).await,
+            Fault::Odd(first) => load::write_odd(self.url(Whose::Order), first, 3).await,
             Fault::FreezeBackend(whose, time) => {
                 if let Some(pid) = backend(self.url(whose)).await {
                     signal("STOP", pid);
@@ -260,7 +261,7 @@ impl Group {
         }
     }
 
-    async fn scale(&mut self, wanted: usize) {
+    pub(crate) async fn scale(&mut self, wanted: usize) {
         self.wanted = wanted;
         while self.running.len() > wanted {
             self.stop(0).await;

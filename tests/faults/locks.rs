@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use harness::{Backend, PARTITIONS, patiently, tables};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use crate::fleet::Fleet;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 use crate::verdict::assert_innocent;
@@ -122,5 +123,39 @@ async fn a_slow_database_loses_nothing() {
         tables::run(life.fleet.url(whose), &slow).await;
     }
     life.last(held()).await;
+    assert_innocent(&life.end().await);
+}
+
+/// The server has fewer connections than the instances would like to have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_few_connections_lose_nothing() {
+    let plan = Plan::quiet(Backend::Postgres, [2, 4, 2]);
+    let mut fleet = Fleet::prepare(&plan, "few-connections").await;
+    // Three are kept for us, who are superusers, unlike them.
+    let few = "CREATE ROLE service LOGIN; ALTER SYSTEM SET max_connections = 26";
+    for sql in few.split(';') {
+        tables::run(fleet.url(Whose::Order), sql).await;
+    }
+    for group in &mut fleet.groups {
+        let url = group.cluster.database.url();
+        let grants = "GRANT ALL ON SCHEMA public TO service;
+                      GRANT ALL ON ALL TABLES IN SCHEMA public TO service;
+                      GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO service";
+        tables::run(url, grants).await;
+        group.cluster.database_url = url.replace("//postgres@", "//service@");
+    }
+    let server = fleet.server.as_ref().unwrap();
+    server.stop("fast").await;
+    server.launch().await;
+    fleet.supervise();
+    let mut life = Life::of(fleet, &plan);
+    life.last(held()).await;
+    let mut instances = life.fleet.groups.iter().flat_map(|group| &group.running);
+    let refused = instances.any(|instance| instance.process.log().contains("pool timed out"));
+    assert!(refused, "there were enough");
+    // As somebody would who is woken up by that.
+    for group in &mut life.fleet.groups {
+        group.scale(1).await;
+    }
     assert_innocent(&life.end().await);
 }

@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     Scale(Whose, usize),
     /// A connection to the database is cut.
     Cut(Whose),
+    /// Events come that nobody knows, and such that nobody can apply, from this order on.
+    Odd(i64),
     /// A process of the database is frozen, for so many milliseconds.
     FreezeBackend(Whose, u64),
     /// The database server is stopped and started again; at once means without a word to anybody.
@@ -102,7 +104,7 @@ fn fault(rng: &mut Rng, postgres: bool) -> Fault {
         _ => Whose::Shipping,
     };
     let which = rng.usize(0..8);
-    match rng.u8(0..if postgres { 20 } else { 12 }) {
+    match rng.u8(0..if postgres { 21 } else { 12 }) {
         0..6 => Fault::Kill(whose, which),
         6 => Fault::KillAll,
         7 | 8 => Fault::Freeze(whose, which, rng.u64(100..3_000)),
@@ -115,6 +117,7 @@ fn fault(rng: &mut Rng, postgres: bool) -> Fault {
         },
         14..17 => Fault::Cut(whose),
         17 => Fault::FreezeBackend(whose, rng.u64(500..12_000)),
+        20 => Fault::Odd(1_000_000 + 10 * rng.i64(0..100_000)),
         at_once => Fault::Restart {
             at_once: at_once == 18,
         },

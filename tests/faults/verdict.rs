@@ -104,7 +104,8 @@ pub(crate) fn acknowledged(evidence: &Evidence, what: &str) -> Vec<(String, u64)
 fn told_of<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
     let events = list(&evidence.order["events"]).iter();
     events
-        .filter(|event| event["type"] == kind)
+        // What was written past the service has no order.
+        .filter(|event| event["type"] == kind && !text(&event["data"]).contains("\"poison\""))
         .map(|event| text(&event["subject"]))
         .collect()
 }
@@ -221,9 +222,10 @@ fn v4_in_order(evidence: &Evidence) -> Verdict {
             "order.placed" => {
                 placed.insert(text(&event["subject"]));
             }
-            _ => holds(placed.contains(text(&event["subject"])), || {
+            "order.cancelled" => holds(placed.contains(text(&event["subject"])), || {
                 format!("told before it was placed: {event}")
             })?,
+            _ => {}
         }
     }
     for (name, consumer) in &evidence.consumers {
