@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use harness::{Backend, tables, until};
 use sqlx::{Connection, Executor, SqliteConnection};
+use tokio_util::sync::CancellationToken;
 
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
@@ -67,18 +68,26 @@ async fn a_stranger_who_writes_too_makes_no_request_fail() {
     let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
     let mut life = Life::start(&plan, "stranger").await;
     let url = life.fleet.url(Whose::Order).to_owned();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
     let writing = tokio::spawn(async move {
         let mut connection = SqliteConnection::connect(&url).await.unwrap();
-        let quick = "PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000";
+        let quick = "PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000;
+                     CREATE TABLE test_stranger AS SELECT 1 AS n";
         connection.execute(quick).await.unwrap();
-        loop {
-            let little = "UPDATE items SET name = name WHERE id = 1";
+        let mut times = 0;
+        while !stopped.is_cancelled() {
+            let little = "UPDATE test_stranger SET n = n + 1";
             connection.execute(little).await.unwrap();
+            times += 1;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        times
     });
     life.last(Duration::from_secs(4)).await;
-    writing.abort();
+    stop.cancel();
+    let times = writing.await.unwrap();
+    assert!(times > 20, "the stranger has written {times} times");
     let directory = life.end().await;
     let history = std::fs::read_to_string(directory.join("history.jsonl")).unwrap();
     let failed = history.lines().find(|line| line.contains("\"status\":5"));
