@@ -7,9 +7,9 @@ use std::time::Duration;
 use harness::Backend;
 
 use crate::fleet::Fleet;
+use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
-use crate::verdict::assert_innocent;
 
 /// A clock that can be set while those who have it run.
 struct Clock {
@@ -130,6 +130,7 @@ async fn clocks_of_services_on_sqlite_may_be_wrong() {
 
 /// The clock of the server stamps events and ends leases.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "not quick: tests/long faults"]
 async fn the_clock_of_the_database_server_may_be_wrong() {
     let Some(clock) = Clock::new() else { return };
     let plan = plan(Backend::Postgres, [2, 2, 1]);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use harness::{Backend, tables};
 
 use crate::fleet::Fleet;
+use crate::judge::assert_guilty;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
-use crate::verdict::assert_guilty;
 
 /// The number is taken in the transaction of the change, by which it is seen out of order: what
 /// commits late is never read.

@@ -12,9 +12,9 @@ use harness::Backend;
 use harness::programs::succeed;
 
 use crate::fleet::Fleet;
+use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
-use crate::verdict::assert_innocent;
 
 /// A small disk in the place of a directory. Goes away with it.
 struct Disk(PathBuf);

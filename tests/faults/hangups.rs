@@ -9,9 +9,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::clients::hang_up;
+use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::Plan;
-use crate::verdict::assert_innocent;
 
 harness::on_both_backends! { clients_that_hang_up_spoil_nothing_for_others }
 

@@ -13,6 +13,7 @@ mod fleet;
 mod front;
 mod hangups;
 mod history;
+mod judge;
 mod life;
 mod locks;
 mod network;

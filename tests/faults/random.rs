@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use harness::Backend;
 
+use crate::judge::{assert_innocent, violations};
 use crate::life::Life;
 use crate::plan::Plan;
-use crate::verdict::{assert_innocent, violations};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_life_on_sqlite() {

@@ -7,9 +7,9 @@ use harness::{Backend, tables, until};
 use sqlx::{Connection, Executor, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
+use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
-use crate::verdict::assert_innocent;
 
 /// It had data on the way when it froze, and comes back when others have done its work: fenced off.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -61,7 +61,13 @@ impl Server {
             "unix_socket_directories='{}'",
             server.directory.path().display()
         );
-        server.set(&["listen_addresses=''", &sockets, "max_connections=400"]);
+        let small = "max_wal_size=16MB";
+        server.set(&[
+            "listen_addresses=''",
+            &sockets,
+            "max_connections=400",
+            small,
+        ]);
         server.set(options);
         server.launch().await;
         server

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::evidence::Evidence;
 use crate::fleet::Fleet;
+use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Fault, Plan, Whose};
 use crate::verdict;
@@ -60,7 +61,7 @@ async fn soaked(
     }
     let directory = life.end().await;
     let grown = table(name, &Evidence::read(&directory));
-    verdict::assert_innocent(&directory);
+    assert_innocent(&directory);
     grown
 }
 

@@ -10,9 +10,9 @@ use harness::{Backend, tables, until};
 use sqlx::{Connection, Executor, SqliteConnection};
 
 use crate::fleet::Fleet;
+use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
-use crate::verdict::assert_innocent;
 
 /// On PostgreSQL; `CONSTRAINT` is a trigger that runs inside `COMMIT`.
 const ON_POSTGRES: [(&str, &str); 15] = [

@@ -1,7 +1,7 @@
-//! The checker: reads what a run has left and decides V1 to V12, one by one. Each says what is wrong.
+//! What the checker decides by what clients were told and what is in all databases: V1 to V7, V11 and
+//! V12. Each says what is wrong.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::Path;
 
 use harness::Story;
 use harness::audit;
@@ -10,65 +10,13 @@ use serde_json::Value;
 
 use crate::clients::marker;
 use crate::evidence::Evidence;
-use crate::seen;
+use crate::seen::always_the_same;
 
 /// What is wrong, or nothing.
 pub(crate) type Verdict = Result<(), String>;
 
 /// How long after the last fault all must be taken.
 const LIVENESS: u64 = 30_000;
-
-/// All of them, by their names.
-const RULES: [(&str, fn(&Evidence) -> Verdict); 12] = [
-    ("V1 no loss", v1_no_loss),
-    ("V2 no phantom", v2_no_phantom),
-    ("V3 dense and immutable", v3_dense_and_immutable),
-    ("V4 in order", v4_in_order),
-    ("V5 exactly one effect", v5_exactly_one_effect),
-    ("V6 cursors", v6_cursors),
-    ("V7 fencing", v7_fencing),
-    ("V8 no 304 hides an event", seen::v8_no_304_hides_an_event),
-    ("V9 durable", seen::v9_durable),
-    ("V10 independent", seen::v10_independent),
-    ("V11 live", v11_live),
-    ("V12 bounded", v12_bounded),
-];
-
-/// What a run that left `directory` has violated.
-pub(crate) fn violations(directory: &Path) -> Vec<String> {
-    let evidence = Evidence::read(directory);
-    let decide = |(name, rule): &(&str, fn(&Evidence) -> Verdict)| {
-        let wrong = rule(&evidence).err()?;
-        Some(format!("{name}: {wrong}"))
-    };
-    RULES.iter().filter_map(decide).collect()
-}
-
-/// Fails unless a run has violated nothing.
-pub(crate) fn assert_innocent(directory: &Path) {
-    let violations = violations(directory);
-    assert!(
-        violations.is_empty(),
-        "{}:\n{}",
-        directory.display(),
-        violations.join("\n")
-    );
-}
-
-/// Fails unless one of these is violated, and says how.
-pub(crate) fn assert_guilty(directory: &Path, rules: &[&str]) {
-    let violations = violations(directory);
-    let named = |violation: &&String| {
-        rules
-            .iter()
-            .any(|rule| violation.starts_with(&format!("{rule} ")))
-    };
-    let found = violations.iter().find(named);
-    println!(
-        "  {}",
-        found.unwrap_or_else(|| panic!("{rules:?} hold; violated: {violations:?}"))
-    );
-}
 
 pub(crate) fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     if condition { Ok(()) } else { Err(otherwise()) }
@@ -112,7 +60,7 @@ fn told_of<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
 
 /// Every acknowledged change is in the feed, and every event of that at every consumer: with its
 /// effect, parked, or passed over with a reason.
-fn v1_no_loss(evidence: &Evidence) -> Verdict {
+pub(crate) fn v1_no_loss(evidence: &Evidence) -> Verdict {
     let placed: BTreeSet<&str> = told_of(evidence, "order.placed").into_iter().collect();
     let cancelled: BTreeSet<&str> = told_of(evidence, "order.cancelled").into_iter().collect();
     for (what, told) in [("place", &placed), ("cancel", &cancelled)] {
@@ -139,7 +87,7 @@ fn v1_no_loss(evidence: &Evidence) -> Verdict {
 
 /// Every event tells of a change that was committed, and every change has its events; what was
 /// refused has left nothing, and no request has left two orders.
-fn v2_no_phantom(evidence: &Evidence) -> Verdict {
+pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Verdict {
     let orders = list(&evidence.order["orders"]);
     let changed = |status: Option<&str>| -> Vec<String> {
         let orders = orders
@@ -191,7 +139,7 @@ fn v2_no_phantom(evidence: &Evidence) -> Verdict {
 }
 
 /// The sequence is 1, 2, 3 …, and what stands at a number has been the same in every answer.
-fn v3_dense_and_immutable(evidence: &Evidence) -> Verdict {
+pub(crate) fn v3_dense_and_immutable(evidence: &Evidence) -> Verdict {
     let events = list(&evidence.order["events"]);
     let numbers: Vec<i64> = events
         .iter()
@@ -211,11 +159,11 @@ fn v3_dense_and_immutable(evidence: &Evidence) -> Verdict {
                 .map_or(Value::Null, |event| event["id"].clone()),
         || format!("the head's anchor is another event: {head}"),
     )?;
-    seen::always_the_same(evidence)
+    always_the_same(evidence)
 }
 
 /// What happens to one order is told, and taken, in that order.
-fn v4_in_order(evidence: &Evidence) -> Verdict {
+pub(crate) fn v4_in_order(evidence: &Evidence) -> Verdict {
     let mut placed = BTreeSet::new();
     for event in list(&evidence.order["events"]) {
         match text(&event["type"]) {
@@ -236,7 +184,7 @@ fn v4_in_order(evidence: &Evidence) -> Verdict {
 }
 
 /// One document for each order, of the event that told it, with its amounts; the sums are equal.
-fn v5_exactly_one_effect(evidence: &Evidence) -> Verdict {
+pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Verdict {
     let story = Story::told(list(&evidence.order["events"]));
     for (name, consumer) in &evidence.consumers {
         let found = list(&consumer["documents"])
@@ -271,7 +219,7 @@ fn v5_exactly_one_effect(evidence: &Evidence) -> Verdict {
 }
 
 /// Cursors only go on, and stand at the head, at its event.
-fn v6_cursors(evidence: &Evidence) -> Verdict {
+pub(crate) fn v6_cursors(evidence: &Evidence) -> Verdict {
     let head = &evidence.order["head"][0];
     let anchor = format!("urn:uuid:{}", text(&head["anchor"]));
     for (name, consumer) in &evidence.consumers {
@@ -288,7 +236,7 @@ fn v6_cursors(evidence: &Evidence) -> Verdict {
 }
 
 /// Nobody has written under a lease that was another's.
-fn v7_fencing(evidence: &Evidence) -> Verdict {
+pub(crate) fn v7_fencing(evidence: &Evidence) -> Verdict {
     for (name, consumer) in &evidence.consumers {
         audit::owners(list(&consumer["audit"])).map_err(|wrong| format!("{name}: {wrong}"))?;
     }
@@ -296,7 +244,7 @@ fn v7_fencing(evidence: &Evidence) -> Verdict {
 }
 
 /// Soon after the last fault all is taken, and nobody has to decide anything.
-fn v11_live(evidence: &Evidence) -> Verdict {
+pub(crate) fn v11_live(evidence: &Evidence) -> Verdict {
     let (last, level) = (evidence.mark("last fault"), evidence.mark("level"));
     let took = level
         .zip(last)
@@ -312,7 +260,7 @@ fn v11_live(evidence: &Evidence) -> Verdict {
 }
 
 /// Nothing waits for a number, and nothing has grown beyond its bounds.
-fn v12_bounded(evidence: &Evidence) -> Verdict {
+pub(crate) fn v12_bounded(evidence: &Evidence) -> Verdict {
     holds(evidence.order["unnumbered"] == 0, || {
         format!("{} events have no number", evidence.order["unnumbered"])
     })?;

@@ -237,56 +237,6 @@ impl Told {
     }
 }
 
-impl Cluster {
-    fn service_table(&self) -> &'static str {
-        match self.service {
-            "invoice" => "invoice",
-            _ => "shipment",
-        }
-    }
-
-    /// All that it has stored for people, but what depends on the order of arrival or the time.
-    pub async fn state(&self) -> Vec<String> {
-        let url = self.database.url();
-        let mut tables = vec![
-            ("feed_claim", &["claimed"][..]),
-            (
-                "feed_parked",
-                &["position", "attempts", "parked_at", "retry_at"],
-            ),
-            ("feed_skip", &["skipped_at"]),
-        ];
-        match self.service {
-            "invoice" => tables.extend([
-                ("invoice", &["serial"][..]),
-                ("invoice_line", &[]),
-                ("invoice_counter", &[]),
-            ]),
-            _ => tables.extend([("shipment", &[][..]), ("shipment_line", &[])]),
-        }
-        let mut state = Vec::new();
-        for (table, without) in tables {
-            let rows = rows(url, table, without).await;
-            state.extend(rows.into_iter().map(|row| format!("{table} {row}")));
-        }
-        state
-    }
-
-    /// Fails unless this has stored what `other` has.
-    ///
-    /// # Panics
-    ///
-    /// It has not.
-    pub async fn assert_like(&self, other: &Self) {
-        let [ours, theirs] = [self.state().await, other.state().await];
-        same(
-            "the state of an undisturbed run",
-            theirs.into_iter().collect(),
-            ours.into_iter().collect(),
-        );
-    }
-}
-
 /// The numbers of each year are 1, 2, 3 …, and the next one follows.
 async fn numbers(url: &str) {
     let years = texts(

@@ -17,6 +17,7 @@ pub mod producer;
 pub mod programs;
 mod routes;
 mod sql;
+mod state;
 mod system;
 pub mod tables;
 pub mod tap;
