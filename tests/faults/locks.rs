@@ -14,7 +14,7 @@ use crate::plan::{Plan, Whose};
 
 /// How long things are held: longer than a client waits for a connection. `HELD=60` for longer.
 fn held() -> Duration {
-    let seconds = std::env::var("HELD").map_or(5, |seconds| seconds.parse().unwrap());
+    let seconds = std::env::var("HELD").map_or(6, |seconds| seconds.parse().unwrap());
     Duration::from_secs(seconds)
 }
 
@@ -45,7 +45,7 @@ async fn an_order_that_is_locked_delays_no_other() {
     let reader = stranger(&url, reader).await;
     let client = harness::Client::new(&life.fleet.front.url);
     let cancelling = tokio::spawn(async move {
-        let cancels = (0..24).map(|_| client.try_send("DELETE", "order/1", &[], ""));
+        let cancels = (0..12).map(|_| client.try_send("DELETE", "order/1", &[], ""));
         join_all(cancels).await
     });
     patiently("they wait", async || {

@@ -94,3 +94,63 @@ async fn a_stranger_who_writes_too_makes_no_request_fail() {
     assert_eq!(failed, None, "a request failed");
     assert_innocent(&directory);
 }
+
+/// One of two order services is frozen, and asked by a reader before it wakes up: it must not answer by
+/// what it knew before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_service_that_slept_hides_nothing() {
+    let plan = Plan::quiet(Backend::Postgres, [2, 1, 1]);
+    let mut life = Life::start(&plan, "slept").await;
+    life.last(Duration::from_secs(1)).await;
+    life.quiet(true);
+    life.last(Duration::from_secs(1)).await;
+    let client = life.fleet.group(Whose::Order).running[0].client.clone();
+    for _ in 0..3 {
+        let tag = client.get("feed", &[]).await.header("etag").to_owned();
+        life.fleet.group(Whose::Order).running[0]
+            .process
+            .signal("STOP");
+        let there = life.fleet.group(Whose::Order).running[1].client.clone();
+        harness::load::place(&there, 2_000_000).await.unwrap();
+        life.last(Duration::from_secs(2)).await;
+        let asking = (0..20).map(|_| {
+            let (client, tag) = (client.clone(), tag.clone());
+            tokio::spawn(async move { client.get("feed", &[("if-none-match", &tag)]).await })
+        });
+        let asking: Vec<_> = asking.collect();
+        life.last(Duration::from_millis(300)).await;
+        life.fleet.group(Whose::Order).running[0]
+            .process
+            .signal("CONT");
+        for answer in asking {
+            assert_eq!(answer.await.unwrap().status, 200, "an event is hidden");
+        }
+    }
+}
+
+/// An order service that does not reach its database knows nothing of what others tell: it says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_service_without_its_database_hides_nothing() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
+    let mut life = Life::start(&plan, "blind").await;
+    life.last(Duration::from_secs(1)).await;
+    life.quiet(true);
+    life.last(Duration::from_secs(1)).await;
+    let client = life.fleet.group(Whose::Order).running[0].client.clone();
+    let tag = client.get("feed", &[]).await.header("etag").to_owned();
+    let server = life.fleet.server.as_ref().unwrap();
+    server.stop("immediate").await;
+    until("it says so", async || {
+        let answer = client.get("feed", &[("if-none-match", &tag)]).await;
+        (answer.status == 503).then_some(())
+    })
+    .await;
+    server.launch().await;
+    until("it knows again", async || {
+        let answer = client.get("feed", &[("if-none-match", &tag)]).await;
+        (answer.status == 304).then_some(())
+    })
+    .await;
+    life.quiet(false);
+    assert_innocent(&life.end().await);
+}
