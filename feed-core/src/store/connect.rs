@@ -33,10 +33,10 @@ const TESTED: Duration = Duration::from_secs(1);
 
 /// Connections of one instance to its PostgreSQL for transactions that write. Small: a database serves
 /// many instances.
-const POSTGRES_WRITERS: u32 = 8;
+const POSTGRES_WRITERS: u32 = 7;
 
 /// And those to read and to number events: where all that write wait for one row, the feed goes on.
-const POSTGRES_READERS: u32 = 4;
+const POSTGRES_READERS: u32 = 3;
 
 /// How long a statement waits for what another transaction has locked. Bounded, since it takes a
 /// connection away from those who wait for nothing.
