@@ -3,7 +3,7 @@
 //! Any instance may run it; instances that run it together take turns. Readers of the feed see
 //! numbered events only, so who has seen `k` can have seen all before `k` (I2).
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::database::Database;
+use crate::database::patience::{STATEMENT, within};
 use crate::store::Backend;
 use crate::store::listen::News;
 use crate::store::publish::{CHANNEL, Head, Look, Numbered};
@@ -21,6 +22,10 @@ use crate::trace::{self, Kind, of_event};
 /// How late an instance may be that was told nothing: the bound on the delay of an event whose
 /// publisher died between its commit and its numbering.
 const TICK: Duration = Duration::from_millis(250);
+
+/// How late an instance may be that is asked. One that was frozen, or does not reach its database, would
+/// else say "nothing new" of what others have published meanwhile (I4).
+const LATE: Duration = Duration::from_secs(1);
 
 /// Events numbered in one transaction; bounds how long the head is locked.
 const BATCH: i64 = 1_000;
@@ -37,6 +42,9 @@ const BUSY_PAUSE: Duration = Duration::from_millis(2);
 pub(crate) struct Sequencer<B: Backend> {
     database: Database<B>,
     head: watch::Sender<Head>,
+    /// When the head was read last, in milliseconds since `begun`.
+    looked: AtomicU64,
+    begun: Instant,
     /// The head is read, or moved, one at a time, so that a later look never reports less than an
     /// earlier one.
     looking: Mutex<()>,
@@ -52,6 +60,8 @@ impl<B: Backend> Sequencer<B> {
             database,
             traced: AtomicI64::new(head.sequence),
             head: watch::Sender::new(head),
+            looked: AtomicU64::new(0),
+            begun: Instant::now(),
             looking: Mutex::new(()),
             committed: Notify::new(),
         })
@@ -60,6 +70,24 @@ impl<B: Backend> Sequencer<B> {
     /// The newest head this instance knows. Costs no query.
     pub(crate) fn head(&self) -> Head {
         self.head.borrow().clone()
+    }
+
+    /// The newest head, as it was a moment ago at most. Costs no query while [`Sequencer::run`] runs.
+    pub(crate) async fn recent(&self) -> sqlx::Result<Head> {
+        if !self.is_late() {
+            return Ok(self.head());
+        }
+        let _one_at_a_time = self.looking.lock().await;
+        // Of many who come at once, the first has looked.
+        if self.is_late() {
+            self.look_locked().await?;
+        }
+        Ok(self.head())
+    }
+
+    fn is_late(&self) -> bool {
+        let looked = Duration::from_millis(self.looked.load(Ordering::Relaxed));
+        self.begun.elapsed().saturating_sub(looked) > LATE
     }
 
     /// Is told when the head's cursor moves.
@@ -79,8 +107,9 @@ impl<B: Backend> Sequencer<B> {
     }
 
     async fn look_locked(&self) -> sqlx::Result<Look> {
-        let look = B::look(self.database.reader()).await?;
-        self.learn(&look.head);
+        let asked = self.begun.elapsed();
+        let look = within(STATEMENT, B::look(self.database.reader())).await?;
+        self.learn(&look.head, asked);
         Ok(look)
     }
 
@@ -88,9 +117,10 @@ impl<B: Backend> Sequencer<B> {
     pub(crate) async fn number_all(&self) -> sqlx::Result<Look> {
         loop {
             let looking = self.looking.lock().await;
-            let look = match B::number(self.database.writer(), BATCH).await? {
+            let asked = self.begun.elapsed();
+            let look = match within(STATEMENT, B::number(self.database.numbering(), BATCH)).await? {
                 Numbered::Done(look) => {
-                    self.learn(&look.head);
+                    self.learn(&look.head, asked);
                     look
                 }
                 Numbered::AtCommit => self.look_locked().await?,
@@ -106,8 +136,11 @@ impl<B: Backend> Sequencer<B> {
         }
     }
 
-    /// Takes a head from the database. Only who has locked `looking` knows that it is the newest.
-    fn learn(&self, head: &Head) {
+    /// Takes a head from the database, `asked` for then. Only who has locked `looking` knows that it is
+    /// the newest.
+    fn learn(&self, head: &Head, asked: Duration) {
+        let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
+        self.looked.store(asked, Ordering::Relaxed);
         self.head.send_if_modified(|known| {
             let moved = known.epoch != head.epoch || known.sequence != head.sequence;
             if known.epoch == head.epoch && known.sequence > head.sequence {
@@ -201,7 +234,8 @@ impl<B: Backend> Sequencer<B> {
         if left > TimeDelta::zero() {
             return Ok(left.to_std().unwrap_or(TICK).min(TICK));
         }
-        B::close_second(self.database.writer(), look.head.sequence).await?;
+        let closing = B::close_second(self.database.numbering(), look.head.sequence);
+        within(STATEMENT, closing).await?;
         self.look().await?;
         Ok(TICK)
     }

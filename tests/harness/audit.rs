@@ -1,12 +1,12 @@
 //! What was written, by whom and in which transaction: a table beside those of the consumer, filled
-//! by triggers, on PostgreSQL. It shows what the final state alone hides: a late instance that wrote
+//! by triggers. On SQLite it does not know who has written, nor in which transaction. It shows what the final state alone hides: a late instance that wrote
 //! what was there already, a cursor that went back, effects apart from their claims.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::tables::{run, texts};
+use crate::tables::{is_postgres, run, texts};
 
 /// Puts the triggers on the tables of a consumer.
 ///
@@ -18,7 +18,16 @@ pub async fn install(url: &str, service: &str) {
         "invoice" => ("invoice", "placed", "credited"),
         _ => ("shipment", "placed", "stopped"),
     };
-    let sql = format!(
+    let sql = if is_postgres(url) {
+        on_postgres(table, order, change)
+    } else {
+        on_sqlite(table, order, change)
+    };
+    run(url, &sql).await;
+}
+
+fn on_postgres(table: &str, order: &str, change: &str) -> String {
+    format!(
         "CREATE TABLE test_audit (
              n     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
              what  TEXT NOT NULL,
@@ -58,8 +67,31 @@ pub async fn install(url: &str, service: &str) {
          END $$;
          CREATE TRIGGER test_audit_effect AFTER INSERT OR UPDATE ON {table}
              FOR EACH ROW EXECUTE FUNCTION test_audit_effect();"
-    );
-    run(url, &sql).await;
+    )
+}
+
+fn on_sqlite(table: &str, order: &str, change: &str) -> String {
+    format!(
+        "CREATE TABLE test_audit (n INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL,
+             key TEXT NOT NULL, old INTEGER, new INTEGER, epoch INTEGER, owner TEXT);
+         CREATE TRIGGER test_audit_move AFTER UPDATE OF sequence ON feed_partition BEGIN
+             INSERT INTO test_audit (what, key, old, new, epoch, owner)
+             VALUES ('move', NEW.partition, OLD.sequence, NEW.sequence, NEW.lease_epoch,
+                     NEW.lease_owner);
+         END;
+         CREATE TRIGGER test_audit_claim AFTER INSERT ON feed_claim BEGIN
+             INSERT INTO test_audit (what, key, new) VALUES ('claim', NEW.subject, NEW.sequence);
+         END;
+         CREATE TRIGGER test_audit_park AFTER INSERT ON feed_parked BEGIN
+             INSERT INTO test_audit (what, key, new) VALUES ('park', NEW.subject, NEW.sequence);
+         END;
+         CREATE TRIGGER test_audit_placed AFTER INSERT ON {table} BEGIN
+             INSERT INTO test_audit (what, key) VALUES ('{order}', 'order/' || NEW.order_id);
+         END;
+         CREATE TRIGGER test_audit_changed AFTER UPDATE ON {table} BEGIN
+             INSERT INTO test_audit (what, key) VALUES ('{change}', 'order/' || NEW.order_id);
+         END;"
+    )
 }
 
 /// Fails where something was written late, twice, out of order, or apart.
@@ -77,10 +109,20 @@ pub async fn check(url: &str) {
         .iter()
         .map(|row| serde_json::from_str(row).expect("JSON"))
         .collect();
-    moves(&rows);
-    owners(&rows);
-    claims(&rows);
-    effects(&rows);
+    if let Err(wrong) = moves(&rows)
+        .and_then(|()| owners(&rows))
+        .and_then(|()| claims(&rows))
+        .and_then(|()| effects(&rows))
+    {
+        panic!("{wrong}");
+    }
+}
+
+/// What is wrong, or nothing.
+type Verdict = Result<(), String>;
+
+fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Verdict {
+    if condition { Ok(()) } else { Err(otherwise()) }
 }
 
 fn all<'a>(rows: &'a [Value], what: &str) -> impl Iterator<Item = &'a Value> {
@@ -92,51 +134,75 @@ fn text(value: &Value) -> String {
 }
 
 /// A cursor only goes on from where it was, under lease epochs that never go back (V6, V7).
-fn moves(rows: &[Value]) {
+///
+/// # Errors
+///
+/// Says what did not.
+pub fn moves(rows: &[Value]) -> Verdict {
     let mut at: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     for row in all(rows, "move") {
-        let [old, new, epoch] = ["old", "new", "epoch"].map(|name| row[name].as_i64());
-        let [old, new, epoch] = [old, new, epoch].map(|number| number.expect("a number"));
+        let [old, new, epoch] =
+            ["old", "new", "epoch"].map(|name| row[name].as_i64().unwrap_or_default());
         let before = at.insert(text(&row["key"]), (new, epoch));
         let (sequence, lease) = before.unwrap_or((0, 0));
-        assert_eq!(old, sequence, "a cursor that moved unseen: {row}");
-        assert!(new >= old, "a cursor that went back: {row}");
-        assert!(epoch >= lease, "a lease epoch that went back: {row}");
+        holds(old == sequence, || {
+            format!("a cursor that moved unseen: {row}")
+        })?;
+        holds(new >= old, || format!("a cursor that went back: {row}"))?;
+        holds(epoch >= lease, || {
+            format!("a lease epoch that went back: {row}")
+        })?;
     }
+    Ok(())
 }
 
 /// Who moves a partition's cursor is the process whose lease it is (V7).
-fn owners(rows: &[Value]) {
+///
+/// # Errors
+///
+/// Says who was not.
+pub fn owners(rows: &[Value]) -> Verdict {
     let mut processes: BTreeMap<String, String> = BTreeMap::new();
     for row in all(rows, "move") {
         let (owner, process) = (text(&row["owner"]), text(&row["app"]));
         let known = processes.entry(owner).or_insert_with(|| process.clone());
-        assert_eq!(*known, process, "written under the lease of another: {row}");
+        holds(*known == process, || {
+            format!("written under the lease of another: {row}")
+        })?;
     }
+    Ok(())
 }
 
 /// Nothing is claimed twice, and the events of one subject in sequence (V4, V5).
-fn claims(rows: &[Value]) {
+///
+/// # Errors
+///
+/// Says what was not.
+pub fn claims(rows: &[Value]) -> Verdict {
     let mut last: BTreeMap<String, i64> = BTreeMap::new();
     for row in all(rows, "claim") {
-        let sequence = row["new"].as_i64().expect("a sequence");
+        let sequence = row["new"].as_i64().unwrap_or_default();
         let before = last.insert(text(&row["key"]), sequence);
-        assert!(
-            before.is_none_or(|before| before < sequence),
-            "claimed after {before:?}: {row}"
-        );
+        holds(before.is_none_or(|before| before < sequence), || {
+            format!("claimed after {before:?}: {row}")
+        })?;
     }
+    Ok(())
 }
 
 /// Each order has one effect of each kind, in order, committed with its claim and the cursor; that
 /// of one that was parked in a transaction of its own (V4, V5).
-fn effects(rows: &[Value]) {
-    let transactions = |what: &str| -> BTreeSet<(i64, String)> {
-        let key = |row: &Value| (row["tx"].as_i64().expect("a number"), text(&row["key"]));
+///
+/// # Errors
+///
+/// Says which has not.
+pub fn effects(rows: &[Value]) -> Verdict {
+    let transactions = |what: &str| -> BTreeSet<(Option<i64>, String)> {
+        let key = |row: &Value| (row["tx"].as_i64(), text(&row["key"]));
         all(rows, what).map(key).collect()
     };
     let claimed = transactions("claim");
-    let moved: BTreeSet<i64> = transactions("move").into_iter().map(|(tx, _)| tx).collect();
+    let moved: BTreeSet<_> = transactions("move").into_iter().map(|(tx, _)| tx).collect();
     let parked: BTreeSet<String> = all(rows, "park").map(|row| text(&row["key"])).collect();
     let mut had: BTreeSet<(String, String)> = BTreeSet::new();
     for row in rows {
@@ -144,14 +210,19 @@ fn effects(rows: &[Value]) {
         if matches!(what.as_str(), "move" | "claim" | "park") {
             continue;
         }
-        let tx = row["tx"].as_i64().expect("a number");
-        assert!(what == "placed" || had.contains(&("placed".to_owned(), key.clone())));
-        assert!(
-            had.insert((what, key.clone())),
-            "an effect that came twice: {row}"
-        );
+        let tx = row["tx"].as_i64();
+        let begun = what == "placed" || had.contains(&("placed".to_owned(), key.clone()));
+        holds(begun, || {
+            format!("a change of what was never placed: {row}")
+        })?;
+        holds(had.insert((what, key.clone())), || {
+            format!("an effect that came twice: {row}")
+        })?;
         let waited = parked.contains(&key);
         let together = claimed.contains(&(tx, key)) && moved.contains(&tx);
-        assert!(together || waited, "an effect apart from its claim: {row}");
+        holds(together || waited, || {
+            format!("an effect apart from its claim: {row}")
+        })?;
     }
+    Ok(())
 }

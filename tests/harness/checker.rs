@@ -35,26 +35,48 @@ pub struct Story {
     reason = "what does not go as it ought to ends the test"
 )]
 impl Story {
-    /// Reads the events of an order service on PostgreSQL; all of them are published.
+    /// Reads the events of an order service; all of them are published.
     pub async fn of(order_url: &str) -> Self {
-        let sql = "SELECT jsonb_build_object('sequence', sequence, 'id', 'urn:uuid:' || id,
-                       'type', event_type, 'subject', subject, 'data', data::jsonb)::text
-                   FROM feed_event ORDER BY sequence";
-        let read = |text: &String| {
-            let event: Value = serde_json::from_str(text).expect("JSON");
+        let json = if is_postgres(order_url) {
+            "jsonb_build_object"
+        } else {
+            "json_object"
+        };
+        let sql = format!(
+            "SELECT CAST({json}('sequence', sequence, 'id', id, 'type', event_type,
+                                'subject', subject, 'data', data) AS TEXT)
+             FROM feed_event ORDER BY sequence"
+        );
+        let rows = texts(order_url, &sql).await;
+        let events: Vec<Value> = rows
+            .iter()
+            .map(|row| serde_json::from_str(row).expect("JSON"))
+            .collect();
+        let story = Self::told(&events);
+        let dense = story.told.iter().zip(1..);
+        assert!(
+            dense.into_iter().all(|(event, n)| event.sequence == n),
+            "the feed has a hole"
+        );
+        story
+    }
+
+    /// The same from rows with `sequence`, `id`, `type`, `subject` and `data`, in sequence.
+    #[must_use]
+    pub fn told(events: &[Value]) -> Self {
+        let read = |event: &Value| {
             let text = |name: &str| event[name].as_str().expect("a text").to_owned();
             Told {
                 sequence: event["sequence"].as_i64().expect("a published event"),
-                id: text("id"),
+                id: format!("urn:uuid:{}", text("id")),
                 kind: text("type"),
                 subject: text("subject"),
-                data: event["data"].clone(),
+                data: serde_json::from_str(&text("data")).expect("JSON"),
             }
         };
-        let told: Vec<Told> = texts(order_url, sql).await.iter().map(read).collect();
-        let dense = told.iter().zip(1..).all(|(event, n)| event.sequence == n);
-        assert!(dense, "the feed has a hole");
-        Self { told }
+        Self {
+            told: events.iter().map(read).collect(),
+        }
     }
 
     /// The newest sequence.
@@ -104,28 +126,11 @@ impl Story {
     /// One document for each order that was placed, of the event that told it, with its amounts.
     async fn effects(&self, cluster: &Cluster) {
         let url = cluster.database.url();
-        let (expected, found) = match cluster.service {
-            "invoice" => {
-                numbers(url).await;
-                let sql = "SELECT invoice.order_id || '|' || cause || '|' || status || '|' ||
-                                  total_cents || '|' || sum(count * price_cents) || '|' || count(*)
-                           FROM invoice JOIN invoice_line ON invoice_line.order_id = invoice.order_id
-                           GROUP BY invoice.order_id, cause, status, total_cents";
-                (
-                    self.expected("issued", "credited", true),
-                    texts(url, sql).await,
-                )
-            }
-            _ => {
-                let sql = "SELECT shipment.order_id || '|' || cause || '|' || status || '|' || count(*)
-                           FROM shipment JOIN shipment_line ON shipment_line.order_id = shipment.order_id
-                           GROUP BY shipment.order_id, cause, status";
-                (
-                    self.expected("pending", "stopped", false),
-                    texts(url, sql).await,
-                )
-            }
-        };
+        if cluster.service == "invoice" {
+            numbers(url).await;
+        }
+        let found = texts(url, documents_in(cluster.service)).await;
+        let expected = self.documents(cluster.service);
         let documents = number(
             url,
             &format!("SELECT count(*) FROM {}", cluster.service_table()),
@@ -133,6 +138,34 @@ impl Story {
         .await;
         assert_eq!(documents as usize, expected.len(), "documents");
         same("effects", expected, found.into_iter().collect());
+    }
+
+    /// What [`documents_in`] finds in a consumer that has taken all of this.
+    #[must_use]
+    pub fn documents(&self, service: &str) -> BTreeSet<String> {
+        match service {
+            "invoice" => self.expected("issued", "credited", true),
+            _ => self.expected("pending", "stopped", false),
+        }
+    }
+
+    /// The ids of all events, of those that are parked for good, and of those that are passed over.
+    #[must_use]
+    pub fn ids(&self) -> [BTreeSet<String>; 3] {
+        let which: [fn(&Told) -> bool; 3] = [|_| true, Told::is_poison, Told::is_unknown];
+        which.map(|which| self.ids_of(&which))
+    }
+
+    /// The ids of the events whose claims are not swept.
+    #[must_use]
+    pub fn claimed(&self) -> BTreeSet<String> {
+        let kept = self.newest() - MARGIN;
+        self.ids_of(&|event| event.sequence > kept)
+    }
+
+    fn ids_of(&self, which: &dyn Fn(&Told) -> bool) -> BTreeSet<String> {
+        let told = self.told.iter().filter(|event| which(event));
+        told.map(|event| event.id.clone()).collect()
     }
 
     fn expected(&self, placed: &str, cancelled: &str, amounts: bool) -> BTreeSet<String> {
@@ -169,19 +202,16 @@ impl Story {
     /// passed over; every cursor is at the head.
     async fn records(&self, cluster: &Cluster) {
         let url = cluster.database.url();
-        let ids = |which: &dyn Fn(&Told) -> bool| -> BTreeSet<String> {
-            let told = self.told.iter().filter(|event| which(event));
-            told.map(|event| event.id.clone()).collect()
-        };
         let claims = texts(url, "SELECT event_id FROM feed_claim").await;
         let claims: BTreeSet<String> = claims.into_iter().collect();
-        let kept = self.newest() - MARGIN;
-        let kept = ids(&|event| event.sequence > kept);
-        assert!(kept.is_subset(&claims), "claims are missing");
-        assert!(claims.is_subset(&ids(&|_| true)), "claims of no event");
+        assert!(self.claimed().is_subset(&claims), "claims are missing");
+        assert!(
+            claims.is_subset(&self.ids_of(&|_| true)),
+            "claims of no event"
+        );
         for (table, expected) in [
-            ("feed_parked", ids(&Told::is_poison)),
-            ("feed_skip", ids(&Told::is_unknown)),
+            ("feed_parked", self.ids_of(&Told::is_poison)),
+            ("feed_skip", self.ids_of(&Told::is_unknown)),
         ] {
             let found = texts(url, &format!("SELECT event_id FROM {table}")).await;
             same(table, expected, found.into_iter().collect());
@@ -204,56 +234,6 @@ impl Told {
 
     fn is_unknown(&self) -> bool {
         !matches!(self.kind.as_str(), "order.placed" | "order.cancelled")
-    }
-}
-
-impl Cluster {
-    fn service_table(&self) -> &'static str {
-        match self.service {
-            "invoice" => "invoice",
-            _ => "shipment",
-        }
-    }
-
-    /// All that it has stored for people, but what depends on the order of arrival or the time.
-    pub async fn state(&self) -> Vec<String> {
-        let url = self.database.url();
-        let mut tables = vec![
-            ("feed_claim", &["claimed"][..]),
-            (
-                "feed_parked",
-                &["position", "attempts", "parked_at", "retry_at"],
-            ),
-            ("feed_skip", &["skipped_at"]),
-        ];
-        match self.service {
-            "invoice" => tables.extend([
-                ("invoice", &["serial"][..]),
-                ("invoice_line", &[]),
-                ("invoice_counter", &[]),
-            ]),
-            _ => tables.extend([("shipment", &[][..]), ("shipment_line", &[])]),
-        }
-        let mut state = Vec::new();
-        for (table, without) in tables {
-            let rows = rows(url, table, without).await;
-            state.extend(rows.into_iter().map(|row| format!("{table} {row}")));
-        }
-        state
-    }
-
-    /// Fails unless this has stored what `other` has.
-    ///
-    /// # Panics
-    ///
-    /// It has not.
-    pub async fn assert_like(&self, other: &Self) {
-        let [ours, theirs] = [self.state().await, other.state().await];
-        same(
-            "the state of an undisturbed run",
-            theirs.into_iter().collect(),
-            ours.into_iter().collect(),
-        );
     }
 }
 
@@ -284,12 +264,36 @@ fn cents(line: &Value) -> i64 {
     count * (price * 100.0).round() as i64
 }
 
+/// What a consumer has made of the feed, a text for each document.
+#[must_use]
+pub fn documents_in(service: &str) -> &'static str {
+    match service {
+        "invoice" => {
+            "SELECT invoice.order_id || '|' || cause || '|' || status || '|' ||
+                    total_cents || '|' || sum(count * price_cents) || '|' || count(*)
+             FROM invoice JOIN invoice_line ON invoice_line.order_id = invoice.order_id
+             GROUP BY invoice.order_id, cause, status, total_cents"
+        }
+        _ => {
+            "SELECT shipment.order_id || '|' || cause || '|' || status || '|' || count(*)
+             FROM shipment JOIN shipment_line ON shipment_line.order_id = shipment.order_id
+             GROUP BY shipment.order_id, cause, status"
+        }
+    }
+}
+
 /// Fails with what is missing and what is too much.
 fn same(what: &str, expected: BTreeSet<String>, found: BTreeSet<String>) {
-    let missing: Vec<_> = expected.difference(&found).take(5).collect();
-    let surplus: Vec<_> = found.difference(&expected).take(5).collect();
-    assert!(
-        missing.is_empty() && surplus.is_empty(),
-        "{what}: missing {missing:#?}, too much {surplus:#?}"
-    );
+    if let Some(difference) = difference(&expected, &found) {
+        panic!("{what}: {difference}");
+    }
+}
+
+/// What is missing and what is too much, if anything is.
+#[must_use]
+pub fn difference(expected: &BTreeSet<String>, found: &BTreeSet<String>) -> Option<String> {
+    let missing: Vec<_> = expected.difference(found).take(5).collect();
+    let surplus: Vec<_> = found.difference(expected).take(5).collect();
+    (!missing.is_empty() || !surplus.is_empty())
+        .then(|| format!("missing {missing:#?}, too much {surplus:#?}"))
 }

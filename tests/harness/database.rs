@@ -31,8 +31,13 @@ impl FreshDatabase {
         let server = std::env::var("TEST_POSTGRES_URL").expect(
             "TEST_POSTGRES_URL is not set: `tests/run` starts a private PostgreSQL and sets it",
         );
+        Self::postgres_at(&server).await
+    }
+
+    /// An empty database in another PostgreSQL.
+    pub async fn postgres_at(server: &str) -> Self {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
-        let options = PgConnectOptions::from_str(&server).expect("TEST_POSTGRES_URL is a URL");
+        let options = PgConnectOptions::from_str(server).expect("the URL of a server");
         let mut connection = options
             .connect()
             .await
@@ -42,7 +47,7 @@ impl FreshDatabase {
             .await
             .expect("a fresh database");
         connection.close().await.expect("the connection closes");
-        let (base, options) = server.split_once('?').unwrap_or((&server, ""));
+        let (base, options) = server.split_once('?').unwrap_or((server, ""));
         let (base, _) = base.rsplit_once('/').expect("a database in the URL");
         Self {
             url: format!("{base}/{name}?{options}"),

@@ -74,12 +74,13 @@ impl Gate {
             when => ("", when, ""),
         };
         let sql = format!(
-            "CREATE FUNCTION test_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            "CREATE FUNCTION test_gate() RETURNS trigger LANGUAGE plpgsql
+             SET lock_timeout = 0 AS $$ BEGIN
                  IF current_setting('application_name') = '{application}' THEN
                      PERFORM pg_advisory_lock_shared({LOCK});
                      PERFORM pg_advisory_unlock_shared({LOCK});
                  END IF;
-                 RETURN NEW;
+                 RETURN COALESCE(NEW, OLD);
              END $$;
              CREATE {kind} TRIGGER test_gate {when} ON {table} {deferred}
                  FOR EACH ROW EXECUTE FUNCTION test_gate()"

@@ -1,7 +1,7 @@
 //! What tests of this workspace share: fresh databases, and real processes.
 
 pub mod audit;
-mod checker;
+pub mod checker;
 mod client;
 mod cluster;
 mod database;
@@ -17,6 +17,7 @@ pub mod producer;
 pub mod programs;
 mod routes;
 mod sql;
+mod state;
 mod system;
 pub mod tables;
 pub mod tap;

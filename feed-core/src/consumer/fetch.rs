@@ -23,6 +23,10 @@ const HELD_BACK: Duration = Duration::from_secs(1);
 /// How long a request may take beyond the time it was asked to wait.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long an answer that was held back may take to begin beyond that. Where the network has
+/// forgotten the connection it never does; a feed that is slow to say "nothing new" is asked again.
+const BEGINS: Duration = Duration::from_secs(6);
+
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -333,9 +337,18 @@ impl Source {
     }
 
     async fn send(&self, url: &Url, headers: HeaderMap) -> Result<Response, FetchError> {
+        let limit = match headers.contains_key(&PREFER) {
+            true => WAIT + BEGINS,
+            false => TIMEOUT,
+        };
         let request = self.client.get(url.clone()).headers(headers);
-        let sent = request.send().await;
-        sent.map_err(|cause| unreachable(url, cause))
+        match tokio::time::timeout(limit, request.send()).await {
+            Ok(sent) => sent.map_err(|cause| unreachable(url, cause)),
+            Err(_) => Err(FetchError::Late {
+                url: shown(url),
+                limit,
+            }),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::{Context, Effect};
+use crate::database::patience::{TRANSACTION, within};
 use crate::store::Backend;
 use crate::store::consume::{CHANNEL, Heartbeat};
 use crate::store::listen::News;
@@ -105,7 +106,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                     _ = news.heard() => {}
                 }
             }
-            match self.tend().await {
+            match within(TRANSACTION, self.tend()).await {
                 Ok(()) => failing = false,
                 Err(error) if !failing => {
                     failing = true;
@@ -122,7 +123,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     /// Renews the leases if nobody else has: for those who poll without a keeper.
     pub(super) async fn tend_if_due(&self) -> sqlx::Result<()> {
         match self.leases.is_due() {
-            true => self.tend().await,
+            true => within(TRANSACTION, self.tend()).await,
             false => Ok(()),
         }
     }

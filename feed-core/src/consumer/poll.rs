@@ -11,6 +11,7 @@ use super::fetch::{FetchError, New};
 use super::forward::{discontinuity, position};
 use super::{Consumer, Context, Effect, WHAT_TO_DO};
 use crate::cursor::Cursor;
+use crate::database::patience::{STATEMENT, within};
 use crate::store::Backend;
 use crate::store::consume::{Heartbeat, Position};
 
@@ -94,7 +95,8 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         if !self.place.is_known_under(orders.leases) {
             let (pool, s, me) = self.context.names();
             let before = self.place.seen.epoch.clone();
-            self.place.load(B::held(pool, s, me).await?, orders.leases);
+            let held = within(STATEMENT, B::held(pool, s, me)).await?;
+            self.place.load(held, orders.leases);
             if before != self.place.seen.epoch {
                 // How far another feed had got says nothing of this one.
                 let forget = |heartbeat: &mut Heartbeat| heartbeat.head_sequence = None;

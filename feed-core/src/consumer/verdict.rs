@@ -1,6 +1,7 @@
 //! What is to become of a batch that failed: whose fault it was, and when it is tried again.
 
 use super::EffectError;
+use crate::database::patience::{TRANSACTION, within};
 use crate::service::with_causes;
 
 /// Attempts after which a failing event is left to a person.
@@ -34,7 +35,7 @@ impl From<sqlx::Error> for Failure {
 pub(super) async fn in_own_task<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(within(TRANSACTION, work)).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => {
             let panic = error.into_panic();

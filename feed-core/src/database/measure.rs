@@ -58,9 +58,7 @@ impl<B: Backend> Measured for Database<B> {
                 f64::from(u8::from(is_up)),
             );
             connections::<B>(text, "write", &self.writer);
-            if B::READS_APART {
-                connections::<B>(text, "read", &self.reader);
-            }
+            connections::<B>(text, "read", &self.reader);
         })
     }
 }
@@ -71,7 +69,7 @@ fn connections<B: Backend>(text: &mut Exposition, pool_name: &str, pool: &Pool<B
     for (state, count) in [("used", used), ("idle", idle)] {
         text.gauge(
             "database_connections",
-            "Connections to the database, in use and free; SQLite has some to read and one to write.",
+            "Connections to the database, in use and free: some to read, some to write; one to write on SQLite.",
             &[("pool", pool_name), ("state", state)],
             count,
         );

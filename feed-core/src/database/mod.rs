@@ -1,6 +1,7 @@
 //! A service's own database: connections, transactions that no client can break, migrations.
 
 mod measure;
+pub(crate) mod patience;
 mod ready;
 
 use std::str::FromStr;
@@ -9,9 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Pool, SqlSafeStr, Transaction};
+use tokio::task::JoinError;
+use tracing::{Instrument, Span};
 
 use crate::store::{Backend, DatabaseError, Made, begin};
 pub(crate) use measure::Turns;
+use patience::{TRANSACTION, within};
 use ready::Schema;
 
 /// Which backend a `DATABASE_URL` names.
@@ -73,8 +77,9 @@ pub fn shown(url: &str) -> String {
 
 /// The connections of one service to its database: one pool to read from and one to write to.
 ///
-/// On PostgreSQL they are the same pool. SQLite has one writer at a time, so there the writing
-/// pool has one connection: writers queue fairly in memory instead of fighting for the file.
+/// SQLite has one writer at a time, so there the writing pool has one connection: writers queue fairly
+/// in memory instead of fighting for the file. On PostgreSQL transactions may wait for each other's
+/// rows; what is read, and the numbering of events, does not wait behind them.
 #[derive(Debug)]
 pub struct Database<B: Backend> {
     reader: Pool<B>,
@@ -130,6 +135,15 @@ impl<B: Backend> Database<B> {
         &self.writer
     }
 
+    /// Where events are numbered.
+    pub(crate) fn numbering(&self) -> &Pool<B> {
+        if B::ONE_WRITER {
+            &self.writer
+        } else {
+            &self.reader
+        }
+    }
+
     /// Begins a transaction that writes; on SQLite with `BEGIN IMMEDIATE`, since a deferred one
     /// that reads first fails as soon as another process has written.
     ///
@@ -141,6 +155,24 @@ impl<B: Backend> Database<B> {
     /// No connection became free in time, or the database is gone.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, B>> {
         begin(&self.writer).await
+    }
+
+    /// Runs `work`, which has a transaction, to its end in a task of its own: a client who hangs up
+    /// cannot stop it half-way. It ends with an error where the database says nothing for too long.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`; the database is silent; or `work` panicked.
+    pub async fn to_its_end<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<sqlx::Error> + From<JoinError> + Send + 'static,
+    {
+        let work = within(TRANSACTION, work);
+        tokio::spawn(work.instrument(Span::current())).await?
     }
 
     /// Runs the migrations in `files`, (number, name, SQL), that `table` does not list yet.

@@ -2,6 +2,7 @@
 //! on the time it takes to say it and to take the answer (I11).
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use tracing::{debug, warn};
 use super::html;
 use super::patience::Patient;
 use super::requests::Counting;
+use crate::database::patience::in_vain;
 use crate::problem::Problem;
 
 /// What one client may take of the service.
@@ -130,10 +132,14 @@ async fn answer(
 ) -> Result<Response, Infallible> {
     // A handler that is dropped here leaves nothing half-done: what has a transaction runs in a
     // task of its own, since clients hang up, too.
-    let answer = router.oneshot(request.map(Body::new));
-    let mut response = match tokio::time::timeout(limit, answer).await {
+    let mut answer = pin!(router.oneshot(request.map(Body::new)));
+    let mut response = match tokio::time::timeout(limit, answer.as_mut()).await {
         Ok(response) => response?,
-        Err(_) => Problem::unavailable("the request took too long").into_response(),
+        Err(_) => {
+            // It may have waited for a database.
+            in_vain();
+            Problem::unavailable("the request took too long").into_response()
+        }
     };
     if response.status() == StatusCode::NOT_MODIFIED {
         response.headers_mut().remove(header::CONTENT_LENGTH);

@@ -8,16 +8,21 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Pool, Postgres, SqlSafeStr, Sqlite, Transaction,
+    AssertSqlSafe, ConnectOptions, Connection, Executor, Pool, Postgres, SqlSafeStr, Sqlite,
+    Transaction,
 };
 
 use super::{Backend, DatabaseError};
+use crate::database::patience::{STATEMENT, doubts, within};
 
 /// How long a request waits for a free connection before it is told that the service is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a SQLite connection waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to say that it is there.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// The pause before a SQLite file that was locked is opened again.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -26,8 +31,16 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// trip to the database before each statement.
 const TESTED: Duration = Duration::from_secs(1);
 
-/// Connections of one instance to its PostgreSQL. Small: a database serves many instances.
-const POSTGRES_CONNECTIONS: u32 = 10;
+/// Connections of one instance to its PostgreSQL for transactions that write. Small: a database serves
+/// many instances.
+const POSTGRES_WRITERS: u32 = 7;
+
+/// And those to read and to number events: where all that write wait for one row, the feed goes on.
+const POSTGRES_READERS: u32 = 3;
+
+/// How long a statement waits for what another transaction has locked. Bounded, since it takes a
+/// connection away from those who wait for nothing.
+const LOCK_TIMEOUT: &str = "3s";
 
 /// Readers of a SQLite file; in WAL mode they never wait for the writer.
 const SQLITE_READERS: u32 = 4;
@@ -37,7 +50,15 @@ const SQLITE_READERS: u32 = 4;
 /// which the next writer's work would vanish although it reported success.
 pub(crate) async fn begin<B: Backend>(pool: &Pool<B>) -> sqlx::Result<Transaction<'static, B>> {
     let pool = pool.clone();
-    let begun = tokio::spawn(async move { pool.begin_with(B::BEGIN.into_sql_str()).await });
+    let begun = tokio::spawn(async move {
+        let begin = pool.begin_with(B::BEGIN.into_sql_str());
+        if B::ONE_WRITER {
+            // A file is never silent: it tells that it is locked.
+            return begin.await;
+        }
+        // Whose connection is not used again.
+        within(STATEMENT, begin).await
+    });
     begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
@@ -112,6 +133,7 @@ pub(super) async fn connect_postgres(
         .options([
             ("client_min_messages", "error"),
             ("idle_in_transaction_session_timeout", "15s"),
+            ("lock_timeout", LOCK_TIMEOUT),
             // A connection keeps its plans. One that reads a whole table because that is still empty
             // would make the first million events take hours; each statement has an index to go by.
             ("enable_seqscan", "off"),
@@ -120,23 +142,27 @@ pub(super) async fn connect_postgres(
             ("jit", "off"),
         ])
         .disable_statement_logging();
-    let pool = PgPoolOptions::new()
-        .max_connections(POSTGRES_CONNECTIONS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .before_acquire(|connection, last| {
-            Box::pin(async move {
-                if last.idle_for > TESTED {
-                    // An error closes it, and another one is taken.
-                    connection.ping().await?;
-                }
-                Ok(true)
+    let unusable = |error| DatabaseError::of_postgres(url, error);
+    let pool = |connections: u32| {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, last| {
+                Box::pin(async move {
+                    if last.idle_for > TESTED {
+                        // An error closes it, and another one is taken.
+                        within(ANSWER, connection.ping()).await?;
+                    }
+                    Ok(true)
+                })
             })
-        })
-        .connect_with(options)
-        .await
-        .map_err(|error| DatabaseError::of_postgres(url, error))?;
-    Ok((pool.clone(), pool))
+            .after_release(|_, _| Box::pin(async { Ok(!doubts()) }))
+    };
+    let writer = pool(POSTGRES_WRITERS).connect_with(options.clone()).await;
+    let writer = writer.map_err(unusable)?;
+    let reader = pool(POSTGRES_READERS).connect_lazy_with(options);
+    Ok((reader, writer))
 }
 
 /// sqlx's migrator takes no lock on SQLite: instances that start together would fail on each
@@ -156,8 +182,11 @@ pub(super) async fn migrate_postgres(
     migrator: &Migrator,
 ) -> Result<(), DatabaseError> {
     let mut connection = pool.acquire().await?;
-    migrator.run_direct(None, &mut *connection, false).await?;
-    Ok(())
+    // However long another instance takes for them.
+    connection.execute("SET lock_timeout = 0").await?;
+    let migrated = migrator.run_direct(None, &mut *connection, false).await;
+    connection.execute("RESET lock_timeout").await?;
+    Ok(migrated?)
 }
 
 /// Which migrations have been made, by the table in which sqlx lists them. The name is a constant of a

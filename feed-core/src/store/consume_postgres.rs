@@ -46,6 +46,13 @@ impl Consume for Postgres {
                  UPDATE feed_partition SET lease_until = now + term FROM clock
                  WHERE subscription = $1 AND lease_owner = $2
                  RETURNING lease_epoch
+             ), corrected AS (
+                 -- What is to last longer than anything does was written when the clock was ahead.
+                 UPDATE feed_partition SET lease_until = now + term FROM clock
+                 WHERE subscription = $1 AND lease_owner <> $2 AND lease_until > now + 2 * term
+             ), corrected_too AS (
+                 UPDATE feed_instance SET alive_until = now + term FROM clock
+                 WHERE subscription = $1 AND instance <> $2 AND alive_until > now + 2 * term
              )
              SELECT 1 + (SELECT count(*) FROM feed_instance
                          WHERE subscription = $1 AND instance <> $2 AND alive_until > now),

@@ -75,6 +75,29 @@ impl Consume for Sqlite {
         .bind(term)
         .execute(&mut *tx)
         .await?;
+        // What is to last longer than anything does was written when the clock was ahead.
+        sqlx::query(
+            "-- lease::correct
+             UPDATE feed_partition
+             SET lease_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', $2 || ' seconds')
+             WHERE subscription = $1
+               AND lease_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', (2 * $2) || ' seconds')",
+        )
+        .bind(s)
+        .bind(term)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "-- lease::correct_too
+             UPDATE feed_instance
+             SET alive_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', $2 || ' seconds')
+             WHERE subscription = $1
+               AND alive_until > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', (2 * $2) || ' seconds')",
+        )
+        .bind(s)
+        .bind(term)
+        .execute(&mut *tx)
+        .await?;
         let (instances, held, epochs, free, due, halted, decision) = sqlx::query_as(
             "-- lease::census
              SELECT (SELECT count(*) FROM feed_instance

@@ -50,8 +50,8 @@ pub(crate) trait Operations:
     /// feed-core's own migrations: number, name, SQL.
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)];
 
-    /// True if those are two.
-    const READS_APART: bool;
+    /// True if only one transaction at a time can write: then whatever writes takes its turn there.
+    const ONE_WRITER: bool;
 
     /// Opens the pools to read from and to write to.
     fn connect(
@@ -108,7 +108,7 @@ impl Made {
 
 impl Operations for Postgres {
     const BEGIN: &'static str = "BEGIN";
-    const READS_APART: bool = false;
+    const ONE_WRITER: bool = false;
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
         (
             1,
@@ -168,7 +168,7 @@ impl Operations for Postgres {
 
 impl Operations for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
-    const READS_APART: bool = true;
+    const ONE_WRITER: bool = true;
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
         (
             1,

@@ -5,7 +5,7 @@ use feed_core::service::BaseUrl;
 use feed_core::{Database, Feed, NewEvent, outbox};
 use sqlx::Transaction;
 use tokio::task::JoinError;
-use tracing::{Instrument, Span, info};
+use tracing::info;
 
 use crate::order::{CustomerId, Order, OrderId};
 use crate::rules::{Draft, FieldError, unknown_customer};
@@ -107,8 +107,7 @@ impl<S: Store> Orders<S> {
     ) -> Result<Order, OrderError> {
         let orders = self.clone();
         let place = async move { orders.place_now(draft, key, traceparent).await };
-        // In a task of its own: a client who hangs up cannot stop it half-way.
-        tokio::spawn(place.instrument(Span::current())).await?
+        self.database.to_its_end(place).await
     }
 
     /// Cancels an order, if it is not yet. `None`: there is no such order.
@@ -122,9 +121,8 @@ impl<S: Store> Orders<S> {
         traceparent: Option<String>,
     ) -> Result<Option<Order>, OrderError> {
         let orders = self.clone();
-        let cancel = async move { orders.cancel_now(id, traceparent).await };
-        // As above.
-        Ok(tokio::spawn(cancel.instrument(Span::current())).await??)
+        let cancel = async move { Ok(orders.cancel_now(id, traceparent).await?) };
+        self.database.to_its_end(cancel).await
     }
 
     /// The order, its key and its event, all or none (I1): what returns early rolls back.

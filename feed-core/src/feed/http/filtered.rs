@@ -24,7 +24,7 @@ impl<B: Backend> Inner<B> {
         before: Option<Sequence>,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
-        let head = self.sequencer.head();
+        let head = self.sequencer.recent().await?;
         let bound = before.unwrap_or(i64::MAX).min(head.sequence + 1);
         let size = usize::try_from(head.page_size).unwrap_or(usize::MAX);
         // One more than is shown tells whether there is an older document.

@@ -135,6 +135,7 @@ impl<B: Backend> Inner<B> {
             .iter()
             .filter_map(|tag| tag.parse().ok())
             .collect();
+        self.sequencer.recent().await?;
         // If a reader has seen more than we know, we are the late one.
         let mut head = self
             .head_where(|head| !known.iter().any(|cursor| beyond(cursor, head)))
@@ -144,7 +145,7 @@ impl<B: Backend> Inner<B> {
         let wait = wait(request).filter(|_| method == Method::GET);
         let waits = wait.filter(|_| request.contains_key(header::IF_NONE_MATCH));
         if let (Outcome::NotModified, Some(wait)) = (outcome, waits) {
-            head = self.wait_for_news(&head, wait).await;
+            head = self.wait_for_news(&head, wait).await?;
             metadata = self.head_metadata(form, &head);
             outcome = metadata.evaluate(request)?;
         }
@@ -164,7 +165,7 @@ impl<B: Backend> Inner<B> {
 
     /// Waits until the cursor is another one than that of `head`, `wait` is over, or we stop.
     /// One watch serves all who wait; none of them asks the database.
-    async fn wait_for_news(&self, head: &Head, wait: Duration) -> Head {
+    async fn wait_for_news(&self, head: &Head, wait: Duration) -> sqlx::Result<Head> {
         let mut watch = self.sequencer.watch();
         let cursor = head.cursor();
         let news = watch.wait_for(|newer| newer.cursor() != cursor);
@@ -173,7 +174,7 @@ impl<B: Backend> Inner<B> {
             () = self.shutdown.cancelled() => {}
             _ = news => {}
         }
-        self.sequencer.head()
+        self.sequencer.recent().await
     }
 
     /// The head as it is now: all of it, or what is newer than the reader's tag, if it asked both
@@ -259,6 +260,7 @@ impl<B: Backend> Inner<B> {
         cursor: Option<Cursor>,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
+        self.sequencer.recent().await?;
         let head = self
             .head_where(|head| !cursor.as_ref().is_some_and(|cursor| beyond(cursor, head)))
             .await?;

@@ -1,0 +1,149 @@
+//! Clocks that are wrong, jump, stand still or are past 2038: of the services, and of their database
+//! server. Ages and leases come from them; order, and what a `304` hides, must not.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use harness::Backend;
+
+use crate::fleet::Fleet;
+use crate::judge::assert_innocent;
+use crate::life::Life;
+use crate::plan::{Plan, Whose};
+
+/// A clock that can be set while those who have it run.
+struct Clock {
+    library: PathBuf,
+    file: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+impl Clock {
+    /// `None`: without libfaketime, and `tests/run` has said why.
+    fn new() -> Option<Self> {
+        let Some(library) = library() else {
+            let reason = std::env::var("TEST_WITHOUT_PROGRAMS");
+            let reason = reason.expect("libfaketime is not installed: `tests/run` does that");
+            println!("SKIPPED, without libfaketime: {reason}");
+            return None;
+        };
+        let directory = tempfile::Builder::new()
+            .prefix("clock")
+            .tempdir_in("/tmp")
+            .unwrap();
+        // For the user of the database server, too.
+        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(directory.path(), readable).unwrap();
+        let clock = Self {
+            library,
+            file: directory.path().join("clock"),
+            directory,
+        };
+        clock.set("+0");
+        Some(clock)
+    }
+
+    /// As libfaketime reads it: `-1h`, `@2038-01-19 03:14:05`, or without the `@` for ever then.
+    fn set(&self, time: &str) {
+        let new = self.directory.path().join("new");
+        std::fs::write(&new, format!("{time}\n")).unwrap();
+        std::fs::rename(&new, &self.file).unwrap();
+    }
+
+    /// Whoever has this in his environment has this clock. Waiting goes by another one, unless that is
+    /// to be wrong, too.
+    fn environment(&self, waiting_too: bool) -> Vec<(&'static str, String)> {
+        vec![
+            ("LD_PRELOAD", self.library.display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            (
+                "FAKETIME_DONT_FAKE_MONOTONIC",
+                u8::from(!waiting_too).to_string(),
+            ),
+        ]
+    }
+}
+
+fn library() -> Option<PathBuf> {
+    let libraries = std::fs::read_dir("/usr/lib").ok()?;
+    let paths = libraries.map(|entry| entry.unwrap().path());
+    let mut paths = paths.map(|path| path.join("faketime/libfaketimeMT.so.1"));
+    paths.find(|path: &PathBuf| Path::exists(path))
+}
+
+/// What the clocks of order and of the consumers show, one after the other; who is named is killed then,
+/// so that what it has left behind is an hour off for who comes after it.
+const SHOWN: [(&str, &str, &[Whose]); 7] = [
+    ("-1h", "+0", &[]),
+    ("+0", "-1h", &[Whose::Invoice, Whose::Shipping]),
+    ("+1h", "+1h", &[Whose::Order, Whose::Invoice]),
+    ("@2038-01-19 03:14:05", "+0", &[]),
+    (
+        "2026-03-29 01:59:59",
+        "-1h",
+        &[Whose::Order, Whose::Shipping],
+    ),
+    ("+1h", "+1h", &[]),
+    ("+0", "+0", &[Whose::Order, Whose::Invoice, Whose::Shipping]),
+];
+
+/// With pauses in which a second can be closed.
+fn plan(backend: Backend, instances: [usize; 3]) -> Plan {
+    let mut plan = Plan::quiet(backend, instances);
+    plan.pauses = vec![3_000; 2];
+    plan
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_of_services_on_sqlite_may_be_wrong() {
+    let (Some(order), Some(consumers)) = (Clock::new(), Clock::new()) else {
+        return;
+    };
+    let plan = plan(Backend::Sqlite, [1, 1, 1]);
+    let mut fleet = Fleet::prepare(&plan, "clocks-sqlite").await;
+    fleet
+        .group(Whose::Order)
+        .settings
+        .extend(order.environment(false));
+    for whose in [Whose::Invoice, Whose::Shipping] {
+        fleet
+            .group(whose)
+            .settings
+            .extend(consumers.environment(false));
+    }
+    fleet.settle().await;
+    let mut life = Life::of(fleet, &plan);
+    for (at_order, at_consumers, killed) in SHOWN {
+        life.fleet
+            .history
+            .fault(&format!("{at_order}, {at_consumers}"));
+        order.set(at_order);
+        consumers.set(at_consumers);
+        for whose in killed {
+            life.fleet.group(*whose).kill(0);
+        }
+        life.last(Duration::from_secs(4)).await;
+    }
+    assert_innocent(&life.end().await);
+}
+
+/// The clock of the server stamps events and ends leases.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "not quick: tests/long faults"]
+async fn the_clock_of_the_database_server_may_be_wrong() {
+    let Some(clock) = Clock::new() else { return };
+    let plan = plan(Backend::Postgres, [2, 2, 1]);
+    let mut fleet = Fleet::prepare_with(&plan, "clocks-postgres", &clock.environment(false)).await;
+    fleet.settle().await;
+    let mut life = Life::of(fleet, &plan);
+    for (shown, _, killed) in SHOWN {
+        life.fleet.history.fault(shown);
+        clock.set(shown);
+        for whose in killed {
+            life.fleet.group(*whose).kill(0);
+        }
+        life.last(Duration::from_secs(4)).await;
+    }
+    assert_innocent(&life.end().await);
+}

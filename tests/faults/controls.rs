@@ -1,0 +1,86 @@
+//! Is the checker any good? Faults that are put into the database of the order service, and that it
+//! must find. Those that are put into the code are in `controls/`, for `tests/long controls`.
+
+use std::time::Duration;
+
+use harness::{Backend, tables};
+
+use crate::fleet::Fleet;
+use crate::judge::assert_guilty;
+use crate::life::Life;
+use crate::plan::{Plan, Whose};
+
+/// The number is taken in the transaction of the change, by which it is seen out of order: what
+/// commits late is never read.
+const PAGING_BY_ID: &str = "
+    CREATE SEQUENCE test_number;
+    CREATE FUNCTION test_number() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO feed_event (sequence, id, event_type, subject, time, updated, title, summary,
+                                link, data, traceparent)
+        VALUES (nextval('test_number'), NEW.id, NEW.event_type, NEW.subject, NEW.time,
+                clock_timestamp(), NEW.title, NEW.summary, NEW.link, NEW.data, NEW.traceparent);
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER test_number BEFORE INSERT ON feed_outbox
+        FOR EACH ROW EXECUTE FUNCTION test_number();
+    CREATE OR REPLACE FUNCTION feed_number(most BIGINT, OUT head feed_head, OUT numbered BIGINT)
+    RETURNS SETOF RECORD LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+        UPDATE feed_head SET (sequence, anchor, updated) = (
+            SELECT sequence, id, updated FROM feed_event ORDER BY sequence DESC LIMIT 1)
+        WHERE EXISTS (SELECT FROM feed_event) RETURNING * INTO head;
+        numbered := 0;
+        IF FOUND THEN RETURN NEXT; END IF;
+    END $$;";
+
+/// The lock of the head and the numbering are one statement, whose snapshot is older than the lock:
+/// what a rival has numbered meanwhile is numbered again.
+const ONE_STATEMENT: &str = "
+    CREATE OR REPLACE FUNCTION feed_number(most BIGINT, OUT head feed_head, OUT numbered BIGINT)
+    RETURNS SETOF RECORD LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+        WITH busy AS MATERIALIZED (
+            SELECT pg_sleep(0.003) -- as a machine is that has more to do
+        ), locked AS MATERIALIZED (
+            SELECT feed_head.* FROM busy, feed_head FOR UPDATE OF feed_head SKIP LOCKED
+        ), committed AS MATERIALIZED (
+            SELECT feed_outbox.*, locked.sequence + row_number() OVER (ORDER BY position) AS number
+            FROM feed_outbox, locked
+        ), gone AS (
+            DELETE FROM feed_outbox USING committed
+            WHERE feed_outbox.position = committed.position
+        ), told AS (
+            INSERT INTO feed_event (sequence, id, event_type, subject, time, updated, title,
+                                    summary, link, data, traceparent)
+            SELECT number, id, event_type, subject, time, clock_timestamp(), title, summary, link,
+                   data, traceparent FROM committed
+            ON CONFLICT (id) DO UPDATE SET sequence = EXCLUDED.sequence
+        )
+        UPDATE feed_head SET sequence = newest.number, anchor = newest.id, updated = clock_timestamp()
+        FROM (SELECT number, id FROM committed ORDER BY number DESC LIMIT 1) AS newest;
+        SELECT * INTO head FROM feed_head;
+        numbered := 0;
+        RETURN NEXT;
+    END $$;";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn paging_by_id_is_found() {
+    let directory = life_with(PAGING_BY_ID, "control-id").await;
+    assert_guilty(&directory, &["V1", "V3"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sequencer_of_one_statement_is_found() {
+    let directory = life_with(ONE_STATEMENT, "control-statement").await;
+    assert_guilty(&directory, &["V3"]);
+}
+
+/// Two order services on a database that has been changed, and nothing else that happens to them.
+async fn life_with(sql: &str, name: &str) -> std::path::PathBuf {
+    let mut plan = Plan::quiet(Backend::Postgres, [2, 1, 1]);
+    plan.pauses = vec![2; 8];
+    let fleet = Fleet::start(&plan, name).await;
+    tables::run(fleet.url(Whose::Order), sql).await;
+    let mut life = Life::of(fleet, &plan);
+    life.patience = Duration::from_secs(3);
+    life.last(Duration::from_secs(5)).await;
+    life.end().await
+}

@@ -1,0 +1,128 @@
+//! The disk is full, under each service and under the database server, and has room again: requests fail
+//! meanwhile, the feed is read as ever, and all goes on by itself (the server is started by a person,
+//! if it has stopped).
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use harness::Backend;
+use harness::programs::succeed;
+
+use crate::fleet::Fleet;
+use crate::judge::assert_innocent;
+use crate::life::Life;
+use crate::plan::{Plan, Whose};
+
+/// A small disk in the place of a directory. Goes away with it.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// With room for what is in `directory` and so many MiB more. `None`: we may not mount.
+    async fn over(directory: &Path, spare: u64) -> Option<Self> {
+        let aside = directory.with_extension("aside");
+        fs::rename(directory, &aside).unwrap();
+        fs::create_dir(directory).unwrap();
+        let mut size = Command::new("du");
+        size.args(["-sm"]).arg(&aside);
+        let size = succeed(size).await;
+        let size: u64 = size.split_whitespace().next().unwrap().parse().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args([
+            "-t",
+            "tmpfs",
+            "-o",
+            &format!("size={}m", size + spare),
+            "tmpfs",
+        ]);
+        let mounted = mount.arg(directory).output();
+        if !mounted.is_ok_and(|output| output.status.success()) {
+            println!("SKIPPED: only root can mount a disk that is full");
+            return None;
+        }
+        let disk = Self(directory.to_owned());
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(aside.join(".")).arg(directory);
+        succeed(copy).await;
+        fs::remove_dir_all(aside).unwrap();
+        Some(disk)
+    }
+
+    /// Writes until there is no room for one byte more.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.0.join("filler")).unwrap();
+        for size in [1 << 16, 1 << 12, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_under_sqlite_loses_nothing() {
+    let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
+    let mut fleet = Fleet::prepare(&plan, "disk-sqlite").await;
+    let mut disks = Vec::new();
+    for whose in [Whose::Order, Whose::Invoice] {
+        let directory = fleet.group(whose).cluster.database.directory().unwrap();
+        let Some(disk) = Disk::over(directory, 4).await else {
+            return;
+        };
+        disks.push(disk);
+    }
+    fleet.settle().await;
+    let mut life = Life::of(fleet, &plan);
+    for disk in disks.iter().chain(&disks) {
+        life.last(Duration::from_secs(1)).await;
+        disk.fill();
+        life.fleet.history.fault("disk full");
+        life.last(Duration::from_secs(2)).await;
+        let feed = harness::Client::new(&life.fleet.front.url)
+            .get("feed", &[])
+            .await;
+        assert_eq!(feed.status, 200, "{}", feed.body);
+        disk.free();
+    }
+    life.last(Duration::from_secs(1)).await;
+    let log = life.fleet.group(Whose::Order).running[0].process.log();
+    assert!(
+        log.contains("disk is full"),
+        "nothing is said of it:\n{log}"
+    );
+    assert_innocent(&life.end().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_under_postgres_loses_nothing() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 2, 1]);
+    let mut fleet = Fleet::prepare(&plan, "disk-postgres").await;
+    let server = fleet.server.as_ref().unwrap();
+    server.stop("fast").await;
+    let Some(disk) = Disk::over(&server.data(), 8).await else {
+        return;
+    };
+    server.own_data().await;
+    server.launch().await;
+    fleet.settle().await;
+    let mut life = Life::of(fleet, &plan);
+    for _ in 0..2 {
+        life.last(Duration::from_secs(2)).await;
+        disk.fill();
+        life.fleet.history.fault("disk full");
+        life.last(Duration::from_secs(4)).await;
+        disk.free();
+        life.fleet.server.as_ref().unwrap().launch_if_down().await;
+    }
+    assert_innocent(&life.end().await);
+}

@@ -1,0 +1,123 @@
+//! What a run leaves behind in its directory: what clients and readers wrote down, and what is in all
+//! databases after the last fault.
+
+use std::path::Path;
+
+use harness::checker::documents_in;
+use harness::{Cluster, tables};
+use serde_json::{Value, json};
+
+use crate::fleet::Fleet;
+use crate::history::FILES;
+
+/// All that the checker decides by.
+pub(crate) struct Evidence {
+    pub(crate) history: Vec<Value>,
+    pub(crate) http: Vec<Value>,
+    pub(crate) samples: Vec<Value>,
+    /// The order service's database.
+    pub(crate) order: Value,
+    /// Those of the consumers, by their names.
+    pub(crate) consumers: Vec<(&'static str, Value)>,
+}
+
+/// The services that follow.
+const CONSUMERS: [&str; 2] = ["invoice", "shipping"];
+
+impl Evidence {
+    /// Reads what a run has left.
+    pub(crate) fn read(directory: &Path) -> Self {
+        let file = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
+        let json = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
+        let [history, http, samples] =
+            FILES.map(|name| file(name).lines().map(json).collect::<Vec<_>>());
+        let database = |name: &str| json(&file(&format!("{name}.json")));
+        Self {
+            history,
+            http,
+            samples,
+            order: database("order"),
+            consumers: CONSUMERS.map(|name| (name, database(name))).into(),
+        }
+    }
+
+    /// When something was marked, in milliseconds.
+    pub(crate) fn mark(&self, name: &str) -> Option<u64> {
+        let mark = self.history.iter().find(|line| line["mark"] == name)?;
+        mark["at"].as_u64()
+    }
+}
+
+/// Writes all databases into the directory of the run.
+pub(crate) async fn write(fleet: &Fleet) {
+    for group in &fleet.groups {
+        let cluster = &group.cluster;
+        let tables = match cluster.service {
+            "order" => order(cluster).await,
+            _ => consumer(cluster).await,
+        };
+        let file = fleet.directory.join(format!("{}.json", cluster.service));
+        std::fs::write(file, tables.to_string()).unwrap();
+    }
+}
+
+async fn order(cluster: &Cluster) -> Value {
+    let url = cluster.database.url();
+    let unnumbered = match tables::is_postgres(url) {
+        true => tables::number(url, "SELECT count(*) FROM feed_outbox").await,
+        false => 0,
+    };
+    json!({
+        "events": objects(url, "feed_event", &[
+            "sequence", "id", "event_type AS type", "subject", "updated", "data"]).await,
+        "orders": objects(url, "orders", &[
+            "id", "status", "shipping_street AS marker", "total_cents", "number_of_lines"]).await,
+        "head": objects(url, "feed_head", &["epoch", "sequence", "anchor"]).await,
+        "unnumbered": unnumbered,
+    })
+}
+
+async fn consumer(cluster: &Cluster) -> Value {
+    let url = cluster.database.url();
+    let mut found = json!({
+        "partitions": objects(url, "feed_partition", &["partition", "sequence", "anchor"]).await,
+        "claims": objects(url, "feed_claim", &["event_id", "sequence", "subject"]).await,
+        "parked": objects(url, "feed_parked", &["event_id", "reason"]).await,
+        "skipped": objects(url, "feed_skip", &["event_id", "reason"]).await,
+        "subscription": objects(url, "feed_subscription", &["halted"]).await,
+        "audit": objects(url, "test_audit", &[
+            "n", "what", "key", "old", "new", "epoch", "owner"]).await,
+        "documents": tables::texts(url, documents_in(cluster.service)).await,
+    });
+    if tables::is_postgres(url) {
+        let all = [
+            "n", "what", "key", "old", "new", "epoch", "owner", "app", "tx",
+        ];
+        found["audit"] = objects(url, "test_audit", &all).await.into();
+    }
+    found
+}
+
+/// The rows of a table as objects, in the order of their first column.
+async fn objects(url: &str, table: &str, columns: &[&str]) -> Vec<Value> {
+    let json = match tables::is_postgres(url) {
+        true => "jsonb_build_object",
+        false => "json_object",
+    };
+    let members: Vec<String> = columns
+        .iter()
+        .map(|column| match column.split_once(" AS ") {
+            Some((column, name)) => format!("'{name}', {column}"),
+            None => format!("'{column}', {column}"),
+        })
+        .collect();
+    let sql = format!(
+        "SELECT CAST({json}({}) AS TEXT) FROM {table} ORDER BY {}",
+        members.join(", "),
+        columns[0].split(' ').next().unwrap_or_default(),
+    );
+    let rows = tables::texts(url, &sql).await;
+    rows.iter()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect()
+}

@@ -1,0 +1,292 @@
+//! The services as processes: several instances of each, one address before the order service, and
+//! what can be done to them. Whoever dies is started again.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use harness::{Backend, Cluster, FreshDatabase, Instance, audit, load, patiently, tables};
+
+use crate::front::Front;
+use crate::history::History;
+use crate::plan::{Fault, Plan, Whose};
+use crate::server::Server;
+
+/// Everything that runs.
+pub(crate) struct Fleet {
+    pub(crate) history: History,
+    pub(crate) front: Front,
+    /// order, invoice, shipping.
+    pub(crate) groups: [Group; 3],
+    pub(crate) server: Option<Server>,
+    /// Processes of the database that are frozen, and until when.
+    backends: Vec<(Instant, i64)>,
+    pub(crate) directory: PathBuf,
+}
+
+/// The instances of one service.
+pub(crate) struct Group {
+    pub(crate) running: Vec<Instance>,
+    /// Until when they are frozen.
+    frozen: Vec<(Instant, Instance)>,
+    pub(crate) wanted: usize,
+    started: usize,
+    /// What each is started with.
+    pub(crate) settings: Vec<(&'static str, String)>,
+    /// With the logs, which go last.
+    pub(crate) cluster: Cluster,
+}
+
+impl Fleet {
+    /// Starts what `plan` says, and waits until it answers.
+    pub(crate) async fn start(plan: &Plan, name: &str) -> Self {
+        let mut fleet = Self::prepare(plan, name).await;
+        fleet.settle().await;
+        fleet
+    }
+
+    /// Databases with their tables, and no instances yet. What is left behind lies in a directory beside
+    /// what cargo builds.
+    pub(crate) async fn prepare(plan: &Plan, name: &str) -> Self {
+        Self::prepare_with(plan, name, &[]).await
+    }
+
+    /// The same with something in the environment of the database server.
+    pub(crate) async fn prepare_with(
+        plan: &Plan,
+        name: &str,
+        environment: &[(&'static str, String)],
+    ) -> Self {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("faults")
+            .join(name);
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(&directory).unwrap();
+        // Printed first, so that it can be seen if this one fails.
+        println!("{plan}\n  in {}", directory.display());
+        let server = match plan.backend {
+            Backend::Postgres => Some(Server::start(&["fsync=off"], environment).await),
+            Backend::Sqlite => None,
+        };
+        let front = Front::new().await;
+        let feed = format!("{}feed", front.url);
+        let mut groups = Vec::new();
+        for (service, wanted) in ["order", "invoice", "shipping"]
+            .into_iter()
+            .zip(plan.instances)
+        {
+            let database = match &server {
+                Some(server) => FreshDatabase::postgres_at(&server.url).await,
+                None => FreshDatabase::sqlite(),
+            };
+            let cluster = Cluster::new(service, database, &feed);
+            cluster.prepare().await;
+            if service != "order" {
+                audit::install(cluster.database.url(), service).await;
+            }
+            groups.push(Group {
+                cluster,
+                wanted,
+                running: Vec::new(),
+                frozen: Vec::new(),
+                started: 0,
+                settings: match service {
+                    "order" => vec![("BASE_URL", front.url.clone())],
+                    _ => Vec::new(),
+                },
+            });
+        }
+        let Ok(groups) = <[Group; 3]>::try_from(groups) else {
+            unreachable!("three services")
+        };
+        Self {
+            history: History::create(&directory),
+            front,
+            groups,
+            server,
+            backends: Vec::new(),
+            directory,
+        }
+    }
+
+    pub(crate) fn group(&mut self, whose: Whose) -> &mut Group {
+        &mut self.groups[whose as usize]
+    }
+
+    /// The database of order, invoice or shipping.
+    pub(crate) fn url(&self, whose: Whose) -> &str {
+        self.groups[whose as usize].cluster.database.url()
+    }
+
+    /// Starts what is missing, wakes up those whose time has come.
+    pub(crate) fn supervise(&mut self) {
+        for group in &mut self.groups {
+            group.supervise();
+        }
+        self.backends.retain(|(until, pid)| {
+            let over = Instant::now() >= *until;
+            if over {
+                signal("CONT", *pid);
+            }
+            !over
+        });
+        // A proxy does not know who is frozen.
+        let order = &self.groups[0];
+        let frozen = order.frozen.iter().map(|(_, instance)| instance);
+        let instances = order.running.iter().chain(frozen);
+        self.front
+            .before(instances.map(|instance| instance.client.url("")));
+    }
+
+    /// Waits until all that is to run answers, and nobody is frozen any more.
+    pub(crate) async fn settle(&mut self) {
+        patiently("everything runs", async || {
+            self.supervise();
+            if !self.backends.is_empty() {
+                return None;
+            }
+            for group in &mut self.groups {
+                if !group.answers().await {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await;
+    }
+
+    /// Those that are frozen, too.
+    pub(crate) fn kill_all(&mut self) {
+        for group in &mut self.groups {
+            group.frozen.clear();
+            group.running.clear();
+        }
+    }
+
+    pub(crate) async fn suffer(&mut self, fault: Fault) {
+        self.history.fault(&format!("{fault:?}"));
+        match fault {
+            Fault::Kill(whose, which) => self.group(whose).kill(which),
+            Fault::KillAll => self.kill_all(),
+            Fault::Freeze(whose, which, time) => self.group(whose).freeze(which, time),
+            Fault::Stop(whose, which) => self.group(whose).stop(which).await,
+            Fault::Scale(whose, wanted) => self.group(whose).scale(wanted).await,
+            Fault::Cut(whose) => cut(self.url(whose)).await,
+            Fault::Odd(first) => load::write_odd(self.url(Whose::Order), first, 3).await,
+            Fault::FreezeBackend(whose, time) => {
+                if let Some(pid) = backend(self.url(whose)).await {
+                    signal("STOP", pid);
+                    let until = Instant::now() + Duration::from_millis(time);
+                    self.backends.push((until, pid));
+                }
+            }
+            Fault::Restart { at_once } => {
+                // A server waits for its own that are frozen.
+                for (_, pid) in self.backends.drain(..) {
+                    signal("CONT", pid);
+                }
+                if let Some(server) = &self.server {
+                    server
+                        .stop(if at_once { "immediate" } else { "fast" })
+                        .await;
+                    server.launch().await;
+                }
+            }
+        }
+        self.supervise();
+    }
+}
+
+impl Group {
+    /// Starts instances until as many run as ought to.
+    fn supervise(&mut self) {
+        let now = Instant::now();
+        for (_, instance) in self.frozen.extract_if(.., |(until, _)| now >= *until) {
+            instance.process.signal("CONT");
+            self.running.push(instance);
+        }
+        self.running
+            .retain_mut(|instance| !instance.process.is_gone());
+        while self.running.len() + self.frozen.len() < self.wanted {
+            self.launch();
+        }
+    }
+
+    pub(crate) fn launch(&mut self) -> &mut Instance {
+        self.started += 1;
+        let name = format!("{}{}", self.cluster.service, self.started);
+        let settings: Vec<_> = self
+            .settings
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let instance = self.cluster.launch_with(&name, &name, &settings);
+        self.running.push(instance);
+        self.running.last_mut().unwrap()
+    }
+
+    async fn answers(&mut self) -> bool {
+        for instance in &self.running {
+            let answer = instance.client.try_send("GET", "health/ready", &[], "");
+            if answer.await.is_none_or(|answer| answer.status != 200) {
+                return false;
+            }
+        }
+        self.frozen.is_empty() && self.running.len() == self.wanted
+    }
+
+    pub(crate) fn kill(&mut self, which: usize) {
+        if !self.running.is_empty() {
+            let which = which % self.running.len();
+            self.running.remove(which).process.kill();
+        }
+    }
+
+    pub(crate) fn freeze(&mut self, which: usize, time: u64) {
+        if !self.running.is_empty() {
+            let which = which % self.running.len();
+            let instance = self.running.remove(which);
+            instance.process.signal("STOP");
+            let until = Instant::now() + Duration::from_millis(time);
+            self.frozen.push((until, instance));
+        }
+    }
+
+    async fn stop(&mut self, which: usize) {
+        if !self.running.is_empty() {
+            let which = which % self.running.len();
+            let mut instance = self.running.remove(which);
+            // One that has just been started may not listen for it yet, or not reach its database.
+            let code = instance.process.stop("TERM").await;
+            assert!(matches!(code, Some(0 | 1) | None), "ended with {code:?}");
+        }
+    }
+
+    pub(crate) async fn scale(&mut self, wanted: usize) {
+        self.wanted = wanted;
+        while self.running.len() > wanted {
+            self.stop(0).await;
+        }
+    }
+}
+
+/// Cuts one connection of an instance.
+async fn cut(url: &str) {
+    if let Some(pid) = backend(url).await {
+        let sql = format!("SELECT pg_terminate_backend({pid})::text");
+        tables::texts(url, &sql).await;
+    }
+}
+
+/// A process of the database that works for an instance.
+async fn backend(url: &str) -> Option<i64> {
+    let sql = "SELECT pid::text FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()
+                 AND application_name <> '' ORDER BY random() LIMIT 1";
+    tables::texts(url, sql).await.first()?.parse().ok()
+}
+
+fn signal(signal: &str, pid: i64) {
+    let mut kill = std::process::Command::new("kill");
+    // It may be gone by now.
+    let _ = kill.arg(format!("-{signal}")).arg(pid.to_string()).output();
+}

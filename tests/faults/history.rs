@@ -1,0 +1,72 @@
+//! Where it is written down what happens, a JSON line each, with the milliseconds since the
+//! beginning: what clients ask and hear, what readers see, what is done to the system.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+/// The files of one run.
+#[derive(Debug, Clone)]
+pub(crate) struct History {
+    begin: Instant,
+    files: Arc<[Mutex<BufWriter<File>>; 3]>,
+}
+
+/// Their names: what clients did and what was done to them, what readers saw of the feed, and how
+/// large things were.
+pub(crate) const FILES: [&str; 3] = ["history.jsonl", "http.jsonl", "samples.jsonl"];
+
+impl History {
+    /// In an empty directory.
+    pub(crate) fn create(directory: &Path) -> Self {
+        let open = |name| Mutex::new(BufWriter::new(File::create(directory.join(name)).unwrap()));
+        Self {
+            begin: Instant::now(),
+            files: Arc::new(FILES.map(open)),
+        }
+    }
+
+    /// Milliseconds since the beginning.
+    pub(crate) fn now(&self) -> u64 {
+        self.begin.elapsed().as_millis() as u64
+    }
+
+    /// What a client asks or hears.
+    pub(crate) fn tell(&self, what: Value) {
+        self.write(0, what);
+    }
+
+    /// What a reader of the feed has seen.
+    pub(crate) fn seen(&self, what: Value) {
+        self.write(1, what);
+    }
+
+    /// How large something is.
+    pub(crate) fn measured(&self, what: Value) {
+        self.write(2, what);
+    }
+
+    /// What is done to the system.
+    pub(crate) fn fault(&self, what: &str) {
+        self.tell(json!({"type": "fault", "fault": what}));
+    }
+
+    /// A moment that the checker asks for.
+    pub(crate) fn mark(&self, what: &str) {
+        self.tell(json!({"type": "mark", "mark": what}));
+    }
+
+    fn write(&self, file: usize, mut what: Value) {
+        what["at"] = self.now().into();
+        let mut file = self.files[file]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        writeln!(file, "{what}").unwrap();
+        // A run that fails leaves all of it behind.
+        file.flush().unwrap();
+    }
+}

@@ -1,0 +1,61 @@
+//! The checker: reads what a run has left, and decides V1 to V12 one by one.
+
+use std::path::Path;
+
+use crate::evidence::Evidence;
+use crate::seen;
+use crate::verdict::{self, Verdict};
+
+type Rule = fn(&Evidence) -> Verdict;
+
+/// All of them, by their names.
+const RULES: [(&str, Rule); 12] = [
+    ("V1 no loss", verdict::v1_no_loss),
+    ("V2 no phantom", verdict::v2_no_phantom),
+    ("V3 dense and immutable", verdict::v3_dense_and_immutable),
+    ("V4 in order", verdict::v4_in_order),
+    ("V5 exactly one effect", verdict::v5_exactly_one_effect),
+    ("V6 cursors", verdict::v6_cursors),
+    ("V7 fencing", verdict::v7_fencing),
+    ("V8 no 304 hides an event", seen::v8_no_304_hides_an_event),
+    ("V9 durable", seen::v9_durable),
+    ("V10 independent", seen::v10_independent),
+    ("V11 live", verdict::v11_live),
+    ("V12 bounded", verdict::v12_bounded),
+];
+
+/// What a run that left `directory` has violated.
+pub(crate) fn violations(directory: &Path) -> Vec<String> {
+    let evidence = Evidence::read(directory);
+    let decide = |(name, rule): &(&str, Rule)| {
+        let wrong = rule(&evidence).err()?;
+        Some(format!("{name}: {wrong}"))
+    };
+    RULES.iter().filter_map(decide).collect()
+}
+
+/// Fails unless a run has violated nothing.
+pub(crate) fn assert_innocent(directory: &Path) {
+    let violations = violations(directory);
+    assert!(
+        violations.is_empty(),
+        "{}:\n{}",
+        directory.display(),
+        violations.join("\n")
+    );
+}
+
+/// Fails unless one of these is violated, and says how.
+pub(crate) fn assert_guilty(directory: &Path, rules: &[&str]) {
+    let violations = violations(directory);
+    let named = |violation: &&String| {
+        rules
+            .iter()
+            .any(|rule| violation.starts_with(&format!("{rule} ")))
+    };
+    let found = violations.iter().find(named);
+    println!(
+        "  {}",
+        found.unwrap_or_else(|| panic!("{rules:?} hold; violated: {violations:?}"))
+    );
+}

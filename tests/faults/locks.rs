@@ -1,0 +1,163 @@
+//! Somebody holds on to what others need: a row of an order, the head, a partition, a transaction
+//! that stays open. Who does not need it goes on as ever (V10).
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use harness::{Backend, PARTITIONS, patiently, tables};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::fleet::Fleet;
+use crate::judge::assert_innocent;
+use crate::life::Life;
+use crate::plan::{Plan, Whose};
+
+/// How long things are held: longer than a client waits for a connection. `HELD=60` for longer.
+fn held() -> Duration {
+    let seconds = std::env::var("HELD").map_or(6, |seconds| seconds.parse().unwrap());
+    Duration::from_secs(seconds)
+}
+
+/// A stranger's connection with an open transaction.
+async fn stranger(url: &str, sql: &str) -> PgConnection {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    connection
+        .execute(AssertSqlSafe(format!("BEGIN; {sql}")))
+        .await
+        .unwrap();
+    connection
+}
+
+/// More clients than there are connections want to cancel an order that is locked, and others open
+/// transactions that stay open: one that reads, one that is prepared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_is_locked_delays_no_other() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
+    let mut life = Life::start(&plan, "locked-order").await;
+    let url = life.fleet.url(Whose::Order).to_owned();
+    patiently("there are orders", async || {
+        (tables::number(&url, "SELECT count(*) FROM orders").await > 3).then_some(())
+    })
+    .await;
+    // The orders that no client of ours cancels are those that hung up on; any will do.
+    let lock = stranger(&url, "SELECT FROM orders WHERE id = 1 FOR UPDATE").await;
+    let reader = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM orders";
+    let reader = stranger(&url, reader).await;
+    let client = harness::Client::new(&life.fleet.front.url);
+    let cancelling = tokio::spawn(async move {
+        let cancels = (0..12).map(|_| client.try_send("DELETE", "order/1", &[], ""));
+        join_all(cancels).await
+    });
+    patiently("they wait", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        (tables::number(&url, waiting).await >= 2).then_some(())
+    })
+    .await;
+    life.fleet.history.mark("stall");
+    life.last(held()).await;
+    life.fleet.history.mark("stalled");
+    lock.close().await.unwrap();
+    reader.close().await.unwrap();
+    cancelling.await.unwrap();
+    assert_innocent(&life.end().await);
+}
+
+/// Nothing is numbered while somebody holds the head; orders are placed all the same, and in the feed
+/// as soon as it is free.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_is_locked_stops_no_order() {
+    let plan = Plan::quiet(Backend::Postgres, [2, 1, 1]);
+    let mut life = Life::start(&plan, "locked-head").await;
+    let url = life.fleet.url(Whose::Order).to_owned();
+    life.last(Duration::from_secs(1)).await;
+    let lock = stranger(&url, "SELECT FROM feed_head FOR UPDATE").await;
+    let orders = "SELECT count(*) FROM orders";
+    let before = tables::number(&url, orders).await;
+    life.last(held()).await;
+    let placed = tables::number(&url, orders).await - before;
+    assert!(placed > 20, "only {placed} orders");
+    lock.close().await.unwrap();
+    assert_innocent(&life.end().await);
+}
+
+/// Who waits for a partition delays its own, and not those of another instance.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_is_locked_delays_one_instance() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 2, 1]);
+    let mut life = Life::start(&plan, "locked-partition").await;
+    let url = life.fleet.url(Whose::Invoice).to_owned();
+    let cluster = &life.fleet.groups[Whose::Invoice as usize].cluster;
+    cluster.spread(&["invoice1", "invoice2"]).await;
+    let lock = "SELECT FROM feed_partition WHERE partition =
+                (SELECT min(partition) FROM feed_partition WHERE lease_owner LIKE 'invoice1-%')
+                FOR UPDATE";
+    let lock = stranger(&url, lock).await;
+    life.last(Duration::from_secs(3)).await;
+    let ahead = "SELECT count(*) FROM feed_partition
+                 WHERE sequence > (SELECT min(sequence) FROM feed_partition)";
+    let ahead = tables::number(&url, ahead).await;
+    assert!(ahead >= PARTITIONS / 2, "only {ahead} partitions went on");
+    life.last(held()).await;
+    lock.close().await.unwrap();
+    assert_innocent(&life.end().await);
+}
+
+/// A database that takes its time for everything, and for one order most of all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "not quick: tests/long faults"]
+async fn a_slow_database_loses_nothing() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 2, 1]);
+    let mut life = Life::start(&plan, "slow").await;
+    for (whose, table) in [
+        (Whose::Order, "orders"),
+        (Whose::Invoice, "feed_claim"),
+        (Whose::Shipping, "shipment"),
+    ] {
+        let slow = format!(
+            "CREATE FUNCTION test_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 PERFORM pg_sleep(0.02 + 2 * (random() < 0.02)::int); RETURN NULL;
+             END $$;
+             CREATE TRIGGER test_slow AFTER INSERT ON {table}
+                 FOR EACH STATEMENT EXECUTE FUNCTION test_slow()"
+        );
+        tables::run(life.fleet.url(whose), &slow).await;
+    }
+    life.last(held()).await;
+    assert_innocent(&life.end().await);
+}
+
+/// The server has fewer connections than the instances would like to have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "not quick: tests/long faults"]
+async fn too_few_connections_lose_nothing() {
+    let plan = Plan::quiet(Backend::Postgres, [2, 4, 2]);
+    let mut fleet = Fleet::prepare(&plan, "few-connections").await;
+    // Three are kept for us, who are superusers, unlike them.
+    let few = "CREATE ROLE service LOGIN; ALTER SYSTEM SET max_connections = 26";
+    for sql in few.split(';') {
+        tables::run(fleet.url(Whose::Order), sql).await;
+    }
+    for group in &mut fleet.groups {
+        let url = group.cluster.database.url();
+        let grants = "GRANT ALL ON SCHEMA public TO service;
+                      GRANT ALL ON ALL TABLES IN SCHEMA public TO service;
+                      GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO service";
+        tables::run(url, grants).await;
+        group.cluster.database_url = url.replace("//postgres@", "//service@");
+    }
+    let server = fleet.server.as_ref().unwrap();
+    server.stop("fast").await;
+    server.launch().await;
+    fleet.supervise();
+    let mut life = Life::of(fleet, &plan);
+    life.last(held()).await;
+    let mut instances = life.fleet.groups.iter().flat_map(|group| &group.running);
+    let refused = instances.any(|instance| instance.process.log().contains("pool timed out"));
+    assert!(refused, "there were enough");
+    // As somebody would who is woken up by that.
+    for group in &mut life.fleet.groups {
+        group.scale(1).await;
+    }
+    assert_innocent(&life.end().await);
+}

@@ -1,0 +1,30 @@
+//! The whole system while everything that can fail does: real processes, real databases, real HTTP,
+//! and a checker that decides afterwards what must have held. What takes minutes is left to
+//! `tests/long faults`.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod clients;
+mod clocks;
+mod controls;
+mod damage;
+mod disk;
+mod evidence;
+mod fleet;
+mod front;
+mod hangups;
+mod history;
+mod judge;
+mod life;
+mod locks;
+mod network;
+mod plan;
+mod power;
+mod random;
+mod readers;
+mod restore;
+mod scenes;
+mod seen;
+mod server;
+mod soak;
+mod steps;
+mod verdict;

@@ -1,0 +1,142 @@
+//! What happens to a system, and when: decided by a seed alone.
+
+use std::fmt;
+use std::time::Duration;
+
+use fastrand::Rng;
+use harness::Backend;
+
+/// A service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Order,
+    Invoice,
+    Shipping,
+}
+
+/// Something that happens. An instance is named by its place among those that run then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fault {
+    /// `kill -9`. Another one is started in its place, as whoever runs services does.
+    Kill(Whose, usize),
+    /// `kill -9` of all services at once.
+    KillAll,
+    /// Frozen, for so many milliseconds: for longer than a lease, too.
+    Freeze(Whose, usize, u64),
+    /// Stopped orderly, and started again.
+    Stop(Whose, usize),
+    /// From now on so many instances run.
+    Scale(Whose, usize),
+    /// A connection to the database is cut.
+    Cut(Whose),
+    /// Events come that nobody knows, and such that nobody can apply, from this order on.
+    Odd(i64),
+    /// A process of the database is frozen, for so many milliseconds.
+    FreezeBackend(Whose, u64),
+    /// The database server is stopped and started again; at once means without a word to anybody.
+    Restart { at_once: bool },
+}
+
+/// Everything that a seed decides.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) backend: Backend,
+    /// How long the system is disturbed.
+    pub(crate) span: Duration,
+    /// Instances at the beginning, of order, invoice and shipping.
+    pub(crate) instances: [usize; 3],
+    /// The longest pause after a request, in milliseconds, of each client.
+    pub(crate) pauses: Vec<u64>,
+    /// No reader reads all of the feed again and again.
+    pub(crate) few_readers: bool,
+    /// In milliseconds since the beginning.
+    pub(crate) faults: Vec<(u64, Fault)>,
+}
+
+impl Plan {
+    /// A life of so many seconds.
+    pub(crate) fn of(seed: u64, backend: Backend, seconds: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let postgres = backend == Backend::Postgres;
+        let instances = match postgres {
+            true => [rng.usize(1..=2), rng.usize(1..=8), rng.usize(1..=3)],
+            false => [1; 3],
+        };
+        let clients = rng.usize(3..=6);
+        let pauses = (0..clients).map(|_| rng.u64(5..120)).collect();
+        let span = seconds * 1_000;
+        // One each second or two.
+        let count = rng.u64(seconds / 2..=seconds);
+        let mut faults: Vec<_> = (0..count)
+            .map(|_| (rng.u64(0..span), fault(&mut rng, postgres)))
+            .collect();
+        faults.sort_by_key(|(at, _)| *at);
+        Self {
+            seed,
+            backend,
+            span: Duration::from_millis(span),
+            instances,
+            pauses,
+            few_readers: false,
+            faults,
+        }
+    }
+
+    /// So many instances of each service, a few busy clients, and nothing happens by itself.
+    pub(crate) fn quiet(backend: Backend, instances: [usize; 3]) -> Self {
+        Self {
+            seed: 1,
+            backend,
+            span: Duration::ZERO,
+            instances,
+            pauses: vec![20; 4],
+            few_readers: false,
+            faults: Vec::new(),
+        }
+    }
+}
+
+fn fault(rng: &mut Rng, postgres: bool) -> Fault {
+    let whose = match rng.u8(0..5) {
+        0 | 1 => Whose::Order,
+        2 | 3 => Whose::Invoice,
+        _ => Whose::Shipping,
+    };
+    let which = rng.usize(0..8);
+    match rng.u8(0..if postgres { 21 } else { 12 }) {
+        0..6 => Fault::Kill(whose, which),
+        6 => Fault::KillAll,
+        7 | 8 => Fault::Freeze(whose, which, rng.u64(100..3_000)),
+        9 => Fault::Freeze(whose, which, rng.u64(10_500..14_000)),
+        10 | 11 => Fault::Stop(whose, which),
+        12 | 13 => match whose {
+            Whose::Order => Fault::Scale(whose, rng.usize(1..=2)),
+            Whose::Invoice => Fault::Scale(whose, rng.usize(1..=8)),
+            Whose::Shipping => Fault::Scale(whose, rng.usize(1..=3)),
+        },
+        14..17 => Fault::Cut(whose),
+        17 => Fault::FreezeBackend(whose, rng.u64(500..12_000)),
+        20 => Fault::Odd(1_000_000 + 10 * rng.i64(0..100_000)),
+        at_once => Fault::Restart {
+            at_once: at_once == 18,
+        },
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [order, invoice, shipping] = self.instances;
+        let (seed, clients) = (self.seed, self.pauses.len());
+        write!(
+            f,
+            "seed {seed} on {:?}: {order} order, {invoice} invoice, {shipping} shipping, \
+             {clients} clients, {:?}",
+            self.backend, self.span
+        )?;
+        for (at, fault) in &self.faults {
+            write!(f, "; {at} ms {fault:?}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! The power is lost, again and again: of all files there is no more than was synced. What was
+//! acknowledged, or seen in the feed, is there still (V9). `kill -9` does not show that.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use harness::programs::{available, succeed};
+use harness::{Backend, tables};
+
+use crate::fleet::Fleet;
+use crate::judge::{assert_guilty, assert_innocent};
+use crate::life::Life;
+use crate::plan::{Plan, Whose};
+
+const ALL: [Whose; 3] = [Whose::Order, Whose::Invoice, Whose::Shipping];
+
+/// A disk: a directory, and what would be in it without what was not synced.
+struct Disk {
+    directory: PathBuf,
+    library: PathBuf,
+    synced: tempfile::TempDir,
+}
+
+impl Disk {
+    /// Whose files lie in `directory` and are synced, all of them. `None`: without a C compiler.
+    async fn of(directory: &Path) -> Option<Self> {
+        if !available(&["cc"]) {
+            return None;
+        }
+        let synced = tempfile::Builder::new()
+            .prefix("disk")
+            .tempdir_in("/tmp")
+            .unwrap();
+        let library = synced.path().join("power.so");
+        let mut compile = Command::new("cc");
+        compile
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(&library);
+        compile.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("faults/power.c"));
+        succeed(compile).await;
+        let disk = Self {
+            directory: directory.to_owned(),
+            library,
+            synced,
+        };
+        copy(directory, &disk.files()).await;
+        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(disk.synced.path(), readable).unwrap();
+        Some(disk)
+    }
+
+    fn files(&self) -> PathBuf {
+        self.synced.path().join("files")
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("LD_PRELOAD", self.library.display().to_string()),
+            ("POWER_FROM", self.directory.display().to_string()),
+            ("POWER_TO", self.files().display().to_string()),
+        ]
+    }
+
+    /// All that was not synced is gone.
+    async fn lose_power(&self) {
+        std::fs::remove_dir_all(&self.directory).unwrap();
+        copy(&self.files(), &self.directory).await;
+    }
+}
+
+/// With owners and permissions.
+async fn copy(from: &Path, to: &Path) {
+    let mut copy = Command::new("cp");
+    copy.arg("-a").args([from, to]);
+    succeed(copy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_a_power_loss_on_sqlite() {
+    let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
+    let mut fleet = Fleet::prepare(&plan, "power-sqlite").await;
+    let mut disks = Vec::new();
+    for whose in ALL {
+        let group = fleet.group(whose);
+        let directory = group.cluster.database.directory().unwrap();
+        let Some(disk) = Disk::of(directory).await else {
+            return;
+        };
+        group.settings.extend(disk.environment());
+        disks.push(disk);
+    }
+    fleet.settle().await;
+    let mut life = Life::of(fleet, &plan);
+    for _ in 0..3 {
+        life.last(Duration::from_millis(fastrand::u64(1_500..2_500)))
+            .await;
+        life.fleet.kill_all();
+        for disk in &disks {
+            disk.lose_power().await;
+        }
+    }
+    life.last(Duration::from_secs(1)).await;
+    assert_innocent(&life.end().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "not quick: tests/long faults"]
+async fn what_was_acknowledged_survives_a_power_loss_on_postgres() {
+    if let Some(directory) = on_postgres("power-postgres", "on").await {
+        assert_innocent(&directory);
+    }
+}
+
+/// Is the simulation any good? A server that answers before it has synced loses what it has answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "not quick: tests/long faults"]
+async fn a_commit_that_is_not_synced_is_found() {
+    if let Some(directory) = on_postgres("power-control", "off").await {
+        assert_guilty(&directory, &["V1", "V9"]);
+    }
+}
+
+async fn on_postgres(name: &str, synchronous_commit: &str) -> Option<PathBuf> {
+    let plan = Plan::quiet(Backend::Postgres, [1, 2, 1]);
+    let mut fleet = Fleet::prepare(&plan, name).await;
+    let server = fleet.server.as_mut()?;
+    server.set(&[
+        "fsync=on",
+        &format!("synchronous_commit={synchronous_commit}"),
+    ]);
+    server.stop("fast").await;
+    let disk = Disk::of(&server.data()).await?;
+    server.environment = disk.environment();
+    server.launch().await;
+    fleet.settle().await;
+    let mut life = Life::of(fleet, &plan);
+    life.patience = Duration::from_secs(20);
+    for _ in 0..2 {
+        life.last(Duration::from_millis(fastrand::u64(2_000..3_000)))
+            .await;
+        // What is written is written to files now and then, too.
+        tables::run(life.fleet.url(Whose::Order), "CHECKPOINT").await;
+        life.last(Duration::from_millis(fastrand::u64(500..1_500)))
+            .await;
+        life.fleet.history.fault("power loss");
+        life.fleet.kill_all();
+        let server = life.fleet.server.as_ref()?;
+        server.stop("immediate").await;
+        disk.lose_power().await;
+        server.launch().await;
+    }
+    Some(life.end().await)
+}

@@ -1,0 +1,200 @@
+//! Readers of the feed, each in its own way. They write down every answer: which events it showed,
+//! and what a `304` was an answer to.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use harness::{Answer, Client};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clients::PATIENCE;
+use crate::history::History;
+use crate::plan::Plan;
+
+/// Readers at work.
+pub(crate) struct Readers {
+    closing: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    pub(crate) fn start(plan: &Plan, base: &str, history: &History) -> Self {
+        let closing = CancellationToken::new();
+        let reader = || Reader {
+            client: Client::new(base),
+            history: history.clone(),
+            closing: closing.clone(),
+        };
+        let mut tasks = vec![tokio::spawn(reader().by_tag())];
+        if !plan.few_readers {
+            tasks.push(tokio::spawn(reader().by_date()));
+            tasks.push(tokio::spawn(reader().forward()));
+        }
+        Self { closing, tasks }
+    }
+
+    /// Lets them read to their end.
+    pub(crate) async fn stop(self) {
+        self.closing.cancel();
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
+struct Reader {
+    client: Client,
+    history: History,
+    closing: CancellationToken,
+}
+
+/// Each request on a connection of its own, so that it may reach any instance.
+const ALONE: (&str, &str) = ("connection", "close");
+
+impl Reader {
+    /// Asks with the last tag, and has itself kept waiting.
+    async fn by_tag(self) {
+        let (mut tag, mut known) = (String::new(), 0);
+        while !self.closing.is_cancelled() {
+            let headers = [
+                ALONE,
+                ("a-im", "feed"),
+                ("prefer", "wait=1"),
+                ("if-none-match", &tag),
+            ];
+            let answer = self.ask("tag", "feed", &headers, known).await;
+            if let Some(answer) = answer.filter(|answer| matches!(answer.status, 200 | 226)) {
+                answer.header("etag").clone_into(&mut tag);
+                // An older head is another tag, which stands for what it shows.
+                known = newest(&answer);
+            }
+            self.pause(20).await;
+        }
+    }
+
+    /// Asks with the last date, as a file is kept up to date.
+    async fn by_date(self) {
+        let (mut date, mut known) = (String::new(), 0);
+        while !self.closing.is_cancelled() {
+            let headers = [ALONE, ("if-modified-since", &date)];
+            let answer = self.ask("date", "feed", &headers, known).await;
+            if let Some(answer) = answer.filter(|answer| answer.status == 200) {
+                // Without one it asks without one.
+                answer.header("last-modified").clone_into(&mut date);
+                known = newest(&answer);
+            }
+            self.pause(50).await;
+        }
+    }
+
+    /// Follows `?after=` from the first event, with the data of all, again and again.
+    async fn forward(self) {
+        loop {
+            let last = self.closing.is_cancelled();
+            let mut at = "start".to_owned();
+            while let Some(next) = self.step(&at).await {
+                at = next;
+            }
+            if last {
+                return;
+            }
+            self.pause(300).await;
+        }
+    }
+
+    /// One document forward; `None` at the end.
+    async fn step(&self, cursor: &str) -> Option<String> {
+        let path = format!("feed?after={cursor}");
+        let mut answer = self.ask("forward", &path, &[ALONE], 0).await?;
+        if answer.status == 303 {
+            // Our redirects are relative.
+            let page = answer.header("location").to_owned();
+            let page = url::Url::parse(&self.client.url("feed"))
+                .unwrap()
+                .join(&page)
+                .unwrap();
+            answer = self.ask("page", page.as_str(), &[ALONE], 0).await?;
+        }
+        let batch = link(&answer.body, "related")?;
+        self.ask("batch", &batch, &[ALONE], 0).await?;
+        answer.elements("event:cursor").first().cloned()
+    }
+
+    async fn pause(&self, milliseconds: u64) {
+        let pause = tokio::time::sleep(Duration::from_millis(milliseconds));
+        let _ = self.closing.run_until_cancelled(pause).await;
+    }
+
+    /// A request that is written down. `known` is the newest event in what its validator is of.
+    async fn ask(
+        &self,
+        reader: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        known: i64,
+    ) -> Option<Answer> {
+        let headers = headers
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .copied();
+        let headers: Vec<_> = headers.collect();
+        let begin = self.history.now();
+        let request = self.client.try_send("GET", path, &headers, "");
+        let answer = tokio::time::timeout(PATIENCE, request).await.ok()??;
+        self.history.seen(json!({
+            "from": begin, "reader": reader, "path": path, "status": answer.status, "known": known,
+            "etag": answer.header("etag"), "modified": answer.header("last-modified"),
+            "date": answer.header("date"),
+            "events": if reader == "batch" { Vec::new() } else { entries(&answer.body) },
+            "data": if reader == "batch" { data(&answer.body) } else { Vec::new() },
+        }));
+        Some(answer)
+    }
+}
+
+fn newest(answer: &Answer) -> i64 {
+    entries(&answer.body)
+        .iter()
+        .filter_map(|entry| entry[0].as_i64())
+        .max()
+        .unwrap_or_default()
+}
+
+/// Sequence, id and a hash of each entry.
+fn entries(body: &str) -> Vec<Value> {
+    let entry = |text: &str| {
+        let text = text.split("</entry>").next()?;
+        let part = |name: &str| {
+            let (_, rest) = text.split_once(&format!("<{name}>"))?;
+            Some(rest.split('<').next()?.to_owned())
+        };
+        let sequence: i64 = part("event:sequence")?.parse().ok()?;
+        Some(json!([sequence, part("id")?, hash(text)]))
+    };
+    body.split("<entry>").skip(1).filter_map(entry).collect()
+}
+
+/// The same of each event of a batch.
+fn data(body: &str) -> Vec<Value> {
+    let events: Vec<Value> = serde_json::from_str(body).unwrap_or_default();
+    let event = |event: &Value| {
+        let sequence: i64 = event["sequence"].as_str()?.parse().ok()?;
+        let id = format!("urn:uuid:{}", event["id"].as_str()?);
+        Some(json!([sequence, id, hash(&event["data"].to_string())]))
+    };
+    events.iter().filter_map(event).collect()
+}
+
+fn hash(text: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+fn link(body: &str, rel: &str) -> Option<String> {
+    let (_, rest) = body.split_once(&format!("<link rel=\"{rel}\""))?;
+    let (_, rest) = rest.split_once("href=\"")?;
+    Some(rest.split('"').next()?.replace("&amp;", "&"))
+}

@@ -1,0 +1,156 @@
+//! Moments in which one guard decides. Each is green as long as that guard is there; the patches in
+//! `controls/` take them away, one by one, and then it must be red.
+
+use std::time::Duration;
+
+use harness::{Backend, tables, until};
+use sqlx::{Connection, Executor, SqliteConnection};
+use tokio_util::sync::CancellationToken;
+
+use crate::judge::assert_innocent;
+use crate::life::Life;
+use crate::plan::{Plan, Whose};
+
+/// It had data on the way when it froze, and comes back when others have done its work: fenced off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_frozen_past_its_lease_writes_nothing() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 2, 1]);
+    let mut life = Life::start(&plan, "frozen").await;
+    let cluster = &life.fleet.groups[Whose::Invoice as usize].cluster;
+    cluster.spread(&["invoice1", "invoice2"]).await;
+    life.last(Duration::from_secs(2)).await;
+    life.fleet.group(Whose::Invoice).freeze(0, 12_000);
+    life.last(Duration::from_secs(14)).await;
+    assert_innocent(&life.end().await);
+}
+
+/// Orders come in bursts, and a reader by date looks amid a second; then for a while nothing comes
+/// that would show him what he has missed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_that_is_not_over_hides_nothing() {
+    let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
+    let mut life = Life::start(&plan, "bursts").await;
+    for _ in 0..4 {
+        life.quiet(false);
+        life.last(Duration::from_millis(400)).await;
+        life.quiet(true);
+        life.last(Duration::from_millis(2_600)).await;
+    }
+    assert_innocent(&life.end().await);
+}
+
+/// One of two instances dies with work undone, and nothing new comes: the other one, which is at the
+/// head with its own share, takes it over and must not believe that there is nothing new.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_that_is_behind_is_taken_over() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 2, 1]);
+    let mut life = Life::start(&plan, "taken-over").await;
+    let url = life.fleet.url(Whose::Invoice).to_owned();
+    let cluster = &life.fleet.groups[Whose::Invoice as usize].cluster;
+    cluster.spread(&["invoice1", "invoice2"]).await;
+    let group = life.fleet.group(Whose::Invoice);
+    group.wanted = 1;
+    group.kill(1);
+    life.last(Duration::from_millis(700)).await;
+    life.quiet(true);
+    until("the other one is at the head", async || {
+        let stored = "SELECT count(*) FROM feed_partition WHERE etag IS NOT NULL
+                      AND sequence = (SELECT max(sequence) FROM feed_partition)";
+        (tables::number(&url, stored).await >= 8).then_some(())
+    })
+    .await;
+    assert_innocent(&life.end().await);
+}
+
+/// Somebody else writes to the file all the time, a little: no request fails by that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_who_writes_too_makes_no_request_fail() {
+    let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
+    let mut life = Life::start(&plan, "stranger").await;
+    let url = life.fleet.url(Whose::Order).to_owned();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let writing = tokio::spawn(async move {
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        let quick = "PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000;
+                     CREATE TABLE test_stranger AS SELECT 1 AS n";
+        connection.execute(quick).await.unwrap();
+        let mut times = 0;
+        while !stopped.is_cancelled() {
+            let little = "UPDATE test_stranger SET n = n + 1";
+            connection.execute(little).await.unwrap();
+            times += 1;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        times
+    });
+    life.last(Duration::from_secs(4)).await;
+    stop.cancel();
+    let times = writing.await.unwrap();
+    assert!(times > 20, "the stranger has written {times} times");
+    let directory = life.end().await;
+    let history = std::fs::read_to_string(directory.join("history.jsonl")).unwrap();
+    let failed = history.lines().find(|line| line.contains("\"status\":5"));
+    assert_eq!(failed, None, "a request failed");
+    assert_innocent(&directory);
+}
+
+/// One of two order services is frozen, and asked by a reader before it wakes up: it must not answer by
+/// what it knew before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_service_that_slept_hides_nothing() {
+    let plan = Plan::quiet(Backend::Postgres, [2, 1, 1]);
+    let mut life = Life::start(&plan, "slept").await;
+    life.last(Duration::from_secs(1)).await;
+    life.quiet(true);
+    life.last(Duration::from_secs(1)).await;
+    let client = life.fleet.group(Whose::Order).running[0].client.clone();
+    for _ in 0..3 {
+        let tag = client.get("feed", &[]).await.header("etag").to_owned();
+        life.fleet.group(Whose::Order).running[0]
+            .process
+            .signal("STOP");
+        let there = life.fleet.group(Whose::Order).running[1].client.clone();
+        harness::load::place(&there, 2_000_000).await.unwrap();
+        life.last(Duration::from_secs(2)).await;
+        let asking = (0..20).map(|_| {
+            let (client, tag) = (client.clone(), tag.clone());
+            tokio::spawn(async move { client.get("feed", &[("if-none-match", &tag)]).await })
+        });
+        let asking: Vec<_> = asking.collect();
+        life.last(Duration::from_millis(300)).await;
+        life.fleet.group(Whose::Order).running[0]
+            .process
+            .signal("CONT");
+        for answer in asking {
+            assert_eq!(answer.await.unwrap().status, 200, "an event is hidden");
+        }
+    }
+}
+
+/// An order service that does not reach its database knows nothing of what others tell: it says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_service_without_its_database_hides_nothing() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
+    let mut life = Life::start(&plan, "blind").await;
+    life.last(Duration::from_secs(1)).await;
+    life.quiet(true);
+    life.last(Duration::from_secs(1)).await;
+    let client = life.fleet.group(Whose::Order).running[0].client.clone();
+    let tag = client.get("feed", &[]).await.header("etag").to_owned();
+    let server = life.fleet.server.as_ref().unwrap();
+    server.stop("immediate").await;
+    until("it says so", async || {
+        let answer = client.get("feed", &[("if-none-match", &tag)]).await;
+        (answer.status == 503).then_some(())
+    })
+    .await;
+    server.launch().await;
+    until("it knows again", async || {
+        let answer = client.get("feed", &[("if-none-match", &tag)]).await;
+        (answer.status == 304).then_some(())
+    })
+    .await;
+    life.quiet(false);
+    assert_innocent(&life.end().await);
+}

@@ -1,0 +1,140 @@
+//! What the checker decides by the answers that readers of the feed have had: V3 in part, V8 to V10.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::evidence::Evidence;
+use crate::verdict::{Verdict, acknowledged, holds, list, number, text};
+
+/// How late an instance may be.
+const LATE: u64 = 1_000;
+
+/// How much of that a loaded machine may add between the two ends of a connection.
+const SLACK: u64 = 250;
+
+/// How soon an event is to be seen that another writer's stalls do not concern, for nine of ten.
+const PROMPT: u64 = 500;
+
+/// Each event that an answer showed: where it stood, its id, and a hash of what it said.
+fn shown<'a>(
+    evidence: &'a Evidence,
+    what: &'a str,
+) -> impl Iterator<Item = (&'a Value, &'a Value)> {
+    let all = evidence.http.iter();
+    all.flat_map(move |answer| list(&answer[what]).iter().map(move |event| (answer, event)))
+}
+
+/// Every answer that showed a number showed the same event there, and it is the one in the database.
+pub(crate) fn always_the_same(evidence: &Evidence) -> Verdict {
+    for what in ["events", "data"] {
+        let mut known: BTreeMap<i64, &Value> = BTreeMap::new();
+        for (answer, event) in shown(evidence, what) {
+            let before = *known.entry(number(&event[0])).or_insert(event);
+            holds(before == event, || {
+                format!(
+                    "{what}: {before} became {event} in {} at {}",
+                    answer["path"], answer["at"]
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// When each event was first in an answer.
+fn first_seen(evidence: &Evidence) -> BTreeMap<i64, u64> {
+    let mut first = BTreeMap::new();
+    for what in ["events", "data"] {
+        for (answer, event) in shown(evidence, what) {
+            let at = answer["at"].as_u64().unwrap_or_default();
+            let seen = first.entry(number(&event[0])).or_insert(at);
+            *seen = at.min(*seen);
+        }
+    }
+    first
+}
+
+/// Nobody was told that there is nothing new who asked more than a second after somebody else had it;
+/// and what is announced as a date is never later than now.
+pub(crate) fn v8_no_304_hides_an_event(evidence: &Evidence) -> Verdict {
+    let first = first_seen(evidence);
+    for answer in evidence
+        .http
+        .iter()
+        .filter(|answer| answer["status"] == 304)
+    {
+        let asked = answer["from"].as_u64().unwrap_or_default();
+        let newer = number(&answer["known"]) + 1..;
+        let hidden = first
+            .range(newer)
+            .find(|(_, seen)| **seen + LATE + SLACK < asked);
+        holds(hidden.is_none(), || {
+            format!("event {hidden:?} (sequence, when it was seen) is hidden by {answer}")
+        })?;
+    }
+    for answer in &evidence.http {
+        let date = |name: &str| httpdate::parse_http_date(text(&answer[name])).ok();
+        let later = date("modified")
+            .zip(date("date"))
+            .is_some_and(|(modified, date)| modified > date);
+        holds(!later, || format!("a date in the future: {answer}"))?;
+    }
+    Ok(())
+}
+
+/// What was seen is there still.
+pub(crate) fn v9_durable(evidence: &Evidence) -> Verdict {
+    let there: BTreeMap<i64, String> = list(&evidence.order["events"])
+        .iter()
+        .map(|event| {
+            (
+                number(&event["sequence"]),
+                format!("urn:uuid:{}", text(&event["id"])),
+            )
+        })
+        .collect();
+    for what in ["events", "data"] {
+        for (answer, event) in shown(evidence, what) {
+            let kept = there.get(&number(&event[0]));
+            holds(kept.map(String::as_str) == event[1].as_str(), || {
+                format!(
+                    "{event} was seen at {} ms, and now there is {kept:?}",
+                    answer["at"]
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// While a writer stalls (from the mark `stall` to the mark `stalled`), the orders of others are seen
+/// as soon as ever.
+pub(crate) fn v10_independent(evidence: &Evidence) -> Verdict {
+    let (Some(from), Some(to)) = (evidence.mark("stall"), evidence.mark("stalled")) else {
+        return Ok(());
+    };
+    let first = first_seen(evidence);
+    let sequences: BTreeMap<&str, i64> = list(&evidence.order["events"])
+        .iter()
+        .filter(|event| event["type"] == "order.placed")
+        .map(|event| (text(&event["subject"]), number(&event["sequence"])))
+        .collect();
+    let mut delays = Vec::new();
+    for (subject, at) in acknowledged(evidence, "place") {
+        if at < from || at + PROMPT > to {
+            continue;
+        }
+        let seen = sequences
+            .get(subject.as_str())
+            .and_then(|sequence| first.get(sequence));
+        let seen = seen.ok_or_else(|| format!("nobody has seen {subject}"))?;
+        delays.push(seen.saturating_sub(at));
+    }
+    delays.sort_unstable();
+    holds(delays.len() >= 5, || {
+        format!("only {} orders while a writer stalls", delays.len())
+    })?;
+    let most = delays[delays.len() * 9 / 10];
+    holds(most < PROMPT, || format!("seen only after {delays:?} ms"))
+}

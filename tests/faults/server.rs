@@ -1,0 +1,187 @@
+//! A PostgreSQL server of a test's own, to be stopped, killed and started again.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harness::programs::succeed;
+
+/// A running server. It goes away with its directory.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// The address of its first database.
+    pub(crate) url: String,
+    bin: PathBuf,
+    /// From its next start on.
+    pub(crate) environment: Vec<(&'static str, String)>,
+    directory: tempfile::TempDir,
+}
+
+impl Server {
+    /// With options beside its usual ones, such as `max_connections=30`.
+    pub(crate) async fn start(options: &[&str], environment: &[(&'static str, String)]) -> Self {
+        Self::set_up(&[], options, environment).await
+    }
+
+    /// Which finds damaged pages.
+    pub(crate) async fn start_with_checksums() -> Self {
+        Self::set_up(&["--data-checksums"], &["fsync=off"], &[]).await
+    }
+
+    async fn set_up(
+        with: &[&str],
+        options: &[&str],
+        environment: &[(&'static str, String)],
+    ) -> Self {
+        // A short path: a socket's address has 107 characters at most.
+        let directory = tempfile::Builder::new()
+            .prefix("pg")
+            .tempdir_in("/tmp")
+            .unwrap();
+        let path = directory.path();
+        let server = Self {
+            url: format!(
+                "postgres://postgres@localhost/postgres?host={}",
+                path.display()
+            ),
+            bin: installed(),
+            environment: environment.to_vec(),
+            directory,
+        };
+        if server.as_another_user() {
+            let mut own = Command::new("chown");
+            own.arg("postgres").arg(server.directory.path());
+            succeed(own).await;
+        }
+        let mut init = server.command("initdb");
+        init.args(["--auth", "trust", "--username", "postgres", "--locale", "C"])
+            .args(["--encoding", "UTF8", "--no-sync", "--wal-segsize", "1"])
+            .args(with);
+        succeed(init).await;
+        let sockets = format!(
+            "unix_socket_directories='{}'",
+            server.directory.path().display()
+        );
+        let small = "max_wal_size=16MB";
+        server.set(&[
+            "listen_addresses=''",
+            &sockets,
+            "max_connections=400",
+            small,
+        ]);
+        server.set(options);
+        server.launch().await;
+        server
+    }
+
+    /// Sets options, for its next start.
+    pub(crate) fn set(&self, options: &[&str]) {
+        let file = self.data().join("postgresql.auto.conf");
+        let mut text = std::fs::read_to_string(&file).unwrap();
+        for option in options {
+            text += &format!("{option}\n");
+        }
+        std::fs::write(file, text).unwrap();
+    }
+
+    /// Starts it again, and waits until it answers.
+    pub(crate) async fn launch(&self) {
+        let mut start = self.command("pg_ctl");
+        start.args(["start", "--wait", "--silent", "--log"]);
+        start.arg(self.directory.path().join("log"));
+        succeed(start).await;
+    }
+
+    /// Stops it; `immediate` is a crash, `fast` cuts all connections.
+    pub(crate) async fn stop(&self, mode: &str) {
+        let mut stop = self.command("pg_ctl");
+        stop.args(["stop", "--silent", "--mode", mode]);
+        succeed(stop).await;
+    }
+
+    /// Starts it unless it runs.
+    pub(crate) async fn launch_if_down(&self) {
+        let mut status = self.command("pg_ctl");
+        let status = status.arg("status").output().unwrap();
+        if !status.status.success() {
+            self.launch().await;
+        }
+    }
+
+    /// Makes the directory of its data its own again.
+    pub(crate) async fn own_data(&self) {
+        let mut permissions = Command::new("chmod");
+        permissions.arg("0700").arg(self.data());
+        succeed(permissions).await;
+        if self.as_another_user() {
+            let mut own = Command::new("chown");
+            own.arg("postgres").arg(self.data());
+            succeed(own).await;
+        }
+    }
+
+    /// Where its data lies.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// PostgreSQL refuses to run as root; then it runs as the user that its package made.
+    fn as_another_user(&self) -> bool {
+        let id = Command::new("id").arg("-u").output().unwrap();
+        id.stdout == b"0\n"
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new("env");
+        if self.as_another_user() {
+            command = Command::new("setpriv");
+            command.args([
+                "--reuid=postgres",
+                "--regid=postgres",
+                "--clear-groups",
+                "env",
+            ]);
+        }
+        // Only now: what is in it may be nothing for those before.
+        for (name, value) in &self.environment {
+            command.arg(format!("{name}={value}"));
+        }
+        command.arg(self.bin.join(name));
+        command.current_dir("/").arg("--pgdata").arg(self.data());
+        command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut stop = self.command("pg_ctl");
+        let _ = stop
+            .args(["stop", "--silent", "--mode", "immediate"])
+            .output();
+    }
+}
+
+/// Where `tests/postgres.sh` finds it: Debian keeps it out of `PATH`.
+fn installed() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let mut found: Vec<PathBuf> = versions
+        .map(|version| version.unwrap().path().join("bin"))
+        .chain(
+            std::env::var_os("PATH")
+                .iter()
+                .flat_map(std::env::split_paths),
+        )
+        .filter(|bin: &PathBuf| bin.join("initdb").exists())
+        .collect();
+    found.sort_by_key(|bin: &PathBuf| version_of(bin));
+    found
+        .pop()
+        .expect("a PostgreSQL server: `tests/run` installs one")
+}
+
+fn version_of(bin: &Path) -> u32 {
+    let version = bin.parent().and_then(Path::file_name);
+    let version = version.and_then(|version| version.to_str()?.parse().ok());
+    version.unwrap_or_default()
+}

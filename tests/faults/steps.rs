@@ -1,0 +1,141 @@
+//! The order service dies at each statement of what it does: an order with its lines, its key and its
+//! event, a cancellation, numbering, the closing of a second, and each commit; or it is never told what
+//! became of a commit. (Consumers die at each step in `tests/instances`.)
+
+use std::time::Duration;
+
+use harness::gate::{Gate, Step};
+use harness::wire::{Lost, Wire};
+use harness::{Backend, tables, until};
+use sqlx::{Connection, Executor, SqliteConnection};
+
+use crate::fleet::Fleet;
+use crate::judge::assert_innocent;
+use crate::life::Life;
+use crate::plan::{Plan, Whose};
+
+/// On PostgreSQL; `CONSTRAINT` is a trigger that runs inside `COMMIT`.
+const ON_POSTGRES: [(&str, &str); 15] = [
+    ("orders", "BEFORE INSERT"),
+    ("order_line", "AFTER INSERT"),
+    ("idempotency_key", "BEFORE INSERT"),
+    ("idempotency_key", "BEFORE UPDATE"),
+    ("orders", "BEFORE UPDATE"),
+    ("feed_outbox", "BEFORE INSERT"),
+    ("feed_outbox", "AFTER INSERT"),
+    ("feed_outbox", "CONSTRAINT"),
+    ("feed_outbox", "AFTER DELETE"),
+    ("feed_event", "BEFORE INSERT"),
+    ("feed_event", "AFTER INSERT"),
+    ("feed_event", "CONSTRAINT"),
+    ("feed_head", "BEFORE UPDATE OF sequence"),
+    ("feed_head", "AFTER UPDATE OF sequence"),
+    ("feed_head", "BEFORE UPDATE OF closed_until"),
+];
+
+/// On SQLite a commit is no place where anything can wait.
+const ON_SQLITE: [(&str, &str); 9] = [
+    ("orders", "BEFORE INSERT"),
+    ("order_line", "AFTER INSERT"),
+    ("idempotency_key", "BEFORE INSERT"),
+    ("idempotency_key", "BEFORE UPDATE"),
+    ("orders", "BEFORE UPDATE"),
+    ("feed_head", "BEFORE UPDATE OF sequence"),
+    ("feed_event", "BEFORE INSERT"),
+    ("feed_event", "AFTER INSERT"),
+    ("feed_head", "BEFORE UPDATE OF closed_until"),
+];
+
+/// A second is closed while nobody orders.
+fn plan(backend: Backend) -> Plan {
+    let mut plan = Plan::quiet(backend, [1, 1, 1]);
+    plan.pauses = vec![10, 1_000];
+    plan
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_service_killed_at_any_statement_loses_nothing_on_postgres() {
+    let plan = plan(Backend::Postgres);
+    let mut life = Life::start(&plan, "steps-postgres").await;
+    let url = life.fleet.url(Whose::Order).to_owned();
+    for (table, when) in ON_POSTGRES {
+        life.fleet.history.fault(&format!("{when} {table}"));
+        life.quiet(when.ends_with("closed_until"));
+        let victim = life.fleet.group(Whose::Order).running[0].name.clone();
+        let step = Step {
+            name: when,
+            table,
+            when,
+        };
+        let gate = Gate::close(&url, step, &victim).await;
+        gate.waiting().await;
+        life.fleet.group(Whose::Order).kill(0);
+        gate.open().await;
+        tables::run(&url, "DROP FUNCTION test_gate CASCADE").await;
+        life.quiet(false);
+        life.last(Duration::from_millis(300)).await;
+    }
+    assert_innocent(&life.end().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_service_killed_at_any_statement_loses_nothing_on_sqlite() {
+    let plan = plan(Backend::Sqlite);
+    let mut life = Life::start(&plan, "steps-sqlite").await;
+    let url = life.fleet.url(Whose::Order).to_owned();
+    for (table, when) in ON_SQLITE {
+        life.fleet.history.fault(&format!("{when} {table}"));
+        life.quiet(when.ends_with("closed_until"));
+        let for_ever = "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+                                SELECT count(*) FROM n)";
+        let gate = format!("CREATE TRIGGER test_gate {when} ON {table} BEGIN {for_ever}; END");
+        tables::run(&url, &gate).await;
+        stands_in_a_transaction(&url).await;
+        life.fleet.group(Whose::Order).kill(0);
+        tables::run(&url, "DROP TRIGGER test_gate").await;
+        life.quiet(false);
+        life.last(Duration::from_millis(300)).await;
+    }
+    assert_innocent(&life.end().await);
+}
+
+/// Waits until somebody holds the file for longer than a transaction takes.
+async fn stands_in_a_transaction(url: &str) {
+    until("a transaction stands at the gate", async || {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        let patience = connection.execute("PRAGMA busy_timeout = 500").await;
+        patience.unwrap();
+        let begun = connection.execute("BEGIN IMMEDIATE; ROLLBACK").await;
+        begun.is_err().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_whose_commit_is_done_and_not_answered_is_told_once() {
+    commits_get_lost(Lost::Answer, "commit-answers").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_whose_commit_never_arrives_leaves_nothing() {
+    commits_get_lost(Lost::Request, "commit-requests").await;
+}
+
+async fn commits_get_lost(lost: Lost, name: &str) {
+    let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
+    let mut fleet = Fleet::prepare(&plan, name).await;
+    let cluster = &mut fleet.group(Whose::Order).cluster;
+    let wire = Wire::before(cluster.database.url(), lost).await;
+    cluster.database_url.clone_from(&wire.url);
+    fleet.settle().await;
+    let mut life = Life::of(fleet, &plan);
+    wire.lose(5);
+    life.last(Duration::from_secs(6)).await;
+    wire.lose(0);
+    assert!(
+        wire.losses() >= 5,
+        "only {} commits were lost",
+        wire.losses()
+    );
+    assert_innocent(&life.end().await);
+}

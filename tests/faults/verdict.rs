@@ -1,0 +1,274 @@
+//! What the checker decides by what clients were told and what is in all databases: V1 to V7, V11 and
+//! V12. Each says what is wrong.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use harness::Story;
+use harness::audit;
+use harness::checker::difference;
+use serde_json::Value;
+
+use crate::clients::marker;
+use crate::evidence::Evidence;
+use crate::seen::always_the_same;
+
+/// What is wrong, or nothing.
+pub(crate) type Verdict = Result<(), String>;
+
+/// How long after the last fault all must be taken.
+const LIVENESS: u64 = 30_000;
+
+pub(crate) fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Verdict {
+    if condition { Ok(()) } else { Err(otherwise()) }
+}
+
+pub(crate) fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+pub(crate) fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap_or_default()
+}
+
+/// The subjects of requests to `place` or `cancel` an order that were answered, and when they were.
+pub(crate) fn acknowledged(evidence: &Evidence, what: &str) -> Vec<(String, u64)> {
+    let asked = evidence.history.iter().filter(|line| line["do"] == what);
+    let asked: HashSet<u64> = asked.filter_map(|line| line["op"].as_u64()).collect();
+    let answered = evidence.history.iter().filter(|line| line["type"] == "ok");
+    answered
+        .filter(|line| line["op"].as_u64().is_some_and(|op| asked.contains(&op)))
+        .map(|line| {
+            let at = line["at"].as_u64().unwrap_or_default();
+            (format!("order/{}", line["order"]), at)
+        })
+        .collect()
+}
+
+/// Subjects that have an event of this type.
+fn told_of<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
+    let events = list(&evidence.order["events"]).iter();
+    events
+        // What was written past the service has no order.
+        .filter(|event| event["type"] == kind && !text(&event["data"]).contains("\"poison\""))
+        .map(|event| text(&event["subject"]))
+        .collect()
+}
+
+/// Every acknowledged change is in the feed, and every event of that at every consumer: with its
+/// effect, parked, or passed over with a reason.
+pub(crate) fn v1_no_loss(evidence: &Evidence) -> Verdict {
+    let placed: BTreeSet<&str> = told_of(evidence, "order.placed").into_iter().collect();
+    let cancelled: BTreeSet<&str> = told_of(evidence, "order.cancelled").into_iter().collect();
+    for (what, told) in [("place", &placed), ("cancel", &cancelled)] {
+        for (subject, at) in acknowledged(evidence, what) {
+            holds(told.contains(subject.as_str()), || {
+                format!("to {what} {subject} was acknowledged at {at} ms, and no event tells of it")
+            })?;
+        }
+    }
+    let story = Story::told(list(&evidence.order["events"]));
+    let all = story.claimed();
+    for (name, consumer) in &evidence.consumers {
+        let claimed: BTreeSet<String> = list(&consumer["claims"])
+            .iter()
+            .map(|row| text(&row["event_id"]).to_owned())
+            .collect();
+        let missing: Vec<_> = all.difference(&claimed).take(5).collect();
+        holds(missing.is_empty(), || {
+            format!("{name} has never had {missing:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// Every event tells of a change that was committed, and every change has its events; what was
+/// refused has left nothing, and no request has left two orders.
+pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Verdict {
+    let orders = list(&evidence.order["orders"]);
+    let changed = |status: Option<&str>| -> Vec<String> {
+        let orders = orders
+            .iter()
+            .filter(|order| status.is_none_or(|status| order["status"] == status));
+        orders
+            .map(|order| format!("order/{}", order["id"]))
+            .collect()
+    };
+    for (kind, mut expected) in [
+        ("order.placed", changed(None)),
+        ("order.cancelled", changed(Some("cancelled"))),
+    ] {
+        // As lists, so that two events of one change are found.
+        let mut told: Vec<String> = told_of(evidence, kind)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        expected.sort();
+        told.sort();
+        holds(expected == told, || {
+            let sets = [expected, told].map(|list| list.into_iter().collect());
+            let difference = difference(&sets[0], &sets[1]);
+            format!(
+                "{kind}: {}",
+                difference.unwrap_or("an event came twice".to_owned())
+            )
+        })?;
+    }
+    let mut of_marker: BTreeMap<&str, usize> = BTreeMap::new();
+    for order in orders {
+        *of_marker.entry(text(&order["marker"])).or_default() += 1;
+    }
+    let twice = of_marker.iter().find(|(_, count)| **count > 1);
+    holds(twice.is_none(), || {
+        format!("one request has left several orders: {twice:?}")
+    })?;
+    for line in evidence
+        .history
+        .iter()
+        .filter(|line| line["type"] == "fail")
+    {
+        let marker = marker(line["op"].as_u64().unwrap_or_default());
+        holds(!of_marker.contains_key(marker.as_str()), || {
+            format!("it was refused, and is there: {line}")
+        })?;
+    }
+    Ok(())
+}
+
+/// The sequence is 1, 2, 3 …, and what stands at a number has been the same in every answer.
+pub(crate) fn v3_dense_and_immutable(evidence: &Evidence) -> Verdict {
+    let events = list(&evidence.order["events"]);
+    let numbers: Vec<i64> = events
+        .iter()
+        .map(|event| number(&event["sequence"]))
+        .collect();
+    let dense = numbers.iter().copied().eq(1..=numbers.len() as i64);
+    holds(dense, || format!("the sequence has holes: {numbers:?}"))?;
+    let head = &evidence.order["head"][0];
+    let newest = number(&head["sequence"]);
+    holds(newest == numbers.len() as i64, || {
+        format!("the head is at {newest} of {}", numbers.len())
+    })?;
+    holds(
+        head["anchor"]
+            == events
+                .last()
+                .map_or(Value::Null, |event| event["id"].clone()),
+        || format!("the head's anchor is another event: {head}"),
+    )?;
+    always_the_same(evidence)
+}
+
+/// What happens to one order is told, and taken, in that order.
+pub(crate) fn v4_in_order(evidence: &Evidence) -> Verdict {
+    let mut placed = BTreeSet::new();
+    for event in list(&evidence.order["events"]) {
+        match text(&event["type"]) {
+            "order.placed" => {
+                placed.insert(text(&event["subject"]));
+            }
+            "order.cancelled" => holds(placed.contains(text(&event["subject"])), || {
+                format!("told before it was placed: {event}")
+            })?,
+            _ => {}
+        }
+    }
+    for (name, consumer) in &evidence.consumers {
+        let rows = list(&consumer["audit"]);
+        audit::claims(rows).map_err(|wrong| format!("{name}: {wrong}"))?;
+    }
+    Ok(())
+}
+
+/// One document for each order, of the event that told it, with its amounts; the sums are equal.
+pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Verdict {
+    let story = Story::told(list(&evidence.order["events"]));
+    for (name, consumer) in &evidence.consumers {
+        let found = list(&consumer["documents"])
+            .iter()
+            .map(|row| text(row).to_owned());
+        let difference = difference(&story.documents(name), &found.collect());
+        holds(difference.is_none(), || {
+            format!("{name}: {}", difference.unwrap_or_default())
+        })?;
+        audit::effects(list(&consumer["audit"])).map_err(|wrong| format!("{name}: {wrong}"))?;
+        let [_, parked, skipped] = story.ids();
+        for (table, expected) in [("parked", parked), ("skipped", skipped)] {
+            let found = list(&consumer[table]).iter();
+            let found = found.map(|row| text(&row["event_id"]).to_owned()).collect();
+            let wrong = harness::checker::difference(&expected, &found);
+            holds(wrong.is_none(), || {
+                format!("{name}, {table}: {}", wrong.unwrap_or_default())
+            })?;
+        }
+    }
+    let ordered: i64 = list(&evidence.order["orders"])
+        .iter()
+        .map(|order| number(&order["total_cents"]))
+        .sum();
+    let invoiced: i64 = list(&evidence.consumers[0].1["documents"])
+        .iter()
+        .filter_map(|row| text(row).split('|').nth(3)?.parse::<i64>().ok())
+        .sum();
+    holds(ordered == invoiced, || {
+        format!("{ordered} cents were ordered, {invoiced} invoiced")
+    })
+}
+
+/// Cursors only go on, and stand at the head, at its event.
+pub(crate) fn v6_cursors(evidence: &Evidence) -> Verdict {
+    let head = &evidence.order["head"][0];
+    let anchor = format!("urn:uuid:{}", text(&head["anchor"]));
+    for (name, consumer) in &evidence.consumers {
+        audit::moves(list(&consumer["audit"])).map_err(|wrong| format!("{name}: {wrong}"))?;
+        for partition in list(&consumer["partitions"]) {
+            let there = partition["sequence"] == head["sequence"];
+            let same = number(&head["sequence"]) == 0 || partition["anchor"] == anchor;
+            holds(there && same, || {
+                format!("{name}: {partition} is not at {head}")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Nobody has written under a lease that was another's.
+pub(crate) fn v7_fencing(evidence: &Evidence) -> Verdict {
+    for (name, consumer) in &evidence.consumers {
+        audit::owners(list(&consumer["audit"])).map_err(|wrong| format!("{name}: {wrong}"))?;
+    }
+    Ok(())
+}
+
+/// Soon after the last fault all is taken, and nobody has to decide anything.
+pub(crate) fn v11_live(evidence: &Evidence) -> Verdict {
+    let (last, level) = (evidence.mark("last fault"), evidence.mark("level"));
+    let took = level
+        .zip(last)
+        .map(|(level, last)| level.saturating_sub(last));
+    holds(took.is_some_and(|took| took <= LIVENESS), || {
+        format!("from the last fault to level: {took:?} ms")
+    })?;
+    for (name, consumer) in &evidence.consumers {
+        let halted = &consumer["subscription"][0]["halted"];
+        holds(halted.is_null(), || format!("{name} is halted: {halted}"))?;
+    }
+    Ok(())
+}
+
+/// Nothing waits for a number, and nothing has grown beyond its bounds.
+pub(crate) fn v12_bounded(evidence: &Evidence) -> Verdict {
+    holds(evidence.order["unnumbered"] == 0, || {
+        format!("{} events have no number", evidence.order["unnumbered"])
+    })?;
+    for sample in &evidence.samples {
+        let (size, bound) = (number(&sample["size"]), number(&sample["bound"]));
+        holds(bound == 0 || size <= bound, || {
+            format!("too much: {sample}")
+        })?;
+    }
+    Ok(())
+}
