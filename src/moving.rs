@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::ValueHint;
-use feed_core::consumer::command::CommandError;
+use feed_core::service::command::CommandError;
 use feed_core::service::with_causes;
 use feed_core::transfer::Command;
 

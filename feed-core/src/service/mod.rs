@@ -3,6 +3,7 @@
 
 mod answer;
 mod base_url;
+pub mod command;
 mod command_line;
 pub mod conditional;
 mod connections;

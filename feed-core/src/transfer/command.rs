@@ -5,10 +5,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{Import, Table, TransferError, export, import};
-use crate::consumer::command::{self, CommandError, Done};
 use crate::database::{Database, Kind, shown};
+use crate::service::command::{self, CommandError, Done};
 use crate::service::{Settings, counted};
 use crate::store::Backend;
+
+impl From<TransferError> for CommandError {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Database(error) => Self::Database(error),
+            error => Self::Other(Box::new(error)),
+        }
+    }
+}
 
 /// Moves all that a service has to another database.
 #[derive(Debug, Clone, clap::Subcommand)]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use feed_core::consumer::command::{self, By, CommandError, Done, say};
+use feed_core::service::command::{self, By, CommandError, Done, say};
 use feed_core::service::{counted, with_causes};
 use feed_core::transfer::{self, Table};
 use feed_core::{Kind, feed};

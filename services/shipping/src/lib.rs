@@ -23,7 +23,8 @@ mod http;
 use std::process::ExitCode;
 
 use axum::Router;
-use feed_core::consumer::command::{self, CommandError, Done};
+use feed_core::consumer;
+use feed_core::service::command::{self, CommandError, Done};
 use feed_core::service::html::Frame;
 use feed_core::service::{Mounted, ServeError};
 use feed_core::transfer::{self, Table};
@@ -130,10 +131,11 @@ const TABLES: &[Table] = &[Table::new("shipment"), Table::new("shipment_line")];
 
 async fn execute_on<S: Store>(
     config: &Config,
-    command: command::Command,
+    command: consumer::command::Command,
 ) -> Result<Done, CommandError> {
     let database = database::<S>(config.settings.database_url()).await?;
-    command::execute::<S, _, Expected>(command, database, subscription(config), Shipping).await
+    consumer::command::execute::<S, _, Expected>(command, database, subscription(config), Shipping)
+        .await
 }
 
 async fn database<S: Store>(url: &str) -> Result<Database<S>, DatabaseError> {

@@ -7,13 +7,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Consumer, Decided, Decision, Effect, From, Handle, Status, Subscription};
-use super::show::print;
-use super::who::By;
 use super::words::{WHAT_TO_DO, counted};
-use super::{CommandError, Done, ResumeFrom, check};
+use super::{ResumeFrom, check};
 use crate::database::Database;
 use crate::event::Sequence;
 use crate::service::Progress;
+use crate::service::command::{By, CommandError, Done, print};
 use crate::store::{Backend, DatabaseError};
 
 /// Between two looks.
@@ -21,6 +20,10 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Decisions among which ours is looked for: more than people take while one is watched.
 const RECENT: u32 = 100;
+
+/// After Ctrl-C.
+const STOPPED_WATCHING: &str =
+    "stopped watching; the decision stands, and the service carries it out";
 
 impl std::convert::From<ResumeFrom> for From {
     fn from(from: ResumeFrom) -> Self {
@@ -122,7 +125,7 @@ async fn watch<B: Backend, E: Effect<B>>(
 ) -> Result<(Status, String), CommandError> {
     let watched = tokio::select! {
         watched = look(handle, position, range, &mut progress, &mut spare) => watched,
-        _ = tokio::signal::ctrl_c() => Err(CommandError::StoppedWatching),
+        _ = tokio::signal::ctrl_c() => Err(CommandError::NotCarriedOut(STOPPED_WATCHING.to_owned())),
     };
     drop(progress);
     spare.stop().await;

@@ -1,8 +1,8 @@
 //! The command line: each command, what it does, and when to use it.
 
-use super::who::By;
 use super::words;
 use crate::event::Sequence;
+use crate::service::command::By;
 
 /// What a person does about a subscription. Without a command, the service runs.
 ///

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::{Handle, ParkedEvent, TakenEvent};
-use super::show::{print, print_json};
+use super::Listing;
 use super::words::{MOST, by_cause, counted, grouped, moment, number};
-use super::{CommandError, Done, Listing};
+use crate::service::command::{CommandError, Done};
+use crate::service::command::{print, print_json};
 use crate::store::Backend;
 
 /// A list under its name, as a document: `{"events": […]}`.

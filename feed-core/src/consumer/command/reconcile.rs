@@ -1,10 +1,10 @@
 //! `reconcile`: compares the feed with what is stored, and names what differs.
 
 use super::super::{Handle, Reconcile, reconcile};
-use super::show::{print, print_json};
-use super::{CommandError, Done};
 use crate::event::Sequence;
 use crate::service::Progress;
+use crate::service::command::{CommandError, Done};
+use crate::service::command::{print, print_json};
 use crate::store::Backend;
 
 pub(super) async fn run<B: Backend, R: Reconcile<B>>(

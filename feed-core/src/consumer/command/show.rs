@@ -1,14 +1,11 @@
 //! How the subscription stands, and the decisions that are done at once.
 
-use std::io::Write;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::{Handle, Reconciliation, Status};
-use super::who::By;
 use super::words::{WHAT_TO_DO, counted, grouped, moment, sentence, span};
-use super::{CommandError, Done};
+use crate::service::command::{By, CommandError, Done, print, print_json};
 use crate::store::Backend;
 
 /// The status with the last comparison: what `GET /status` answers in JSON.
@@ -35,22 +32,6 @@ impl StatusDocument {
             reconciliation,
         })
     }
-}
-
-/// Prints to standard output. That nobody reads to the end, as with `| head`, is no fault.
-pub(super) fn print(text: &str) -> Result<(), CommandError> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CommandError::Print(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Prints a document as one line of JSON.
-pub(super) fn print_json(document: &impl Serialize) -> Result<(), CommandError> {
-    let text = serde_json::to_string(document);
-    print(&(text.map_err(|error| CommandError::Print(error.into()))? + "\n"))
 }
 
 /// `status`
