@@ -19,6 +19,7 @@ const PAGING_BY_ID: &str = "
                                 link, data, traceparent)
         VALUES (nextval('test_number'), NEW.id, NEW.event_type, NEW.subject, NEW.time,
                 clock_timestamp(), NEW.title, NEW.summary, NEW.link, NEW.data, NEW.traceparent);
+        PERFORM pg_sleep(0.1 * (random() < 0.1)::int); -- some take longer than others
         RETURN NULL;
     END $$;
     CREATE TRIGGER test_number BEFORE INSERT ON feed_outbox

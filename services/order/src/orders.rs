@@ -1,15 +1,23 @@
 //! What the service does with orders: every change goes with its event into one transaction.
 
+use std::array;
+use std::sync::Arc;
+
 use feed_core::feed::Happened;
 use feed_core::service::BaseUrl;
 use feed_core::{Database, Feed, NewEvent, outbox};
 use sqlx::Transaction;
+use tokio::sync::Mutex;
 use tokio::task::JoinError;
 use tracing::info;
 
 use crate::order::{CustomerId, Order, OrderId};
 use crate::rules::{Draft, FieldError, unknown_customer};
 use crate::store::{KeyClaim, Store};
+
+/// Cancellations that go on at the same time, at most. Those of one order take turns: if somebody has
+/// locked it, all who want to cancel it would else take a connection each, and leave none to others.
+const TURNS: usize = 64;
 
 /// Events of an order that its page shows; today there are two at most.
 const HISTORY: u16 = 20;
@@ -20,6 +28,7 @@ pub struct Orders<S: Store> {
     database: Database<S>,
     feed: Feed<S>,
     base: BaseUrl,
+    turns: Arc<[Mutex<()>; TURNS]>,
 }
 
 impl<S: Store> Clone for Orders<S> {
@@ -28,6 +37,7 @@ impl<S: Store> Clone for Orders<S> {
             database: self.database.clone(),
             feed: self.feed.clone(),
             base: self.base.clone(),
+            turns: Arc::clone(&self.turns),
         }
     }
 }
@@ -66,6 +76,7 @@ impl<S: Store> Orders<S> {
             database,
             feed,
             base,
+            turns: Arc::new(array::from_fn(|_| Mutex::default())),
         }
     }
 
@@ -167,6 +178,9 @@ impl<S: Store> Orders<S> {
         id: OrderId,
         traceparent: Option<String>,
     ) -> sqlx::Result<Option<Order>> {
+        let _turn = self.turns[id.0.unsigned_abs() as usize % TURNS]
+            .lock()
+            .await;
         let mut tx = self.database.begin().await?;
         let Some(order) = S::cancel(&mut tx, id).await? else {
             tx.rollback().await?;
