@@ -162,7 +162,10 @@ fn arrival_of(entry: &FoundEntry) -> Arrival {
 
 /// Content that stands in the entry: text and elements as they are, JSON and other media types in
 /// Base64.
-fn inline(content: &atom_syndication::Content, markup: Option<&str>) -> Result<String, String> {
+pub(super) fn inline(
+    content: &atom_syndication::Content,
+    markup: Option<&str>,
+) -> Result<String, String> {
     if let Some(markup) = markup {
         return Ok(markup.trim().to_owned());
     }

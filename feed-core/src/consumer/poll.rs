@@ -9,6 +9,7 @@ use tracing::error;
 
 use super::fetch::{FetchError, New};
 use super::forward::{discontinuity, position};
+use super::verdict::brief;
 use super::{Consumer, Context, Effect, WHAT_TO_DO};
 use crate::cursor::Cursor;
 use crate::store::Backend;
@@ -241,11 +242,12 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// Stops the subscription until a person decides (I8).
     pub(super) async fn halt(&mut self, reason: &str) -> Result<Polled, PollError> {
         let name = &self.context.subscription.name;
+        let reason = brief(reason);
         error!("the subscription {name} is halted: {reason}; {WHAT_TO_DO}");
         let (pool, s, _) = self.context.names();
-        B::halt(pool, s, reason).await?;
+        B::halt(pool, s, &reason).await?;
         let orders = &self.context.leases.orders;
-        orders.send_modify(|orders| orders.halted = Some(reason.to_owned()));
+        orders.send_modify(|orders| orders.halted = Some(reason));
         self.place.forget();
         Ok(Polled::Halted)
     }

@@ -8,6 +8,9 @@ pub mod conditional;
 mod connections;
 mod credentials;
 mod follow;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod health;
 pub mod html;

@@ -17,6 +17,10 @@ pub mod store;
 mod config;
 mod http;
 
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub use http::fuzz;
+
 use std::process::ExitCode;
 
 use axum::Router;
