@@ -7,6 +7,7 @@ mod command_line;
 pub mod conditional;
 mod connections;
 mod credentials;
+mod files;
 mod follow;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
