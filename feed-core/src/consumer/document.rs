@@ -190,6 +190,13 @@ impl Document {
         self.archive || self.cursor.is_some() && self.links.iter().any(|link| link.rel == "current")
     }
 
+    /// Forgets what comes after `end`, which is at one of its entries.
+    pub(super) fn end_at(&mut self, end: &Cursor) {
+        self.entries
+            .retain(|entry| entry.sequence <= Some(end.sequence));
+        self.cursor = Some(end.clone());
+    }
+
     /// The sequence of the first entry.
     pub(super) fn first(&self) -> Option<Sequence> {
         self.entries.first()?.sequence

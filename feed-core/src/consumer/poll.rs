@@ -15,7 +15,7 @@ use crate::cursor::Cursor;
 use crate::store::Backend;
 use crate::store::consume::{Heartbeat, Position};
 
-use super::apply::Applied;
+use super::apply::{Applied, position_at};
 
 /// How long a pause lasts in which only a change elsewhere can help.
 const IDLE: Duration = Duration::from_secs(3);
@@ -190,6 +190,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             0
         } else {
             let arrivals = self.source.arrivals(&document, &new).await?;
+            let to = match arrivals.len() < new.len() {
+                // The rest comes with the next round, which begins where this one ends.
+                true => position_at(&arrivals, &to),
+                false => to,
+            };
             let taken = self
                 .context
                 .apply(&mut self.place.held, arrivals, &to)
