@@ -53,11 +53,11 @@ pub(crate) const LONGEST_NAME: usize = 2_000;
 /// An event about to be written to the outbox.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// The `CloudEvents` type, in the past tense: `order.placed`. At most 2,000 bytes, and no control
-    /// characters.
+    /// The `CloudEvents` type, in the past tense: `order.placed`. 1 to 2,000 bytes, and no
+    /// white space around.
     pub event_type: String,
-    /// What the event is about: `order/17`. Events of one subject are applied in sequence. At most
-    /// 2,000 bytes, and no control characters.
+    /// What the event is about: `order/17`. Events of one subject are applied in sequence. Of the
+    /// same form as the type.
     pub subject: String,
     /// When it happened.
     pub time: DateTime<Utc>,

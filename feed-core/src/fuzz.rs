@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::Cursor;
 pub use crate::consumer::fuzz::{answer, document};
-pub use crate::feed::fuzz::preferences;
+pub use crate::feed::fuzz::{page, preferences};
 pub use crate::service::fuzz::{conditions, credentials};
 
 /// Reads a cursor; returns whether it is one.
@@ -66,6 +66,13 @@ mod tests {
             taken += usize::from(document(&bytes).is_some());
         }
         assert_some(taken, SOME);
+    }
+
+    #[test]
+    fn pages() {
+        for bytes in mutations(&Seeds::of("page"), SOME) {
+            page(&String::from_utf8_lossy(&bytes));
+        }
     }
 
     #[test]

@@ -113,16 +113,16 @@ async fn rewrite_one<B: Backend>(
     Ok(true)
 }
 
-/// An event that cannot be numbered would hold all that come after it, and a page with one that cannot
-/// be read would hold all readers.
-fn check_names(event: &NewEvent) -> sqlx::Result<()> {
+/// An event that cannot be numbered would hold all that come after it, a page with one that cannot be
+/// read would hold all readers, and one that is read as about something else would be out of order.
+pub(crate) fn check_names(event: &NewEvent) -> sqlx::Result<()> {
     let refused = |why: &str| Err(sqlx::Error::Encode(why.into()));
     for name in [&event.event_type, &event.subject] {
-        if name.len() > LONGEST_NAME {
-            return refused("an event's type or subject has more than 2,000 bytes");
+        if name.is_empty() || name.len() > LONGEST_NAME {
+            return refused("an event's type and subject have 1 to 2,000 bytes");
         }
-        if name.contains(char::is_control) {
-            return refused("an event's type or subject has a control character");
+        if name.trim() != name {
+            return refused("an event's type or subject has white space around");
         }
     }
     // RFC 3339 knows no others.

@@ -76,6 +76,18 @@ pub fn document(body: &[u8]) -> Option<usize> {
     Some(document.entries.len())
 }
 
+/// The type and the subject of each entry.
+pub(crate) fn names(body: &[u8]) -> Option<Vec<(String, String)>> {
+    document(body)?;
+    let read_from = Url::parse("http://order:8081/order/feed").expect("a URL");
+    let entries = Document::read(body, read_from).ok()?.entries.into_iter();
+    let names = entries.map(|entry| {
+        let subject = entry.subject().to_owned();
+        (entry.event_type.unwrap_or_default(), subject)
+    });
+    Some(names.collect())
+}
+
 /// Another parser, if it takes the document at all, finds the same markup and base in the same
 /// entries.
 fn agrees(body: &[u8], document: &Document) {
