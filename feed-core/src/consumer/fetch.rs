@@ -31,6 +31,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer we take: a hundred events of 160 KiB each.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
+/// The longest tag that we keep, in bytes. Those of servers have less than a hundred.
+const LONGEST_VALIDATOR: usize = 1_024;
+
 /// Redirects followed for one request.
 const REDIRECTS: usize = 5;
 
@@ -219,8 +222,8 @@ impl Source {
             }
             status => Some(New {
                 validators: Validators {
-                    etag: answer.headers.get(header::ETAG).map(from_header),
-                    last_modified: answer.headers.get(header::LAST_MODIFIED).map(from_header),
+                    etag: validator(&answer.headers, &header::ETAG),
+                    last_modified: validator(&answer.headers, &header::LAST_MODIFIED),
                 },
                 delta: status == StatusCode::IM_USED,
                 document: answer.into_document()?,
@@ -392,6 +395,13 @@ fn redirect_error(url: &Url, wrong: &'static str) -> FetchError {
         url: shown(url),
         wrong,
     }
+}
+
+/// What is kept of an answer to be sent with the next request, unless it would fill that, and each of our
+/// rows.
+fn validator(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers.get(name).map(from_header);
+    value.filter(|value| value.len() <= LONGEST_VALIDATOR)
 }
 
 /// A header's bytes as text, each byte a character: tags are opaque and go back as they came
