@@ -18,6 +18,9 @@ const HISTORY: &str = "http://purl.org/syndication/history/1.0";
 /// The namespace of RFC 6721.
 const TOMBSTONES: &str = "http://purl.org/atompub/tombstones/1.0";
 
+/// What some servers begin their documents with, although UTF-8 needs none.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Why bytes are no feed document.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidDocument {
@@ -89,6 +92,8 @@ impl FoundEntry {
 impl Document {
     /// Reads a document, within bounds.
     pub(super) fn read(body: &[u8], read_from: Url) -> Result<Self, InvalidDocument> {
+        // The parser takes it away without counting it, and all places would be beside.
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let mut scan = scan(body)?;
         let scanned = std::mem::take(&mut scan.entries);
         let feed = atom_syndication::Feed::read_from(body).map_err(InvalidDocument::Atom)?;
@@ -351,6 +356,13 @@ mod tests {
         let document = read(&feed(&format!("{one}{stray}{two}"))).expect("a document");
         let markup: Vec<_> = document.entries.iter().map(|e| e.markup.clone()).collect();
         assert_eq!(markup, [Some("<b>2</b>".into()), Some("<b>1</b>".into())]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_moves_nothing() {
+        let entry = "<entry><id>1</id><content type=\"xhtml\"><b>1</b></content></entry>";
+        let document = read(&format!("\u{feff}{}", feed(entry))).expect("a document");
+        assert_eq!(document.entries[0].markup.as_deref(), Some("<b>1</b>"));
     }
 
     #[test]
