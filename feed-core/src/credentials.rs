@@ -73,6 +73,11 @@ pub enum CredentialsError {
 pub(crate) fn read(file: &Path, own: bool) -> Result<Vec<Line>, CredentialsError> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| CredentialsError::Read(file.to_owned(), error))?;
+    parse(&text, file, own)
+}
+
+/// The same of what stands in the file.
+pub(crate) fn parse(text: &str, file: &Path, own: bool) -> Result<Vec<Line>, CredentialsError> {
     let mut lines = Vec::new();
     for (index, line) in text.lines().map(str::trim).enumerate() {
         if line.is_empty() || line.starts_with('#') {

@@ -81,9 +81,12 @@ impl FromStr for Cursor {
         }
         let anchor = match (sequence, anchor) {
             (0, "0") => None,
-            (1.., hex) if hex.len() == 32 => Some(EventId(
-                uuid::Uuid::try_parse(hex).map_err(|_| InvalidCursor)?,
-            )),
+            // In lower case, as they are written.
+            (1.., hex) if hex.len() == 32 && !hex.contains(|c: char| c.is_ascii_uppercase()) => {
+                Some(EventId(
+                    uuid::Uuid::try_parse(hex).map_err(|_| InvalidCursor)?,
+                ))
+            }
             _ => return Err(InvalidCursor),
         };
         Ok(Self {
@@ -157,6 +160,7 @@ mod tests {
             "abcdefgh.1.0",
             "abcdefgh.0.0192f0c1e0d07b33a1a2c3d4e5f60718",
             "abcdefgh.01.0192f0c1e0d07b33a1a2c3d4e5f60718",
+            "abcdefgh.1.0192F0C1E0D07B33A1A2C3D4E5F60718",
             "abcdefgh.+1.0192f0c1e0d07b33a1a2c3d4e5f60718",
             "abcdefgh.-1.0192f0c1e0d07b33a1a2c3d4e5f60718",
             "abcdefgh.99999999999999999999.0192f0c1e0d07b33a1a2c3d4e5f60718",

@@ -46,12 +46,18 @@ pub type Sequence = i64;
 /// where sums overflow.
 pub(crate) const LAST_SEQUENCE: Sequence = 1 << 53;
 
+/// The longest id, type or subject of an event, in bytes: PostgreSQL refuses what has more than 2,704
+/// in an index.
+pub(crate) const LONGEST_NAME: usize = 2_000;
+
 /// An event about to be written to the outbox.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// The `CloudEvents` type, in the past tense: `order.placed`.
+    /// The `CloudEvents` type, in the past tense: `order.placed`. 1 to 2,000 bytes, and no
+    /// white space around.
     pub event_type: String,
-    /// What the event is about: `order/17`. Events of one subject are applied in sequence.
+    /// What the event is about: `order/17`. Events of one subject are applied in sequence. Of the
+    /// same form as the type.
     pub subject: String,
     /// When it happened.
     pub time: DateTime<Utc>,

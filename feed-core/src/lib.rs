@@ -34,6 +34,9 @@ pub mod consumer;
 
 mod credentials;
 mod database;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod problem;
 pub mod service;
 mod store;

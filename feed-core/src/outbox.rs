@@ -1,9 +1,10 @@
 //! The write side: an event goes into the database next to the change it tells of.
 
+use chrono::Datelike;
 use serde_json::value::RawValue;
 use sqlx::Transaction;
 
-use crate::event::{EventId, NewEvent};
+use crate::event::{EventId, LONGEST_NAME, NewEvent};
 use crate::store::Backend;
 use crate::trace;
 
@@ -30,13 +31,14 @@ use crate::trace;
 ///
 /// # Errors
 ///
-/// Returns the database's error, or [`sqlx::Error::Encode`] if the event's data is not JSON; the
-/// transaction can then only be rolled back.
+/// Returns the database's error, or [`sqlx::Error::Encode`] if the event is one that readers could not
+/// take, such as one whose data is not JSON; the transaction can then only be rolled back.
 pub async fn append<B: Backend>(
     tx: &mut Transaction<'_, B>,
     event: &NewEvent,
 ) -> sqlx::Result<EventId> {
     check(&event.data)?;
+    check_names(event)?;
     let id = EventId::new();
     let span = trace::of_append(event, &id.urn());
     // Who receives it goes on from here.
@@ -109,6 +111,25 @@ async fn rewrite_one<B: Backend>(
     check(&new)?;
     B::rewrite(tx, id, &new).await?;
     Ok(true)
+}
+
+/// An event that cannot be numbered would hold all that come after it, a page with one that cannot be
+/// read would hold all readers, and one that is read as about something else would be out of order.
+pub(crate) fn check_names(event: &NewEvent) -> sqlx::Result<()> {
+    let refused = |why: &str| Err(sqlx::Error::Encode(why.into()));
+    for name in [&event.event_type, &event.subject] {
+        if name.is_empty() || name.len() > LONGEST_NAME {
+            return refused("an event's type and subject have 1 to 2,000 bytes");
+        }
+        if name.trim() != name {
+            return refused("an event's type or subject has white space around");
+        }
+    }
+    // RFC 3339 knows no others.
+    if !(0..=9999).contains(&event.time.year()) {
+        return refused("an event's time is in no year from 0 to 9999");
+    }
+    Ok(())
 }
 
 /// Here, where it can still be refused: once published it would be in every reader's way.

@@ -14,6 +14,7 @@ harness::on_both_databases! {
     a_gzip_bomb_is_left
     gigantic_data_is_parked_alone
     a_server_that_takes_too_long_is_left
+    much_data_is_taken_in_parts
 }
 
 const MIB: usize = 1024 * 1024;
@@ -100,6 +101,33 @@ async fn gigantic_data_is_parked_alone<B: Recording>(url: &str) {
     reader.takes(&Numbered::ids(5)).await;
     let sent = fake.sent();
     assert!(sent < MOST, "it could send {sent} bytes");
+}
+
+/// Each is within the bound, and all together would not fit into any memory.
+async fn much_data_is_taken_in_parts<B: Recording>(url: &str) {
+    let data = format!("\"{}\"", "x".repeat(4 * MIB));
+    let fake = numbered(25).await;
+    fake.at("/batch/*", Reply::status(404));
+    fake.at("/events/*", Reply::ok("application/json", data.clone()));
+    let mut reader = Reader::<B>::of("ours", url, &fake.url("/feed")).await;
+    reader.takes(&Numbered::ids(25)).await;
+    // More of them in the head than go together.
+    Numbered::new(39).serve(&fake);
+    fake.at("/batch/*", Reply::status(404));
+    fake.at("/events/*", Reply::ok("application/json", data.clone()));
+    reader.takes(&Numbered::ids(39)).await;
+    let entries = (1..=12).rev().map(|number| {
+        let entry = Entry::new(&ids([number])[0], &Entry::foreign(number).updated);
+        entry.src(&format!("/data/{number}"))
+    });
+    let fake = serving(&Atom::foreign(entries)).await;
+    fake.at("/data/*", Reply::ok("application/json", data));
+    fake.at("/data/12", Reply::status(500));
+    let mut reader = Reader::<B>::of("foreign", url, &fake.url("/feed")).await;
+    reader.fails().await;
+    assert_eq!(reader.ids().await, ids(1..=8), "the first part is stored");
+    fake.forget("/data/12");
+    reader.takes(&ids(1..=12)).await;
 }
 
 /// The only test that waits for a time limit.

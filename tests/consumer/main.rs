@@ -21,4 +21,5 @@ mod recorder;
 mod redirects;
 mod requests;
 mod support;
+mod unstorable;
 mod validators;

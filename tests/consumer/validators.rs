@@ -6,6 +6,7 @@ use crate::support::{Reader, Recording, ids};
 
 harness::on_both_databases! {
     a_tag_is_sent_back_as_it_came
+    a_tag_that_would_fill_a_request_is_not_kept
     a_date_is_sent_back_as_it_came
     an_incomplete_answer_leaves_no_tag
     not_modified_needs_something_that_could_be
@@ -53,6 +54,20 @@ async fn a_tag_is_sent_back_as_it_came<B: Recording>(url: &str) {
         reader.poll().await.unwrap();
         assert_eq!(seen(&fake).as_deref(), Some(tag), "{}", tag.escape_ascii());
     }
+}
+
+/// A server that is mended since would refuse to read it.
+async fn a_tag_that_would_fill_a_request_is_not_kept<B: Recording>(url: &str) {
+    let fake = Fake::start().await;
+    let long = format!("\"{}\"", "a".repeat(100_000));
+    fake.at(
+        "/feed",
+        Reply::feed(Atom::of(1..=2).xml()).header("etag", long),
+    );
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=2)).await;
+    reader.poll().await.unwrap();
+    assert_eq!(seen(&fake), None);
 }
 
 async fn a_date_is_sent_back_as_it_came<B: Recording>(url: &str) {

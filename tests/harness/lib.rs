@@ -11,6 +11,7 @@ mod follower;
 pub mod gate;
 pub mod load;
 pub mod metrics;
+pub mod mutate;
 mod original;
 mod process;
 pub mod producer;

@@ -1,6 +1,7 @@
 //! The system seen from outside: real processes, real databases, real HTTP.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod abuse;
 mod collector;
 mod command_line;
 mod commands;

@@ -7,9 +7,11 @@ use tokio::task::JoinHandle;
 use super::apply::Arrival;
 use super::document::Document;
 use super::fetch::{FetchError, Source};
+use super::forward::id_of;
 use super::place::Ours;
 use super::poll::PollError;
 use crate::cursor::Cursor;
+use crate::event::Sequence;
 
 /// Documents that wait to be applied; one more is being fetched.
 const AHEAD: usize = 2;
@@ -19,6 +21,8 @@ pub(super) struct Step {
     pub(super) document: Document,
     pub(super) arrivals: Vec<Arrival>,
     pub(super) end: Cursor,
+    /// False if it is only the first part of what was fetched: all of it would be too much at once.
+    pub(super) whole: bool,
 }
 
 /// Where a document is.
@@ -52,11 +56,13 @@ impl Ahead {
         let (sender, steps) = mpsc::channel(AHEAD);
         let source = source.clone();
         let fetching = tokio::spawn(async move {
+            let mut seen = cursor.as_ref().map_or(0, |cursor| cursor.sequence);
             let mut next = Some(Next::After(cursor));
             for _ in 0..documents {
                 let Some(from) = next.take() else { return };
-                let step = step(&source, from, &ours).await;
+                let step = step(&source, from, &ours, seen).await;
                 let step = step.and_then(|step| {
+                    seen = step.end.sequence;
                     next = next_of(&step)?;
                     Ok(step)
                 });
@@ -74,27 +80,37 @@ impl Ahead {
     }
 }
 
-/// Fetches a document and the data of what is ours in it.
-async fn step(source: &Source, next: Next, ours: &Ours) -> Result<Step, PollError> {
-    let document = match next {
+/// Fetches a document and the data of what is ours in it, and comes after `seen`.
+async fn step(source: &Source, next: Next, ours: &Ours, seen: Sequence) -> Result<Step, PollError> {
+    let mut document = match next {
         Next::After(cursor) => source.after(cursor.as_ref()).await?,
         Next::Page(url) => source.document(url).await?,
     };
-    let Some(end) = document.cursor.clone() else {
+    let Some(mut end) = document.cursor.clone() else {
         return Err(PollError::NotSequenced(document.address().clone()));
     };
-    let arrivals = source
-        .arrivals(&document, &ours.new_of(&document.entries))
-        .await?;
+    let mut new = ours.new_of(&document.entries);
+    new.retain(|entry| entry.sequence > Some(seen));
+    let arrivals = source.arrivals(&document, &new).await?;
+    let whole = arrivals.len() == new.len();
+    if let (false, Some(last)) = (whole, arrivals.last()) {
+        end.sequence = last.event.sequence.unwrap_or(end.sequence);
+        end.anchor = id_of(&last.event.id);
+        document.end_at(&end);
+    }
     Ok(Step {
         document,
         arrivals,
         end,
+        whole,
     })
 }
 
 /// Where the events after those of a page are; `None`: it is no page, and there are none.
 fn next_of(step: &Step) -> Result<Option<Next>, PollError> {
+    if !step.whole {
+        return Ok(Some(Next::After(Some(step.end.clone()))));
+    }
     if !step.document.archive {
         return Ok(None);
     }

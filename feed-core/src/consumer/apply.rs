@@ -9,7 +9,7 @@ use sqlx::Transaction;
 use tracing::{Instrument, debug, info, warn};
 
 use super::lease::partition_of;
-use super::verdict::{Failure, blames_the_event, describe, in_own_task, retry_in};
+use super::verdict::{Failure, blames_the_event, brief, describe, in_own_task, retry_in};
 use super::{Context, Effect, EffectError, PassedOver, Received};
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Parking, Position};
@@ -254,16 +254,18 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         events: &[Received],
         passed_over: &[PassedOver],
     ) -> Result<(), Failure> {
+        let reasons: Vec<String> = passed_over.iter().map(|p| brief(&p.reason)).collect();
         let skips: Vec<Skip<'_>> = passed_over
             .iter()
-            .filter_map(|passed| {
+            .zip(&reasons)
+            .filter_map(|(passed, reason)| {
                 let event = events.iter().find(|event| event.id == passed.event_id)?;
                 Some(Skip {
                     event_id: &event.id,
                     subject: &event.subject,
                     event_type: event.event_type.as_deref(),
                     sequence: event.sequence,
-                    reason: &passed.reason,
+                    reason,
                 })
             })
             .collect();
@@ -325,7 +327,8 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         verdict: Option<&EffectError>,
     ) -> sqlx::Result<()> {
         let event = &arrival.event;
-        let reason = verdict.map(describe).or(arrival.missing.clone());
+        let missing = arrival.missing.as_deref();
+        let reason = verdict.map(describe).or(missing.map(brief));
         let parking = Parking {
             event_id: &event.id,
             partition: partition_of(&event.subject),

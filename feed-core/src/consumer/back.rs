@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use super::apply::Arrival;
 use super::document::{Document, FoundEntry};
 use super::fetch::{FetchError, New};
 use super::place::Ours;
@@ -56,23 +55,25 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         };
         let mut applied = 0;
         for index in (0..walk.documents.len()).rev() {
-            let arrivals = self.unknown(&walk, index).await?;
-            let end = match index {
-                0 => to.clone(),
-                // In between the claims alone say what is done; whoever begins there anew looks at
-                // all of it.
-                _ => Position::default(),
-            };
-            if arrivals.is_empty() {
-                continue;
-            }
-            let taken = self
-                .context
-                .apply(&mut self.place.held, arrivals, &end)
-                .await;
-            match self.settle(taken, end)? {
-                Some(events) => applied += events,
-                None => return Ok(Polled::Interrupted),
+            let document = &walk.documents[index];
+            let mut new = walk.new_in(index, &self.place.ours());
+            while !new.is_empty() {
+                let arrivals = self.source.arrivals(document, &new).await?;
+                new.drain(..arrivals.len());
+                let end = match (index, new.as_slice()) {
+                    (0, []) => to.clone(),
+                    // In between the claims alone say what is done; whoever begins there anew looks
+                    // at all of it.
+                    _ => Position::default(),
+                };
+                let taken = self
+                    .context
+                    .apply(&mut self.place.held, arrivals, &end)
+                    .await;
+                match self.settle(taken, end)? {
+                    Some(events) => applied += events,
+                    None => return Ok(Polled::Interrupted),
+                }
             }
         }
         if self.place.seen != to {
@@ -154,12 +155,6 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         missing.then(|| {
             format!("nothing that the feed shows is known: what came after {anchor} may be missing")
         })
-    }
-
-    /// What is ours and new in one document of a walk, with its data.
-    async fn unknown(&self, walk: &Walk, index: usize) -> Result<Vec<Arrival>, PollError> {
-        let new = walk.new_in(index, &self.place.ours());
-        Ok(self.source.arrivals(&walk.documents[index], &new).await?)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The data of entries: in one request where the feed has a batch, else each by itself, by the
 //! rules of RFC 4287, 4.1.3.3.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use base64::Engine;
@@ -22,8 +23,13 @@ type Content = (String, Option<String>);
 /// Contents fetched at the same time where there is no batch.
 const FETCHES: usize = 8;
 
+/// Bytes of data after which no more is fetched until these are applied: one content may have as many
+/// as an answer, and a document names any number of them (I11).
+pub(super) const TOGETHER: usize = 32 * 1024 * 1024;
+
 impl Source {
-    /// The data of `entries`: in one request where the feed has a batch, else each by itself.
+    /// The data of `entries`: in one request where the feed has a batch, else each by itself. Of the
+    /// first of them, at least one, if all would be too much together.
     pub(super) async fn arrivals(
         &self,
         document: &Document,
@@ -34,7 +40,7 @@ impl Source {
             [] => HashMap::new(),
             // The data of a hundred for one of them would be much.
             [_] if document.entries.len() > 1 => HashMap::new(),
-            _ => self.batch(document).await?,
+            _ => self.batch(document, entries).await?,
         };
         let mut arrivals = Vec::with_capacity(entries.len());
         let mut single = Vec::new();
@@ -50,14 +56,19 @@ impl Source {
             }
             arrivals.push(arrival);
         }
-        let contents: Vec<_> = stream::iter(single)
+        let mut contents = stream::iter(single)
             .map(|index| async move { (index, self.content(document, entries[index]).await) })
-            .buffered(FETCHES)
-            .collect()
-            .await;
-        for (index, content) in contents {
+            .buffered(FETCHES);
+        let mut bytes = 0;
+        while let Some((index, content)) = contents.next().await {
+            // What is left is fetched again when there is room.
+            if bytes >= TOGETHER {
+                arrivals.truncate(index);
+                break;
+            }
             match content? {
                 Ok((data, traceparent)) => {
+                    bytes += data.len();
                     arrivals[index].event.data = data;
                     arrivals[index].event.traceparent = traceparent;
                 }
@@ -71,9 +82,13 @@ impl Source {
         Ok(arrivals)
     }
 
-    /// The events of a document with their data, by entry id; empty where there is no batch, or
-    /// it is over the bound: then each is fetched by itself.
-    async fn batch(&self, document: &Document) -> Result<HashMap<String, BatchEvent>, FetchError> {
+    /// Those of `entries` that are in the batch of a document, with their data, by id; empty where
+    /// there is no batch, or it is over the bound: then each is fetched by itself.
+    async fn batch(
+        &self,
+        document: &Document,
+        entries: &[&FoundEntry],
+    ) -> Result<HashMap<String, BatchEvent>, FetchError> {
         let batch = "application/cloudevents-batch+json";
         let Some(url) = document.link("related", Some(batch))? else {
             return Ok(HashMap::new());
@@ -91,8 +106,14 @@ impl Source {
             }
             Err(error) => return Err(error),
         };
-        match serde_json::from_slice::<Vec<Structured>>(&body) {
-            Ok(events) => Ok(events.into_iter().map(Structured::into_event).collect()),
+        let wanted: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        match serde_json::from_slice::<Vec<Structured<'_>>>(&body) {
+            Ok(events) => Ok(events
+                .into_iter()
+                .map(|event| (format!("urn:uuid:{}", event.id), event))
+                .filter(|(id, _)| wanted.contains(id.as_str()))
+                .map(|(id, event)| (id, event.into()))
+                .collect()),
             Err(error) => {
                 warn!(
                     error = &error as &dyn std::error::Error,
@@ -162,7 +183,10 @@ fn arrival_of(entry: &FoundEntry) -> Arrival {
 
 /// Content that stands in the entry: text and elements as they are, JSON and other media types in
 /// Base64.
-fn inline(content: &atom_syndication::Content, markup: Option<&str>) -> Result<String, String> {
+pub(super) fn inline(
+    content: &atom_syndication::Content,
+    markup: Option<&str>,
+) -> Result<String, String> {
     if let Some(markup) = markup {
         return Ok(markup.trim().to_owned());
     }
@@ -186,19 +210,21 @@ struct BatchEvent {
     traceparent: Option<String>,
 }
 
+/// An event as it stands in the batch: nothing of it is copied before we know that it is wanted.
 #[derive(Deserialize)]
-struct Structured {
-    id: String,
+struct Structured<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
     traceparent: Option<String>,
-    data: Box<RawValue>,
+    #[serde(borrow)]
+    data: &'a RawValue,
 }
 
-impl Structured {
-    fn into_event(self) -> (String, BatchEvent) {
-        let event = BatchEvent {
-            data: self.data.get().to_owned(),
-            traceparent: self.traceparent,
-        };
-        (format!("urn:uuid:{}", self.id), event)
+impl From<Structured<'_>> for BatchEvent {
+    fn from(event: Structured<'_>) -> Self {
+        Self {
+            data: event.data.get().to_owned(),
+            traceparent: event.traceparent,
+        }
     }
 }

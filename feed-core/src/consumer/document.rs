@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use super::address::{RefusedLink, resolve};
-use super::scan::{DEEPEST, Scan, ScannedEntry, scan};
+use super::scan::{DEEPEST, MOST_PARTS, Scan, ScannedEntry, scan};
 use crate::cursor::Cursor;
-use crate::event::{LAST_SEQUENCE, Sequence};
+use crate::event::{LAST_SEQUENCE, LONGEST_NAME, Sequence};
 use crate::namespace::NAMESPACE;
 
 /// The namespace of RFC 5005.
@@ -17,6 +17,9 @@ const HISTORY: &str = "http://purl.org/syndication/history/1.0";
 
 /// The namespace of RFC 6721.
 const TOMBSTONES: &str = "http://purl.org/atompub/tombstones/1.0";
+
+/// What some servers begin their documents with, although UTF-8 needs none.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why bytes are no feed document.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,12 @@ pub enum InvalidDocument {
     /// It declares a document type. Entities could make it grow without bound.
     #[error("it has a document type declaration")]
     DocumentType,
+    /// It has a character that no XML can have, and no database can hold.
+    #[error("it is not well-formed XML: it has a byte 0")]
+    Zero,
+    /// It has more elements than any feed.
+    #[error("it has more than {MOST_PARTS} elements and attributes")]
+    TooManyParts,
     /// It is nested deeper than any feed.
     #[error("it is nested deeper than {DEEPEST} elements")]
     TooDeep,
@@ -53,7 +62,7 @@ pub(super) struct Document {
     pub(super) cursor: Option<Cursor>,
     /// Ours: in sequence, without holes. Others: oldest first.
     pub(super) entries: Vec<FoundEntry>,
-    /// Bytes it came in.
+    /// About the bytes that it takes in memory.
     pub(super) size: usize,
 }
 
@@ -83,6 +92,8 @@ impl FoundEntry {
 impl Document {
     /// Reads a document, within bounds.
     pub(super) fn read(body: &[u8], read_from: Url) -> Result<Self, InvalidDocument> {
+        // The parser takes it away without counting it, and all places would be beside.
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let mut scan = scan(body)?;
         let scanned = std::mem::take(&mut scan.entries);
         let feed = atom_syndication::Feed::read_from(body).map_err(InvalidDocument::Atom)?;
@@ -114,9 +125,17 @@ impl Document {
             links: feed.links,
             entries,
         };
-        if document.entries.iter().any(|entry| entry.id.is_empty()) {
-            let text = "an entry has no id".to_owned();
-            return Err(InvalidDocument::Contradiction(text));
+        document.size += document.entries.len() * size_of::<FoundEntry>();
+        let contradiction = |text: String| Err(InvalidDocument::Contradiction(text));
+        for entry in &document.entries {
+            if entry.id.is_empty() {
+                return contradiction("an entry has no id".to_owned());
+            }
+            if entry.id.len().max(entry.subject().len()) > LONGEST_NAME {
+                return contradiction(format!(
+                    "an entry's id or subject is longer than {LONGEST_NAME} bytes"
+                ));
+            }
         }
         document.sort()?;
         Ok(document)
@@ -174,6 +193,13 @@ impl Document {
     /// True for a page, or an answer to `?after=`: they end, and what comes later is elsewhere.
     pub(super) fn is_no_head(&self) -> bool {
         self.archive || self.cursor.is_some() && self.links.iter().any(|link| link.rel == "current")
+    }
+
+    /// Forgets what comes after `end`, which is at one of its entries.
+    pub(super) fn end_at(&mut self, end: &Cursor) {
+        self.entries
+            .retain(|entry| entry.sequence <= Some(end.sequence));
+        self.cursor = Some(end.clone());
     }
 
     /// The sequence of the first entry.
@@ -313,6 +339,56 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    /// What a document holds besides, entry by entry.
+    fn feed(inside: &str) -> String {
+        format!("<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:m=\"urn:m\">{inside}</feed>")
+    }
+
+    #[test]
+    fn an_element_of_another_namespace_is_another() {
+        let content = |n: u32| format!("<content type=\"xhtml\"><b>{n}</b></content>");
+        let entry = |n: u32, markup: &str| format!("<entry><id>{n}</id>{markup}</entry>");
+        let one = entry(1, &format!("{}<m:content url=\"x\"/>", content(1)));
+        let two = entry(2, &format!("<m:content>no</m:content>{}", content(2)));
+        let stray = "<m:entry><m:content/></m:entry><author><content>no</content></author>";
+        let document = read(&feed(&format!("{one}{stray}{two}"))).expect("a document");
+        let markup: Vec<_> = document.entries.iter().map(|e| e.markup.clone()).collect();
+        assert_eq!(markup, [Some("<b>2</b>".into()), Some("<b>1</b>".into())]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_moves_nothing() {
+        let entry = "<entry><id>1</id><content type=\"xhtml\"><b>1</b></content></entry>";
+        let document = read(&format!("\u{feff}{}", feed(entry))).expect("a document");
+        assert_eq!(document.entries[0].markup.as_deref(), Some("<b>1</b>"));
+    }
+
+    #[test]
+    fn a_base_is_read_without_its_escapes() {
+        let entry = "<entry xml:base=\"?a=1&amp;b=2\"><id>1</id></entry>";
+        let document = read(&feed(entry)).expect("a document");
+        assert_eq!(document.entries[0].base.as_deref(), Some("?a=1&b=2"));
+    }
+
+    /// Each element or attribute takes many times the memory of its text.
+    #[test]
+    fn what_would_take_much_memory_is_refused() {
+        for part in ["<entry/>", "<link/>", "<m:a b=\"\"/>", "<a xmlns:n=\"\"/>"] {
+            let many = feed(&part.repeat(MOST_PARTS + 1));
+            let refused = read(&many);
+            assert!(
+                matches!(refused, Err(InvalidDocument::TooManyParts)),
+                "{part}"
+            );
+        }
+        // What stands in a content is text to us.
+        let much = "<b c=\"\"/>".repeat(MOST_PARTS);
+        let entry = format!("<entry><id>1</id><content type=\"xhtml\">{much}</content></entry>");
+        let document = read(&feed(&entry)).expect("a document");
+        assert_eq!(document.entries[0].markup.as_ref(), Some(&much));
+        assert!(document.size > much.len() + size_of::<FoundEntry>());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
+use serde::Deserialize;
 use tokio::time::Instant;
 use tracing::{error, warn};
 use url::Url;
@@ -12,6 +13,7 @@ use url::Url;
 use super::address::RefusedLink;
 use super::credentials::FeedCredentials;
 use super::document::{Document, InvalidDocument};
+use super::verdict::brief;
 use crate::cursor::Cursor;
 
 /// The longest we ask a server to hold a request back.
@@ -33,14 +35,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer we take: a hundred events of 160 KiB each.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
+/// The longest tag that we keep, in bytes. Those of servers have less than a hundred.
+const LONGEST_VALIDATOR: usize = 1_024;
+
 /// Redirects followed for one request.
 const REDIRECTS: usize = 5;
 
 /// The longest `Retry-After` we honour at a stretch; then we look again.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// The longest `max-age` that keeps us away from a head: one that says "a year" was not meant so.
-const LONGEST_FRESH: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST_FRESH: Duration = Duration::from_secs(3600);
 
 /// Why a feed could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -221,8 +226,8 @@ impl Source {
             }
             status => Some(New {
                 validators: Validators {
-                    etag: answer.headers.get(header::ETAG).map(from_header),
-                    last_modified: answer.headers.get(header::LAST_MODIFIED).map(from_header),
+                    etag: validator(&answer.headers, &header::ETAG),
+                    last_modified: validator(&answer.headers, &header::LAST_MODIFIED),
                 },
                 delta: status == StatusCode::IM_USED,
                 document: answer.into_document()?,
@@ -380,7 +385,7 @@ pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    url.into()
+    brief(url.as_str())
 }
 
 fn is_redirect(status: StatusCode) -> bool {
@@ -405,9 +410,16 @@ fn redirect_error(url: &Url, wrong: &'static str) -> FetchError {
     }
 }
 
+/// What is kept of an answer to be sent with the next request, unless it would fill that, and each of our
+/// rows.
+fn validator(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers.get(name).map(from_header);
+    value.filter(|value| value.len() <= LONGEST_VALIDATOR)
+}
+
 /// A header's bytes as text, each byte a character: tags are opaque and go back as they came
 /// (RFC 9110, 8.8.3 allows bytes that are no UTF-8).
-fn from_header(value: &HeaderValue) -> String {
+pub(super) fn from_header(value: &HeaderValue) -> String {
     value
         .as_bytes()
         .iter()
@@ -416,7 +428,7 @@ fn from_header(value: &HeaderValue) -> String {
 }
 
 /// The way back.
-fn to_header(text: &str) -> Option<HeaderValue> {
+pub(super) fn to_header(text: &str) -> Option<HeaderValue> {
     let bytes: Vec<u8> = text
         .chars()
         .map(|character| u8::try_from(character).ok())
@@ -425,7 +437,7 @@ fn to_header(text: &str) -> Option<HeaderValue> {
 }
 
 /// What is left of `max-age` (RFC 9111, 4.2).
-fn fresh(headers: &HeaderMap) -> Duration {
+pub(super) fn fresh(headers: &HeaderMap) -> Duration {
     let cache_control = headers.get_all(header::CACHE_CONTROL).iter();
     let max_age = cache_control
         .filter_map(|value| value.to_str().ok())
@@ -476,9 +488,7 @@ impl Answer {
     }
 
     fn into_error(self, detail: &str) -> FetchError {
-        let problem: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
-        let told = problem.and_then(|problem| Some(problem.get("detail")?.as_str()?.to_owned()));
-        let detail = told.unwrap_or_else(|| detail.to_owned());
+        let detail = told(&self.body).unwrap_or_else(|| detail.to_owned());
         let (url, status) = (shown(&self.url), self.status.as_u16());
         if is_refused(self.status) {
             return FetchError::Refused {
@@ -496,8 +506,19 @@ impl Answer {
     }
 }
 
+/// The `detail` of a problem document (RFC 9457). All else in it is passed over and not built: a value
+/// of JSON takes many times the memory of its text.
+pub(super) fn told(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    let problem: Problem = serde_json::from_slice(body).ok()?;
+    Some(brief(&problem.detail))
+}
+
 /// Both forms of RFC 9110, 10.2.3.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),

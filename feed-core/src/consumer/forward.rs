@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::ahead::{Ahead, Step};
 use super::apply::{Arrival, BATCH, position_at};
+use super::content::TOGETHER;
 use super::document::Document;
 use super::fetch::FetchError;
 use super::poll::{PollError, Polled};
@@ -40,6 +41,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 document,
                 arrivals,
                 end,
+                whole,
             } = match ahead.next().await {
                 Err(PollError::Fetch(FetchError::Status {
                     status: 410,
@@ -54,7 +56,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                     None => break,
                 },
             };
-            let stands_still = document.archive && end.sequence <= at.sequence;
+            let stands_still = document.archive && whole && end.sequence <= at.sequence;
             let broken = discontinuity(&at, &document, &end);
             if std::mem::replace(&mut linked, true) && (stands_still || broken.is_some()) {
                 // A link may lead astray; `?after=` is the feed's own word.
@@ -72,8 +74,13 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             gathered.extend(arrivals.into_iter().filter(new));
             at = position(&at, &document, &end);
             let interrupted = *self.context.leases.orders.borrow() != orders;
-            let last = !document.archive || stands_still || n == DOCUMENTS || interrupted;
-            let (batch, to) = full_of(&mut gathered, &at, last);
+            let over = !document.archive && whole;
+            let last = over || stands_still || n == DOCUMENTS || interrupted;
+            let bytes: usize = gathered
+                .iter()
+                .map(|arrival| arrival.event.data.len())
+                .sum();
+            let (batch, to) = full_of(&mut gathered, &at, last || bytes >= TOGETHER);
             match batch {
                 Some(batch) => {
                     let taken = self.context.apply(&mut self.place.held, batch, &to).await;
@@ -125,7 +132,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
 
 /// Takes what fills transactions out of `gathered`, which goes up to `at`, and says up to where that
 /// is. What is left waits for more: a transaction for the few events that are too many for one would
-/// double the statements. At the end nothing waits.
+/// double the statements. At the end nothing waits, nor where it is much.
 fn full_of(
     gathered: &mut Vec<Arrival>,
     at: &Position,
@@ -187,6 +194,12 @@ pub(super) fn discontinuity(from: &Position, document: &Document, end: &Cursor) 
     None
 }
 
+/// The event that an entry's id names.
+pub(super) fn id_of(entry: &str) -> Option<EventId> {
+    let id = entry.strip_prefix("urn:uuid:")?;
+    Some(EventId(id.parse().ok()?))
+}
+
 /// The cursor at a position of ours; `None` before the first event.
 fn cursor_of(position: &Position) -> Result<Option<Cursor>, PollError> {
     let Some(epoch) = &position.epoch else {
@@ -195,10 +208,7 @@ fn cursor_of(position: &Position) -> Result<Option<Cursor>, PollError> {
     let cursor = epoch.parse().ok().and_then(|epoch| {
         let anchor = match position.sequence {
             0 => None,
-            _ => {
-                let anchor = position.anchor.as_deref()?.strip_prefix("urn:uuid:")?;
-                Some(EventId(anchor.parse().ok()?))
-            }
+            _ => Some(id_of(position.anchor.as_deref()?)?),
         };
         Some(Cursor {
             epoch,

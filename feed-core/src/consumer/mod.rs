@@ -39,6 +39,10 @@ mod handle;
 mod http;
 mod reconcile;
 
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
+
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;

@@ -1,5 +1,6 @@
 //! How rounds end, as people read it in the log, on the status page and in metrics.
 
+use super::verdict::brief;
 use super::{Context, Effect, FetchError, PollError, Polled};
 use crate::service::with_causes;
 use crate::store::Backend;
@@ -12,7 +13,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let (failures, is_news) = self.leases.heartbeat(|heartbeat| {
             let before = heartbeat.failures;
             heartbeat.failures = if round.is_err() { before + 1 } else { 0 };
-            let error = round.as_ref().err().map(|error| with_causes(error));
+            let error = round.as_ref().err().map(|error| brief(&with_causes(error)));
             let is_news = heartbeat.last_error != error;
             heartbeat.last_error = error;
             (before, is_news)

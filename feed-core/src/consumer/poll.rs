@@ -9,13 +9,14 @@ use tracing::error;
 
 use super::fetch::{FetchError, New};
 use super::forward::{discontinuity, position};
+use super::verdict::brief;
 use super::{Consumer, Context, Effect, WHAT_TO_DO};
 use crate::cursor::Cursor;
 use crate::database::patience::{STATEMENT, within};
 use crate::store::Backend;
 use crate::store::consume::{Heartbeat, Position};
 
-use super::apply::Applied;
+use super::apply::{Applied, position_at};
 
 /// How long a pause lasts in which only a change elsewhere can help.
 const IDLE: Duration = Duration::from_secs(3);
@@ -191,6 +192,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             0
         } else {
             let arrivals = self.source.arrivals(&document, &new).await?;
+            let to = match arrivals.len() < new.len() {
+                // The rest comes with the next round, which begins where this one ends.
+                true => position_at(&arrivals, &to),
+                false => to,
+            };
             let taken = self
                 .context
                 .apply(&mut self.place.held, arrivals, &to)
@@ -243,11 +249,12 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// Stops the subscription until a person decides (I8).
     pub(super) async fn halt(&mut self, reason: &str) -> Result<Polled, PollError> {
         let name = &self.context.subscription.name;
+        let reason = brief(reason);
         error!("the subscription {name} is halted: {reason}; {WHAT_TO_DO}");
         let (pool, s, _) = self.context.names();
-        B::halt(pool, s, reason).await?;
+        B::halt(pool, s, &reason).await?;
         let orders = &self.context.leases.orders;
-        orders.send_modify(|orders| orders.halted = Some(reason.to_owned()));
+        orders.send_modify(|orders| orders.halted = Some(reason));
         self.place.forget();
         Ok(Polled::Halted)
     }

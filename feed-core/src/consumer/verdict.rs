@@ -66,11 +66,24 @@ pub(super) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
 /// The reason with its causes, for the person who reads it on the status page; bounded, since it
 /// may quote what was received.
 pub(super) fn describe(error: &EffectError) -> String {
-    let text = with_causes(error);
-    match text.char_indices().nth(LONGEST_REASON) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text,
+    brief(&with_causes(error))
+}
+
+/// What somebody else said, as it can be kept by any database and shown on any terminal: on one line,
+/// without control characters, and with an end.
+pub(super) fn brief(text: &str) -> String {
+    let mut characters = text.chars();
+    let printable = |character: char| match character {
+        '\t' | '\n' | '\r' => ' ',
+        _ if character.is_control() => char::REPLACEMENT_CHARACTER,
+        _ => character,
+    };
+    let begin = characters.by_ref().take(LONGEST_REASON).map(printable);
+    let mut brief: String = begin.collect();
+    if characters.next().is_some() {
+        brief.push_str(" …");
     }
+    brief
 }
 
 /// What is wrong with some JSON, without the value that is wrong: a reason stands in logs, and the value

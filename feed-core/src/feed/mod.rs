@@ -15,6 +15,9 @@ mod body;
 mod cloudevents;
 mod document;
 mod form;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod head;
 mod history;
 mod html;

@@ -11,7 +11,7 @@ pub(super) const IM: HeaderName = HeaderName::from_static("im");
 
 /// The longest we hold a request back: below the timeouts that are usual in proxies (RFC 6202,
 /// 5.5).
-const LONGEST_WAIT: u64 = 30;
+pub(super) const LONGEST_WAIT: u64 = 30;
 
 /// The `wait` of a `Prefer`, in whole seconds, bounded. The first instance of a preference
 /// counts; unknown and malformed ones are ignored (RFC 7240, section 2).

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,6 +23,7 @@ use tower::ServiceExt;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::{debug, warn};
 
+use super::files::connections_of;
 use super::html;
 use super::patience::Patient;
 use super::requests::Counting;
@@ -34,9 +35,14 @@ use crate::problem::Problem;
 pub(super) struct Limits {
     /// Connections served at the same time; more wait to be accepted. Each waiting reader is one.
     connections: usize,
+    /// Of these, requests with a large body, or one of unknown length; more are refused.
+    large: usize,
     /// How long the headers of a request may take, the wait for the next request included: longer
     /// than a proxy keeps a connection it does not use.
     headers: Duration,
+    /// The same for connections that come when half of the places are taken: who keeps one and says
+    /// nothing is to make room.
+    hurried: Duration,
     /// How long a body may be silent.
     body: Duration,
     /// How long all of a request may take until its answer begins: longer than a reader may wait at
@@ -49,7 +55,9 @@ pub(super) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 10_000,
+            connections: connections_of(10_000),
+            large: 64,
+            hurried: Duration::from_secs(5),
             headers: Duration::from_secs(75),
             body: Duration::from_secs(15),
             request: Duration::from_secs(90),
@@ -60,6 +68,10 @@ impl Default for Limits {
 
 /// The longest head of a request, in bytes. The longest of ours names some cursors.
 const LONGEST_HEAD: usize = 64 * 1024;
+
+/// A larger body needs a place of its own: a connection takes no more for it than for its head. An
+/// order of a thousand lines has 60 KiB.
+const LARGE: u64 = LONGEST_HEAD as u64;
 
 /// The pause after a failed accept, which is most often a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -78,6 +90,7 @@ pub(super) async fn serve(
         None => router.layer(body),
     };
     let places = Arc::new(Semaphore::new(limits.connections));
+    let large = Arc::new(Semaphore::new(limits.large));
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -101,11 +114,18 @@ pub(super) async fn serve(
         // An answer is small and written at once: waiting for more to send only delays it.
         let _ = stream.set_nodelay(true);
         let router = router.clone();
-        let service = service_fn(move |request| answer(router.clone(), request, limits.request));
+        let large = Arc::clone(&large);
+        let service = service_fn(move |request| {
+            answer(router.clone(), request, limits.request, Arc::clone(&large))
+        });
+        let headers = match places.available_permits() < limits.connections / 2 {
+            true => limits.hurried,
+            false => limits.headers,
+        };
         let stream = Patient::new(stream, limits.answer);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(limits.headers)
+            .header_read_timeout(headers)
             .max_buf_size(LONGEST_HEAD)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
@@ -129,7 +149,16 @@ async fn answer(
     router: Router,
     request: Request<Incoming>,
     limit: Duration,
+    large: Arc<Semaphore>,
 ) -> Result<Response, Infallible> {
+    let length = request.body().size_hint().upper();
+    let place = match length.is_none_or(|length| length > LARGE) {
+        true => large.try_acquire_owned().map(Some),
+        false => Ok(None),
+    };
+    let Ok(_place) = place else {
+        return Ok(Problem::unavailable("too many large bodies at the same time").into_response());
+    };
     // A handler that is dropped here leaves nothing half-done: what has a transaction runs in a
     // task of its own, since clients hang up, too.
     let mut answer = pin!(router.oneshot(request.map(Body::new)));
@@ -165,6 +194,8 @@ mod tests {
     /// As many clients at a time as make no difference, and short limits.
     const SHORT: Limits = Limits {
         connections: 8,
+        large: 2,
+        hurried: Duration::from_millis(100),
         headers: Duration::from_millis(200),
         body: Duration::from_millis(200),
         request: Duration::from_millis(600),
@@ -252,6 +283,71 @@ mod tests {
             assert!(unmodified.starts_with("http/1.1 304"), "{unmodified}");
             assert!(!unmodified.contains("content-length"), "{unmodified}");
         }
+        server.stop().await;
+    }
+
+    /// Else those who send one slowly would fill the memory.
+    #[tokio::test]
+    async fn there_are_few_large_bodies_at_a_time() {
+        let server = Server::start(Limits {
+            body: Duration::from_secs(20),
+            request: Duration::from_secs(20),
+            ..SHORT
+        });
+        let server = server.await;
+        let large = "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
+        let unknown = "POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut slow = Vec::new();
+        for head in [large, unknown] {
+            let mut stream = server.connect().await;
+            stream.write_all(head.as_bytes()).await.expect("sent");
+            slow.push(stream);
+        }
+        // The two may come to their places after this one.
+        let begin = tokio::time::Instant::now();
+        loop {
+            let third = server.send(
+                "POST /body HTTP/1.1",
+                "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            );
+            match third.await {
+                refused if refused.starts_with("HTTP/1.1 503") => break,
+                early => assert!(begin.elapsed() < Duration::from_secs(20), "{early}"),
+            }
+        }
+        let small = server
+            .send("POST /body HTTP/1.1", "Content-Length: 4\r\n\r\nhere")
+            .await;
+        assert!(small.ends_with("here"), "{small}");
+        // They are let go with those who had them.
+        drop(slow);
+        loop {
+            let third = server.send(
+                "POST /body HTTP/1.1",
+                "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            );
+            match third.await {
+                taken if taken.starts_with("HTTP/1.1 200") => break,
+                early => assert!(begin.elapsed() < Duration::from_secs(20), "{early}"),
+            }
+        }
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn who_comes_late_and_says_nothing_makes_room() {
+        let server = Server::start(Limits {
+            headers: Duration::from_secs(600),
+            ..SHORT
+        });
+        let server = server.await;
+        let mut silent = Vec::new();
+        for _ in 0..2 * SHORT.connections {
+            silent.push(server.connect().await);
+        }
+        let here = server.send("GET / HTTP/1.1", "\r\n").await;
+        assert!(here.ends_with("here"), "{here}");
+        drop(silent);
         server.stop().await;
     }
 

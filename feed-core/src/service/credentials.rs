@@ -128,7 +128,7 @@ fn digest(authorization: &str) -> [u8; 32] {
 }
 
 /// The one `Authorization` of a request, in its one spelling.
-fn authorization(headers: &HeaderMap) -> Option<String> {
+pub(super) fn authorization(headers: &HeaderMap) -> Option<String> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(one), None) = (all.next(), all.next()) else {
         return None;

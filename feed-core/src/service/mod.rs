@@ -8,7 +8,11 @@ mod command_line;
 pub mod conditional;
 mod connections;
 mod credentials;
+mod files;
 mod follow;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod health;
 pub mod html;

@@ -15,6 +15,7 @@ harness::on_both_databases! {
     rival_sequencers_never_renumber
     updated_never_goes_back
     data_that_is_not_json_is_refused
+    an_event_that_nobody_could_take_is_refused
     an_event_is_published_although_nobody_says_so
 }
 
@@ -128,6 +129,51 @@ async fn data_that_is_not_json_is_refused<B: Testable>(url: &str) {
     tx.rollback().await.unwrap();
     publisher.publish(1).await;
     assert_eq!(publisher.get("/feed", &[]).await.sequences(), [1]);
+}
+
+/// One that fits no index would never be numbered, and hold all that come after it; one with a date that
+/// no reader knows would spoil its page.
+async fn an_event_that_nobody_could_take_is_refused<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    // Nothing that a database could compress.
+    let mut random = fastrand::Rng::with_seed(8);
+    let long: String = (0..5_000).map(|_| random.alphanumeric()).collect();
+    let good = event("order/1");
+    for wrong in [
+        feed_core::NewEvent {
+            subject: long.clone(),
+            ..good.clone()
+        },
+        feed_core::NewEvent {
+            event_type: long,
+            ..good.clone()
+        },
+        feed_core::NewEvent {
+            subject: " order/1".to_owned(),
+            ..good.clone()
+        },
+        feed_core::NewEvent {
+            subject: String::new(),
+            ..good.clone()
+        },
+        feed_core::NewEvent {
+            time: "+12026-01-01T00:00:00Z".parse().unwrap(),
+            ..good.clone()
+        },
+    ] {
+        let mut tx = publisher.database.begin().await.unwrap();
+        let refused = outbox::append(&mut tx, &wrong).await;
+        tx.commit().await.unwrap();
+        publisher.publish(1).await;
+        assert!(
+            matches!(refused, Err(sqlx::Error::Encode(_))),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(
+        publisher.get("/feed", &[]).await.sequences(),
+        [5, 4, 3, 2, 1]
+    );
 }
 
 async fn an_event_is_published_although_nobody_says_so<B: Testable>(url: &str) {

@@ -18,6 +18,10 @@ mod command;
 mod config;
 mod http;
 
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub use http::fuzz;
+
 use axum::Router;
 use feed_core::service::html::Frame;
 use feed_core::service::{Mounted, ServeError};

@@ -25,6 +25,7 @@ use sqlx::Pool;
 use url::Url;
 
 use super::Received;
+use super::apply::Arrival;
 use super::decide::Decision;
 use super::document::{Document, FoundEntry};
 use super::fetch::{FetchError, Source};
@@ -336,27 +337,35 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
         for id in B::without_effect(pool, s, &ids).await? {
             taken.remove(&id);
         }
-        let arrivals = patiently(|| self.source.arrivals(document, due)).await?;
-        for arrival in arrivals {
-            let event = &arrival.event;
-            let settled = taken.contains(&event.id);
-            let read = self
-                .expected
-                .expect(event, settled && arrival.missing.is_none());
-            let told = match arrival.missing {
-                Some(reason) => Err(reason),
-                None => read,
-            };
-            match told {
-                Err(reason) if settled => self.unreadable.push(Difference {
-                    id: event.subject.clone(),
-                    what: format!("{} cannot be read any more: {reason}", Cited::from(event)),
-                }),
-                _ if settled => self.events += 1,
-                _ => self.left_out += 1,
+        let mut due = due;
+        while !due.is_empty() {
+            let arrivals = patiently(|| self.source.arrivals(document, due)).await?;
+            due = &due[arrivals.len()..];
+            for arrival in arrivals {
+                let settled = taken.contains(&arrival.event.id);
+                self.enter_one(arrival, settled);
             }
         }
         Ok(())
+    }
+
+    fn enter_one(&mut self, arrival: Arrival, settled: bool) {
+        let event = &arrival.event;
+        let read = self
+            .expected
+            .expect(event, settled && arrival.missing.is_none());
+        let told = match arrival.missing {
+            Some(reason) => Err(reason),
+            None => read,
+        };
+        match told {
+            Err(reason) if settled => self.unreadable.push(Difference {
+                id: event.subject.clone(),
+                what: format!("{} cannot be read any more: {reason}", Cited::from(event)),
+            }),
+            _ if settled => self.events += 1,
+            _ => self.left_out += 1,
+        }
     }
 
     /// What differs; after that the books are empty.

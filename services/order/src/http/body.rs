@@ -66,7 +66,7 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
 /// as missing.
 #[derive(Debug)]
 pub(super) struct Fields {
-    values: Map<String, Value>,
+    pub(super) values: Map<String, Value>,
     /// True if a person filled in a form.
     pub(super) form: bool,
 }

@@ -98,7 +98,7 @@ pub(super) async fn change<S: Store>(
     Ok(changed(&fields, "../customers", customer))
 }
 
-fn draft(fields: &Fields) -> DraftCustomer {
+pub(super) fn draft(fields: &Fields) -> DraftCustomer {
     DraftCustomer {
         firstname: fields.text("firstname"),
         name: fields.text("name"),

@@ -174,7 +174,7 @@ impl Fields {
         fields
     }
 
-    fn draft(&self) -> Draft {
+    pub(super) fn draft(&self) -> Draft {
         let line = |line: &LineFields| DraftLine {
             item: number(&line.item),
             count: number(&line.count),

@@ -95,7 +95,7 @@ pub(super) async fn change<S: Store>(
     Ok(changed(&fields, "../items", item))
 }
 
-fn draft(fields: &Fields) -> DraftItem {
+pub(super) fn draft(fields: &Fields) -> DraftItem {
     DraftItem {
         name: fields.text("name"),
         price: fields.number("price"),

@@ -4,6 +4,9 @@ mod body;
 mod context;
 mod customers;
 mod form;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod items;
 mod openapi;
 mod order;

@@ -1,0 +1,172 @@
+//! A door for fuzzing, open in tests and with the feature `fuzz`: reads what a server answers as a
+//! consumer does, and checks what must hold whatever it says.
+
+use axum::http::{HeaderMap, header};
+use roxmltree::{Node, ParsingOptions};
+use url::Url;
+
+use super::content::inline;
+use super::document::Document;
+use super::fetch::{
+    LONGEST_FRESH, LONGEST_RETRY_AFTER, fresh, from_header, retry_after, to_header, told,
+};
+use super::forward::{discontinuity, position};
+use crate::store::consume::Position;
+
+const ATOM: &str = "http://www.w3.org/2005/Atom";
+
+/// Reads a feed document; returns how many entries it has, or `None` if it is refused.
+///
+/// # Panics
+///
+/// Something is wrong with what was read.
+pub fn document(body: &[u8]) -> Option<usize> {
+    let read_from = Url::parse("http://order:8081/order/feed").expect("a URL");
+    let document = Document::read(body, read_from.clone()).ok()?;
+    for (rel, media_type) in [
+        ("prev-archive", None),
+        ("next-archive", None),
+        ("next", None),
+        ("related", Some("application/cloudevents-batch+json")),
+    ] {
+        if let Ok(Some(url)) = document.link(rel, media_type) {
+            assert_eq!(url.origin(), read_from.origin(), "a link leads astray");
+        }
+    }
+    let _ = document.older();
+    let mut before = None;
+    for entry in &document.entries {
+        assert!(!entry.id.is_empty(), "an event without an id");
+        for text in [&entry.id, entry.subject()]
+            .into_iter()
+            .chain(entry.event_type.as_deref())
+        {
+            assert!(!text.contains('\0'), "no database holds that: {text:?}");
+        }
+        assert_eq!(entry.sequence.is_some(), document.cursor.is_some());
+        if let (Some(before), Some(sequence)) = (before, entry.sequence) {
+            assert_eq!(sequence, before + 1, "a hole");
+        }
+        before = entry.sequence;
+        let Some(content) = &entry.content else {
+            continue;
+        };
+        if let Some(src) = &content.src {
+            let bases = [entry.base.as_deref(), content.base.as_deref()];
+            let bases: Vec<&str> = bases.into_iter().flatten().collect();
+            if let Ok(url) = document.resolve(src, &bases) {
+                assert_eq!(url.origin(), read_from.origin(), "data from elsewhere");
+            }
+        }
+        let _ = inline(content, entry.markup.as_deref());
+    }
+    if let Some(end) = &document.cursor {
+        assert!(before.is_none_or(|last| last == end.sequence));
+        let at = position(&Position::default(), &document, end);
+        assert_eq!(at.sequence, end.sequence);
+        if !document.entries.is_empty() {
+            assert_eq!(
+                discontinuity(&at, &document, end),
+                None,
+                "it goes on from itself"
+            );
+        }
+    }
+    agrees(body, &document);
+    Some(document.entries.len())
+}
+
+/// The type and the subject of each entry.
+pub(crate) fn names(body: &[u8]) -> Option<Vec<(String, String)>> {
+    document(body)?;
+    let read_from = Url::parse("http://order:8081/order/feed").expect("a URL");
+    let entries = Document::read(body, read_from).ok()?.entries.into_iter();
+    let names = entries.map(|entry| {
+        let subject = entry.subject().to_owned();
+        (entry.event_type.unwrap_or_default(), subject)
+    });
+    Some(names.collect())
+}
+
+/// Another parser, if it takes the document at all, finds the same markup and base in the same
+/// entries.
+fn agrees(body: &[u8], document: &Document) {
+    let Ok(text) = std::str::from_utf8(body) else {
+        return;
+    };
+    let options = ParsingOptions {
+        allow_dtd: false,
+        nodes_limit: 100_000,
+    };
+    let Ok(tree) = roxmltree::Document::parse_with_options(text, options) else {
+        return;
+    };
+    // We know Atom by the names without a prefix.
+    let plain = |node: &Node<'_, '_>, name: &str| {
+        let begin = &text[node.range().start..];
+        let rest = begin
+            .strip_prefix('<')
+            .and_then(|rest| rest.strip_prefix(name));
+        rest.is_some_and(|rest| {
+            !rest.starts_with(|c: char| c.is_alphanumeric() || ":-._".contains(c))
+        })
+    };
+    let root = tree.root_element();
+    if root.tag_name().namespace() != Some(ATOM) {
+        return;
+    }
+    let entries: Vec<Node<'_, '_>> = root
+        .children()
+        .filter(|node| plain(node, "entry"))
+        .collect();
+    for found in &document.entries {
+        // Where an id stands twice it is not said which entry is meant.
+        let mut same = entries.iter().filter(|entry| {
+            let mut ids = entry.children().filter(|node| plain(node, "id"));
+            let (Some(id), None) = (ids.next(), ids.next()) else {
+                return false;
+            };
+            id.children().count() == 1 && id.text() == Some(&found.id)
+        });
+        let (Some(entry), None) = (same.next(), same.next()) else {
+            continue;
+        };
+        let base = entry.attribute(("http://www.w3.org/XML/1998/namespace", "base"));
+        assert_eq!(found.base.as_deref(), base, "the base of {}", found.id);
+        let mut contents = entry.children().filter(|node| plain(node, "content"));
+        let (Some(markup), Some(content), None) = (&found.markup, contents.next(), contents.next())
+        else {
+            continue;
+        };
+        let whole = &text[content.range()];
+        let inside = match (
+            whole.ends_with("/>"),
+            content.first_child(),
+            content.last_child(),
+        ) {
+            (_, Some(first), Some(last)) => &text[first.range().start..last.range().end],
+            _ => "",
+        };
+        assert_eq!(markup, inside, "what stands in {}", found.id);
+    }
+}
+
+/// Reads what the headers and the body of an answer say beside a document.
+///
+/// # Panics
+///
+/// Something is wrong with what was read.
+pub fn answer(headers: &HeaderMap, body: &[u8]) {
+    assert!(fresh(headers) <= LONGEST_FRESH);
+    assert!(retry_after(headers).is_none_or(|wait| wait <= LONGEST_RETRY_AFTER));
+    for name in [header::ETAG, header::LAST_MODIFIED] {
+        if let Some(value) = headers.get(name) {
+            let again = to_header(&from_header(value));
+            assert_eq!(again.as_ref(), Some(value), "a tag goes back as it came");
+        }
+    }
+    if let Some(detail) = told(body) {
+        assert!(detail.chars().count() <= 502, "a detail has an end");
+        assert!(!detail.contains(char::is_control), "{detail:?}");
+    }
+}

@@ -1,0 +1,47 @@
+//! What may happen, in words.
+
+use std::fmt;
+
+/// A step of somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Action {
+    /// `Consume::acquire`
+    Acquire(usize, usize),
+    /// `Consume::renew`
+    Renew(usize),
+    /// `Consume::release`, by the keeper of the leases, while a batch is on its way.
+    Release(usize, usize),
+    /// `Consume::held` and `Place::load`
+    Load(usize),
+    /// `Source::head`, or `?after=` for a part of it.
+    Fetch(usize, u8),
+    /// The cursor in a transaction of its own.
+    Store(usize),
+    /// `apply::transact`
+    Apply(usize),
+    ApplyUnanswered(usize),
+    Die(usize),
+    ClockJumps(usize),
+    /// `carry_out`: a person's `resume --from-start`
+    BeginAnew,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acquire(i, p) => write!(f, "instance {i} acquires partition {p}"),
+            Self::Renew(i) => write!(f, "instance {i} renews its leases"),
+            Self::Release(i, p) => write!(f, "instance {i} gives partition {p} back"),
+            Self::Load(i) => write!(f, "instance {i} reads what it holds"),
+            Self::Fetch(i, to) => write!(f, "instance {i} fetches the events up to {to}"),
+            Self::Store(i) => write!(f, "instance {i} stores its cursors"),
+            Self::Apply(i) => write!(f, "instance {i} commits its batch"),
+            Self::ApplyUnanswered(i) => {
+                write!(f, "instance {i} commits its batch, and the answer is lost")
+            }
+            Self::Die(i) => write!(f, "instance {i} dies, and starts again"),
+            Self::ClockJumps(p) => write!(f, "the lease of partition {p} ends"),
+            Self::BeginAnew => write!(f, "a person has all begin with the first event again"),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The two protocols that all else rests on, as small models of which a checker sees every state:
+//! `sequencer` is how events get their numbers, `lease` how several instances share a subscription.
+//! Each model holds as it is, and breaks as soon as one of its guards is left out: the checker then
+//! finds the shortest way there, which `cargo test -p harness --test model -- --nocapture` prints.
+//!
+//! What is in a model is named after the code that it stands for; a change there is to be made here.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod lease;
+mod sequencer;
+
+use std::collections::BTreeSet;
+use std::fmt::{Debug, Display, Write};
+use std::hash::Hash;
+use std::time::Instant;
+
+use stateright::{Checker, Expectation, HasDiscoveries, Model, Path, Property};
+
+/// No way to a fault is as long as that.
+const LONGEST: usize = 20;
+
+/// Looks at all states: each property holds, and what is to be possible is. States of which
+/// `representative` makes the same are looked at once.
+fn holds<M>(model: M, representative: fn(&M::State) -> M::State)
+where
+    M: Model<State: Clone + Debug + Hash + PartialEq + Send + Sync> + Send + Sync + 'static,
+    M::Action: Clone + Debug + Display + PartialEq,
+{
+    let begin = Instant::now();
+    let checker = model.checker().symmetry_fn(representative);
+    let checker = checker.spawn_dfs().join();
+    for Property {
+        name, expectation, ..
+    } in checker.model().properties()
+    {
+        match (expectation, checker.discovery(name)) {
+            (Expectation::Sometimes, found) => assert!(found.is_some(), "never: {name}"),
+            (_, Some(path)) => panic!("{}", told(name, path)),
+            (_, None) => {}
+        }
+    }
+    println!(
+        "{} steps to {} states in {:.1?}",
+        checker.state_count(),
+        checker.unique_state_count(),
+        begin.elapsed()
+    );
+}
+
+/// Finds and prints the shortest way to where a property does not hold.
+fn breaks<M>(model: M, name: &'static str)
+where
+    M: Model<State: Clone + Debug + Hash + PartialEq + Send + Sync> + Clone + Send + Sync + 'static,
+    M::Action: Clone + Debug + Display + PartialEq,
+{
+    let way = (1..LONGEST).find_map(|depth| {
+        let found = HasDiscoveries::AnyOf(BTreeSet::from([name]));
+        let checker = model.clone().checker().target_max_depth(depth);
+        let checker = checker.finish_when(found).spawn_bfs().join();
+        checker.discovery(name)
+    });
+    let way = way.unwrap_or_else(|| panic!("it holds all the same: {name}"));
+    println!("{}", told(name, way));
+}
+
+/// A way in words.
+fn told<S, A: Display>(name: &str, path: Path<S, A>) -> String {
+    let mut text = format!("It is not so that {name}:");
+    for (number, action) in path.into_actions().iter().enumerate() {
+        write!(text, "\n{:3}. {action}", number + 1).unwrap();
+    }
+    text
+}
