@@ -14,6 +14,7 @@ use lru::LruCache;
 use super::answer::{IMMUTABLE, LinkHeaders, Metadata, SEALED};
 use super::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::{Cursor, Epoch};
+use crate::database::patience::{STATEMENT, within};
 use crate::feed::body::Body;
 use crate::feed::document::{Document, Link};
 use crate::feed::form::Form;
@@ -140,7 +141,11 @@ impl<B: Backend> Inner<B> {
             return Ok(page);
         }
         let range = Self::layout(head).range(number);
-        let entries = B::entries(self.database.reader(), *range.start(), *range.end()).await?;
+        let entries = within(
+            STATEMENT,
+            B::entries(self.database.reader(), *range.start(), *range.end()),
+        )
+        .await?;
         let Some(newest) = entries.last() else {
             return Err(Problem::internal());
         };
