@@ -8,6 +8,7 @@ use super::body::Body;
 use super::form::Form;
 use super::http::LinkHeaders;
 use super::page::Pages;
+use crate::database::patience::{STATEMENT, within};
 use crate::event::{Entry, Event, EventId, Sequence};
 use crate::sequencer::Sequencer;
 use crate::store::Backend;
@@ -123,9 +124,11 @@ impl HeadEntries {
             .cloned()
             .collect();
         let new = match entries.last() {
-            Some(last) => B::events(pool, last.sequence + 1, *range.end()).await?,
+            Some(last) => {
+                within(STATEMENT, B::events(pool, last.sequence + 1, *range.end())).await?
+            }
             None => {
-                entries = B::entries(pool, *range.start(), *range.end()).await?;
+                entries = within(STATEMENT, B::entries(pool, *range.start(), *range.end())).await?;
                 Vec::new()
             }
         };

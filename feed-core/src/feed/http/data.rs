@@ -10,6 +10,7 @@ use axum::response::Response;
 use super::answer::{LinkHeaders, Metadata, PRIVATE};
 use super::{another_epoch, canonical, no_parameters, unreadable, unreadable_path};
 use crate::cursor::{Cursor, Epoch};
+use crate::database::patience::{STATEMENT, within};
 use crate::event::{EventId, Sequence};
 use crate::feed::body::Body;
 use crate::feed::document::BATCH;
@@ -69,7 +70,8 @@ impl<B: Backend> Inner<B> {
         {
             Some(events) => cloudevents::batch(events, source),
             None => {
-                let events = B::events(self.database.reader(), first, last).await?;
+                let events =
+                    within(STATEMENT, B::events(self.database.reader(), first, last)).await?;
                 cloudevents::batch(&events, source)
             }
         };
@@ -94,7 +96,7 @@ pub(super) async fn event<B: Backend>(
         .ok()
         .filter(|uuid| uuid.to_string() == id)
         .ok_or_else(missing)?;
-    let event = B::event(feed.database.reader(), EventId(uuid))
+    let event = within(STATEMENT, B::event(feed.database.reader(), EventId(uuid)))
         .await?
         .ok_or_else(missing)?;
     let source = feed.addresses.base().as_str();

@@ -15,6 +15,7 @@ use lru::LruCache;
 use super::answer::{IMMUTABLE, LinkHeaders, Metadata, SEALED};
 use super::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::{Cursor, Epoch};
+use crate::database::patience::{STATEMENT, within};
 use crate::feed::body::{Body, Coding};
 use crate::feed::document::{Document, Link};
 use crate::feed::form::Form;
@@ -168,7 +169,8 @@ impl<B: Backend> Inner<B> {
         state: PageState,
     ) -> sqlx::Result<Written> {
         let range = Self::layout(head).range(number);
-        let entries = B::entries(self.database.reader(), *range.start(), *range.end()).await?;
+        let entries = B::entries(self.database.reader(), *range.start(), *range.end());
+        let entries = within(STATEMENT, entries).await?;
         let Some(newest) = entries.last() else {
             return Err(sqlx::Error::RowNotFound);
         };

@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 use super::answer::{HEAD, LinkHeaders, Metadata, NO_STORE};
 use super::{beyond, see_other};
 use crate::cursor::Cursor;
+use crate::database::patience::{STATEMENT, within};
 use crate::event::{Entry, Sequence};
 use crate::feed::address::Addresses;
 use crate::feed::body::Body;
@@ -272,7 +273,11 @@ impl<B: Backend> Inner<B> {
             return Ok(see_other(&Addresses::page_from_head(&head.epoch, next)));
         }
         let first = cursor.sequence + 1;
-        let entries = B::entries(self.database.reader(), first, head.sequence).await?;
+        let entries = within(
+            STATEMENT,
+            B::entries(self.database.reader(), first, head.sequence),
+        )
+        .await?;
         let mut links = vec![
             Link::feed("self", self.addresses.after(&cursor)),
             Link::feed("current", self.addresses.head()),
@@ -315,7 +320,7 @@ impl<B: Backend> Inner<B> {
         let anchor = match at {
             0 => None,
             _ if at == head.sequence => head.anchor,
-            _ => B::id_at(self.database.reader(), at).await?,
+            _ => within(STATEMENT, B::id_at(self.database.reader(), at)).await?,
         };
         if cursor.anchor != anchor {
             return Err(lost(
