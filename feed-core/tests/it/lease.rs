@@ -12,6 +12,7 @@ harness::on_both_databases! {
     instances_share_the_work_and_no_event_is_applied_twice
     a_late_owner_cannot_commit
     an_instance_that_stops_leaves_its_partitions
+    what_was_written_when_the_clock_was_ahead_ends_soon
 }
 
 async fn instances_share_the_work_and_no_event_is_applied_twice<B: Testable>(url: &str) {
@@ -91,4 +92,27 @@ async fn an_instance_that_stops_leaves_its_partitions<B: Testable>(url: &str) {
     let mut next = consumer(&database, &feed, Recorder::default()).await;
     publisher.publish(1).await;
     assert_eq!(next.poll_once().await.unwrap(), Polled::Applied(1));
+}
+
+/// Nobody holds a share for an hour who has died before the clock was put right.
+async fn what_was_written_when_the_clock_was_ahead_ends_soon<B: Testable>(url: &str) {
+    let source = harness::FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<B>(url).await;
+    let _gone = consumer(&database, &feed, Recorder::default()).await;
+    let ahead = "UPDATE feed_partition
+                 SET lease_owner = 'gone', lease_until = '2100-01-01T00:00:00.000Z'";
+    B::run(&database, ahead).await;
+    let instance = "INSERT INTO feed_instance (subscription, instance, alive_until)
+                    VALUES ((SELECT min(name) FROM feed_subscription), 'gone',
+                            '2100-01-01T00:00:00.000Z')";
+    B::run(&database, instance).await;
+    let mut next = consumer(&database, &feed, Recorder::default()).await;
+    assert_eq!(next.poll_once().await.unwrap(), Polled::LeasedElsewhere);
+    let far = "SELECT (SELECT count(*) FROM feed_partition
+                       WHERE lease_until > '2099-01-01T00:00:00.000Z')
+                    + (SELECT count(*) FROM feed_instance
+                       WHERE alive_until > '2099-01-01T00:00:00.000Z')";
+    assert_eq!(B::numbers(&database, far).await, [0], "they never end");
 }
