@@ -1,5 +1,5 @@
-//! Moves all that a service has to another database, of the same kind or the other one: [`export`]
-//! writes it to a file, [`import`] reads it into a new database. Ids, sequences and with them the bytes of
+//! Moves all that a service has to another database, of the same kind or the other one: [`export()`]
+//! writes it to a file, [`import()`] reads it into a new database. Ids, sequences and with them the bytes of
 //! pages stay (I3); so do claims and cursors, so that nothing has a second effect (I5).
 
 mod command;
