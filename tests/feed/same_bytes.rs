@@ -45,7 +45,8 @@ async fn immutable_pages_are_the_same_after_a_kill(backend: Backend) {
     place(&order, 100).await;
     let after = final_pages(&order.client).await;
     assert!(after.starts_with(&before), "nor when the feed grows");
-    assert_eq!((before.len(), after.len()), (4, 6));
+    // For people they are not final: what stands around them is another one after an upgrade.
+    assert_eq!((before.len(), after.len()), (2, 3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,7 +34,7 @@ pub async fn number(url: &str, sql: &str) -> i64 {
     text[0].parse().expect("an integer")
 }
 
-/// Reads one integer; `None` if there is no such table.
+/// Reads one integer; `None` if there is no such table, or no such file.
 ///
 /// # Panics
 ///
@@ -45,7 +45,7 @@ pub async fn try_number(url: &str, sql: &str) -> Option<i64> {
         let mut connection = PgConnection::connect(url).await.expect("the server");
         sqlx::query_scalar(sql).fetch_one(&mut connection).await
     } else {
-        let mut connection = SqliteConnection::connect(url).await.expect("the file");
+        let mut connection = SqliteConnection::connect(url).await.ok()?;
         sqlx::query_scalar(sql).fetch_one(&mut connection).await
     };
     text.ok()?.parse().ok()
