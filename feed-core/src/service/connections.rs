@@ -159,14 +159,18 @@ async fn answer(
     let Ok(_place) = place else {
         return Ok(Problem::unavailable("too many large bodies at the same time").into_response());
     };
+    let has_body = !request.body().is_end_stream();
     // A handler that is dropped here leaves nothing half-done: what has a transaction runs in a
     // task of its own, since clients hang up, too.
     let mut answer = pin!(router.oneshot(request.map(Body::new)));
     let mut response = match tokio::time::timeout(limit, answer.as_mut()).await {
         Ok(response) => response?,
         Err(_) => {
-            // It may have waited for a database.
-            in_vain();
+            // It may have waited for a database, or for a client who sends slowly: of a database, what has
+            // a transaction tells by itself.
+            if !has_body {
+                in_vain();
+            }
             Problem::unavailable("the request took too long").into_response()
         }
     };
@@ -181,6 +185,7 @@ async fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::patience::doubts;
     use axum::body::Bytes;
     use axum::routing::{get, post};
     use std::net::SocketAddr;
@@ -372,6 +377,7 @@ mod tests {
         let answered = tokio::time::timeout(Duration::from_secs(20), read.read_exact(&mut answer));
         answered.await.expect("in time").expect("an answer");
         assert_eq!(answer, b"HTTP/1.1 503");
+        assert!(!doubts(), "a slow client throws no doubt on the database");
         dripping.abort();
         server.stop().await;
     }

@@ -36,7 +36,7 @@ pub async fn export<B: Backend>(
             .await
             .is_ok_and(|look| look.unnumbered)
         {
-            B::number(database.reader(), i64::MAX).await?;
+            B::number(database.numbering(), i64::MAX).await?;
         }
         let mut tx = connection.begin_with(B::SNAPSHOT.into_sql_str()).await?;
         if !B::has_unnumbered(&mut tx).await? {

@@ -7,8 +7,7 @@ use serde::Serialize;
 use super::super::{Handle, ParkedEvent, TakenEvent};
 use super::Listing;
 use super::words::{MOST, by_cause, counted, grouped, moment, number};
-use crate::service::command::{CommandError, Done};
-use crate::service::command::{print, print_json};
+use crate::service::command::{CommandError, Done, print, print_json};
 use crate::store::Backend;
 
 /// A list under its name, as a document: `{"events": […]}`.

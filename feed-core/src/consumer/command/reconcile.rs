@@ -3,8 +3,7 @@
 use super::super::{Handle, Reconcile, reconcile};
 use crate::event::Sequence;
 use crate::service::Progress;
-use crate::service::command::{CommandError, Done};
-use crate::service::command::{print, print_json};
+use crate::service::command::{CommandError, Done, print, print_json};
 use crate::store::Backend;
 
 pub(super) async fn run<B: Backend, R: Reconcile<B>>(

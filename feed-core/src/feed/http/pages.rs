@@ -105,18 +105,17 @@ pub(super) async fn page<B: Backend>(
     }
     let state = Inner::<B>::layout(&head).state(number);
     let form = Form::wanted(request)?;
-    let (caching, state_name) = match (state, form) {
-        (PageState::Open, _) => return Err(missing()),
-        (PageState::Sealed, _) => (SEALED, "sealed"),
-        (PageState::Immutable, Form::Atom) => (IMMUTABLE, "immutable"),
-        // What stands around the entries there is another one after an upgrade.
-        (PageState::Immutable, Form::Html) => (SEALED, "immutable"),
+    let state_name = match state {
+        PageState::Open => return Err(missing()),
+        PageState::Sealed => "sealed",
+        PageState::Immutable => "immutable",
     };
-    let is_final = caching == IMMUTABLE;
+    // For people none is: what stands around the entries is another one after an upgrade.
+    let is_final = state == PageState::Immutable && form == Form::Atom;
     let page = feed.written(form, &head, number, state).await?;
     let metadata = Metadata {
         media_type: form.media_type(),
-        caching,
+        caching: if is_final { IMMUTABLE } else { SEALED },
         validators: Some(Validators {
             tag: form.tag(format!("{known}.{number}.{state_name}")),
             // What is still to change has no date: it would hide that.
