@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::ValueHint;
 use feed_core::service::command::CommandError;
 use feed_core::service::with_causes;
-use feed_core::transfer::Command;
+use feed_core::transfer::{Command, Moved};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +23,11 @@ Examples:
 Stop the shop first. `cargo run --` stands for `shop`.";
 
 /// The consumers first: so none of them has taken an event that the order service does not have.
-const SERVICES: [&str; 3] = ["invoice", "shipping", "order"];
+const SERVICES: [(&str, Moved); 3] = [
+    ("invoice", invoice::MOVED),
+    ("shipping", shipping::MOVED),
+    ("order", order::MOVED),
+];
 
 /// Where the databases are, and the files.
 #[derive(Debug, clap::Args)]
@@ -65,7 +69,7 @@ impl Config {
             [Some(invoice), Some(shipping), Some(order)] => {
                 Ok([invoice, shipping, order].map(String::clone))
             }
-            [None, None, None] => Ok(SERVICES.map(|name| sqlite(&self.data_dir, name))),
+            [None, None, None] => Ok(SERVICES.map(|(name, _)| sqlite(&self.data_dir, name))),
             _ => bail!(
                 "say where all three databases are (INVOICE_DATABASE_URL, SHIPPING_DATABASE_URL, \
                  ORDER_DATABASE_URL), or none of them: then they are below DATA_DIR"
@@ -74,13 +78,8 @@ impl Config {
     }
 
     async fn each(&self, command: impl Fn(PathBuf) -> Command) -> anyhow::Result<()> {
-        for (name, url) in SERVICES.iter().zip(self.urls()?) {
-            let command = command(self.file(name));
-            let done = match *name {
-                "invoice" => invoice::transfer(&url, &command).await,
-                "shipping" => shipping::transfer(&url, &command).await,
-                _ => order::transfer(&url, &command).await,
-            };
+        for ((name, service), url) in SERVICES.iter().zip(self.urls()?) {
+            let done = command(self.file(name)).execute(&url, service).await;
             done.map_err(|error| explained(name, error))?;
         }
         Ok(())
@@ -93,7 +92,7 @@ pub(crate) async fn export(config: &Config) -> ExitCode {
         std::fs::create_dir_all(&config.directory)
             .with_context(|| format!("cannot make {}", config.directory.display()))?;
         // A directory has either all of one export or nothing: half of an older one would be taken for it.
-        for name in SERVICES {
+        for (name, _) in SERVICES {
             let file = config.file(name);
             if file.exists() {
                 bail!(
@@ -110,7 +109,7 @@ pub(crate) async fn export(config: &Config) -> ExitCode {
 /// Fills three new databases from files, once all three have been tried.
 pub(crate) async fn import(config: &Config) -> ExitCode {
     let import = async {
-        for name in SERVICES {
+        for (name, _) in SERVICES {
             let file = config.file(name);
             std::fs::metadata(&file).with_context(|| format!("cannot use {}", file.display()))?;
         }

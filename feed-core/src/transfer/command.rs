@@ -4,7 +4,9 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Import, Table, TransferError, export, import};
+use sqlx::{Postgres, Sqlite};
+
+use super::{Import, Migrations, Moved, TransferError, export, import};
 use crate::database::{Database, Kind, shown};
 use crate::service::command::{self, CommandError, Done};
 use crate::service::{Settings, counted};
@@ -52,66 +54,79 @@ pub enum Command {
 }
 
 impl Command {
-    /// All of a service's `main` for one of these: as [`command::run`], but that to import makes the
-    /// database where there is none.
-    pub async fn run(
-        &self,
-        settings: &Settings,
-        act: impl AsyncFnOnce(&str) -> Result<Done, CommandError>,
-    ) -> ExitCode {
-        command::run_anywhere(settings, async || act(settings.database_url()).await).await
+    /// All of a service's `main` for one of these.
+    pub async fn run(&self, settings: &Settings, service: &Moved) -> ExitCode {
+        command::run_anywhere(settings, async || {
+            self.execute(settings.database_url(), service).await
+        })
+        .await
     }
 
-    /// Which backend the URL names, if the command makes sense there.
-    ///
-    /// # Errors
-    ///
-    /// The URL names none, or there is nothing to export or to import.
-    pub fn kind(&self, url: &str) -> Result<Kind, CommandError> {
-        match self {
-            Self::Export { .. } => command::existing(url),
-            Self::Import { file } | Self::Try { file } => match File::open(file) {
-                Ok(_) => Ok(url.parse()?),
-                Err(error) => Err(TransferError::File(file.clone(), error).into()),
-            },
-        }
-    }
-
-    /// Carries it out on the open database at `url`, in which the service has `tables`.
+    /// Carries it out on the database at `url`, which is `service`'s. To import makes it where there is
+    /// none.
     ///
     /// # Errors
     ///
     /// It cannot be carried out; a database that was to be filled is as it was.
-    pub async fn execute<B: Backend>(
+    pub async fn execute(&self, url: &str, service: &Moved) -> Result<Done, CommandError> {
+        let kind = match self {
+            Self::Export { .. } => command::existing(url)?,
+            Self::Import { file } | Self::Try { file } => match File::open(file) {
+                Ok(_) => url.parse()?,
+                Err(error) => return Err(TransferError::File(file.clone(), error).into()),
+            },
+        };
+        match kind {
+            Kind::Sqlite => {
+                let database = Database::<Sqlite>::open(url).await?;
+                self.execute_on(database, url, service, service.sqlite)
+                    .await
+            }
+            Kind::Postgres => {
+                let database = Database::<Postgres>::open(url).await?;
+                self.execute_on(database, url, service, service.postgres)
+                    .await
+            }
+        }
+    }
+
+    async fn execute_on<B: Backend>(
         &self,
         database: Database<B>,
         url: &str,
-        tables: &[Table],
+        service: &Moved,
+        migrations: Migrations,
     ) -> Result<Done, CommandError> {
-        let place = shown(url);
+        database.belongs_to(service.migrations).await?;
+        database.migrate(service.migrations, migrations).await?;
+        let (place, tables) = (shown(url), service.tables);
         let rows = |count: u64| counted(i64::try_from(count).unwrap_or(i64::MAX), "row");
-        let done =
+        let moved =
             match self {
                 Self::Export { file } => export(&database, tables, file).await.map(|count| {
-                    format!("Exported {} of {place} to {}.", rows(count), file.display())
+                    Some(format!(
+                        "Exported {} of {place} to {}.",
+                        rows(count),
+                        file.display()
+                    ))
                 }),
                 Self::Import { file } => import(&database, tables, file, Import::ForGood)
                     .await
                     .map(|count| {
-                        format!(
+                        Some(format!(
                             "Imported {} of {} into {place}.",
                             rows(count),
                             file.display()
-                        )
+                        ))
                     }),
                 Self::Try { file } => import(&database, tables, file, Import::OnTrial)
                     .await
-                    .map(|_| String::new()),
+                    .map(|_| None),
             };
         database.close().await;
-        match done?.as_str() {
-            "" => Ok(Done::Well),
-            told => command::say(told),
+        match moved? {
+            Some(told) => command::say(&told),
+            None => Ok(Done::Well),
         }
     }
 }

@@ -37,6 +37,22 @@ impl Table {
     }
 }
 
+/// A service's migrations: number, name, SQL.
+pub type Migrations = &'static [(i64, &'static str, &'static str)];
+
+/// What a service has in a database that it shares with nobody, beside what feed-core keeps for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Moved {
+    /// The table that lists its migrations.
+    pub migrations: &'static str,
+    /// Those for SQLite.
+    pub sqlite: Migrations,
+    /// Those for PostgreSQL.
+    pub postgres: Migrations,
+    /// Its tables; one that refers to another stands behind it.
+    pub tables: &'static [Table],
+}
+
 /// feed-core's own. `feed_outbox` is empty when a database is moved, and which instances run is not
 /// told to others.
 const TABLES: &[Table] = &[

@@ -29,7 +29,7 @@ use feed_core::consumer;
 use feed_core::service::command::{self, CommandError, Done};
 use feed_core::service::html::Frame;
 use feed_core::service::{Mounted, ServeError};
-use feed_core::transfer::{self, Table};
+use feed_core::transfer::{Moved, Table};
 use feed_core::{Consumer, Database, DatabaseError, Kind, Subscription};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
@@ -100,40 +100,24 @@ pub async fn execute(config: &Config, command: Command) -> ExitCode {
             })
             .await
         }
-        Command::Transfer(command) => {
-            command
-                .run(settings, async |url| transfer(url, &command).await)
-                .await
-        }
+        Command::Transfer(command) => command.run(settings, &MOVED).await,
     }
 }
 
-/// Moves what the service has, from the database at `url` to a file or back.
-///
-/// # Errors
-///
-/// It cannot be moved; a database that was to be filled is as it was.
-pub async fn transfer(url: &str, command: &transfer::Command) -> Result<Done, CommandError> {
-    match command.kind(url)? {
-        Kind::Sqlite => {
-            command
-                .execute(database::<Sqlite>(url).await?, url, TABLES)
-                .await
-        }
-        Kind::Postgres => {
-            command
-                .execute(database::<Postgres>(url).await?, url, TABLES)
-                .await
-        }
-    }
-}
+/// What goes along when the service moves to another database.
+pub const MOVED: Moved = Moved {
+    migrations: MIGRATIONS,
+    sqlite: <Sqlite as Store>::MIGRATIONS,
+    postgres: <Postgres as Store>::MIGRATIONS,
+    tables: &[
+        Table::new("invoice"),
+        Table::new("invoice_line"),
+        Table::new("invoice_counter"),
+    ],
+};
 
-/// What the service has, beside what feed-core keeps for it.
-const TABLES: &[Table] = &[
-    Table::new("invoice"),
-    Table::new("invoice_line"),
-    Table::new("invoice_counter"),
-];
+/// The table that lists our migrations.
+const MIGRATIONS: &str = "_invoice_migrations";
 
 async fn execute_on<S: Store>(
     config: &Config,
@@ -146,10 +130,8 @@ async fn execute_on<S: Store>(
 
 async fn database<S: Store>(url: &str) -> Result<Database<S>, DatabaseError> {
     let database = Database::<S>::open(url).await?;
-    database.belongs_to("_invoice_migrations").await?;
-    database
-        .migrate("_invoice_migrations", S::MIGRATIONS)
-        .await?;
+    database.belongs_to(MIGRATIONS).await?;
+    database.migrate(MIGRATIONS, S::MIGRATIONS).await?;
     Ok(database)
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use feed_core::service::command::{self, By, CommandError, Done, say};
 use feed_core::service::{counted, with_causes};
-use feed_core::transfer::{self, Table};
+use feed_core::transfer::{self, Moved, Table};
 use feed_core::{Kind, feed};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::erase::EraseError;
 use crate::order::{CustomerId, OrderId};
 use crate::store::Store;
-use crate::{Service, database, open};
+use crate::{MIGRATIONS, Service, open};
 
 /// Without a command, the service runs.
 ///
@@ -92,15 +92,20 @@ pub enum Own {
 /// A higher order number is mistyped.
 const HIGHEST_ORDER: i64 = 999_999_999_999;
 
-/// What the service has, beside what feed-core keeps for it.
-const TABLES: &[Table] = &[
-    Table::with_seeds("customers", 2),
-    Table::with_seeds("items", 4),
-    Table::new("orders"),
-    Table::new("order_line"),
-    Table::new("idempotency_key"),
-    Table::new("erasure"),
-];
+/// What goes along when the service moves to another database.
+pub const MOVED: Moved = Moved {
+    migrations: MIGRATIONS,
+    sqlite: <Sqlite as Store>::MIGRATIONS,
+    postgres: <Postgres as Store>::MIGRATIONS,
+    tables: &[
+        Table::with_seeds("customers", 2),
+        Table::with_seeds("items", 4),
+        Table::new("orders"),
+        Table::new("order_line"),
+        Table::new("idempotency_key"),
+        Table::new("erasure"),
+    ],
+};
 
 /// Carries out a command on the database that the configuration names, beside a service that runs
 /// on it or without one. Says on standard error what goes wrong.
@@ -114,31 +119,7 @@ pub async fn execute(config: &Config, command: Command) -> ExitCode {
             };
             command::run(settings, act).await
         }
-        Command::Transfer(command) => {
-            command
-                .run(settings, async |url| transfer(url, &command).await)
-                .await
-        }
-    }
-}
-
-/// Moves what the service has, from the database at `url` to a file or back.
-///
-/// # Errors
-///
-/// It cannot be moved; a database that was to be filled is as it was.
-pub async fn transfer(url: &str, command: &transfer::Command) -> Result<Done, CommandError> {
-    match command.kind(url)? {
-        Kind::Sqlite => {
-            command
-                .execute(database::<Sqlite>(url).await?, url, TABLES)
-                .await
-        }
-        Kind::Postgres => {
-            command
-                .execute(database::<Postgres>(url).await?, url, TABLES)
-                .await
-        }
+        Command::Transfer(command) => command.run(settings, &MOVED).await,
     }
 }
 

@@ -29,11 +29,14 @@ use feed_core::{Database, DatabaseError, Feed, FeedSettings, Kind};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
 
-pub use command::{Command, execute, transfer};
+pub use command::{Command, MOVED, execute};
 pub use config::{CommandLine, Config};
 
 use orders::Orders;
 use store::Store;
+
+/// The table that lists our migrations.
+const MIGRATIONS: &str = "_order_migrations";
 
 /// The service on an open database.
 #[derive(Debug)]
@@ -72,7 +75,9 @@ pub async fn open<S: Store>(
 ) -> Result<Service<S>, DatabaseError> {
     let frame = http::frame(&config.settings);
     let base = frame.base.clone();
-    let database = database::<S>(config.settings.database_url()).await?;
+    let database = Database::<S>::open(config.settings.database_url()).await?;
+    database.belongs_to(MIGRATIONS).await?;
+    database.migrate(MIGRATIONS, S::MIGRATIONS).await?;
     let settings = FeedSettings {
         author: "Shop".to_owned(),
         frame: Some(frame.clone()),
@@ -93,13 +98,6 @@ pub async fn open<S: Store>(
         orders,
         database,
     })
-}
-
-async fn database<S: Store>(url: &str) -> Result<Database<S>, DatabaseError> {
-    let database = Database::<S>::open(url).await?;
-    database.belongs_to("_order_migrations").await?;
-    database.migrate("_order_migrations", S::MIGRATIONS).await?;
-    Ok(database)
 }
 
 /// The service with the task that publishes its events.
