@@ -113,9 +113,12 @@ async fn a_trace_leads_from_the_request_to_the_invoice(backend: Backend) {
     let feed = system.order.client.get("feed", &[]).await;
     let mut traces = vec![TRACE.to_owned()];
     for event in &feed.elements("id")[1..3] {
-        let spans = collector.spans();
-        let of_event = |span: &&Span| span.event.as_ref() == Some(event);
-        let trace = spans.iter().find(of_event).unwrap().trace.clone();
+        // Spans are sent now and then.
+        let trace = until("a span of the event", async || {
+            let of_event = |span: &Span| span.event.as_ref() == Some(event);
+            Some(collector.spans().into_iter().find(of_event)?.trace)
+        })
+        .await;
         assert!(!traces.contains(&trace), "each request has its own");
         let way = way(&collector, |span| span.trace == trace).await;
         assert_eq!(way["order POST /orders"].parent, "");
