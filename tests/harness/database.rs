@@ -1,10 +1,10 @@
 //! A fresh database for each test.
 
 use std::path::Path;
-use std::str::FromStr;
 
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
+
+use crate::tables;
 
 /// A database of its own for one test. SQLite goes away with it; PostgreSQL with the private
 /// cluster of the test run.
@@ -37,11 +37,7 @@ impl FreshDatabase {
     /// An empty database in another PostgreSQL.
     pub async fn postgres_at(server: &str) -> Self {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
-        let options = PgConnectOptions::from_str(server).expect("the URL of a server");
-        let mut connection = options
-            .connect()
-            .await
-            .expect("the private PostgreSQL answers");
+        let mut connection = tables::postgres(server).await;
         connection
             .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
             .await
@@ -73,8 +69,7 @@ impl FreshDatabase {
             let connection = connection.as_mut().expect("the file opens");
             connection.execute(sql).await.expect("the statements run");
         } else {
-            let mut connection = PgConnection::connect(&self.url).await;
-            let connection = connection.as_mut().expect("the server answers");
+            let mut connection = tables::postgres(&self.url).await;
             connection.execute(sql).await.expect("the statements run");
         }
     }

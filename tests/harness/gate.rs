@@ -4,7 +4,7 @@
 use sqlx::{Connection, PgConnection};
 
 use crate::patiently;
-use crate::tables::{run, texts};
+use crate::tables::{postgres, run, texts};
 
 /// The advisory lock; each test has a database of its own, and so a lock of its own.
 const LOCK: i64 = 4711;
@@ -58,7 +58,7 @@ pub struct Gate {
 impl Gate {
     /// Closes the way of the instance that calls itself `application` at the database.
     pub async fn close(url: &str, step: Step, application: &str) -> Self {
-        let mut holder = PgConnection::connect(url).await.expect("the server");
+        let mut holder = postgres(url).await;
         sqlx::query("SELECT pg_advisory_lock($1)")
             .bind(LOCK)
             .execute(&mut holder)

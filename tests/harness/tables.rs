@@ -1,7 +1,27 @@
 //! What is in a database, past the service that owns it, by SQL that both databases understand.
 //! What fails ends the test.
 
+use std::time::{Duration, Instant};
+
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+
+use crate::DEADLINE;
+
+/// A connection to PostgreSQL. When it has none left, because so many tests run at once, it is asked again.
+///
+/// # Panics
+///
+/// It does not answer in time.
+pub async fn postgres(url: &str) -> PgConnection {
+    let begin = Instant::now();
+    loop {
+        match PgConnection::connect(url).await {
+            Ok(connection) => return connection,
+            Err(error) => assert!(begin.elapsed() < DEADLINE, "the server: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
 
 /// Reads one column of texts.
 ///
@@ -11,7 +31,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 pub async fn texts(url: &str, sql: &str) -> Vec<String> {
     let query = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()));
     if is_postgres(url) {
-        let mut connection = PgConnection::connect(url).await.expect("the server");
+        let mut connection = postgres(url).await;
         let rows = query.fetch_all(&mut connection).await.expect(sql);
         connection.close().await.expect("a close");
         rows
@@ -42,7 +62,7 @@ pub async fn number(url: &str, sql: &str) -> i64 {
 pub async fn try_number(url: &str, sql: &str) -> Option<i64> {
     let sql = AssertSqlSafe(format!("SELECT CAST(({sql}) AS TEXT)"));
     let text: sqlx::Result<String> = if is_postgres(url) {
-        let mut connection = PgConnection::connect(url).await.expect("the server");
+        let mut connection = postgres(url).await;
         sqlx::query_scalar(sql).fetch_one(&mut connection).await
     } else {
         let mut connection = SqliteConnection::connect(url).await.ok()?;
@@ -59,7 +79,7 @@ pub async fn try_number(url: &str, sql: &str) -> Option<i64> {
 pub async fn run(url: &str, sql: &str) {
     let statements = AssertSqlSafe(sql.to_owned());
     if is_postgres(url) {
-        let mut connection = PgConnection::connect(url).await.expect("the server");
+        let mut connection = postgres(url).await;
         connection.execute(statements).await.expect(sql);
         connection.close().await.expect("a close");
     } else {
