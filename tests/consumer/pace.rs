@@ -15,6 +15,7 @@ harness::on_both_databases! {
     freshness_that_is_used_up_is_no_pause
     a_server_that_does_not_wait_is_not_asked_in_a_loop
     a_server_that_fails_is_not_asked_in_a_loop
+    a_server_answers_at_once_before_it_holds_anything_back
 }
 
 /// What is lost between a server's clock and ours.
@@ -204,4 +205,31 @@ async fn a_server_that_fails_is_not_asked_in_a_loop<B: Recording>(url: &str) {
         failing("truncated", empty),
         failing("not modified", Reply::status(304)),
     );
+}
+
+/// Else nobody could tell for 20 s after a start, or after a failure, whether the feed is there.
+async fn a_server_answers_at_once_before_it_holds_anything_back<B: Recording>(url: &str) {
+    let fake = numbered(3).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&Numbered::ids(3)).await;
+    // Until it has the tag, and may be told to wait.
+    until("it asks what is new", async || {
+        reader.poll().await.unwrap();
+        let asked = fake.asked().pop()?;
+        asked.header("prefer").map(drop)
+    })
+    .await;
+    fake.at("/feed", Reply::status(500));
+    let seen = reader.again(url, &fake.url("/feed")).await.run();
+    seen.error().await;
+    let feed = Numbered::new(3);
+    fake.each("/feed", move |asked| match asked.header("prefer") {
+        Some(_) => Reply::never(),
+        None => feed.answer(asked),
+    });
+    until("the feed was heard", async || {
+        let status = seen.status().await;
+        (status.last_contact.is_some() && status.last_error.is_none()).then_some(())
+    })
+    .await;
 }

@@ -122,7 +122,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
 
     /// The place behind the newest event.
     async fn place_of_now(&mut self) -> Result<Plan, PollError> {
-        let head = self.source.head(&Validators::default()).await?;
+        let head = self.source.head(&Validators::default(), false).await?;
         let Some(new) = head.new else {
             return Ok(Plan::saying("not carried out: the feed shows nothing"));
         };

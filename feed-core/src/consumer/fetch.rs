@@ -187,8 +187,8 @@ impl Source {
         }
     }
 
-    /// Asks for what is newer than `seen`, and lets the server hold the answer back.
-    pub(super) async fn head(&mut self, seen: &Validators) -> Result<Head, FetchError> {
+    /// Asks for what is newer than `seen`; with `wait`, lets the server hold the answer back.
+    pub(super) async fn head(&mut self, seen: &Validators, wait: bool) -> Result<Head, FetchError> {
         let mut request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
         let validators = [
             (header::IF_NONE_MATCH, &seen.etag),
@@ -205,9 +205,11 @@ impl Source {
         let mut timeout = TIMEOUT;
         let conditional = request.len() > 1;
         if conditional {
+            request.insert(A_IM, HeaderValue::from_static("feed"));
+        }
+        if conditional && wait {
             let wait = format!("wait={}", WAIT.as_secs());
             request.extend(HeaderValue::from_str(&wait).map(|wait| (PREFER, wait)));
-            request.insert(A_IM, HeaderValue::from_static("feed"));
             timeout += WAIT;
         }
         let asked = Instant::now();

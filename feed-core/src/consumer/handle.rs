@@ -59,8 +59,8 @@ pub struct Lag {
     /// Events not yet taken.
     pub events: i64,
     /// The age of the last event taken, while there are newer ones: at least that of the oldest
-    /// one not yet taken. Zero if there are none.
-    pub seconds: i64,
+    /// one not yet taken. Zero if there are none; `null` while none has been taken.
+    pub seconds: Option<i64>,
 }
 
 /// A parked event.
@@ -325,7 +325,7 @@ impl<B: Backend> Handle<B> {
 fn status_of(standing: Standing, feed: String) -> Status {
     let head = standing.head.unwrap_or(0).max(standing.sequence);
     let events = head - standing.sequence;
-    let behind = standing.updated.filter(|_| events > 0);
+    let age = |updated: DateTime<Utc>| (standing.now - updated).num_seconds().max(0);
     Status {
         feed,
         epoch: standing.epoch,
@@ -333,7 +333,10 @@ fn status_of(standing: Standing, feed: String) -> Status {
         head,
         lag: Lag {
             events,
-            seconds: behind.map_or(0, |updated| (standing.now - updated).num_seconds().max(0)),
+            seconds: match events {
+                0 => Some(0),
+                _ => standing.updated.map(age),
+            },
         },
         parked: standing.parked,
         waiting: standing.waiting,

@@ -4,6 +4,7 @@ use super::verdict::brief;
 use super::{Context, Effect, FetchError, PollError, Polled};
 use crate::service::with_causes;
 use crate::store::Backend;
+use crate::store::consume::Heartbeat;
 
 impl<B: Backend, E: Effect<B>> Context<B, E> {
     /// Notes how a round ended, and logs it where it differs from the one before.
@@ -12,6 +13,10 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         self.counts.polled(round);
         let (failures, is_news) = self.leases.heartbeat(|heartbeat| {
             let before = heartbeat.failures;
+            // An interrupted round says nothing of the feed.
+            if matches!(round, Ok(Polled::Interrupted)) {
+                return (before, false);
+            }
             heartbeat.failures = if round.is_err() { before + 1 } else { 0 };
             let error = round.as_ref().err().map(|error| brief(&with_causes(error)));
             let is_news = heartbeat.last_error != error;
@@ -35,10 +40,16 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                 "cannot follow {name}; trying again until it works"
             ),
             Err(error) => tracing::debug!(error = error as &dyn std::error::Error, "still failing"),
-            Ok(Polled::Halted) => {}
+            Ok(Polled::Halted | Polled::Interrupted) => {}
             Ok(_) if failures > 0 => tracing::info!("following {name} again"),
             Ok(_) => {}
         }
+    }
+
+    /// True if the feed has answered us, and did so when it was asked last.
+    pub(super) fn is_in_contact(&self) -> bool {
+        let contact = |heartbeat: &mut Heartbeat| heartbeat.last_contact.is_some();
+        self.leases.heartbeat(contact) && self.failures() == 0
     }
 
     /// Rounds that failed in a row.

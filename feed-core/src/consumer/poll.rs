@@ -28,8 +28,8 @@ pub enum Polled {
     Applied(usize),
     /// There is nothing new.
     UpToDate {
-        /// True if the server held the request back until it was sure of that, or could not since
-        /// we had no tag yet: then the next request may follow at once.
+        /// True if the server held the request back until it was sure of that, or was not asked to,
+        /// or could not since we had no tag yet: then the next request may follow at once.
         waited: bool,
     },
     /// All partitions are other instances'.
@@ -134,8 +134,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             false => self.place.validators(),
         };
         let store_by = self.place.store_by();
+        // An answer that is held back would leave people without one: is the feed there?
+        let wait = self.context.is_in_contact();
         let head = tokio::select! {
-            head = self.source.head(&seen) => head?,
+            head = self.source.head(&seen, wait) => head?,
             () = self.context.interrupted(leases) => return Ok(Polled::Interrupted),
             () = sleep_until(store_by) => return Ok(Polled::Interrupted),
         };
@@ -143,7 +145,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         self.context.heard(None);
         let Some(new) = head.new else {
             return Ok(Polled::UpToDate {
-                waited: head.waited,
+                waited: head.waited || !wait,
             });
         };
         let url = || self.context.subscription.feed_url.clone();

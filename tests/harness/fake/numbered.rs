@@ -174,7 +174,8 @@ impl Numbered {
     }
 
     /// `GET /feed`: a `304`, only what is new, or all of the head. It never waits.
-    fn answer(&self, asked: &Asked) -> Reply {
+    #[must_use]
+    pub fn answer(&self, asked: &Asked) -> Reply {
         let seen = asked.header("if-none-match").unwrap_or_default();
         if seen == self.tag() {
             return Reply::status(304).header("etag", self.tag());

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::{Handle, Reconciliation, Status};
-use super::words::{WHAT_TO_DO, counted, grouped, moment, sentence, span};
+use super::words::{WHAT_TO_DO, behind, counted, grouped, moment, sentence};
 use crate::service::command::{By, CommandError, Done, print, print_json};
 use crate::store::Backend;
 
@@ -89,11 +89,7 @@ fn text(document: &StatusDocument) -> String {
     if status.begins > 0 {
         row("Begins after", grouped(status.begins));
     }
-    let lag = match status.lag.events {
-        0 => "none".to_owned(),
-        events => format!("{}, {}", counted(events, "event"), span(status.lag.seconds)),
-    };
-    row("Lag", lag);
+    row("Lag", behind(status.lag));
     row(
         "Last contact",
         status

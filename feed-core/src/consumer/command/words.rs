@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::super::handle::{Outcome, ParkedEvent};
+use super::super::handle::{Lag, Outcome, ParkedEvent};
 use crate::event::Sequence;
 pub(in crate::consumer) use crate::service::{counted, grouped};
 
@@ -27,6 +27,16 @@ pub(in crate::consumer) fn span(seconds: i64) -> String {
         120..7_200 => format!("{} min", seconds / 60),
         7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", grouped(seconds / 86_400)),
+    }
+}
+
+/// How far a subscription is behind: `2 events, 5 s`.
+pub(in crate::consumer) fn behind(lag: Lag) -> String {
+    let events = counted(lag.events, "event");
+    match lag.seconds {
+        _ if lag.events == 0 => "none".to_owned(),
+        Some(seconds) => format!("{events}, {}", span(seconds)),
+        None => events,
     }
 }
 
@@ -99,5 +109,13 @@ mod tests {
         ] {
             assert_eq!(span(seconds), text);
         }
+    }
+
+    #[test]
+    fn nobody_says_since_when_nothing_is_taken_that_never_was() {
+        let behind = |events, seconds| behind(Lag { events, seconds });
+        assert_eq!(behind(0, Some(0)), "none");
+        assert_eq!(behind(1, Some(5)), "1 event, 5 s");
+        assert_eq!(behind(1_200, None), "1,200 events");
     }
 }

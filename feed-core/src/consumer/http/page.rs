@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::job::State;
 use super::{Site, lists, stuck};
 use crate::consumer::command::StatusDocument;
-use crate::consumer::command::words::{MOST, counted, grouped, sentence, span};
+use crate::consumer::command::words::{MOST, behind, counted, grouped, sentence};
 use crate::consumer::{Decided, ParkedEvent, Reconciliation, SkippedEvent};
 use crate::service::BaseUrl;
 use crate::service::html::instant;
@@ -105,12 +105,7 @@ impl Page {
                 @if status.begins > 0 {
                     dt { "Begins after" } dd { (grouped(status.begins)) }
                 }
-                dt { "Lag" } dd {
-                    @match status.lag.events {
-                        0 => "none",
-                        events => { (counted(events, "event")) ", " (span(status.lag.seconds)) }
-                    }
-                }
+                dt { "Lag" } dd { (behind(status.lag)) }
                 dt { "Last contact" } dd {
                     @match status.last_contact {
                         Some(at) => (instant(at)),
