@@ -148,6 +148,8 @@ async fn on_postgres(name: &str, synchronous_commit: &str) -> Option<PathBuf> {
         let server = life.fleet.server.as_ref()?;
         server.stop("immediate").await;
         disk.lose_power().await;
+        // Whom it names is gone, but may not have been buried yet.
+        let _ = std::fs::remove_file(server.data().join("postmaster.pid"));
         server.launch().await;
     }
     Some(life.end().await)

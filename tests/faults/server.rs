@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::programs::succeed;
+use harness::programs::{run, succeed};
 
 /// A running server. It goes away with its directory.
 #[derive(Debug)]
@@ -87,8 +87,12 @@ impl Server {
     pub(crate) async fn launch(&self) {
         let mut start = self.command("pg_ctl");
         start.args(["start", "--wait", "--silent", "--log"]);
-        start.arg(self.directory.path().join("log"));
-        succeed(start).await;
+        let log = self.directory.path().join("log");
+        start.arg(&log);
+        if !run(start).await.status.success() {
+            let log = std::fs::read_to_string(log).unwrap_or_default();
+            panic!("PostgreSQL does not start:\n{log}");
+        }
     }
 
     /// Stops it; `immediate` is a crash, `fast` cuts all connections.
