@@ -145,6 +145,8 @@ impl Fleet {
                 return None;
             }
             for group in &mut self.groups {
+                // Who was frozen when others were stopped may be one too many.
+                group.scale(group.wanted).await;
                 if !group.answers().await {
                     return None;
                 }
