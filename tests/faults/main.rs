@@ -15,6 +15,7 @@ mod hangups;
 mod history;
 mod judge;
 mod life;
+mod link;
 mod locks;
 mod network;
 mod plan;
