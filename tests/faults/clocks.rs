@@ -147,3 +147,32 @@ async fn the_clock_of_the_database_server_may_be_wrong() {
     }
     assert_innocent(&life.end().await);
 }
+
+/// The clock of order, and all that it waits by, runs at double speed, and that of the consumers at half
+/// of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "not quick: tests/long faults"]
+async fn clocks_may_run_at_another_speed() {
+    let (Some(order), Some(consumers)) = (Clock::new(), Clock::new()) else {
+        return;
+    };
+    order.set("+0 x2");
+    consumers.set("+0 x0.5");
+    let plan = plan(Backend::Sqlite, [1, 1, 1]);
+    let mut fleet = Fleet::prepare(&plan, "clocks-speed").await;
+    for (whose, clock) in [
+        (Whose::Order, &order),
+        (Whose::Invoice, &consumers),
+        (Whose::Shipping, &consumers),
+    ] {
+        fleet.group(whose).settings.extend(clock.environment(true));
+    }
+    fleet.settle().await;
+    let mut life = Life::of(fleet, &plan);
+    for whose in [Whose::Order, Whose::Invoice, Whose::Shipping] {
+        life.last(Duration::from_secs(6)).await;
+        life.fleet.group(whose).kill(0);
+    }
+    life.last(Duration::from_secs(6)).await;
+    assert_innocent(&life.end().await);
+}

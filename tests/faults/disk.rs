@@ -129,3 +129,35 @@ async fn a_full_disk_under_postgres_loses_nothing() {
     }
     assert_innocent(&life.end().await);
 }
+
+/// Files reach the limit of their size, which is an error of the disk: SQLite ends the transaction by itself
+/// then. The processes stay, and write again as soon as they may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_may_not_grow_loses_nothing() {
+    let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
+    let mut life = Life::start(&plan, "file-size").await;
+    for whose in [Whose::Order, Whose::Invoice, Whose::Shipping] {
+        life.last(Duration::from_secs(1)).await;
+        // Less than there is already when the tables have been made.
+        limit(&mut life, whose, "--fsize=180000:unlimited").await;
+        life.last(Duration::from_secs(2)).await;
+        limit(&mut life, whose, "--fsize=unlimited").await;
+    }
+    life.last(Duration::from_secs(1)).await;
+    for group in &life.fleet.groups {
+        let log = group.running[0].process.log();
+        let name = group.cluster.service;
+        assert!(log.contains("disk I/O error"), "{name} could write:\n{log}");
+        assert_eq!(group.started, 1, "{name} has ended:\n{log}");
+    }
+    assert_innocent(&life.end().await);
+}
+
+async fn limit(life: &mut Life, whose: Whose, limit: &str) {
+    life.fleet.history.fault(&format!("{whose:?} {limit}"));
+    let instance = &life.fleet.group(whose).running[0];
+    let mut prlimit = Command::new("prlimit");
+    prlimit.arg("--pid").arg(instance.process.id().to_string());
+    prlimit.arg(limit);
+    succeed(prlimit).await;
+}

@@ -29,7 +29,7 @@ pub(crate) struct Group {
     /// Until when they are frozen.
     frozen: Vec<(Instant, Instance)>,
     pub(crate) wanted: usize,
-    started: usize,
+    pub(crate) started: usize,
     /// What each is started with.
     pub(crate) settings: Vec<(&'static str, String)>,
     /// With the logs, which go last.

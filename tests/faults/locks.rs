@@ -28,8 +28,8 @@ async fn stranger(url: &str, sql: &str) -> PgConnection {
     connection
 }
 
-/// More clients than there are connections want to cancel an order that is locked, and others open
-/// transactions that stay open: one that reads, one that is prepared.
+/// More clients than there are connections want to cancel an order that is locked, by a transaction that
+/// is prepared and has nobody. Others stay open: one that reads, and one that writes to another database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_is_locked_delays_no_other() {
     let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
@@ -38,10 +38,12 @@ async fn an_order_that_is_locked_delays_no_other() {
     let client = harness::Client::new(&life.fleet.front.url);
     // One that no client of ours knows of.
     let id = load::place(&client, 3_000_000).await.unwrap();
-    let lock = format!("SELECT FROM orders WHERE id = {id} FOR UPDATE");
-    let lock = stranger(&url, &lock).await;
+    let lock = format!("SELECT FROM orders WHERE id = {id} FOR UPDATE; PREPARE TRANSACTION 'lock'");
+    stranger(&url, &lock).await.close().await.unwrap();
     let reader = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM orders";
     let reader = stranger(&url, reader).await;
+    let writer = "SELECT pg_current_xact_id()";
+    let writer = stranger(life.fleet.url(Whose::Invoice), writer).await;
     let cancelling = tokio::spawn(async move {
         let path = format!("order/{id}");
         let cancels = (0..24).map(|_| client.try_send("DELETE", &path, &[], ""));
@@ -56,8 +58,10 @@ async fn an_order_that_is_locked_delays_no_other() {
     life.fleet.history.mark("stall");
     life.last(held()).await;
     life.fleet.history.mark("stalled");
-    lock.close().await.unwrap();
-    reader.close().await.unwrap();
+    tables::run(&url, "ROLLBACK PREPARED 'lock'").await;
+    for open in [reader, writer] {
+        open.close().await.unwrap();
+    }
     cancelling.await.unwrap();
     assert_innocent(&life.end().await);
 }

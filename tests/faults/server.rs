@@ -66,6 +66,7 @@ impl Server {
             "listen_addresses=''",
             &sockets,
             "max_connections=400",
+            "max_prepared_transactions=4",
             small,
         ]);
         server.set(options);

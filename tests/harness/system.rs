@@ -1,6 +1,8 @@
 //! The three services as three processes, each with its own database.
 
 use std::net::TcpListener;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::{Value, json};
 
@@ -203,8 +205,11 @@ pub fn new_order() -> Value {
 /// ports that the system gives to outgoing connections.
 #[must_use]
 pub fn free_address() -> String {
+    // In turn: nobody is given one that another has been given and does not listen at yet.
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(fastrand::u16(..20_000)));
     loop {
-        let address = format!("127.0.0.1:{}", fastrand::u16(12_000..32_000));
+        let next = NEXT.fetch_add(1, Ordering::Relaxed) % 20_000;
+        let address = format!("127.0.0.1:{}", 12_000 + next);
         if TcpListener::bind(&address).is_ok() {
             return address;
         }

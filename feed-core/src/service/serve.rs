@@ -309,7 +309,11 @@ fn pass_on(ended: Result<(), JoinError>) {
     }
 }
 
-/// Cancels `shutdown` at `SIGTERM` or Ctrl-C.
+/// On Linux and macOS alike, but for MIPS.
+const SIGXFSZ: std::ffi::c_int = 25;
+
+/// Cancels `shutdown` at `SIGTERM` or Ctrl-C. A file that has reached the limit of its size (`ulimit -f`)
+/// ends the process no more: what is written to it fails, as on a full disk.
 ///
 /// # Errors
 ///
@@ -318,6 +322,8 @@ pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // By itself it ends the process without a word.
+    let _listened_to = signal(SignalKind::from_raw(SIGXFSZ))?;
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

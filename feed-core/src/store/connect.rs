@@ -84,20 +84,19 @@ pub(super) async fn connect_sqlite(
     }
     let file = options.get_filename().to_owned();
     let unusable = |error| DatabaseError::File(file.clone(), error);
+    let pool = |connections: u32| {
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A file does not hang up. But after an error of the disk SQLite has ended the transaction by
+            // itself, sqlx 0.9.0 believes in it for ever, and begins no other one: it takes a new connection.
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+    };
     // The writer first: it creates the file and switches it to WAL.
-    let writer = SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A file does not hang up.
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None);
+    let writer = pool(1).idle_timeout(None).max_lifetime(None);
     let writer = open_file(writer, &options).await.map_err(unusable)?;
-    let reader = SqlitePoolOptions::new()
-        .max_connections(SQLITE_READERS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false);
-    let reader = open_file(reader, &options.read_only(true)).await;
+    let reader = open_file(pool(SQLITE_READERS), &options.read_only(true)).await;
     Ok((reader.map_err(unusable)?, writer))
 }
 
