@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use harness::tables::{is_postgres, number};
+use harness::{Client, load, patiently};
 
 use crate::clients::Clients;
 use crate::evidence;
@@ -13,6 +14,9 @@ use crate::readers::Readers;
 
 /// How long to wait for what the checker wants within half a minute.
 const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The number of the last order, which is none of a client's.
+const LAST: u64 = 4_000_000;
 
 /// Everything that runs.
 pub(crate) struct Life {
@@ -53,12 +57,18 @@ impl Life {
         self.clients.pause(quiet);
     }
 
-    /// From here on nothing happens but that the frozen ones wake up: waits until all is taken, and
-    /// returns where the evidence is.
+    /// From here on nothing happens but that the frozen ones wake up: waits until all is taken, an order
+    /// that comes only now, too, and returns where the evidence is.
     pub(crate) async fn end(mut self) -> PathBuf {
         self.fleet.settle().await;
         self.fleet.history.mark("last fault");
         self.clients.stop().await;
+        // A system that takes no orders any more would have nothing left to do.
+        let client = Client::new(&self.fleet.front.url);
+        patiently("an order is taken", async || {
+            load::place(&client, LAST).await
+        })
+        .await;
         let begin = Instant::now();
         while begin.elapsed() < self.patience {
             if is_level(&self.fleet).await {
