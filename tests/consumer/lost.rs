@@ -2,7 +2,8 @@
 //! not that.
 
 use feed_core::consumer::Polled;
-use harness::fake::{Fake, Numbered, Reply};
+use harness::fake::{Atom, Fake, Numbered, Reply};
+use harness::tables;
 
 use crate::support::{Reader, Recording, assert_says, numbered};
 
@@ -12,6 +13,9 @@ harness::on_both_databases! {
     another_history_of_the_same_epoch_halts
     a_hole_on_the_way_forward_is_not_jumped
     a_late_cache_does_not_halt
+    a_feed_restored_to_between_two_shares_halts
+    a_share_that_has_taken_nothing_follows_the_others_feed
+    shares_that_have_followed_two_feeds_halt
 }
 
 /// A consumer that has read five events.
@@ -119,4 +123,70 @@ async fn a_late_cache_does_not_halt<B: Recording>(url: &str) {
     assert_eq!(reader.ids().await, Numbered::ids(7));
     Numbered::new(8).serve(&fake);
     reader.takes(&Numbered::ids(8)).await;
+}
+
+/// Of two instances one was behind when the feed was restored to where that one is: its cursor is good
+/// still, and that of the other is not.
+async fn a_feed_restored_to_between_two_shares_halts<B: Recording>(url: &str) {
+    let fake = numbered(9).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&Numbered::ids(9)).await;
+    let behind = format!(
+        "UPDATE feed_partition SET sequence = 5, anchor = '{}' WHERE partition < 8",
+        Numbered::id(5)
+    );
+    tables::run(url, &behind).await;
+    let feed = Numbered::new(12);
+    let gone = Numbered::new(9).cursor(9);
+    let other = |document: Atom| {
+        let renamed = |xml: String, n| {
+            let (id, simple) = (Numbered::id(n), Numbered::new(n).cursor(n));
+            xml.replace(&id, &id.replace("0192f0c1", "0192f0ff"))
+                .replace(&simple, &simple.replace("0192f0c1", "0192f0ff"))
+        };
+        (6..=12).fold(document.xml(), renamed)
+    };
+    let (after, head) = (other(feed.document(6, 12)), other(feed.head()));
+    fake.each("/feed", move |asked| match asked.query("after") {
+        Some(cursor) if cursor == gone => Reply::status(410)
+            .header("content-type", "application/problem+json")
+            .body("{\"detail\":\"this cursor is of another history\"}"),
+        Some(_) => Reply::feed(after.clone()),
+        None => Reply::feed(head.clone()),
+    });
+    let mut reader = reader.again(url, &fake.url("/feed")).await;
+    assert_eq!(reader.poll().await, Ok(Polled::Halted));
+    assert_eq!(reader.ids().await, Numbered::ids(9));
+    let reason = reader.status().await.halted.unwrap();
+    assert_says(&reason, &["of another history"]);
+}
+
+/// An instance whose `FEED_URL` is another one than that of the others.
+async fn a_share_that_has_taken_nothing_follows_the_others_feed<B: Recording>(url: &str) {
+    let fake = numbered(0).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.drain().await;
+    // What another instance takes meanwhile, of another feed.
+    let other = "UPDATE feed_partition SET epoch = 'otherfed', lease_owner = 'other'
+                 WHERE partition < 8";
+    tables::run(url, other).await;
+    // It does not know that yet: nothing of what it takes is committed.
+    Numbered::new(9).serve(&fake);
+    assert_eq!(reader.poll().await, Ok(Polled::Halted));
+    assert_eq!(reader.ids().await, Vec::<String>::new());
+    let reason = reader.status().await.halted.unwrap();
+    assert_says(&reason, &["two feeds"]);
+}
+
+/// Two instances have begun at the same moment.
+async fn shares_that_have_followed_two_feeds_halt<B: Recording>(url: &str) {
+    let fake = numbered(9).await;
+    let reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    let two = "UPDATE feed_partition SET epoch = CASE WHEN partition < 8 THEN 'otherfed'
+                                                 ELSE 'fakefeed' END";
+    tables::run(url, two).await;
+    let mut reader = reader.again(url, &fake.url("/feed")).await;
+    assert_eq!(reader.poll().await, Ok(Polled::Halted));
+    let reason = reader.status().await.halted.unwrap();
+    assert_says(&reason, &["two feeds"]);
 }

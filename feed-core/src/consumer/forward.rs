@@ -43,14 +43,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 end,
                 whole,
             } = match ahead.next().await {
-                Err(PollError::Fetch(FetchError::Status {
-                    status: 410,
-                    detail,
-                    ..
-                })) => {
-                    let reason = format!("the feed does not know our place: {detail}");
-                    return self.halt(&reason).await;
-                }
+                Err(PollError::Fetch(error)) => match unknown_place(&error) {
+                    Some(reason) => return self.halt(&reason).await,
+                    None => return Err(error.into()),
+                },
                 step => match step? {
                     Some(step) => step,
                     None => break,
@@ -102,6 +98,26 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             return Ok(Polled::UpToDate { waited: false });
         }
         Ok(Polled::Applied(applied))
+    }
+
+    /// How the feed contradicts what partitions of ours have taken that are ahead of the others.
+    pub(super) async fn contradiction(&mut self) -> Result<Option<String>, PollError> {
+        while let Some(place) = self.place.unconfirmed.last() {
+            let document = match self.source.after(cursor_of(place)?.as_ref()).await {
+                Ok(document) => document,
+                Err(error) => match unknown_place(&error) {
+                    Some(reason) => return Ok(Some(reason)),
+                    None => return Err(error.into()),
+                },
+            };
+            let end = document.cursor.as_ref();
+            let broken = end.and_then(|end| discontinuity(place, &document, end));
+            if broken.is_some() {
+                return Ok(broken);
+            }
+            self.place.unconfirmed.pop();
+        }
+        Ok(None)
     }
 
     /// The documents that come after `at`.
@@ -192,6 +208,18 @@ pub(super) fn discontinuity(from: &Position, document: &Document, end: &Cursor) 
         ));
     }
     None
+}
+
+/// What it means where the feed answers that a place is not one of its own.
+fn unknown_place(error: &FetchError) -> Option<String> {
+    match error {
+        FetchError::Status {
+            status: 410,
+            detail,
+            ..
+        } => Some(format!("the feed does not know our place: {detail}")),
+        _ => None,
+    }
 }
 
 /// The event that an entry's id names.

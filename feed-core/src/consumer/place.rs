@@ -19,8 +19,8 @@ use crate::store::consume::{Held, Position};
 /// How long a stored cursor may be behind what was seen. Others look at it to see how far we are.
 const BEHIND: Duration = Duration::from_secs(3);
 
-/// How long `304`s are believed. A cache that answers them for ever would hide the feed's end
-/// from us, and a feed that was restored would not tell.
+/// How long it is believed that there is nothing new. A cache that says so for ever would hide the feed's
+/// end from us, and a feed that was restored would not tell.
 const BELIEVED: Duration = Duration::from_secs(300);
 
 /// The partitions of one instance, and how far they have got.
@@ -37,6 +37,9 @@ pub(super) struct Place {
     behind_since: Option<Instant>,
     /// When the feed last answered with more than "nothing new".
     answered: Instant,
+    /// Where other partitions of ours are, each place once. That `seen` is a place in the feed does not
+    /// say that these are: it may have been restored to a state between them.
+    pub(super) unconfirmed: Vec<Position>,
 }
 
 impl Place {
@@ -47,6 +50,7 @@ impl Place {
             leases: None,
             behind_since: None,
             answered: Instant::now(),
+            unconfirmed: Vec::new(),
         }
     }
 
@@ -55,8 +59,8 @@ impl Place {
         self.leases == Some(leases)
     }
 
-    /// Takes what the database says.
-    pub(super) fn load(&mut self, held: Vec<Held>, leases: u64) {
+    /// Takes what the database says: what we hold under these leases, and the epoch of the subscription.
+    pub(super) fn load(&mut self, held: Vec<Held>, epoch: Option<String>, leases: u64) {
         let lowest = held.iter().min_by_key(|held| held.position.sequence);
         self.seen = lowest.map(|held| held.position.clone()).unwrap_or_default();
         if held.iter().any(|held| held.position != self.seen) {
@@ -67,6 +71,9 @@ impl Place {
                 self.seen.anchor = None;
             }
         }
+        // Who has taken nothing yet begins in the feed that the others follow.
+        self.seen.epoch = self.seen.epoch.take().or(epoch);
+        self.unconfirmed = places_beside(&self.seen, &held);
         self.held = held;
         self.leases = Some(leases);
         self.behind_since = None;
@@ -103,6 +110,13 @@ impl Place {
         self.answered = Instant::now();
     }
 
+    /// Notes how far a head went. One that shows nothing new may be a cache's, which tells of nothing.
+    pub(super) fn shown(&mut self, sequence: Sequence) {
+        if sequence > self.seen.sequence {
+            self.answered();
+        }
+    }
+
     /// True if it is time, at `now`, to ask in a way that no cache answers.
     pub(super) fn doubts(&self, now: Instant) -> bool {
         now.duration_since(self.answered) >= BELIEVED
@@ -124,6 +138,21 @@ impl Place {
                 .collect(),
         )
     }
+}
+
+/// The places of numbered feeds that `held` are at, but for `seen`.
+fn places_beside(seen: &Position, held: &[Held]) -> Vec<Position> {
+    let is_same = |one: &Position, other: &Position| {
+        (one.sequence, &one.anchor, &one.epoch) == (other.sequence, &other.anchor, &other.epoch)
+    };
+    let mut places: Vec<Position> = Vec::new();
+    for Held { position, .. } in held {
+        let known = places.iter().any(|place| is_same(place, position));
+        if position.sequence > 0 && !known && !is_same(seen, position) {
+            places.push(position.clone());
+        }
+    }
+    places
 }
 
 /// The partitions that were ours at some moment, and their stored cursors then.
@@ -151,11 +180,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_304_is_not_believed_for_ever() {
+    fn nothing_new_is_not_believed_for_ever() {
         let mut place = Place::new();
-        place.answered();
-        let now = Instant::now();
-        assert!(!place.doubts(now + BELIEVED / 2));
-        assert!(place.doubts(now + BELIEVED));
+        place.seen.sequence = 3;
+        let begin = place.answered;
+        assert!(!place.doubts(begin + BELIEVED / 2));
+        // Neither by a 304, nor by a head that ends where we are.
+        for shown in [2, 3] {
+            place.shown(shown);
+            assert!(place.doubts(begin + BELIEVED));
+        }
+        place.shown(4);
+        assert!(place.answered > begin);
     }
 }

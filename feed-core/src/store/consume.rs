@@ -182,6 +182,10 @@ pub(crate) trait Consume: sqlx::Database {
         me: &str,
     ) -> impl Future<Output = sqlx::Result<Vec<Held>>> + Send;
 
+    /// The epochs that the partitions are in, whoever holds them: one, or none before the first event.
+    fn epochs(pool: &Pool<Self>, s: &str)
+    -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+
     /// Stops the subscription until a person decides.
     fn halt(
         pool: &Pool<Self>,
@@ -191,7 +195,7 @@ pub(crate) trait Consume: sqlx::Database {
 
     /// Locks the partitions that are still ours at their position, in order of number, and moves
     /// them to `to`; returns which they are, and which of them have parked events. Of the others
-    /// another instance takes care (I5).
+    /// another instance takes care (I5). None moves to another epoch than the rest is in (I8).
     fn advance(
         tx: &mut Transaction<'_, Self>,
         s: &str,

@@ -168,6 +168,17 @@ impl Consume for Postgres {
         Ok(rows.into_iter().map(held_from).collect())
     }
 
+    async fn epochs(pool: &PgPool, s: &str) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- lease::epochs
+             SELECT DISTINCT epoch FROM feed_partition
+             WHERE subscription = $1 AND epoch IS NOT NULL",
+        )
+        .bind(s)
+        .fetch_all(pool)
+        .await
+    }
+
     async fn halt(pool: &PgPool, s: &str, reason: &str) -> sqlx::Result<()> {
         sqlx::query(
             "-- subscription::halt
@@ -205,6 +216,8 @@ impl Consume for Postgres {
                   AND feed_partition.lease_epoch = held.lease_epoch
                   AND feed_partition.sequence = held.sequence
                  WHERE subscription = $1 AND lease_owner = $2
+                   AND NOT EXISTS (SELECT FROM feed_partition AS other
+                                   WHERE other.subscription = $1 AND other.epoch <> $6)
                  ORDER BY feed_partition.partition
                  FOR UPDATE OF feed_partition
              )

@@ -223,6 +223,17 @@ impl Consume for Sqlite {
         Ok(rows.into_iter().map(held_from).collect())
     }
 
+    async fn epochs(pool: &SqlitePool, s: &str) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- lease::epochs
+             SELECT DISTINCT epoch FROM feed_partition
+             WHERE subscription = $1 AND epoch IS NOT NULL",
+        )
+        .bind(s)
+        .fetch_all(pool)
+        .await
+    }
+
     async fn halt(pool: &SqlitePool, s: &str, reason: &str) -> sqlx::Result<()> {
         sqlx::query(
             "-- subscription::halt
@@ -257,6 +268,8 @@ impl Consume for Sqlite {
                AND (partition, lease_epoch, sequence) IN (
                    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($3)
                )
+               AND NOT EXISTS (SELECT 1 FROM feed_partition AS other
+                               WHERE other.subscription = $1 AND other.epoch <> $4)
              RETURNING partition,
                        EXISTS (SELECT 1 FROM feed_parked
                                WHERE feed_parked.subscription = $1

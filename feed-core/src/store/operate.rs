@@ -152,7 +152,8 @@ pub(crate) trait Operate: sqlx::Database {
         begins: Option<Sequence>,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Moves the partitions that are at `from` or later to `to`, and fences off what is in flight.
+    /// Moves the partitions that are at `from` or later to `to`, and fences off what is in flight. Locks
+    /// all of them: one that is before `from` may be about to pass it.
     fn reposition(
         tx: &mut Transaction<'_, Self>,
         s: &str,
@@ -161,13 +162,19 @@ pub(crate) trait Operate: sqlx::Database {
     ) -> impl Future<Output = sqlx::Result<u64>> + Send;
 
     /// Drops claims, parked events and the effect's own skips from `from` on, so that these events
-    /// come again; of all events if `from` is 1. What a person has skipped stays so. Returns how
-    /// many claims.
+    /// come again; of all events if `from` is 1. Returns how many claims.
     fn forget(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         from: Sequence,
     ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+
+    /// Claims what is parked or was skipped, of which the claims may have been swept: where events come
+    /// again, these have been decided about.
+    fn claim_decided(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Which of these events have no effect since they are parked or were skipped.
     fn without_effect(

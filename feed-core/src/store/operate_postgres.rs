@@ -263,17 +263,18 @@ impl Operate for Postgres {
     ) -> sqlx::Result<u64> {
         let moved = sqlx::query(
             "-- subscription::reposition
-             WITH back AS (
-                 SELECT partition FROM feed_partition
-                 WHERE subscription = $1 AND sequence >= $2 ORDER BY partition FOR UPDATE
+             WITH locked AS (
+                 SELECT partition, sequence FROM feed_partition
+                 WHERE subscription = $1 ORDER BY partition FOR UPDATE
              ), unknown AS (
                  UPDATE feed_instance SET head_sequence = NULL WHERE subscription = $1
              )
              UPDATE feed_partition
              SET epoch = $3, sequence = $4, anchor = $5, updated = $6, etag = NULL,
                  last_modified = NULL, lease_epoch = lease_epoch + 1
-             FROM back
-             WHERE subscription = $1 AND feed_partition.partition = back.partition",
+             FROM locked
+             WHERE subscription = $1 AND feed_partition.partition = locked.partition
+               AND locked.sequence >= $2",
         )
         .bind(s)
         .bind(from)
@@ -312,18 +313,22 @@ impl Operate for Postgres {
         .bind(from)
         .execute(&mut **tx)
         .await?;
+        Ok(claims.rows_affected())
+    }
+
+    async fn claim_decided(tx: &mut PgTransaction<'_>, s: &str) -> sqlx::Result<()> {
         sqlx::query(
-            "-- replay::skipped
+            "-- claim::decided
              INSERT INTO feed_claim (subscription, event_id, sequence, subject)
-             SELECT subscription, event_id, sequence, subject FROM feed_skip
-             WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)
+             SELECT subscription, event_id, sequence, subject FROM feed_skip WHERE subscription = $1
+             UNION ALL
+             SELECT subscription, event_id, sequence, subject FROM feed_parked WHERE subscription = $1
              ON CONFLICT DO NOTHING",
         )
         .bind(s)
-        .bind(from)
         .execute(&mut **tx)
         .await?;
-        Ok(claims.rows_affected())
+        Ok(())
     }
 
     async fn without_effect(pool: &PgPool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {

@@ -308,18 +308,22 @@ impl Operate for Sqlite {
         .bind(from)
         .execute(&mut **tx)
         .await?;
+        Ok(claims.rows_affected())
+    }
+
+    async fn claim_decided(tx: &mut SqliteTransaction<'_>, s: &str) -> sqlx::Result<()> {
         sqlx::query(
-            "-- replay::skipped
+            "-- claim::decided
              INSERT INTO feed_claim (subscription, event_id, sequence, subject)
-             SELECT subscription, event_id, sequence, subject FROM feed_skip
-             WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)
+             SELECT subscription, event_id, sequence, subject FROM feed_skip WHERE subscription = $1
+             UNION ALL
+             SELECT subscription, event_id, sequence, subject FROM feed_parked WHERE subscription = $1
              ON CONFLICT DO NOTHING",
         )
         .bind(s)
-        .bind(from)
         .execute(&mut **tx)
         .await?;
-        Ok(claims.rows_affected())
+        Ok(())
     }
 
     async fn without_effect(pool: &SqlitePool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
