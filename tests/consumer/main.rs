@@ -7,6 +7,7 @@ mod batches;
 mod bounds;
 mod content;
 mod contradictions;
+mod decisions;
 mod deleted;
 mod foreign;
 mod forward;

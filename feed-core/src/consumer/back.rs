@@ -19,9 +19,9 @@ const DOCUMENTS: usize = 1_000;
 const BYTES: usize = 64 * 1024 * 1024;
 
 /// What a walk has brought.
-struct Walk {
+pub(super) struct Walk {
     /// Newest first.
-    documents: Vec<Document>,
+    pub(super) documents: Vec<Document>,
     /// The ids in them that somebody has claimed.
     known: HashSet<String>,
     /// For each id the document with its latest version, and that version; of equal ones the
@@ -88,7 +88,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// Reads back to where everything of ours is known, or to the end. Our partitions take what is
     /// new oldest first, so that what is older than a known entry is known; unless they have not
     /// come equally far: then all of it is looked at.
-    async fn walk_back(&self, head: Document) -> Result<Walk, PollError> {
+    pub(super) async fn walk_back(&self, head: Document) -> Result<Walk, PollError> {
         let ours = self.place.ours();
         let may_stop = self.place.seen.anchor.is_some();
         let mut walk = Walk {

@@ -4,6 +4,7 @@
 use tracing::{info, warn};
 
 use super::decide::{Decision, From};
+use super::document::Document;
 use super::fetch::{FetchError, Validators};
 use super::poll::PollError;
 use super::{Consumer, Effect};
@@ -47,6 +48,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     pub(super) async fn carry_out(&mut self) -> Result<(), PollError> {
         let (pool, s, _) = self.context.names();
         if let Some(open) = B::open_decision(pool, s).await? {
+            self.tried = Some(open.position);
             let plan = match open.decision.parse() {
                 Ok(Decision::Resume(From::Kept)) => Plan::saying("goes on from where it was"),
                 Ok(Decision::Resume(From::Start)) => Plan {
@@ -62,6 +64,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             let resumes = open.decision.starts_with("resume");
             self.commit(&open, plan, resumes).await?;
         }
+        self.tried = None;
         self.context.leases.orders.send_modify(|orders| {
             orders.decision = None;
             orders.halted = None;
@@ -88,6 +91,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         }
         if let Some(from) = plan.forget {
             B::forget(&mut tx, s, from).await?;
+        }
+        if plan.to.is_some() {
+            B::claim_decided(&mut tx, s).await?;
         }
         let claims: Vec<Claim<'_>> = plan
             .claim
@@ -126,13 +132,12 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let Some(new) = head.new else {
             return Ok(Plan::saying("not carried out: the feed shows nothing"));
         };
-        let newest = new.document.entries.last();
+        let newest = new.document.entries.last().cloned();
         let Some(cursor) = &new.document.cursor else {
-            let ids = new.document.entries.iter().map(|entry| entry.id.clone());
-            let claim: Vec<String> = ids.collect();
+            let claim = self.shown_by(new.document).await?;
             return Ok(Plan {
                 to: Some(Position {
-                    anchor: newest.map(|entry| entry.id.clone()),
+                    anchor: newest.map(|entry| entry.id),
                     ..Position::default()
                 }),
                 claim,
@@ -144,8 +149,8 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             to: Some(Position {
                 epoch: Some(cursor.epoch.to_string()),
                 sequence,
-                anchor: newest.map(|entry| entry.id.clone()),
-                updated: newest.map(|entry| entry.updated),
+                updated: newest.as_ref().map(|entry| entry.updated),
+                anchor: newest.map(|entry| entry.id),
                 ..Position::default()
             }),
             begins: Some(sequence),
@@ -153,6 +158,21 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 "goes on after event {sequence}; what came before and was not taken is not taken"
             ))
         })
+    }
+
+    /// The entries that a walk from `head` on meets, or those of the head alone where there are more
+    /// than a walk may meet: none of them is to be taken by whoever looks at all of the feed later.
+    async fn shown_by(&self, head: Document) -> Result<Vec<String>, PollError> {
+        let ids = |document: &Document| -> Vec<String> {
+            let entries = document.entries.iter();
+            entries.map(|entry| entry.id.clone()).collect()
+        };
+        let shown = ids(&head);
+        match self.walk_back(head).await {
+            Ok(walk) => Ok(walk.documents.iter().flat_map(ids).collect()),
+            Err(PollError::TooLong { .. }) => Ok(shown),
+            Err(error) => Err(error),
+        }
     }
 
     /// The place before `from`, and what is to be forgotten.
@@ -215,6 +235,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         sequence: Sequence,
     ) -> Result<Option<Position>, PollError> {
         let mut document = self.source.after(None).await?;
+        let mut reached = 0;
         loop {
             let same = document
                 .cursor
@@ -232,15 +253,27 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                     ..Position::default()
                 }));
             }
-            let end = document.cursor.clone().filter(|_| document.archive);
-            info!(
-                sequence = end.as_ref().map(|end| end.sequence),
-                "looking for event {sequence}"
-            );
-            document = match (document.link("next-archive", None), end) {
-                (Ok(Some(url)), _) => self.source.document(url).await?,
-                (_, Some(end)) => self.source.after(Some(&end)).await?,
-                (_, None) => return Ok(None),
+            let further = |end: &Cursor| end.sequence > reached;
+            let Some(end) = document.cursor.clone().filter(further) else {
+                return Ok(None);
+            };
+            if !document.archive {
+                return Ok(None);
+            }
+            reached = end.sequence;
+            info!(sequence = reached, "looking for event {sequence}");
+            let linked = match document.link("next-archive", None) {
+                Ok(Some(url)) => Some(self.source.document(url).await?),
+                _ => None,
+            };
+            // A link may lead back; `?after=` is the feed's own word.
+            let ahead = |document: &Document| {
+                let end = document.cursor.as_ref();
+                end.is_some_and(|end| end.sequence > reached)
+            };
+            document = match linked.filter(ahead) {
+                Some(document) => document,
+                None => self.source.after(Some(&end)).await?,
             };
         }
     }

@@ -228,6 +228,8 @@ pub struct Consumer<B: Backend, E> {
     fresh: Duration,
     /// When we said last how far we have come.
     said: Option<Instant>,
+    /// The decision that was to be carried out last, and could not.
+    tried: Option<i64>,
 }
 
 /// What one instance knows of itself, shared by its tasks.
@@ -275,6 +277,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             place: place::Place::new(),
             fresh: Duration::ZERO,
             said: None,
+            tried: None,
         };
         consumer.context.tend().await?;
         // Those who have more than their share now need not find out by themselves.

@@ -21,6 +21,10 @@ use super::apply::{Applied, position_at};
 /// How long a pause lasts in which only a change elsewhere can help.
 const IDLE: Duration = Duration::from_secs(3);
 
+/// Why a subscription halts whose instances have begun with different feeds at the same moment.
+const TWO_FEEDS: &str =
+    "events of two feeds have been taken: is FEED_URL the same for all instances?";
+
 /// How a round ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Polled {
@@ -97,7 +101,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             let (pool, s, me) = self.context.names();
             let before = self.place.seen.epoch.clone();
             let held = within(STATEMENT, B::held(pool, s, me)).await?;
-            self.place.load(held, orders.leases);
+            let mut epochs = within(STATEMENT, B::epochs(pool, s)).await?;
+            if epochs.len() > 1 {
+                return Ok(Some(self.halt(TWO_FEEDS).await?));
+            }
+            self.place.load(held, epochs.pop(), orders.leases);
             if before != self.place.seen.epoch {
                 // How far another feed had got says nothing of this one.
                 let forget = |heartbeat: &mut Heartbeat| heartbeat.head_sequence = None;
@@ -125,6 +133,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
 
     /// Asks the head, and takes what is new.
     async fn ask(&mut self) -> Result<Polled, PollError> {
+        if let Some(reason) = self.contradiction().await? {
+            return self.halt(&reason).await;
+        }
         let leases = self.context.leases.orders.borrow().leases;
         let asked = self.context.leases.asked.swap(false, Ordering::Relaxed);
         let seen = match asked || self.place.doubts(Instant::now()) {
@@ -180,8 +191,8 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         if !(delta || shows_it) || discontinuity(&seen, &document, end).is_some() {
             return self.catch_up().await;
         }
-        self.place.answered();
         let (had_tag, before) = (seen.etag.is_some(), seen.sequence);
+        self.place.shown(end.sequence);
         let to = Position {
             etag: validators.etag,
             last_modified: validators.last_modified,
@@ -271,12 +282,16 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// Who is `idle` goes on as soon as there is something to do.
     pub(super) async fn pause(&mut self, pause: Duration, mut idle: bool) {
         let until = Instant::now() + pause;
-        while !pause.is_zero() && matches!(self.context.pause(until).await, Pause::Work) {
+        while !pause.is_zero() && matches!(self.context.pause(until, self.tried).await, Pause::Work)
+        {
             match self.prepare().await {
                 Ok(None) if idle => return,
                 Ok(None) => {}
-                Ok(Some(Polled::Interrupted)) | Err(_) => return,
+                Ok(Some(Polled::Interrupted)) => return,
                 Ok(Some(_)) => idle = true,
+                // The next round meets it again, and tells; what is to be done here is no reason to be
+                // sooner.
+                Err(_) => return self.context.rest(until).await,
             }
         }
     }
@@ -323,17 +338,25 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         }
     }
 
-    /// Waits until `until`, or something is to be done before.
-    async fn pause(&self, until: Instant) -> Pause {
+    /// Waits until `until`, or something is to be done before: but for the decision that was `tried`.
+    async fn pause(&self, until: Instant, tried: Option<i64>) -> Pause {
         let mut orders = self.leases.orders.subscribe();
         let leases = orders.borrow().leases;
         tokio::select! {
-            () = tokio::time::sleep_until(until) => Pause::Over,
-            () = self.shutdown.cancelled() => Pause::Over,
-            () = self.leases.wake.notified() => Pause::Over,
+            () = self.rest(until) => Pause::Over,
             _ = orders.wait_for(|orders| {
-                orders.leases != leases || orders.decision.is_some() || orders.due
+                let decided = orders.decision.is_some() && orders.decision != tried;
+                orders.leases != leases || decided || orders.due
             }) => Pause::Work,
+        }
+    }
+
+    /// Waits until `until`, or somebody wants the feed to be asked.
+    async fn rest(&self, until: Instant) {
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => {}
+            () = self.shutdown.cancelled() => {}
+            () = self.leases.wake.notified() => {}
         }
     }
 

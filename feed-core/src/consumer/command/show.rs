@@ -55,19 +55,24 @@ pub(super) async fn status<B: Backend>(
 fn text(document: &StatusDocument) -> String {
     let status = &document.status;
     let mut text = String::new();
-    match &status.halted {
-        Some(reason) => text += &format!("Halted: {reason}.\n{}.\n", sentence(WHAT_TO_DO)),
-        None if status.parked == 1 => text += "1 event is parked: `parked` says why.\n",
-        None if status.parked > 1 => {
+    if let Some(reason) = &status.halted {
+        text += &format!("Halted: {reason}.\n{}.\n", sentence(WHAT_TO_DO));
+    }
+    match status.parked {
+        0 => {}
+        1 => text += "1 event is parked: `parked` says why.\n",
+        parked => {
             text += &format!(
                 "{} events are parked: `parked` says why.\n",
-                grouped(status.parked)
+                grouped(parked)
             );
         }
-        None => match &status.last_error {
-            Some(error) => text += &format!("The last poll failed: {error}.\n"),
-            None => text += "Nothing is stuck.\n",
-        },
+    }
+    if let Some(error) = &status.last_error {
+        text += &format!("The last poll failed: {error}.\n");
+    }
+    if text.is_empty() {
+        text += "Nothing is stuck.\n";
     }
     if let Some(decision) = &status.decision {
         text += &format!("Decided, and not carried out yet: {decision}.\n");

@@ -48,7 +48,8 @@ impl Page {
                 }
             } @else if let Some(reason) = &status.halted {
                 (stuck::halted(base, reason))
-            } @else if let Some(error) = &status.last_error {
+            }
+            @if let Some(error) = &status.last_error {
                 p.notice.bad role="alert" { strong { "The last poll failed: " } (error) }
             }
             @if status.parked > 0 {

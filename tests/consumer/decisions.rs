@@ -1,0 +1,134 @@
+//! What a person decides: it is carried out when the feed lets it be, without a hurry and without a
+//! circle, and it does not undo what was decided before.
+
+use std::time::Duration;
+
+use feed_core::consumer::{Decision, From};
+use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
+use harness::{tables, until};
+
+use crate::support::{Reader, Recording, ids, numbered};
+
+harness::on_both_databases! {
+    what_was_decided_about_stays_so_from_the_start
+    a_decision_that_cannot_be_carried_out_is_tried_at_the_servers_pace
+    a_replay_is_not_led_in_a_circle
+    what_was_there_before_now_is_never_taken
+}
+
+/// Decides, and polls until that is carried out and nothing is new.
+async fn carry_out<B: Recording>(reader: &mut Reader<B>, decision: Decision) {
+    reader.handle().decide(decision, "eve").await.unwrap();
+    until("the decision is carried out", async || {
+        reader.poll().await.unwrap();
+        let open = reader.status().await.decision;
+        open.is_none().then_some(())
+    })
+    .await;
+    reader.drain().await;
+}
+
+async fn halt(url: &str) {
+    tables::run(url, "UPDATE feed_subscription SET halted = 'for a test'").await;
+}
+
+/// The claims of old events are swept; what is parked or was skipped must not come anew.
+async fn what_was_decided_about_stays_so_from_the_start<B: Recording>(url: &str) {
+    let fake = numbered(5).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    let (second, third) = (Numbered::id(2), Numbered::id(3));
+    let mistake = format!(
+        "INSERT INTO effect (subscription, event_id) VALUES ('x', '{second}'), ('x', '{third}');
+         CREATE UNIQUE INDEX by_mistake ON effect (event_id)"
+    );
+    tables::run(url, &mistake).await;
+    reader.drain().await;
+    let handle = reader.handle();
+    handle.skip(&third, "a test", "eve").await.unwrap();
+    tables::run(url, "DROP INDEX by_mistake; DELETE FROM feed_claim").await;
+    halt(url).await;
+    carry_out(&mut reader, Decision::Resume(From::Start)).await;
+    let status = reader.status().await;
+    assert_eq!((status.sequence, status.parked), (5, 1), "{status:?}");
+    let taken = reader.ids().await;
+    assert!(
+        !taken.contains(&second) && !taken.contains(&third),
+        "{taken:?}"
+    );
+    // What is mended has its effect, the one that was skipped has none.
+    handle.retry(None, "eve").await.unwrap();
+    until("it is tried again", async || {
+        reader.poll().await.unwrap();
+        (reader.status().await.parked == 0).then_some(())
+    })
+    .await;
+    let taken = reader.ids().await;
+    assert!(
+        taken.contains(&second) && !taken.contains(&third),
+        "{taken:?}"
+    );
+}
+
+async fn a_decision_that_cannot_be_carried_out_is_tried_at_the_servers_pace<B: Recording>(
+    url: &str,
+) {
+    let fake = numbered(5).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&Numbered::ids(5)).await;
+    fake.at("/feed", Reply::status(503).header("retry-after", "2"));
+    let handle = reader.handle();
+    let seen = reader.run();
+    seen.error().await;
+    handle.decide(Decision::Replay(3), "eve").await.unwrap();
+    fake.news();
+    let mut asked = Vec::new();
+    until("it was tried some times", async || {
+        asked.extend(fake.news());
+        (asked.len() >= 4).then_some(())
+    })
+    .await;
+    // The first may come at once, since the decision is new.
+    let pauses = asked[1..].windows(2).map(|pair| pair[1].at - pair[0].at);
+    let pauses: Vec<Duration> = pauses.collect();
+    let least = Duration::from_millis(1_900);
+    assert!(pauses.iter().all(|pause| *pause >= least), "{pauses:?}");
+    // And it is carried out as soon as it can be.
+    Numbered::new(5).serve(&fake);
+    seen.has(8).await;
+}
+
+/// The link of the second page leads back to the first.
+async fn a_replay_is_not_led_in_a_circle<B: Recording>(url: &str) {
+    let fake = numbered(45).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&Numbered::ids(45)).await;
+    let feed = Numbered::new(45);
+    let (first, third) = (feed.address(1), feed.address(3));
+    let link = |address: &str| format!("rel=\"next-archive\" href=\"{address}\"");
+    let page = feed.page(2).xml();
+    assert!(page.contains(&link(&third)), "{page}");
+    let page = page.replace(&link(&third), &link(&first));
+    fake.at(&feed.address(2), Reply::feed(page));
+    carry_out(&mut reader, Decision::Replay(41)).await;
+    let again = (1..=45).chain(41..=45).map(Numbered::id);
+    assert_eq!(reader.ids().await, again.collect::<Vec<_>>());
+}
+
+/// Also where the shares do not come equally far, and all of a feed without numbers is looked at.
+async fn what_was_there_before_now_is_never_taken<B: Recording>(url: &str) {
+    let fake = Fake::start().await;
+    let document =
+        |numbers: std::ops::RangeInclusive<u32>| Atom::foreign(numbers.rev().map(Entry::foreign));
+    fake.at("/feed/1", Reply::feed(document(1..=10).xml()));
+    let head = |newest| document(11..=newest).link("prev-archive", "/feed/1");
+    fake.at("/feed", Reply::feed(head(15).xml()));
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    halt(url).await;
+    carry_out(&mut reader, Decision::Resume(From::Now)).await;
+    assert_eq!(reader.ids().await, Vec::<String>::new());
+    let uneven = "UPDATE feed_partition SET anchor = NULL WHERE partition < 8";
+    tables::run(url, uneven).await;
+    fake.at("/feed", Reply::feed(head(16).xml()));
+    let mut reader = reader.again(url, &fake.url("/feed")).await;
+    reader.takes(&ids(16..=16)).await;
+}
