@@ -75,10 +75,15 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     ///
     /// The feed could not be read or the database failed. The cursor is where it was.
     pub async fn poll_once(&mut self) -> Result<Polled, PollError> {
-        match self.prepare().await? {
-            Some(ended) => Ok(ended),
-            None => self.ask().await,
+        let round = match self.prepare().await {
+            Ok(None) => self.ask().await,
+            Ok(Some(ended)) => Ok(ended),
+            Err(error) => Err(error),
+        };
+        if matches!(round, Ok(Polled::Halted) | Err(_)) {
+            self.source.return_home();
         }
+        round
     }
 
     /// Does what is to be done here, without the feed: decisions, leases, retries. Returns how the
