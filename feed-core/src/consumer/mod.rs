@@ -226,6 +226,8 @@ pub struct Consumer<B: Backend, E> {
     place: place::Place,
     /// How long the last head is fresh.
     fresh: Duration,
+    /// True if the last round ended before the feed did: the next one goes on there.
+    more: bool,
     /// When we said last how far we have come.
     said: Option<Instant>,
 }
@@ -274,6 +276,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             source,
             place: place::Place::new(),
             fresh: Duration::ZERO,
+            more: false,
             said: None,
         };
         consumer.context.tend().await?;

@@ -132,6 +132,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     async fn ask(&mut self) -> Result<Polled, PollError> {
         let leases = self.context.leases.orders.borrow().leases;
         let asked = self.context.leases.asked.swap(false, Ordering::Relaxed);
+        if std::mem::take(&mut self.more) {
+            return self.catch_up().await;
+        }
         let seen = match asked || self.place.doubts(Instant::now()) {
             // `?after=` is answered by the feed itself, never by a cache.
             true if self.place.seen.epoch.is_some() => return self.catch_up().await,
@@ -199,8 +202,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             0
         } else {
             let arrivals = self.source.arrivals(&document, &new).await?;
-            let to = match arrivals.len() < new.len() {
-                // The rest comes with the next round, which begins where this one ends.
+            // The rest comes with the next round, which begins where this one ends.
+            let more = arrivals.len() < new.len();
+            let to = match more {
                 true => position_at(&arrivals, &to),
                 false => to,
             };
@@ -209,7 +213,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 .apply(&mut self.place.held, arrivals, &to)
                 .await;
             match self.settle(taken, to)? {
-                Some(events) => events,
+                Some(events) => {
+                    self.more = more;
+                    events
+                }
                 None => return Ok(Polled::Interrupted),
             }
         };
@@ -291,6 +298,8 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let interval = self.context.subscription.poll_interval;
         match round {
             Ok(Polled::Interrupted) => Duration::ZERO,
+            // The rest does not come from the head, so it does not matter how long that is fresh.
+            Ok(Polled::Applied(_)) if self.more => Duration::ZERO,
             // What is fresh is not asked for again (RFC 9111, 4.2).
             Ok(Polled::Applied(_) | Polled::UpToDate { waited: true }) => self.fresh,
             // Spread out by a fifth, so that consumers do not ask all at the same moment.
