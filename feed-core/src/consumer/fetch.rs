@@ -190,6 +190,11 @@ impl Source {
         }
     }
 
+    /// Where it is by the settings.
+    pub(super) fn feed_url(&self) -> &Url {
+        &self.feed_url
+    }
+
     /// Where the feed is asked for.
     fn address(&self) -> &Url {
         self.moved.as_ref().unwrap_or(&self.feed_url)

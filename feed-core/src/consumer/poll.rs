@@ -115,7 +115,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 .leases
                 .orders
                 .send_modify(|orders| orders.due = false);
-            self.context.retry_due(&self.place.held).await?;
+            self.context
+                .retry_due(&self.source, &self.place.held)
+                .await?;
         }
         let store_by = self.place.store_by();
         if store_by.is_some_and(|by| by <= Instant::now()) {
@@ -279,7 +281,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     }
 
     /// Waits between two rounds. What is to be done here is done meanwhile, and the feed is left
-    /// alone: a server that asks for a pause gets it.
+    /// alone, but for the data of parked events: a server that asks for a pause gets it.
     /// Who is `idle` goes on as soon as there is something to do.
     pub(super) async fn pause(&mut self, pause: Duration, mut idle: bool) {
         let until = Instant::now() + pause;
