@@ -14,6 +14,7 @@ harness::on_both_databases! {
     content_that_is_away_for_now_is_waited_for
     content_that_comes_back_is_taken_and_holds_its_subject_until_then
     content_is_looked_for_again_when_a_person_says_so
+    content_elsewhere_is_taken_once_the_feed_is_read_there
     content_that_stands_in_the_entry_has_no_effect_without_it
 }
 
@@ -282,6 +283,29 @@ async fn content_is_looked_for_again_when_a_person_says_so<B: Recording>(url: &s
         assert_eq!(reader.data().await, ["{\"id\":50}", "{\"id\":1}"], "{name}");
     }
     assert!(other.asked().is_empty(), "it is another origin still");
+}
+
+async fn content_elsewhere_is_taken_once_the_feed_is_read_there<B: Recording>(url: &str) {
+    let there = Fake::start().await;
+    there.at("/data", Reply::ok("application/json", "{\"id\":1}"));
+    // Relative to another base, which is no part of the address itself.
+    let base = format!("<content xml:base=\"{}\" src=\"data\"/>", there.url("/"));
+    let feed = Atom::foreign([entry(1, &base)]);
+    let here = serving(&feed).await;
+    let mut reader = Reader::<B>::open(url, &here.url("/feed")).await;
+    reader.drain().await;
+    assert_eq!(reader.parked().await.len(), 1);
+    assert!(there.asked().is_empty(), "it is another origin");
+    // FEED_URL was wrong.
+    there.at("/feed", Reply::feed(feed.xml()));
+    let mut reader = reader.again(url, &there.url("/feed")).await;
+    reader.handle().retry(None, "eve").await.unwrap();
+    until("it is applied", async || {
+        reader.poll().await.unwrap();
+        (reader.ids().await.len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(reader.data().await, ["{\"id\":1}"]);
 }
 
 async fn content_that_stands_in_the_entry_has_no_effect_without_it<B: Recording>(url: &str) {
