@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use clap::builder::BoolishValueParser;
 use clap::{Parser, Subcommand, ValueHint};
 use feed_core::service::{
-    BaseUrl, Credentials, LogFormat, ServeError, parse_address, parse_duration,
+    BaseUrl, Credentials, LogFormat, ServeError, parse_address, parse_poll_interval,
 };
 
 use crate::{demo, moving};
@@ -103,13 +103,14 @@ pub(crate) struct Config {
     )]
     pub(crate) data_dir: PathBuf,
 
-    /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms
+    /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms; 1h at
+    /// most
     #[arg(
         long,
         env,
         help_heading = "Feed",
         value_name = "DURATION",
-        value_parser = parse_duration,
+        value_parser = parse_poll_interval,
         default_value = "1s"
     )]
     pub(crate) poll_interval: Duration,

@@ -1,6 +1,8 @@
 //! Data that stands in the entries (RFC 4287, 4.1.3.3), and data that cannot be read.
 
-use harness::fake::{Atom, Entry, Reply};
+use feed_core::NAMESPACE;
+use harness::fake::{Atom, Entry, Fake, Reply};
+use harness::until;
 
 use crate::support::{Reader, Recording, ids, serving};
 
@@ -10,6 +12,10 @@ harness::on_both_databases! {
     elements_arrive_as_elements
     content_that_cannot_be_read_is_parked_alone
     content_that_is_away_for_now_is_waited_for
+    content_that_comes_back_is_taken_and_holds_its_subject_until_then
+    content_is_looked_for_again_when_a_person_says_so
+    content_elsewhere_is_taken_once_the_feed_is_read_there
+    content_that_stands_in_the_entry_has_no_effect_without_it
 }
 
 /// An entry with that content and nothing else.
@@ -177,4 +183,148 @@ async fn content_that_is_away_for_now_is_waited_for<B: Recording>(url: &str) {
         fake.at("/one", Reply::ok("application/json", "{}"));
         reader.takes(&ids(1..=2)).await;
     }
+}
+
+/// Entries of one subject, whose data is at `/1`, `/2` …, and one of another subject.
+fn of_one_subject(numbers: std::ops::RangeInclusive<u32>) -> Atom {
+    let entries = numbers.map(|number| {
+        let content = format!("<content src=\"/{number}\"/>");
+        entry(number, &content).with("<event:subject>order/17</event:subject>")
+    });
+    let entries = entries.chain([Entry::foreign(50)]);
+    Atom::foreign(entries).attribute("xmlns:event", NAMESPACE)
+}
+
+async fn content_that_comes_back_is_taken_and_holds_its_subject_until_then<B: Recording>(
+    url: &str,
+) {
+    let fake = serving(&of_one_subject(1..=3)).await;
+    let data = |number: u32| Reply::ok("application/json", format!("{{\"id\":{number}}}"));
+    fake.at("/2", data(2));
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.drain().await;
+    assert_eq!(reader.ids().await, ids([50]));
+    let status = reader.status().await;
+    assert_eq!((status.parked, status.waiting), (1, 2), "{status:?}");
+    let first = reader.parked().await.remove(0);
+    assert!(first.retry_at.is_some(), "it is tried again: {first:?}");
+    // By itself. The third is away as well, which shows when it is its turn.
+    fake.at("/1", data(1));
+    until("the first two are applied", async || {
+        reader.poll().await.unwrap();
+        (reader.ids().await.len() == 3).then_some(())
+    })
+    .await;
+    assert_eq!(reader.ids().await, ids([50, 1, 2]));
+    let third = reader.parked().await.remove(0);
+    let reason = third.reason.clone().unwrap_or_default();
+    assert!(
+        reason.contains("404") && third.retry_at.is_some(),
+        "{third:?}"
+    );
+    fake.at("/3", data(3).header("ce-traceparent", "00-1-2-03"));
+    until("the third is applied", async || {
+        reader.poll().await.unwrap();
+        (reader.ids().await.len() == 4).then_some(())
+    })
+    .await;
+    reader.takes(&ids([50, 1, 2, 3])).await;
+    assert_eq!(
+        reader.data().await[1..],
+        ["{\"id\":1}", "{\"id\":2}", "{\"id\":3}"]
+    );
+    assert_eq!(reader.traces().await[3], "00-1-2-03");
+}
+
+async fn content_is_looked_for_again_when_a_person_says_so<B: Recording>(url: &str) {
+    let other = Fake::start().await;
+    other.at("/1", Reply::ok("application/json", "{\"id\":\"not ours\"}"));
+    for (name, wrong) in [
+        ("gone", Reply::status(410)),
+        ("unreadable", Reply::ok("application/json", [0xff, 0xfe])),
+        ("elsewhere", Reply::redirect(302, &other.url("/1"))),
+        (
+            "large",
+            Reply::ok("application/json", " ").endless(20 << 20),
+        ),
+    ] {
+        let fake = serving(&of_one_subject(1..=1)).await;
+        fake.at("/1", wrong);
+        let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+        reader.drain().await;
+        let parked = reader.parked().await.remove(0);
+        assert_eq!(
+            parked.retry_at, None,
+            "{name}: a person decides: {parked:?}"
+        );
+        // Without a cure, it is as before; a server that fails does not fail the others.
+        for (attempts, reason) in [(2, None), (3, Some("503"))] {
+            if let Some(status) = reason {
+                fake.at("/1", Reply::status(status.parse().unwrap()));
+            }
+            reader.handle().retry(None, "eve").await.unwrap();
+            let again = until("it is tried again", async || {
+                reader.poll().await.unwrap();
+                let parked = reader.parked().await.remove(0);
+                (parked.attempts >= attempts).then_some(parked)
+            })
+            .await;
+            let expected = reason.or(parked.reason.as_deref()).unwrap_or_default();
+            let said = again.reason.unwrap_or_default();
+            assert!(said.contains(expected), "{name}: {said}");
+        }
+        fake.at("/1", Reply::ok("application/json", "{\"id\":1}"));
+        reader.handle().retry(None, "eve").await.unwrap();
+        until("it is applied", async || {
+            reader.poll().await.unwrap();
+            (reader.ids().await.len() == 2).then_some(())
+        })
+        .await;
+        assert_eq!(reader.data().await, ["{\"id\":50}", "{\"id\":1}"], "{name}");
+    }
+    assert!(other.asked().is_empty(), "it is another origin still");
+}
+
+async fn content_elsewhere_is_taken_once_the_feed_is_read_there<B: Recording>(url: &str) {
+    let there = Fake::start().await;
+    there.at("/data", Reply::ok("application/json", "{\"id\":1}"));
+    // Relative to another base, which is no part of the address itself.
+    let base = format!("<content xml:base=\"{}\" src=\"data\"/>", there.url("/"));
+    let feed = Atom::foreign([entry(1, &base)]);
+    let here = serving(&feed).await;
+    let mut reader = Reader::<B>::open(url, &here.url("/feed")).await;
+    reader.drain().await;
+    assert_eq!(reader.parked().await.len(), 1);
+    assert!(there.asked().is_empty(), "it is another origin");
+    // FEED_URL was wrong.
+    there.at("/feed", Reply::feed(feed.xml()));
+    let mut reader = reader.again(url, &there.url("/feed")).await;
+    reader.handle().retry(None, "eve").await.unwrap();
+    until("it is applied", async || {
+        reader.poll().await.unwrap();
+        (reader.ids().await.len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(reader.data().await, ["{\"id\":1}"]);
+}
+
+async fn content_that_stands_in_the_entry_has_no_effect_without_it<B: Recording>(url: &str) {
+    let unreadable = entry(1, "<content type=\"application/json\">%%%</content>");
+    let fake = serving(&Atom::foreign([unreadable])).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.drain().await;
+    reader.handle().retry(None, "eve").await.unwrap();
+    until("it is tried again", async || {
+        reader.poll().await.unwrap();
+        let again = reader
+            .parked()
+            .await
+            .first()
+            .is_none_or(|one| one.attempts == 2);
+        again.then_some(())
+    })
+    .await;
+    assert_eq!(reader.ids().await, ids([]));
+    let reason = reader.parked().await.remove(0).reason.unwrap_or_default();
+    assert!(reason.contains("Base64"), "{reason}");
 }

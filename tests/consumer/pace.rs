@@ -11,6 +11,8 @@ harness::on_both_databases! {
     a_server_that_is_busy_is_left_alone_so_long
     a_meaningless_retry_after_is_no_leave_to_ask_at_once
     the_heads_freshness_is_the_least_pause
+    a_fresh_head_is_no_pause_on_the_way_to_it
+    a_fresh_head_is_no_pause_in_the_midst_of_it
     freshness_is_read_in_every_spelling
     freshness_that_is_used_up_is_no_pause
     a_server_that_does_not_wait_is_not_asked_in_a_loop
@@ -118,6 +120,48 @@ async fn the_heads_freshness_is_the_least_pause<B: Recording>(url: &str) {
         assert_fresh::<B>("tagged", url, "max-age=2", "0"),
         assert_fresh::<B>("tagged and aged", url, "max-age=10", "8"),
     );
+}
+
+/// Puts a feed on a server whose head is fresh for an hour.
+fn serve_fresh(fake: &Fake, newest: i64) {
+    let feed = Numbered::new(newest);
+    feed.serve(fake);
+    fake.each("/feed", move |asked| {
+        let answer = feed.reply(asked);
+        match asked.query("after") {
+            Some(_) => answer,
+            None => answer.header("cache-control", "max-age=3600"),
+        }
+    });
+}
+
+/// How often the head was asked, so far.
+fn heads(fake: &Fake) -> usize {
+    let asked = fake.asked();
+    asked.iter().filter(|asked| asked.target == "/feed").count()
+}
+
+/// There are more documents than are read in one round.
+async fn a_fresh_head_is_no_pause_on_the_way_to_it<B: Recording>(url: &str) {
+    let fake = Fake::start().await;
+    serve_fresh(&fake, 1_055);
+    let seen = Reader::<B>::open(url, &fake.url("/feed")).await.run();
+    seen.has(1_055).await;
+    assert_eq!(heads(&fake), 1);
+    assert_eq!(seen.ids().await, Numbered::ids(1_055));
+}
+
+/// There is more data in the head than is taken at once.
+async fn a_fresh_head_is_no_pause_in_the_midst_of_it<B: Recording>(url: &str) {
+    let fake = Fake::start().await;
+    serve_fresh(&fake, 12);
+    let data = format!("\"{}\"", "x".repeat(4 * 1024 * 1024));
+    fake.at("/batch/*", Reply::status(404));
+    fake.at("/events/*", Reply::ok("application/json", data));
+    let seen = Reader::<B>::open(url, &fake.url("/feed")).await.run();
+    seen.has(12).await;
+    assert_eq!(heads(&fake), 1);
+    assert_eq!(seen.ids().await, Numbered::ids(12));
 }
 
 /// RFC 9111, 5.2: names in any case, and arguments in quotes too.

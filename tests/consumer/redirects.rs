@@ -1,11 +1,13 @@
 //! Where a feed has moved to (RFC 9110, 15.4).
 
-use harness::fake::{Atom, Fake, Reply};
+use harness::fake::{Atom, Fake, Numbered, Reply};
 
 use crate::support::{Reader, Recording, ids};
 
 harness::on_both_databases! {
     a_permanent_redirect_is_remembered
+    a_permanent_redirect_to_something_else_is_not
+    an_address_that_is_given_up_is_left
     another_redirect_is_not
     only_what_is_permanent_from_the_beginning_is_remembered
     redirects_are_counted
@@ -30,6 +32,51 @@ async fn a_permanent_redirect_is_remembered<B: Recording>(url: &str) {
         );
         reader.takes(&ids(1..=3)).await;
     }
+}
+
+/// As while a server is mended.
+async fn a_permanent_redirect_to_something_else_is_not<B: Recording>(url: &str) {
+    for (name, sorry) in [
+        ("status", Reply::status(503)),
+        ("page", Reply::ok("text/html", "<html>Sorry</html>")),
+    ] {
+        let fake = Fake::start().await;
+        fake.at("/feed", Reply::redirect(301, "/sorry"));
+        fake.at("/sorry", sorry);
+        let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+        reader.fails().await;
+        fake.at("/feed", Reply::feed(Atom::of(1..=2).xml()));
+        fake.forget("/sorry");
+        reader.takes(&ids(1..=2)).await;
+    }
+}
+
+async fn an_address_that_is_given_up_is_left<B: Recording>(url: &str) {
+    let fake = Fake::start().await;
+    fake.at("/feed", Reply::redirect(301, "/new"));
+    fake.at("/new", Reply::feed(Atom::of(1..=2).xml()));
+    let mut reader = Reader::<B>::of("foreign", url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=2)).await;
+    fake.at("/feed", Reply::feed(Atom::of(1..=3).xml()));
+    fake.forget("/new");
+    reader.fails().await;
+    reader.takes(&ids(1..=3)).await;
+    // The way forward begins there too, and is asked for without the head.
+    let fake = Fake::start().await;
+    let feed = Numbered::new(2);
+    feed.serve(&fake);
+    fake.at("/feed", Reply::redirect(301, "/new"));
+    fake.at("/new", Reply::feed(feed.head().xml()));
+    let mut reader = Reader::<B>::of("ours", url, &fake.url("/feed")).await;
+    reader.takes(&Numbered::ids(2)).await;
+    Numbered::new(3).serve(&fake);
+    fake.forget("/new");
+    for _ in 0..2 {
+        reader.handle().poll_now();
+        // The first of them fails where the feed was, the second is answered where it is again.
+        let _ = reader.poll().await;
+    }
+    assert_eq!(reader.ids().await, Numbered::ids(3));
 }
 
 async fn another_redirect_is_not<B: Recording>(url: &str) {

@@ -190,6 +190,15 @@ async fn a_poison_event_is_skipped_while_the_service_is_stopped(backend: Backend
         let id = parked["parked"][0]["id"].as_str().unwrap();
         let out = hands.run(&["retry", id]).await.with(0);
         assert!(out.contains("when the service starts"), "{out}");
+        // Nothing is tried before a person has decided about the halt.
+        let halted = |value| format!("UPDATE feed_subscription SET halted = {value}");
+        let database = &hands.service.database;
+        database.execute(&halted("'why'")).await;
+        let out = hands.run(&["retry", "--all"]).await.with(0);
+        assert!(out.contains("when the subscription is resumed"), "{out}");
+        let out = hands.run(&["parked"]).await.with(0);
+        assert!(out.contains("when the subscription is resumed"), "{out}");
+        database.execute(&halted("NULL")).await;
         hands.run(&["skip", id]).await.with(2);
         let empty = hands.run(&["skip", id, "--reason", " "]).await;
         assert!(empty.err.contains("the reason is missing"), "{empty:?}");
@@ -216,6 +225,10 @@ async fn a_poison_event_is_skipped_while_the_service_is_stopped(backend: Backend
 
 async fn a_replay_rebuilds_what_was_lost(backend: Backend) {
     let mut system = System::started(backend).await;
+    for hands in Hands::both(&system) {
+        let out = hands.run(&["reconcile"]).await.with(0);
+        assert!(out.contains("nothing to compare"), "{out}");
+    }
     let ids = [
         system.place().await,
         system.place().await,

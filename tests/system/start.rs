@@ -81,6 +81,8 @@ async fn a_wrong_setting_is_named_with_the_value_and_the_cure() {
         ),
         ("invoice", "POLL_INTERVAL", "5", "such as 500ms, 5s"),
         ("shop", "POLL_INTERVAL", "0s", "longer than nothing"),
+        ("shop", "POLL_INTERVAL", "3601s", "1h at most"),
+        ("invoice", "POLL_INTERVAL", "9999h", "1h at most"),
     ] {
         let said = refused(name, &[(variable, value)], 2).await;
         let flag = format!("--{}", variable.to_lowercase().replace('_', "-"));

@@ -5,8 +5,12 @@ use url::Url;
 
 /// A link that leads to another origin, or nowhere.
 #[derive(Debug, thiserror::Error)]
-#[error("the link {0:?} does not lead to the feed's own origin")]
-pub struct RefusedLink(String);
+#[error("the link {href:?} does not lead to the feed's own origin")]
+pub struct RefusedLink {
+    href: String,
+    /// Where it leads, if anywhere.
+    pub(super) target: Option<Url>,
+}
 
 /// Resolves `href`, found in a document that calls itself `own` and was read from `read_from`.
 ///
@@ -19,24 +23,27 @@ pub(super) fn resolve(
     own: Option<&Url>,
     read_from: &Url,
 ) -> Result<Url, RefusedLink> {
-    let refused = || RefusedLink(href.to_owned());
+    let refused = |target| RefusedLink {
+        href: href.to_owned(),
+        target,
+    };
     // `xml:base` comes first (RFC 4287, section 2), each below the one around it, then the address
     // of the document.
     let mut base = read_from.clone();
     for inner in bases {
-        base = base.join(inner).map_err(|_| refused())?;
+        base = base.join(inner).map_err(|_| refused(None))?;
     }
-    let target = base.join(href).map_err(|_| refused())?;
+    let target = base.join(href).map_err(|_| refused(None))?;
     let target = match own.and_then(|own| own.make_relative(&target)) {
         Some(relative) if target.origin() != read_from.origin() => {
-            read_from.join(&relative).map_err(|_| refused())?
+            read_from.join(&relative).map_err(|_| refused(None))?
         }
         _ => target,
     };
     if target.origin() == read_from.origin() {
         Ok(target)
     } else {
-        Err(refused())
+        Err(refused(Some(target)))
     }
 }
 

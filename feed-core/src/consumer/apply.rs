@@ -8,7 +8,9 @@ use std::time::SystemTime;
 use sqlx::Transaction;
 use tracing::{Instrument, debug, info, warn};
 
+use super::content::Missing;
 use super::lease::partition_of;
+use super::parked;
 use super::verdict::{Failure, blames_the_event, brief, describe, in_own_task, retry_in};
 use super::{Context, Effect, EffectError, PassedOver, Received};
 use crate::store::Backend;
@@ -23,7 +25,7 @@ pub(super) const BATCH: usize = 100;
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
     pub(super) event: Received,
-    pub(super) missing: Option<String>,
+    pub(super) missing: Option<Missing>,
     /// From when it was read to when it is applied.
     pub(super) span: Span,
 }
@@ -212,8 +214,8 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                 self.park(&mut tx, one, Some(&verdict)).await?;
             }
             (_, all) => {
-                if let Some(reason) = all.iter().find_map(|arrival| arrival.missing.clone()) {
-                    return Err(Failure::Effect(EffectError::Park(reason)));
+                if let Some(missing) = all.iter().find_map(|arrival| arrival.missing.clone()) {
+                    return Err(Failure::Effect(missing.into()));
                 }
                 applied.extend(ready.into_iter().map(|arrival| arrival.event));
                 passed_over = self.effect(&mut tx, &applied).await?;
@@ -327,15 +329,13 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         verdict: Option<&EffectError>,
     ) -> sqlx::Result<()> {
         let event = &arrival.event;
-        let missing = arrival.missing.as_deref();
-        let reason = verdict.map(describe).or(missing.map(brief));
+        let reason = verdict.map(describe);
         let parking = Parking {
             event_id: &event.id,
             partition: partition_of(&event.subject),
             subject: &event.subject,
             sequence: event.sequence,
-            event: serde_json::to_string(event)
-                .map_err(|error| sqlx::Error::Encode(Box::new(error)))?,
+            event: parked::written(arrival)?,
             reason: reason.as_deref(),
             retry_in: verdict.and_then(|verdict| retry_in(verdict, 1)),
         };

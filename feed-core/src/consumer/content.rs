@@ -7,18 +7,41 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use futures_util::{StreamExt, stream};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tracing::warn;
+use url::{Position, Url};
 
-use super::Received;
+use super::address::resolve;
 use super::apply::Arrival;
 use super::document::{Document, FoundEntry};
-use super::fetch::{FetchError, Source};
+use super::fetch::{FetchError, Source, shown};
+use super::{EffectError, Received};
+use crate::service::with_causes;
 use crate::trace::{Kind, Span, of_event};
 
 /// The data of an event, and its trace context.
-type Content = (String, Option<String>);
+pub(super) type Content = (String, Option<String>);
+
+/// Why an event has no data. It is kept with the event, so that each retry looks for the data again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Missing {
+    /// Where the data is to be; `None`: in the entry, and that cannot be read.
+    pub(super) src: Option<String>,
+    pub(super) reason: String,
+    /// True if it may pass by itself.
+    #[serde(skip)]
+    pub(super) passes: bool,
+}
+
+impl From<Missing> for EffectError {
+    fn from(missing: Missing) -> Self {
+        match missing.passes {
+            true => Self::Retry(missing.reason),
+            false => Self::Park(missing.reason),
+        }
+    }
+}
 
 /// Contents fetched at the same time where there is no batch.
 const FETCHES: usize = 8;
@@ -72,7 +95,7 @@ impl Source {
                     arrivals[index].event.data = data;
                     arrivals[index].event.traceparent = traceparent;
                 }
-                Err(reason) => arrivals[index].missing = Some(reason),
+                Err(missing) => arrivals[index].missing = Some(missing),
             }
         }
         for Arrival { event, span, .. } in &mut arrivals {
@@ -130,36 +153,76 @@ impl Source {
         &self,
         document: &Document,
         entry: &FoundEntry,
-    ) -> Result<Result<Content, String>, FetchError> {
+    ) -> Result<Result<Content, Missing>, FetchError> {
         let Some(content) = &entry.content else {
             // Such an entry says all there is to say by its links (RFC 4287, 4.1.2).
             return Ok(Ok(Content::default()));
         };
         let Some(src) = &content.src else {
             let data = inline(content, entry.markup.as_deref());
-            return Ok(data.map(|data| (data, None)));
+            return Ok(match data {
+                Ok(data) => Ok((data, None)),
+                Err(reason) => Err(Missing {
+                    src: None,
+                    reason,
+                    passes: false,
+                }),
+            });
         };
         let bases = [entry.base.as_deref(), content.base.as_deref()];
         let bases: Vec<&str> = bases.into_iter().flatten().collect();
-        let url = match document.resolve(src, &bases) {
-            Ok(url) => url,
-            Err(error) => return Ok(Err(error.to_string())),
+        match document.resolve(src, &bases) {
+            Ok(url) => self.content_at(url).await,
+            // Should the feed be read from there one day, it will be its own origin.
+            Err(error) => Ok(Err(Missing {
+                reason: error.to_string(),
+                src: error.target.map(String::from),
+                passes: false,
+            })),
+        }
+    }
+
+    /// The content at `url`; the inner error is the event's own, and parks it.
+    async fn content_at(&self, url: Url) -> Result<Result<Content, Missing>, FetchError> {
+        let missing = |reason, passes| {
+            // Where the feed is now says nothing of where it will be when the event is retried.
+            let src = url[Position::BeforePath..].to_owned();
+            Ok(Err(Missing {
+                src: Some(src),
+                reason,
+                passes,
+            }))
         };
-        match self.event(url).await {
-            Ok((body, traceparent)) => Ok(String::from_utf8(body.into())
-                .map(|data| (data, traceparent))
-                .map_err(|_| format!("the content at {src} is not UTF-8"))),
-            // Only what another attempt would meet again is the event's own fault; a missing
-            // credential or a busy server is not.
+        match self.event(url.clone()).await {
+            Ok((body, traceparent)) => match String::from_utf8(body.into()) {
+                Ok(data) => Ok(Ok((data, traceparent))),
+                Err(_) => missing(
+                    format!("the content at {} is not UTF-8", shown(&url)),
+                    false,
+                ),
+            },
+            // Only what may be the event's own fault is not to stop the others; a missing
+            // credential or a busy server is not. What is not there may be so only for a moment.
+            Err(error @ FetchError::Status { status: 404, .. }) => missing(error.to_string(), true),
             Err(
-                error @ FetchError::Status {
-                    status: 404 | 410, ..
-                },
-            )
-            | Err(error @ (FetchError::TooLarge { .. } | FetchError::Redirect { .. })) => {
-                Ok(Err(error.to_string()))
-            }
+                error @ (FetchError::Status { status: 410, .. }
+                | FetchError::TooLarge { .. }
+                | FetchError::Redirect { .. }),
+            ) => missing(error.to_string(), false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Looks again for the data of an event that had none, by the rules of the first time.
+    ///
+    /// A server that fails is not the event's fault. But it is the event that is tried, and nobody
+    /// else waits for it.
+    pub(super) async fn content_again(&self, src: &str) -> Result<Content, EffectError> {
+        let url = resolve(src, &[], None, self.feed_url())
+            .map_err(|error| EffectError::Park(error.to_string()))?;
+        match self.content_at(url).await {
+            Ok(content) => Ok(content?),
+            Err(error) => Err(EffectError::Retry(with_causes(&error))),
         }
     }
 }

@@ -153,6 +153,8 @@ pub(super) struct New {
 pub(super) struct Source {
     client: Client,
     feed_url: Url,
+    /// Where the feed was read after it had moved for good.
+    moved: Option<Url>,
     credentials: Option<FeedCredentials>,
 }
 
@@ -183,8 +185,24 @@ impl Source {
         Self {
             client,
             feed_url,
+            moved: None,
             credentials,
         }
+    }
+
+    /// Where it is by the settings.
+    pub(super) fn feed_url(&self) -> &Url {
+        &self.feed_url
+    }
+
+    /// Where the feed is asked for.
+    fn address(&self) -> &Url {
+        self.moved.as_ref().unwrap_or(&self.feed_url)
+    }
+
+    /// Believes no longer that the feed has moved: where it was sent to, it is not any more.
+    pub(super) fn return_home(&mut self) {
+        self.moved = None;
     }
 
     /// Asks for what is newer than `seen`; with `wait`, lets the server hold the answer back.
@@ -213,11 +231,8 @@ impl Source {
             timeout += WAIT;
         }
         let asked = Instant::now();
-        let answer = self.get(self.feed_url.clone(), request, timeout).await?;
-        if let Some(moved) = &answer.moved {
-            warn!("the feed has moved for good: FEED_URL is to be {moved}");
-            self.feed_url = moved.clone();
-        }
+        let answer = self.get(self.address().clone(), request, timeout).await?;
+        let moved = answer.moved.clone();
         // What the answer says of itself may be a cache's memory; the clock is not.
         let waited = conditional && asked.elapsed() >= HELD_BACK;
         let fresh = fresh(&answer.headers);
@@ -235,12 +250,18 @@ impl Source {
                 document: answer.into_document()?,
             }),
         };
+        // Only a feed shows that it is there: whoever is sent away for good while a server is mended
+        // finds a page that says so, and that would be asked for ever.
+        if let (Some(moved), Some(_)) = (moved, &new) {
+            warn!("the feed has moved for good: FEED_URL is to be {moved}");
+            self.moved = Some(moved);
+        }
         Ok(Head { new, waited, fresh })
     }
 
     /// The way forward from `cursor`; from the first event if there is none yet.
     pub(super) async fn after(&self, cursor: Option<&Cursor>) -> Result<Document, FetchError> {
-        let mut url = self.feed_url.clone();
+        let mut url = self.address().clone();
         let cursor = cursor.map_or("start".to_owned(), Cursor::to_string);
         url.query_pairs_mut().append_pair("after", &cursor);
         self.document(url).await

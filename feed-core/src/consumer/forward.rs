@@ -35,6 +35,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let mut at = self.place.seen.clone();
         let mut applied = 0;
         let mut linked = false;
+        let mut at_the_end = false;
         let mut ahead = self.ahead_of(&at, DOCUMENTS)?;
         for n in 1..=DOCUMENTS {
             let Step {
@@ -70,8 +71,8 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             gathered.extend(arrivals.into_iter().filter(new));
             at = position(&at, &document, &end);
             let interrupted = *self.context.leases.orders.borrow() != orders;
-            let over = !document.archive && whole;
-            let last = over || stands_still || n == DOCUMENTS || interrupted;
+            at_the_end = !document.archive && whole || stands_still;
+            let last = at_the_end || n == DOCUMENTS || interrupted;
             let bytes: usize = gathered
                 .iter()
                 .map(|arrival| arrival.event.data.len())
@@ -97,6 +98,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         if begin == self.place.seen.sequence {
             return Ok(Polled::UpToDate { waited: false });
         }
+        self.more = !at_the_end;
         Ok(Polled::Applied(applied))
     }
 

@@ -5,7 +5,7 @@
 //! the answer; `address` resolves its links; `content` gets the data. The way through it: a round
 //! (`poll`) asks the head, and goes `forward` from our `place` where it numbers its events, or `back`
 //! to what is known where it does not. What becomes of events: `apply` is the batch transaction,
-//! `verdict` says whose fault a failure was, `retry` tries again. Beside it: `lease` knows which share
+//! `verdict` says whose fault a failure was, `parked` keeps what failed, `retry` tries again. Beside it: `lease` knows which share
 //! is ours, `sweep` removes old claims, `note` says how it goes, `measure` counts. People: they look and decide through
 //! a [`Handle`] (`handle`, `decide`), on pages (`http`) and from the command line ([`command`]);
 //! `carry_out` does what needs the feed; [`fn@reconcile`] compares.
@@ -24,6 +24,7 @@ mod place;
 mod poll;
 
 mod apply;
+mod parked;
 mod retry;
 mod verdict;
 
@@ -226,6 +227,8 @@ pub struct Consumer<B: Backend, E> {
     place: place::Place,
     /// How long the last head is fresh.
     fresh: Duration,
+    /// True if the last round ended before the feed did: the next one goes on there.
+    more: bool,
     /// When we said last how far we have come.
     said: Option<Instant>,
     /// The decision that was to be carried out last, and could not.
@@ -276,6 +279,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             source,
             place: place::Place::new(),
             fresh: Duration::ZERO,
+            more: false,
             said: None,
             tried: None,
         };

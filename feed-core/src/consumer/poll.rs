@@ -79,10 +79,15 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     ///
     /// The feed could not be read or the database failed. The cursor is where it was.
     pub async fn poll_once(&mut self) -> Result<Polled, PollError> {
-        match self.prepare().await? {
-            Some(ended) => Ok(ended),
-            None => self.ask().await,
+        let round = match self.prepare().await {
+            Ok(None) => self.ask().await,
+            Ok(Some(ended)) => Ok(ended),
+            Err(error) => Err(error),
+        };
+        if matches!(round, Ok(Polled::Halted) | Err(_)) {
+            self.source.return_home();
         }
+        round
     }
 
     /// Does what is to be done here, without the feed: decisions, leases, retries. Returns how the
@@ -118,7 +123,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 .leases
                 .orders
                 .send_modify(|orders| orders.due = false);
-            self.context.retry_due(&self.place.held).await?;
+            self.context
+                .retry_due(&self.source, &self.place.held)
+                .await?;
         }
         let store_by = self.place.store_by();
         if store_by.is_some_and(|by| by <= Instant::now()) {
@@ -138,6 +145,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         }
         let leases = self.context.leases.orders.borrow().leases;
         let asked = self.context.leases.asked.swap(false, Ordering::Relaxed);
+        if std::mem::take(&mut self.more) {
+            return self.catch_up().await;
+        }
         let seen = match asked || self.place.doubts(Instant::now()) {
             // `?after=` is answered by the feed itself, never by a cache.
             true if self.place.seen.epoch.is_some() => return self.catch_up().await,
@@ -205,8 +215,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             0
         } else {
             let arrivals = self.source.arrivals(&document, &new).await?;
-            let to = match arrivals.len() < new.len() {
-                // The rest comes with the next round, which begins where this one ends.
+            // The rest comes with the next round, which begins where this one ends.
+            let more = arrivals.len() < new.len();
+            let to = match more {
                 true => position_at(&arrivals, &to),
                 false => to,
             };
@@ -215,7 +226,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 .apply(&mut self.place.held, arrivals, &to)
                 .await;
             match self.settle(taken, to)? {
-                Some(events) => events,
+                Some(events) => {
+                    self.more = more;
+                    events
+                }
                 None => return Ok(Polled::Interrupted),
             }
         };
@@ -278,7 +292,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     }
 
     /// Waits between two rounds. What is to be done here is done meanwhile, and the feed is left
-    /// alone: a server that asks for a pause gets it.
+    /// alone, but for the data of parked events: a server that asks for a pause gets it.
     /// Who is `idle` goes on as soon as there is something to do.
     pub(super) async fn pause(&mut self, pause: Duration, mut idle: bool) {
         let until = Instant::now() + pause;
@@ -301,6 +315,8 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let interval = self.context.subscription.poll_interval;
         match round {
             Ok(Polled::Interrupted) => Duration::ZERO,
+            // The rest does not come from the head, so it does not matter how long that is fresh.
+            Ok(Polled::Applied(_)) if self.more => Duration::ZERO,
             // What is fresh is not asked for again (RFC 9111, 4.2).
             Ok(Polled::Applied(_) | Polled::UpToDate { waited: true }) => self.fresh,
             // Spread out by a fifth, so that consumers do not ask all at the same moment.

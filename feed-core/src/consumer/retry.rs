@@ -1,12 +1,15 @@
 //! Parked events that are due: tried again, and the later ones of their subject after them, in
-//! sequence.
+//! sequence. Data that is not here is fetched again.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use sqlx::Transaction;
 use tracing::info;
 
+use super::content::Content;
+use super::fetch::Source;
+use super::parked;
 use super::verdict::{Failure, describe, in_own_task, retry_in};
 use super::{Context, Effect, EffectError, Received};
 use crate::store::Backend;
@@ -19,51 +22,104 @@ const SUBJECTS: i64 = 100;
 /// Parked events read at once.
 const PAGE: i64 = 100;
 
+/// How long that may take in one round, but for what is in hand: data that is fetched again may
+/// take as long as any answer. What is left is seen with the next look at the leases.
+const LONGEST_ROUND: Duration = Duration::from_secs(10);
+
+/// What became of the first parked event of a subject.
+enum First {
+    /// Its effect is committed.
+    Applied,
+    /// None is due, or the partition is no longer ours.
+    NotDue,
+    /// Its data is to be fetched first.
+    Away { event_id: String, src: String },
+}
+
+/// What was found where the data of the event with that id is.
+type Found = (String, Result<Content, EffectError>);
+
 impl<B: Backend, E: Effect<B>> Context<B, E> {
     /// Tries what is due in the partitions we hold.
-    pub(super) async fn retry_due(self: &Arc<Self>, held: &[Held]) -> sqlx::Result<()> {
+    pub(super) async fn retry_due(
+        self: &Arc<Self>,
+        source: &Source,
+        held: &[Held],
+    ) -> sqlx::Result<()> {
+        let begun = Instant::now();
         let (pool, s, me) = self.names();
         for (partition, subject) in B::due(pool, s, me, SUBJECTS).await? {
+            if begun.elapsed() > LONGEST_ROUND {
+                break;
+            }
             let held = held
                 .iter()
                 .find(|held| held.partition == partition)
                 .cloned();
             if let Some(held) = held {
-                self.retry_subject(&held, &subject).await?;
+                self.retry_subject(source, &held, &subject).await?;
             }
         }
         Ok(())
     }
 
-    async fn retry_subject(self: &Arc<Self>, held: &Held, subject: &str) -> sqlx::Result<()> {
+    async fn retry_subject(
+        self: &Arc<Self>,
+        source: &Source,
+        held: &Held,
+        subject: &str,
+    ) -> sqlx::Result<()> {
+        let mut found = None;
         loop {
             let (context, first) = (Arc::clone(self), (held.clone(), subject.to_owned()));
+            let content = found.take();
             let retried =
-                in_own_task(async move { context.retry_first(&first.0, &first.1).await }).await;
+                in_own_task(async move { context.retry_first(&first.0, &first.1, content).await })
+                    .await;
             match retried {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
+                Ok(First::Applied) => {}
+                Ok(First::NotDue) => return Ok(()),
+                // Between two transactions: nobody is to wait for a server in one.
+                Ok(First::Away { event_id, src }) => {
+                    found = Some((event_id, source.content_again(&src).await));
+                }
                 Err(Failure::Database(error)) => return Err(error),
                 Err(Failure::Effect(error)) => return self.postpone(held, subject, &error).await,
             }
         }
     }
 
-    /// Applies the first parked event of `subject`; false if none is due, or the partition is no
-    /// longer ours.
-    async fn retry_first(&self, held: &Held, subject: &str) -> Result<bool, Failure> {
+    /// Applies the first parked event of `subject`, with the data that was `found` if it has none.
+    async fn retry_first(
+        &self,
+        held: &Held,
+        subject: &str,
+        found: Option<Found>,
+    ) -> Result<First, Failure> {
         let (_, s, me) = self.names();
         let mut tx = self.database.begin().await?;
         if !B::lock(&mut tx, s, me, held).await? {
-            return Ok(false);
+            return Ok(First::NotDue);
         }
         let Some(parked) = B::first_parked(&mut tx, s, subject).await? else {
-            return Ok(false);
+            return Ok(First::NotDue);
         };
-        let event: Received = serde_json::from_str(&parked.event).map_err(|error| {
+        let (mut event, missing) = parked::read(&parked.event).map_err(|error| {
             let reason = format!("the parked event cannot be read: {error}");
             Failure::Effect(EffectError::Park(reason))
         })?;
+        if let Some(missing) = missing {
+            // Another event may have become the first one meanwhile.
+            let found = found.filter(|(event_id, _)| *event_id == parked.event_id);
+            (event.data, event.traceparent) = match (found, missing.src.clone()) {
+                (Some((_, content)), _) => content.map_err(Failure::Effect)?,
+                (None, Some(src)) => {
+                    let event_id = parked.event_id;
+                    return Ok(First::Away { event_id, src });
+                }
+                (None, None) => return Err(Failure::Effect(missing.into())),
+            };
+        }
         let (parent, now) = (event.traceparent.as_deref(), SystemTime::now());
         let applying = of_event("feed.apply", Kind::Internal, &event.id, parent, now);
         let work = Work::on(std::iter::once(applying));
@@ -72,7 +128,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         tx.commit().await?;
         work.done();
         info!(event.id, event.subject, "applied parked event {}", event.id);
-        Ok(true)
+        Ok(First::Applied)
     }
 
     /// Puts the data of `by` in the place of that of the parked events of its subject. Those that

@@ -7,6 +7,10 @@ use url::Url;
 use super::{parse_duration, parse_url};
 use crate::consumer::{FeedCredentials, Subscription};
 
+/// The longest `POLL_INTERVAL`: nothing new is heard of in between, and a feed that wants to be left
+/// alone is not left so for longer either.
+const LONGEST_POLL_INTERVAL: Duration = Duration::from_secs(3600);
+
 /// Flatten it into a service's own [`clap::Parser`], beside [`Settings`](super::Settings).
 #[derive(Debug, Clone, clap::Args)]
 pub struct Follow {
@@ -25,13 +29,14 @@ pub struct Follow {
     )]
     pub feed_credentials_file: Option<FeedCredentials>,
 
-    /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms
+    /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms; 1h at
+    /// most
     #[arg(
         long,
         env,
         help_heading = "Feed",
         value_name = "DURATION",
-        value_parser = parse_duration,
+        value_parser = parse_poll_interval,
         default_value = "1s"
     )]
     pub poll_interval: Duration,
@@ -46,6 +51,20 @@ impl Follow {
             poll_interval: self.poll_interval,
             ..Subscription::new(name, self.feed_url.clone())
         }
+    }
+}
+
+/// Reads a pause between polls, such as `500ms`, from the command line.
+///
+/// # Errors
+///
+/// The text is no duration, or zero, or longer than an hour.
+pub fn parse_poll_interval(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        interval if interval > LONGEST_POLL_INTERVAL => {
+            Err("it is 1h at most: nothing new is heard of in between".to_owned())
+        }
+        interval => Ok(interval),
     }
 }
 

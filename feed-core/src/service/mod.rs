@@ -36,7 +36,7 @@ pub use answer::{Json, Wanted, keep_private};
 pub use base_url::{BaseUrl, InvalidBaseUrl};
 pub use command_line::parse_command_line;
 pub use credentials::Credentials;
-pub use follow::Follow;
+pub use follow::{Follow, parse_poll_interval};
 pub use health::{describe_health, health, not_halted};
 pub use negotiate::negotiate;
 pub use origin::same_origin;

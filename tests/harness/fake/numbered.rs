@@ -140,10 +140,7 @@ impl Numbered {
     /// Puts all of it on a server, in place of what was there.
     pub fn serve(&self, fake: &Fake) {
         let feed = self.clone();
-        fake.each("/feed", move |asked| match asked.query("after") {
-            Some(cursor) => feed.after(cursor),
-            None => feed.answer(asked),
-        });
+        fake.each("/feed", move |asked| feed.reply(asked));
         let feed = self.clone();
         fake.each("/feed/*", move |asked| {
             let number = asked.path().rsplit('/').next().and_then(|n| n.parse().ok());
@@ -171,6 +168,15 @@ impl Numbered {
                 None => Reply::status(404),
             }
         });
+    }
+
+    /// `GET /feed`, with or without `?after=`.
+    #[must_use]
+    pub fn reply(&self, asked: &Asked) -> Reply {
+        match asked.query("after") {
+            Some(cursor) => self.after(cursor),
+            None => self.answer(asked),
+        }
     }
 
     /// `GET /feed`: a `304`, only what is new, or all of the head. It never waits.

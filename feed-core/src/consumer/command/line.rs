@@ -66,7 +66,7 @@ pub enum Command {
     /// Have a parked event tried again at once, and then the later ones of its subject
     ///
     /// Use it when the cause is mended. A running service does it within seconds; a stopped one
-    /// when it starts.
+    /// when it starts, a halted subscription when it is resumed.
     #[command(after_help = "Example: retry urn:uuid:0190…\nExample: retry --all")]
     Retry {
         /// Which one, or all

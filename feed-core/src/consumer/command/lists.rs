@@ -109,8 +109,11 @@ pub(super) async fn parked<B: Backend>(
     // All of them, since those that wait stand between those that failed.
     let parked = handle.parked(MOST).await?;
     let causes = by_cause(&parked);
+    let halted = handle.status().await?.halted.is_some();
     let shown = causes.iter().take(listing.limit as usize);
-    let mut blocks: Vec<String> = shown.map(|(event, later)| failed(event, later)).collect();
+    let mut blocks: Vec<String> = shown
+        .map(|(event, later)| failed(event, later, halted))
+        .collect();
     let more = causes.len() - blocks.len();
     if more > 0 {
         blocks.push(format!("{more} more: --limit says how many are listed.\n"));
@@ -124,7 +127,7 @@ pub(super) async fn parked<B: Backend>(
 }
 
 /// An event that failed, on lines of its own: its reason may be long.
-fn failed(event: &ParkedEvent, waiting: &[&ParkedEvent]) -> String {
+fn failed(event: &ParkedEvent, waiting: &[&ParkedEvent], halted: bool) -> String {
     let place = event
         .sequence
         .map_or(String::new(), |at| format!(", event {}", grouped(at)));
@@ -135,7 +138,7 @@ fn failed(event: &ParkedEvent, waiting: &[&ParkedEvent]) -> String {
         event.reason.as_deref().unwrap_or_default(),
         moment(event.parked_at),
         counted(event.attempts, "time"),
-        event.next(),
+        event.next(halted),
     );
     for later in waiting {
         let place = later

@@ -28,6 +28,9 @@ pub(super) async fn run<B: Backend, R: Reconcile<B>>(
         }
         let range = compared.range();
         text += &match compared.found {
+            0 if compared.is_empty() => {
+                "There was nothing to compare: no event was taken yet.\n".to_owned()
+            }
             0 => format!("No difference in {range}.\n"),
             1 => format!("1 difference in {range}.\n"),
             found => format!("{found} differences in {range}.\n"),

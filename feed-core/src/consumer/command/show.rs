@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::{Handle, Reconciliation, Status};
-use super::words::{WHAT_TO_DO, behind, counted, grouped, moment, sentence};
+use super::words::{WHAT_TO_DO, WHEN_RESUMED, behind, counted, grouped, moment, sentence};
 use crate::service::command::{By, CommandError, Done, print, print_json};
 use crate::store::Backend;
 
@@ -121,10 +121,16 @@ impl Reconciliation {
     /// What came of it, in one line.
     pub(in crate::consumer) fn summary(&self) -> String {
         let found = match self.found {
+            0 if self.is_empty() => return format!("nothing to compare, at {}", moment(self.at)),
             0 => "no difference".to_owned(),
             found => counted(i64::try_from(found).unwrap_or(i64::MAX), "difference"),
         };
         format!("{}: {found}, at {}", self.range(), moment(self.at))
+    }
+
+    /// True if nothing was compared, so that no difference says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.events == 0 && self.left_out == 0
     }
 
     /// What was compared.
@@ -145,9 +151,11 @@ pub(super) async fn retry<B: Backend>(
 ) -> Result<Done, CommandError> {
     let events = handle.retry(id, &by.name()?).await?;
     let events = i64::try_from(events).unwrap_or(i64::MAX);
-    let when = match handle.status().await?.instances {
-        0 => "when the service starts",
-        _ => "within seconds",
+    let status = handle.status().await?;
+    let when = match (status.halted, status.instances) {
+        (Some(_), _) => WHEN_RESUMED,
+        (None, 0) => "when the service starts",
+        (None, _) => "within seconds",
     };
     let again = "`parked` lists what fails again";
     print(&match events {

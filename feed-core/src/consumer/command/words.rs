@@ -20,6 +20,9 @@ pub(in crate::consumer) const FROM_NOW: &str =
 pub(crate) const WHAT_TO_DO: &str = "it goes on when a person decides how, on the status page or \
      by the command resume --keep, --from-start or --from-now";
 
+/// When a halted subscription tries parked events again.
+pub(super) const WHEN_RESUMED: &str = "when the subscription is resumed";
+
 /// A length of time, in the largest unit that says enough: `5 min`.
 pub(in crate::consumer) fn span(seconds: i64) -> String {
     match seconds {
@@ -70,9 +73,10 @@ impl Outcome {
 }
 
 impl ParkedEvent {
-    /// What happens next to an event that failed.
-    pub(in crate::consumer) fn next(&self) -> String {
+    /// What happens next to an event that failed, in a subscription that may be `halted`.
+    pub(in crate::consumer) fn next(&self, halted: bool) -> String {
         match self.retry_at {
+            Some(_) if halted => format!("it is tried again {WHEN_RESUMED}"),
             Some(at) if at <= Utc::now() => "it is tried again now".to_owned(),
             Some(at) => format!("it is tried again at {}", moment(at)),
             None => "it waits for a person".to_owned(),

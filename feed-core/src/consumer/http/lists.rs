@@ -78,9 +78,12 @@ pub(super) async fn parked<B: Backend>(
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     let parked = site.handle.parked(query.limit).await?;
+    let halted = site.handle.status().await?.halted.is_some();
     let page = || {
-        site.frame
-            .page("Parked events", &stuck::parked(&site.frame.base, &parked))
+        site.frame.page(
+            "Parked events",
+            &stuck::parked(&site.frame.base, &parked, halted),
+        )
     };
     Ok(wanted.answer(page, || named("parked", &parked)))
 }

@@ -78,7 +78,11 @@ fn retry() -> Operation {
         .form(form)
         .problem(404, "The event is not parked")
         .problem(409, "The event waits for an earlier one: decide about that");
-    decided::<Retried>(retry, 200, "They are tried again within seconds")
+    decided::<Retried>(
+        retry,
+        200,
+        "They are tried again within seconds, or once a halted subscription is resumed",
+    )
 }
 
 fn skip() -> Operation {

@@ -66,7 +66,7 @@ impl Page {
             }
             @if status.parked > 0 {
                 h2 id="parked" { "Parked events" }
-                (stuck::parked(base, &self.parked))
+                (stuck::parked(base, &self.parked, status.halted.is_some()))
             }
             @if compares {
                 h2 { "Comparison with the feed" }

@@ -71,7 +71,7 @@ fn name(form: &str) -> Markup {
 }
 
 /// The events that failed, each with what can be done about it and the later ones that wait for it.
-pub(super) fn parked(base: &BaseUrl, parked: &[ParkedEvent]) -> Markup {
+pub(super) fn parked(base: &BaseUrl, parked: &[ParkedEvent], halted: bool) -> Markup {
     let causes = by_cause(parked);
     html! {
         @if causes.is_empty() { p.quiet { "No event is parked." } }
@@ -82,12 +82,18 @@ pub(super) fn parked(base: &BaseUrl, parked: &[ParkedEvent]) -> Markup {
             }
         }
         @for (index, (event, waiting)) in causes.iter().enumerate() {
-            (failed(base, index, event, waiting))
+            (failed(base, index, event, waiting, halted))
         }
     }
 }
 
-fn failed(base: &BaseUrl, index: usize, event: &ParkedEvent, waiting: &[&ParkedEvent]) -> Markup {
+fn failed(
+    base: &BaseUrl,
+    index: usize,
+    event: &ParkedEvent,
+    waiting: &[&ParkedEvent],
+    halted: bool,
+) -> Markup {
     let heading = format!("parked-{index}");
     html! {
         section.card aria-labelledby=(heading) {
@@ -100,7 +106,7 @@ fn failed(base: &BaseUrl, index: usize, event: &ParkedEvent, waiting: &[&ParkedE
             p.reason.bad { (event.reason.as_deref().unwrap_or_default()) }
             p.quiet {
                 "Parked " (instant(event.parked_at)) ", tried " (counted(event.attempts, "time"))
-                "; " (event.next()) "." br;
+                "; " (event.next(halted)) "." br;
                 code.id { (event.id) }
             }
             (waits(waiting))

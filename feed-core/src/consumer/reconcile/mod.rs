@@ -355,7 +355,7 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
             .expected
             .expect(event, settled && arrival.missing.is_none());
         let told = match arrival.missing {
-            Some(reason) => Err(reason),
+            Some(missing) => Err(missing.reason),
             None => read,
         };
         match told {

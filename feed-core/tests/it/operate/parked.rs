@@ -11,6 +11,7 @@ harness::on_both_databases! {
     a_retry_applies_the_events_of_a_subject_in_sequence
     a_skip_is_recorded_and_the_later_events_go_on
     what_waits_cannot_be_decided_about
+    a_halted_subscription_tries_nothing_and_says_so
 }
 
 async fn a_retry_applies_the_events_of_a_subject_in_sequence<B: Testable>(url: &str) {
@@ -67,6 +68,18 @@ async fn a_retry_applies_the_events_of_a_subject_in_sequence<B: Testable>(url: &
         ["\"retry all\"", "\"eve\"", "\"1 to be tried again\""]
     );
     assert_eq!(of(1)[0], format!("\"retry {}\"", first.id));
+}
+
+async fn a_halted_subscription_tries_nothing_and_says_so<B: Testable>(url: &str) {
+    let site = Site::<B>::new(url, 30, Recorder::failing("order/3", Fail::Park)).await;
+    let page = site.page("/status").await;
+    assert!(page.contains("it waits for a person"), "{page}");
+    let halt = "UPDATE feed_subscription SET halted = 'why'";
+    B::run(&site.database, halt).await;
+    assert_back_to_status(&site.press("/status/retry", &[("by", "eve")]).await);
+    let page = site.page("/status").await;
+    let expected = "it is tried again when the subscription is resumed";
+    assert!(page.contains(expected), "{page}");
 }
 
 async fn a_skip_is_recorded_and_the_later_events_go_on<B: Testable>(url: &str) {
