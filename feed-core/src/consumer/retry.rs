@@ -1,7 +1,7 @@
 //! Parked events that are due: tried again, and the later ones of their subject after them, in
 //! sequence. Data that is not here is fetched again.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use sqlx::Transaction;
@@ -35,6 +35,9 @@ enum First {
     /// Its data is to be fetched first.
     Away { event_id: String, src: String },
 }
+
+/// The event that is tried, and its attempts before; told from inside, since an effect may panic.
+type Tried = Arc<OnceLock<(String, i64)>>;
 
 /// What was found where the data of the event with that id is.
 type Found = (String, Result<Content, EffectError>);
@@ -71,12 +74,14 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     ) -> sqlx::Result<()> {
         let mut found = None;
         loop {
-            let (context, first) = (Arc::clone(self), (held.clone(), subject.to_owned()));
-            let content = found.take();
-            let retried =
-                in_own_task(async move { context.retry_first(&first.0, &first.1, content).await })
-                    .await;
-            match retried {
+            let (context, content) = (Arc::clone(self), found.take());
+            let (first, tried) = ((held.clone(), subject.to_owned()), Tried::default());
+            let trying = Arc::clone(&tried);
+            let retried = in_own_task(async move {
+                let (held, subject) = first;
+                context.retry_first(&held, &subject, content, &trying).await
+            });
+            match retried.await {
                 Ok(First::Applied) => {}
                 Ok(First::NotDue) => return Ok(()),
                 // Between two transactions: nobody is to wait for a server in one.
@@ -84,7 +89,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                     found = Some((event_id, source.content_again(&src).await));
                 }
                 Err(Failure::Database(error)) => return Err(error),
-                Err(Failure::Effect(error)) => return self.postpone(held, subject, &error).await,
+                Err(Failure::Effect(error)) => return self.postpone(held, &tried, &error).await,
             }
         }
     }
@@ -95,6 +100,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         held: &Held,
         subject: &str,
         found: Option<Found>,
+        tried: &Tried,
     ) -> Result<First, Failure> {
         let (_, s, me) = self.names();
         let mut tx = self.database.begin().await?;
@@ -104,6 +110,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let Some(parked) = B::first_parked(&mut tx, s, subject).await? else {
             return Ok(First::NotDue);
         };
+        let _ = tried.set((parked.event_id.clone(), parked.attempts));
         let (mut event, missing) = parked::read(&parked.event).map_err(|error| {
             let reason = format!("the parked event cannot be read: {error}");
             Failure::Effect(EffectError::Park(reason))
@@ -160,14 +167,17 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         Ok(())
     }
 
-    async fn postpone(&self, held: &Held, subject: &str, error: &EffectError) -> sqlx::Result<()> {
+    /// Notes that the event that was `tried` has failed again; if a person has skipped it meanwhile,
+    /// nothing, and nothing of the one that is the first now.
+    async fn postpone(&self, held: &Held, tried: &Tried, error: &EffectError) -> sqlx::Result<()> {
+        let Some((event_id, attempts)) = tried.get() else {
+            return Ok(());
+        };
         let (_, s, me) = self.names();
         let mut tx = self.database.begin().await?;
-        if B::lock(&mut tx, s, me, held).await?
-            && let Some(parked) = B::first_parked(&mut tx, s, subject).await?
-        {
-            let again = retry_in(error, parked.attempts + 1);
-            B::postpone(&mut tx, s, &parked.event_id, &describe(error), again).await?;
+        if B::lock(&mut tx, s, me, held).await? {
+            let again = retry_in(error, attempts + 1);
+            B::postpone(&mut tx, s, event_id, &describe(error), again).await?;
         }
         tx.commit().await
     }

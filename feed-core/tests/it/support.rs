@@ -13,6 +13,7 @@ use feed_core::{
     PassedOver, Received, Subscription, outbox,
 };
 use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite, Transaction};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -264,6 +265,10 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recorder {
     pub(crate) fails: Arc<Mutex<Vec<(String, Fail)>>>,
+    /// [`Fail::Once`] tells here that it is there …
+    pub(crate) tried: Arc<Notify>,
+    /// … and fails when it is told here.
+    pub(crate) go: Arc<Notify>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,17 +277,19 @@ pub(crate) enum Fail {
     Retry,
     Panic,
     Constraint,
+    /// Once, and not before [`Recorder::go`].
+    Once,
 }
 
 impl Recorder {
     pub(crate) fn failing(subject: &str, fail: Fail) -> Self {
         let recorder = Self::default();
+        recorder.fail(subject, fail);
         recorder
-            .fails
-            .lock()
-            .unwrap()
-            .push((subject.to_owned(), fail));
-        recorder
+    }
+
+    pub(crate) fn fail(&self, subject: &str, fail: Fail) {
+        *self.fails.lock().unwrap() = vec![(subject.to_owned(), fail)];
     }
 
     pub(crate) fn mend(&self) {
@@ -305,6 +312,12 @@ impl<B: Testable> Effect<B> for Recorder {
                 Some(Fail::Park) => return Err(EffectError::Park("no such customer".to_owned())),
                 Some(Fail::Retry) => return Err(EffectError::Retry("not yet".to_owned())),
                 Some(Fail::Panic) => panic!("division by zero"),
+                Some(Fail::Once) => {
+                    self.mend();
+                    self.tried.notify_one();
+                    self.go.notified().await;
+                    return Err(EffectError::Park("not this time".to_owned()));
+                }
                 Some(Fail::Constraint) => B::insert_effect(tx, event).await?,
                 None => {}
             }

@@ -1,5 +1,7 @@
 //! What failed, and what a person decides about it: it is tried again, or has no effect.
 
+use std::time::Duration;
+
 use feed_core::consumer::DecideError;
 use serde_json::Value;
 use serde_json::json;
@@ -11,6 +13,7 @@ harness::on_both_databases! {
     a_retry_applies_the_events_of_a_subject_in_sequence
     a_skip_is_recorded_and_the_later_events_go_on
     what_waits_cannot_be_decided_about
+    an_event_that_is_skipped_while_it_is_tried_blames_no_other
     a_halted_subscription_tries_nothing_and_says_so
 }
 
@@ -144,4 +147,27 @@ async fn what_waits_cannot_be_decided_about<B: Testable>(url: &str) {
     answer.assert_problem(422);
     assert!(answer.body.contains("evnt"), "{}", answer.body);
     assert_eq!(site.handle.decisions(10).await.unwrap().len(), 0);
+}
+
+/// Its owner tries an event and fails, and somebody who waited for that skips it before the owner has
+/// written down that it failed.
+async fn an_event_that_is_skipped_while_it_is_tried_blames_no_other<B: Testable>(url: &str) {
+    let site = Site::<B>::new(url, 30, Recorder::failing("order/3", Fail::Park)).await;
+    let first = site.handle.parked(1).await.unwrap().remove(0).id;
+    site.effect.fail("order/3", Fail::Once);
+    site.handle.retry(Some(&first), "eve").await.unwrap();
+    site.effect.tried.notified().await;
+    let handle = site.handle.clone();
+    let skipping = tokio::spawn(async move { handle.skip(&first, "a test", "eve").await });
+    // So that it waits by then; if it does not yet, it comes a little later.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    site.effect.go.notify_one();
+    skipping.await.unwrap().unwrap();
+    until("the later ones are applied", async || {
+        let status = site.handle.status().await.unwrap();
+        (status.parked, status.waiting) == (0, 0)
+    })
+    .await;
+    let subject = "SELECT event_id FROM effect WHERE subject = 'order/3'";
+    assert_eq!(B::texts(&site.database, subject).await.len(), 2);
 }
