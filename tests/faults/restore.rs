@@ -8,6 +8,7 @@ use harness::{Backend, Client, Service, System, load, tables, until};
 harness::on_both_backends! {
     consumers_that_are_ahead_of_a_restored_feed_stop
     a_restored_feed_that_has_overtaken_its_consumers_stops_them
+    a_feed_restored_to_between_two_shares_stops_them
 }
 
 /// A copy of the database of a service that is stopped.
@@ -124,5 +125,33 @@ async fn a_restored_feed_that_has_overtaken_its_consumers_stops_them(backend: Ba
         halted(&consumer.client).await;
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(documents(&system).await, before);
+}
+
+/// An instance was behind, just where the backup is: that its place is in the feed says nothing of the
+/// places of the others.
+async fn a_feed_restored_to_between_two_shares_stops_them(backend: Backend) {
+    let mut system = ahead(backend).await;
+    let before = documents(&system).await;
+    for consumer in [&mut system.invoice, &mut system.shipping] {
+        assert_eq!(consumer.stop().await, Some(0));
+    }
+    restore(&system.order).await;
+    let order = system.order.database.url();
+    let sequence = tables::number(order, "SELECT sequence FROM feed_head").await;
+    let anchor = "SELECT CAST(anchor AS TEXT) FROM feed_head";
+    let anchor = tables::texts(order, anchor).await.remove(0);
+    system.order.start().await;
+    load::place_many(&system.order.client, 60).await;
+    load::published(&system.order).await;
+    for consumer in [&mut system.invoice, &mut system.shipping] {
+        let behind = format!(
+            "UPDATE feed_partition SET sequence = {sequence}, anchor = 'urn:uuid:{anchor}'
+             WHERE partition < 8"
+        );
+        consumer.database.execute(&behind).await;
+        consumer.start().await;
+        halted(&consumer.client).await;
+    }
     assert_eq!(documents(&system).await, before);
 }

@@ -26,7 +26,8 @@ pub enum Decision {
 /// From where a halted subscription goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
-    /// From the first event of the feed. What is claimed already is not applied again.
+    /// From the first event of the feed. What is claimed already is not applied again; of what was
+    /// claimed so long ago that it was swept, business keys keep effects from doubling.
     Start,
     /// From the newest event on; what came before is never taken.
     Now,
