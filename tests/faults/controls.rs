@@ -1,8 +1,11 @@
 //! Is the checker any good? Faults that are put into the database of the order service, and that it
 //! must find. Those that are put into the code are in `controls/`, for `tests/long controls`.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
+use harness::programs::{available, succeed};
 use harness::{Backend, tables};
 
 use crate::fleet::Fleet;
@@ -72,6 +75,30 @@ async fn paging_by_id_is_found() {
 async fn a_sequencer_of_one_statement_is_found() {
     let directory = life_with(ONE_STATEMENT, "control-statement").await;
     assert_guilty(&directory, &["V3"]);
+}
+
+/// They are played by `tests/long controls`; here only whether they are patches still.
+#[tokio::test]
+async fn the_faults_in_the_code_can_be_put_there() {
+    if !available(&["patch"]) {
+        return;
+    }
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut count = 0;
+    for file in std::fs::read_dir(tests.join("faults/controls")).unwrap() {
+        let file = file.unwrap().path();
+        if file
+            .extension()
+            .is_some_and(|extension| extension == "patch")
+        {
+            let mut patch = Command::new("patch");
+            patch.args(["--strip", "1", "--dry-run", "--input"]);
+            patch.arg(&file).arg("--directory").arg(tests.join(".."));
+            succeed(patch).await;
+            count += 1;
+        }
+    }
+    assert!(count > 0);
 }
 
 /// Two order services on a database that has been changed, and nothing else that happens to them.
