@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::database::Database;
 use crate::database::patience::{STATEMENT, within};
+use crate::event::{EventId, Sequence};
 use crate::store::Backend;
 use crate::store::listen::News;
 use crate::store::publish::{CHANNEL, Head, Look, Numbered};
@@ -34,7 +35,8 @@ const BATCH: i64 = 1_000;
 /// those of this while share one transaction, and readers one new head.
 const PACE: Duration = Duration::from_millis(10);
 
-/// How soon to look again after another instance was found at work.
+/// How soon to look again after another instance was found at work; twice as late each time, since it may
+/// be a stranger who holds the head, up to the tick.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 
 /// The head of one feed, as far as this instance knows it, and what moves it.
@@ -49,6 +51,9 @@ pub(crate) struct Sequencer<B: Backend> {
     /// earlier one.
     looking: Mutex<()>,
     committed: Notify,
+    /// Goes up when the database turns out to hold other events under numbers that were known: it was put
+    /// back to an older state. What was read of it before counts no more.
+    history: AtomicU64,
     /// Up to where events have been shown in their traces.
     traced: AtomicI64,
 }
@@ -64,6 +69,7 @@ impl<B: Backend> Sequencer<B> {
             begun: Instant::now(),
             looking: Mutex::new(()),
             committed: Notify::new(),
+            history: AtomicU64::new(0),
         })
     }
 
@@ -109,24 +115,26 @@ impl<B: Backend> Sequencer<B> {
     async fn look_locked(&self) -> sqlx::Result<Look> {
         let asked = self.begun.elapsed();
         let look = within(STATEMENT, B::look(self.database.reader())).await?;
-        self.learn(&look.head, asked);
+        self.learn(&look.head, asked).await?;
         Ok(look)
     }
 
     /// Numbers what has committed, until nothing is left.
     pub(crate) async fn number_all(&self) -> sqlx::Result<Look> {
+        let mut busy = BUSY_PAUSE;
         loop {
             let looking = self.looking.lock().await;
             let asked = self.begun.elapsed();
             let look = match within(STATEMENT, B::number(self.database.numbering(), BATCH)).await? {
                 Numbered::Done(look) => {
-                    self.learn(&look.head, asked);
+                    self.learn(&look.head, asked).await?;
                     look
                 }
                 Numbered::AtCommit => self.look_locked().await?,
                 Numbered::Busy => {
                     drop(looking);
-                    tokio::time::sleep(BUSY_PAUSE).await;
+                    tokio::time::sleep(busy).await;
+                    busy = (busy * 2).min(TICK);
                     self.look().await?
                 }
             };
@@ -138,30 +146,65 @@ impl<B: Backend> Sequencer<B> {
 
     /// Takes a head from the database, `asked` for then. Only who has locked `looking` knows that it is
     /// the newest.
-    fn learn(&self, head: &Head, asked: Duration) {
+    async fn learn(&self, head: &Head, asked: Duration) -> sqlx::Result<()> {
+        let known = self.head();
+        // What happens within a moment we see step by step. After a longer while the database may be
+        // another one, and further.
+        if self.is_late() && known.epoch == head.epoch && head.sequence > known.sequence {
+            self.confirm(known.sequence, known.anchor).await?;
+        }
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         self.looked.store(asked, Ordering::Relaxed);
+        let is_older = head.sequence < known.sequence
+            || head.sequence == known.sequence && head.anchor != known.anchor;
+        if known.epoch == head.epoch && is_older {
+            error!(
+                known = known.sequence,
+                found = head.sequence,
+                "the feed went back from {} to {}: was the database restored?",
+                known.sequence,
+                head.sequence
+            );
+            self.history.fetch_add(1, Ordering::Relaxed);
+        }
         self.head.send_if_modified(|known| {
-            let moved = known.epoch != head.epoch || known.sequence != head.sequence;
-            if known.epoch == head.epoch && known.sequence > head.sequence {
-                error!(
-                    known = known.sequence,
-                    found = head.sequence,
-                    "the feed went back from {} to {}: was the database restored?",
-                    known.sequence,
-                    head.sequence
-                );
-            }
+            let moved = known.cursor() != head.cursor();
             known.clone_from(head);
             moved
         });
+        Ok(())
+    }
+
+    /// Finds out whether an event that was known is in the database still.
+    async fn confirm(&self, sequence: Sequence, anchor: Option<EventId>) -> sqlx::Result<()> {
+        let Some(anchor) = anchor else { return Ok(()) };
+        let found = within(STATEMENT, B::id_at(self.database.reader(), sequence)).await?;
+        if found != Some(anchor) {
+            self.is_another_history(sequence);
+        }
+        Ok(())
+    }
+
+    /// Somebody has found another event in the database than was known there.
+    pub(crate) fn is_another_history(&self, sequence: Sequence) {
+        error!(
+            sequence,
+            "the feed took another way: its event {sequence} is not the one that was there: was the database \
+             restored?"
+        );
+        self.history.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Which history of the feed this is: what was read under another number counts no more.
+    pub(crate) fn history(&self) -> u64 {
+        self.history.load(Ordering::Relaxed)
     }
 
     /// Runs until `shutdown`; then numbers what is left, so that nothing waits for another
     /// instance.
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
         let mut news = News::<B>::on(CHANNEL);
-        news.listen(self.database.writer()).await;
+        news.listen(self.database.reader());
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let (mut committed, mut failing) = (false, false);
         loop {
@@ -205,7 +248,7 @@ impl<B: Backend> Sequencer<B> {
                 }
             }
             if !failing {
-                news.listen(self.database.writer()).await;
+                news.listen(self.database.reader());
             }
         }
         if let Err(error) = self.number_all().await {

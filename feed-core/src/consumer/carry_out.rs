@@ -9,6 +9,7 @@ use super::fetch::{FetchError, Validators};
 use super::poll::PollError;
 use super::{Consumer, Effect};
 use crate::cursor::Cursor;
+use crate::database::patience::{STATEMENT, TRANSACTION, within};
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Position};
@@ -47,7 +48,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// Carries out the oldest open decision, if there is one.
     pub(super) async fn carry_out(&mut self) -> Result<(), PollError> {
         let (pool, s, _) = self.context.names();
-        if let Some(open) = B::open_decision(pool, s).await? {
+        if let Some(open) = within(STATEMENT, B::open_decision(pool, s)).await? {
             self.tried = Some(open.position);
             let plan = match open.decision.parse() {
                 Ok(Decision::Resume(From::Kept)) => Plan::saying("goes on from where it was"),
@@ -62,7 +63,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 Err(error) => Plan::saying(format!("not carried out: {error}")),
             };
             let resumes = open.decision.starts_with("resume");
-            self.commit(&open, plan, resumes).await?;
+            within(TRANSACTION, self.commit(&open, plan, resumes)).await?;
         }
         self.tried = None;
         self.context.leases.orders.send_modify(|orders| {
@@ -71,7 +72,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         });
         self.place.forget();
         // There may be more of them, or it is halted still.
-        self.context.tend().await?;
+        within(TRANSACTION, self.context.tend()).await?;
         Ok(())
     }
 
@@ -178,7 +179,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// The place before `from`, and what is to be forgotten.
     async fn replay(&mut self, from: Sequence) -> Result<Plan, PollError> {
         let (pool, s, _) = self.context.names();
-        let standing = B::standing(pool, s).await?;
+        let standing = within(STATEMENT, B::standing(pool, s)).await?;
         let Some(epoch) = standing.epoch else {
             return Ok(match from {
                 1 => Plan {

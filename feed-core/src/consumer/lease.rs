@@ -96,15 +96,15 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let mut failing = false;
         let mut news = News::<B>::on(CHANNEL);
         loop {
-            // Partitions may have come free before it listened: then it looks at once.
-            let begins = !failing && news.listen(self.database.writer()).await;
-            if !begins {
-                tokio::select! {
-                    () = self.shutdown.cancelled() => return,
-                    () = tokio::time::sleep(RENEWAL) => {}
-                    () = self.leases.look.notified() => {}
-                    _ = news.heard() => {}
-                }
+            if !failing {
+                news.listen(self.database.reader());
+            }
+            // That it listens is news, too: partitions may have come free before it did.
+            tokio::select! {
+                () = self.shutdown.cancelled() => return,
+                () = tokio::time::sleep(RENEWAL) => {}
+                () = self.leases.look.notified() => {}
+                _ = news.heard() => {}
             }
             match within(TRANSACTION, self.tend()).await {
                 Ok(()) => failing = false,

@@ -18,6 +18,9 @@ use crate::store::consume::{Heartbeat, Position};
 
 use super::apply::{Applied, position_at};
 
+/// How long a pause lasts at most when our own database has failed in it.
+const REST: Duration = Duration::from_secs(30);
+
 /// How long a pause lasts in which only a change elsewhere can help.
 const IDLE: Duration = Duration::from_secs(3);
 
@@ -145,10 +148,15 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         }
         let leases = self.context.leases.orders.borrow().leases;
         let asked = self.context.leases.asked.swap(false, Ordering::Relaxed);
+        let doubts = asked || self.place.doubts(Instant::now());
+        if doubts {
+            // Where it was sent to for good may be a copy that stands still.
+            self.source.return_home();
+        }
         if std::mem::take(&mut self.more) {
             return self.catch_up().await;
         }
-        let seen = match asked || self.place.doubts(Instant::now()) {
+        let seen = match doubts {
             // `?after=` is answered by the feed itself, never by a cache.
             true if self.place.seen.epoch.is_some() => return self.catch_up().await,
             true => super::fetch::Validators::default(),
@@ -279,7 +287,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let reason = brief(reason);
         error!("the subscription {name} is halted: {reason}; {WHAT_TO_DO}");
         let (pool, s, _) = self.context.names();
-        B::halt(pool, s, &reason).await?;
+        within(STATEMENT, B::halt(pool, s, &reason)).await?;
         let orders = &self.context.leases.orders;
         orders.send_modify(|orders| orders.halted = Some(reason));
         self.place.forget();
@@ -303,9 +311,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 Ok(None) => {}
                 Ok(Some(Polled::Interrupted)) => return,
                 Ok(Some(_)) => idle = true,
-                // The next round meets it again, and tells; what is to be done here is no reason to be
-                // sooner.
-                Err(_) => return self.context.rest(until).await,
+                // The next round meets it again, and tells; what is to be done here is no reason to ask the
+                // feed sooner.
+                Err(PollError::Fetch(_)) => return self.context.rest(until).await,
+                Err(_) => return self.context.rest(until.min(Instant::now() + REST)).await,
             }
         }
     }
@@ -387,7 +396,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     /// Which of these events somebody has claimed.
     pub(super) async fn claimed(&self, ids: &[&str]) -> sqlx::Result<Vec<String>> {
         let (pool, s, _) = self.names();
-        B::claimed(pool, s, ids).await
+        within(STATEMENT, B::claimed(pool, s, ids)).await
     }
 }
 

@@ -12,6 +12,7 @@ use super::fetch::Source;
 use super::parked;
 use super::verdict::{Failure, describe, in_own_task, retry_in};
 use super::{Context, Effect, EffectError, Received};
+use crate::database::patience::{STATEMENT, TRANSACTION, within};
 use crate::store::Backend;
 use crate::store::consume::Held;
 use crate::trace::{Kind, Work, of_event};
@@ -51,7 +52,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     ) -> sqlx::Result<()> {
         let begun = Instant::now();
         let (pool, s, me) = self.names();
-        for (partition, subject) in B::due(pool, s, me, SUBJECTS).await? {
+        for (partition, subject) in within(STATEMENT, B::due(pool, s, me, SUBJECTS)).await? {
             if begun.elapsed() > LONGEST_ROUND {
                 break;
             }
@@ -89,7 +90,9 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                     found = Some((event_id, source.content_again(&src).await));
                 }
                 Err(Failure::Database(error)) => return Err(error),
-                Err(Failure::Effect(error)) => return self.postpone(held, &tried, &error).await,
+                Err(Failure::Effect(error)) => {
+                    return within(TRANSACTION, self.postpone(held, &tried, &error)).await;
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use sqlx::Pool;
 use tokio::sync::Semaphore;
 
 use super::Database;
+use super::patience::{STATEMENT, within};
 use crate::service::metrics::{Exposition, Measured};
 use crate::store::Backend;
 
@@ -26,8 +27,8 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// The answer, or `None` if there is none soon. The question then ends by itself: left half-way,
-    /// it would spoil its connection for others.
+    /// The answer, or `None` if there is none soon. The question then ends by itself, in its own time: left
+    /// half-way, it would spoil its connection for others.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl Future<Output = sqlx::Result<T>> + Send + 'static,
@@ -35,7 +36,7 @@ impl Turns {
         let asked = async {
             let turn = Arc::clone(&self.0).acquire_owned().await.ok()?;
             let answer = tokio::spawn(async move {
-                let answer = question.await;
+                let answer = within(STATEMENT, question).await;
                 drop(turn);
                 answer
             });

@@ -18,6 +18,8 @@ use crate::store::publish::Head;
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) head: Head,
+    /// Of which history of the feed it is.
+    history: u64,
     /// In sequence.
     pub(super) entries: Vec<Entry>,
     /// Those that were new in this snapshot, with their data: whoever has been told of them asks for
@@ -107,13 +109,15 @@ impl HeadEntries {
         }
         let _one_for_all = self.reading.lock().await;
         // Under the lock, so that no snapshot is older than the one before.
-        let head = sequencer.head();
+        let (history, head) = (sequencer.history(), sequencer.head());
         if let Some(known) = self.known(&head) {
             return Ok(known);
         }
         let known = {
             let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-            newest.clone().filter(|known| known.leads_to(&head))
+            let leads_here =
+                |known: &Arc<Snapshot>| known.history == history && known.leads_to(&head);
+            newest.clone().filter(leads_here)
         };
         let range = Pages::new(head.page_size, head.sequence).head();
         // Only what is new is read; the rest of the range is here already.
@@ -123,18 +127,26 @@ impl HeadEntries {
             .filter(|entry| range.contains(&entry.sequence))
             .cloned()
             .collect();
-        let new = match entries.last() {
-            Some(last) => {
-                within(STATEMENT, B::events(pool, last.sequence + 1, *range.end())).await?
+        let mut new = Vec::new();
+        if let Some(last) = entries.last() {
+            // With the last one that is here: if it is another one now, so may be all before it.
+            new = within(STATEMENT, B::events(pool, last.sequence, *range.end())).await?;
+            let same = new.first().is_some_and(|first| first.entry.id == last.id);
+            if same {
+                new.remove(0);
+            } else {
+                sequencer.is_another_history(last.sequence);
+                entries.clear();
+                new.clear();
             }
-            None => {
-                entries = within(STATEMENT, B::entries(pool, *range.start(), *range.end())).await?;
-                Vec::new()
-            }
-        };
+        }
+        if entries.is_empty() {
+            entries = within(STATEMENT, B::entries(pool, *range.start(), *range.end())).await?;
+        }
         entries.extend(new.iter().map(|event| event.entry.clone()));
         let snapshot = Arc::new(Snapshot {
             head,
+            history,
             entries,
             new,
             written: Mutex::default(),

@@ -33,12 +33,12 @@ const TESTED: Duration = Duration::from_secs(1);
 
 /// Connections of one instance to its PostgreSQL for transactions that write, at most. Small: a database
 /// serves many instances.
-const POSTGRES_WRITERS: u32 = 8;
+const POSTGRES_WRITERS: u32 = 7;
 
-/// And those to read and to number events: where all that write wait for one row, the feed goes on. One
-/// that falls silent just as it goes back to its pool is missing there until the system gives it up, after
+/// And those to read, to number events and to listen: where all that write wait for one row, the feed goes
+/// on. One that falls silent just as it goes back to its pool is missing there until the system gives it up, after
 /// a quarter of an hour; so there are more than are needed.
-const POSTGRES_READERS: u32 = 6;
+const POSTGRES_READERS: u32 = 7;
 
 /// How long a statement waits for what another transaction has locked. Bounded, since it takes a
 /// connection away from those who wait for nothing.

@@ -6,14 +6,16 @@ use std::future::Future;
 
 use sqlx::postgres::PgListener;
 use sqlx::{PgPool, Pool, Postgres, Sqlite, SqlitePool};
+use tokio::task::JoinHandle;
 use tracing::warn;
 
 use super::Backend;
+use crate::database::patience::{STATEMENT, within};
 
 /// A database that passes messages on, or not.
 pub(crate) trait Listen: sqlx::Database {
     /// Who listens.
-    type Listener: Send;
+    type Listener: Send + 'static;
 
     /// Starts to listen.
     fn listen(
@@ -77,44 +79,65 @@ impl Listen for Sqlite {
 /// What is said on one channel, as long as the connection holds.
 pub(crate) struct News<B: Backend> {
     channel: &'static str,
-    listener: Option<B::Listener>,
+    state: State<B>,
+}
+
+enum State<B: Backend> {
+    /// Nobody listens.
+    Deaf,
+    /// A connection is on its way. In a task, since it may take its time, and whoever waits for news has
+    /// other things to do meanwhile.
+    Beginning(JoinHandle<sqlx::Result<B::Listener>>),
+    Listening(B::Listener),
 }
 
 impl<B: Backend> News<B> {
     pub(crate) fn on(channel: &'static str) -> Self {
         Self {
             channel,
-            listener: None,
+            state: State::Deaf,
         }
     }
 
-    /// Listens, unless it does already; true if it has begun to: what was said before is unknown.
-    pub(crate) async fn listen(&mut self, pool: &Pool<B>) -> bool {
-        if self.listener.is_some() {
-            return false;
+    /// Begins to listen, unless it has already.
+    pub(crate) fn listen(&mut self, pool: &Pool<B>) {
+        if matches!(self.state, State::Deaf) {
+            let (pool, channel) = (pool.clone(), self.channel);
+            let listen = async move { within(STATEMENT, B::listen(&pool, channel)).await };
+            self.state = State::Beginning(tokio::spawn(listen));
         }
-        match B::listen(pool, self.channel).await {
-            Ok(listener) => self.listener = Some(listener),
-            Err(error) => warn!(
-                error = &error as &dyn std::error::Error,
-                "no notifications, only looks"
-            ),
-        }
-        self.listener.is_some()
     }
 
-    /// Waits for news, and returns what was said, if that is known; for ever if nobody listens.
+    /// Waits for news, and returns what was said, if that is known; for ever if nobody listens. That it
+    /// listens now counts as news, since what was said before is unknown.
     pub(crate) async fn heard(&mut self) -> Option<String> {
-        match &mut self.listener {
-            None => std::future::pending().await,
-            Some(listener) => match B::notified(listener).await {
+        match &mut self.state {
+            State::Deaf => std::future::pending().await,
+            State::Beginning(listener) => {
+                let listener = listener.await.unwrap_or(Err(sqlx::Error::WorkerCrashed));
+                match listener {
+                    Ok(listener) => {
+                        self.state = State::Listening(listener);
+                        None
+                    }
+                    Err(error) => {
+                        self.state = State::Deaf;
+                        warn!(
+                            error = &error as &dyn std::error::Error,
+                            "no notifications, only looks"
+                        );
+                        std::future::pending().await
+                    }
+                }
+            }
+            State::Listening(listener) => match B::notified(listener).await {
                 Ok(said) => said,
                 Err(error) => {
+                    self.state = State::Deaf;
                     warn!(
                         error = &error as &dyn std::error::Error,
                         "no notifications any more"
                     );
-                    self.listener = None;
                     None
                 }
             },

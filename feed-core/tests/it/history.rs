@@ -11,6 +11,7 @@ use crate::support::{NOT_MODIFIED, Publisher, Testable, event};
 harness::on_both_databases! {
     random_histories_keep_their_promises
     the_bytes_of_a_page_are_as_they_were
+    what_was_read_before_the_database_went_back_counts_no_more
 }
 
 const SEEDS: u64 = 12;
@@ -152,4 +153,40 @@ async fn the_bytes_of_a_page_are_as_they_were<B: Testable>(url: &str) {
     let page = later.get("/feed/gxldenxx/1", &[]).await;
     let golden = include_str!("golden/page.xml");
     assert_eq!(page.body, golden, "an immutable page has changed");
+}
+
+/// The database is put back to an older state under a service that runs, and has gone on further than
+/// before when it looks again.
+async fn what_was_read_before_the_database_went_back_counts_no_more<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(28).await;
+    let old = publisher.get("/feed", &[]).await;
+    let epoch = old.cursor().split('.').next().unwrap().to_owned();
+    let second = format!("/feed/{epoch}/2");
+    let before = publisher.get(&second, &[]).await;
+    for sql in [
+        "DELETE FROM feed_event WHERE sequence > 15",
+        "UPDATE feed_head SET sequence = 15,
+             anchor = (SELECT id FROM feed_event WHERE sequence = 15)",
+    ] {
+        B::run(&publisher.database, sql).await;
+    }
+    publisher.publish(16).await;
+    let ids = "SELECT CAST(id AS TEXT) FROM feed_event ORDER BY sequence";
+    let ids = B::texts(&publisher.database, ids).await;
+    let head = publisher.get("/feed", &[]).await;
+    let shown = |body: &str, id: &String| body.contains(&format!("urn:uuid:{id}"));
+    for (sequence, id) in (1..).zip(&ids) {
+        assert_eq!(shown(&head.body, id), sequence > 20, "event {sequence}");
+    }
+    let page = publisher.get(&second, &[]).await;
+    assert_ne!(page.body, before.body);
+    assert!(ids[10..20].iter().all(|id| shown(&page.body, id)));
+    // And who has seen what is gone is told.
+    let after = format!("/feed?after={}", old.cursor());
+    assert_eq!(publisher.get(&after, &[]).await.status, 410);
+    let tag = old.header("etag");
+    let asked = [("if-none-match", tag.as_str()), ("a-im", "feed")];
+    let whole = publisher.get("/feed", &asked).await;
+    assert_eq!(whole.status, 200, "not only what is new to another feed");
 }

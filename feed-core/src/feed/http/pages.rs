@@ -40,8 +40,8 @@ pub(in crate::feed) struct PageCache {
     misses: Counter,
 }
 
-/// The entries of a page never change, and its links follow from its state.
-type Key = (Epoch, i64, PageState, Form);
+/// The entries of a page never change within one history of the feed, and its links follow from its state.
+type Key = (Epoch, u64, i64, PageState, Form);
 
 /// A page as it was written, and what its date is.
 #[derive(Debug, Clone)]
@@ -139,7 +139,8 @@ impl<B: Backend> Inner<B> {
         number: i64,
         state: PageState,
     ) -> Result<Written, Problem> {
-        let key = (head.epoch, number, state, form);
+        let history = self.sequencer.history();
+        let key = (head.epoch, history, number, state, form);
         if let Some(page) = self.pages.get(&key) {
             return Ok(page);
         }
