@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use harness::{Backend, FreshDatabase};
+use harness::wire::{Lost, Wire};
+use harness::{Backend, FreshDatabase, tables};
 
 use crate::fleet::Fleet;
 use crate::front::Front;
@@ -44,6 +45,44 @@ async fn connections_to_the_database_that_fall_silent_lose_nothing() {
         .history
         .fault("all connections to databases fall silent");
     life.last(Duration::from_secs(1)).await;
+    assert_innocent(&life.end().await);
+}
+
+/// One connection alone is dead, at a statement that is asked now and then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_falls_silent_at_a_statement_holds_up_nothing() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
+    let mut fleet = Fleet::prepare(&plan, "silent-statement").await;
+    let mut wires = Vec::new();
+    for whose in [Whose::Order, Whose::Invoice, Whose::Shipping] {
+        let cluster = &mut fleet.group(whose).cluster;
+        let wire = Wire::before(cluster.database.url(), Lost::Request).await;
+        cluster.database_url = wire.url.clone();
+        wires.push(wire);
+    }
+    fleet.settle().await;
+    let mut life = Life::of(fleet, &plan);
+    life.last(Duration::from_secs(1)).await;
+    let deaf = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    let decided = "INSERT INTO feed_decision (subscription, decision, decided_by)
+                   VALUES ('order', 'resume keep', 'eve')";
+    for (wire, (whose, statement, cause)) in wires.iter().zip([
+        (Whose::Order, "LISTEN", deaf),
+        (Whose::Invoice, "decision::open", decided),
+        (Whose::Shipping, "LISTEN", deaf),
+    ]) {
+        wire.silence(statement);
+        tables::run(life.fleet.url(whose), cause).await;
+    }
+    life.last(Duration::from_secs(4)).await;
+    for wire in &wires {
+        assert!(wire.is_silent(), "nobody has said it");
+    }
+    let published = "SELECT count(*) FROM feed_outbox WHERE time < now() - interval '2 seconds'";
+    let late = tables::number(life.fleet.url(Whose::Order), published).await;
+    assert_eq!(late, 0, "events wait for their numbers");
+    life.fleet.history.fault("one connection of each is silent");
     assert_innocent(&life.end().await);
 }
 

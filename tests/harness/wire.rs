@@ -1,9 +1,9 @@
 //! Something between a service and its PostgreSQL that loses a `COMMIT` on the way, or the answer
-//! to it: the client cannot know which.
+//! to it: the client cannot know which. Or has one connection fall silent at a statement.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -26,6 +26,8 @@ struct State {
     each: AtomicU32,
     commits: AtomicU32,
     losses: AtomicU32,
+    /// The next message with this text in it is the last of its connection.
+    last_word: Mutex<Option<String>>,
 }
 
 /// A listener on a port of its own. Ends with the runtime of its test.
@@ -54,6 +56,7 @@ impl Wire {
             each: AtomicU32::new(0),
             commits: AtomicU32::new(0),
             losses: AtomicU32::new(0),
+            last_word: Mutex::new(None),
         });
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
@@ -77,6 +80,17 @@ impl Wire {
         self.state.each.store(each, Ordering::Relaxed);
     }
 
+    /// The next connection that wants to say `text` falls silent, and stays open.
+    pub fn silence(&self, text: &str) {
+        *self.state.last_word() = Some(text.to_owned());
+    }
+
+    /// True if that has happened.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.state.last_word().is_none()
+    }
+
     /// How many were.
     #[must_use]
     pub fn losses(&self) -> u32 {
@@ -85,6 +99,24 @@ impl Wire {
 }
 
 impl State {
+    fn last_word(&self) -> MutexGuard<'_, Option<String>> {
+        self.last_word
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn silences(&self, message: &[u8]) -> bool {
+        let mut last_word = self.last_word();
+        let said = last_word.as_ref().is_some_and(|text| {
+            let text = text.as_bytes();
+            message.windows(text.len()).any(|part| part == text)
+        });
+        if said {
+            *last_word = None;
+        }
+        said
+    }
+
     fn loses(&self, message: &[u8]) -> bool {
         if message != b"Q\0\0\0\x0bCOMMIT\0" {
             return false;
@@ -106,6 +138,9 @@ async fn pass(client: TcpStream, state: &State) -> std::io::Result<()> {
     let forward = async {
         loop {
             let message = message(&mut from_client, 1).await?;
+            if state.silences(&message) {
+                std::future::pending::<()>().await;
+            }
             let loses = state.loses(&message);
             if loses && state.lost == Lost::Request {
                 return Ok::<_, std::io::Error>(());
