@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sqlx::error::ErrorKind;
 
+use crate::database::patience::learn_from;
 use crate::namespace::NAMESPACE;
 
 /// An error on its way to a client: `application/problem+json`, never stored by a cache.
@@ -124,6 +125,7 @@ impl Problem {
             error = error as &dyn std::error::Error,
             "the database failed"
         );
+        learn_from(error);
         match error {
             // It does answer: with what we have done wrong.
             sqlx::Error::Database(refused) if refused.kind() != ErrorKind::Other => {

@@ -8,6 +8,7 @@ harness::on_both_databases! {
     a_permanent_redirect_is_remembered
     a_permanent_redirect_to_something_else_is_not
     an_address_that_is_given_up_is_left
+    a_copy_that_stands_still_is_left
     another_redirect_is_not
     only_what_is_permanent_from_the_beginning_is_remembered
     redirects_are_counted
@@ -77,6 +78,22 @@ async fn an_address_that_is_given_up_is_left<B: Recording>(url: &str) {
         let _ = reader.poll().await;
     }
     assert_eq!(reader.ids().await, Numbered::ids(3));
+}
+
+/// While a server was mended its readers were sent to a copy of the feed, for good by mistake.
+async fn a_copy_that_stands_still_is_left<B: Recording>(url: &str) {
+    let fake = Fake::start().await;
+    let feed = Numbered::new(2);
+    feed.serve(&fake);
+    fake.at("/feed", Reply::redirect(301, "/copy"));
+    fake.at("/copy", Reply::feed(feed.head().xml()));
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&Numbered::ids(2)).await;
+    Numbered::new(3).serve(&fake);
+    reader.takes(&Numbered::ids(2)).await;
+    // As it does by itself after five minutes without anything new.
+    reader.handle().poll_now();
+    reader.takes(&Numbered::ids(3)).await;
 }
 
 async fn another_redirect_is_not<B: Recording>(url: &str) {

@@ -205,6 +205,15 @@ impl Source {
         self.moved = None;
     }
 
+    /// Asks anew where a feed is that has moved: where it was sent to for good may be a copy of it, which
+    /// stands still.
+    pub(super) async fn find_again(&mut self) -> Result<(), FetchError> {
+        if self.moved.take().is_some() {
+            self.head(&Validators::default(), false).await?;
+        }
+        Ok(())
+    }
+
     /// Asks for what is newer than `seen`; with `wait`, lets the server hold the answer back.
     pub(super) async fn head(&mut self, seen: &Validators, wait: bool) -> Result<Head, FetchError> {
         let mut request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);

@@ -11,7 +11,7 @@ use url::Url;
 use super::credentials::FeedCredentials;
 use super::fetch::shown;
 use super::lease::{self, Leases};
-use super::measure::Counts;
+use super::measure::{Counts, SILENCE};
 use super::{Context, Effect};
 use crate::database::Database;
 use crate::event::Sequence;
@@ -59,7 +59,8 @@ pub struct Lag {
     /// Events not yet taken.
     pub events: i64,
     /// The age of the last event taken, while there are newer ones: at least that of the oldest
-    /// one not yet taken. Zero if there are none; `null` while none has been taken.
+    /// one not yet taken; `null` while none has been taken. If there are none, zero, or for how long
+    /// the feed has said nothing, where that is too long.
     pub seconds: Option<i64>,
 }
 
@@ -325,6 +326,7 @@ impl<B: Backend> Handle<B> {
 fn status_of(standing: Standing, feed: String) -> Status {
     let head = standing.head.unwrap_or(0).max(standing.sequence);
     let events = head - standing.sequence;
+    let is_long = |silent: &i64| *silent > SILENCE.as_secs().cast_signed();
     let age = |updated: DateTime<Utc>| (standing.now - updated).num_seconds().max(0);
     Status {
         feed,
@@ -334,7 +336,8 @@ fn status_of(standing: Standing, feed: String) -> Status {
         lag: Lag {
             events,
             seconds: match events {
-                0 => Some(0),
+                // There may be news that nobody has told us.
+                0 => Some(standing.last_contact.map(age).filter(is_long).unwrap_or(0)),
                 _ => standing.updated.map(age),
             },
         },

@@ -18,7 +18,7 @@ const SIZES: &[u64; 7] = &[1, 2, 5, 10, 20, 50, 100];
 
 /// How long a feed that is asked all the time may be silent: as long as it may hold an answer back, and
 /// what a round takes beside that.
-const SILENCE: Duration = Duration::from_secs(WAIT.as_secs() + 10);
+pub(super) const SILENCE: Duration = Duration::from_secs(WAIT.as_secs() + 10);
 
 /// What this process has counted.
 #[derive(Debug)]

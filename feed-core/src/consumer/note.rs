@@ -2,6 +2,7 @@
 
 use super::verdict::brief;
 use super::{Context, Effect, FetchError, PollError, Polled};
+use crate::database::patience::learn_from;
 use crate::service::with_causes;
 use crate::store::Backend;
 use crate::store::consume::Heartbeat;
@@ -11,6 +12,9 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     pub(super) fn note(&self, round: &Result<Polled, PollError>) {
         let name = &self.subscription.name;
         self.counts.polled(round);
+        if let Err(PollError::Database(error)) = round {
+            learn_from(error);
+        }
         let (failures, is_news) = self.leases.heartbeat(|heartbeat| {
             let before = heartbeat.failures;
             // An interrupted round says nothing of the feed.

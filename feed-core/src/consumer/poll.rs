@@ -150,8 +150,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let asked = self.context.leases.asked.swap(false, Ordering::Relaxed);
         let doubts = asked || self.place.doubts(Instant::now());
         if doubts {
-            // Where it was sent to for good may be a copy that stands still.
-            self.source.return_home();
+            self.source.find_again().await?;
         }
         if std::mem::take(&mut self.more) {
             return self.catch_up().await;

@@ -42,6 +42,15 @@ pub(crate) fn in_vain() {
     *IN_VAIN.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
 }
 
+/// Notes what an error says of connections: a session of PostgreSQL that began while its database was
+/// to be read only stays so, also when it may be written to again.
+pub(crate) fn learn_from(error: &sqlx::Error) {
+    let code = error.as_database_error().and_then(|error| error.code());
+    if code.is_some_and(|code| code == "25006") {
+        in_vain();
+    }
+}
+
 /// True if a connection that comes back to its pool is to be closed. To ask it whether it is there might
 /// take for ever; and who left it may have left a transaction open in it.
 pub(crate) fn doubts() -> bool {

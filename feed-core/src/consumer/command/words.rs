@@ -36,10 +36,11 @@ pub(in crate::consumer) fn span(seconds: i64) -> String {
 /// How far a subscription is behind: `2 events, 5 s`.
 pub(in crate::consumer) fn behind(lag: Lag) -> String {
     let events = counted(lag.events, "event");
-    match lag.seconds {
-        _ if lag.events == 0 => "none".to_owned(),
-        Some(seconds) => format!("{events}, {}", span(seconds)),
-        None => events,
+    match (lag.events, lag.seconds) {
+        (0, None | Some(0)) => "none".to_owned(),
+        (0, Some(silent)) => format!("none known, but no word from the feed for {}", span(silent)),
+        (_, Some(seconds)) => format!("{events}, {}", span(seconds)),
+        (_, None) => events,
     }
 }
 
@@ -119,6 +120,8 @@ mod tests {
     fn nobody_says_since_when_nothing_is_taken_that_never_was() {
         let behind = |events, seconds| behind(Lag { events, seconds });
         assert_eq!(behind(0, Some(0)), "none");
+        let silent = "none known, but no word from the feed for 5 min";
+        assert_eq!(behind(0, Some(300)), silent);
         assert_eq!(behind(1, Some(5)), "1 event, 5 s");
         assert_eq!(behind(1_200, None), "1,200 events");
     }
