@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use harness::{Backend, Cluster, FreshDatabase, Instance, audit, load, patiently, tables};
+use harness::{Answer, Backend, Cluster, FreshDatabase, Instance, audit, load, patiently, tables};
 
 use crate::front::Front;
 use crate::history::History;
@@ -228,9 +228,10 @@ impl Group {
 
     async fn answers(&mut self) -> bool {
         for instance in &self.running {
-            // Not whether it is ready: who halts has found something, and the judge is to see that.
-            let answer = instance.client.try_send("GET", "health/live", &[], "");
-            if answer.await.is_none_or(|answer| answer.status != 200) {
+            let answer = instance.client.try_send("GET", "health/ready", &[], "");
+            // Who halts has found something, and the judge is to see that.
+            let ready = |answer: &Answer| answer.status == 200 || answer.body.contains("halted");
+            if !answer.await.is_some_and(|answer| ready(&answer)) {
                 return false;
             }
         }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 /// The longest time for one statement of ours. Longer than any waits for a lock.
 pub(crate) const STATEMENT: Duration = Duration::from_secs(8);
 
-/// The longest time for a transaction: well over the slowest batch in a healthy system.
-pub(crate) const TRANSACTION: Duration = Duration::from_secs(25);
+/// The longest time for a transaction: well over the slowest batch in a healthy system, and short enough
+/// that all is level again half a minute after every connection has fallen silent.
+pub(crate) const TRANSACTION: Duration = Duration::from_secs(20);
 
 /// How long after somebody has waited in vain connections are not used again.
 const DOUBT: Duration = Duration::from_secs(60);
