@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::database::Database;
 use crate::database::patience::{STATEMENT, within};
-use crate::event::{EventId, Sequence};
+use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::listen::News;
 use crate::store::publish::{CHANNEL, Head, Look, Numbered};
@@ -35,9 +35,10 @@ const BATCH: i64 = 1_000;
 /// those of this while share one transaction, and readers one new head.
 const PACE: Duration = Duration::from_millis(10);
 
-/// How soon to look again after another instance was found at work; twice as late each time, since it may
-/// be a stranger who holds the head, up to the tick.
+/// How soon to look again after another instance was found at work, and twice as late each time up to the
+/// longest: it may be a stranger who holds the head.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// The head of one feed, as far as this instance knows it, and what moves it.
 #[derive(Debug)]
@@ -134,7 +135,7 @@ impl<B: Backend> Sequencer<B> {
                 Numbered::Busy => {
                     drop(looking);
                     tokio::time::sleep(busy).await;
-                    busy = (busy * 2).min(TICK);
+                    busy = (busy * 2).min(LONGEST_BUSY_PAUSE);
                     self.look().await?
                 }
             };
@@ -148,25 +149,11 @@ impl<B: Backend> Sequencer<B> {
     /// the newest.
     async fn learn(&self, head: &Head, asked: Duration) -> sqlx::Result<()> {
         let known = self.head();
-        // What happens within a moment we see step by step. After a longer while the database may be
-        // another one, and further.
-        if self.is_late() && known.epoch == head.epoch && head.sequence > known.sequence {
-            self.confirm(known.sequence, known.anchor).await?;
+        if known.epoch == head.epoch {
+            self.confirm(&known, head).await?;
         }
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         self.looked.store(asked, Ordering::Relaxed);
-        let is_older = head.sequence < known.sequence
-            || head.sequence == known.sequence && head.anchor != known.anchor;
-        if known.epoch == head.epoch && is_older {
-            error!(
-                known = known.sequence,
-                found = head.sequence,
-                "the feed went back from {} to {}: was the database restored?",
-                known.sequence,
-                head.sequence
-            );
-            self.history.fetch_add(1, Ordering::Relaxed);
-        }
         self.head.send_if_modified(|known| {
             let moved = known.cursor() != head.cursor();
             known.clone_from(head);
@@ -175,12 +162,30 @@ impl<B: Backend> Sequencer<B> {
         Ok(())
     }
 
-    /// Finds out whether an event that was known is in the database still.
-    async fn confirm(&self, sequence: Sequence, anchor: Option<EventId>) -> sqlx::Result<()> {
-        let Some(anchor) = anchor else { return Ok(()) };
-        let found = within(STATEMENT, B::id_at(self.database.reader(), sequence)).await?;
-        if found != Some(anchor) {
-            self.is_another_history(sequence);
+    /// Finds out whether `head` goes on from the one that is known.
+    async fn confirm(&self, known: &Head, head: &Head) -> sqlx::Result<()> {
+        let found = match head.sequence.cmp(&known.sequence) {
+            std::cmp::Ordering::Less => {
+                error!(
+                    known = known.sequence,
+                    found = head.sequence,
+                    "the feed went back from {} to {}: was the database restored?",
+                    known.sequence,
+                    head.sequence
+                );
+                self.history.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+            std::cmp::Ordering::Equal => head.anchor,
+            // What happens within a moment we see step by step. After a longer while the database may be
+            // another one, and further.
+            std::cmp::Ordering::Greater if self.is_late() && known.sequence > 0 => {
+                within(STATEMENT, B::id_at(self.database.reader(), known.sequence)).await?
+            }
+            std::cmp::Ordering::Greater => return Ok(()),
+        };
+        if found != known.anchor {
+            self.is_another_history(known.sequence);
         }
         Ok(())
     }
