@@ -63,6 +63,13 @@ async fn ahead(backend: Backend) -> System {
     system
 }
 
+async fn restore_while_all_are_stopped(system: &mut System) {
+    for consumer in [&mut system.invoice, &mut system.shipping] {
+        assert_eq!(consumer.stop().await, Some(0));
+    }
+    restore(&system.order).await;
+}
+
 async fn taken(system: &System) {
     let newest = load::published(&system.order).await;
     for consumer in [&system.invoice, &system.shipping] {
@@ -111,10 +118,7 @@ async fn consumers_that_are_ahead_of_a_restored_feed_stop(backend: Backend) {
 async fn a_restored_feed_that_has_overtaken_its_consumers_stops_them(backend: Backend) {
     let mut system = ahead(backend).await;
     let before = documents(&system).await;
-    for consumer in [&mut system.invoice, &mut system.shipping] {
-        assert_eq!(consumer.stop().await, Some(0));
-    }
-    restore(&system.order).await;
+    restore_while_all_are_stopped(&mut system).await;
     system.order.start().await;
     // Other events have the numbers that they have seen, and more.
     load::place_many(&system.order.client, 60).await;
@@ -133,10 +137,7 @@ async fn a_restored_feed_that_has_overtaken_its_consumers_stops_them(backend: Ba
 async fn a_feed_restored_to_between_two_shares_stops_them(backend: Backend) {
     let mut system = ahead(backend).await;
     let before = documents(&system).await;
-    for consumer in [&mut system.invoice, &mut system.shipping] {
-        assert_eq!(consumer.stop().await, Some(0));
-    }
-    restore(&system.order).await;
+    restore_while_all_are_stopped(&mut system).await;
     let order = system.order.database.url();
     let sequence = tables::number(order, "SELECT sequence FROM feed_head").await;
     let anchor = "SELECT CAST(anchor AS TEXT) FROM feed_head";

@@ -254,13 +254,13 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                     ..Position::default()
                 }));
             }
-            let further = |end: &Cursor| end.sequence > reached;
-            let Some(end) = document.cursor.clone().filter(further) else {
+            let beyond = |document: &Document, place| {
+                let end = document.cursor.clone();
+                end.filter(|end| end.sequence > place)
+            };
+            let Some(end) = beyond(&document, reached).filter(|_| document.archive) else {
                 return Ok(None);
             };
-            if !document.archive {
-                return Ok(None);
-            }
             reached = end.sequence;
             info!(sequence = reached, "looking for event {sequence}");
             let linked = match document.link("next-archive", None) {
@@ -268,11 +268,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 _ => None,
             };
             // A link may lead back; `?after=` is the feed's own word.
-            let ahead = |document: &Document| {
-                let end = document.cursor.as_ref();
-                end.is_some_and(|end| end.sequence > reached)
-            };
-            document = match linked.filter(ahead) {
+            document = match linked.filter(|linked| beyond(linked, reached).is_some()) {
                 Some(document) => document,
                 None => self.source.after(Some(&end)).await?,
             };

@@ -5,8 +5,9 @@
 //! the answer; `address` resolves its links; `content` gets the data. The way through it: a round
 //! (`poll`) asks the head, and goes `forward` from our `place` where it numbers its events, or `back`
 //! to what is known where it does not. What becomes of events: `apply` is the batch transaction,
-//! `verdict` says whose fault a failure was, `parked` keeps what failed, `retry` tries again. Beside it: `lease` knows which share
-//! is ours, `sweep` removes old claims, `note` says how it goes, `measure` counts. People: they look and decide through
+//! `verdict` says whose fault a failure was, `parked` keeps what failed, `retry` tries it again. Beside
+//! it: `lease` knows which share is ours, `sweep` removes old claims, `note` says how it goes, `measure`
+//! counts. People: they look and decide through
 //! a [`Handle`] (`handle`, `decide`), on pages (`http`) and from the command line ([`command`]);
 //! `carry_out` does what needs the feed; [`fn@reconcile`] compares.
 

@@ -5,7 +5,6 @@ use super::{Context, Effect, FetchError, PollError, Polled};
 use crate::database::patience::learn_from;
 use crate::service::with_causes;
 use crate::store::Backend;
-use crate::store::consume::Heartbeat;
 
 impl<B: Backend, E: Effect<B>> Context<B, E> {
     /// Notes how a round ended, and logs it where it differs from the one before.
@@ -52,8 +51,8 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
 
     /// True if the feed has answered us, and did so when it was asked last.
     pub(super) fn is_in_contact(&self) -> bool {
-        let contact = |heartbeat: &mut Heartbeat| heartbeat.last_contact.is_some();
-        self.leases.heartbeat(contact) && self.failures() == 0
+        self.leases
+            .heartbeat(|heartbeat| heartbeat.last_contact.is_some() && heartbeat.failures == 0)
     }
 
     /// Rounds that failed in a row.
