@@ -24,3 +24,5 @@ mod requests;
 mod support;
 mod unstorable;
 mod validators;
+mod windows;
+mod writers;

@@ -196,7 +196,7 @@ async fn pages_that_lead_in_a_circle_are_noticed<B: Recording>(url: &str) {
     for rel in ["next", "prev-archive"] {
         for (name, way) in [
             ("two", vec!["/one", "/two", "/one"]),
-            ("itself", vec!["/one", "/one"]),
+            ("three", vec!["/one", "/two", "/three", "/one"]),
             ("the head", vec!["/one", "/feed"]),
         ] {
             let fake = serving(&Atom::of(30..=32).link(rel, way[0])).await;

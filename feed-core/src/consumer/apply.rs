@@ -69,7 +69,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         loop {
             let chunk = chunks.next().unwrap_or_default();
             let end = match chunks.peek() {
-                Some(_) => position_at(chunk, to),
+                Some(_) => place_after(chunk, to, held),
                 None => to.clone(),
             };
             let applied = self.apply_chunk(held, chunk, &end).await?;
@@ -118,7 +118,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             let end = if index + 1 == chunk.len() {
                 to.clone()
             } else {
-                position_at(one, to)
+                place_after(one, to, held)
             };
             let applied = Box::pin(self.apply_chunk(held, one, &end)).await?;
             total.events += applied.events;
@@ -372,7 +372,19 @@ fn moves(from: &Position, to: &Position) -> bool {
 }
 
 /// Where a reader is after the last of `chunk`, on the way to `to`. Without sequences there is no
-/// place between: the claims alone say what is done.
+/// place between: the claims alone say what is done, and partitions stay where they are.
+fn place_after(chunk: &[Arrival], to: &Position, held: &[Held]) -> Position {
+    let is_numbered = chunk.iter().any(|arrival| arrival.event.sequence.is_some());
+    match held.first() {
+        Some(held) if !is_numbered => Position {
+            anchor: held.position.anchor.clone(),
+            ..Position::default()
+        },
+        _ => position_at(chunk, to),
+    }
+}
+
+/// The place of the last of `chunk` in a feed with sequences, on the way to `to`.
 pub(super) fn position_at(chunk: &[Arrival], to: &Position) -> Position {
     let Some((event, sequence)) = chunk
         .last()

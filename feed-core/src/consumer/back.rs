@@ -1,6 +1,5 @@
-//! The way through a feed that numbers nothing: back from its head, document by document, until
-//! what is there is known; then forward again, oldest first. Which entries are new, the claims
-//! alone can tell.
+//! The way through a feed that numbers nothing: back from its head, document by document, to what was
+//! shown before; then forward again, oldest first. Which entries are new, the claims alone can tell.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,6 +9,7 @@ use super::document::{Document, FoundEntry};
 use super::fetch::{FetchError, New};
 use super::place::Ours;
 use super::poll::{PollError, Polled};
+use super::window::Window;
 use super::{Consumer, Effect};
 use crate::store::Backend;
 use crate::store::consume::Position;
@@ -19,6 +19,7 @@ const DOCUMENTS: usize = 1_000;
 const BYTES: usize = 64 * 1024 * 1024;
 
 /// What a walk has brought.
+#[derive(Default)]
 pub(super) struct Walk {
     /// Newest first.
     pub(super) documents: Vec<Document>,
@@ -27,8 +28,10 @@ pub(super) struct Walk {
     /// For each id the document with its latest version, and that version; of equal ones the
     /// newer document counts (RFC 5005, section 4.2).
     latest: HashMap<String, (usize, DateTime<Utc>)>,
-    /// True if it ended where there is nothing older.
-    to_the_end: bool,
+    /// What was shown before and was not found again: entries after it may be missing.
+    lost: Option<Window>,
+    /// What our partitions have in common: nothing of theirs is missing up to there.
+    common: Option<String>,
 }
 
 impl<B: Backend, E: Effect<B>> Consumer<B, E> {
@@ -40,19 +43,35 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             ..
         } = new;
         let walk = self.walk_back(document).await?;
-        let newest = walk.documents[0]
-            .entries
-            .last()
-            .map(|entry| entry.id.clone());
-        if let Some(reason) = self.gap(&walk) {
-            return self.halt(&reason).await;
+        if let Some(lost) = &walk.lost {
+            // The feed shows only its newest entries, and has gone further than that (I8).
+            return self.halt(&missing_after(lost)).await;
         }
+        let common = Position {
+            anchor: walk.common.clone(),
+            ..Position::default()
+        };
+        let shown = walk.documents.iter().find_map(Window::of);
+        let apart = self.place.anchors().len() > 1;
         let to = Position {
-            anchor: newest,
+            // A feed that is empty for a moment has shown nothing new.
+            anchor: match shown {
+                Some(window) => Some(window.to_string()),
+                None if apart => return Ok(Polled::UpToDate { waited: false }),
+                None => walk.common.clone(),
+            },
             etag: validators.etag,
             last_modified: validators.last_modified,
             ..Position::default()
         };
+        if apart {
+            // Should the walk be cut off, it begins again where all of them have been.
+            let stored = (self.context).apply(&mut self.place.held, Vec::new(), &common);
+            let stored = stored.await;
+            if self.settle(stored, common.clone())?.is_none() {
+                return Ok(Polled::Interrupted);
+            }
+        }
         let mut applied = 0;
         for index in (0..walk.documents.len()).rev() {
             let document = &walk.documents[index];
@@ -62,9 +81,8 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 new.drain(..arrivals.len());
                 let end = match (index, new.as_slice()) {
                     (0, []) => to.clone(),
-                    // In between the claims alone say what is done; whoever begins there anew looks
-                    // at all of it.
-                    _ => Position::default(),
+                    // In between the claims alone say what is done.
+                    _ => common.clone(),
                 };
                 let taken = self
                     .context
@@ -85,17 +103,16 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         })
     }
 
-    /// Reads back to where everything of ours is known, or to the end. Our partitions take what is
-    /// new oldest first, so that what is older than a known entry is known; unless they have not
-    /// come equally far: then all of it is looked at.
+    /// Reads back until nothing can be missing: to a document that continues what was shown before, or
+    /// one of which all is known; or to the end. Our partitions take what is new oldest first, so
+    /// that what is older than there is known. Those that are apart are looked for one by one.
     pub(super) async fn walk_back(&self, head: Document) -> Result<Walk, PollError> {
-        let ours = self.place.ours();
-        let may_stop = self.place.seen.anchor.is_some();
+        let anchors = self.place.anchors();
+        let (level, begins) = (anchors.len() == 1, anchors.contains(&None));
+        let mut sought: Vec<String> = anchors.into_iter().flatten().collect();
         let mut walk = Walk {
-            documents: Vec::new(),
-            known: HashSet::new(),
-            latest: HashMap::new(),
-            to_the_end: false,
+            common: sought.first().filter(|_| !begins).cloned(),
+            ..Walk::default()
         };
         let mut seen = HashSet::from([head.address().clone()]);
         let mut bytes = 0;
@@ -106,9 +123,17 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 .iter()
                 .map(|entry| entry.id.as_str())
                 .collect();
-            let known = self.context.claimed(&ids).await?;
-            let is_known = is_known(&document, &ours, &known);
-            walk.known.extend(known);
+            let claimed = self.context.claimed(&ids).await?;
+            let known: HashSet<&str> = claimed.iter().map(String::as_str).collect();
+            let all_known = level && !ids.is_empty() && ids.iter().all(|id| known.contains(id));
+            sought.retain(|anchor| {
+                let found = all_known || Window::parse(anchor).continues_in(&document, &known);
+                if found && !begins {
+                    walk.common = Some(anchor.clone());
+                }
+                !found
+            });
+            walk.known.extend(claimed);
             let older = document.older().map_err(FetchError::from)?;
             bytes += document.size;
             for entry in &document.entries {
@@ -119,11 +144,15 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 }
             }
             walk.documents.push(document);
-            if may_stop && is_known {
+            if sought.is_empty() && !begins {
                 return Ok(walk);
             }
             let Some(older) = older else {
-                walk.to_the_end = true;
+                let shown = walk.documents.iter().any(|one| !one.entries.is_empty());
+                walk.lost = sought
+                    .first()
+                    .filter(|_| shown)
+                    .map(|text| Window::parse(text));
                 return Ok(walk);
             };
             if !seen.insert(older.clone()) {
@@ -138,31 +167,14 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             document = self.source.document(older).await?;
         }
     }
-
-    /// What is to be said if entries are missing: a feed that shows only its newest ones has gone
-    /// further than that since we looked (I8).
-    fn gap(&self, walk: &Walk) -> Option<String> {
-        let anchor = self.place.seen.anchor.as_ref()?;
-        let mut entries = walk
-            .documents
-            .iter()
-            .flat_map(|document| &document.entries)
-            .peekable();
-        let missing = walk.to_the_end
-            && walk.known.is_empty()
-            && entries.peek().is_some()
-            && entries.all(|entry| entry.id != *anchor);
-        missing.then(|| {
-            format!("nothing that the feed shows is known: what came after {anchor} may be missing")
-        })
-    }
 }
 
-/// True if the oldest entry of ours is known, and so what is older. Not any: one that was changed
-/// stands among the newest again.
-fn is_known(document: &Document, ours: &Ours, known: &[String]) -> bool {
-    let mut ours = document.entries.iter().filter(|entry| ours.holds(entry));
-    ours.next().is_some_and(|oldest| known.contains(&oldest.id))
+fn missing_after(lost: &Window) -> String {
+    let newest = lost.newest.first().map_or("", String::as_str);
+    format!(
+        "the feed no longer shows {newest}, the newest entry that was read: entries after it may be \
+         missing; `resume --from-start` takes what the feed shows now, and nothing twice"
+    )
 }
 
 impl Walk {

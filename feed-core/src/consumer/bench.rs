@@ -11,5 +11,5 @@ use super::document::{Document, InvalidDocument};
 ///
 /// It is no document that a consumer could take.
 pub fn read(body: &[u8], read_from: Url) -> Result<usize, InvalidDocument> {
-    Document::read(body, read_from).map(|document| document.entries.len())
+    Document::read(body, None, read_from).map(|document| document.entries.len())
 }

@@ -5,8 +5,9 @@ use tracing::{info, warn};
 
 use super::decide::{Decision, From};
 use super::document::Document;
-use super::fetch::{FetchError, Validators};
+use super::fetch::FetchError;
 use super::poll::PollError;
+use super::window::Window;
 use super::{Consumer, Effect};
 use crate::cursor::Cursor;
 use crate::database::patience::{STATEMENT, TRANSACTION, within};
@@ -129,16 +130,16 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
 
     /// The place behind the newest event.
     async fn place_of_now(&mut self) -> Result<Plan, PollError> {
-        let head = self.source.head(&Validators::default(), false).await?;
-        let Some(new) = head.new else {
+        let Some(new) = self.source.whole_head().await? else {
             return Ok(Plan::saying("not carried out: the feed shows nothing"));
         };
         let newest = new.document.entries.last().cloned();
         let Some(cursor) = &new.document.cursor else {
+            let window = Window::of(&new.document);
             let claim = self.shown_by(new.document).await?;
             return Ok(Plan {
                 to: Some(Position {
-                    anchor: newest.map(|entry| entry.id),
+                    anchor: window.map(|window| window.to_string()),
                     ..Position::default()
                 }),
                 claim,

@@ -14,6 +14,7 @@ use url::{Position, Url};
 
 use super::address::resolve;
 use super::apply::Arrival;
+use super::charset::decode;
 use super::document::{Document, FoundEntry};
 use super::fetch::{FetchError, Source, shown};
 use super::{EffectError, Received};
@@ -71,6 +72,7 @@ impl Source {
             let found = batch.remove(&entry.id);
             let mut arrival = arrival_of(entry);
             match found {
+                _ if arrival.missing.is_some() => {}
                 Some(event) => {
                     arrival.event.data = event.data;
                     arrival.event.traceparent = event.traceparent;
@@ -116,8 +118,15 @@ impl Source {
         let Some(url) = document.link("related", Some(batch))? else {
             return Ok(HashMap::new());
         };
-        let body = match self.bytes(url, batch).await {
-            Ok(body) => body,
+        let body = match self.text(url, batch).await {
+            Ok(Ok(text)) => text,
+            Ok(Err(error)) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no batch: one by one"
+                );
+                return Ok(HashMap::new());
+            }
             // Without it each event is fetched by itself, so that one that spoils the batch stands
             // in nobody else's way.
             Err(error @ (FetchError::TooLarge { .. } | FetchError::Status { .. })) => {
@@ -130,7 +139,7 @@ impl Source {
             Err(error) => return Err(error),
         };
         let wanted: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
-        match serde_json::from_slice::<Vec<Structured<'_>>>(&body) {
+        match serde_json::from_str::<Vec<Structured<'_>>>(&body) {
             Ok(events) => Ok(events
                 .into_iter()
                 .map(|event| (format!("urn:uuid:{}", event.id), event))
@@ -159,8 +168,7 @@ impl Source {
             return Ok(Ok(Content::default()));
         };
         let Some(src) = &content.src else {
-            let data = inline(content, entry.markup.as_deref());
-            return Ok(match data {
+            return Ok(match inline(content) {
                 Ok(data) => Ok((data, None)),
                 Err(reason) => Err(Missing {
                     src: None,
@@ -194,13 +202,10 @@ impl Source {
             }))
         };
         match self.event(url.clone()).await {
-            Ok((body, traceparent)) => match String::from_utf8(body.into()) {
-                Ok(data) => Ok(Ok((data, traceparent))),
-                Err(_) => missing(
-                    format!("the content at {} is not UTF-8", shown(&url)),
-                    false,
-                ),
-            },
+            Ok((Ok(data), traceparent)) => Ok(Ok((data, traceparent))),
+            Ok((Err(error), _)) => {
+                missing(format!("the content at {}: {error}", shown(&url)), false)
+            }
             // Only what may be the event's own fault is not to stop the others; a missing
             // credential or a busy server is not. What is not there may be so only for a moment.
             Err(error @ FetchError::Status { status: 404, .. }) => missing(error.to_string(), true),
@@ -239,31 +244,40 @@ fn arrival_of(entry: &FoundEntry) -> Arrival {
             data: String::new(),
             traceparent: None,
         },
-        missing: None,
+        missing: entry.unreadable.clone().map(|reason| Missing {
+            src: None,
+            reason,
+            passes: false,
+        }),
         span: Span::none(),
     }
 }
 
-/// Content that stands in the entry: text and elements as they are, JSON and other media types in
-/// Base64.
-pub(super) fn inline(
-    content: &atom_syndication::Content,
-    markup: Option<&str>,
-) -> Result<String, String> {
-    if let Some(markup) = markup {
-        return Ok(markup.trim().to_owned());
+/// Content that stands in the entry (RFC 4287, 4.1.3.3): text, or elements as they were written; JSON
+/// and other media types in Base64.
+pub(super) fn inline(content: &atom_syndication::Content) -> Result<String, String> {
+    let value = content.value().unwrap_or_default();
+    let media_type = content.content_type().unwrap_or("text");
+    let essence = media_type.split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    let (family, format) = essence.split_once('/').unwrap_or_default();
+    // Also where XML is written as text: escaped, or in a CDATA section.
+    if essence == "xhtml" || format == "xml" || format.ends_with("+xml") {
+        return Ok(unmarked(value).trim().to_owned());
     }
-    let value = content.value.clone().unwrap_or_default();
-    let media_type = content.content_type.as_deref().unwrap_or("text");
-    let media_type = media_type.to_ascii_lowercase();
-    if matches!(media_type.as_str(), "text" | "html") || media_type.starts_with("text/") {
-        return Ok(value);
+    if matches!(essence.as_str(), "text" | "html") || family == "text" {
+        return Ok(unmarked(value).to_owned());
     }
     let packed: String = value.split_ascii_whitespace().collect();
     let decoded = base64::engine::general_purpose::STANDARD
         .decode(packed)
-        .map_err(|error| format!("the content of type {media_type} is not Base64: {error}"))?;
-    String::from_utf8(decoded).map_err(|_| "the content is not UTF-8".to_owned())
+        .map_err(|error| format!("the content of type {essence} is not Base64: {error}"))?;
+    decode(&decoded, Some(media_type)).map_err(|error| format!("the content: {error}"))
+}
+
+/// Text without a byte order mark, which no parser of JSON takes.
+fn unmarked(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}')
 }
 
 /// What we take from an event of a batch: its identity and place stand in the entry.

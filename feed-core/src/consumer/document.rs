@@ -1,35 +1,37 @@
 //! What a feed document says, ours or anyone's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use atom_syndication::extension::{Extension, ExtensionMap};
 use chrono::{DateTime, Utc};
-use url::Url;
+use url::{Position, Url};
 
 use super::address::{RefusedLink, resolve};
-use super::scan::{DEEPEST, MOST_PARTS, Scan, ScannedEntry, scan};
+use super::charset::{Undecodable, decode};
+use super::reader::{self, DEEPEST, MOST_PARTS};
 use crate::cursor::Cursor;
-use crate::event::{LAST_SEQUENCE, LONGEST_NAME, Sequence};
-use crate::namespace::NAMESPACE;
-
-/// The namespace of RFC 5005.
-const HISTORY: &str = "http://purl.org/syndication/history/1.0";
-
-/// The namespace of RFC 6721.
-const TOMBSTONES: &str = "http://purl.org/atompub/tombstones/1.0";
-
-/// What some servers begin their documents with, although UTF-8 needs none.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+use crate::event::{LONGEST_NAME, Sequence};
 
 /// Why bytes are no feed document.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidDocument {
-    /// It is not well-formed, or ends too early.
+    /// Its bytes are not text of the charset that it declares.
+    #[error(transparent)]
+    Charset(#[from] Undecodable),
+    /// It is not well-formed.
     #[error("it is not well-formed XML")]
     Xml(#[source] quick_xml::Error),
-    /// It is XML, but not Atom.
-    #[error("it is not an Atom feed")]
-    Atom(#[source] atom_syndication::Error),
+    /// It ends before its root element does.
+    #[error("it is not well-formed XML: it ends too early")]
+    Cut,
+    /// It has no root element, or something beside it.
+    #[error("it is not one XML document")]
+    Outside,
+    /// The prefix of an element is declared nowhere.
+    #[error("it is not well-formed XML: the prefix {0} is not declared")]
+    Prefix(String),
+    /// It is XML, but not Atom. It has the name of its root element.
+    #[error("it is not an Atom feed: its root element is {0}, not feed in Atom's namespace")]
+    NotAtom(String),
     /// It declares a document type. Entities could make it grow without bound.
     #[error("it has a document type declaration")]
     DocumentType,
@@ -62,12 +64,14 @@ pub(super) struct Document {
     pub(super) cursor: Option<Cursor>,
     /// Ours: in sequence, without holes. Others: oldest first.
     pub(super) entries: Vec<FoundEntry>,
+    /// The ids of entries that were deleted (RFC 6721).
+    pub(super) deleted: HashSet<String>,
     /// About the bytes that it takes in memory.
     pub(super) size: usize,
 }
 
 /// An entry of a document, its content not yet fetched.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct FoundEntry {
     pub(super) id: String,
     pub(super) sequence: Option<Sequence>,
@@ -75,11 +79,14 @@ pub(super) struct FoundEntry {
     pub(super) event_type: Option<String>,
     pub(super) published: DateTime<Utc>,
     pub(super) updated: DateTime<Utc>,
+    /// Where it stands in the document.
+    pub(super) index: usize,
     /// Its `xml:base`.
     pub(super) base: Option<String>,
+    /// Its value is text, or elements as they were written.
     pub(super) content: Option<atom_syndication::Content>,
-    /// What stands in the content, as it was written, if these are elements.
-    pub(super) markup: Option<String>,
+    /// Why this entry cannot be read, although the others can.
+    pub(super) unreadable: Option<String>,
 }
 
 impl FoundEntry {
@@ -90,40 +97,36 @@ impl FoundEntry {
 }
 
 impl Document {
-    /// Reads a document, within bounds.
-    pub(super) fn read(body: &[u8], read_from: Url) -> Result<Self, InvalidDocument> {
-        // The parser takes it away without counting it, and all places would be beside.
-        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-        let mut scan = scan(body)?;
-        let scanned = std::mem::take(&mut scan.entries);
-        let feed = atom_syndication::Feed::read_from(body).map_err(InvalidDocument::Atom)?;
-        let ours = Namespace::find(&scan, NAMESPACE);
-        let cursor = match ours.text(&feed.extensions, "cursor") {
+    /// Reads a document that came with this `Content-Type`, within bounds.
+    pub(super) fn read(
+        body: &[u8],
+        content_type: Option<&str>,
+        read_from: Url,
+    ) -> Result<Self, InvalidDocument> {
+        let feed = reader::read(&decode(body, content_type)?)?;
+        let cursor = match feed.cursor {
             Some(text) => Some(text.parse().map_err(|error| {
                 InvalidDocument::Contradiction(format!("its cursor cannot be read: {error}"))
             })?),
             None => None,
         };
-        let history = Namespace::find(&scan, HISTORY);
         let own = feed.links.iter().find(|link| link.rel == "self");
-        let deleted = Namespace::find(&scan, TOMBSTONES).deleted(&feed.extensions);
-        let entries = feed.entries.into_iter().zip(scanned);
-        let entries = entries.map(|(entry, scanned)| ours.entry(entry, scanned, body));
         // Deleted at or after its last change (RFC 6721, section 3); ours delete nothing.
         let stays = |entry: &FoundEntry| {
-            let when = deleted.get(&entry.id);
+            let when = feed.deleted.get(&entry.id);
             cursor.is_some() || when.is_none_or(|when| *when < entry.updated)
         };
-        let entries = entries.filter(stays).collect();
+        let entries = feed.entries.into_iter().filter(stays).collect();
         let mut document = Self {
             size: body.len(),
             own: own.and_then(|link| read_from.join(&link.href).ok()),
             read_from,
             base: feed.base,
-            archive: history.element(&feed.extensions, "archive").is_some(),
+            archive: feed.archive,
             cursor,
             links: feed.links,
             entries,
+            deleted: feed.deleted.into_keys().collect(),
         };
         document.size += document.entries.len() * size_of::<FoundEntry>();
         let contradiction = |text: String| Err(InvalidDocument::Contradiction(text));
@@ -179,10 +182,14 @@ impl Document {
     /// Where the entries before these are, in a feed that is archived (RFC 5005, section 4) or
     /// paged (section 3).
     pub(super) fn older(&self) -> Result<Option<Url>, RefusedLink> {
-        match self.link("prev-archive", None)? {
-            Some(url) => Ok(Some(url)),
-            None => self.link("next", None),
-        }
+        let older = match self.link("prev-archive", None)? {
+            Some(url) => Some(url),
+            None => self.link("next", None)?,
+        };
+        // The last page of some systems links to itself.
+        Ok(older.filter(|older| {
+            older[..Position::AfterQuery] != self.read_from[..Position::AfterQuery]
+        }))
     }
 
     /// Where it was read from.
@@ -241,95 +248,24 @@ impl Document {
     }
 }
 
-/// True if what stands in a content are elements (RFC 4287, 4.1.3.3).
-fn is_markup(content: &atom_syndication::Content) -> bool {
-    let media_type = content.content_type.as_deref().unwrap_or_default();
-    let media_type = media_type.to_ascii_lowercase();
-    let media_type = media_type.split(';').next().unwrap_or_default().trim_end();
-    media_type == "xhtml" || media_type.ends_with("+xml") || media_type.ends_with("/xml")
-}
-
-/// The elements of one namespace in a document, by the prefixes they have there.
-struct Namespace<'a>(Vec<&'a str>);
-
-impl<'s> Namespace<'s> {
-    fn find(scan: &'s Scan, wanted: &str) -> Self {
-        let bound = scan.prefixes.iter().filter(|(_, uri)| uri == wanted);
-        Self(bound.map(|(prefix, _)| prefix.as_str()).collect())
-    }
-
-    fn elements<'a>(&self, extensions: &'a ExtensionMap, name: &str) -> Vec<&'a Extension> {
-        let prefixes = self.0.iter();
-        let found = prefixes.filter_map(|prefix| extensions.get(*prefix)?.get(name));
-        found.flatten().collect()
-    }
-
-    fn element<'a>(&self, extensions: &'a ExtensionMap, name: &str) -> Option<&'a Extension> {
-        self.elements(extensions, name).first().copied()
-    }
-
-    fn text<'a>(&self, extensions: &'a ExtensionMap, name: &str) -> Option<&'a str> {
-        self.element(extensions, name)?.value.as_deref()
-    }
-
-    /// The ids of deleted entries, and when they were. One that cannot be read says nothing.
-    fn deleted(&self, extensions: &ExtensionMap) -> HashMap<String, DateTime<Utc>> {
-        let deleted = self.elements(extensions, "deleted-entry");
-        deleted
-            .into_iter()
-            .filter_map(|element| {
-                let id = element.attrs.get("ref")?.clone();
-                let when = DateTime::parse_from_rfc3339(element.attrs.get("when")?).ok()?;
-                Some((id, when.to_utc()))
-            })
-            .collect()
-    }
-
-    fn entry(
-        &self,
-        entry: atom_syndication::Entry,
-        scanned: ScannedEntry,
-        body: &[u8],
-    ) -> FoundEntry {
-        let sequence = self.text(&entry.extensions, "sequence");
-        let updated = entry.updated.to_utc();
-        FoundEntry {
-            sequence: sequence
-                .and_then(|text| text.trim().parse().ok())
-                .filter(|sequence| (1..=LAST_SEQUENCE).contains(sequence)),
-            subject: self.text(&entry.extensions, "subject").map(str::to_owned),
-            event_type: entry
-                .categories
-                .into_iter()
-                .find(|category| category.scheme.as_deref() == Some(NAMESPACE))
-                .map(|category| category.term),
-            published: entry.published.map_or(updated, |date| date.to_utc()),
-            updated,
-            id: entry.id,
-            base: scanned.base,
-            markup: body
-                .get(scanned.content)
-                .map(|markup| String::from_utf8_lossy(markup).into_owned())
-                .filter(|_| entry.content.as_ref().is_some_and(is_markup)),
-            content: entry.content,
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::namespace::NAMESPACE;
 
-    fn read(body: &str) -> Result<Document, InvalidDocument> {
+    pub(in crate::consumer) fn read(body: &str) -> Result<Document, InvalidDocument> {
         let url = Url::parse("http://order:8080/feed").expect("a URL");
-        Document::read(body.as_bytes(), url)
+        Document::read(body.as_bytes(), None, url)
     }
 
     #[test]
     fn hostile_documents_are_refused() {
         let bomb = "<!DOCTYPE f [<!ENTITY a \"b\">]><feed xmlns=\"http://www.w3.org/2005/Atom\"/>";
         assert!(matches!(read(bomb), Err(InvalidDocument::DocumentType)));
-        let deep = format!("<feed>{}", "<x:a>".repeat(100_000));
+        let deep = format!(
+            "<feed xmlns=\"http://www.w3.org/2005/Atom\">{}",
+            "<a>".repeat(100_000)
+        );
         assert!(matches!(read(&deep), Err(InvalidDocument::TooDeep)));
         for wrong in [
             "",
@@ -342,8 +278,14 @@ mod tests {
     }
 
     /// What a document holds besides, entry by entry.
-    fn feed(inside: &str) -> String {
+    pub(in crate::consumer) fn feed(inside: &str) -> String {
         format!("<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:m=\"urn:m\">{inside}</feed>")
+    }
+
+    /// What stands in the content of an entry.
+    fn value(entry: &FoundEntry) -> &str {
+        let content = entry.content.as_ref().expect("a content");
+        content.value().expect("a value")
     }
 
     #[test]
@@ -354,15 +296,15 @@ mod tests {
         let two = entry(2, &format!("<m:content>no</m:content>{}", content(2)));
         let stray = "<m:entry><m:content/></m:entry><author><content>no</content></author>";
         let document = read(&feed(&format!("{one}{stray}{two}"))).expect("a document");
-        let markup: Vec<_> = document.entries.iter().map(|e| e.markup.clone()).collect();
-        assert_eq!(markup, [Some("<b>2</b>".into()), Some("<b>1</b>".into())]);
+        let contents: Vec<_> = document.entries.iter().map(value).collect();
+        assert_eq!(contents, ["<b>2</b>", "<b>1</b>"]);
     }
 
     #[test]
     fn a_byte_order_mark_moves_nothing() {
         let entry = "<entry><id>1</id><content type=\"xhtml\"><b>1</b></content></entry>";
         let document = read(&format!("\u{feff}{}", feed(entry))).expect("a document");
-        assert_eq!(document.entries[0].markup.as_deref(), Some("<b>1</b>"));
+        assert_eq!(value(&document.entries[0]), "<b>1</b>");
     }
 
     #[test]
@@ -387,7 +329,7 @@ mod tests {
         let much = "<b c=\"\"/>".repeat(MOST_PARTS);
         let entry = format!("<entry><id>1</id><content type=\"xhtml\">{much}</content></entry>");
         let document = read(&feed(&entry)).expect("a document");
-        assert_eq!(document.entries[0].markup.as_ref(), Some(&much));
+        assert_eq!(value(&document.entries[0]), much);
         assert!(document.size > much.len() + size_of::<FoundEntry>());
     }
 

@@ -11,6 +11,7 @@ use tracing::{error, warn};
 use url::Url;
 
 use super::address::RefusedLink;
+use super::charset::{Undecodable, decode};
 use super::credentials::FeedCredentials;
 use super::document::{Document, InvalidDocument};
 use super::verdict::brief;
@@ -209,13 +210,19 @@ impl Source {
     /// stands still.
     pub(super) async fn find_again(&mut self) -> Result<(), FetchError> {
         if self.moved.take().is_some() {
-            self.head(&Validators::default(), false).await?;
+            self.whole_head().await?;
         }
         Ok(())
     }
 
-    /// Asks for what is newer than `seen`; with `wait`, lets the server hold the answer back.
-    pub(super) async fn head(&mut self, seen: &Validators, wait: bool) -> Result<Head, FetchError> {
+    /// Asks for what is newer than `seen`; with `wait`, lets the server hold the answer back; with `delta`,
+    /// takes that alone (RFC 3229).
+    pub(super) async fn head(
+        &mut self,
+        seen: &Validators,
+        wait: bool,
+        delta: bool,
+    ) -> Result<Head, FetchError> {
         let mut request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
         let validators = [
             (header::IF_NONE_MATCH, &seen.etag),
@@ -231,7 +238,7 @@ impl Source {
         }
         let mut timeout = TIMEOUT;
         let conditional = request.len() > 1;
-        if conditional {
+        if conditional && delta {
             request.insert(A_IM, HeaderValue::from_static("feed"));
         }
         if conditional && wait {
@@ -268,6 +275,11 @@ impl Source {
         Ok(Head { new, waited, fresh })
     }
 
+    /// The head as it is, whatever was read before.
+    pub(super) async fn whole_head(&mut self) -> Result<Option<New>, FetchError> {
+        Ok(self.head(&Validators::default(), false, false).await?.new)
+    }
+
     /// The way forward from `cursor`; from the first event if there is none yet.
     pub(super) async fn after(&self, cursor: Option<&Cursor>) -> Result<Document, FetchError> {
         let mut url = self.address().clone();
@@ -283,16 +295,23 @@ impl Source {
         answer.into_document()
     }
 
-    /// The bytes at `url`.
-    pub(super) async fn bytes(&self, url: Url, accept: &'static str) -> Result<Bytes, FetchError> {
-        Ok(self.found(url, accept).await?.body)
+    /// The text at `url`.
+    pub(super) async fn text(
+        &self,
+        url: Url,
+        accept: &'static str,
+    ) -> Result<Result<String, Undecodable>, FetchError> {
+        Ok(self.found(url, accept).await?.text())
     }
 
     /// One event's data, and the trace context beside it, where it comes as a CloudEvent.
-    pub(super) async fn event(&self, url: Url) -> Result<(Bytes, Option<String>), FetchError> {
+    pub(super) async fn event(
+        &self,
+        url: Url,
+    ) -> Result<(Result<String, Undecodable>, Option<String>), FetchError> {
         let answer = self.found(url, "application/json, */*;q=0.5").await?;
         let traceparent = answer.headers.get("ce-traceparent").map(from_header);
-        Ok((answer.body, traceparent))
+        Ok((answer.text(), traceparent))
     }
 
     async fn found(&self, url: Url, accept: &'static str) -> Result<Answer, FetchError> {
@@ -510,13 +529,25 @@ struct Answer {
 impl Answer {
     fn into_document(self) -> Result<Document, FetchError> {
         match self.status {
-            StatusCode::OK | StatusCode::IM_USED => Document::read(&self.body, self.url.clone())
-                .map_err(|cause| FetchError::Document {
+            StatusCode::OK | StatusCode::IM_USED => {
+                let content_type = self.content_type();
+                let document =
+                    Document::read(&self.body, content_type.as_deref(), self.url.clone());
+                document.map_err(|cause| FetchError::Document {
                     url: shown(&self.url),
                     cause,
-                }),
+                })
+            }
             _ => Err(self.into_error("")),
         }
+    }
+
+    fn content_type(&self) -> Option<String> {
+        self.headers.get(header::CONTENT_TYPE).map(from_header)
+    }
+
+    fn text(&self) -> Result<String, Undecodable> {
+        decode(&self.body, self.content_type().as_deref())
     }
 
     fn into_error(self, detail: &str) -> FetchError {

@@ -1,10 +1,10 @@
 //! The other side: polls a feed, claims each event in its own database, and commits its effect in
 //! the same transaction.
 //!
-//! In reading order. What a feed says: `fetch` asks it, within bounds, with our `credentials`; `scan` and `document` read
-//! the answer; `address` resolves its links; `content` gets the data. The way through it: a round
+//! In reading order. What a feed says: `fetch` asks it, within bounds, with our `credentials`; `charset` decodes the answer,
+//! `reader` and `document` read it; `address` resolves its links; `content` gets the data. The way through it: a round
 //! (`poll`) asks the head, and goes `forward` from our `place` where it numbers its events, or `back`
-//! to what is known where it does not. What becomes of events: `apply` is the batch transaction,
+//! to what it showed before (`window`) where it does not. What becomes of events: `apply` is the batch transaction,
 //! `verdict` says whose fault a failure was, `parked` keeps what failed, `retry` tries it again. Beside
 //! it: `lease` knows which share is ours, `sweep` removes old claims, `note` says how it goes, `measure`
 //! counts. People: they look and decide through
@@ -13,16 +13,18 @@
 
 mod address;
 mod ahead;
+mod charset;
 mod content;
 mod credentials;
 mod document;
 mod fetch;
-mod scan;
+mod reader;
 
 mod back;
 mod forward;
 mod place;
 mod poll;
+mod window;
 
 mod apply;
 mod parked;
@@ -67,6 +69,7 @@ use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
 
 pub use address::RefusedLink;
+pub use charset::Undecodable;
 pub(crate) use command::WHAT_TO_DO;
 pub use credentials::FeedCredentials;
 pub use decide::{DecideError, Decision, From, InvalidDecision};

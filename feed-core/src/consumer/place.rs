@@ -122,6 +122,19 @@ impl Place {
         now.duration_since(self.answered) >= BELIEVED
     }
 
+    /// Where our partitions are in a feed without numbers: one anchor where they have come equally far;
+    /// `None` for those that have taken nothing yet.
+    pub(super) fn anchors(&self) -> Vec<Option<String>> {
+        if self.seen.anchor.is_some() {
+            return vec![self.seen.anchor.clone()];
+        }
+        let stored = self.held.iter().map(|held| &held.position.anchor);
+        let mut anchors: Vec<Option<String>> = stored.cloned().collect();
+        anchors.sort_unstable();
+        anchors.dedup();
+        anchors
+    }
+
     /// What the head's answer would be compared with.
     pub(super) fn validators(&self) -> Validators {
         Validators {

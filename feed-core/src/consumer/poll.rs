@@ -165,7 +165,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         // An answer that is held back would leave people without one: is the feed there?
         let wait = self.context.is_in_contact();
         let head = tokio::select! {
-            head = self.source.head(&seen, wait) => head?,
+            head = self.source.head(&seen, wait, self.place.seen.epoch.is_some()) => head?,
             () = self.context.interrupted(leases) => return Ok(Polled::Interrupted),
             () = sleep_until(store_by) => return Ok(Polled::Interrupted),
         };
@@ -189,6 +189,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             None if self.place.seen.epoch.is_some() => Err(PollError::NotSequenced(url())),
             None => {
                 self.place.answered();
+                let new = match new.delta {
+                    true => self.source.whole_head().await?.unwrap_or(new),
+                    false => new,
+                };
                 self.take_unnumbered(new).await
             }
         }

@@ -1,0 +1,267 @@
+//! A feed without numbers shows its newest entries. Where it has gone on by more than that, the consumer
+//! halts, whatever old entries are still shown; where further documents have what is missing, it takes that.
+
+use feed_core::consumer::{Decision, From, Polled};
+use harness::fake::{Atom, Entry, Fake, Reply};
+use harness::{tables, until};
+
+use crate::support::{Reader, Recording, assert_says, ids, serving};
+
+harness::on_both_databases! {
+    a_window_that_moved_on_halts_whatever_old_entry_it_still_shows
+    a_window_that_continues_is_taken
+    a_feed_that_was_empty_for_a_moment_goes_on_where_it_was
+    a_feed_that_was_empty_for_a_moment_may_have_moved_on
+    further_pages_are_read_until_nothing_can_be_missing
+    a_page_whose_next_is_itself_is_the_last
+    a_consumer_that_halted_takes_what_is_shown_when_a_person_says_so
+    a_walk_that_was_cut_off_still_knows_where_it_was
+    shares_that_are_apart_are_each_looked_for
+    an_entry_that_cannot_be_read_is_parked_alone
+}
+
+/// Entries in this order; `n'm` is entry n as it was edited at the time of entry m.
+fn feed(entries: &str) -> Atom {
+    let entry = |word: &str| {
+        let (number, edited) = word.split_once('\'').unwrap_or((word, word));
+        let [number, edited] = [number, edited].map(|text| text.parse().unwrap());
+        let entry = Entry::foreign(number);
+        let published = format!("<published>{}</published>", entry.updated);
+        Entry {
+            updated: Entry::foreign(edited).updated,
+            ..entry.with(&published)
+        }
+    };
+    Atom::foreign(entries.split_whitespace().map(entry))
+}
+
+/// A consumer that has taken the entries 1 to 10 of a feed that shows ten.
+async fn at_ten<B: Recording>(name: &str, url: &str) -> (Fake, Reader<B>) {
+    let fake = serving(&Atom::of(1..=10)).await;
+    let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=10)).await;
+    (fake, reader)
+}
+
+fn serve(fake: &Fake, document: &Atom) {
+    fake.at("/feed", Reply::feed(document.xml()));
+}
+
+async fn halts<B: Recording>(name: &str, reader: &mut Reader<B>) -> String {
+    assert_eq!(reader.poll().await, Ok(Polled::Halted), "{name}");
+    assert_eq!(reader.ids().await, ids(1..=10), "{name}");
+    reader.status().await.halted.unwrap()
+}
+
+async fn a_window_that_moved_on_halts_whatever_old_entry_it_still_shows<B: Recording>(url: &str) {
+    for (name, shown) in [
+        ("none", "40 39 38 37 36 35 34 33 32 31"),
+        ("an old one is pinned", "4 40 39 38 37 36 35 34 33 32"),
+        ("at the end", "40 39 38 37 36 35 34 33 32 4"),
+        ("the newest is pinned", "10 40 39 38 37 36 35 34 33 32"),
+        ("an edited one came back", "4'41 40 39 38 37 36 35 34 33 32"),
+        ("the newest came back", "10'41 40 39 38 37 36 35 34 33 32"),
+        ("oldest first", "32 33 34 35 36 37 38 39 40 4"),
+        ("without an order", "38 4 33 40 35 39 32 36 34 37"),
+    ] {
+        let (fake, mut reader) = at_ten::<B>(name, url).await;
+        serve(&fake, &feed(shown));
+        let reason = halts(name, &mut reader).await;
+        assert_says(&reason, &["missing"]);
+        assert!(reason.contains(&ids([10])[0]), "{reason}");
+    }
+}
+
+async fn a_window_that_continues_is_taken<B: Recording>(url: &str) {
+    for (name, shown, new) in [
+        ("some", "13 12 11 10 9 8 7 6 5 4", [11, 12, 13].as_slice()),
+        (
+            "as many as it can",
+            "19 18 17 16 15 14 13 12 11 10",
+            &[11, 12, 13, 14, 15, 16, 17, 18, 19],
+        ),
+        ("pinned", "4 13 12 11 10 9 8 7 6 5", &[11, 12, 13]),
+        ("newest edited", "10'14 13 12 11 9 8 7 6 5 4", &[11, 12, 13]),
+        ("newest deleted", "12 11 9 8 7 6 5 4 3 2", &[11, 12]),
+        ("nothing but old ones", "6 5 4 3", &[]),
+        ("backdated", "12 11 10 9 8 0 7 6 5 4", &[0, 11, 12]),
+    ] {
+        let (fake, mut reader) = at_ten::<B>(name, url).await;
+        serve(&fake, &feed(shown));
+        let all: Vec<u32> = (1..=10).chain(new.iter().copied()).collect();
+        reader.drain().await;
+        let mut taken = reader.ids().await;
+        taken.sort();
+        let mut expected = ids(all);
+        expected.sort();
+        assert_eq!(
+            (taken, reader.status().await.halted),
+            (expected, None),
+            "{name}"
+        );
+    }
+}
+
+/// What a feed shows that has nothing to show.
+fn empty(name: &str) -> Atom {
+    match name {
+        "no entries" => Atom::of(1..=0),
+        _ => Atom::of(4..=10)
+            .attribute("xmlns:at", "http://purl.org/atompub/tombstones/1.0")
+            .with(&(4..=10).map(tombstone).collect::<String>()),
+    }
+}
+
+fn tombstone(number: u32) -> String {
+    let id = &ids([number])[0];
+    format!("<at:deleted-entry ref=\"{id}\" when=\"2026-06-01T00:00:00Z\"/>")
+}
+
+async fn a_feed_that_was_empty_for_a_moment_goes_on_where_it_was<B: Recording>(url: &str) {
+    for name in ["no entries", "only deleted ones"] {
+        let (fake, mut reader) = at_ten::<B>(name, url).await;
+        serve(&fake, &empty(name));
+        for _ in 0..2 {
+            reader.takes(&ids(1..=10)).await;
+        }
+        serve(&fake, &Atom::of(3..=12));
+        reader.takes(&ids(1..=12)).await;
+    }
+}
+
+async fn a_feed_that_was_empty_for_a_moment_may_have_moved_on<B: Recording>(url: &str) {
+    for name in ["no entries", "only deleted ones"] {
+        let (fake, mut reader) = at_ten::<B>(name, url).await;
+        serve(&fake, &empty(name));
+        reader.takes(&ids(1..=10)).await;
+        let mut reader = reader.again(url, &fake.url("/feed")).await;
+        serve(&fake, &Atom::of(31..=40));
+        assert_says(&halts(name, &mut reader).await, &["missing"]);
+    }
+}
+
+async fn further_pages_are_read_until_nothing_can_be_missing<B: Recording>(url: &str) {
+    for rel in ["next", "prev-archive"] {
+        let (fake, mut reader) = at_ten::<B>(rel, url).await;
+        // One is pinned to the top of each page.
+        let page = |entries: &str, older: &str| {
+            let page = feed(&format!("4 {entries}"));
+            Reply::feed(page.link(rel, older).xml())
+        };
+        fake.at("/feed", page("30 29 28 27", "/2"));
+        fake.at("/2", page("26 25 24 23 22 21 20 19", "/3"));
+        fake.at("/3", page("18 17 16 15 14 13 12 11", "/4"));
+        fake.at("/4", page("10 9 8 7 6 5 3 2", "/5"));
+        fake.news();
+        reader.takes(&ids(1..=30)).await;
+        let read = ["/feed", "/2", "/3", "/4"];
+        assert_eq!(fake.targets()[..4], read, "{rel}: no further than that");
+    }
+}
+
+async fn a_page_whose_next_is_itself_is_the_last<B: Recording>(url: &str) {
+    let fake = serving(&Atom::of(4..=6).link("next", "/feed?page=2")).await;
+    let last = Atom::of(1..=3).link("next", "/feed?page=2#entries");
+    fake.at("/feed?page=2", Reply::feed(last.xml()));
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=6)).await;
+}
+
+async fn a_consumer_that_halted_takes_what_is_shown_when_a_person_says_so<B: Recording>(url: &str) {
+    let (fake, mut reader) = at_ten::<B>("order", url).await;
+    serve(&fake, &feed("4 40 39 38"));
+    let reason = halts("order", &mut reader).await;
+    assert!(reason.contains("resume --from-start"), "{reason}");
+    let from_start = Decision::Resume(From::Start);
+    reader.handle().decide(from_start, "eve").await.unwrap();
+    until("it goes on", async || {
+        reader.poll().await.unwrap();
+        let halted = reader.status().await.halted;
+        halted.is_none().then_some(())
+    })
+    .await;
+    let all: Vec<u32> = (1..=10).chain(38..=40).collect();
+    reader.takes(&ids(all)).await;
+}
+
+/// The data of one entry is away while the others of its walk are taken.
+async fn a_walk_that_was_cut_off_still_knows_where_it_was<B: Recording>(url: &str) {
+    let (fake, mut reader) = at_ten::<B>("order", url).await;
+    let away = |number| {
+        let bare = Entry::foreign(number);
+        Entry {
+            markup: String::new(),
+            ..bare
+        }
+        .src("/away")
+    };
+    let head = Atom::foreign([away(14), Entry::foreign(13)]);
+    serve(&fake, &head.link("next", "/2"));
+    fake.at("/2", Reply::feed(Atom::of(9..=12).xml()));
+    fake.at("/away", Reply::status(503));
+    reader.fails().await;
+    assert_eq!(reader.ids().await, ids(1..=12));
+    // It comes back when the feed has gone on without it.
+    let mut reader = reader.again(url, &fake.url("/feed")).await;
+    serve(&fake, &Atom::of(31..=40));
+    assert_eq!(reader.poll().await, Ok(Polled::Halted));
+    assert_eq!(reader.ids().await, ids(1..=12));
+}
+
+/// As where another instance had half of the shares, and stopped sooner.
+async fn shares_that_are_apart_are_each_looked_for<B: Recording>(url: &str) {
+    for (name, shown, halted) in [
+        ("both are shown", 4..=14, false),
+        ("the late one is not", 9..=18, true),
+    ] {
+        let fake = serving(&Atom::of(1..=4)).await;
+        let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+        reader.takes(&ids(1..=4)).await;
+        let late = "DROP TABLE IF EXISTS late; CREATE TABLE late AS SELECT * FROM feed_partition";
+        tables::run(url, late).await;
+        serve(&fake, &Atom::of(3..=12));
+        reader.takes(&ids(1..=12)).await;
+        let back = format!(
+            "UPDATE feed_partition SET anchor = (SELECT anchor FROM late WHERE subscription = '{name}'
+                 AND late.partition = feed_partition.partition)
+             WHERE subscription = '{name}' AND partition < 8"
+        );
+        let mut reader = reader.again(url, &fake.url("/feed")).await;
+        tables::run(url, &back).await;
+        serve(&fake, &Atom::of(shown));
+        if halted {
+            assert_eq!(reader.poll().await, Ok(Polled::Halted), "{name}");
+        } else {
+            reader.takes(&ids(1..=14)).await;
+        }
+    }
+}
+
+async fn an_entry_that_cannot_be_read_is_parked_alone<B: Recording>(url: &str) {
+    for (name, wrong, why) in [
+        (
+            "date",
+            Entry::new("tag:wrong", "the day before").text("x"),
+            "the day before",
+        ),
+        (
+            "character",
+            Entry::new("tag:wrong", "2026-05-01T00:00:02Z").with("<content>a&#0;</content>"),
+            "content",
+        ),
+    ] {
+        let fake = serving(&Atom::foreign([
+            Entry::foreign(3),
+            wrong,
+            Entry::foreign(1),
+        ]))
+        .await;
+        let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+        reader.drain().await;
+        assert_eq!(reader.ids().await, ids([1, 3]));
+        let parked = reader.parked().await.remove(0);
+        assert_eq!(parked.id, "tag:wrong");
+        let reason = parked.reason.unwrap_or_default();
+        assert!(reason.contains(why), "{name}: {reason}");
+    }
+}
