@@ -108,7 +108,8 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// that what is older than there is known. Those that are apart are looked for one by one.
     pub(super) async fn walk_back(&self, head: Document) -> Result<Walk, PollError> {
         let anchors = self.place.anchors();
-        let (level, begins) = (anchors.len() == 1, anchors.contains(&None));
+        let level = anchors.len() == 1;
+        let begins = anchors.is_empty() || anchors.contains(&None);
         let mut sought: Vec<String> = anchors.into_iter().flatten().collect();
         let mut walk = Walk {
             common: sought.first().filter(|_| !begins).cloned(),

@@ -18,15 +18,23 @@ pub enum Undecodable {
 }
 
 /// Decodes a body. A byte order mark decides, then the `charset` of its `Content-Type`, then its XML
-/// declaration (RFC 7303, section 3); UTF-8 otherwise. The text has no byte order mark.
+/// declaration (RFC 7303, section 3); UTF-8 otherwise. JSON is UTF-8 unless its `charset` says
+/// otherwise (RFC 8259, 8.1). The text has no byte order mark.
 ///
 /// # Errors
 ///
 /// The bytes do not fit the charset: no character is ever replaced.
 pub(super) fn decode(body: &[u8], content_type: Option<&str>) -> Result<String, Undecodable> {
-    let (encoding, label) = match byte_order_mark(body)? {
-        Some(encoding) => (encoding, None),
-        None => declared(body, content_type)?,
+    let (encoding, label) = if content_type.is_some_and(is_json) {
+        match content_type.and_then(charset_of) {
+            Some(label) => (encoding_of(&label)?, Some(label)),
+            None => (UTF_8, None),
+        }
+    } else {
+        match byte_order_mark(body)? {
+            Some(encoding) => (encoding, None),
+            None => declared(body, content_type)?,
+        }
     };
     let name = label.as_deref().unwrap_or(encoding.name());
     let malformed = || Undecodable::Malformed(name.to_owned());
@@ -96,6 +104,12 @@ fn wide(body: &[u8]) -> Option<&'static Encoding> {
         [first, 0, ..] if *first != 0 => Some(UTF_16LE),
         _ => None,
     }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    essence.ends_with("/json") || essence.ends_with("+json")
 }
 
 fn is_ascii(label: &str) -> bool {
@@ -223,6 +237,7 @@ mod tests {
                 "Shift_JIS",
             ),
             (b"<\0a\0/", None, "UTF-16LE"),
+            (b"\xff\xfe{\0}\0", Some("application/json"), "UTF-8"),
         ] {
             let refused = decode(body, content_type).expect_err(named);
             assert!(refused.to_string().contains(named), "{refused}");
