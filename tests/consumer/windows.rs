@@ -134,7 +134,6 @@ async fn a_feed_that_was_empty_for_a_moment_may_have_moved_on<B: Recording>(url:
         let (fake, mut reader) = at_ten::<B>(name, url).await;
         serve(&fake, &empty(name));
         reader.takes(&ids(1..=10)).await;
-        let mut reader = reader.again(url, &fake.url("/feed")).await;
         serve(&fake, &Atom::of(31..=40));
         assert_says(&halts(name, &mut reader).await, &["missing"]);
     }
