@@ -25,6 +25,7 @@ mod place;
 mod poll;
 
 mod apply;
+mod effect;
 mod parked;
 mod retry;
 mod verdict;
@@ -50,7 +51,7 @@ pub mod fuzz;
 pub mod bench;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -116,6 +117,11 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
         tx: &mut Transaction<'_, B>,
         events: &[Received],
     ) -> impl Future<Output = Result<Vec<PassedOver>, EffectError>> + Send;
+
+    /// The longest time for one call of [`apply`](Effect::apply); at most ten seconds, which is the default.
+    fn time_limit(&self) -> Duration {
+        effect::LONGEST_CALL
+    }
 
     /// True for an event that says that the data of the earlier events of its subject is erased, as
     /// when a person is to be forgotten, and that holds what is left of it: its data takes the place
@@ -246,6 +252,7 @@ struct Context<B: Backend, E> {
     instance: String,
     leases: Arc<lease::Leases>,
     counts: Arc<measure::Counts>,
+    suspects: Mutex<effect::Suspects>,
     shutdown: CancellationToken,
 }
 
@@ -275,6 +282,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 instance,
                 leases: Arc::default(),
                 counts: Arc::default(),
+                suspects: Mutex::default(),
                 shutdown,
             }),
             source,
