@@ -3,7 +3,7 @@
 //! instead, and parks nothing.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use feed_core::consumer::ParkedEvent;
 use feed_core::{
@@ -49,6 +49,15 @@ enum Mistake {
     Block(Duration, [&'static str; 2]),
 }
 
+/// A short time limit, and long enough for a loaded machine.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Statements without an end.
+const ENDLESS: [&str; 2] = [
+    "SELECT pg_sleep(600)",
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+];
+
 use Mistake::{Block, Fail, Ignore, Read, Run, Sleep};
 
 /// An effect of one row for each event.
@@ -67,7 +76,7 @@ impl Clumsy {
         Self {
             mistake: Arc::new(Mutex::new(Some(mistake))),
             times: Arc::new(Mutex::new(usize::MAX)),
-            limit: Duration::from_secs(10),
+            limit: LIMIT * 5,
             pace: Duration::ZERO,
         }
     }
@@ -222,7 +231,6 @@ async fn a_wrong_statement_parks_its_event<B: Testable>(url: &str) {
     for (mistake, says, again) in [
         (Read(both("SELECT 1 WHERE 1 = 0")), both("no rows"), true),
         (Read(both("SELECT 'seven'")), both("decod"), false),
-        (Read(both("SELECT NULL")), both("decod"), false),
         (
             Read(both("SELECT colour FROM effect")),
             both("colour"),
@@ -235,10 +243,11 @@ async fn a_wrong_statement_parks_its_event<B: Testable>(url: &str) {
             ["zero", "overflow"],
             false,
         ),
+        // SQLite takes a missing parameter for NULL.
         (
-            Read(["SELECT $1 + $2", "SELECT $1 + $2"]),
-            ["bind", "decod"],
-            true,
+            Read(["SELECT $1 + $2", "SELECT $2 IS NULL, 1 / 0 FROM nowhere"]),
+            ["bind", "nowhere"],
+            B::DIALECT == 0,
         ),
         (
             Run(both(
@@ -249,9 +258,7 @@ async fn a_wrong_statement_parks_its_event<B: Testable>(url: &str) {
         ),
     ] {
         let parked = parks::<B>(url, Clumsy::making(mistake), says).await;
-        if B::DIALECT == 0 || says[0] == says[1] {
-            assert_eq!(parked.retry_at.is_some(), again, "{mistake:?}");
-        }
+        assert_eq!(parked.retry_at.is_some(), again, "{mistake:?}");
     }
 }
 
@@ -339,47 +346,33 @@ async fn a_constraint_that_is_checked_at_commit_parks_its_event<B: Testable>(url
     );
 }
 
+/// In its own code, also where that gives nobody else a turn while the server ends the session; and with a
+/// statement, which does not go on then.
 async fn an_effect_out_of_time_parks_its_event<B: Testable>(url: &str) {
-    let limit = Duration::from_secs(2);
-    let statement = [
-        "SELECT pg_sleep(60)",
-        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
-    ];
-    for mistake in [Sleep(Duration::from_secs(600)), Run(statement)] {
+    for mistake in [
+        Sleep(Duration::from_secs(600)),
+        Block(
+            LIMIT,
+            [
+                "SELECT pg_terminate_backend(pg_backend_pid())",
+                "SELECT 1 FROM nowhere",
+            ],
+        ),
+        Run(ENDLESS),
+    ] {
         let effect = Clumsy {
-            limit,
+            limit: LIMIT,
             ..Clumsy::making(mistake)
         };
-        let begin = Instant::now();
         let parked = parks::<B>(url, effect, ["took longer than 2s"; 2]).await;
         assert!(parked.retry_at.is_some(), "{mistake:?}");
-        assert!(begin.elapsed() < Duration::from_secs(50), "{mistake:?}");
-    }
-    // What the effect's own code does without giving way, while the server ends the session.
-    let mut scene = Scene::<B>::of(
-        url,
-        Clumsy {
-            limit,
-            ..Clumsy::making(Block(
-                Duration::from_millis(2_100),
-                ["SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1"],
-            ))
-        },
-    )
-    .await;
-    scene.drain().await;
-    if B::DIALECT == 0 {
-        scene.only_its_event_is_parked().await;
-        scene.is_applied_after_a_retry().await;
-    } else {
-        assert_eq!(effects(&scene.database).await.len(), 30);
     }
 }
 
 /// A batch that takes longer than one event may is no reason to park any of its events.
 async fn events_that_are_slow_together_are_applied_one_by_one<B: Testable>(url: &str) {
     let effect = Clumsy {
-        limit: Duration::from_secs(2),
+        limit: LIMIT,
         pace: Duration::from_millis(100),
         ..Clumsy::making(Sleep(Duration::ZERO))
     };
@@ -390,20 +383,20 @@ async fn events_that_are_slow_together_are_applied_one_by_one<B: Testable>(url: 
 
 /// A parked event that is tried again meets another mistake.
 async fn a_parked_event_that_fails_otherwise_stays_parked<B: Testable>(url: &str) {
-    let mut scene = Scene::<B>::of(url, Clumsy::making(Read(["SELECT 1 FROM nowhere"; 2]))).await;
+    let effect = Clumsy {
+        limit: LIMIT,
+        ..Clumsy::making(Read(["SELECT 1 FROM nowhere"; 2]))
+    };
+    let mut scene = Scene::<B>::of(url, effect).await;
     scene.drain().await;
     scene.only_its_event_is_parked().await;
     let double = "INSERT OR ROLLBACK INTO effect (event_id) SELECT event_id FROM effect LIMIT 1";
-    let long = Run([
-        "SELECT pg_sleep(60)",
-        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
-    ]);
     for (attempts, mistake) in [
         (2, Read(["SELECT 1 WHERE 1 = 0"; 2])),
         (3, Ignore(["SELECT 1 / 0", double])),
         (4, Run(["COMMIT"; 2])),
         (5, Fail(|| sqlx::Error::PoolTimedOut)),
-        (6, long),
+        (6, Run(ENDLESS)),
     ] {
         *scene.effect.mistake.lock().unwrap() = Some(mistake);
         scene.consumer.handle().retry(None, "me").await.unwrap();
