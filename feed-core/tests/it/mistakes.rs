@@ -58,6 +58,12 @@ const ENDLESS: [&str; 2] = [
     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
 ];
 
+/// Statements after which the transaction cannot be committed.
+const FAILS_FOR_ALL: [&str; 2] = [
+    "SELECT 1 / 0",
+    "INSERT OR ROLLBACK INTO effect (event_id) SELECT event_id FROM effect LIMIT 1",
+];
+
 use Mistake::{Block, Fail, Ignore, Read, Run, Sleep};
 
 /// An effect of one row for each event.
@@ -138,7 +144,7 @@ impl<B: Testable> Effect<B> for Clumsy {
     }
 }
 
-/// A consumer of thirty events of ten subjects.
+/// A consumer of some events: thirty of ten subjects, unless it is said otherwise.
 struct Scene<B: Testable> {
     _source: harness::FreshDatabase,
     publisher: Publisher<Sqlite>,
@@ -150,8 +156,18 @@ struct Scene<B: Testable> {
 
 impl<B: Testable> Scene<B> {
     async fn of(url: &str, effect: Clumsy) -> Self {
+        let subjects: Vec<String> = (0..30).map(|n| format!("order/{}", n % 10)).collect();
+        let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
+        Self::with(url, effect, &subjects).await
+    }
+
+    async fn with(url: &str, effect: Clumsy, subjects: &[&str]) -> Self {
         let (source, publisher, feed) = served().await;
-        let ids = publisher.publish(30).await;
+        let mut ids = Vec::new();
+        for subject in subjects {
+            ids.push(publisher.commit(subject).await);
+        }
+        publisher.feed.publish().await.unwrap();
         let database = consumer_database::<B>(url).await;
         forget_all(&database).await;
         let subscription = Subscription::new("order", feed.parse().unwrap());
@@ -277,49 +293,38 @@ async fn an_error_that_is_not_of_our_connection_parks_its_event<B: Testable>(url
     }
 }
 
-/// PostgreSQL answers `COMMIT` with `ROLLBACK` where a statement has failed; SQLite has ended the
-/// transaction, and commits each statement that follows.
+/// After that SQLite has ended the transaction, and would commit each statement that follows by itself.
 async fn an_effect_that_hides_a_failed_statement_parks_its_event<B: Testable>(url: &str) {
-    let double = "INSERT OR ROLLBACK INTO effect (event_id) SELECT event_id FROM effect LIMIT 1";
-    let mistake = Ignore(["SELECT 1 / 0", double]);
-    let mut scene = Scene::<B>::of(url, Clumsy::making(mistake)).await;
-    // Once as the last event of a batch, too, so that no other statement meets it.
+    let effect = Clumsy::making(Ignore(FAILS_FOR_ALL));
+    let mut scene = Scene::<B>::of(url, effect).await;
     scene.drain().await;
     let parked = scene.only_its_event_is_parked().await;
-    assert!(!parked.reason.unwrap().is_empty());
+    assert!(parked.reason.unwrap().contains("transaction"));
     scene.is_applied_after_a_retry().await;
 }
 
+/// The event is alone, so that no other statement meets what the effect has done: PostgreSQL answers
+/// `COMMIT` with `ROLLBACK` where a statement has failed, or with a warning where there is no transaction.
 async fn an_effect_that_ends_its_transaction_parks_its_event<B: Testable>(url: &str) {
     for mistake in [
+        Ignore(FAILS_FOR_ALL),
         Run(["ROLLBACK"; 2]),
-        Ignore(["ROLLBACK"; 2]),
         Run(["ROLLBACK; BEGIN"; 2]),
+        Run(["COMMIT"; 2]),
+        Ignore(["COMMIT"; 2]),
+        Ignore(["COMMIT; BEGIN"; 2]),
     ] {
-        // Alone in its batch: what an effect writes after it has ended the transaction is committed at once.
-        let (_source, publisher, feed) = served().await;
-        let id = publisher.commit(SUBJECT).await;
-        publisher.feed.publish().await.unwrap();
-        let database = consumer_database::<B>(url).await;
-        forget_all(&database).await;
         let effect = Clumsy::making(mistake);
-        let subscription = Subscription::new("order", feed.parse().unwrap());
-        let stop = CancellationToken::new();
-        let consumer = Consumer::open(database.clone(), subscription, effect.clone(), stop).await;
-        let mut consumer = consumer.unwrap();
-        drain(&mut consumer, &publisher).await;
-        assert_eq!(effects(&database).await.len(), 0, "{mistake:?}");
-        let parked = consumer.handle().parked(100).await.unwrap();
-        assert_eq!(parked.len(), 1);
+        let mut scene = Scene::<B>::with(url, effect, &[SUBJECT]).await;
+        scene.drain().await;
+        assert_eq!(effects(&scene.database).await.len(), 0, "{mistake:?}");
+        let parked = scene.parked().await;
         let reason = parked[0].reason.as_deref().unwrap();
         assert!(reason.contains("transaction"), "{mistake:?}: {reason}");
-        effect.mend();
-        consumer
-            .handle()
-            .skip(&id.urn(), "it is mended", "me")
-            .await
-            .unwrap();
-        assert_eq!(consumer.handle().parked(100).await.unwrap().len(), 0);
+        scene.effect.mend();
+        let handle = scene.consumer.handle();
+        handle.skip(&parked[0].id, "mended", "me").await.unwrap();
+        assert_eq!(scene.parked().await.len(), 0);
     }
 }
 
@@ -390,10 +395,9 @@ async fn a_parked_event_that_fails_otherwise_stays_parked<B: Testable>(url: &str
     let mut scene = Scene::<B>::of(url, effect).await;
     scene.drain().await;
     scene.only_its_event_is_parked().await;
-    let double = "INSERT OR ROLLBACK INTO effect (event_id) SELECT event_id FROM effect LIMIT 1";
     for (attempts, mistake) in [
         (2, Read(["SELECT 1 WHERE 1 = 0"; 2])),
-        (3, Ignore(["SELECT 1 / 0", double])),
+        (3, Ignore(FAILS_FOR_ALL)),
         (4, Run(["COMMIT"; 2])),
         (5, Fail(|| sqlx::Error::PoolTimedOut)),
         (6, Run(ENDLESS)),
