@@ -21,6 +21,7 @@ harness::on_both_databases! {
     an_effect_that_hides_a_failed_statement_parks_its_event
     an_effect_that_ends_its_transaction_parks_its_event
     an_effect_that_commits_loses_no_event
+    savepoints_are_no_end_of_the_transaction
     a_constraint_that_is_checked_at_commit_parks_its_event
     an_effect_out_of_time_parks_its_event
     events_that_are_slow_together_are_applied_one_by_one
@@ -332,6 +333,14 @@ async fn an_effect_that_ends_its_transaction_parks_its_event<B: Testable>(url: &
 async fn an_effect_that_commits_loses_no_event<B: Testable>(url: &str) {
     let mistake = Run(["COMMIT"; 2]);
     parks::<B>(url, Clumsy::making(mistake), ["ended the transaction"; 2]).await;
+}
+
+async fn savepoints_are_no_end_of_the_transaction<B: Testable>(url: &str) {
+    let sql = "SAVEPOINT a; DELETE FROM effect; ROLLBACK TO a; SAVEPOINT b; DELETE FROM feed_skip; RELEASE a";
+    let mut scene = Scene::<B>::of(url, Clumsy::making(Run([sql; 2]))).await;
+    scene.drain().await;
+    assert_eq!(effects(&scene.database).await, urns(&scene.ids));
+    assert_eq!(scene.parked().await.len(), 0);
 }
 
 async fn a_constraint_that_is_checked_at_commit_parks_its_event<B: Testable>(url: &str) {
