@@ -522,3 +522,28 @@ async fn a_deadlock_with_another_transaction_parks_nothing() {
     assert_eq!(effects(&scene.database).await, urns(&scene.ids));
     assert_eq!(scene.parked().await.len(), 0);
 }
+
+/// The connection says nothing more amid an effect; the server answers on others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_connection_parks_nothing() {
+    let fresh = harness::FreshDatabase::postgres().await;
+    let wire = harness::wire::Wire::before(fresh.url(), harness::wire::Lost::Request).await;
+    let effect = Clumsy {
+        limit: LIMIT,
+        ..Clumsy::making(Run(["SELECT 'the last word'"; 2])).times(1)
+    };
+    let mut scene = Scene::<Postgres>::with(&wire.url, effect, &[SUBJECT]).await;
+    wire.silence("the last word");
+    let round = scene.consumer.poll_once().await;
+    assert!(round.is_err(), "{round:?}");
+    assert!(wire.is_silent());
+    assert_eq!(scene.parked().await.len(), 0);
+    // As the server does by itself, later.
+    let admin = Database::<Postgres>::open(fresh.url()).await.unwrap();
+    let silent = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                  WHERE datname = current_database() AND state = 'idle in transaction'";
+    Postgres::run(&admin, silent).await;
+    scene.drain().await;
+    assert_eq!(effects(&scene.database).await, urns(&scene.ids));
+    assert_eq!(scene.parked().await.len(), 0);
+}
