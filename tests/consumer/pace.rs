@@ -49,21 +49,21 @@ fn assert_at_least(name: &str, pauses: &[Duration], least: Duration) {
 }
 
 async fn a_server_that_is_busy_is_left_alone_so_long<B: Recording>(url: &str) {
-    // A date has whole seconds, so this is three to four from now.
-    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(4));
-    let busy = async |name: &str, status, retry_after: &str, least| {
+    // A date has whole seconds, so this is three to four from when it is asked.
+    let date = || httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(4));
+    let seconds = || "3".to_owned();
+    let busy = async |name: &str, status, retry_after: fn() -> String| {
         let fake = Fake::start().await;
-        fake.at(
-            "/feed",
-            Reply::status(status).header("retry-after", retry_after),
-        );
+        fake.each("/feed", move |_| {
+            Reply::status(status).header("retry-after", &retry_after())
+        });
         let pauses = pauses::<B>(name, url, &fake, INTERVAL, 2).await;
-        assert_at_least(name, &pauses, Duration::from_secs(least));
+        assert_at_least(name, &pauses, Duration::from_secs(3));
     };
     tokio::join!(
-        busy("seconds", 503, "3", 3),
-        busy("date", 503, &date, 2),
-        busy("429", 429, "3", 3),
+        busy("seconds", 503, seconds),
+        busy("date", 503, date),
+        busy("429", 429, seconds),
     );
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use harness::tables::{is_postgres, number};
-use harness::{Client, load, patiently};
+use harness::{Client, DEADLINE, load, patiently};
 
 use crate::clients::Clients;
 use crate::evidence;
@@ -49,6 +49,15 @@ impl Life {
             self.fleet.supervise();
             let left = span.saturating_sub(begin.elapsed());
             tokio::time::sleep(left.min(Duration::from_millis(50))).await;
+        }
+    }
+
+    /// Goes on until `holds`, with a deadline; who dies is started again.
+    pub(crate) async fn until(&mut self, what: &str, mut holds: impl AsyncFnMut(&Fleet) -> bool) {
+        let begin = Instant::now();
+        while !holds(&self.fleet).await {
+            assert!(begin.elapsed() < DEADLINE, "in vain: {what}");
+            self.last(Duration::from_millis(100)).await;
         }
     }
 

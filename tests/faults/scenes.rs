@@ -1,6 +1,8 @@
 //! Moments in which one guard decides. Each is green as long as that guard is there; the patches in
 //! `controls/` take them away, one by one, and then it must be red.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::{Backend, tables, until};
@@ -74,24 +76,27 @@ async fn a_stranger_who_writes_too_makes_no_request_fail() {
     let url = life.fleet.url(Whose::Order).to_owned();
     let stop = CancellationToken::new();
     let stopped = stop.clone();
+    let times = Arc::new(AtomicUsize::new(0));
+    let written = Arc::clone(&times);
     let writing = tokio::spawn(async move {
         let mut connection = SqliteConnection::connect(&url).await.unwrap();
         let quick = "PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000;
                      CREATE TABLE test_stranger AS SELECT 1 AS n";
         connection.execute(quick).await.unwrap();
-        let mut times = 0;
         while !stopped.is_cancelled() {
             let little = "UPDATE test_stranger SET n = n + 1";
             connection.execute(little).await.unwrap();
-            times += 1;
+            written.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        times
     });
     life.last(Duration::from_secs(4)).await;
+    life.until("the stranger writes", async |_| {
+        times.load(Ordering::Relaxed) > 20
+    })
+    .await;
     stop.cancel();
-    let times = writing.await.unwrap();
-    assert!(times > 20, "the stranger has written {times} times");
+    writing.await.unwrap();
     let directory = life.end().await;
     let history = std::fs::read_to_string(directory.join("history.jsonl")).unwrap();
     let failed = history.lines().find(|line| line.contains("\"status\":5"));

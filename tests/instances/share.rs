@@ -11,7 +11,7 @@ use crate::compare_with_an_undisturbed_run;
 const LEASE: Duration = Duration::from_secs(10 + 3);
 
 /// What a loaded machine may add.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(15);
 
 /// Waits until `name` holds so many partitions; returns how long that took.
 async fn holds(cluster: &Cluster, name: &str, count: i64) -> Duration {
@@ -42,9 +42,8 @@ async fn work_spreads_to_those_who_join_and_moves_from_those_who_go() {
     assert_eq!(two.process.stop("TERM").await, Some(0));
     let left = holds(&cluster, "one", PARTITIONS).await;
     println!("work moves {left:.2?} after an instance has stopped orderly");
-    // A second, and one for a loaded machine; without a word of it, it would be a lease.
-    let soon = Duration::from_secs(2);
-    assert!(left < soon, "after an orderly stop: {left:?}");
+    // A second on a machine that is free. Without a word of it, it would be the term of a lease.
+    assert!(left < LEASE / 2, "after an orderly stop: {left:?}");
 
     let mut more = Vec::new();
     for name in ["three", "four", "five", "six", "seven", "eight", "nine"] {

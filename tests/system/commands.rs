@@ -8,6 +8,7 @@ use crate::program::{Said, program};
 
 crate::on_both! {
     a_poison_event_is_mended_beside_a_running_service
+    a_mistake_in_an_effect_stops_no_other_order
     a_poison_event_is_skipped_while_the_service_is_stopped
     a_replay_rebuilds_what_was_lost
     a_halted_subscription_is_resumed
@@ -167,6 +168,50 @@ async fn a_poison_event_is_mended_beside_a_running_service(backend: Backend) {
     // The cancellation came after it.
     let invoice = system.invoice(stuck).await;
     assert_eq!(invoice["status"], "credited");
+    assert_eq!(system.shipment(stuck).await["status"], "stopped");
+}
+
+/// A column that is not there on PostgreSQL; on SQLite an error that ends the transaction.
+async fn a_mistake_in_an_effect_stops_no_other_order(backend: Backend) {
+    let system = System::started(backend).await;
+    let well = system.place().await;
+    for hands in Hands::both(&system) {
+        let (table, wrong) = (hands.table(), well + 1);
+        let sql = match backend {
+            Backend::Postgres => format!(
+                "CREATE FUNCTION by_mistake() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                     IF NEW.order_id = {wrong} THEN PERFORM colour FROM {table}; END IF;
+                     RETURN NEW;
+                 END $$;
+                 CREATE TRIGGER by_mistake BEFORE INSERT ON {table}
+                     FOR EACH ROW EXECUTE FUNCTION by_mistake()"
+            ),
+            Backend::Sqlite => format!(
+                "CREATE TRIGGER by_mistake BEFORE INSERT ON {table} WHEN NEW.order_id = {wrong}
+                 BEGIN SELECT RAISE(ROLLBACK, 'a mistake'); END"
+            ),
+        };
+        hands.service.database.execute(&sql).await;
+    }
+    let stuck = system.place().await;
+    assert_eq!(stuck, well + 1);
+    cancel(&system, stuck).await;
+    let later = system.place().await;
+    system.invoice(later).await;
+    system.shipment(later).await;
+    for hands in Hands::both(&system) {
+        hands.parked(1, 1).await;
+        let status = hands.service.client.json("status").await.unwrap();
+        assert_eq!(status["halted"], Value::Null);
+        let mend = match backend {
+            Backend::Postgres => "DROP FUNCTION by_mistake CASCADE",
+            Backend::Sqlite => "DROP TRIGGER by_mistake",
+        };
+        hands.service.database.execute(mend).await;
+        hands.run(&["retry", "--all"]).await.with(0);
+        hands.parked(0, 0).await;
+    }
+    assert_eq!(system.invoice(stuck).await["status"], "credited");
     assert_eq!(system.shipment(stuck).await["status"], "stopped");
 }
 

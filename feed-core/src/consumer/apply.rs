@@ -11,11 +11,11 @@ use tracing::{Instrument, debug, info, warn};
 use super::content::Missing;
 use super::lease::partition_of;
 use super::parked;
-use super::verdict::{Failure, blames_the_event, brief, describe, in_own_task, retry_in};
+use super::verdict::{Failure, describe, in_own_task, retry_in};
 use super::{Context, Effect, EffectError, PassedOver, Received};
+use crate::database::patience::{STATEMENT, TRANSACTION, within};
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Parking, Position};
-use crate::store::operate::Skip;
 use crate::trace::{Kind, Span, Work, of_event};
 
 /// Events of one transaction.
@@ -54,6 +54,19 @@ struct Batch {
     to: Position,
     /// The one event is parked for this reason instead of applied.
     verdict: Option<EffectError>,
+}
+
+/// A batch whose claims are made, and whose effect is not there yet.
+struct Begun<B: Backend> {
+    tx: Transaction<'static, B>,
+    /// The partitions that were still ours.
+    kept: Vec<i64>,
+    /// Events that are new to them, and those of them that were not claimed before.
+    arrived: usize,
+    won: usize,
+    /// Those to be applied now.
+    ready: Vec<Arrival>,
+    work: Work,
 }
 
 impl<B: Backend, E: Effect<B>> Context<B, E> {
@@ -169,15 +182,52 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
 
     /// Returns the partitions that were still ours, and how many events were applied.
     async fn transact(&self, batch: Batch) -> Result<(Vec<i64>, usize), Failure> {
-        let Batch {
-            held,
-            arrivals,
-            to,
-            verdict,
-        } = batch;
+        let verdict = batch.verdict;
+        let begun = self.begin_batch(&batch.held, batch.arrivals, &batch.to);
+        let Begun {
+            mut tx,
+            kept,
+            arrived,
+            won,
+            ready,
+            work,
+        } = within(TRANSACTION, begun).await?;
+        let (mut applied, mut passed_over) = (Vec::new(), Vec::new());
+        match (verdict, ready.as_slice()) {
+            (_, []) => {}
+            (Some(verdict), [one]) => {
+                work.fail(&describe(&verdict));
+                within(STATEMENT, self.park(&mut tx, one, Some(&verdict))).await?;
+            }
+            (_, all) => {
+                if let Some(missing) = all.iter().find_map(|arrival| arrival.missing.clone()) {
+                    return Err(Failure::Effect(missing.into()));
+                }
+                applied.extend(ready.into_iter().map(|arrival| arrival.event));
+                passed_over = self.call_effect(&mut tx, &applied).await?;
+            }
+        }
+        self.commit(tx, &applied).await?;
+        self.counts.committed(arrived, won);
+        work.done();
+        let count = applied.len();
+        // Said only now: before the commit it was not true. And beside the next batch: a hundred
+        // lines take as long as some of its statements.
+        tokio::spawn(async move { tell(&applied, &passed_over) }.in_current_span());
+        Ok((kept, count))
+    }
+
+    /// Begins the transaction: moves the cursors that are still ours, claims what is new, and parks what
+    /// follows a parked event.
+    async fn begin_batch(
+        &self,
+        held: &[Held],
+        arrivals: Vec<Arrival>,
+        to: &Position,
+    ) -> sqlx::Result<Begun<B>> {
         let (_, s, me) = self.names();
         let mut tx = self.database.begin().await?;
-        let kept = B::advance(&mut tx, s, me, &held, &to).await?;
+        let kept = B::advance(&mut tx, s, me, held, to).await?;
         let any_parked = kept.iter().any(|(_, parked)| *parked);
         let kept: Vec<i64> = kept.into_iter().map(|(partition, _)| partition).collect();
         let ours: HashMap<i64, i64> = held
@@ -206,75 +256,14 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             }
             self.park(&mut tx, arrival, None).await?;
         }
-        let (mut applied, mut passed_over) = (Vec::new(), Vec::new());
-        match (verdict, ready.as_slice()) {
-            (_, []) => {}
-            (Some(verdict), [one]) => {
-                work.fail(&describe(&verdict));
-                self.park(&mut tx, one, Some(&verdict)).await?;
-            }
-            (_, all) => {
-                if let Some(missing) = all.iter().find_map(|arrival| arrival.missing.clone()) {
-                    return Err(Failure::Effect(missing.into()));
-                }
-                applied.extend(ready.into_iter().map(|arrival| arrival.event));
-                passed_over = self.effect(&mut tx, &applied).await?;
-            }
-        }
-        tx.commit().await?;
-        self.counts.committed(arrived, won);
-        work.done();
-        let count = applied.len();
-        // Said only now: before the commit it was not true. And beside the next batch: a hundred
-        // lines take as long as some of its statements.
-        tokio::spawn(async move { tell(&applied, &passed_over) }.in_current_span());
-        Ok((kept, count))
-    }
-
-    /// Calls the effect and sorts its errors: the event's fault or not. Returns what it passed over.
-    pub(super) async fn effect(
-        &self,
-        tx: &mut Transaction<'_, B>,
-        events: &[Received],
-    ) -> Result<Vec<PassedOver>, Failure> {
-        match self.effect.apply(tx, events).await {
-            Ok(passed_over) => {
-                self.pass_over(tx, events, &passed_over).await?;
-                Ok(passed_over)
-            }
-            Err(EffectError::Database(error)) if !blames_the_event(&error) => {
-                Err(Failure::Database(error))
-            }
-            Err(error) => Err(Failure::Effect(error)),
-        }
-    }
-
-    /// Records the events that the effect had nothing to do for.
-    async fn pass_over(
-        &self,
-        tx: &mut Transaction<'_, B>,
-        events: &[Received],
-        passed_over: &[PassedOver],
-    ) -> Result<(), Failure> {
-        let reasons: Vec<String> = passed_over.iter().map(|p| brief(&p.reason)).collect();
-        let skips: Vec<Skip<'_>> = passed_over
-            .iter()
-            .zip(&reasons)
-            .filter_map(|(passed, reason)| {
-                let event = events.iter().find(|event| event.id == passed.event_id)?;
-                Some(Skip {
-                    event_id: &event.id,
-                    subject: &event.subject,
-                    event_type: event.event_type.as_deref(),
-                    sequence: event.sequence,
-                    reason,
-                })
-            })
-            .collect();
-        if !skips.is_empty() {
-            B::skip(tx, &self.subscription.name, &skips, None).await?;
-        }
-        Ok(())
+        Ok(Begun {
+            tx,
+            kept,
+            arrived,
+            won,
+            ready,
+            work,
+        })
     }
 
     /// Keeps the arrivals that nobody has claimed before, claiming them.

@@ -5,10 +5,9 @@
 //! `reader` and `document` read it; `address` resolves its links; `content` gets the data. The way through it: a round
 //! (`poll`) asks the head, and goes `forward` from our `place` where it numbers its events, or `back`
 //! to what it showed before (`window`) where it does not. What becomes of events: `apply` is the batch transaction,
-//! `verdict` says whose fault a failure was, `parked` keeps what failed, `retry` tries it again. Beside
-//! it: `lease` knows which share is ours, `sweep` removes old claims, `note` says how it goes, `measure`
-//! counts. People: they look and decide through
-//! a [`Handle`] (`handle`, `decide`), on pages (`http`) and from the command line ([`command`]);
+//! `effect` calls the effect, `verdict` says whose fault a failure was, `parked` keeps what failed, `retry`
+//! tries it again. Beside it: `lease` knows which share is ours, `sweep` removes old claims, `note` says
+//! how it goes, `measure` counts. People: they look and decide through a [`Handle`] (`handle`, `decide`), on pages (`http`) and from the command line ([`command`]);
 //! `carry_out` does what needs the feed; [`fn@reconcile`] compares.
 
 mod address;
@@ -27,6 +26,7 @@ mod poll;
 mod window;
 
 mod apply;
+mod effect;
 mod parked;
 mod retry;
 mod verdict;
@@ -52,7 +52,7 @@ pub mod fuzz;
 pub mod bench;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -101,6 +101,19 @@ pub struct Received {
 }
 
 /// What a service does with the events of another one.
+///
+/// # Limits
+///
+/// One call may take [ten seconds](Effect::time_limit). After that it is cut off where it next waits, its statement is
+/// cancelled, and its event is retried later. On SQLite it keeps all other writers waiting for as long as it runs.
+///
+/// The transaction is the consumer's, and holds the claims of the events: an effect must not end it. `COMMIT` is
+/// refused, and so is, on SQLite, every statement after a `ROLLBACK`; on PostgreSQL such a statement is committed at
+/// once, and again when the event is retried. `SET CONSTRAINTS ALL IMMEDIATE` is refused as well: name the constraints.
+/// Savepoints are fine.
+///
+/// An effect returns the error of each statement that fails. After one that it hides, PostgreSQL cannot commit the
+/// transaction, and the event counts as failed.
 pub trait Effect<B: Backend>: Send + Sync + 'static {
     /// Applies `events`, in sequence, inside `tx`. Claims, effects and cursor commit together or
     /// not at all, so an effect stands once, however often it is tried (I5).
@@ -112,13 +125,19 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// A batch that fails is rolled back, and its events come again one by one; the error of a
-    /// single event decides what becomes of it.
+    /// A batch that fails is rolled back, and its events come again one by one; the [error](EffectError) of a
+    /// single event decides what becomes of it. A panic parks it.
     fn apply(
         &self,
         tx: &mut Transaction<'_, B>,
         events: &[Received],
     ) -> impl Future<Output = Result<Vec<PassedOver>, EffectError>> + Send;
+
+    /// The longest time for one call of [`apply`](Effect::apply), with a batch or with one event. At most ten
+    /// seconds, which is the default; more counts as ten.
+    fn time_limit(&self) -> Duration {
+        effect::LONGEST_CALL
+    }
 
     /// True for an event that says that the data of the earlier events of its subject is erased, as
     /// when a person is to be forgotten, and that holds what is left of it: its data takes the place
@@ -187,8 +206,15 @@ pub enum EffectError {
     /// It will not work until somebody mends the cause.
     #[error("{0}")]
     Park(String),
-    /// The database refused. What the event itself is to blame for (a constraint, a value out of
-    /// range) parks it; anything else stops the round, and the same events come again.
+    /// A statement failed, or its answer could not be used. It is the event's failure, unless the database says
+    /// that it is the cause:
+    ///
+    /// | the error | what becomes of the event |
+    /// |---|---|
+    /// | SQLSTATE classes 40, 53, 57 (but 57014, 53400), 25006, 58000, 58030; SQLite's `BUSY`, `LOCKED`, `FULL`, `IOERR`, `READONLY`, `CANTOPEN`, `CORRUPT`, `NOTADB`, `NOMEM`, `PERM`, `PROTOCOL`, `NOLFS` | The round stops, and the same events come again. After twelve rounds in a row: retried. |
+    /// | I/O, TLS, protocol, pool, class 08 | The same if the transaction's connection does not answer; else: retried. |
+    /// | no row, a foreign key, a statement or lock timeout, all else | Retried, as with [`Retry`](Self::Retry). |
+    /// | a value or column that cannot be decoded; classes 0A, 21, 22, 23, 42; SQLite's `ERROR`, `CONSTRAINT`, `MISMATCH`, `TOOBIG`, `RANGE` | Parked until a person decides, as with [`Park`](Self::Park). |
     #[error("the database refused the effect")]
     Database(#[from] sqlx::Error),
 }
@@ -249,6 +275,7 @@ struct Context<B: Backend, E> {
     instance: String,
     leases: Arc<lease::Leases>,
     counts: Arc<measure::Counts>,
+    suspects: Mutex<effect::Suspects>,
     shutdown: CancellationToken,
 }
 
@@ -278,6 +305,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 instance,
                 leases: Arc::default(),
                 counts: Arc::default(),
+                suspects: Mutex::default(),
                 shutdown,
             }),
             source,

@@ -14,7 +14,7 @@ use super::verdict::{Failure, describe, in_own_task, retry_in};
 use super::{Context, Effect, EffectError, Received};
 use crate::database::patience::{STATEMENT, TRANSACTION, within};
 use crate::store::Backend;
-use crate::store::consume::Held;
+use crate::store::consume::{Held, Parked};
 use crate::trace::{Kind, Work, of_event};
 
 /// Subjects looked after in one round, so that new events are not kept waiting.
@@ -105,12 +105,8 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         found: Option<Found>,
         tried: &Tried,
     ) -> Result<First, Failure> {
-        let (_, s, me) = self.names();
-        let mut tx = self.database.begin().await?;
-        if !B::lock(&mut tx, s, me, held).await? {
-            return Ok(First::NotDue);
-        }
-        let Some(parked) = B::first_parked(&mut tx, s, subject).await? else {
+        let first = self.first_due(held, subject);
+        let Some((mut tx, parked)) = within(TRANSACTION, first).await? else {
             return Ok(First::NotDue);
         };
         let _ = tried.set((parked.event_id.clone(), parked.attempts));
@@ -133,12 +129,29 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let (parent, now) = (event.traceparent.as_deref(), SystemTime::now());
         let applying = of_event("feed.apply", Kind::Internal, &event.id, parent, now);
         let work = Work::on(std::iter::once(applying));
-        B::unpark(&mut tx, s, &parked.event_id).await?;
-        self.effect(&mut tx, std::slice::from_ref(&event)).await?;
-        tx.commit().await?;
+        let (s, events) = (&self.subscription.name, std::slice::from_ref(&event));
+        within(STATEMENT, B::unpark(&mut tx, s, &parked.event_id)).await?;
+        self.call_effect(&mut tx, events).await?;
+        self.commit(tx, events).await?;
         work.done();
         info!(event.id, event.subject, "applied parked event {}", event.id);
         Ok(First::Applied)
+    }
+
+    /// Begins a transaction with the lock of `held`, and finds the first parked event of `subject`, if it is
+    /// due.
+    async fn first_due(
+        &self,
+        held: &Held,
+        subject: &str,
+    ) -> sqlx::Result<Option<(Transaction<'static, B>, Parked)>> {
+        let (_, s, me) = self.names();
+        let mut tx = self.database.begin().await?;
+        if !B::lock(&mut tx, s, me, held).await? {
+            return Ok(None);
+        }
+        let parked = B::first_parked(&mut tx, s, subject).await?;
+        Ok(parked.map(|parked| (tx, parked)))
     }
 
     /// Puts the data of `by` in the place of that of the parked events of its subject. Those that

@@ -1,7 +1,6 @@
 //! What is to become of a batch that failed: whose fault it was, and when it is tried again.
 
 use super::EffectError;
-use crate::database::patience::{TRANSACTION, within};
 use crate::service::with_causes;
 
 /// Attempts after which a failing event is left to a person.
@@ -15,6 +14,9 @@ const LONGEST_RETRY: i64 = 300;
 
 /// Characters of a reason.
 const LONGEST_REASON: usize = 500;
+
+/// The extended result code where a commit hook refuses.
+const SQLITE_CONSTRAINT_COMMITHOOK: i32 = 531;
 
 /// Why a transaction was rolled back.
 pub(super) enum Failure {
@@ -30,12 +32,18 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+impl From<EffectError> for Failure {
+    fn from(error: EffectError) -> Self {
+        Self::Effect(error)
+    }
+}
+
 /// Runs a transaction to its end, whatever becomes of the one who waits for it. An effect that
 /// panics counts as one that will not work.
 pub(super) async fn in_own_task<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
-    match tokio::spawn(within(TRANSACTION, work)).await {
+    match tokio::spawn(work).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => {
             let panic = error.into_panic();
@@ -54,7 +62,12 @@ pub(super) async fn in_own_task<T: Send + 'static>(
 
 /// The seconds until attempt `attempts` is followed by the next one; `None`: a person decides.
 pub(super) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
-    let retry = matches!(error, EffectError::Retry(_)) && attempts < ATTEMPTS;
+    let retry = attempts < ATTEMPTS
+        && match error {
+            EffectError::Retry(_) => true,
+            EffectError::Park(_) => false,
+            EffectError::Database(error) => !is_permanent(error),
+        };
     let exponent = u32::try_from(attempts - 1).unwrap_or(0);
     retry.then(|| {
         let pause = (FIRST_RETRY << exponent.min(20)).min(LONGEST_RETRY);
@@ -107,22 +120,98 @@ pub fn without_value(error: &serde_json::Error) -> String {
     }
 }
 
-/// True for what another attempt with the same event would meet again: a constraint, or a value
-/// that does not fit. A lost connection, a deadlock or a full disk is nobody's fault.
-pub(super) fn blames_the_event(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else {
+/// What the cause of an error of an effect is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The event, or what the effect does with it. All that does not say otherwise.
+    Event,
+    /// The server or file, by its own word.
+    Server,
+    /// A connection: the one of the transaction, if that does not answer.
+    Connection,
+}
+
+/// What the cause of `error` is.
+pub(super) fn cause_of(error: &sqlx::Error) -> Cause {
+    use sqlx::Error;
+    match error {
+        Error::Database(error) => match code_of(error.as_ref()) {
+            Code::Postgres(code) => match (code.get(..2).unwrap_or_default(), code) {
+                // query_canceled, by `statement_timeout` too; configuration_limit_exceeded, such as
+                // `temp_file_limit`: limits of one statement.
+                (_, "57014" | "53400") => Cause::Event,
+                // Transaction rollback, insufficient resources, operator intervention; a server that is
+                // to be read only; system_error and io_error.
+                ("40" | "53" | "57", _) | (_, "25006" | "58000" | "58030") => Cause::Server,
+                // Also protocol_violation, which a wrong number of parameters is.
+                ("08", _) => Cause::Connection,
+                _ => Cause::Event,
+            },
+            Code::Sqlite(code) => match code & 0xff {
+                // PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOLFS,
+                // NOTADB.
+                3 | 5..=8 | 10 | 11 | 13..=15 | 22 | 26 => Cause::Server,
+                _ => Cause::Event,
+            },
+        },
+        Error::Io(_)
+        | Error::Tls(_)
+        | Error::Protocol(_)
+        | Error::PoolTimedOut
+        | Error::PoolClosed
+        | Error::WorkerCrashed
+        | Error::BeginFailed => Cause::Connection,
+        _ => Cause::Event,
+    }
+}
+
+/// True for the error of a COMMIT in an effect, or of a statement after the end of its transaction.
+pub(super) fn is_refused_commit(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else {
         return false;
     };
-    let code = error.code().unwrap_or_default();
-    if error
-        .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
-        .is_some()
-    {
-        // Classes 22, data exception, and 23, integrity constraint violation.
-        code.starts_with("22") || code.starts_with("23")
-    } else {
-        // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH; the low byte is the primary code.
-        let code: i32 = code.parse().unwrap_or(0);
-        matches!(code & 0xff, 18..=20)
+    match code_of(error) {
+        Code::Postgres(_) => error.constraint() == Some("an_effect_must_not_end_its_transaction"),
+        Code::Sqlite(code) => code == SQLITE_CONSTRAINT_COMMITHOOK,
+    }
+}
+
+/// True if another attempt meets the same error, as long as nobody changes the event, the effect or the
+/// schema.
+fn is_permanent(error: &sqlx::Error) -> bool {
+    use sqlx::Error;
+    match error {
+        Error::Database(error) => match code_of(error.as_ref()) {
+            // A foreign key may refer to what another event brings.
+            Code::Postgres("23503") | Code::Sqlite(787) => false,
+            // Feature not supported, cardinality violation, data exception, integrity constraint violation,
+            // syntax error or access rule violation.
+            Code::Postgres(code) => {
+                matches!(code.get(..2), Some("0A" | "21" | "22" | "23" | "42"))
+            }
+            // ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE.
+            Code::Sqlite(code) => matches!(code & 0xff, 1 | 18..=20 | 25),
+        },
+        // What another event or subject brings may be missing yet.
+        Error::RowNotFound => false,
+        error => cause_of(error) == Cause::Event,
+    }
+}
+
+/// An error's code, in the words of its database.
+enum Code<'a> {
+    /// SQLSTATE.
+    Postgres(&'a str),
+    /// The extended result code; its low byte is the primary one.
+    Sqlite(i32),
+}
+
+fn code_of(error: &dyn sqlx::error::DatabaseError) -> Code<'_> {
+    match error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        Some(error) => Code::Postgres(error.code()),
+        None => {
+            let code = error.code().unwrap_or_default();
+            Code::Sqlite(code.parse().unwrap_or(0))
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the consuming side asks of a database, and the rows it gets.
 
 use std::future::Future;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Pool, Transaction};
@@ -138,6 +139,9 @@ pub(crate) const CHANNEL: &str = "feed_subscription";
 
 /// The consuming side's operations. `s` is the subscription's name, `me` the instance's.
 pub(crate) trait Consume: sqlx::Database {
+    /// A call of an effect, inside its transaction.
+    type Call: Send + Sync;
+
     /// Makes the rows of a subscription where there are none yet.
     fn subscribe(
         pool: &Pool<Self>,
@@ -232,6 +236,26 @@ pub(crate) trait Consume: sqlx::Database {
         s: &str,
         subjects: &[&str],
     ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+
+    /// From here to [`end_effect`](Consume::end_effect) the transaction cannot be committed. Where a statement
+    /// cannot be [cancelled](Consume::cancel), one that still runs after `limit` fails.
+    fn begin_effect(
+        tx: &mut Transaction<'_, Self>,
+        limit: Duration,
+    ) -> impl Future<Output = sqlx::Result<Self::Call>> + Send;
+
+    /// The transaction may be committed; false if the effect has ended it. Fails where a statement has failed
+    /// after which PostgreSQL would answer `COMMIT` with `ROLLBACK`.
+    fn end_effect(
+        tx: &mut Transaction<'_, Self>,
+        call: Self::Call,
+    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// Cancels the statement that the server still runs for the effect; false if there is none.
+    fn cancel(
+        pool: &Pool<Self>,
+        call: &Self::Call,
+    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
     /// Parks an event.
     fn park(

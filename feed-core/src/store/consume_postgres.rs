@@ -1,5 +1,7 @@
 //! The consuming side on PostgreSQL.
 
+use std::time::Duration;
+
 use sqlx::{PgPool, PgTransaction, Postgres};
 
 use super::consume::{
@@ -7,6 +9,9 @@ use super::consume::{
 };
 
 impl Consume for Postgres {
+    /// The transaction's number, and its row in `feed_effect`.
+    type Call = i64;
+
     async fn subscribe(pool: &PgPool, s: &str, partitions: i64) -> sqlx::Result<()> {
         sqlx::query(
             "-- subscription::create
@@ -316,6 +321,40 @@ impl Consume for Postgres {
         .bind(s)
         .bind(subjects)
         .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn begin_effect(tx: &mut PgTransaction<'_>, _: Duration) -> sqlx::Result<i64> {
+        sqlx::query_scalar(
+            "-- effect::begin
+             INSERT INTO feed_effect (id, committed) VALUES (pg_current_xact_id()::text::bigint, 0)
+             RETURNING id",
+        )
+        .fetch_one(&mut **tx)
+        .await
+    }
+
+    async fn end_effect(tx: &mut PgTransaction<'_>, call: i64) -> sqlx::Result<bool> {
+        let ended = sqlx::query(
+            "-- effect::end
+             DELETE FROM feed_effect WHERE id = $1",
+        )
+        .bind(call)
+        .execute(&mut **tx)
+        .await?;
+        Ok(ended.rows_affected() == 1)
+    }
+
+    async fn cancel(pool: &PgPool, call: &i64) -> sqlx::Result<bool> {
+        sqlx::query_scalar(
+            "-- effect::cancel
+             SELECT COALESCE(bool_or(pg_cancel_backend(pid)), FALSE) FROM pg_stat_activity
+             WHERE backend_xid = $1::text::xid8::xid AND state = 'active'
+               -- It does not wait for us.
+               AND wait_event_type IS DISTINCT FROM 'Client'",
+        )
+        .bind(call.to_string())
+        .fetch_one(pool)
         .await
     }
 

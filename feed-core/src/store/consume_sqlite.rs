@@ -1,6 +1,10 @@
 //! The consuming side on SQLite. Lists travel as JSON, which `json_each` unfolds; the write lock
 //! of the transaction stands for every row lock.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use chrono::SecondsFormat;
 use serde_json::json;
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
@@ -10,7 +14,14 @@ use super::consume::{
     Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position, held_from,
 };
 
+/// Steps of SQLite's virtual machine after which a statement looks whether it is to end: some tenths of a
+/// millisecond.
+const STEPS: i32 = 10_000;
+
 impl Consume for Sqlite {
+    /// True if the transaction has been rolled back.
+    type Call = Arc<AtomicBool>;
+
     async fn subscribe(pool: &SqlitePool, s: &str, partitions: i64) -> sqlx::Result<()> {
         let mut tx = begin(pool).await?;
         sqlx::query(
@@ -358,6 +369,36 @@ impl Consume for Sqlite {
         .bind(json!(subjects).to_string())
         .fetch_all(&mut **tx)
         .await
+    }
+
+    async fn begin_effect(
+        tx: &mut SqliteTransaction<'_>,
+        limit: Duration,
+    ) -> sqlx::Result<Self::Call> {
+        let call = Self::Call::default();
+        // The connection outlives the call, and is used for others.
+        let running = Arc::downgrade(&call);
+        let (committing, ended) = (running.clone(), running.clone());
+        let until = Instant::now() + limit;
+        let mut handle = tx.lock_handle().await?;
+        handle.set_progress_handler(STEPS, move || {
+            running.strong_count() == 0 || Instant::now() < until
+        });
+        handle.set_commit_hook(move || committing.strong_count() == 0);
+        handle.set_rollback_hook(move || {
+            if let Some(call) = ended.upgrade() {
+                call.store(true, Ordering::Release);
+            }
+        });
+        Ok(call)
+    }
+
+    async fn end_effect(_: &mut SqliteTransaction<'_>, call: Self::Call) -> sqlx::Result<bool> {
+        Ok(!call.load(Ordering::Acquire))
+    }
+
+    async fn cancel(_: &SqlitePool, _: &Self::Call) -> sqlx::Result<bool> {
+        Ok(false)
     }
 
     async fn park(

@@ -130,6 +130,11 @@ impl Operations for Postgres {
             "expand archive",
             include_str!("../../migrations/postgres/0004_expand_archive.sql"),
         ),
+        (
+            9,
+            "expand effect",
+            include_str!("../../migrations/postgres/0009_expand_effect.sql"),
+        ),
     ];
 
     async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {

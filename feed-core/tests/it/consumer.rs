@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use feed_core::consumer::Polled;
-use feed_core::{Consumer, Database};
+use feed_core::{Consumer, Database, Effect};
 use sqlx::Sqlite;
 
 use crate::support::{
@@ -31,7 +31,7 @@ harness::on_both_databases! {
 }
 
 /// A publisher on SQLite that is served, and the URL of its feed.
-async fn served() -> (harness::FreshDatabase, Publisher<Sqlite>, String) {
+pub(crate) async fn served() -> (harness::FreshDatabase, Publisher<Sqlite>, String) {
     let database = harness::FreshDatabase::sqlite();
     let publisher = Publisher::<Sqlite>::open(database.url()).await;
     let feed = format!("{}/feed", serve(publisher.feed.router()).await);
@@ -39,7 +39,10 @@ async fn served() -> (harness::FreshDatabase, Publisher<Sqlite>, String) {
 }
 
 /// Polls until there is nothing new, without waiting at the server for more than that takes.
-async fn drain<B: Testable>(consumer: &mut Consumer<B, Recorder>, publisher: &Publisher<Sqlite>) {
+pub(crate) async fn drain<B: Testable, E: Effect<B>>(
+    consumer: &mut Consumer<B, E>,
+    publisher: &Publisher<Sqlite>,
+) {
     let newest = publisher.feed.cursor().sequence;
     until("the consumer is up to date", async || {
         let status = consumer.handle().status().await.unwrap();
@@ -255,11 +258,13 @@ async fn a_restored_feed_halts_the_subscription<B: Testable>(url: &str) {
 }
 
 /// Empties a consumer's database, for another round on it.
-async fn forget_all<B: Testable>(database: &Database<B>) {
+pub(crate) async fn forget_all<B: Testable>(database: &Database<B>) {
     let tables = [
         "effect",
         "feed_claim",
         "feed_parked",
+        "feed_skip",
+        "feed_decision",
         "feed_partition",
         "feed_instance",
         "feed_subscription",

@@ -12,6 +12,7 @@ mod erase;
 mod feed;
 mod history;
 mod lease;
+mod mistakes;
 mod operate;
 mod outbox;
 mod reconcile;

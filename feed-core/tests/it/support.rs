@@ -35,6 +35,18 @@ pub(crate) trait Testable: Backend {
         tx: &mut Transaction<'_, Self>,
         event: &Received,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Runs SQL inside a transaction.
+    fn execute(
+        tx: &mut Transaction<'_, Self>,
+        sql: &str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Reads one number inside a transaction; the statement may use `$1`, which is 1.
+    fn number_in(
+        tx: &mut Transaction<'_, Self>,
+        sql: &str,
+    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
+    /// Which of two dialects of SQL it speaks: 0 PostgreSQL's, 1 SQLite's.
+    const DIALECT: usize;
     /// The type of a column that counts up.
     const COUNTER: &'static str;
     /// One hour from now, as stored.
@@ -42,7 +54,7 @@ pub(crate) trait Testable: Backend {
 }
 
 macro_rules! testable {
-    ($backend:ty, $counter:literal, $hour:literal) => {
+    ($backend:ty, $counter:literal, $hour:literal, $dialect:literal) => {
         impl Testable for $backend {
             async fn run(database: &Database<Self>, sql: &str) -> u64 {
                 let done = database.writer().execute(AssertSqlSafe(sql)).await;
@@ -72,6 +84,17 @@ macro_rules! testable {
                 Ok(())
             }
 
+            async fn execute(tx: &mut Transaction<'_, Self>, sql: &str) -> sqlx::Result<()> {
+                let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+                sql.execute(&mut **tx).await.map(drop)
+            }
+
+            async fn number_in(tx: &mut Transaction<'_, Self>, sql: &str) -> sqlx::Result<i64> {
+                let number = sqlx::query_scalar(AssertSqlSafe(sql)).bind(1_i64);
+                number.fetch_one(&mut **tx).await
+            }
+
+            const DIALECT: usize = $dialect;
             const COUNTER: &'static str = $counter;
             const IN_AN_HOUR: &'static str = $hour;
         }
@@ -81,12 +104,14 @@ macro_rules! testable {
 testable!(
     Postgres,
     "BIGINT GENERATED ALWAYS AS IDENTITY",
-    "clock_timestamp() + interval '1 hour'"
+    "clock_timestamp() + interval '1 hour'",
+    0
 );
 testable!(
     Sqlite,
     "INTEGER PRIMARY KEY AUTOINCREMENT",
-    "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 hour')"
+    "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 hour')",
+    1
 );
 
 /// A publisher with a small page size, so that few events make many pages.

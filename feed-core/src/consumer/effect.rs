@@ -1,0 +1,248 @@
+//! Calls the effect inside the batch transaction, and decides what a failure means: the event is at
+//! fault and is parked, or the database is and the round stops.
+
+use std::collections::HashSet;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, Transaction};
+
+use super::verdict::{Cause, Failure, brief, cause_of, is_refused_commit};
+use super::{Context, Effect, EffectError, PassedOver, Received};
+use crate::database::patience::{STATEMENT, TRANSACTION, within};
+use crate::store::Backend;
+use crate::store::operate::Skip;
+
+/// The longest time for one call of an effect. Shorter than a session may be idle in a transaction
+/// (`store/connect.rs`), so that it is the effect that ends and not the session.
+pub(super) const LONGEST_CALL: Duration = Duration::from_secs(10);
+
+/// How long the connection may take to answer after an effect has failed.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Rounds in a row that the database may stop at the same events. Then it is one of these that makes the
+/// database fail, and it is looked for.
+const ROUNDS: u32 = 12;
+
+/// Why an event is parked whose effect has gone on without its transaction.
+const ENDED: &str = "the effect has ended the transaction that it was given, with COMMIT or ROLLBACK, or has \
+                     gone on after an error with which SQLite ended it";
+
+/// Why an event is parked whose effect returned success in a transaction that cannot be committed.
+const HIDDEN: &str = "the effect has not returned the error of a statement that failed, and the \
+                      transaction cannot be committed after that";
+
+/// The events at whose effect the database has failed, and in how many rounds in a row.
+#[derive(Debug, Default)]
+pub(super) struct Suspects {
+    ids: HashSet<String>,
+    rounds: u32,
+}
+
+impl Suspects {
+    /// Counts a failure of the database at one of `events`. Returns true if it has failed at them too often
+    /// to be the cause.
+    fn count(&mut self, events: &[Received]) -> bool {
+        let known = events.iter().any(|event| self.ids.contains(&event.id));
+        self.rounds = if known { self.rounds + 1 } else { 1 };
+        self.ids = events.iter().map(|event| event.id.clone()).collect();
+        let proven = self.rounds > ROUNDS;
+        if proven && events.len() == 1 {
+            *self = Self::default();
+        }
+        proven
+    }
+}
+
+impl<B: Backend, E: Effect<B>> Context<B, E> {
+    /// Calls the effect, and records the events that it passed over; returns these.
+    pub(super) async fn call_effect(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        events: &[Received],
+    ) -> Result<Vec<PassedOver>, Failure> {
+        let limit = self.effect.time_limit().min(LONGEST_CALL);
+        let call = within(STATEMENT, B::begin_effect(tx, limit)).await?;
+        let (ended, overran) = in_time(limit, self.effect.apply(tx, events)).await;
+        let failed = match ended {
+            None => self.out_of_time(tx, &call, limit, events).await,
+            Some(Ok(passed_over)) => match within(STATEMENT, B::end_effect(tx, call)).await {
+                Ok(true) => {
+                    self.pass_over(tx, events, &passed_over).await?;
+                    return Ok(passed_over);
+                }
+                Ok(false) => EffectError::Park(ENDED.to_owned()).into(),
+                Err(error) if cause_of(&error) == Cause::Event => {
+                    EffectError::Retry(HIDDEN.to_owned()).into()
+                }
+                Err(error) => self.judge(tx, error, events).await,
+            },
+            Some(Err(EffectError::Database(error))) => self.judge(tx, error, events).await,
+            Some(Err(error)) => error.into(),
+        };
+        Err(match failed {
+            // Whatever it is: the server has ended the session meanwhile, or SQLite the statement.
+            Failure::Database(_) | Failure::Effect(EffectError::Database(_)) if overran => {
+                took_longer_than(limit)
+            }
+            failed => failed,
+        })
+    }
+
+    /// Commits `tx`, in which the effects of `events` are.
+    pub(super) async fn commit(
+        &self,
+        tx: Transaction<'_, B>,
+        events: &[Received],
+    ) -> Result<(), Failure> {
+        match within(TRANSACTION, tx.commit()).await {
+            Err(error) if events.is_empty() => Err(error.into()),
+            // A constraint or trigger that is deferred.
+            Err(error) if cause_of(&error) == Cause::Event => {
+                Err(EffectError::Database(error).into())
+            }
+            Err(error) => Err(self.stopped_by(error, events)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// What it means that the effect is cut off: where its connection is alive, it is the effect that takes
+    /// so long, in its own code or with a statement that still runs.
+    async fn out_of_time(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        call: &B::Call,
+        limit: Duration,
+        events: &[Received],
+    ) -> Failure {
+        // On another connection. If the statement went on, it would keep its locks.
+        let other = self.database.reader();
+        if matches!(within(STATEMENT, B::cancel(other, call)).await, Ok(true)) {
+            return took_longer_than(limit);
+        }
+        match within(ANSWER, tx.ping()).await {
+            Ok(()) => took_longer_than(limit),
+            Err(silence) => self.stopped_by(silence, events),
+        }
+    }
+
+    /// What it means that `error` came from the effect.
+    async fn judge(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        error: sqlx::Error,
+        events: &[Received],
+    ) -> Failure {
+        let ours = match cause_of(&error) {
+            Cause::Event if is_refused_commit(&error) => {
+                return EffectError::Park(ENDED.to_owned()).into();
+            }
+            Cause::Event => false,
+            Cause::Server => true,
+            // Of another connection, if this one answers, or of the way in which the effect used it.
+            Cause::Connection => within(ANSWER, tx.ping()).await.is_err(),
+        };
+        match ours {
+            true => self.stopped_by(error, events),
+            false => EffectError::Database(error).into(),
+        }
+    }
+
+    /// The database has failed at one of `events`: it is the cause, unless it fails there again and again.
+    fn stopped_by(&self, error: sqlx::Error, events: &[Received]) -> Failure {
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        match suspects.count(events) {
+            true => EffectError::Database(error).into(),
+            false => error.into(),
+        }
+    }
+
+    /// Records the events that the effect had nothing to do for.
+    async fn pass_over(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        events: &[Received],
+        passed_over: &[PassedOver],
+    ) -> Result<(), Failure> {
+        let reasons: Vec<String> = passed_over.iter().map(|p| brief(&p.reason)).collect();
+        let skips: Vec<Skip<'_>> = passed_over
+            .iter()
+            .zip(&reasons)
+            .filter_map(|(passed, reason)| {
+                let event = events.iter().find(|event| event.id == passed.event_id)?;
+                Some(Skip {
+                    event_id: &event.id,
+                    subject: &event.subject,
+                    event_type: event.event_type.as_deref(),
+                    sequence: event.sequence,
+                    reason,
+                })
+            })
+            .collect();
+        if !skips.is_empty() {
+            within(
+                STATEMENT,
+                B::skip(tx, &self.subscription.name, &skips, None),
+            )
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+fn took_longer_than(limit: Duration) -> Failure {
+    EffectError::Retry(format!("the effect took longer than {limit:?}")).into()
+}
+
+/// What `effect` returns within `limit`, and whether it was certainly not the database that took longer: the
+/// effect has returned after all, or kept its thread for so long that nothing could cut it off.
+async fn in_time<T>(limit: Duration, effect: impl Future<Output = T>) -> (Option<T>, bool) {
+    let mut effect = pin!(effect);
+    let (begun, mut busy) = (Instant::now(), Duration::ZERO);
+    let polled = poll_fn(|context| {
+        let begun = Instant::now();
+        let polled = effect.as_mut().poll(context);
+        busy += begun.elapsed();
+        polled
+    });
+    let ended = tokio::time::timeout(limit, polled).await.ok();
+    let overran = busy >= limit || ended.is_some() && begun.elapsed() >= limit;
+    (ended, overran)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(ids: std::ops::RangeInclusive<u32>) -> Vec<Received> {
+        let event = |id: u32| Received {
+            id: id.to_string(),
+            event_type: None,
+            subject: id.to_string(),
+            sequence: None,
+            time: chrono::DateTime::UNIX_EPOCH,
+            data: String::new(),
+            traceparent: None,
+        };
+        ids.map(event).collect()
+    }
+
+    #[test]
+    fn only_events_at_which_the_database_fails_again_and_again_are_suspected() {
+        let mut suspects = Suspects::default();
+        for _ in 0..ROUNDS {
+            assert!(!suspects.count(&events(1..=100)));
+        }
+        // It has got further, and fails at others.
+        assert!(!suspects.count(&events(101..=200)));
+        for _ in 1..ROUNDS {
+            assert!(!suspects.count(&events(101..=200)));
+        }
+        assert!(suspects.count(&events(101..=200)));
+        // One by one: the first that fails is the one, and what comes after it is innocent so far.
+        assert!(suspects.count(&events(150..=150)));
+        assert!(!suspects.count(&events(151..=151)));
+    }
+}
