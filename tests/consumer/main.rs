@@ -5,6 +5,7 @@
 mod answers;
 mod batches;
 mod bounds;
+mod codings;
 mod content;
 mod contradictions;
 mod decisions;

@@ -120,7 +120,11 @@ impl Source {
             Ok(body) => body,
             // Without it each event is fetched by itself, so that one that spoils the batch stands
             // in nobody else's way.
-            Err(error @ (FetchError::TooLarge { .. } | FetchError::Status { .. })) => {
+            Err(
+                error @ (FetchError::TooLarge { .. }
+                | FetchError::Unusable { .. }
+                | FetchError::Status { .. }),
+            ) => {
                 warn!(
                     error = &error as &dyn std::error::Error,
                     "no batch: one by one"
@@ -203,7 +207,9 @@ impl Source {
             },
             // Only what may be the event's own fault is not to stop the others; a missing
             // credential or a busy server is not. What is not there may be so only for a moment.
-            Err(error @ FetchError::Status { status: 404, .. }) => missing(error.to_string(), true),
+            Err(error @ (FetchError::Status { status: 404, .. } | FetchError::Unusable { .. })) => {
+                missing(error.to_string(), true)
+            }
             Err(
                 error @ (FetchError::Status { status: 410, .. }
                 | FetchError::TooLarge { .. }

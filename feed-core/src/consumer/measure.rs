@@ -67,9 +67,9 @@ fn outcome(round: &Result<Polled, PollError>) -> &'static str {
         Ok(Polled::Interrupted) => "interrupted",
         Ok(Polled::LeasedElsewhere) => "leased_elsewhere",
         Ok(Polled::Halted) => "halted",
-        Err(PollError::Fetch(FetchError::Unreachable { .. } | FetchError::Late { .. })) => {
-            "unreachable"
-        }
+        Err(PollError::Fetch(
+            FetchError::Unreachable { .. } | FetchError::Late { .. } | FetchError::Proxy { .. },
+        )) => "unreachable",
         Err(PollError::Fetch(FetchError::Status { .. } | FetchError::Redirect { .. })) => "refused",
         Err(PollError::Database(_)) => "database_failed",
         Err(_) => "unreadable",

@@ -17,6 +17,7 @@ mod content;
 mod credentials;
 mod document;
 mod fetch;
+mod proxy;
 mod scan;
 
 mod back;
@@ -75,6 +76,7 @@ pub use fetch::FetchError;
 pub use handle::{Decided, Handle, Lag, Outcome, ParkedEvent, SkippedEvent, Status, TakenEvent};
 pub use http::{describe, router};
 pub use poll::{PollError, Polled};
+pub use proxy::{FeedProxy, InvalidProxy};
 pub use reconcile::{Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
 pub use verdict::without_value;
 
@@ -199,6 +201,8 @@ pub struct Subscription {
     pub feed_url: Url,
     /// What is shown to the feed, if it asks for credentials.
     pub credentials: Option<FeedCredentials>,
+    /// The proxy through which the feed is read; `None`: there is none, whatever the environment says.
+    pub proxy: Option<FeedProxy>,
     /// The pause after a poll that found nothing and could not wait at the server.
     pub poll_interval: Duration,
     /// The name of this instance; made unique for each start.
@@ -214,6 +218,7 @@ impl Subscription {
             name: name.into(),
             feed_url,
             credentials: None,
+            proxy: None,
             poll_interval: Duration::from_secs(1),
             instance: "consumer".to_owned(),
         }
@@ -266,6 +271,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let source = fetch::Source::new(
             subscription.feed_url.clone(),
             subscription.credentials.clone(),
+            subscription.proxy.clone(),
         );
         let consumer = Self {
             context: Arc::new(Context {
