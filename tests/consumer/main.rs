@@ -19,6 +19,7 @@ mod lost;
 mod origins;
 mod pace;
 mod paging;
+mod proxies;
 mod recorder;
 mod redirects;
 mod requests;

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::credentials::FeedCredentials;
 use super::document::Document;
-use super::proxy::FeedProxy;
+use super::proxy::{FeedProxy, SEES_CREDENTIALS};
 use super::verdict::brief;
 use crate::cursor::Cursor;
 use crate::service::with_causes;
@@ -447,8 +447,10 @@ impl Source {
                 Some(status) => return self.refused_by(proxy, url, status),
                 None => "does not connect us to it",
             },
-            (Some(_), None) if cause.is_timeout() => "does not connect us to it in time",
             (Some(_), None) if url.scheme() == "http" => CANNOT_BE_REACHED,
+            (Some(_), None) if cause.is_timeout() => {
+                "has no connection to it for us in time: one of the two does not answer"
+            }
             // Behind a tunnel that was opened, it is the feed.
             (Some(_), None) | (None, _) => {
                 return FetchError::Unreachable {
@@ -523,10 +525,6 @@ impl Source {
 }
 
 const CANNOT_BE_REACHED: &str = "cannot be reached";
-
-/// What a proxy does that is not to see credentials.
-pub(crate) const SEES_CREDENTIALS: &str = "would see the feed's credentials, since http: is not encrypted. Follow the feed by https:, or set \
-     FEED_PROXY_SEES_CREDENTIALS=true if you trust the proxy and the way to it";
 
 /// An address as it may be shown: without what it is protected by.
 pub(super) fn shown(url: &Url) -> String {

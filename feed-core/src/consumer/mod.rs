@@ -77,6 +77,7 @@ pub use handle::{Decided, Handle, Lag, Outcome, ParkedEvent, SkippedEvent, Statu
 pub use http::{describe, router};
 pub use poll::{PollError, Polled};
 pub use proxy::{FeedProxy, InvalidProxy};
+pub(crate) use proxy::{SEES_CREDENTIALS, in_environment};
 pub use reconcile::{Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
 pub use verdict::without_value;
 
@@ -336,6 +337,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             };
             self.context.note(&round);
             let pause = self.pause_after(&round);
+            self.context.is_quiet(&round, pause);
             let idle = matches!(round, Ok(Polled::LeasedElsewhere | Polled::Halted));
             self.pause(pause, idle).await;
         }

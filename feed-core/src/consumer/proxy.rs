@@ -20,6 +20,10 @@ const SAYS_WHY: Duration = Duration::from_secs(3);
 /// Bytes of a status line that tell the status: `HTTP/1.1 403`.
 const STATUS: usize = 12;
 
+/// What a proxy does that is not to see credentials.
+pub(crate) const SEES_CREDENTIALS: &str = "would see the feed's credentials, since http: is not encrypted. Follow the feed by https:, or set \
+     FEED_PROXY_SEES_CREDENTIALS=true if you trust the proxy and the way to it";
+
 /// A forward proxy through which a feed is read. It is shown without its user and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FeedProxy {
