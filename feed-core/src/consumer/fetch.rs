@@ -160,7 +160,7 @@ impl Source {
     /// Asks for what is newer than `seen`; with `wait`, lets the server hold the answer back.
     pub(super) async fn head(&mut self, seen: &Validators, wait: bool) -> Result<Head, FetchError> {
         let wait = match wait && *seen != Validators::default() {
-            true => self.wait.next(),
+            true => self.wait.next(Instant::now()),
             false => Duration::ZERO,
         };
         let asked = Instant::now();
@@ -182,14 +182,14 @@ impl Source {
         tokio::time::sleep(pause).await;
         let head = self.ask_head(seen, Duration::ZERO).await?;
         let error = with_causes(&error);
-        match self.wait.cut(held) {
+        match self.wait.cut(held, Instant::now()) {
             true => info!(
                 "{} answers, but a request that waits there is cut after {} s ({error}), as by a proxy \
                  with a time limit. Asks it to wait for {} s from now on, and each hour for longer. To \
                  have longer waits, raise that limit above {} s",
                 self.named(&self.feed_url),
                 held.as_secs(),
-                self.wait.next().as_secs(),
+                self.wait.next(Instant::now()).as_secs(),
                 (WAIT + BEGINS).as_secs(),
             ),
             false => debug!("a wait was cut again after {} s: {error}", held.as_secs()),
@@ -282,7 +282,7 @@ impl Source {
     /// One event's data, and the trace context beside it, where it comes as a CloudEvent.
     pub(super) async fn event(&self, url: Url) -> Result<(Bytes, Option<String>), FetchError> {
         let answer = self.found(url, "application/json, */*;q=0.5").await?;
-        if let Err(wrong) = body::check_json(&answer.headers, &answer.body) {
+        if let Err(wrong) = body::check_end(&answer.headers, &answer.body) {
             return Err(FetchError::Unusable {
                 url: answer.name,
                 wrong,

@@ -45,7 +45,7 @@ pub struct Status {
     pub decision: Option<String>,
     /// Events up to here were never taken: a person let the subscription begin after them.
     pub begins: Sequence,
-    /// When the feed last answered any instance.
+    /// When the feed last answered any instance; now, while that answer is still fresh.
     #[serde(serialize_with = "instant")]
     pub last_contact: Option<DateTime<Utc>>,
     /// What went wrong in the last round; `null`: nothing.

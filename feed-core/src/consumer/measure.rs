@@ -209,7 +209,7 @@ fn write(text: &mut Exposition, subscription: (&'static str, &str), progress: &P
     );
     gauge(
         "subscription_last_contact_timestamp_seconds",
-        "When the feed last answered any instance; 0: never.",
+        "When the feed last answered any instance, or an answer of it was still fresh; 0: never.",
         progress
             .last_contact
             .map_or(0.0, |at| at.timestamp_millis() as f64 / 1000.0),

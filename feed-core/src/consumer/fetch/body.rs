@@ -3,20 +3,20 @@
 //! We decode it ourselves: the decoder of our HTTP client ends with the first of several gzip members.
 //!
 //! What ends with the connection (HTTP/1.0, or no length) or has a `Content-Length` that is too short
-//! cannot be seen as cut here. Gzip has a trailer that shows it, XML an end tag, and JSON an end, which
-//! [`check_json`] looks for. Other text that is cut this way is taken as it came.
+//! cannot be seen as cut here. Gzip has a trailer that shows it, XML and JSON have an
+//! end, which [`check_end`] looks for. Other text that is cut this way is taken as it came.
 
 use std::io::{self, ErrorKind, Write};
 
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
+use quick_xml::events::Event;
 use reqwest::Response;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use serde::de::IgnoredAny;
 
 use super::from_header;
 use crate::consumer::verdict::brief;
-use crate::consumer::without_value;
 
 /// The largest body we take, before it is decoded and after: a hundred events of 160 KiB each.
 pub(super) const LARGEST: usize = 16 * 1024 * 1024;
@@ -173,20 +173,44 @@ fn is_all(range: &str) -> bool {
     numbers.is_some_and(|(first, last, length)| first == 0 && last.checked_add(1) == Some(length))
 }
 
-/// Finds JSON that has no end, or is malformed, where the media type says JSON.
-pub(super) fn check_json(headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
+/// Finds JSON and XML that have no end, by their media type. Whether data is malformed is the effect's to
+/// find.
+pub(super) fn check_end(headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
     let media_type = media_type(headers);
-    if !is_json(&media_type) {
-        return Ok(());
-    }
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    match serde_json::from_slice::<IgnoredAny>(text) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!(
-            "is cut or malformed: it is no {media_type} ({})",
-            without_value(&error)
+    let kind = if is_json(&media_type) {
+        let json = serde_json::from_slice::<IgnoredAny>(text);
+        json.is_err_and(|error| error.is_eof()).then_some("JSON")
+    } else if is_xml(&media_type) {
+        has_open_elements(text).then_some("XML")
+    } else {
+        None
+    };
+    match kind {
+        Some(kind) => Err(format!(
+            "is cut: its {kind} has no end; the server, or a proxy on the way, has to be repaired"
         )),
+        None => Ok(()),
     }
+}
+
+/// True for XML that ends within an element or a tag.
+fn has_open_elements(text: &[u8]) -> bool {
+    let mut reader = quick_xml::Reader::from_reader(text);
+    let mut depth = 0_u64;
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(_)) => depth += 1,
+            Ok(Event::End(_)) => depth -= 1,
+            Ok(Event::Eof) => return depth > 0,
+            Ok(_) => {}
+            Err(error) => return matches!(error, quick_xml::Error::Syntax(_)),
+        }
+    }
+}
+
+fn is_xml(media_type: &str) -> bool {
+    matches!(media_type, "application/xml" | "text/xml") || media_type.ends_with("+xml")
 }
 
 fn is_json(media_type: &str) -> bool {
@@ -273,6 +297,31 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_all(range), all, "{range}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_end_is_found_and_what_is_malformed_is_not_judged() {
+        for (media_type, text, whole) in [
+            ("application/json", "{\"a\": [1, 2]}", true),
+            ("application/json", "{\"a\": [1, 2]", false),
+            ("application/vnd.shop+json; charset=utf-8", "\"Mü", false),
+            ("application/json", "", false),
+            ("application/json", "\u{feff}{}", true),
+            ("application/json", "no JSON", true),
+            ("application/xml", "<a><b>x</b></a>", true),
+            ("application/xml", "<?xml version='1.0'?>\n<a/>\n", true),
+            ("application/xml", "<a><b>x</b>", false),
+            ("text/xml", "<a><b>x</", false),
+            ("image/svg+xml", "<a b='", false),
+            ("image/svg+xml", "<a><!-- b", false),
+            ("application/xml", "<a></b>", true),
+            ("application/xml", "no XML", true),
+            ("text/plain", "{", true),
+        ] {
+            let headers = headers(header::CONTENT_TYPE, &[media_type]);
+            let found = check_end(&headers, text.as_bytes());
+            assert_eq!(found.is_ok(), whole, "{media_type} {text}: {found:?}");
         }
     }
 

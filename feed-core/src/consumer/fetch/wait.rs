@@ -28,19 +28,19 @@ impl Wait {
         }
     }
 
-    /// The wait to ask for now, in whole seconds; zero: none.
-    pub(super) fn next(&mut self) -> Duration {
-        if self.longest < WAIT && self.since.elapsed() >= SHORTER {
+    /// The wait to ask for at `now`, in whole seconds; zero: none.
+    pub(super) fn next(&mut self, now: Instant) -> Duration {
+        if self.longest < WAIT && now.duration_since(self.since) >= SHORTER {
             self.longest = (self.longest * 2).clamp(Duration::from_secs(1), WAIT);
-            self.since = Instant::now();
+            self.since = now;
         }
         self.longest
     }
 
-    /// Records that a wait was cut after this time. True if that is news for the log.
-    pub(super) fn cut(&mut self, after: Duration) -> bool {
+    /// Records that a wait was cut at `now`, after this time. True if that is news for the log.
+    pub(super) fn cut(&mut self, after: Duration, now: Instant) -> bool {
         self.longest = Duration::from_secs(after.min(self.longest).as_secs() / 2);
-        self.since = Instant::now();
+        self.since = now;
         !std::mem::replace(&mut self.logged, true)
     }
 
@@ -56,28 +56,30 @@ impl Wait {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_wait_that_is_cut_is_halved_and_grows_again_with_the_hours() {
+    #[test]
+    fn a_wait_that_is_cut_is_halved_and_grows_again_with_the_hours() {
         let seconds = Duration::from_secs;
         let mut wait = Wait::new();
-        assert_eq!(wait.next(), WAIT);
-        assert!(wait.cut(seconds(10)), "it is news");
-        assert_eq!(wait.next(), seconds(5));
+        let mut now = Instant::now();
+        assert_eq!(wait.next(now), WAIT);
+        assert!(wait.cut(seconds(10), now), "it is news");
+        assert_eq!(wait.next(now), seconds(5));
         wait.held(seconds(5));
-        assert!(!wait.cut(seconds(3)), "it is known");
-        assert_eq!(wait.next(), seconds(1));
-        assert!(!wait.cut(seconds(1)));
-        assert_eq!(wait.next(), Duration::ZERO);
-        for expected in [1, 2, 4, 8, 16, 20, 20] {
-            tokio::time::advance(SHORTER / 2).await;
-            let before = wait.next();
-            assert!(before < seconds(expected) || before == WAIT);
-            tokio::time::advance(SHORTER / 2).await;
-            assert_eq!(wait.next(), seconds(expected));
+        assert!(!wait.cut(seconds(3), now), "it is known");
+        assert_eq!(wait.next(now), seconds(1));
+        assert!(!wait.cut(seconds(1), now));
+        assert_eq!(wait.next(now), Duration::ZERO);
+        let mut before = Duration::ZERO;
+        for longer in [1, 2, 4, 8, 16, 20, 20].map(seconds) {
+            now += SHORTER / 2;
+            assert_eq!(wait.next(now), before);
+            now += SHORTER / 2;
+            assert_eq!(wait.next(now), longer);
+            before = longer;
         }
-        assert!(!wait.cut(seconds(25)), "still known");
-        assert_eq!(wait.next(), seconds(10), "more than was asked for");
+        assert!(!wait.cut(seconds(25), now), "still known");
+        assert_eq!(wait.next(now), seconds(10), "more than was asked for");
         wait.held(WAIT);
-        assert!(wait.cut(seconds(10)), "it was gone for a while");
+        assert!(wait.cut(seconds(10), now), "it was gone for a while");
     }
 }
