@@ -1,8 +1,10 @@
 //! The other side: polls a feed, claims each event in its own database, and commits its effect in
 //! the same transaction.
 //!
-//! In reading order. What a feed says: `fetch` asks it, within bounds, with our `credentials`; `scan` and `document` read
-//! the answer; `address` resolves its links; `content` gets the data. The way through it: a round
+//! In reading order. What a feed says: `fetch` asks it, within bounds, each time by a `request` with our
+//! `credentials`, through a `proxy` if there is one; `wait` says how long the server may hold it back, `freshness` how
+//! long its answer is enough; `body` decodes the answer, `scan` and `document` read it; `address` resolves its links;
+//! `content` gets the data. The way through it: a round
 //! (`poll`) asks the head, and goes `forward` from our `place` where it numbers its events, or `back`
 //! to what is known where it does not. What becomes of events: `apply` is the batch transaction,
 //! `verdict` says whose fault a failure was, `parked` keeps what failed, `retry` tries it again. Beside
@@ -13,12 +15,17 @@
 
 mod address;
 mod ahead;
+mod body;
 mod content;
 mod credentials;
 mod document;
 mod fetch;
+mod fetch_error;
+mod freshness;
 mod proxy;
+mod request;
 mod scan;
+mod wait;
 
 mod back;
 mod forward;

@@ -31,8 +31,8 @@ pub struct Follow {
     )]
     pub feed_credentials_file: Option<FeedCredentials>,
 
-    /// An HTTP proxy to read the feed through, such as http://USER:PASSWORD@HOST:3128; what HTTP_PROXY and
-    /// others say in the environment is not followed
+    /// An HTTP proxy to read the feed through: `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`. What
+    /// `HTTP_PROXY` and others say in the environment is not followed
     #[arg(
         long,
         env,

@@ -15,8 +15,8 @@ use reqwest::Response;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use serde::de::IgnoredAny;
 
-use super::from_header;
-use crate::consumer::verdict::brief;
+use super::fetch::from_header;
+use super::verdict::brief;
 
 /// The largest body we take, before it is decoded and after: a hundred events of 160 KiB each.
 pub(super) const LARGEST: usize = 16 * 1024 * 1024;
@@ -76,7 +76,7 @@ struct Decoder {
 
 enum Coding {
     Identity(Bounded),
-    Gzip(MultiGzDecoder<Bounded>),
+    Gzip(Box<MultiGzDecoder<Bounded>>),
 }
 
 impl Decoder {
@@ -99,7 +99,7 @@ impl Decoder {
             .as_str()
         {
             "" => Coding::Identity(Bounded::default()),
-            "gzip" | "x-gzip" => Coding::Gzip(MultiGzDecoder::new(Bounded::default())),
+            "gzip" | "x-gzip" => Coding::Gzip(Box::new(MultiGzDecoder::new(Bounded::default()))),
             other => return Err(unasked("content", other)),
         };
         Ok(Self { taken: 0, coding })

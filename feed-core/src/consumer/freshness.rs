@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap, HeaderName};
 
-use super::from_header;
+use super::fetch::from_header;
 
 /// The longest freshness that keeps us away from a head: a server that says "a year" does not mean it.
-pub(in crate::consumer) const LONGEST_FRESH: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST_FRESH: Duration = Duration::from_secs(3600);
 
 /// What is left of the freshness of an answer to a client with a cache of its own: `max-age`, else
 /// `Expires`, less `Age`. `s-maxage` is for shared caches. Nothing is fresh that must not be stored, or
 /// not be used without asking.
-pub(in crate::consumer) fn fresh(headers: &HeaderMap) -> Duration {
+pub(super) fn fresh(headers: &HeaderMap) -> Duration {
     let cache_control: Vec<String> = headers
         .get_all(header::CACHE_CONTROL)
         .iter()

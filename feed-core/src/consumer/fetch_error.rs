@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::address::RefusedLink;
 use super::body::LARGEST;
-use crate::consumer::address::RefusedLink;
-use crate::consumer::document::InvalidDocument;
+use super::document::InvalidDocument;
 
 /// Why a feed could not be read.
 #[derive(Debug, thiserror::Error)]

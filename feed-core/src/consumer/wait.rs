@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The longest we ask a server to hold a request back.
-pub(in crate::consumer) const WAIT: Duration = Duration::from_secs(20);
+pub(super) const WAIT: Duration = Duration::from_secs(20);
 
 /// How long a shorter wait is asked for before a longer one is tried again: what cut it may be gone.
 const SHORTER: Duration = Duration::from_secs(3600);
