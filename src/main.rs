@@ -82,6 +82,9 @@ async fn shop(
             Some(credentials) => Some(FeedCredentials::from_file(credentials.file())?),
             None => None,
         },
+        // It is in this process.
+        feed_proxy: None,
+        feed_proxy_sees_credentials: false,
         poll_interval: config.poll_interval,
     };
     let settings = |name: &str| -> anyhow::Result<Settings> {

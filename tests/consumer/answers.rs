@@ -2,12 +2,13 @@
 
 use harness::fake::{Atom, Fake, Numbered, Reply};
 
-use crate::support::{Reader, Recording, ids, numbered, serving};
+use crate::support::{Reader, Recording, assert_says, ids, numbered, serving};
 
 harness::on_both_databases! {
     every_other_status_is_an_error
     the_error_is_told_while_it_lasts
     a_feed_is_known_by_what_it_is
+    what_answers_instead_of_a_feed_is_named
     broken_messages_are_errors
     data_that_breaks_off_is_asked_for_again
 }
@@ -79,6 +80,73 @@ async fn a_feed_is_known_by_what_it_is<B: Recording>(url: &str) {
     let marked = format!("\u{feff}{}", Atom::of(1..=3).xml());
     fake.at("/feed", Reply::feed(marked));
     reader.takes(&ids(1..=3)).await;
+}
+
+async fn what_answers_instead_of_a_feed_is_named<B: Recording>(url: &str) {
+    let fake = Fake::start().await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    let page = "<!DOCTYPE html><html><body>Please log in</body></html>";
+    fake.at("/login", Reply::ok("text/html", page));
+    let portal = "http://eve:s3cret@login.example:8080/sso/begin?token=s3cret#s3cret";
+    for (answer, said) in [
+        (
+            Reply::ok("text/html; charset=utf-8", page),
+            "/feed answered text/html instead of a feed: a login page or a captive portal?",
+        ),
+        (
+            Reply::feed(page),
+            "a web page instead of a feed: a login page",
+        ),
+        (
+            Reply::redirect(302, "/login?token=s3cret"),
+            "/login?token=s3cret answered text/html instead of a feed",
+        ),
+        (
+            Reply::redirect(302, portal),
+            "redirects us to another origin: http://login.example:8080/sso/begin?… ; a login page",
+        ),
+        (
+            Reply::redirect(308, &fake.url("/feed").replace("http:", "https:")),
+            "if the feed has moved there, feed_url must say so",
+        ),
+        (
+            Reply::redirect(302, "http://["),
+            "to nowhere: \"http://[\" is no url",
+        ),
+        (Reply::status(302), "to nowhere: its answer has no location"),
+        (
+            Reply::ok("application/json", "{\"orders\": []}"),
+            "answered application/json instead of a feed: feed_url must be",
+        ),
+        (
+            Reply::ok("text/plain", "It works!"),
+            "answered text/plain instead of a feed: feed_url must be",
+        ),
+        (
+            Reply::ok("application/rss+xml", "<rss version=\"2.0\"></rss>"),
+            "answered rss instead of a feed",
+        ),
+        (
+            Reply::status(511).body(page),
+            "answered 511: the network asks for a login first (a captive portal)",
+        ),
+        (Reply::status(407), "answered 407: a proxy on the way asks"),
+    ] {
+        fake.at("/feed", answer);
+        let error = reader.fails().await;
+        assert_says(&error.replace("?…;", "?… ;"), &[said]);
+        assert!(
+            !error.contains("s3cret@") && !error.contains("#s3cret"),
+            "{error}"
+        );
+    }
+    // However long it is.
+    let long = format!("https://login.example/{}", "x".repeat(20_000));
+    fake.at("/feed", Reply::redirect(302, &long));
+    let error = reader.fails().await;
+    assert!(error.len() < 2_000, "{} bytes", error.len());
+    fake.at("/feed", Reply::feed(Atom::of(1..=2).xml()));
+    reader.takes(&ids(1..=2)).await;
 }
 
 async fn broken_messages_are_errors<B: Recording>(url: &str) {

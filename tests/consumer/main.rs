@@ -5,6 +5,7 @@
 mod answers;
 mod batches;
 mod bounds;
+mod codings;
 mod content;
 mod contradictions;
 mod decisions;
@@ -18,6 +19,7 @@ mod lost;
 mod origins;
 mod pace;
 mod paging;
+mod proxies;
 mod recorder;
 mod redirects;
 mod requests;

@@ -1,10 +1,9 @@
 //! A feed must not make us fetch what lies at another origin. "Another" is a second server that
 //! must see no request.
 
-use feed_core::consumer::FeedCredentials;
 use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 
-use crate::support::{Reader, Recording, ids, numbered, serving};
+use crate::support::{Reader, Recording, credentials, ids, numbered, serving};
 
 harness::on_both_databases! {
     content_elsewhere_is_parked_alone
@@ -160,15 +159,6 @@ async fn credentials_stay_at_home<B: Recording>(url: &str) {
     let parked = reader.parked().await;
     let status = format!("{:?}{parked:?}", reader.status().await);
     assert!(!status.contains("secret"), "{status}");
-}
-
-/// A file with a credential, and what shows it.
-fn credentials(text: &str) -> (tempfile::TempDir, FeedCredentials) {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("credentials");
-    std::fs::write(&file, text).unwrap();
-    let shown = FeedCredentials::from_file(file).unwrap();
-    (directory, shown)
 }
 
 async fn credentials_from_a_file_stay_at_home<B: Recording>(url: &str) {

@@ -18,6 +18,8 @@ harness::on_both_databases! {
     a_server_that_does_not_wait_is_not_asked_in_a_loop
     a_server_that_fails_is_not_asked_in_a_loop
     a_server_answers_at_once_before_it_holds_anything_back
+    an_answer_that_is_still_enough_is_contact
+    waits_that_are_cut_become_shorter
 }
 
 /// What is lost between a server's clock and ours.
@@ -187,6 +189,8 @@ async fn freshness_that_is_used_up_is_no_pause<B: Recording>(url: &str) {
         polled("negative", "max-age=-5", "0"),
         polled("no number", "max-age=soon", "0"),
         polled("not to be stored", "no-store", "0"),
+        polled("not to be stored for long", "max-age=86400, no-store", "0"),
+        polled("not to be used unasked", "no-cache, max-age=86400", "0"),
     );
 }
 
@@ -276,4 +280,100 @@ async fn a_server_answers_at_once_before_it_holds_anything_back<B: Recording>(ur
         (status.last_contact.is_some() && status.last_error.is_none()).then_some(())
     })
     .await;
+}
+
+/// While nobody needs to ask, no alarm may come of that; once a feed has failed, it must.
+async fn an_answer_that_is_still_enough_is_contact<B: Recording>(url: &str) {
+    let hour = Duration::from_secs(3600);
+    let quiet = async |name: &str, fake: Fake, interval| {
+        let reader = Reader::<B>::with(name, "one", interval, url, &fake.url("/feed")).await;
+        let seen = reader.run();
+        let first = until("there is contact", async || {
+            seen.status()
+                .await
+                .last_contact
+                .filter(|_| heads(&fake) > 0)
+        })
+        .await;
+        let asked = until("contact goes on", async || {
+            let at = seen.status().await.last_contact?;
+            (at > first + Duration::from_secs(1)).then(|| heads(&fake))
+        })
+        .await;
+        assert!(asked <= 2, "{name}: it was asked {asked} times");
+        fake.at("/feed", Reply::status(500));
+        fake.at("/feed*", Reply::status(500));
+        seen.poll_now();
+        seen.error().await;
+        let last = seen.status().await.last_contact;
+        let asked = fake.asked().len();
+        until("it has failed again", async || {
+            (fake.asked().len() > asked + 1).then_some(())
+        })
+        .await;
+        assert_eq!(seen.status().await.last_contact, last, "{name}");
+    };
+    let long = async {
+        let fake = Fake::start().await;
+        serve_fresh(&fake, 3);
+        quiet("fresh", fake, INTERVAL).await;
+    };
+    let seldom = async {
+        let fake = fresh("tagged", "max-age=0", "0").await;
+        quiet("seldom asked", fake, hour).await;
+    };
+    tokio::join!(long, seldom);
+}
+
+/// A server that waits as it is asked to, behind something that allows `limit`, and then does `cut`.
+fn behind(fake: &Fake, limit: Duration, cut: Reply) {
+    let feed = Numbered::new(3);
+    fake.each("/feed", move |asked| {
+        let answer = feed.reply(asked);
+        let wait = asked.header("prefer").and_then(|wait| {
+            let seconds = wait.strip_prefix("wait=")?;
+            Some(Duration::from_secs(seconds.parse().ok()?))
+        });
+        match wait {
+            Some(wait) if wait > limit => cut.clone().after(limit),
+            Some(wait) => answer.after(wait),
+            None => answer,
+        }
+    });
+}
+
+async fn waits_that_are_cut_become_shorter<B: Recording>(url: &str) {
+    let limit = Duration::from_millis(2_200);
+    let shorter = async |name: &str, cut: Reply| {
+        let fake = numbered(3).await;
+        behind(&fake, limit, cut);
+        let seen = Reader::<B>::of(name, url, &fake.url("/feed")).await.run();
+        let waits = || {
+            let asked = fake.asked().into_iter();
+            let waits = asked.filter_map(|asked| asked.header("prefer").map(str::to_owned));
+            waits.collect::<Vec<_>>()
+        };
+        until("it waits for less", async || {
+            // At no time does it look like an outage.
+            assert_eq!(seen.status().await.last_error, None, "{name}");
+            (waits().len() >= 4).then_some(())
+        })
+        .await;
+        assert_eq!(
+            waits()[..4],
+            ["wait=20", "wait=1", "wait=1", "wait=1"],
+            "{name}"
+        );
+        assert_eq!(seen.ids().await, Numbered::ids(3));
+        // A feed that is away is told as ever.
+        fake.at("/feed", Reply::status(504));
+        let error = seen.error().await;
+        assert!(error.contains("504"), "{name}: {error}");
+    };
+    tokio::join!(
+        shorter("504", Reply::status(504).body("a page of the proxy's own")),
+        shorter("503", Reply::status(503).header("retry-after", "1")),
+        shorter("reset", Reply::reset()),
+        shorter("closed", Reply::raw("")),
+    );
 }

@@ -72,7 +72,8 @@ impl<B: Recording> Reader<B> {
         Self::subscribed(database, subscription).await
     }
 
-    async fn subscribed(database: &str, subscription: Subscription) -> Self {
+    /// With settings of its own.
+    pub(crate) async fn subscribed(database: &str, subscription: Subscription) -> Self {
         let database = Database::open(database).await.unwrap();
         let sql = format!(
             "CREATE TABLE IF NOT EXISTS effect (position {}, subscription TEXT, instance TEXT, \
@@ -205,6 +206,11 @@ impl<B: Recording> Seen<B> {
         self.column("instance").await
     }
 
+    /// Asks for a poll at once.
+    pub(crate) fn poll_now(&self) {
+        self.handle.poll_now();
+    }
+
     /// How the subscription stands.
     pub(crate) async fn status(&self) -> Status {
         self.handle.status().await.unwrap()
@@ -270,4 +276,13 @@ pub(crate) fn assert_says(text: &str, words: &[&str]) {
     let lower = text.to_lowercase();
     let said = words.iter().any(|word| lower.contains(word));
     assert!(said, "nothing of {words:?} in: {text}");
+}
+
+/// A file with a credential, and what shows it.
+pub(crate) fn credentials(text: &str) -> (tempfile::TempDir, FeedCredentials) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("credentials");
+    std::fs::write(&file, text).unwrap();
+    let shown = FeedCredentials::from_file(file).unwrap();
+    (directory, shown)
 }

@@ -51,6 +51,8 @@ const FOLLOWING: &[&str] = &[
     "ORDER_URL",
     "FEED_URL",
     "FEED_CREDENTIALS_FILE",
+    "FEED_PROXY",
+    "FEED_PROXY_SEES_CREDENTIALS",
     "POLL_INTERVAL",
     "INSTANCE",
     "LOG_FORMAT",

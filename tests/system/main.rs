@@ -14,6 +14,7 @@ mod interoperation;
 mod moving;
 mod observe;
 mod program;
+mod proxies;
 mod restore;
 mod secure;
 mod shop;

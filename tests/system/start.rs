@@ -79,6 +79,12 @@ async fn a_wrong_setting_is_named_with_the_value_and_the_cure() {
             "http://eve:s3cret@x/feed",
             "must not hold credentials",
         ),
+        (
+            "invoice",
+            "FEED_PROXY",
+            "socks5://eve:s3cret@x:1080",
+            "write the proxy as http://HOST:PORT",
+        ),
         ("invoice", "POLL_INTERVAL", "5", "such as 500ms, 5s"),
         ("shop", "POLL_INTERVAL", "0s", "longer than nothing"),
         ("shop", "POLL_INTERVAL", "3601s", "1h at most"),

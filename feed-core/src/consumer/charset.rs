@@ -3,6 +3,9 @@
 
 use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 
+use super::media_type::{essence, is_json, parameter};
+use super::verdict::brief;
+
 /// Where an XML declaration may stand, in bytes.
 const LONGEST_DECLARATION: usize = 1_024;
 
@@ -25,8 +28,8 @@ pub enum Undecodable {
 ///
 /// The bytes do not fit the charset: no character is ever replaced.
 pub(super) fn decode(body: &[u8], content_type: Option<&str>) -> Result<String, Undecodable> {
-    let (encoding, label) = if content_type.is_some_and(is_json) {
-        match content_type.and_then(charset_of) {
+    let (encoding, label) = if content_type.is_some_and(|text| is_json(&essence(text))) {
+        match content_type.and_then(|text| parameter(text, "charset")) {
             Some(label) => (encoding_of(&label)?, Some(label)),
             None => (UTF_8, None),
         }
@@ -68,7 +71,7 @@ fn declared(
     body: &[u8],
     content_type: Option<&str>,
 ) -> Result<(&'static Encoding, Option<String>), Undecodable> {
-    let by_header = content_type.and_then(charset_of);
+    let by_header = content_type.and_then(|text| parameter(text, "charset"));
     let by_document = declaration_of(body);
     let Some(label) = by_header.or_else(|| by_document.clone()) else {
         return Ok((wide(body).unwrap_or(UTF_8), None));
@@ -94,7 +97,7 @@ fn encoding_of(label: &str) -> Result<&'static Encoding, Undecodable> {
     let encoding = Encoding::for_label(label.as_bytes());
     encoding
         .filter(|encoding| *encoding != REPLACEMENT)
-        .ok_or_else(|| Undecodable::Unsupported(super::verdict::brief(label)))
+        .ok_or_else(|| Undecodable::Unsupported(brief(label)))
 }
 
 /// UTF-16 without a byte order mark, by a first character that is in ASCII, as in all XML and JSON.
@@ -106,24 +109,9 @@ fn wide(body: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default();
-    let essence = essence.trim().to_ascii_lowercase();
-    essence.ends_with("/json") || essence.ends_with("+json")
-}
-
 fn is_ascii(label: &str) -> bool {
     let labels = ["us-ascii", "ascii", "ansi_x3.4-1968", "iso-ir-6", "csascii"];
     labels.iter().any(|name| label.eq_ignore_ascii_case(name))
-}
-
-/// The `charset` parameter of a media type, where it has one.
-fn charset_of(content_type: &str) -> Option<String> {
-    content_type.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        let value = value.trim().trim_matches(['"', '\'']).trim();
-        (name.trim().eq_ignore_ascii_case("charset") && !value.is_empty()).then(|| value.to_owned())
-    })
 }
 
 /// The `encoding` of an XML declaration, where there is one that ASCII can read.

@@ -17,6 +17,7 @@ use super::apply::Arrival;
 use super::charset::decode;
 use super::document::{Document, FoundEntry};
 use super::fetch::{FetchError, Source, shown};
+use super::media_type::{essence, is_xml};
 use super::{EffectError, Received};
 use crate::service::with_causes;
 use crate::trace::{Kind, Span, of_event};
@@ -129,7 +130,11 @@ impl Source {
             }
             // Without it each event is fetched by itself, so that one that spoils the batch stands
             // in nobody else's way.
-            Err(error @ (FetchError::TooLarge { .. } | FetchError::Status { .. })) => {
+            Err(
+                error @ (FetchError::TooLarge { .. }
+                | FetchError::Unusable { .. }
+                | FetchError::Status { .. }),
+            ) => {
                 warn!(
                     error = &error as &dyn std::error::Error,
                     "no batch: one by one"
@@ -208,7 +213,9 @@ impl Source {
             }
             // Only what may be the event's own fault is not to stop the others; a missing
             // credential or a busy server is not. What is not there may be so only for a moment.
-            Err(error @ FetchError::Status { status: 404, .. }) => missing(error.to_string(), true),
+            Err(error @ (FetchError::Status { status: 404, .. } | FetchError::Unusable { .. })) => {
+                missing(error.to_string(), true)
+            }
             Err(
                 error @ (FetchError::Status { status: 410, .. }
                 | FetchError::TooLarge { .. }
@@ -258,14 +265,12 @@ fn arrival_of(entry: &FoundEntry) -> Arrival {
 pub(super) fn inline(content: &atom_syndication::Content) -> Result<String, String> {
     let value = content.value().unwrap_or_default();
     let media_type = content.content_type().unwrap_or("text");
-    let essence = media_type.split(';').next().unwrap_or_default();
-    let essence = essence.trim().to_ascii_lowercase();
-    let (family, format) = essence.split_once('/').unwrap_or_default();
+    let essence = essence(media_type);
     // Also where XML is written as text: escaped, or in a CDATA section.
-    if essence == "xhtml" || format == "xml" || format.ends_with("+xml") {
+    if essence == "xhtml" || is_xml(&essence) {
         return Ok(unmarked(value).trim().to_owned());
     }
-    if matches!(essence.as_str(), "text" | "html") || family == "text" {
+    if matches!(essence.as_str(), "text" | "html") || essence.starts_with("text/") {
         return Ok(unmarked(value).to_owned());
     }
     let packed: String = value.split_ascii_whitespace().collect();

@@ -2,23 +2,28 @@
 
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{debug, info, warn};
 use url::Url;
 
-use super::address::RefusedLink;
+use super::body::{self, BodyError};
 use super::charset::{Undecodable, decode};
 use super::credentials::FeedCredentials;
-use super::document::{Document, InvalidDocument};
+use super::document::Document;
+use super::freshness::fresh;
+use super::proxy::FeedProxy;
+use super::request::client;
 use super::verdict::brief;
+use super::wait::Wait;
 use crate::cursor::Cursor;
+use crate::service::with_causes;
 
-/// The longest we ask a server to hold a request back.
-pub(super) const WAIT: Duration = Duration::from_secs(20);
+pub use super::fetch_error::FetchError;
+pub(super) use super::wait::WAIT;
 
 /// An answer that took so long was held back for us; one that came sooner was not, whoever gave it.
 const HELD_BACK: Duration = Duration::from_secs(1);
@@ -30,12 +35,6 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// forgotten the connection it never does; a feed that is slow to say "nothing new" is asked again.
 const BEGINS: Duration = Duration::from_secs(6);
 
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The largest answer we take: a hundred events of 160 KiB each.
-const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
-
 /// The longest tag that we keep, in bytes. Those of servers have less than a hundred.
 const LONGEST_VALIDATOR: usize = 1_024;
 
@@ -44,82 +43,6 @@ const REDIRECTS: usize = 5;
 
 /// The longest `Retry-After` we honour at a stretch; then we look again.
 pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
-
-/// The longest `max-age` that keeps us away from a head: one that says "a year" was not meant so.
-pub(super) const LONGEST_FRESH: Duration = Duration::from_secs(3600);
-
-/// Why a feed could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// No connection, no answer in time, or an answer that broke off.
-    #[error("cannot read {url}")]
-    Unreachable {
-        /// What was asked for.
-        url: String,
-        /// What happened.
-        #[source]
-        cause: reqwest::Error,
-    },
-    /// An answer that is neither the document nor "nothing new".
-    #[error("{url} answered {status}: {detail}")]
-    Status {
-        /// What was asked for.
-        url: String,
-        /// The status code.
-        status: u16,
-        /// The `detail` of the problem document, or nothing.
-        detail: String,
-        /// How long the server asks us to stay away.
-        retry_after: Option<Duration>,
-    },
-    /// The feed asks for credentials, and these are none or not the right ones.
-    #[error(
-        "{url} answered {status}, so it needs other credentials than ours (FEED_CREDENTIALS_FILE): \
-         {detail}"
-    )]
-    Refused {
-        /// What was asked for.
-        url: String,
-        /// The status code, `401` or `403`.
-        status: u16,
-        /// The `detail` of the problem document, or nothing.
-        detail: String,
-    },
-    /// No whole answer in time.
-    #[error("{url} did not answer within {limit:?}")]
-    Late {
-        /// What was asked for.
-        url: String,
-        /// How long we waited.
-        limit: Duration,
-    },
-    /// A redirect to another origin, to nowhere, or one too many.
-    #[error("{url} redirects us {wrong}")]
-    Redirect {
-        /// What was asked for.
-        url: String,
-        /// Where to.
-        wrong: &'static str,
-    },
-    /// An answer over the bound.
-    #[error("{url} answered with more than {LARGEST_ANSWER} bytes")]
-    TooLarge {
-        /// What was asked for.
-        url: String,
-    },
-    /// An answer that is no feed document.
-    #[error("{url} is not a feed that we can read")]
-    Document {
-        /// What was asked for.
-        url: String,
-        /// What is wrong.
-        #[source]
-        cause: InvalidDocument,
-    },
-    /// A link that we do not follow.
-    #[error("the feed cannot be followed")]
-    Link(#[from] RefusedLink),
-}
 
 /// The validators that an answer came with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -152,11 +75,13 @@ pub(super) struct New {
 /// The way to one feed.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
-    client: Client,
-    feed_url: Url,
+    pub(super) client: Client,
+    pub(super) feed_url: Url,
     /// Where the feed was read after it had moved for good.
     moved: Option<Url>,
-    credentials: Option<FeedCredentials>,
+    pub(super) credentials: Option<FeedCredentials>,
+    pub(super) proxy: Option<FeedProxy>,
+    wait: Wait,
 }
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -164,30 +89,19 @@ const A_IM: HeaderName = HeaderName::from_static("a-im");
 const ATOM: HeaderValue = HeaderValue::from_static("application/atom+xml, application/xml;q=0.5");
 
 impl Source {
-    pub(super) fn new(feed_url: Url, credentials: Option<FeedCredentials>) -> Self {
-        // Fails where a provider is installed already: that one is used.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // Without certificates nothing has to be installed for plain HTTP.
-        let trusting_nobody = || {
-            let builder = client().tls_certs_only([]).build();
-            builder.expect("a client with constant settings")
-        };
-        let client = match feed_url.scheme() {
-            "http" => trusting_nobody(),
-            _ => client().build().unwrap_or_else(|error| {
-                // The service still answers, and each poll says what is missing.
-                error!(
-                    error = &error as &dyn std::error::Error,
-                    "no certificates of authorities on this machine: https feeds cannot be read"
-                );
-                trusting_nobody()
-            }),
-        };
+    pub(super) fn new(
+        feed_url: Url,
+        credentials: Option<FeedCredentials>,
+        proxy: Option<FeedProxy>,
+    ) -> Self {
+        let client = client(&feed_url, proxy.as_ref());
         Self {
             client,
             feed_url,
             moved: None,
             credentials,
+            proxy,
+            wait: Wait::new(),
         }
     }
 
@@ -223,6 +137,54 @@ impl Source {
         wait: bool,
         delta: bool,
     ) -> Result<Head, FetchError> {
+        let wait = match wait && *seen != Validators::default() {
+            true => self.wait.next(Instant::now()),
+            false => Duration::ZERO,
+        };
+        let asked = Instant::now();
+        let answer = self.ask_head(seen, wait, delta).await;
+        let held = asked.elapsed();
+        let error = match answer {
+            Err(error) if !wait.is_zero() && held >= HELD_BACK => error,
+            answer => {
+                if answer.as_ref().is_ok_and(|head| head.waited) {
+                    self.wait.held(held);
+                }
+                return answer;
+            }
+        };
+        let Some(pause) = error.cuts_a_wait() else {
+            return Err(error);
+        };
+        // A feed that is away does not answer this one either; where it does, only the wait was cut.
+        tokio::time::sleep(pause).await;
+        let head = self.ask_head(seen, Duration::ZERO, delta).await?;
+        let error = with_causes(&error);
+        match self.wait.cut(held, Instant::now()) {
+            true => info!(
+                "{} answers, but a request that waits there is cut after {} s ({error}), as by a proxy \
+                 with a time limit. Asks it to wait for {} s from now on, and each hour for longer. To \
+                 have longer waits, raise that limit above {} s",
+                self.named(&self.feed_url),
+                held.as_secs(),
+                self.wait.next(Instant::now()).as_secs(),
+                (WAIT + BEGINS).as_secs(),
+            ),
+            false => debug!("a wait was cut again after {} s: {error}", held.as_secs()),
+        }
+        Ok(Head {
+            waited: true,
+            ..head
+        })
+    }
+
+    /// Asks for what is newer than `seen`, and lets the server hold the answer back for `wait`.
+    async fn ask_head(
+        &mut self,
+        seen: &Validators,
+        wait: Duration,
+        delta: bool,
+    ) -> Result<Head, FetchError> {
         let mut request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
         let validators = [
             (header::IF_NONE_MATCH, &seen.etag),
@@ -241,13 +203,18 @@ impl Source {
         if conditional && delta {
             request.insert(A_IM, HeaderValue::from_static("feed"));
         }
-        if conditional && wait {
-            let wait = format!("wait={}", WAIT.as_secs());
-            request.extend(HeaderValue::from_str(&wait).map(|wait| (PREFER, wait)));
-            timeout += WAIT;
+        if conditional && !wait.is_zero() {
+            let prefer = format!("wait={}", wait.as_secs());
+            request.extend(HeaderValue::from_str(&prefer).map(|prefer| (PREFER, prefer)));
+            timeout += wait;
         }
         let asked = Instant::now();
-        let answer = self.get(self.address().clone(), request, timeout).await?;
+        let begins = match request.contains_key(&PREFER) {
+            true => wait + BEGINS,
+            false => TIMEOUT,
+        };
+        let address = self.address().clone();
+        let answer = self.get(address, request, begins, timeout).await?;
         let moved = answer.moved.clone();
         // What the answer says of itself may be a cache's memory; the clock is not.
         let waited = conditional && asked.elapsed() >= HELD_BACK;
@@ -291,7 +258,7 @@ impl Source {
     /// A document that is no head.
     pub(super) async fn document(&self, url: Url) -> Result<Document, FetchError> {
         let request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
-        let answer = self.get(url, request, TIMEOUT).await?;
+        let answer = self.get(url, request, TIMEOUT, TIMEOUT).await?;
         answer.into_document()
     }
 
@@ -310,14 +277,22 @@ impl Source {
         url: Url,
     ) -> Result<(Result<String, Undecodable>, Option<String>), FetchError> {
         let answer = self.found(url, "application/json, */*;q=0.5").await?;
+        let text = answer.text();
+        let cut = text.as_ref().ok();
+        if let Some(Err(wrong)) = cut.map(|text| body::check_end(&answer.headers, text)) {
+            return Err(FetchError::Unusable {
+                url: answer.name,
+                wrong,
+            });
+        }
         let traceparent = answer.headers.get("ce-traceparent").map(from_header);
-        Ok((answer.text(), traceparent))
+        Ok((text, traceparent))
     }
 
     async fn found(&self, url: Url, accept: &'static str) -> Result<Answer, FetchError> {
         let accept = HeaderValue::from_static(accept);
         let request = HeaderMap::from_iter([(header::ACCEPT, accept)]);
-        let answer = self.get(url, request, TIMEOUT).await?;
+        let answer = self.get(url, request, TIMEOUT, TIMEOUT).await?;
         if answer.status == StatusCode::OK {
             Ok(answer)
         } else {
@@ -325,39 +300,54 @@ impl Source {
         }
     }
 
+    /// The answer, which must begin within `begins`, and be complete within `timeout`.
     async fn get(
         &self,
         url: Url,
         headers: HeaderMap,
+        begins: Duration,
         timeout: Duration,
     ) -> Result<Answer, FetchError> {
         // One time limit for all of it: a chain of redirects gets no more than one answer.
-        match tokio::time::timeout(timeout, self.follow(url.clone(), headers)).await {
+        match tokio::time::timeout(timeout, self.follow(url.clone(), headers, begins)).await {
             Ok(answer) => answer,
             Err(_) => Err(FetchError::Late {
-                url: shown(&url),
+                url: self.named(&url),
                 limit: timeout,
             }),
         }
     }
 
     /// The answer at the end of all redirects, which stay within the origin.
-    async fn follow(&self, asked: Url, headers: HeaderMap) -> Result<Answer, FetchError> {
+    async fn follow(
+        &self,
+        asked: Url,
+        headers: HeaderMap,
+        begins: Duration,
+    ) -> Result<Answer, FetchError> {
         let mut url = asked.clone();
         let mut moved = None;
         let mut for_good = true;
+        let redirect_error = |wrong| FetchError::Redirect {
+            url: self.named(&asked),
+            wrong,
+        };
         for _ in 0..=REDIRECTS {
-            let response = self.ask(&url, &headers).await?;
+            let response = self.ask(&url, &headers, begins).await?;
             if !is_redirect(response.status()) {
-                let answer = read(response, url, moved).await?;
+                let answer = self.read(response, url, moved).await?;
                 return Ok(answer);
             }
-            let location = response.headers().get(header::LOCATION);
-            let target = location
-                .and_then(|location| url.join(&from_header(location)).ok())
-                .ok_or_else(|| redirect_error(&asked, "to nowhere"))?;
+            let location = response.headers().get(header::LOCATION).map(from_header);
+            let target = match &location {
+                None => Err("to nowhere: its answer has no Location".to_owned()),
+                Some(location) => url
+                    .join(location)
+                    .map_err(|_| format!("to nowhere: {:?} is no URL", brief(location))),
+            };
+            let target = target.map_err(redirect_error)?;
             if target.origin() != asked.origin() {
-                return Err(redirect_error(&asked, "to another origin"));
+                return Err(redirect_error(elsewhere(&target)));
             }
             for_good &= matches!(response.status().as_u16(), 301 | 308);
             if for_good {
@@ -365,70 +355,41 @@ impl Source {
             }
             url = target;
         }
-        Err(redirect_error(&asked, "too often"))
+        Err(redirect_error(format!(
+            "too often, at last to {}; the server has to be repaired",
+            shown_without_query(&url)
+        )))
     }
 
-    /// The answer to one request, with our credentials if it goes to the feed's own origin. Where
-    /// they are refused, they may be others by now.
-    async fn ask(&self, url: &Url, headers: &HeaderMap) -> Result<Response, FetchError> {
-        let at_home = url.origin() == self.feed_url.origin();
-        let credentials = self.credentials.as_ref().filter(|_| at_home);
-        let Some(credentials) = credentials else {
-            return self.send(url, headers.clone()).await;
-        };
-        let mut shown = credentials.shown();
-        loop {
-            let mut headers = headers.clone();
-            headers.insert(header::AUTHORIZATION, shown.clone());
-            let response = self.send(url, headers).await?;
-            let instead = match is_refused(response.status()) {
-                true => credentials.instead_of(&shown),
-                false => None,
-            };
-            match instead {
-                Some(instead) => shown = instead,
-                None => return Ok(response),
+    /// The whole answer. What an error says is a help; without it, it is the same error.
+    async fn read(
+        &self,
+        mut response: Response,
+        url: Url,
+        moved: Option<Url>,
+    ) -> Result<Answer, FetchError> {
+        let name = self.named(&url);
+        let body = body::read(&mut response).await;
+        let status = response.status();
+        let body = match body {
+            Ok(body) => body,
+            Err(_) if !matches!(status, StatusCode::OK | StatusCode::IM_USED) => Bytes::new(),
+            Err(BodyError::TooLarge) => return Err(FetchError::TooLarge { url: name }),
+            Err(BodyError::Unusable(wrong)) => {
+                return Err(FetchError::Unusable { url: name, wrong });
             }
-        }
-    }
-
-    async fn send(&self, url: &Url, headers: HeaderMap) -> Result<Response, FetchError> {
-        let limit = match headers.contains_key(&PREFER) {
-            true => WAIT + BEGINS,
-            false => TIMEOUT,
+            Err(BodyError::Broken(cause)) => return Err(self.unreachable(&url, cause).await),
         };
-        let request = self.client.get(url.clone()).headers(headers);
-        match tokio::time::timeout(limit, request.send()).await {
-            Ok(sent) => sent.map_err(|cause| unreachable(url, cause)),
-            Err(_) => Err(FetchError::Late {
-                url: shown(url),
-                limit,
-            }),
-        }
+        Ok(Answer {
+            proxied: self.proxy.is_some() && url.scheme() == "http",
+            url,
+            name,
+            moved,
+            status,
+            headers: std::mem::take(response.headers_mut()),
+            body,
+        })
     }
-}
-
-/// The whole body, chunk by chunk: what is over the bound is never in memory, however it is
-/// compressed.
-async fn read(mut response: Response, url: Url, moved: Option<Url>) -> Result<Answer, FetchError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|cause| unreachable(&url, cause))?
-    {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
-            return Err(FetchError::TooLarge { url: shown(&url) });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Answer {
-        url,
-        moved,
-        status: response.status(),
-        headers: std::mem::take(response.headers_mut()),
-        body: body.freeze(),
-    })
 }
 
 /// An address as it may be shown: without what it is protected by.
@@ -439,26 +400,29 @@ pub(super) fn shown(url: &Url) -> String {
     brief(url.as_str())
 }
 
+/// A redirect to another origin, as an error names it: its query may be a secret of somebody who logs in.
+fn elsewhere(target: &Url) -> String {
+    format!(
+        "to another origin: {}; a login page or a captive portal? If the feed has moved there, FEED_URL \
+         must say so",
+        shown_without_query(target)
+    )
+}
+
+fn shown_without_query(url: &Url) -> String {
+    let mut bare = url.clone();
+    bare.set_query(None);
+    bare.set_fragment(None);
+    let query = if url.query().is_some() { "?…" } else { "" };
+    format!("{}{query}", shown(&bare))
+}
+
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-fn is_refused(status: StatusCode) -> bool {
+pub(super) fn is_refused(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-}
-
-fn unreachable(url: &Url, cause: reqwest::Error) -> FetchError {
-    FetchError::Unreachable {
-        url: shown(url),
-        cause: cause.without_url(),
-    }
-}
-
-fn redirect_error(url: &Url, wrong: &'static str) -> FetchError {
-    FetchError::Redirect {
-        url: shown(url),
-        wrong,
-    }
 }
 
 /// What is kept of an answer to be sent with the next request, unless it would fill that, and each of our
@@ -487,38 +451,14 @@ pub(super) fn to_header(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&bytes).ok()
 }
 
-/// What is left of `max-age` (RFC 9111, 4.2).
-pub(super) fn fresh(headers: &HeaderMap) -> Duration {
-    let cache_control = headers.get_all(header::CACHE_CONTROL).iter();
-    let max_age = cache_control
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .find_map(|directive| {
-            // Names in any case, arguments with quotes or without (RFC 9111, 5.2).
-            let (name, seconds) = directive.split_once('=')?;
-            let seconds = seconds.trim().trim_matches('"').parse().ok();
-            seconds.filter(|_| name.trim().eq_ignore_ascii_case("max-age"))
-        });
-    let age = headers
-        .get(header::AGE)
-        .and_then(|age| age.to_str().ok()?.trim().parse().ok());
-    let left = max_age.unwrap_or(0_u64).saturating_sub(age.unwrap_or(0));
-    Duration::from_secs(left).min(LONGEST_FRESH)
-}
-
-/// What all requests have in common.
-fn client() -> ClientBuilder {
-    Client::builder()
-        .user_agent(concat!("feed-core/", env!("CARGO_PKG_VERSION")))
-        // We follow them ourselves: within the origin, and we want to know of those for good.
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-}
-
 /// A whole answer.
 struct Answer {
     /// Where it came from, after redirects.
     url: Url,
+    /// The same, as errors name it.
+    name: String,
+    /// True if it may be a proxy's own.
+    proxied: bool,
     /// Where it is to be asked for from now on.
     moved: Option<Url>,
     status: StatusCode,
@@ -531,11 +471,13 @@ impl Answer {
         match self.status {
             StatusCode::OK | StatusCode::IM_USED => {
                 let content_type = self.content_type();
-                let document =
-                    Document::read(&self.body, content_type.as_deref(), self.url.clone());
-                document.map_err(|cause| FetchError::Document {
-                    url: shown(&self.url),
-                    cause,
+                let read = Document::read(&self.body, content_type.as_deref(), self.url.clone());
+                read.map_err(|cause| {
+                    let url = self.name;
+                    match body::instead_of_a_feed(&self.headers, &self.body) {
+                        Some(found) => FetchError::NotAFeed { url, found },
+                        None => FetchError::Document { url, cause },
+                    }
                 })
             }
             _ => Err(self.into_error("")),
@@ -551,12 +493,29 @@ impl Answer {
     }
 
     fn into_error(self, detail: &str) -> FetchError {
+        let status = self.status.as_u16();
+        let detail = match status {
+            407 => "a proxy on the way asks for a user and a password; FEED_PROXY sets them",
+            511 => {
+                "the network asks for a login first (a captive portal); log in to it, or have this \
+                 machine exempted"
+            }
+            _ => detail,
+        };
         let detail = told(&self.body).unwrap_or_else(|| detail.to_owned());
-        let (url, status) = (shown(&self.url), self.status.as_u16());
+        let url = self.name;
         if is_refused(self.status) {
+            let needs = match self.proxied && self.status == StatusCode::FORBIDDEN {
+                true => {
+                    "the feed needs other credentials than ours (FEED_CREDENTIALS_FILE), or the proxy \
+                     does not let us reach it"
+                }
+                false => "it needs other credentials than ours (FEED_CREDENTIALS_FILE)",
+            };
             return FetchError::Refused {
                 url,
                 status,
+                needs,
                 detail,
             };
         }

@@ -8,10 +8,9 @@ use url::Url;
 use super::charset::decode;
 use super::content::inline;
 use super::document::Document;
-use super::fetch::{
-    LONGEST_FRESH, LONGEST_RETRY_AFTER, fresh, from_header, retry_after, to_header, told,
-};
+use super::fetch::{LONGEST_RETRY_AFTER, from_header, retry_after, to_header, told};
 use super::forward::{discontinuity, position};
+use super::freshness::{LONGEST_FRESH, fresh};
 use crate::store::consume::Position;
 
 const ATOM: &str = "http://www.w3.org/2005/Atom";

@@ -12,6 +12,7 @@ use super::credentials::FeedCredentials;
 use super::fetch::shown;
 use super::lease::{self, Leases};
 use super::measure::{Counts, SILENCE};
+use super::proxy::FeedProxy;
 use super::{Context, Effect};
 use crate::database::Database;
 use crate::event::Sequence;
@@ -44,7 +45,7 @@ pub struct Status {
     pub decision: Option<String>,
     /// Events up to here were never taken: a person let the subscription begin after them.
     pub begins: Sequence,
-    /// When the feed last answered any instance.
+    /// When the feed last answered any instance; now, while that answer is still fresh.
     #[serde(serialize_with = "instant")]
     pub last_contact: Option<DateTime<Utc>>,
     /// What went wrong in the last round; `null`: nothing.
@@ -180,6 +181,7 @@ pub struct Handle<B: Backend> {
     feed_url: Url,
     /// What is shown to the feed.
     pub(super) credentials: Option<FeedCredentials>,
+    pub(super) proxy: Option<FeedProxy>,
     /// The consumer in this process, if there is one.
     pub(super) leases: Option<Arc<Leases>>,
     pub(super) counts: Arc<Counts>,
@@ -192,6 +194,7 @@ impl<B: Backend> Clone for Handle<B> {
             subscription: self.subscription.clone(),
             feed_url: self.feed_url.clone(),
             credentials: self.credentials.clone(),
+            proxy: self.proxy.clone(),
             leases: self.leases.clone(),
             counts: Arc::clone(&self.counts),
         }
@@ -215,6 +218,7 @@ impl<B: Backend> Handle<B> {
             subscription: subscription.to_owned(),
             feed_url,
             credentials: None,
+            proxy: None,
             leases: None,
             counts: Arc::default(),
         })
@@ -227,12 +231,20 @@ impl<B: Backend> Handle<B> {
         self
     }
 
+    /// Reads the feed through this proxy.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: Option<FeedProxy>) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
     pub(super) fn of<E: Effect<B>>(context: &Context<B, E>) -> Self {
         Self {
             database: context.database.clone(),
             subscription: context.subscription.name.clone(),
             feed_url: context.subscription.feed_url.clone(),
             credentials: context.subscription.credentials.clone(),
+            proxy: context.subscription.proxy.clone(),
             leases: Some(Arc::clone(&context.leases)),
             counts: Arc::clone(&context.counts),
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::Utc;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -86,7 +87,9 @@ impl Leases {
     /// Reads or changes what this instance says of itself.
     pub(super) fn heartbeat<T>(&self, with: impl FnOnce(&mut Heartbeat) -> T) -> T {
         let heartbeat = self.heartbeat.lock();
-        with(&mut heartbeat.unwrap_or_else(PoisonError::into_inner))
+        let mut heartbeat = heartbeat.unwrap_or_else(PoisonError::into_inner);
+        heartbeat.keep_contact(Utc::now());
+        with(&mut heartbeat)
     }
 }
 

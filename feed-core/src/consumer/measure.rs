@@ -67,9 +67,9 @@ fn outcome(round: &Result<Polled, PollError>) -> &'static str {
         Ok(Polled::Interrupted) => "interrupted",
         Ok(Polled::LeasedElsewhere) => "leased_elsewhere",
         Ok(Polled::Halted) => "halted",
-        Err(PollError::Fetch(FetchError::Unreachable { .. } | FetchError::Late { .. })) => {
-            "unreachable"
-        }
+        Err(PollError::Fetch(
+            FetchError::Unreachable { .. } | FetchError::Late { .. } | FetchError::Proxy { .. },
+        )) => "unreachable",
         Err(PollError::Fetch(FetchError::Status { .. } | FetchError::Redirect { .. })) => "refused",
         Err(PollError::Database(_)) => "database_failed",
         Err(_) => "unreadable",
@@ -209,7 +209,7 @@ fn write(text: &mut Exposition, subscription: (&'static str, &str), progress: &P
     );
     gauge(
         "subscription_last_contact_timestamp_seconds",
-        "When the feed last answered any instance; 0: never.",
+        "When the feed last answered any instance, or an answer of it was still fresh; 0: never.",
         progress
             .last_contact
             .map_or(0.0, |at| at.timestamp_millis() as f64 / 1000.0),

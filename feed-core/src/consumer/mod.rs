@@ -1,8 +1,11 @@
 //! The other side: polls a feed, claims each event in its own database, and commits its effect in
 //! the same transaction.
 //!
-//! In reading order. What a feed says: `fetch` asks it, within bounds, with our `credentials`; `charset` decodes the answer,
-//! `reader` and `document` read it; `address` resolves its links; `content` gets the data. The way through it: a round
+//! In reading order. What a feed says: `fetch` asks it, within bounds, each time by a `request` with our
+//! `credentials`, through a `proxy` if there is one; `wait` says how long the server may hold it back, `freshness` how
+//! long its answer is enough; `body` and `charset` decode
+//! the answer, `reader` and `document` read it; `address` resolves its links;
+//! `content` gets the data. The way through it: a round
 //! (`poll`) asks the head, and goes `forward` from our `place` where it numbers its events, or `back`
 //! to what it showed before (`window`) where it does not. What becomes of events: `apply` is the batch transaction,
 //! `effect` calls the effect, `verdict` says whose fault a failure was, `parked` keeps what failed, `retry`
@@ -12,12 +15,19 @@
 
 mod address;
 mod ahead;
+mod body;
 mod charset;
 mod content;
 mod credentials;
 mod document;
 mod fetch;
+mod fetch_error;
+mod freshness;
+mod media_type;
+mod proxy;
 mod reader;
+mod request;
+mod wait;
 
 mod back;
 mod forward;
@@ -78,6 +88,8 @@ pub use fetch::FetchError;
 pub use handle::{Decided, Handle, Lag, Outcome, ParkedEvent, SkippedEvent, Status, TakenEvent};
 pub use http::{describe, router};
 pub use poll::{PollError, Polled};
+pub use proxy::{FeedProxy, InvalidProxy};
+pub(crate) use proxy::{SEES_CREDENTIALS, in_environment};
 pub use reconcile::{Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
 pub use verdict::without_value;
 
@@ -228,6 +240,8 @@ pub struct Subscription {
     pub feed_url: Url,
     /// What is shown to the feed, if it asks for credentials.
     pub credentials: Option<FeedCredentials>,
+    /// The proxy through which the feed is read; `None`: there is none, whatever the environment says.
+    pub proxy: Option<FeedProxy>,
     /// The pause after a poll that found nothing and could not wait at the server.
     pub poll_interval: Duration,
     /// The name of this instance; made unique for each start.
@@ -243,6 +257,7 @@ impl Subscription {
             name: name.into(),
             feed_url,
             credentials: None,
+            proxy: None,
             poll_interval: Duration::from_secs(1),
             instance: "consumer".to_owned(),
         }
@@ -296,6 +311,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let source = fetch::Source::new(
             subscription.feed_url.clone(),
             subscription.credentials.clone(),
+            subscription.proxy.clone(),
         );
         let consumer = Self {
             context: Arc::new(Context {
@@ -361,6 +377,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             };
             self.context.note(&round);
             let pause = self.pause_after(&round);
+            self.context.is_quiet(&round, pause);
             let idle = matches!(round, Ok(Polled::LeasedElsewhere | Polled::Halted));
             self.pause(pause, idle).await;
         }

@@ -1,5 +1,9 @@
 //! How rounds end, as people read it in the log, on the status page and in metrics.
 
+use std::time::Duration;
+
+use chrono::Utc;
+
 use super::verdict::brief;
 use super::{Context, Effect, FetchError, PollError, Polled};
 use crate::database::patience::learn_from;
@@ -47,6 +51,18 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             Ok(_) if failures > 0 => tracing::info!("following {name} again"),
             Ok(_) => {}
         }
+    }
+
+    /// Records for how long the feed is not asked again. Its answer counts as contact until then: it is
+    /// fresh, or the poll interval is not over. A feed that has failed since must be seen.
+    pub(super) fn is_quiet(&self, round: &Result<Polled, PollError>, pause: Duration) {
+        let until = match round {
+            Ok(Polled::Applied(_) | Polled::UpToDate { .. }) => Some(Utc::now() + pause),
+            Err(PollError::Fetch(_)) => None,
+            _ => return,
+        };
+        self.leases
+            .heartbeat(|heartbeat| heartbeat.quiet_until = until);
     }
 
     /// True if the feed has answered us, and did so when it was asked last.

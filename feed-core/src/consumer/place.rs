@@ -37,6 +37,8 @@ pub(super) struct Place {
     behind_since: Option<Instant>,
     /// When the feed last answered with more than "nothing new".
     answered: Instant,
+    /// True if it has said "nothing new" since.
+    believed: bool,
     /// Where other partitions of ours are, each place once. That `seen` is a place in the feed does not
     /// say that these are: it may have been restored to a state between them.
     pub(super) unconfirmed: Vec<Position>,
@@ -50,6 +52,7 @@ impl Place {
             leases: None,
             behind_since: None,
             answered: Instant::now(),
+            believed: false,
             unconfirmed: Vec::new(),
         }
     }
@@ -108,18 +111,26 @@ impl Place {
     /// Notes that the feed has said more than "nothing new".
     pub(super) fn answered(&mut self) {
         self.answered = Instant::now();
+        self.believed = false;
+    }
+
+    /// Records that the feed has said "nothing new".
+    pub(super) fn believe(&mut self) {
+        self.believed = true;
     }
 
     /// Notes how far a head went. One that shows nothing new may be a cache's, which tells of nothing.
     pub(super) fn shown(&mut self, sequence: Sequence) {
-        if sequence > self.seen.sequence {
-            self.answered();
+        match sequence > self.seen.sequence {
+            true => self.answered(),
+            false => self.believe(),
         }
     }
 
-    /// True if it is time, at `now`, to ask in a way that no cache answers.
+    /// True if it is time, at `now`, to ask in a way that no cache answers. A head that is fresh for longer
+    /// than that is still asked with its tag once.
     pub(super) fn doubts(&self, now: Instant) -> bool {
-        now.duration_since(self.answered) >= BELIEVED
+        self.believed && now.duration_since(self.answered) >= BELIEVED
     }
 
     /// Where our partitions are in a feed without numbers: one anchor where they have come equally far;
@@ -197,6 +208,8 @@ mod tests {
         let mut place = Place::new();
         place.seen.sequence = 3;
         let begin = place.answered;
+        assert!(!place.doubts(begin + 2 * BELIEVED), "it was not said yet");
+        place.believe();
         assert!(!place.doubts(begin + BELIEVED / 2));
         // Neither by a 304, nor by a head that ends where we are.
         for shown in [2, 3] {

@@ -172,6 +172,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         self.fresh = head.fresh;
         self.context.heard(None);
         let Some(new) = head.new else {
+            self.place.believe();
             return Ok(Polled::UpToDate {
                 waited: head.waited || !wait,
             });

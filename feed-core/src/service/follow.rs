@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
+use tracing::info;
 use url::Url;
 
-use super::{parse_duration, parse_url};
-use crate::consumer::{FeedCredentials, Subscription};
+use super::{ServeError, parse_duration, parse_url};
+use crate::consumer::{FeedCredentials, FeedProxy, Subscription, in_environment};
 
 /// The longest `POLL_INTERVAL`: nothing new is heard of in between, and a feed that wants to be left
 /// alone is not left so for longer either.
@@ -29,6 +31,21 @@ pub struct Follow {
     )]
     pub feed_credentials_file: Option<FeedCredentials>,
 
+    /// An HTTP proxy to read the feed through: `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`. What
+    /// `HTTP_PROXY` and others say in the environment is not followed
+    #[arg(
+        long,
+        env,
+        help_heading = "Feed",
+        value_name = "URL",
+        value_parser = FeedProxy::from_setting
+    )]
+    pub feed_proxy: Option<FeedProxy>,
+
+    /// Let the proxy see the credentials of an http: feed, which are not encrypted on the way to it
+    #[arg(long, env, help_heading = "Feed", value_parser = BoolishValueParser::new())]
+    pub feed_proxy_sees_credentials: bool,
+
     /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms; 1h at
     /// most
     #[arg(
@@ -48,8 +65,41 @@ impl Follow {
     pub fn subscription(&self, name: &str) -> Subscription {
         Subscription {
             credentials: self.feed_credentials_file.clone(),
+            proxy: self.proxy(),
             poll_interval: self.poll_interval,
             ..Subscription::new(name, self.feed_url.clone())
+        }
+    }
+}
+
+impl Follow {
+    fn proxy(&self) -> Option<FeedProxy> {
+        let proxy = self.feed_proxy.clone()?;
+        Some(proxy.sees_credentials(self.feed_proxy_sees_credentials))
+    }
+
+    /// The feed, and the proxy that it is read through, for the first lines of the log. Logs that a proxy of
+    /// the environment is not followed.
+    ///
+    /// # Errors
+    ///
+    /// The proxy would see the feed's credentials, and is not allowed to.
+    pub fn way(&self) -> Result<String, ServeError> {
+        let feed = &self.feed_url;
+        let Some(proxy) = self.proxy() else {
+            let ignored = in_environment(feed).join(", ");
+            if !ignored.is_empty() {
+                info!(
+                    "not followed: {ignored} of the environment; FEED_PROXY sets a proxy for the feed"
+                );
+            }
+            return Ok(feed.to_string());
+        };
+        match self.feed_credentials_file {
+            Some(_) if proxy.must_not_carry_credentials(feed) => {
+                Err(ServeError::ProxySeesCredentials(proxy))
+            }
+            _ => Ok(format!("{feed} through the proxy {proxy}")),
         }
     }
 }

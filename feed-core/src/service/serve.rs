@@ -24,6 +24,7 @@ use super::guard::{Area, Guard, guard};
 use super::html::Frame;
 use super::metrics::{Measured, Metrics};
 use super::requests::{Counting, Requests};
+use crate::consumer::{FeedProxy, SEES_CREDENTIALS};
 use crate::database::Database;
 use crate::problem::Problem;
 use crate::store::{Backend, DatabaseError};
@@ -44,6 +45,9 @@ pub enum ServeError {
          127.0.0.1, name a CREDENTIALS_FILE, or say --allow-anonymous (ALLOW_ANONYMOUS=true)"
     )]
     Anonymous(SocketAddr),
+    /// The proxy would see the feed's credentials, and nobody has allowed that.
+    #[error("the proxy {0} (FEED_PROXY) {SEES_CREDENTIALS}")]
+    ProxySeesCredentials(FeedProxy),
     /// The process would not hear that it is to stop.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),

@@ -146,6 +146,8 @@ impl Settings {
                         | "database_url_file"
                         | "feed_url"
                         | "feed_credentials_file"
+                        | "feed_proxy"
+                        | "feed_proxy_sees_credentials"
                         | "log_format"
                 );
                 let global = shared && !argument.is_required_set();

@@ -39,6 +39,16 @@ pub(crate) struct Heartbeat {
     pub(crate) last_error: Option<String>,
     /// Rounds that failed in a row; not stored.
     pub(crate) failures: u32,
+    /// Until when the last answer is enough, since it is fresh or the poll interval is not over; not stored.
+    pub(crate) quiet_until: Option<DateTime<Utc>>,
+}
+
+impl Heartbeat {
+    /// Counts as contact that the last answer is still enough.
+    pub(crate) fn keep_contact(&mut self, now: DateTime<Utc>) {
+        let quiet = self.quiet_until.map(|until| until.min(now));
+        self.last_contact = self.last_contact.max(quiet);
+    }
 }
 
 /// What it learns in return.

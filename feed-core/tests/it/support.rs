@@ -373,11 +373,9 @@ pub(crate) async fn consumer<B: Testable>(
     effect: Recorder,
 ) -> Consumer<B, Recorder> {
     let subscription = Subscription {
-        name: "order".to_owned(),
-        feed_url: feed_url.parse().unwrap(),
-        credentials: None,
         poll_interval: Duration::from_millis(20),
         instance: "test".to_owned(),
+        ..Subscription::new("order", feed_url.parse().unwrap())
     };
     let shutdown = CancellationToken::new();
     let consumer = Consumer::open(database.clone(), subscription, effect, shutdown).await;

@@ -12,7 +12,7 @@ async fn main() -> ExitCode {
         return invoice::execute(&config, command).await;
     }
     run(config.settings.clone(), async |settings, shutdown| {
-        let (base, feed) = (settings.base_url(), config.follow.feed_url.clone());
+        let (base, feed) = (settings.base_url(), config.follow.way()?);
         let service = invoice::start(Config { settings, ..config }, shutdown).await?;
         tracing::info!("invoice: {base} (following {feed})");
         Ok(service)

@@ -12,7 +12,7 @@ async fn main() -> ExitCode {
         return shipping::execute(&config, command).await;
     }
     run(config.settings.clone(), async |settings, shutdown| {
-        let (base, feed) = (settings.base_url(), config.follow.feed_url.clone());
+        let (base, feed) = (settings.base_url(), config.follow.way()?);
         let service = shipping::start(Config { settings, ..config }, shutdown).await?;
         tracing::info!("shipping: {base} (following {feed})");
         Ok(service)

@@ -1,5 +1,5 @@
 //! A producer that misbehaves as a test tells it to, and remembers what it was asked. HTTP/1.1 by
-//! hand, since no server writes a message that ends too early.
+//! hand, since no server writes a message that ends too early. It is a forward proxy as well.
 
 pub mod atom;
 mod numbered;
@@ -81,7 +81,8 @@ struct State {
     sent: AtomicU64,
 }
 
-/// A server on a port of its own. What is not scripted is `404`.
+/// A server on a port of its own. What is not scripted is `404`; what is meant for another server, as
+/// for a proxy, goes there.
 #[derive(Clone)]
 pub struct Fake {
     address: String,
@@ -212,6 +213,27 @@ async fn serve(mut socket: TcpStream, state: &State) -> std::io::Result<()> {
         let script = state.script(&asked);
         let upstream = lock(&state.upstream).clone();
         match (script, upstream) {
+            (None, _) if asked.method == "CONNECT" => {
+                let mut upstream = TcpStream::connect(&asked.target).await?;
+                socket.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;
+                tokio::io::copy_bidirectional(&mut socket, &mut upstream).await?;
+                return Ok(());
+            }
+            (None, _) if asked.target.starts_with("http://") => {
+                let target = &asked.target["http://".len()..];
+                let slash = target.find('/').unwrap_or(target.len());
+                let upstream = target[..slash].to_owned();
+                let asked = Asked {
+                    target: target[slash..].to_owned(),
+                    ..asked
+                };
+                return pass_on(&mut socket, &asked, &upstream).await;
+            }
+            (Some(script), _) if asked.header("connection") == Some("close") => {
+                let reply = script(&asked).header("connection", "close");
+                reply.send(&mut socket, &state.sent).await?;
+                return socket.shutdown().await;
+            }
             (Some(script), _) => {
                 if !script(&asked).send(&mut socket, &state.sent).await? {
                     return Ok(());

@@ -16,6 +16,7 @@ pub struct Reply {
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     manner: Manner,
+    after: Duration,
 }
 
 /// How the body goes over the wire.
@@ -34,6 +35,8 @@ enum Manner {
     Endless(u64),
     /// The body is the whole message.
     Raw,
+    /// The connection is reset.
+    Reset,
 }
 
 impl Reply {
@@ -45,6 +48,7 @@ impl Reply {
             headers: Vec::new(),
             body: Vec::new(),
             manner: Manner::Whole,
+            after: Duration::ZERO,
         }
     }
 
@@ -78,6 +82,19 @@ impl Reply {
     #[must_use]
     pub fn never() -> Self {
         Self::status(0).manner(Manner::Never)
+    }
+
+    /// A reset of the connection.
+    #[must_use]
+    pub fn reset() -> Self {
+        Self::status(0).manner(Manner::Reset)
+    }
+
+    /// All of it, so much later.
+    #[must_use]
+    pub fn after(mut self, time: Duration) -> Self {
+        self.after = time;
+        self
     }
 
     /// Adds a header; its value may be any bytes.
@@ -130,7 +147,12 @@ impl Reply {
         socket: &mut TcpStream,
         sent: &AtomicU64,
     ) -> std::io::Result<bool> {
+        tokio::time::sleep(self.after).await;
         match self.manner {
+            Manner::Reset => {
+                socket.set_zero_linger()?;
+                Ok(false)
+            }
             Manner::Whole if self.bodiless() => {
                 self.head(socket, "x-body: none").await?;
                 Ok(true)
