@@ -130,6 +130,11 @@ impl Operations for Postgres {
             "expand archive",
             include_str!("../../migrations/postgres/0004_expand_archive.sql"),
         ),
+        (
+            6,
+            "expand source",
+            include_str!("../../migrations/postgres/0006_expand_source.sql"),
+        ),
     ];
 
     async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
@@ -184,6 +189,11 @@ impl Operations for Sqlite {
             3,
             "expand archive",
             include_str!("../../migrations/sqlite/0003_expand_archive.sql"),
+        ),
+        (
+            5,
+            "expand source",
+            include_str!("../../migrations/sqlite/0005_expand_source.sql"),
         ),
     ];
 
