@@ -310,4 +310,24 @@ mod tests {
         let headers = [(header::IF_UNMODIFIED_SINCE, NOW)];
         assert_eq!(outcome(&headers, true), Outcome::Proceed);
     }
+
+    #[tokio::test]
+    async fn a_tag_stands_for_media_type_and_bytes() {
+        let answer = |media_type: &str, body: &str| {
+            let media_type = [(header::CONTENT_TYPE, media_type.to_owned())];
+            (media_type, body.to_owned()).into_response()
+        };
+        let nothing = HeaderMap::new();
+        let mut tags = std::collections::BTreeSet::new();
+        for (media_type, body) in [("text/a", "1"), ("text/a", "2"), ("text/b", "1")] {
+            let first = tagged(&nothing, answer(media_type, body)).await;
+            let tag = first.headers()[header::ETAG].clone();
+            assert_eq!(to_bytes(first.into_body(), 9).await.expect("a body"), body);
+            let known = HeaderMap::from_iter([(header::IF_NONE_MATCH, tag.clone())]);
+            let again = tagged(&known, answer(media_type, body)).await;
+            assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+            assert_eq!(again.headers()[header::ETAG], tag);
+            assert!(tags.insert(tag.as_bytes().to_owned()));
+        }
+    }
 }
