@@ -111,9 +111,8 @@ pub(crate) fn digest(parts: &[&[u8]]) -> u64 {
 /// in memory.
 pub async fn tagged(headers: &HeaderMap, answer: Response) -> Response {
     let (parts, body) = answer.into_parts();
-    let body = match to_bytes(body, usize::MAX).await {
-        Ok(body) => body,
-        Err(_) => return Problem::internal().into_response(),
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return Problem::internal().into_response();
     };
     let media_type = parts.headers.get(header::CONTENT_TYPE);
     let media_type = media_type.and_then(|value| value.to_str().ok());
