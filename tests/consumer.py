@@ -81,8 +81,8 @@ def follow(db, feed):
         head, tag = get(feed, {"A-IM": "feed", "Prefer": "wait=20", **known})
         if head:
             etag, seen = tag, ElementTree.fromstring(head).findtext(CURSOR)
-        else:
-            time.sleep(1)  # a cache between us may have answered at once
+        if not head or (known and seen == cursor):
+            time.sleep(1)  # nothing new, and yet an answer, perhaps at once: from a cache between us
 
 
 feed, path = sys.argv[1:]

@@ -1,5 +1,5 @@
-//! Feed readers show each event once: newsboat and rss2email, as a person would run them, again
-//! and again while orders come in.
+//! Feed readers show each event once: newsboat, sfeed and rss2email, as a person would run them, again
+//! and again while orders come in. What libraries accept is in `feed-core/tests/it/accept.rs`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,6 +13,7 @@ use crate::publisher::{dated, newest, place, started};
 
 harness::on_both_backends! {
     newsboat_shows_each_event_once
+    sfeed_shows_each_event_once
     rss2email_sends_each_event_once
 }
 
@@ -32,11 +33,7 @@ async fn newsboat_shows_each_event_once(backend: Backend) {
     let file = |name: &str| home.path().join(name);
     std::fs::write(file("urls"), order.client.url("feed")).unwrap();
     std::fs::write(file("config"), "download-retries 1\n").unwrap();
-    for count in ROUNDS {
-        place(&order, count).await;
-        if count == 0 {
-            dated(&order).await;
-        }
+    follow(&order, async || {
         let mut newsboat = at_home("newsboat", home.path());
         newsboat
             .args(["-x", "reload", "-q", "-C"])
@@ -49,12 +46,35 @@ async fn newsboat_shows_each_event_once(backend: Backend) {
         succeed(newsboat).await;
         let url = format!("sqlite:{}", file("cache").display());
         let mut cache = SqliteConnection::connect(&url).await.unwrap();
-        let shown: Vec<String> = sqlx::query_scalar("SELECT guid FROM rss_item")
+        sqlx::query_scalar("SELECT guid FROM rss_item")
             .fetch_all(&mut cache)
             .await
-            .unwrap();
-        assert_all_once(&order, &shown).await;
+            .unwrap()
+    })
+    .await;
+}
+
+async fn sfeed_shows_each_event_once(backend: Backend) {
+    if !available(&["sfeed_update"]) {
+        return;
     }
+    let order = started(backend).await;
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join(".sfeed/sfeedrc");
+    std::fs::create_dir(config.parent().unwrap()).unwrap();
+    let feeds = format!(
+        "feeds() {{ feed orders '{}'; }}\n",
+        order.client.url("feed")
+    );
+    std::fs::write(&config, feeds).unwrap();
+    follow(&order, async || {
+        succeed(at_home("sfeed_update", home.path())).await;
+        let items = std::fs::read_to_string(home.path().join(".sfeed/feeds/orders")).unwrap();
+        // The id is the sixth field.
+        let id = |item: &str| item.split('\t').nth(5).unwrap().to_owned();
+        items.lines().map(id).collect()
+    })
+    .await;
 }
 
 async fn rss2email_sends_each_event_once(backend: Backend) {
@@ -73,15 +93,11 @@ async fn rss2email_sends_each_event_once(backend: Backend) {
                   maildir-path = .\nmaildir-mailbox = mail\nverbose = warning\n";
     std::fs::write(home.path().join("config"), config).unwrap();
     succeed(r2e(&["add", "orders", &order.client.url("feed")])).await;
-    for count in ROUNDS {
-        place(&order, count).await;
-        if count == 0 {
-            dated(&order).await;
-        }
+    follow(&order, async || {
         let said = harness::programs::run(r2e(&["run"])).await;
         // It ends well even if it could not read the feed, but then it says so.
         assert!(said.status.success() && said.stderr.is_empty(), "{said:#?}");
-        let sent: Vec<String> = std::fs::read_dir(home.path().join("mail/new"))
+        std::fs::read_dir(home.path().join("mail/new"))
             .unwrap()
             .map(|mail| std::fs::read_to_string(mail.unwrap().path()).unwrap())
             .map(|mail| {
@@ -90,8 +106,19 @@ async fn rss2email_sends_each_event_once(backend: Backend) {
                     .find_map(|line| line.strip_prefix("X-RSS-ID: "));
                 id.unwrap().to_owned()
             })
-            .collect();
-        assert_all_once(&order, &sent).await;
+            .collect()
+    })
+    .await;
+}
+
+/// Has a reader look again and again while orders come in; it returns the ids of all that it has shown.
+async fn follow(order: &Service, mut look: impl AsyncFnMut() -> Vec<String>) {
+    for count in ROUNDS {
+        place(order, count).await;
+        if count == 0 {
+            dated(order).await;
+        }
+        assert_all_once(order, &look().await).await;
     }
 }
 

@@ -204,6 +204,7 @@ async fn numbers_that_are_not_given_again_travel(from: Backend) {
     let mut order = Service::new("order", from).await;
     order.start().await;
     load::place_many(&order.client, 3).await;
+    let known = source(&order).await;
     assert_eq!(order.stop().await, Some(0));
     let new = another(from).await;
     let files = tempfile::tempdir().unwrap();
@@ -222,9 +223,25 @@ async fn numbers_that_are_not_given_again_travel(from: Backend) {
         Said::by(command.env_remove("RUST_LOG")).with(0);
     }
     order.set("DATABASE_URL", new.url().to_owned());
+    order.set("BASE_URL", "https://shop.example/order/".to_owned());
     order.start().await;
     assert_eq!(load::place(&order.client, 1).await, Some(501));
     assert_eq!(load::place(&order.client, 1).await, Some(502));
+    // Nor do events become those of another source, with another address and after commands without one.
+    assert_eq!(source(&order).await, known);
+}
+
+/// The CloudEvents `source` of the newest event.
+async fn source(order: &Service) -> String {
+    let head = order.client.get("feed", &[]).await;
+    let id = head.elements("id").remove(1);
+    let path = format!("events/{}", &id["urn:uuid:".len()..]);
+    order
+        .client
+        .get(&path, &[])
+        .await
+        .header("ce-source")
+        .to_owned()
 }
 
 async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {

@@ -24,7 +24,7 @@ impl Addresses {
         &self.base
     }
 
-    /// The service itself; the `source` of its events.
+    /// The service itself.
     pub(super) fn base(&self) -> &Url {
         self.base.url()
     }

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::service::conditional::Validators;
+use crate::service::weight;
+
 /// A third of the default level's time, for one byte more in twenty: a head is compressed for each event,
 /// and a batch for each reader.
 const LEVEL: u32 = 3;
@@ -42,6 +45,11 @@ impl Body {
         self.identity.len()
     }
 
+    /// A tag that stands for the bytes as a document of that media type, in any coding.
+    pub(super) fn validators(&self, media_type: &str) -> Validators {
+        Validators::of(media_type, &self.identity)
+    }
+
     /// The bytes in that coding, or as they are where it is not worth it; and which it was.
     pub(super) fn coded(&self, coding: Coding) -> (Bytes, Coding) {
         if coding == Coding::Gzip
@@ -72,8 +80,9 @@ pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
     for member in members {
         let mut parts = member.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
-        let weight = parts.find_map(|part| part.strip_prefix("q="));
-        let weight: f32 = weight.map_or(1.0, |text| text.parse().unwrap_or(0.0));
+        let Some(weight) = weight(parts) else {
+            continue;
+        };
         let codings = [("gzip", 0), ("x-gzip", 0), ("identity", 1), ("*", 2)];
         let known = codings
             .iter()
@@ -105,6 +114,10 @@ mod tests {
             ("gzip", Some(Coding::Gzip)),
             ("gzip, deflate, br", Some(Coding::Gzip)),
             ("GZIP;q=0.5", Some(Coding::Gzip)),
+            ("gzip;Q=0, *", Some(Coding::Identity)),
+            ("gzip; q = 0, *", Some(Coding::Identity)),
+            ("identity;q=none", Some(Coding::Identity)),
+            ("gzip;q=nan", Some(Coding::Identity)),
             ("*", Some(Coding::Gzip)),
             ("", Some(Coding::Identity)),
             ("br", Some(Coding::Identity)),

@@ -57,7 +57,7 @@ pub(super) struct Structured<'a> {
     specversion: &'static str,
     /// The event's id: a UUID
     id: String,
-    /// The service that it comes from
+    /// The feed that it comes from; never changes, wherever the feed moves
     #[schemars(url)]
     source: &'a str,
     /// What happened: `order.placed`

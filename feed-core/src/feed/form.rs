@@ -1,12 +1,11 @@
 //! The forms a document comes in, and which one a reader gets.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, header};
 
 use super::address::Addresses;
 use super::body::Body;
 use super::document::Document;
 use super::{atom, html};
-use crate::problem::Problem;
 use crate::service::negotiate;
 
 /// The forms a document comes in.
@@ -17,21 +16,29 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// What a reader may ask for, best first. XML in general is Atom here: some feed readers ask
-    /// for nothing more exact.
-    const OFFERS: [&'static str; 4] = [
+    /// What a reader may ask for, best first. Other feed formats and XML in general are Atom here: whoever
+    /// names them reads feeds, and would take a page for a broken one.
+    const OFFERS: [&'static str; 7] = [
         "application/atom+xml",
+        "application/rss+xml",
+        "application/rdf+xml",
+        "application/feed+json",
         "text/html",
         "application/xml",
         "text/xml",
     ];
 
-    /// The form a reader likes best.
-    pub(super) fn wanted(headers: &HeaderMap) -> Result<Self, Problem> {
-        match negotiate(headers, &Self::OFFERS) {
-            Some(1) => Ok(Self::Html),
-            Some(_) => Ok(Self::Atom),
-            None => Err(Problem::not_acceptable(&Self::OFFERS[..2])),
+    /// How `java.net.URLConnection` begins its `Accept`, whatever it reads: it is no browser.
+    const JAVA: &'static [u8] = b"text/html, image/gif, image/jpeg, *";
+
+    /// The form a reader likes best. Who accepts none gets Atom all the same (RFC 9110, 12.5.1): readers
+    /// exist that read it and ask for something else.
+    pub(super) fn wanted(headers: &HeaderMap) -> Self {
+        let offer = negotiate(headers, &Self::OFFERS).map(|offer| Self::OFFERS[offer]);
+        let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
+        match (offer, accept) {
+            (Some("text/html"), Some(accept)) if !accept.starts_with(Self::JAVA) => Self::Html,
+            _ => Self::Atom,
         }
     }
 
@@ -39,14 +46,6 @@ impl Form {
         match self {
             Self::Atom => "application/atom+xml; charset=utf-8",
             Self::Html => "text/html; charset=utf-8",
-        }
-    }
-
-    /// The entity tag of what `state` names, in this form: each form has its own.
-    pub(super) fn tag(self, state: impl std::fmt::Display) -> String {
-        match self {
-            Self::Atom => state.to_string(),
-            Self::Html => format!("{state}.html"),
         }
     }
 

@@ -25,6 +25,7 @@ mod http;
 mod measure;
 mod page;
 mod prefer;
+mod presentation;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ use crate::event::EventId;
 use crate::sequencer::Sequencer;
 use crate::service::BaseUrl;
 use crate::service::html::Frame;
+use crate::store::publish::Head;
 use crate::store::{Backend, DatabaseError};
 
 use address::Addresses;
@@ -46,6 +48,7 @@ use batches::Batches;
 use head::HeadEntries;
 pub use history::Happened;
 use http::PageCache;
+use presentation::Presentation;
 
 pub use http::describe;
 
@@ -105,6 +108,9 @@ struct Inner<B: Backend> {
     author: String,
     frame: Frame<'static>,
     addresses: Addresses,
+    /// The CloudEvents `source` of the events.
+    source: String,
+    presentation: Presentation,
     sequencer: Sequencer<B>,
     entries: HeadEntries,
     pages: PageCache,
@@ -114,7 +120,8 @@ struct Inner<B: Backend> {
 }
 
 impl<B: Backend> Feed<B> {
-    /// Opens the feed in `database`, or creates it with a new epoch where there is none.
+    /// Opens the feed in `database`, or creates it with a new epoch where there is none. The first
+    /// base URL under which a feed is opened becomes the `source` of its events, and stays it.
     /// Readers that wait are let go when `shutdown` is cancelled.
     ///
     /// # Errors
@@ -125,36 +132,31 @@ impl<B: Backend> Feed<B> {
         settings: FeedSettings,
         shutdown: CancellationToken,
     ) -> Result<Self, DatabaseError> {
-        B::create_feed(
-            database.writer(),
-            EventId::new(),
-            &Epoch::random(),
-            settings.page_size.max(1).into(),
-        )
-        .await?;
-        let sequencer = Sequencer::new(database.clone()).await?;
-        let base = settings.base_url;
-        let plain = Frame {
-            base: base.clone(),
-            home: None,
-            service: "Events",
-            menu: &[("feed", "Feed")],
-            feed: Some("feed"),
-        };
+        let mut inner = Inner::load(database, settings, shutdown).await?;
+        let (base, presentation) = (inner.addresses.base(), inner.presentation.number);
+        B::present(inner.database.writer(), base.as_str(), presentation).await?;
+        if let Some(source) = B::source(inner.database.writer()).await? {
+            inner.source = source;
+        }
+        inner.sequencer.look().await?;
         Ok(Self {
-            inner: Arc::new(Inner {
-                database,
-                title: settings.title,
-                author: settings.author,
-                frame: settings.frame.unwrap_or(plain),
-                addresses: Addresses::new(base),
-                sequencer,
-                entries: HeadEntries::default(),
-                pages: PageCache::default(),
-                batches: Batches::default(),
-                turns: Turns::default(),
-                shutdown,
-            }),
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Opens the feed for a command that serves nobody, beside the instances that do. Stores nothing
+    /// of `settings`: commands are often given without those of the service.
+    ///
+    /// # Errors
+    ///
+    /// The database is out of reach.
+    pub async fn open_for_command(
+        database: Database<B>,
+        settings: FeedSettings,
+    ) -> Result<Self, DatabaseError> {
+        let inner = Inner::load(database, settings, CancellationToken::new()).await?;
+        Ok(Self {
+            inner: Arc::new(inner),
         })
     }
 
@@ -196,5 +198,53 @@ impl<B: Backend> Feed<B> {
     /// it, and `/events/{id}`.
     pub fn router(&self) -> Router {
         http::router(self.clone())
+    }
+}
+
+impl<B: Backend> Inner<B> {
+    async fn load(
+        database: Database<B>,
+        settings: FeedSettings,
+        shutdown: CancellationToken,
+    ) -> Result<Self, DatabaseError> {
+        B::create_feed(
+            database.writer(),
+            EventId::new(),
+            &Epoch::random(),
+            settings.page_size.max(1).into(),
+        )
+        .await?;
+        let sequencer = Sequencer::new(database.clone()).await?;
+        let base = settings.base_url;
+        let plain = Frame {
+            base: base.clone(),
+            home: None,
+            service: "Events",
+            menu: &[("feed", "Feed")],
+            feed: Some("feed"),
+        };
+        let mut inner = Self {
+            database,
+            title: settings.title,
+            author: settings.author,
+            frame: settings.frame.unwrap_or(plain),
+            source: base.url().as_str().to_owned(),
+            addresses: Addresses::new(base),
+            presentation: Presentation::default(),
+            sequencer,
+            entries: HeadEntries::default(),
+            pages: PageCache::default(),
+            batches: Batches::default(),
+            turns: Turns::default(),
+            shutdown,
+        };
+        inner.presentation = Presentation::of(&inner);
+        Ok(inner)
+    }
+
+    /// True if this instance presents the feed as `head` says: then the dates that are stored there are
+    /// true of our documents.
+    fn is_presented(&self, head: &Head) -> bool {
+        head.presentation == Some(self.presentation.number)
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
 
+use crate::service::weight;
+
 pub(super) const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 pub(super) const A_IM: HeaderName = HeaderName::from_static("a-im");
@@ -33,13 +35,7 @@ pub(super) fn accepts_delta(headers: &HeaderMap) -> bool {
     members(headers, &A_IM).any(|member| {
         let mut parts = member.split(';');
         let name = parts.next().unwrap_or_default().trim();
-        let refused = parts.any(|part| {
-            let part: String = part.split_whitespace().collect();
-            part.strip_prefix("q=")
-                .and_then(|q| q.parse::<f32>().ok())
-                .is_some_and(|q| q == 0.0)
-        });
-        name.eq_ignore_ascii_case("feed") && !refused
+        name.eq_ignore_ascii_case("feed") && weight(parts) != Some(0.0)
     })
 }
 
@@ -87,7 +83,7 @@ mod tests {
         for yes in ["feed", "vcdiff, feed", "FEED;q=0.5", "feed, gzip"] {
             assert!(accepts_delta(&headers(&A_IM, yes)), "{yes}");
         }
-        for no in ["", "vcdiff", "feed;q=0", "feed; q=0.0", "feedx"] {
+        for no in ["", "vcdiff", "feed;q=0", "feed; Q=0.0", "feedx"] {
             assert!(!accepts_delta(&headers(&A_IM, no)), "{no}");
         }
     }

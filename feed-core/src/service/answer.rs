@@ -23,15 +23,6 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// A short name, for a tag of its own.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Html => "html",
-            Self::Json => "json",
-        }
-    }
-
     /// The answer that is wanted.
     pub fn answer<J: Serialize>(
         self,

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
+use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
 
 use crate::problem::Problem;
 
@@ -36,6 +38,12 @@ impl Validators {
             tag: tag.into(),
             last_modified: None,
         }
+    }
+
+    /// A weak tag that stands for `body` as a representation of that media type, and no date.
+    #[must_use]
+    pub fn of(media_type: &str, body: &[u8]) -> Self {
+        Self::tag(format!("{:016x}", digest(&[media_type.as_bytes(), body])))
     }
 
     /// The value of the `ETag` field.
@@ -87,10 +95,28 @@ pub fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
     Outcome::Proceed
 }
 
-/// The answer to a read of what has this tag and comes in several forms (`Vary: Accept`): that, or
-/// a `304` or `412` by the request's conditions.
-pub fn tagged(headers: &HeaderMap, tag: String, answer: impl FnOnce() -> Response) -> Response {
-    let validators = Validators::tag(tag);
+/// 64 bits that tell these bytes, part by part, from others.
+pub(crate) fn digest(parts: &[&[u8]]) -> u64 {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(digest.finalize());
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// The answer to a read of a resource that comes in several forms (`Vary: Accept`): `answer` with a tag
+/// that stands for its bytes, or a `304` or `412` by the request's conditions. The body of `answer` has to be
+/// in memory.
+pub async fn tagged(headers: &HeaderMap, answer: Response) -> Response {
+    let (parts, body) = answer.into_parts();
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return Problem::internal().into_response();
+    };
+    let media_type = parts.headers.get(header::CONTENT_TYPE);
+    let media_type = media_type.and_then(|value| value.to_str().ok());
+    let validators = Validators::of(media_type.unwrap_or_default(), &body);
     let metadata = [
         (header::VARY, "Accept".to_owned()),
         (header::ETAG, validators.etag()),
@@ -98,7 +124,7 @@ pub fn tagged(headers: &HeaderMap, tag: String, answer: impl FnOnce() -> Respons
     match evaluate(headers, &validators) {
         Outcome::Failed => Problem::precondition_failed().into_response(),
         Outcome::NotModified => (StatusCode::NOT_MODIFIED, metadata).into_response(),
-        Outcome::Proceed => (metadata, answer()).into_response(),
+        Outcome::Proceed => (metadata, (parts, Body::from(body))).into_response(),
     }
 }
 
@@ -282,5 +308,25 @@ mod tests {
         assert_eq!(outcome(&headers, true), Outcome::Failed);
         let headers = [(header::IF_UNMODIFIED_SINCE, NOW)];
         assert_eq!(outcome(&headers, true), Outcome::Proceed);
+    }
+
+    #[tokio::test]
+    async fn a_tag_stands_for_media_type_and_bytes() {
+        let answer = |media_type: &str, body: &str| {
+            let media_type = [(header::CONTENT_TYPE, media_type.to_owned())];
+            (media_type, body.to_owned()).into_response()
+        };
+        let nothing = HeaderMap::new();
+        let mut tags = std::collections::BTreeSet::new();
+        for (media_type, body) in [("text/a", "1"), ("text/a", "2"), ("text/b", "1")] {
+            let first = tagged(&nothing, answer(media_type, body)).await;
+            let tag = first.headers()[header::ETAG].clone();
+            assert_eq!(to_bytes(first.into_body(), 9).await.expect("a body"), body);
+            let known = HeaderMap::from_iter([(header::IF_NONE_MATCH, tag.clone())]);
+            let again = tagged(&known, answer(media_type, body)).await;
+            assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+            assert_eq!(again.headers()[header::ETAG], tag);
+            assert!(tags.insert(tag.as_bytes().to_owned()));
+        }
     }
 }

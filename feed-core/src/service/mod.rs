@@ -39,6 +39,7 @@ pub use credentials::Credentials;
 pub use follow::{Follow, parse_poll_interval};
 pub use health::{describe_health, health, not_halted};
 pub use negotiate::negotiate;
+pub(crate) use negotiate::weight;
 pub use origin::same_origin;
 pub use path::Number;
 pub use progress::Progress;

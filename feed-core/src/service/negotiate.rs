@@ -48,9 +48,18 @@ pub fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
 fn range(member: &str) -> Option<(&str, f32)> {
     let mut parts = member.split(';').map(str::trim);
     let range = parts.next().filter(|range| range.contains('/'))?;
-    let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-    let weight = weight.map_or(Some(1.0), |text| text.parse().ok())?;
-    Some((range, weight))
+    Some((range, weight(parts)?))
+}
+
+/// The weight `q` among the parameters of a member (RFC 9110, 12.4.2): 1 where there is none, `None` if it is
+/// malformed.
+pub(crate) fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<f32> {
+    let weight = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    });
+    let weight = weight.map_or(Some(1.0), |text| text.parse().ok());
+    weight.filter(|weight| (0.0..=1.0).contains(weight))
 }
 
 /// The weight of the most specific range that covers `offer`.

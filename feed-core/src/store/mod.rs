@@ -131,6 +131,11 @@ impl Operations for Postgres {
             include_str!("../../migrations/postgres/0004_expand_archive.sql"),
         ),
         (
+            6,
+            "expand source",
+            include_str!("../../migrations/postgres/0006_expand_source.sql"),
+        ),
+        (
             9,
             "expand effect",
             include_str!("../../migrations/postgres/0009_expand_effect.sql"),
@@ -189,6 +194,11 @@ impl Operations for Sqlite {
             3,
             "expand archive",
             include_str!("../../migrations/sqlite/0003_expand_archive.sql"),
+        ),
+        (
+            5,
+            "expand source",
+            include_str!("../../migrations/sqlite/0005_expand_source.sql"),
         ),
     ];
 

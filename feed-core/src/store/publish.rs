@@ -26,6 +26,10 @@ pub(crate) struct Head {
     pub(crate) closed_until: Option<DateTime<Utc>>,
     /// The newest sequence when that second was closed.
     pub(crate) closed_sequence: Sequence,
+    /// The presentation of the instance that started last with another one than before it, and when
+    /// that was. `None` until an instance of this version has started.
+    pub(crate) presentation: Option<i64>,
+    pub(crate) presented: Option<DateTime<Utc>>,
 }
 
 impl Head {
@@ -114,6 +118,18 @@ pub(crate) trait Publish: sqlx::Database {
         epoch: &Epoch,
         page_size: i64,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Stores `source` where the feed has none yet, and `presentation` where it is not the one that was
+    /// stored last. That changes all documents, so it reopens the second of the newest event: no date
+    /// from before validates a document any longer.
+    fn present(
+        pool: &Pool<Self>,
+        source: &str,
+        presentation: i64,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// The CloudEvents `source`; `None` if no instance has stored it yet.
+    fn source(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Option<String>>> + Send;
 
     /// Inserts `event` into the outbox.
     fn append(
@@ -277,6 +293,8 @@ pub(crate) type LookRow = (
     DateTime<Utc>,
     Option<DateTime<Utc>>,
     Sequence,
+    Option<i64>,
+    Option<DateTime<Utc>>,
     bool,
     DateTime<Utc>,
 );
@@ -292,6 +310,8 @@ pub(crate) fn look_from(row: LookRow) -> sqlx::Result<Look> {
         updated,
         until,
         closed,
+        presentation,
+        presented,
         unnumbered,
         now,
     ) = row;
@@ -306,6 +326,8 @@ pub(crate) fn look_from(row: LookRow) -> sqlx::Result<Look> {
             updated,
             closed_until: until,
             closed_sequence: closed,
+            presentation,
+            presented,
         },
         unnumbered,
         now,

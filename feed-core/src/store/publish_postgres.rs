@@ -31,6 +31,31 @@ impl Publish for Postgres {
         Ok(())
     }
 
+    async fn present(pool: &PgPool, source: &str, presentation: i64) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- feed::present
+             UPDATE feed_head
+             SET source = coalesce(source, $1), presentation = $2, closed_sequence = -1,
+                 updated = GREATEST(date_trunc('milliseconds', now()), updated, closed_until),
+                 presented = GREATEST(date_trunc('milliseconds', now()), updated, closed_until)
+             WHERE source IS NULL OR presentation IS DISTINCT FROM $2",
+        )
+        .bind(source)
+        .bind(presentation)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn source(pool: &PgPool) -> sqlx::Result<Option<String>> {
+        sqlx::query_scalar(
+            "-- feed::source
+             SELECT source FROM feed_head",
+        )
+        .fetch_one(pool)
+        .await
+    }
+
     async fn append(tx: &mut PgTransaction<'_>, id: EventId, event: &NewEvent) -> sqlx::Result<()> {
         sqlx::query(
             "-- outbox::append
@@ -155,7 +180,7 @@ impl Publish for Postgres {
         let row: LookRow = sqlx::query_as(
             "-- feed::look
              SELECT feed_id::text, epoch, page_size, created, sequence, anchor::text, updated,
-                    closed_until, closed_sequence,
+                    closed_until, closed_sequence, presentation, presented,
                     EXISTS (SELECT FROM feed_outbox),
                     clock_timestamp()
              FROM feed_head",
@@ -170,7 +195,8 @@ impl Publish for Postgres {
             "-- sequencer::number
              SELECT (head).feed_id::text, (head).epoch, (head).page_size, (head).created,
                     (head).sequence, (head).anchor::text, (head).updated,
-                    (head).closed_until, (head).closed_sequence,
+                    (head).closed_until, (head).closed_sequence, (head).presentation,
+                    (head).presented,
                     numbered = $1, clock_timestamp()
              FROM feed_number($1)",
         )

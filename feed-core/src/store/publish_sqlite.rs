@@ -33,6 +33,33 @@ impl Publish for Sqlite {
         Ok(())
     }
 
+    async fn present(pool: &SqlitePool, source: &str, presentation: i64) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- feed::present
+             UPDATE feed_head
+             SET source = coalesce(source, $1), presentation = $2, closed_sequence = -1,
+                 updated = max(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), updated,
+                               coalesce(closed_until, updated)),
+                 presented = max(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), updated,
+                                 coalesce(closed_until, updated))
+             WHERE source IS NULL OR presentation IS NOT $2",
+        )
+        .bind(source)
+        .bind(presentation)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn source(pool: &SqlitePool) -> sqlx::Result<Option<String>> {
+        sqlx::query_scalar(
+            "-- feed::source
+             SELECT source FROM feed_head",
+        )
+        .fetch_one(pool)
+        .await
+    }
+
     async fn append(
         tx: &mut SqliteTransaction<'_>,
         id: EventId,
@@ -166,7 +193,7 @@ impl Publish for Sqlite {
         let row: LookRow = sqlx::query_as(
             "-- feed::look
              SELECT feed_id, epoch, page_size, created, sequence, anchor, updated,
-                    closed_until, closed_sequence, FALSE,
+                    closed_until, closed_sequence, presentation, presented, FALSE,
                     strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
              FROM feed_head",
         )

@@ -2,7 +2,9 @@
 //! the consumer with its claims and leases.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accept;
 mod archive;
+mod base_url;
 mod checklist;
 mod checklist_http;
 mod claims;

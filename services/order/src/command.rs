@@ -9,14 +9,13 @@ use feed_core::service::{counted, with_causes};
 use feed_core::transfer::{self, Moved, Table};
 use feed_core::{Kind, feed};
 use sqlx::{Postgres, Sqlite};
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::config::Config;
 use crate::erase::EraseError;
 use crate::order::{CustomerId, OrderId};
 use crate::store::Store;
-use crate::{MIGRATIONS, Service, open};
+use crate::{MIGRATIONS, Service, assemble};
 
 /// Without a command, the service runs.
 ///
@@ -124,7 +123,7 @@ pub async fn execute(config: &Config, command: Command) -> ExitCode {
 }
 
 async fn own<S: Store>(config: &Config, command: Own) -> Result<Done, CommandError> {
-    let service = open::<S>(config, CancellationToken::new()).await?;
+    let service = assemble::<S>(config, None).await?;
     let done = match command {
         Own::Erase { customer, by } => erase(&service, CustomerId(customer), by).await,
         Own::Archive { keep } => match service.feed.archive(keep).await {

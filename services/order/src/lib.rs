@@ -73,6 +73,14 @@ pub async fn open<S: Store>(
     config: &Config,
     shutdown: CancellationToken,
 ) -> Result<Service<S>, DatabaseError> {
+    assemble(config, Some(shutdown)).await
+}
+
+/// The service; for a command that serves nobody, without a `shutdown`.
+pub(crate) async fn assemble<S: Store>(
+    config: &Config,
+    shutdown: Option<CancellationToken>,
+) -> Result<Service<S>, DatabaseError> {
     let frame = http::frame(&config.settings);
     let base = frame.base.clone();
     let database = Database::<S>::open(config.settings.database_url()).await?;
@@ -83,7 +91,10 @@ pub async fn open<S: Store>(
         frame: Some(frame.clone()),
         ..FeedSettings::new(base.clone(), "Orders")
     };
-    let feed = Feed::open(database.clone(), settings, shutdown).await?;
+    let feed = match shutdown {
+        Some(shutdown) => Feed::open(database.clone(), settings, shutdown).await?,
+        None => Feed::open_for_command(database.clone(), settings).await?,
+    };
     let orders = Orders::new(database.clone(), feed.clone(), base);
     let pages = http::Pages::new(
         frame.clone(),

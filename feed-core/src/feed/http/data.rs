@@ -62,7 +62,7 @@ impl<B: Backend> Inner<B> {
         if let Some(body) = self.batches.get(head, (first, last)) {
             return Ok(body);
         }
-        let source = self.addresses.base().as_str();
+        let source = self.source.as_str();
         let newest = self.entries.known(&self.sequencer.head());
         let body = match newest
             .as_ref()
@@ -99,7 +99,7 @@ pub(super) async fn event<B: Backend>(
     let event = within(STATEMENT, B::event(feed.database.reader(), EventId(uuid)))
         .await?
         .ok_or_else(missing)?;
-    let source = feed.addresses.base().as_str();
+    let source = feed.source.as_str();
     let offers = ["application/json", cloudevents::STRUCTURED];
     match negotiate(&request, &offers) {
         Some(0) => {

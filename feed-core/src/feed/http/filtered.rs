@@ -12,7 +12,7 @@ use crate::feed::Inner;
 use crate::feed::document::{Document, Link};
 use crate::feed::form::Form;
 use crate::problem::Problem;
-use crate::service::conditional::{Outcome, Validators};
+use crate::service::conditional::Outcome;
 use crate::store::Backend;
 use crate::store::publish::Filter;
 
@@ -54,18 +54,7 @@ impl<B: Backend> Inner<B> {
         if let Some(oldest) = entries.first().filter(|_| more) {
             links.push(Link::feed("next", view(Some(oldest.sequence))));
         }
-        let metadata = Metadata {
-            media_type: form.media_type(),
-            caching: HEAD,
-            validators: Some(Validators::tag(
-                form.tag(format!("{cursor}.{}", if more { "more" } else { "all" })),
-            )),
-            links: LinkHeaders::new(&links),
-            vary: "Accept, Accept-Encoding",
-        };
-        if metadata.evaluate(request)? == Outcome::NotModified {
-            return Ok(metadata.not_modified());
-        }
+        let link_headers = LinkHeaders::new(&links);
         let name = name(filter);
         let document = Document {
             id: format!("{}#{name}", head.feed_id.urn()),
@@ -78,7 +67,18 @@ impl<B: Backend> Inner<B> {
             archive: false,
             entries: &entries,
         };
-        metadata.ok(request, &form.write(&document, &self.addresses))
+        let body = form.write(&document, &self.addresses);
+        let metadata = Metadata {
+            media_type: form.media_type(),
+            caching: HEAD,
+            validators: Some(body.validators(form.media_type())),
+            links: link_headers,
+            vary: "Accept, Accept-Encoding",
+        };
+        match metadata.evaluate(request)? {
+            Outcome::NotModified => Ok(metadata.not_modified()),
+            _ => metadata.ok(request, &body),
+        }
     }
 
     /// The way back to newer events, from a view that does not show the newest ones.

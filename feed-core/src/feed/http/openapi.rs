@@ -11,6 +11,9 @@ use crate::service::openapi::{Answer, Description, Operation, Parameter, Schema}
 
 const ATOM: &str = "application/atom+xml";
 
+/// Feed documents come as Atom to whoever accepts none of their media types.
+const NO_CODING: &str = "The content coding is not acceptable; a media type always is";
+
 /// Describes the routes of a [`Feed`](crate::Feed) whose events have data like `D`.
 #[must_use]
 pub fn describe<D: JsonSchema>() -> Description {
@@ -24,7 +27,7 @@ pub fn describe<D: JsonSchema>() -> Description {
 fn subscription() -> Operation {
     let about = "Ask again and again with the `ETag` of the last answer. `after` is the way \
                  forward from a cursor, and goes alone. `type` and `subject` give filtered views, \
-                 which `before` pages through.";
+                 which `before` pages through. Clients that accept neither Atom nor HTML get Atom.";
     let query = |name, about| Parameter::query(name, about, Schema::text());
     let header = |name, about| Parameter::header(name, about, Schema::text());
     let wait = "`wait=N`: where `If-None-Match` matches, the answer is held back for up to `N` \
@@ -59,6 +62,7 @@ fn subscription() -> Operation {
             400,
             "A parameter is unknown or malformed, or does not go with the others",
         )
+        .problem(406, NO_CODING)
         .problem(
             410,
             "The cursor is no place in this feed; `oldest` and `newest` are",
@@ -74,7 +78,7 @@ fn raw() -> Operation {
     .answer(Answer::new(200, "The newest events").content(ATOM, Schema::text()))
     .conditional()
     .problem(400, "It takes no parameters")
-    .problem(406, "The content coding is not acceptable")
+    .problem(406, NO_CODING)
 }
 
 fn page() -> Operation {
@@ -86,6 +90,7 @@ fn page() -> Operation {
         .conditional()
         .problem(400, "It takes no parameters")
         .problem(404, "There is no such page yet")
+        .problem(406, NO_CODING)
 }
 
 fn batch() -> Operation {

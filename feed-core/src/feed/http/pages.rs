@@ -47,6 +47,7 @@ type Key = (Epoch, u64, i64, PageState, Form);
 #[derive(Debug, Clone)]
 struct Written {
     body: Arc<Body>,
+    validators: Validators,
     links: LinkHeaders,
     updated: DateTime<Utc>,
 }
@@ -104,12 +105,10 @@ pub(super) async fn page<B: Backend>(
         return Err(another_epoch(&known, &head));
     }
     let state = Inner::<B>::layout(&head).state(number);
-    let form = Form::wanted(request)?;
-    let state_name = match state {
-        PageState::Open => return Err(missing()),
-        PageState::Sealed => "sealed",
-        PageState::Immutable => "immutable",
-    };
+    if state == PageState::Open {
+        return Err(missing());
+    }
+    let form = Form::wanted(request);
     // For people none is: what stands around the entries is another one after an upgrade.
     let is_final = state == PageState::Immutable && form == Form::Atom;
     let page = feed.written(form, &head, number, state).await?;
@@ -117,9 +116,10 @@ pub(super) async fn page<B: Backend>(
         media_type: form.media_type(),
         caching: if is_final { IMMUTABLE } else { SEALED },
         validators: Some(Validators {
-            tag: form.tag(format!("{known}.{number}.{state_name}")),
             // What is still to change has no date: it would hide that.
-            last_modified: closed(page.updated, &head).filter(|_| is_final),
+            last_modified: closed(page.updated.max(head.presented.unwrap_or_default()), &head)
+                .filter(|_| is_final && feed.is_presented(&head)),
+            ..page.validators
         }),
         links: page.links,
         vary: "Accept, Accept-Encoding",
@@ -185,8 +185,10 @@ impl<B: Backend> Inner<B> {
             archive: true,
             ..self.document(head, cursor, links, &entries)
         };
+        let body = form.write(&document, &self.addresses);
         Ok(Written {
-            body: Arc::new(form.write(&document, &self.addresses)),
+            validators: body.validators(form.media_type()),
+            body: Arc::new(body),
             links: link_headers,
             updated: newest.updated,
         })
@@ -207,7 +209,7 @@ impl<B: Backend> Inner<B> {
     }
 }
 
-/// The date of an event, if its second is closed.
+/// The date of a change, if its second is closed.
 fn closed(updated: DateTime<Utc>, head: &Head) -> Option<SystemTime> {
     let closed = end_of_second(updated) <= head.closed_until?;
     closed.then(|| SystemTime::from(updated))

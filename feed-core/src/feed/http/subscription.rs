@@ -21,6 +21,7 @@ use crate::feed::form::Form;
 use crate::feed::head::Snapshot;
 use crate::feed::page::State as PageState;
 use crate::feed::prefer::{PREFERENCE_APPLIED, accepts_delta, wait};
+use crate::feed::presentation::cursor_in;
 use crate::feed::{Feed, Inner};
 use crate::problem::Problem;
 use crate::service::HeldBack;
@@ -39,7 +40,7 @@ pub(super) async fn subscription<B: Backend>(
         Some(query) => View::from_query(query)?,
     };
     let headers = request.headers();
-    let form = Form::wanted(headers)?;
+    let form = Form::wanted(headers);
     match view {
         View::Head => feed.inner.head(form, request.method(), headers).await,
         View::After(cursor) => feed.inner.after(form, cursor, headers).await,
@@ -131,11 +132,7 @@ impl<B: Backend> Inner<B> {
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
         let tags = Tags::of(request, &header::IF_NONE_MATCH);
-        let known: Vec<Cursor> = tags
-            .tags
-            .iter()
-            .filter_map(|tag| tag.parse().ok())
-            .collect();
+        let known: Vec<Cursor> = tags.tags.iter().filter_map(|tag| cursor_in(tag)).collect();
         self.sequencer.recent().await?;
         // If a reader has seen more than we know, we are the late one.
         let mut head = self
@@ -211,16 +208,16 @@ impl<B: Backend> Inner<B> {
         Metadata {
             media_type: form.media_type(),
             caching: HEAD,
-            // The tag stands for the cursor; so does the date, once the newest second is closed.
+            // The tag stands for the cursor and the presentation; so does the date, once the newest second is closed.
             // Until then there is none: curl drops a 200 whose date is not later than the one it
             // has sent. The date is the end of that second, and is announced a second later: so
             // it is later than what a reader takes from its own clock before the event is there,
             // and earlier than what a cache takes from its clock for the next answer without one.
             validators: Some(Validators {
-                tag: form.tag(head.cursor()),
+                tag: self.presentation.tag(form, &head.cursor()),
                 last_modified: head
                     .closed_until
-                    .filter(|_| head.is_closed())
+                    .filter(|_| head.is_closed() && self.is_presented(head))
                     .map(|until| SystemTime::from(until - TimeDelta::seconds(1))),
             }),
             links: LinkHeaders::default(),
@@ -244,7 +241,11 @@ impl<B: Backend> Inner<B> {
         })
     }
 
-    fn head_links(&self, head: &Head, events: RangeInclusive<Sequence>) -> Vec<Link> {
+    pub(in crate::feed) fn head_links(
+        &self,
+        head: &Head,
+        events: RangeInclusive<Sequence>,
+    ) -> Vec<Link> {
         let mut links = vec![Link::feed("self", self.addresses.head())];
         if let Some(page) = Self::layout(head).before_head() {
             let page = self.addresses.page(&head.epoch, page);
@@ -335,7 +336,7 @@ impl<B: Backend> Inner<B> {
     }
 
     /// A document of the feed itself, with the feed's id and title.
-    pub(super) fn document<'a>(
+    pub(in crate::feed) fn document<'a>(
         &'a self,
         head: &Head,
         cursor: Cursor,

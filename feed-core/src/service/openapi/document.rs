@@ -96,11 +96,11 @@ fn write_operation(
     tag: &'static str,
     types: &mut SchemaGenerator,
 ) -> Value {
-    let negotiated = operation
-        .answers
+    let answers = &operation.answers;
+    let negotiated = answers
         .iter()
         .any(|answer| answer.is_success() && answer.contents.len() > 1);
-    if negotiated {
+    if negotiated && answers.iter().all(|answer| answer.status != 406) {
         operation = operation.problem(406, "None of the media types is acceptable");
     }
     if !operation.bodies.is_empty() {

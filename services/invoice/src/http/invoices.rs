@@ -43,17 +43,12 @@ async fn of_order<S: Store>(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let found = S::find(app.database.reader(), order).await?;
-    let state = found
-        .as_ref()
-        .map_or("none", |invoice| invoice.status().as_str());
-    let tag = format!("{order}.{state}.{}", wanted.name());
-    Ok(tagged(headers, tag, || {
-        let found = Vec::from_iter(found);
-        let count = i64::from(!found.is_empty());
-        let page = Page::new(found, count, Before::default(), |invoice| invoice.order.0);
-        let document = || page.document("invoices", app.pages.base(), InvoiceDocument::new);
-        wanted.answer(|| app.pages.list(&page), document)
-    }))
+    let found = Vec::from_iter(found);
+    let count = i64::from(!found.is_empty());
+    let page = Page::new(found, count, Before::default(), |invoice| invoice.order.0);
+    let document = || page.document("invoices", app.pages.base(), InvoiceDocument::new);
+    let answer = wanted.answer(|| app.pages.list(&page), document);
+    Ok(tagged(headers, answer).await)
 }
 
 /// The order that `?order=` names.

@@ -16,6 +16,7 @@ harness::on_both_databases! {
     health_tells_the_truth
     the_started_service_runs_alone
     preconditions_hold_for_reading_and_for_changing
+    a_tag_stands_for_the_bytes
 }
 
 /// RFC 9110, 13.1.2: what is a 304 for a `GET` is a 412 for everything else.
@@ -45,6 +46,24 @@ async fn preconditions_hold_for_reading_and_for_changing<S: Testable>(url: &str)
     assert_eq!(app.send(delete, "").await.status, 200);
     // The state has changed, so its tag has.
     assert_eq!(get("application/json", &tags[0]).await.status, 200);
+}
+
+/// `BASE_URL` is in the links of each form.
+async fn a_tag_stands_for_the_bytes<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    app.place().await;
+    let base = ["--base-url", "https://shop.example/order/"];
+    let moved = App::<S>::with(url, &base).await;
+    let mut tags = std::collections::BTreeSet::new();
+    for accept in ["application/json", "application/hal+json", "text/html"] {
+        for app in [&app, &moved] {
+            let tag = app.get("/order/1", accept).await.header("etag").to_owned();
+            let request = Request::get("/order/1").header("accept", accept);
+            let again = app.send(request.header("if-none-match", &tag), "").await;
+            assert_eq!(again.status, 304);
+            assert!(tags.insert(tag), "{accept}");
+        }
+    }
 }
 
 async fn an_order_has_the_names_of_the_original<S: Testable>(url: &str) {

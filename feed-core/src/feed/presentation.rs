@@ -1,0 +1,82 @@
+//! What documents contain beside events: addresses below `BASE_URL`, titles, the frame of pages for people,
+//! and how this version of the program writes all that. It decides the bytes of a document as much as the
+//! events do, so the validators of the head stand for it too.
+
+use chrono::DateTime;
+
+use super::Inner;
+use super::body::Coding;
+use super::form::Form;
+use crate::cursor::Cursor;
+use crate::event::{Entry, EventId};
+use crate::service::conditional::digest;
+use crate::store::Backend;
+use crate::store::publish::Head;
+
+/// Digests of a document that is always of the same events: equal for instances of one version with the
+/// same settings, and no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Presentation {
+    atom: u64,
+    html: u64,
+    /// Both in one number, to be stored.
+    pub(super) number: i64,
+}
+
+impl Presentation {
+    pub(super) fn of<B: Backend>(feed: &Inner<B>) -> Self {
+        let no_id = EventId(uuid::Uuid::nil());
+        let head = Head {
+            feed_id: no_id,
+            epoch: "specimen".parse().expect("eight letters"),
+            page_size: 1,
+            created: DateTime::UNIX_EPOCH,
+            sequence: 3,
+            anchor: Some(no_id),
+            updated: DateTime::UNIX_EPOCH,
+            closed_until: None,
+            closed_sequence: 0,
+            presentation: None,
+            presented: None,
+        };
+        let entries = [Entry {
+            id: no_id,
+            sequence: head.sequence,
+            event_type: "type".to_owned(),
+            subject: "subject".to_owned(),
+            time: DateTime::UNIX_EPOCH,
+            updated: DateTime::UNIX_EPOCH,
+            title: "title".to_owned(),
+            summary: "summary".to_owned(),
+            link: "link".to_owned(),
+        }];
+        let links = feed.head_links(&head, 1..=head.sequence);
+        let document = feed.document(&head, head.cursor(), links, &entries);
+        let of = |form: Form| {
+            let (bytes, _) = form
+                .write(&document, &feed.addresses)
+                .coded(Coding::Identity);
+            digest(&[&bytes])
+        };
+        let (atom, html) = (of(Form::Atom), of(Form::Html));
+        Self {
+            atom,
+            html,
+            number: digest(&[&atom.to_be_bytes(), &html.to_be_bytes()]).cast_signed(),
+        }
+    }
+
+    /// The entity tag of the head at `cursor` in that form.
+    pub(super) fn tag(self, form: Form, cursor: &Cursor) -> String {
+        match form {
+            Form::Atom => format!("{cursor}-{:016x}", self.atom),
+            Form::Html => format!("{cursor}.html-{:016x}", self.html),
+        }
+    }
+}
+
+/// The cursor in a tag of a head as Atom, whatever instance or version has written it.
+pub(super) fn cursor_in(tag: &str) -> Option<Cursor> {
+    let (cursor, _) = tag.split_once('-').unwrap_or((tag, ""));
+    cursor.parse().ok()
+}
