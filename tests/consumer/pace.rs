@@ -57,7 +57,7 @@ async fn a_server_that_is_busy_is_left_alone_so_long<B: Recording>(url: &str) {
     let busy = async |name: &str, status, retry_after: fn() -> String| {
         let fake = Fake::start().await;
         fake.each("/feed", move |_| {
-            Reply::status(status).header("retry-after", &retry_after())
+            Reply::status(status).header("retry-after", retry_after())
         });
         let pauses = pauses::<B>(name, url, &fake, INTERVAL, 2).await;
         assert_at_least(name, &pauses, Duration::from_secs(3));

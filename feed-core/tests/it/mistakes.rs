@@ -114,12 +114,20 @@ impl Clumsy {
             Fail(error) => return Err(error().into()),
             Sleep(pause) => tokio::time::sleep(pause).await,
             Block(pause, sql) => {
-                std::thread::sleep(pause);
+                block(pause);
                 B::execute(tx, sql[B::DIALECT]).await?;
             }
         }
         Ok(())
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an effect that does what it must not"
+)]
+fn block(pause: Duration) {
+    std::thread::sleep(pause);
 }
 
 impl<B: Testable> Effect<B> for Clumsy {
@@ -215,7 +223,7 @@ impl<B: Testable> Scene<B> {
     }
 
     /// After the mistake is mended a person's retry applies each event once.
-    async fn is_applied_after_a_retry(mut self) {
+    async fn applied_after_a_retry(mut self) {
         self.effect.mend();
         let tried = self.consumer.handle().retry(None, "me").await.unwrap();
         assert_eq!(tried, 1);
@@ -238,7 +246,7 @@ async fn parks<B: Testable>(url: &str, effect: Clumsy, says: [&str; 2]) -> Parke
     let parked = scene.only_its_event_is_parked().await;
     let reason = parked.reason.clone().unwrap();
     assert!(reason.contains(says[B::DIALECT]), "{what:?}: {reason}");
-    scene.is_applied_after_a_retry().await;
+    scene.applied_after_a_retry().await;
     parked
 }
 
@@ -301,7 +309,7 @@ async fn an_effect_that_hides_a_failed_statement_parks_its_event<B: Testable>(ur
     scene.drain().await;
     let parked = scene.only_its_event_is_parked().await;
     assert!(parked.reason.unwrap().contains("transaction"));
-    scene.is_applied_after_a_retry().await;
+    scene.applied_after_a_retry().await;
 }
 
 /// The event is alone, so that no other statement meets what the effect has done: PostgreSQL answers
@@ -476,7 +484,7 @@ async fn an_event_at_which_the_server_fails_each_time_is_parked<B: Testable>(url
         assert!(rounds > 5, "{mistake:?}: {rounds}");
         scene.drain().await;
         scene.only_its_event_is_parked().await;
-        scene.is_applied_after_a_retry().await;
+        scene.applied_after_a_retry().await;
     }
 }
 
