@@ -16,8 +16,8 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// What a reader may ask for, best first. Other feed formats and XML in general are Atom here: whoever
-    /// names them reads feeds, and would take a page for a broken one.
+    /// What a reader may ask for, best first. Other feed formats and XML in general are Atom here: a
+    /// program that names them reads feeds, and cannot read a page.
     const OFFERS: [&'static str; 7] = [
         "application/atom+xml",
         "application/rss+xml",
@@ -31,8 +31,8 @@ impl Form {
     /// How `java.net.URLConnection` begins its `Accept`, whatever it reads: it is no browser.
     const JAVA: &'static [u8] = b"text/html, image/gif, image/jpeg, *";
 
-    /// The form a reader likes best. Who accepts none gets Atom all the same (RFC 9110, 12.5.1): readers
-    /// exist that read it and ask for something else.
+    /// The form a reader likes best. A reader that accepts none gets Atom (RFC 9110, 12.5.1): many that read
+    /// it ask for something else.
     pub(super) fn wanted(headers: &HeaderMap) -> Self {
         let offer = negotiate(headers, &Self::OFFERS).map(|offer| Self::OFFERS[offer]);
         let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);

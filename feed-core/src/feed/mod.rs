@@ -121,7 +121,8 @@ struct Inner<B: Backend> {
 
 impl<B: Backend> Feed<B> {
     /// Opens the feed in `database`, or creates it with a new epoch where there is none. The first
-    /// base URL under which a feed is opened becomes the `source` of its events, and stays it.
+    /// base URL under which a feed is opened is stored as the CloudEvents `source` of its events, which
+    /// later ones do not change.
     /// Readers that wait are let go when `shutdown` is cancelled.
     ///
     /// # Errors
@@ -242,8 +243,8 @@ impl<B: Backend> Inner<B> {
         Ok(inner)
     }
 
-    /// True if this instance presents the feed as `head` says: then the dates that are stored there are
-    /// true of our documents.
+    /// True if this instance has the presentation that is stored in `head`: only then do the dates there
+    /// hold for its documents.
     fn is_presented(&self, head: &Head) -> bool {
         head.presentation == Some(self.presentation.number)
     }

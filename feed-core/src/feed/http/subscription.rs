@@ -208,7 +208,8 @@ impl<B: Backend> Inner<B> {
         Metadata {
             media_type: form.media_type(),
             caching: HEAD,
-            // The tag stands for the cursor and the presentation; so does the date, once the newest second is closed.
+            // The tag stands for the cursor and the presentation; so does the date, once the newest
+            // second is closed.
             // Until then there is none: curl drops a 200 whose date is not later than the one it
             // has sent. The date is the end of that second, and is announced a second later: so
             // it is later than what a reader takes from its own clock before the event is there,
