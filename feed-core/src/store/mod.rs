@@ -140,6 +140,11 @@ impl Operations for Postgres {
             "expand effect",
             include_str!("../../migrations/postgres/0009_expand_effect.sql"),
         ),
+        (
+            10,
+            "expand ids",
+            include_str!("../../migrations/postgres/0010_expand_ids.sql"),
+        ),
     ];
 
     async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
@@ -199,6 +204,11 @@ impl Operations for Sqlite {
             5,
             "expand source",
             include_str!("../../migrations/sqlite/0005_expand_source.sql"),
+        ),
+        (
+            10,
+            "expand ids",
+            include_str!("../../migrations/sqlite/0010_expand_ids.sql"),
         ),
     ];
 

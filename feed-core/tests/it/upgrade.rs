@@ -28,7 +28,8 @@ const ROWS: &str = "
     INSERT INTO feed_subscription (name) VALUES ('order');
     INSERT INTO feed_claim (subscription, event_id, sequence)
     VALUES ('order', 'urn:uuid:00000000-0000-7000-8000-000000000001', 1),
-           ('order', 'urn:uuid:00000000-0000-7000-8000-000000000002', 2);
+           ('order', 'urn:uuid:00000000-0000-7000-8000-000000000002', 2),
+           ('order', '\n\t urn:indented \n', NULL);
 ";
 
 /// The cursor of one partition of that consumer.
@@ -94,6 +95,8 @@ async fn goes_on<B: Testable>(url: &str, newest: i64) {
 
     let feed = format!("{}/feed", serve(publisher.feed.router()).await);
     let database: Database<B> = consumer_database(url).await;
+    let claimed = "SELECT event_id FROM feed_claim WHERE event_id LIKE 'urn:i%'";
+    assert_eq!(B::texts(&database, claimed).await, ["urn:indented"]);
     let consumer = consumer(&database, &feed, Recorder::default()).await;
     let (handle, shutdown) = (consumer.handle(), consumer.shutdown());
     let running = tokio::spawn(consumer.run());
