@@ -14,6 +14,7 @@ mod operate_sqlite;
 pub(crate) mod publish;
 mod publish_postgres;
 mod publish_sqlite;
+mod text;
 pub(crate) mod transfer;
 
 use std::future::Future;
@@ -130,6 +131,16 @@ impl Operations for Postgres {
             "expand archive",
             include_str!("../../migrations/postgres/0004_expand_archive.sql"),
         ),
+        (
+            5,
+            "expand quarantine",
+            include_str!("../../migrations/postgres/0005_expand_quarantine.sql"),
+        ),
+        (
+            6,
+            "expand served",
+            include_str!("../../migrations/postgres/0006_expand_served.sql"),
+        ),
     ];
 
     async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
@@ -184,6 +195,11 @@ impl Operations for Sqlite {
             3,
             "expand archive",
             include_str!("../../migrations/sqlite/0003_expand_archive.sql"),
+        ),
+        (
+            4,
+            "expand quarantine",
+            include_str!("../../migrations/sqlite/0004_expand_quarantine.sql"),
         ),
     ];
 

@@ -1,10 +1,11 @@
 //! The publishing side on PostgreSQL: an event waits in the outbox until its transaction has
-//! committed, and is numbered then (`feed_number` in `migrations/postgres/0003_outbox.sql`).
+//! committed, and is numbered then (`feed_number` in `migrations/postgres/0005_expand_quarantine.sql`).
 
 use sqlx::{PgPool, PgTransaction, Postgres};
 
 use super::publish::{
-    EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, filtered_statement, look_from,
+    EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, Quarantined, QuarantinedRow,
+    filtered_statement, look_from,
 };
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
@@ -31,7 +32,12 @@ impl Publish for Postgres {
         Ok(())
     }
 
-    async fn append(tx: &mut PgTransaction<'_>, id: EventId, event: &NewEvent) -> sqlx::Result<()> {
+    async fn append(
+        tx: &mut PgTransaction<'_>,
+        id: EventId,
+        event: &NewEvent,
+        traceparent: Option<&str>,
+    ) -> sqlx::Result<()> {
         sqlx::query(
             "-- outbox::append
              INSERT INTO feed_outbox
@@ -46,7 +52,7 @@ impl Publish for Postgres {
         .bind(&event.summary)
         .bind(&event.link)
         .bind(&event.data)
-        .bind(&event.traceparent)
+        .bind(traceparent)
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -108,6 +114,30 @@ impl Publish for Postgres {
         Ok(())
     }
 
+    async fn erase_quarantined(tx: &mut PgTransaction<'_>, subject: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- outbox::erase_quarantined
+             UPDATE feed_quarantine SET data = NULL WHERE subject = $1 AND data IS NOT NULL",
+        )
+        .bind(subject)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn quarantined(pool: &PgPool, after: i64, limit: i64) -> sqlx::Result<Vec<Quarantined>> {
+        let rows: Vec<QuarantinedRow> = sqlx::query_as(
+            "-- feed::quarantined
+             SELECT position, found, reason, sequence, id, event_type, subject
+             FROM feed_quarantine WHERE position > $1 ORDER BY position LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
     async fn oldest(pool: &PgPool) -> sqlx::Result<Option<Sequence>> {
         sqlx::query_scalar(
             "-- archive::oldest
@@ -155,8 +185,9 @@ impl Publish for Postgres {
         let row: LookRow = sqlx::query_as(
             "-- feed::look
              SELECT feed_id::text, epoch, page_size, created, sequence, anchor::text, updated,
-                    closed_until, closed_sequence,
+                    closed_until, closed_sequence, revision,
                     EXISTS (SELECT FROM feed_outbox),
+                    (SELECT COALESCE(max(position), 0) FROM feed_quarantine),
                     clock_timestamp()
              FROM feed_head",
         )
@@ -170,8 +201,9 @@ impl Publish for Postgres {
             "-- sequencer::number
              SELECT (head).feed_id::text, (head).epoch, (head).page_size, (head).created,
                     (head).sequence, (head).anchor::text, (head).updated,
-                    (head).closed_until, (head).closed_sequence,
-                    numbered = $1, clock_timestamp()
+                    (head).closed_until, (head).closed_sequence, (head).revision,
+                    numbered = $1, (SELECT COALESCE(max(position), 0) FROM feed_quarantine),
+                    clock_timestamp()
              FROM feed_number($1)",
         )
         .bind(limit)

@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::answer::{HEAD, LinkHeaders, Metadata};
+use super::subscription::revised;
 use crate::cursor::Cursor;
 use crate::database::patience::{STATEMENT, within};
 use crate::event::Sequence;
@@ -57,9 +58,10 @@ impl<B: Backend> Inner<B> {
         let metadata = Metadata {
             media_type: form.media_type(),
             caching: HEAD,
-            validators: Some(Validators::tag(
-                form.tag(format!("{cursor}.{}", if more { "more" } else { "all" })),
-            )),
+            validators: Some(Validators::tag(form.tag(revised(
+                format!("{cursor}.{}", if more { "more" } else { "all" }),
+                &head,
+            )))),
             links: LinkHeaders::new(&links),
             vary: "Accept, Accept-Encoding",
         };

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use lru::LruCache;
 
 use super::answer::{IMMUTABLE, LinkHeaders, Metadata, SEALED};
+use super::subscription::revised;
 use super::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::{Cursor, Epoch};
 use crate::database::patience::{STATEMENT, within};
@@ -117,7 +118,7 @@ pub(super) async fn page<B: Backend>(
         media_type: form.media_type(),
         caching: if is_final { IMMUTABLE } else { SEALED },
         validators: Some(Validators {
-            tag: form.tag(format!("{known}.{number}.{state_name}")),
+            tag: form.tag(revised(format!("{known}.{number}.{state_name}"), &head)),
             // What is still to change has no date: it would hide that.
             last_modified: closed(page.updated, &head).filter(|_| is_final),
         }),

@@ -131,11 +131,7 @@ impl<B: Backend> Inner<B> {
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
         let tags = Tags::of(request, &header::IF_NONE_MATCH);
-        let known: Vec<Cursor> = tags
-            .tags
-            .iter()
-            .filter_map(|tag| tag.parse().ok())
-            .collect();
+        let known: Vec<Cursor> = tags.tags.iter().filter_map(|tag| cursor_of(tag)).collect();
         self.sequencer.recent().await?;
         // If a reader has seen more than we know, we are the late one.
         let mut head = self
@@ -168,8 +164,7 @@ impl<B: Backend> Inner<B> {
     /// One watch serves all who wait; none of them asks the database.
     async fn wait_for_news(&self, head: &Head, wait: Duration) -> sqlx::Result<Head> {
         let mut watch = self.sequencer.watch();
-        let cursor = head.cursor();
-        let news = watch.wait_for(|newer| newer.cursor() != cursor);
+        let news = watch.wait_for(|newer| !newer.is_same(head));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = self.shutdown.cancelled() => {}
@@ -193,8 +188,7 @@ impl<B: Backend> Inner<B> {
             .newest(&self.sequencer, self.database.reader())
             .await?;
         // The newest closed second, unless the cursor has moved on meanwhile.
-        let head =
-            Some(self.sequencer.head()).filter(|head| head.cursor() == snapshot.head.cursor());
+        let head = Some(self.sequencer.head()).filter(|head| head.is_same(&snapshot.head));
         let mut metadata = self.head_metadata(form, head.as_ref().unwrap_or(&snapshot.head));
         metadata.links = snapshot.links(|| {
             let head = &snapshot.head;
@@ -217,7 +211,7 @@ impl<B: Backend> Inner<B> {
             // it is later than what a reader takes from its own clock before the event is there,
             // and earlier than what a cache takes from its clock for the next answer without one.
             validators: Some(Validators {
-                tag: form.tag(head.cursor()),
+                tag: form.tag(revised(head.cursor(), head)),
                 last_modified: head
                     .closed_until
                     .filter(|_| head.is_closed())
@@ -363,6 +357,19 @@ fn lost(head: &Head, detail: String) -> Problem {
         .member("epoch", head.epoch.as_str())
         .member("oldest", Cursor::start(head.epoch).to_string())
         .member("newest", head.cursor().to_string())
+}
+
+/// What a tag stands for, and how often events were corrected: that changes documents without a new event.
+pub(super) fn revised(state: impl std::fmt::Display, head: &Head) -> String {
+    match head.revision {
+        0 => state.to_string(),
+        revision => format!("{state}~{revision}"),
+    }
+}
+
+/// The cursor that a tag of the head stands for. One from before a correction is a place all the same.
+fn cursor_of(tag: &str) -> Option<Cursor> {
+    tag.split('~').next()?.parse().ok()
 }
 
 /// The newest of the cursors a reader names that is a place in `snapshot`.
