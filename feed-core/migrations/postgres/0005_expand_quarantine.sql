@@ -46,11 +46,13 @@ CREATE FUNCTION feed_accepts(event_type TEXT, subject TEXT, happened TIMESTAMPTZ
                              link TEXT, data TEXT, traceparent TEXT)
 RETURNS BOOLEAN LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
+    -- As Unicode has it.
+    white_space_around CONSTANT TEXT :=
+        '^[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]|[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]$';
     refused TEXT := CASE
         WHEN octet_length(event_type) NOT BETWEEN 1 AND 2000 OR octet_length(subject) NOT BETWEEN 1 AND 2000
             THEN 'its type or subject does not have 1 to 2000 bytes'
-        WHEN event_type || E'\n' || subject ~
-            '(^|\n)[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]|[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]($|\n)'
+        WHEN event_type ~ white_space_around OR subject ~ white_space_around
             THEN 'its type or subject has white space around it'
         WHEN happened < '0001-01-01 00:00:00+00' OR happened >= '10000-01-01 00:00:00+00'
             THEN 'its time is not in the years 1 to 9999'

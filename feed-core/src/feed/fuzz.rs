@@ -11,7 +11,6 @@ use super::prefer::{A_IM, LONGEST_WAIT, PREFER, accepts_delta, wait};
 use crate::consumer;
 use crate::cursor::Cursor;
 use crate::event::{Entry, EventId, NewEvent};
-use crate::outbox;
 use crate::service::html::Frame;
 
 /// Writes a page with `text` wherever a publisher's text stands, and reads it again.

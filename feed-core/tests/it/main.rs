@@ -15,5 +15,6 @@ mod lease;
 mod operate;
 mod outbox;
 mod reconcile;
+mod rows;
 mod support;
 mod upgrade;
