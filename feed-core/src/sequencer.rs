@@ -171,6 +171,7 @@ impl<B: Backend> Sequencer<B> {
             let look = match within(STATEMENT, B::number(self.database.numbering(), BATCH)).await? {
                 Numbered::Done(look) => {
                     self.learn(&look.head, asked).await?;
+                    self.report_quarantined(look.quarantined).await;
                     look
                 }
                 Numbered::AtCommit => self.look_locked().await?,

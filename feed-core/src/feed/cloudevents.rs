@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use tracing::error;
 
 use super::atom::timestamp;
+use crate::data::check_json;
 use crate::event::Event;
 
 /// The structured form of one event.
@@ -82,7 +83,7 @@ pub(super) struct Structured<'a> {
 }
 
 impl<'a> Structured<'a> {
-    /// `None` if the event's data cannot be read: then it is in quarantine, and others must not suffer.
+    /// `None` if the event's data cannot be read.
     fn new(event: &'a Event, source: &'a str) -> Option<Self> {
         Some(Self {
             specversion: "1.0",
@@ -123,21 +124,24 @@ pub(super) fn structured(event: &Event, source: &str) -> Option<Bytes> {
     Some(to_json(&Structured::new(event, source)?))
 }
 
-/// Many events in batch mode, in sequence, without those whose data cannot be read.
+/// Many events in batch mode, in sequence. A batch is one JSON text, and one event must not spoil it for parsers:
+/// an older one with data that [`outbox::append`](crate::outbox::append) would refuse is at its own address alone.
 pub(super) fn batch(events: &[Event], source: &str) -> Batch {
-    let readable: Vec<_> = events
+    let readable = events
         .iter()
-        .filter_map(|event| Structured::new(event, source))
-        .collect();
+        .filter_map(|event| Structured::new(event, source));
+    let mut readable: Vec<_> = readable.collect();
+    let is_whole = readable.len() == events.len();
+    readable.retain(|event| check_json(event.data.get()).is_ok());
     Batch {
-        is_whole: readable.len() == events.len(),
+        is_whole,
         body: to_json(&readable),
     }
 }
 
 /// Events in batch mode.
 pub(super) struct Batch {
-    /// False if an event is not there, since its data cannot be read.
+    /// False if an event is in quarantine, since its data cannot be read.
     pub(super) is_whole: bool,
     pub(super) body: Bytes,
 }

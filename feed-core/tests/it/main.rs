@@ -16,5 +16,6 @@ mod operate;
 mod outbox;
 mod reconcile;
 mod rows;
+mod rows_before;
 mod support;
 mod upgrade;

@@ -111,8 +111,11 @@ fn batch() -> Operation {
         Schema::literal(range),
     ))
     .answer(
-        Answer::new(200, "The events; without one whose data cannot be read")
-            .content(BATCH, Schema::of::<Vec<Structured<'_>>>()),
+        Answer::new(
+            200,
+            "The events; one whose data would spoil the document is at its own address alone",
+        )
+        .content(BATCH, Schema::of::<Vec<Structured<'_>>>()),
     )
     .problem(400, "It takes no parameters")
     .problem(404, "There are no such events")
