@@ -22,7 +22,9 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS claim  (event TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS ledger (number INTEGER PRIMARY KEY, subject TEXT, cents INTEGER);
 CREATE TABLE IF NOT EXISTS place  (feed TEXT PRIMARY KEY, cursor TEXT);
+CREATE TABLE IF NOT EXISTS missed (event TEXT PRIMARY KEY);
 """
+ATOM = "{http://www.w3.org/2005/Atom}"
 CURSOR = "{urn:uuid:2f6f2a3e-8f3c-4c0e-9d64-6c1d0f0e5a71}cursor"
 
 
@@ -47,21 +49,41 @@ def get(url, headers={}):
 
 def link(document, rel):
     """Where a link of a document leads, if it has one."""
-    found = document.find("{http://www.w3.org/2005/Atom}link[@rel='" + rel + "']")
+    found = document.find(ATOM + "link[@rel='" + rel + "']")
     return None if found is None else found.get("href")
+
+
+def events_of(feed, document):
+    """The events of a document in sequence: id, and the event, or None if its data cannot be read."""
+    batch, known = link(document, "related"), {}
+    # Links begin with the service's public address; we may know it by another one.
+    public = link(document, "current").removesuffix("feed")
+    here = lambda url: feed.removesuffix("feed") + url.removeprefix(public)
+    if batch:
+        known = {event["id"]: event for event in json.loads(get(here(batch))[0], parse_float=Decimal)}
+    for entry in reversed(document.findall(ATOM + "entry")):
+        event = entry.findtext(ATOM + "id").removeprefix("urn:uuid:")
+        if event not in known:  # it would spoil the batch for others, or its publisher has to correct it
+            try:
+                headers = {"Accept": "application/cloudevents+json"}
+                alone, _ = get(here(entry.find(ATOM + "content").get("src")), headers)
+                known[event] = json.loads(alone, parse_float=Decimal)
+            except HTTPError as error:
+                if error.code != 404:
+                    raise
+        yield event, known.get(event)
 
 
 def take(db, feed, document):
     """Commits the effects of a document's events together with their claims and the cursor."""
-    events = []
-    if batch := link(document, "related"):
-        # Links begin with the feed's public address; we may know it by another one.
-        batch, _ = get(feed + batch.removeprefix(link(document, "current")))
-        events = json.loads(batch, parse_float=Decimal)
+    events = list(events_of(feed, document))
     with db:  # one transaction
-        for event in events:
-            if db.execute("INSERT OR IGNORE INTO claim VALUES (?)", (event["id"],)).rowcount:
-                book(db, event)
+        for event, content in events:
+            if content is None:  # not lost: a person asks for it again
+                print(f"{feed}: event {event} has no data", file=sys.stderr, flush=True)
+                db.execute("INSERT OR IGNORE INTO missed VALUES (?)", (event,))
+            elif db.execute("INSERT OR IGNORE INTO claim VALUES (?)", (event,)).rowcount:
+                book(db, content)
         db.execute("REPLACE INTO place VALUES (?, ?)", (feed, document.findtext(CURSOR)))
     return len(events)
 

@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::data::{self, InvalidData};
+
 /// The identity of an event: a UUID, the same for ever and on every replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -50,6 +52,33 @@ pub(crate) const LAST_SEQUENCE: Sequence = 1 << 53;
 /// in an index.
 pub(crate) const LONGEST_NAME: usize = 2_000;
 
+/// The longest title, summary or link of an event, in bytes: a head of 199 entries, each character of them
+/// escaped, is an answer that a consumer takes.
+pub(crate) const LONGEST_TEXT: usize = 2_000;
+
+/// Why an event cannot be published: it would stop the numbering of others, or its readers.
+///
+/// The limits are also those of `feed_outbox`: its constraints refuse what another program inserts.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidEvent {
+    /// Its type or subject is empty or too long.
+    #[error("an event's type and subject have 1 to {LONGEST_NAME} bytes")]
+    Name,
+    /// White space around a name is not kept by parsers of XML: it would be another subject.
+    #[error("an event's type or subject has white space around")]
+    WhiteSpace,
+    /// RFC 3339 has four digits for the year, and several languages begin with year 1.
+    #[error("an event's time is not in the years 1 to 9999")]
+    Time,
+    /// Its title, summary or link is too long.
+    #[error("an event's title, summary and link have at most {LONGEST_TEXT} bytes each")]
+    Text,
+    /// Its data is not what consumers can take.
+    #[error("an event's data cannot be taken by consumers")]
+    Data(#[from] InvalidData),
+}
+
 /// An event about to be written to the outbox.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
@@ -59,17 +88,18 @@ pub struct NewEvent {
     /// What the event is about: `order/17`. Events of one subject are applied in sequence. Of the
     /// same form as the type.
     pub subject: String,
-    /// When it happened.
+    /// When it happened: in the years 1 to 9999, to the millisecond.
     pub time: DateTime<Utc>,
-    /// One line for a person who reads the feed. Names nobody: it can not be erased.
+    /// One line for a person who reads the feed, of at most 2,000 bytes. Names nobody: it can not be erased.
     pub title: String,
-    /// The same in a sentence. Names nobody either.
+    /// The same in a sentence, of at most 2,000 bytes. Names nobody either.
     pub summary: String,
-    /// The page about the subject, relative to the service's public base URL: `order/17`.
+    /// The page about the subject, relative to the service's public base URL: `order/17`. At most 2,000 bytes.
     pub link: String,
-    /// The body: JSON text, kept byte for byte.
+    /// The body: JSON text of at most 1 MiB, kept byte for byte. At most 100 arrays and objects are within each
+    /// other, numbers fit into a double, and no string has `\u0000` or half a surrogate pair ([`InvalidData`]).
     pub data: String,
-    /// The W3C trace context of the request that caused the event.
+    /// The W3C trace context of the request that caused the event. One that is malformed is left out.
     pub traceparent: Option<String>,
 }
 
@@ -104,6 +134,46 @@ impl NewEvent {
             traceparent: None,
         }
     }
+
+    /// Fails if readers could not take it.
+    pub(crate) fn check(&self) -> Result<(), InvalidEvent> {
+        self.check_texts()?;
+        Ok(data::check(&self.data)?)
+    }
+
+    /// Fails if a document of the feed could not be read with it.
+    pub(crate) fn check_texts(&self) -> Result<(), InvalidEvent> {
+        let names = [&self.event_type, &self.subject];
+        if names
+            .iter()
+            .any(|name| name.is_empty() || name.len() > LONGEST_NAME)
+        {
+            return Err(InvalidEvent::Name);
+        }
+        if names.iter().any(|name| name.trim() != **name) {
+            return Err(InvalidEvent::WhiteSpace);
+        }
+        // Of a leap second, too, which is counted into the second after it.
+        if !(FIRST_INSTANT..=LAST_INSTANT).contains(&self.time.timestamp_millis()) {
+            return Err(InvalidEvent::Time);
+        }
+        let texts = [&self.title, &self.summary, &self.link];
+        if texts.iter().any(|text| text.len() > LONGEST_TEXT) {
+            return Err(InvalidEvent::Text);
+        }
+        Ok(())
+    }
+}
+
+/// The first millisecond of the year 1 and the last one of the year 9999, since 1970.
+const FIRST_INSTANT: i64 = -62_135_596_800_000;
+const LAST_INSTANT: i64 = 253_402_300_799_999;
+
+/// True for a W3C trace context of version 00, the only one that there is.
+pub(crate) fn is_traceparent(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    let is_hex = |byte: u8| matches!(byte, b'-' | b'0'..=b'9' | b'a'..=b'f');
+    text.starts_with("00-") && lengths.eq([2, 32, 16, 2]) && text.bytes().all(is_hex)
 }
 
 /// What a feed document says of an event: all but its data.

@@ -21,6 +21,7 @@
 //! All SQL lies below `store`; [`service`] is what a service needs around it all.
 #![warn(missing_docs)]
 
+mod data;
 mod event;
 mod namespace;
 
@@ -46,8 +47,9 @@ pub mod transfer;
 pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
 pub use credentials::CredentialsError;
 pub use cursor::{Cursor, Epoch, InvalidCursor};
+pub use data::InvalidData;
 pub use database::{Database, Kind, shown};
-pub use event::{EventId, NewEvent, Sequence};
+pub use event::{EventId, InvalidEvent, NewEvent, Sequence};
 pub use feed::{Feed, FeedSettings};
 pub use namespace::NAMESPACE;
 pub use problem::Problem;

@@ -1,10 +1,9 @@
 //! The write side: an event goes into the database next to the change it tells of.
 
-use chrono::Datelike;
-use serde_json::value::RawValue;
 use sqlx::Transaction;
 
-use crate::event::{EventId, LONGEST_NAME, NewEvent};
+use crate::data;
+use crate::event::{EventId, InvalidEvent, NewEvent, is_traceparent};
 use crate::store::Backend;
 use crate::trace;
 
@@ -31,29 +30,28 @@ use crate::trace;
 ///
 /// # Errors
 ///
-/// Returns the database's error, or [`sqlx::Error::Encode`] if the event is one that readers could not
-/// take, such as one whose data is not JSON; the transaction can then only be rolled back.
+/// Returns the database's error; the transaction can then only be rolled back. Returns
+/// [`sqlx::Error::Encode`] with an [`InvalidEvent`] if the event is one that readers could not take, such as
+/// one whose data is not JSON; nothing has been done then.
 pub async fn append<B: Backend>(
     tx: &mut Transaction<'_, B>,
     event: &NewEvent,
 ) -> sqlx::Result<EventId> {
-    check(&event.data)?;
-    check_names(event)?;
+    event.check().map_err(refused)?;
     let id = EventId::new();
     let span = trace::of_append(event, &id.urn());
-    // Who receives it goes on from here.
-    match span.traceparent() {
-        None => B::append(tx, id, event).await?,
-        traceparent => {
-            let event = event.clone();
-            let event = NewEvent {
-                traceparent,
-                ..event
-            };
-            B::append(tx, id, &event).await?;
-        }
-    }
+    // The receiver continues the trace from here. A malformed context is none (W3C Trace Context, 3.2.2.5).
+    let ours = span.traceparent();
+    let given = event.traceparent.as_deref();
+    let traceparent = ours
+        .as_deref()
+        .or(given.filter(|text| is_traceparent(text)));
+    B::append(tx, id, event, traceparent).await?;
     Ok(id)
+}
+
+fn refused(error: impl Into<InvalidEvent>) -> sqlx::Error {
+    sqlx::Error::Encode(Box::new(error.into()))
 }
 
 /// Events read at once to be rewritten.
@@ -93,6 +91,8 @@ pub async fn rewrite<B: Backend>(
             rewritten += u64::from(rewrite_one(tx, id, &data, &change).await?);
         }
     }
+    // What is in quarantine is a person's as well.
+    B::erase_quarantined(tx, subject).await?;
     append(tx, event).await?;
     Ok(rewritten)
 }
@@ -104,38 +104,15 @@ async fn rewrite_one<B: Backend>(
     data: &str,
     change: &(impl Fn(&str) -> serde_json::Result<String> + Send + Sync),
 ) -> sqlx::Result<bool> {
+    // It could not be served, and is in quarantine.
+    if data.is_empty() {
+        return Ok(false);
+    }
     let new = change(data).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     if new == data {
         return Ok(false);
     }
-    check(&new)?;
+    data::check(&new).map_err(refused)?;
     B::rewrite(tx, id, &new).await?;
     Ok(true)
-}
-
-/// An event that cannot be numbered would hold all that come after it, a page with one that cannot be
-/// read would hold all readers, and one that is read as about something else would be out of order.
-pub(crate) fn check_names(event: &NewEvent) -> sqlx::Result<()> {
-    let refused = |why: &str| Err(sqlx::Error::Encode(why.into()));
-    for name in [&event.event_type, &event.subject] {
-        if name.is_empty() || name.len() > LONGEST_NAME {
-            return refused("an event's type and subject have 1 to 2,000 bytes");
-        }
-        if name.trim() != name {
-            return refused("an event's type or subject has white space around");
-        }
-    }
-    // RFC 3339 knows no others.
-    if !(0..=9999).contains(&event.time.year()) {
-        return refused("an event's time is in no year from 0 to 9999");
-    }
-    Ok(())
-}
-
-/// Here, where it can still be refused: once published it would be in every reader's way.
-fn check(data: &str) -> sqlx::Result<()> {
-    match serde_json::from_str::<&RawValue>(data) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(sqlx::Error::Encode(Box::new(error))),
-    }
 }

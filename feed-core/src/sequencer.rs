@@ -17,7 +17,7 @@ use crate::database::patience::{STATEMENT, within};
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::listen::News;
-use crate::store::publish::{CHANNEL, Head, Look, Numbered};
+use crate::store::publish::{CHANNEL, Head, Look, Numbered, Quarantined};
 use crate::trace::{self, Kind, of_event};
 
 /// How late an instance may be that was told nothing: the bound on the delay of an event whose
@@ -27,6 +27,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// How late an instance may be that is asked. One that was frozen, or does not reach its database, would
 /// else say "nothing new" of what others have published meanwhile (I4).
 const LATE: Duration = Duration::from_secs(1);
+
+/// Rows in quarantine that one look logs; the next one goes on.
+const REPORTED: i64 = 100;
 
 /// Events numbered in one transaction; bounds how long the head is locked.
 const BATCH: i64 = 1_000;
@@ -57,6 +60,8 @@ pub(crate) struct Sequencer<B: Backend> {
     history: AtomicU64,
     /// Up to where events have been shown in their traces.
     traced: AtomicI64,
+    /// Up to where rows in quarantine have been logged.
+    reported: AtomicI64,
 }
 
 impl<B: Backend> Sequencer<B> {
@@ -71,6 +76,7 @@ impl<B: Backend> Sequencer<B> {
             looking: Mutex::new(()),
             committed: Notify::new(),
             history: AtomicU64::new(0),
+            reported: AtomicI64::new(0),
         })
     }
 
@@ -117,7 +123,43 @@ impl<B: Backend> Sequencer<B> {
         let asked = self.begun.elapsed();
         let look = within(STATEMENT, B::look(self.database.reader())).await?;
         self.learn(&look.head, asked).await?;
+        self.report_quarantined(look.quarantined).await;
         Ok(look)
+    }
+
+    /// Logs what has been put into quarantine since the last time, each row once. `newest` is the last one.
+    async fn report_quarantined(&self, newest: i64) {
+        let known = self.reported.load(Ordering::Relaxed);
+        if newest <= known {
+            return;
+        }
+        let rows = B::quarantined(self.database.reader(), known, REPORTED);
+        match within(STATEMENT, rows).await {
+            Ok(rows) => {
+                for row in rows {
+                    let Quarantined {
+                        position,
+                        id,
+                        reason,
+                        sequence,
+                        ..
+                    } = row;
+                    error!(
+                        event.id = format!("urn:uuid:{id}"),
+                        event.subject = row.subject,
+                        sequence,
+                        position,
+                        "event {id} is in quarantine, and all others go on: {reason}; correct or delete it \
+                         (feed_quarantine)",
+                    );
+                    self.reported.store(position, Ordering::Relaxed);
+                }
+            }
+            Err(error) => warn!(
+                error = &error as &dyn std::error::Error,
+                "the log does not name what is in quarantine"
+            ),
+        }
     }
 
     /// Numbers what has committed, until nothing is left.
@@ -129,6 +171,7 @@ impl<B: Backend> Sequencer<B> {
             let look = match within(STATEMENT, B::number(self.database.numbering(), BATCH)).await? {
                 Numbered::Done(look) => {
                     self.learn(&look.head, asked).await?;
+                    self.report_quarantined(look.quarantined).await;
                     look
                 }
                 Numbered::AtCommit => self.look_locked().await?,
@@ -155,7 +198,7 @@ impl<B: Backend> Sequencer<B> {
         let asked = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
         self.looked.store(asked, Ordering::Relaxed);
         self.head.send_if_modified(|known| {
-            let moved = known.cursor() != head.cursor();
+            let moved = !known.is_same(head);
             known.clone_from(head);
             moved
         });
@@ -164,6 +207,10 @@ impl<B: Backend> Sequencer<B> {
 
     /// Finds out whether `head` goes on from the one that is known.
     async fn confirm(&self, known: &Head, head: &Head) -> sqlx::Result<()> {
+        if head.revision != known.revision {
+            info!(revision = head.revision, "a published event was corrected");
+            self.history.fetch_add(1, Ordering::Relaxed);
+        }
         let found = match head.sequence.cmp(&known.sequence) {
             std::cmp::Ordering::Less => {
                 error!(

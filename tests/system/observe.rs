@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use harness::metrics::Metrics;
-use harness::tables::{is_postgres, run};
+use harness::tables::{self, is_postgres, run};
 use harness::{Backend, FreshDatabase, Service, System, new_order, until};
 use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection};
@@ -18,6 +18,7 @@ crate::on_both! {
     a_database_that_is_gone_is_seen
     a_schema_of_another_program_is_seen
     one_event_is_found_in_all_logs
+    a_row_in_quarantine_is_seen
     the_documentation_names_what_is_shown
 }
 
@@ -337,6 +338,44 @@ async fn one_event_is_found_in_all_logs(backend: Backend) {
             .await;
         }
     }
+}
+
+/// Rule: `feed_quarantined_rows > 0`. Another program has taken an id that is published; on SQLite that is
+/// refused where it is written, so the row is put there as the migration does it.
+async fn a_row_in_quarantine_is_seen(backend: Backend) {
+    let system = System::started(backend).await;
+    let first = system.place().await;
+    system.invoice(first).await;
+    let url = system.order.database.url();
+    let id = tables::texts(url, "SELECT CAST(id AS TEXT) FROM feed_event")
+        .await
+        .remove(0);
+    let row = match backend {
+        Backend::Postgres => format!(
+            "INSERT INTO feed_outbox (id, event_type, subject, title, summary, link, data)
+             VALUES ('{id}', 'order.placed', 'order/4711', '', '', '', '{{}}')"
+        ),
+        Backend::Sqlite => {
+            format!("INSERT INTO feed_quarantine (reason, id) VALUES ('no event', '{id}')")
+        }
+    };
+    run(url, &row).await;
+    becomes(&system.order, "feed_quarantined_rows", |rows| rows == 1.0).await;
+    // Everybody else goes on, and it says which it is.
+    let next = system.place().await;
+    system.invoice(next).await;
+    assert_eq!(ready(&system.order).await, 200);
+    let status = system.order.client.get("feed/status", &[]).await;
+    assert_eq!(status.status, 200, "{}", status.body);
+    assert_eq!(status.json()["quarantine"][0]["id"], id);
+    let log = system.order.process().unwrap().log();
+    let named: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("is in quarantine"))
+        .collect();
+    assert!(named.len() == 1 && named[0].contains(&id), "{named:?}");
+    run(url, "DELETE FROM feed_quarantine").await;
+    becomes(&system.order, "feed_quarantined_rows", |rows| rows == 0.0).await;
 }
 
 /// The table in docs/metrics.md has all that is shown, and nothing else.

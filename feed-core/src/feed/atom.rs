@@ -201,6 +201,8 @@ fn push_id(out: &mut String, id: EventId) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{LAST_SEQUENCE, LONGEST_NAME, LONGEST_TEXT};
+    use crate::feed::FeedSettings;
 
     #[test]
     fn an_instant_is_written_as_rfc_3339_has_it() {
@@ -217,6 +219,28 @@ mod tests {
             let expected = instant.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
             assert_eq!(timestamp(instant), expected);
         }
+    }
+
+    /// A head has one entry less than two pages.
+    #[test]
+    fn a_head_of_the_longest_entries_is_an_answer_that_a_consumer_takes() {
+        let text = "\"".repeat(LONGEST_TEXT.max(LONGEST_NAME));
+        let longest = Entry {
+            id: EventId::new(),
+            sequence: LAST_SEQUENCE,
+            event_type: text.clone(),
+            subject: text.clone(),
+            time: DateTime::UNIX_EPOCH,
+            updated: DateTime::UNIX_EPOCH,
+            title: text.clone(),
+            summary: text.clone(),
+            link: text,
+        };
+        let base = "https://shop.example/order/".parse().expect("a base URL");
+        let mut out = String::new();
+        entry(&mut out, &longest, &Addresses::new(base));
+        let entries = 2 * FeedSettings::PAGE_SIZE as usize - 1;
+        assert!(entries * out.len() < 15 * 1024 * 1024, "{}", out.len());
     }
 
     #[test]

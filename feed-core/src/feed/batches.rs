@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lru::LruCache;
 
 use super::body::Body;
-use crate::cursor::Cursor;
 use crate::event::Sequence;
+use crate::store::publish::Head;
 
 /// Batches kept: instances that catch up together are a few pages apart.
 const KEPT: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
@@ -28,7 +28,7 @@ pub(super) struct Batches(Mutex<Kept>);
 
 #[derive(Debug)]
 struct Kept {
-    head: Option<Cursor>,
+    head: Option<Head>,
     batches: LruCache<Range, Arc<Body>>,
 }
 
@@ -42,24 +42,27 @@ impl Default for Kept {
 }
 
 impl Batches {
-    /// The batch of `range`, if it was written while the head was at `head`.
-    pub(super) fn get(&self, head: &Cursor, range: Range) -> Option<Arc<Body>> {
+    /// The batch of `range`, if it was written while the head was as `head`.
+    pub(super) fn get(&self, head: &Head, range: Range) -> Option<Arc<Body>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.head.as_ref() == Some(head) {
+        match kept.head.as_ref().is_some_and(|at| at.is_same(head)) {
             true => kept.batches.get(&range).map(Arc::clone),
             false => None,
         }
     }
 
-    /// Keeps a batch that was read after the head was seen at `head`.
-    pub(super) fn put(&self, head: &Cursor, range: Range, body: &Arc<Body>) {
+    /// Keeps a batch that was read after the head was seen as `head`.
+    pub(super) fn put(&self, head: &Head, range: Range, body: &Arc<Body>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Somebody has seen a newer head meanwhile.
-        let is_newer = |at: &Cursor| at.epoch == head.epoch && at.sequence > head.sequence;
+        let is_newer = |at: &Head| {
+            let (at_place, place) = ((at.sequence, at.revision), (head.sequence, head.revision));
+            at.epoch == head.epoch && at_place > place
+        };
         if body.len() > LARGEST || kept.head.as_ref().is_some_and(is_newer) {
             return;
         }
-        if kept.head.as_ref() != Some(head) {
+        if !kept.head.as_ref().is_some_and(|at| at.is_same(head)) {
             kept.batches.clear();
             kept.head = Some(head.clone());
         }
@@ -69,6 +72,8 @@ impl Batches {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
     use crate::cursor::Epoch;
     use crate::event::EventId;
@@ -76,10 +81,19 @@ mod tests {
     #[test]
     fn nothing_is_kept_when_the_head_has_moved() {
         let epoch = Epoch::random();
-        let at = |sequence| Cursor {
+        let at = |sequence| Head {
+            feed_id: EventId::new(),
             epoch,
+            page_size: 10,
+            created: DateTime::UNIX_EPOCH,
             sequence,
             anchor: Some(EventId::new()),
+            updated: DateTime::UNIX_EPOCH,
+            closed_until: None,
+            closed_sequence: -1,
+            presentation: None,
+            presented: None,
+            revision: 0,
         };
         let (batches, body) = (Batches::default(), Arc::new(Body::default()));
         let (before, after) = (at(10), at(11));
@@ -94,5 +108,11 @@ mod tests {
         assert!(batches.get(&before, (1, 10)).is_none());
         assert!(batches.get(&after, (1, 10)).is_none());
         assert!(batches.get(&after, (1, 11)).is_some());
+
+        let corrected = Head {
+            revision: 1,
+            ..after
+        };
+        assert!(batches.get(&corrected, (1, 11)).is_none());
     }
 }

@@ -7,8 +7,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tracing::error;
 
 use super::atom::timestamp;
+use crate::data::check_json;
 use crate::event::Event;
 
 /// The structured form of one event.
@@ -81,8 +83,9 @@ pub(super) struct Structured<'a> {
 }
 
 impl<'a> Structured<'a> {
-    fn new(event: &'a Event, source: &'a str) -> serde_json::Result<Self> {
-        Ok(Self {
+    /// `None` if the event's data cannot be read.
+    fn new(event: &'a Event, source: &'a str) -> Option<Self> {
+        Some(Self {
             specversion: "1.0",
             id: event.entry.id.to_string(),
             source,
@@ -92,23 +95,60 @@ impl<'a> Structured<'a> {
             datacontenttype: "application/json",
             sequence: event.entry.sequence.to_string(),
             traceparent: event.traceparent.as_deref(),
-            data: serde_json::from_str(&event.data)?,
+            data: data(event)?,
         })
     }
 }
 
-/// One event in structured mode.
-pub(super) fn structured(event: &Event, source: &str) -> serde_json::Result<Bytes> {
-    serde_json::to_vec(&Structured::new(event, source)?).map(Bytes::from)
+/// The data of an event, if it can be read. What is in quarantine for its data has none.
+pub(super) fn data(event: &Event) -> Option<&RawValue> {
+    if event.data.is_empty() {
+        return None;
+    }
+    serde_json::from_str(&event.data)
+        .inspect_err(|error| {
+            let (id, sequence) = (event.entry.id.urn(), event.entry.sequence);
+            error!(
+                event.id = id,
+                sequence,
+                error = error as &dyn std::error::Error,
+                "the data of event {sequence} cannot be read, so that it is served without: correct `data` in \
+                 feed_event"
+            );
+        })
+        .ok()
 }
 
-/// Many events in batch mode, in sequence.
-pub(super) fn batch(events: &[Event], source: &str) -> serde_json::Result<Bytes> {
-    let events: Vec<_> = events
+/// One event in structured mode, if its data can be read.
+pub(super) fn structured(event: &Event, source: &str) -> Option<Bytes> {
+    Some(to_json(&Structured::new(event, source)?))
+}
+
+/// Many events in batch mode, in sequence. A batch is one JSON text, and one event must not spoil it for parsers:
+/// an older one with data that [`outbox::append`](crate::outbox::append) would refuse is at its own address alone.
+pub(super) fn batch(events: &[Event], source: &str) -> Batch {
+    let readable = events
         .iter()
-        .map(|event| Structured::new(event, source))
-        .collect::<Result<_, _>>()?;
-    serde_json::to_vec(&events).map(Bytes::from)
+        .filter_map(|event| Structured::new(event, source));
+    let mut readable: Vec<_> = readable.collect();
+    let is_whole = readable.len() == events.len();
+    readable.retain(|event| check_json(event.data.get()).is_ok());
+    Batch {
+        is_whole,
+        body: to_json(&readable),
+    }
+}
+
+/// Events in batch mode.
+pub(super) struct Batch {
+    /// False if an event is in quarantine, since its data cannot be read.
+    pub(super) is_whole: bool,
+    pub(super) body: Bytes,
+}
+
+fn to_json(value: &impl Serialize) -> Bytes {
+    // Texts, numbers and JSON that was read: there is nothing in it that cannot be written.
+    serde_json::to_vec(value).unwrap_or_default().into()
 }
 
 #[cfg(test)]

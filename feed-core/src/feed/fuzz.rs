@@ -11,7 +11,6 @@ use super::prefer::{A_IM, LONGEST_WAIT, PREFER, accepts_delta, wait};
 use crate::consumer;
 use crate::cursor::Cursor;
 use crate::event::{Entry, EventId, NewEvent};
-use crate::outbox;
 use crate::service::html::Frame;
 
 /// Writes a page with `text` wherever a publisher's text stands, and reads it again.
@@ -77,7 +76,7 @@ pub fn page(text: &str) {
     // What the outbox refuses may be read otherwise; all else is read as it was.
     if text.len() <= crate::event::LONGEST_NAME {
         let found = consumer::fuzz::names(&bytes).expect("a page");
-        if outbox::check_names(&event).is_ok() {
+        if event.check_texts().is_ok() {
             assert_eq!(found, [(expected.clone(), expected)]);
         }
     }

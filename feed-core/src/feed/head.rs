@@ -43,8 +43,8 @@ impl Snapshot {
 
     /// True if a feed that was here may have gone on to `head`.
     fn leads_to(&self, head: &Head) -> bool {
-        let (known, head) = (self.head.cursor(), head.cursor());
-        known == head || known.epoch == head.epoch && known.sequence < head.sequence
+        let known = &self.head;
+        known.is_same(head) || known.epoch == head.epoch && known.sequence < head.sequence
     }
 
     /// The id of event `sequence`, if it is here.
@@ -94,7 +94,7 @@ impl HeadEntries {
     /// What was read last, if it is still the newest.
     pub(super) fn known(&self, head: &Head) -> Option<Arc<Snapshot>> {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_newest = |known: &&Arc<Snapshot>| known.head.cursor() == head.cursor();
+        let is_newest = |known: &&Arc<Snapshot>| known.head.is_same(head);
         newest.as_ref().filter(is_newest).map(Arc::clone)
     }
 

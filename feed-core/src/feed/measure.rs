@@ -1,7 +1,8 @@
 //! What a feed shows at `/metrics`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
 use super::Feed;
@@ -15,19 +16,28 @@ impl<B: Backend> Measured for Feed<B> {
             let feed = &self.inner;
             let pool = feed.database.reader().clone();
             let published = feed.turns.ask(async move { B::published(&pool).await });
-            if let Some((sequence, oldest)) = published.await {
+            if let Some(published) = published.await {
                 text.gauge(
                     "feed_sequence",
                     "The number of the newest event.",
                     &[],
-                    sequence as f64,
+                    published.sequence as f64,
                 );
                 text.gauge(
                     "feed_oldest_unnumbered_seconds",
                     "Age of the oldest event that is committed and has no number yet; 0: each has its \
                      number.",
                     &[],
-                    oldest.map_or(0.0, age),
+                    published
+                        .unnumbered
+                        .map_or(0.0, |(id, time)| age(id, time).as_secs_f64()),
+                );
+                text.gauge(
+                    "feed_quarantined_rows",
+                    "Rows that could not be published or served as they were, and wait for an operator; up to \
+                     10,000.",
+                    &[],
+                    published.quarantined as f64,
                 );
             }
             let (hits, misses) = feed.pages.asked();
@@ -47,14 +57,15 @@ impl<B: Backend> Measured for Feed<B> {
     }
 }
 
-/// Seconds since an event was appended: its id is made then, and holds the time.
-fn age(event: EventId) -> f64 {
-    let Some(made) = event.0.get_timestamp() else {
-        return 0.0;
+/// How long ago an event was appended. The id of one of ours is made then, and holds the time; for one of
+/// another program, when it happened is the best that is known.
+pub(super) fn age(id: EventId, time: DateTime<Utc>) -> Duration {
+    let appended = match id.0.get_timestamp() {
+        Some(made) if id.0.get_version_num() == 7 => {
+            let (seconds, nanoseconds) = made.to_unix();
+            UNIX_EPOCH + Duration::new(seconds, nanoseconds)
+        }
+        _ => SystemTime::from(time),
     };
-    let (seconds, nanoseconds) = made.to_unix();
-    let made = std::time::Duration::new(seconds, nanoseconds);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let age = now.unwrap_or_default().saturating_sub(made);
-    age.as_secs_f64()
+    appended.elapsed().unwrap_or_default()
 }

@@ -38,6 +38,7 @@ impl Presentation {
             closed_sequence: 0,
             presentation: None,
             presented: None,
+            revision: 0,
         };
         let entries = [Entry {
             id: no_id,
@@ -66,11 +67,12 @@ impl Presentation {
         }
     }
 
-    /// The entity tag of the head at `cursor` in that form.
-    pub(super) fn tag(self, form: Form, cursor: &Cursor) -> String {
+    /// The entity tag of `head` in that form. Each correction of a published event is another one.
+    pub(super) fn tag(self, form: Form, head: &Head) -> String {
+        let (cursor, revision) = (head.cursor(), head.revision.cast_unsigned());
         match form {
-            Form::Atom => format!("{cursor}-{:016x}", self.atom),
-            Form::Html => format!("{cursor}.html-{:016x}", self.html),
+            Form::Atom => format!("{cursor}-{:016x}", self.atom.wrapping_add(revision)),
+            Form::Html => format!("{cursor}.html-{:016x}", self.html.wrapping_add(revision)),
         }
     }
 }

@@ -29,12 +29,20 @@ pub(crate) struct Progress {
     pub(crate) halted: bool,
 }
 
+/// How far a feed has got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Published {
+    pub(crate) sequence: Sequence,
+    /// The oldest event that is committed and has no number yet: its id, and when it happened.
+    pub(crate) unnumbered: Option<(EventId, DateTime<Utc>)>,
+    /// Rows in quarantine, not above [`COUNTED`].
+    pub(crate) quarantined: i64,
+}
+
 /// The operations behind `/metrics`. `s` is the subscription's name.
 pub(crate) trait Measure: sqlx::Database {
-    /// The newest sequence of a feed, and the oldest event that has none yet.
-    fn published(
-        pool: &Pool<Self>,
-    ) -> impl Future<Output = sqlx::Result<(Sequence, Option<EventId>)>> + Send;
+    /// How far a feed has got.
+    fn published(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Published>> + Send;
 
     /// How far a subscription has got.
     fn progress(pool: &Pool<Self>, s: &str) -> impl Future<Output = sqlx::Result<Progress>> + Send;
@@ -87,15 +95,23 @@ macro_rules! progress_statement {
 }
 
 impl Measure for Postgres {
-    async fn published(pool: &Pool<Self>) -> sqlx::Result<(Sequence, Option<EventId>)> {
-        let (sequence, oldest): (_, Option<String>) = sqlx::query_as(
+    async fn published(pool: &Pool<Self>) -> sqlx::Result<Published> {
+        let row: (Sequence, i64, Option<String>, Option<DateTime<Utc>>) = sqlx::query_as(
             "-- feed::published
-             SELECT sequence, (SELECT id::text FROM feed_outbox ORDER BY position LIMIT 1)
-             FROM feed_head",
+             SELECT sequence, (SELECT count(*) FROM (SELECT FROM feed_quarantine LIMIT $1) AS counted),
+                    id::text, CASE WHEN isfinite(time) THEN time END
+             FROM feed_head
+             LEFT JOIN (SELECT id, time FROM feed_outbox ORDER BY position LIMIT 1) AS oldest ON TRUE",
         )
+        .bind(COUNTED)
         .fetch_one(pool)
         .await?;
-        Ok((sequence, oldest.map(id_from).transpose()?))
+        let (sequence, quarantined, id, time) = row;
+        Ok(Published {
+            sequence,
+            unnumbered: id.map(id_from).transpose()?.zip(time),
+            quarantined,
+        })
     }
 
     async fn progress(pool: &Pool<Self>, s: &str) -> sqlx::Result<Progress> {
@@ -110,14 +126,20 @@ impl Measure for Postgres {
 
 impl Measure for Sqlite {
     /// An event has its number when it commits.
-    async fn published(pool: &Pool<Self>) -> sqlx::Result<(Sequence, Option<EventId>)> {
-        let sequence = sqlx::query_scalar(
+    async fn published(pool: &Pool<Self>) -> sqlx::Result<Published> {
+        let (sequence, quarantined) = sqlx::query_as(
             "-- feed::published
-             SELECT sequence FROM feed_head",
+             SELECT sequence, (SELECT count(*) FROM (SELECT 1 FROM feed_quarantine LIMIT $1))
+             FROM feed_head",
         )
+        .bind(COUNTED)
         .fetch_one(pool)
         .await?;
-        Ok((sequence, None))
+        Ok(Published {
+            sequence,
+            unnumbered: None,
+            quarantined,
+        })
     }
 
     async fn progress(pool: &Pool<Self>, s: &str) -> sqlx::Result<Progress> {

@@ -14,6 +14,7 @@ mod operate_sqlite;
 pub(crate) mod publish;
 mod publish_postgres;
 mod publish_sqlite;
+mod text;
 pub(crate) mod transfer;
 
 use std::future::Future;
@@ -131,9 +132,19 @@ impl Operations for Postgres {
             include_str!("../../migrations/postgres/0004_expand_archive.sql"),
         ),
         (
+            5,
+            "expand quarantine",
+            include_str!("../../migrations/postgres/0005_expand_quarantine.sql"),
+        ),
+        (
             6,
+            "expand served",
+            include_str!("../../migrations/postgres/0006_expand_served.sql"),
+        ),
+        (
+            7,
             "expand source",
-            include_str!("../../migrations/postgres/0006_expand_source.sql"),
+            include_str!("../../migrations/postgres/0007_expand_source.sql"),
         ),
         (
             9,
@@ -199,6 +210,11 @@ impl Operations for Sqlite {
             3,
             "expand archive",
             include_str!("../../migrations/sqlite/0003_expand_archive.sql"),
+        ),
+        (
+            4,
+            "expand quarantine",
+            include_str!("../../migrations/sqlite/0004_expand_quarantine.sql"),
         ),
         (
             5,

@@ -5,8 +5,10 @@ use std::future::Future;
 use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Pool, Row, Transaction, Type};
 
+use super::text::Text;
+
 use crate::cursor::{Cursor, Epoch};
-use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
+use crate::event::{Entry, Event, EventId, NewEvent, Sequence, is_traceparent};
 
 /// The row of the head: which feed this is and how far it has got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) struct Head {
     /// that was. `None` until an instance of this version has started.
     pub(crate) presentation: Option<i64>,
     pub(crate) presented: Option<DateTime<Utc>>,
+    /// How often published events have been corrected.
+    pub(crate) revision: i64,
 }
 
 impl Head {
@@ -40,6 +44,11 @@ impl Head {
             sequence: self.sequence,
             anchor: self.anchor,
         }
+    }
+
+    /// True if both show the same events, and these in the same form.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.revision == other.revision && self.cursor() == other.cursor()
     }
 
     /// True if the second of the newest event is closed: then a date says which events it covers.
@@ -54,9 +63,65 @@ pub(crate) struct Look {
     pub(crate) head: Head,
     /// True if events have been committed that have no number yet.
     pub(crate) unnumbered: bool,
+    /// The newest row in quarantine, 0 if there is none.
+    pub(crate) quarantined: i64,
     /// The database's clock.
     pub(crate) now: DateTime<Utc>,
 }
+
+/// A row that is no event, or was none when it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Quarantined {
+    /// Its place in `feed_quarantine`.
+    pub(crate) position: i64,
+    pub(crate) found: DateTime<Utc>,
+    /// What is wrong with it.
+    pub(crate) reason: String,
+    /// Its number, if it is published all the same.
+    pub(crate) sequence: Option<Sequence>,
+    /// The beginnings of what the row has.
+    pub(crate) id: String,
+    pub(crate) event_type: Option<String>,
+    pub(crate) subject: Option<String>,
+}
+
+/// The columns of [`Quarantined`].
+pub(crate) type QuarantinedRow = (
+    i64,
+    DateTime<Utc>,
+    String,
+    Option<Sequence>,
+    Text,
+    Option<Text>,
+    Option<Text>,
+);
+
+impl From<QuarantinedRow> for Quarantined {
+    fn from(row: QuarantinedRow) -> Self {
+        let (position, found, reason, sequence, id, event_type, subject) = row;
+        Self {
+            position,
+            found,
+            reason,
+            sequence,
+            id: shown(&id),
+            event_type: event_type.as_ref().map(shown),
+            subject: subject.as_ref().map(shown),
+        }
+    }
+}
+
+/// The beginning of what another program wrote, as a log and a terminal can show it.
+fn shown(Text(text): &Text) -> String {
+    let printable = |character: char| match character {
+        control if control.is_control() => char::REPLACEMENT_CHARACTER,
+        other => other,
+    };
+    text.chars().take(SHOWN).map(printable).collect()
+}
+
+/// Characters shown of a text in quarantine.
+const SHOWN: usize = 200;
 
 /// How an attempt to number ended.
 #[derive(Debug, Clone)]
@@ -136,6 +201,7 @@ pub(crate) trait Publish: sqlx::Database {
         tx: &mut Transaction<'_, Self>,
         id: EventId,
         event: &NewEvent,
+        traceparent: Option<&str>,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Locks the events of `subject` that have no number yet, so that they get none before the
@@ -159,6 +225,19 @@ pub(crate) trait Publish: sqlx::Database {
         id: EventId,
         data: &str,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Removes the data of rows about `subject` from the quarantine.
+    fn erase_quarantined(
+        tx: &mut Transaction<'_, Self>,
+        subject: &str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// The first `limit` rows in quarantine behind the position `after`.
+    fn quarantined(
+        pool: &Pool<Self>,
+        after: i64,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<Quarantined>>> + Send;
 
     /// Number of the oldest event that is not in the archive.
     fn oldest(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Option<Sequence>>> + Send;
@@ -236,6 +315,7 @@ impl<'r, R: Row> FromRow<'r, R> for EntryRow
 where
     usize: ColumnIndex<R>,
     String: Decode<'r, R::Database> + Type<R::Database>,
+    Text: Decode<'r, R::Database> + Type<R::Database>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
     DateTime<Utc>: Decode<'r, R::Database> + Type<R::Database>,
 {
@@ -243,13 +323,13 @@ where
         Ok(Self(Entry {
             id: id_from(row.try_get(0)?)?,
             sequence: row.try_get(1)?,
-            event_type: row.try_get(2)?,
-            subject: row.try_get(3)?,
+            event_type: text(row, 2)?,
+            subject: text(row, 3)?,
             time: row.try_get(4)?,
             updated: row.try_get(5)?,
-            title: row.try_get(6)?,
-            summary: row.try_get(7)?,
-            link: row.try_get(8)?,
+            title: text(row, 6)?,
+            summary: text(row, 7)?,
+            link: text(row, 8)?,
         }))
     }
 }
@@ -258,16 +338,26 @@ impl<'r, R: Row> FromRow<'r, R> for EventRow
 where
     usize: ColumnIndex<R>,
     EntryRow: FromRow<'r, R>,
-    String: Decode<'r, R::Database> + Type<R::Database>,
-    Option<String>: Decode<'r, R::Database> + Type<R::Database>,
+    Text: Decode<'r, R::Database> + Type<R::Database>,
 {
     fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let traceparent: Option<Text> = row.try_get(10)?;
+        let traceparent = traceparent.map(|text| text.0);
         Ok(Self(Event {
             entry: EntryRow::from_row(row)?.0,
-            data: row.try_get(9)?,
-            traceparent: row.try_get(10)?,
+            data: text(row, 9)?,
+            // One of an older row can be anything, and is sent in a header.
+            traceparent: traceparent.filter(|text| is_traceparent(text)),
         }))
     }
+}
+
+fn text<'r, R: Row>(row: &'r R, column: usize) -> sqlx::Result<String>
+where
+    usize: ColumnIndex<R>,
+    Text: Decode<'r, R::Database> + Type<R::Database>,
+{
+    row.try_get(column).map(|Text(text)| text)
 }
 
 impl From<EntryRow> for Entry {
@@ -282,7 +372,8 @@ impl From<EventRow> for Event {
     }
 }
 
-/// The columns of the head, then whether events wait for their number, then the clock.
+/// The columns of the head, then whether events wait for their number, the newest row in quarantine, and the
+/// clock.
 pub(crate) type LookRow = (
     String,
     String,
@@ -295,7 +386,9 @@ pub(crate) type LookRow = (
     Sequence,
     Option<i64>,
     Option<DateTime<Utc>>,
+    i64,
     bool,
+    i64,
     DateTime<Utc>,
 );
 
@@ -312,7 +405,9 @@ pub(crate) fn look_from(row: LookRow) -> sqlx::Result<Look> {
         closed,
         presentation,
         presented,
+        revision,
         unnumbered,
+        quarantined,
         now,
     ) = row;
     Ok(Look {
@@ -328,8 +423,10 @@ pub(crate) fn look_from(row: LookRow) -> sqlx::Result<Look> {
             closed_sequence: closed,
             presentation,
             presented,
+            revision,
         },
         unnumbered,
+        quarantined,
         now,
     })
 }

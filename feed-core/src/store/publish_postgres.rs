@@ -1,10 +1,11 @@
 //! The publishing side on PostgreSQL: an event waits in the outbox until its transaction has
-//! committed, and is numbered then (`feed_number` in `migrations/postgres/0003_outbox.sql`).
+//! committed, and is numbered then (`feed_number` in `migrations/postgres/0005_expand_quarantine.sql`).
 
 use sqlx::{PgPool, PgTransaction, Postgres};
 
 use super::publish::{
-    EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, filtered_statement, look_from,
+    EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, Quarantined, QuarantinedRow,
+    filtered_statement, look_from,
 };
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
@@ -56,7 +57,12 @@ impl Publish for Postgres {
         .await
     }
 
-    async fn append(tx: &mut PgTransaction<'_>, id: EventId, event: &NewEvent) -> sqlx::Result<()> {
+    async fn append(
+        tx: &mut PgTransaction<'_>,
+        id: EventId,
+        event: &NewEvent,
+        traceparent: Option<&str>,
+    ) -> sqlx::Result<()> {
         sqlx::query(
             "-- outbox::append
              INSERT INTO feed_outbox
@@ -71,7 +77,7 @@ impl Publish for Postgres {
         .bind(&event.summary)
         .bind(&event.link)
         .bind(&event.data)
-        .bind(&event.traceparent)
+        .bind(traceparent)
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -133,6 +139,30 @@ impl Publish for Postgres {
         Ok(())
     }
 
+    async fn erase_quarantined(tx: &mut PgTransaction<'_>, subject: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- outbox::erase_quarantined
+             UPDATE feed_quarantine SET data = NULL WHERE subject = $1 AND data IS NOT NULL",
+        )
+        .bind(subject)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn quarantined(pool: &PgPool, after: i64, limit: i64) -> sqlx::Result<Vec<Quarantined>> {
+        let rows: Vec<QuarantinedRow> = sqlx::query_as(
+            "-- feed::quarantined
+             SELECT position, found, reason, sequence, id, event_type, subject
+             FROM feed_quarantine WHERE position > $1 ORDER BY position LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+
     async fn oldest(pool: &PgPool) -> sqlx::Result<Option<Sequence>> {
         sqlx::query_scalar(
             "-- archive::oldest
@@ -180,8 +210,9 @@ impl Publish for Postgres {
         let row: LookRow = sqlx::query_as(
             "-- feed::look
              SELECT feed_id::text, epoch, page_size, created, sequence, anchor::text, updated,
-                    closed_until, closed_sequence, presentation, presented,
+                    closed_until, closed_sequence, presentation, presented, revision,
                     EXISTS (SELECT FROM feed_outbox),
+                    (SELECT COALESCE(max(position), 0) FROM feed_quarantine),
                     clock_timestamp()
              FROM feed_head",
         )
@@ -196,8 +227,9 @@ impl Publish for Postgres {
              SELECT (head).feed_id::text, (head).epoch, (head).page_size, (head).created,
                     (head).sequence, (head).anchor::text, (head).updated,
                     (head).closed_until, (head).closed_sequence, (head).presentation,
-                    (head).presented,
-                    numbered = $1, clock_timestamp()
+                    (head).presented, (head).revision,
+                    numbered = $1, (SELECT COALESCE(max(position), 0) FROM feed_quarantine),
+                    clock_timestamp()
              FROM feed_number($1)",
         )
         .bind(limit)

@@ -5,8 +5,8 @@ use chrono::SecondsFormat;
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
 use super::publish::{
-    EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, filtered_statement, id_from,
-    look_from,
+    EntryRow, EventRow, Filter, Look, LookRow, Numbered, Publish, Quarantined, QuarantinedRow,
+    filtered_statement, id_from, look_from,
 };
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
@@ -64,37 +64,24 @@ impl Publish for Sqlite {
         tx: &mut SqliteTransaction<'_>,
         id: EventId,
         event: &NewEvent,
+        traceparent: Option<&str>,
     ) -> sqlx::Result<()> {
-        // The head first: this takes the write lock, so that the number is the next one.
-        let (sequence, updated): (Sequence, String) = sqlx::query_as(
-            "-- outbox::number
-             UPDATE feed_head
-             SET sequence = sequence + 1, anchor = $1,
-                 updated = max(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), updated,
-                               coalesce(closed_until, updated))
-             RETURNING sequence, updated",
-        )
-        .bind(id.to_string())
-        .fetch_one(&mut **tx)
-        .await?;
+        // A view, whose trigger numbers the event: `migrations/sqlite/0004_expand_quarantine.sql`.
         sqlx::query(
             "-- outbox::append
-             INSERT INTO feed_event
-                 (sequence, id, event_type, subject, time, updated, title, summary, link, data,
-                  traceparent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             INSERT INTO feed_outbox
+                 (id, event_type, subject, time, title, summary, link, data, traceparent)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
-        .bind(sequence)
         .bind(id.to_string())
         .bind(&event.event_type)
         .bind(&event.subject)
         .bind(event.time.to_rfc3339_opts(SecondsFormat::Millis, true))
-        .bind(updated)
         .bind(&event.title)
         .bind(&event.summary)
         .bind(&event.link)
         .bind(&event.data)
-        .bind(&event.traceparent)
+        .bind(traceparent)
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -139,6 +126,34 @@ impl Publish for Sqlite {
         .execute(&mut **tx)
         .await?;
         Ok(())
+    }
+
+    async fn erase_quarantined(tx: &mut SqliteTransaction<'_>, subject: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- outbox::erase_quarantined
+             UPDATE feed_quarantine SET data = NULL WHERE subject = $1 AND data IS NOT NULL",
+        )
+        .bind(subject)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn quarantined(
+        pool: &SqlitePool,
+        after: i64,
+        limit: i64,
+    ) -> sqlx::Result<Vec<Quarantined>> {
+        let rows: Vec<QuarantinedRow> = sqlx::query_as(
+            "-- feed::quarantined
+             SELECT position, found, reason, sequence, id, event_type, subject
+             FROM feed_quarantine WHERE position > $1 ORDER BY position LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+        Ok(rows.into_iter().map(Into::into).collect())
     }
 
     async fn oldest(pool: &SqlitePool) -> sqlx::Result<Option<Sequence>> {
@@ -193,7 +208,8 @@ impl Publish for Sqlite {
         let row: LookRow = sqlx::query_as(
             "-- feed::look
              SELECT feed_id, epoch, page_size, created, sequence, anchor, updated,
-                    closed_until, closed_sequence, presentation, presented, FALSE,
+                    closed_until, closed_sequence, presentation, presented, revision, FALSE,
+                    (SELECT COALESCE(max(position), 0) FROM feed_quarantine),
                     strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
              FROM feed_head",
         )

@@ -261,7 +261,7 @@ impl Transfer for Sqlite {
         }
         sqlx::query_scalar(
             "-- transfer::last_number
-             SELECT seq FROM sqlite_sequence WHERE name = $1",
+             SELECT seq FROM sqlite_sequence WHERE name = $1 AND seq > 0",
         )
         .bind(table)
         .fetch_optional(connection)

@@ -55,10 +55,13 @@ pub struct Moved {
 
 /// feed-core's own. `feed_outbox` is empty when a database is moved, and which instances run is not
 /// told to others.
+///
+/// The head comes behind the events: while there is none, the log takes what was published long ago.
 const TABLES: &[Table] = &[
-    Table::new("feed_head"),
     Table::new("feed_event"),
     Table::new("feed_archive"),
+    Table::new("feed_head"),
+    Table::new("feed_quarantine"),
     Table::new("feed_subscription"),
     Table::new("feed_partition"),
     Table::new("feed_claim"),

@@ -18,5 +18,7 @@ mod mistakes;
 mod operate;
 mod outbox;
 mod reconcile;
+mod rows;
+mod rows_before;
 mod support;
 mod upgrade;

@@ -26,6 +26,8 @@ pub(crate) const BASE: &str = "https://shop.example/order/";
 pub(crate) trait Testable: Backend {
     /// Runs SQL that is the same on both.
     async fn run(database: &Database<Self>, sql: &str) -> u64;
+    /// Runs SQL that may be refused.
+    async fn try_run(database: &Database<Self>, sql: &str) -> sqlx::Result<()>;
     /// Reads one column of integers.
     async fn numbers(database: &Database<Self>, sql: &str) -> Vec<i64>;
     /// Reads one column of texts.
@@ -59,6 +61,11 @@ macro_rules! testable {
             async fn run(database: &Database<Self>, sql: &str) -> u64 {
                 let done = database.writer().execute(AssertSqlSafe(sql)).await;
                 done.expect(sql).rows_affected()
+            }
+
+            async fn try_run(database: &Database<Self>, sql: &str) -> sqlx::Result<()> {
+                let done = database.writer().execute(AssertSqlSafe(sql)).await;
+                done.map(|_| ())
             }
 
             async fn numbers(database: &Database<Self>, sql: &str) -> Vec<i64> {

@@ -48,7 +48,7 @@ const UNNUMBERED: &str = "
 ";
 
 /// The migrations as files, so that an older version can be made.
-async fn migrations(database: &str) -> Migrator {
+pub(crate) async fn migrations(database: &str) -> Migrator {
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
     let mut migrator = Migrator::new(files.join(database)).await.unwrap();
     migrator.dangerous_set_table_name("_feed_migrations");

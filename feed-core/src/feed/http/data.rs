@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::answer::{LinkHeaders, Metadata, PRIVATE};
-use super::{another_epoch, canonical, no_parameters, unreadable, unreadable_path};
-use crate::cursor::{Cursor, Epoch};
+use super::{another_epoch, canonical, no_parameters, unreadable_path};
+use crate::cursor::Epoch;
 use crate::database::patience::{STATEMENT, within};
 use crate::event::{EventId, Sequence};
 use crate::feed::body::Body;
@@ -18,6 +18,7 @@ use crate::feed::{Feed, Inner, cloudevents};
 use crate::problem::Problem;
 use crate::service::negotiate;
 use crate::store::Backend;
+use crate::store::publish::Head;
 
 /// The events of a range with their data; the same whenever it is fetched.
 pub(super) async fn batch<B: Backend>(
@@ -47,15 +48,15 @@ pub(super) async fn batch<B: Backend>(
     if negotiate(&request, &[BATCH]).is_none() {
         return Err(Problem::not_acceptable(&[BATCH]));
     }
-    let body = feed.batch(&head.cursor(), first, last).await?;
+    let body = feed.batch(&head, first, last).await?;
     metadata(BATCH).ok(&request, &body)
 }
 
 impl<B: Backend> Inner<B> {
-    /// A batch from memory, or from the database. The head was seen at `head`.
+    /// A batch from memory, or from the database. The head was seen as `head`.
     async fn batch(
         &self,
-        head: &Cursor,
+        head: &Head,
         first: Sequence,
         last: Sequence,
     ) -> Result<Arc<Body>, Problem> {
@@ -64,19 +65,25 @@ impl<B: Backend> Inner<B> {
         }
         let source = self.source.as_str();
         let newest = self.entries.known(&self.sequencer.head());
-        let body = match newest
+        let batch = newest
             .as_ref()
             .and_then(|newest| newest.events(first, last))
-        {
-            Some(events) => cloudevents::batch(events, source),
+            .map(|events| cloudevents::batch(events, source))
+            // What was corrected is in the database only.
+            .filter(|batch| batch.is_whole);
+        let batch = match batch {
+            Some(batch) => batch,
             None => {
                 let events =
                     within(STATEMENT, B::events(self.database.reader(), first, last)).await?;
                 cloudevents::batch(&events, source)
             }
         };
-        let body = Arc::new(Body::new(body.map_err(unreadable)?));
-        self.batches.put(head, (first, last), &body);
+        let body = Arc::new(Body::new(batch.body));
+        // What is missing is there as soon as it is corrected.
+        if batch.is_whole {
+            self.batches.put(head, (first, last), &body);
+        }
         Ok(body)
     }
 }
@@ -101,8 +108,17 @@ pub(super) async fn event<B: Backend>(
         .ok_or_else(missing)?;
     let source = feed.source.as_str();
     let offers = ["application/json", cloudevents::STRUCTURED];
+    let withheld = || {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "data-unreadable",
+            "The event's data cannot be read",
+            format!("event {id} is in quarantine until its publisher corrects its data"),
+        )
+    };
     match negotiate(&request, &offers) {
         Some(0) => {
+            cloudevents::data(&event).ok_or_else(withheld)?;
             let attributes = cloudevents::binary_headers(&event, source);
             let body = Body::new(event.data.into());
             let mut response = metadata(offers[0]).ok(&request, &body)?;
@@ -110,7 +126,7 @@ pub(super) async fn event<B: Backend>(
             Ok(response)
         }
         Some(_) => {
-            let body = cloudevents::structured(&event, source).map_err(unreadable)?;
+            let body = cloudevents::structured(&event, source).ok_or_else(withheld)?;
             metadata(offers[1]).ok(&request, &Body::new(body))
         }
         None => Err(Problem::not_acceptable(&offers)),

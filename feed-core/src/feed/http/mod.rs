@@ -5,6 +5,7 @@ mod data;
 mod filtered;
 mod openapi;
 mod pages;
+mod status;
 mod subscription;
 
 use axum::Router;
@@ -13,7 +14,6 @@ use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CACHE_CONTROL};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use tracing::error;
 
 use super::Feed;
 use super::document::Link;
@@ -32,6 +32,7 @@ pub(super) fn router<B: Backend>(feed: Feed<B>) -> Router {
     Router::new()
         .route("/feed", read_only(get(subscription::subscription::<B>)))
         .route("/feed.atom", read_only(get(subscription::raw::<B>)))
+        .route("/feed/status", read_only(get(status::status::<B>)))
         .route("/feed/{epoch}/{page}", read_only(get(pages::page::<B>)))
         .route(
             "/feed/{epoch}/batch/{range}",
@@ -101,14 +102,6 @@ fn another_epoch(epoch: &Epoch, head: &Head) -> Problem {
         "this feed is of epoch {}, not {epoch}: it is another history",
         head.epoch
     ))
-}
-
-fn unreadable(cause: serde_json::Error) -> Problem {
-    error!(
-        error = &cause as &dyn std::error::Error,
-        "an event's data is not JSON"
-    );
-    Problem::internal()
 }
 
 /// A path that is not UTF-8 names nothing.

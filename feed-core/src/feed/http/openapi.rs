@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::event::LAST_SEQUENCE;
 use crate::feed::cloudevents::{STRUCTURED, Structured};
 use crate::feed::document::BATCH;
+use crate::feed::http::status::Status;
 use crate::service::openapi::{Answer, Description, Operation, Parameter, Schema};
 
 const ATOM: &str = "application/atom+xml";
@@ -20,7 +21,14 @@ pub fn describe<D: JsonSchema>() -> Description {
     Description::of(
         "Feed",
         "What has happened: an Atom feed to be followed, and the events with their data",
-        [subscription(), raw(), page(), batch(), event::<D>()],
+        [
+            subscription(),
+            raw(),
+            page(),
+            batch(),
+            event::<D>(),
+            status(),
+        ],
     )
 }
 
@@ -107,7 +115,13 @@ fn batch() -> Operation {
         "The first and the last of them: `1-100`",
         Schema::literal(range),
     ))
-    .answer(Answer::new(200, "The events").content(BATCH, Schema::of::<Vec<Structured<'_>>>()))
+    .answer(
+        Answer::new(
+            200,
+            "The events; one whose data would spoil the document is at its own address alone",
+        )
+        .content(BATCH, Schema::of::<Vec<Structured<'_>>>()),
+    )
     .problem(400, "It takes no parameters")
     .problem(404, "There are no such events")
     .problem(
@@ -145,7 +159,19 @@ fn event<D: JsonSchema>() -> Operation {
                 .content(STRUCTURED, Schema::of::<Structured<'_>>()),
         )
         .problem(400, "It takes no parameters")
-        .problem(404, "There is no such event")
+        .problem(404, "There is no such event, or its data cannot be read")
+}
+
+fn status() -> Operation {
+    let about = "Rows of the outbox or the log that could not be published or served as they were are in \
+                 quarantine. Everything else goes on; an operator corrects or deletes them.";
+    Operation::get("/feed/status", "feed-status", "How the publishing side is")
+        .about(about)
+        .answer(
+            Answer::new(200, "How far it is, and what is in quarantine")
+                .json(Schema::of::<Status>()),
+        )
+        .problem(400, "It takes no parameters")
 }
 
 /// The number of an event or of a page.

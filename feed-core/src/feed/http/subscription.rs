@@ -165,8 +165,7 @@ impl<B: Backend> Inner<B> {
     /// One watch serves all who wait; none of them asks the database.
     async fn wait_for_news(&self, head: &Head, wait: Duration) -> sqlx::Result<Head> {
         let mut watch = self.sequencer.watch();
-        let cursor = head.cursor();
-        let news = watch.wait_for(|newer| newer.cursor() != cursor);
+        let news = watch.wait_for(|newer| !newer.is_same(head));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = self.shutdown.cancelled() => {}
@@ -190,8 +189,7 @@ impl<B: Backend> Inner<B> {
             .newest(&self.sequencer, self.database.reader())
             .await?;
         // The newest closed second, unless the cursor has moved on meanwhile.
-        let head =
-            Some(self.sequencer.head()).filter(|head| head.cursor() == snapshot.head.cursor());
+        let head = Some(self.sequencer.head()).filter(|head| head.is_same(&snapshot.head));
         let mut metadata = self.head_metadata(form, head.as_ref().unwrap_or(&snapshot.head));
         metadata.links = snapshot.links(|| {
             let head = &snapshot.head;
@@ -215,7 +213,7 @@ impl<B: Backend> Inner<B> {
             // it is later than what a reader takes from its own clock before the event is there,
             // and earlier than what a cache takes from its clock for the next answer without one.
             validators: Some(Validators {
-                tag: self.presentation.tag(form, &head.cursor()),
+                tag: self.presentation.tag(form, head),
                 last_modified: head
                     .closed_until
                     .filter(|_| head.is_closed() && self.is_presented(head))

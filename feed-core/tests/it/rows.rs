@@ -1,0 +1,609 @@
+//! What another program writes into our tables: an event like any other, or it is refused where it is written.
+//! What is there all the same is in quarantine, and everybody else goes on.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use feed_core::{InvalidEvent, NewEvent, outbox};
+use serde_json::Value;
+
+use crate::support::{
+    Publisher, Recorder, Testable, consumer, consumer_database, effects, event, serve, until, urns,
+};
+
+harness::on_both_databases! {
+    what_append_refuses_the_outbox_refuses
+    what_append_takes_the_outbox_takes_and_a_consumer
+    what_is_no_event_at_all_is_refused
+    an_id_and_a_time_need_not_be_given
+    a_doubled_id_stops_nobody
+    events_beyond_the_head_are_published
+    a_published_event_cannot_be_spoilt
+    data_that_cannot_be_read_is_left_out_until_it_is_corrected
+    a_corrected_event_is_shown_at_once
+    an_erased_person_is_not_in_quarantine
+}
+
+/// The row of an event, column by column, as SQL.
+pub(crate) fn row() -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        ("id", quoted(&uuid::Uuid::now_v7().to_string())),
+        ("event_type", quoted("order.placed")),
+        ("subject", quoted("order/1")),
+        ("time", quoted("2026-01-01T00:00:01.000Z")),
+        ("title", quoted("One")),
+        ("summary", quoted("First")),
+        ("link", quoted("order/1")),
+        ("data", quoted("{}")),
+        ("traceparent", "NULL".to_owned()),
+    ])
+}
+
+pub(crate) fn insert(table: &str, row: &BTreeMap<&'static str, String>) -> String {
+    let names: Vec<&str> = row.keys().copied().collect();
+    let values: Vec<&str> = row.values().map(String::as_str).collect();
+    format!(
+        "INSERT INTO {table} ({}) VALUES ({})",
+        names.join(", "),
+        values.join(", ")
+    )
+}
+
+/// The statement that inserts an event with another value in one column.
+fn with(column: &'static str, value: impl Into<String>) -> String {
+    let mut row = row();
+    row.insert(column, value.into());
+    insert("feed_outbox", &row)
+}
+
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The same text in a column and in an event.
+fn of(column: &'static str, text: &str) -> NewEvent {
+    let mut event = NewEvent::new("order.placed", "order/1", "{}");
+    match column {
+        "event_type" => text.clone_into(&mut event.event_type),
+        "subject" => text.clone_into(&mut event.subject),
+        "title" => text.clone_into(&mut event.title),
+        "summary" => text.clone_into(&mut event.summary),
+        "link" => text.clone_into(&mut event.link),
+        "data" => text.clone_into(&mut event.data),
+        "time" => event.time = text.parse().unwrap(),
+        other => panic!("no column {other}"),
+    }
+    event
+}
+
+/// Texts at the limits, with `more` bytes or levels than these.
+fn at_the_limits(more: usize) -> Vec<(&'static str, String)> {
+    let mut cases = Vec::new();
+    for (character, count) in [("x", 2_000), ("\u{1f600}", 500), ("\"", 2_000)] {
+        let text = character.repeat(count) + &"x".repeat(more);
+        for column in ["event_type", "subject", "title", "summary", "link"] {
+            cases.push((column, text.clone()));
+        }
+    }
+    let nested =
+        |open: &str, close: &str| open.repeat(100 + more) + "1" + &close.repeat(100 + more);
+    cases.push(("data", nested("[", "]")));
+    cases.push(("data", nested("{\"a\":", "}")));
+    cases.push((
+        "data",
+        format!(
+            "[\"]]]\",{{\"b\":{}}}]",
+            "[".repeat(98 + more) + &"]".repeat(98 + more)
+        ),
+    ));
+    cases.push((
+        "data",
+        format!("\"{}{}\"", "é".repeat(512 * 1024 - 1), "x".repeat(more)),
+    ));
+    cases
+}
+
+fn refused() -> Vec<(&'static str, String)> {
+    let mut cases = at_the_limits(1);
+    for name in [
+        "",
+        " ",
+        " a",
+        "a\n",
+        "a\u{a0}",
+        "\u{2003}a",
+        "\u{3000}",
+        "\u{85}a",
+        "\ta",
+    ] {
+        cases.push(("event_type", name.to_owned()));
+        cases.push(("subject", name.to_owned()));
+    }
+    for data in [
+        "",
+        " ",
+        "{",
+        "nul",
+        "{'a':1}",
+        "[1,]",
+        "{}{}",
+        "\u{feff}{}",
+        "\"\u{1}\"",
+        "NaN",
+        "01",
+        r#""\x41""#,
+        r#""\ud83d""#,
+        r#""\ude00""#,
+        r#"["\ud83d\u0041"]"#,
+        r#"["\ud83dx"]"#,
+        r#"["\ud83d\n"]"#,
+        r#"["\ud83d\ud83d"]"#,
+        r#"["\u0041\uDE00"]"#,
+        r#"["\ud83d\ude00\ude00"]"#,
+        r#"{"\uD83D":1}"#,
+        r#""\u0000""#,
+        r#""\\\u0000""#,
+        r#"{"\u0000":1}"#,
+    ] {
+        cases.push(("data", data.to_owned()));
+    }
+    for time in [
+        "+10000-01-01T00:00:00.000Z",
+        "0000-12-31T23:59:59.999Z",
+        "-0044-03-15T00:00:00.000Z",
+    ] {
+        cases.push(("time", time.to_owned()));
+    }
+    cases
+}
+
+fn taken() -> Vec<(&'static str, String)> {
+    let mut cases = at_the_limits(0);
+    for name in [
+        "a",
+        "a b",
+        "a\n\tb",
+        "\u{1}\u{7f}\u{fffe}",
+        "\u{200b}a",
+        "Müller 😀",
+        "'",
+    ] {
+        cases.push(("event_type", name.to_owned()));
+        cases.push(("subject", name.to_owned()));
+    }
+    for text in ["", " a ", "a\nb"] {
+        cases.push(("title", text.to_owned()));
+        cases.push(("link", text.to_owned()));
+    }
+    for data in [
+        "null",
+        " [1] ",
+        r#""\ud83d\ude00""#,
+        r#""\uD83D\uDE00\ud83d\ude00""#,
+        r#""\\ud83d""#,
+        r#""\\u0000""#,
+        r#""\\\\ude00 [[[[""#,
+        r#"{"a":1,"a":2}"#,
+        "1e308",
+        "-0.1e-10",
+        "\"\u{ffff}é😀\"",
+    ] {
+        cases.push(("data", data.to_owned()));
+    }
+    cases.push(("data", format!("[{}[]]", "[{}],".repeat(500))));
+    for time in [
+        "0001-01-01T00:00:00.000Z",
+        "9999-12-31T23:59:59.999Z",
+        "1969-12-31T23:59:59.999Z",
+    ] {
+        cases.push(("time", time.to_owned()));
+    }
+    cases
+}
+
+async fn append<B: Testable>(publisher: &Publisher<B>, event: &NewEvent) -> sqlx::Result<()> {
+    let mut tx = publisher.database.begin().await.unwrap();
+    let appended = outbox::append(&mut tx, event).await.map(|_| ());
+    tx.commit().await.unwrap();
+    appended
+}
+
+async fn what_append_refuses_the_outbox_refuses<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    for (column, text) in refused() {
+        let appended = append(&publisher, &of(column, &text)).await;
+        let Err(sqlx::Error::Encode(error)) = &appended else {
+            panic!("{column} {text:.60}: {appended:?}");
+        };
+        assert!(error.is::<InvalidEvent>(), "{error}");
+        let inserted = B::try_run(&publisher.database, &with(column, quoted(&text))).await;
+        assert!(inserted.is_err(), "{column} {text:.60}");
+    }
+    publisher.publish(1).await;
+    assert_eq!(publisher.get("/feed", &[]).await.sequences(), [1]);
+}
+
+/// A consumer takes them from a batch that is over its bound, too: twice 1 MiB twenty times.
+async fn what_append_takes_the_outbox_takes_and_a_consumer<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let mut count = 0;
+    let mut put = async |column, text: &str| {
+        append(&publisher, &of(column, text)).await.unwrap();
+        let row = with(column, quoted(text));
+        B::try_run(&publisher.database, &row).await.unwrap();
+        count += 2;
+    };
+    for (column, text) in taken() {
+        put(column, &text).await;
+    }
+    let large = format!("\"{}\"", "x".repeat(1024 * 1024 - 2));
+    for _ in 0..10 {
+        put("data", &large).await;
+    }
+    publisher.feed.publish().await.unwrap();
+    let database = consumer_database::<B>(url).await;
+    let consumer = consumer(&database, &feed, Recorder::default()).await;
+    let (handle, shutdown) = (consumer.handle(), consumer.shutdown());
+    let running = tokio::spawn(consumer.run());
+    until("all is taken", async || {
+        effects(&database).await.len() == count
+    })
+    .await;
+    let status = handle.status().await.unwrap();
+    assert_eq!((status.parked, status.halted), (0, None));
+    shutdown.cancel();
+    running.await.unwrap();
+    let data = "SELECT count(*) FROM feed_event JOIN effect ON effect.event_id = 'urn:uuid:' || feed_event.id
+                WHERE effect.data = trim(feed_event.data)";
+    assert_eq!(B::numbers(&database, data).await, [count as i64]);
+}
+
+/// What [`NewEvent`] cannot even say.
+async fn what_is_no_event_at_all_is_refused<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let texts = ["event_type", "subject", "title", "summary", "link", "data"];
+    let mut rows: Vec<String> = texts.map(|column| with(column, "NULL")).into();
+    // On PostgreSQL this is a text of zeros and ones.
+    if url.starts_with("sqlite") {
+        rows.extend(texts.map(|column| with(column, "X'DEADBEEF'")));
+    }
+    for id in [
+        "'x'",
+        "''",
+        "X'00'",
+        "'00000000-0000-7000-8000-00000000000'",
+    ] {
+        rows.push(with("id", id));
+    }
+    for time in [
+        "'infinity'",
+        "'-infinity'",
+        "'0044-03-15 12:00:00+00 BC'",
+        "'10000-01-01 00:00:00+00'",
+        "'soon'",
+        "5",
+        "''",
+        "'2026-02-31T00:00:00.000Z'",
+        "X'00'",
+    ] {
+        rows.push(with("time", time));
+    }
+    let cases = [
+        good.to_uppercase(),
+        good.replacen("00", "01", 1),
+        format!("{good}-x"),
+        "x".repeat(1 << 20),
+    ];
+    for traceparent in cases.iter().map(String::as_str).chain(["", "00"]) {
+        rows.push(with("traceparent", quoted(traceparent)));
+        // Who has one from a client need not look at it.
+        let event = NewEvent {
+            traceparent: Some(traceparent.to_owned()),
+            ..event("order/1")
+        };
+        append(&publisher, &event).await.unwrap();
+    }
+    for row in &rows {
+        let inserted = B::try_run(&publisher.database, row).await;
+        assert!(inserted.is_err(), "{row:.400}");
+    }
+    B::run(&publisher.database, &with("traceparent", quoted(good))).await;
+    publisher.feed.publish().await.unwrap();
+    let head = publisher.get("/feed", &[]).await;
+    assert_eq!(head.sequences().len(), 7);
+    let batch = publisher.get(&head.link("related").unwrap(), &[]).await;
+    assert_eq!(batch.body.matches("traceparent").count(), 1);
+}
+
+async fn an_id_and_a_time_need_not_be_given<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let before = Utc::now() - chrono::TimeDelta::seconds(1);
+    for _ in 0..2 {
+        let mut row = row();
+        row.retain(|column, _| !["id", "time"].contains(column));
+        B::run(&publisher.database, &insert("feed_outbox", &row)).await;
+    }
+    publisher.feed.publish().await.unwrap();
+    let head = publisher.get("/feed", &[]).await;
+    assert_eq!(head.sequences(), [2, 1]);
+    let batch = publisher.get(&head.link("related").unwrap(), &[]).await;
+    let events: Vec<Value> = serde_json::from_str(&batch.body).unwrap();
+    assert_ne!(events[0]["id"], events[1]["id"]);
+    for event in events {
+        let time: DateTime<Utc> = event["time"].as_str().unwrap().parse().unwrap();
+        assert!((before..=Utc::now()).contains(&time), "{time}");
+        let id = event["id"].as_str().unwrap();
+        assert_eq!(
+            publisher.get(&format!("/events/{id}"), &[]).await.status,
+            200
+        );
+    }
+}
+
+/// Of one that waits, of a published one, of one in the archive. On SQLite all are refused; on PostgreSQL the
+/// latter two are seen when they would get their numbers.
+async fn a_doubled_id_stops_nobody<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let ids = publisher.publish(40).await;
+    assert!(publisher.feed.archive(10).await.unwrap() > 0);
+    let doubled = |id: feed_core::EventId| with("id", quoted(&id.to_string()));
+    let mut refused = 0;
+    for id in [ids[0], ids[39]] {
+        refused += usize::from(B::try_run(&publisher.database, &doubled(id)).await.is_err());
+        publisher.commit("order/new").await;
+    }
+    let waiting = publisher.commit("order/new").await;
+    assert!(
+        B::try_run(&publisher.database, &doubled(waiting))
+            .await
+            .is_err()
+    );
+    publisher.feed.publish().await.unwrap();
+    let head = publisher.get("/feed", &[]).await;
+    assert_eq!(head.sequences()[0], 43);
+    assert_eq!(
+        publisher
+            .get("/feed?subject=order/new", &[])
+            .await
+            .sequences(),
+        [43, 42, 41]
+    );
+    let quarantined = quarantined(&publisher).await;
+    assert_eq!(quarantined.len() + refused, 2);
+    for (row, id) in quarantined.iter().zip([ids[0], ids[39]]) {
+        assert_eq!(row["id"], id.to_string());
+        assert_eq!(row["sequence"], Value::Null);
+    }
+    // As an operator does it: with another id it is an event.
+    for row in &quarantined {
+        let place = &row["position"];
+        let again = format!(
+            "INSERT INTO feed_outbox (event_type, subject, title, summary, link, data)
+             SELECT event_type, subject, title, summary, link, data FROM feed_quarantine WHERE position = {place}"
+        );
+        B::run(&publisher.database, &again).await;
+        B::run(
+            &publisher.database,
+            &format!("DELETE FROM feed_quarantine WHERE position = {place}"),
+        )
+        .await;
+    }
+    publisher.feed.publish().await.unwrap();
+    assert_eq!(
+        publisher.get("/feed", &[]).await.sequences()[0],
+        43 + quarantined.len() as i64
+    );
+    assert_eq!(self::quarantined(&publisher).await, [Value::Null; 0]);
+}
+
+async fn quarantined<B: Testable>(publisher: &Publisher<B>) -> Vec<Value> {
+    let status = publisher.get("/feed/status", &[]).await;
+    assert_eq!(status.status, 200, "{}", status.body);
+    let status: Value = serde_json::from_str(&status.body).unwrap();
+    let rows = status["quarantine"].as_array().unwrap().clone();
+    assert_eq!(status["quarantined"], rows.len());
+    rows
+}
+
+/// Another program has written into the log itself, where the head is to be next and further on; or the head
+/// was put back. What has a number keeps it.
+async fn events_beyond_the_head_are_published<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(3).await;
+    for sequence in [4, 5, 8] {
+        let mut row = row();
+        row.insert("sequence", sequence.to_string());
+        row.insert("updated", quoted("2026-01-01T00:00:01.000Z"));
+        B::run(&publisher.database, &insert("feed_event", &row)).await;
+    }
+    for sequence in ["0", "-1", "NULL", "9007199254740993"] {
+        let mut row = row();
+        row.insert("sequence", sequence.to_owned());
+        row.insert("updated", quoted("2026-01-01T00:00:01.000Z"));
+        let inserted = B::try_run(&publisher.database, &insert("feed_event", &row)).await;
+        assert!(inserted.is_err(), "{sequence}");
+    }
+    for _ in 0..4 {
+        publisher.commit("order/new").await;
+    }
+    publisher.feed.publish().await.unwrap();
+    let new = publisher.get("/feed?subject=order/new", &[]).await;
+    assert_eq!(new.sequences(), [10, 9, 7, 6]);
+    let head = publisher.get("/feed", &[]).await;
+    assert_eq!(head.sequences(), (1..=10).rev().collect::<Vec<_>>());
+    assert!(!quarantined(&publisher).await.is_empty(), "it is said");
+}
+
+async fn a_published_event_cannot_be_spoilt<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(31).await;
+    publisher.feed.archive(0).await.unwrap();
+    for change in [
+        "time = 'infinity'",
+        "updated = 'infinity'",
+        "time = '10000-01-01 00:00:00+00'",
+        "data = '{'",
+        "data = 'nul'",
+        "time = NULL",
+        "subject = NULL",
+        "id = 'x'",
+        "id = NULL",
+    ] {
+        for table in ["feed_event", "feed_archive"] {
+            let sql = format!("UPDATE {table} SET {change} WHERE sequence IN (2, 31)");
+            assert!(
+                B::try_run(&publisher.database, &sql).await.is_err(),
+                "{sql}"
+            );
+        }
+    }
+    let long = "x".repeat(20_001);
+    for column in ["event_type", "subject", "title", "summary", "link"] {
+        let sql = format!("UPDATE feed_event SET {column} = '{long}' WHERE sequence = 31");
+        assert!(
+            B::try_run(&publisher.database, &sql).await.is_err(),
+            "{column}"
+        );
+    }
+    assert_eq!(publisher.get("/feed", &[]).await.sequences()[0], 31);
+}
+
+/// As the migration leaves it, and as it might come back with a damaged file.
+async fn data_that_cannot_be_read_is_left_out_until_it_is_corrected<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let ids = publisher.publish(5).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<B>(url).await;
+    let consumer = consumer(&database, &feed, Recorder::default()).await;
+    let (handle, shutdown) = (consumer.handle(), consumer.shutdown());
+    let unprotected = match url.starts_with("sqlite") {
+        true => "DROP TRIGGER feed_event_serves",
+        false => "ALTER TABLE feed_event DROP CONSTRAINT feed_serves",
+    };
+    B::run(&database, unprotected).await;
+    for (data, sequence) in [("", 2), ("{", 4)] {
+        let sql = format!("UPDATE feed_event SET data = '{data}' WHERE sequence = {sequence}");
+        B::run(&database, &sql).await;
+    }
+    let batch = publisher.get("/feed", &[]).await.link("related").unwrap();
+    let listed = async || {
+        let batch = publisher.get(&batch, &[]).await;
+        assert_eq!(batch.status, 200);
+        let events: Vec<Value> = serde_json::from_str(&batch.body).unwrap();
+        let sequences = events
+            .iter()
+            .map(|event| event["sequence"].as_str().unwrap().to_owned());
+        sequences.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(listed().await, "1 3 5");
+    for accept in ["application/json", "application/cloudevents+json"] {
+        let one = publisher
+            .get(&format!("/events/{}", ids[1]), &[("accept", accept)])
+            .await;
+        assert_eq!(one.status, 404);
+        assert!(one.body.contains("quarantine"), "{}", one.body);
+    }
+    let running = tokio::spawn(consumer.run());
+    until("the others are taken", async || {
+        let status = handle.status().await.unwrap();
+        (status.sequence, status.parked) == (5, 2)
+    })
+    .await;
+    let mut taken = effects(&database).await;
+    taken.sort();
+    assert_eq!(taken, urns(&[ids[0], ids[2], ids[4]]));
+
+    B::run(
+        &database,
+        "UPDATE feed_event SET data = '{}' WHERE sequence IN (2, 4)",
+    )
+    .await;
+    assert_eq!(listed().await, "1 2 3 4 5");
+    for id in [ids[1], ids[3]] {
+        handle.retry(Some(&id.urn()), "eve").await.unwrap();
+    }
+    until("these too", async || effects(&database).await.len() == 5).await;
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+async fn a_corrected_event_is_shown_at_once<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(25).await;
+    publisher.close_second().await;
+    let other = Publisher::<B>::open(url).await;
+    let running = tokio::spawn({
+        let feed = other.feed.clone();
+        async move { feed.run().await }
+    });
+    let epoch = publisher.feed.cursor().epoch;
+    let page = format!("/feed/{epoch}/2");
+    let before = other.get("/feed", &[]).await;
+    let (tag, date) = (before.header("etag"), before.header("last-modified"));
+    assert!(!date.is_empty());
+    let paged = other.get(&page, &[]).await;
+    let batch = before.link("related").unwrap();
+    other.get(&batch, &[]).await;
+    // Readers that wait hear of it.
+    let waiting = tokio::spawn({
+        let router = other.feed.router();
+        let tag = tag.clone();
+        async move {
+            let headers = [("if-none-match", tag.as_str()), ("prefer", "wait=30")];
+            crate::support::send(router, "GET", "/feed", &headers).await
+        }
+    });
+    let correction = "UPDATE feed_event SET time = '2001-02-03T04:05:06.789Z' WHERE sequence = 15";
+    B::run(&publisher.database, correction).await;
+    let is_shown = async |path: &str, headers: &[(&str, &str)]| {
+        let answer = other.get(path, headers).await;
+        answer.status == 200 && answer.body.contains("2001-02-03T04:05:06.789Z")
+    };
+    for (path, headers) in [
+        ("/feed", [("if-none-match", tag.as_str())]),
+        ("/feed", [("if-modified-since", date.as_str())]),
+        (&page, [("if-none-match", &paged.header("etag"))]),
+        (&batch, [("accept", "*/*")]),
+    ] {
+        until(&format!("{path} {headers:?}"), async || {
+            is_shown(path, &headers).await
+        })
+        .await;
+    }
+    assert_eq!(waiting.await.unwrap().status, 200);
+    // A tag with a correction in it is a place in the feed like any other.
+    let after = other.get("/feed", &[]).await.header("etag");
+    publisher.publish(1).await;
+    let asked = [
+        ("if-none-match", after.as_str()),
+        ("a-im", "feed"),
+        ("prefer", "wait=30"),
+    ];
+    let delta = other.get("/feed", &asked).await;
+    assert_eq!((delta.status, delta.sequences()), (226, vec![26]));
+    other.shutdown.cancel();
+    running.await.unwrap();
+}
+
+async fn an_erased_person_is_not_in_quarantine<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(1).await;
+    let row = "INSERT INTO feed_quarantine (reason, id, subject, data) VALUES ('?', 'x', 'order/0', 'Curie'),
+               ('?', 'y', 'order/1', 'Curie')";
+    B::run(&publisher.database, row).await;
+    B::run(&publisher.database, "UPDATE feed_event SET data = ''").await;
+    let mut tx = publisher.database.begin().await.unwrap();
+    let erased = NewEvent::new("order.erased", "order/0", "{}");
+    outbox::rewrite(&mut tx, &erased, |data| serde_json::from_str(data))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let left = B::texts(
+        &publisher.database,
+        "SELECT id FROM feed_quarantine WHERE data IS NOT NULL",
+    )
+    .await;
+    assert_eq!(left, ["y"]);
+}
