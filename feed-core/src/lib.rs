@@ -46,7 +46,7 @@ pub mod transfer;
 pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
 pub use credentials::CredentialsError;
 pub use cursor::{Cursor, Epoch, InvalidCursor};
-pub use database::{Database, Kind, shown};
+pub use database::{Database, DatabaseOptions, Kind, shown};
 pub use event::{EventId, NewEvent, Sequence};
 pub use feed::{Feed, FeedSettings};
 pub use namespace::NAMESPACE;

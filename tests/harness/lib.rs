@@ -13,6 +13,7 @@ pub mod load;
 pub mod metrics;
 pub mod mutate;
 mod original;
+pub mod pooler;
 mod process;
 pub mod producer;
 pub mod programs;

@@ -13,6 +13,7 @@ mod erase;
 mod interoperation;
 mod moving;
 mod observe;
+mod postgres;
 mod program;
 mod restore;
 mod secure;

@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::cursor::{Cursor, Epoch};
+use crate::database::patience::{STATEMENT, within};
 use crate::database::{Database, Turns};
 use crate::event::EventId;
 use crate::sequencer::Sequencer;
@@ -125,13 +126,10 @@ impl<B: Backend> Feed<B> {
         settings: FeedSettings,
         shutdown: CancellationToken,
     ) -> Result<Self, DatabaseError> {
-        B::create_feed(
-            database.writer(),
-            EventId::new(),
-            &Epoch::random(),
-            settings.page_size.max(1).into(),
-        )
-        .await?;
+        let (id, epoch) = (EventId::new(), Epoch::random());
+        let page_size = settings.page_size.max(1).into();
+        let created = B::create_feed(database.writer(), id, &epoch, page_size);
+        within(STATEMENT, created).await?;
         let sequencer = Sequencer::new(database.clone()).await?;
         let base = settings.base_url;
         let plain = Frame {
