@@ -4,25 +4,8 @@
 use harness::load::{nth_order, place, published};
 use harness::pooler::Pooler;
 use harness::programs::available;
-use harness::{Backend, Client, FreshDatabase, Service, System, tables, until};
+use harness::{Backend, Client, FreshDatabase, Service, System, settings, tables, until};
 use sqlx::{Connection, Executor, PgConnection};
-
-/// Writes down what is in force where an event is appended (in a transaction) and where it is numbered (by a single
-/// statement).
-const RECORD_SETTINGS: &str = "
-    CREATE TABLE test_settings (place TEXT, settings TEXT);
-    CREATE FUNCTION test_settings() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        INSERT INTO test_settings SELECT TG_TABLE_NAME, concat_ws(', ',
-            current_setting('transaction_isolation'), current_setting('lock_timeout'),
-            current_setting('idle_in_transaction_session_timeout'), current_setting('enable_seqscan'),
-            current_setting('jit'), current_setting('statement_timeout'),
-            current_setting('synchronous_commit'));
-        RETURN NEW;
-    END $$;
-    CREATE TRIGGER test_settings BEFORE INSERT ON feed_outbox
-        FOR EACH ROW EXECUTE FUNCTION test_settings();
-    CREATE TRIGGER test_settings BEFORE UPDATE ON feed_head
-        FOR EACH ROW EXECUTE FUNCTION test_settings();";
 
 /// Places so many orders at once; returns the status of each answer.
 async fn place_at_once(client: &Client, count: u64) -> Vec<u16> {
@@ -59,12 +42,12 @@ async fn all_arrive(system: &System, count: i64) {
     );
 }
 
-async fn orders_arrive(mode: &str, settings: &str) {
+async fn orders_arrive(mode: &str, options: &str) {
     if !available(&["pgbouncer"]) {
         return;
     }
     let mut system = System::new(Backend::Postgres).await;
-    let mut pooler = Pooler::start(system.order.database.url(), mode, settings).await;
+    let mut pooler = Pooler::start(system.order.database.url(), mode, options).await;
     for service in [&mut system.order, &mut system.invoice] {
         let direct = service.database.url().to_owned();
         service.set("DATABASE_URL", pooler.url(&direct));
@@ -75,22 +58,14 @@ async fn orders_arrive(mode: &str, settings: &str) {
     system.order.start().await;
     system.invoice.start().await;
     let order_url = system.order.database.url().to_owned();
-    tables::run(&order_url, RECORD_SETTINGS).await;
+    settings::record(&order_url).await;
 
     let answers = place_at_once(&system.order.client, 300).await;
     let refused: Vec<_> = answers.iter().filter(|status| **status != 201).collect();
     assert!(refused.is_empty(), "{refused:?}");
     all_arrive(&system, 300).await;
 
-    let found = "SELECT DISTINCT place || ': ' || settings FROM test_settings ORDER BY 1";
-    let wanted = "read committed, 3s, 15s, off, off, 0, on";
-    assert_eq!(
-        tables::texts(&order_url, found).await,
-        [
-            format!("feed_head: {wanted}"),
-            format!("feed_outbox: {wanted}")
-        ]
-    );
+    settings::assert_in_force(&order_url).await;
 
     // A second instance starts beside the first one.
     let mut second = Service::new("order", Backend::Sqlite).await;

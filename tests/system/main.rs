@@ -13,7 +13,7 @@ mod erase;
 mod interoperation;
 mod moving;
 mod observe;
-mod postgres;
+mod postgresql;
 mod program;
 mod restore;
 mod secure;

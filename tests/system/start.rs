@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
+use futures_util::future::join_all;
 use harness::{FreshDatabase, Process, until};
 
 use crate::program::program;
@@ -131,7 +132,7 @@ async fn a_database_that_cannot_be_used_is_named() {
     let full = refusing("53300", "sorry, too many clients already");
     let starting = refusing("57P03", "the database system is starting up");
     let written = "write sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME";
-    for (url, expected) in [
+    let cases = [
         (
             "mysql://eve:s3cret@host/db",
             "begins with `sqlite:` or `postgres:`, not `mysql:`",
@@ -170,14 +171,17 @@ async fn a_database_that_cannot_be_used_is_named() {
         (unknown.as_str(), "no pg_hba.conf entry"),
         (full.as_str(), "PostgreSQL refused another connection to "),
         (starting.as_str(), "lets nobody in at the moment: "),
-    ] {
+    ];
+    // Some are waited for, so all at once.
+    let cases = cases.map(async |(url, expected)| {
         let said = refused("order", &[("DATABASE_URL", url)], 1).await;
         for expected in [expected, "the database cannot be used (DATABASE_URL): "] {
             assert!(said.contains(expected), "{url}: {said}");
         }
         let waits = said.matches("still waiting: for the database at ").count();
         assert_eq!(said.lines().count(), 1 + waits, "{url}: {said}");
-    }
+    });
+    join_all(cases).await;
     let said = refused("shop", &[("DATA_DIR", "file")], 1).await;
     let expected = "the database of order below file cannot be used (DATA_DIR): ";
     assert!(

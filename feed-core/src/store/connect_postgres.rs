@@ -203,6 +203,8 @@ impl Server {
         };
         let describe = || {
             let why = match &*failure() {
+                Some(sqlx::Error::Database(cause)) => cause.message().to_owned(),
+                Some(sqlx::Error::Io(cause)) => cause.to_string(),
                 Some(error) => error.to_string(),
                 None => "no answer yet".to_owned(),
             };

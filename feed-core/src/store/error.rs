@@ -76,12 +76,14 @@ pub enum DatabaseError {
     Migrate(#[from] MigrateError),
     /// Another session holds a lock for too long.
     #[error(
-        "another session has held a lock for ten minutes that migrations need: find and end it \
-         (pg_stat_activity, pg_blocking_pids), or start again if it is an instance that is migrating"
+        "cannot bring its tables up to date: another session holds a lock that migrations need; find it \
+         (pg_stat_activity, pg_blocking_pids) and end it, or wait if it is an instance that is migrating"
     )]
     Locked(#[source] MigrateError),
     /// Migrations have not ended in time.
-    #[error("migrations have not ended within an hour: see what they do in pg_stat_activity")]
+    #[error(
+        "cannot bring its tables up to date within an hour: see in pg_stat_activity what migrations do"
+    )]
     MigrationsTimedOut,
     /// It is another service's.
     #[error("it is the database of another service, which has its migrations in the table {0}")]

@@ -106,6 +106,9 @@ pub(super) fn begin_pooled(search_path: &str, clean: bool) -> SqlStr {
 /// back last, or the next one in turn. Other clients may come in between.
 const COMPARISONS: u32 = 3;
 
+/// A transaction that lasts while another connection is asked, whatever the role says of idle ones.
+const PATIENT: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0";
+
 /// True if a pooler gives sessions for a transaction at a time: two connections have met the same session, or
 /// one of them several. Sets nothing, which another client of the pooler would inherit.
 pub(super) async fn is_pooled(
@@ -117,7 +120,7 @@ pub(super) async fn is_pooled(
         if id(one).await? != session {
             return Ok(true);
         }
-        let mut tx = other.begin().await?;
+        let mut tx = other.begin_with(PATIENT).await?;
         if id(&mut tx).await? == session || id(one).await? != session {
             return Ok(true);
         }
