@@ -1,29 +1,11 @@
 //! Services behind a `PgBouncer`: in session mode, in transaction mode with a direct address beside it, and
 //! refused where neither would do.
 
-use harness::load::{nth_order, place, published};
+use harness::load::{self, place, published};
 use harness::pooler::Pooler;
 use harness::programs::available;
-use harness::{Backend, Client, FreshDatabase, Service, System, settings, tables, until};
+use harness::{Backend, FreshDatabase, Service, System, settings, tables, until};
 use sqlx::{Connection, Executor, PgConnection};
-
-/// Places so many orders at once; returns the status of each answer.
-async fn place_at_once(client: &Client, count: u64) -> Vec<u16> {
-    let placing: Vec<_> = (0..count)
-        .map(|n| {
-            let client = client.clone();
-            tokio::spawn(async move {
-                let answer = client.post_json("orders", &nth_order(n)).await;
-                answer.map_or(0, |answer| answer.status)
-            })
-        })
-        .collect();
-    let mut answers = Vec::new();
-    for placing in placing {
-        answers.push(placing.await.unwrap());
-    }
-    answers
-}
 
 /// Waits until invoice has taken all `count` orders, and checks that each had one effect.
 async fn all_arrive(system: &System, count: i64) {
@@ -60,7 +42,7 @@ async fn orders_arrive(mode: &str, options: &str) {
     let order_url = system.order.database.url().to_owned();
     settings::record(&order_url).await;
 
-    let answers = place_at_once(&system.order.client, 300).await;
+    let answers = load::place_at_once(&system.order.client, 300).await;
     let refused: Vec<_> = answers.iter().filter(|status| **status != 201).collect();
     assert!(refused.is_empty(), "{refused:?}");
     all_arrive(&system, 300).await;

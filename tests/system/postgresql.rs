@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use harness::load::{nth_order, published};
+use harness::load::{self, published};
 use harness::{Backend, FreshDatabase, Service, System, settings, tables, until};
 use sqlx::migrate::Migrate;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -155,7 +155,7 @@ async fn the_fewest_connections_are_enough() {
         service.start().await;
     }
     for n in 0..20 {
-        harness::load::place(&system.order.client, n).await.unwrap();
+        load::place(&system.order.client, n).await.unwrap();
     }
     system.invoice(20).await;
     let url = system.order.database.url();
@@ -221,11 +221,7 @@ async fn defaults_of_a_role_change_nothing() {
         service.start().await;
     }
     settings::record(system.order.database.url()).await;
-    let placing = (0..ORDERS).map(async |n| {
-        let answer = system.order.client.post_json("orders", &nth_order(n)).await;
-        answer.map_or(0, |answer| answer.status)
-    });
-    let answers = join_all(placing).await;
+    let answers = load::place_at_once(&system.order.client, ORDERS).await;
     assert!(answers.iter().all(|status| *status == 201), "{answers:?}");
     assert_eq!(published(&system.order).await, ORDERS as i64);
     system.invoice(ORDERS as i64).await;

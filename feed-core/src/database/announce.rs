@@ -25,7 +25,10 @@ pub(crate) async fn announced<T, D: Future<Output = String>>(
         match tokio::time::timeout_at(next, work.as_mut()).await {
             Ok(done) => return Some(done),
             Err(_) if Instant::now() >= deadline => return None,
-            Err(_) => warn!("still waiting: {}", describe().await),
+            Err(_) => {
+                let what = describe().await;
+                warn!("still waiting: {what}");
+            }
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

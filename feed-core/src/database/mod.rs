@@ -87,9 +87,10 @@ pub fn shown(url: &str) -> String {
 #[derive(Debug)]
 pub struct Database<B: Backend> {
     reader: Pool<B>,
-    /// For single statements; the pool for transactions, if that has sessions.
-    single: Pool<B>,
+    /// For single statements.
     writer: Pool<B>,
+    /// The same pool, but where transactions go through a pooler.
+    transactions: Pool<B>,
     /// The message that begins a transaction.
     begin: SqlStr,
     /// What this program has migrated, to compare with what is there later.
@@ -103,8 +104,8 @@ impl<B: Backend> Clone for Database<B> {
     fn clone(&self) -> Self {
         Self {
             reader: self.reader.clone(),
-            single: self.single.clone(),
             writer: self.writer.clone(),
+            transactions: self.transactions.clone(),
             begin: self.begin.clone(),
             schemas: Arc::clone(&self.schemas),
             file: self.file,
@@ -126,15 +127,15 @@ impl<B: Backend> Database<B> {
         let options = options.into();
         let Pools {
             reader,
-            single,
             writer,
+            transactions,
             begin,
         } = B::connect(&options).await?;
         let database = Self {
             file: B::file(&writer),
             reader,
-            single,
             writer,
+            transactions,
             begin,
             schemas: Arc::default(),
             turns: Arc::default(),
@@ -153,7 +154,7 @@ impl<B: Backend> Database<B> {
     /// Where single writing statements go.
     #[must_use]
     pub fn writer(&self) -> &Pool<B> {
-        &self.single
+        &self.writer
     }
 
     /// Where events are numbered.
@@ -175,7 +176,7 @@ impl<B: Backend> Database<B> {
     ///
     /// No connection became free in time, or the database is gone.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, B>> {
-        begin_with(&self.writer, self.begin.clone()).await
+        begin_with(&self.transactions, self.begin.clone()).await
     }
 
     /// Runs `work`, which has a transaction, to its end in a task of its own: a client who hangs up
@@ -227,7 +228,7 @@ impl<B: Backend> Database<B> {
         };
         let made = self.made(table).await?;
         migrator.set_ignore_missing(schema.unknown(&made).is_none());
-        B::run_migrations(&self.single, &migrator).await?;
+        B::run_migrations(&self.writer, &migrator).await?;
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
         schemas.push(schema);
         Ok(())
@@ -270,7 +271,7 @@ impl<B: Backend> Database<B> {
     /// Closes all connections. On SQLite this also folds the write-ahead log into the file.
     pub async fn close(&self) {
         self.reader.close().await;
-        self.single.close().await;
         self.writer.close().await;
+        self.transactions.close().await;
     }
 }

@@ -83,8 +83,8 @@ pub(super) async fn connect_sqlite(url: &str) -> Result<Pools<Sqlite>, DatabaseE
     let reader = open_file(pool(SQLITE_READERS), &options.read_only(true)).await;
     Ok(Pools {
         reader: reader.map_err(unusable)?,
-        single: writer.clone(),
-        writer,
+        writer: writer.clone(),
+        transactions: writer,
         begin: Sqlite::BEGIN.into_sql_str(),
     })
 }

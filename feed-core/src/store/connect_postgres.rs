@@ -47,8 +47,8 @@ pub(super) async fn connect(options: &DatabaseOptions) -> Result<Pools<Postgres>
         let writer = server.session_pool(transactions);
         return Ok(Pools {
             reader: server.session_pool(others),
-            single: writer.clone(),
-            writer,
+            writer: writer.clone(),
+            transactions: writer,
             begin: session::BEGIN.into_sql_str(),
         });
     };
@@ -59,13 +59,12 @@ pub(super) async fn connect(options: &DatabaseOptions) -> Result<Pools<Postgres>
         Ok((server.session_pool(others), found))
     };
     let (sessions, found) = opened.await.map_err(DatabaseError::direct)?;
-    let (pool, begin) = Server::parse(&options.url)?
-        .pooled(transactions, &found)
-        .await?;
+    let pooler = Server::parse(&options.url)?;
+    let (transactions, begin) = pooler.pooled(transactions, &found).await?;
     Ok(Pools {
         reader: sessions.clone(),
-        single: sessions,
-        writer: pool,
+        writer: sessions,
+        transactions,
         begin,
     })
 }

@@ -90,9 +90,9 @@ pub(crate) struct Pools<B: sqlx::Database> {
     /// For what is read.
     pub(crate) reader: Pool<B>,
     /// For single statements that write.
-    pub(crate) single: Pool<B>,
-    /// For transactions.
     pub(crate) writer: Pool<B>,
+    /// For transactions.
+    pub(crate) transactions: Pool<B>,
     /// The message that begins one there.
     pub(crate) begin: SqlStr,
 }
