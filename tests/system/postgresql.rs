@@ -31,7 +31,7 @@ fn silent_after(answers: &'static [&'static [u8]]) -> String {
 fn answer(mut client: TcpStream, answers: &[&[u8]]) -> std::io::Result<()> {
     let mut message = [0; 1024];
     for answer in answers {
-        client.read(&mut message)?;
+        let _ = client.read(&mut message)?;
         client.write_all(answer)?;
     }
     while client.read(&mut message)? > 0 {}
