@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::CommandFactory;
+use feed_core::DatabaseOptions;
 use feed_core::consumer::FeedCredentials;
 use feed_core::service::{
     BaseUrl, Follow, Mounted, Settings, listen, parse_command_line, serve, start_logging,
@@ -91,6 +92,10 @@ async fn shop(
         Ok(Settings {
             database_url: moving::sqlite(&config.data_dir, name),
             database_url_file: None,
+            // Of a file, these say nothing.
+            database_direct_url: None,
+            database_direct_url_file: None,
+            database_connections: DatabaseOptions::DEFAULT_CONNECTIONS,
             listen: address,
             base_url: Some(base.join(&format!("{name}/")).as_str().parse()?),
             home_url: Some(base.url().clone()),

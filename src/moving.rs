@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::ValueHint;
+use feed_core::DatabaseOptions;
 use feed_core::service::command::CommandError;
 use feed_core::service::with_causes;
 use feed_core::transfer::{Command, Moved};
@@ -79,7 +80,8 @@ impl Config {
 
     async fn each(&self, command: impl Fn(PathBuf) -> Command) -> anyhow::Result<()> {
         for ((name, service), url) in SERVICES.iter().zip(self.urls()?) {
-            let done = command(self.file(name)).execute(&url, service).await;
+            let database = DatabaseOptions::new(url);
+            let done = command(self.file(name)).execute(&database, service).await;
             done.map_err(|error| explained(name, error))?;
         }
         Ok(())

@@ -28,6 +28,7 @@ install_quietly() {
     for package in "$@"; do
         case $package in
         nginx) as_root systemctl --quiet disable nginx ;;
+        pgbouncer) as_root systemctl --quiet disable pgbouncer ;;
         prometheus) as_root systemctl --quiet disable prometheus ;;
         varnish) as_root systemctl --quiet disable varnish varnishncsa ;;
         nats-server) as_root systemctl --quiet disable nats-server ;;

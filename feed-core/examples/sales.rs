@@ -130,7 +130,7 @@ async fn main() -> ExitCode {
         ("feed_url", "http://127.0.0.1:8081/feed"),
     ]);
     run(settings, async |settings, shutdown| {
-        let database = Database::<Sqlite>::open(settings.database_url()).await?;
+        let database = Database::<Sqlite>::open(settings.database()).await?;
         database.migrate("_sale_migrations", MIGRATIONS).await?;
         let orders = follow.subscription("order");
         let consumer = Consumer::open(database.clone(), orders, Sales, shutdown).await?;

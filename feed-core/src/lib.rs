@@ -48,7 +48,7 @@ pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscrip
 pub use credentials::CredentialsError;
 pub use cursor::{Cursor, Epoch, InvalidCursor};
 pub use data::InvalidData;
-pub use database::{Database, Kind, shown};
+pub use database::{Database, DatabaseOptions, Kind, shown};
 pub use event::{EventId, InvalidEvent, NewEvent, Sequence};
 pub use feed::{Feed, FeedSettings};
 pub use namespace::NAMESPACE;

@@ -66,7 +66,7 @@ pub(crate) struct Sequencer<B: Backend> {
 
 impl<B: Backend> Sequencer<B> {
     pub(crate) async fn new(database: Database<B>) -> sqlx::Result<Self> {
-        let head = B::look(database.reader()).await?.head;
+        let head = within(STATEMENT, B::look(database.reader())).await?.head;
         Ok(Self {
             database,
             traced: AtomicI64::new(head.sequence),

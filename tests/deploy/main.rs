@@ -9,6 +9,7 @@ mod compose;
 mod kubernetes;
 mod names;
 mod pages;
+mod poolers;
 mod prefixes;
 mod proxy;
 mod roles;

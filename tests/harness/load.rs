@@ -1,5 +1,6 @@
 //! Events for consumers: orders as clients place them, and copies of them in bulk.
 
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::tables::{is_postgres, number, run};
@@ -32,6 +33,20 @@ pub fn nth_order(n: u64) -> Value {
 pub async fn place(client: &Client, n: u64) -> Option<i64> {
     let answer = client.post_json("orders", &nth_order(n)).await?;
     (answer.status == 201).then(|| answer.json()["id"].as_i64())?
+}
+
+/// Places `count` orders, more at once than a service has connections; returns the status of each answer, 0
+/// where there is none.
+pub async fn place_at_once(client: &Client, count: u64) -> Vec<u16> {
+    const AT_ONCE: usize = 32;
+    let place = async |n| {
+        let answer = client.post_json("orders", &nth_order(n)).await;
+        answer.map_or(0, |answer| answer.status)
+    };
+    stream::iter((0..count).map(place))
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await
 }
 
 /// Cancels an order.

@@ -13,6 +13,7 @@ mod erase;
 mod interoperation;
 mod moving;
 mod observe;
+mod postgresql;
 mod program;
 mod proxies;
 mod restore;

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
+use futures_util::future::join_all;
 use harness::{FreshDatabase, Process, until};
 
 use crate::program::program;
@@ -132,9 +133,12 @@ async fn a_database_that_cannot_be_used_is_named() {
     let (server, options) = postgres.url().split_once('?').unwrap();
     let (server, _) = server.rsplit_once('/').unwrap();
     let missing = format!("{server}/missing?{options}");
-    let suspicious = suspicious_postgres();
+    let suspicious = refusing("28P01", "password authentication failed for user \"eve\"");
+    let unknown = refusing("28000", "no pg_hba.conf entry for host \"192.0.2.7\"");
+    let full = refusing("53300", "sorry, too many clients already");
+    let starting = refusing("57P03", "the database system is starting up");
     let written = "write sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME";
-    for (url, expected) in [
+    let cases = [
         (
             "mysql://eve:s3cret@host/db",
             "begins with `sqlite:` or `postgres:`, not `mysql:`",
@@ -169,13 +173,21 @@ async fn a_database_that_cannot_be_used_is_named() {
             suspicious.as_str(),
             "password authentication failed for user \"eve\"",
         ),
-    ] {
+        (unknown.as_str(), "check user, password and database: "),
+        (unknown.as_str(), "no pg_hba.conf entry"),
+        (full.as_str(), "PostgreSQL refused another connection to "),
+        (starting.as_str(), "lets nobody in at the moment: "),
+    ];
+    // Some are waited for, so all at once.
+    let cases = cases.map(async |(url, expected)| {
         let said = refused("order", &[("DATABASE_URL", url)], 1).await;
         for expected in [expected, "the database cannot be used (DATABASE_URL): "] {
             assert!(said.contains(expected), "{url}: {said}");
         }
-        assert_eq!(said.lines().count(), 1, "{url}: {said}");
-    }
+        let waits = said.matches("still waiting: for the database at ").count();
+        assert_eq!(said.lines().count(), 1 + waits, "{url}: {said}");
+    });
+    join_all(cases).await;
     let said = refused("shop", &[("DATA_DIR", "file")], 1).await;
     let expected = "the database of order below file cannot be used (DATA_DIR): ";
     assert!(
@@ -185,25 +197,24 @@ async fn a_database_that_cannot_be_used_is_named() {
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
-/// The URL of a PostgreSQL that likes no password.
-fn suspicious_postgres() -> String {
+/// The URL of a PostgreSQL that answers whatever a client begins with by an error of this code.
+fn refusing(code: &'static str, message: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for client in listener.incoming() {
-            let _ = client.and_then(refuse);
+            let _ = client.and_then(|client| refuse(client, code, message));
         }
     });
     format!("postgres://eve:s3cret@{address}/orders?sslmode=disable")
 }
 
-/// Answers whatever a client begins with: an `ErrorResponse` of code 28P01.
-fn refuse(mut client: TcpStream) -> std::io::Result<()> {
+fn refuse(mut client: TcpStream, code: &str, message: &str) -> std::io::Result<()> {
     let mut startup = [0; 1024];
     let _ = client.read(&mut startup)?;
-    let fields = b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user \"eve\"\0\0";
+    let fields = format!("SFATAL\0VFATAL\0C{code}\0M{message}\0\0");
     let length = u32::try_from(fields.len() + 4).unwrap();
-    client.write_all(&[b"E", &length.to_be_bytes()[..], fields].concat())
+    client.write_all(&[b"E", &length.to_be_bytes()[..], fields.as_bytes()].concat())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

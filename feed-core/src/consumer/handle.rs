@@ -15,6 +15,7 @@ use super::measure::{Counts, SILENCE};
 use super::proxy::FeedProxy;
 use super::{Context, Effect};
 use crate::database::Database;
+use crate::database::patience::{STATEMENT, within};
 use crate::event::Sequence;
 use crate::store::consume::{ParkedRow, Standing};
 use crate::store::operate::{DecisionRow, SkipRow, TakenRow};
@@ -212,7 +213,8 @@ impl<B: Backend> Handle<B> {
         subscription: &str,
         feed_url: Url,
     ) -> Result<Self, DatabaseError> {
-        B::subscribe(database.writer(), subscription, lease::PARTITIONS).await?;
+        let subscribed = B::subscribe(database.writer(), subscription, lease::PARTITIONS);
+        within(STATEMENT, subscribed).await?;
         Ok(Self {
             database,
             subscription: subscription.to_owned(),

@@ -74,6 +74,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::database::Database;
+use crate::database::patience::{STATEMENT, TRANSACTION, within};
 use crate::event::Sequence;
 use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
@@ -306,7 +307,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         effect: E,
         shutdown: CancellationToken,
     ) -> Result<Self, DatabaseError> {
-        B::subscribe(database.writer(), &subscription.name, lease::PARTITIONS).await?;
+        let name = &subscription.name;
+        let subscribed = B::subscribe(database.writer(), name, lease::PARTITIONS);
+        within(STATEMENT, subscribed).await?;
         let instance = format!("{}-{:08x}", subscription.instance, fastrand::u32(..));
         let source = fetch::Source::new(
             subscription.feed_url.clone(),
@@ -331,9 +334,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             said: None,
             tried: None,
         };
-        consumer.context.tend().await?;
+        within(TRANSACTION, consumer.context.tend()).await?;
         // Those who have more than their share now need not find out by themselves.
-        B::notify(consumer.context.database.writer(), CHANNEL).await?;
+        let notified = B::notify(consumer.context.database.writer(), CHANNEL);
+        within(STATEMENT, notified).await?;
         let orders = consumer.context.leases.orders.borrow().clone();
         if let Some(reason) = orders.halted {
             let name = &consumer.context.subscription.name;

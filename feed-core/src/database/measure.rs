@@ -58,7 +58,7 @@ impl<B: Backend> Measured for Database<B> {
                 &[],
                 f64::from(u8::from(is_up)),
             );
-            connections::<B>(text, "write", &self.writer);
+            connections::<B>(text, "write", &self.transactions);
             connections::<B>(text, "read", &self.reader);
         })
     }

@@ -1,6 +1,8 @@
 //! A service's own database: connections, transactions that no client can break, migrations.
 
+pub(crate) mod announce;
 mod measure;
+mod options;
 pub(crate) mod patience;
 mod ready;
 
@@ -9,13 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Pool, SqlSafeStr, Transaction};
+use sqlx::{Pool, SqlSafeStr, SqlStr, Transaction};
 use tokio::task::JoinError;
 use tracing::{Instrument, Span};
 
-use crate::store::{Backend, DatabaseError, Made, begin};
+use crate::store::{Backend, DatabaseError, Made, Pools, begin_with};
 pub(crate) use measure::Turns;
-use patience::{TRANSACTION, within};
+pub use options::DatabaseOptions;
+use patience::{STATEMENT, TRANSACTION, within};
 use ready::Schema;
 
 /// Which backend a `DATABASE_URL` names.
@@ -79,11 +82,17 @@ pub fn shown(url: &str) -> String {
 ///
 /// SQLite has one writer at a time, so there the writing pool has one connection: writers queue fairly
 /// in memory instead of fighting for the file. On PostgreSQL transactions may wait for each other's
-/// rows; what is read, and the numbering of events, does not wait behind them.
+/// rows; what is read, and the numbering of events, does not wait behind them. Transactions may go
+/// through a pooler there ([`DatabaseOptions::direct_url`]).
 #[derive(Debug)]
 pub struct Database<B: Backend> {
     reader: Pool<B>,
+    /// For single statements.
     writer: Pool<B>,
+    /// The same pool, but where transactions go through a pooler.
+    transactions: Pool<B>,
+    /// The message that begins a transaction.
+    begin: SqlStr,
     /// What this program has migrated, to compare with what is there later.
     schemas: Arc<Mutex<Vec<Schema>>>,
     /// Which file it is, if it is one.
@@ -96,6 +105,8 @@ impl<B: Backend> Clone for Database<B> {
         Self {
             reader: self.reader.clone(),
             writer: self.writer.clone(),
+            transactions: self.transactions.clone(),
+            begin: self.begin.clone(),
             schemas: Arc::clone(&self.schemas),
             file: self.file,
             turns: Arc::clone(&self.turns),
@@ -104,17 +115,28 @@ impl<B: Backend> Clone for Database<B> {
 }
 
 impl<B: Backend> Database<B> {
-    /// Connects, and brings feed-core's own tables up to date.
+    /// Connects to the database at a URL, or as the options say, and brings feed-core's own tables up to date.
+    /// On PostgreSQL it waits up to five seconds for a server to let it in, five more for an answer, and
+    /// for migrations up to an hour; from two seconds on it logs what it waits for.
     ///
     /// # Errors
     ///
-    /// The URL is malformed, the database is out of reach, or its schema cannot be migrated.
-    pub async fn open(url: &str) -> Result<Self, DatabaseError> {
-        let (reader, writer) = B::connect(url).await?;
+    /// A URL is malformed, the database is out of reach or cannot be used as it is, or its schema cannot be
+    /// migrated.
+    pub async fn open(options: impl Into<DatabaseOptions>) -> Result<Self, DatabaseError> {
+        let options = options.into();
+        let Pools {
+            reader,
+            writer,
+            transactions,
+            begin,
+        } = B::connect(&options).await?;
         let database = Self {
             file: B::file(&writer),
             reader,
             writer,
+            transactions,
+            begin,
             schemas: Arc::default(),
             turns: Arc::default(),
         };
@@ -154,7 +176,7 @@ impl<B: Backend> Database<B> {
     ///
     /// No connection became free in time, or the database is gone.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, B>> {
-        begin(&self.writer).await
+        begin_with(&self.transactions, self.begin.clone()).await
     }
 
     /// Runs `work`, which has a transaction, to its end in a task of its own: a client who hangs up
@@ -214,11 +236,15 @@ impl<B: Backend> Database<B> {
 
     /// The migrations that `table` lists, if it is there.
     async fn made(&self, table: &'static str) -> sqlx::Result<Vec<Made>> {
-        let tables = B::migration_tables(&self.reader).await?;
+        let tables = self.migration_tables().await?;
         match tables.iter().any(|there| there == table) {
-            true => B::migrations(&self.reader, table).await,
+            true => within(STATEMENT, B::migrations(&self.reader, table)).await,
             false => Ok(Vec::new()),
         }
+    }
+
+    async fn migration_tables(&self) -> sqlx::Result<Vec<String>> {
+        within(STATEMENT, B::migration_tables(&self.reader)).await
     }
 
     /// For a service that shares its database with nobody: refuses one in which another service has
@@ -230,7 +256,7 @@ impl<B: Backend> Database<B> {
     pub async fn belongs_to(&self, table: &str) -> Result<(), DatabaseError> {
         // Ours, and those of who uses `sqlx migrate`.
         let known = [table, "_feed_migrations", "_sqlx_migrations"];
-        let mut tables = B::migration_tables(&self.reader).await?.into_iter();
+        let mut tables = self.migration_tables().await?.into_iter();
         match tables.find(|other| !known.contains(&other.as_str())) {
             Some(other) => Err(DatabaseError::Others(other)),
             None => Ok(()),
@@ -246,5 +272,6 @@ impl<B: Backend> Database<B> {
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
+        self.transactions.close().await;
     }
 }

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::cursor::{Cursor, Epoch};
+use crate::database::patience::{STATEMENT, within};
 use crate::database::{Database, Turns};
 use crate::event::EventId;
 use crate::sequencer::Sequencer;
@@ -135,8 +136,9 @@ impl<B: Backend> Feed<B> {
     ) -> Result<Self, DatabaseError> {
         let mut inner = Inner::load(database, settings, shutdown).await?;
         let (base, presentation) = (inner.addresses.base(), inner.presentation.number);
-        B::present(inner.database.writer(), base.as_str(), presentation).await?;
-        if let Some(source) = B::source(inner.database.writer()).await? {
+        let writer = inner.database.writer();
+        within(STATEMENT, B::present(writer, base.as_str(), presentation)).await?;
+        if let Some(source) = within(STATEMENT, B::source(writer)).await? {
             inner.source = source;
         }
         inner.sequencer.look().await?;
@@ -208,13 +210,10 @@ impl<B: Backend> Inner<B> {
         settings: FeedSettings,
         shutdown: CancellationToken,
     ) -> Result<Self, DatabaseError> {
-        B::create_feed(
-            database.writer(),
-            EventId::new(),
-            &Epoch::random(),
-            settings.page_size.max(1).into(),
-        )
-        .await?;
+        let (id, epoch) = (EventId::new(), Epoch::random());
+        let page_size = settings.page_size.max(1).into();
+        let created = B::create_feed(database.writer(), id, &epoch, page_size);
+        within(STATEMENT, created).await?;
         let sequencer = Sequencer::new(database.clone()).await?;
         let base = settings.base_url;
         let plain = Frame {

@@ -10,7 +10,6 @@ use super::probe::probe;
 use super::{
     Mounted, ServeError, Settings, listen, serve, start_logging, start_tracing, stop_signal,
 };
-use crate::database::shown;
 
 /// All of a service's `main` but its settings: logs, traces, listens, starts it and serves it until
 /// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line. With `--probe` it asks the one that
@@ -66,8 +65,14 @@ async fn run_logged(
     settings.listen = listener
         .local_addr()
         .map_err(|error| ServeError::Listen(settings.listen, error))?;
-    let database = shown(settings.database_url());
-    let service = start(settings, shutdown.clone()).await?;
+    let database = settings.database();
+    let starting = start(settings, shutdown.clone());
+    // It may be waiting for its database.
+    let Some(service) = shutdown.run_until_cancelled(starting).await else {
+        info!("stopped before it had started");
+        return Ok(());
+    };
+    let service = service?;
     info!("database: {database}; stop with Ctrl-C");
     serve(listener, service.guarded(credentials), shutdown).await
 }

@@ -10,6 +10,7 @@ use url::Url;
 use super::command_line::{parse_command_line, try_parse};
 use super::html::Frame;
 use super::{BaseUrl, Credentials, LogFormat};
+use crate::database::DatabaseOptions;
 
 /// Flatten it into a service's own [`clap::Parser`].
 #[derive(Debug, Clone, clap::Args)]
@@ -52,6 +53,40 @@ pub struct Settings {
     )]
     pub database_url_file: Option<String>,
 
+    /// PostgreSQL's own address, if `DATABASE_URL` is that of a pooler in transaction mode: for what needs a
+    /// session, such as migrations and listening
+    #[arg(
+        long,
+        env,
+        help_heading = "Database",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub database_direct_url: Option<String>,
+
+    /// A file that holds that URL
+    #[arg(
+        long,
+        env,
+        help_heading = "Database",
+        value_name = "FILE",
+        conflicts_with = "database_direct_url",
+        value_parser = read_secret
+    )]
+    pub database_direct_url_file: Option<String>,
+
+    /// Connections to PostgreSQL that this instance takes, at most: one half for transactions, one for
+    /// everything else
+    #[arg(
+        long,
+        env,
+        help_heading = "Database",
+        value_name = "COUNT",
+        default_value_t = DatabaseOptions::DEFAULT_CONNECTIONS,
+        value_parser = parse_connections
+    )]
+    pub database_connections: u32,
+
     /// The start page of all services; every page then leads there
     #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
     pub home_url: Option<Url>,
@@ -82,6 +117,17 @@ impl Settings {
         self.database_url_file
             .as_ref()
             .unwrap_or(&self.database_url)
+    }
+
+    /// The database, and how to connect to it.
+    #[must_use]
+    pub fn database(&self) -> DatabaseOptions {
+        let direct = self.database_direct_url_file.as_ref();
+        DatabaseOptions {
+            url: self.database_url().to_owned(),
+            direct_url: direct.or(self.database_direct_url.as_ref()).cloned(),
+            connections: self.database_connections,
+        }
     }
 
     /// The public base URL: the configured one, or that of the listening address.
@@ -144,6 +190,9 @@ impl Settings {
                     argument.get_id().as_str(),
                     "database_url"
                         | "database_url_file"
+                        | "database_direct_url"
+                        | "database_direct_url_file"
+                        | "database_connections"
                         | "feed_url"
                         | "feed_credentials_file"
                         | "feed_proxy"
@@ -177,6 +226,15 @@ pub fn parse_url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err("write all of the URL, such as https://shop.example/feed".into()),
+    }
+}
+
+/// Reads a number of connections to a database from the command line.
+fn parse_connections(text: &str) -> Result<u32, String> {
+    const LEAST: u32 = DatabaseOptions::MIN_CONNECTIONS;
+    match text.parse() {
+        Ok(count @ LEAST..) => Ok(count),
+        _ => Err(format!("write a number, {LEAST} at least")),
     }
 }
 

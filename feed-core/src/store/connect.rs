@@ -1,48 +1,26 @@
-//! Opens the pools of either database, so that no client can leave one in a bad state, and runs
-//! migrations while nobody else does.
+//! Begins transactions, so that no client can leave a connection in a bad state; opens a SQLite file, and runs
+//! its migrations while nobody else does.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, Pool, Postgres, SqlSafeStr, Sqlite,
-    Transaction,
+    AssertSqlSafe, ConnectOptions, Connection, Pool, SqlSafeStr, SqlStr, Sqlite, Transaction,
 };
 
-use super::{Backend, DatabaseError};
-use crate::database::patience::{STATEMENT, doubts, within};
+use super::{Backend, DatabaseError, Operations, Pools};
+use crate::database::patience::{STATEMENT, within};
 
 /// How long a request waits for a free connection before it is told that the service is busy.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a SQLite connection waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection may take to say that it is there.
-const ANSWER: Duration = Duration::from_secs(2);
-
 /// The pause before a SQLite file that was locked is opened again.
 const AGAIN: Duration = Duration::from_millis(10);
-
-/// A connection that was used within this time is not tried before it is used again: that would be a
-/// trip to the database before each statement.
-const TESTED: Duration = Duration::from_secs(1);
-
-/// Connections of one instance to its PostgreSQL for transactions that write, at most. Small: a database
-/// serves many instances.
-const POSTGRES_WRITERS: u32 = 7;
-
-/// And those to read, to number events and to listen: where all that write wait for one row, the feed goes
-/// on. One that falls silent just as it goes back to its pool is missing there until the system gives it up, after
-/// a quarter of an hour; so there are more than are needed.
-const POSTGRES_READERS: u32 = 7;
-
-/// How long a statement waits for what another transaction has locked. Bounded, since it takes a
-/// connection away from those who wait for nothing.
-const LOCK_TIMEOUT: &str = "3s";
 
 /// Readers of a SQLite file; in WAL mode they never wait for the writer.
 const SQLITE_READERS: u32 = 4;
@@ -50,10 +28,13 @@ const SQLITE_READERS: u32 = 4;
 /// Begins a transaction, in a task of its own that runs to its end and drops what nobody waits for:
 /// in sqlx 0.9.0 a `begin_with` that is dropped half-way leaves a transaction open in the pool, in
 /// which the next writer's work would vanish although it reported success.
-pub(crate) async fn begin<B: Backend>(pool: &Pool<B>) -> sqlx::Result<Transaction<'static, B>> {
+pub(crate) async fn begin_with<B: Backend>(
+    pool: &Pool<B>,
+    statement: SqlStr,
+) -> sqlx::Result<Transaction<'static, B>> {
     let pool = pool.clone();
     let begun = tokio::spawn(async move {
-        let begin = pool.begin_with(B::BEGIN.into_sql_str());
+        let begin = pool.begin_with(statement);
         if B::ONE_WRITER {
             // A file is never silent: it tells that it is locked.
             return begin.await;
@@ -64,9 +45,12 @@ pub(crate) async fn begin<B: Backend>(pool: &Pool<B>) -> sqlx::Result<Transactio
     begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
-pub(super) async fn connect_sqlite(
-    url: &str,
-) -> Result<(Pool<Sqlite>, Pool<Sqlite>), DatabaseError> {
+/// The same with the backend's own statement.
+pub(crate) async fn begin<B: Backend>(pool: &Pool<B>) -> sqlx::Result<Transaction<'static, B>> {
+    begin_with(pool, B::BEGIN.into_sql_str()).await
+}
+
+pub(super) async fn connect_sqlite(url: &str) -> Result<Pools<Sqlite>, DatabaseError> {
     let options = SqliteConnectOptions::from_str(url)
         .map_err(DatabaseError::Malformed)?
         .create_if_missing(true)
@@ -97,7 +81,12 @@ pub(super) async fn connect_sqlite(
     let writer = pool(1).idle_timeout(None).max_lifetime(None);
     let writer = open_file(writer, &options).await.map_err(unusable)?;
     let reader = open_file(pool(SQLITE_READERS), &options.read_only(true)).await;
-    Ok((reader.map_err(unusable)?, writer))
+    Ok(Pools {
+        reader: reader.map_err(unusable)?,
+        writer: writer.clone(),
+        transactions: writer,
+        begin: Sqlite::BEGIN.into_sql_str(),
+    })
 }
 
 /// Of several that open a new file at once, one switches it to WAL, and SQLite tells the others that it
@@ -124,48 +113,6 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xff == 5)
 }
 
-pub(super) async fn connect_postgres(
-    url: &str,
-) -> Result<(Pool<Postgres>, Pool<Postgres>), DatabaseError> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(DatabaseError::Malformed)?
-        // A ROLLBACK outside a transaction is a warning on each release; errors are errors still.
-        // An instance that freezes inside a transaction must not hold the head for ever.
-        .options([
-            ("client_min_messages", "error"),
-            ("idle_in_transaction_session_timeout", "15s"),
-            ("lock_timeout", LOCK_TIMEOUT),
-            // A connection keeps its plans. One that reads a whole table because that is still empty
-            // would make the first million events take hours; each statement has an index to go by.
-            ("enable_seqscan", "off"),
-            // What is off counts as costly, and what is costly would be compiled first: for statements
-            // as short as these that takes longer than they do.
-            ("jit", "off"),
-        ])
-        .disable_statement_logging();
-    let unusable = |error| DatabaseError::of_postgres(url, error);
-    let pool = |connections: u32| {
-        PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .before_acquire(|connection, last| {
-                Box::pin(async move {
-                    if last.idle_for > TESTED {
-                        // An error closes it, and another one is taken.
-                        within(ANSWER, connection.ping()).await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .after_release(|_, _| Box::pin(async { Ok(!doubts()) }))
-    };
-    let writer = pool(POSTGRES_WRITERS).connect_with(options.clone()).await;
-    let writer = writer.map_err(unusable)?;
-    let reader = pool(POSTGRES_READERS).connect_lazy_with(options);
-    Ok((reader, writer))
-}
-
 /// sqlx's migrator takes no lock on SQLite: instances that start together would fail on each
 /// other's tables, so all of it runs inside one `BEGIN IMMEDIATE`.
 pub(super) async fn migrate_sqlite(
@@ -176,18 +123,6 @@ pub(super) async fn migrate_sqlite(
     migrator.run_direct(None, &mut *tx, false).await?;
     tx.commit().await?;
     Ok(())
-}
-
-pub(super) async fn migrate_postgres(
-    pool: &Pool<Postgres>,
-    migrator: &Migrator,
-) -> Result<(), DatabaseError> {
-    let mut connection = pool.acquire().await?;
-    // However long another instance takes for them.
-    connection.execute("SET lock_timeout = 0").await?;
-    let migrated = migrator.run_direct(None, &mut *connection, false).await;
-    connection.execute("RESET lock_timeout").await?;
-    Ok(migrated?)
 }
 
 /// Which migrations have been made, by the table in which sqlx lists them. The name is a constant of a

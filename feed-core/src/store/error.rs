@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use sqlx::migrate::MigrateError;
 
-use crate::database::shown;
-
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -34,12 +32,59 @@ pub enum DatabaseError {
     /// The server does not know whom the URL names, or has no such database.
     #[error("{0} does not let us in; check user, password and database")]
     Refused(String, #[source] sqlx::Error),
+    /// The server, the database or the role has no connection left.
+    #[error(
+        "PostgreSQL refused another connection to {0}: raise the limit that it names, or have each instance \
+         take fewer (DATABASE_CONNECTIONS)"
+    )]
+    TooMany(String, #[source] sqlx::Error),
+    /// The server is there, and lets nobody in right now.
+    #[error("PostgreSQL at {0} lets nobody in at the moment")]
+    NotYet(String, #[source] sqlx::Error),
+    /// It has let us in, and does not answer.
+    #[error(
+        "{0} has let us in, and answers no statement; if it is a pooler, all its connections to PostgreSQL \
+         may be in use"
+    )]
+    Silent(String),
+    /// A pooler gives each transaction another session.
+    #[error(
+        "{0} is a pooler in transaction mode: it gives each transaction another session of PostgreSQL. Point \
+         {1} to PostgreSQL itself, or have the pooler give sessions (PgBouncer: pool_mode = session)"
+    )]
+    Pooled(String, &'static str),
+    /// A setting does not take hold.
+    #[error("{0} does not put these settings in force: {1}; a proxy or pooler there may drop them")]
+    Settings(String, String),
+    /// The two addresses lead to different databases.
+    #[error(
+        "{} and {} (DATABASE_DIRECT_URL) have to lead to the same database and schema",
+        .0[0], .0[1]
+    )]
+    Different([String; 2]),
+    /// The direct address cannot be used.
+    #[error("by its direct address (DATABASE_DIRECT_URL)")]
+    Direct(#[source] Box<DatabaseError>),
+    /// A SQLite file has one address.
+    #[error("DATABASE_DIRECT_URL is for PostgreSQL behind a pooler, not for a sqlite: file")]
+    DirectFile,
     /// The server answers, and it does not work all the same.
     #[error("cannot open {0}")]
     Open(String, #[source] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("cannot bring its tables up to date{}", newer(.0))]
     Migrate(#[from] MigrateError),
+    /// Another session holds a lock for too long.
+    #[error(
+        "cannot bring its tables up to date: another session holds a lock that migrations need; find it \
+         (pg_stat_activity, pg_blocking_pids) and end it, or wait if it is an instance that is migrating"
+    )]
+    Locked(#[source] MigrateError),
+    /// Migrations have not ended in time.
+    #[error(
+        "cannot bring its tables up to date within an hour: see in pg_stat_activity what migrations do"
+    )]
+    MigrationsTimedOut,
     /// It is another service's.
     #[error("it is the database of another service, which has its migrations in the table {0}")]
     Others(String),
@@ -49,21 +94,26 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    /// Why the PostgreSQL at `url` could not be opened.
-    pub(super) fn of_postgres(url: &str, error: sqlx::Error) -> Self {
-        let database = shown(url);
+    /// Why the PostgreSQL at `server` could not be opened.
+    pub(super) fn of_postgres(server: &str, error: sqlx::Error) -> Self {
+        let server = server.to_owned();
         match error {
-            // The pool has tried again all the time.
-            sqlx::Error::PoolTimedOut => Self::Unreachable(database, None),
-            sqlx::Error::Io(cause) => Self::Unreachable(database, Some(cause)),
-            sqlx::Error::Database(ref cause)
-                // Class 28: invalid authorization; 3D000: there is no such database.
-                if cause.code().is_some_and(|code| code.starts_with("28") || code == "3D000") =>
-            {
-                Self::Refused(database, error)
-            }
-            error => Self::Open(database, error),
+            sqlx::Error::PoolTimedOut => Self::Unreachable(server, None),
+            sqlx::Error::Io(cause) => Self::Unreachable(server, Some(cause)),
+            sqlx::Error::Database(ref cause) => match cause.code().as_deref().unwrap_or_default() {
+                "57P03" => Self::NotYet(server, error),
+                // 3D000: no such database; 42501: no right to connect; class 28: invalid authorization.
+                "3D000" | "42501" => Self::Refused(server, error),
+                code if code.starts_with("28") => Self::Refused(server, error),
+                code if code.starts_with("53") => Self::TooMany(server, error),
+                _ => Self::Open(server, error),
+            },
+            error => Self::Open(server, error),
         }
+    }
+
+    pub(super) fn direct(self) -> Self {
+        Self::Direct(Box::new(self))
     }
 }
 

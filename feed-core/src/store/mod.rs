@@ -2,6 +2,7 @@
 //! side and backend, and the same tests for both backends.
 
 mod connect;
+mod connect_postgres;
 pub(crate) mod consume;
 mod consume_postgres;
 mod consume_sqlite;
@@ -14,6 +15,7 @@ mod operate_sqlite;
 pub(crate) mod publish;
 mod publish_postgres;
 mod publish_sqlite;
+mod session;
 mod text;
 pub(crate) mod transfer;
 
@@ -21,9 +23,10 @@ use std::future::Future;
 use std::os::unix::fs::MetadataExt;
 
 use sqlx::migrate::Migrator;
-use sqlx::{Pool, Postgres, Sqlite};
+use sqlx::{Pool, Postgres, SqlStr, Sqlite};
 
-pub(crate) use connect::begin;
+use crate::database::DatabaseOptions;
+pub(crate) use connect::{begin, begin_with};
 pub use error::DatabaseError;
 
 /// A database that can hold a feed and its consumers: [`sqlx::Postgres`] or [`sqlx::Sqlite`].
@@ -54,10 +57,10 @@ pub(crate) trait Operations:
     /// True if only one transaction at a time can write: then whatever writes takes its turn there.
     const ONE_WRITER: bool;
 
-    /// Opens the pools to read from and to write to.
+    /// Opens the pools.
     fn connect(
-        url: &str,
-    ) -> impl Future<Output = Result<(Pool<Self>, Pool<Self>), DatabaseError>> + Send;
+        options: &DatabaseOptions,
+    ) -> impl Future<Output = Result<Pools<Self>, DatabaseError>> + Send;
 
     /// Runs `migrator` while no other instance does.
     fn run_migrations(
@@ -81,6 +84,18 @@ pub(crate) trait Operations:
 
     /// What tells a file from another one in its place; a server tells by itself that it is gone.
     fn file(pool: &Pool<Self>) -> Option<(u64, u64)>;
+}
+
+/// The connections to one database.
+pub(crate) struct Pools<B: sqlx::Database> {
+    /// For what is read.
+    pub(crate) reader: Pool<B>,
+    /// For single statements that write.
+    pub(crate) writer: Pool<B>,
+    /// For transactions.
+    pub(crate) transactions: Pool<B>,
+    /// The message that begins one there.
+    pub(crate) begin: SqlStr,
 }
 
 /// A migration that has been made.
@@ -108,7 +123,7 @@ impl Made {
 }
 
 impl Operations for Postgres {
-    const BEGIN: &'static str = "BEGIN";
+    const BEGIN: &'static str = session::BEGIN;
     const ONE_WRITER: bool = false;
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
         (
@@ -158,12 +173,12 @@ impl Operations for Postgres {
         ),
     ];
 
-    async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
-        connect::connect_postgres(url).await
+    async fn connect(options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {
+        connect_postgres::connect(options).await
     }
 
     async fn run_migrations(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), DatabaseError> {
-        connect::migrate_postgres(pool, migrator).await
+        connect_postgres::migrate(pool, migrator).await
     }
 
     async fn migrations(pool: &Pool<Self>, table: &'static str) -> sqlx::Result<Vec<Made>> {
@@ -228,8 +243,11 @@ impl Operations for Sqlite {
         ),
     ];
 
-    async fn connect(url: &str) -> Result<(Pool<Self>, Pool<Self>), DatabaseError> {
-        connect::connect_sqlite(url).await
+    async fn connect(options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {
+        match options.direct_url {
+            Some(_) => Err(DatabaseError::DirectFile),
+            None => connect::connect_sqlite(&options.url).await,
+        }
     }
 
     async fn run_migrations(pool: &Pool<Self>, migrator: &Migrator) -> Result<(), DatabaseError> {

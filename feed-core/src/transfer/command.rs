@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use sqlx::{Postgres, Sqlite};
 
 use super::{Import, Migrations, Moved, TransferError, export, import};
-use crate::database::{Database, Kind, shown};
+use crate::database::{Database, DatabaseOptions, Kind, shown};
 use crate::service::command::{self, CommandError, Done};
 use crate::service::{Settings, counted};
 use crate::store::Backend;
@@ -57,18 +57,22 @@ impl Command {
     /// All of a service's `main` for one of these.
     pub async fn run(&self, settings: &Settings, service: &Moved) -> ExitCode {
         command::run_anywhere(settings, async || {
-            self.execute(settings.database_url(), service).await
+            self.execute(&settings.database(), service).await
         })
         .await
     }
 
-    /// Carries it out on the database at `url`, which is `service`'s. To import makes it where there is
-    /// none.
+    /// Carries it out on a database, which is `service`'s. To import makes it where there is none.
     ///
     /// # Errors
     ///
     /// It cannot be carried out; a database that was to be filled is as it was.
-    pub async fn execute(&self, url: &str, service: &Moved) -> Result<Done, CommandError> {
+    pub async fn execute(
+        &self,
+        database: &DatabaseOptions,
+        service: &Moved,
+    ) -> Result<Done, CommandError> {
+        let url = &database.url;
         let kind = match self {
             Self::Export { .. } => command::existing(url)?,
             Self::Import { file } | Self::Try { file } => match File::open(file) {
@@ -78,12 +82,12 @@ impl Command {
         };
         match kind {
             Kind::Sqlite => {
-                let database = Database::<Sqlite>::open(url).await?;
+                let database = Database::<Sqlite>::open(database.clone()).await?;
                 self.execute_on(database, url, service, service.sqlite)
                     .await
             }
             Kind::Postgres => {
-                let database = Database::<Postgres>::open(url).await?;
+                let database = Database::<Postgres>::open(database.clone()).await?;
                 self.execute_on(database, url, service, service.postgres)
                     .await
             }

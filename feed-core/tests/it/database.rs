@@ -3,6 +3,8 @@
 
 use feed_core::{Database, outbox};
 use futures_util::future::join_all;
+use harness::FreshDatabase;
+use sqlx::{Executor, Postgres};
 
 use crate::support::{Publisher, Testable, event};
 
@@ -94,4 +96,27 @@ async fn only_its_own_schema_is_ready<B: Testable>(url: &str) {
     assert_eq!(database.ready().await.unwrap_err().status(), 503);
     database.close().await;
     assert_eq!(database.ready().await.unwrap_err().status(), 503);
+}
+
+/// Migrations give up a lock by themselves (docs/upgrade.md); who holds it has to be found.
+#[tokio::test]
+async fn a_lock_that_migrations_need_is_named_as_the_cause() {
+    let fresh = FreshDatabase::postgres().await;
+    let database = Database::<Postgres>::open(fresh.url()).await.unwrap();
+    let mut holder = database.begin().await.unwrap();
+    holder.execute("LOCK TABLE feed_head").await.unwrap();
+    let change = "SET LOCAL lock_timeout = '1ms'; ALTER TABLE feed_head ADD COLUMN more TEXT";
+    let own = [(1, "own", change)];
+    let refused = database.migrate("_own_migrations", &own).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("another session holds a lock that migrations need"),
+        "{refused}"
+    );
+    // The connections have their own settings again.
+    let waits: String = sqlx::query_scalar("SHOW lock_timeout")
+        .fetch_one(database.writer())
+        .await
+        .unwrap();
+    assert_eq!(waits, "3s");
 }

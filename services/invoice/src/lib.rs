@@ -75,7 +75,7 @@ pub async fn open<S: Store>(
     config: &Config,
     shutdown: CancellationToken,
 ) -> Result<Service<S>, DatabaseError> {
-    let database = database::<S>(config.settings.database_url()).await?;
+    let database = database::<S>(config).await?;
     let consumer =
         Consumer::open(database.clone(), subscription(config), Invoicing, shutdown).await?;
     let frame = http::frame(&config.settings);
@@ -123,13 +123,13 @@ async fn execute_on<S: Store>(
     config: &Config,
     command: consumer::command::Command,
 ) -> Result<Done, CommandError> {
-    let database = database::<S>(config.settings.database_url()).await?;
+    let database = database::<S>(config).await?;
     consumer::command::execute::<S, _, Expected>(command, database, subscription(config), Invoicing)
         .await
 }
 
-async fn database<S: Store>(url: &str) -> Result<Database<S>, DatabaseError> {
-    let database = Database::<S>::open(url).await?;
+async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseError> {
+    let database = Database::<S>::open(config.settings.database()).await?;
     database.belongs_to(MIGRATIONS).await?;
     database.migrate(MIGRATIONS, S::MIGRATIONS).await?;
     Ok(database)

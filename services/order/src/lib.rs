@@ -83,7 +83,7 @@ pub(crate) async fn assemble<S: Store>(
 ) -> Result<Service<S>, DatabaseError> {
     let frame = http::frame(&config.settings);
     let base = frame.base.clone();
-    let database = Database::<S>::open(config.settings.database_url()).await?;
+    let database = Database::<S>::open(config.settings.database()).await?;
     database.belongs_to(MIGRATIONS).await?;
     database.migrate(MIGRATIONS, S::MIGRATIONS).await?;
     let settings = FeedSettings {

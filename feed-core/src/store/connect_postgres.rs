@@ -1,0 +1,302 @@
+//! Opens the pools of PostgreSQL, directly or through a pooler, and runs migrations while no other instance
+//! does. Everything here ends within a limit, and says what it waits for.
+
+use std::future::ready;
+use std::io;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, Executor, PgPool, Pool, Postgres, SqlSafeStr, SqlStr};
+use tracing::{info, warn};
+
+use super::connect::ACQUIRE_TIMEOUT;
+use super::{DatabaseError, Pools, session};
+use crate::database::announce::announced;
+use crate::database::patience::{STATEMENT, doubts, within};
+use crate::database::{DatabaseOptions, Kind, shown};
+
+/// The longest time until a server has let us in at the start, and the same again until it has answered
+/// what a session must be like.
+const REACH: Duration = Duration::from_secs(5);
+
+/// The pause before another attempt to connect.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// How long a connection may take to say that it is there.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// A connection that was used within this time is not tried before it is used again: that would be a
+/// trip to the database before each statement.
+const TESTED: Duration = Duration::from_secs(1);
+
+/// The longest time for the migrations of one program: they may rewrite tables of millions of rows.
+const MIGRATIONS: Duration = Duration::from_secs(3600);
+
+/// How long migrations wait for what another session has locked, such as an instance that is migrating.
+const MIGRATION_LOCK_TIMEOUT: &str = "SET lock_timeout = '10min'";
+
+pub(super) async fn connect(options: &DatabaseOptions) -> Result<Pools<Postgres>, DatabaseError> {
+    let (transactions, others) = options.split();
+    let Some(direct) = &options.direct_url else {
+        let server = Server::parse(&options.url)?;
+        let found = server.look_at_sessions("DATABASE_DIRECT_URL").await?;
+        found.warn_of_limit(transactions + others);
+        let writer = server.session_pool(transactions);
+        return Ok(Pools {
+            reader: server.session_pool(others),
+            writer: writer.clone(),
+            transactions: writer,
+            begin: session::BEGIN.into_sql_str(),
+        });
+    };
+    let opened = async {
+        let server = Server::parse(direct)?;
+        let found = server.look_at_sessions("it").await?;
+        found.warn_of_limit(others);
+        Ok((server.session_pool(others), found))
+    };
+    let (sessions, found) = opened.await.map_err(DatabaseError::direct)?;
+    let pooler = Server::parse(&options.url)?;
+    let (transactions, begin) = pooler.pooled(transactions, &found).await?;
+    Ok(Pools {
+        reader: sessions.clone(),
+        writer: sessions,
+        transactions,
+        begin,
+    })
+}
+
+/// What was found at an address that gives sessions.
+struct Found {
+    server: String,
+    identity: String,
+    search_path: String,
+    limit: Option<i32>,
+}
+
+impl Found {
+    fn warn_of_limit(&self, connections: u32) {
+        if let Some(limit) = self.limit
+            && i64::from(limit) < i64::from(connections)
+        {
+            warn!(
+                "{} allows {limit} connections (CONNECTION LIMIT of the role or the database), and this \
+                 instance takes up to {connections}: raise the limit, or lower DATABASE_CONNECTIONS",
+                self.server
+            );
+        }
+    }
+}
+
+/// An address of PostgreSQL.
+struct Server {
+    /// Without a password.
+    name: String,
+    options: PgConnectOptions,
+}
+
+impl Server {
+    fn parse(url: &str) -> Result<Self, DatabaseError> {
+        if url.parse::<Kind>()? != Kind::Postgres {
+            return Err(DatabaseError::DirectFile);
+        }
+        let options = PgConnectOptions::from_str(url)
+            .map_err(DatabaseError::Malformed)?
+            // Poolers refuse startup parameters that they do not know.
+            .extra_float_digits(None)
+            .disable_statement_logging();
+        let name = shown(url);
+        Ok(Self { name, options })
+    }
+
+    /// Checks that connections are sessions, and that our settings are in force in them. `setting` is the one
+    /// that helps where a pooler gives a session for one transaction only.
+    async fn look_at_sessions(&self, setting: &'static str) -> Result<Found, DatabaseError> {
+        let mut one = self.reach().await?;
+        let mut other = self.reach().await?;
+        let found = self.answered(async {
+            if session::is_pooled(&mut one, &mut other).await? {
+                return Ok(Err(DatabaseError::Pooled(self.name.clone(), setting)));
+            }
+            session::prepare(&mut one).await?;
+            let missing = session::not_in_force(&mut one).await?;
+            if !missing.is_empty() {
+                let missing = missing.join(", ");
+                return Ok(Err(DatabaseError::Settings(self.name.clone(), missing)));
+            }
+            let (identity, search_path) = session::identity(&mut one).await?;
+            Ok(Ok(Found {
+                server: self.name.clone(),
+                identity,
+                search_path,
+                limit: session::connection_limit(&mut one).await?,
+            }))
+        });
+        let found = found.await??;
+        // So that their places are free again when the pools need them.
+        let closed = async { tokio::join!(one.close(), other.close()) };
+        let _ = tokio::time::timeout(ANSWER, closed).await;
+        Ok(found)
+    }
+
+    /// A pool for transactions at a pooler that gives each of them another session, and the message that begins
+    /// one.
+    async fn pooled(
+        &self,
+        connections: u32,
+        sessions: &Found,
+    ) -> Result<(PgPool, SqlStr), DatabaseError> {
+        let mut connection = self.reach().await?;
+        let begin = session::begin_pooled(&sessions.search_path, true);
+        let looked = self.answered(async {
+            let mut tx = connection.begin_with(begin.clone()).await?;
+            let (identity, _) = session::identity(&mut tx).await?;
+            let keeps_names = session::keeps_names(&mut tx).await?;
+            tx.rollback().await?;
+            Ok((identity, keeps_names))
+        });
+        let (identity, keeps_names) = looked.await?;
+        let _ = tokio::time::timeout(ANSWER, connection.close()).await;
+        if identity != sessions.identity {
+            let servers = [self.name.clone(), sessions.server.clone()];
+            return Err(DatabaseError::Different(servers));
+        }
+        let pool = pool_of(connections);
+        if !keeps_names {
+            let begin = session::begin_pooled(&sessions.search_path, false);
+            return Ok((pool.connect_lazy_with(self.options.clone()), begin));
+        }
+        info!(
+            "{} does not keep prepared statements for its clients (PgBouncer does from 1.21 on, with \
+             max_prepared_statements): each statement of a transaction takes one trip more",
+            self.name
+        );
+        // sqlx then prepares a statement each time it is used.
+        let options = self.options.clone().statement_cache_capacity(0);
+        Ok((pool.connect_lazy_with(options), begin))
+    }
+
+    /// A pool of sessions.
+    fn session_pool(&self, connections: u32) -> PgPool {
+        pool_of(connections)
+            .after_connect(|connection, _| Box::pin(within(ANSWER, session::prepare(connection))))
+            .connect_lazy_with(self.options.clone())
+    }
+
+    /// Connects. Where it may help, tries again until the time is over: a server may be starting, or another
+    /// instance may be giving its connections back.
+    async fn reach(&self) -> Result<PgConnection, DatabaseError> {
+        let last = Mutex::new(None);
+        let failure = || last.lock().unwrap_or_else(PoisonError::into_inner);
+        let connecting = async {
+            loop {
+                match self.options.connect().await {
+                    Err(error) if may_pass(&error) => *failure() = Some(error),
+                    done => return done,
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        let describe = || {
+            let why = match &*failure() {
+                Some(sqlx::Error::Database(cause)) => cause.message().to_owned(),
+                Some(sqlx::Error::Io(cause)) => cause.to_string(),
+                Some(error) => error.to_string(),
+                None => "no answer yet".to_owned(),
+            };
+            ready(format!("for the database at {} ({why})", self.name))
+        };
+        let error = match announced(REACH, describe, connecting).await {
+            Some(Ok(connection)) => return Ok(connection),
+            Some(Err(error)) => error,
+            None => failure().take().unwrap_or(sqlx::Error::PoolTimedOut),
+        };
+        Err(DatabaseError::of_postgres(&self.name, error))
+    }
+
+    /// The outcome of `statements`, within the limit.
+    async fn answered<T>(
+        &self,
+        statements: impl Future<Output = sqlx::Result<T>>,
+    ) -> Result<T, DatabaseError> {
+        let describe = || {
+            ready(format!(
+                "for {} to answer a statement; it has let us in",
+                self.name
+            ))
+        };
+        match announced(REACH, describe, statements).await {
+            Some(done) => done.map_err(|error| DatabaseError::of_postgres(&self.name, error)),
+            None => Err(DatabaseError::Silent(self.name.clone())),
+        }
+    }
+}
+
+/// True for what may be over a moment later: nobody listens, a proxy or pooler has lost its server, the server
+/// is starting or has no connection left.
+fn may_pass(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(cause) => cause.kind() != io::ErrorKind::PermissionDenied,
+        sqlx::Error::Database(cause) => cause.is_transient_in_connect_phase(),
+        _ => false,
+    }
+}
+
+fn pool_of(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, last| {
+            Box::pin(async move {
+                if last.idle_for > TESTED {
+                    // An error closes it, and another one is taken.
+                    within(ANSWER, connection.ping()).await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_release(|_, _| Box::pin(async { Ok(!doubts()) }))
+}
+
+/// Runs the migrations while no other instance does: sqlx's migrator holds an advisory lock.
+pub(super) async fn migrate(
+    pool: &Pool<Postgres>,
+    migrator: &Migrator,
+) -> Result<(), DatabaseError> {
+    let mut connection = pool.acquire().await?;
+    let session = within(STATEMENT, async {
+        connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
+        session::id(&mut connection).await
+    });
+    let session = session.await?;
+    let describe = async || {
+        let blocker = within(ANSWER, session::blocker(pool, session)).await;
+        match blocker.ok().flatten() {
+            Some(other) => format!("for migrations; {other} holds a lock that they need"),
+            None => "for migrations, which are running".to_owned(),
+        }
+    };
+    let migrating = migrator.run_direct(None, &mut *connection, false);
+    let migrated = announced(MIGRATIONS, describe, migrating).await;
+    // Its settings are not those of the pool.
+    let _ = tokio::time::timeout(ANSWER, connection.close()).await;
+    match migrated {
+        Some(Err(error)) if is_lock_timeout(&error) => Err(DatabaseError::Locked(error)),
+        Some(migrated) => Ok(migrated?),
+        None => Err(DatabaseError::MigrationsTimedOut),
+    }
+}
+
+fn is_lock_timeout(error: &MigrateError) -> bool {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            let code = error.as_database_error().and_then(|error| error.code());
+            code.is_some_and(|code| code == "55P03")
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,179 @@
+//! What a session of PostgreSQL must be like for us: settings that are in force whatever a role, a database
+//! or a pooler says, and that it is one session for as long as the connection lasts.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqlSafeStr, SqlStr};
+
+/// How our transactions begin. The rest of what they rely on is in [`SETTINGS`].
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE";
+
+/// Settings that correctness, bounded waits and plans rest on, as `SHOW` writes them. One that a server does not
+/// know yet (`transaction_timeout` came with 17) is left out.
+const SETTINGS: &[(&str, &str)] = &[
+    // A consumer that waits for a row expects to see it as it was committed; numbering takes a snapshot after
+    // its lock. Stricter levels would fail instead.
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+    ("default_transaction_deferrable", "off"),
+    // Bounded, since it takes a connection away from those who wait for nothing.
+    ("lock_timeout", LOCK_TIMEOUT),
+    // An instance that freezes inside a transaction must not hold the head for ever.
+    ("idle_in_transaction_session_timeout", "15s"),
+    // The limits of `database/patience.rs` hold; migrations and exports may take longer.
+    ("statement_timeout", "0"),
+    ("transaction_timeout", "0"),
+    // One connection does nothing but listen.
+    ("idle_session_timeout", "0"),
+    // Some statements have a backslash in a text.
+    ("standard_conforming_strings", "on"),
+    // A connection keeps its plans. One that reads a whole table because that is still empty would make the
+    // first million events take hours; each statement has an index to go by.
+    ("enable_seqscan", "off"),
+    // What is off counts as costly, and what is costly would be compiled first: for statements as short as
+    // these that takes longer than they do.
+    ("jit", "off"),
+    // A ROLLBACK outside a transaction is a warning on each release; errors are errors still.
+    ("client_min_messages", "error"),
+];
+
+/// How long a statement waits for what another transaction has locked.
+const LOCK_TIMEOUT: &str = "3s";
+
+/// [`SETTINGS`] as a table.
+fn wanted() -> String {
+    let rows: Vec<String> = SETTINGS
+        .iter()
+        .map(|(name, value)| format!("('{name}', '{value}')"))
+        .collect();
+    format!("(VALUES {}) AS wanted (name, value)", rows.join(", "))
+}
+
+/// The statement that sets [`SETTINGS`], for the session or for the transaction. A commit is on disk before an
+/// event is shown to others: where a role has turned that off, it is turned on.
+fn set(for_transaction: bool) -> String {
+    format!(
+        "SELECT set_config(name, value, {for_transaction}) FROM {}
+         WHERE current_setting(name, true) IS NOT NULL
+         UNION ALL
+         SELECT set_config('synchronous_commit', 'on', {for_transaction})
+         WHERE current_setting('synchronous_commit') = 'off'",
+        wanted()
+    )
+}
+
+/// Puts [`SETTINGS`] in force for the session, in one trip. Not by startup parameters: poolers refuse or drop
+/// them.
+pub(super) async fn prepare(session: &mut PgConnection) -> sqlx::Result<()> {
+    let set = AssertSqlSafe(format!("-- session::prepare\n{}", set(false)));
+    session.execute(set).await?;
+    Ok(())
+}
+
+/// The settings that are not in force.
+pub(super) async fn not_in_force(session: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    let sql = AssertSqlSafe(format!(
+        "-- session::not_in_force
+         SELECT name FROM {} WHERE current_setting(name, true) <> value",
+        wanted()
+    ));
+    let rows = session.fetch_all(sql).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// The message that begins a transaction at a pooler that gives each one another session: everything that
+/// it relies on is set for this transaction, in the same trip. `search_path` is that of our sessions: another
+/// client of the pooler may have left its own. `clean` also removes the prepared statements that sqlx
+/// has left in this session from an earlier transaction, where no pooler keeps them apart.
+pub(super) fn begin_pooled(search_path: &str, clean: bool) -> SqlStr {
+    const CLEAN: &str = "DO $$ DECLARE statement text; BEGIN
+         FOR statement IN SELECT name FROM pg_prepared_statements WHERE starts_with(name, 'sqlx_s_')
+         LOOP EXECUTE format('DEALLOCATE %I', statement); END LOOP;
+     END $$";
+    let search_path = search_path.replace('\'', "''");
+    let sql = format!(
+        "{BEGIN}, READ WRITE; SELECT set_config('search_path', '{search_path}', true); {}{}",
+        set(true),
+        if clean {
+            format!("; {CLEAN}")
+        } else {
+            String::new()
+        }
+    );
+    AssertSqlSafe(sql).into_sql_str()
+}
+
+/// How often the connections are compared. Nearly always once is enough: a pooler gives the session that came
+/// back last, or the next one in turn. Other clients may come in between.
+const COMPARISONS: u32 = 3;
+
+/// A transaction that lasts while another connection is asked, whatever the role says of idle ones.
+const PATIENT: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0";
+
+/// True if a pooler gives sessions for a transaction at a time: two connections have met the same session, or
+/// one of them several. Sets nothing, which another client of the pooler would inherit.
+pub(super) async fn is_pooled(
+    one: &mut PgConnection,
+    other: &mut PgConnection,
+) -> sqlx::Result<bool> {
+    for _ in 0..COMPARISONS {
+        let session = id(one).await?;
+        if id(one).await? != session {
+            return Ok(true);
+        }
+        let mut tx = other.begin_with(PATIENT).await?;
+        if id(&mut tx).await? == session || id(one).await? != session {
+            return Ok(true);
+        }
+        tx.rollback().await?;
+    }
+    Ok(false)
+}
+
+/// What PostgreSQL calls the session. A simple statement, as those below: one that is prepared may not be found
+/// again at a pooler.
+pub(super) async fn id(connection: &mut PgConnection) -> sqlx::Result<i32> {
+    let row = connection.fetch_one("SELECT pg_backend_pid()").await?;
+    row.try_get(0)
+}
+
+/// Which database and schema this is, in a form to compare two addresses by; and the search path.
+pub(super) async fn identity(connection: &mut PgConnection) -> sqlx::Result<(String, String)> {
+    let sql = "-- session::identity
+         SELECT concat_ws(' ', current_database(), current_schema(),
+                          extract(epoch FROM pg_postmaster_start_time())),
+                current_setting('search_path')";
+    let row = connection.fetch_one(sql).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
+
+/// True if prepared statements keep their names on the way to the server: then nobody keeps those of several
+/// clients apart. A pooler that does renames them. Asked inside a transaction.
+pub(super) async fn keeps_names(transaction: &mut PgConnection) -> sqlx::Result<bool> {
+    let prepared = sqlx::query_scalar("-- session::prepared\nSELECT $1::int8").bind(1_i64);
+    let _: i64 = prepared.fetch_one(&mut *transaction).await?;
+    let sql =
+        "SELECT EXISTS (SELECT FROM pg_prepared_statements WHERE starts_with(name, 'sqlx_s_'))";
+    transaction.fetch_one(sql).await?.try_get(0)
+}
+
+/// Who keeps the session `waiting` from going on.
+pub(super) async fn blocker(other: &sqlx::PgPool, waiting: i32) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar(
+        "-- session::blocker
+         SELECT concat('session ', pid, ' ', application_name, ' ', client_addr)
+         FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids($1)) LIMIT 1",
+    )
+    .bind(waiting)
+    .fetch_optional(other)
+    .await
+}
+
+/// How many connections the role and the database may have at this moment's settings, if that is limited.
+pub(super) async fn connection_limit(session: &mut PgConnection) -> sqlx::Result<Option<i32>> {
+    let sql = "-- session::connection_limit
+         SELECT LEAST(NULLIF(rolconnlimit, -1), NULLIF(datconnlimit, -1))
+         FROM pg_roles, pg_database
+         WHERE rolname = current_user AND NOT rolsuper AND datname = current_database()";
+    let row = session.fetch_optional(sql).await?;
+    row.map_or(Ok(None), |row| row.try_get(0))
+}
