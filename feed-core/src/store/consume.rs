@@ -147,6 +147,9 @@ pub(crate) struct ParkedRow {
 /// The channel that says "leases or decisions have changed". Channels are a database's own.
 pub(crate) const CHANNEL: &str = "feed_subscription";
 
+/// The partitions that were moved, each with whether it has parked events, and the guard.
+pub(crate) type Advanced<B> = (Vec<(i64, bool)>, <B as Consume>::Guard);
+
 /// The consuming side's operations. `s` is the subscription's name, `me` the instance's.
 pub(crate) trait Consume: sqlx::Database {
     /// Keeps an effect from ending its transaction.
@@ -218,7 +221,7 @@ pub(crate) trait Consume: sqlx::Database {
         partitions: &[Held],
         to: &Position,
         effects: bool,
-    ) -> impl Future<Output = sqlx::Result<(Vec<(i64, bool)>, Self::Guard)>> + Send;
+    ) -> impl Future<Output = sqlx::Result<Advanced<Self>>> + Send;
 
     /// Locks one partition; false if it is no longer ours.
     fn lock(

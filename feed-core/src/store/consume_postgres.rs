@@ -5,7 +5,8 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 
 use super::consume::{
-    CHANNEL, Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position, held_from,
+    Advanced, CHANNEL, Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position,
+    held_from,
 };
 use crate::database::patience::{STATEMENT, within};
 
@@ -205,7 +206,7 @@ impl Consume for Postgres {
         partitions: &[Held],
         to: &Position,
         effects: bool,
-    ) -> sqlx::Result<(Vec<(i64, bool)>, Self::Guard)> {
+    ) -> sqlx::Result<Advanced<Self>> {
         let numbers: Vec<i64> = partitions.iter().map(|held| held.partition).collect();
         let epochs: Vec<i64> = partitions.iter().map(|held| held.lease_epoch).collect();
         let at: Vec<i64> = partitions

@@ -11,7 +11,8 @@ use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
 use super::begin;
 use super::consume::{
-    Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position, held_from,
+    Advanced, Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position,
+    held_from,
 };
 
 /// Steps of SQLite's virtual machine after which a statement looks whether it is to end: some tenths of a
@@ -266,7 +267,7 @@ impl Consume for Sqlite {
         partitions: &[Held],
         to: &Position,
         _: bool,
-    ) -> sqlx::Result<(Vec<(i64, bool)>, Self::Guard)> {
+    ) -> sqlx::Result<Advanced<Self>> {
         let held: Vec<_> = partitions
             .iter()
             .map(|held| json!([held.partition, held.lease_epoch, held.position.sequence]))
