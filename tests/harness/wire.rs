@@ -117,8 +117,11 @@ impl State {
         said
     }
 
-    fn loses(&self, message: &[u8]) -> bool {
-        if message != b"Q\0\0\0\x0bCOMMIT\0" {
+    /// `empty`: the transaction that is open is the one that a batch has begun with its commit.
+    fn loses(&self, message: &[u8], empty: &mut bool) -> bool {
+        let chains = message.ends_with(b"; COMMIT AND CHAIN\0");
+        let commits = chains || message == b"Q\0\0\0\x0bCOMMIT\0";
+        if !commits || std::mem::replace(empty, chains) {
             return false;
         }
         let each = self.each.load(Ordering::Relaxed);
@@ -136,12 +139,13 @@ async fn pass(client: TcpStream, state: &State) -> std::io::Result<()> {
     let first = message(&mut from_client, 0).await?;
     to_server.write_all(&first).await?;
     let forward = async {
+        let mut empty = false;
         loop {
             let message = message(&mut from_client, 1).await?;
             if state.silences(&message) {
                 std::future::pending::<()>().await;
             }
-            let loses = state.loses(&message);
+            let loses = state.loses(&message, &mut empty);
             if loses && state.lost == Lost::Request {
                 return Ok::<_, std::io::Error>(());
             }

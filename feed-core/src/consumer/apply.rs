@@ -59,6 +59,7 @@ struct Batch {
 /// A batch whose claims are made, and whose effect is not there yet.
 struct Begun<B: Backend> {
     tx: Transaction<'static, B>,
+    guard: B::Guard,
     /// The partitions that were still ours.
     kept: Vec<i64>,
     /// Events that are new to them, and those of them that were not claimed before.
@@ -186,6 +187,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let begun = self.begin_batch(&batch.held, batch.arrivals, &batch.to);
         let Begun {
             mut tx,
+            guard,
             kept,
             arrived,
             won,
@@ -194,20 +196,20 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         } = within(TRANSACTION, begun).await?;
         let (mut applied, mut passed_over) = (Vec::new(), Vec::new());
         match (verdict, ready.as_slice()) {
-            (_, []) => {}
+            (_, []) => self.commit(tx, guard, &[]).await?,
             (Some(verdict), [one]) => {
                 work.fail(&describe(&verdict));
                 within(STATEMENT, self.park(&mut tx, one, Some(&verdict))).await?;
+                self.commit(tx, guard, &[]).await?;
             }
             (_, all) => {
                 if let Some(missing) = all.iter().find_map(|arrival| arrival.missing.clone()) {
                     return Err(Failure::Effect(missing.into()));
                 }
                 applied.extend(ready.into_iter().map(|arrival| arrival.event));
-                passed_over = self.call_effect(&mut tx, &applied).await?;
+                passed_over = self.call_effect(tx, guard, &applied).await?;
             }
         }
-        self.commit(tx, &applied).await?;
         self.counts.committed(arrived, won);
         work.done();
         let count = applied.len();
@@ -227,7 +229,8 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     ) -> sqlx::Result<Begun<B>> {
         let (_, s, me) = self.names();
         let mut tx = self.database.begin().await?;
-        let kept = B::advance(&mut tx, s, me, held, to).await?;
+        let effects = !arrivals.is_empty();
+        let (kept, guard) = B::advance(&mut tx, s, me, held, to, effects).await?;
         let any_parked = kept.iter().any(|(_, parked)| *parked);
         let kept: Vec<i64> = kept.into_iter().map(|(partition, _)| partition).collect();
         let ours: HashMap<i64, i64> = held
@@ -258,6 +261,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         }
         Ok(Begun {
             tx,
+            guard,
             kept,
             arrived,
             won,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Connection, Transaction};
 
-use super::verdict::{Cause, Failure, brief, cause_of, is_refused_commit};
+use super::verdict::{Cause, Failure, Misuse, brief, cause_of, misuse_of};
 use super::{Context, Effect, EffectError, PassedOver, Received};
 use crate::database::patience::{STATEMENT, TRANSACTION, within};
 use crate::store::Backend;
@@ -57,29 +57,26 @@ impl Suspects {
 }
 
 impl<B: Backend, E: Effect<B>> Context<B, E> {
-    /// Calls the effect, and records the events that it passed over; returns these.
+    /// Calls the effect, records the events that it passed over, and commits; returns these events.
     pub(super) async fn call_effect(
         &self,
-        tx: &mut Transaction<'_, B>,
+        mut tx: Transaction<'static, B>,
+        mut guard: B::Guard,
         events: &[Received],
     ) -> Result<Vec<PassedOver>, Failure> {
         let limit = self.effect.time_limit().min(LONGEST_CALL);
-        let call = within(STATEMENT, B::begin_effect(tx, limit)).await?;
-        let (ended, overran) = in_time(limit, self.effect.apply(tx, events)).await;
+        within(STATEMENT, B::begin_effect(&mut tx, &mut guard, limit)).await?;
+        let (ended, overran) = in_time(limit, self.effect.apply(&mut tx, events)).await;
         let failed = match ended {
-            None => self.out_of_time(tx, &call, limit, events).await,
-            Some(Ok(passed_over)) => match within(STATEMENT, B::end_effect(tx, call)).await {
-                Ok(true) => {
-                    self.pass_over(tx, events, &passed_over).await?;
-                    return Ok(passed_over);
-                }
-                Ok(false) => EffectError::Park(ENDED.to_owned()).into(),
-                Err(error) if cause_of(&error) == Cause::Event => {
-                    EffectError::Retry(HIDDEN.to_owned()).into()
-                }
-                Err(error) => self.judge(tx, error, events).await,
+            None => self.out_of_time(&mut tx, &guard, limit, events).await,
+            Some(Ok(passed_over)) => match self.pass_over(&mut tx, events, &passed_over).await {
+                Ok(()) => match self.commit(tx, guard, events).await {
+                    Ok(()) => return Ok(passed_over),
+                    Err(failed) => failed,
+                },
+                Err(error) => self.judge(&mut tx, error, events).await,
             },
-            Some(Err(EffectError::Database(error))) => self.judge(tx, error, events).await,
+            Some(Err(EffectError::Database(error))) => self.judge(&mut tx, error, events).await,
             Some(Err(error)) => error.into(),
         };
         Err(match failed {
@@ -94,17 +91,17 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     /// Commits `tx`, in which the effects of `events` are.
     pub(super) async fn commit(
         &self,
-        tx: Transaction<'_, B>,
+        tx: Transaction<'static, B>,
+        guard: B::Guard,
         events: &[Received],
     ) -> Result<(), Failure> {
-        match within(TRANSACTION, tx.commit()).await {
+        match within(TRANSACTION, B::commit(tx, guard)).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(EffectError::Park(ENDED.to_owned()).into()),
             Err(error) if events.is_empty() => Err(error.into()),
-            // A constraint or trigger that is deferred.
-            Err(error) if cause_of(&error) == Cause::Event => {
-                Err(EffectError::Database(error).into())
-            }
+            // Also a constraint or trigger that is deferred.
+            Err(error) if cause_of(&error) == Cause::Event => Err(at_fault(error)),
             Err(error) => Err(self.stopped_by(error, events)),
-            Ok(()) => Ok(()),
         }
     }
 
@@ -113,13 +110,13 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
     async fn out_of_time(
         &self,
         tx: &mut Transaction<'_, B>,
-        call: &B::Call,
+        guard: &B::Guard,
         limit: Duration,
         events: &[Received],
     ) -> Failure {
         // On another connection. If the statement went on, it would keep its locks.
         let other = self.database.reader();
-        if matches!(within(STATEMENT, B::cancel(other, call)).await, Ok(true)) {
+        if matches!(within(STATEMENT, B::cancel(other, guard)).await, Ok(true)) {
             return took_longer_than(limit);
         }
         match within(ANSWER, tx.ping()).await {
@@ -136,10 +133,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         events: &[Received],
     ) -> Failure {
         let ours = match cause_of(&error) {
-            Cause::Event if is_refused_commit(&error) => {
-                return EffectError::Park(ENDED.to_owned()).into();
-            }
-            Cause::Event => false,
+            Cause::Event => return at_fault(error),
             Cause::Server => true,
             // Of another connection, if this one answers, or of the way in which the effect used it.
             Cause::Connection => within(ANSWER, tx.ping()).await.is_err(),
@@ -165,7 +159,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         tx: &mut Transaction<'_, B>,
         events: &[Received],
         passed_over: &[PassedOver],
-    ) -> Result<(), Failure> {
+    ) -> sqlx::Result<()> {
         let reasons: Vec<String> = passed_over.iter().map(|p| brief(&p.reason)).collect();
         let skips: Vec<Skip<'_>> = passed_over
             .iter()
@@ -190,6 +184,16 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         }
         Ok(())
     }
+}
+
+/// What it means that the event, or what the effect did with it, has caused `error`.
+fn at_fault(error: sqlx::Error) -> Failure {
+    match misuse_of(&error) {
+        Some(Misuse::Ended) => EffectError::Park(ENDED.to_owned()),
+        Some(Misuse::Hidden) => EffectError::Retry(HIDDEN.to_owned()),
+        None => EffectError::Database(error),
+    }
+    .into()
 }
 
 fn took_longer_than(limit: Duration) -> Failure {

@@ -131,8 +131,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let work = Work::on(std::iter::once(applying));
         let (s, events) = (&self.subscription.name, std::slice::from_ref(&event));
         within(STATEMENT, B::unpark(&mut tx, s, &parked.event_id)).await?;
-        self.call_effect(&mut tx, events).await?;
-        self.commit(tx, events).await?;
+        self.call_effect(tx, B::Guard::default(), events).await?;
         work.done();
         info!(event.id, event.subject, "applied parked event {}", event.id);
         Ok(First::Applied)

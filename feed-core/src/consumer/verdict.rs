@@ -165,14 +165,28 @@ pub(super) fn cause_of(error: &sqlx::Error) -> Cause {
     }
 }
 
-/// True for the error of a COMMIT in an effect, or of a statement after the end of its transaction.
-pub(super) fn is_refused_commit(error: &sqlx::Error) -> bool {
-    let Some(error) = error.as_database_error() else {
-        return false;
-    };
+/// What an effect has done with its transaction that it must not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Misuse {
+    /// It has ended it, or tried to.
+    Ended,
+    /// It has gone on after a statement that failed.
+    Hidden,
+}
+
+/// The misuse of its transaction that `error` tells of.
+pub(super) fn misuse_of(error: &sqlx::Error) -> Option<Misuse> {
+    let error = error.as_database_error()?;
     match code_of(error) {
-        Code::Postgres(_) => error.constraint() == Some("an_effect_must_not_end_its_transaction"),
-        Code::Sqlite(code) => code == SQLITE_CONSTRAINT_COMMITHOOK,
+        Code::Postgres(_)
+            if error.constraint() == Some("an_effect_must_not_end_its_transaction") =>
+        {
+            Some(Misuse::Ended)
+        }
+        // in_failed_sql_transaction
+        Code::Postgres("25P02") => Some(Misuse::Hidden),
+        Code::Sqlite(SQLITE_CONSTRAINT_COMMITHOOK) => Some(Misuse::Ended),
+        _ => None,
     }
 }
 

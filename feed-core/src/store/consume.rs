@@ -147,10 +147,13 @@ pub(crate) struct ParkedRow {
 /// The channel that says "leases or decisions have changed". Channels are a database's own.
 pub(crate) const CHANNEL: &str = "feed_subscription";
 
+/// The partitions that were moved, each with whether it has parked events, and the guard.
+pub(crate) type Advanced<B> = (Vec<(i64, bool)>, <B as Consume>::Guard);
+
 /// The consuming side's operations. `s` is the subscription's name, `me` the instance's.
 pub(crate) trait Consume: sqlx::Database {
-    /// A call of an effect, inside its transaction.
-    type Call: Send + Sync;
+    /// Keeps an effect from ending its transaction.
+    type Guard: Default + Send + Sync;
 
     /// Makes the rows of a subscription where there are none yet.
     fn subscribe(
@@ -209,14 +212,16 @@ pub(crate) trait Consume: sqlx::Database {
 
     /// Locks the partitions that are still ours at their position, in order of number, and moves
     /// them to `to`; returns which they are, and which of them have parked events. Of the others
-    /// another instance takes care (I5). None moves to another epoch than the rest is in (I8).
+    /// another instance takes care (I5). None moves to another epoch than the rest is in (I8). With
+    /// `effects` the guard may be set on the way, so that it costs no statement of its own.
     fn advance(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         me: &str,
         partitions: &[Held],
         to: &Position,
-    ) -> impl Future<Output = sqlx::Result<Vec<(i64, bool)>>> + Send;
+        effects: bool,
+    ) -> impl Future<Output = sqlx::Result<Advanced<Self>>> + Send;
 
     /// Locks one partition; false if it is no longer ours.
     fn lock(
@@ -247,24 +252,25 @@ pub(crate) trait Consume: sqlx::Database {
         subjects: &[&str],
     ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
 
-    /// From here to [`end_effect`](Consume::end_effect) the transaction cannot be committed. Where a statement
-    /// cannot be [cancelled](Consume::cancel), one that still runs after `limit` fails.
+    /// Sets the guard if it is not set: only [`commit`](Consume::commit) can commit the transaction from here
+    /// on. Where a statement cannot be [cancelled](Consume::cancel), one that still runs after `limit` fails.
     fn begin_effect(
         tx: &mut Transaction<'_, Self>,
+        guard: &mut Self::Guard,
         limit: Duration,
-    ) -> impl Future<Output = sqlx::Result<Self::Call>> + Send;
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// The transaction may be committed; false if the effect has ended it. Fails where a statement has failed
+    /// Commits; false if the effect has ended the transaction before. Fails where a statement has failed
     /// after which PostgreSQL would answer `COMMIT` with `ROLLBACK`.
-    fn end_effect(
-        tx: &mut Transaction<'_, Self>,
-        call: Self::Call,
+    fn commit(
+        tx: Transaction<'static, Self>,
+        guard: Self::Guard,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
     /// Cancels the statement that the server still runs for the effect; false if there is none.
     fn cancel(
         pool: &Pool<Self>,
-        call: &Self::Call,
+        guard: &Self::Guard,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
     /// Parks an event.

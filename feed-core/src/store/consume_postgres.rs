@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use sqlx::{PgPool, PgTransaction, Postgres};
+use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 
 use super::consume::{
-    CHANNEL, Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position, held_from,
+    Advanced, CHANNEL, Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position,
+    held_from,
 };
+use crate::database::patience::{STATEMENT, within};
 
 impl Consume for Postgres {
-    /// The transaction's number, and its row in `feed_effect`.
-    type Call = i64;
+    /// The transaction's number, if it has a row in `feed_effect`.
+    type Guard = Option<i64>;
 
     async fn subscribe(pool: &PgPool, s: &str, partitions: i64) -> sqlx::Result<()> {
         sqlx::query(
@@ -203,14 +205,15 @@ impl Consume for Postgres {
         me: &str,
         partitions: &[Held],
         to: &Position,
-    ) -> sqlx::Result<Vec<(i64, bool)>> {
+        effects: bool,
+    ) -> sqlx::Result<Advanced<Self>> {
         let numbers: Vec<i64> = partitions.iter().map(|held| held.partition).collect();
         let epochs: Vec<i64> = partitions.iter().map(|held| held.lease_epoch).collect();
         let at: Vec<i64> = partitions
             .iter()
             .map(|held| held.position.sequence)
             .collect();
-        sqlx::query_as(
+        let moved: Vec<(i64, bool, Option<i64>)> = sqlx::query_as(
             "-- consumer::advance
              WITH ours AS (
                  SELECT feed_partition.partition
@@ -225,16 +228,21 @@ impl Consume for Postgres {
                                    WHERE other.subscription = $1 AND other.epoch <> $6)
                  ORDER BY feed_partition.partition
                  FOR UPDATE OF feed_partition
+             ), effect AS (
+                 INSERT INTO feed_effect (id)
+                 SELECT pg_current_xact_id()::text::bigint FROM ours WHERE $12 LIMIT 1
+                 RETURNING id
              )
              UPDATE feed_partition
              SET epoch = $6, sequence = $7, anchor = $8, updated = $9, etag = $10,
                  last_modified = $11
-             FROM ours
+             FROM ours LEFT JOIN effect ON TRUE
              WHERE subscription = $1 AND feed_partition.partition = ours.partition
              RETURNING feed_partition.partition,
                        EXISTS (SELECT FROM feed_parked
                                WHERE feed_parked.subscription = $1
-                                 AND feed_parked.partition = feed_partition.partition)",
+                                 AND feed_parked.partition = feed_partition.partition),
+                       effect.id",
         )
         .bind(s)
         .bind(me)
@@ -247,8 +255,14 @@ impl Consume for Postgres {
         .bind(to.updated)
         .bind(&to.etag)
         .bind(&to.last_modified)
+        .bind(effects)
         .fetch_all(&mut **tx)
-        .await
+        .await?;
+        let guard = moved.first().and_then(|(.., guard)| *guard);
+        let moved = moved
+            .into_iter()
+            .map(|(number, parked, _)| (number, parked));
+        Ok((moved.collect(), guard))
     }
 
     async fn lock(
@@ -324,28 +338,38 @@ impl Consume for Postgres {
         .await
     }
 
-    async fn begin_effect(tx: &mut PgTransaction<'_>, _: Duration) -> sqlx::Result<i64> {
-        sqlx::query_scalar(
-            "-- effect::begin
-             INSERT INTO feed_effect (id, committed) VALUES (pg_current_xact_id()::text::bigint, 0)
-             RETURNING id",
-        )
-        .fetch_one(&mut **tx)
-        .await
+    async fn begin_effect(
+        tx: &mut PgTransaction<'_>,
+        guard: &mut Self::Guard,
+        _: Duration,
+    ) -> sqlx::Result<()> {
+        if guard.is_none() {
+            *guard = sqlx::query_scalar(
+                "-- effect::begin
+                 INSERT INTO feed_effect (id) VALUES (pg_current_xact_id()::text::bigint)
+                 RETURNING id",
+            )
+            .fetch_one(&mut **tx)
+            .await?;
+        }
+        Ok(())
     }
 
-    async fn end_effect(tx: &mut PgTransaction<'_>, call: i64) -> sqlx::Result<bool> {
-        let ended = sqlx::query(
-            "-- effect::end
-             DELETE FROM feed_effect WHERE id = $1",
-        )
-        .bind(call)
-        .execute(&mut **tx)
-        .await?;
-        Ok(ended.rows_affected() == 1)
+    async fn commit(mut tx: PgTransaction<'static>, guard: Self::Guard) -> sqlx::Result<bool> {
+        let Some(effect) = guard else {
+            tx.commit().await?;
+            return Ok(true);
+        };
+        // One message, so that the check costs no round trip.
+        let end = format!("-- effect::end\nSELECT feed_end_effect({effect}); COMMIT AND CHAIN");
+        sqlx::raw_sql(AssertSqlSafe(end)).execute(&mut *tx).await?;
+        // All is committed. sqlx does not know, and would end the transaction once more: a warning in the
+        // server's log, each time. So it gets the empty one that AND CHAIN has begun, and nobody waits.
+        tokio::spawn(within(STATEMENT, tx.commit()));
+        Ok(true)
     }
 
-    async fn cancel(pool: &PgPool, call: &i64) -> sqlx::Result<bool> {
+    async fn cancel(pool: &PgPool, guard: &Self::Guard) -> sqlx::Result<bool> {
         sqlx::query_scalar(
             "-- effect::cancel
              SELECT COALESCE(bool_or(pg_cancel_backend(pid)), FALSE) FROM pg_stat_activity
@@ -353,7 +377,7 @@ impl Consume for Postgres {
                -- It does not wait for us.
                AND wait_event_type IS DISTINCT FROM 'Client'",
         )
-        .bind(call.to_string())
+        .bind(guard.map(|id| id.to_string()))
         .fetch_one(pool)
         .await
     }

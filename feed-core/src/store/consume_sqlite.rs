@@ -11,7 +11,8 @@ use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
 use super::begin;
 use super::consume::{
-    Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position, held_from,
+    Advanced, Census, Claim, Consume, Heartbeat, Held, HeldRow, Parked, Parking, Position,
+    held_from,
 };
 
 /// Steps of SQLite's virtual machine after which a statement looks whether it is to end: some tenths of a
@@ -20,7 +21,7 @@ const STEPS: i32 = 10_000;
 
 impl Consume for Sqlite {
     /// True if the transaction has been rolled back.
-    type Call = Arc<AtomicBool>;
+    type Guard = Arc<AtomicBool>;
 
     async fn subscribe(pool: &SqlitePool, s: &str, partitions: i64) -> sqlx::Result<()> {
         let mut tx = begin(pool).await?;
@@ -265,12 +266,13 @@ impl Consume for Sqlite {
         me: &str,
         partitions: &[Held],
         to: &Position,
-    ) -> sqlx::Result<Vec<(i64, bool)>> {
+        _: bool,
+    ) -> sqlx::Result<Advanced<Self>> {
         let held: Vec<_> = partitions
             .iter()
             .map(|held| json!([held.partition, held.lease_epoch, held.position.sequence]))
             .collect();
-        sqlx::query_as(
+        let moved = sqlx::query_as(
             "-- consumer::advance
              UPDATE feed_partition
              SET epoch = $4, sequence = $5, anchor = $6, updated = $7, etag = $8,
@@ -299,7 +301,8 @@ impl Consume for Sqlite {
         .bind(&to.etag)
         .bind(&to.last_modified)
         .fetch_all(&mut **tx)
-        .await
+        .await?;
+        Ok((moved, Self::Guard::default()))
     }
 
     async fn lock(
@@ -373,11 +376,11 @@ impl Consume for Sqlite {
 
     async fn begin_effect(
         tx: &mut SqliteTransaction<'_>,
+        guard: &mut Self::Guard,
         limit: Duration,
-    ) -> sqlx::Result<Self::Call> {
-        let call = Self::Call::default();
-        // The connection outlives the call, and is used for others.
-        let running = Arc::downgrade(&call);
+    ) -> sqlx::Result<()> {
+        // The connection outlives the guard, and is used for others.
+        let running = Arc::downgrade(guard);
         let (committing, ended) = (running.clone(), running.clone());
         let until = Instant::now() + limit;
         let mut handle = tx.lock_handle().await?;
@@ -386,18 +389,24 @@ impl Consume for Sqlite {
         });
         handle.set_commit_hook(move || committing.strong_count() == 0);
         handle.set_rollback_hook(move || {
-            if let Some(call) = ended.upgrade() {
-                call.store(true, Ordering::Release);
+            if let Some(guard) = ended.upgrade() {
+                guard.store(true, Ordering::Release);
             }
         });
-        Ok(call)
+        Ok(())
     }
 
-    async fn end_effect(_: &mut SqliteTransaction<'_>, call: Self::Call) -> sqlx::Result<bool> {
-        Ok(!call.load(Ordering::Acquire))
+    async fn commit(tx: SqliteTransaction<'static>, guard: Self::Guard) -> sqlx::Result<bool> {
+        if guard.load(Ordering::Acquire) {
+            return Ok(false);
+        }
+        // The commit hook refuses while it is there.
+        drop(guard);
+        tx.commit().await?;
+        Ok(true)
     }
 
-    async fn cancel(_: &SqlitePool, _: &Self::Call) -> sqlx::Result<bool> {
+    async fn cancel(_: &SqlitePool, _: &Self::Guard) -> sqlx::Result<bool> {
         Ok(false)
     }
 

@@ -137,6 +137,9 @@ impl Operate for Postgres {
              SELECT $1, event_id, subject, event_type, sequence, reason, $7
              FROM UNNEST($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[])
                       AS skip (event_id, subject, event_type, sequence, reason)
+             -- Nothing by itself if the effect has ended its transaction.
+             WHERE $7::text IS NOT NULL
+                OR EXISTS (SELECT FROM feed_effect WHERE id = pg_current_xact_id()::text::bigint)
              ON CONFLICT (subscription, event_id) DO UPDATE
              SET reason = EXCLUDED.reason, skipped_by = EXCLUDED.skipped_by,
                  skipped_at = EXCLUDED.skipped_at",

@@ -21,6 +21,7 @@ harness::on_both_databases! {
     an_effect_that_hides_a_failed_statement_parks_its_event
     an_effect_that_ends_its_transaction_parks_its_event
     an_effect_that_commits_loses_no_event
+    an_event_passed_over_outside_the_transaction_is_no_skip
     savepoints_are_no_end_of_the_transaction
     a_constraint_that_is_checked_at_commit_parks_its_event
     an_effect_out_of_time_parks_its_event
@@ -76,6 +77,8 @@ struct Clumsy {
     limit: Duration,
     /// How long each event takes.
     pace: Duration,
+    /// Passes over the event at which it goes wrong.
+    passes_over: bool,
 }
 
 impl Clumsy {
@@ -85,6 +88,7 @@ impl Clumsy {
             times: Arc::new(Mutex::new(usize::MAX)),
             limit: LIMIT * 5,
             pace: Duration::ZERO,
+            passes_over: false,
         }
     }
 
@@ -136,6 +140,7 @@ impl<B: Testable> Effect<B> for Clumsy {
         tx: &mut Transaction<'_, B>,
         events: &[Received],
     ) -> Result<Vec<PassedOver>, EffectError> {
+        let mut passed_over = Vec::new();
         for event in events {
             B::insert_effect(tx, event).await?;
             tokio::time::sleep(self.pace).await;
@@ -143,9 +148,15 @@ impl<B: Testable> Effect<B> for Clumsy {
                 && let Some(mistake) = self.next()
             {
                 Self::make(mistake, tx).await?;
+                if self.passes_over {
+                    passed_over.push(PassedOver {
+                        event_id: event.id.clone(),
+                        reason: "nothing to do".to_owned(),
+                    });
+                }
             }
         }
-        Ok(Vec::new())
+        Ok(passed_over)
     }
 
     fn time_limit(&self) -> Duration {
@@ -341,6 +352,29 @@ async fn an_effect_that_ends_its_transaction_parks_its_event<B: Testable>(url: &
 async fn an_effect_that_commits_loses_no_event<B: Testable>(url: &str) {
     let mistake = Run(["COMMIT"; 2]);
     parks::<B>(url, Clumsy::making(mistake), ["ended the transaction"; 2]).await;
+}
+
+/// What records the event is our own statement, and the first one after the effect.
+async fn an_event_passed_over_outside_the_transaction_is_no_skip<B: Testable>(url: &str) {
+    for mistake in [
+        Ignore(FAILS_FOR_ALL),
+        Run(["ROLLBACK"; 2]),
+        Run(["ROLLBACK; BEGIN"; 2]),
+        Ignore(["COMMIT"; 2]),
+    ] {
+        let effect = Clumsy {
+            passes_over: true,
+            ..Clumsy::making(mistake)
+        };
+        let mut scene = Scene::<B>::with(url, effect, &[SUBJECT]).await;
+        B::run(&scene.database, "DELETE FROM feed_skip").await;
+        scene.drain().await;
+        let skips = "SELECT count(*) FROM feed_skip";
+        assert_eq!(B::numbers(&scene.database, skips).await, [0], "{mistake:?}");
+        let parked = scene.parked().await;
+        let reason = parked[0].reason.as_deref().unwrap();
+        assert!(reason.contains("transaction"), "{mistake:?}: {reason}");
+    }
 }
 
 async fn savepoints_are_no_end_of_the_transaction<B: Testable>(url: &str) {
