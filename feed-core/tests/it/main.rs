@@ -15,6 +15,7 @@ mod lease;
 mod operate;
 mod outbox;
 mod reconcile;
+mod row_cases;
 mod rows;
 mod rows_before;
 mod support;
