@@ -244,6 +244,27 @@ BEGIN
         updated = max(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), updated, coalesce(closed_until, updated));
 END;
 
+-- Another program has written into the log itself, or the head was put back: what has a number keeps it, since
+-- readers may have seen it, and the events between are published before it.
+CREATE VIEW feed_next AS
+SELECT 1 + coalesce(
+    (SELECT min(taken.sequence) FROM feed_event AS taken
+     WHERE taken.sequence > feed_head.sequence
+       AND EXISTS (SELECT 1 FROM feed_event WHERE feed_event.sequence = feed_head.sequence + 1)
+       AND NOT EXISTS (SELECT 1 FROM feed_event WHERE feed_event.sequence = taken.sequence + 1)),
+    sequence) AS sequence
+FROM feed_head;
+
+CREATE TRIGGER feed_event_beyond AFTER INSERT ON feed_event
+WHEN NEW.sequence > (SELECT sequence FROM feed_head)
+     AND NOT EXISTS (SELECT 1 FROM feed_event JOIN feed_head ON feed_event.sequence > feed_head.sequence
+                     WHERE feed_event.sequence = NEW.sequence - 1)
+BEGIN
+    INSERT INTO feed_quarantine (reason, sequence, id)
+    VALUES ('this event was written into the log beyond the head of the feed, and is published when that gets there',
+            NEW.sequence, NEW.id);
+END;
+
 -- What applications insert into. An event gets its number at once: SQLite has one writer at a time.
 CREATE VIEW feed_outbox AS
 SELECT id, event_type, subject, time, title, summary, link, data, traceparent FROM feed_event WHERE FALSE;
@@ -252,20 +273,9 @@ CREATE TRIGGER feed_outbox_number INSTEAD OF INSERT ON feed_outbox
 BEGIN
     SELECT RAISE(ABORT, 'there is no feed here yet: the service makes it when it first starts')
     WHERE NOT EXISTS (SELECT 1 FROM feed_head);
-    -- Another program has written to the log itself, or the head was put back: what has the next number keeps it,
-    -- since readers may have seen it.
-    INSERT INTO feed_quarantine (reason, sequence, id)
-    SELECT 'this event and those behind it were in feed_event beyond the head of the feed, and are published now',
-           feed_event.sequence, feed_event.id
-    FROM feed_head JOIN feed_event ON feed_event.sequence = feed_head.sequence + 1;
     -- `updated` never goes back, and is never within a closed second.
     UPDATE feed_head SET
-        sequence = 1 + coalesce(
-            (SELECT min(taken.sequence) FROM feed_event AS taken
-             WHERE taken.sequence > feed_head.sequence
-               AND EXISTS (SELECT 1 FROM feed_event WHERE feed_event.sequence = feed_head.sequence + 1)
-               AND NOT EXISTS (SELECT 1 FROM feed_event WHERE feed_event.sequence = taken.sequence + 1)),
-            sequence),
+        sequence = (SELECT sequence FROM feed_next),
         anchor = coalesce(NEW.id, lower(
             hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-a'
             || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))),

@@ -66,17 +66,31 @@ impl Publish for Sqlite {
         event: &NewEvent,
         traceparent: Option<&str>,
     ) -> sqlx::Result<()> {
-        // A view, whose trigger numbers the event: `migrations/sqlite/0004_expand_quarantine.sql`.
+        // The head first: this takes the write lock, so that the number is the next one.
+        let (sequence, updated): (Sequence, String) = sqlx::query_as(
+            "-- outbox::number
+             UPDATE feed_head
+             SET sequence = (SELECT sequence FROM feed_next), anchor = $1,
+                 updated = max(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), updated,
+                               coalesce(closed_until, updated))
+             RETURNING sequence, updated",
+        )
+        .bind(id.to_string())
+        .fetch_one(&mut **tx)
+        .await?;
         sqlx::query(
             "-- outbox::append
-             INSERT INTO feed_outbox
-                 (id, event_type, subject, time, title, summary, link, data, traceparent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             INSERT INTO feed_event
+                 (sequence, id, event_type, subject, time, updated, title, summary, link, data,
+                  traceparent)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
+        .bind(sequence)
         .bind(id.to_string())
         .bind(&event.event_type)
         .bind(&event.subject)
         .bind(event.time.to_rfc3339_opts(SecondsFormat::Millis, true))
+        .bind(updated)
         .bind(&event.title)
         .bind(&event.summary)
         .bind(&event.link)

@@ -18,6 +18,7 @@ mod mistakes;
 mod operate;
 mod outbox;
 mod reconcile;
+mod row_cases;
 mod rows;
 mod rows_before;
 mod support;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres, Sqlite, SqliteConnection};
 
-use crate::rows::{insert, quoted, row};
+use crate::row_cases::{insert, quoted, row};
 use crate::support::{Publisher, Recorder, Testable, consumer, consumer_database, serve, until};
 use crate::upgrade::migrations;
 
