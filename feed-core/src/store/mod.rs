@@ -162,14 +162,14 @@ impl Operations for Postgres {
             include_str!("../../migrations/postgres/0007_expand_source.sql"),
         ),
         (
-            9,
+            8,
             "expand effect",
-            include_str!("../../migrations/postgres/0009_expand_effect.sql"),
+            include_str!("../../migrations/postgres/0008_expand_effect.sql"),
         ),
         (
-            10,
+            9,
             "expand ids",
-            include_str!("../../migrations/postgres/0010_expand_ids.sql"),
+            include_str!("../../migrations/postgres/0009_expand_ids.sql"),
         ),
     ];
 
@@ -237,9 +237,9 @@ impl Operations for Sqlite {
             include_str!("../../migrations/sqlite/0005_expand_source.sql"),
         ),
         (
-            10,
+            6,
             "expand ids",
-            include_str!("../../migrations/sqlite/0010_expand_ids.sql"),
+            include_str!("../../migrations/sqlite/0006_expand_ids.sql"),
         ),
     ];
 
