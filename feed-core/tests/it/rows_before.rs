@@ -99,6 +99,14 @@ async fn goes_on<B: Testable>(url: &str, unreadable: &[i64], quarantined: &[&str
         ("oldepoch", newest)
     );
     let known = publisher.get("/feed/status", &[]).await;
+    let said = || {
+        let lines = log.lines();
+        let named = lines
+            .iter()
+            .filter(|line| line.contains("is in quarantine"));
+        named.count()
+    };
+    until("each is named", async || said() >= quarantined.len()).await;
     drop(logging);
 
     // Each is named once in the log, and in the status.
