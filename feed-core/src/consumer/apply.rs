@@ -2,11 +2,12 @@
 //! cursor; commit. A crash at any point repeats the batch and has no second effect (I5).
 
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use sqlx::Transaction;
-use tracing::{Instrument, debug, info, warn};
+use tracing::{Instrument, debug, error, info, warn};
 
 use super::content::Missing;
 use super::lease::partition_of;
@@ -254,7 +255,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             false => (Vec::new(), arrivals),
         };
         for arrival in &waiting {
-            if arrival.missing.is_none() && self.effect.erases(&arrival.event) {
+            if arrival.missing.is_none() && self.erases(&arrival.event) {
                 self.erase_parked(&mut tx, &arrival.event).await?;
             }
             self.park(&mut tx, arrival, None).await?;
@@ -267,6 +268,21 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             won,
             ready,
             work,
+        })
+    }
+
+    /// Whether an event erases earlier ones. An effect that panics there must not stop all others: its own
+    /// call comes later, and parks the event.
+    fn erases(&self, event: &Received) -> bool {
+        let erases = || self.effect.erases(event);
+        catch_unwind(AssertUnwindSafe(erases)).unwrap_or_else(|_| {
+            error!(
+                event.id,
+                event.subject,
+                "the effect panicked at the question whether event {} erases earlier ones, which keep their data",
+                event.id
+            );
+            false
         })
     }
 

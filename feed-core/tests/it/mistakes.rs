@@ -17,6 +17,7 @@ use crate::support::{Publisher, Testable, consumer_database, effects, urns};
 
 harness::on_both_databases! {
     a_wrong_statement_parks_its_event
+    an_effect_that_panics_beside_its_call_stops_no_other
     an_error_that_is_not_of_our_connection_parks_its_event
     an_effect_that_hides_a_failed_statement_parks_its_event
     an_effect_that_ends_its_transaction_parks_its_event
@@ -79,6 +80,8 @@ struct Clumsy {
     pace: Duration,
     /// Passes over the event at which it goes wrong.
     passes_over: bool,
+    /// It panics when it is asked what an event erases.
+    panics: bool,
 }
 
 impl Clumsy {
@@ -89,6 +92,7 @@ impl Clumsy {
             limit: LIMIT * 5,
             pace: Duration::ZERO,
             passes_over: false,
+            panics: false,
         }
     }
 
@@ -161,6 +165,11 @@ impl<B: Testable> Effect<B> for Clumsy {
 
     fn time_limit(&self) -> Duration {
         self.limit
+    }
+
+    fn erases(&self, event: &Received) -> bool {
+        assert!(!(self.panics && event.subject == SUBJECT), "a mistake");
+        false
     }
 }
 
@@ -296,6 +305,14 @@ async fn a_wrong_statement_parks_its_event<B: Testable>(url: &str) {
         let parked = parks::<B>(url, Clumsy::making(mistake), says).await;
         assert_eq!(parked.retry_at.is_some(), again, "{mistake:?}");
     }
+}
+
+async fn an_effect_that_panics_beside_its_call_stops_no_other<B: Testable>(url: &str) {
+    let effect = Clumsy {
+        panics: true,
+        ..Clumsy::making(Read(["SELECT 1 FROM nowhere"; 2]))
+    };
+    parks::<B>(url, effect, ["nowhere"; 2]).await;
 }
 
 /// An effect may use other pools and connections than the one of its transaction. That one still
