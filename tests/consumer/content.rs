@@ -141,6 +141,10 @@ async fn content_that_cannot_be_read_is_parked_alone<B: Recording>(url: &str) {
             "<content type=\"application/json\" src=\"/bytes\"/>",
             "UTF-8",
         ),
+        (
+            "<content type=\"application/json\" src=\"/login\"/>",
+            "login page",
+        ),
         ("<content type=\"application/json\" src=\"/none\"/>", "404"),
         ("<content type=\"application/json\" src=\"/gone\"/>", "410"),
     ];
@@ -150,6 +154,8 @@ async fn content_that_cannot_be_read_is_parked_alone<B: Recording>(url: &str) {
     let fake = serving(&Atom::foreign(bad.chain(good))).await;
     fake.at("/bytes", Reply::ok("application/json", [0xff, 0xfe, b'{']));
     fake.at("/gone", Reply::status(410));
+    let login = Reply::ok("text/html; charset=utf-8", "<form>Who are you?</form>");
+    fake.at("/login", login);
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.drain().await;
     assert_eq!(reader.ids().await, ids([5, 50]), "nothing else waits");

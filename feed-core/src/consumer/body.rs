@@ -174,6 +174,23 @@ fn is_all(range: &str) -> bool {
     numbers.is_some_and(|(first, last, length)| first == 0 && last.checked_add(1) == Some(length))
 }
 
+/// Finds a web page where the entry says that its data is something else.
+pub(super) fn check_type(headers: &HeaderMap, expected: Option<&str>) -> Result<(), String> {
+    let expected = expected.map(essence).filter(|expected| !is_html(expected));
+    match (media_type(headers), expected) {
+        (found, Some(expected)) if is_html(&found) => Err(format!(
+            "is {found} instead of {}: a login page or a captive portal? Open the address in a browser; \
+             the feed may need FEED_CREDENTIALS_FILE",
+            brief(&expected)
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_html(media_type: &str) -> bool {
+    matches!(media_type, "text/html" | "application/xhtml+xml")
+}
+
 /// Finds JSON and XML that have no end, by their media type. Whether data is malformed is the effect's to
 /// find.
 pub(super) fn check_end(headers: &HeaderMap, text: &str) -> Result<(), String> {
@@ -229,10 +246,7 @@ pub(super) fn instead_of_a_feed(headers: &HeaderMap, body: &[u8]) -> Option<Stri
         "" => kind.to_owned(),
         known => known.to_owned(),
     };
-    let (what, cure) = if matches!(media_type.as_str(), "text/html" | "application/xhtml+xml")
-        || begins("<!doctype html")
-        || begins("<html")
-    {
+    let (what, cure) = if is_html(&media_type) || begins("<!doctype html") || begins("<html") {
         (
             match media_type.contains("html") {
                 true => media_type,

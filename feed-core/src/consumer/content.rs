@@ -30,10 +30,25 @@ pub(super) type Content = (String, Option<String>);
 pub(super) struct Missing {
     /// Where the data is to be; `None`: in the entry, and that cannot be read.
     pub(super) src: Option<String>,
+    /// The media type that the entry gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) media_type: Option<String>,
     pub(super) reason: String,
     /// True if it may pass by itself.
     #[serde(skip)]
     pub(super) passes: bool,
+}
+
+impl Missing {
+    /// What stands in the entry cannot be read.
+    fn in_entry(reason: String) -> Self {
+        Self {
+            src: None,
+            media_type: None,
+            reason,
+            passes: false,
+        }
+    }
 }
 
 impl From<Missing> for EffectError {
@@ -175,38 +190,41 @@ impl Source {
         let Some(src) = &content.src else {
             return Ok(match inline(content) {
                 Ok(data) => Ok((data, None)),
-                Err(reason) => Err(Missing {
-                    src: None,
-                    reason,
-                    passes: false,
-                }),
+                Err(reason) => Err(Missing::in_entry(reason)),
             });
         };
         let bases = [entry.base.as_deref(), content.base.as_deref()];
         let bases: Vec<&str> = bases.into_iter().flatten().collect();
         match document.resolve(src, &bases) {
-            Ok(url) => self.content_at(url).await,
+            Ok(url) => self.content_at(url, content.content_type()).await,
             // Should the feed be read from there one day, it will be its own origin.
             Err(error) => Ok(Err(Missing {
                 reason: error.to_string(),
                 src: error.target.map(String::from),
+                media_type: content.content_type.clone(),
                 passes: false,
             })),
         }
     }
 
-    /// The content at `url`; the inner error is the event's own, and parks it.
-    async fn content_at(&self, url: Url) -> Result<Result<Content, Missing>, FetchError> {
+    /// The content at `url`, which the entry says is of `media_type`; the inner error is the event's own,
+    /// and parks it.
+    async fn content_at(
+        &self,
+        url: Url,
+        media_type: Option<&str>,
+    ) -> Result<Result<Content, Missing>, FetchError> {
         let missing = |reason, passes| {
             // Where the feed is now says nothing of where it will be when the event is retried.
             let src = url[Position::BeforePath..].to_owned();
             Ok(Err(Missing {
                 src: Some(src),
+                media_type: media_type.map(str::to_owned),
                 reason,
                 passes,
             }))
         };
-        match self.event(url.clone()).await {
+        match self.event(url.clone(), media_type).await {
             Ok((Ok(data), traceparent)) => Ok(Ok((data, traceparent))),
             Ok((Err(error), _)) => {
                 missing(format!("the content at {}: {error}", shown(&url)), false)
@@ -229,10 +247,14 @@ impl Source {
     ///
     /// A server that fails is not the event's fault. But it is the event that is tried, and nobody
     /// else waits for it.
-    pub(super) async fn content_again(&self, src: &str) -> Result<Content, EffectError> {
+    pub(super) async fn content_again(
+        &self,
+        src: &str,
+        media_type: Option<&str>,
+    ) -> Result<Content, EffectError> {
         let url = resolve(src, &[], None, self.feed_url())
             .map_err(|error| EffectError::Park(error.to_string()))?;
-        match self.content_at(url).await {
+        match self.content_at(url, media_type).await {
             Ok(content) => Ok(content?),
             Err(error) => Err(EffectError::Retry(with_causes(&error))),
         }
@@ -251,11 +273,7 @@ fn arrival_of(entry: &FoundEntry) -> Arrival {
             data: String::new(),
             traceparent: None,
         },
-        missing: entry.unreadable.clone().map(|reason| Missing {
-            src: None,
-            reason,
-            passes: false,
-        }),
+        missing: entry.unreadable.clone().map(Missing::in_entry),
         span: Span::none(),
     }
 }

@@ -275,11 +275,15 @@ impl Source {
     pub(super) async fn event(
         &self,
         url: Url,
+        media_type: Option<&str>,
     ) -> Result<(Result<String, Undecodable>, Option<String>), FetchError> {
         let answer = self.found(url, "application/json, */*;q=0.5").await?;
         let text = answer.text();
-        let cut = text.as_ref().ok();
-        if let Some(Err(wrong)) = cut.map(|text| body::check_end(&answer.headers, text)) {
+        let wrong = body::check_type(&answer.headers, media_type).and_then(|()| match &text {
+            Ok(text) => body::check_end(&answer.headers, text),
+            Err(_) => Ok(()),
+        });
+        if let Err(wrong) = wrong {
             return Err(FetchError::Unusable {
                 url: answer.name,
                 wrong,

@@ -58,6 +58,7 @@ mod tests {
         assert_eq!(written(&arrival(None)).expect("a row"), OLD);
         let away = Missing {
             src: Some("/events/7".to_owned()),
+            media_type: Some("application/json".to_owned()),
             reason: "404".to_owned(),
             passes: true,
         };

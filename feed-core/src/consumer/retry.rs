@@ -34,7 +34,11 @@ enum First {
     /// None is due, or the partition is no longer ours.
     NotDue,
     /// Its data is to be fetched first.
-    Away { event_id: String, src: String },
+    Away {
+        event_id: String,
+        src: String,
+        media_type: Option<String>,
+    },
 }
 
 /// The event that is tried, and its attempts before; told from inside, since an effect may panic.
@@ -86,8 +90,15 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                 Ok(First::Applied) => {}
                 Ok(First::NotDue) => return Ok(()),
                 // Between two transactions: nobody is to wait for a server in one.
-                Ok(First::Away { event_id, src }) => {
-                    found = Some((event_id, source.content_again(&src).await));
+                Ok(First::Away {
+                    event_id,
+                    src,
+                    media_type,
+                }) => {
+                    found = Some((
+                        event_id,
+                        source.content_again(&src, media_type.as_deref()).await,
+                    ));
                 }
                 Err(Failure::Database(error)) => return Err(error),
                 Err(Failure::Effect(error)) => {
@@ -121,7 +132,11 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                 (Some((_, content)), _) => content.map_err(Failure::Effect)?,
                 (None, Some(src)) => {
                     let event_id = parked.event_id;
-                    return Ok(First::Away { event_id, src });
+                    return Ok(First::Away {
+                        event_id,
+                        src,
+                        media_type: missing.media_type,
+                    });
                 }
                 (None, None) => return Err(Failure::Effect(missing.into())),
             };
