@@ -168,6 +168,7 @@ BEGIN
     SELECT RAISE(ABORT, 'the event cannot be published: its traceparent is not one of version 00') WHERE NEW.traceparent NOT GLOB
         '00-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]-[0-9a-f][0-9a-f]'
         OR typeof(NEW.traceparent) NOT IN ('text', 'null');
+    SELECT RAISE(ABORT, 'the event cannot be published: one of its texts has a byte 0') WHERE instr(CAST(NEW.event_type || NEW.subject || NEW.title || NEW.summary || NEW.link || NEW.data AS BLOB), x'00') > 0;
     SELECT RAISE(ABORT, 'the event cannot be published: its data is not a text of at most 1 MiB') WHERE typeof(NEW.data) <> 'text' OR length(CAST(NEW.data AS BLOB)) > 1048576;
     SELECT RAISE(ABORT, 'the event cannot be published: its data is not JSON') WHERE NOT json_valid(NEW.data);
     -- Where doubled backslashes are away, the others begin an escape.

@@ -32,6 +32,8 @@ pub(super) struct Walk {
     lost: Option<Window>,
     /// What our partitions have in common: nothing of theirs is missing up to there.
     common: Option<String>,
+    /// True if there is nothing new in the documents.
+    all_known: bool,
 }
 
 impl<B: Backend, E: Effect<B>> Consumer<B, E> {
@@ -51,12 +53,15 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             anchor: walk.common.clone(),
             ..Position::default()
         };
-        let shown = walk.documents.iter().find_map(Window::of);
+        let shown = walk
+            .documents
+            .iter()
+            .find_map(|document| walk.window(document));
         let apart = self.place.anchors().len() > 1;
         let to = Position {
             // A feed that is empty for a moment has shown nothing new.
             anchor: match shown {
-                Some(window) => Some(window.to_string()),
+                Some(window) => Some(window),
                 None if apart => return Ok(Polled::UpToDate { waited: false }),
                 None => walk.common.clone(),
             },
@@ -113,6 +118,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let mut sought: Vec<String> = anchors.into_iter().flatten().collect();
         let mut walk = Walk {
             common: sought.first().filter(|_| !begins).cloned(),
+            all_known: true,
             ..Walk::default()
         };
         let mut seen = HashSet::from([head.address().clone()]);
@@ -127,6 +133,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             let claimed = self.context.claimed(&ids).await?;
             let known: HashSet<&str> = claimed.iter().map(String::as_str).collect();
             let all_known = level && !ids.is_empty() && ids.iter().all(|id| known.contains(id));
+            walk.all_known &= all_known || ids.is_empty();
             sought.retain(|anchor| {
                 let found = all_known || Window::parse(anchor).continues_in(&document, &known);
                 if found && !begins {
@@ -135,7 +142,6 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 !found
             });
             walk.known.extend(claimed);
-            let older = document.older().map_err(FetchError::from)?;
             bytes += document.size;
             for entry in &document.entries {
                 let this = (walk.documents.len(), entry.updated);
@@ -144,11 +150,19 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                     *latest = this;
                 }
             }
+            if let Some(before) = walk
+                .documents
+                .last()
+                .filter(|before| leads_to_newer(before, &document))
+            {
+                return Err(PollError::OldestFirst(before.address().clone()));
+            }
+            let older = document.older();
             walk.documents.push(document);
             if sought.is_empty() && !begins {
                 return Ok(walk);
             }
-            let Some(older) = older else {
+            let Some(older) = older.map_err(FetchError::from)? else {
                 let shown = walk.documents.iter().any(|one| !one.entries.is_empty());
                 walk.lost = sought
                     .first()
@@ -166,26 +180,51 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                 });
             }
             document = self.source.document(older).await?;
+            // A redirect may lead there.
+            seen.insert(document.address().clone());
         }
     }
+}
+
+/// True if all of a further document is newer than all of the one before: new entries then appear where
+/// nobody looks who asks for the head.
+fn leads_to_newer(before: &Document, further: &Document) -> bool {
+    let newest = before.entries.iter().map(|entry| entry.published).max();
+    let oldest = further.entries.iter().map(|entry| entry.published).min();
+    oldest > newest && newest.is_some()
 }
 
 fn missing_after(lost: &Window) -> String {
     let newest = lost.newest.first().map_or("", String::as_str);
     format!(
-        "the feed no longer shows {newest}, the newest entry that was read: entries after it may be \
-         missing; `resume --from-start` takes what the feed shows now, and nothing twice"
+        "the feed has moved on by more than it shows since {newest} was read: entries in between may be \
+         missing; `resume --from-start` takes what it shows now, and nothing twice"
     )
 }
 
 impl Walk {
+    /// What is kept of the window that `document` shows. One that shows nothing but old entries, and none of
+    /// the newest, is a late cache's, or has lost the others for a moment: then it stays as it was.
+    fn window(&self, document: &Document) -> Option<String> {
+        let known = self.common.as_deref().filter(|_| self.all_known);
+        match known.map(|text| (text, Window::parse(text))) {
+            Some((text, before)) if !before.is_shown_in(document) => Some(text.to_owned()),
+            _ => Window::of(document).map(|window| window.to_string()),
+        }
+    }
+
     /// The entries of one document that are in `ours`, that nobody has claimed, and of which no
     /// other document has a later version.
     fn new_in(&self, index: usize, ours: &Ours) -> Vec<&FoundEntry> {
-        let entries = self.documents[index].entries.iter();
-        entries
+        let mut taken = HashSet::new();
+        // Of two versions with one date the one that comes last here is the newer.
+        let entries = self.documents[index].entries.iter().rev();
+        let mut new: Vec<&FoundEntry> = entries
             .filter(|entry| ours.holds(entry) && !self.known.contains(&entry.id))
             .filter(|entry| self.latest.get(&entry.id) == Some(&(index, entry.updated)))
-            .collect()
+            .filter(|entry| taken.insert(&entry.id))
+            .collect();
+        new.reverse();
+        new
     }
 }

@@ -1,6 +1,8 @@
 //! The characters of an answer: its bytes are decoded once, by what it says of itself, and
 //! everything else reads the text.
 
+use std::str;
+
 use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::media_type::{essence, is_json, parameter};
@@ -21,8 +23,8 @@ pub enum Undecodable {
 }
 
 /// Decodes a body. A byte order mark decides, then the `charset` of its `Content-Type`, then its XML
-/// declaration (RFC 7303, section 3); UTF-8 otherwise. JSON is UTF-8 unless its `charset` says
-/// otherwise (RFC 8259, 8.1). The text has no byte order mark.
+/// declaration (RFC 7303, section 3); UTF-8 otherwise. JSON is UTF-8, whatever its `charset` says, unless
+/// it is not (RFC 8259, 8.1 and 11). The text has no byte order mark.
 ///
 /// # Errors
 ///
@@ -30,8 +32,8 @@ pub enum Undecodable {
 pub(super) fn decode(body: &[u8], content_type: Option<&str>) -> Result<String, Undecodable> {
     let (encoding, label) = if content_type.is_some_and(|text| is_json(&essence(text))) {
         match content_type.and_then(|text| parameter(text, "charset")) {
-            Some(label) => (encoding_of(&label)?, Some(label)),
-            None => (UTF_8, None),
+            Some(label) if str::from_utf8(body).is_err() => (encoding_of(&label)?, Some(label)),
+            _ => (UTF_8, None),
         }
     } else {
         match byte_order_mark(body)? {
@@ -84,9 +86,11 @@ fn declared(
     }
     // A server that names one charset for all its files contradicts documents that know better.
     // Text of another charset is hardly ever UTF-8 by accident.
-    let knows_better = by_document.is_some_and(|label| encoding_of(&label) == Ok(UTF_8))
-        && encoding != UTF_8
-        && std::str::from_utf8(body).is_ok();
+    let says_utf_8 = match &by_document {
+        Some(label) => encoding_of(label) == Ok(UTF_8),
+        None => body.trim_ascii_start().starts_with(b"<"),
+    };
+    let knows_better = says_utf_8 && encoding != UTF_8 && str::from_utf8(body).is_ok();
     match knows_better {
         true => Ok((UTF_8, None)),
         false => Ok((encoding, Some(label))),
@@ -119,7 +123,7 @@ fn declaration_of(body: &[u8]) -> Option<String> {
     let begin = &body[..body.len().min(LONGEST_DECLARATION)];
     let begin = begin.trim_ascii_start().strip_prefix(b"<?xml")?;
     let end = begin.windows(2).position(|two| two == b"?>")?;
-    let declaration = std::str::from_utf8(&begin[..end]).ok()?;
+    let declaration = str::from_utf8(&begin[..end]).ok()?;
     let (_, value) = declaration.split_once("encoding")?;
     let value = value.trim_start().strip_prefix('=')?.trim_start();
     let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
@@ -198,6 +202,12 @@ mod tests {
         let marked = ["\u{feff}", &xml("iso-8859-1")].concat();
         let text = decode(marked.as_bytes(), Some("text/xml; charset=koi8-r")).expect("text");
         assert_eq!(text, xml("iso-8859-1"));
+        let json = "{\"name\":\"Müller\"}";
+        let text = decode(json.as_bytes(), Some("application/json;charset=ISO-8859-1"));
+        assert_eq!(text.as_deref(), Ok(json));
+        let bare = format!("<a>{NAME}</a>");
+        let text = decode(bare.as_bytes(), Some("text/xml; charset=iso-8859-1"));
+        assert_eq!(text.as_deref(), Ok(bare.as_str()));
         // The whole server says latin, the document says UTF-8 and is that.
         let text = decode(
             xml("utf-8").as_bytes(),

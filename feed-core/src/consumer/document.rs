@@ -64,8 +64,8 @@ pub(super) struct Document {
     pub(super) cursor: Option<Cursor>,
     /// Ours: in sequence, without holes. Others: oldest first.
     pub(super) entries: Vec<FoundEntry>,
-    /// The ids of entries that were deleted (RFC 6721).
-    pub(super) deleted: HashSet<String>,
+    /// True if it has all entries of its feed (RFC 5005, section 2).
+    pub(super) complete: bool,
     /// About the bytes that it takes in memory.
     pub(super) size: usize,
 }
@@ -126,7 +126,7 @@ impl Document {
             cursor,
             links: feed.links,
             entries,
-            deleted: feed.deleted.into_keys().collect(),
+            complete: feed.complete,
         };
         document.size += document.entries.len() * size_of::<FoundEntry>();
         let contradiction = |text: String| Err(InvalidDocument::Contradiction(text));

@@ -1,7 +1,7 @@
 //! Calls the effect inside the batch transaction, and decides what a failure means: the event is at
 //! fault and is parked, or the database is and the round stops.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::PoisonError;
@@ -11,7 +11,7 @@ use sqlx::{Connection, Transaction};
 
 use super::verdict::{Cause, Failure, Misuse, brief, cause_of, misuse_of};
 use super::{Context, Effect, EffectError, PassedOver, Received};
-use crate::database::patience::{STATEMENT, TRANSACTION, within};
+use crate::database::patience::{STATEMENT, TRANSACTION, learn_from, within};
 use crate::store::Backend;
 use crate::store::operate::Skip;
 
@@ -22,35 +22,56 @@ pub(super) const LONGEST_CALL: Duration = Duration::from_secs(10);
 /// How long the connection may take to answer after an effect has failed.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Rounds in a row that the database may stop at the same events. Then it is one of these that makes the
-/// database fail, and it is looked for.
-const ROUNDS: u32 = 12;
+/// How often the database may fail at the same event. Then it is the event that makes it fail, or another one
+/// of its batch, which is looked for.
+const ROUNDS: u32 = 5;
+
+/// Events that are counted, at most.
+const MOST_SUSPECTS: usize = 1_000;
 
 /// Why an event is parked whose effect has gone on without its transaction.
 const ENDED: &str = "the effect has ended the transaction that it was given, with COMMIT or ROLLBACK, or has \
-                     gone on after an error with which SQLite ended it";
+                     gone on after an error with which SQLite ended it; on PostgreSQL also SET CONSTRAINTS \
+                     ALL IMMEDIATE, which an effect must not use";
 
 /// Why an event is parked whose effect returned success in a transaction that cannot be committed.
 const HIDDEN: &str = "the effect has not returned the error of a statement that failed, and the \
                       transaction cannot be committed after that";
 
-/// The events at whose effect the database has failed, and in how many rounds in a row.
+/// The events at whose effect the database has failed, and how often.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
-    ids: HashSet<String>,
-    rounds: u32,
+    failures: HashMap<String, u32>,
+    /// Those that failed together last.
+    batch: HashSet<String>,
 }
 
 impl Suspects {
-    /// Counts a failure of the database at one of `events`. Returns true if it has failed at them too often
-    /// to be the cause.
+    /// Counts a failure of the database at `events`. Returns true if it has failed at one of them too often to
+    /// be the cause.
     fn count(&mut self, events: &[Received]) -> bool {
-        let known = events.iter().any(|event| self.ids.contains(&event.id));
-        self.rounds = if known { self.rounds + 1 } else { 1 };
-        self.ids = events.iter().map(|event| event.id.clone()).collect();
-        let proven = self.rounds > ROUNDS;
-        if proven && events.len() == 1 {
+        if self.failures.len() > MOST_SUSPECTS {
             *self = Self::default();
+        }
+        let mut most = 0;
+        for event in events {
+            let failures = self.failures.entry(event.id.clone()).or_default();
+            *failures += 1;
+            most = most.max(*failures);
+        }
+        let proven = most > ROUNDS;
+        match events {
+            [one] if proven => {
+                self.failures.remove(&one.id);
+                // It was this one: those that failed with it are innocent.
+                if self.batch.contains(&one.id) {
+                    for id in std::mem::take(&mut self.batch) {
+                        self.failures.remove(&id);
+                    }
+                }
+            }
+            [_] => {}
+            _ => self.batch = events.iter().map(|event| event.id.clone()).collect(),
         }
         proven
     }
@@ -188,6 +209,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
 
 /// What it means that the event, or what the effect did with it, has caused `error`.
 fn at_fault(error: sqlx::Error) -> Failure {
+    learn_from(&error);
     match misuse_of(&error) {
         Some(Misuse::Ended) => EffectError::Park(ENDED.to_owned()),
         Some(Misuse::Hidden) => EffectError::Retry(HIDDEN.to_owned()),

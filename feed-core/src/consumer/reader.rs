@@ -44,6 +44,8 @@ pub(super) struct Feed {
     pub(super) links: Vec<Link>,
     /// True if it has `fh:archive`.
     pub(super) archive: bool,
+    /// True if it has `fh:complete`.
+    pub(super) complete: bool,
     /// The text of our cursor element.
     pub(super) cursor: Option<String>,
     /// When the entries with these ids were deleted.
@@ -200,6 +202,7 @@ impl<'t> Reader<'t> {
                 }
                 (Vocabulary::Atom, b"link") => feed.links.push(link(element)),
                 (Vocabulary::History, b"archive") => feed.archive = true,
+                (Vocabulary::History, b"complete") => feed.complete = true,
                 (Vocabulary::Tombstones, b"deleted-entry") => {
                     feed.deleted.extend(deleted(element));
                 }

@@ -198,10 +198,10 @@ fn is_permanent(error: &sqlx::Error) -> bool {
         Error::Database(error) => match code_of(error.as_ref()) {
             // A foreign key may refer to what another event brings.
             Code::Postgres("23503") | Code::Sqlite(787) => false,
-            // Feature not supported, cardinality violation, data exception, integrity constraint violation,
-            // syntax error or access rule violation.
+            // Cardinality violation, data exception, integrity constraint violation, syntax error or access
+            // rule violation. Not "feature not supported": a plan from before a table was altered is that.
             Code::Postgres(code) => {
-                matches!(code.get(..2), Some("0A" | "21" | "22" | "23" | "42"))
+                matches!(code.get(..2), Some("21" | "22" | "23" | "42"))
             }
             // ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE.
             Code::Sqlite(code) => matches!(code & 0xff, 1 | 18..=20 | 25),

@@ -5,20 +5,18 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::document::{Document, FoundEntry};
 
-/// The entries that are kept of a window: some of them may be deleted or edited.
+/// The entries that are kept of a window: some of them may be deleted.
 const NEWEST: usize = 3;
 
 /// The newest entries of a feed at one moment. Its text is stored as the anchor of a position.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Window {
     /// How many entries the document had.
     shown: usize,
-    /// The date of the newest one.
-    updated: DateTime<Utc>,
     /// Ids of the newest entries, newest first.
     pub(super) newest: Vec<String>,
 }
@@ -26,99 +24,92 @@ pub(super) struct Window {
 impl Window {
     /// What `document` shows; `None` if that is nothing.
     pub(super) fn of(document: &Document) -> Option<Self> {
-        let shown = document.entries.len();
-        let newest = document.entries.iter().rev();
-        Some(Self {
-            shown,
-            updated: document.entries.last()?.updated,
-            newest: newest.take(NEWEST).map(|entry| entry.id.clone()).collect(),
+        let newest = document.entries.iter().rev().take(NEWEST);
+        let newest: Vec<String> = newest.map(|entry| entry.id.clone()).collect();
+        (!newest.is_empty()).then_some(Self {
+            shown: document.entries.len(),
+            newest,
         })
     }
 
-    /// Reads a stored text; a single id is what older versions stored.
+    /// Reads a stored text. Older versions stored a single id.
     pub(super) fn parse(text: &str) -> Self {
-        let stored = || {
-            let (first, ids) = text.split_once('\n')?;
-            let (shown, updated) = first.split_once(' ')?;
-            Some(Self {
-                shown: shown.parse().ok()?,
-                updated: updated.parse().ok()?,
-                newest: ids.split('\n').map(str::to_owned).collect(),
-            })
-        };
-        stored().unwrap_or_else(|| Self {
-            // Not known.
+        serde_json::from_str(text).unwrap_or_else(|_| Self {
             shown: usize::MAX,
-            updated: DateTime::default(),
             newest: vec![text.to_owned()],
         })
+    }
+
+    /// True if `document` shows one of the newest entries.
+    pub(super) fn is_shown_in(&self, document: &Document) -> bool {
+        let mut entries = document.entries.iter();
+        entries.any(|entry| self.newest.contains(&entry.id))
     }
 
     /// True if nothing can be missing between this window and `document`, in which the entries with
     /// the ids `known` have been taken.
     pub(super) fn continues_in(&self, document: &Document, known: &HashSet<&str>) -> bool {
         let is_known = |entry: &&FoundEntry| known.contains(entry.id.as_str());
+        let known_here = document.entries.iter().filter(is_known).count();
         let shows = |id: &String| document.entries.iter().any(|entry| entry.id == *id);
         // All that it had is still there.
-        if self.newest.len() == self.shown && self.newest.iter().all(shows) {
+        let dropped_nothing = self.newest.len() == self.shown && self.newest.iter().all(shows);
+        // Not as many are pinned, or were edited and came back.
+        let half_is_known = known_here > 0 && 2 * known_here >= document.entries.len();
+        if document.complete || dropped_nothing || half_is_known {
             return true;
         }
-        // Of few entries the oldest prove nothing: they may be shown however far the feed has gone.
-        let newest = &self.newest[..self.shown.div_ceil(3).min(self.newest.len())];
-        let deleted = newest.iter().any(|id| document.deleted.contains(id));
-        if deleted && document.entries.iter().any(|entry| is_known(&entry)) {
-            return true;
-        }
-        let fresh = document.entries.iter();
-        let mut fresh: Vec<&FoundEntry> = fresh
-            .filter(|entry| !is_known(entry) && entry.updated > self.updated)
+        // It has moved on by more than half. Then one of the newest entries has to be where the order
+        // of the document has it: on the old side of all that is new. One that is pinned, or came back
+        // when it was edited, is shown however far the feed has gone.
+        let mut fresh: Vec<&FoundEntry> = document
+            .entries
+            .iter()
+            .filter(|entry| !is_known(entry))
             .collect();
         fresh.sort_by_key(|entry| entry.index);
-        let order = Order::of(&fresh);
-        let mut shown = document.entries.iter();
-        shown.any(|entry| newest.contains(&entry.id) && order.allows(entry, &fresh))
+        let Some(order) = Order::of(&fresh) else {
+            return false;
+        };
+        // Of few entries the oldest prove nothing.
+        let newest = &self.newest[..self.shown.div_ceil(3).min(self.newest.len())];
+        let mut entries = document.entries.iter();
+        entries.any(|entry| newest.contains(&entry.id) && order.allows(entry, &fresh))
     }
 }
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let updated = self.updated.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        write!(f, "{} {updated}", self.shown)?;
-        self.newest.iter().try_for_each(|id| write!(f, "\n{id}"))
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
 }
 
-/// In which order a document has its entries.
+/// In which order a document has its entries. RFC 4287 asks for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     NewestFirst,
     OldestFirst,
-    /// None that can be seen. RFC 4287 asks for none.
-    Any,
 }
 
 impl Order {
-    /// By the entries that are new; old ones may be pinned to the top.
-    fn of(fresh: &[&FoundEntry]) -> Self {
-        let by_update: Vec<_> = fresh.iter().map(|entry| entry.updated).collect();
+    /// By the entries that are new; `None` where they show none, or are one alone.
+    fn of(fresh: &[&FoundEntry]) -> Option<Self> {
         let by_publication: Vec<_> = fresh.iter().map(|entry| entry.published).collect();
-        let mut dates = [by_update, by_publication].into_iter();
-        let found = dates.find_map(|dates| match () {
+        let by_update: Vec<_> = fresh.iter().map(|entry| entry.updated).collect();
+        // An edit changes the date of the update alone.
+        let mut dates = [by_publication, by_update].into_iter();
+        dates.find_map(|dates| match () {
             () if dates.first() == dates.last() => None,
             () if dates.is_sorted_by(|one, next| one >= next) => Some(Self::NewestFirst),
             () if dates.is_sorted() => Some(Self::OldestFirst),
             () => None,
-        });
-        found.unwrap_or(Self::Any)
+        })
     }
 
-    /// True if an old entry is where this order has it: on the old side of all that is new. One that is
-    /// pinned to the top, or came back there when it was edited, would be shown however far the feed has gone.
     fn allows(self, old: &FoundEntry, fresh: &[&FoundEntry]) -> bool {
         match self {
             Self::NewestFirst => fresh.iter().all(|new| new.index < old.index),
             Self::OldestFirst => fresh.iter().all(|new| new.index > old.index),
-            Self::Any => true,
         }
     }
 }
@@ -166,7 +157,14 @@ mod tests {
             "19 18 17 16 15 14 13 12 11 10",
             // In other orders.
             "10 11 12 13 14 15 16 17 18 19",
-            "12 10 14 11 13 15 17 16 19 18",
+            "12 10 7 11 9 8 6",
+            // Posts that were edited since, in a feed that orders them by publication.
+            "12 11'13 10 9 8 7 6 5 4 3",
+            "13 12'15 11'14 10 9 8 7 6 5 4",
+            "15 14 13 12 11 10 9 8 7 6'16",
+            // The newest were deleted, and older ones came up.
+            "7 6 5 4 3 2 1 0",
+            "12 11 7 6 5 4 3 2 1",
             // The newest was deleted, the newest was edited, where it is or back to the top.
             "12 11 9 8 7 6 5 4 3 2",
             "12 11 10'13 9 8 7 6 5 4 3",
@@ -206,6 +204,12 @@ mod tests {
             (TEN, "10'41 40 39 38 37 36 35 34 33 32"),
             (TEN, "5'41 40 39 38 37 36 35 34 33 32"),
             ("3 2 1", "40 39 38 37 36 35 34 33 32 1"),
+            // One that is pinned by its date.
+            ("99 10 9 8 7 6 5 4 3 2", "99 40 39 38 37 36 35 34 33 32"),
+            // Without an order that can be seen.
+            (TEN, "10 40'9 39'9 38'9 37'9 36'9"),
+            (TEN, "38 10 33 40 35 39 32 36 34 37"),
+            (TEN, "10 40 39'41 38'42 37'43 36'44 35'45 34'46 33'47 32'48"),
         ] {
             assert!(!continues(before, after), "{before}, then {after}");
         }
@@ -213,7 +217,7 @@ mod tests {
 
     #[test]
     fn an_id_alone_is_a_window_of_an_older_version() {
-        for text in ["tag:example.com,2026:7", "12 2026", "x\ny"] {
+        for text in ["tag:example.com,2026:7", "12", "x\ny", "{}"] {
             assert_eq!(Window::parse(text).newest, [text]);
         }
     }

@@ -91,6 +91,8 @@ pub struct Database<B: Backend> {
     writer: Pool<B>,
     /// The same pool, but where transactions go through a pooler.
     transactions: Pool<B>,
+    /// True if transactions go through a pooler.
+    pooled: bool,
     /// The message that begins a transaction.
     begin: SqlStr,
     /// What this program has migrated, to compare with what is there later.
@@ -106,6 +108,7 @@ impl<B: Backend> Clone for Database<B> {
             reader: self.reader.clone(),
             writer: self.writer.clone(),
             transactions: self.transactions.clone(),
+            pooled: self.pooled,
             begin: self.begin.clone(),
             schemas: Arc::clone(&self.schemas),
             file: self.file,
@@ -136,6 +139,7 @@ impl<B: Backend> Database<B> {
             reader,
             writer,
             transactions,
+            pooled: options.direct_url.is_some(),
             begin,
             schemas: Arc::default(),
             turns: Arc::default(),

@@ -44,10 +44,11 @@ pub(crate) fn in_vain() {
 }
 
 /// Notes what an error says of connections: a session of PostgreSQL that began while its database was
-/// to be read only stays so, also when it may be written to again.
+/// to be read only stays so, also when it may be written to again; and a plan from before a table was
+/// altered stays in its session.
 pub(crate) fn learn_from(error: &sqlx::Error) {
     let code = error.as_database_error().and_then(|error| error.code());
-    if code.is_some_and(|code| code == "25006") {
+    if code.is_some_and(|code| matches!(&*code, "25006" | "0A000")) {
         in_vain();
     }
 }

@@ -48,6 +48,10 @@ impl<B: Backend> Database<B> {
                 return Err(Problem::unavailable(wrong));
             }
         }
+        // Through a pooler, if there is one: it may be away where the database is not.
+        if self.pooled {
+            self.begin().await?;
+        }
         Ok(())
     }
 }

@@ -41,6 +41,8 @@ impl Area {
             open if self.open.contains(&open) => None,
             // Who measures or describes a service need not be able to change it.
             "/feed" | "/feed.atom" | "/metrics" | "/openapi.json" => Some(Access::Read),
+            // It has reasons and subjects of rows that nobody has published.
+            "/feed/status" => Some(Access::Operate),
             path if path.starts_with("/feed/") || path.starts_with("/events/") => {
                 Some(Access::Read)
             }
@@ -162,6 +164,7 @@ mod tests {
             ("GET", "/events/id", read),
             ("POST", "/feed", operate),
             ("GET", "/feedback", operate),
+            ("GET", "/feed/status", operate),
             ("GET", "/feed.html", operate),
             ("GET", "/events", operate),
             ("GET", "//feed", operate),

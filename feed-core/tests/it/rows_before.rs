@@ -103,7 +103,9 @@ async fn goes_on<B: Testable>(url: &str, unreadable: &[i64], quarantined: &[&str
     until("each is named", async || {
         publisher.get("/feed/status", &[]).await;
         let lines = log.lines();
-        let named = lines.iter().filter(|line| line.contains("is in quarantine"));
+        let named = lines
+            .iter()
+            .filter(|line| line.contains("is in quarantine"));
         named.count() >= quarantined.len()
     })
     .await;
