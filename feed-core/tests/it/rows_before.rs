@@ -99,9 +99,9 @@ async fn goes_on<B: Testable>(url: &str, unreadable: &[i64], quarantined: &[&str
         ("oldepoch", newest)
     );
     let known = publisher.get("/feed/status", &[]).await;
-    // Whoever is asked for the status looks at the database once a second.
+    // Whoever is asked for the feed looks at the database once a second.
     until("each is named", async || {
-        publisher.get("/feed/status", &[]).await;
+        publisher.get("/feed", &[]).await;
         let lines = log.lines();
         let named = lines
             .iter()
