@@ -63,6 +63,10 @@ async fn a_window_that_moved_on_halts_whatever_old_entry_it_still_shows<B: Recor
         ("the newest came back", "10'41 40 39 38 37 36 35 34 33 32"),
         ("oldest first", "32 33 34 35 36 37 38 39 40 4"),
         ("without an order", "38 4 33 40 35 39 32 36 34 37"),
+        (
+            "the newest, without an order",
+            "38 10 33 40 35 39 32 36 34 37",
+        ),
     ] {
         let (fake, mut reader) = at_ten::<B>(name, url).await;
         serve(&fake, &feed(shown));
@@ -85,6 +89,9 @@ async fn a_window_that_continues_is_taken<B: Recording>(url: &str) {
         ("newest deleted", "12 11 9 8 7 6 5 4 3 2", &[11, 12]),
         ("nothing but old ones", "6 5 4 3", &[]),
         ("backdated", "12 11 10 9 8 0 7 6 5 4", &[0, 11, 12]),
+        ("edited where it is", "12 11'13 10 9 8 7 6 5 4 3", &[11, 12]),
+        ("without an order", "12 4 10 6 9 11 7 3 8 5", &[11, 12]),
+        ("three deleted", "12 11 7 6 5 4 3 2 1", &[11, 12]),
     ] {
         let (fake, mut reader) = at_ten::<B>(name, url).await;
         serve(&fake, &feed(shown));
@@ -106,6 +113,7 @@ async fn a_window_that_continues_is_taken<B: Recording>(url: &str) {
 fn empty(name: &str) -> Atom {
     match name {
         "no entries" => Atom::foreign([]),
+        "one entry" => Atom::of(1..=1),
         _ => Atom::of(4..=10)
             .attribute("xmlns:at", "http://purl.org/atompub/tombstones/1.0")
             .with(&(4..=10).map(tombstone).collect::<String>()),
@@ -130,11 +138,11 @@ async fn a_feed_that_was_empty_for_a_moment_goes_on_where_it_was<B: Recording>(u
 }
 
 async fn a_feed_that_was_empty_for_a_moment_may_have_moved_on<B: Recording>(url: &str) {
-    for name in ["no entries", "only deleted ones"] {
+    for name in ["no entries", "only deleted ones", "one entry"] {
         let (fake, mut reader) = at_ten::<B>(name, url).await;
         serve(&fake, &empty(name));
         reader.takes(&ids(1..=10)).await;
-        serve(&fake, &Atom::of(31..=40));
+        serve(&fake, &feed("1 40 39 38 37 36 35 34 33 32"));
         assert_says(&halts(name, &mut reader).await, &["missing"]);
     }
 }

@@ -4,9 +4,10 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use tracing::warn;
 
 use super::document::{Document, FoundEntry};
-use super::fetch::{FetchError, New};
+use super::fetch::{FetchError, New, shown as redacted};
 use super::place::Ours;
 use super::poll::{PollError, Polled};
 use super::window::Window;
@@ -150,12 +151,15 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
                     *latest = this;
                 }
             }
-            if let Some(before) = walk
-                .documents
-                .last()
-                .filter(|before| leads_to_newer(before, &document))
+            if let Some(head) = walk.documents.first()
+                && is_newer(&document, head)
             {
-                return Err(PollError::OldestFirst(before.address().clone()));
+                warn!(
+                    "the pages after {0} have newer entries than it has: what appears there later is not \
+                     seen. FEED_URL must point to the document with the newest entries, and `next` lead to \
+                     older ones",
+                    redacted(head.address())
+                );
             }
             let older = document.older();
             walk.documents.push(document);
@@ -186,12 +190,12 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     }
 }
 
-/// True if all of a further document is newer than all of the one before: new entries then appear where
-/// nobody looks who asks for the head.
-fn leads_to_newer(before: &Document, further: &Document) -> bool {
-    let newest = before.entries.iter().map(|entry| entry.published).max();
+/// True if all of a further document is newer than all of the head: new entries then appear where nobody
+/// looks who asks for the head.
+fn is_newer(further: &Document, head: &Document) -> bool {
+    let newest = head.entries.iter().map(|entry| entry.published).max();
     let oldest = further.entries.iter().map(|entry| entry.published).min();
-    oldest > newest && newest.is_some()
+    newest.is_some() && oldest > newest
 }
 
 fn missing_after(lost: &Window) -> String {

@@ -65,12 +65,6 @@ pub enum PollError {
     /// A walk through the feed comes back to where it was.
     #[error("the feed's pages lead in a circle: {0} comes twice")]
     Cycle(url::Url),
-    /// New entries appear on further pages, where nobody sees them who asks for the head.
-    #[error(
-        "the pages after {0} have newer entries: FEED_URL must point to the document with the newest \
-         entries, and `next` lead to older ones"
-    )]
-    OldestFirst(url::Url),
     /// A walk through the feed does not come to an end within our bounds.
     #[error("nothing known within {documents} documents and {bytes} bytes of the feed")]
     TooLong {
