@@ -97,7 +97,7 @@ pub struct NewEvent {
     /// The page about the subject, relative to the service's public base URL: `order/17`. At most 2,000 bytes.
     pub link: String,
     /// The body: JSON text of at most 1 MiB, kept byte for byte. At most 100 arrays and objects are within each
-    /// other, numbers fit into a double, and no string has `\u0000` or half a surrogate pair ([`InvalidData`]).
+    /// other, numbers fit into a double, and no string has half a surrogate pair ([`InvalidData`]).
     pub data: String,
     /// The W3C trace context of the request that caused the event. One that is malformed is left out.
     pub traceparent: Option<String>,

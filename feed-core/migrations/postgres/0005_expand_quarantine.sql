@@ -63,12 +63,14 @@ DECLARE
             THEN 'its traceparent is not one of version 00'
         WHEN octet_length(data) > 1048576
             THEN 'its data has more than 1 MiB'
-        WHEN data::json IS NULL OR position('\u' IN data) > 0 AND data::jsonb IS NULL
+        -- jsonb refuses U+0000, which JSON allows.
+        WHEN data::json IS NULL
+             OR position('\u' IN data) > 0 AND replace(data, '\u0000', '\u0001')::jsonb IS NULL
             THEN 'its data is not JSON'
         -- Counted first: few have so many arrays and objects, and even fewer within each other.
         WHEN 2 * octet_length(data) - octet_length(replace(data, '[', '')) - octet_length(replace(data, '{', ''))
                  > 100
-             AND jsonb_path_exists(data::jsonb,
+             AND jsonb_path_exists(replace(data, '\u0000', '\u0001')::jsonb,
                      'strict $.**{100} ? (@.type() == "array" || @.type() == "object")')
             THEN 'its data has more than 100 levels'
     END;

@@ -172,7 +172,6 @@ BEGIN
     SELECT RAISE(ABORT, 'the event cannot be published: its data is not a text of at most 1 MiB') WHERE typeof(NEW.data) <> 'text' OR length(CAST(NEW.data AS BLOB)) > 1048576;
     SELECT RAISE(ABORT, 'the event cannot be published: its data is not JSON') WHERE NOT json_valid(NEW.data);
     -- Where doubled backslashes are away, the others begin an escape.
-    SELECT RAISE(ABORT, 'the event cannot be published: its data has the character U+0000') WHERE instr(replace(NEW.data, '\\', ''), '\u0000') > 0;
     SELECT RAISE(ABORT, 'the event cannot be published: its data has half of a surrogate pair') WHERE NEW.data GLOB '*\u[dD][89a-fA-F]*' AND EXISTS (
         SELECT 1 FROM (SELECT '      ' || replace(NEW.data, '\\', '') AS text)
         WHERE text GLOB '*\u[dD][89abAB][0-9a-fA-F][0-9a-fA-F][^\]*'

@@ -122,9 +122,6 @@ pub(crate) fn refused() -> Vec<(&'static str, String)> {
         r#"["\u0041\uDE00"]"#,
         r#"["\ud83d\ude00\ude00"]"#,
         r#"{"\uD83D":1}"#,
-        r#""\u0000""#,
-        r#""\\\u0000""#,
-        r#"{"\u0000":1}"#,
     ] {
         cases.push(("data", data.to_owned()));
     }
@@ -164,6 +161,7 @@ pub(crate) fn taken() -> Vec<(&'static str, String)> {
         r#""\uD83D\uDE00\ud83d\ude00""#,
         r#""\\ud83d""#,
         r#""\\u0000""#,
+        r#"{"\u0000":"\\\u0000"}"#,
         r#""\\\\ude00 [[[[""#,
         r#"{"a":1,"a":2}"#,
         "1e308",
