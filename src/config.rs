@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::builder::BoolishValueParser;
 use clap::{Parser, Subcommand, ValueHint};
-use feed_core::service::{
-    BaseUrl, Credentials, LogFormat, ServeError, parse_address, parse_poll_interval,
-};
+use feed_chassis::{Credentials, LogFormat, parse_address};
+use feed_console::StartError;
+use feed_console::settings::parse_poll_interval;
+use feed_core::http::BaseUrl;
 
 use crate::{demo, moving};
 
@@ -146,10 +147,10 @@ impl Config {
     }
 
     /// Why a service does not start, by the setting that this program has.
-    pub(crate) fn explained(&self, name: &str, error: ServeError) -> anyhow::Error {
+    pub(crate) fn explained(&self, name: &str, error: StartError) -> anyhow::Error {
         let directory = self.data_dir.display();
         match error {
-            ServeError::Database(error) => anyhow::Error::new(error).context(format!(
+            StartError::Database(error) => anyhow::Error::new(error).context(format!(
                 "the database of {name} below {directory} cannot be used (DATA_DIR)"
             )),
             error => anyhow!(error).context(name.to_owned()),

@@ -11,12 +11,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::CommandFactory;
-use feed_core::DatabaseOptions;
-use feed_core::consumer::FeedCredentials;
-use feed_core::service::{
-    BaseUrl, Follow, Mounted, Settings, listen, parse_command_line, serve, start_logging,
-    start_tracing, stop_signal, with_causes,
+use feed_chassis::{
+    Mounted, Settings, listen, parse_command_line, serve, start_logging, start_tracing, stop_signal,
 };
+use feed_console::{DatabaseSettings, Follow};
+use feed_core::consumer::FeedCredentials;
+use feed_core::http::{BaseUrl, with_causes};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -88,14 +88,9 @@ async fn shop(
         feed_proxy_sees_credentials: false,
         poll_interval: config.poll_interval,
     };
+    let database = |name: &str| DatabaseSettings::of(moving::sqlite(&config.data_dir, name));
     let settings = |name: &str| -> anyhow::Result<Settings> {
         Ok(Settings {
-            database_url: moving::sqlite(&config.data_dir, name),
-            database_url_file: None,
-            // Of a file, these say nothing.
-            database_direct_url: None,
-            database_direct_url_file: None,
-            database_connections: DatabaseOptions::DEFAULT_CONNECTIONS,
             listen: address,
             base_url: Some(base.join(&format!("{name}/")).as_str().parse()?),
             home_url: Some(base.url().clone()),
@@ -107,22 +102,25 @@ async fn shop(
         })
     };
     let order = order::Config {
+        database: database("order"),
         settings: settings("order")?,
         invoice_url: Some(base.join("invoice/")),
         shipping_url: Some(base.join("shipping/")),
     };
     let invoice = invoice::Config {
+        database: database("invoice"),
         settings: settings("invoice")?,
         follow: follow.clone(),
         order_url: Some(base.join("order/order/")),
     };
     let shipping = shipping::Config {
+        database: database("shipping"),
         settings: settings("shipping")?,
         follow,
         order_url: Some(base.join("order/order/")),
     };
     let frame = start_page::frame(base);
-    let shop = Mounted::without_database(start_page::router(frame.clone()))
+    let shop = Mounted::new(start_page::router(frame.clone()))
         .with_pages(frame)
         .mount(
             "order",

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::ValueHint;
+use feed_console::command::CommandError;
+use feed_console::transfer::Command;
 use feed_core::DatabaseOptions;
-use feed_core::service::command::CommandError;
-use feed_core::service::with_causes;
-use feed_core::transfer::{Command, Moved};
+use feed_core::http::with_causes;
+use feed_core::transfer::Moved;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:

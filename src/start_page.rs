@@ -4,9 +4,9 @@ use axum::Router;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use feed_core::Problem;
-use feed_core::service::BaseUrl;
-use feed_core::service::html::{Frame, stylesheet};
+use feed_chassis::html::{Frame, stylesheet};
+use feed_core::http::BaseUrl;
+use feed_core::http::Problem;
 use maud::{Markup, html};
 
 /// The frame of the page, and of what is told about other pages that are not there.
@@ -14,6 +14,7 @@ pub(crate) fn frame(base: &BaseUrl) -> Frame<'static> {
     Frame {
         base: base.clone(),
         home: None,
+        home_name: "",
         service: "Shop",
         menu: &[
             ("order/", "Orders"),

@@ -5,7 +5,6 @@
 
 use std::error::Error;
 
-use feed_core::service::{LogFormat, start_logging, stop_signal};
 use feed_core::{
     CancellationToken, Consumer, Database, Effect, EffectError, PassedOver, Received, Subscription,
 };
@@ -43,14 +42,20 @@ impl Effect<Sqlite> for Sold {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // It says there when the feed is away, or has become another one.
-    start_logging(LogFormat::Text);
+    // It logs by `tracing` when the feed is away, or has become another one.
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     let feed = std::env::var("FEED_URL").unwrap_or("http://127.0.0.1:8090/feed".into());
     let database = Database::<Sqlite>::open("sqlite:data/consumer.db").await?;
     database.migrate("_sold_migrations", MIGRATIONS).await?;
 
     let shutdown = CancellationToken::new();
-    stop_signal(shutdown.clone())?;
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        let _ = tokio::signal::ctrl_c().await;
+        stop.cancel();
+    });
     let sales = Subscription::new("sales", feed.parse()?);
     let consumer = Consumer::open(database, sales, Sold, shutdown).await?;
     consumer.run().await;

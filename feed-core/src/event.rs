@@ -46,7 +46,7 @@ pub type Sequence = i64;
 
 /// The last number there can be: the largest that every reader of JSON holds exactly, and far from
 /// where sums overflow.
-pub(crate) const LAST_SEQUENCE: Sequence = 1 << 53;
+pub const LAST_SEQUENCE: Sequence = 1 << 53;
 
 /// The longest id, type or subject of an event, in bytes: PostgreSQL refuses what has more than 2,704
 /// in an index.

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use crate::Cursor;
 pub use crate::consumer::fuzz::{answer, document};
 pub use crate::feed::fuzz::{page, preferences};
-pub use crate::service::fuzz::{conditions, credentials};
+pub use crate::http::fuzz::{conditions, credentials};
 
 /// Reads a cursor; returns whether it is one.
 ///

@@ -18,12 +18,12 @@
 //!
 //! An [`event`](NewEvent) is [appended](outbox::append) in the caller's transaction, numbered by
 //! the `sequencer` after the commit, and shown by the [`feed`]. A [`consumer`] follows the feed.
-//! All SQL lies below `store`; [`service`] is what a service needs around it all.
+//! All SQL lies below `store`. What a service needs around it all is not here: the crates
+//! `feed-chassis` and `feed-console` have it for whoever wants it.
 #![warn(missing_docs)]
 
 mod data;
 mod event;
-mod namespace;
 
 pub mod outbox;
 mod sequencer;
@@ -33,26 +33,22 @@ pub mod feed;
 
 pub mod consumer;
 
-mod credentials;
 mod database;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
 pub mod fuzz;
-mod problem;
-pub mod service;
 mod store;
 mod trace;
 pub mod transfer;
 
 pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
-pub use credentials::CredentialsError;
 pub use cursor::{Cursor, Epoch, InvalidCursor};
 pub use data::InvalidData;
-pub use database::{Database, DatabaseOptions, Kind, shown};
-pub use event::{EventId, InvalidEvent, NewEvent, Sequence};
+pub use database::{Database, DatabaseOptions, Kind, redact_url};
+pub use event::{EventId, InvalidEvent, LAST_SEQUENCE, NewEvent, Sequence};
 pub use feed::{Feed, FeedSettings};
-pub use namespace::NAMESPACE;
-pub use problem::Problem;
+/// The HTTP primitives that the feed and its consumers use.
+pub use feed_http as http;
 pub use store::{Backend, DatabaseError};
 /// What stops a feed and a consumer when it is cancelled.
 pub use tokio_util::sync::CancellationToken;

@@ -1,6 +1,6 @@
 //! What can go wrong between the demo and the shop, in the shop's own words, and what to do about it.
 
-use feed_core::service::BaseUrl;
+use feed_core::http::BaseUrl;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
 use serde_json::Value;

@@ -13,7 +13,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::value_parser;
-use feed_core::service::{BaseUrl, Progress, operator_authorization, stop_signal, with_causes};
+use feed_chassis::{Progress, stop_signal};
+use feed_core::http::credentials::operator_authorization;
+use feed_core::http::{BaseUrl, with_causes};
 use futures_util::{StreamExt, stream};
 use reqwest::header::HeaderValue;
 use tokio_util::sync::CancellationToken;

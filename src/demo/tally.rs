@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use feed_core::service::{BaseUrl, counted, grouped};
+use feed_chassis::{counted, grouped};
+use feed_core::http::BaseUrl;
 use rust_decimal::Decimal;
 
 use super::shop::Placed;

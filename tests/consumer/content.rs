@@ -1,6 +1,6 @@
 //! Data that stands in the entries (RFC 4287, 4.1.3.3), and data that cannot be read.
 
-use feed_core::NAMESPACE;
+use feed_core::http::NAMESPACE;
 use harness::fake::{Atom, Entry, Fake, Reply};
 use harness::until;
 

@@ -33,7 +33,7 @@ impl Producer {
             title: "Orders".to_owned(),
             author: "Shop".to_owned(),
             page_size: FeedSettings::PAGE_SIZE,
-            frame: None,
+            page: None,
         };
         let feed = Feed::open(database.clone(), settings, CancellationToken::new()).await;
         let feed = feed.expect("a feed");

@@ -102,7 +102,7 @@ async fn every_command_for_a_team_that_adds_a_consumer_works() {
     for command in commands(CONSUMER) {
         let server = match command {
             "cargo run -p order" => Some(("order", built("order"), order.as_str())),
-            "cargo run -p feed-core --example sales" => {
+            "cargo run -p feed-console --example sales" => {
                 Some(("sales", built("examples/sales"), sales.as_str()))
             }
             _ if command.starts_with("python3 tests/consumer.py ") => {

@@ -1,5 +1,5 @@
 //! The limits that are servers: as bare as they can be, behind the same listener and layers as the
-//! services (`feed_core::service::serve`), each a process of its own like these.
+//! services (`feed_chassis::serve`), each a process of its own like these.
 
 pub(crate) mod canned;
 pub(crate) mod invoices;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use axum::Router;
-use feed_core::service::{LogFormat, Mounted, listen, serve, start_logging, stop_signal};
+use feed_chassis::{LogFormat, Mounted, listen, serve, start_logging, stop_signal};
 use tokio_util::sync::CancellationToken;
 
 use invoices::Invoices;
@@ -68,7 +68,7 @@ pub(crate) async fn run(command: Command) -> Result<()> {
                 true => canned::waiting(&file)?,
                 false => canned::at_once(&file)?,
             };
-            answer(listen, Mounted::without_database(router)).await
+            answer(listen, Mounted::new(router)).await
         }
         Command::Orders {
             database_url,
@@ -76,7 +76,7 @@ pub(crate) async fn run(command: Command) -> Result<()> {
             listen,
         } => {
             let router = orders::router(&database_url, outbox, listen).await?;
-            answer(listen, Mounted::without_database(router)).await
+            answer(listen, Mounted::new(router)).await
         }
         Command::Relay {
             from,
@@ -97,7 +97,7 @@ pub(crate) async fn work(
     address: SocketAddr,
     task: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let service = Mounted::without_database(Router::new());
+    let service = Mounted::new(Router::new());
     answer(address, service.with_task(task)).await
 }
 

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use feed_core::service::BaseUrl;
+use feed_core::http::BaseUrl;
 use feed_core::{Database, Feed, FeedSettings, outbox};
 use order::order::CustomerId;
 use order::representation::draft;
@@ -31,7 +31,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
         title: "Orders".to_owned(),
         author: "Shop".to_owned(),
         page_size: FeedSettings::PAGE_SIZE,
-        frame: None,
+        page: None,
     };
     // Makes the row of the head; nothing of it runs.
     Feed::open(database.clone(), settings, CancellationToken::new()).await?;

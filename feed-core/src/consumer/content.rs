@@ -19,7 +19,7 @@ use super::document::{Document, FoundEntry};
 use super::fetch::{FetchError, Source, shown};
 use super::media_type::{essence, is_xml};
 use super::{EffectError, Received};
-use crate::service::with_causes;
+use crate::http::with_causes;
 use crate::trace::{Kind, Span, of_event};
 
 /// The data of an event, and its trace context.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::header::HeaderValue;
 
-use crate::credentials::{self, Access, CredentialsError};
-use crate::service::with_causes;
+use crate::http::credentials::{self, Access, CredentialsError};
+use crate::http::with_causes;
 
 /// A credential from a file, which is read again when the feed refuses it: so it can be changed
 /// there without a restart. All clones show the same.
@@ -33,7 +33,11 @@ impl FeedCredentials {
     }
 
     /// The same for a setting; the error is told on one line.
-    pub(crate) fn from_setting(file: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    ///
+    /// As [`FeedCredentials::from_file`].
+    pub fn from_setting(file: &str) -> Result<Self, String> {
         Self::from_file(file).map_err(|error| with_causes(&error))
     }
 

@@ -251,7 +251,7 @@ impl Document {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::namespace::NAMESPACE;
+    use crate::http::NAMESPACE;
 
     pub(in crate::consumer) fn read(body: &str) -> Result<Document, InvalidDocument> {
         let url = Url::parse("http://order:8080/feed").expect("a URL");

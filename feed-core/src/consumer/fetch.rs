@@ -20,7 +20,7 @@ use super::request::client;
 use super::verdict::brief;
 use super::wait::Wait;
 use crate::cursor::Cursor;
-use crate::service::with_causes;
+use crate::http::with_causes;
 
 pub use super::fetch_error::FetchError;
 pub(super) use super::wait::WAIT;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+#[cfg(feature = "schemars")]
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use url::Url;
@@ -22,7 +23,8 @@ use crate::store::operate::{DecisionRow, SkipRow, TakenRow};
 use crate::store::{Backend, DatabaseError};
 
 /// How a subscription stands.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct Status {
     /// The address of the feed.
     pub feed: String,
@@ -56,7 +58,8 @@ pub struct Status {
 }
 
 /// How far a subscription is behind its feed.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct Lag {
     /// Events not yet taken.
     pub events: i64,
@@ -67,7 +70,8 @@ pub struct Lag {
 }
 
 /// A parked event.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct ParkedEvent {
     /// The event's id.
     pub id: String,
@@ -88,7 +92,8 @@ pub struct ParkedEvent {
 }
 
 /// An event that was taken from the feed. Those far below the cursor are not listed any more.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct TakenEvent {
     /// The event's id.
     pub id: String,
@@ -106,7 +111,8 @@ pub struct TakenEvent {
 }
 
 /// What has become of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Its effect is committed.
@@ -122,7 +128,8 @@ pub enum Outcome {
 }
 
 /// An event that has no effect.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct SkippedEvent {
     /// The event's id.
     pub id: String,
@@ -142,7 +149,8 @@ pub struct SkippedEvent {
 }
 
 /// What a person has decided.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct Decided {
     /// Counts up.
     pub position: i64,

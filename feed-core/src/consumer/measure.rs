@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use super::fetch::{FetchError, WAIT};
 use super::{Handle, PollError, Polled};
 use crate::database::Turns;
-use crate::service::metrics::{Counter, Exposition, Histogram, Labels, Measured};
+use crate::http::metrics::{Counter, Histogram, Labels, Measured, Metric};
 use crate::store::Backend;
 use crate::store::measure::Progress;
 
@@ -96,30 +96,32 @@ impl Counts {
         }
     }
 
-    fn write(&self, text: &mut Exposition, subscription: (&'static str, &str)) {
+    fn metrics(&self, subscription: (&'static str, &str)) -> Vec<Metric> {
+        let mut metrics = Vec::new();
         for (outcome, polls) in OUTCOMES.iter().zip(&self.polls) {
-            text.counter(
+            metrics.push(Metric::counter(
                 "subscription_polls_total",
                 "Rounds of this instance, by how they ended.",
                 &[subscription, ("outcome", outcome)],
                 polls.get() as f64,
-            );
+            ));
         }
         for (result, claims) in [("won", &self.won), ("lost", &self.lost)] {
-            text.counter(
+            metrics.push(Metric::counter(
                 "subscription_claims_total",
                 "Events of this instance: won, or lost since they were claimed before.",
                 &[subscription, ("result", result)],
                 claims.get() as f64,
-            );
+            ));
         }
-        text.histogram(
+        metrics.push(Metric::histogram(
             "subscription_batch_events",
             "Events claimed in one transaction of this instance.",
             &[subscription],
             &self.batches,
             1.0,
-        );
+        ));
+        metrics
     }
 
     /// Seconds since all was taken that there was, as far as is known.
@@ -146,20 +148,22 @@ impl Counts {
 }
 
 impl<B: Backend> Measured for Handle<B> {
-    fn measure<'a>(&'a self, text: &'a mut Exposition) -> BoxFuture<'a, ()> {
+    fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
         Box::pin(async {
             let subscription = ("subscription", self.subscription.as_str());
+            let mut metrics = Vec::new();
             if let Some(progress) = self.progress().await {
-                write(text, subscription, &progress);
-                text.gauge(
+                metrics.extend(shared(subscription, &progress));
+                metrics.push(Metric::gauge(
                     "subscription_lag_seconds",
                     "Time since all events were taken that there were; it grows while the feed is out \
                      of reach.",
                     &[subscription],
                     self.counts.lag(&progress, Utc::now()),
-                );
+                ));
             }
-            self.counts.write(text, subscription);
+            metrics.extend(self.counts.metrics(subscription));
+            metrics
         })
     }
 }
@@ -181,9 +185,10 @@ impl<B: Backend> Handle<B> {
 }
 
 /// What all instances know together.
-fn write(text: &mut Exposition, subscription: (&'static str, &str), progress: &Progress) {
+fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric> {
     let labels: &Labels<'_> = &[subscription];
-    let mut gauge = |name, help, value| text.gauge(name, help, labels, value);
+    let mut metrics = Vec::new();
+    let mut gauge = |name, help, value| metrics.push(Metric::gauge(name, help, labels, value));
     // A feed that does not number its events does not say how many there are.
     if let Some(head) = progress.head {
         gauge(
@@ -219,6 +224,7 @@ fn write(text: &mut Exposition, subscription: (&'static str, &str), progress: &P
         "Instances that work on it.",
         progress.instances as f64,
     );
+    metrics
 }
 
 #[cfg(test)]

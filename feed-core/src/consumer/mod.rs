@@ -47,10 +47,8 @@ mod note;
 mod sweep;
 
 mod carry_out;
-pub mod command;
 mod decide;
 mod handle;
-mod http;
 mod reconcile;
 
 #[cfg(any(test, feature = "fuzz"))]
@@ -81,16 +79,13 @@ use crate::store::{Backend, DatabaseError};
 
 pub use address::RefusedLink;
 pub use charset::Undecodable;
-pub(crate) use command::WHAT_TO_DO;
 pub use credentials::FeedCredentials;
 pub use decide::{DecideError, Decision, From, InvalidDecision};
 pub use document::InvalidDocument;
 pub use fetch::FetchError;
 pub use handle::{Decided, Handle, Lag, Outcome, ParkedEvent, SkippedEvent, Status, TakenEvent};
-pub use http::{describe, router};
 pub use poll::{PollError, Polled};
-pub use proxy::{FeedProxy, InvalidProxy};
-pub(crate) use proxy::{SEES_CREDENTIALS, in_environment};
+pub use proxy::{FeedProxy, InvalidProxy, in_environment as proxies_in_environment};
 pub use reconcile::{Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile};
 pub use verdict::without_value;
 
@@ -247,6 +242,8 @@ pub struct Subscription {
     pub poll_interval: Duration,
     /// The name of this instance; made unique for each start.
     pub instance: String,
+    /// What the log says behind the reason of a halt: what to do.
+    pub if_halted: &'static str,
 }
 
 impl Subscription {
@@ -261,6 +258,7 @@ impl Subscription {
             proxy: None,
             poll_interval: Duration::from_secs(1),
             instance: "consumer".to_owned(),
+            if_halted: "it goes on when an operator resumes it (Decision::Resume)",
         }
     }
 }
@@ -340,8 +338,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         within(STATEMENT, notified).await?;
         let orders = consumer.context.leases.orders.borrow().clone();
         if let Some(reason) = orders.halted {
-            let name = &consumer.context.subscription.name;
-            tracing::error!("the subscription {name} is still halted: {reason}; {WHAT_TO_DO}");
+            let Subscription {
+                name, if_halted, ..
+            } = &consumer.context.subscription;
+            tracing::error!("the subscription {name} is still halted: {reason}; {if_halted}");
         }
         Ok(consumer)
     }

@@ -7,7 +7,7 @@ use chrono::Utc;
 use super::verdict::brief;
 use super::{Context, Effect, FetchError, PollError, Polled};
 use crate::database::patience::learn_from;
-use crate::service::with_causes;
+use crate::http::with_causes;
 use crate::store::Backend;
 
 impl<B: Backend, E: Effect<B>> Context<B, E> {

@@ -10,7 +10,7 @@ use tracing::error;
 use super::fetch::{FetchError, New};
 use super::forward::{discontinuity, position};
 use super::verdict::brief;
-use super::{Consumer, Context, Effect, WHAT_TO_DO};
+use super::{Consumer, Context, Effect, Subscription};
 use crate::cursor::Cursor;
 use crate::database::patience::{STATEMENT, within};
 use crate::store::Backend;
@@ -287,9 +287,11 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
 
     /// Stops the subscription until a person decides (I8).
     pub(super) async fn halt(&mut self, reason: &str) -> Result<Polled, PollError> {
-        let name = &self.context.subscription.name;
+        let Subscription {
+            name, if_halted, ..
+        } = &self.context.subscription;
         let reason = brief(reason);
-        error!("the subscription {name} is halted: {reason}; {WHAT_TO_DO}");
+        error!("the subscription {name} is halted: {reason}; {if_halted}");
         let (pool, s, _) = self.context.names();
         within(STATEMENT, B::halt(pool, s, &reason)).await?;
         let orders = &self.context.leases.orders;

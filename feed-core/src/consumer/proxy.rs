@@ -20,10 +20,6 @@ const SAYS_WHY: Duration = Duration::from_secs(3);
 /// Bytes of a status line that tell the status: `HTTP/1.1 403`.
 const STATUS: usize = 12;
 
-/// What a proxy does that is not to see credentials.
-pub(crate) const SEES_CREDENTIALS: &str = "would see the feed's credentials, since http: is not encrypted. Follow the feed by https:, or set \
-     FEED_PROXY_SEES_CREDENTIALS=true if you trust the proxy and the way to it";
-
 /// A forward proxy through which a feed is read. It is shown without its user and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FeedProxy {
@@ -37,6 +33,10 @@ pub struct FeedProxy {
 pub struct InvalidProxy;
 
 impl FeedProxy {
+    /// Why a proxy is refused that would see the credentials of a feed.
+    pub const SEES_CREDENTIALS: &str = "would see the feed's credentials, since http: is not encrypted. Follow the feed by https:, or set \
+     FEED_PROXY_SEES_CREDENTIALS=true if you trust the proxy and the way to it";
+
     /// The proxy at `url`: `http:` or `https:`, a host, and nothing behind the port.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl FeedProxy {
     }
 
     /// The same for a setting.
-    pub(crate) fn from_setting(text: &str) -> Result<Self, InvalidProxy> {
+    pub fn from_setting(text: &str) -> Result<Self, InvalidProxy> {
         Self::new(Url::parse(text).map_err(|_| InvalidProxy)?)
     }
 
@@ -73,7 +73,8 @@ impl FeedProxy {
     }
 
     /// Whether credentials for `feed` must not be sent through this proxy.
-    pub(crate) fn must_not_carry_credentials(&self, feed: &Url) -> bool {
+    #[must_use]
+    pub fn must_not_carry_credentials(&self, feed: &Url) -> bool {
         feed.scheme() == "http" && !self.sees_credentials
     }
 
@@ -148,7 +149,7 @@ impl fmt::Debug for FeedProxy {
 }
 
 /// The variables of the environment that name a proxy to other programs for addresses like `feed`.
-pub(crate) fn in_environment(feed: &Url) -> Vec<String> {
+pub fn in_environment(feed: &Url) -> Vec<String> {
     let own = format!("{}_proxy", feed.scheme());
     let names = [
         own.to_uppercase(),

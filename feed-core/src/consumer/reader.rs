@@ -14,7 +14,7 @@ use quick_xml::{Error as XmlError, NsReader};
 
 use super::document::{FoundEntry, InvalidDocument};
 use crate::event::LAST_SEQUENCE;
-use crate::namespace::NAMESPACE;
+use crate::http::NAMESPACE;
 
 /// RFC 4287.
 const ATOM: &str = "http://www.w3.org/2005/Atom";

@@ -9,8 +9,8 @@ use url::Url;
 
 use super::body;
 use super::fetch::{FetchError, Source, is_refused, shown};
-use super::proxy::{FeedProxy, SEES_CREDENTIALS};
-use crate::service::with_causes;
+use super::proxy::FeedProxy;
+use crate::http::with_causes;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -99,7 +99,7 @@ impl Source {
             Some(proxy) if proxy.must_not_carry_credentials(url) => Err(FetchError::Proxy {
                 url: shown(url),
                 proxy: proxy.to_string(),
-                wrong: SEES_CREDENTIALS.to_owned(),
+                wrong: FeedProxy::SEES_CREDENTIALS.to_owned(),
                 cause: None,
             }),
             _ => Ok(()),

@@ -1,7 +1,7 @@
 //! What is to become of a batch that failed: whose fault it was, and when it is tried again.
 
 use super::EffectError;
-use crate::service::with_causes;
+use crate::http::with_causes;
 
 /// Attempts after which a failing event is left to a person.
 const ATTEMPTS: i64 = 8;

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::Database;
 use super::patience::{STATEMENT, within};
-use crate::service::metrics::{Exposition, Measured};
+use crate::http::metrics::{Measured, Metric};
 use crate::store::Backend;
 
 /// How long whoever asks for metrics waits for a database.
@@ -47,38 +47,43 @@ impl Turns {
 }
 
 impl<B: Backend> Measured for Database<B> {
-    fn measure<'a>(&'a self, text: &'a mut Exposition) -> BoxFuture<'a, ()> {
+    fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
         Box::pin(async {
             let pool = self.reader.clone();
             let answers = self.turns.ask(async move { B::ping(&pool).await }).await;
             let is_up = answers.is_some() && self.is_there();
-            text.gauge(
+            let up = Metric::gauge(
                 "database_up",
                 "1: the database has answered just now; 0: it has not, and what is read from it is missing.",
                 &[],
                 f64::from(u8::from(is_up)),
             );
-            connections::<B>(text, "write", &self.transactions);
-            connections::<B>(text, "read", &self.reader);
+            let write = connections::<B>("write", &self.transactions);
+            let read = connections::<B>("read", &self.reader);
+            [up].into_iter().chain(write).chain(read).collect()
         })
     }
 }
 
-fn connections<B: Backend>(text: &mut Exposition, pool_name: &str, pool: &Pool<B>) {
+fn connections<B: Backend>(pool_name: &str, pool: &Pool<B>) -> [Metric; 3] {
     let idle = pool.num_idle() as f64;
     let used = (f64::from(pool.size()) - idle).max(0.0);
-    for (state, count) in [("used", used), ("idle", idle)] {
-        text.gauge(
+    let connections = |state, count| {
+        Metric::gauge(
             "database_connections",
             "Connections to the database, in use and free: some to read, some to write; one to write on SQLite.",
             &[("pool", pool_name), ("state", state)],
             count,
-        );
-    }
-    text.gauge(
-        "database_connections_max",
-        "Connections that there may be; who needs one more waits.",
-        &[("pool", pool_name)],
-        f64::from(pool.options().get_max_connections()),
-    );
+        )
+    };
+    [
+        connections("used", used),
+        connections("idle", idle),
+        Metric::gauge(
+            "database_connections_max",
+            "Connections that there may be; who needs one more waits.",
+            &[("pool", pool_name)],
+            f64::from(pool.options().get_max_connections()),
+        ),
+    ]
 }

@@ -6,6 +6,7 @@ mod options;
 pub(crate) mod patience;
 mod ready;
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -50,13 +51,13 @@ impl FromStr for Kind {
 /// A database as it may be told: where it is, and as whom we use it, without a password.
 ///
 /// ```
-/// # use feed_core::shown;
-/// assert_eq!(shown("sqlite:data/order.db?mode=rwc"), "sqlite:data/order.db");
+/// # use feed_core::redact_url;
+/// assert_eq!(redact_url("sqlite:data/order.db?mode=rwc"), "sqlite:data/order.db");
 /// let url = "postgres://eve:secret@db.example/orders?sslmode=require";
-/// assert_eq!(shown(url), "postgres://eve@db.example:5432/orders");
+/// assert_eq!(redact_url(url), "postgres://eve@db.example:5432/orders");
 /// ```
 #[must_use]
-pub fn shown(url: &str) -> String {
+pub fn redact_url(url: &str) -> String {
     match url.parse() {
         Ok(Kind::Sqlite) => url.split('?').next().unwrap_or_default().to_owned(),
         Ok(Kind::Postgres) => match PgConnectOptions::from_str(url) {
@@ -99,6 +100,8 @@ pub struct Database<B: Backend> {
     schemas: Arc<Mutex<Vec<Schema>>>,
     /// Which file it is, if it is one.
     file: Option<(u64, u64)>,
+    /// Where it is, without passwords.
+    shown: Arc<str>,
     turns: Arc<Turns>,
 }
 
@@ -112,8 +115,16 @@ impl<B: Backend> Clone for Database<B> {
             begin: self.begin.clone(),
             schemas: Arc::clone(&self.schemas),
             file: self.file,
+            shown: Arc::clone(&self.shown),
             turns: Arc::clone(&self.turns),
         }
+    }
+}
+
+/// Where it is, without passwords.
+impl<B: Backend> fmt::Display for Database<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
     }
 }
 
@@ -136,6 +147,7 @@ impl<B: Backend> Database<B> {
         } = B::connect(&options).await?;
         let database = Self {
             file: B::file(&writer),
+            shown: options.to_string().into(),
             reader,
             writer,
             transactions,
@@ -270,6 +282,18 @@ impl<B: Backend> Database<B> {
     fn schemas(&self) -> Vec<Schema> {
         let schemas = self.schemas.lock();
         schemas.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what a failed statement says of connections: a session of PostgreSQL that began while its database was
+    /// to be read only stays so, also when it may be written to again; and a plan from before a table was
+    /// altered stays in its session.
+    pub fn learn_from(&self, error: &sqlx::Error) {
+        patience::learn_from(error);
+    }
+
+    /// Notes that somebody waited for this database in vain: for a minute, connections that come back are closed.
+    pub fn suspect_connections(&self) {
+        patience::in_vain();
     }
 
     /// Closes all connections. On SQLite this also folds the write-ahead log into the file.

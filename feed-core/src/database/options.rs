@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::shown;
+use super::redact_url;
 
 /// The address of a database and how to use it, for [`Database::open`](super::Database::open). A plain URL
 /// converts into it.
@@ -59,9 +59,9 @@ impl From<&String> for DatabaseOptions {
 /// Without passwords.
 impl fmt::Display for DatabaseOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown(&self.url))?;
+        f.write_str(&redact_url(&self.url))?;
         match &self.direct_url {
-            Some(direct) => write!(f, ", and {} for sessions", shown(direct)),
+            Some(direct) => write!(f, ", and {} for sessions", redact_url(direct)),
             None => Ok(()),
         }
     }
@@ -70,8 +70,8 @@ impl fmt::Display for DatabaseOptions {
 impl fmt::Debug for DatabaseOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatabaseOptions")
-            .field("url", &shown(&self.url))
-            .field("direct_url", &self.direct_url.as_deref().map(shown))
+            .field("url", &redact_url(&self.url))
+            .field("direct_url", &self.direct_url.as_deref().map(redact_url))
             .field("connections", &self.connections)
             .finish()
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Database;
-use crate::problem::Problem;
+use crate::http::Problem;
 use crate::store::{Backend, Made};
 
 /// How long it may take to say so; who asks is a machine that asks again soon.

@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::cursor::{Cursor, Epoch};
 use crate::event::{EventId, Sequence};
-use crate::service::BaseUrl;
+use crate::http::BaseUrl;
 use crate::store::publish::Filter;
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike, Timelike, Utc};
 use super::address::Addresses;
 use super::document::{Document, Link};
 use crate::event::{Entry, EventId};
-use crate::namespace::NAMESPACE;
+use crate::http::NAMESPACE;
 
 /// About what an entry takes, so that a page is written without growing its buffer.
 const ENTRY_BYTES: usize = 1_024;

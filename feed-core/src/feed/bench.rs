@@ -9,8 +9,7 @@ use super::atom;
 use super::document::{Document, Link};
 use crate::cursor::{Cursor, Epoch};
 use crate::event::{Entry, EventId};
-use crate::service::BaseUrl;
-use crate::service::html::Frame;
+use crate::http::BaseUrl;
 
 /// A page that is ready to be written, again and again.
 #[derive(Debug)]
@@ -18,7 +17,6 @@ pub struct Page {
     addresses: Addresses,
     epoch: Epoch,
     entries: Vec<Entry>,
-    frame: Frame<'static>,
 }
 
 impl Page {
@@ -38,13 +36,6 @@ impl Page {
             link: format!("order/{n}"),
         };
         Self {
-            frame: Frame {
-                base: base.clone(),
-                home: None,
-                service: "Events",
-                menu: &[],
-                feed: None,
-            },
             addresses: Addresses::new(base),
             epoch: Epoch::random(),
             entries: (1..=entries).map(entry).collect(),
@@ -65,7 +56,7 @@ impl Page {
             id: EventId(uuid::Uuid::nil()).urn(),
             title: "Orders",
             author: "Shop",
-            frame: &self.frame,
+            page: None,
             updated: self
                 .entries
                 .last()

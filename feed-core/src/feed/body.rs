@@ -8,8 +8,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::service::conditional::Validators;
-use crate::service::weight;
+use crate::http::conditional::Validators;
+use crate::http::weight;
 
 /// A third of the default level's time, for one byte more in twenty: a head is compressed for each event,
 /// and a batch for each reader.

@@ -3,9 +3,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
-use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::error;
 
@@ -14,7 +12,7 @@ use crate::data::check_json;
 use crate::event::Event;
 
 /// The structured form of one event.
-pub(super) const STRUCTURED: &str = "application/cloudevents+json";
+pub const STRUCTURED: &str = "application/cloudevents+json";
 
 /// A context attribute is a header `ce-` and its name; the media type of the data is the
 /// message's own `Content-Type` (`CloudEvents` HTTP binding, 3.1).
@@ -53,14 +51,12 @@ fn percent_encode(value: &str) -> String {
 
 /// An event as `CloudEvents` 1.0, in the JSON format
 // Section 3 there.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "CloudEvent")]
+#[derive(Debug, Serialize)]
 pub(super) struct Structured<'a> {
     specversion: &'static str,
     /// The event's id: a UUID
     id: String,
     /// The feed that it comes from; never changes, wherever the feed moves
-    #[schemars(url)]
     source: &'a str,
     /// What happened: `order.placed`
     #[serde(rename = "type")]
@@ -68,17 +64,14 @@ pub(super) struct Structured<'a> {
     /// What it happened to: `order/17`
     subject: &'a str,
     /// When it happened
-    #[schemars(extend("format" = "date-time"))]
     time: String,
     datacontenttype: &'static str,
     /// The number of the event in the feed, as text
-    #[schemars(pattern(r"^[1-9][0-9]*$"))]
     sequence: String,
     /// The W3C trace context of what caused it
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
     /// What `/events/{id}` gives as JSON
-    #[schemars(with = "Value")]
     data: &'a RawValue,
 }
 

@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 use url::Url;
 
+use super::view::PageWriter;
 use crate::cursor::Cursor;
 use crate::event::Entry;
-use crate::service::html::Frame;
 
 /// The media type of the events of a document with their data.
-pub(super) const BATCH: &str = "application/cloudevents-batch+json";
+pub const BATCH: &str = "application/cloudevents-batch+json";
 
 /// A link of a document; it stands in the document and in the `Link` header (RFC 8288).
 #[derive(Debug, Clone)]
@@ -35,8 +35,8 @@ pub(super) struct Document<'a> {
     pub(super) id: String,
     pub(super) title: &'a str,
     pub(super) author: &'a str,
-    /// Around the document where it is a page for people.
-    pub(super) frame: &'a Frame<'static>,
+    /// What writes the document as a page for people, if anything does.
+    pub(super) page: Option<&'a PageWriter>,
     pub(super) updated: DateTime<Utc>,
     /// Where a reader is who has read this document.
     pub(super) cursor: Cursor,

@@ -1,12 +1,15 @@
 //! The forms a document comes in, and which one a reader gets.
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
 
 use super::address::Addresses;
 use super::body::Body;
 use super::document::Document;
-use super::{atom, html};
-use crate::service::negotiate;
+use super::view::View;
+use super::{Inner, atom};
+use crate::http::negotiate;
+use crate::store::Backend;
 
 /// The forms a document comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +36,7 @@ impl Form {
 
     /// The form a reader likes best. A reader that accepts none gets Atom (RFC 9110, 12.5.1): many that read
     /// it ask for something else.
-    pub(super) fn wanted(headers: &HeaderMap) -> Self {
+    fn wanted(headers: &HeaderMap) -> Self {
         let offer = negotiate(headers, &Self::OFFERS).map(|offer| Self::OFFERS[offer]);
         let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
         match (offer, accept) {
@@ -52,7 +55,20 @@ impl Form {
     pub(super) fn write(self, document: &Document<'_>, addresses: &Addresses) -> Body {
         Body::new(match self {
             Self::Atom => atom::write(document, addresses),
-            Self::Html => html::write(document, addresses),
+            Self::Html => match document.page {
+                Some(page) => page.write(&View::of(document, addresses)),
+                None => Bytes::new(),
+            },
         })
+    }
+}
+
+impl<B: Backend> Inner<B> {
+    /// The form that a reader likes best; Atom, where nothing writes pages for people.
+    pub(super) fn wanted(&self, headers: &HeaderMap) -> Form {
+        match self.page {
+            Some(_) => Form::wanted(headers),
+            None => Form::Atom,
+        }
     }
 }

@@ -11,7 +11,6 @@ use super::prefer::{A_IM, LONGEST_WAIT, PREFER, accepts_delta, wait};
 use crate::consumer;
 use crate::cursor::Cursor;
 use crate::event::{Entry, EventId, NewEvent};
-use crate::service::html::Frame;
 
 /// Writes a page with `text` wherever a publisher's text stands, and reads it again.
 ///
@@ -19,7 +18,7 @@ use crate::service::html::Frame;
 ///
 /// It is read as something else.
 pub fn page(text: &str) {
-    let base = "http://order:8081/order/".parse::<crate::service::BaseUrl>();
+    let base = "http://order:8081/order/".parse::<crate::http::BaseUrl>();
     let base = base.expect("a base URL");
     let event = NewEvent::new(text, text, "{}");
     let time = DateTime::UNIX_EPOCH;
@@ -34,18 +33,11 @@ pub fn page(text: &str) {
         summary: text.to_owned(),
         link: text.to_owned(),
     };
-    let frame = Frame {
-        base: base.clone(),
-        home: None,
-        service: "Events",
-        menu: &[],
-        feed: None,
-    };
     let document = Document {
         id: entry.id.urn(),
         title: text,
         author: text,
-        frame: &frame,
+        page: None,
         updated: time,
         cursor: Cursor {
             epoch: "abcdefgh".parse().expect("an epoch"),

@@ -7,52 +7,53 @@ use futures_util::future::BoxFuture;
 
 use super::Feed;
 use crate::event::EventId;
-use crate::service::metrics::{Exposition, Measured};
+use crate::http::metrics::{Measured, Metric};
 use crate::store::Backend;
 
 impl<B: Backend> Measured for Feed<B> {
-    fn measure<'a>(&'a self, text: &'a mut Exposition) -> BoxFuture<'a, ()> {
+    fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
         Box::pin(async {
             let feed = &self.inner;
             let pool = feed.database.reader().clone();
             let published = feed.turns.ask(async move { B::published(&pool).await });
-            if let Some(published) = published.await {
-                text.gauge(
-                    "feed_sequence",
-                    "The number of the newest event.",
-                    &[],
-                    published.sequence as f64,
-                );
-                text.gauge(
-                    "feed_oldest_unnumbered_seconds",
-                    "Age of the oldest event that is committed and has no number yet; 0: each has its \
-                     number.",
-                    &[],
-                    published
-                        .unnumbered
-                        .map_or(0.0, |(id, time)| age(id, time).as_secs_f64()),
-                );
-                text.gauge(
-                    "feed_quarantined_rows",
-                    "Rows that could not be published or served as they were, and wait for an operator; up to \
-                     10,000.",
-                    &[],
-                    published.quarantined as f64,
-                );
-            }
+            let published = published.await.map(|published| {
+                let gauge = |name, help, value| Metric::gauge(name, help, &[], value);
+                let unnumbered = published.unnumbered;
+                [
+                    gauge(
+                        "feed_sequence",
+                        "The number of the newest event.",
+                        published.sequence as f64,
+                    ),
+                    gauge(
+                        "feed_oldest_unnumbered_seconds",
+                        "Age of the oldest event that is committed and has no number yet; 0: each has its \
+                         number.",
+                        unnumbered.map_or(0.0, |(id, time)| age(id, time).as_secs_f64()),
+                    ),
+                    gauge(
+                        "feed_quarantined_rows",
+                        "Rows that could not be published or served as they were, and wait for an operator; up to \
+                         10,000.",
+                        published.quarantined as f64,
+                    ),
+                ]
+            });
             let (hits, misses) = feed.pages.asked();
-            text.counter(
-                "feed_page_cache_hits_total",
-                "Pages that were answered from memory.",
-                &[],
-                hits as f64,
-            );
-            text.counter(
-                "feed_page_cache_misses_total",
-                "Pages that were read from the database.",
-                &[],
-                misses as f64,
-            );
+            let counter = |name, help, value: u64| Metric::counter(name, help, &[], value as f64);
+            let pages = [
+                counter(
+                    "feed_page_cache_hits_total",
+                    "Pages that were answered from memory.",
+                    hits,
+                ),
+                counter(
+                    "feed_page_cache_misses_total",
+                    "Pages that were read from the database.",
+                    misses,
+                ),
+            ];
+            published.into_iter().flatten().chain(pages).collect()
         })
     }
 }

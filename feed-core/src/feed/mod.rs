@@ -1,8 +1,8 @@
 //! The read side: a feed that any HTTP client can follow.
 //!
 //! [`Feed`] is what a service holds: it knows how far the feed has got (`sequencer`),
-//! which document holds which events (`page`), how they look on the wire (`atom`, `html`,
-//! `cloudevents`), and answers requests for them (`http`).
+//! which document holds which events (`page`), how they look on the wire (`atom`, `cloudevents`,
+//! [`view`](View) for people), and answers requests for them (`http`).
 
 mod address;
 mod archive;
@@ -20,12 +20,13 @@ mod form;
 pub mod fuzz;
 mod head;
 mod history;
-mod html;
 mod http;
 mod measure;
 mod page;
 mod prefer;
 mod presentation;
+mod status;
+mod view;
 
 use std::sync::Arc;
 
@@ -37,9 +38,8 @@ use crate::cursor::{Cursor, Epoch};
 use crate::database::patience::{STATEMENT, within};
 use crate::database::{Database, Turns};
 use crate::event::EventId;
+use crate::http::BaseUrl;
 use crate::sequencer::Sequencer;
-use crate::service::BaseUrl;
-use crate::service::html::Frame;
 use crate::store::publish::Head;
 use crate::store::{Backend, DatabaseError};
 
@@ -51,7 +51,11 @@ pub use history::Happened;
 use http::PageCache;
 use presentation::Presentation;
 
-pub use http::describe;
+pub use cloudevents::STRUCTURED;
+pub use document::BATCH;
+pub use http::READABLE;
+pub use status::{Quarantined, Status};
+pub use view::{PageWriter, View, ViewEntry};
 
 /// How a feed presents itself, and how it is cut.
 #[derive(Debug, Clone)]
@@ -65,8 +69,8 @@ pub struct FeedSettings {
     /// Events of a page. Fixed when the feed is created; later values change nothing, since the
     /// pages that readers have seen stay as they are (I3).
     pub page_size: u32,
-    /// The frame of the service's own pages, if it has some: in a browser the feed looks alike.
-    pub frame: Option<Frame<'static>>,
+    /// What writes the feed's documents as pages for people. `None`: in a browser they are Atom as well.
+    pub page: Option<PageWriter>,
 }
 
 impl FeedSettings {
@@ -83,7 +87,7 @@ impl FeedSettings {
             author: title.clone(),
             title,
             page_size: Self::PAGE_SIZE,
-            frame: None,
+            page: None,
         }
     }
 }
@@ -107,7 +111,7 @@ struct Inner<B: Backend> {
     database: Database<B>,
     title: String,
     author: String,
-    frame: Frame<'static>,
+    page: Option<PageWriter>,
     addresses: Addresses,
     /// The CloudEvents `source` of the events.
     source: String,
@@ -216,18 +220,11 @@ impl<B: Backend> Inner<B> {
         within(STATEMENT, created).await?;
         let sequencer = Sequencer::new(database.clone()).await?;
         let base = settings.base_url;
-        let plain = Frame {
-            base: base.clone(),
-            home: None,
-            service: "Events",
-            menu: &[("feed", "Feed")],
-            feed: Some("feed"),
-        };
         let mut inner = Self {
             database,
             title: settings.title,
             author: settings.author,
-            frame: settings.frame.unwrap_or(plain),
+            page: settings.page,
             source: base.url().as_str().to_owned(),
             addresses: Addresses::new(base),
             presentation: Presentation::default(),

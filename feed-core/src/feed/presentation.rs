@@ -1,4 +1,4 @@
-//! What documents contain beside events: addresses below `BASE_URL`, titles, the frame of pages for people,
+//! What documents contain beside events: addresses below `BASE_URL`, titles, pages for people,
 //! and how this version of the program writes all that. It decides the bytes of a document as much as the
 //! events do, so the validators of the head stand for it too.
 
@@ -9,7 +9,7 @@ use super::body::Coding;
 use super::form::Form;
 use crate::cursor::Cursor;
 use crate::event::{Entry, EventId};
-use crate::service::conditional::digest;
+use crate::http::conditional::digest;
 use crate::store::Backend;
 use crate::store::publish::Head;
 

@@ -16,7 +16,7 @@ use super::connect::ACQUIRE_TIMEOUT;
 use super::{DatabaseError, Pools, session};
 use crate::database::announce::announced;
 use crate::database::patience::{STATEMENT, doubts, within};
-use crate::database::{DatabaseOptions, Kind, shown};
+use crate::database::{DatabaseOptions, Kind, redact_url};
 
 /// The longest time until a server has let us in at the start, and the same again until it has answered
 /// what a session must be like.
@@ -108,7 +108,7 @@ impl Server {
             // Poolers refuse startup parameters that they do not know.
             .extra_float_digits(None)
             .disable_statement_logging();
-        let name = shown(url);
+        let name = redact_url(url);
         Ok(Self { name, options })
     }
 

@@ -2,7 +2,6 @@
 //! writes it to a file, [`import()`] reads it into a new database. Ids, sequences and with them the bytes of
 //! pages stay (I3); so do claims and cursors, so that nothing has a second effect (I5).
 
-mod command;
 mod export;
 mod file;
 mod import;
@@ -10,7 +9,6 @@ mod import;
 use std::io;
 use std::path::PathBuf;
 
-pub use command::Command;
 pub use export::export;
 pub use import::{Import, import};
 

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use feed_core::{NAMESPACE, outbox};
+use feed_core::http::NAMESPACE;
+use feed_core::outbox;
 use roxmltree::{Document, Node};
 
 use crate::support::{Answer, Publisher, Testable, event};

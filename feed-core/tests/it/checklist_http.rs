@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::SystemTime;
 
-use feed_core::NAMESPACE;
+use feed_core::http::NAMESPACE;
 use roxmltree::Document;
 
 use crate::checklist::{children, documents};

@@ -303,7 +303,7 @@ async fn numbers_without_a_cursor_hide_nothing<B: Testable>(url: &str) {
     let document = format!(
         "<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:ev=\"{}\"><title>t</title>\
          <id>tag:example.com/all</id><link rel=\"self\" href=\"http://order:8080/feed\"/><updated>2017-05-01T10:00:05Z</updated>{entries}</feed>",
-        feed_core::NAMESPACE
+        feed_core::http::NAMESPACE
     );
     let order = |path: axum::extract::Path<u32>| async move { format!("{{\"id\":{}}}", path.0) };
     let router = Router::new()

@@ -15,11 +15,11 @@ mod feed;
 mod history;
 mod lease;
 mod mistakes;
-mod operate;
 mod outbox;
 mod reconcile;
 mod row_cases;
 mod rows;
 mod rows_before;
+#[expect(dead_code, reason = "the tests of the console use the rest")]
 mod support;
 mod upgrade;

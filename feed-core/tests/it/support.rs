@@ -7,7 +7,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::Utc;
-use feed_core::service::BaseUrl;
+use feed_core::feed::{PageWriter, View};
+use feed_core::http::BaseUrl;
 use feed_core::{
     Backend, Consumer, Database, Effect, EffectError, EventId, Feed, FeedSettings, NewEvent,
     PassedOver, Received, Subscription, outbox,
@@ -143,7 +144,7 @@ impl<B: Testable> Publisher<B> {
             title: "Orders".to_owned(),
             author: "Shop".to_owned(),
             page_size: u32::try_from(PAGE_SIZE).unwrap(),
-            frame: None,
+            page: Some(PageWriter::new(page)),
         };
         let feed = Feed::open(database.clone(), settings, shutdown.clone()).await;
         Self {
@@ -400,3 +401,19 @@ pub(crate) fn urns(ids: &[EventId]) -> Vec<String> {
 
 /// A status code by its name, for assertions that read well.
 pub(crate) const NOT_MODIFIED: u16 = StatusCode::NOT_MODIFIED.as_u16();
+
+/// A document as the plainest page for people.
+fn page(view: &View<'_>) -> String {
+    let entries = view.entries();
+    let entries =
+        entries.map(|entry| format!("<li><a href=\"{}\">{}</a>", entry.data, entry.title));
+    let links = ["self", "prev-archive", "next", "previous"].into_iter();
+    let links =
+        links.filter_map(|rel| Some(format!("<a rel=\"{rel}\" href=\"{}\">", view.link(rel)?)));
+    let parts: Vec<String> = entries.chain(links).collect();
+    format!(
+        "<!DOCTYPE html><title>{}</title>{}",
+        view.feed(),
+        parts.join("\n")
+    )
+}

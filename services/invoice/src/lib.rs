@@ -25,10 +25,10 @@ mod http;
 use std::process::ExitCode;
 
 use axum::Router;
-use feed_core::consumer;
-use feed_core::service::command::{self, CommandError, Done};
-use feed_core::service::html::Frame;
-use feed_core::service::{Mounted, ServeError};
+use feed_chassis::Mounted;
+use feed_chassis::html::Frame;
+use feed_console::command::{self, CommandError, Done};
+use feed_console::{StartError, subscription};
 use feed_core::transfer::{Moved, Table};
 use feed_core::{Consumer, Database, DatabaseError, Kind, Subscription};
 use sqlx::{Postgres, Sqlite};
@@ -58,8 +58,8 @@ pub struct Service<S: Store> {
 /// # Errors
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
-pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, ServeError> {
-    match config.settings.database_url().parse()? {
+pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, StartError> {
+    match config.database.url().parse()? {
         Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
         Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
     }
@@ -91,16 +91,16 @@ pub async fn open<S: Store>(
 /// Carries out a command on the database that the configuration names, beside a service that runs
 /// on it or without one. Says on standard error what goes wrong.
 pub async fn execute(config: &Config, command: Command) -> ExitCode {
-    let settings = &config.settings;
+    let log = config.settings.log_format;
     match command {
         Command::Subscription(command) => {
-            command::run(settings, async |kind| match kind {
+            command::run(log, &config.database, async |kind| match kind {
                 Kind::Sqlite => execute_on::<Sqlite>(config, command).await,
                 Kind::Postgres => execute_on::<Postgres>(config, command).await,
             })
             .await
         }
-        Command::Transfer(command) => command.run(settings, &MOVED).await,
+        Command::Transfer(command) => command.run(log, &config.database, &MOVED).await,
     }
 }
 
@@ -121,15 +121,20 @@ const MIGRATIONS: &str = "_invoice_migrations";
 
 async fn execute_on<S: Store>(
     config: &Config,
-    command: consumer::command::Command,
+    command: subscription::command::Command,
 ) -> Result<Done, CommandError> {
     let database = database::<S>(config).await?;
-    consumer::command::execute::<S, _, Expected>(command, database, subscription(config), Invoicing)
-        .await
+    subscription::command::execute::<S, _, Expected>(
+        command,
+        database,
+        subscription(config),
+        Invoicing,
+    )
+    .await
 }
 
 async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseError> {
-    let database = Database::<S>::open(config.settings.database()).await?;
+    let database = Database::<S>::open(config.database.options()).await?;
     database.belongs_to(MIGRATIONS).await?;
     database.migrate(MIGRATIONS, S::MIGRATIONS).await?;
     Ok(database)
@@ -146,7 +151,7 @@ fn subscription(config: &Config) -> Subscription {
 /// The service with the task that follows the feed.
 fn mounted<S: Store>(service: Service<S>) -> Mounted {
     let consumer = service.consumer;
-    Mounted::new(service.router, service.database)
+    feed_console::mount(service.router, service.database)
         .with_pages(service.frame)
         .with_open(http::OPEN)
         .with_metrics(consumer.handle())

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use feed_core::service::run;
+use feed_chassis::run;
 use invoice::{CommandLine, Config};
 
 #[tokio::main]
@@ -11,11 +11,14 @@ async fn main() -> ExitCode {
     if let Some(command) = command {
         return invoice::execute(&config, command).await;
     }
-    run(config.settings.clone(), async |settings, shutdown| {
-        let (base, feed) = (settings.base_url(), config.follow.way()?);
-        let service = invoice::start(Config { settings, ..config }, shutdown).await?;
-        tracing::info!("invoice: {base} (following {feed})");
-        Ok(service)
-    })
+    run(
+        config.settings.clone(),
+        async |settings, shutdown| -> Result<_, feed_console::StartError> {
+            let (base, feed) = (settings.base_url(), config.follow.way()?);
+            let service = invoice::start(Config { settings, ..config }, shutdown).await?;
+            tracing::info!("invoice: {base} (following {feed})");
+            Ok(service)
+        },
+    )
     .await
 }

@@ -4,9 +4,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use feed_core::service::command::{self, By, CommandError, Done, say};
-use feed_core::service::{counted, with_causes};
-use feed_core::transfer::{self, Moved, Table};
+use feed_chassis::counted;
+use feed_console::command::{self, By, CommandError, Done, say};
+use feed_console::transfer;
+use feed_core::http::with_causes;
+use feed_core::transfer::{Moved, Table};
 use feed_core::{Kind, feed};
 use sqlx::{Postgres, Sqlite};
 use url::Url;
@@ -109,16 +111,16 @@ pub const MOVED: Moved = Moved {
 /// Carries out a command on the database that the configuration names, beside a service that runs
 /// on it or without one. Says on standard error what goes wrong.
 pub async fn execute(config: &Config, command: Command) -> ExitCode {
-    let settings = &config.settings;
+    let log = config.settings.log_format;
     match command {
         Command::Own(command) => {
             let act = async |kind| match kind {
                 Kind::Sqlite => own::<Sqlite>(config, command).await,
                 Kind::Postgres => own::<Postgres>(config, command).await,
             };
-            command::run(settings, act).await
+            command::run(log, &config.database, act).await
         }
-        Command::Transfer(command) => command.run(settings, &MOVED).await,
+        Command::Transfer(command) => command.run(log, &config.database, &MOVED).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every setting of the service.
 
-use feed_core::service::{Settings, parse_url};
+use feed_chassis::{Settings, parse_url};
+use feed_console::{DatabaseSettings, settings};
 use url::Url;
 
 use crate::Command;
@@ -25,6 +26,9 @@ follow it, in one process.";
 #[derive(Debug, Clone, clap::Parser)]
 #[command(version)]
 pub struct Config {
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+
     #[command(flatten)]
     pub settings: Settings,
 
@@ -66,6 +70,6 @@ impl CommandLine {
     /// they are wrong.
     #[must_use]
     pub fn parse() -> Self {
-        Settings::parse(Config::DEFAULTS)
+        Settings::parse(Config::DEFAULTS, settings::SHARED)
     }
 }

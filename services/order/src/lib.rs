@@ -23,9 +23,10 @@ mod http;
 pub use http::fuzz;
 
 use axum::Router;
-use feed_core::service::html::Frame;
-use feed_core::service::{Mounted, ServeError};
-use feed_core::{Database, DatabaseError, Feed, FeedSettings, Kind};
+use feed_chassis::Mounted;
+use feed_chassis::html::Frame;
+use feed_console::StartError;
+use feed_core::{Database, DatabaseError, Feed, FeedSettings, Kind, feed};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
 
@@ -56,8 +57,8 @@ pub struct Service<S: Store> {
 /// # Errors
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
-pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, ServeError> {
-    match config.settings.database_url().parse()? {
+pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, StartError> {
+    match config.database.url().parse()? {
         Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
         Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
     }
@@ -83,12 +84,12 @@ pub(crate) async fn assemble<S: Store>(
 ) -> Result<Service<S>, DatabaseError> {
     let frame = http::frame(&config.settings);
     let base = frame.base.clone();
-    let database = Database::<S>::open(config.settings.database()).await?;
+    let database = Database::<S>::open(config.database.options()).await?;
     database.belongs_to(MIGRATIONS).await?;
     database.migrate(MIGRATIONS, S::MIGRATIONS).await?;
     let settings = FeedSettings {
         author: "Shop".to_owned(),
-        frame: Some(frame.clone()),
+        page: Some(feed_console::feed::page(frame.clone())),
         ..FeedSettings::new(base.clone(), "Orders")
     };
     let feed = match shutdown {
@@ -113,7 +114,8 @@ pub(crate) async fn assemble<S: Store>(
 
 /// The service with the task that publishes its events.
 fn mounted<S: Store>(service: Service<S>) -> Mounted {
-    Mounted::new(service.router, service.database)
+    feed_console::mount(service.router, service.database)
+        .with_readable(feed::READABLE)
         .with_pages(service.frame)
         .with_open(http::OPEN)
         .with_metrics(service.feed.clone())

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use feed_core::service::run;
+use feed_chassis::run;
 use order::{CommandLine, Config};
 
 #[tokio::main]
@@ -11,11 +11,14 @@ async fn main() -> ExitCode {
     if let Some(command) = command {
         return order::execute(&config, command).await;
     }
-    run(config.settings.clone(), async |settings, shutdown| {
-        let base = settings.base_url();
-        let service = order::start(Config { settings, ..config }, shutdown).await?;
-        tracing::info!("order: {base} (feed: {})", base.join("feed"));
-        Ok(service)
-    })
+    run(
+        config.settings.clone(),
+        async |settings, shutdown| -> Result<_, feed_console::StartError> {
+            let base = settings.base_url();
+            let service = order::start(Config { settings, ..config }, shutdown).await?;
+            tracing::info!("order: {base} (feed: {})", base.join("feed"));
+            Ok(service)
+        },
+    )
     .await
 }

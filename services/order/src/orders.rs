@@ -4,7 +4,7 @@ use std::array;
 use std::sync::Arc;
 
 use feed_core::feed::Happened;
-use feed_core::service::BaseUrl;
+use feed_core::http::BaseUrl;
 use feed_core::{Database, Feed, NewEvent, outbox};
 use sqlx::Transaction;
 use tokio::sync::Mutex;

@@ -2,7 +2,7 @@
 //! one still work. The same for a resource, an answer, and the data of an event; and the way in.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use feed_core::service::BaseUrl;
+use feed_core::http::BaseUrl;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

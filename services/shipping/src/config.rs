@@ -1,8 +1,9 @@
 //! Every setting of the service.
 
-use feed_core::consumer::command;
-use feed_core::service::{Follow, Settings, parse_url};
-use feed_core::transfer;
+use feed_chassis::{Settings, parse_url};
+use feed_console::subscription::command;
+use feed_console::transfer;
+use feed_console::{DatabaseSettings, Follow, settings};
 use url::Url;
 
 const EXAMPLES: &str = "\
@@ -26,6 +27,9 @@ it is about; `shipping help COMMAND` tells more of it.";
 pub struct Config {
     #[command(flatten)]
     pub follow: Follow,
+
+    #[command(flatten)]
+    pub database: DatabaseSettings,
 
     #[command(flatten)]
     pub settings: Settings,
@@ -66,7 +70,7 @@ impl CommandLine {
     /// they are wrong.
     #[must_use]
     pub fn parse() -> Self {
-        Settings::parse(Config::DEFAULTS)
+        Settings::parse(Config::DEFAULTS, settings::SHARED)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Feed documents as somebody else might write them. Nothing is escaped: what is wrong in a
 //! document is what the tests are about.
 
-use feed_core::NAMESPACE;
+use feed_core::http::NAMESPACE;
 
 /// An entry.
 #[derive(Debug, Clone)]

@@ -19,6 +19,7 @@ use std::collections::HashSet;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
+#[cfg(feature = "schemars")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::Pool;
@@ -77,7 +78,8 @@ impl<B: Backend> Reconcile<B> for () {
 }
 
 /// Something that is stored otherwise than the feed says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct Difference {
     /// What it is about, as the subject of events names it: `order/17`.
     pub id: String,
@@ -86,7 +88,8 @@ pub struct Difference {
 }
 
 /// What came of a comparison.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct Reconciliation {
     /// When it was done.
     pub at: DateTime<Utc>,

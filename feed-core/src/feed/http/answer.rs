@@ -10,8 +10,8 @@ use bytes::Bytes;
 use crate::feed::body::{Body, Coding, coding};
 use crate::feed::document::Link;
 use crate::feed::prefer::IM;
-use crate::problem::Problem;
-use crate::service::conditional::{Outcome, Validators, evaluate};
+use crate::http::Problem;
+use crate::http::conditional::{Outcome, Validators, evaluate};
 
 /// The head may be stale only while its origin is down (RFC 5861); `no-cache` would forbid that.
 pub(super) const HEAD: &str = "max-age=0, stale-if-error=86400";

@@ -15,8 +15,8 @@ use crate::event::{EventId, Sequence};
 use crate::feed::body::Body;
 use crate::feed::document::BATCH;
 use crate::feed::{Feed, Inner, cloudevents};
-use crate::problem::Problem;
-use crate::service::negotiate;
+use crate::http::Problem;
+use crate::http::negotiate;
 use crate::store::Backend;
 use crate::store::publish::Head;
 

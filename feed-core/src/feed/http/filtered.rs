@@ -11,8 +11,8 @@ use crate::event::Sequence;
 use crate::feed::Inner;
 use crate::feed::document::{Document, Link};
 use crate::feed::form::Form;
-use crate::problem::Problem;
-use crate::service::conditional::Outcome;
+use crate::http::Problem;
+use crate::http::conditional::Outcome;
 use crate::store::Backend;
 use crate::store::publish::Filter;
 
@@ -60,7 +60,7 @@ impl<B: Backend> Inner<B> {
             id: format!("{}#{name}", head.feed_id.urn()),
             title: &format!("{}: {name}", self.title),
             author: &self.author,
-            frame: &self.frame,
+            page: self.page.as_ref(),
             updated: newest.map_or(head.created, |entry| entry.updated),
             cursor,
             links,

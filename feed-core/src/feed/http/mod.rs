@@ -3,7 +3,6 @@
 mod answer;
 mod data;
 mod filtered;
-mod openapi;
 mod pages;
 mod status;
 mod subscription;
@@ -20,13 +19,22 @@ use super::document::Link;
 use super::page::Pages;
 use crate::cursor::{Cursor, Epoch};
 use crate::event::{LAST_SEQUENCE, Sequence};
-use crate::problem::Problem;
+use crate::http::Problem;
 use crate::store::Backend;
 use crate::store::publish::Head;
 
 pub(super) use answer::LinkHeaders;
-pub use openapi::describe;
 pub(super) use pages::PageCache;
+
+/// The routes of a feed that consumers need: whoever may read the feed may read them. `/feed/status` is for
+/// operators.
+pub const READABLE: &[&str] = &[
+    "/feed",
+    "/feed.atom",
+    "/feed/{epoch}/{page}",
+    "/feed/{epoch}/batch/{range}",
+    "/events/{id}",
+];
 
 pub(super) fn router<B: Backend>(feed: Feed<B>) -> Router {
     Router::new()

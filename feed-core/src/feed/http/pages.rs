@@ -21,10 +21,10 @@ use crate::feed::document::{Document, Link};
 use crate::feed::form::Form;
 use crate::feed::page::State as PageState;
 use crate::feed::{Feed, Inner};
-use crate::problem::Problem;
+use crate::http::Problem;
+use crate::http::conditional::{Outcome, Validators};
+use crate::http::metrics::Counter;
 use crate::sequencer::end_of_second;
-use crate::service::conditional::{Outcome, Validators};
-use crate::service::metrics::Counter;
 use crate::store::Backend;
 use crate::store::publish::Head;
 
@@ -108,7 +108,7 @@ pub(super) async fn page<B: Backend>(
     if state == PageState::Open {
         return Err(missing());
     }
-    let form = Form::wanted(request);
+    let form = feed.wanted(request);
     // For people none is: what stands around the entries is another one after an upgrade.
     let is_final = state == PageState::Immutable && form == Form::Atom;
     let page = feed.written(form, &head, number, state).await?;

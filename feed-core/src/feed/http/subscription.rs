@@ -23,9 +23,9 @@ use crate::feed::page::State as PageState;
 use crate::feed::prefer::{PREFERENCE_APPLIED, accepts_delta, wait};
 use crate::feed::presentation::cursor_in;
 use crate::feed::{Feed, Inner};
-use crate::problem::Problem;
-use crate::service::HeldBack;
-use crate::service::conditional::{Outcome, Tags, Validators};
+use crate::http::HeldBack;
+use crate::http::Problem;
+use crate::http::conditional::{Outcome, Tags, Validators};
 use crate::store::Backend;
 use crate::store::publish::{Filter, Head};
 
@@ -40,7 +40,7 @@ pub(super) async fn subscription<B: Backend>(
         Some(query) => View::from_query(query)?,
     };
     let headers = request.headers();
-    let form = Form::wanted(headers);
+    let form = feed.inner.wanted(headers);
     match view {
         View::Head => feed.inner.head(form, request.method(), headers).await,
         View::After(cursor) => feed.inner.after(form, cursor, headers).await,
@@ -346,7 +346,7 @@ impl<B: Backend> Inner<B> {
             id: head.feed_id.urn(),
             title: &self.title,
             author: &self.author,
-            frame: &self.frame,
+            page: self.page.as_ref(),
             updated: entries.last().map_or(head.updated, |entry| entry.updated),
             cursor,
             links,

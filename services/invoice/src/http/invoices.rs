@@ -4,10 +4,10 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use feed_core::Problem as Wire;
-use feed_core::service::conditional::tagged;
-use feed_core::service::list::{self, Before, Page};
-use feed_core::service::{Number, Wanted};
+use feed_chassis::list::{self, Before, Page};
+use feed_chassis::{Number, Wanted};
+use feed_core::http::Problem as Wire;
+use feed_core::http::conditional::tagged;
 
 use super::App;
 use super::problem::Problem;

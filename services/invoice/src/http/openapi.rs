@@ -1,8 +1,8 @@
 //! What the routes are, for programs.
 
-use feed_core::consumer;
-use feed_core::service::openapi::{About, Answer, Description, Operation, Parameter, Schema};
-use feed_core::service::{describe_health, list};
+use feed_chassis::openapi::{About, Answer, Description, Operation, Parameter, Schema};
+use feed_chassis::{describe_health, list};
+use feed_console::subscription;
 
 use crate::order::OrderId;
 use crate::representation::InvoiceDocument;
@@ -17,7 +17,7 @@ pub(super) const ABOUT: About = About {
 /// All that there is at the service's addresses.
 pub(super) fn description() -> Description {
     Description::of("Invoices", "What customers have to pay", [list(), show()])
-        .with(consumer::describe())
+        .with(subscription::describe())
         .with(describe_health())
 }
 

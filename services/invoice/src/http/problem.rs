@@ -1,7 +1,7 @@
 //! What can be wrong with a request, in one table.
 
 use axum::response::{IntoResponse, Response};
-use feed_core::Problem as Wire;
+use feed_core::http::Problem as Wire;
 
 use crate::order::OrderId;
 
@@ -33,7 +33,7 @@ impl From<Problem> for Wire {
             Problem::NotCredited(id) => Wire::not_found(format!(
                 "the invoice for order {id} stands: there is no credit note"
             )),
-            Problem::Database(error) => Wire::from_database(&error),
+            Problem::Database(error) => error.into(),
         }
     }
 }

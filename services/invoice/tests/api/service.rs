@@ -2,8 +2,10 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use feed_chassis::{Settings, listen, serve};
+use feed_console::StartError;
+use feed_console::settings::SHARED;
 use feed_core::Database;
-use feed_core::service::{ServeError, Settings, listen, serve};
 use harness::assert_described;
 use harness::producer::{LINES, Producer};
 use invoice::Config;
@@ -55,7 +57,7 @@ async fn it_leaves_the_database_of_another_service_alone<S: Testable>(url: &str)
     let database = Database::<S>::open(url).await.unwrap();
     S::run(&database, "CREATE TABLE _order_migrations (version BIGINT)").await;
     let refused = invoice::start(config(url, NOBODY), CancellationToken::new()).await;
-    let ServeError::Database(refused) = refused.unwrap_err() else {
+    let StartError::Database(refused) = refused.unwrap_err() else {
         panic!("it is the database that is refused");
     };
     assert!(
@@ -113,7 +115,7 @@ fn settings_have_the_documented_defaults_and_are_checked() {
     assert_eq!(Config::DEFAULTS[0], ("listen", "127.0.0.1:8082"));
     let parse = |more: &[&str]| {
         let required = ["invoice", "--database-url=sqlite:x", "--listen=127.0.0.1:1"];
-        Settings::try_parse_from::<Config, _>(Config::DEFAULTS, required.iter().chain(more))
+        Settings::try_parse_from::<Config, _>(Config::DEFAULTS, SHARED, required.iter().chain(more))
     };
     let config = parse(&[]).unwrap();
     assert_eq!(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use feed_core::service::html::Frame;
+use feed_chassis::html::Frame;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -27,6 +27,7 @@ pub fn form(body: &[u8]) -> bool {
     let frame = Frame {
         base: "http://127.0.0.1:8081/".parse().expect("a base URL"),
         home: None,
+        home_name: "",
         service: "Orders",
         menu: &[],
         feed: None,

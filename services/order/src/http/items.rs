@@ -3,8 +3,8 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use feed_core::service::list::{self, Before, Page, Search};
-use feed_core::service::{Number, Wanted};
+use feed_chassis::list::{self, Before, Page, Search};
+use feed_chassis::{Number, Wanted};
 use tracing::info;
 
 use super::App;

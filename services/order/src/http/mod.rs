@@ -21,10 +21,10 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
-use feed_core::Problem;
-use feed_core::service::html::{problems_as_pages, script, stylesheet};
-use feed_core::service::openapi::described;
-use feed_core::service::{health, keep_private, same_origin};
+use feed_chassis::html::{problems_as_pages, script, stylesheet};
+use feed_chassis::openapi::described;
+use feed_chassis::{health, keep_private, same_origin};
+use feed_core::http::Problem;
 
 use crate::orders::Orders;
 use crate::store::Store;

@@ -3,8 +3,9 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use feed_core::service::conditional::{Validators, guard, is_conditional, tagged};
-use feed_core::service::{Json, Number, negotiate};
+use feed_chassis::Number;
+use feed_core::http::conditional::{Validators, guard, is_conditional, tagged};
+use feed_core::http::{Json, negotiate};
 
 use super::App;
 use super::context::Traceparent;

@@ -3,8 +3,9 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use feed_core::service::list::{self, Before, Page, Search};
-use feed_core::service::{Json, Wanted};
+use feed_chassis::Wanted;
+use feed_chassis::list::{self, Before, Page, Search};
+use feed_core::http::Json;
 
 use super::App;
 use super::body::JsonBody;

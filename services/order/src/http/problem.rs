@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use feed_core::Problem as Wire;
+use feed_core::http::Problem as Wire;
 use serde_json::json;
 
 use crate::order::{CustomerId, ItemId, OrderId};
@@ -116,7 +116,7 @@ impl From<Problem> for Wire {
                     detail,
                 )
             }
-            Problem::Database(error) => Wire::from_database(&error),
+            Problem::Database(error) => error.into(),
             Problem::Internal => Wire::internal(),
         }
     }

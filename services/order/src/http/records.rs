@@ -3,7 +3,7 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use feed_core::service::Json;
+use feed_core::http::Json;
 use maud::Markup;
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
 //! Who is accepted as a customer.
 
-use feed_core::service::openapi::LINE;
+use feed_chassis::openapi::LINE;
 use schemars::JsonSchema;
 
 use super::{Errors, FieldError, MAX_TEXT, check_text};

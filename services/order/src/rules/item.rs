@@ -1,6 +1,6 @@
 //! What is accepted as an item.
 
-use feed_core::service::openapi::LINE;
+use feed_chassis::openapi::LINE;
 use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use feed_core::service::openapi::LINE;
+use feed_chassis::openapi::LINE;
 use schemars::JsonSchema;
 
 use super::{Errors, FieldError, MAX_COUNT, MAX_LINES, MAX_TEXT, MAX_ZIP, check_text};

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use clap::Parser;
-use feed_core::service::Mounted;
+use feed_chassis::Mounted;
 use feed_core::{Database, Feed};
 use harness::{Answer, Sql, call};
 use order::orders::Orders;
@@ -42,7 +42,7 @@ impl<S: Testable> App<S> {
             ..
         } = service.expect("the service opens");
         Self {
-            router: Mounted::new(router, database.clone()).router,
+            router: Mounted::new(router).router,
             feed,
             orders,
             database,

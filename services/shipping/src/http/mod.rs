@@ -10,11 +10,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
-use feed_core::consumer::{self, Handle};
-use feed_core::service::html::{problems_as_pages, stylesheet};
-use feed_core::service::openapi::described;
-use feed_core::service::{health, keep_private, not_halted, same_origin};
-use feed_core::{Database, Problem};
+use feed_chassis::html::{problems_as_pages, stylesheet};
+use feed_chassis::openapi::described;
+use feed_chassis::{health, keep_private, same_origin};
+use feed_console::not_halted;
+use feed_console::subscription;
+use feed_core::Database;
+use feed_core::consumer::Handle;
+use feed_core::http::Problem;
 
 use crate::reconcile::Expected;
 use crate::store::Store;
@@ -43,7 +46,7 @@ pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, pages: 
         .layer(map_response(keep_private))
         .merge(health(ready::<S>))
         .with_state(state)
-        .merge(consumer::router::<S, Expected>(handle, frame))
+        .merge(subscription::router::<S, Expected>(handle, frame))
         .merge(stylesheet());
     described(routes, openapi::description(), openapi::ABOUT, &base)
 }

@@ -1,8 +1,8 @@
 //! What the routes are, for programs.
 
-use feed_core::consumer;
-use feed_core::service::openapi::{About, Answer, Description, Operation, Parameter, Schema};
-use feed_core::service::{describe_health, list};
+use feed_chassis::openapi::{About, Answer, Description, Operation, Parameter, Schema};
+use feed_chassis::{describe_health, list};
+use feed_console::subscription;
 
 use crate::order::OrderId;
 use crate::representation::ShipmentDocument;
@@ -18,7 +18,7 @@ pub(super) const ABOUT: About = About {
 pub(super) fn description() -> Description {
     let about = "Goods on their way to customers";
     Description::of("Shipments", about, [list(), show(), dispatch()])
-        .with(consumer::describe())
+        .with(subscription::describe())
         .with(describe_health())
 }
 

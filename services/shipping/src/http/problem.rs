@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use feed_core::Problem as Wire;
+use feed_core::http::Problem as Wire;
 
 use crate::order::OrderId;
 
@@ -36,7 +36,7 @@ impl From<Problem> for Wire {
                 let detail = format!("order {id} was cancelled: its goods stay here");
                 Wire::new(StatusCode::CONFLICT, "shipment-stopped", title, detail)
             }
-            Problem::Database(error) => Wire::from_database(&error),
+            Problem::Database(error) => error.into(),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use feed_core::service::{Settings, listen, serve};
+use feed_chassis::{Settings, listen, serve};
+use feed_console::settings::SHARED;
 use harness::assert_described;
 use harness::producer::{LINES, Producer};
 use shipping::Config;
@@ -100,7 +101,7 @@ fn settings_have_the_documented_defaults_and_are_checked() {
             "--database-url=sqlite:x",
             "--listen=127.0.0.1:1",
         ];
-        Settings::try_parse_from::<Config, _>(Config::DEFAULTS, required.iter().chain(more))
+        Settings::try_parse_from::<Config, _>(Config::DEFAULTS, SHARED, required.iter().chain(more))
     };
     let config = parse(&[]).unwrap();
     assert_eq!(

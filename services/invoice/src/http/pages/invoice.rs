@@ -1,7 +1,7 @@
 //! The page of one invoice, which reads like one, on paper too.
 
 use chrono::{DateTime, Utc};
-use feed_core::service::html::date;
+use feed_chassis::html::date;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 

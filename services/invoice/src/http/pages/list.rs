@@ -1,7 +1,7 @@
 //! The page with the invoices.
 
-use feed_core::service::html::date;
-use feed_core::service::list::Page;
+use feed_chassis::html::date;
+use feed_chassis::list::Page;
 use maud::{Markup, html};
 
 use super::{Pages, money, status};

@@ -3,8 +3,9 @@
 mod invoice;
 mod list;
 
-use feed_core::service::html::{Frame, below};
-use feed_core::service::{BaseUrl, Settings};
+use feed_chassis::Settings;
+use feed_chassis::html::{Frame, below};
+use feed_core::http::BaseUrl;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 use url::Url;
@@ -17,7 +18,10 @@ const MENU: &[(&str, &str)] = &[("status", "Status")];
 
 /// The frame of all pages of the service.
 pub(crate) fn frame(settings: &Settings) -> Frame<'static> {
-    settings.frame("Invoices", MENU)
+    Frame {
+        home_name: "Shop",
+        ..settings.frame("Invoices", MENU)
+    }
 }
 
 /// What all pages have in common: the frame, and where the orders are.

@@ -1,7 +1,7 @@
 //! Customers and items: the lists, a new one, a change. By JSON, or by the forms of the pages.
 
-use feed_core::service::list;
-use feed_core::service::openapi::{Answer, Description, Operation, Parameter, Schema};
+use feed_chassis::list;
+use feed_chassis::openapi::{Answer, Description, Operation, Parameter, Schema};
 use schemars::JsonSchema;
 
 use super::{same_origin, searched};

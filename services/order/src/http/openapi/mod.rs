@@ -4,9 +4,9 @@
 mod master_data;
 mod orders;
 
-use feed_core::feed;
-use feed_core::service::openapi::{About, Description, Operation};
-use feed_core::service::{describe_health, list};
+use feed_chassis::openapi::{About, Description, Operation};
+use feed_chassis::{describe_health, list};
+use feed_console::feed;
 
 use crate::representation::OrderDocument;
 

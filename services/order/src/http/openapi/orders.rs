@@ -1,7 +1,7 @@
 //! Orders: the list, a new one, one of them.
 
-use feed_core::service::list;
-use feed_core::service::openapi::{Answer, Description, Fields, Operation, Parameter, Schema};
+use feed_chassis::list;
+use feed_chassis::openapi::{Answer, Description, Fields, Operation, Parameter, Schema};
 use serde_json::json;
 
 use super::{same_origin, searched};

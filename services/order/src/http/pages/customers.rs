@@ -1,6 +1,6 @@
 //! The pages with the customers.
 
-use feed_core::service::list::Page;
+use feed_chassis::list::Page;
 use maud::{Markup, html};
 
 use super::record::{Record, field};

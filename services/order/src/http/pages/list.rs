@@ -1,7 +1,7 @@
 //! The page with the orders.
 
-use feed_core::service::html::time;
-use feed_core::service::list::Page;
+use feed_chassis::html::time;
+use feed_chassis::list::Page;
 use maud::{Markup, html};
 
 use super::{Pages, money, nothing, status};

@@ -8,9 +8,10 @@ mod list;
 mod order;
 mod record;
 
-use feed_core::service::html::Frame;
-use feed_core::service::list::Page;
-use feed_core::service::{BaseUrl, Settings};
+use feed_chassis::Settings;
+use feed_chassis::html::Frame;
+use feed_chassis::list::Page;
+use feed_core::http::BaseUrl;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 use url::Url;
@@ -29,6 +30,7 @@ const MENU: &[(&str, &str)] = &[
 pub(crate) fn frame(settings: &Settings) -> Frame<'static> {
     Frame {
         feed: Some("feed"),
+        home_name: "Shop",
         ..settings.frame("Orders", MENU)
     }
 }

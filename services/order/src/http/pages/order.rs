@@ -1,7 +1,7 @@
 //! The page of one order.
 
+use feed_chassis::html::{below, instant, time};
 use feed_core::feed::Happened;
-use feed_core::service::html::{below, instant, time};
 use maud::{Markup, html};
 use url::Url;
 

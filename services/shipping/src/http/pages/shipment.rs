@@ -1,6 +1,6 @@
 //! The page of one shipment: where it goes, what is in it, and whether it has left.
 
-use feed_core::service::html::time;
+use feed_chassis::html::time;
 use maud::{Markup, html};
 
 use super::{Pages, status};

@@ -1,0 +1,90 @@
+//! Answers: as a page or as JSON, and kept by no shared cache.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use maud::Markup;
+use serde::Serialize;
+
+use feed_http::{Json, Problem, negotiate};
+
+/// What a client likes better of a resource that comes as a page for people and as JSON for
+/// programs. Who does not care gets the page.
+///
+/// As an extractor it answers `406` to a client that takes neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The page
+    Html,
+    /// The document
+    Json,
+}
+
+impl Wanted {
+    /// The answer that is wanted.
+    pub fn answer<J: Serialize>(
+        self,
+        html: impl FnOnce() -> Markup,
+        json: impl FnOnce() -> J,
+    ) -> Response {
+        let vary = [(header::VARY, "Accept")];
+        match self {
+            Self::Html => (vary, html()).into_response(),
+            Self::Json => (vary, Json(json())).into_response(),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Wanted {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let offers = ["text/html", "application/json"];
+        match negotiate(&parts.headers, &offers) {
+            Some(0) => Ok(Self::Html),
+            Some(_) => Ok(Self::Json),
+            None => Err(Problem::not_acceptable(&offers)),
+        }
+    }
+}
+
+/// A layer, by [`axum::middleware::map_response`]: what people own is for whoever asked, as it is
+/// now, so no shared cache keeps it. An answer that says more of itself stays as it is.
+pub async fn keep_private(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("private, no-cache"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_gets_what_it_wants() {
+        for (accept, expected) in [
+            ("text/html,*/*;q=0.8", Ok(Wanted::Html)),
+            ("*/*", Ok(Wanted::Html)),
+            ("application/json", Ok(Wanted::Json)),
+            ("image/png", Err(406)),
+        ] {
+            let request = Request::get("/").header(header::ACCEPT, accept).body(());
+            let (mut parts, ()) = request.expect("a request").into_parts();
+            let wanted = Wanted::from_request_parts(&mut parts, &()).await;
+            assert_eq!(wanted.map_err(|problem| problem.status()), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_says_more_of_itself_stays_as_it_is() {
+        let plain = keep_private("".into_response()).await;
+        assert_eq!(plain.headers()["cache-control"], "private, no-cache");
+        let problem = keep_private(Problem::internal().into_response()).await;
+        assert_eq!(problem.headers()["cache-control"], "no-store");
+    }
+}

@@ -1,0 +1,259 @@
+//! How every program of ours reads its command line: help of one look, completion scripts for
+//! shells, and errors that say where a wrong value comes from and repeat no password.
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, ArgAction, Command, value_parser};
+use clap_complete::Shell;
+
+/// Columns of the help where the terminal does not say less.
+const WIDTH: usize = 100;
+
+/// The option that asks for a completion script, here and among the matches.
+const COMPLETIONS: &str = "completions";
+
+/// Reads this process's command line and environment as `command` says, with `--completions` for
+/// shells beside `--help`. Ends the process with a clear message where they are wrong.
+#[must_use]
+pub fn parse_command_line<C: clap::FromArgMatches>(command: Command) -> C {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let command = with_help(command);
+    if let Some(shell) = wanted_shell(&command, &arguments) {
+        // That nobody reads to the end, as with `| head`, is no fault.
+        let _ = std::io::stdout().write_all(&completions(shell, command));
+        std::process::exit(0);
+    }
+    parse_from(command, arguments).unwrap_or_else(|error| error.exit())
+}
+
+/// The same from these arguments, of which the first is the program.
+pub(super) fn try_parse<C: clap::FromArgMatches, A: Into<OsString>>(
+    command: Command,
+    arguments: impl IntoIterator<Item = A>,
+) -> Result<C, clap::Error> {
+    let arguments = arguments.into_iter().map(Into::into).collect();
+    parse_from(with_help(command), arguments)
+}
+
+fn parse_from<C: clap::FromArgMatches>(
+    mut command: Command,
+    arguments: Vec<OsString>,
+) -> Result<C, clap::Error> {
+    let matches = command.try_get_matches_from_mut(&arguments);
+    let mut matches = matches.map_err(|error| explained(error, &command, &arguments))?;
+    C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// What the help of all programs has in common.
+fn with_help(command: Command) -> Command {
+    let name = command.get_name().to_owned();
+    let versioned = command.get_version().is_some();
+    let ours = |id: &'static str, action| {
+        let option = Arg::new(id).long(id).action(action);
+        option.help_heading("Help")
+    };
+    let help = ours("help", ArgAction::Help);
+    let command = command
+        .max_term_width(WIDTH)
+        .mut_args(hide_value)
+        .mut_subcommands(|command| {
+            let command = command.mut_args(hide_value);
+            let Some(examples) = command.get_after_help() else {
+                return command;
+            };
+            // They can be pasted.
+            let example = format!("Example: {name} ");
+            let examples = examples.to_string().replace("Example: ", &example);
+            command.after_help(examples)
+        })
+        // What everybody knows stands last.
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(help.short('h').global(true).help("Print help"))
+        .arg(
+            ours(COMPLETIONS, ArgAction::Set)
+                .value_name("SHELL")
+                .value_parser(value_parser!(Shell))
+                .help("Print a script that lets the Tab key complete this command line")
+                .long_help(installation(&name)),
+        );
+    if !versioned {
+        return command;
+    }
+    let version = ours("version", ArgAction::Version).short('V');
+    command.arg(version.help("Print version"))
+}
+
+/// What stands in the environment may be a password.
+fn hide_value(argument: Arg) -> Arg {
+    argument.hide_env_values(true)
+}
+
+/// How completions are installed.
+fn installation(name: &str) -> String {
+    format!(
+        "Print a script that lets the Tab key complete this command line. A new shell knows it after
+
+  bash: {name} --completions bash > ~/.local/share/bash-completion/completions/{name}
+  zsh:  {name} --completions zsh > \"${{fpath[1]}}/_{name}\"
+  fish: {name} --completions fish > ~/.config/fish/completions/{name}.fish
+
+(for bash, that directory has to be there, and the package bash-completion)"
+    )
+}
+
+/// The shell that a completion script is asked for, whatever is missing or wrong behind that and in the
+/// environment.
+fn wanted_shell(command: &Command, arguments: &[OsString]) -> Option<Shell> {
+    let lenient = command.clone().ignore_errors(true);
+    let matches = lenient.try_get_matches_from(arguments).ok()?;
+    matches.get_one(COMPLETIONS).copied()
+}
+
+fn completions(shell: Shell, mut command: Command) -> Vec<u8> {
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    script
+}
+
+/// The error without passwords; with the variable that its value comes from, if it is one.
+fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
+    for kind in [
+        ContextKind::InvalidArg,
+        ContextKind::InvalidSubcommand,
+        ContextKind::InvalidValue,
+    ] {
+        if let Some(ContextValue::String(text)) = error.get(kind) {
+            let text = without_password(text);
+            error.insert(kind, ContextValue::String(text));
+        }
+    }
+    let variable = error.get(ContextKind::InvalidArg).and_then(|context| {
+        let wrong = context.to_string();
+        let mut known = command.get_arguments();
+        variable_behind(known.find(|known| known.to_string() == wrong)?, arguments)
+    });
+    if let Some(variable) = variable {
+        let tip = StyledStr::from(format!(
+            "that is the value of {variable} in the environment"
+        ));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
+}
+
+/// The variable that gave `argument` its value: it is set, and the command line does not say more.
+fn variable_behind(argument: &Arg, arguments: &[OsString]) -> Option<String> {
+    let variable = argument.get_env()?;
+    std::env::var_os(variable)?;
+    let flag = format!("--{}", argument.get_long()?);
+    let said = arguments.iter().any(|argument| {
+        let argument = argument.to_string_lossy();
+        argument.split('=').next() == Some(flag.as_str())
+    });
+    (!said).then(|| variable.to_string_lossy().into_owned())
+}
+
+/// The text without what stands before an `@` in it, as a password does in a URL.
+fn without_password(text: &str) -> String {
+    let Some((secret, rest)) = text.rsplit_once('@') else {
+        return text.to_owned();
+    };
+    let before = secret
+        .find("//")
+        .map_or("", |slashes| &secret[..slashes + 2]);
+    format!("{before}\u{2026}@{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    #[command(name = "probe", version)]
+    struct Probe {
+        #[arg(long)]
+        feed: Option<feed_http::BaseUrl>,
+        #[arg(long)]
+        required: String,
+        #[command(subcommand)]
+        command: Option<Sub>,
+    }
+
+    #[derive(Debug, clap::Subcommand)]
+    enum Sub {
+        /// Say something
+        #[command(after_help = "Example: say hello\nExample: say bye")]
+        Say { what: String },
+    }
+
+    fn probe() -> Command {
+        with_help(<Probe as clap::CommandFactory>::command())
+    }
+
+    fn refused(arguments: &[&str]) -> String {
+        let error = try_parse::<Probe, _>(<Probe as clap::CommandFactory>::command(), arguments);
+        error.expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn completions_need_no_setting() {
+        for arguments in [
+            &["probe", "--completions", "bash"][..],
+            &["probe", "--completions=bash", "say"][..],
+            &["probe", "--completions", "bash", "--feed", "nonsense"][..],
+        ] {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            assert_eq!(wanted_shell(&probe(), &arguments), Some(Shell::Bash));
+        }
+        let script = String::from_utf8(completions(Shell::Bash, probe())).expect("UTF-8");
+        for known in ["--feed", "--required", "--completions", "say"] {
+            assert!(script.contains(known), "{known}: {script}");
+        }
+        for arguments in [
+            &["probe", "--required", "x"][..],
+            &["probe", "--completions", "telnet"],
+        ] {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            assert_eq!(wanted_shell(&probe(), &arguments), None, "{arguments:?}");
+        }
+        assert!(refused(&["probe", "--completions", "telnet"]).contains("[possible values: bash"));
+    }
+
+    #[test]
+    fn examples_begin_with_the_program() {
+        let mut probe = probe();
+        let say = probe.find_subcommand_mut("say").expect("a command");
+        let help = say.render_help().to_string();
+        assert!(
+            help.contains("Example: probe say hello\nExample: probe say bye"),
+            "{help}"
+        );
+    }
+
+    #[test]
+    fn no_error_repeats_a_password() {
+        for (arguments, shown) in [
+            (
+                ["probe", "--feed", "http://eve:s3cret@host/feed"],
+                "'http://\u{2026}@host/feed' for '--feed",
+            ),
+            (
+                ["probe", "--feed=eve:s3cret@host", "--required=x"],
+                "'\u{2026}@host' for '--feed",
+            ),
+            (
+                ["probe", "--required=x", "postgres://eve:s3cr@et@host/db"],
+                "'postgres://\u{2026}@host/db'",
+            ),
+        ] {
+            let text = refused(&arguments);
+            assert!(text.contains(shown), "{text}");
+            assert!(!text.contains("s3cr"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! Accepts connections, within bounds: on their number, on the length of what a client says, and
+//! on the time it takes to say it and to take the answer (I11).
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+use tracing::{debug, warn};
+
+use super::failures::{Failures, TimedOut};
+use super::files::connections_of;
+use super::html;
+use super::patience::Patient;
+use super::requests::Counting;
+use feed_http::{Failure, Problem};
+
+/// What one client may take of the service.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Connections served at the same time; more wait to be accepted. Each waiting reader is one.
+    connections: usize,
+    /// Of these, requests with a large body, or one of unknown length; more are refused.
+    large: usize,
+    /// How long the headers of a request may take, the wait for the next request included: longer
+    /// than a proxy keeps a connection it does not use.
+    headers: Duration,
+    /// The same for connections that come when half of the places are taken: who keeps one and says
+    /// nothing is to make room.
+    hurried: Duration,
+    /// How long a body may be silent.
+    body: Duration,
+    /// How long all of a request may take until its answer begins: longer than a reader may wait at
+    /// the feed, and than a large body takes on a bad line.
+    request: Duration,
+    /// How long a client may take nothing of an answer.
+    answer: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: connections_of(10_000),
+            large: 64,
+            hurried: Duration::from_secs(5),
+            headers: Duration::from_secs(75),
+            body: Duration::from_secs(15),
+            request: Duration::from_secs(90),
+            answer: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The longest head of a request, in bytes. The longest of ours names some cursors.
+const LONGEST_HEAD: usize = 64 * 1024;
+
+/// A larger body needs a place of its own: a connection takes no more for it than for its head. An
+/// order of a thousand lines has 60 KiB.
+const LARGE: u64 = LONGEST_HEAD as u64;
+
+/// The pause after a failed accept, which is most often a lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown`, then until what is in flight is finished.
+pub(super) async fn serve(
+    listener: TcpListener,
+    (router, counting): (Router, Option<Counting>),
+    failures: Failures,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
+    let body = RequestBodyTimeoutLayer::new(limits.body);
+    // One layer, since each costs every request some allocations.
+    let router = match counting {
+        Some(counting) => router.layer((counting, body)),
+        None => router.layer(body),
+    };
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let requests = Arc::new(Requests {
+        limit: limits.request,
+        large: Semaphore::new(limits.large),
+        failures,
+    });
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = async {
+                let place = Arc::clone(&places).acquire_owned().await;
+                (listener.accept().await, place)
+            } => accepted,
+        };
+        let (stream, place) = match accepted {
+            (Ok((stream, _)), place) => (stream, place),
+            (Err(error), _) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot accept a connection"
+                );
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // An answer is small and written at once: waiting for more to send only delays it.
+        let _ = stream.set_nodelay(true);
+        let (router, requests) = (router.clone(), Arc::clone(&requests));
+        let service =
+            service_fn(move |request| answer(router.clone(), request, Arc::clone(&requests)));
+        let headers = match places.available_permits() < limits.connections / 2 {
+            true => limits.hurried,
+            false => limits.headers,
+        };
+        let stream = Patient::new(stream, limits.answer);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(headers)
+            .max_buf_size(LONGEST_HEAD)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a connection broke off"
+                );
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+/// What all requests share.
+struct Requests {
+    /// How long one may take.
+    limit: Duration,
+    /// Places for large bodies.
+    large: Semaphore,
+    failures: Failures,
+}
+
+/// The router's answer, and what a browser is to be told beside a page. A 304 says nothing of a length: that of its empty body would be taken for
+/// that of the 200 in its place (RFC 9110, 8.6).
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    requests: Arc<Requests>,
+) -> Result<Response, Infallible> {
+    let length = request.body().size_hint().upper();
+    let place = match length.is_none_or(|length| length > LARGE) {
+        true => requests.large.try_acquire().map(Some),
+        false => Ok(None),
+    };
+    let Ok(_place) = place else {
+        return Ok(Problem::unavailable("too many large bodies at the same time").into_response());
+    };
+    let has_body = !request.body().is_end_stream();
+    // A handler that is dropped here leaves nothing half-done: what has a transaction runs in a
+    // task of its own, since clients hang up, too.
+    let mut answer = pin!(router.oneshot(request.map(Body::new)));
+    let mut response = match tokio::time::timeout(requests.limit, answer.as_mut()).await {
+        Ok(response) => response?,
+        Err(_) => {
+            let problem = Problem::unavailable("the request took too long");
+            // It may have waited for a database, or for a client who sends slowly: of a database, what has
+            // a transaction tells by itself.
+            match has_body {
+                true => problem.into_response(),
+                false => problem
+                    .caused_by("a request did not end", TimedOut)
+                    .into_response(),
+            }
+        }
+    };
+    if let Some(failure) = response.extensions().get::<Failure>() {
+        requests.failures.heard(failure);
+    }
+    if response.status() == StatusCode::NOT_MODIFIED {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    } else {
+        html::protect(response.headers_mut());
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Bytes;
+    use axum::routing::{get, post};
+    use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::task::JoinHandle;
+
+    /// More than the system takes in advance for a client that does not read.
+    const MUCH: usize = 64 * 1024 * 1024;
+
+    /// As many clients at a time as make no difference, and short limits.
+    const SHORT: Limits = Limits {
+        connections: 8,
+        large: 2,
+        hurried: Duration::from_millis(100),
+        headers: Duration::from_millis(200),
+        body: Duration::from_millis(200),
+        request: Duration::from_millis(600),
+        answer: Duration::from_millis(200),
+    };
+
+    /// A server with some routes.
+    struct Server {
+        /// How often a request has failed by something that others should know of.
+        doubts: Arc<AtomicUsize>,
+        address: SocketAddr,
+        shutdown: CancellationToken,
+        serving: JoinHandle<()>,
+    }
+
+    impl Server {
+        async fn start(limits: Limits) -> Self {
+            let much = Bytes::from(vec![b'x'; MUCH]);
+            let router = Router::new()
+                .route("/", get(|| async { "here" }))
+                .route("/body", post(|body: String| async move { body }))
+                .route("/much", get(move || async { much }))
+                .route("/304", get(|| async { StatusCode::NOT_MODIFIED }));
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let shutdown = CancellationToken::new();
+            let doubts = Arc::new(AtomicUsize::new(0));
+            let mut failures = Failures::default();
+            let counted = Arc::clone(&doubts);
+            failures.add(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+            });
+            let router = (router, None);
+            let serving = serve(listener, router, failures, limits, shutdown.clone());
+            let serving = tokio::spawn(serving);
+            Self {
+                doubts,
+                address,
+                shutdown,
+                serving,
+            }
+        }
+
+        async fn connect(&self) -> TcpStream {
+            let stream = TcpStream::connect(self.address).await;
+            stream.expect("a connection")
+        }
+
+        /// Sends `request` with a head that says that no other follows, and reads what comes until
+        /// the server closes the connection.
+        async fn send(&self, request: &str, body: &str) -> String {
+            let head = format!("{request}\r\nHost: x\r\nConnection: close\r\n");
+            self.send_raw(&format!("{head}{body}")).await
+        }
+
+        async fn send_raw(&self, bytes: &str) -> String {
+            let mut stream = self.connect().await;
+            stream.write_all(bytes.as_bytes()).await.expect("sent");
+            rest(stream).await
+        }
+
+        async fn stop(self) {
+            self.shutdown.cancel();
+            self.serving.await.expect("it stops");
+        }
+    }
+
+    /// What comes until the server closes the connection.
+    async fn rest(mut stream: TcpStream) -> String {
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        let closed = tokio::time::timeout(Duration::from_secs(20), read).await;
+        // A reset is an end too.
+        let _ = closed.expect("the server closes the connection");
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_silent_client_is_let_go_and_others_are_served() {
+        let server = Server::start(SHORT).await;
+        // More of them than there are places: each is let go, and the next one served.
+        for _ in 0..3 {
+            let silent = (0..SHORT.connections).map(|_| server.send_raw("GET / HTTP/1.1\r\nHost"));
+            futures_util::future::join_all(silent).await;
+        }
+        let half = "Content-Length: 9\r\n\r\nhalf";
+        let slow = server.send("POST /body HTTP/1.1", half).await;
+        assert!(slow.starts_with("HTTP/1.1 4"), "{slow}");
+        let here = server.send("GET / HTTP/1.1", "\r\n").await;
+        assert!(here.ends_with("here"), "{here}");
+        for method in ["GET", "HEAD"] {
+            let unmodified = server
+                .send(&format!("{method} /304 HTTP/1.1"), "\r\n")
+                .await;
+            let unmodified = unmodified.to_lowercase();
+            assert!(unmodified.starts_with("http/1.1 304"), "{unmodified}");
+            assert!(!unmodified.contains("content-length"), "{unmodified}");
+        }
+        server.stop().await;
+    }
+
+    /// Else those who send one slowly would fill the memory.
+    #[tokio::test]
+    async fn there_are_few_large_bodies_at_a_time() {
+        let server = Server::start(Limits {
+            body: Duration::from_secs(20),
+            request: Duration::from_secs(20),
+            ..SHORT
+        });
+        let server = server.await;
+        let large = "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
+        let unknown = "POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut slow = Vec::new();
+        for head in [large, unknown] {
+            let mut stream = server.connect().await;
+            stream.write_all(head.as_bytes()).await.expect("sent");
+            slow.push(stream);
+        }
+        // The two may come to their places after this one.
+        let begin = tokio::time::Instant::now();
+        loop {
+            let third = server.send(
+                "POST /body HTTP/1.1",
+                "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            );
+            match third.await {
+                refused if refused.starts_with("HTTP/1.1 503") => break,
+                early => assert!(begin.elapsed() < Duration::from_secs(20), "{early}"),
+            }
+        }
+        let small = server
+            .send("POST /body HTTP/1.1", "Content-Length: 4\r\n\r\nhere")
+            .await;
+        assert!(small.ends_with("here"), "{small}");
+        // They are let go with those who had them.
+        drop(slow);
+        loop {
+            let third = server.send(
+                "POST /body HTTP/1.1",
+                "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            );
+            match third.await {
+                taken if taken.starts_with("HTTP/1.1 200") => break,
+                early => assert!(begin.elapsed() < Duration::from_secs(20), "{early}"),
+            }
+        }
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn who_comes_late_and_says_nothing_makes_room() {
+        let server = Server::start(Limits {
+            headers: Duration::from_secs(600),
+            ..SHORT
+        });
+        let server = server.await;
+        let mut silent = Vec::new();
+        for _ in 0..2 * SHORT.connections {
+            silent.push(server.connect().await);
+        }
+        let here = server.send("GET / HTTP/1.1", "\r\n").await;
+        assert!(here.ends_with("here"), "{here}");
+        drop(silent);
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_body_that_drips_comes_to_an_end() {
+        let server = Server::start(Limits {
+            body: Duration::from_secs(20),
+            ..SHORT
+        });
+        let server = server.await;
+        let mut stream = server.connect().await;
+        let head = "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let (mut read, mut write) = stream.into_split();
+        let dripping = tokio::spawn(async move {
+            // Never silent for long; it ends when the server does not listen any more.
+            while write.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        let mut answer = vec![0; 12];
+        let answered = tokio::time::timeout(Duration::from_secs(20), read.read_exact(&mut answer));
+        answered.await.expect("in time").expect("an answer");
+        assert_eq!(answer, b"HTTP/1.1 503");
+        let doubts = server.doubts.load(Ordering::Relaxed);
+        assert_eq!(doubts, 0, "a slow client throws no doubt on the database");
+        dripping.abort();
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_let_go() {
+        let one = Limits {
+            connections: 1,
+            headers: Duration::from_secs(20),
+            answer: Duration::from_secs(1),
+            ..SHORT
+        };
+        let server = Server::start(one).await;
+        let mut deaf = server.connect().await;
+        let much = "GET /much HTTP/1.1\r\nHost: x\r\n\r\n";
+        deaf.write_all(much.as_bytes()).await.expect("sent");
+        // There is one place, and this one gets it.
+        let here = server.send("GET / HTTP/1.1", "\r\n").await;
+        assert!(here.ends_with("here"), "{here}");
+        // One that reads slowly gets all.
+        let mut slow = server.connect().await;
+        let last = much.replace("Host", "Connection: close\r\nHost");
+        slow.write_all(last.as_bytes()).await.expect("sent");
+        let (mut all, mut part) = (0, vec![0; MUCH / 16]);
+        loop {
+            let read = slow.read(&mut part).await.expect("it goes on");
+            if read == 0 {
+                break;
+            }
+            all += read;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(all > MUCH, "{all}");
+        drop(deaf);
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_head_is_bounded() {
+        let server = Server::start(SHORT).await;
+        let long = format!("X: {}\r\n\r\n", "x".repeat(2 * LONGEST_HEAD));
+        let many = "X: x\r\n".repeat(1_000) + "\r\n";
+        let path = format!("GET /{} HTTP/1.1", "x".repeat(2 * LONGEST_HEAD));
+        for (request, headers) in [
+            ("GET / HTTP/1.1", &*long),
+            ("GET / HTTP/1.1", &many),
+            (&path, "\r\n"),
+        ] {
+            let mut stream = server.connect().await;
+            let head = format!("{request}\r\nHost: x\r\n{headers}");
+            // The server need not listen to its end.
+            let _ = stream.write_all(head.as_bytes()).await;
+            let answer = rest(stream).await;
+            let refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4");
+            assert!(refused, "{answer}");
+        }
+        let here = server.send("GET / HTTP/1.1", "\r\n").await;
+        assert!(here.ends_with("here"), "{here}");
+        server.stop().await;
+    }
+}

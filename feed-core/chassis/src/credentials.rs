@@ -1,0 +1,194 @@
+//! The credentials that a service asks for (I12): several at a time, so that they can be changed
+//! one by one, and from a file that is read again while the service runs.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::http::{HeaderMap, HeaderValue};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use feed_http::credentials::{self, Access, CredentialsError, Line, Scheme, authorization};
+use feed_http::with_causes;
+
+/// What is valid now; all clones know the same.
+#[derive(Clone)]
+pub struct Credentials(Arc<Shared>);
+
+struct Shared {
+    file: PathBuf,
+    valid: RwLock<Valid>,
+}
+
+struct Valid {
+    known: Vec<(Access, [u8; 32])>,
+    /// What is asked for: `WWW-Authenticate` (RFC 9110, 11.6.1).
+    challenges: Vec<HeaderValue>,
+}
+
+impl Credentials {
+    /// The credentials in a file: one a line, `read NAME:PASSWORD` or `operate NAME:PASSWORD`, or a
+    /// token in place of both.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is malformed, or holds none.
+    pub fn from_file(file: impl Into<PathBuf>) -> Result<Self, CredentialsError> {
+        let file = file.into();
+        let valid = RwLock::new(Valid::read(&file)?);
+        Ok(Self(Arc::new(Shared { file, valid })))
+    }
+
+    /// The same for a setting of a command line.
+    ///
+    /// # Errors
+    ///
+    /// As [`Credentials::from_file`], told on one line.
+    pub fn from_setting(file: &str) -> Result<Self, String> {
+        Self::from_file(file).map_err(|error| with_causes(&error))
+    }
+
+    /// Where they stand.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.0.file
+    }
+
+    /// Reads the file again: what stands there counts from now on. Returns how many there are.
+    ///
+    /// # Errors
+    ///
+    /// The file is not as it ought to be; what was valid before still is.
+    pub fn renew(&self) -> Result<usize, CredentialsError> {
+        let read = Valid::read(&self.0.file)?;
+        let count = read.known.len();
+        *self.0.valid.write().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(count)
+    }
+
+    /// What a request with these headers may do; `None`: nothing, it shows no valid credential.
+    pub(super) fn granted(&self, headers: &HeaderMap) -> Option<Access> {
+        let shown = digest(&authorization(headers)?);
+        let (mut read, mut operate) = (Choice::from(0), Choice::from(0));
+        // All of them, whichever it is: how long it takes says nothing.
+        for (access, digest) in &self.valid().known {
+            let same = digest.ct_eq(&shown);
+            match access {
+                Access::Read => read |= same,
+                Access::Operate => operate |= same,
+            }
+        }
+        if operate.into() {
+            Some(Access::Operate)
+        } else {
+            bool::from(read).then_some(Access::Read)
+        }
+    }
+
+    /// How a request without them is told what to show.
+    pub(super) fn challenges(&self) -> Vec<HeaderValue> {
+        self.valid().challenges.clone()
+    }
+
+    fn valid(&self) -> std::sync::RwLockReadGuard<'_, Valid> {
+        self.0.valid.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Credentials").field(&self.0.file).finish()
+    }
+}
+
+impl Valid {
+    fn read(file: &Path) -> Result<Self, CredentialsError> {
+        let lines = credentials::read(file, false)?;
+        let has = |scheme| lines.iter().any(|line| line.scheme == scheme);
+        // A browser asks for a name and a password only if there are some.
+        let challenges = [
+            (Scheme::Basic, "Basic realm=\"services\", charset=\"UTF-8\""),
+            (Scheme::Bearer, "Bearer realm=\"services\""),
+        ];
+        let challenges = challenges.iter().filter(|(scheme, _)| has(*scheme));
+        let known = |line: &Line| Some((line.access?, digest(&line.authorization())));
+        Ok(Self {
+            challenges: challenges
+                .map(|(_, challenge)| HeaderValue::from_static(challenge))
+                .collect(),
+            known: lines.iter().filter_map(known).collect(),
+        })
+    }
+}
+
+/// All are of one length, and none tells what it was made of.
+fn digest(authorization: &str) -> [u8; 32] {
+    Sha256::digest(authorization.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::header;
+
+    fn granted(credentials: &Credentials, shown: &[&str]) -> Option<Access> {
+        let shown = shown.iter().map(|shown| {
+            let value = shown.parse().expect("a header value");
+            (header::AUTHORIZATION, value)
+        });
+        let mut headers = HeaderMap::new();
+        for (name, value) in shown {
+            headers.append(name, value);
+        }
+        credentials.granted(&headers)
+    }
+
+    #[test]
+    fn each_valid_credential_opens_what_it_says_and_nothing_else_does() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("credentials");
+        let text = "# two of each, for a change\nread ada:first\nread ada:second\n\
+                    operate eve:Ünique pass\noperate 0aZ-token\nread both:same\noperate both:same\n";
+        std::fs::write(&file, text).expect("a file");
+        let credentials = Credentials::from_file(&file).expect("they can be read");
+        let read = Some(Access::Read);
+        let operate = Some(Access::Operate);
+        for (shown, expected) in [
+            (&["Basic YWRhOmZpcnN0"][..], read),
+            (&["bAsIc   YWRhOnNlY29uZA=="], read),
+            (&["Basic ZXZlOsOcbmlxdWUgcGFzcw=="], operate),
+            (&["Bearer 0aZ-token"], operate),
+            (&["bearer 0aZ-token"], operate),
+            (&["Basic Ym90aDpzYW1l"], operate),
+            (&[], None),
+            (&[""], None),
+            (&["Basic"], None),
+            (&["Basic "], None),
+            (&["Basic YWRhOnRoaXJk"], None),
+            (&["Basic YWRhOg=="], None),
+            (&["Basic ada:first"], None),
+            (&["Bearer YWRhOmZpcnN0"], None),
+            (&["Basic 0aZ-token"], None),
+            (&["Bearer 0aZ-toke"], None),
+            (&["Bearer 0aZ-token2"], None),
+            (&["0aZ-token"], None),
+            (&["Digest 0aZ-token"], None),
+            (&["Bearer 0aZ-token", "Bearer 0aZ-token"], None),
+            (&["Bearer 0aZ-token", "Basic YWRhOmZpcnN0"], None),
+        ] {
+            assert_eq!(granted(&credentials, shown), expected, "{shown:?}");
+        }
+        let debug = format!("{credentials:?}");
+        assert!(!debug.contains("first"), "{debug}");
+
+        std::fs::write(&file, "read ada:third\noperate").expect("a file");
+        credentials.renew().expect_err("the second line is none");
+        assert_eq!(granted(&credentials, &["Basic YWRhOmZpcnN0"]), read);
+        std::fs::write(&file, "read ada:third\n").expect("a file");
+        assert_eq!(credentials.renew().expect("one line"), 1);
+        assert_eq!(granted(&credentials, &["Basic YWRhOmZpcnN0"]), None);
+        assert_eq!(granted(&credentials, &["Basic YWRhOnRoaXJk"]), read);
+        assert_eq!(credentials.challenges().len(), 1);
+    }
+}

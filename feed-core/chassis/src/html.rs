@@ -1,0 +1,280 @@
+//! One calm look for the pages of all services. Each service serves the stylesheet itself, so
+//! that it needs no other one, and no other host.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use chrono::{DateTime, SecondsFormat, Utc};
+use maud::{DOCTYPE, Markup, html};
+use url::Url;
+
+use feed_http::{BaseUrl, Page, Problem, negotiate};
+
+const STYLESHEET: &str = include_str!("style.css");
+const ICON: &str = include_str!("icon.svg");
+
+/// What a browser is told beside each page. All of a page is the service's own: what somebody
+/// smuggles into it does not run, loads nothing, and sends nothing elsewhere; and no other site
+/// shows it in a frame, holds a handle on its window, or learns which page led there.
+const PROTECTION: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+         img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];
+
+/// Adds to an answer what a browser is to be told, if it is a page.
+pub(super) fn protect(answer: &mut HeaderMap) {
+    let media_type = answer.get(header::CONTENT_TYPE);
+    if media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html")) {
+        for (name, value) in PROTECTION {
+            answer.insert(name, HeaderValue::from_static(value));
+        }
+    }
+}
+
+/// The frame of a page: who serves it and how it is called.
+#[derive(Debug, Clone)]
+pub struct Frame<'a> {
+    /// The public base URL of the service.
+    pub base: BaseUrl,
+    /// The start page of all services, if there is one.
+    pub home: Option<Url>,
+    /// What links to that page say.
+    pub home_name: &'a str,
+    /// The name of the service.
+    pub service: &'a str,
+    /// Links below the service's base URL: path and text.
+    pub menu: &'a [(&'a str, &'a str)],
+    /// The path of a feed that belongs to the service, so that a reader finds it.
+    pub feed: Option<&'a str>,
+}
+
+impl Frame<'_> {
+    /// A whole page around `body`.
+    #[must_use]
+    pub fn page(&self, title: &str, body: &Markup) -> Markup {
+        self.whole(title, body, None)
+    }
+
+    /// The same with a script, by its path below the base URL. The page must be complete without.
+    #[must_use]
+    pub fn page_with_script(&self, title: &str, body: &Markup, script: &str) -> Markup {
+        self.whole(title, body, Some(script))
+    }
+
+    fn whole(&self, title: &str, body: &Markup, script: Option<&str>) -> Markup {
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (title) " · " (self.service) }
+                    link rel="stylesheet" href=(self.base.path("style.css"));
+                    // Named, because browsers ask the host's root for one otherwise.
+                    link rel="icon" type="image/svg+xml" href=(self.base.path("icon.svg"));
+                    @if let Some(feed) = self.feed {
+                        link rel="alternate" type="application/atom+xml" title=(self.service)
+                            href=(self.base.path(feed));
+                    }
+                    @if let Some(script) = script {
+                        script src=(self.base.path(script)) defer {}
+                    }
+                }
+                body {
+                    a.skip href="#main" { "Skip to content" }
+                    header {
+                        p.place {
+                            @if let Some(home) = &self.home {
+                                a href=(self.base.href(home)) { (self.home_name) } " / "
+                            }
+                            a.service href=(self.base.path(""))
+                                aria-current=[(self.service == title).then_some("page")] {
+                                (self.service)
+                            }
+                        }
+                        nav aria-label="Main" {
+                            @for (path, text) in self.menu {
+                                a href=(self.base.path(path))
+                                    aria-current=[(*text == title).then_some("page")] { (text) }
+                            }
+                        }
+                    }
+                    main id="main" {
+                        h1 { (title) }
+                        (body)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A layer, by [`axum::middleware::from_fn_with_state`]: who wants pages is told what is wrong on
+/// one. Programs get the problem document (RFC 9457) as before.
+pub async fn problems_as_pages(
+    State(frame): State<Frame<'static>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let person = wants_pages(request.headers());
+    let response = next.run(request).await;
+    if person {
+        frame.for_people(response)
+    } else {
+        response
+    }
+}
+
+/// True for a browser: it names `text/html` in its `Accept`, and would rather have that.
+fn wants_pages(headers: &HeaderMap) -> bool {
+    negotiate(headers, &["application/problem+json", "text/html"]) == Some(1)
+}
+
+impl Frame<'_> {
+    /// The answer where there is no such page.
+    pub(crate) fn not_found(&self, headers: &HeaderMap) -> Response {
+        self.problem(headers, Problem::not_found("there is no such page"))
+    }
+
+    /// A problem, as a page for who wants pages.
+    pub(super) fn problem(&self, headers: &HeaderMap, problem: Problem) -> Response {
+        let response = problem.into_response();
+        if wants_pages(headers) {
+            self.for_people(response)
+        } else {
+            response
+        }
+    }
+
+    /// A problem document as a page; another answer as it is.
+    fn for_people(&self, mut response: Response) -> Response {
+        let Some(problem) = response.extensions_mut().remove::<Page>() else {
+            return response;
+        };
+        let body = html! {
+            p { (with_code(&sentence(&problem.detail))) }
+            @if !problem.messages.is_empty() {
+                ul { @for message in &problem.messages { li { (message) } } }
+            }
+            p.actions { a.button.plain href=(self.base.path("")) { "Back to " (self.service) } }
+        };
+        let page = self.page(problem.title, &body).into_string();
+        let (mut parts, _) = response.into_parts();
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        parts.headers.insert(header::CONTENT_TYPE, html);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts
+            .headers
+            .append(header::VARY, HeaderValue::from_static("Accept"));
+        Response::from_parts(parts, Body::from(page))
+    }
+}
+
+/// What stands between two backticks as code.
+fn with_code(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+/// `detail` as a sentence. An id at its begin stays as it is.
+fn sentence(detail: &str) -> String {
+    let word = detail.split(' ').next().unwrap_or_default();
+    let plain = word.chars().all(char::is_alphabetic);
+    let mut characters = detail.chars();
+    let mut text: String = match characters.next() {
+        Some(first) if plain => first.to_uppercase().chain(characters).collect(),
+        _ => detail.to_owned(),
+    };
+    if !text.ends_with(['.', '!', '?']) {
+        text.push('.');
+    }
+    text
+}
+
+/// The address of one thing in another service: `{url}/{name}`, with or without a slash at the end
+/// of `url`.
+#[must_use]
+pub fn below(url: &Url, name: impl std::fmt::Display) -> Url {
+    let mut url = url.clone();
+    // Refused by URLs such as `mailto:`, which then stay as they are.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().push(&name.to_string());
+    }
+    url
+}
+
+/// An instant, to the minute.
+#[must_use]
+pub fn time(instant: DateTime<Utc>) -> Markup {
+    shown(instant, "%Y-%m-%d %H:%M UTC")
+}
+
+/// An instant, to the second.
+#[must_use]
+pub fn instant(instant: DateTime<Utc>) -> Markup {
+    shown(instant, "%Y-%m-%d %H:%M:%S UTC")
+}
+
+/// The day of an instant.
+#[must_use]
+pub fn date(instant: DateTime<Utc>) -> Markup {
+    shown(instant, "%Y-%m-%d")
+}
+
+/// An instant in that format; programs are told all of it.
+fn shown(instant: DateTime<Utc>, format: &str) -> Markup {
+    let exact = instant.to_rfc3339_opts(SecondsFormat::Millis, true);
+    html! { time datetime=(exact) { (instant.format(format)) } }
+}
+
+/// The routes of what all pages look alike by: `/style.css` and `/icon.svg`.
+pub fn stylesheet<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    asset("/style.css", "text/css; charset=utf-8", STYLESHEET).merge(asset(
+        "/icon.svg",
+        "image/svg+xml",
+        ICON,
+    ))
+}
+
+/// The route of a script that a service serves itself.
+pub fn script<S: Clone + Send + Sync + 'static>(path: &str, text: &'static str) -> Router<S> {
+    asset(path, "text/javascript; charset=utf-8", text)
+}
+
+fn asset<S>(path: &str, media_type: &'static str, text: &'static str) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    // An hour, so that a new version is seen soon.
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (header::CACHE_CONTROL, "max-age=3600"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Router::new().route(
+        path,
+        get(move || async move { (headers, text) })
+            .fallback(|| async { Problem::method_not_allowed("GET, HEAD") }),
+    )
+}

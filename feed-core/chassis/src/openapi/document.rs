@@ -1,0 +1,182 @@
+//! A description as the document that programs read.
+
+use std::collections::BTreeMap;
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::operation::{Answer, Header, Operation, Parameter};
+use super::schema::Schema;
+use super::{About, Description};
+use feed_http::BaseUrl;
+
+/// The document, in the order in which a person reads it.
+#[derive(Serialize)]
+struct Document<'a> {
+    openapi: &'a str,
+    info: Value,
+    servers: Value,
+    tags: Vec<Value>,
+    paths: BTreeMap<&'a str, Map<String, Value>>,
+    security: Value,
+    components: Value,
+}
+
+/// The document's text.
+pub(super) fn write(description: Description, about: About, base: &BaseUrl) -> String {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut types = settings
+        .with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        })
+        .into_generator();
+    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    let mut tags = Vec::new();
+    for group in description.groups {
+        tags.push(json!({"name": group.name, "description": group.about}));
+        for operation in group.operations {
+            let (path, method) = (operation.path, operation.method);
+            let written = write_operation(operation, group.name, &mut types);
+            paths
+                .entry(path)
+                .or_default()
+                .insert(method.to_owned(), written);
+        }
+    }
+    let failure = write_answer(failure(), &mut types);
+    // Without the slash at its end, since paths begin with one.
+    let server = base.url().as_str().trim_end_matches('/');
+    let document = Document {
+        openapi: "3.1.1",
+        info: json!({
+            "title": about.title,
+            "description": about.description,
+            "version": about.version,
+        }),
+        servers: json!([{"url": server}]),
+        tags,
+        paths,
+        // None, where the service asks nobody; else either.
+        security: json!([{}, {"basic": []}, {"bearer": []}]),
+        components: json!({
+            "schemas": types.take_definitions(true),
+            "responses": {"Failure": failure},
+            "securitySchemes": {
+                "basic": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "Name and password, where the service asks for credentials",
+                },
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token, where the service asks for credentials",
+                },
+            },
+        }),
+    };
+    serde_json::to_string(&document).expect("it has no maps but those of texts")
+}
+
+/// What any operation may come to.
+fn failure() -> Answer {
+    Answer::new(
+        503,
+        "`503`: the service cannot answer right now. `500`: it failed, and has logged why",
+    )
+    .optional_header("Retry-After", "When it may work, in seconds")
+    .problem()
+}
+
+fn write_operation(
+    mut operation: Operation,
+    tag: &'static str,
+    types: &mut SchemaGenerator,
+) -> Value {
+    let answers = &operation.answers;
+    let negotiated = answers
+        .iter()
+        .any(|answer| answer.is_success() && answer.contents.len() > 1);
+    if negotiated && answers.iter().all(|answer| answer.status != 406) {
+        operation = operation.problem(406, "None of the media types is acceptable");
+    }
+    if !operation.bodies.is_empty() {
+        operation = operation
+            .problem(413, "The body is too large")
+            .problem(415, "The body is of another media type");
+    }
+    let parameters = operation.parameters.into_iter();
+    let parameters: Vec<_> = parameters
+        .map(|parameter| write_parameter(parameter, types))
+        .collect();
+    let mut responses = Map::new();
+    for answer in operation.answers {
+        let status = answer.status.to_string();
+        let twice = responses.insert(status, write_answer(answer, types));
+        debug_assert_eq!(twice, None, "{} has two answers of a status", operation.id);
+    }
+    let failure = json!({"$ref": "#/components/responses/Failure"});
+    responses.insert("5XX".to_owned(), failure);
+    let mut written = json!({
+        "operationId": operation.id,
+        "tags": [tag],
+        "summary": operation.summary,
+        "parameters": parameters,
+        "responses": responses,
+    });
+    if !operation.about.is_empty() {
+        written["description"] = json!(operation.about);
+    }
+    if !operation.bodies.is_empty() {
+        let content = write_contents(operation.bodies, types);
+        written["requestBody"] = json!({"required": true, "content": content});
+    }
+    written
+}
+
+fn write_parameter(parameter: Parameter, types: &mut SchemaGenerator) -> Value {
+    json!({
+        "in": parameter.place,
+        "name": parameter.name,
+        "description": parameter.about,
+        // What stands in a path is always there.
+        "required": parameter.place == "path",
+        "schema": parameter.schema.write(types),
+    })
+}
+
+fn write_answer(answer: Answer, types: &mut SchemaGenerator) -> Value {
+    let mut written = json!({"description": answer.about});
+    if !answer.headers.is_empty() {
+        let headers = answer.headers.into_iter();
+        let headers: Map<String, Value> = headers.map(write_header).collect();
+        written["headers"] = Value::Object(headers);
+    }
+    if !answer.contents.is_empty() {
+        written["content"] = write_contents(answer.contents, types);
+    }
+    written
+}
+
+fn write_header(header: Header) -> (String, Value) {
+    let written = json!({
+        "description": header.about,
+        "required": header.always,
+        "schema": {"type": "string"},
+    });
+    (header.name.to_owned(), written)
+}
+
+fn write_contents(contents: Vec<(&'static str, Schema)>, types: &mut SchemaGenerator) -> Value {
+    let contents = contents.into_iter();
+    let contents: Map<String, Value> = contents
+        .map(|(media_type, schema)| {
+            let schema = schema.write(types);
+            (media_type.to_owned(), json!({"schema": schema}))
+        })
+        .collect();
+    Value::Object(contents)
+}

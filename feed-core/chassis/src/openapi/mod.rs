@@ -1,0 +1,222 @@
+//! What a service offers, described for programs: OpenAPI 3.1 at `/openapi.json`.
+//!
+//! A description stands in a file `openapi.rs` beside the routes it is about; its schemas come from
+//! the types that are written and from the rules that are checked. A service puts its own together
+//! with those of the routers it merges.
+
+mod document;
+mod operation;
+mod problem;
+mod schema;
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+
+use feed_http::conditional::{Outcome, Validators, evaluate};
+use feed_http::{BaseUrl, Problem};
+
+pub use operation::{Answer, Operation, Parameter};
+pub use schema::{Fields, LINE, Schema};
+
+/// Who is described.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// The name of the service.
+    pub title: &'static str,
+    /// What it does, in a few sentences of Markdown.
+    pub description: &'static str,
+    /// The version of what it offers.
+    pub version: &'static str,
+}
+
+/// What a service, or a part of one, offers: operations in groups.
+#[derive(Debug, Default)]
+pub struct Description {
+    groups: Vec<Group>,
+}
+
+/// Operations that belong together.
+#[derive(Debug)]
+struct Group {
+    name: &'static str,
+    about: &'static str,
+    operations: Vec<Operation>,
+}
+
+impl Description {
+    /// One group of operations.
+    #[must_use]
+    pub fn of(
+        name: &'static str,
+        about: &'static str,
+        operations: impl IntoIterator<Item = Operation>,
+    ) -> Self {
+        let group = Group {
+            name,
+            about,
+            operations: operations.into_iter().collect(),
+        };
+        Self {
+            groups: vec![group],
+        }
+    }
+
+    /// This description, and then the other one.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.groups.extend(other.groups);
+        self
+    }
+}
+
+/// Adds `/openapi.json` to the routes of a service, and has their answers lead to it by
+/// `Link: rel=service-desc` (RFC 8631).
+///
+/// ```
+/// use axum::Router;
+/// use axum::routing::get;
+/// use feed_chassis::openapi::{About, Answer, Description, Operation, Schema, described};
+///
+/// let routes = Router::new().route("/greeting", get(|| async { "\"hello\"" }));
+/// let greeting = Operation::get("/greeting", "greeting", "A greeting")
+///     .answer(Answer::new(200, "The greeting").json(Schema::of::<String>()));
+/// let about = About { title: "Greetings", description: "It greets.", version: "1.0.0" };
+/// let description = Description::of("Greetings", "What is said", [greeting]);
+/// let routes = described(routes, description, about, &"https://shop.example/".parse()?);
+/// # let _: Router = routes;
+/// # Ok::<(), feed_chassis::InvalidBaseUrl>(())
+/// ```
+pub fn described(router: Router, description: Description, about: About, base: &BaseUrl) -> Router {
+    let text = document::write(description.with(itself()), about, base);
+    let document = Served::new(text);
+    let show = move |headers: HeaderMap| async move { document.answer(&headers) };
+    let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
+    let address = base.path("openapi.json");
+    // An address is ASCII.
+    let link = format!("<{address}>; rel=\"service-desc\"; type=\"application/json\"");
+    let link = HeaderValue::try_from(link).ok();
+    router
+        .layer(map_response(move |response| {
+            std::future::ready(leading_to(link.clone(), response))
+        }))
+        .route("/openapi.json", get(show).fallback(only_get))
+}
+
+fn leading_to(link: Option<HeaderValue>, mut response: Response) -> Response {
+    if let Some(link) = link {
+        response.headers_mut().append(header::LINK, link);
+    }
+    response
+}
+
+/// The description of the description.
+fn itself() -> Description {
+    let document = Operation::get("/openapi.json", "description", "This description")
+        .answer(Answer::new(200, "OpenAPI 3.1").json(Schema::any_object()))
+        .conditional();
+    Description::of("Description", "What there is here", [document])
+}
+
+/// The document as it is served: written once, since it changes with the program alone.
+#[derive(Debug, Clone)]
+struct Served {
+    body: Bytes,
+    validators: Validators,
+}
+
+impl Served {
+    fn new(text: String) -> Self {
+        Self {
+            validators: Validators::of("application/json", text.as_bytes()),
+            body: text.into(),
+        }
+    }
+
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let metadata: [(HeaderName, String); 2] = [
+            (header::CACHE_CONTROL, "max-age=300".to_owned()),
+            (header::ETAG, self.validators.etag()),
+        ];
+        match evaluate(headers, &self.validators) {
+            Outcome::Failed => Problem::precondition_failed().into_response(),
+            Outcome::NotModified => (StatusCode::NOT_MODIFIED, metadata).into_response(),
+            Outcome::Proceed => {
+                let json = [(header::CONTENT_TYPE, "application/json")];
+                (metadata, json, self.body.clone()).into_response()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    fn routes() -> Router {
+        let greeting = Operation::post("/greeting", "greet", "Greet somebody")
+            .json(Schema::of::<String>())
+            .answer(
+                Answer::new(200, "The greeting")
+                    .json(Schema::of::<String>())
+                    .html(),
+            );
+        let about = About {
+            title: "Greetings",
+            description: "It greets.",
+            version: "1.0.0",
+        };
+        let routes = Router::new().route("/greeting", get(|| async {}));
+        let base = "https://shop.example/hello".parse().expect("a base URL");
+        let description = Description::of("Greetings", "What is said", [greeting]);
+        described(routes, description, about, &base)
+    }
+
+    async fn send(path: &str, name: HeaderName, value: &str) -> (StatusCode, HeaderMap, String) {
+        let request = Request::get(path).header(name, value).body(Body::empty());
+        let request = request.expect("a request");
+        let answer = routes().oneshot(request).await.expect("an answer");
+        let (parts, body) = answer.into_parts();
+        let body = to_bytes(body, usize::MAX).await.expect("a body");
+        let body = String::from_utf8(body.to_vec()).expect("text");
+        (parts.status, parts.headers, body)
+    }
+
+    #[tokio::test]
+    async fn what_follows_is_added_by_itself() {
+        let (status, _, text) = send("/openapi.json", header::ACCEPT, "*/*").await;
+        assert_eq!(status, 200);
+        let document: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(document["servers"][0]["url"], "https://shop.example/hello");
+        let responses = &document["paths"]["/greeting"]["post"]["responses"];
+        let statuses: Vec<_> = responses.as_object().expect("responses").keys().collect();
+        assert_eq!(statuses, ["200", "406", "413", "415", "5XX"]);
+        let problem = &responses["415"]["content"]["application/problem+json"];
+        let reference = json!({"$ref": "#/components/schemas/Problem"});
+        assert_eq!(problem["schema"], reference);
+        assert!(document["components"]["schemas"]["Problem"]["properties"]["errors"].is_object());
+        assert!(document["paths"]["/openapi.json"]["get"].is_object());
+    }
+
+    #[tokio::test]
+    async fn it_is_not_sent_twice_and_found_from_anywhere() {
+        let (_, headers, _) = send("/openapi.json", header::ACCEPT, "*/*").await;
+        let tag = headers["etag"].to_str().expect("a tag");
+        let (status, headers, body) = send("/openapi.json", header::IF_NONE_MATCH, tag).await;
+        assert_eq!((status.as_u16(), body.as_str()), (304, ""));
+        assert_eq!(headers["cache-control"], "max-age=300");
+        let (status, ..) = send("/openapi.json", header::IF_MATCH, "\"x\"").await;
+        assert_eq!(status, 412);
+        let (_, headers, _) = send("/greeting", header::ACCEPT, "*/*").await;
+        let link = "</hello/openapi.json>; rel=\"service-desc\"; type=\"application/json\"";
+        assert_eq!(headers["link"], link);
+    }
+}

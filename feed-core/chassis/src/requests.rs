@@ -1,0 +1,349 @@
+//! Counts what a service is asked, by route and by answer, and how long that took.
+//!
+//! A layer around each route, in the way of the `304` that a feed is asked for all the time: there it
+//! costs one atomic addition. A route finds its numbers once and not with each request; nothing is
+//! locked or allocated for one; and the clock, which is slower than all of that, is looked at when a
+//! request has to wait for something.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::Method;
+use axum::response::Response;
+use futures_util::future::BoxFuture;
+use tower::{Layer, Service};
+
+use feed_http::HeldBack;
+use feed_http::metrics::{Counter, Histogram, Measured, Metric};
+use feed_http::trace::{self, Span};
+
+/// From a `304` to what nobody waits for, in nanoseconds.
+const TIMES: &[u64; 10] = &[
+    100_000,
+    250_000,
+    1_000_000,
+    2_500_000,
+    10_000_000,
+    25_000_000,
+    100_000_000,
+    250_000_000,
+    1_000_000_000,
+    5_000_000_000,
+];
+
+/// Pairs of a method and a status that are told apart for one route.
+const ANSWERS: usize = 24;
+
+/// Requests for which there is no route.
+const NO_ROUTE: &str = "*";
+
+/// The status of a request whose client went away before the answer: HTTP has none for it, and some
+/// servers write this one.
+const GONE: u16 = 499;
+
+/// All requests to one service.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Requests(Arc<Mutex<Vec<Arc<Route>>>>);
+
+/// The requests to one route.
+#[derive(Debug)]
+struct Route {
+    name: String,
+    /// Filled one after the other: what is asked most is found soon.
+    answers: [OnceLock<Box<Answers>>; ANSWERS],
+    others: Counter,
+}
+
+/// Requests to one route with the same answer.
+#[derive(Debug)]
+struct Answers {
+    method: Named,
+    status: u16,
+    /// Those whose time says nothing.
+    untimed: Counter,
+    times: Histogram<{ TIMES.len() }>,
+}
+
+/// A method that our routes know; what else is sent is up to who sends it, and so not a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Options,
+    Other,
+}
+
+impl Named {
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::Get,
+            Method::HEAD => Self::Head,
+            Method::POST => Self::Post,
+            Method::PUT => Self::Put,
+            Method::DELETE => Self::Delete,
+            Method::OPTIONS => Self::Options,
+            _ => Self::Other,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl Requests {
+    /// The layer, for the routes of a service that is mounted below `prefix`.
+    pub(super) fn layer(&self, prefix: &str) -> Counting {
+        Counting {
+            requests: self.clone(),
+            prefix: prefix.into(),
+        }
+    }
+
+    /// How many places there are that count.
+    #[cfg(test)]
+    pub(super) fn made(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
+    fn route(&self, name: &str) -> Arc<Route> {
+        let mut routes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = routes.iter().find(|route| route.name == name) {
+            return Arc::clone(known);
+        }
+        let route = Arc::new(Route {
+            name: name.to_owned(),
+            answers: [const { OnceLock::new() }; ANSWERS],
+            others: Counter::default(),
+        });
+        routes.push(Arc::clone(&route));
+        route
+    }
+}
+
+impl Route {
+    /// Counts an answer, and how long it took if that says something.
+    fn count(&self, method: Named, status: u16, time: Option<Duration>) {
+        let new = || {
+            Box::new(Answers {
+                method,
+                status,
+                untimed: Counter::default(),
+                times: Histogram::new(TIMES),
+            })
+        };
+        let mut answers = self.answers.iter().map(|place| place.get_or_init(new));
+        let found = answers.find(|known| known.status == status && known.method == method);
+        match (found, time) {
+            (Some(answers), Some(time)) => {
+                let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+                answers.times.observe(nanoseconds);
+            }
+            (Some(answers), None) => answers.untimed.increment(),
+            (None, _) => self.others.increment(),
+        }
+    }
+}
+
+impl Measured for Requests {
+    fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
+        let routes = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let metrics = routes.iter().flat_map(|route| route.metrics()).collect();
+        Box::pin(std::future::ready(metrics))
+    }
+}
+
+impl Route {
+    fn metrics(&self) -> Vec<Metric> {
+        const TOTAL: &str = "http_requests_total";
+        const HELP: &str = "Requests, by route and by the status of the answer; 499: the client went \
+                            away before it.";
+        let mut metrics = Vec::new();
+        for answers in self.answers.iter().filter_map(OnceLock::get) {
+            let status = answers.status.to_string();
+            let labels = [
+                ("method", answers.method.name()),
+                ("route", self.name.as_str()),
+                ("status", status.as_str()),
+            ];
+            let count = answers.untimed.get() + answers.times.count();
+            metrics.push(Metric::counter(TOTAL, HELP, &labels, count as f64));
+            metrics.push(Metric::histogram(
+                "http_request_duration_seconds",
+                "Time to the head of an answer from when the request first had to wait; what was held \
+                 back as asked is not timed.",
+                &labels,
+                &answers.times,
+                1e9,
+            ));
+        }
+        let labels = [
+            ("method", "other"),
+            ("route", &self.name),
+            ("status", "other"),
+        ];
+        if self.others.get() > 0 {
+            let others = self.others.get() as f64;
+            metrics.push(Metric::counter(TOTAL, HELP, &labels, others));
+        }
+        metrics
+    }
+}
+
+/// The layer that counts.
+#[derive(Debug, Clone)]
+pub(super) struct Counting {
+    requests: Requests,
+    prefix: Arc<str>,
+}
+
+/// What it stands around.
+#[derive(Debug, Clone)]
+pub(super) struct Counted<S> {
+    inner: S,
+    /// It stays as long as the process, as services do: no request has to count references.
+    place: &'static Place,
+}
+
+/// Where a route's numbers are, once its first request has said which it is.
+#[derive(Debug)]
+struct Place {
+    counting: Counting,
+    route: OnceLock<Arc<Route>>,
+}
+
+impl<S> Layer<S> for Counting {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        let place = Place {
+            counting: self.clone(),
+            route: OnceLock::new(),
+        };
+        Counted {
+            inner,
+            place: Box::leak(Box::new(place)),
+        }
+    }
+}
+
+impl Place {
+    fn route(&self, request: &Request) -> &Route {
+        self.route.get_or_init(|| {
+            let path = request.extensions().get::<MatchedPath>();
+            let name = path.map_or(NO_ROUTE, |path| {
+                let path = path.as_str();
+                // Below a prefix the root has a slash of its own, and the prefix's.
+                match path.strip_prefix(&*self.counting.prefix) {
+                    Some("//") => "/",
+                    Some(route) => route,
+                    None => path,
+                }
+            });
+            self.counting.requests.route(name)
+        })
+    }
+}
+
+impl<S> Service<Request> for Counted<S>
+where
+    S: Service<Request, Response = Response>,
+    S::Future: Unpin,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Answering<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let route = self.place.route(&request);
+        Answering {
+            span: trace::of_request(&mut request, &route.name),
+            route,
+            method: Named::of(request.method()),
+            waits: None,
+            answered: false,
+            answer: self.inner.call(request),
+        }
+    }
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(super) struct Answering<F> {
+    span: Span,
+    route: &'static Route,
+    method: Named,
+    /// Since when it waits for something.
+    waits: Option<Instant>,
+    answered: bool,
+    answer: F,
+}
+
+impl<F> Answering<F> {
+    fn count(&mut self, status: u16, time: Option<Duration>) {
+        self.answered = true;
+        self.route.count(self.method, status, time);
+        if trace::is_on() {
+            let code = status.to_string();
+            self.span.set("http.response.status_code", &code);
+            if status >= GONE {
+                self.span.fail(&code);
+            }
+        }
+    }
+}
+
+impl<F, E> Future for Answering<F>
+where
+    F: Future<Output = Result<Response, E>> + Unpin,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Poll::Ready(answer) = Pin::new(&mut self.answer).poll(context) else {
+            self.waits.get_or_insert_with(Instant::now);
+            return Poll::Pending;
+        };
+        match &answer {
+            Ok(answer) => {
+                let held_back = answer.extensions().get::<HeldBack>().is_some();
+                let time = || self.waits.map_or(Duration::ZERO, |since| since.elapsed());
+                let time = (!held_back).then(time);
+                self.count(answer.status().as_u16(), time);
+            }
+            // The connection breaks off: nobody gets a status.
+            Err(_) => self.count(GONE, None),
+        }
+        Poll::Ready(answer)
+    }
+}
+
+impl<F> Drop for Answering<F> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.count(GONE, None);
+        }
+    }
+}

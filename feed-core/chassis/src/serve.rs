@@ -1,0 +1,466 @@
+//! A listening address, and a clean stop.
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::any;
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::connections::{self, Limits};
+use super::credentials::Credentials;
+use super::failures::Failures;
+use super::guard::{Area, Guard, guard};
+use super::html::Frame;
+use super::metrics::Metrics;
+use super::requests::{Counting, Requests};
+use feed_http::metrics::Measured;
+use feed_http::{Failure, Problem};
+
+/// How long a stopping service finishes what is in flight. Kubernetes and Compose kill after ten
+/// seconds or more.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// Why a service cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {0} (LISTEN){advice}", advice = advice(.1))]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The address is reached from outside, and nobody would be asked for credentials.
+    #[error(
+        "other machines reach {0} (LISTEN), and nobody there is asked for credentials: listen on \
+         127.0.0.1, name a CREDENTIALS_FILE, or say --allow-anonymous (ALLOW_ANONYMOUS=true)"
+    )]
+    Anonymous(SocketAddr),
+    /// The process would not hear that it is to stop.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+    /// A part of the service, such as its consumer, has ended by a fault of ours.
+    #[error("a part of the service has ended: what it logged before this says why")]
+    Ended,
+    /// The service itself cannot start.
+    #[error(transparent)]
+    Start(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What to do about an address that we do not get.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => ": another program does; stop that one, or choose another port",
+        ErrorKind::AddrNotAvailable => {
+            ": this machine has no such address; 127.0.0.1 is always there"
+        }
+        ErrorKind::PermissionDenied => ": not as this user; ports from 1024 on are for all",
+        _ => "",
+    }
+}
+
+/// A service that is ready: its routes, and the work it does beside answering.
+#[derive(Debug)]
+pub struct Mounted {
+    /// The routes, relative to the service's base URL.
+    pub router: Router,
+    description: Option<String>,
+    /// What is measured; `None`: a service that only joins others.
+    measured: Option<(Metrics, Requests)>,
+    area: Area,
+    /// Those that are mounted in it.
+    mounted: Vec<Area>,
+    credentials: Option<Credentials>,
+    tasks: JoinSet<()>,
+    failures: Failures,
+    closing: Vec<Closing>,
+}
+
+/// What remains to be done at the end, such as closing a database.
+struct Closing(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl std::fmt::Debug for Closing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Closing")
+    }
+}
+
+impl Mounted {
+    /// A service with these routes.
+    #[must_use]
+    pub fn new(router: Router) -> Self {
+        Self {
+            router: router.fallback(|| async { Problem::not_found("there is no such page") }),
+            description: None,
+            measured: None,
+            area: Area::default(),
+            mounted: Vec::new(),
+            credentials: None,
+            tasks: JoinSet::new(),
+            failures: Failures::default(),
+            closing: Vec::new(),
+        }
+    }
+
+    /// Says something of the service for the log: `database: sqlite:data/order.db`.
+    #[must_use]
+    pub fn described(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    pub(crate) fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// Waits for `closing` at the end, when nothing else of the service runs any more: to close a database.
+    #[must_use]
+    pub fn with_closing(mut self, closing: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.closing.push(Closing(Box::pin(closing)));
+        self
+    }
+
+    /// Calls `hear` with each failure that a request has met: what a [`Problem`] was
+    /// [caused by](Problem::caused_by), or a [`TimedOut`](super::TimedOut).
+    #[must_use]
+    pub fn on_failure(mut self, hear: impl Fn(&Failure) + Send + Sync + 'static) -> Self {
+        self.failures.add(hear);
+        self
+    }
+
+    /// Adds work that runs beside the routes until the service stops.
+    #[must_use]
+    pub fn with_task(mut self, task: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.tasks.spawn(task);
+        self
+    }
+
+    /// Shows what `part` measures at `/metrics`, beside the requests.
+    #[must_use]
+    pub fn with_metrics(mut self, part: impl Measured) -> Self {
+        let (metrics, _) = self.measured.get_or_insert_with(|| {
+            let (mut metrics, requests) = (Metrics::default(), Requests::default());
+            metrics.add(Arc::new(requests.clone()));
+            (metrics, requests)
+        });
+        metrics.add(Arc::new(part));
+        self
+    }
+
+    /// Shows a browser that asks for what is not there a page in this frame.
+    #[must_use]
+    pub fn with_pages(mut self, frame: Frame<'static>) -> Self {
+        self.area.frame = Some(frame.clone());
+        let not_found = async move |headers: HeaderMap| frame.not_found(&headers);
+        self.router = self.router.fallback(not_found);
+        self
+    }
+
+    /// The routes with `/metrics`, and what is to count the requests to them, where the service is
+    /// mounted below `prefix`.
+    fn routes(&mut self, prefix: &str) -> (Router, Option<Counting>) {
+        let router = std::mem::take(&mut self.router);
+        let Some((metrics, requests)) = self.measured.take() else {
+            return (router, None);
+        };
+        // With its state a handler is one route for all requests, which can know its numbers.
+        let router = router.merge(metrics.router()).with_state(());
+        (router, Some(requests.layer(prefix)))
+    }
+
+    /// Asks for these credentials, whatever is mounted in it and when. Without any it asks nobody.
+    ///
+    /// Who may `read` gets what the service lets them ([`Mounted::with_readable`]), and `/metrics` and
+    /// `/openapi.json`. Who may `operate` gets all. `/health/live`,
+    /// `/health/ready`, `/style.css` and `/icon.svg` are open to everybody.
+    #[must_use]
+    pub fn guarded(mut self, credentials: Option<Credentials>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Opens more paths to everybody: scripts, which hold nothing of anybody.
+    #[must_use]
+    pub fn with_open(mut self, paths: &'static [&'static str]) -> Self {
+        self.area.open = paths;
+        self
+    }
+
+    /// Lets whoever may read reach these routes, written as for [`Router::route`]: `/feed/{epoch}/{page}`.
+    #[must_use]
+    pub fn with_readable(mut self, routes: &'static [&'static str]) -> Self {
+        self.area.readable = routes;
+        self
+    }
+
+    /// Joins another service into this one below `/name/`, for a process that runs several.
+    #[must_use]
+    pub fn mount(mut self, name: &str, mut other: Self) -> Self {
+        // Relative links need the slash at the end, and relative redirects hold behind a prefix.
+        let to_slash = format!("{name}/");
+        let (routes, counting) = other.routes(&format!("/{name}"));
+        let routes = match counting {
+            Some(counting) => routes.layer(counting),
+            None => routes,
+        };
+        let redirect = any(move || async move {
+            let headers = [
+                (LOCATION, to_slash.as_str()),
+                (CACHE_CONTROL, "max-age=3600"),
+            ];
+            (StatusCode::PERMANENT_REDIRECT, headers).into_response()
+        });
+        self.router = self
+            .router
+            .route(&format!("/{name}"), redirect)
+            .nest_service(&format!("/{name}/"), routes);
+        other.mounted.push(other.area);
+        for mut area in std::mem::take(&mut other.mounted) {
+            area.prefix = format!("/{name}{}", area.prefix);
+            self.mounted.push(area);
+        }
+        let mut tasks = std::mem::take(&mut other.tasks);
+        self.tasks.spawn(async move {
+            while let Some(ended) = tasks.join_next().await {
+                pass_on(ended);
+            }
+        });
+        self.failures.join(other.failures);
+        self.closing.append(&mut other.closing);
+        self
+    }
+}
+
+/// Opens the listening address. One that other machines reach needs the caller's word that
+/// credentials are asked for, or that anyone may read.
+///
+/// # Errors
+///
+/// The address is taken, or open to others without that word.
+pub async fn listen(address: SocketAddr, may_be_reached: bool) -> Result<TcpListener, ServeError> {
+    if !address.ip().is_loopback() && !may_be_reached {
+        return Err(ServeError::Anonymous(address));
+    }
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| ServeError::Listen(address, error))
+}
+
+/// Serves until `shutdown`; then finishes what is in flight, within ten seconds. Where credentials
+/// are asked for, `SIGHUP` has them read again.
+///
+/// # Errors
+///
+/// A part of the service has ended by itself, or the process cannot listen for signals.
+pub async fn serve(
+    listener: TcpListener,
+    mut service: Mounted,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let (mut router, counting) = service.routes("");
+    let Mounted {
+        area,
+        mut mounted,
+        credentials,
+        mut tasks,
+        failures,
+        closing,
+        ..
+    } = service;
+    if let Some(credentials) = credentials {
+        let renewing = renew_at_signal(credentials.clone()).map_err(ServeError::Signals)?;
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(renewing));
+        mounted.push(area);
+        let state = Guard {
+            credentials,
+            areas: mounted,
+        };
+        router = router.layer(from_fn_with_state(Arc::new(state), guard));
+    }
+    let mut server = tokio::spawn(connections::serve(
+        listener,
+        (router, counting),
+        failures,
+        Limits::default(),
+        shutdown.clone(),
+    ));
+    let mut ended = false;
+    let served = tokio::select! {
+        served = &mut server => Some(served),
+        () = shutdown.cancelled() => None,
+        Some(_) = tasks.join_next() => {
+            // A service that answers but no longer works would look fine while it stands still.
+            ended = !shutdown.is_cancelled();
+            None
+        }
+    };
+    // Whatever has ended: the rest stops too.
+    shutdown.cancel();
+    let drained = tokio::time::timeout(DRAIN, async {
+        let served = match served {
+            Some(served) => served,
+            None => (&mut server).await,
+        };
+        while tasks.join_next().await.is_some() {}
+        for closing in closing {
+            closing.0.await;
+        }
+        served
+    });
+    match drained.await {
+        Ok(Err(_)) => Err(ServeError::Ended),
+        _ if ended => Err(ServeError::Ended),
+        Ok(_) => {
+            info!("stopped");
+            Ok(())
+        }
+        Err(_) => {
+            server.abort();
+            warn!("stopped with work in flight after {DRAIN:?}");
+            Ok(())
+        }
+    }
+}
+
+/// A panic in a task is one of the task that waits for it.
+fn pass_on(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// On Linux and macOS alike, but for MIPS.
+const SIGXFSZ: std::ffi::c_int = 25;
+
+/// Cancels `shutdown` at `SIGTERM` or Ctrl-C. A file that has reached the limit of its size (`ulimit -f`)
+/// ends the process no more: what is written to it fails, as on a full disk.
+///
+/// # Errors
+///
+/// The process cannot listen for signals.
+pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // By itself it ends the process without a word.
+    let _listened_to = signal(SignalKind::from_raw(SIGXFSZ))?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("stopping");
+        shutdown.cancel();
+    });
+    Ok(())
+}
+
+/// Reads the credentials again at each `SIGHUP`. A file that is not as it ought to be changes
+/// nothing: whoever got in before still does.
+fn renew_at_signal(credentials: Credentials) -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            match credentials.renew() {
+                Ok(count) => info!("read {count} credentials again"),
+                Err(error) => error!(
+                    error = &error as &dyn std::error::Error,
+                    "the credentials stay as they were"
+                ),
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::routing::get;
+    use futures_util::future::BoxFuture;
+    use tower::ServiceExt;
+
+    use super::*;
+    use feed_http::metrics::Metric;
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Measured for Nothing {
+        fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
+            Box::pin(async { Vec::new() })
+        }
+    }
+
+    /// What counts a route is made with the route: made with each request, it would never go away.
+    #[tokio::test]
+    async fn requests_are_counted_by_route_below_any_name() {
+        let pages = Router::new()
+            .route("/", get(|| async { "all" }).post(|| async { "new" }))
+            .route("/{id}", get(|| async { StatusCode::NOT_MODIFIED }));
+        let service = Mounted::new(pages).with_metrics(Nothing);
+        let counters = {
+            let (_, requests) = service.measured.as_ref().expect("it is measured");
+            requests.clone()
+        };
+        let shop = Mounted::new(Router::new()).mount("order", service);
+        let ask = async |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.body(Body::empty()).expect("a request");
+            let answer = shop
+                .router
+                .clone()
+                .oneshot(request)
+                .await
+                .expect("an answer");
+            let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+            String::from_utf8(body.expect("a body").to_vec()).expect("text")
+        };
+        let mut made = Vec::new();
+        for _ in 0..3 {
+            for path in ["/order/", "/order/7", "/order/8", "/order/7/8"] {
+                ask("GET", path).await;
+            }
+            ask("POST", "/order/").await;
+            ask("BREW", "/order/").await;
+            made.push(counters.made());
+        }
+        assert!(made.iter().all(|count| *count == made[0]), "{made:?}");
+        let text = ask("GET", "/order/metrics").await;
+        for line in [
+            "{method=\"GET\",route=\"/\",status=\"200\"} 3",
+            "{method=\"POST\",route=\"/\",status=\"200\"} 3",
+            "{method=\"other\",route=\"/\",status=\"405\"} 3",
+            "{method=\"GET\",route=\"/{id}\",status=\"304\"} 6",
+            "{method=\"GET\",route=\"*\",status=\"404\"} 3",
+        ] {
+            assert!(
+                text.contains(&format!("http_requests_total{line}\n")),
+                "{text}"
+            );
+        }
+    }
+
+    /// A service that answers but no longer works would look fine while it stands still.
+    #[tokio::test]
+    async fn a_task_that_panics_ends_the_service() {
+        let working =
+            Mounted::new(Router::new()).with_task(async { panic!("attempt to divide by zero") });
+        let shop = Mounted::new(Router::new()).mount("order", working);
+        let listener = listen(([127, 0, 0, 1], 0).into(), false).await;
+        let listener = listener.expect("a free port");
+        let ended = serve(listener, shop, CancellationToken::new()).await;
+        assert!(matches!(ended, Err(ServeError::Ended)), "{ended:?}");
+    }
+}

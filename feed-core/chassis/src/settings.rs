@@ -1,0 +1,167 @@
+//! The settings that every service has, under the same names as flags and in the environment.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use url::Url;
+
+use super::command_line::{parse_command_line, try_parse};
+use super::html::Frame;
+use super::{Credentials, LogFormat};
+use feed_http::BaseUrl;
+
+/// Flatten it into a service's own [`clap::Parser`].
+#[derive(Debug, Clone, clap::Args)]
+pub struct Settings {
+    /// The address to listen on
+    #[arg(long, env, help_heading = "Network", value_name = "ADDRESS", value_parser = parse_address)]
+    pub listen: SocketAddr,
+
+    /// The public base URL, for all links; may have a path behind a proxy [default: that of LISTEN]
+    #[arg(long, env, help_heading = "Network", value_name = "URL")]
+    pub base_url: Option<BaseUrl>,
+
+    /// Ask for credentials: a file with one a line, `read NAME:PASSWORD` (the feed alone) or
+    /// `operate NAME:PASSWORD` (all), or a token in place of both; SIGHUP has it read again
+    #[arg(long, env, help_heading = "Network", value_name = "FILE", value_parser = Credentials::from_setting)]
+    pub credentials_file: Option<Credentials>,
+
+    /// Listen on an address that other machines reach without credentials: anyone there can do all
+    #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
+    pub allow_anonymous: bool,
+
+    /// The start page of all services; every page then leads there
+    #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
+    pub home_url: Option<Url>,
+
+    /// A name for this instance, in leases and logs
+    #[arg(long, env, help_heading = "Process", value_name = "NAME")]
+    pub instance: Option<String>,
+
+    /// The form of the log on standard error; `RUST_LOG` chooses what is logged, such as `debug`
+    #[arg(
+        long,
+        env,
+        help_heading = "Process",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+
+    /// Ask the service that runs at LISTEN whether it can do its work; exit with 0 if it can
+    #[arg(long, help_heading = "Process")]
+    pub probe: bool,
+}
+
+impl Settings {
+    /// The public base URL: the configured one, or that of the listening address.
+    #[must_use]
+    pub fn base_url(&self) -> BaseUrl {
+        self.base_url.clone().unwrap_or_else(|| {
+            let url = format!("http://{}/", self.listen);
+            url.parse().expect("a socket address makes a base URL")
+        })
+    }
+
+    /// The frame of the service's pages, which leads to the paths in `menu`.
+    #[must_use]
+    pub fn frame(
+        &self,
+        service: &'static str,
+        menu: &'static [(&'static str, &'static str)],
+    ) -> Frame<'static> {
+        Frame {
+            base: self.base_url(),
+            home: self.home_url.clone(),
+            home_name: "Home",
+            service,
+            menu,
+            feed: None,
+        }
+    }
+
+    /// Parses the command line and environment of `C`, with defaults of its own for some flags
+    /// (by field name); commands beside the service have the flags in `shared` as well. Ends the process with a
+    /// clear message where they are wrong.
+    #[must_use]
+    pub fn parse<C: clap::Parser>(
+        defaults: &[(&'static str, &'static str)],
+        shared: &[&'static str],
+    ) -> C {
+        parse_command_line(Self::command::<C>(defaults, shared))
+    }
+
+    /// The same from these arguments, of which the first is the program.
+    ///
+    /// # Errors
+    ///
+    /// They are wrong, or ask for help.
+    pub fn try_parse_from<C: clap::Parser, A: Into<OsString>>(
+        defaults: &[(&'static str, &'static str)],
+        shared: &[&'static str],
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<C, clap::Error> {
+        try_parse(Self::command::<C>(defaults, shared), arguments)
+    }
+
+    fn command<C: clap::Parser>(
+        defaults: &[(&'static str, &'static str)],
+        shared: &[&'static str],
+    ) -> clap::Command {
+        let mut command = C::command().mut_args(|argument| {
+            let mut defaults = defaults.iter();
+            match defaults.find(|(flag, _)| argument.get_id() == flag) {
+                Some((_, value)) => argument.required(false).default_value(*value),
+                None => argument,
+            }
+        });
+        // A command beside the service needs some of them too, before or behind its name. What is
+        // required cannot be global, but it has a default wherever there are commands.
+        if command.has_subcommands() {
+            command = command.mut_args(|argument| {
+                let id = argument.get_id().as_str();
+                let shared = id == "log_format" || shared.contains(&id);
+                let global = shared && !argument.is_required_set();
+                argument.global(global)
+            });
+        }
+        command
+    }
+}
+
+/// Reads an address to listen on from the command line.
+///
+/// # Errors
+///
+/// The text is no IP address with a port.
+pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".into())
+}
+
+/// Reads a URL of a web page or a feed from the command line.
+///
+/// # Errors
+///
+/// The text is no URL, or one that is not fetched by HTTP.
+pub fn parse_url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err("write all of the URL, such as https://shop.example/feed".into()),
+    }
+}
+
+/// Reads a duration such as `500ms` or `5s` from the command line.
+///
+/// # Errors
+///
+/// The text is no duration, or zero.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be longer than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err("write a number and its unit, such as 500ms, 5s or 2min".to_owned()),
+    }
+}

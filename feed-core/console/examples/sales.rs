@@ -1,0 +1,158 @@
+//! A consumer that a team might add to the shop: what is sold on each day, less what is cancelled.
+//! It knows the order service by the address of its feed alone.
+//!
+//! In one terminal: `cargo run -p order`; in another one: `cargo run -p feed-console --example sales`.
+//! Place orders on <http://127.0.0.1:8081/>. What is sold stands on <http://127.0.0.1:8084/>; how far
+//! it is, and what a person has to decide, on <http://127.0.0.1:8084/status>.
+
+use std::process::ExitCode;
+
+use axum::extract::State;
+use axum::{Router, routing::get};
+use clap::Parser;
+use feed_chassis::html::stylesheet;
+use feed_chassis::{Settings, health, run};
+use feed_console::settings::SHARED;
+use feed_console::{DatabaseSettings, Follow, StartError, mount, not_halted, subscription};
+use feed_core::Received;
+use feed_core::consumer::Handle;
+use feed_core::http::Json;
+use feed_core::http::Problem;
+use feed_core::{Consumer, Database, Effect, EffectError, PassedOver};
+use rust_decimal::{Decimal, prelude::ToPrimitive};
+use serde_json::{Value, json};
+use sqlx::{Sqlite, Transaction};
+
+const MIGRATIONS: &[(i64, &str, &str)] = &[(
+    1,
+    "sale",
+    "CREATE TABLE sale (
+         order_id INTEGER NOT NULL,
+         line     INTEGER NOT NULL,
+         day      TEXT    NOT NULL,
+         item     TEXT    NOT NULL,
+         pieces   INTEGER NOT NULL,
+         cents    INTEGER NOT NULL, -- of one piece
+         PRIMARY KEY (order_id, line) -- no line counts twice, whatever else goes wrong
+     )",
+)];
+
+const MENU: &[(&str, &str)] = &[("status", "Status")];
+
+/// As much of an order as is needed here: all else in it may change.
+#[derive(serde::Deserialize)]
+struct Order {
+    id: i64,
+    #[serde(rename = "orderLine")]
+    lines: Vec<Line>,
+}
+
+#[derive(serde::Deserialize)]
+struct Line {
+    count: i64,
+    item: Item,
+}
+
+#[derive(serde::Deserialize)]
+struct Item {
+    name: String,
+    #[serde(with = "rust_decimal::serde::arbitrary_precision")]
+    price: Decimal,
+}
+
+struct Sales;
+
+impl Effect<Sqlite> for Sales {
+    /// Two statements, however many events there are.
+    async fn apply(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        events: &[Received],
+    ) -> Result<Vec<PassedOver>, EffectError> {
+        let (mut sold, mut cancelled, mut passed_over) = (Vec::new(), Vec::new(), Vec::new());
+        for event in events {
+            match event.event_type.as_deref() {
+                // What cannot be read is parked with the reason, and all else goes on.
+                Some("order.placed") => sold.extend(lines(&event.json()?, event)),
+                Some("order.cancelled") => cancelled.push(event.json::<Order>()?.id),
+                _ => passed_over.push(event.passed_over("nothing is sold by it")),
+            }
+        }
+        // Whatever is cancelled was placed before, so these may come first.
+        sqlx::query(
+            "INSERT INTO sale (order_id, line, day, item, pieces, cents)
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+             FROM json_each($1) WHERE true ON CONFLICT DO NOTHING",
+        )
+        .bind(json!(sold).to_string())
+        .execute(&mut **tx)
+        .await?;
+        sqlx::query("DELETE FROM sale WHERE order_id IN (SELECT value FROM json_each($1))")
+            .bind(json!(cancelled).to_string())
+            .execute(&mut **tx)
+            .await?;
+        Ok(passed_over)
+    }
+}
+
+/// The rows of an order. A price that is no number of cents is NULL: the table refuses it, and that
+/// parks the event too.
+fn lines(order: &Order, event: &Received) -> Vec<Value> {
+    let (id, day) = (order.id, event.time.date_naive());
+    let row = |(line, Line { count, item }): (usize, &Line)| {
+        let cents = item.price.checked_mul(Decimal::ONE_HUNDRED);
+        let cents = cents.and_then(|cents| cents.to_i64());
+        json!([id, line, day, item.name, count, cents])
+    };
+    order.lines.iter().enumerate().map(row).collect()
+}
+
+async fn sales(State(database): State<Database<Sqlite>>) -> Result<Json<Vec<Value>>, Problem> {
+    let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
+        "SELECT day, item, sum(pieces), sum(pieces * cents) FROM sale
+         GROUP BY day, item ORDER BY day DESC, item",
+    )
+    .fetch_all(database.reader())
+    .await?;
+    let sale = |(day, item, pieces, cents)| json!({"day": day, "item": item, "pieces": pieces, "cents": cents});
+    Ok(Json(rows.into_iter().map(sale).collect()))
+}
+
+#[derive(Parser)]
+struct Config {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    follow: Follow,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let defaults = [
+        ("database_url", "sqlite:data/sales.db"),
+        ("listen", "127.0.0.1:8084"),
+        ("feed_url", "http://127.0.0.1:8081/feed"),
+    ];
+    let config: Config = Settings::parse(&defaults, SHARED);
+    run(config.settings, async |settings, shutdown| {
+        let database = Database::<Sqlite>::open(config.database.options()).await?;
+        database.migrate("_sale_migrations", MIGRATIONS).await?;
+        let orders = config.follow.subscription("order");
+        let consumer = Consumer::open(database.clone(), orders, Sales, shutdown).await?;
+        let (handle, frame) = (consumer.handle(), settings.frame("Sales", MENU));
+        let ready = |handle: Handle<_>| async move { not_halted(&handle).await };
+        let router = Router::new()
+            .route("/", get(sales).with_state(database.clone()))
+            .merge(health(ready).with_state(handle.clone()))
+            .merge(subscription::router::<_, ()>(handle, frame))
+            .merge(stylesheet());
+        Ok::<_, StartError>(
+            mount(router, database)
+                .with_metrics(consumer.handle())
+                .with_task(consumer.run()),
+        )
+    })
+    .await
+}

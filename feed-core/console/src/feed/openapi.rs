@@ -1,0 +1,224 @@
+//! What the routes are, for programs. How a feed is followed is told in the README of this crate:
+//! a consumer needs no more than `/feed` and the links in it.
+
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+
+use feed_chassis::openapi::{Answer, Description, Operation, Parameter, Schema};
+use feed_core::LAST_SEQUENCE;
+use feed_core::feed::{BATCH, STRUCTURED, Status};
+
+const ATOM: &str = "application/atom+xml";
+
+/// Feed documents come as Atom to whoever accepts none of their media types.
+const NO_CODING: &str = "The content coding is not acceptable; a media type always is";
+
+/// Describes the routes of a [`Feed`](feed_core::Feed) whose events have data like `D`.
+#[must_use]
+pub fn describe<D: JsonSchema>() -> Description {
+    Description::of(
+        "Feed",
+        "What has happened: an Atom feed to be followed, and the events with their data",
+        [
+            subscription(),
+            raw(),
+            page(),
+            batch(),
+            event::<D>(),
+            status(),
+        ],
+    )
+}
+
+fn subscription() -> Operation {
+    let about = "Ask again and again with the `ETag` of the last answer. `after` is the way \
+                 forward from a cursor, and goes alone. `type` and `subject` give filtered views, \
+                 which `before` pages through. Clients that accept neither Atom nor HTML get Atom.";
+    let query = |name, about| Parameter::query(name, about, Schema::text());
+    let header = |name, about| Parameter::header(name, about, Schema::text());
+    let wait = "`wait=N`: where `If-None-Match` matches, the answer is held back for up to `N` \
+                seconds (at most 30), until something new comes (RFC 7240)";
+    let delta = "`feed`, beside `Prefer: wait=N`: the new entries alone, as a `226` (RFC 3229)";
+    Operation::get("/feed", "feed", "The newest events")
+        .about(about)
+        .parameter(query("after", "A cursor from a feed document, or `start`"))
+        .parameter(query("type", "The type of events: `order.placed`"))
+        .parameter(query("subject", "What events are about: `order/17`"))
+        .parameter(Parameter::query(
+            "before",
+            "Only events before that one",
+            number(),
+        ))
+        .parameter(header("Prefer", wait))
+        .parameter(header("A-IM", delta))
+        .answer(document(
+            200,
+            "The newest events; the filtered ones; those after the cursor",
+        ))
+        .answer(document(
+            226,
+            "The entries after the one that the `ETag` stands for",
+        ))
+        .answer(
+            Answer::new(303, "The page that holds the next event after the cursor")
+                .header("Location", "The page, relative to this address"),
+        )
+        .sometimes_conditional()
+        .problem(
+            400,
+            "A parameter is unknown or malformed, or does not go with the others",
+        )
+        .problem(406, NO_CODING)
+        .problem(
+            410,
+            "The cursor is no place in this feed; `oldest` and `newest` are",
+        )
+}
+
+fn raw() -> Operation {
+    Operation::get(
+        "/feed.atom",
+        "atom",
+        "The newest events, as Atom for browsers",
+    )
+    .answer(Answer::new(200, "The newest events").content(ATOM, Schema::text()))
+    .conditional()
+    .problem(400, "It takes no parameters")
+    .problem(406, NO_CODING)
+}
+
+fn page() -> Operation {
+    Operation::get("/feed/{epoch}/{page}", "page", "A fixed range of events")
+        .about("Its bytes are final once the next page is full.")
+        .parameter(epoch())
+        .parameter(Parameter::path("page", "The number of the page", number()))
+        .answer(document(200, "The page"))
+        .conditional()
+        .problem(400, "It takes no parameters")
+        .problem(404, "There is no such page yet")
+        .problem(406, NO_CODING)
+}
+
+fn batch() -> Operation {
+    let range = json!({"type": "string", "pattern": "^[1-9][0-9]*-[1-9][0-9]*$"});
+    Operation::get(
+        "/feed/{epoch}/batch/{range}",
+        "batch",
+        "Events with their data",
+    )
+    .about("Where `Link: rel=related` of a feed document leads.")
+    .parameter(epoch())
+    .parameter(Parameter::path(
+        "range",
+        "The first and the last of them: `1-100`",
+        Schema::literal(range),
+    ))
+    .answer(
+        Answer::new(
+            200,
+            "The events; one whose data would spoil the document is at its own address alone",
+        )
+        .content(BATCH, Schema::of::<Vec<CloudEvent>>()),
+    )
+    .problem(400, "It takes no parameters")
+    .problem(404, "There are no such events")
+    .problem(
+        406,
+        "The media type or the content coding is not acceptable",
+    )
+}
+
+fn event<D: JsonSchema>() -> Operation {
+    let about = "The event: its data, with the other attributes in headers; or all in one";
+    let attributes = [
+        "ce-specversion",
+        "ce-id",
+        "ce-source",
+        "ce-type",
+        "ce-subject",
+        "ce-time",
+    ];
+    let event = attributes
+        .into_iter()
+        .chain(["ce-sequence", "ce-traceparent"])
+        .fold(Answer::new(200, about), |event, name| {
+            event.optional_header(name, "The attribute of the event, beside its data")
+        });
+    let id = json!({"type": "string", "format": "uuid"});
+    Operation::get("/events/{id}", "event", "One event, for ever as it was")
+        .parameter(Parameter::path(
+            "id",
+            "The event's id; in a feed document it stands behind `urn:uuid:`",
+            Schema::literal(id),
+        ))
+        .answer(
+            event
+                .json(Schema::of::<D>())
+                .content(STRUCTURED, Schema::of::<CloudEvent>()),
+        )
+        .problem(400, "It takes no parameters")
+        .problem(404, "There is no such event, or its data cannot be read")
+}
+
+fn status() -> Operation {
+    let about = "Rows of the outbox or the log that could not be published or served as they were are in \
+                 quarantine. Everything else goes on; an operator corrects or deletes them.";
+    Operation::get("/feed/status", "feed-status", "How the publishing side is")
+        .about(about)
+        .answer(
+            Answer::new(200, "How far it is, and what is in quarantine")
+                .json(Schema::of::<Status>()),
+        )
+        .problem(400, "It takes no parameters")
+}
+
+/// The number of an event or of a page.
+fn number() -> Schema {
+    Schema::literal(json!({"type": "integer", "minimum": 1, "maximum": LAST_SEQUENCE}))
+}
+
+fn epoch() -> Parameter {
+    let epoch = json!({"type": "string", "pattern": "^[0-9a-z]{8}$"});
+    Parameter::path(
+        "epoch",
+        "The incarnation of the feed",
+        Schema::literal(epoch),
+    )
+}
+
+/// A feed document, for programs and for people.
+fn document(status: u16, about: &'static str) -> Answer {
+    Answer::new(status, about)
+        .optional_header("Link", "The links of the document (RFC 8288)")
+        .content(ATOM, Schema::text())
+        .html()
+}
+
+/// An event as `CloudEvents` 1.0, in the JSON format
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it describes what the feed writes")]
+struct CloudEvent {
+    specversion: String,
+    /// The event's id: a UUID
+    id: String,
+    /// The feed that it comes from; never changes, wherever the feed moves
+    #[schemars(url)]
+    source: String,
+    /// What happened: `order.placed`
+    #[schemars(rename = "type")]
+    event_type: String,
+    /// What it happened to: `order/17`
+    subject: String,
+    /// When it happened
+    #[schemars(extend("format" = "date-time"))]
+    time: String,
+    datacontenttype: String,
+    /// The number of the event in the feed, as text
+    #[schemars(pattern(r"^[1-9][0-9]*$"))]
+    sequence: String,
+    /// The W3C trace context of what caused it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    /// What `/events/{id}` gives as JSON
+    data: Value,
+}

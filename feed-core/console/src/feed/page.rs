@@ -1,0 +1,64 @@
+//! The documents of the feed for people with a browser.
+
+use feed_chassis::html::{Frame, instant};
+use feed_core::feed::{PageWriter, View, ViewEntry};
+use maud::{Markup, html};
+
+/// Writes the documents of a feed as pages in `frame`, for [`FeedSettings::page`](feed_core::FeedSettings::page).
+#[must_use]
+pub fn page(frame: Frame<'static>) -> PageWriter {
+    PageWriter::new(move |view| write(view, &frame).into_string())
+}
+
+/// Newest first, as in Atom.
+fn write(view: &View<'_>, frame: &Frame<'_>) -> Markup {
+    let own = view.link("self").map(|url| url.path().to_owned());
+    let link = |rel: &str, text: &str| {
+        let href = view.link(rel).map(|url| match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        });
+        html! { @if let Some(href) = href { a href=(href) rel=(rel) { (text) } } }
+    };
+    let entries = view.entries();
+    let body = html! {
+        p.quiet {
+            "What happened, newest first. This is an Atom feed: give the address "
+            code { (view.feed()) }
+            " to a feed reader, or look at "
+            a href=(view.atom().path()) { "the document itself" } "."
+        }
+        @if entries.len() == 0 {
+            p { "Nothing has happened yet." }
+        } @else {
+            div.scroll { table {
+                thead { tr {
+                    th.number scope="col" { "Sequence" } th scope="col" { "Event" }
+                    th.wide scope="col" { "Type" } th scope="col" { "Time" } th scope="col" { "Data" }
+                } }
+                tbody { @for entry in entries { (row(&entry)) } }
+            } }
+        }
+        nav.actions aria-label="Pages" {
+            (link("current", "Newest"))
+            (link("first", "Newest"))
+            (link("next-archive", "Newer"))
+            (link("prev-archive", "Older"))
+            (link("next", "Older"))
+        }
+        p.quiet { "Cursor: " code { (view.cursor()) } @if let Some(own) = own { " of " (own) } }
+    };
+    frame.page("Feed", &body)
+}
+
+fn row(entry: &ViewEntry<'_>) -> Markup {
+    html! {
+        tr {
+            td.number { (entry.sequence) }
+            td { a href=(entry.about.path()) { (entry.title) } }
+            td.wide { (entry.event_type) }
+            td { (instant(entry.time)) }
+            td { a href=(entry.data.path()) { "JSON" } }
+        }
+    }
+}

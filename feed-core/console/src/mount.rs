@@ -1,0 +1,21 @@
+//! A service on a database, as the chassis serves it.
+
+use axum::Router;
+use feed_chassis::{Mounted, TimedOut};
+use feed_core::{Backend, Database};
+
+/// A service with these routes on this database: what it measures of the database is at `/metrics`, what its requests
+/// fail by tells the database which connections not to trust, and the database is closed at the end.
+#[must_use]
+pub fn mount<B: Backend>(router: Router, database: Database<B>) -> Mounted {
+    let (closed, used) = (database.clone(), database.clone());
+    Mounted::new(router)
+        .described(format!("database: {database}"))
+        .with_metrics(database)
+        .on_failure(move |failure| match failure.error.downcast_ref() {
+            Some(error) => used.learn_from(error),
+            None if failure.error.is::<TimedOut>() => used.suspect_connections(),
+            None => {}
+        })
+        .with_closing(async move { closed.close().await })
+}

@@ -1,0 +1,275 @@
+//! The settings of a service that publishes or consumes: its database, and the feed that it follows.
+
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use feed_chassis::{ServeError, parse_duration, parse_url};
+use feed_core::consumer::{FeedCredentials, FeedProxy, Subscription, proxies_in_environment};
+use feed_core::{DatabaseError, DatabaseOptions};
+use tracing::info;
+
+use crate::subscription::WHAT_TO_DO;
+use url::Url;
+
+/// Flags that the commands beside a service have as well: those of its database and of its feed.
+pub const SHARED: &[&str] = &[
+    "database_url",
+    "database_url_file",
+    "database_direct_url",
+    "database_direct_url_file",
+    "database_connections",
+    "feed_url",
+    "feed_credentials_file",
+    "feed_proxy",
+    "feed_proxy_sees_credentials",
+];
+
+/// Why a service that publishes or consumes cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The proxy would see the feed's credentials, and nobody has allowed that.
+    #[error("the proxy {0} (FEED_PROXY) {why}", why = FeedProxy::SEES_CREDENTIALS)]
+    ProxySeesCredentials(FeedProxy),
+    /// The database cannot be used.
+    #[error("the database cannot be used (DATABASE_URL)")]
+    Database(#[from] DatabaseError),
+}
+
+impl From<StartError> for ServeError {
+    fn from(error: StartError) -> Self {
+        Self::Start(Box::new(error))
+    }
+}
+
+/// Flatten it into a service's own [`clap::Parser`], beside [`Settings`](feed_chassis::Settings).
+#[derive(Debug, Clone, clap::Args)]
+pub struct DatabaseSettings {
+    /// The service's own database: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`
+    #[arg(
+        long,
+        env,
+        help_heading = "Database",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub database_url: String,
+
+    /// A file that holds that URL, for who keeps secrets in files
+    #[arg(
+        long,
+        env,
+        help_heading = "Database",
+        value_name = "FILE",
+        conflicts_with = "database_url",
+        value_parser = read_secret
+    )]
+    pub database_url_file: Option<String>,
+
+    /// PostgreSQL's own address, if `DATABASE_URL` is that of a pooler in transaction mode: for what needs a
+    /// session, such as migrations and listening
+    #[arg(
+        long,
+        env,
+        help_heading = "Database",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub database_direct_url: Option<String>,
+
+    /// A file that holds that URL
+    #[arg(
+        long,
+        env,
+        help_heading = "Database",
+        value_name = "FILE",
+        conflicts_with = "database_direct_url",
+        value_parser = read_secret
+    )]
+    pub database_direct_url_file: Option<String>,
+
+    /// Connections to PostgreSQL that this instance takes, at most: one half for transactions, one for
+    /// everything else
+    #[arg(
+        long,
+        env,
+        help_heading = "Database",
+        value_name = "COUNT",
+        default_value_t = DatabaseOptions::DEFAULT_CONNECTIONS,
+        value_parser = parse_connections
+    )]
+    pub database_connections: u32,
+}
+
+impl DatabaseSettings {
+    /// A database at that URL, with what holds by itself for all else.
+    #[must_use]
+    pub fn of(url: String) -> Self {
+        Self {
+            database_url: url,
+            database_url_file: None,
+            database_direct_url: None,
+            database_direct_url_file: None,
+            database_connections: DatabaseOptions::DEFAULT_CONNECTIONS,
+        }
+    }
+
+    /// The URL of the database, from the file that holds it or as it was said.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.database_url_file
+            .as_ref()
+            .unwrap_or(&self.database_url)
+    }
+
+    /// The database, and how to connect to it.
+    #[must_use]
+    pub fn options(&self) -> DatabaseOptions {
+        let direct = self.database_direct_url_file.as_ref();
+        DatabaseOptions {
+            url: self.url().to_owned(),
+            direct_url: direct.or(self.database_direct_url.as_ref()).cloned(),
+            connections: self.database_connections,
+        }
+    }
+}
+
+/// Reads a number of connections to a database from the command line.
+fn parse_connections(text: &str) -> Result<u32, String> {
+    const LEAST: u32 = DatabaseOptions::MIN_CONNECTIONS;
+    match text.parse() {
+        Ok(count @ LEAST..) => Ok(count),
+        _ => Err(format!("write a number, {LEAST} at least")),
+    }
+}
+
+/// Reads what a file holds, without the line's end that editors leave there.
+fn read_secret(path: &str) -> Result<String, String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().is_empty() => Err("the file is empty".to_owned()),
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => Err(format!("cannot read the file: {error}")),
+    }
+}
+
+/// The longest `POLL_INTERVAL`: nothing new is heard of in between, and a feed that wants to be left
+/// alone is not left so for longer either.
+const LONGEST_POLL_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Flatten it into a service's own [`clap::Parser`], beside [`Settings`](super::Settings).
+#[derive(Debug, Clone, clap::Args)]
+pub struct Follow {
+    /// The feed to follow; it may be away, also at the start
+    #[arg(long, env, help_heading = "Feed", value_name = "URL", value_parser = parse_feed_url)]
+    pub feed_url: Url,
+
+    /// Credentials for the feed: a file with one line, `NAME:PASSWORD` or a token; read again when
+    /// the feed refuses them
+    #[arg(
+        long,
+        env,
+        help_heading = "Feed",
+        value_name = "FILE",
+        value_parser = FeedCredentials::from_setting
+    )]
+    pub feed_credentials_file: Option<FeedCredentials>,
+
+    /// An HTTP proxy to read the feed through: `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`. What
+    /// `HTTP_PROXY` and others say in the environment is not followed
+    #[arg(
+        long,
+        env,
+        help_heading = "Feed",
+        value_name = "URL",
+        value_parser = FeedProxy::from_setting
+    )]
+    pub feed_proxy: Option<FeedProxy>,
+
+    /// Let the proxy see the credentials of an http: feed, which are not encrypted on the way to it
+    #[arg(long, env, help_heading = "Feed", value_parser = BoolishValueParser::new())]
+    pub feed_proxy_sees_credentials: bool,
+
+    /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms; 1h at
+    /// most
+    #[arg(
+        long,
+        env,
+        help_heading = "Feed",
+        value_name = "DURATION",
+        value_parser = parse_poll_interval,
+        default_value = "1s"
+    )]
+    pub poll_interval: Duration,
+}
+
+impl Follow {
+    /// The subscription of that name to this feed.
+    #[must_use]
+    pub fn subscription(&self, name: &str) -> Subscription {
+        Subscription {
+            credentials: self.feed_credentials_file.clone(),
+            proxy: self.proxy(),
+            poll_interval: self.poll_interval,
+            if_halted: WHAT_TO_DO,
+            ..Subscription::new(name, self.feed_url.clone())
+        }
+    }
+}
+
+impl Follow {
+    fn proxy(&self) -> Option<FeedProxy> {
+        let proxy = self.feed_proxy.clone()?;
+        Some(proxy.sees_credentials(self.feed_proxy_sees_credentials))
+    }
+
+    /// The feed, and the proxy that it is read through, for the first lines of the log. Logs that a proxy of
+    /// the environment is not followed.
+    ///
+    /// # Errors
+    ///
+    /// The proxy would see the feed's credentials, and is not allowed to.
+    pub fn way(&self) -> Result<String, StartError> {
+        let feed = &self.feed_url;
+        let Some(proxy) = self.proxy() else {
+            let ignored = proxies_in_environment(feed).join(", ");
+            if !ignored.is_empty() {
+                info!(
+                    "not followed: {ignored} of the environment; FEED_PROXY sets a proxy for the feed"
+                );
+            }
+            return Ok(feed.to_string());
+        };
+        match self.feed_credentials_file {
+            Some(_) if proxy.must_not_carry_credentials(feed) => {
+                Err(StartError::ProxySeesCredentials(proxy))
+            }
+            _ => Ok(format!("{feed} through the proxy {proxy}")),
+        }
+    }
+}
+
+/// Reads a pause between polls, such as `500ms`, from the command line.
+///
+/// # Errors
+///
+/// The text is no duration, or zero, or longer than an hour.
+pub fn parse_poll_interval(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        interval if interval > LONGEST_POLL_INTERVAL => {
+            Err("it is 1h at most: nothing new is heard of in between".to_owned())
+        }
+        interval => Ok(interval),
+    }
+}
+
+fn parse_feed_url(text: &str) -> Result<Url, String> {
+    match parse_url(text) {
+        // It is shown on the status page and in logs.
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            Err("a feed's address must not hold credentials".to_owned())
+        }
+        Ok(url) => Ok(url),
+        Err(_) => {
+            Err("a feed is read by http: or https:, such as http://127.0.0.1:8081/feed".to_owned())
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Lists, for people and as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Listing;
+use super::words::{MOST, by_cause, counted, grouped, moment, next_try, number, outcome_name};
+use crate::command::{CommandError, Done, print, print_json};
+use feed_core::Backend;
+use feed_core::consumer::{Handle, ParkedEvent, TakenEvent};
+
+/// A list under its name, as a document: `{"events": […]}`.
+pub(in crate::subscription) fn named<T: Serialize>(name: &'static str, list: T) -> impl Serialize {
+    BTreeMap::from([(name, list)])
+}
+
+/// `events`
+pub(super) async fn events<B: Backend>(
+    handle: &Handle<B>,
+    id: Option<&str>,
+    listing: Listing,
+) -> Result<Done, CommandError> {
+    let events = handle.events(id, listing.limit).await?;
+    let none = match id {
+        None => "No event has been taken yet.".to_owned(),
+        Some(id) => format!("No event {id} is known here: it was not taken, or long ago."),
+    };
+    if listing.json {
+        print_json(&named("events", events))?;
+    } else {
+        let head = ["Number", "Subject", "Outcome", "Taken", "Event"];
+        print(&table(head, events.iter().map(taken), &none))?;
+    }
+    Ok(Done::Well)
+}
+
+fn taken(event: &TakenEvent) -> ([String; 5], Option<&str>) {
+    let columns = [
+        number(event.sequence),
+        event.subject.clone().unwrap_or_default(),
+        outcome_name(event.outcome).to_owned(),
+        moment(event.claimed),
+        event.id.clone(),
+    ];
+    (columns, event.reason.as_deref())
+}
+
+/// `skipped`
+pub(super) async fn skipped<B: Backend>(
+    handle: &Handle<B>,
+    listing: Listing,
+) -> Result<Done, CommandError> {
+    let events = handle.skipped(listing.limit).await?;
+    if listing.json {
+        print_json(&named("skipped", events))?;
+        return Ok(Done::Well);
+    }
+    let rows = events.iter().map(|event| {
+        let by = event.skipped_by.as_deref().unwrap_or("passed over");
+        let columns = [
+            number(event.sequence),
+            event.subject.clone(),
+            by.to_owned(),
+            moment(event.skipped_at),
+            event.id.clone(),
+        ];
+        (columns, Some(event.reason.as_str()))
+    });
+    let head = ["Number", "Subject", "By", "When", "Event"];
+    print(&table(head, rows, "No event was skipped or passed over."))?;
+    Ok(Done::Well)
+}
+
+/// `decisions`
+pub(super) async fn decisions<B: Backend>(
+    handle: &Handle<B>,
+    listing: Listing,
+) -> Result<Done, CommandError> {
+    let decisions = handle.decisions(listing.limit).await?;
+    if listing.json {
+        print_json(&named("decisions", decisions))?;
+        return Ok(Done::Well);
+    }
+    let rows = decisions.iter().map(|decided| {
+        let outcome = decided.outcome.as_deref();
+        let columns = [
+            moment(decided.decided_at),
+            decided.decided_by.clone(),
+            outcome.unwrap_or("not carried out yet").to_owned(),
+            decided.decision.clone(),
+        ];
+        (columns, decided.reason.as_deref())
+    });
+    let head = ["When", "By", "Outcome", "Decision"];
+    print(&table(head, rows, "Nothing has been decided yet."))?;
+    Ok(Done::Well)
+}
+
+/// `parked`
+pub(super) async fn parked<B: Backend>(
+    handle: &Handle<B>,
+    listing: Listing,
+) -> Result<Done, CommandError> {
+    if listing.json {
+        print_json(&named("parked", handle.parked(listing.limit).await?))?;
+        return Ok(Done::Well);
+    }
+    // All of them, since those that wait stand between those that failed.
+    let parked = handle.parked(MOST).await?;
+    let causes = by_cause(&parked);
+    let halted = handle.status().await?.halted.is_some();
+    let shown = causes.iter().take(listing.limit as usize);
+    let mut blocks: Vec<String> = shown
+        .map(|(event, later)| failed(event, later, halted))
+        .collect();
+    let more = causes.len() - blocks.len();
+    if more > 0 {
+        blocks.push(format!("{more} more: --limit says how many are listed.\n"));
+    }
+    if blocks.is_empty() {
+        blocks.push("No event is parked.\n".to_owned());
+    }
+    let text = blocks.join("\n");
+    print(&text)?;
+    Ok(Done::Well)
+}
+
+/// An event that failed, on lines of its own: its reason may be long.
+fn failed(event: &ParkedEvent, waiting: &[&ParkedEvent], halted: bool) -> String {
+    let place = event
+        .sequence
+        .map_or(String::new(), |at| format!(", event {}", grouped(at)));
+    let mut text = format!(
+        "{}\n  {}{place}\n  {}\n  parked {}, tried {}; {}\n",
+        event.id,
+        event.subject,
+        event.reason.as_deref().unwrap_or_default(),
+        moment(event.parked_at),
+        counted(event.attempts, "time"),
+        next_try(event, halted),
+    );
+    for later in waiting {
+        let place = later
+            .sequence
+            .map_or(String::new(), |at| format!(", event {},", grouped(at)));
+        text += &format!("  {}{place} waits for it\n", later.id);
+    }
+    text
+}
+
+/// Rows below aligned heads, each with a reason on a line of its own, if there is one.
+fn table<'a, const N: usize>(
+    head: [&str; N],
+    rows: impl Iterator<Item = ([String; N], Option<&'a str>)>,
+    none: &str,
+) -> String {
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return format!("{none}\n");
+    }
+    let width = |column: usize| {
+        let cells = rows.iter().map(|(cells, _)| cells[column].chars().count());
+        cells.max().unwrap_or(0).max(head[column].len())
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |cells: [&str; N]| {
+        let cells = cells.iter().zip(widths);
+        let line: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        line.join("  ").trim_end().to_owned() + "\n"
+    };
+    let mut text = line(head);
+    for (cells, reason) in &rows {
+        text += &line(std::array::from_fn(|column| cells[column].as_str()));
+        if let Some(reason) = reason {
+            text += &format!("    {reason}\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let cells = |cells: [&str; 2]| cells.map(str::to_owned);
+        let rows = [
+            (cells(["1,000", "order/1"]), None),
+            (cells(["7", "ü"]), Some("no such customer")),
+        ];
+        let expected = "Number  Subject\n1,000   order/1\n7       ü\n    no such customer\n";
+        assert_eq!(
+            table(["Number", "Subject"], rows.into_iter(), "None."),
+            expected
+        );
+        let none: [([String; 1], Option<&str>); 0] = [];
+        assert_eq!(table(["Number"], none.into_iter(), "None."), "None.\n");
+    }
+}

@@ -1,0 +1,89 @@
+//! What a person does about a subscription from the command line: to see what is stuck, and to
+//! mend it. A service flattens [`Command`] into its own command line and hands it to [`execute`].
+
+mod carry_out;
+mod check;
+mod line;
+mod lists;
+mod reconcile;
+mod show;
+pub(super) mod words;
+
+use crate::command::{CommandError, Done};
+use feed_core::Backend;
+use feed_core::Database;
+use feed_core::consumer::{DecideError, Effect, Handle, Reconcile, ReconcileError, Subscription};
+
+pub use check::Refused;
+pub(super) use check::check;
+pub use line::{Command, Listing, ResumeFrom, Which};
+pub(super) use lists::named;
+pub(super) use reconcile::summary;
+pub(super) use show::StatusDocument;
+pub use words::WHAT_TO_DO;
+
+/// Why a comparison says nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot compare")]
+struct CannotCompare(#[source] ReconcileError);
+
+impl From<ReconcileError> for CommandError {
+    fn from(error: ReconcileError) -> Self {
+        Self::Other(Box::new(CannotCompare(error)))
+    }
+}
+
+impl From<DecideError> for CommandError {
+    fn from(error: DecideError) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+impl From<Refused> for CommandError {
+    fn from(error: Refused) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+/// Carries out a command on an open database.
+///
+/// # Errors
+///
+/// It cannot be carried out: nothing has changed, unless the error says so.
+pub async fn execute<B, E, R>(
+    command: Command,
+    database: Database<B>,
+    subscription: Subscription,
+    effect: E,
+) -> Result<Done, CommandError>
+where
+    B: Backend,
+    E: Effect<B>,
+    R: Reconcile<B>,
+{
+    let feed_url = subscription.feed_url.clone();
+    let handle = Handle::open(database.clone(), &subscription.name, feed_url)
+        .await?
+        .with_credentials(subscription.credentials.clone())
+        .with_proxy(subscription.proxy.clone());
+    let done = match command {
+        Command::Status { json } => show::status(&handle, json).await,
+        Command::Events { id, listing } => lists::events(&handle, id.as_deref(), listing).await,
+        Command::Parked { listing } => lists::parked(&handle, listing).await,
+        Command::Skipped { listing } => lists::skipped(&handle, listing).await,
+        Command::Decisions { listing } => lists::decisions(&handle, listing).await,
+        Command::Retry { which, by } => show::retry(&handle, which.id.as_deref(), by).await,
+        Command::Skip { id, reason, by } => show::skip(&handle, &id, &reason, by).await,
+        Command::Resume { from, by } => {
+            let spare = carry_out::Spare::new(database.clone(), subscription, effect);
+            carry_out::resume(&handle, from.into(), by, spare).await
+        }
+        Command::Replay { from, by } => {
+            let spare = carry_out::Spare::new(database.clone(), subscription, effect);
+            carry_out::replay(&handle, from, by, spare).await
+        }
+        Command::Reconcile { from, json } => reconcile::run::<B, R>(&handle, from, json).await,
+    };
+    database.close().await;
+    done
+}

@@ -1,0 +1,77 @@
+//! `reconcile`: compares the feed with what is stored, and names what differs.
+
+use super::words::{counted, grouped, moment};
+use crate::command::{CommandError, Done, print, print_json};
+use feed_chassis::Progress;
+use feed_core::Backend;
+use feed_core::Sequence;
+use feed_core::consumer::{Handle, Reconcile, Reconciliation, reconcile};
+
+pub(super) async fn run<B: Backend, R: Reconcile<B>>(
+    handle: &Handle<B>,
+    from: Option<Sequence>,
+    json: bool,
+) -> Result<Done, CommandError> {
+    let mut progress = Progress::of("Comparing");
+    let compared = reconcile::<B, R>(handle, from, |done, all| progress.at(done, all)).await;
+    drop(progress);
+    let compared = compared?;
+    if json {
+        print_json(&compared)?;
+    } else {
+        let mut text = String::new();
+        for difference in &compared.differences {
+            text += &format!("{}: {}\n", difference.id, difference.what);
+        }
+        let listed = compared.differences.len() as u64;
+        if compared.found > listed {
+            text += &format!("and {} more\n", compared.found - listed);
+        }
+        let range = range(&compared);
+        text += &match compared.found {
+            0 if is_empty(&compared) => {
+                "There was nothing to compare: no event was taken yet.\n".to_owned()
+            }
+            0 => format!("No difference in {range}.\n"),
+            1 => format!("1 difference in {range}.\n"),
+            found => format!("{found} differences in {range}.\n"),
+        };
+        if compared.left_out > 0 {
+            text += &format!(
+                "{} left out, since they need have no effect: parked, waiting, skipped or passed over.\n",
+                compared.left_out
+            );
+        }
+        print(&text)?;
+    }
+    Ok(match compared.found {
+        0 => Done::Well,
+        _ => Done::Found,
+    })
+}
+
+/// What came of a comparison, in one line.
+pub(in crate::subscription) fn summary(compared: &Reconciliation) -> String {
+    let found = match compared.found {
+        0 if is_empty(compared) => {
+            return format!("nothing to compare, at {}", moment(compared.at));
+        }
+        0 => "no difference".to_owned(),
+        found => counted(i64::try_from(found).unwrap_or(i64::MAX), "difference"),
+    };
+    format!("{}: {found}, at {}", range(compared), moment(compared.at))
+}
+
+/// True if nothing was compared, so that no difference says nothing.
+fn is_empty(compared: &Reconciliation) -> bool {
+    compared.events == 0 && compared.left_out == 0
+}
+
+/// What was compared.
+fn range(compared: &Reconciliation) -> String {
+    match compared.to {
+        // A feed without numbers.
+        0 => counted(i64::try_from(compared.events).unwrap_or(i64::MAX), "event"),
+        to => format!("events {} to {}", grouped(compared.from), grouped(to)),
+    }
+}

@@ -1,0 +1,159 @@
+//! How the subscription stands, and the decisions that are done at once.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::reconcile::summary;
+use super::words::{WHAT_TO_DO, WHEN_RESUMED, behind, grouped, moment, sentence};
+use crate::command::{By, CommandError, Done, print, print_json};
+use feed_core::Backend;
+use feed_core::consumer::{Handle, Reconciliation, Status};
+
+/// The status with the last comparison: what `GET /status` answers in JSON.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Status")]
+pub(in crate::subscription) struct StatusDocument {
+    #[serde(flatten)]
+    pub(in crate::subscription) status: Status,
+    /// The last comparison of the feed with what is stored; `null`: there was none.
+    pub(in crate::subscription) reconciliation: Option<Reconciliation>,
+}
+
+/// Differences that stand in the status: enough to begin with. `reconcile` names more.
+const NAMED: usize = 100;
+
+impl StatusDocument {
+    pub(in crate::subscription) async fn of<B: Backend>(handle: &Handle<B>) -> sqlx::Result<Self> {
+        let mut reconciliation = handle.reconciliation().await?;
+        if let Some(reconciliation) = &mut reconciliation {
+            reconciliation.differences.truncate(NAMED);
+        }
+        Ok(Self {
+            status: handle.status().await?,
+            reconciliation,
+        })
+    }
+}
+
+/// `status`
+pub(super) async fn status<B: Backend>(
+    handle: &Handle<B>,
+    json: bool,
+) -> Result<Done, CommandError> {
+    let document = StatusDocument::of(handle).await?;
+    let status = &document.status;
+    if json {
+        print_json(&document)?;
+    } else {
+        print(&text(&document))?;
+    }
+    Ok(match status.halted.is_some() || status.parked > 0 {
+        true => Done::Found,
+        false => Done::Well,
+    })
+}
+
+fn text(document: &StatusDocument) -> String {
+    let status = &document.status;
+    let mut text = String::new();
+    if let Some(reason) = &status.halted {
+        text += &format!("Halted: {reason}.\n{}.\n", sentence(WHAT_TO_DO));
+    }
+    match status.parked {
+        0 => {}
+        1 => text += "1 event is parked: `parked` says why.\n",
+        parked => {
+            text += &format!(
+                "{} events are parked: `parked` says why.\n",
+                grouped(parked)
+            );
+        }
+    }
+    if let Some(error) = &status.last_error {
+        text += &format!("The last poll failed: {error}.\n");
+    }
+    if text.is_empty() {
+        text += "Nothing is stuck.\n";
+    }
+    if let Some(decision) = &status.decision {
+        text += &format!("Decided, and not carried out yet: {decision}.\n");
+    }
+    text.push('\n');
+    let mut row = |name: &str, value: String| text += &format!("{name:<16}{value}\n");
+    row("Feed", status.feed.clone());
+    row(
+        "Epoch",
+        status
+            .epoch
+            .clone()
+            .unwrap_or_else(|| "none yet".to_owned()),
+    );
+    row(
+        "Taken up to",
+        format!("{} of {}", grouped(status.sequence), grouped(status.head)),
+    );
+    if status.begins > 0 {
+        row("Begins after", grouped(status.begins));
+    }
+    row("Lag", behind(status.lag));
+    row(
+        "Last contact",
+        status
+            .last_contact
+            .map_or_else(|| "never".to_owned(), moment),
+    );
+    row(
+        "Parked",
+        format!(
+            "{}, and {} waiting for them",
+            grouped(status.parked),
+            grouped(status.waiting)
+        ),
+    );
+    row("Without effect", grouped(status.skipped));
+    row("Instances", grouped(status.instances));
+    if let Some(compared) = &document.reconciliation {
+        row("Compared", summary(compared));
+    }
+    text
+}
+
+/// `retry`
+pub(super) async fn retry<B: Backend>(
+    handle: &Handle<B>,
+    id: Option<&str>,
+    by: By,
+) -> Result<Done, CommandError> {
+    let events = handle.retry(id, &by.name()?).await?;
+    let events = i64::try_from(events).unwrap_or(i64::MAX);
+    let status = handle.status().await?;
+    let when = match (status.halted, status.instances) {
+        (Some(_), _) => WHEN_RESUMED,
+        (None, 0) => "when the service starts",
+        (None, _) => "within seconds",
+    };
+    let again = "`parked` lists what fails again";
+    print(&match events {
+        0 => "No event is parked.\n".to_owned(),
+        1 => format!("1 event is tried again {when}; {again}.\n"),
+        _ => format!(
+            "{} events are tried again {when}; {again}.\n",
+            grouped(events)
+        ),
+    })?;
+    Ok(Done::Well)
+}
+
+/// `skip`
+pub(super) async fn skip<B: Backend>(
+    handle: &Handle<B>,
+    id: &str,
+    reason: &str,
+    by: By,
+) -> Result<Done, CommandError> {
+    handle.skip(id, reason, &by.name()?).await?;
+    print(&format!(
+        "Skipped {id}. The later events of its subject go on.\n"
+    ))?;
+    Ok(Done::Well)
+}

@@ -1,0 +1,125 @@
+//! What commands and pages say alike.
+
+use chrono::{DateTime, Utc};
+
+pub(in crate::subscription) use feed_chassis::{counted, grouped};
+use feed_core::Sequence;
+use feed_core::consumer::{Lag, Outcome, ParkedEvent};
+
+/// The longest list that is given at once.
+pub(in crate::subscription) const MOST: u32 = 1000;
+
+/// What each way of going on after a halt means.
+pub(in crate::subscription) const KEEP: &str =
+    "Go on from where it is: the feed was mended, or its address was wrong";
+pub(in crate::subscription) const FROM_START: &str = "Take all events of the feed, from the first one on; what was taken already has no second effect";
+pub(in crate::subscription) const FROM_NOW: &str =
+    "Go on with the next new event; what came before and was not taken is never taken";
+
+/// What to do about a halt. It stands behind the reason, wherever that is told.
+pub const WHAT_TO_DO: &str = "it goes on when a person decides how, on the status page or \
+     by the command resume --keep, --from-start or --from-now";
+
+/// When a halted subscription tries parked events again.
+pub(super) const WHEN_RESUMED: &str = "when the subscription is resumed";
+
+/// A length of time, in the largest unit that says enough: `5 min`.
+pub(in crate::subscription) fn span(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", grouped(seconds / 86_400)),
+    }
+}
+
+/// How far a subscription is behind: `2 events, 5 s`.
+pub(in crate::subscription) fn behind(lag: Lag) -> String {
+    let events = counted(lag.events, "event");
+    match (lag.events, lag.seconds) {
+        (0, None | Some(0)) => "none".to_owned(),
+        (0, Some(silent)) => format!("none known, but no word from the feed for {}", span(silent)),
+        (_, Some(seconds)) => format!("{events}, {}", span(seconds)),
+        (_, None) => events,
+    }
+}
+
+/// With a capital at the beginning.
+pub(in crate::subscription) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// An instant, to the second.
+pub(in crate::subscription) fn moment(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// The number of an event, if the feed gives one.
+pub(in crate::subscription) fn number(sequence: Option<Sequence>) -> String {
+    sequence.map_or_else(|| "\u{2013}".to_owned(), grouped)
+}
+
+/// What has become of an event, in a word or two.
+pub(in crate::subscription) fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Applied => "applied",
+        Outcome::Parked => "parked",
+        Outcome::Waiting => "waiting",
+        Outcome::Skipped => "skipped",
+        Outcome::PassedOver => "passed over",
+    }
+}
+
+/// What happens next to an event that failed, in a subscription that may be `halted`.
+pub(in crate::subscription) fn next_try(event: &ParkedEvent, halted: bool) -> String {
+    match event.retry_at {
+        Some(_) if halted => format!("it is tried again {WHEN_RESUMED}"),
+        Some(at) if at <= Utc::now() => "it is tried again now".to_owned(),
+        Some(at) => format!("it is tried again at {}", moment(at)),
+        None => "it waits for a person".to_owned(),
+    }
+}
+
+/// Events that failed, each with the later ones of its subject that wait for it; oldest first.
+pub(in crate::subscription) fn by_cause(
+    parked: &[ParkedEvent],
+) -> Vec<(&ParkedEvent, Vec<&ParkedEvent>)> {
+    let failed = parked.iter().filter(|event| event.reason.is_some());
+    failed
+        .map(|event| {
+            let waits =
+                |other: &&ParkedEvent| other.reason.is_none() && other.subject == event.subject;
+            (event, parked.iter().filter(waits).collect())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_has_one_unit() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7_200, "2 h"),
+            (864_000, "10 days"),
+        ] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+
+    #[test]
+    fn nobody_says_since_when_nothing_is_taken_that_never_was() {
+        let behind = |events, seconds| behind(Lag { events, seconds });
+        assert_eq!(behind(0, Some(0)), "none");
+        let silent = "none known, but no word from the feed for 5 min";
+        assert_eq!(behind(0, Some(300)), silent);
+        assert_eq!(behind(1, Some(5)), "1 event, 5 s");
+        assert_eq!(behind(1_200, None), "1,200 events");
+    }
+}

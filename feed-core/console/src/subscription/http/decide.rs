@@ -1,0 +1,179 @@
+//! What a person decides on the page.
+
+use std::future::Future;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::form::{Form, invalid};
+use super::{Site, done};
+use crate::subscription::command::{Refused, check};
+use feed_chassis::Wanted;
+use feed_core::Backend;
+use feed_core::consumer::{DecideError, Decision, From};
+use feed_core::http::Problem;
+
+/// The page that shows what came of it.
+const STATUS: &str = "../status";
+
+/// Events are tried again.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Retried {
+    /// How many
+    retried: u64,
+}
+
+/// `POST /status/retry`: one event, or all of them without `event`.
+pub(super) async fn retry<B: Backend>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let (id, by) = (form.optional("event"), form.required("by"));
+    form.check()?;
+    let handle = site.handle;
+    let events = whole(async move { handle.retry(id.as_deref(), &by).await })
+        .await?
+        .map_err(problem)?;
+    Ok(done(
+        wanted,
+        STATUS,
+        StatusCode::OK,
+        Retried { retried: events },
+    ))
+}
+
+/// An event is skipped for ever.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Skipped {
+    /// The event's id
+    skipped: String,
+    reason: String,
+    by: String,
+}
+
+/// `POST /status/skip`
+pub(super) async fn skip<B: Backend>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let (id, reason) = (form.required("event"), form.required("reason"));
+    let by = form.required("by");
+    form.check()?;
+    let document = Skipped {
+        skipped: id.clone(),
+        reason: reason.clone(),
+        by: by.clone(),
+    };
+    let handle = site.handle;
+    whole(async move { handle.skip(&id, &reason, &by).await })
+        .await?
+        .map_err(problem)?;
+    Ok(done(wanted, STATUS, StatusCode::OK, document))
+}
+
+/// `POST /status/resume`
+pub(super) async fn resume<B: Backend>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let by = form.required("by");
+    let from = match form.required("from").as_str() {
+        "keep" => From::Kept,
+        "start" => From::Start,
+        "now" => From::Now,
+        "" => From::Kept, // refused already
+        _ => {
+            form.refuse("from", "is one of keep, start and now");
+            From::Kept
+        }
+    };
+    form.check()?;
+    decide(site, wanted, Decision::Resume(from), by).await
+}
+
+/// `POST /status/replay`
+pub(super) async fn replay<B: Backend>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let by = form.required("by");
+    let text = form.required("from");
+    let from = match text.parse() {
+        Ok(from @ 1..) => from,
+        _ => {
+            if !text.is_empty() {
+                form.refuse("from", "is the number of an event, from 1 on");
+            }
+            1
+        }
+    };
+    form.check()?;
+    decide(site, wanted, Decision::Replay(from), by).await
+}
+
+/// A decision is written down.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Noted {
+    /// What it says: `resume keep`
+    decision: String,
+    /// Its place among the decisions
+    position: i64,
+}
+
+/// Writes a decision down that an instance carries out soon.
+async fn decide<B: Backend>(
+    site: Site<B>,
+    wanted: Wanted,
+    decision: Decision,
+    by: String,
+) -> Result<Response, Problem> {
+    check(&site.handle, decision).await??;
+    let handle = site.handle;
+    let position = whole(async move { handle.decide(decision, &by).await })
+        .await?
+        .map_err(problem)?;
+    let document = Noted {
+        decision: decision.to_string(),
+        position,
+    };
+    Ok(done(wanted, STATUS, StatusCode::ACCEPTED, document))
+}
+
+/// Runs what has a transaction in a task of its own: a client who hangs up cannot stop it
+/// half-way.
+async fn whole<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Problem> {
+    let lost = |error| Problem::internal().caused_by("lost a decision", error);
+    tokio::spawn(work).await.map_err(lost)
+}
+
+fn problem(error: DecideError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        DecideError::NotParked(_) => {
+            let title = "There is no such parked event";
+            Problem::new(StatusCode::NOT_FOUND, "not-parked", title, detail)
+        }
+        DecideError::Waits(..) => {
+            let title = "The event waits for another one";
+            Problem::new(StatusCode::CONFLICT, "waits", title, detail)
+        }
+        DecideError::Missing(_) => invalid(detail),
+        DecideError::Database(error) => error.into(),
+    }
+}
+
+impl std::convert::From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let title = "The subscription does not stand so";
+        Self::new(StatusCode::CONFLICT, "refused", title, refused.to_string())
+    }
+}

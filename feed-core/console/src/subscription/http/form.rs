@@ -1,0 +1,120 @@
+//! What a person has typed into a form, checked.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use super::MAX_BODY;
+use feed_core::http::Problem;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The longest value of a field, in characters.
+pub(super) const LONGEST: usize = 1000;
+
+/// The fields of a form, and what is wrong with those that were asked for.
+#[derive(Debug)]
+pub(super) struct Form {
+    fields: Vec<(String, String)>,
+    /// The names of the fields that were asked for.
+    asked: Vec<String>,
+    errors: Vec<Value>,
+}
+
+impl Form {
+    /// The value of a field, without blanks around it; `None` if there is no such field.
+    pub(super) fn optional(&mut self, name: &str) -> Option<String> {
+        self.asked.push(name.to_owned());
+        let mut fields = self.fields.iter();
+        let (_, value) = fields.find(|(field, _)| field == name)?;
+        let value = value.clone();
+        if value.trim().is_empty() {
+            self.refuse(name, "is missing");
+        } else if value.chars().count() > LONGEST {
+            self.refuse(name, &format!("is longer than {LONGEST} characters"));
+        } else if value.chars().any(char::is_control) {
+            self.refuse(name, "has characters that are none for people");
+        }
+        Some(value.trim().to_owned())
+    }
+
+    /// The value of a field that must be there.
+    pub(super) fn required(&mut self, name: &str) -> String {
+        self.optional(name).unwrap_or_else(|| {
+            self.refuse(name, "is missing");
+            String::new()
+        })
+    }
+
+    /// Notes what is wrong with a field.
+    pub(super) fn refuse(&mut self, field: &str, message: &str) {
+        self.errors
+            .push(json!({"field": field, "message": message}));
+    }
+
+    /// A `422` that names each field with which something is wrong.
+    ///
+    /// A field that nobody asked for is one of them: a misspelt `event` must not mean all events.
+    pub(super) fn check(mut self) -> Result<(), Problem> {
+        let names = self.fields.iter().map(|(name, _)| name.clone());
+        let unknown: Vec<String> = names.filter(|name| !self.asked.contains(name)).collect();
+        for name in unknown {
+            self.refuse(&name, "is no field of this form");
+        }
+        let Some(first) = self.errors.first() else {
+            return Ok(());
+        };
+        let text = |name: &str| first[name].as_str().unwrap_or_default().to_owned();
+        let detail = format!("`{}` {}", text("field"), text("message"));
+        Err(invalid(detail).member("errors", self.errors))
+    }
+}
+
+/// A `422` for a form that is understood and cannot be followed.
+pub(super) fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "invalid-decision",
+        "The decision is not complete",
+        detail,
+    )
+}
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_form(request.headers()) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "wrong-type",
+                "The body is of another type",
+                format!("the body is to be sent as {FORM}"),
+            ));
+        }
+        let read = Bytes::from_request(request, state).await;
+        let body = read.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The body is too large",
+                format!("a body has at most {MAX_BODY} bytes"),
+            ),
+            _ => Problem::bad_request("the body ended early"),
+        })?;
+        Ok(Self {
+            fields: form_urlencoded::parse(&body).into_owned().collect(),
+            asked: Vec::new(),
+            errors: Vec::new(),
+        })
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let value = value.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = value.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(FORM)
+}

@@ -1,0 +1,63 @@
+//! A comparison of the feed with what is stored, in the background: no request waits for another
+//! service (I9).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use feed_core::Backend;
+use feed_core::Sequence;
+use feed_core::consumer::{Handle, Reconcile, reconcile};
+use feed_core::http::with_causes;
+
+/// How the comparison in this process stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum State {
+    /// There is none; what the last one found is in the database.
+    #[default]
+    Idle,
+    /// It is at the first of the two events.
+    Running(Sequence, Sequence),
+    /// It could not be made.
+    Failed(String),
+}
+
+/// The one comparison that runs in this process.
+#[derive(Debug, Default)]
+pub(super) struct Job(Mutex<State>);
+
+impl Job {
+    pub(super) fn state(&self) -> State {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, state: State) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Starts one; false if one is under way.
+    pub(super) fn start<B: Backend, R: Reconcile<B>>(self: &Arc<Self>, handle: &Handle<B>) -> bool {
+        {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if matches!(*state, State::Running(..)) {
+                return false;
+            }
+            *state = State::Running(0, 0);
+        }
+        let (job, handle) = (Arc::clone(self), handle.clone());
+        tokio::spawn(async move {
+            let progress = Arc::clone(&job);
+            let comparing = tokio::spawn(async move {
+                let at = |done, all| progress.set(State::Running(done, all));
+                reconcile::<B, R>(&handle, None, at).await
+            });
+            job.set(match comparing.await {
+                Ok(Ok(_)) => State::Idle,
+                Ok(Err(error)) => State::Failed(with_causes(&error)),
+                Err(_) => State::Failed("it ended by a fault of ours, which was logged".to_owned()),
+            });
+        });
+        true
+    }
+}

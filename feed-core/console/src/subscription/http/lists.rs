@@ -1,0 +1,197 @@
+//! The lists below the status page.
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use maud::{Markup, html};
+use url::form_urlencoded;
+
+use super::{Site, stuck};
+use crate::subscription::command::named;
+use crate::subscription::command::words::{MOST, number, outcome_name};
+use feed_chassis::Wanted;
+use feed_chassis::html::instant;
+use feed_core::Backend;
+use feed_core::consumer::{Decided, Outcome, SkippedEvent, TakenEvent};
+use feed_core::http::Problem;
+
+/// How much is listed unless `?limit=` says so.
+const LISTED: u32 = 100;
+
+/// `?limit=17&event=…`. As an extractor it answers `400` to what is no number within bounds.
+pub(super) struct Query {
+    limit: u32,
+    event: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut query = Self {
+            limit: LISTED,
+            event: None,
+        };
+        for (name, value) in
+            form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+        {
+            match name.as_ref() {
+                "limit" => {
+                    let limit = value
+                        .parse()
+                        .ok()
+                        .filter(|limit| (1..=MOST).contains(limit));
+                    query.limit = limit.ok_or_else(|| {
+                        Problem::bad_request(format!("`limit` is a number from 1 to {MOST}"))
+                    })?;
+                }
+                // No id is blank or has such characters, and PostgreSQL has no place for all of them.
+                "event" if value.trim().is_empty() || value.chars().any(char::is_control) => {
+                    return Err(Problem::bad_request("`event` is the id of an event"));
+                }
+                "event" => query.event = Some(value.into_owned()),
+                _ => {}
+            }
+        }
+        Ok(query)
+    }
+}
+
+/// `GET /status/events`
+pub(super) async fn events<B: Backend>(
+    State(site): State<Site<B>>,
+    query: Query,
+    wanted: Wanted,
+) -> Result<Response, Problem> {
+    let events = site
+        .handle
+        .events(query.event.as_deref(), query.limit)
+        .await?;
+    let page = || site.frame.page("Events taken", &taken_table(&events));
+    Ok(wanted.answer(page, || named("events", &events)))
+}
+
+/// `GET /status/parked`
+pub(super) async fn parked<B: Backend>(
+    State(site): State<Site<B>>,
+    query: Query,
+    wanted: Wanted,
+) -> Result<Response, Problem> {
+    let parked = site.handle.parked(query.limit).await?;
+    let halted = site.handle.status().await?.halted.is_some();
+    let page = || {
+        site.frame.page(
+            "Parked events",
+            &stuck::parked(&site.frame.base, &parked, halted),
+        )
+    };
+    Ok(wanted.answer(page, || named("parked", &parked)))
+}
+
+/// `GET /status/skipped`
+pub(super) async fn skipped<B: Backend>(
+    State(site): State<Site<B>>,
+    query: Query,
+    wanted: Wanted,
+) -> Result<Response, Problem> {
+    let events = site.handle.skipped(query.limit).await?;
+    let page = || {
+        site.frame
+            .page("Events without effect", &skipped_table(&events))
+    };
+    Ok(wanted.answer(page, || named("skipped", &events)))
+}
+
+/// `GET /status/decisions`
+pub(super) async fn decisions<B: Backend>(
+    State(site): State<Site<B>>,
+    query: Query,
+    wanted: Wanted,
+) -> Result<Response, Problem> {
+    let decisions = site.handle.decisions(query.limit).await?;
+    let page = || site.frame.page("Decisions", &decisions_table(&decisions));
+    Ok(wanted.answer(page, || named("decisions", &decisions)))
+}
+
+fn taken_table(events: &[TakenEvent]) -> Markup {
+    html! {
+        @if events.is_empty() { p.quiet { "No such event is known here." } }
+        @else {
+            div.scroll tabindex="0" { table aria-label="Events" {
+                thead { tr {
+                    th.number scope="col" { "Number" } th scope="col" { "Subject" }
+                    th scope="col" { "Outcome" } th scope="col" { "Taken" } th scope="col" { "Event" }
+                } }
+                tbody { @for event in events { tr {
+                    td.number { (number(event.sequence)) }
+                    td { (event.subject.as_deref().unwrap_or_default()) }
+                    td {
+                        (outcome(event.outcome))
+                        @if let Some(reason) = &event.reason { p.reason { (reason) } }
+                    }
+                    td { (instant(event.claimed)) }
+                    td { code.id { (event.id) } }
+                } } }
+            } }
+        }
+    }
+}
+
+fn outcome(outcome: Outcome) -> Markup {
+    let class = match outcome {
+        Outcome::Applied => "status good",
+        Outcome::Parked => "status bad",
+        Outcome::Waiting | Outcome::Skipped | Outcome::PassedOver => "status quiet",
+    };
+    html! { span class=(class) { (outcome_name(outcome)) } }
+}
+
+pub(super) fn skipped_table(events: &[SkippedEvent]) -> Markup {
+    html! {
+        @if events.is_empty() { p.quiet { "No event was skipped or passed over." } }
+        @else {
+            div.scroll tabindex="0" { table aria-label="Events without effect" {
+                thead { tr {
+                    th.number scope="col" { "Number" } th scope="col" { "Subject" }
+                    th scope="col" { "By" } th scope="col" { "When" } th scope="col" { "Event" }
+                } }
+                tbody { @for event in events { tr {
+                    td.number { (number(event.sequence)) }
+                    td { (event.subject) }
+                    td {
+                        @match &event.skipped_by {
+                            Some(by) => (by),
+                            None => span.quiet { "passed over" },
+                        }
+                        p.reason { (event.reason) }
+                    }
+                    td { (instant(event.skipped_at)) }
+                    td { code.id { (event.id) } }
+                } } }
+            } }
+        }
+    }
+}
+
+pub(super) fn decisions_table(decisions: &[Decided]) -> Markup {
+    html! {
+        @if decisions.is_empty() { p.quiet { "Nothing has been decided yet." } }
+        @else {
+            div.scroll tabindex="0" { table aria-label="Decisions" {
+                thead { tr {
+                    th scope="col" { "When" } th scope="col" { "By" }
+                    th scope="col" { "Decision" } th scope="col" { "Outcome" }
+                } }
+                tbody { @for decided in decisions { tr {
+                    td { (instant(decided.decided_at)) }
+                    td { (decided.decided_by) }
+                    td {
+                        code.id { (decided.decision) }
+                        @if let Some(reason) = &decided.reason { p.reason { (reason) } }
+                    }
+                    td { (decided.outcome.as_deref().unwrap_or("not carried out yet")) }
+                } } }
+            } }
+        }
+    }
+}

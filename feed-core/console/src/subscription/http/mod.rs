@@ -1,0 +1,182 @@
+//! The status pages of a consumer, and what a person can do there: to be merged into a service's
+//! router. Programs get the same as JSON.
+
+mod decide;
+mod form;
+mod job;
+mod lists;
+mod openapi;
+mod page;
+mod stuck;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use maud::Markup;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::command::StatusDocument;
+use feed_chassis::html::{Frame, problems_as_pages};
+use feed_chassis::{Wanted, same_origin};
+use feed_core::Backend;
+use feed_core::consumer::Handle;
+use feed_core::consumer::Reconcile;
+use feed_core::http::Json;
+use feed_core::http::Problem;
+
+use job::Job;
+
+pub use openapi::describe;
+
+/// The largest form we read: a reason is some sentences.
+const MAX_BODY: usize = 16 * 1024;
+
+/// What the routes know of the service they are part of.
+struct Site<B: Backend> {
+    handle: Handle<B>,
+    frame: Frame<'static>,
+    /// Whether it says what it ought to have stored.
+    compares: bool,
+    job: Arc<Job>,
+}
+
+impl<B: Backend> Clone for Site<B> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.clone(),
+            frame: self.frame.clone(),
+            compares: self.compares,
+            job: Arc::clone(&self.job),
+        }
+    }
+}
+
+/// `GET /status` and what lies below it, and `POST /poll`, with pages in the service's frame. `R`
+/// says what the service ought to have stored.
+pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'static>) -> Router {
+    let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
+    let only_post = || async { Problem::method_not_allowed("POST") };
+    let site = Site {
+        handle,
+        frame: frame.clone(),
+        compares: R::COMPARES,
+        job: Arc::default(),
+    };
+    let mut comparing = Router::new();
+    if R::COMPARES {
+        let reconcile = post(reconcile::<B, R>).fallback(only_post);
+        comparing = comparing.route("/status/reconcile", reconcile);
+    }
+    Router::new()
+        .route("/status", get(status::<B>).fallback(only_get))
+        .route("/status/events", get(lists::events::<B>).fallback(only_get))
+        .route("/status/parked", get(lists::parked::<B>).fallback(only_get))
+        .route(
+            "/status/skipped",
+            get(lists::skipped::<B>).fallback(only_get),
+        )
+        .route(
+            "/status/decisions",
+            get(lists::decisions::<B>).fallback(only_get),
+        )
+        .route(
+            "/status/retry",
+            post(decide::retry::<B>).fallback(only_post),
+        )
+        .route("/status/skip", post(decide::skip::<B>).fallback(only_post))
+        .route(
+            "/status/resume",
+            post(decide::resume::<B>).fallback(only_post),
+        )
+        .route(
+            "/status/replay",
+            post(decide::replay::<B>).fallback(only_post),
+        )
+        .merge(comparing)
+        .route("/poll", post(poll::<B>).fallback(only_post))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(frame.base.clone(), same_origin))
+        .layer(from_fn_with_state(frame, problems_as_pages))
+        .layer(map_response(never_stored))
+        .with_state(site)
+}
+
+/// How a subscription stands is true for a moment.
+async fn never_stored(mut response: Response) -> Response {
+    let no_store = HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, no_store);
+    response
+}
+
+/// The answer to what has changed something: a browser is led back to the page at `location`,
+/// which is relative, so that it holds behind any prefix; a program gets a document.
+fn done(
+    wanted: Wanted,
+    location: &'static str,
+    status: StatusCode,
+    document: impl Serialize,
+) -> Response {
+    match wanted {
+        Wanted::Html => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
+        Wanted::Json => (status, Json(document)).into_response(),
+    }
+}
+
+/// A poll was asked for.
+#[derive(Serialize, JsonSchema)]
+struct Polling {
+    polling: bool,
+}
+
+/// Answers at once; the poll runs in the background.
+async fn poll<B: Backend>(State(site): State<Site<B>>, wanted: Wanted) -> Response {
+    site.handle.poll_now();
+    let document = Polling { polling: true };
+    done(wanted, "status", StatusCode::ACCEPTED, document)
+}
+
+/// A comparison was asked for.
+#[derive(Serialize, JsonSchema)]
+struct Comparing {
+    comparing: bool,
+    /// False if one was under way already
+    started: bool,
+}
+
+/// Answers at once; the comparison runs in the background, one at a time: who asks while one is
+/// under way gets that one.
+async fn reconcile<B: Backend, R: Reconcile<B>>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+) -> Response {
+    let started = site.job.start::<B, R>(&site.handle);
+    let document = Comparing {
+        comparing: true,
+        started,
+    };
+    done(wanted, "../status", StatusCode::ACCEPTED, document)
+}
+
+async fn status<B: Backend>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+) -> Result<Response, Problem> {
+    let document = StatusDocument::of(&site.handle).await?;
+    if wanted == Wanted::Json {
+        return Ok(wanted.answer(Markup::default, || document));
+    }
+    let page = page::Page::of(&site, document).await?;
+    let html = || {
+        site.frame
+            .page("Status", &page.render(&site.frame.base, site.compares))
+    };
+    Ok(wanted.answer(html, || ()))
+}

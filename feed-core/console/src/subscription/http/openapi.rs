@@ -1,0 +1,184 @@
+//! What the routes are, for programs: the part of a consumer's description that is alike in all.
+
+use schemars::JsonSchema;
+use serde_json::json;
+
+use super::decide::{Noted, Retried, Skipped};
+use super::form::LONGEST;
+use super::{Comparing, Polling};
+use crate::subscription::command::StatusDocument;
+use crate::subscription::command::words::MOST;
+use feed_chassis::openapi::{Answer, Description, Fields, LINE, Operation, Parameter, Schema};
+use feed_core::consumer::{Decided, ParkedEvent, SkippedEvent, TakenEvent};
+
+/// Describes the routes of [`router`](super::router()).
+#[must_use]
+pub fn describe() -> Description {
+    let status = Operation::get("/status", "status", "How the subscription stands").answer(
+        Answer::new(200, "How it stands")
+            .json(Schema::of::<StatusDocument>())
+            .html(),
+    );
+    let events = Operation::get(
+        "/status/events",
+        "events",
+        "The newest events that were taken",
+    )
+    .about("Those far below the cursor are not listed any more.")
+    .parameter(Parameter::query(
+        "event",
+        "The id of an event: that one alone",
+        Schema::literal(json!({"type": "string", "pattern": LINE})),
+    ));
+    let parked = Operation::get("/status/parked", "parked", "The oldest parked events");
+    let skipped = Operation::get(
+        "/status/skipped",
+        "skipped",
+        "The newest events without effect",
+    );
+    let decisions = Operation::get("/status/decisions", "decisions", "The newest decisions");
+    Description::of(
+        "Subscription",
+        "How far the feed was followed, and what people decide about it",
+        [
+            status,
+            list::<TakenEvent>(events, "events"),
+            list::<ParkedEvent>(parked, "parked"),
+            list::<SkippedEvent>(skipped, "skipped"),
+            list::<Decided>(decisions, "decisions"),
+            retry(),
+            skip(),
+            resume(),
+            replay(),
+            reconcile(),
+            poll(),
+        ],
+    )
+}
+
+fn list<T: JsonSchema>(list: Operation, name: &'static str) -> Operation {
+    let limit = json!({"type": "integer", "minimum": 1, "maximum": MOST});
+    list.parameter(Parameter::query(
+        "limit",
+        "How many are listed at most; 100, unless it is said",
+        Schema::literal(limit),
+    ))
+    .answer(
+        Answer::new(200, "The list")
+            .json(Schema::named::<T>(name, Fields::new()))
+            .html(),
+    )
+    .problem(400, "`limit` is out of bounds, or `event` no id")
+}
+
+fn retry() -> Operation {
+    let all = "The id of a parked event; all of them, if it is missing";
+    let form = decision().optional("event", text(all));
+    let retry = Operation::post("/status/retry", "retry", "Try parked events again")
+        .form(form)
+        .problem(404, "The event is not parked")
+        .problem(409, "The event waits for an earlier one: decide about that");
+    decided::<Retried>(
+        retry,
+        200,
+        "They are tried again within seconds, or once a halted subscription is resumed",
+    )
+}
+
+fn skip() -> Operation {
+    let why = "Why it is to have no effect; recorded with the decision";
+    let form = decision()
+        .required("event", text("The id of a parked event"))
+        .required("reason", text(why));
+    let skip = Operation::post("/status/skip", "skip", "Skip a parked event for ever")
+        .about("Later events of its subject go on.")
+        .form(form)
+        .problem(404, "The event is not parked")
+        .problem(409, "The event waits for an earlier one: decide about that");
+    decided::<Skipped>(skip, 200, "It is skipped")
+}
+
+fn resume() -> Operation {
+    let from = json!({
+        "description": "`keep`: where it is; `start`: the first event, and what was taken has no \
+                        second effect; `now`: the next new event",
+        "type": "string",
+        "enum": ["keep", "start", "now"],
+    });
+    let form = decision().required("from", Schema::literal(from));
+    let resume = Operation::post("/status/resume", "resume", "Go on after a halt")
+        .form(form)
+        .problem(409, "The subscription is not halted");
+    decided::<Noted>(
+        resume,
+        202,
+        "It is carried out by the next instance that looks",
+    )
+}
+
+fn replay() -> Operation {
+    let from = json!({
+        "description": "The number of the first event that is taken again",
+        "type": "integer",
+        "format": "int64",
+        "minimum": 1,
+    });
+    let form = decision().required("from", Schema::literal(from));
+    let replay = Operation::post("/status/replay", "replay", "Take events again")
+        .about("Rebuilds effects that were lost. What is there is not doubled.")
+        .form(form)
+        .problem(409, "The subscription is halted, or has not got so far");
+    decided::<Noted>(
+        replay,
+        202,
+        "It is carried out by the next instance that looks",
+    )
+}
+
+fn reconcile() -> Operation {
+    let reconcile = Operation::post(
+        "/status/reconcile",
+        "reconcile",
+        "Compare what is stored with the feed",
+    )
+    .about("Runs in the background; `/status` tells what it found. Nothing is changed.");
+    changed::<Comparing>(reconcile, 202, "The comparison has begun, or is under way")
+}
+
+fn poll() -> Operation {
+    let poll = Operation::post("/poll", "poll", "Ask the feed now")
+        .about("Runs in the background; `/status` tells what came of it.");
+    changed::<Polling>(poll, 202, "The feed is asked")
+}
+
+/// What each decision is recorded with.
+fn decision() -> Fields {
+    Fields::new()
+        .required("by", text("Who decides; recorded with the decision"))
+        .no_others()
+}
+
+fn text(about: &str) -> Schema {
+    Schema::literal(json!({
+        "description": about,
+        "type": "string",
+        "maxLength": LONGEST,
+        "pattern": LINE,
+    }))
+}
+
+fn decided<T: JsonSchema>(decision: Operation, status: u16, about: &'static str) -> Operation {
+    changed::<T>(decision, status, about).problem(422, "A field is missing or wrong")
+}
+
+/// A program gets a document, and a browser is led back to the page.
+fn changed<T: JsonSchema>(operation: Operation, status: u16, about: &'static str) -> Operation {
+    operation
+        .answer(Answer::new(status, about).json(Schema::of::<T>()))
+        .answer(
+            Answer::new(303, "The same, for who wants a page")
+                .header("Location", "The page that shows what came of it"),
+        )
+        .problem(403, "A page of another site had a browser send this")
+        .problem(406, "Neither JSON nor a page is acceptable")
+}

@@ -1,0 +1,167 @@
+//! The status page: what is stuck on top, then how it goes, then what was decided.
+
+use maud::{Markup, html};
+
+use super::job::State;
+use super::{Site, lists, stuck};
+use crate::subscription::command::StatusDocument;
+use crate::subscription::command::summary;
+use crate::subscription::command::words::{MOST, behind, counted, grouped, sentence};
+use feed_chassis::html::instant;
+use feed_core::Backend;
+use feed_core::consumer::{Decided, ParkedEvent, Reconciliation, SkippedEvent};
+use feed_core::http::BaseUrl;
+
+/// How many of the last skips and decisions are shown.
+const LAST: u32 = 5;
+
+/// What the page shows.
+pub(super) struct Page {
+    document: StatusDocument,
+    parked: Vec<ParkedEvent>,
+    skipped: Vec<SkippedEvent>,
+    decisions: Vec<Decided>,
+    comparing: State,
+}
+
+impl Page {
+    pub(super) async fn of<B: Backend>(
+        site: &Site<B>,
+        document: StatusDocument,
+    ) -> sqlx::Result<Self> {
+        let handle = &site.handle;
+        Ok(Self {
+            document,
+            parked: handle.parked(MOST).await?,
+            skipped: handle.skipped(LAST).await?,
+            decisions: handle.decisions(LAST).await?,
+            comparing: site.job.state(),
+        })
+    }
+
+    pub(super) fn render(&self, base: &BaseUrl, compares: bool) -> Markup {
+        let status = &self.document.status;
+        html! {
+            @if let Some(decision) = &status.decision {
+                p.notice role="status" {
+                    strong { "Decided, not yet carried out: " } (decision) "."
+                    @if status.instances == 0 { " It is carried out when an instance runs." }
+                }
+            } @else if let Some(reason) = &status.halted {
+                (stuck::halted(base, reason))
+            }
+            @if let Some(error) = &status.last_error {
+                p.notice.bad role="alert" { strong { "The last poll failed: " } (error) }
+            }
+            @if status.parked > 0 {
+                p.notice.bad role="status" {
+                    strong { (counted(status.parked, "event")) (if status.parked == 1 { " is" } else { " are" }) " parked. " }
+                    @if status.halted.is_none() { "Later events of the same subjects wait; all others go on. " }
+                    a href="#parked" { "See why" }
+                }
+            }
+            (self.facts())
+            div.actions {
+                form method="post" action=(base.path("poll")) { button { "Poll now" } }
+                a.button.plain href=(base.path("status/events")) { "Events taken" }
+            }
+            @if status.parked > 0 {
+                h2 id="parked" { "Parked events" }
+                (stuck::parked(base, &self.parked, status.halted.is_some()))
+            }
+            @if compares {
+                h2 { "Comparison with the feed" }
+                (self.comparison(base.path("status/reconcile")))
+            }
+            @if status.halted.is_none() && status.sequence > 0 { (stuck::replay(base)) }
+            @if !self.skipped.is_empty() {
+                h2 { "Without effect" }
+                (lists::skipped_table(&self.skipped))
+                @if status.skipped > i64::from(LAST) {
+                    p { a href=(base.path("status/skipped")) { "All " (grouped(status.skipped)) } }
+                }
+            }
+            @if !self.decisions.is_empty() {
+                h2 { "Decisions" }
+                (lists::decisions_table(&self.decisions))
+                @if self.decisions.len() == LAST as usize {
+                    p { a href=(base.path("status/decisions")) { "More decisions" } }
+                }
+            }
+        }
+    }
+
+    fn facts(&self) -> Markup {
+        let status = &self.document.status;
+        html! {
+            dl {
+                // No link: it may be an address that only services reach.
+                dt { "Feed" } dd { code.id { (status.feed) } }
+                dt { "Epoch" } dd { (status.epoch.as_deref().unwrap_or("none yet")) }
+                dt id="taken" { "Taken up to" } dd {
+                    (grouped(status.sequence)) " of " (grouped(status.head))
+                    @if status.lag.events > 0 {
+                        " " progress aria-labelledby="taken" max=(status.head) value=(status.sequence) {}
+                    }
+                }
+                @if status.begins > 0 {
+                    dt { "Begins after" } dd { (grouped(status.begins)) }
+                }
+                dt { "Lag" } dd { (behind(status.lag)) }
+                dt { "Last contact" } dd {
+                    @match status.last_contact {
+                        Some(at) => (instant(at)),
+                        None => "never",
+                    }
+                }
+                dt { "Parked" } dd {
+                    (grouped(status.parked)) ", and " (grouped(status.waiting)) " waiting for them"
+                }
+                dt { "Without effect" } dd { (grouped(status.skipped)) }
+                dt { "Instances" } dd { (status.instances) }
+            }
+        }
+    }
+
+    fn comparison(&self, action: String) -> Markup {
+        html! {
+            @match &self.comparing {
+                State::Running(done, all) => {
+                    p role="status" { "Under way: " (grouped(*done)) " of " (grouped(*all)) " events." }
+                }
+                State::Failed(error) => {
+                    p.notice.bad role="alert" { strong { "It could not be made: " } (error) }
+                }
+                State::Idle => {}
+            }
+            @match &self.document.reconciliation {
+                Some(compared) => (differences(compared)),
+                None => p.quiet {
+                    "Not made yet. It reads the feed once more and names what is missing, wrong or \
+                     too much here. Nothing is changed."
+                },
+            }
+            @if !matches!(self.comparing, State::Running(..)) {
+                form.actions method="post" action=(action) { button.plain { "Compare now" } }
+            }
+        }
+    }
+}
+
+fn differences(compared: &Reconciliation) -> Markup {
+    html! {
+        p class=(if compared.found == 0 { "good" } else { "bad" }) { (sentence(&summary(compared))) "." }
+        @if !compared.differences.is_empty() {
+            div.scroll tabindex="0" { table aria-label="Differences" {
+                thead { tr { th scope="col" { "About" } th scope="col" { "What differs" } } }
+                tbody { @for difference in &compared.differences { tr {
+                    th scope="row" { (difference.id) }
+                    td { (difference.what) }
+                } } }
+            } }
+        }
+        @if compared.found > compared.differences.len() as u64 {
+            p.quiet { "and " (compared.found - compared.differences.len() as u64) " more" }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! How a subscription is, and what people decide about it: on pages ([`router`]) and from the command line
+//! ([`command`]). Programs get the same as JSON.
+
+pub mod command;
+mod http;
+
+pub use command::WHAT_TO_DO;
+pub use http::{describe, router};

@@ -1,0 +1,332 @@
+//! Conditional requests (RFC 9110, section 13).
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use crate::Problem;
+
+/// What a reader can hold against a representation.
+///
+/// ```
+/// use axum::http::{HeaderMap, header};
+/// use feed_http::conditional::{Outcome, Validators, evaluate};
+///
+/// let validators = Validators::tag("order-17.placed");
+/// let request = HeaderMap::from_iter([(header::IF_NONE_MATCH, validators.etag().parse()?)]);
+/// assert_eq!(evaluate(&request, &validators), Outcome::NotModified);
+/// # Ok::<(), axum::http::header::InvalidHeaderValue>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Validators {
+    /// A weak tag without its `W/` and quotes. All our tags are weak: a content coding changes
+    /// the bytes, not the tag.
+    pub tag: String,
+    /// `Last-Modified`, if there is a date that stands for this very state and so hides nothing.
+    pub last_modified: Option<SystemTime>,
+}
+
+impl Validators {
+    /// A weak tag, and no date.
+    #[must_use]
+    pub fn tag(tag: impl Into<String>) -> Self {
+        Self {
+            tag: tag.into(),
+            last_modified: None,
+        }
+    }
+
+    /// A weak tag that stands for `body` as a representation of that media type, and no date.
+    #[must_use]
+    pub fn of(media_type: &str, body: &[u8]) -> Self {
+        Self::tag(format!("{:016x}", digest(&[media_type.as_bytes(), body])))
+    }
+
+    /// The value of the `ETag` field.
+    #[must_use]
+    pub fn etag(&self) -> String {
+        format!("W/\"{}\"", self.tag)
+    }
+}
+
+/// What the preconditions of a `GET` or `HEAD` come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answer as if there were none.
+    Proceed,
+    /// `304`
+    NotModified,
+    /// `412`
+    Failed,
+}
+
+/// Evaluates the preconditions in the order of RFC 9110, 13.2.2.
+#[must_use]
+pub fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
+    if headers.contains_key(header::IF_MATCH) {
+        // By strong comparison, in which no weak tag equals anything (8.8.3.2).
+        if !Tags::of(headers, &header::IF_MATCH).any {
+            return Outcome::Failed;
+        }
+    } else if let Some(date) = date(headers, &header::IF_UNMODIFIED_SINCE)
+        && validators
+            .last_modified
+            .is_some_and(|modified| whole(modified) > date)
+    {
+        return Outcome::Failed;
+    }
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        if Tags::of(headers, &header::IF_NONE_MATCH).match_weakly(&validators.tag) {
+            return Outcome::NotModified;
+        }
+    } else if let Some(since) = date(headers, &header::IF_MODIFIED_SINCE)
+        // A date from the future is not one of ours: it would hide all that comes until then.
+        && since <= SystemTime::now()
+        && validators
+            .last_modified
+            .is_some_and(|modified| whole(modified) <= since)
+    {
+        return Outcome::NotModified;
+    }
+    Outcome::Proceed
+}
+
+/// 64 bits that tell these bytes, part by part, from others.
+pub fn digest(parts: &[&[u8]]) -> u64 {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(digest.finalize());
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// The answer to a read of a resource that comes in several forms (`Vary: Accept`): `answer` with a tag
+/// that stands for its bytes, or a `304` or `412` by the request's conditions. The body of `answer` has to be
+/// in memory.
+pub async fn tagged(headers: &HeaderMap, answer: Response) -> Response {
+    let (parts, body) = answer.into_parts();
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return Problem::internal().into_response();
+    };
+    let media_type = parts.headers.get(header::CONTENT_TYPE);
+    let media_type = media_type.and_then(|value| value.to_str().ok());
+    let validators = Validators::of(media_type.unwrap_or_default(), &body);
+    let metadata = [
+        (header::VARY, "Accept".to_owned()),
+        (header::ETAG, validators.etag()),
+    ];
+    match evaluate(headers, &validators) {
+        Outcome::Failed => Problem::precondition_failed().into_response(),
+        Outcome::NotModified => (StatusCode::NOT_MODIFIED, metadata).into_response(),
+        Outcome::Proceed => (metadata, (parts, Body::from(body))).into_response(),
+    }
+}
+
+/// The preconditions of a request that changes something: there a match of `If-None-Match` is a
+/// failure too (RFC 9110, 13.1.2).
+///
+/// # Errors
+///
+/// A `412` if one does not hold.
+pub fn guard(headers: &HeaderMap, validators: &Validators) -> Result<(), Problem> {
+    match evaluate(headers, validators) {
+        Outcome::NotModified | Outcome::Failed if is_conditional(headers) => {
+            Err(Problem::precondition_failed())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// True if a request that changes something has a precondition. `If-Modified-Since` is none: it
+/// counts for reading alone (RFC 9110, 13.1.3).
+#[must_use]
+pub fn is_conditional(headers: &HeaderMap) -> bool {
+    let mut named = [
+        header::IF_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+        header::IF_NONE_MATCH,
+    ]
+    .into_iter();
+    named.any(|name| headers.contains_key(name))
+}
+
+/// The members of an `If-Match` or `If-None-Match`.
+#[derive(Debug, Default)]
+pub struct Tags<'a> {
+    /// `*`
+    pub any: bool,
+    /// The tags without `W/` and quotes.
+    pub tags: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Tags<'a> {
+    /// Reads all fields of that name.
+    #[must_use]
+    pub fn of(headers: &'a HeaderMap, name: &HeaderName) -> Self {
+        let mut tags = Self::default();
+        for value in headers.get_all(name) {
+            tags.read(value.as_bytes());
+        }
+        tags
+    }
+
+    fn match_weakly(&self, tag: &str) -> bool {
+        self.any || self.tags.iter().any(|each| each == tag)
+    }
+
+    /// Reads `W/"a", "b,c", *`. What is malformed ends the list: it matches nothing.
+    fn read(&mut self, mut rest: &'a [u8]) {
+        loop {
+            while let [b' ' | b'\t' | b',', tail @ ..] = rest {
+                rest = tail;
+            }
+            match rest {
+                [b'*', tail @ ..] => {
+                    self.any = true;
+                    rest = tail;
+                }
+                [b'W', b'/', b'"', tail @ ..] | [b'"', tail @ ..] => {
+                    let Some(end) = tail.iter().position(|byte| *byte == b'"') else {
+                        return;
+                    };
+                    self.tags.push(String::from_utf8_lossy(&tail[..end]));
+                    rest = &tail[end + 1..];
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+/// The date of a field that must have exactly one valid value, in any of the three forms.
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    httpdate::parse_http_date(value.to_str().ok()?).ok()
+}
+
+/// HTTP dates have whole seconds.
+fn whole(instant: SystemTime) -> SystemTime {
+    match instant.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs()),
+        Err(_) => SystemTime::UNIX_EPOCH,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn outcome(headers: &[(HeaderName, &str)], dated: bool) -> Outcome {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, value.parse().expect("a header value"));
+        }
+        let validators = Validators {
+            tag: "cur".to_owned(),
+            last_modified: httpdate::parse_http_date(NOW).ok().filter(|_| dated),
+        };
+        evaluate(&map, &validators)
+    }
+
+    #[test]
+    fn rfc_9110_13_1_2_if_none_match() {
+        for matching in [
+            "W/\"cur\"",
+            "\"cur\"",
+            "*",
+            "\"x\", W/\"cur\"",
+            " ,\"a,b\" ,\"cur\"",
+        ] {
+            let headers = [(header::IF_NONE_MATCH, matching)];
+            assert_eq!(outcome(&headers, true), Outcome::NotModified, "{matching}");
+        }
+        for other in [
+            "",
+            "cur",
+            "\"x\"",
+            "\"cur",
+            "W/cur",
+            "\"a,cur,b\"",
+            "w/\"cur\"",
+        ] {
+            // A date beside it is not even looked at (13.1.3).
+            let headers = [
+                (header::IF_NONE_MATCH, other),
+                (header::IF_MODIFIED_SINCE, NOW),
+            ];
+            assert_eq!(outcome(&headers, true), Outcome::Proceed, "{other}");
+        }
+    }
+
+    #[test]
+    fn rfc_9110_13_1_3_if_modified_since() {
+        let forms = [
+            NOW,
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 06 Nov 1994 08:49:38 GMT",
+        ];
+        for form in forms {
+            let headers = [(header::IF_MODIFIED_SINCE, form)];
+            assert_eq!(outcome(&headers, true), Outcome::NotModified, "{form}");
+            assert_eq!(outcome(&headers, false), Outcome::Proceed, "{form}");
+        }
+        for other in [
+            "Sun, 06 Nov 1994 08:49:36 GMT",
+            "yesterday",
+            "1994-11-06T08:49:37Z",
+            "",
+        ] {
+            let headers = [(header::IF_MODIFIED_SINCE, other)];
+            assert_eq!(outcome(&headers, true), Outcome::Proceed, "{other}");
+        }
+        let twice = [
+            (header::IF_MODIFIED_SINCE, NOW),
+            (header::IF_MODIFIED_SINCE, NOW),
+        ];
+        assert_eq!(outcome(&twice, true), Outcome::Proceed);
+    }
+
+    #[test]
+    fn rfc_9110_13_2_2_if_match_comes_first() {
+        assert_eq!(outcome(&[(header::IF_MATCH, "*")], true), Outcome::Proceed);
+        let headers = [(header::IF_MATCH, "\"cur\""), (header::IF_NONE_MATCH, "*")];
+        assert_eq!(outcome(&headers, true), Outcome::Failed);
+        let older = "Sun, 06 Nov 1994 08:49:36 GMT";
+        let headers = [(header::IF_UNMODIFIED_SINCE, older)];
+        assert_eq!(outcome(&headers, true), Outcome::Failed);
+        let headers = [(header::IF_UNMODIFIED_SINCE, NOW)];
+        assert_eq!(outcome(&headers, true), Outcome::Proceed);
+    }
+
+    #[tokio::test]
+    async fn a_tag_stands_for_media_type_and_bytes() {
+        let answer = |media_type: &str, body: &str| {
+            let media_type = [(header::CONTENT_TYPE, media_type.to_owned())];
+            (media_type, body.to_owned()).into_response()
+        };
+        let nothing = HeaderMap::new();
+        let mut tags = std::collections::BTreeSet::new();
+        for (media_type, body) in [("text/a", "1"), ("text/a", "2"), ("text/b", "1")] {
+            let first = tagged(&nothing, answer(media_type, body)).await;
+            let tag = first.headers()[header::ETAG].clone();
+            assert_eq!(to_bytes(first.into_body(), 9).await.expect("a body"), body);
+            let known = HeaderMap::from_iter([(header::IF_NONE_MATCH, tag.clone())]);
+            let again = tagged(&known, answer(media_type, body)).await;
+            assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+            assert_eq!(again.headers()[header::ETAG], tag);
+            assert!(tags.insert(tag.as_bytes().to_owned()));
+        }
+    }
+}

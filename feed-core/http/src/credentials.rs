@@ -1,0 +1,270 @@
+//! The file that credentials stand in, for a service that asks for them and for a consumer that
+//! shows them.
+//!
+//! One a line: `read NAME:PASSWORD` or `operate NAME:PASSWORD` for Basic (RFC 7617), or a token in
+//! place of both for Bearer (RFC 6750), which has no colon. `#` begins a line that says something
+//! else. What is wrong is told by file and line, and never with what stands there: it may be the
+//! secret.
+
+use std::path::{Path, PathBuf};
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::with_causes;
+
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// See what a consumer needs: the feed, its pages, events and their data.
+    Read,
+    /// See and do all.
+    Operate,
+}
+
+/// How a credential is shown (RFC 9110, 11.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// A name and a password (RFC 7617).
+    Basic,
+    /// A token (RFC 6750).
+    Bearer,
+}
+
+impl Scheme {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "Basic",
+            Self::Bearer => "Bearer",
+        }
+    }
+}
+
+/// A line of the file. No `Debug`: what cannot be printed is not logged by accident.
+#[expect(
+    missing_debug_implementations,
+    reason = "what cannot be printed is not logged by accident"
+)]
+pub struct Line {
+    /// What it allows; a consumer's own file need not say.
+    pub access: Option<Access>,
+    /// How it is shown.
+    pub scheme: Scheme,
+    /// What stands behind the scheme in a request.
+    token: String,
+}
+
+/// Why a file of credentials cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// It cannot be read.
+    #[error("cannot read {}", .0.display())]
+    Read(PathBuf, #[source] std::io::Error),
+    /// A line says nothing that we understand.
+    #[error("{}, line {line}: {wrong}", file.display())]
+    Line {
+        /// Which file.
+        file: PathBuf,
+        /// Which line, from 1 on.
+        line: usize,
+        /// What is wrong with it.
+        wrong: &'static str,
+    },
+    /// It has nothing but comments.
+    #[error("{} holds no credentials", .0.display())]
+    Empty(PathBuf),
+}
+
+/// The credentials in `file`: at least one. Each says what it allows, unless `own`.
+pub fn read(file: &Path, own: bool) -> Result<Vec<Line>, CredentialsError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| CredentialsError::Read(file.to_owned(), error))?;
+    parse(&text, file, own)
+}
+
+/// The same of what stands in the file.
+pub fn parse(text: &str, file: &Path, own: bool) -> Result<Vec<Line>, CredentialsError> {
+    let mut lines = Vec::new();
+    for (index, line) in text.lines().map(str::trim).enumerate() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = Line::parse(line, own).map_err(|wrong| CredentialsError::Line {
+            file: file.to_owned(),
+            line: index + 1,
+            wrong,
+        })?;
+        lines.push(line);
+    }
+    match lines.is_empty() {
+        true => Err(CredentialsError::Empty(file.to_owned())),
+        false => Ok(lines),
+    }
+}
+
+/// What a client shows who is to operate a service, for a setting of a command line: the value of
+/// `Authorization` for the first credential in `file` that is not for reading alone. It may be a file
+/// of the client's own, which need not say what a credential is for.
+///
+/// # Errors
+///
+/// The file cannot be read, is malformed, or holds none such; told on one line.
+pub fn operator_authorization(file: &str) -> Result<HeaderValue, String> {
+    let lines = read(Path::new(file), true).map_err(|error| with_causes(&error))?;
+    let line = lines.iter().find(|line| line.access != Some(Access::Read));
+    let line = line.ok_or_else(|| format!("{file} holds credentials for reading alone"))?;
+    let value = HeaderValue::try_from(line.authorization());
+    let mut value = value.map_err(|error| error.to_string())?;
+    // It is not in what is printed of a request.
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl Line {
+    fn parse(text: &str, own: bool) -> Result<Self, &'static str> {
+        let (access, secret) = match text.split_once([' ', '\t']) {
+            Some(("read", secret)) => (Some(Access::Read), secret.trim_start()),
+            Some(("operate", secret)) => (Some(Access::Operate), secret.trim_start()),
+            _ if own => (None, text),
+            _ => return Err("it is to begin with `read` or `operate`, and a credential follows"),
+        };
+        if secret.chars().any(char::is_control) {
+            return Err("there are characters that nobody can type");
+        }
+        let (scheme, token) = match secret.split_once(':') {
+            Some(("", _)) => return Err("the name before the colon is missing"),
+            Some((_, "")) => return Err("the password behind the colon is missing"),
+            Some(_) => (Scheme::Basic, STANDARD.encode(secret)),
+            None if is_token(secret) => (Scheme::Bearer, secret.to_owned()),
+            None => {
+                return Err(
+                    "a name and its password have a colon between them; a token has \
+                            letters, digits and - . _ ~ + / alone",
+                );
+            }
+        };
+        Ok(Self {
+            access,
+            scheme,
+            token,
+        })
+    }
+
+    /// The value of `Authorization` that shows it.
+    pub fn authorization(&self) -> String {
+        format!("{} {}", self.scheme.name(), self.token)
+    }
+}
+
+/// `b64token` of RFC 6750, 2.1.
+fn is_token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    !body.is_empty() && body.bytes().all(known)
+}
+
+/// The one `Authorization` of a request, in its one spelling.
+#[must_use]
+pub fn authorization(headers: &HeaderMap) -> Option<String> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(one), None) = (all.next(), all.next()) else {
+        return None;
+    };
+    let (name, token) = one.to_str().ok()?.split_once(' ')?;
+    let scheme = [Scheme::Basic, Scheme::Bearer]
+        .into_iter()
+        .find(|scheme| scheme.name().eq_ignore_ascii_case(name))?;
+    Some(format!("{} {}", scheme.name(), token.trim_matches(' ')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str, own: bool) -> Result<(Option<Access>, String), &'static str> {
+        Line::parse(text, own).map(|line| (line.access, line.authorization()))
+    }
+
+    #[test]
+    fn what_has_a_colon_is_a_name_and_a_password() {
+        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        for (line, access, shown) in [
+            ("read ada:pass", Access::Read, basic("ada:pass")),
+            (
+                "operate \t ada:pa:ss wörd#1",
+                Access::Operate,
+                basic("ada:pa:ss wörd#1"),
+            ),
+            (
+                "read 0aZ-._~+/==",
+                Access::Read,
+                "Bearer 0aZ-._~+/==".to_owned(),
+            ),
+        ] {
+            assert_eq!(parsed(line, false), Ok((Some(access), shown.clone())));
+            assert_eq!(parsed(line, true), Ok((Some(access), shown)));
+        }
+        assert_eq!(parsed("ada:pass", true), Ok((None, basic("ada:pass"))));
+        assert_eq!(parsed("token", true), Ok((None, "Bearer token".to_owned())));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_the_secret() {
+        for line in [
+            "hunter2",
+            "ada:hunter2",
+            "write ada:hunter2",
+            "read",
+            "read :hunter2",
+            "read ada:",
+            "read hunter 2",
+            "read hunter2!",
+            "read =",
+            "read ada:hunter\u{7}2",
+        ] {
+            let wrong = parsed(line, false).expect_err(line);
+            assert!(!wrong.contains("hunter"), "{wrong}");
+        }
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("credentials");
+        let refused = |text: &str| {
+            std::fs::write(&file, text).expect("a file");
+            let read = read(&file, false).map(|lines| lines.len());
+            read.expect_err(text).to_string()
+        };
+        let name = file.display();
+        let third = refused("# ours\n\nhunter2\n");
+        assert!(third.starts_with(&format!("{name}, line 3: ")), "{third}");
+        assert_eq!(refused("# none\n"), format!("{name} holds no credentials"));
+    }
+
+    #[test]
+    fn who_operates_shows_no_credential_for_reading() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("credentials");
+        let path = file.to_str().expect("UTF-8");
+        for (text, expected) in [
+            ("ada:pass\n", Ok("Basic YWRhOnBhc3M=")),
+            ("read ada\noperate eve\noperate bob\n", Ok("Bearer eve")),
+            ("read ada\n", Err("for reading alone")),
+            ("# nothing\n", Err("holds no credentials")),
+            (
+                "ada:\n",
+                Err("line 1: the password behind the colon is missing"),
+            ),
+        ] {
+            std::fs::write(&file, text).expect("a file");
+            match (operator_authorization(path), expected) {
+                (Ok(value), Ok(expected)) => {
+                    assert_eq!(value, expected);
+                    assert!(value.is_sensitive());
+                }
+                (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}"),
+                (read, _) => panic!("{text}: {read:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What a client hears of a database that failed.
+
+use sqlx::error::ErrorKind;
+
+use crate::Problem;
+
+/// A `503` if the database may answer in a moment, and a `500` where it refused what we asked. The client
+/// does not get the cause; the log does.
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        let problem = match &error {
+            // It does answer: we asked for something wrong.
+            sqlx::Error::Database(refused) if refused.kind() != ErrorKind::Other => {
+                Self::internal()
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Database(_) => Self::unavailable("the database does not answer"),
+            _ => Self::internal(),
+        };
+        problem.caused_by("the database failed", error)
+    }
+}

@@ -1,0 +1,85 @@
+//! A door for fuzzing, open in tests and with the feature `fuzz`: what any request may say, and the
+//! file of credentials.
+
+use std::time::{Duration, SystemTime};
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use crate::conditional::{Outcome, Tags, Validators, evaluate};
+use crate::credentials::{authorization, parse};
+use crate::negotiate;
+
+/// Holds the conditions of a request against a representation, and chooses its form.
+///
+/// # Panics
+///
+/// A `304` would hide something (I4), or something else is wrong.
+pub fn conditions(headers: &HeaderMap) {
+    let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+    let validators = Validators {
+        tag: "k3v9x2pq-17".to_owned(),
+        last_modified: Some(modified),
+    };
+    let tags = Tags::of(headers, &header::IF_NONE_MATCH);
+    let named = tags.any || tags.tags.iter().any(|tag| *tag == validators.tag);
+    let asked = headers.contains_key(header::IF_NONE_MATCH);
+    match evaluate(headers, &validators) {
+        // A tag that was sent counts alone.
+        Outcome::NotModified if asked => assert!(named, "unmodified by no tag of ours"),
+        Outcome::NotModified => {
+            let since = headers.get(header::IF_MODIFIED_SINCE);
+            let since =
+                since.and_then(|since| httpdate::parse_http_date(since.to_str().ok()?).ok());
+            let since = since.expect("a date or a tag");
+            assert!((modified..=SystemTime::now()).contains(&since));
+        }
+        Outcome::Proceed => assert!(!(asked && named)),
+        Outcome::Failed => assert!(
+            headers.contains_key(header::IF_MATCH)
+                || headers.contains_key(header::IF_UNMODIFIED_SINCE)
+        ),
+    }
+    let own = HeaderMap::from_iter([(
+        header::IF_NONE_MATCH,
+        HeaderValue::try_from(validators.etag()).expect("a header value"),
+    )]);
+    assert_eq!(evaluate(&own, &validators), Outcome::NotModified);
+    let offers = ["application/atom+xml", "text/html", "application/json"];
+    assert!(negotiate(headers, &offers).is_none_or(|index| index < offers.len()));
+}
+
+/// Reads a file of credentials; returns how many there are, or `None` if it is refused. Each opens
+/// the door by what it is shown as, and the error tells no secret.
+///
+/// # Panics
+///
+/// Something is wrong with what was read.
+pub fn credentials(text: &str) -> Option<usize> {
+    let file = std::path::Path::new("credentials");
+    for own in [true, false] {
+        let lines = match parse(text, file, own) {
+            Ok(lines) => lines,
+            Err(error) => {
+                let told = error.to_string();
+                let mut secrets = text.split_whitespace().filter(|word| word.contains(':'));
+                assert!(secrets.all(|secret| secret.len() < 6 || !told.contains(secret)));
+                continue;
+            }
+        };
+        assert!(!lines.is_empty());
+        for line in &lines {
+            let shown = line.authorization();
+            let value = HeaderValue::try_from(&shown).expect("it can be shown");
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+            assert_eq!(
+                authorization(&headers),
+                Some(shown),
+                "it is read as it is shown"
+            );
+        }
+        if !own {
+            return Some(lines.len());
+        }
+    }
+    None
+}

@@ -1,0 +1,37 @@
+//! The HTTP primitives that [`feed-core`] and the crates around it share.
+//!
+//! A handler answers with a [`Problem`] (RFC 9457) where it fails, chooses a form by [`negotiate`]
+//! (RFC 9110, 12.5.1), and answers `304` by [`conditional`] (RFC 9110, 13). Links are made from a
+//! [`BaseUrl`]. [`credentials`] reads the file that a service and its clients share, [`metrics`] is
+//! what a part of a service has measured, as data, and [`trace`] carries the W3C trace context.
+//!
+//! [`feed-core`]: https://docs.rs/feed-core
+#![warn(missing_docs)]
+
+mod base_url;
+mod cause;
+pub mod conditional;
+pub mod credentials;
+#[cfg(feature = "sqlx")]
+mod database;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
+mod json;
+pub mod metrics;
+mod namespace;
+mod negotiate;
+mod problem;
+pub mod trace;
+
+pub use base_url::{BaseUrl, InvalidBaseUrl};
+pub use cause::with_causes;
+pub use json::Json;
+pub use namespace::NAMESPACE;
+pub use negotiate::{negotiate, weight};
+pub use problem::{Failure, Page, Problem};
+
+/// Marks a response (in its extensions) that was held back because the client asked for that: how
+/// long it took says nothing of the service.
+#[derive(Debug, Clone, Copy)]
+pub struct HeldBack;

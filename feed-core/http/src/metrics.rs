@@ -1,0 +1,195 @@
+//! What a part of a service has measured, as data: whoever exposes it writes the text.
+//!
+//! [`Counter`] and [`Histogram`] cost an atomic addition. Nothing is global, so several services in one
+//! process do not mix.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::future::BoxFuture;
+
+/// A part of a service that has measured something: a database, a feed, a subscription, or what a
+/// service counts of its own.
+///
+/// ```
+/// use feed_http::metrics::{Counter, Measured, Metric};
+/// use futures_util::future::BoxFuture;
+///
+/// #[derive(Debug, Default)]
+/// struct Shelves {
+///     refilled: Counter,
+/// }
+///
+/// impl Measured for Shelves {
+///     fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
+///         let refilled = self.refilled.get() as f64;
+///         let refilled = Metric::counter("shelves_refilled_total", "How often.", &[], refilled);
+///         Box::pin(async { vec![refilled] })
+///     }
+/// }
+/// ```
+pub trait Measured: Send + Sync + 'static {
+    /// The numbers as they are now. What cannot be known is left out: an old number would look fine while
+    /// everything stands still.
+    fn measure(&self) -> BoxFuture<'_, Vec<Metric>>;
+}
+
+/// Names and values of labels.
+pub type Labels<'a> = [(&'static str, &'a str)];
+
+/// A number that was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Its name, as Prometheus has names: a counter ends with `_total`.
+    pub name: &'static str,
+    /// What it says, in a sentence.
+    pub help: &'static str,
+    /// What tells it from others of that name.
+    pub labels: Vec<(&'static str, String)>,
+    /// The number.
+    pub value: Value,
+}
+
+/// The kinds of numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// It only goes up.
+    Counter(f64),
+    /// It goes up and down.
+    Gauge(f64),
+    /// How often values of which size came.
+    Histogram(Distribution),
+}
+
+/// What a [`Histogram`] has counted until now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distribution {
+    /// The upper bound of each bucket, and how many values lie below it: those of the buckets before it as well.
+    pub buckets: Vec<(f64, u64)>,
+    /// How many values there were.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+}
+
+impl Metric {
+    /// A number that only goes up.
+    #[must_use]
+    pub fn counter(
+        name: &'static str,
+        help: &'static str,
+        labels: &Labels<'_>,
+        value: f64,
+    ) -> Self {
+        Self::new(name, help, labels, Value::Counter(value))
+    }
+
+    /// A number that goes up and down.
+    #[must_use]
+    pub fn gauge(name: &'static str, help: &'static str, labels: &Labels<'_>, value: f64) -> Self {
+        Self::new(name, help, labels, Value::Gauge(value))
+    }
+
+    /// What `histogram` has counted. So many of its values make one: a billion, for nanoseconds that are shown
+    /// as seconds.
+    #[must_use]
+    pub fn histogram<const N: usize>(
+        name: &'static str,
+        help: &'static str,
+        labels: &Labels<'_>,
+        histogram: &Histogram<N>,
+        unit: f64,
+    ) -> Self {
+        Self::new(name, help, labels, Value::Histogram(histogram.read(unit)))
+    }
+
+    fn new(name: &'static str, help: &'static str, labels: &Labels<'_>, value: Value) -> Self {
+        let labels = labels
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        Self {
+            name,
+            help,
+            labels: labels.collect(),
+            value,
+        }
+    }
+}
+
+/// A number that goes up.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Adds one.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How often values of which size came, in whole numbers such as nanoseconds.
+#[derive(Debug)]
+pub struct Histogram<const N: usize> {
+    /// The largest value of each bucket, ascending.
+    bounds: &'static [u64; N],
+    buckets: [Counter; N],
+    larger: Counter,
+    sum: Counter,
+}
+
+impl<const N: usize> Histogram<N> {
+    /// An empty one with these buckets.
+    #[must_use]
+    pub fn new(bounds: &'static [u64; N]) -> Self {
+        Self {
+            bounds,
+            buckets: std::array::from_fn(|_| Counter::default()),
+            larger: Counter::default(),
+            sum: Counter::default(),
+        }
+    }
+
+    /// Counts a value.
+    pub fn observe(&self, value: u64) {
+        let bucket = self.bounds.iter().position(|bound| value <= *bound);
+        let bucket = bucket.map_or(&self.larger, |bucket| &self.buckets[bucket]);
+        bucket.increment();
+        if value > 0 {
+            self.sum.add(value);
+        }
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let buckets = self.buckets.iter().chain([&self.larger]);
+        buckets.map(Counter::get).sum()
+    }
+
+    /// What was counted until now; `unit` of the values make one in the text.
+    fn read(&self, unit: f64) -> Distribution {
+        let mut count = 0;
+        let bounds = self.bounds.iter().zip(&self.buckets);
+        let buckets = bounds
+            .map(|(bound, bucket)| {
+                count += bucket.get();
+                (*bound as f64 / unit, count)
+            })
+            .collect();
+        Distribution {
+            buckets,
+            count: count + self.larger.get(),
+            sum: self.sum.get() as f64 / unit,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Content negotiation by `Accept` (RFC 9110, 12.5.1).
+
+use axum::http::{HeaderMap, header};
+
+/// The index of the offer that the client likes best; of equals the first. `None` if it refuses
+/// them all. No `Accept` takes anything.
+///
+/// ```
+/// use axum::http::{HeaderMap, header};
+/// use feed_http::negotiate;
+///
+/// let mut headers = HeaderMap::new();
+/// assert_eq!(negotiate(&headers, &["application/atom+xml", "text/html"]), Some(0));
+/// headers.insert(header::ACCEPT, "text/html,*/*;q=0.8".parse()?);
+/// assert_eq!(negotiate(&headers, &["application/atom+xml", "text/html"]), Some(1));
+/// headers.insert(header::ACCEPT, "image/png".parse()?);
+/// assert_eq!(negotiate(&headers, &["application/atom+xml", "text/html"]), None);
+/// # Ok::<(), axum::http::header::InvalidHeaderValue>(())
+/// ```
+#[must_use]
+pub fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
+    // Most clients name just what there is first.
+    let first = headers.get(header::ACCEPT);
+    if first.is_some_and(|accept| Some(accept.as_bytes()) == offers.first().map(|o| o.as_bytes())) {
+        return Some(0);
+    }
+    let ranges: Vec<(&str, f32)> = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(range)
+        .collect();
+    if ranges.is_empty() {
+        return Some(0);
+    }
+    let mut best = None;
+    for (index, offer) in offers.iter().enumerate() {
+        let quality = quality(&ranges, offer);
+        if quality > best.map_or(0.0, |(_, quality)| quality) {
+            best = Some((index, quality));
+        }
+    }
+    best.map(|(index, _)| index)
+}
+
+/// `text/html;q=0.8` as a media range and its weight.
+fn range(member: &str) -> Option<(&str, f32)> {
+    let mut parts = member.split(';').map(str::trim);
+    let range = parts.next().filter(|range| range.contains('/'))?;
+    Some((range, weight(parts)?))
+}
+
+/// The weight `q` among the parameters of a member (RFC 9110, 12.4.2): 1 where there is none, `None` if it is
+/// malformed.
+pub fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<f32> {
+    let weight = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    });
+    let weight = weight.map_or(Some(1.0), |text| text.parse().ok());
+    weight.filter(|weight| (0.0..=1.0).contains(weight))
+}
+
+/// The weight of the most specific range that covers `offer`.
+fn quality(ranges: &[(&str, f32)], offer: &str) -> f32 {
+    let kind = offer.split('/').next().unwrap_or_default();
+    let specificity = |range: &str| {
+        if range.eq_ignore_ascii_case(offer) {
+            Some(3)
+        } else if range == "*/*" {
+            Some(1)
+        } else {
+            let covers = range.strip_suffix("/*")?.eq_ignore_ascii_case(kind);
+            covers.then_some(2)
+        }
+    };
+    ranges
+        .iter()
+        .filter_map(|(range, weight)| Some((specificity(range)?, *weight)))
+        .max_by_key(|(specificity, _)| *specificity)
+        .map_or(0.0, |(_, weight)| weight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_9110_12_5_1() {
+        let cases = [
+            ("*/*", Some(0)),
+            ("text/*", Some(1)),
+            ("application/atom+xml;q=0.5, text/html;q=0.6", Some(1)),
+            ("application/atom+xml;q=0, */*", Some(1)),
+            ("text/html, application/xhtml+xml, */*;q=0.8", Some(1)),
+            ("TEXT/HTML", Some(1)),
+            ("text/html;q=0, application/atom+xml;q=0", None),
+            ("application/json", None),
+            ("garbage", Some(0)),
+        ];
+        for (accept, expected) in cases {
+            let headers =
+                HeaderMap::from_iter([(header::ACCEPT, accept.parse().expect("a header value"))]);
+            let offers = ["application/atom+xml", "text/html"];
+            assert_eq!(negotiate(&headers, &offers), expected, "{accept}");
+        }
+    }
+}

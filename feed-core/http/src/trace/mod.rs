@@ -1,0 +1,49 @@
+//! One trace from the request that caused an event to its effect in each consumer.
+//!
+//! The W3C context travels as text: in a request's header, in the event, in its `CloudEvents` form. So
+//! a span is a value with a name and such a parent, and nothing is kept in threads or tasks. Without the
+//! feature `otlp` there are no spans, and what is here costs nothing.
+
+#[cfg_attr(feature = "otlp", path = "otlp.rs")]
+#[cfg_attr(not(feature = "otlp"), path = "off.rs")]
+mod spans;
+
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue};
+
+pub use spans::{Span, is_on};
+pub use spans::{Tracing, start_tracing};
+
+/// The context in a request (W3C Trace Context, 3.2).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The role of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It answers a request.
+    Server,
+    /// It makes an event.
+    Producer,
+    /// It receives one.
+    Consumer,
+    /// All else.
+    Internal,
+}
+
+/// The span of a request that changes something. It goes on with the caller's trace, and the request's
+/// context is that of this span from here on: so what the handler makes of it belongs to it.
+pub fn of_request(request: &mut Request, route: &str) -> Span {
+    if !is_on() || request.method().is_safe() {
+        return Span::none();
+    }
+    let name = format!("{} {route}", request.method());
+    let headers = request.headers_mut();
+    let parent = headers.get(TRACEPARENT);
+    let parent = parent.and_then(|value| value.to_str().ok());
+    let span = Span::begin(name, Kind::Server, parent);
+    let ours = span.traceparent();
+    if let Some(ours) = ours.and_then(|ours| HeaderValue::try_from(ours).ok()) {
+        headers.insert(TRACEPARENT, ours);
+    }
+    span
+}

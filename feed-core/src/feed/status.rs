@@ -1,0 +1,100 @@
+//! How the publishing side is, for operators and their programs.
+
+use chrono::{DateTime, Utc};
+#[cfg(feature = "schemars")]
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Feed;
+use super::measure::age;
+use crate::database::patience::{STATEMENT, within};
+use crate::event::Sequence;
+use crate::store::{self, Backend};
+
+/// Rows in quarantine that are listed.
+const LISTED: i64 = 100;
+
+/// How the publishing side is.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(
+    feature = "schemars",
+    derive(JsonSchema),
+    schemars(rename = "FeedStatus")
+)]
+pub struct Status {
+    /// The incarnation of the feed
+    pub epoch: String,
+    /// The number of the newest event
+    pub sequence: Sequence,
+    /// How long the oldest event has waited for its number; null: each has one
+    pub unnumbered_seconds: Option<f64>,
+    /// Rows in quarantine, up to 10,000
+    pub quarantined: i64,
+    /// The first hundred of them
+    pub quarantine: Vec<Quarantined>,
+}
+
+/// A row that could not be published or served as it was.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(
+    feature = "schemars",
+    derive(JsonSchema),
+    schemars(rename = "QuarantinedRow")
+)]
+pub struct Quarantined {
+    /// Its place in `feed_quarantine`
+    pub position: i64,
+    #[cfg_attr(feature = "schemars", schemars(with = "String", extend("format" = "date-time")))]
+    /// When it was found
+    pub found: DateTime<Utc>,
+    /// What is wrong with it
+    pub reason: String,
+    /// The number of the event, if it is published; null: it is not
+    pub sequence: Option<Sequence>,
+    /// The id that the row has
+    pub id: String,
+    #[serde(rename = "type")]
+    /// The type of the event
+    pub event_type: Option<String>,
+    /// What it is about
+    pub subject: Option<String>,
+}
+
+impl From<store::publish::Quarantined> for Quarantined {
+    fn from(row: store::publish::Quarantined) -> Self {
+        Self {
+            position: row.position,
+            found: row.found,
+            reason: row.reason,
+            sequence: row.sequence,
+            id: row.id,
+            event_type: row.event_type,
+            subject: row.subject,
+        }
+    }
+}
+
+impl<B: Backend> Feed<B> {
+    /// How the publishing side is: for operators, since it quotes rows that nobody has published.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn status(&self) -> sqlx::Result<Status> {
+        let pool = self.inner.database.reader();
+        let published = within(STATEMENT, B::published(pool)).await?;
+        let quarantine = match published.quarantined {
+            0 => Vec::new(),
+            _ => within(STATEMENT, B::quarantined(pool, 0, LISTED)).await?,
+        };
+        Ok(Status {
+            epoch: self.inner.sequencer.head().epoch.to_string(),
+            sequence: published.sequence,
+            unnumbered_seconds: published
+                .unnumbered
+                .map(|(id, time)| age(id, time).as_secs_f64()),
+            quarantined: published.quarantined,
+            quarantine: quarantine.into_iter().map(Quarantined::from).collect(),
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! The spans of events: one trace from the request that caused an event to its effect in each consumer.
+
+use std::time::SystemTime;
+
+use crate::event::NewEvent;
+pub(crate) use crate::http::trace::{Kind, Span, is_on};
+
+/// An event that is being written down: whoever receives it goes on with its trace.
+pub(crate) fn of_append(event: &NewEvent, id: &str) -> Span {
+    if !is_on() {
+        return Span::none();
+    }
+    let parent = event.traceparent.as_deref();
+    let span = Span::begin("feed.append".to_owned(), Kind::Producer, parent);
+    span.set("event.id", id);
+    span.set("event.type", &event.event_type);
+    span.set("event.subject", &event.subject);
+    span
+}
+
+/// Work on an event that was received: it belongs to the event's trace, if that has one.
+pub(crate) fn of_event(
+    name: &'static str,
+    kind: Kind,
+    id: &str,
+    traceparent: Option<&str>,
+    since: SystemTime,
+) -> Span {
+    let Some(traceparent) = traceparent.filter(|_| is_on()) else {
+        return Span::none();
+    };
+    let span = Span::since(name.to_owned(), kind, traceparent, since);
+    span.set("event.id", id);
+    span
+}
+
+/// Spans of a transaction: they have failed unless it commits.
+#[derive(Debug)]
+pub(crate) struct Work(Vec<Span>);
+
+impl Work {
+    /// Begins it.
+    pub(crate) fn on(spans: impl Iterator<Item = Span>) -> Self {
+        match is_on() {
+            true => Self(spans.collect()),
+            false => Self(Vec::new()),
+        }
+    }
+
+    /// What it came to is a failure, although it commits.
+    pub(crate) fn fail(&self, reason: &str) {
+        for span in &self.0 {
+            span.fail(reason);
+        }
+    }
+
+    /// It has committed.
+    pub(crate) fn done(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.fail("rolled back");
+    }
+}
