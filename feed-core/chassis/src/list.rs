@@ -104,7 +104,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Search {
 /// A page of a list.
 ///
 /// ```
-/// use feed_chassis::BaseUrl;
+/// use feed_http::BaseUrl;
 /// use feed_chassis::list::{Before, Page};
 ///
 /// let base: BaseUrl = "https://shop.example/".parse()?;

@@ -22,12 +22,12 @@ use feed_http::with_causes;
 /// ```no_run
 /// # use std::process::ExitCode;
 /// # use axum::Router;
-/// use feed_chassis::{Mounted, Settings, run};
+/// use feed_chassis::{Mounted, ServeError, Settings, run};
 ///
 /// # async fn main_of(settings: Settings) -> ExitCode {
 /// run(settings, async |settings, _shutdown| {
 ///     tracing::info!("hello: {}", settings.base_url());
-///     Ok(Mounted::new(Router::new()))
+///     Ok::<_, ServeError>(Mounted::new(Router::new()))
 /// })
 /// .await
 /// # }

@@ -88,7 +88,7 @@ impl Description {
 /// let description = Description::of("Greetings", "What is said", [greeting]);
 /// let routes = described(routes, description, about, &"https://shop.example/".parse()?);
 /// # let _: Router = routes;
-/// # Ok::<(), feed_chassis::InvalidBaseUrl>(())
+/// # Ok::<(), feed_http::InvalidBaseUrl>(())
 /// ```
 pub fn described(router: Router, description: Description, about: About, base: &BaseUrl) -> Router {
     let text = document::write(description.with(itself()), about, base);

@@ -4,6 +4,7 @@
 
 mod halted;
 mod lists;
+mod pages;
 mod parked;
 mod refused;
 #[path = "../../../tests/it/support.rs"]
