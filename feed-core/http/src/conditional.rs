@@ -3,23 +3,23 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, header};
 use sha2::{Digest, Sha256};
 
 use crate::Problem;
+#[cfg(feature = "axum")]
+pub use crate::response::tagged;
 
 /// What a reader can hold against a representation.
 ///
 /// ```
-/// use axum::http::{HeaderMap, header};
+/// use http::{HeaderMap, header};
 /// use feed_http::conditional::{Outcome, Validators, evaluate};
 ///
 /// let validators = Validators::tag("order-17.placed");
 /// let request = HeaderMap::from_iter([(header::IF_NONE_MATCH, validators.etag().parse()?)]);
 /// assert_eq!(evaluate(&request, &validators), Outcome::NotModified);
-/// # Ok::<(), axum::http::header::InvalidHeaderValue>(())
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Validators {
@@ -104,28 +104,6 @@ pub fn digest(parts: &[&[u8]]) -> u64 {
     }
     let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(digest.finalize());
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
-}
-
-/// The answer to a read of a resource that comes in several forms (`Vary: Accept`): `answer` with a tag
-/// that stands for its bytes, or a `304` or `412` by the request's conditions. The body of `answer` has to be
-/// in memory.
-pub async fn tagged(headers: &HeaderMap, answer: Response) -> Response {
-    let (parts, body) = answer.into_parts();
-    let Ok(body) = to_bytes(body, usize::MAX).await else {
-        return Problem::internal().into_response();
-    };
-    let media_type = parts.headers.get(header::CONTENT_TYPE);
-    let media_type = media_type.and_then(|value| value.to_str().ok());
-    let validators = Validators::of(media_type.unwrap_or_default(), &body);
-    let metadata = [
-        (header::VARY, "Accept".to_owned()),
-        (header::ETAG, validators.etag()),
-    ];
-    match evaluate(headers, &validators) {
-        Outcome::Failed => Problem::precondition_failed().into_response(),
-        Outcome::NotModified => (StatusCode::NOT_MODIFIED, metadata).into_response(),
-        Outcome::Proceed => (metadata, (parts, Body::from(body))).into_response(),
-    }
 }
 
 /// The preconditions of a request that changes something: there a match of `If-None-Match` is a
@@ -308,25 +286,5 @@ mod tests {
         assert_eq!(outcome(&headers, true), Outcome::Failed);
         let headers = [(header::IF_UNMODIFIED_SINCE, NOW)];
         assert_eq!(outcome(&headers, true), Outcome::Proceed);
-    }
-
-    #[tokio::test]
-    async fn a_tag_stands_for_media_type_and_bytes() {
-        let answer = |media_type: &str, body: &str| {
-            let media_type = [(header::CONTENT_TYPE, media_type.to_owned())];
-            (media_type, body.to_owned()).into_response()
-        };
-        let nothing = HeaderMap::new();
-        let mut tags = std::collections::BTreeSet::new();
-        for (media_type, body) in [("text/a", "1"), ("text/a", "2"), ("text/b", "1")] {
-            let first = tagged(&nothing, answer(media_type, body)).await;
-            let tag = first.headers()[header::ETAG].clone();
-            assert_eq!(to_bytes(first.into_body(), 9).await.expect("a body"), body);
-            let known = HeaderMap::from_iter([(header::IF_NONE_MATCH, tag.clone())]);
-            let again = tagged(&known, answer(media_type, body)).await;
-            assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
-            assert_eq!(again.headers()[header::ETAG], tag);
-            assert!(tags.insert(tag.as_bytes().to_owned()));
-        }
     }
 }

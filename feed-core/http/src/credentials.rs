@@ -8,9 +8,9 @@
 
 use std::path::{Path, PathBuf};
 
-use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::with_causes;
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::conditional::{Outcome, Tags, Validators, evaluate};
 use crate::credentials::{authorization, parse};

@@ -17,19 +17,21 @@ mod database;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
 pub mod fuzz;
-mod json;
 pub mod metrics;
 mod namespace;
 mod negotiate;
 mod problem;
+#[cfg(feature = "axum")]
+mod response;
 pub mod trace;
 
 pub use base_url::{BaseUrl, InvalidBaseUrl};
 pub use cause::with_causes;
-pub use json::Json;
 pub use namespace::NAMESPACE;
 pub use negotiate::{negotiate, weight};
-pub use problem::{Failure, Page, Problem};
+pub use problem::{Failure, Problem};
+#[cfg(feature = "axum")]
+pub use response::{Json, Page};
 
 /// Marks a response (in its extensions) that was held back because the client asked for that: how
 /// long it took says nothing of the service.

@@ -1,12 +1,12 @@
 //! Content negotiation by `Accept` (RFC 9110, 12.5.1).
 
-use axum::http::{HeaderMap, header};
+use http::{HeaderMap, header};
 
 /// The index of the offer that the client likes best; of equals the first. `None` if it refuses
 /// them all. No `Accept` takes anything.
 ///
 /// ```
-/// use axum::http::{HeaderMap, header};
+/// use http::{HeaderMap, header};
 /// use feed_http::negotiate;
 ///
 /// let mut headers = HeaderMap::new();
@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, header};
 /// assert_eq!(negotiate(&headers, &["application/atom+xml", "text/html"]), Some(1));
 /// headers.insert(header::ACCEPT, "image/png".parse()?);
 /// assert_eq!(negotiate(&headers, &["application/atom+xml", "text/html"]), None);
-/// # Ok::<(), axum::http::header::InvalidHeaderValue>(())
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
 /// ```
 #[must_use]
 pub fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {

@@ -4,8 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -21,16 +20,16 @@ use crate::namespace::NAMESPACE;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Problem {
-    status: StatusCode,
+    pub(crate) status: StatusCode,
     name: &'static str,
-    title: &'static str,
-    detail: String,
-    members: Map<String, Value>,
-    headers: Vec<(header::HeaderName, HeaderValue)>,
-    failure: Option<Box<Failure>>,
+    pub(crate) title: &'static str,
+    pub(crate) detail: String,
+    pub(crate) members: Map<String, Value>,
+    pub(crate) headers: Vec<(header::HeaderName, HeaderValue)>,
+    pub(crate) failure: Option<Box<Failure>>,
 }
 
-/// What went wrong on our side. It travels beside the response ([`http::Extensions`](axum::http::Extensions))
+/// What went wrong on our side. It travels beside the response ([`http::Extensions`](http::Extensions))
 /// to layers that want to know of it; the client does not see it.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -176,6 +175,19 @@ impl Problem {
     pub fn detail(&self) -> &str {
         &self.detail
     }
+
+    /// The problem document, as JSON.
+    #[must_use]
+    pub fn document(&self) -> String {
+        let document = Document {
+            kind: format!("{NAMESPACE}#{}", self.name),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            members: &self.members,
+        };
+        serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+    }
 }
 
 /// Problem details, with the members in the order of RFC 9457, 3.1.
@@ -190,33 +202,6 @@ struct Document<'a> {
     members: &'a Map<String, Value>,
 }
 
-/// What a page for people says of a problem. It travels beside the document
-/// ([`http::Extensions`](axum::http::Extensions)) to whoever makes that page.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// What kind of problem it is.
-    pub title: &'static str,
-    /// What happened this time.
-    pub detail: String,
-    /// What is wrong with each field of a form, from the member `errors`.
-    pub messages: Vec<String>,
-}
-
-impl Page {
-    fn of(problem: &Problem) -> Self {
-        let errors = problem.members.get("errors").and_then(Value::as_array);
-        let message = |error: &Value| {
-            let text = |name: &str| error[name].as_str().unwrap_or_default();
-            format!("{}: {}", text("field"), text("message"))
-        };
-        Self {
-            title: problem.title,
-            detail: problem.detail.clone(),
-            messages: errors.into_iter().flatten().map(message).collect(),
-        }
-    }
-}
-
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.title, self.detail)
@@ -227,35 +212,5 @@ impl Error for Problem {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         let failure = self.failure.as_ref()?;
         Some(&*failure.error)
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let document = Document {
-            kind: format!("{NAMESPACE}#{}", self.name),
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            members: &self.members,
-        };
-        let body = serde_json::to_string_pretty(&document).unwrap_or_default();
-        let mut response = (self.status, body + "\n").into_response();
-        response.extensions_mut().insert(Page::of(&self));
-        if let Some(failure) = self.failure {
-            let error: &dyn Error = &*failure.error;
-            tracing::error!(error, "{}", failure.tried);
-            response.extensions_mut().insert(*failure);
-        }
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        for (name, value) in self.headers {
-            headers.append(name, value);
-        }
-        response
     }
 }

@@ -8,8 +8,7 @@
 #[cfg_attr(not(feature = "otlp"), path = "off.rs")]
 mod spans;
 
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Request};
 
 pub use spans::{Span, is_on};
 pub use spans::{Tracing, start_tracing};
@@ -32,7 +31,7 @@ pub enum Kind {
 
 /// The span of a request that changes something. It goes on with the caller's trace, and the request's
 /// context is that of this span from here on: so what the handler makes of it belongs to it.
-pub fn of_request(request: &mut Request, route: &str) -> Span {
+pub fn of_request<B>(request: &mut Request<B>, route: &str) -> Span {
     if !is_on() || request.method().is_safe() {
         return Span::none();
     }
