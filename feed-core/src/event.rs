@@ -94,7 +94,8 @@ pub struct NewEvent {
     pub title: String,
     /// The same in a sentence, of at most 2,000 bytes. Names nobody either.
     pub summary: String,
-    /// The page about the subject, relative to the service's public base URL: `order/17`. At most 2,000 bytes.
+    /// The page about the subject: `order/17`, relative to the service's public base URL, or a whole `http:` or
+    /// `https:` address. At most 2,000 bytes.
     pub link: String,
     /// The body: JSON text of at most 1 MiB, kept byte for byte. At most 100 arrays and objects are within each
     /// other, numbers fit into a double, and no string has half a surrogate pair ([`InvalidData`]).

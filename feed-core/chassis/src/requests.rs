@@ -219,8 +219,7 @@ pub(super) struct Counting {
 #[derive(Debug, Clone)]
 pub(super) struct Counted<S> {
     inner: S,
-    /// It stays as long as the process, as services do: no request has to count references.
-    place: &'static Place,
+    place: Arc<Place>,
 }
 
 /// Where a route's numbers are, once its first request has said which it is.
@@ -240,14 +239,14 @@ impl<S> Layer<S> for Counting {
         };
         Counted {
             inner,
-            place: Box::leak(Box::new(place)),
+            place: Arc::new(place),
         }
     }
 }
 
 impl Place {
-    fn route(&self, request: &Request) -> &Route {
-        self.route.get_or_init(|| {
+    fn route(&self, request: &Request) -> Arc<Route> {
+        let route = self.route.get_or_init(|| {
             let path = request.extensions().get::<MatchedPath>();
             let name = path.map_or(NO_ROUTE, |path| {
                 let path = path.as_str();
@@ -259,7 +258,8 @@ impl Place {
                 }
             });
             self.counting.requests.route(name)
-        })
+        });
+        Arc::clone(route)
     }
 }
 
@@ -293,7 +293,7 @@ where
 #[derive(Debug)]
 pub(super) struct Answering<F> {
     span: Span,
-    route: &'static Route,
+    route: Arc<Route>,
     method: Named,
     /// Since when it waits for something.
     waits: Option<Instant>,

@@ -94,9 +94,12 @@ impl Addresses {
         self.base.join(&format!("events/{id}"))
     }
 
-    /// A page about a subject, from a link relative to the base URL.
+    /// A page about a subject: a whole `http:` or `https:` address, or one relative to the base URL.
     pub(super) fn link(&self, link: &str) -> Url {
-        self.base.join(link)
+        match Url::parse(link) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && link.contains("://") => url,
+            _ => self.base.join(link),
+        }
     }
 }
 
@@ -133,6 +136,10 @@ mod tests {
                 "mailto:x",
                 "a:b",
             ];
+            let whole = addresses.link("https://other.example/x?y");
+            assert_eq!(whole.as_str(), "https://other.example/x?y");
+            let script = addresses.link("javascript:alert(1)");
+            assert!(script.as_str().starts_with(base), "{script}");
             let plain = ["order/17", "order", "a-b/C_d"];
             for link in [&odd[..], &full[..], &plain[..]].concat() {
                 assert_eq!(

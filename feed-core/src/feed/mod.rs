@@ -201,9 +201,13 @@ impl<B: Backend> Feed<B> {
         self.inner.addresses.head()
     }
 
-    /// The routes of the feed, to be merged into a service's router: `/feed` and what lies below
-    /// it, and `/events/{id}`.
-    pub fn router(&self) -> Router {
+    /// The routes of the feed, for a router with any state: `/feed` and what lies below it, and
+    /// `/events/{id}`.
+    ///
+    /// Merge them into the router that is at [`FeedSettings::base_url`]. Where that router has such
+    /// paths of its own, nest them and add the prefix to the base URL:
+    /// `Router::new().nest("/orders", feed.router())` goes with `https://shop.example/orders/`.
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         http::router(self.clone())
     }
 }

@@ -36,7 +36,7 @@ pub const READABLE: &[&str] = &[
     "/events/{id}",
 ];
 
-pub(super) fn router<B: Backend>(feed: Feed<B>) -> Router {
+pub(super) fn router<B: Backend, S>(feed: Feed<B>) -> Router<S> {
     Router::new()
         .route("/feed", read_only(get(subscription::subscription::<B>)))
         .route("/feed.atom", read_only(get(subscription::raw::<B>)))
