@@ -1,6 +1,6 @@
 //! Begins transactions, so that no client can leave a connection in a bad state.
 
-use sqlx::{Pool, SqlSafeStr, SqlStr, Transaction};
+use sqlx::{Pool, SqlStr, Transaction};
 
 use super::Backend;
 use crate::database::patience::{STATEMENT, within};
@@ -23,9 +23,4 @@ pub(crate) async fn begin_with<B: Backend>(
         within(STATEMENT, begin).await
     });
     begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
-}
-
-/// The same with the backend's own statement.
-pub(crate) async fn begin<B: Backend>(pool: &Pool<B>) -> sqlx::Result<Transaction<'static, B>> {
-    begin_with(pool, B::BEGIN.into_sql_str()).await
 }

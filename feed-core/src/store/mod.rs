@@ -25,7 +25,7 @@ use sqlx::{Pool, SqlStr};
 
 use crate::database::DatabaseOptions;
 use answer::Answer;
-pub(crate) use begin::{begin, begin_with};
+pub(crate) use begin::begin_with;
 pub use error::DatabaseError;
 
 /// A database that can hold a feed and its consumers: [`sqlx::Postgres`] or [`sqlx::Sqlite`].
@@ -45,11 +45,9 @@ pub(crate) trait Operations:
     + operate::Operate
     + measure::Measure
     + listen::Listen
+    + transfer::NativeTransfer
     + transfer::Transfer
 {
-    /// The statement that begins a writing transaction.
-    const BEGIN: &'static str;
-
     /// feed-core's own migrations: number, name, SQL.
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)];
 
@@ -79,6 +77,18 @@ pub(crate) trait Operations:
     /// What tells a file from another one in its place; a server tells by itself that it is gone.
     fn file(pool: &Pool<Self>) -> Option<(u64, u64)>;
 }
+
+/// One of feed-core's migrations: folder, number, name, file.
+macro_rules! migration {
+    ($folder:literal, $number:literal, $name:literal, $file:literal) => {
+        (
+            $number,
+            $name,
+            include_str!(concat!("../../../migrations/", $folder, "/", $file)),
+        )
+    };
+}
+use migration;
 
 /// How long a request waits for a free connection before it is told that the service is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

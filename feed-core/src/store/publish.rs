@@ -119,6 +119,12 @@ pub(crate) enum Numbered {
     AtCommit,
 }
 
+impl From<Option<Look>> for Numbered {
+    fn from(numbered: Option<Look>) -> Self {
+        numbered.map_or(Self::Busy, Self::Done)
+    }
+}
+
 /// Which events a filtered view shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
@@ -154,7 +160,9 @@ pub(crate) trait NativePublish: sqlx::Database {
     -> impl Answer<u64>;
 
     /// Numbers up to `limit` events that have committed.
-    fn number(pool: &Pool<Self>, limit: i64) -> impl Answer<Numbered>;
+    fn number(_: &Pool<Self>, _limit: i64) -> impl Answer<Numbered> {
+        async { Ok(Numbered::AtCommit) }
+    }
 
     /// How far the feed has got.
     fn published(pool: &Pool<Self>) -> impl Answer<Published>;

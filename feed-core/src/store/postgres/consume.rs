@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 
+use super::statements::from_due;
 use crate::database::patience::{STATEMENT, within};
 use crate::store::consume::{
     Advanced, CHANNEL, Census, Claim, Heartbeat, Held, NativeConsume, Position,
 };
+use crate::store::sql::sql;
 
 impl NativeConsume for Postgres {
     /// The transaction's number, if it has a row in `feed_effect`.
@@ -37,7 +39,7 @@ impl NativeConsume for Postgres {
         heartbeat: &Heartbeat,
         term: i64,
     ) -> sqlx::Result<Census> {
-        sqlx::query_as(
+        sqlx::query_as(sql!(
             "-- lease::renew
              WITH clock AS (
                  SELECT clock_timestamp() AS now, make_interval(secs => $3) AS term
@@ -68,18 +70,13 @@ impl NativeConsume for Postgres {
                     (SELECT count(*) FROM feed_partition
                      WHERE subscription = $1
                        AND (lease_owner IS NULL OR lease_until < now)) AS free,
-                    EXISTS (SELECT FROM feed_parked AS parked
-                            JOIN feed_partition USING (subscription, partition)
-                            WHERE parked.subscription = $1 AND lease_owner = $2
-                              AND position = (SELECT min(position) FROM feed_parked AS first
-                                              WHERE first.subscription = $1
-                                                AND first.subject = parked.subject)
-                              AND (reason IS NULL OR retry_at <= now)) AS due,
+                    EXISTS (SELECT 1 {due}) AS due,
                     (SELECT halted FROM feed_subscription WHERE name = $1) AS halted,
                     (SELECT min(position) FROM feed_decision
                      WHERE subscription = $1 AND done_at IS NULL) AS decision
              FROM clock",
-        )
+            due = from_due("now")
+        ))
         .bind(s)
         .bind(me)
         .bind(term)

@@ -26,6 +26,9 @@ pub(super) const SECOND_CLOSES: &str = "date_trunc('second', updated) + interval
 /// The function that takes the largest of its arguments.
 pub(super) const GREATEST: &str = "GREATEST";
 
+/// The function that makes a JSON object of names and values.
+pub(super) const JSON_OBJECT: &str = "json_build_object";
+
 /// Locks the rows that a `SELECT` finds.
 pub(super) const FOR_UPDATE: &str = "FOR UPDATE";
 

@@ -3,6 +3,7 @@
 mod connect;
 mod consume;
 mod dialect;
+mod error;
 mod operate;
 mod publish;
 mod session;
@@ -15,39 +16,28 @@ use sqlx::postgres::PgListener;
 use sqlx::{PgPool, Postgres};
 
 use super::listen::Listen;
-use super::{Backend, DatabaseError, Made, Operations, Pools};
+use super::{Backend, DatabaseError, Made, Operations, Pools, migration};
 use crate::database::DatabaseOptions;
 
 impl Backend for Postgres {}
 
-/// One of feed-core's migrations: number, name, file.
-macro_rules! migration {
-    ($number:literal, $name:literal, $file:literal) => {
-        (
-            $number,
-            $name,
-            include_str!(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/migrations/postgres/",
-                $file
-            )),
-        )
-    };
-}
-
 impl Operations for Postgres {
-    const BEGIN: &'static str = session::BEGIN;
     const ONE_WRITER: bool = false;
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
-        migration!(1, "feed", "0001_feed.sql"),
-        migration!(2, "decisions", "0002_decisions.sql"),
-        migration!(3, "outbox", "0003_outbox.sql"),
-        migration!(4, "expand archive", "0004_expand_archive.sql"),
-        migration!(5, "expand quarantine", "0005_expand_quarantine.sql"),
-        migration!(6, "expand served", "0006_expand_served.sql"),
-        migration!(7, "expand source", "0007_expand_source.sql"),
-        migration!(8, "expand effect", "0008_expand_effect.sql"),
-        migration!(9, "expand ids", "0009_expand_ids.sql"),
+        migration!("postgres", 1, "feed", "0001_feed.sql"),
+        migration!("postgres", 2, "decisions", "0002_decisions.sql"),
+        migration!("postgres", 3, "outbox", "0003_outbox.sql"),
+        migration!("postgres", 4, "expand archive", "0004_expand_archive.sql"),
+        migration!(
+            "postgres",
+            5,
+            "expand quarantine",
+            "0005_expand_quarantine.sql"
+        ),
+        migration!("postgres", 6, "expand served", "0006_expand_served.sql"),
+        migration!("postgres", 7, "expand source", "0007_expand_source.sql"),
+        migration!("postgres", 8, "expand effect", "0008_expand_effect.sql"),
+        migration!("postgres", 9, "expand ids", "0009_expand_ids.sql"),
     ];
 
     async fn connect(options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {

@@ -6,7 +6,7 @@ use sqlx::{PgPool, PgTransaction, Postgres};
 
 use crate::event::{EventId, NewEvent, Sequence};
 use crate::store::measure::{COUNTED, Published};
-use crate::store::publish::{NativePublish, Numbered};
+use crate::store::publish::{Look, NativePublish, Numbered};
 
 impl NativePublish for Postgres {
     async fn append(
@@ -89,7 +89,7 @@ impl NativePublish for Postgres {
     }
 
     async fn number(pool: &PgPool, limit: i64) -> sqlx::Result<Numbered> {
-        let numbered = sqlx::query_as(
+        let numbered: Option<Look> = sqlx::query_as(
             "-- sequencer::number
              SELECT (head).feed_id, (head).epoch, (head).page_size, (head).created,
                     (head).sequence, (head).anchor, (head).updated,
@@ -103,7 +103,7 @@ impl NativePublish for Postgres {
         .bind(limit)
         .fetch_optional(pool)
         .await?;
-        Ok(numbered.map_or(Numbered::Busy, Numbered::Done))
+        Ok(numbered.into())
     }
 
     async fn published(pool: &PgPool) -> sqlx::Result<Published> {

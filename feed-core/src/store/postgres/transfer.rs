@@ -1,21 +1,11 @@
-//! Moving a PostgreSQL database: each row is one JSON object.
+//! Moving a database, as far as it is PostgreSQL's own.
 
-use futures_util::stream::BoxStream;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
-use crate::store::transfer::{Column, Kind, Transfer, delete, names};
+use crate::store::transfer::{Column, NativeTransfer, names};
 
-impl Transfer for Postgres {
+impl NativeTransfer for Postgres {
     const SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
-
-    async fn has_unnumbered(connection: &mut PgConnection) -> sqlx::Result<bool> {
-        sqlx::query_scalar(
-            "-- transfer::has_unnumbered
-             SELECT EXISTS (SELECT FROM feed_outbox)",
-        )
-        .fetch_one(connection)
-        .await
-    }
 
     async fn columns(connection: &mut PgConnection, table: &str) -> sqlx::Result<Vec<Column>> {
         let rows: Vec<(String, String)> = sqlx::query_as(
@@ -28,34 +18,17 @@ impl Transfer for Postgres {
         .bind(table)
         .fetch_all(connection)
         .await?;
-        let column = |(name, of): (String, String)| Column {
-            name,
-            kind: match of.as_str() {
-                "timestamp with time zone" => Kind::Instant,
-                "boolean" => Kind::Truth,
-                _ => Kind::Plain,
-            },
+        let column = |(name, of): (String, String)| {
+            let value = match of.as_str() {
+                "timestamp with time zone" => format!(
+                    "to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+                ),
+                "boolean" => format!("{name}::int"),
+                _ => name.clone(),
+            };
+            Column { name, value }
         };
         Ok(rows.into_iter().map(column).collect())
-    }
-
-    fn rows<'c>(
-        connection: &'c mut PgConnection,
-        table: &str,
-        columns: &[Column],
-    ) -> BoxStream<'c, sqlx::Result<String>> {
-        let members = names(columns, |Column { name, kind }| match kind {
-            Kind::Plain => format!("'{name}', {name}"),
-            Kind::Truth => format!("'{name}', {name}::int"),
-            Kind::Instant => format!(
-                "'{name}', to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
-            ),
-        });
-        let sql = format!(
-            "-- transfer::rows
-             SELECT json_build_object({members})::text FROM {table}"
-        );
-        sqlx::query_scalar(AssertSqlSafe(sql)).fetch(connection)
     }
 
     async fn insert(
@@ -64,7 +37,7 @@ impl Transfer for Postgres {
         columns: &[Column],
         array: String,
     ) -> sqlx::Result<()> {
-        let columns = names(columns, |column| column.name.clone());
+        let columns = names(columns);
         let sql = format!(
             "-- transfer::insert
              INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE
@@ -72,11 +45,6 @@ impl Transfer for Postgres {
         );
         let insert = sqlx::query(AssertSqlSafe(sql)).bind(array);
         insert.execute(connection).await.map(drop)
-    }
-
-    async fn empty(connection: &mut PgConnection, table: &str) -> sqlx::Result<u64> {
-        let emptied = sqlx::query(delete(table)).execute(connection).await?;
-        Ok(emptied.rows_affected())
     }
 
     async fn last_number(connection: &mut PgConnection, table: &str) -> sqlx::Result<Option<i64>> {

@@ -5,9 +5,13 @@ use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Pool, SqlSafeStr, Sqlite};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, SqlitePool, SqliteTransaction};
 
-use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Operations, Pools, begin};
+use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools, begin_with};
+
+/// How a transaction that writes begins: with the write lock, for which it waits. One that begins as a reader
+/// would fail at once where another one writes.
+const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// How long a SQLite connection waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,7 +57,7 @@ pub(super) async fn connect(url: &str) -> Result<Pools<Sqlite>, DatabaseError> {
         reader: reader.map_err(unusable)?,
         writer: writer.clone(),
         transactions: writer,
-        begin: Sqlite::BEGIN.into_sql_str(),
+        begin: BEGIN.into_sql_str(),
     })
 }
 
@@ -62,7 +66,7 @@ pub(super) async fn connect(url: &str) -> Result<Pools<Sqlite>, DatabaseError> {
 async fn open_file(
     pool: SqlitePoolOptions,
     file: &SqliteConnectOptions,
-) -> sqlx::Result<Pool<Sqlite>> {
+) -> sqlx::Result<SqlitePool> {
     let until = Instant::now() + BUSY_TIMEOUT;
     loop {
         match pool.clone().connect_with(file.clone()).await {
@@ -81,9 +85,14 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xff == 5)
 }
 
+/// Begins a transaction that writes.
+pub(super) async fn begin(pool: &SqlitePool) -> sqlx::Result<SqliteTransaction<'static>> {
+    begin_with(pool, BEGIN.into_sql_str()).await
+}
+
 /// sqlx's migrator takes no lock on SQLite: instances that start together would fail on each
 /// other's tables, so all of it runs inside one `BEGIN IMMEDIATE`.
-pub(super) async fn migrate(pool: &Pool<Sqlite>, migrator: &Migrator) -> Result<(), DatabaseError> {
+pub(super) async fn migrate(pool: &SqlitePool, migrator: &Migrator) -> Result<(), DatabaseError> {
     let mut tx = begin(pool).await?;
     migrator.run_direct(None, &mut *tx, false).await?;
     tx.commit().await?;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
+use super::connect::begin;
 use super::dialect::{NOW, instant, now_plus};
-use crate::store::begin;
+use super::statements::from_due;
 use crate::store::consume::{Advanced, Census, Claim, Heartbeat, Held, NativeConsume, Position};
 use crate::store::sql::sql;
 
@@ -123,16 +124,11 @@ impl NativeConsume for Sqlite {
                     (SELECT count(*) FROM feed_partition
                      WHERE subscription = $1
                        AND (lease_owner IS NULL OR lease_until < {NOW})) AS free,
-                    EXISTS (SELECT 1 FROM feed_parked AS parked
-                            JOIN feed_partition USING (subscription, partition)
-                            WHERE parked.subscription = $1 AND lease_owner = $2
-                              AND position = (SELECT min(position) FROM feed_parked AS first
-                                              WHERE first.subscription = $1
-                                                AND first.subject = parked.subject)
-                              AND (reason IS NULL OR retry_at <= {NOW})) AS due,
+                    EXISTS (SELECT 1 {due}) AS due,
                     (SELECT halted FROM feed_subscription WHERE name = $1) AS halted,
                     (SELECT min(position) FROM feed_decision
-                     WHERE subscription = $1 AND done_at IS NULL) AS decision"
+                     WHERE subscription = $1 AND done_at IS NULL) AS decision",
+            due = from_due(NOW)
         ))
         .bind(s)
         .bind(me)

@@ -29,6 +29,9 @@ pub(super) const SECOND_CLOSES: &str = "strftime('%Y-%m-%dT%H:%M:%S.000Z', updat
 /// The function that takes the largest of its arguments.
 pub(super) const GREATEST: &str = "max";
 
+/// The function that makes a JSON object of names and values.
+pub(super) const JSON_OBJECT: &str = "json_object";
+
 /// Nothing: the transaction has the write lock from its beginning, and a single statement has it too.
 pub(super) const FOR_UPDATE: &str = "";
 /// Nothing either.

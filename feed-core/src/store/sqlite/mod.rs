@@ -19,36 +19,25 @@ use sqlx::migrate::Migrator;
 use sqlx::{Sqlite, SqlitePool};
 
 use super::listen::Listen;
-use super::{Backend, DatabaseError, Made, Operations, Pools};
+use super::{Backend, DatabaseError, Made, Operations, Pools, migration};
 use crate::database::DatabaseOptions;
 
 impl Backend for Sqlite {}
 
-/// One of feed-core's migrations: number, name, file.
-macro_rules! migration {
-    ($number:literal, $name:literal, $file:literal) => {
-        (
-            $number,
-            $name,
-            include_str!(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/migrations/sqlite/",
-                $file
-            )),
-        )
-    };
-}
-
 impl Operations for Sqlite {
-    const BEGIN: &'static str = "BEGIN IMMEDIATE";
     const ONE_WRITER: bool = true;
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
-        migration!(1, "feed", "0001_feed.sql"),
-        migration!(2, "decisions", "0002_decisions.sql"),
-        migration!(3, "expand archive", "0003_expand_archive.sql"),
-        migration!(4, "expand quarantine", "0004_expand_quarantine.sql"),
-        migration!(5, "expand source", "0005_expand_source.sql"),
-        migration!(6, "expand ids", "0006_expand_ids.sql"),
+        migration!("sqlite", 1, "feed", "0001_feed.sql"),
+        migration!("sqlite", 2, "decisions", "0002_decisions.sql"),
+        migration!("sqlite", 3, "expand archive", "0003_expand_archive.sql"),
+        migration!(
+            "sqlite",
+            4,
+            "expand quarantine",
+            "0004_expand_quarantine.sql"
+        ),
+        migration!("sqlite", 5, "expand source", "0005_expand_source.sql"),
+        migration!("sqlite", 6, "expand ids", "0006_expand_ids.sql"),
     ];
 
     async fn connect(options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {

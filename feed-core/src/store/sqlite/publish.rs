@@ -6,7 +6,7 @@ use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 use super::dialect::{NOW, instant};
 use crate::event::{EventId, NewEvent, Sequence};
 use crate::store::measure::{COUNTED, Published};
-use crate::store::publish::{NativePublish, Numbered};
+use crate::store::publish::NativePublish;
 use crate::store::sql::sql;
 
 impl NativePublish for Sqlite {
@@ -96,10 +96,6 @@ impl NativePublish for Sqlite {
         .execute(&mut **tx)
         .await?;
         Ok(moved.rows_affected())
-    }
-
-    async fn number(_: &SqlitePool, _: i64) -> sqlx::Result<Numbered> {
-        Ok(Numbered::AtCommit)
     }
 
     /// An event has its number when it commits.

@@ -1,16 +1,11 @@
-//! Moving a SQLite database: each row is one JSON object.
+//! Moving a database, as far as it is SQLite's own.
 
-use futures_util::stream::BoxStream;
 use sqlx::{AssertSqlSafe, Executor, Sqlite, SqliteConnection};
 
-use crate::store::transfer::{Column, Kind, Transfer, delete, names};
+use crate::store::transfer::{Column, NativeTransfer, names};
 
-impl Transfer for Sqlite {
+impl NativeTransfer for Sqlite {
     const SNAPSHOT: &'static str = "BEGIN";
-
-    async fn has_unnumbered(_: &mut SqliteConnection) -> sqlx::Result<bool> {
-        Ok(false)
-    }
 
     async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Vec<Column>> {
         let rows: Vec<String> = sqlx::query_scalar(
@@ -20,24 +15,11 @@ impl Transfer for Sqlite {
         .bind(table)
         .fetch_all(connection)
         .await?;
-        let column = |name| Column {
+        let column = |name: String| Column {
+            value: name.clone(),
             name,
-            kind: Kind::Plain,
         };
         Ok(rows.into_iter().map(column).collect())
-    }
-
-    fn rows<'c>(
-        connection: &'c mut SqliteConnection,
-        table: &str,
-        columns: &[Column],
-    ) -> BoxStream<'c, sqlx::Result<String>> {
-        let members = names(columns, |Column { name, .. }| format!("'{name}', {name}"));
-        let sql = format!(
-            "-- transfer::rows
-             SELECT json_object({members}) FROM {table}"
-        );
-        sqlx::query_scalar(AssertSqlSafe(sql)).fetch(connection)
     }
 
     async fn insert(
@@ -46,21 +28,18 @@ impl Transfer for Sqlite {
         columns: &[Column],
         array: String,
     ) -> sqlx::Result<()> {
-        let members = names(columns, |Column { name, .. }| {
-            format!("json_extract(value, '$.{name}')")
-        });
-        let columns = names(columns, |column| column.name.clone());
+        let members: Vec<String> = columns
+            .iter()
+            .map(|column| format!("json_extract(value, '$.{}')", column.name))
+            .collect();
+        let members = members.join(", ");
+        let columns = names(columns);
         let sql = format!(
             "-- transfer::insert
              INSERT INTO {table} ({columns}) SELECT {members} FROM json_each($1)"
         );
         let insert = sqlx::query(AssertSqlSafe(sql)).bind(array);
         insert.execute(connection).await.map(drop)
-    }
-
-    async fn empty(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<u64> {
-        let emptied = sqlx::query(delete(table)).execute(connection).await?;
-        Ok(emptied.rows_affected())
     }
 
     async fn last_number(

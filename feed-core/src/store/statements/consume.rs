@@ -20,11 +20,10 @@ impl Consume for Db {
                  ORDER BY partition LIMIT $3 {FOR_UPDATE_SKIP_LOCKED}
              )
              UPDATE feed_partition
-             SET lease_owner = $2, lease_epoch = lease_epoch + 1,
-                 lease_until = {later}
+             SET lease_owner = $2, lease_epoch = lease_epoch + 1, lease_until = {until}
              FROM free
              WHERE feed_partition.subscription = $1 AND feed_partition.partition = free.partition",
-            later = now_plus("$4")
+            until = now_plus("$4")
         ))
         .bind(s)
         .bind(me)
@@ -110,8 +109,8 @@ impl Consume for Db {
     async fn claimed(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(sql!(
             "-- consumer::claimed
-             SELECT event_id FROM feed_claim WHERE subscription = $1 AND event_id {known}",
-            known = is_in("$2")
+             SELECT event_id FROM feed_claim WHERE subscription = $1 AND event_id {in_list}",
+            in_list = is_in("$2")
         ))
         .bind(s)
         .bind(list(ids))
@@ -127,8 +126,8 @@ impl Consume for Db {
         sqlx::query_scalar(sql!(
             "-- parked::blocked
              SELECT DISTINCT subject FROM feed_parked
-             WHERE subscription = $1 AND subject {known}",
-            known = is_in("$2")
+             WHERE subscription = $1 AND subject {in_list}",
+            in_list = is_in("$2")
         ))
         .bind(s)
         .bind(list(subjects))
@@ -143,8 +142,8 @@ impl Consume for Db {
                  (subscription, event_id, partition, subject, sequence, event, reason, attempts,
                   retry_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, CAST($7 IS NOT NULL AS INTEGER),
-                     {later})",
-            later = now_plus("$8")
+                     {retry_at})",
+            retry_at = now_plus("$8")
         ))
         .bind(s)
         .bind(parking.event_id)
@@ -162,14 +161,8 @@ impl Consume for Db {
     async fn due(pool: &Pool, s: &str, me: &str, limit: i64) -> sqlx::Result<Vec<(i64, String)>> {
         sqlx::query_as(sql!(
             "-- parked::due
-             SELECT parked.partition, parked.subject
-             FROM feed_parked AS parked
-             JOIN feed_partition USING (subscription, partition)
-             WHERE parked.subscription = $1 AND lease_owner = $2
-               AND position = (SELECT min(position) FROM feed_parked AS first
-                               WHERE first.subscription = $1 AND first.subject = parked.subject)
-               AND (reason IS NULL OR retry_at <= {NOW})
-             ORDER BY position LIMIT $3"
+             SELECT parked.partition, parked.subject {due} ORDER BY position LIMIT $3",
+            due = from_due(NOW)
         ))
         .bind(s)
         .bind(me)
@@ -264,10 +257,9 @@ impl Consume for Db {
         sqlx::query(sql!(
             "-- parked::postpone
              UPDATE feed_parked
-             SET reason = $3, attempts = attempts + 1,
-                 retry_at = {later}
+             SET reason = $3, attempts = attempts + 1, retry_at = {retry_at}
              WHERE subscription = $1 AND event_id = $2",
-            later = now_plus("$4")
+            retry_at = now_plus("$4")
         ))
         .bind(s)
         .bind(event_id)
@@ -277,6 +269,19 @@ impl Consume for Db {
         .await?;
         Ok(())
     }
+}
+
+/// The `FROM` and `WHERE` of the events that are the first parked ones of their subjects, in partitions that `$2`
+/// holds, and are due.
+pub(in super::super) fn from_due(now: &str) -> String {
+    format!(
+        "FROM feed_parked AS parked
+         JOIN feed_partition USING (subscription, partition)
+         WHERE parked.subscription = $1 AND lease_owner = $2
+           AND position = (SELECT min(position) FROM feed_parked AS first
+                           WHERE first.subscription = $1 AND first.subject = parked.subject)
+           AND (reason IS NULL OR retry_at <= {now})"
+    )
 }
 
 impl FromRow<'_, Row> for Held {

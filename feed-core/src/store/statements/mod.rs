@@ -7,15 +7,19 @@ mod consume;
 mod measure;
 mod operate;
 mod publish;
+mod transfer;
 
 use sqlx::AssertSqlSafe;
 
+pub(super) use consume::from_due;
+
 use super::dialect::{
-    Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, GREATEST, HAS_UNNUMBERED, NOW, NOW_MILLIS, Row,
-    SECOND_CLOSES, is_in, list, now_plus,
+    Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, GREATEST, HAS_UNNUMBERED, JSON_OBJECT, NOW, NOW_MILLIS,
+    Row, SECOND_CLOSES, is_in, list, now_plus,
 };
 use crate::store::Made;
 
+type Connection = <Db as sqlx::Database>::Connection;
 type Pool = sqlx::Pool<Db>;
 type Transaction<'c> = sqlx::Transaction<'c, Db>;
 

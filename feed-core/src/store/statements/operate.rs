@@ -246,10 +246,10 @@ impl Operate for Db {
     async fn without_effect(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(sql!(
             "-- reconcile::without_effect
-             SELECT event_id FROM feed_parked WHERE subscription = $1 AND event_id {asked}
+             SELECT event_id FROM feed_parked WHERE subscription = $1 AND event_id {in_list}
              UNION
-             SELECT event_id FROM feed_skip WHERE subscription = $1 AND event_id {asked}",
-            asked = is_in("$2")
+             SELECT event_id FROM feed_skip WHERE subscription = $1 AND event_id {in_list}",
+            in_list = is_in("$2")
         ))
         .bind(s)
         .bind(list(ids))

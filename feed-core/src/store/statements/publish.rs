@@ -8,17 +8,17 @@ use crate::event::{Entry, Event, EventId, Sequence, is_traceparent};
 use crate::store::publish::{Filter, Head, Look, Publish, Quarantined, Text};
 use crate::store::sql::sql;
 
+/// The columns of an entry, in the order in which [`read_entry`] takes them.
+const ENTRY: &str = "id, sequence, event_type, subject, time, updated, title, summary, link";
+
 /// The events before `$1` that match a condition on the values from `$3` on.
 macro_rules! filtered {
     ($condition:literal) => {
-        concat!(
+        sql!(
             "-- feed::filtered
-             SELECT id, sequence, event_type, subject, time, updated, title, summary, link
-             FROM feed_log
-             WHERE sequence < $1 ",
-            $condition,
-            "
-             ORDER BY sequence DESC LIMIT $2"
+             SELECT {ENTRY} FROM feed_log WHERE sequence < $1 {}
+             ORDER BY sequence DESC LIMIT $2",
+            $condition
         )
     };
 }
@@ -158,12 +158,10 @@ impl Publish for Db {
     }
 
     async fn entries(pool: &Pool, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Entry>> {
-        sqlx::query(
+        sqlx::query(sql!(
             "-- feed::entries
-             SELECT id, sequence, event_type, subject, time, updated,
-                    title, summary, link
-             FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
-        )
+             SELECT {ENTRY} FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence"
+        ))
         .bind(first)
         .bind(last)
         .try_map(entry_from)
@@ -172,12 +170,11 @@ impl Publish for Db {
     }
 
     async fn events(pool: &Pool, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Event>> {
-        sqlx::query(
+        sqlx::query(sql!(
             "-- feed::events
-             SELECT id, sequence, event_type, subject, time, updated,
-                    title, summary, link, data, traceparent
-             FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
-        )
+             SELECT {ENTRY}, data, traceparent
+             FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence"
+        ))
         .bind(first)
         .bind(last)
         .try_map(event_from)
@@ -196,12 +193,10 @@ impl Publish for Db {
     }
 
     async fn event(pool: &Pool, id: EventId) -> sqlx::Result<Option<Event>> {
-        sqlx::query(
+        sqlx::query(sql!(
             "-- feed::event
-             SELECT id, sequence, event_type, subject, time, updated,
-                    title, summary, link, data, traceparent
-             FROM feed_log WHERE id = $1",
-        )
+             SELECT {ENTRY}, data, traceparent FROM feed_log WHERE id = $1"
+        ))
         .bind(id)
         .try_map(event_from)
         .fetch_optional(pool)
@@ -229,7 +224,7 @@ impl Publish for Db {
     }
 }
 
-/// The entry in a row that begins with its columns. By place and not by name, since a page has a hundred of them.
+/// Reads the columns of [`ENTRY`], with which a row begins. By place and not by name: a page has a hundred rows.
 fn read_entry(row: &Row) -> sqlx::Result<Entry> {
     Ok(Entry {
         id: row.try_get(0)?,
@@ -248,7 +243,7 @@ fn entry_from(row: Row) -> sqlx::Result<Entry> {
     read_entry(&row)
 }
 
-/// The same with data and trace context.
+/// Reads [`ENTRY`], data and trace context.
 fn event_from(row: Row) -> sqlx::Result<Event> {
     let traceparent: Option<Text> = row.try_get(10)?;
     let traceparent = traceparent.map(|text| text.0);
