@@ -112,15 +112,6 @@ pub(crate) struct Made {
     pub(crate) description: String,
 }
 
-impl From<(i64, String)> for Made {
-    fn from((version, description): (i64, String)) -> Self {
-        Self {
-            version,
-            description,
-        }
-    }
-}
-
 impl Made {
     /// True if programs that do not know of it can work on: it adds something, and takes nothing away. Its
     /// name says so: `0004_expand_archive.sql`.

@@ -4,20 +4,19 @@
 //! that nothing here is generic. `super::dialect` is then the dialect of that database.
 
 mod consume;
+mod database;
 mod measure;
 mod operate;
 mod publish;
 mod transfer;
 
-use sqlx::AssertSqlSafe;
-
 pub(super) use consume::from_due;
+pub(super) use database::{migrations, ping};
 
 use super::dialect::{
     Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, GREATEST, HAS_UNNUMBERED, JSON_OBJECT, NOW, NOW_MILLIS,
     Row, SECOND_CLOSES, is_in, list, now_plus,
 };
-use crate::store::Made;
 
 type Connection = <Db as sqlx::Database>::Connection;
 type Pool = sqlx::Pool<Db>;
@@ -35,25 +34,3 @@ macro_rules! from_row {
     };
 }
 use from_row;
-
-/// Fails if the database does not answer.
-pub(super) async fn ping(pool: &Pool) -> sqlx::Result<()> {
-    sqlx::query(
-        "-- database::ping
-         SELECT 1",
-    )
-    .execute(pool)
-    .await
-    .map(drop)
-}
-
-/// Which migrations have been made, by the table in which sqlx lists them. The name is a constant of a
-/// program's own.
-pub(super) async fn migrations(pool: &Pool, table: &'static str) -> sqlx::Result<Vec<Made>> {
-    let sql = format!(
-        "-- database::migrations
-         SELECT version, description FROM {table} WHERE success ORDER BY version"
-    );
-    let made: Vec<(i64, String)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await?;
-    Ok(made.into_iter().map(Made::from).collect())
-}
