@@ -1,11 +1,11 @@
 //! What the consuming side asks of a database, and the rows it gets.
 
-use std::future::Future;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Pool, Transaction};
 
+use super::answer::Answer;
 use crate::event::Sequence;
 
 /// How far a partition has got.
@@ -148,19 +148,15 @@ pub(crate) struct ParkedRow {
 pub(crate) const CHANNEL: &str = "feed_subscription";
 
 /// The partitions that were moved, each with whether it has parked events, and the guard.
-pub(crate) type Advanced<B> = (Vec<(i64, bool)>, <B as Consume>::Guard);
+pub(crate) type Advanced<B> = (Vec<(i64, bool)>, <B as NativeConsume>::Guard);
 
-/// The consuming side's operations. `s` is the subscription's name, `me` the instance's.
-pub(crate) trait Consume: sqlx::Database {
+/// The operations that each database does in its own way. `s` is the subscription's name, `me` the instance's.
+pub(crate) trait NativeConsume: sqlx::Database {
     /// Keeps an effect from ending its transaction.
     type Guard: Default + Send + Sync;
 
     /// Makes the rows of a subscription where there are none yet.
-    fn subscribe(
-        pool: &Pool<Self>,
-        s: &str,
-        partitions: i64,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn subscribe(pool: &Pool<Self>, s: &str, partitions: i64) -> impl Answer<()>;
 
     /// Says that this instance is alive, and renews its leases for `term` seconds.
     fn renew(
@@ -169,46 +165,10 @@ pub(crate) trait Consume: sqlx::Database {
         me: &str,
         heartbeat: &Heartbeat,
         term: i64,
-    ) -> impl Future<Output = sqlx::Result<Census>> + Send;
-
-    /// Takes up to `limit` partitions that are free or whose lease is over; returns how many.
-    fn acquire(
-        pool: &Pool<Self>,
-        s: &str,
-        me: &str,
-        limit: i64,
-        term: i64,
-    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
-
-    /// Gives `count` partitions back; returns how many.
-    fn release(
-        pool: &Pool<Self>,
-        s: &str,
-        me: &str,
-        count: i64,
-    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+    ) -> impl Answer<Census>;
 
     /// Gives all partitions back, and is gone. What it has heard of the feed stays.
-    fn leave(pool: &Pool<Self>, s: &str, me: &str)
-    -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// The partitions that this instance holds.
-    fn held(
-        pool: &Pool<Self>,
-        s: &str,
-        me: &str,
-    ) -> impl Future<Output = sqlx::Result<Vec<Held>>> + Send;
-
-    /// The epochs that the partitions are in, whoever holds them: one, or none before the first event.
-    fn epochs(pool: &Pool<Self>, s: &str)
-    -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
-
-    /// Stops the subscription until a person decides.
-    fn halt(
-        pool: &Pool<Self>,
-        s: &str,
-        reason: &str,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn leave(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<()>;
 
     /// Locks the partitions that are still ours at their position, in order of number, and moves
     /// them to `to`; returns which they are, and which of them have parked events. Of the others
@@ -221,79 +181,74 @@ pub(crate) trait Consume: sqlx::Database {
         partitions: &[Held],
         to: &Position,
         effects: bool,
-    ) -> impl Future<Output = sqlx::Result<Advanced<Self>>> + Send;
-
-    /// Locks one partition; false if it is no longer ours.
-    fn lock(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        me: &str,
-        held: &Held,
-    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+    ) -> impl Answer<Advanced<Self>>;
 
     /// Claims events; returns the ids of those that were not claimed before.
     fn claim(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         claims: &[Claim<'_>],
-    ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+    ) -> impl Answer<Vec<String>>;
+
+    /// Sets the guard if it is not set: only [`commit`](NativeConsume::commit) can commit the transaction from here
+    /// on. Where a statement cannot be [cancelled](NativeConsume::cancel), one that still runs after `limit` fails.
+    fn begin_effect(
+        tx: &mut Transaction<'_, Self>,
+        guard: &mut Self::Guard,
+        limit: Duration,
+    ) -> impl Answer<()>;
+
+    /// Commits; false if the effect has ended the transaction before. Fails where a statement has failed
+    /// after which PostgreSQL would answer `COMMIT` with `ROLLBACK`.
+    fn commit(tx: Transaction<'static, Self>, guard: Self::Guard) -> impl Answer<bool>;
+
+    /// Cancels the statement that the server still runs for the effect; false if there is none.
+    fn cancel(pool: &Pool<Self>, guard: &Self::Guard) -> impl Answer<bool>;
+}
+
+/// The operations whose statements are the same but for a clock or a list. `s` is the subscription's name, `me`
+/// the instance's.
+pub(crate) trait Consume: sqlx::Database {
+    /// Takes up to `limit` partitions that are free or whose lease is over; returns how many.
+    fn acquire(pool: &Pool<Self>, s: &str, me: &str, limit: i64, term: i64) -> impl Answer<u64>;
+
+    /// Gives `count` partitions back; returns how many.
+    fn release(pool: &Pool<Self>, s: &str, me: &str, count: i64) -> impl Answer<u64>;
+
+    /// The partitions that this instance holds.
+    fn held(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<Vec<Held>>;
+
+    /// The epochs that the partitions are in, whoever holds them: one, or none before the first event.
+    fn epochs(pool: &Pool<Self>, s: &str) -> impl Answer<Vec<String>>;
+
+    /// Stops the subscription until a person decides.
+    fn halt(pool: &Pool<Self>, s: &str, reason: &str) -> impl Answer<()>;
+
+    /// Locks one partition; false if it is no longer ours.
+    fn lock(tx: &mut Transaction<'_, Self>, s: &str, me: &str, held: &Held) -> impl Answer<bool>;
 
     /// Which of these events are claimed.
-    fn claimed(
-        pool: &Pool<Self>,
-        s: &str,
-        ids: &[&str],
-    ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+    fn claimed(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;
 
     /// Which of these subjects have a parked event.
     fn blocked(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         subjects: &[&str],
-    ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
-
-    /// Sets the guard if it is not set: only [`commit`](Consume::commit) can commit the transaction from here
-    /// on. Where a statement cannot be [cancelled](Consume::cancel), one that still runs after `limit` fails.
-    fn begin_effect(
-        tx: &mut Transaction<'_, Self>,
-        guard: &mut Self::Guard,
-        limit: Duration,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// Commits; false if the effect has ended the transaction before. Fails where a statement has failed
-    /// after which PostgreSQL would answer `COMMIT` with `ROLLBACK`.
-    fn commit(
-        tx: Transaction<'static, Self>,
-        guard: Self::Guard,
-    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
-
-    /// Cancels the statement that the server still runs for the effect; false if there is none.
-    fn cancel(
-        pool: &Pool<Self>,
-        guard: &Self::Guard,
-    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+    ) -> impl Answer<Vec<String>>;
 
     /// Parks an event.
-    fn park(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        parking: &Parking<'_>,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn park(tx: &mut Transaction<'_, Self>, s: &str, parking: &Parking<'_>) -> impl Answer<()>;
 
     /// The subjects, in partitions of this instance, whose first parked event is due.
-    fn due(
-        pool: &Pool<Self>,
-        s: &str,
-        me: &str,
-        limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<(i64, String)>>> + Send;
+    fn due(pool: &Pool<Self>, s: &str, me: &str, limit: i64) -> impl Answer<Vec<(i64, String)>>;
 
     /// The first parked event of a subject.
     fn first_parked(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         subject: &str,
-    ) -> impl Future<Output = sqlx::Result<Option<Parked>>> + Send;
+    ) -> impl Answer<Option<Parked>>;
 
     /// The first `limit` parked events of a subject after position `after`, and those that wait:
     /// position, id, event.
@@ -303,7 +258,7 @@ pub(crate) trait Consume: sqlx::Database {
         subject: &str,
         after: i64,
         limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<(i64, String, String)>>> + Send;
+    ) -> impl Answer<Vec<(i64, String, String)>>;
 
     /// Puts another event in the place of a parked one. If that had failed, for `reason` instead,
     /// and it is tried again as soon as may be.
@@ -313,15 +268,11 @@ pub(crate) trait Consume: sqlx::Database {
         event_id: &str,
         event: &str,
         reason: &str,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    ) -> impl Answer<()>;
 
     /// Removes a parked event, since its effect stands or a person has skipped it; false if it is
     /// not there.
-    fn unpark(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        event_id: &str,
-    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+    fn unpark(tx: &mut Transaction<'_, Self>, s: &str, event_id: &str) -> impl Answer<bool>;
 
     /// Notes that another attempt failed.
     fn postpone(
@@ -330,103 +281,5 @@ pub(crate) trait Consume: sqlx::Database {
         event_id: &str,
         reason: &str,
         retry_in: Option<i64>,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
-}
-
-/// The columns of a held partition.
-pub(crate) type HeldRow = (
-    i64,
-    i64,
-    Option<String>,
-    Sequence,
-    Option<String>,
-    Option<DateTime<Utc>>,
-    Option<String>,
-    Option<String>,
-);
-
-pub(crate) fn held_from(row: HeldRow) -> Held {
-    let (partition, lease_epoch, epoch, sequence, anchor, updated, etag, last_modified) = row;
-    Held {
-        partition,
-        lease_epoch,
-        position: Position {
-            epoch,
-            sequence,
-            anchor,
-            updated,
-            etag,
-            last_modified,
-        },
-    }
-}
-
-/// The columns of a parked event as people see it.
-pub(crate) type ParkedColumns = (
-    String,
-    i64,
-    String,
-    Option<Sequence>,
-    String,
-    Option<String>,
-    i64,
-    DateTime<Utc>,
-    Option<DateTime<Utc>>,
-);
-
-pub(crate) fn parked_from(row: ParkedColumns) -> ParkedRow {
-    let (event_id, partition, subject, sequence, event, reason, attempts, parked_at, retry_at) =
-        row;
-    ParkedRow {
-        event_id,
-        partition,
-        subject,
-        sequence,
-        event,
-        reason,
-        attempts,
-        parked_at,
-        retry_at,
-    }
-}
-
-/// The columns of [`Standing`].
-pub(crate) type StandingColumns = (
-    Option<String>,
-    Option<Sequence>,
-    Option<DateTime<Utc>>,
-    Option<Sequence>,
-    Option<DateTime<Utc>>,
-    Option<String>,
-    i64,
-    i64,
-    i64,
-    i64,
-    Option<String>,
-    Option<Sequence>,
-    Option<String>,
-    Option<Sequence>,
-    DateTime<Utc>,
-);
-
-pub(crate) fn standing_from(row: StandingColumns) -> Standing {
-    let (epoch, sequence, updated, head, contact, error, instances, parked, waiting, ..) = row;
-    let (.., skipped, halted, begins, decision, furthest, now) = row;
-    Standing {
-        epoch,
-        sequence: sequence.unwrap_or(0),
-        updated,
-        head,
-        last_contact: contact,
-        last_error: error,
-        instances,
-        parked,
-        waiting,
-        skipped,
-        halted,
-        begins,
-        decision,
-        furthest: furthest.unwrap_or(0),
-        now,
-    }
+    ) -> impl Answer<()>;
 }

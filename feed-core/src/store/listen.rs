@@ -2,14 +2,12 @@
 //! anything, and whoever waits looks again after a while. A notification is only a hint, so that
 //! one that is lost costs time and nothing else.
 
-use std::future::Future;
-
-use sqlx::postgres::PgListener;
-use sqlx::{PgPool, Pool, Postgres, Sqlite, SqlitePool};
+use sqlx::Pool;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
 use super::Backend;
+use super::answer::Answer;
 use crate::database::patience::{STATEMENT, within};
 
 /// A database that passes messages on, or not.
@@ -18,62 +16,13 @@ pub(crate) trait Listen: sqlx::Database {
     type Listener: Send + 'static;
 
     /// Starts to listen.
-    fn listen(
-        pool: &Pool<Self>,
-        channel: &str,
-    ) -> impl Future<Output = sqlx::Result<Self::Listener>> + Send;
+    fn listen(pool: &Pool<Self>, channel: &str) -> impl Answer<Self::Listener>;
 
     /// Waits until somebody has said something, and returns it.
-    fn notified(
-        listener: &mut Self::Listener,
-    ) -> impl Future<Output = sqlx::Result<Option<String>>> + Send;
+    fn notified(listener: &mut Self::Listener) -> impl Answer<Option<String>>;
 
     /// Says something to whoever listens.
-    fn notify(pool: &Pool<Self>, channel: &str) -> impl Future<Output = sqlx::Result<()>> + Send;
-}
-
-impl Listen for Postgres {
-    type Listener = PgListener;
-
-    async fn listen(pool: &PgPool, channel: &str) -> sqlx::Result<PgListener> {
-        let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen(channel).await?;
-        Ok(listener)
-    }
-
-    async fn notified(listener: &mut PgListener) -> sqlx::Result<Option<String>> {
-        // `None`: the connection was lost and is made again; what was said meanwhile is unknown,
-        // so it counts as news.
-        let said = listener.try_recv().await?;
-        Ok(said.map(|said| said.payload().to_owned()))
-    }
-
-    async fn notify(pool: &PgPool, channel: &str) -> sqlx::Result<()> {
-        sqlx::query(
-            "-- news::notify
-             SELECT pg_notify($1, '')",
-        )
-        .bind(channel)
-        .execute(pool)
-        .await?;
-        Ok(())
-    }
-}
-
-impl Listen for Sqlite {
-    type Listener = ();
-
-    async fn listen(_: &SqlitePool, _: &str) -> sqlx::Result<()> {
-        Ok(())
-    }
-
-    async fn notified((): &mut ()) -> sqlx::Result<Option<String>> {
-        std::future::pending().await
-    }
-
-    async fn notify(_: &SqlitePool, _: &str) -> sqlx::Result<()> {
-        Ok(())
-    }
+    fn notify(pool: &Pool<Self>, channel: &str) -> impl Answer<()>;
 }
 
 /// What is said on one channel, as long as the connection holds.

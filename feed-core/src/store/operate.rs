@@ -1,10 +1,9 @@
 //! What people ask of a subscription: to look at it, to decide, and to have decisions carried out.
 
-use std::future::Future;
-
 use chrono::{DateTime, Utc};
 use sqlx::{Pool, Transaction};
 
+use super::answer::Answer;
 use super::consume::{ParkedRow, Position, Standing};
 use crate::event::Sequence;
 
@@ -67,90 +66,19 @@ pub(crate) struct NewDecision<'a> {
     pub(crate) outcome: Option<&'a str>,
 }
 
-/// The operations behind status pages and commands. `s` is the subscription's name.
-pub(crate) trait Operate: sqlx::Database {
-    /// How the subscription stands.
-    fn standing(pool: &Pool<Self>, s: &str) -> impl Future<Output = sqlx::Result<Standing>> + Send;
-
-    /// The first `limit` parked events, oldest first; only that one if an id is given.
-    fn parked(
-        pool: &Pool<Self>,
-        s: &str,
-        event_id: Option<&str>,
-        limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<ParkedRow>>> + Send;
-
-    /// The newest `limit` events that were taken; only that one if an id is given.
-    fn taken(
-        pool: &Pool<Self>,
-        s: &str,
-        event_id: Option<&str>,
-        limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<TakenRow>>> + Send;
-
-    /// The newest `limit` events without an effect.
-    fn skipped(
-        pool: &Pool<Self>,
-        s: &str,
-        limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<SkipRow>>> + Send;
-
-    /// The newest `limit` decisions.
-    fn decisions(
-        pool: &Pool<Self>,
-        s: &str,
-        limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<DecisionRow>>> + Send;
-
+/// The operations behind status pages and commands that each database does in its own way. `s` is the
+/// subscription's name.
+pub(crate) trait NativeOperate: sqlx::Database {
     /// Records events without an effect.
     fn skip(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         skips: &[Skip<'_>],
         skipped_by: Option<&str>,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    ) -> impl Answer<()>;
 
     /// Locks a partition against its owner's transactions, whoever that is.
-    fn lock_partition(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        partition: i64,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// Has the failed event tried again as soon as may be; all failed ones without an id. Returns
-    /// how many.
-    fn hasten(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        event_id: Option<&str>,
-    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
-
-    /// Writes down a decision; returns its position.
-    fn decide(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        decision: &NewDecision<'_>,
-    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
-
-    /// The oldest decision that is not carried out.
-    fn open_decision(
-        pool: &Pool<Self>,
-        s: &str,
-    ) -> impl Future<Output = sqlx::Result<Option<DecisionRow>>> + Send;
-
-    /// Says what came of a decision; false if somebody else has said so already.
-    fn close_decision(
-        tx: &mut Transaction<'_, Self>,
-        position: i64,
-        outcome: &str,
-    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
-
-    /// Ends a halt; notes where the subscription begins now, if that is another place.
-    fn unhalt(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        begins: Option<Sequence>,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn lock_partition(tx: &mut Transaction<'_, Self>, s: &str, partition: i64) -> impl Answer<()>;
 
     /// Moves the partitions that are at `from` or later to `to`, and fences off what is in flight. Locks
     /// all of them: one that is before `from` may be about to pass it.
@@ -159,123 +87,79 @@ pub(crate) trait Operate: sqlx::Database {
         s: &str,
         from: Sequence,
         to: &Position,
-    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
-
-    /// Drops claims, parked events and the effect's own skips from `from` on, so that these events
-    /// come again; of all events if `from` is 1. Returns how many claims.
-    fn forget(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        from: Sequence,
-    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
-
-    /// Claims what is parked or was skipped, of which the claims may have been swept: where events come
-    /// again, these have been decided about.
-    fn claim_decided(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// Which of these events have no effect since they are parked or were skipped.
-    fn without_effect(
-        pool: &Pool<Self>,
-        s: &str,
-        ids: &[&str],
-    ) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+    ) -> impl Answer<u64>;
 
     /// Removes up to `limit` claims that are further than `margin` below the lowest cursor, and
     /// instances that are long gone; returns how many claims.
-    fn sweep(
+    fn sweep(pool: &Pool<Self>, s: &str, margin: i64, limit: i64) -> impl Answer<u64>;
+}
+
+/// Those whose statements are the same but for a clock or a list.
+pub(crate) trait Operate: sqlx::Database {
+    /// How the subscription stands.
+    fn standing(pool: &Pool<Self>, s: &str) -> impl Answer<Standing>;
+
+    /// The first `limit` parked events, oldest first; only that one if an id is given.
+    fn parked(
         pool: &Pool<Self>,
         s: &str,
-        margin: i64,
+        event_id: Option<&str>,
         limit: i64,
-    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+    ) -> impl Answer<Vec<ParkedRow>>;
+
+    /// The newest `limit` events that were taken; only that one if an id is given.
+    fn taken(
+        pool: &Pool<Self>,
+        s: &str,
+        event_id: Option<&str>,
+        limit: i64,
+    ) -> impl Answer<Vec<TakenRow>>;
+
+    /// The newest `limit` events without an effect.
+    fn skipped(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<SkipRow>>;
+
+    /// The newest `limit` decisions.
+    fn decisions(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<DecisionRow>>;
+
+    /// Has the failed event tried again as soon as may be; all failed ones without an id. Returns
+    /// how many.
+    fn hasten(tx: &mut Transaction<'_, Self>, s: &str, event_id: Option<&str>) -> impl Answer<u64>;
+
+    /// Writes down a decision; returns its position.
+    fn decide(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        decision: &NewDecision<'_>,
+    ) -> impl Answer<i64>;
+
+    /// The oldest decision that is not carried out.
+    fn open_decision(pool: &Pool<Self>, s: &str) -> impl Answer<Option<DecisionRow>>;
+
+    /// Says what came of a decision; false if somebody else has said so already.
+    fn close_decision(
+        tx: &mut Transaction<'_, Self>,
+        position: i64,
+        outcome: &str,
+    ) -> impl Answer<bool>;
+
+    /// Ends a halt; notes where the subscription begins now, if that is another place.
+    fn unhalt(tx: &mut Transaction<'_, Self>, s: &str, begins: Option<Sequence>)
+    -> impl Answer<()>;
+
+    /// Drops claims, parked events and the effect's own skips from `from` on, so that these events
+    /// come again; of all events if `from` is 1. Returns how many claims.
+    fn forget(tx: &mut Transaction<'_, Self>, s: &str, from: Sequence) -> impl Answer<u64>;
+
+    /// Claims what is parked or was skipped, of which the claims may have been swept: where events come
+    /// again, these have been decided about.
+    fn claim_decided(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<()>;
+
+    /// Which of these events have no effect since they are parked or were skipped.
+    fn without_effect(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;
 
     /// Keeps the result of a comparison.
-    fn set_reconciled(
-        pool: &Pool<Self>,
-        s: &str,
-        result: &str,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn set_reconciled(pool: &Pool<Self>, s: &str, result: &str) -> impl Answer<()>;
 
     /// The result of the last comparison.
-    fn reconciled(
-        pool: &Pool<Self>,
-        s: &str,
-    ) -> impl Future<Output = sqlx::Result<Option<String>>> + Send;
-}
-
-/// The columns of [`TakenRow`].
-pub(crate) type TakenColumns = (
-    String,
-    Option<String>,
-    Option<Sequence>,
-    DateTime<Utc>,
-    Option<String>,
-    bool,
-    bool,
-    Option<String>,
-);
-
-pub(crate) fn taken_from(row: TakenColumns) -> TakenRow {
-    let (event_id, subject, sequence, claimed, reason, parked, skipped, skipped_by) = row;
-    TakenRow {
-        event_id,
-        subject,
-        sequence,
-        claimed,
-        reason,
-        parked,
-        skipped,
-        skipped_by,
-    }
-}
-
-/// The columns of [`SkipRow`].
-pub(crate) type SkipColumns = (
-    String,
-    String,
-    Option<String>,
-    Option<Sequence>,
-    String,
-    Option<String>,
-    DateTime<Utc>,
-);
-
-pub(crate) fn skip_from(row: SkipColumns) -> SkipRow {
-    let (event_id, subject, event_type, sequence, reason, skipped_by, skipped_at) = row;
-    SkipRow {
-        event_id,
-        subject,
-        event_type,
-        sequence,
-        reason,
-        skipped_by,
-        skipped_at,
-    }
-}
-
-/// The columns of [`DecisionRow`].
-pub(crate) type DecisionColumns = (
-    i64,
-    String,
-    Option<String>,
-    String,
-    DateTime<Utc>,
-    Option<DateTime<Utc>>,
-    Option<String>,
-);
-
-pub(crate) fn decision_from(row: DecisionColumns) -> DecisionRow {
-    let (position, decision, reason, decided_by, decided_at, done_at, outcome) = row;
-    DecisionRow {
-        position,
-        decision,
-        reason,
-        decided_by,
-        decided_at,
-        done_at,
-        outcome,
-    }
+    fn reconciled(pool: &Pool<Self>, s: &str) -> impl Answer<Option<String>>;
 }

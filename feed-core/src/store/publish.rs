@@ -1,14 +1,12 @@
 //! What the publishing side asks of a database, and the rows it gets.
 
-use std::future::Future;
-
 use chrono::{DateTime, Utc};
-use sqlx::{ColumnIndex, Decode, FromRow, Pool, Row, Transaction, Type};
+use sqlx::{Pool, Transaction};
 
-use super::text::Text;
-
+use super::answer::Answer;
+use super::measure::Published;
 use crate::cursor::{Cursor, Epoch};
-use crate::event::{Entry, Event, EventId, NewEvent, Sequence, is_traceparent};
+use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
 
 /// The row of the head: which feed this is and how far it has got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,39 +83,26 @@ pub(crate) struct Quarantined {
     pub(crate) subject: Option<String>,
 }
 
-/// The columns of [`Quarantined`].
-pub(crate) type QuarantinedRow = (
-    i64,
-    DateTime<Utc>,
-    String,
-    Option<Sequence>,
-    Text,
-    Option<Text>,
-    Option<Text>,
-);
+/// Text of an event. SQLite, and PostgreSQL with the encoding `SQL_ASCII`, hold any bytes in a text; one row
+/// that is not UTF-8 must not spoil a document with others.
+#[derive(Debug)]
+pub(crate) struct Text(pub(crate) String);
 
-impl From<QuarantinedRow> for Quarantined {
-    fn from(row: QuarantinedRow) -> Self {
-        let (position, found, reason, sequence, id, event_type, subject) = row;
-        Self {
-            position,
-            found,
-            reason,
-            sequence,
-            id: shown(&id),
-            event_type: event_type.as_ref().map(shown),
-            subject: subject.as_ref().map(shown),
-        }
+impl From<&[u8]> for Text {
+    fn from(bytes: &[u8]) -> Self {
+        Self(String::from_utf8_lossy(bytes).into_owned())
     }
 }
 
-/// The beginning of what another program wrote, as a log and a terminal can show it.
-fn shown(Text(text): &Text) -> String {
-    let printable = |character: char| match character {
-        control if control.is_control() => char::REPLACEMENT_CHARACTER,
-        other => other,
-    };
-    text.chars().take(SHOWN).map(printable).collect()
+impl Text {
+    /// The beginning of what another program wrote, as a log and a terminal can show it.
+    pub(crate) fn beginning(&self) -> String {
+        let printable = |character: char| match character {
+            control if control.is_control() => char::REPLACEMENT_CHARACTER,
+            other => other,
+        };
+        self.0.chars().take(SHOWN).map(printable).collect()
+    }
 }
 
 /// Characters shown of a text in quarantine.
@@ -134,6 +119,12 @@ pub(crate) enum Numbered {
     AtCommit,
 }
 
+impl From<Option<Look>> for Numbered {
+    fn from(numbered: Option<Look>) -> Self {
+        numbered.map_or(Self::Busy, Self::Done)
+    }
+}
+
 /// Which events a filtered view shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
@@ -141,40 +132,43 @@ pub(crate) struct Filter {
     pub(crate) subject: Option<String>,
 }
 
-/// The statement for a filter with the values from `$3` on. Each kind of filter has its own, since
-/// no plan for `$3 IS NULL OR subject = $3` uses the index.
-macro_rules! filtered_statement {
-    ($id:literal, $filter:expr) => {
-        match (&$filter.event_type, &$filter.subject) {
-            (None, None) => (filtered_statement!(@ $id, ""), vec![]),
-            (Some(kind), None) => {
-                (filtered_statement!(@ $id, " AND event_type = $3"), vec![kind])
-            }
-            (None, Some(subject)) => {
-                (filtered_statement!(@ $id, " AND subject = $3"), vec![subject])
-            }
-            (Some(kind), Some(subject)) => (
-                filtered_statement!(@ $id, " AND event_type = $3 AND subject = $4"),
-                vec![kind, subject],
-            ),
-        }
-    };
-    (@ $id:literal, $condition:literal) => {
-        concat!(
-            "-- feed::filtered
-             SELECT ", $id, ", sequence, event_type, subject, time, updated, title, summary, link
-             FROM feed_log
-             WHERE sequence < $1", $condition, "
-             ORDER BY sequence DESC LIMIT $2"
-        )
-    };
-}
-pub(crate) use filtered_statement;
-
 /// The channel that says how far the head has moved. Channels are a database's own.
 pub(crate) const CHANNEL: &str = "feed_head";
 
-/// The publishing side's operations.
+/// The publishing side's operations that each database does in its own way.
+pub(crate) trait NativePublish: sqlx::Database {
+    /// Inserts `event` into the outbox.
+    fn append(
+        tx: &mut Transaction<'_, Self>,
+        id: EventId,
+        event: &NewEvent,
+        traceparent: Option<&str>,
+    ) -> impl Answer<()>;
+
+    /// Locks the events of `subject` that have no number yet, so that they get none before the
+    /// transaction ends; returns them with their data.
+    fn unnumbered(
+        tx: &mut Transaction<'_, Self>,
+        subject: &str,
+    ) -> impl Answer<Vec<(EventId, String)>>;
+
+    /// Puts `data` in the place of what an event had.
+    fn rewrite(tx: &mut Transaction<'_, Self>, id: EventId, data: &str) -> impl Answer<()>;
+
+    /// Moves the events from `first` to `last`, both included, to the archive; returns how many.
+    fn archive(tx: &mut Transaction<'_, Self>, first: Sequence, last: Sequence)
+    -> impl Answer<u64>;
+
+    /// Numbers up to `limit` events that have committed.
+    fn number(_: &Pool<Self>, _limit: i64) -> impl Answer<Numbered> {
+        async { Ok(Numbered::AtCommit) }
+    }
+
+    /// How far the feed has got.
+    fn published(pool: &Pool<Self>) -> impl Answer<Published>;
+}
+
+/// Those whose statements are the same but for a clock.
 pub(crate) trait Publish: sqlx::Database {
     /// Makes the feed's row where there is none yet.
     fn create_feed(
@@ -182,34 +176,15 @@ pub(crate) trait Publish: sqlx::Database {
         feed_id: EventId,
         epoch: &Epoch,
         page_size: i64,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    ) -> impl Answer<()>;
 
     /// Stores `source` where the feed has none yet, and `presentation` where it is not the one that was
     /// stored last. That changes all documents, so it reopens the second of the newest event: no date
     /// from before validates a document any longer.
-    fn present(
-        pool: &Pool<Self>,
-        source: &str,
-        presentation: i64,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn present(pool: &Pool<Self>, source: &str, presentation: i64) -> impl Answer<()>;
 
     /// The CloudEvents `source`; `None` if no instance has stored it yet.
-    fn source(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Option<String>>> + Send;
-
-    /// Inserts `event` into the outbox.
-    fn append(
-        tx: &mut Transaction<'_, Self>,
-        id: EventId,
-        event: &NewEvent,
-        traceparent: Option<&str>,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// Locks the events of `subject` that have no number yet, so that they get none before the
-    /// transaction ends; returns them with their data.
-    fn unnumbered(
-        tx: &mut Transaction<'_, Self>,
-        subject: &str,
-    ) -> impl Future<Output = sqlx::Result<Vec<(EventId, String)>>> + Send;
+    fn source(pool: &Pool<Self>) -> impl Answer<Option<String>>;
 
     /// The first `limit` numbered events of `subject` after `after`, with their data.
     fn numbered(
@@ -217,82 +192,37 @@ pub(crate) trait Publish: sqlx::Database {
         subject: &str,
         after: Sequence,
         limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<(Sequence, EventId, String)>>> + Send;
-
-    /// Puts `data` in the place of what an event had.
-    fn rewrite(
-        tx: &mut Transaction<'_, Self>,
-        id: EventId,
-        data: &str,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    ) -> impl Answer<Vec<(Sequence, EventId, String)>>;
 
     /// Removes the data of rows about `subject` from the quarantine.
-    fn erase_quarantined(
-        tx: &mut Transaction<'_, Self>,
-        subject: &str,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn erase_quarantined(tx: &mut Transaction<'_, Self>, subject: &str) -> impl Answer<()>;
 
     /// The first `limit` rows in quarantine behind the position `after`.
-    fn quarantined(
-        pool: &Pool<Self>,
-        after: i64,
-        limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<Quarantined>>> + Send;
+    fn quarantined(pool: &Pool<Self>, after: i64, limit: i64) -> impl Answer<Vec<Quarantined>>;
 
     /// Number of the oldest event that is not in the archive.
-    fn oldest(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Option<Sequence>>> + Send;
-
-    /// Moves the events from `first` to `last`, both included, to the archive; returns how many.
-    fn archive(
-        tx: &mut Transaction<'_, Self>,
-        first: Sequence,
-        last: Sequence,
-    ) -> impl Future<Output = sqlx::Result<u64>> + Send;
+    fn oldest(pool: &Pool<Self>) -> impl Answer<Option<Sequence>>;
 
     /// Gives the feed another epoch.
-    fn change_epoch(
-        tx: &mut Transaction<'_, Self>,
-        epoch: &Epoch,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn change_epoch(tx: &mut Transaction<'_, Self>, epoch: &Epoch) -> impl Answer<()>;
 
     /// Reads the head.
-    fn look(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Look>> + Send;
-
-    /// Numbers up to `limit` events that have committed.
-    fn number(pool: &Pool<Self>, limit: i64)
-    -> impl Future<Output = sqlx::Result<Numbered>> + Send;
+    fn look(pool: &Pool<Self>) -> impl Answer<Look>;
 
     /// Closes the second of event `sequence`, if it is over and that event still the newest.
-    fn close_second(
-        pool: &Pool<Self>,
-        sequence: Sequence,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn close_second(pool: &Pool<Self>, sequence: Sequence) -> impl Answer<()>;
 
     /// The entries from `first` to `last`, both included, in sequence.
-    fn entries(
-        pool: &Pool<Self>,
-        first: Sequence,
-        last: Sequence,
-    ) -> impl Future<Output = sqlx::Result<Vec<Entry>>> + Send;
+    fn entries(pool: &Pool<Self>, first: Sequence, last: Sequence) -> impl Answer<Vec<Entry>>;
 
     /// The same with their data.
-    fn events(
-        pool: &Pool<Self>,
-        first: Sequence,
-        last: Sequence,
-    ) -> impl Future<Output = sqlx::Result<Vec<Event>>> + Send;
+    fn events(pool: &Pool<Self>, first: Sequence, last: Sequence) -> impl Answer<Vec<Event>>;
 
     /// The id of the event with that number.
-    fn id_at(
-        pool: &Pool<Self>,
-        sequence: Sequence,
-    ) -> impl Future<Output = sqlx::Result<Option<EventId>>> + Send;
+    fn id_at(pool: &Pool<Self>, sequence: Sequence) -> impl Answer<Option<EventId>>;
 
     /// One event by its id, once it has its number.
-    fn event(
-        pool: &Pool<Self>,
-        id: EventId,
-    ) -> impl Future<Output = sqlx::Result<Option<Event>>> + Send;
+    fn event(pool: &Pool<Self>, id: EventId) -> impl Answer<Option<Event>>;
 
     /// The newest `limit` entries before `before` that match, newest first.
     fn filtered(
@@ -300,141 +230,5 @@ pub(crate) trait Publish: sqlx::Database {
         filter: &Filter,
         before: Sequence,
         limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<Entry>>> + Send;
-}
-
-/// The columns of an entry, the id as text.
-#[derive(Debug)]
-pub(crate) struct EntryRow(Entry);
-
-/// The columns of an entry, then its data and trace context.
-#[derive(Debug)]
-pub(crate) struct EventRow(Event);
-
-impl<'r, R: Row> FromRow<'r, R> for EntryRow
-where
-    usize: ColumnIndex<R>,
-    String: Decode<'r, R::Database> + Type<R::Database>,
-    Text: Decode<'r, R::Database> + Type<R::Database>,
-    i64: Decode<'r, R::Database> + Type<R::Database>,
-    DateTime<Utc>: Decode<'r, R::Database> + Type<R::Database>,
-{
-    fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        Ok(Self(Entry {
-            id: id_from(row.try_get(0)?)?,
-            sequence: row.try_get(1)?,
-            event_type: text(row, 2)?,
-            subject: text(row, 3)?,
-            time: row.try_get(4)?,
-            updated: row.try_get(5)?,
-            title: text(row, 6)?,
-            summary: text(row, 7)?,
-            link: text(row, 8)?,
-        }))
-    }
-}
-
-impl<'r, R: Row> FromRow<'r, R> for EventRow
-where
-    usize: ColumnIndex<R>,
-    EntryRow: FromRow<'r, R>,
-    Text: Decode<'r, R::Database> + Type<R::Database>,
-{
-    fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        let traceparent: Option<Text> = row.try_get(10)?;
-        let traceparent = traceparent.map(|text| text.0);
-        Ok(Self(Event {
-            entry: EntryRow::from_row(row)?.0,
-            data: text(row, 9)?,
-            // One of an older row can be anything, and is sent in a header.
-            traceparent: traceparent.filter(|text| is_traceparent(text)),
-        }))
-    }
-}
-
-fn text<'r, R: Row>(row: &'r R, column: usize) -> sqlx::Result<String>
-where
-    usize: ColumnIndex<R>,
-    Text: Decode<'r, R::Database> + Type<R::Database>,
-{
-    row.try_get(column).map(|Text(text)| text)
-}
-
-impl From<EntryRow> for Entry {
-    fn from(row: EntryRow) -> Self {
-        row.0
-    }
-}
-
-impl From<EventRow> for Event {
-    fn from(row: EventRow) -> Self {
-        row.0
-    }
-}
-
-/// The columns of the head, then whether events wait for their number, the newest row in quarantine, and the
-/// clock.
-pub(crate) type LookRow = (
-    String,
-    String,
-    i64,
-    DateTime<Utc>,
-    Sequence,
-    Option<String>,
-    DateTime<Utc>,
-    Option<DateTime<Utc>>,
-    Sequence,
-    Option<i64>,
-    Option<DateTime<Utc>>,
-    i64,
-    bool,
-    i64,
-    DateTime<Utc>,
-);
-
-pub(crate) fn look_from(row: LookRow) -> sqlx::Result<Look> {
-    let (
-        feed_id,
-        epoch,
-        page_size,
-        created,
-        sequence,
-        anchor,
-        updated,
-        until,
-        closed,
-        presentation,
-        presented,
-        revision,
-        unnumbered,
-        quarantined,
-        now,
-    ) = row;
-    Ok(Look {
-        head: Head {
-            feed_id: id_from(feed_id)?,
-            epoch: epoch.parse().map_err(decode)?,
-            page_size,
-            created,
-            sequence,
-            anchor: anchor.map(id_from).transpose()?,
-            updated,
-            closed_until: until,
-            closed_sequence: closed,
-            presentation,
-            presented,
-            revision,
-        },
-        unnumbered,
-        quarantined,
-        now,
-    })
-}
-
-pub(crate) fn id_from(text: String) -> sqlx::Result<EventId> {
-    uuid::Uuid::try_parse(&text).map(EventId).map_err(decode)
-}
-
-fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(error))
+    ) -> impl Answer<Vec<Entry>>;
 }

@@ -7,7 +7,7 @@ use std::fmt;
 pub(super) enum Action {
     /// `Consume::acquire`
     Acquire(usize, usize),
-    /// `Consume::renew`
+    /// `NativeConsume::renew`
     Renew(usize),
     /// `Consume::release`, by the keeper of the leases, while a batch is on its way.
     Release(usize, usize),

@@ -1,5 +1,5 @@
 //! How several instances share a subscription: `feed-core/src/consumer/{lease,place,poll,apply}.rs`
-//! and `store/consume_*.rs`. Three instances, two partitions, three events. Twice the clock
+//! and `store/{postgres,sqlite,statements}/consume.rs`. Three instances, two partitions, three events. Twice the clock
 //! may jump past the end of a lease, or a keeper give one back; once an instance may die, the answer to
 //! a `COMMIT` be lost, or a person let the subscription begin anew: at any moment. An instance that is
 //! frozen is one that makes no step while others do.
@@ -24,7 +24,7 @@ const ALL_DONE: &str = "when nothing is left to do, each event has its effect (I
 /// What keeps the effects right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
-    /// `Consume::advance`: owner, lease epoch and sequence in the `WHERE`.
+    /// `NativeConsume::advance`: owner, lease epoch and sequence in the `WHERE`.
     Fence,
     /// `apply::transact`: the cursor is moved in the transaction of the effect.
     OneTransaction,

@@ -12,11 +12,11 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgPool, Pool, Postgres, SqlSafeStr, SqlStr};
 use tracing::{info, warn};
 
-use super::connect::ACQUIRE_TIMEOUT;
-use super::{DatabaseError, Pools, session};
+use super::session;
 use crate::database::announce::announced;
 use crate::database::patience::{STATEMENT, doubts, within};
 use crate::database::{DatabaseOptions, Kind, redact_url};
+use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools};
 
 /// The longest time until a server has let us in at the start, and the same again until it has answered
 /// what a session must be like.

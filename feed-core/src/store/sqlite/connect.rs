@@ -1,20 +1,17 @@
-//! Begins transactions, so that no client can leave a connection in a bad state; opens a SQLite file, and runs
-//! its migrations while nobody else does.
+//! Opens a SQLite file, and runs migrations while nobody else does.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Pool, SqlSafeStr, SqlStr, Sqlite, Transaction,
-};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, SqlitePool, SqliteTransaction};
 
-use super::{Backend, DatabaseError, Operations, Pools};
-use crate::database::patience::{STATEMENT, within};
+use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools, begin_with};
 
-/// How long a request waits for a free connection before it is told that the service is busy.
-pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How a transaction that writes begins: with the write lock, for which it waits. One that begins as a reader
+/// would fail at once where another one writes.
+const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// How long a SQLite connection waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,32 +22,7 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// Readers of a SQLite file; in WAL mode they never wait for the writer.
 const SQLITE_READERS: u32 = 4;
 
-/// Begins a transaction, in a task of its own that runs to its end and drops what nobody waits for:
-/// in sqlx 0.9.0 a `begin_with` that is dropped half-way leaves a transaction open in the pool, in
-/// which the next writer's work would vanish although it reported success.
-pub(crate) async fn begin_with<B: Backend>(
-    pool: &Pool<B>,
-    statement: SqlStr,
-) -> sqlx::Result<Transaction<'static, B>> {
-    let pool = pool.clone();
-    let begun = tokio::spawn(async move {
-        let begin = pool.begin_with(statement);
-        if B::ONE_WRITER {
-            // A file is never silent: it tells that it is locked.
-            return begin.await;
-        }
-        // Whose connection is not used again.
-        within(STATEMENT, begin).await
-    });
-    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
-}
-
-/// The same with the backend's own statement.
-pub(crate) async fn begin<B: Backend>(pool: &Pool<B>) -> sqlx::Result<Transaction<'static, B>> {
-    begin_with(pool, B::BEGIN.into_sql_str()).await
-}
-
-pub(super) async fn connect_sqlite(url: &str) -> Result<Pools<Sqlite>, DatabaseError> {
+pub(super) async fn connect(url: &str) -> Result<Pools<Sqlite>, DatabaseError> {
     let options = SqliteConnectOptions::from_str(url)
         .map_err(DatabaseError::Malformed)?
         .create_if_missing(true)
@@ -85,7 +57,7 @@ pub(super) async fn connect_sqlite(url: &str) -> Result<Pools<Sqlite>, DatabaseE
         reader: reader.map_err(unusable)?,
         writer: writer.clone(),
         transactions: writer,
-        begin: Sqlite::BEGIN.into_sql_str(),
+        begin: BEGIN.into_sql_str(),
     })
 }
 
@@ -94,7 +66,7 @@ pub(super) async fn connect_sqlite(url: &str) -> Result<Pools<Sqlite>, DatabaseE
 async fn open_file(
     pool: SqlitePoolOptions,
     file: &SqliteConnectOptions,
-) -> sqlx::Result<Pool<Sqlite>> {
+) -> sqlx::Result<SqlitePool> {
     let until = Instant::now() + BUSY_TIMEOUT;
     loop {
         match pool.clone().connect_with(file.clone()).await {
@@ -113,27 +85,16 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xff == 5)
 }
 
+/// Begins a transaction that writes.
+pub(super) async fn begin(pool: &SqlitePool) -> sqlx::Result<SqliteTransaction<'static>> {
+    begin_with(pool, BEGIN.into_sql_str()).await
+}
+
 /// sqlx's migrator takes no lock on SQLite: instances that start together would fail on each
 /// other's tables, so all of it runs inside one `BEGIN IMMEDIATE`.
-pub(super) async fn migrate_sqlite(
-    pool: &Pool<Sqlite>,
-    migrator: &Migrator,
-) -> Result<(), DatabaseError> {
+pub(super) async fn migrate(pool: &SqlitePool, migrator: &Migrator) -> Result<(), DatabaseError> {
     let mut tx = begin(pool).await?;
     migrator.run_direct(None, &mut *tx, false).await?;
     tx.commit().await?;
     Ok(())
 }
-
-/// Which migrations have been made, by the table in which sqlx lists them. The name is a constant of a
-/// program's own.
-pub(super) fn migrations_in(table: &'static str) -> AssertSqlSafe<String> {
-    AssertSqlSafe(format!(
-        "-- database::migrations
-         SELECT version, description FROM {table} WHERE success ORDER BY version"
-    ))
-}
-
-/// Is anybody there?
-pub(super) const PING: &str = "-- database::ping
-    SELECT 1";

@@ -1,0 +1,26 @@
+//! Begins transactions, so that no client can leave a connection in a bad state.
+
+use sqlx::{Pool, SqlStr, Transaction};
+
+use super::Backend;
+use crate::database::patience::{STATEMENT, within};
+
+/// Begins a transaction, in a task of its own that runs to its end and drops what nobody waits for:
+/// in sqlx 0.9.0 a `begin_with` that is dropped half-way leaves a transaction open in the pool, in
+/// which the next writer's work would vanish although it reported success.
+pub(crate) async fn begin_with<B: Backend>(
+    pool: &Pool<B>,
+    statement: SqlStr,
+) -> sqlx::Result<Transaction<'static, B>> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move {
+        let begin = pool.begin_with(statement);
+        if B::ONE_WRITER {
+            // A file is never silent: it tells that it is locked.
+            return begin.await;
+        }
+        // Whose connection is not used again.
+        within(STATEMENT, begin).await
+    });
+    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+}

@@ -1,0 +1,244 @@
+//! The consuming side, as far as it is PostgreSQL's own.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
+
+use super::statements::from_due;
+use crate::database::patience::{STATEMENT, within};
+use crate::store::consume::{
+    Advanced, CHANNEL, Census, Claim, Heartbeat, Held, NativeConsume, Position,
+};
+use crate::store::sql::sql;
+
+impl NativeConsume for Postgres {
+    /// The transaction's number, if it has a row in `feed_effect`.
+    type Guard = Option<i64>;
+
+    async fn subscribe(pool: &PgPool, s: &str, partitions: i64) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- subscription::create
+             WITH subscription AS (
+                 INSERT INTO feed_subscription (name) VALUES ($1) ON CONFLICT DO NOTHING
+                 RETURNING name
+             )
+             INSERT INTO feed_partition (subscription, partition)
+             SELECT name, generate_series(0, $2 - 1) FROM subscription",
+        )
+        .bind(s)
+        .bind(partitions)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn renew(
+        pool: &PgPool,
+        s: &str,
+        me: &str,
+        heartbeat: &Heartbeat,
+        term: i64,
+    ) -> sqlx::Result<Census> {
+        sqlx::query_as(sql!(
+            "-- lease::renew
+             WITH clock AS (
+                 SELECT clock_timestamp() AS now, make_interval(secs => $3) AS term
+             ), alive AS (
+                 INSERT INTO feed_instance
+                     (subscription, instance, alive_until, last_contact, head_sequence, last_error)
+                 SELECT $1, $2, now + term, $4, $5, $6 FROM clock
+                 ON CONFLICT (subscription, instance) DO UPDATE
+                 SET alive_until = EXCLUDED.alive_until, last_contact = EXCLUDED.last_contact,
+                     head_sequence = EXCLUDED.head_sequence, last_error = EXCLUDED.last_error
+             ), renewed AS (
+                 UPDATE feed_partition SET lease_until = now + term FROM clock
+                 WHERE subscription = $1 AND lease_owner = $2
+                 RETURNING lease_epoch
+             ), corrected AS (
+                 -- What is to last longer than anything does was written when the clock was ahead.
+                 UPDATE feed_partition SET lease_until = now + term FROM clock
+                 WHERE subscription = $1 AND lease_owner <> $2 AND lease_until > now + 2 * term
+             ), corrected_too AS (
+                 UPDATE feed_instance SET alive_until = now + term FROM clock
+                 WHERE subscription = $1 AND instance <> $2 AND alive_until > now + 2 * term
+             )
+             SELECT 1 + (SELECT count(*) FROM feed_instance
+                         WHERE subscription = $1 AND instance <> $2
+                           AND alive_until > now) AS instances,
+                    (SELECT count(*) FROM renewed) AS held,
+                    (SELECT COALESCE(sum(lease_epoch), 0)::bigint FROM renewed) AS epochs,
+                    (SELECT count(*) FROM feed_partition
+                     WHERE subscription = $1
+                       AND (lease_owner IS NULL OR lease_until < now)) AS free,
+                    EXISTS (SELECT 1 {due}) AS due,
+                    (SELECT halted FROM feed_subscription WHERE name = $1) AS halted,
+                    (SELECT min(position) FROM feed_decision
+                     WHERE subscription = $1 AND done_at IS NULL) AS decision
+             FROM clock",
+            due = from_due("now")
+        ))
+        .bind(s)
+        .bind(me)
+        .bind(term)
+        .bind(heartbeat.last_contact)
+        .bind(heartbeat.head_sequence)
+        .bind(&heartbeat.last_error)
+        .fetch_one(pool)
+        .await
+    }
+
+    async fn leave(pool: &PgPool, s: &str, me: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- lease::leave
+             WITH released AS (
+                 UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
+                 WHERE subscription = $1 AND lease_owner = $2
+             ), said AS (
+                 SELECT pg_notify($3, '')
+             )
+             UPDATE feed_instance SET alive_until = clock_timestamp(), last_error = NULL FROM said
+             WHERE subscription = $1 AND instance = $2",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(CHANNEL)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn advance(
+        tx: &mut PgTransaction<'_>,
+        s: &str,
+        me: &str,
+        partitions: &[Held],
+        to: &Position,
+        effects: bool,
+    ) -> sqlx::Result<Advanced<Self>> {
+        let numbers: Vec<i64> = partitions.iter().map(|held| held.partition).collect();
+        let epochs: Vec<i64> = partitions.iter().map(|held| held.lease_epoch).collect();
+        let at: Vec<i64> = partitions
+            .iter()
+            .map(|held| held.position.sequence)
+            .collect();
+        let moved: Vec<(i64, bool, Option<i64>)> = sqlx::query_as(
+            "-- consumer::advance
+             WITH ours AS (
+                 SELECT feed_partition.partition
+                 FROM feed_partition
+                 JOIN UNNEST($3::bigint[], $4::bigint[], $5::bigint[])
+                          AS held (partition, lease_epoch, sequence)
+                   ON feed_partition.partition = held.partition
+                  AND feed_partition.lease_epoch = held.lease_epoch
+                  AND feed_partition.sequence = held.sequence
+                 WHERE subscription = $1 AND lease_owner = $2
+                   AND NOT EXISTS (SELECT FROM feed_partition AS other
+                                   WHERE other.subscription = $1 AND other.epoch <> $6)
+                 ORDER BY feed_partition.partition
+                 FOR UPDATE OF feed_partition
+             ), effect AS (
+                 INSERT INTO feed_effect (id)
+                 SELECT pg_current_xact_id()::text::bigint FROM ours WHERE $12 LIMIT 1
+                 RETURNING id
+             )
+             UPDATE feed_partition
+             SET epoch = $6, sequence = $7, anchor = $8, updated = $9, etag = $10,
+                 last_modified = $11
+             FROM ours LEFT JOIN effect ON TRUE
+             WHERE subscription = $1 AND feed_partition.partition = ours.partition
+             RETURNING feed_partition.partition,
+                       EXISTS (SELECT FROM feed_parked
+                               WHERE feed_parked.subscription = $1
+                                 AND feed_parked.partition = feed_partition.partition),
+                       effect.id",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(numbers)
+        .bind(epochs)
+        .bind(at)
+        .bind(&to.epoch)
+        .bind(to.sequence)
+        .bind(&to.anchor)
+        .bind(to.updated)
+        .bind(&to.etag)
+        .bind(&to.last_modified)
+        .bind(effects)
+        .fetch_all(&mut **tx)
+        .await?;
+        let guard = moved.first().and_then(|(.., guard)| *guard);
+        let moved = moved
+            .into_iter()
+            .map(|(number, parked, _)| (number, parked));
+        Ok((moved.collect(), guard))
+    }
+
+    async fn claim(
+        tx: &mut PgTransaction<'_>,
+        s: &str,
+        claims: &[Claim<'_>],
+    ) -> sqlx::Result<Vec<String>> {
+        let ids: Vec<&str> = claims.iter().map(|claim| claim.event_id).collect();
+        let sequences: Vec<Option<i64>> = claims.iter().map(|claim| claim.sequence).collect();
+        let subjects: Vec<&str> = claims.iter().map(|claim| claim.subject).collect();
+        sqlx::query_scalar(
+            "-- consumer::claim
+             INSERT INTO feed_claim (subscription, event_id, sequence, subject)
+             SELECT $1, event_id, sequence, subject
+             FROM UNNEST($2::text[], $3::bigint[], $4::text[])
+                      AS event (event_id, sequence, subject)
+             ORDER BY event_id
+             ON CONFLICT DO NOTHING RETURNING event_id",
+        )
+        .bind(s)
+        .bind(ids)
+        .bind(sequences)
+        .bind(subjects)
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn begin_effect(
+        tx: &mut PgTransaction<'_>,
+        guard: &mut Self::Guard,
+        _: Duration,
+    ) -> sqlx::Result<()> {
+        if guard.is_none() {
+            *guard = sqlx::query_scalar(
+                "-- effect::begin
+                 INSERT INTO feed_effect (id) VALUES (pg_current_xact_id()::text::bigint)
+                 RETURNING id",
+            )
+            .fetch_one(&mut **tx)
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(mut tx: PgTransaction<'static>, guard: Self::Guard) -> sqlx::Result<bool> {
+        let Some(effect) = guard else {
+            tx.commit().await?;
+            return Ok(true);
+        };
+        // One message, so that the check costs no round trip.
+        let end = format!("-- effect::end\nSELECT feed_end_effect({effect}); COMMIT AND CHAIN");
+        sqlx::raw_sql(AssertSqlSafe(end)).execute(&mut *tx).await?;
+        // All is committed. sqlx does not know, and would end the transaction once more: a warning in the
+        // server's log, each time. So it gets the empty one that AND CHAIN has begun, and nobody waits.
+        tokio::spawn(within(STATEMENT, tx.commit()));
+        Ok(true)
+    }
+
+    async fn cancel(pool: &PgPool, guard: &Self::Guard) -> sqlx::Result<bool> {
+        sqlx::query_scalar(
+            "-- effect::cancel
+             SELECT COALESCE(bool_or(pg_cancel_backend(pid)), FALSE) FROM pg_stat_activity
+             WHERE backend_xid = $1::text::xid8::xid AND state = 'active'
+               -- It does not wait for us.
+               AND wait_event_type IS DISTINCT FROM 'Client'",
+        )
+        .bind(guard.map(|id| id.to_string()))
+        .fetch_one(pool)
+        .await
+    }
+}

@@ -1,0 +1,88 @@
+//! How PostgreSQL says what `statements/` leave open, and how it holds our types.
+
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArgumentBuffer, PgRow, PgTypeInfo, PgValueRef};
+use sqlx::{Decode, Encode, Postgres, Type};
+use uuid::Uuid;
+
+use crate::event::EventId;
+use crate::store::publish::Text;
+
+/// The database.
+pub(super) type Db = Postgres;
+/// One of its rows.
+pub(super) type Row = PgRow;
+
+/// The clock, at this moment.
+pub(super) const NOW: &str = "clock_timestamp()";
+
+/// The clock in whole milliseconds, the same wherever it stands in a statement.
+pub(super) const NOW_MILLIS: &str = "date_trunc('milliseconds', now())";
+
+/// One second after the end of the second in which `updated` is.
+pub(super) const SECOND_CLOSES: &str = "date_trunc('second', updated) + interval '2 seconds'";
+
+/// The function that takes the largest of its arguments.
+pub(super) const GREATEST: &str = "GREATEST";
+
+/// The function that makes a JSON object of names and values.
+pub(super) const JSON_OBJECT: &str = "json_build_object";
+
+/// Locks the rows that a `SELECT` finds.
+pub(super) const FOR_UPDATE: &str = "FOR UPDATE";
+
+/// Locks them, and leaves out those that another transaction has locked.
+pub(super) const FOR_UPDATE_SKIP_LOCKED: &str = "FOR UPDATE SKIP LOCKED";
+
+/// True if events have been committed that have no number yet.
+pub(super) const HAS_UNNUMBERED: &str = "EXISTS (SELECT FROM feed_outbox)";
+
+/// The clock in so many seconds.
+pub(super) fn now_plus(seconds: &str) -> String {
+    format!("{NOW} + make_interval(secs => {seconds})")
+}
+
+/// The condition that what stands before it is in a [`list`].
+pub(super) fn is_in(list: &str) -> String {
+    format!("= ANY ({list})")
+}
+
+/// Several texts as one parameter.
+pub(super) fn list<'a>(texts: &'a [&'a str]) -> &'a [&'a str] {
+    texts
+}
+
+impl Type<Postgres> for EventId {
+    fn type_info() -> PgTypeInfo {
+        <Uuid as Type<Postgres>>::type_info()
+    }
+}
+
+impl Encode<'_, Postgres> for EventId {
+    fn encode_by_ref(&self, arguments: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <Uuid as Encode<Postgres>>::encode_by_ref(&self.0, arguments)
+    }
+}
+
+impl Decode<'_, Postgres> for EventId {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        <Uuid as Decode<Postgres>>::decode(value).map(Self)
+    }
+}
+
+impl Type<Postgres> for Text {
+    fn type_info() -> PgTypeInfo {
+        <String as Type<Postgres>>::type_info()
+    }
+
+    fn compatible(found: &PgTypeInfo) -> bool {
+        <String as Type<Postgres>>::compatible(found)
+    }
+}
+
+impl Decode<'_, Postgres> for Text {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        Ok(value.as_bytes()?.into())
+    }
+}

@@ -1,0 +1,100 @@
+//! PostgreSQL: what is its own, and what it shares with SQLite (`statements`).
+
+mod connect;
+mod consume;
+mod dialect;
+mod error;
+mod operate;
+mod publish;
+mod session;
+#[path = "../statements/mod.rs"]
+mod statements;
+mod transfer;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgListener;
+use sqlx::{PgPool, Postgres};
+
+use super::listen::Listen;
+use super::{Backend, DatabaseError, Made, Operations, Pools, migration};
+use crate::database::DatabaseOptions;
+
+impl Backend for Postgres {}
+
+impl Operations for Postgres {
+    const ONE_WRITER: bool = false;
+    const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
+        migration!("postgres", 1, "feed", "0001_feed.sql"),
+        migration!("postgres", 2, "decisions", "0002_decisions.sql"),
+        migration!("postgres", 3, "outbox", "0003_outbox.sql"),
+        migration!("postgres", 4, "expand archive", "0004_expand_archive.sql"),
+        migration!(
+            "postgres",
+            5,
+            "expand quarantine",
+            "0005_expand_quarantine.sql"
+        ),
+        migration!("postgres", 6, "expand served", "0006_expand_served.sql"),
+        migration!("postgres", 7, "expand source", "0007_expand_source.sql"),
+        migration!("postgres", 8, "expand effect", "0008_expand_effect.sql"),
+        migration!("postgres", 9, "expand ids", "0009_expand_ids.sql"),
+    ];
+
+    async fn connect(options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {
+        connect::connect(options).await
+    }
+
+    async fn run_migrations(pool: &PgPool, migrator: &Migrator) -> Result<(), DatabaseError> {
+        connect::migrate(pool, migrator).await
+    }
+
+    async fn migrations(pool: &PgPool, table: &'static str) -> sqlx::Result<Vec<Made>> {
+        statements::migrations(pool, table).await
+    }
+
+    async fn migration_tables(pool: &PgPool) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- database::migration_tables
+             SELECT tablename::text FROM pg_tables
+             WHERE schemaname = current_schema() AND tablename LIKE '\\_%\\_migrations'",
+        )
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn ping(pool: &PgPool) -> sqlx::Result<()> {
+        statements::ping(pool).await
+    }
+
+    fn file(_: &PgPool) -> Option<(u64, u64)> {
+        None
+    }
+}
+
+impl Listen for Postgres {
+    type Listener = PgListener;
+
+    async fn listen(pool: &PgPool, channel: &str) -> sqlx::Result<PgListener> {
+        let mut listener = PgListener::connect_with(pool).await?;
+        listener.listen(channel).await?;
+        Ok(listener)
+    }
+
+    async fn notified(listener: &mut PgListener) -> sqlx::Result<Option<String>> {
+        // `None`: the connection was lost and is made again; what was said meanwhile is unknown,
+        // so it counts as news.
+        let said = listener.try_recv().await?;
+        Ok(said.map(|said| said.payload().to_owned()))
+    }
+
+    async fn notify(pool: &PgPool, channel: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- news::notify
+             SELECT pg_notify($1, '')",
+        )
+        .bind(channel)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+}

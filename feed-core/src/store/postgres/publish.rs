@@ -1,0 +1,139 @@
+//! The publishing side, as far as it is PostgreSQL's own: an event waits in the outbox until its transaction
+//! has committed, and is numbered then (`feed_number` in `migrations/postgres/0005_expand_quarantine.sql`).
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, PgTransaction, Postgres};
+
+use crate::event::{EventId, NewEvent, Sequence};
+use crate::store::measure::{COUNTED, Published};
+use crate::store::publish::{Look, NativePublish, Numbered};
+
+impl NativePublish for Postgres {
+    async fn append(
+        tx: &mut PgTransaction<'_>,
+        id: EventId,
+        event: &NewEvent,
+        traceparent: Option<&str>,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- outbox::append
+             INSERT INTO feed_outbox
+                 (id, event_type, subject, time, title, summary, link, data, traceparent)
+             VALUES ($1, $2, $3, date_trunc('milliseconds', $4), $5, $6, $7, $8, $9)",
+        )
+        .bind(id)
+        .bind(&event.event_type)
+        .bind(&event.subject)
+        .bind(event.time)
+        .bind(&event.title)
+        .bind(&event.summary)
+        .bind(&event.link)
+        .bind(&event.data)
+        .bind(traceparent)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn unnumbered(
+        tx: &mut PgTransaction<'_>,
+        subject: &str,
+    ) -> sqlx::Result<Vec<(EventId, String)>> {
+        // Numbering alone takes rows from the outbox. To lock the rows themselves ended in deadlocks
+        // with it.
+        hold(tx).await?;
+        sqlx::query_as(
+            "-- outbox::unnumbered
+             SELECT id, data FROM feed_outbox WHERE subject = $1 ORDER BY position",
+        )
+        .bind(subject)
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn rewrite(tx: &mut PgTransaction<'_>, id: EventId, data: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- outbox::rewrite
+             WITH waiting AS (UPDATE feed_outbox SET data = $2 WHERE id = $1),
+                  archived AS (UPDATE feed_archive SET data = $2 WHERE id = $1)
+             UPDATE feed_event SET data = $2 WHERE id = $1",
+        )
+        .bind(id)
+        .bind(data)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn archive(
+        tx: &mut PgTransaction<'_>,
+        first: Sequence,
+        last: Sequence,
+    ) -> sqlx::Result<u64> {
+        // An erasure at the same moment would look for these rows where they no longer are.
+        hold(tx).await?;
+        let moved = sqlx::query(
+            "-- archive::move
+             WITH moved AS (DELETE FROM feed_event WHERE sequence BETWEEN $1 AND $2 RETURNING *)
+             INSERT INTO feed_archive (sequence, id, event_type, subject, time, updated, title,
+                                       summary, link, data, traceparent)
+             SELECT sequence, id, event_type, subject, time, updated, title, summary, link, data,
+                    traceparent
+             FROM moved",
+        )
+        .bind(first)
+        .bind(last)
+        .execute(&mut **tx)
+        .await?;
+        Ok(moved.rows_affected())
+    }
+
+    async fn number(pool: &PgPool, limit: i64) -> sqlx::Result<Numbered> {
+        let numbered: Option<Look> = sqlx::query_as(
+            "-- sequencer::number
+             SELECT (head).feed_id, (head).epoch, (head).page_size, (head).created,
+                    (head).sequence, (head).anchor, (head).updated,
+                    (head).closed_until, (head).closed_sequence, (head).presentation,
+                    (head).presented, (head).revision,
+                    numbered = $1 AS unnumbered,
+                    (SELECT COALESCE(max(position), 0) FROM feed_quarantine) AS quarantined,
+                    clock_timestamp() AS now
+             FROM feed_number($1)",
+        )
+        .bind(limit)
+        .fetch_optional(pool)
+        .await?;
+        Ok(numbered.into())
+    }
+
+    async fn published(pool: &PgPool) -> sqlx::Result<Published> {
+        let row: (Sequence, i64, Option<EventId>, Option<DateTime<Utc>>) = sqlx::query_as(
+            "-- feed::published
+             SELECT sequence, (SELECT count(*) FROM (SELECT FROM feed_quarantine LIMIT $1) AS counted),
+                    id, CASE WHEN isfinite(time) THEN time END
+             FROM feed_head
+             LEFT JOIN (SELECT id, time FROM feed_outbox ORDER BY position LIMIT 1) AS oldest ON TRUE",
+        )
+        .bind(COUNTED)
+        .fetch_one(pool)
+        .await?;
+        let (sequence, quarantined, id, time) = row;
+        Ok(Published {
+            sequence,
+            unnumbered: id.zip(time),
+            quarantined,
+        })
+    }
+}
+
+/// Holds numbering off until the transaction ends, and whoever else takes this lock: numbering passes
+/// over a head that is locked, and comes again.
+async fn hold(tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
+    sqlx::query(
+        "-- outbox::hold
+         SELECT FROM feed_head FOR UPDATE",
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

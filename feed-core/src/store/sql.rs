@@ -1,0 +1,14 @@
+//! The text of statements.
+
+/// A statement, written like the text of [`format!`]: `sql!("… SET retry_at = {NOW} …")`.
+///
+/// It is put together once in the life of the process. So it costs nothing when it is used, and a database
+/// that has prepared it recognizes it.
+macro_rules! sql {
+    ($($text:tt)*) => {{
+        static STATEMENT: std::sync::LazyLock<String> =
+            std::sync::LazyLock::new(|| format!($($text)*));
+        STATEMENT.as_str()
+    }};
+}
+pub(crate) use sql;

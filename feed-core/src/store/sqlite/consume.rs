@@ -1,0 +1,263 @@
+//! The consuming side, as far as it is SQLite's own. Lists travel as JSON, which `json_each` unfolds; the write
+//! lock of the transaction stands for every row lock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
+
+use super::connect::begin;
+use super::dialect::{NOW, instant, now_plus};
+use super::statements::from_due;
+use crate::store::consume::{Advanced, Census, Claim, Heartbeat, Held, NativeConsume, Position};
+use crate::store::sql::sql;
+
+/// Steps of SQLite's virtual machine after which a statement looks whether it is to end: some tenths of a
+/// millisecond.
+const STEPS: i32 = 10_000;
+
+impl NativeConsume for Sqlite {
+    /// True if the transaction has been rolled back.
+    type Guard = Arc<AtomicBool>;
+
+    async fn subscribe(pool: &SqlitePool, s: &str, partitions: i64) -> sqlx::Result<()> {
+        let mut tx = begin(pool).await?;
+        sqlx::query(
+            "-- subscription::create
+             INSERT INTO feed_subscription (name) VALUES ($1) ON CONFLICT DO NOTHING",
+        )
+        .bind(s)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "-- subscription::create_partitions
+             WITH RECURSIVE numbers (partition) AS (
+                 SELECT 0 UNION ALL SELECT partition + 1 FROM numbers WHERE partition + 1 < $2
+             )
+             INSERT INTO feed_partition (subscription, partition)
+             SELECT $1, partition FROM numbers
+             WHERE NOT EXISTS (SELECT 1 FROM feed_partition WHERE subscription = $1)",
+        )
+        .bind(s)
+        .bind(partitions)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await
+    }
+
+    async fn renew(
+        pool: &SqlitePool,
+        s: &str,
+        me: &str,
+        heartbeat: &Heartbeat,
+        term: i64,
+    ) -> sqlx::Result<Census> {
+        let mut tx = begin(pool).await?;
+        let contact = heartbeat.last_contact.map(instant);
+        sqlx::query(sql!(
+            "-- lease::alive
+             INSERT INTO feed_instance
+                 (subscription, instance, alive_until, last_contact, head_sequence, last_error)
+             VALUES ($1, $2, {until}, $4, $5, $6)
+             ON CONFLICT (subscription, instance) DO UPDATE
+             SET alive_until = excluded.alive_until, last_contact = excluded.last_contact,
+                 head_sequence = excluded.head_sequence, last_error = excluded.last_error",
+            until = now_plus("$3")
+        ))
+        .bind(s)
+        .bind(me)
+        .bind(term)
+        .bind(contact)
+        .bind(heartbeat.head_sequence)
+        .bind(&heartbeat.last_error)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(sql!(
+            "-- lease::renew
+             UPDATE feed_partition
+             SET lease_until = {until}
+             WHERE subscription = $1 AND lease_owner = $2",
+            until = now_plus("$3")
+        ))
+        .bind(s)
+        .bind(me)
+        .bind(term)
+        .execute(&mut *tx)
+        .await?;
+        // What is to last longer than anything does was written when the clock was ahead.
+        sqlx::query(sql!(
+            "-- lease::correct
+             UPDATE feed_partition
+             SET lease_until = {until}
+             WHERE subscription = $1
+               AND lease_until > {too_long}",
+            until = now_plus("$2"),
+            too_long = now_plus("2 * $2")
+        ))
+        .bind(s)
+        .bind(term)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(sql!(
+            "-- lease::correct_too
+             UPDATE feed_instance
+             SET alive_until = {until}
+             WHERE subscription = $1
+               AND alive_until > {too_long}",
+            until = now_plus("$2"),
+            too_long = now_plus("2 * $2")
+        ))
+        .bind(s)
+        .bind(term)
+        .execute(&mut *tx)
+        .await?;
+        let census = sqlx::query_as(sql!(
+            "-- lease::census
+             SELECT (SELECT count(*) FROM feed_instance
+                     WHERE subscription = $1 AND alive_until > {NOW}) AS instances,
+                    (SELECT count(*) FROM feed_partition
+                     WHERE subscription = $1 AND lease_owner = $2) AS held,
+                    (SELECT COALESCE(sum(lease_epoch), 0) FROM feed_partition
+                     WHERE subscription = $1 AND lease_owner = $2) AS epochs,
+                    (SELECT count(*) FROM feed_partition
+                     WHERE subscription = $1
+                       AND (lease_owner IS NULL OR lease_until < {NOW})) AS free,
+                    EXISTS (SELECT 1 {due}) AS due,
+                    (SELECT halted FROM feed_subscription WHERE name = $1) AS halted,
+                    (SELECT min(position) FROM feed_decision
+                     WHERE subscription = $1 AND done_at IS NULL) AS decision",
+            due = from_due(NOW)
+        ))
+        .bind(s)
+        .bind(me)
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(census)
+    }
+
+    async fn leave(pool: &SqlitePool, s: &str, me: &str) -> sqlx::Result<()> {
+        let mut tx = begin(pool).await?;
+        sqlx::query(
+            "-- lease::leave
+             UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
+             WHERE subscription = $1 AND lease_owner = $2",
+        )
+        .bind(s)
+        .bind(me)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(sql!(
+            "-- lease::gone
+             UPDATE feed_instance
+             SET alive_until = {NOW}, last_error = NULL
+             WHERE subscription = $1 AND instance = $2"
+        ))
+        .bind(s)
+        .bind(me)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await
+    }
+
+    async fn advance(
+        tx: &mut SqliteTransaction<'_>,
+        s: &str,
+        me: &str,
+        partitions: &[Held],
+        to: &Position,
+        _: bool,
+    ) -> sqlx::Result<Advanced<Self>> {
+        let held: Vec<_> = partitions
+            .iter()
+            .map(|held| json!([held.partition, held.lease_epoch, held.position.sequence]))
+            .collect();
+        let moved = sqlx::query_as(
+            "-- consumer::advance
+             UPDATE feed_partition
+             SET epoch = $4, sequence = $5, anchor = $6, updated = $7, etag = $8,
+                 last_modified = $9
+             WHERE subscription = $1 AND lease_owner = $2
+               AND (partition, lease_epoch, sequence) IN (
+                   SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($3)
+               )
+               AND NOT EXISTS (SELECT 1 FROM feed_partition AS other
+                               WHERE other.subscription = $1 AND other.epoch <> $4)
+             RETURNING partition,
+                       EXISTS (SELECT 1 FROM feed_parked
+                               WHERE feed_parked.subscription = $1
+                                 AND feed_parked.partition = feed_partition.partition)",
+        )
+        .bind(s)
+        .bind(me)
+        .bind(json!(held).to_string())
+        .bind(&to.epoch)
+        .bind(to.sequence)
+        .bind(&to.anchor)
+        .bind(to.updated.map(instant))
+        .bind(&to.etag)
+        .bind(&to.last_modified)
+        .fetch_all(&mut **tx)
+        .await?;
+        Ok((moved, Self::Guard::default()))
+    }
+
+    async fn claim(
+        tx: &mut SqliteTransaction<'_>,
+        s: &str,
+        claims: &[Claim<'_>],
+    ) -> sqlx::Result<Vec<String>> {
+        let events: Vec<_> = claims
+            .iter()
+            .map(|claim| json!([claim.event_id, claim.sequence, claim.subject]))
+            .collect();
+        sqlx::query_scalar(
+            "-- consumer::claim
+             INSERT INTO feed_claim (subscription, event_id, sequence, subject)
+             SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)
+             WHERE TRUE ON CONFLICT DO NOTHING RETURNING event_id",
+        )
+        .bind(s)
+        .bind(json!(events).to_string())
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn begin_effect(
+        tx: &mut SqliteTransaction<'_>,
+        guard: &mut Self::Guard,
+        limit: Duration,
+    ) -> sqlx::Result<()> {
+        // The connection outlives the guard, and is used for others.
+        let running = Arc::downgrade(guard);
+        let (committing, ended) = (running.clone(), running.clone());
+        let until = Instant::now() + limit;
+        let mut handle = tx.lock_handle().await?;
+        handle.set_progress_handler(STEPS, move || {
+            running.strong_count() == 0 || Instant::now() < until
+        });
+        handle.set_commit_hook(move || committing.strong_count() == 0);
+        handle.set_rollback_hook(move || {
+            if let Some(guard) = ended.upgrade() {
+                guard.store(true, Ordering::Release);
+            }
+        });
+        Ok(())
+    }
+
+    async fn commit(tx: SqliteTransaction<'static>, guard: Self::Guard) -> sqlx::Result<bool> {
+        if guard.load(Ordering::Acquire) {
+            return Ok(false);
+        }
+        // The commit hook refuses while it is there.
+        drop(guard);
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn cancel(_: &SqlitePool, _: &Self::Guard) -> sqlx::Result<bool> {
+        Ok(false)
+    }
+}

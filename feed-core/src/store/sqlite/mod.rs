@@ -1,0 +1,92 @@
+//! SQLite: what is its own, and what it shares with PostgreSQL (`statements`).
+
+mod connect;
+mod consume;
+mod dialect;
+mod operate;
+mod publish;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "PostgreSQL's module has them too, with its dialect"
+)]
+#[path = "../statements/mod.rs"]
+mod statements;
+mod transfer;
+
+use std::os::unix::fs::MetadataExt;
+
+use sqlx::migrate::Migrator;
+use sqlx::{Sqlite, SqlitePool};
+
+use super::listen::Listen;
+use super::{Backend, DatabaseError, Made, Operations, Pools, migration};
+use crate::database::DatabaseOptions;
+
+impl Backend for Sqlite {}
+
+impl Operations for Sqlite {
+    const ONE_WRITER: bool = true;
+    const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
+        migration!("sqlite", 1, "feed", "0001_feed.sql"),
+        migration!("sqlite", 2, "decisions", "0002_decisions.sql"),
+        migration!("sqlite", 3, "expand archive", "0003_expand_archive.sql"),
+        migration!(
+            "sqlite",
+            4,
+            "expand quarantine",
+            "0004_expand_quarantine.sql"
+        ),
+        migration!("sqlite", 5, "expand source", "0005_expand_source.sql"),
+        migration!("sqlite", 6, "expand ids", "0006_expand_ids.sql"),
+    ];
+
+    async fn connect(options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {
+        match options.direct_url {
+            Some(_) => Err(DatabaseError::DirectFile),
+            None => connect::connect(&options.url).await,
+        }
+    }
+
+    async fn run_migrations(pool: &SqlitePool, migrator: &Migrator) -> Result<(), DatabaseError> {
+        connect::migrate(pool, migrator).await
+    }
+
+    async fn migrations(pool: &SqlitePool, table: &'static str) -> sqlx::Result<Vec<Made>> {
+        statements::migrations(pool, table).await
+    }
+
+    async fn migration_tables(pool: &SqlitePool) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- database::migration_tables
+             SELECT name FROM sqlite_master
+             WHERE type = 'table' AND name LIKE '\\_%\\_migrations' ESCAPE '\\'",
+        )
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn ping(pool: &SqlitePool) -> sqlx::Result<()> {
+        statements::ping(pool).await
+    }
+
+    fn file(pool: &SqlitePool) -> Option<(u64, u64)> {
+        let file = pool.connect_options().get_filename().metadata().ok()?;
+        Some((file.dev(), file.ino()))
+    }
+}
+
+impl Listen for Sqlite {
+    type Listener = ();
+
+    async fn listen(_: &SqlitePool, _: &str) -> sqlx::Result<()> {
+        Ok(())
+    }
+
+    async fn notified((): &mut ()) -> sqlx::Result<Option<String>> {
+        std::future::pending().await
+    }
+
+    async fn notify(_: &SqlitePool, _: &str) -> sqlx::Result<()> {
+        Ok(())
+    }
+}

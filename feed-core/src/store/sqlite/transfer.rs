@@ -1,0 +1,85 @@
+//! Moving a database, as far as it is SQLite's own.
+
+use sqlx::{AssertSqlSafe, Executor, Sqlite, SqliteConnection};
+
+use crate::store::transfer::{Column, NativeTransfer, names};
+
+impl NativeTransfer for Sqlite {
+    const SNAPSHOT: &'static str = "BEGIN";
+
+    async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Vec<Column>> {
+        let rows: Vec<String> = sqlx::query_scalar(
+            "-- transfer::columns
+             SELECT name FROM pragma_table_info($1) ORDER BY name",
+        )
+        .bind(table)
+        .fetch_all(connection)
+        .await?;
+        let column = |name: String| Column {
+            value: name.clone(),
+            name,
+        };
+        Ok(rows.into_iter().map(column).collect())
+    }
+
+    async fn insert(
+        connection: &mut SqliteConnection,
+        table: &str,
+        columns: &[Column],
+        array: String,
+    ) -> sqlx::Result<()> {
+        let members: Vec<String> = columns
+            .iter()
+            .map(|column| format!("json_extract(value, '$.{}')", column.name))
+            .collect();
+        let members = members.join(", ");
+        let columns = names(columns);
+        let sql = format!(
+            "-- transfer::insert
+             INSERT INTO {table} ({columns}) SELECT {members} FROM json_each($1)"
+        );
+        let insert = sqlx::query(AssertSqlSafe(sql)).bind(array);
+        insert.execute(connection).await.map(drop)
+    }
+
+    async fn last_number(
+        connection: &mut SqliteConnection,
+        table: &str,
+    ) -> sqlx::Result<Option<i64>> {
+        // The table of such tables is made with the first of them.
+        let numbers = "SELECT name FROM sqlite_master WHERE name = 'sqlite_sequence'";
+        if connection.fetch_optional(numbers).await?.is_none() {
+            return Ok(None);
+        }
+        sqlx::query_scalar(
+            "-- transfer::last_number
+             SELECT seq FROM sqlite_sequence WHERE name = $1 AND seq > 0",
+        )
+        .bind(table)
+        .fetch_optional(connection)
+        .await
+    }
+
+    async fn number_after(
+        connection: &mut SqliteConnection,
+        table: &str,
+        last: i64,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- transfer::forget_number
+             DELETE FROM sqlite_sequence WHERE name = $1",
+        )
+        .bind(table)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "-- transfer::number_after
+             INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)",
+        )
+        .bind(table)
+        .bind(last)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}

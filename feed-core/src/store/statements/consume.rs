@@ -1,0 +1,299 @@
+//! Leases and parked events.
+
+use sqlx::{FromRow, Row as _};
+
+use super::{
+    Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, NOW, Pool, Row, Transaction, from_row, is_in, list,
+    now_plus,
+};
+use crate::store::consume::{Census, Consume, Held, Parked, Parking, Position};
+use crate::store::sql::sql;
+
+impl Consume for Db {
+    async fn acquire(pool: &Pool, s: &str, me: &str, limit: i64, term: i64) -> sqlx::Result<u64> {
+        let taken = sqlx::query(sql!(
+            "-- lease::acquire
+             WITH free AS (
+                 SELECT partition FROM feed_partition
+                 WHERE subscription = $1
+                   AND (lease_owner IS NULL OR lease_until < {NOW})
+                 ORDER BY partition LIMIT $3 {FOR_UPDATE_SKIP_LOCKED}
+             )
+             UPDATE feed_partition
+             SET lease_owner = $2, lease_epoch = lease_epoch + 1, lease_until = {until}
+             FROM free
+             WHERE feed_partition.subscription = $1 AND feed_partition.partition = free.partition",
+            until = now_plus("$4")
+        ))
+        .bind(s)
+        .bind(me)
+        .bind(limit)
+        .bind(term)
+        .execute(pool)
+        .await?;
+        Ok(taken.rows_affected())
+    }
+
+    async fn release(pool: &Pool, s: &str, me: &str, count: i64) -> sqlx::Result<u64> {
+        let released = sqlx::query(sql!(
+            "-- lease::release
+             WITH spare AS (
+                 SELECT partition FROM feed_partition
+                 WHERE subscription = $1 AND lease_owner = $2
+                 ORDER BY partition DESC LIMIT $3 {FOR_UPDATE}
+             )
+             UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
+             FROM spare
+             WHERE feed_partition.subscription = $1 AND feed_partition.partition = spare.partition"
+        ))
+        .bind(s)
+        .bind(me)
+        .bind(count)
+        .execute(pool)
+        .await?;
+        Ok(released.rows_affected())
+    }
+
+    async fn held(pool: &Pool, s: &str, me: &str) -> sqlx::Result<Vec<Held>> {
+        sqlx::query_as(
+            "-- lease::held
+             SELECT partition, lease_epoch, epoch, sequence, anchor, updated, etag, last_modified
+             FROM feed_partition WHERE subscription = $1 AND lease_owner = $2 ORDER BY partition",
+        )
+        .bind(s)
+        .bind(me)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn epochs(pool: &Pool, s: &str) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- lease::epochs
+             SELECT DISTINCT epoch FROM feed_partition
+             WHERE subscription = $1 AND epoch IS NOT NULL",
+        )
+        .bind(s)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn halt(pool: &Pool, s: &str, reason: &str) -> sqlx::Result<()> {
+        sqlx::query(sql!(
+            "-- subscription::halt
+             UPDATE feed_subscription SET halted = $2, halted_at = {NOW}
+             WHERE name = $1 AND halted IS NULL"
+        ))
+        .bind(s)
+        .bind(reason)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn lock(tx: &mut Transaction<'_>, s: &str, me: &str, held: &Held) -> sqlx::Result<bool> {
+        let row = sqlx::query(sql!(
+            "-- consumer::lock
+             SELECT 1 FROM feed_partition
+             WHERE subscription = $1 AND lease_owner = $2 AND partition = $3 AND lease_epoch = $4
+             {FOR_UPDATE}"
+        ))
+        .bind(s)
+        .bind(me)
+        .bind(held.partition)
+        .bind(held.lease_epoch)
+        .fetch_optional(&mut **tx)
+        .await?;
+        Ok(row.is_some())
+    }
+
+    async fn claimed(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(sql!(
+            "-- consumer::claimed
+             SELECT event_id FROM feed_claim WHERE subscription = $1 AND event_id {in_list}",
+            in_list = is_in("$2")
+        ))
+        .bind(s)
+        .bind(list(ids))
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn blocked(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        subjects: &[&str],
+    ) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(sql!(
+            "-- parked::blocked
+             SELECT DISTINCT subject FROM feed_parked
+             WHERE subscription = $1 AND subject {in_list}",
+            in_list = is_in("$2")
+        ))
+        .bind(s)
+        .bind(list(subjects))
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn park(tx: &mut Transaction<'_>, s: &str, parking: &Parking<'_>) -> sqlx::Result<()> {
+        sqlx::query(sql!(
+            "-- parked::park
+             INSERT INTO feed_parked
+                 (subscription, event_id, partition, subject, sequence, event, reason, attempts,
+                  retry_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, CAST($7 IS NOT NULL AS INTEGER),
+                     {retry_at})",
+            retry_at = now_plus("$8")
+        ))
+        .bind(s)
+        .bind(parking.event_id)
+        .bind(parking.partition)
+        .bind(parking.subject)
+        .bind(parking.sequence)
+        .bind(&parking.event)
+        .bind(parking.reason)
+        .bind(parking.retry_in)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn due(pool: &Pool, s: &str, me: &str, limit: i64) -> sqlx::Result<Vec<(i64, String)>> {
+        sqlx::query_as(sql!(
+            "-- parked::due
+             SELECT parked.partition, parked.subject {due} ORDER BY position LIMIT $3",
+            due = from_due(NOW)
+        ))
+        .bind(s)
+        .bind(me)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn first_parked(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        subject: &str,
+    ) -> sqlx::Result<Option<Parked>> {
+        sqlx::query_as(sql!(
+            "-- parked::first
+             SELECT event_id, event, attempts FROM feed_parked
+             WHERE subscription = $1 AND subject = $2
+               AND (reason IS NULL OR retry_at <= {NOW})
+               AND position = (SELECT min(position) FROM feed_parked
+                               WHERE subscription = $1 AND subject = $2)"
+        ))
+        .bind(s)
+        .bind(subject)
+        .fetch_optional(&mut **tx)
+        .await
+    }
+
+    async fn parked_of(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        subject: &str,
+        after: i64,
+        limit: i64,
+    ) -> sqlx::Result<Vec<(i64, String, String)>> {
+        sqlx::query_as(
+            "-- parked::of
+             SELECT position, event_id, event FROM feed_parked
+             WHERE subscription = $1 AND subject = $2 AND position > $3
+             ORDER BY position LIMIT $4",
+        )
+        .bind(s)
+        .bind(subject)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn replace_parked(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        event_id: &str,
+        event: &str,
+        reason: &str,
+    ) -> sqlx::Result<()> {
+        sqlx::query(sql!(
+            "-- parked::replace
+             UPDATE feed_parked
+             SET event = $3,
+                 retry_at = CASE WHEN reason IS NULL THEN retry_at ELSE {NOW} END,
+                 reason = CASE WHEN reason IS NULL THEN reason ELSE $4 END
+             WHERE subscription = $1 AND event_id = $2"
+        ))
+        .bind(s)
+        .bind(event_id)
+        .bind(event)
+        .bind(reason)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn unpark(tx: &mut Transaction<'_>, s: &str, event_id: &str) -> sqlx::Result<bool> {
+        let gone = sqlx::query(
+            "-- parked::unpark
+             DELETE FROM feed_parked WHERE subscription = $1 AND event_id = $2",
+        )
+        .bind(s)
+        .bind(event_id)
+        .execute(&mut **tx)
+        .await?;
+        Ok(gone.rows_affected() == 1)
+    }
+
+    async fn postpone(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        event_id: &str,
+        reason: &str,
+        retry_in: Option<i64>,
+    ) -> sqlx::Result<()> {
+        sqlx::query(sql!(
+            "-- parked::postpone
+             UPDATE feed_parked
+             SET reason = $3, attempts = attempts + 1, retry_at = {retry_at}
+             WHERE subscription = $1 AND event_id = $2",
+            retry_at = now_plus("$4")
+        ))
+        .bind(s)
+        .bind(event_id)
+        .bind(reason)
+        .bind(retry_in)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+}
+
+/// The `FROM` and `WHERE` of the events that are the first parked ones of their subjects, in partitions that `$2`
+/// holds, and are due.
+pub(in super::super) fn from_due(now: &str) -> String {
+    format!(
+        "FROM feed_parked AS parked
+         JOIN feed_partition USING (subscription, partition)
+         WHERE parked.subscription = $1 AND lease_owner = $2
+           AND position = (SELECT min(position) FROM feed_parked AS first
+                           WHERE first.subscription = $1 AND first.subject = parked.subject)
+           AND (reason IS NULL OR retry_at <= {now})"
+    )
+}
+
+impl FromRow<'_, Row> for Held {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
+        Ok(Self {
+            partition: row.try_get("partition")?,
+            lease_epoch: row.try_get("lease_epoch")?,
+            position: Position::from_row(row)?,
+        })
+    }
+}
+
+from_row! { Position: epoch, sequence, anchor, updated, etag, last_modified }
+from_row! { Census: instances, held, epochs, free, due, halted, decision }
+from_row! { Parked: event_id, event, attempts }

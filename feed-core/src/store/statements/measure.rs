@@ -1,0 +1,33 @@
+//! What metrics of a subscription are read from.
+
+use super::{Db, NOW, Pool, from_row};
+use crate::store::measure::{COUNTED, Measure, Progress};
+use crate::store::sql::sql;
+
+impl Measure for Db {
+    async fn progress(pool: &Pool, s: &str) -> sqlx::Result<Progress> {
+        sqlx::query_as(sql!(
+            "-- subscription::progress
+             SELECT COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head, last_contact,
+                    instances, parked, waiting,
+                    EXISTS (SELECT 1 FROM feed_subscription
+                            WHERE name = $1 AND halted IS NOT NULL) AS halted
+             FROM (SELECT max(head_sequence) AS head, max(last_contact) AS last_contact,
+                          count(*) FILTER (WHERE alive_until > {NOW}) AS instances
+                   FROM feed_instance WHERE subscription = $1) AS known
+             CROSS JOIN (SELECT count(reason) AS parked, count(*) - count(reason) AS waiting
+                         FROM (SELECT reason FROM feed_parked
+                               WHERE subscription = $1 LIMIT $2) AS counted) AS stuck
+             LEFT JOIN (SELECT sequence, updated FROM feed_partition
+                        WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE"
+        ))
+        .bind(s)
+        .bind(COUNTED)
+        .fetch_one(pool)
+        .await
+    }
+}
+
+from_row! {
+    Progress: sequence, updated, head, last_contact, instances, parked, waiting, halted
+}

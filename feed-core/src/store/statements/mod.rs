@@ -1,0 +1,36 @@
+//! Statements that differ between the databases by a clock, a cast or a list at most: written once.
+//!
+//! This folder is compiled in each database's module (`#[path]` in `postgres/mod.rs` and `sqlite/mod.rs`), so
+//! that nothing here is generic. `super::dialect` is then the dialect of that database.
+
+mod consume;
+mod database;
+mod measure;
+mod operate;
+mod publish;
+mod transfer;
+
+pub(super) use consume::from_due;
+pub(super) use database::{migrations, ping};
+
+use super::dialect::{
+    Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, GREATEST, HAS_UNNUMBERED, JSON_OBJECT, NOW, NOW_MILLIS,
+    Row, SECOND_CLOSES, is_in, list, now_plus,
+};
+
+type Connection = <Db as sqlx::Database>::Connection;
+type Pool = sqlx::Pool<Db>;
+type Transaction<'c> = sqlx::Transaction<'c, Db>;
+
+/// Reads a struct from a row whose columns have the names of its fields. sqlx's own `derive` would compile its
+/// core a second time, for the compiler's side.
+macro_rules! from_row {
+    ($name:ident: $($field:ident),*) => {
+        impl sqlx::FromRow<'_, super::Row> for $name {
+            fn from_row(row: &super::Row) -> sqlx::Result<Self> {
+                Ok(Self { $($field: sqlx::Row::try_get(row, stringify!($field))?),* })
+            }
+        }
+    };
+}
+use from_row;

@@ -1,0 +1,303 @@
+//! What people ask of a subscription.
+
+use super::{Db, NOW, Pool, Transaction, from_row, is_in, list};
+use crate::event::Sequence;
+use crate::store::consume::{ParkedRow, Standing};
+use crate::store::operate::{DecisionRow, NewDecision, Operate, SkipRow, TakenRow};
+use crate::store::sql::sql;
+
+impl Operate for Db {
+    async fn standing(pool: &Pool, s: &str) -> sqlx::Result<Standing> {
+        sqlx::query_as(sql!(
+            "-- subscription::standing
+             SELECT lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head,
+                    last_contact,
+                    (SELECT last_error FROM feed_instance
+                     WHERE subscription = $1 AND last_error IS NOT NULL
+                       AND alive_until > {NOW}
+                     ORDER BY alive_until DESC LIMIT 1) AS last_error,
+                    instances,
+                    (SELECT count(*) FROM feed_parked
+                     WHERE subscription = $1 AND reason IS NOT NULL) AS parked,
+                    (SELECT count(*) FROM feed_parked
+                     WHERE subscription = $1 AND reason IS NULL) AS waiting,
+                    (SELECT count(*) FROM feed_skip WHERE subscription = $1) AS skipped,
+                    (SELECT halted FROM feed_subscription WHERE name = $1) AS halted,
+                    (SELECT begins FROM feed_subscription WHERE name = $1) AS begins,
+                    (SELECT decision FROM feed_decision
+                     WHERE subscription = $1 AND done_at IS NULL
+                     ORDER BY position LIMIT 1) AS decision,
+                    (SELECT COALESCE(max(sequence), 0) FROM feed_partition
+                     WHERE subscription = $1) AS furthest,
+                    {NOW} AS now
+             FROM (SELECT max(head_sequence) AS head, max(last_contact) AS last_contact,
+                          count(*) FILTER (WHERE alive_until > {NOW}) AS instances
+                   FROM feed_instance WHERE subscription = $1) AS known
+             LEFT JOIN (SELECT epoch, sequence, updated FROM feed_partition
+                        WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE"
+        ))
+        .bind(s)
+        .fetch_one(pool)
+        .await
+    }
+
+    async fn parked(
+        pool: &Pool,
+        s: &str,
+        event_id: Option<&str>,
+        limit: i64,
+    ) -> sqlx::Result<Vec<ParkedRow>> {
+        sqlx::query_as(
+            "-- parked::list
+             SELECT event_id, partition, subject, sequence, event, reason, attempts, parked_at,
+                    retry_at
+             FROM feed_parked
+             WHERE subscription = $1 AND (CAST($2 AS TEXT) IS NULL OR event_id = $2)
+             ORDER BY position LIMIT $3",
+        )
+        .bind(s)
+        .bind(event_id)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn taken(
+        pool: &Pool,
+        s: &str,
+        event_id: Option<&str>,
+        limit: i64,
+    ) -> sqlx::Result<Vec<TakenRow>> {
+        sqlx::query_as(
+            "-- claim::list
+             SELECT claim.event_id, claim.subject, claim.sequence, claimed,
+                    COALESCE(skip.reason, parked.reason) AS reason,
+                    parked.event_id IS NOT NULL AS parked, skip.event_id IS NOT NULL AS skipped,
+                    skip.skipped_by
+             FROM feed_claim AS claim
+             LEFT JOIN feed_parked AS parked
+               ON parked.subscription = $1 AND parked.event_id = claim.event_id
+             LEFT JOIN feed_skip AS skip
+               ON skip.subscription = $1 AND skip.event_id = claim.event_id
+             WHERE claim.subscription = $1 AND (CAST($2 AS TEXT) IS NULL OR claim.event_id = $2)
+             ORDER BY claimed DESC, claim.sequence DESC LIMIT $3",
+        )
+        .bind(s)
+        .bind(event_id)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn skipped(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<SkipRow>> {
+        sqlx::query_as(
+            "-- skip::list
+             SELECT event_id, subject, event_type, sequence, reason, skipped_by, skipped_at
+             FROM feed_skip WHERE subscription = $1
+             ORDER BY skipped_at DESC, sequence DESC LIMIT $2",
+        )
+        .bind(s)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn decisions(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<DecisionRow>> {
+        sqlx::query_as(
+            "-- decision::list
+             SELECT position, decision, reason, decided_by, decided_at, done_at, outcome
+             FROM feed_decision WHERE subscription = $1 ORDER BY position DESC LIMIT $2",
+        )
+        .bind(s)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn hasten(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        event_id: Option<&str>,
+    ) -> sqlx::Result<u64> {
+        let due = sqlx::query(sql!(
+            "-- parked::hasten
+             UPDATE feed_parked SET retry_at = {NOW}
+             WHERE subscription = $1 AND reason IS NOT NULL
+               AND (CAST($2 AS TEXT) IS NULL OR event_id = $2)"
+        ))
+        .bind(s)
+        .bind(event_id)
+        .execute(&mut **tx)
+        .await?;
+        Ok(due.rows_affected())
+    }
+
+    async fn decide(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        decision: &NewDecision<'_>,
+    ) -> sqlx::Result<i64> {
+        sqlx::query_scalar(sql!(
+            "-- decision::insert
+             INSERT INTO feed_decision (subscription, decision, reason, decided_by, outcome, done_at)
+             VALUES ($1, $2, $3, $4, $5, CASE WHEN CAST($5 AS TEXT) IS NOT NULL THEN {NOW} END)
+             RETURNING position"
+        ))
+        .bind(s)
+        .bind(decision.decision)
+        .bind(decision.reason)
+        .bind(decision.decided_by)
+        .bind(decision.outcome)
+        .fetch_one(&mut **tx)
+        .await
+    }
+
+    async fn open_decision(pool: &Pool, s: &str) -> sqlx::Result<Option<DecisionRow>> {
+        sqlx::query_as(
+            "-- decision::open
+             SELECT position, decision, reason, decided_by, decided_at, done_at, outcome
+             FROM feed_decision WHERE subscription = $1 AND done_at IS NULL
+             ORDER BY position LIMIT 1",
+        )
+        .bind(s)
+        .fetch_optional(pool)
+        .await
+    }
+
+    async fn close_decision(
+        tx: &mut Transaction<'_>,
+        position: i64,
+        outcome: &str,
+    ) -> sqlx::Result<bool> {
+        let closed = sqlx::query(sql!(
+            "-- decision::close
+             UPDATE feed_decision SET done_at = {NOW}, outcome = $2
+             WHERE position = $1 AND done_at IS NULL"
+        ))
+        .bind(position)
+        .bind(outcome)
+        .execute(&mut **tx)
+        .await?;
+        Ok(closed.rows_affected() == 1)
+    }
+
+    async fn unhalt(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        begins: Option<Sequence>,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- subscription::unhalt
+             UPDATE feed_subscription
+             SET halted = NULL, halted_at = NULL, begins = COALESCE($2, begins)
+             WHERE name = $1",
+        )
+        .bind(s)
+        .bind(begins)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn forget(tx: &mut Transaction<'_>, s: &str, from: Sequence) -> sqlx::Result<u64> {
+        let claims = sqlx::query(
+            "-- replay::claims
+             DELETE FROM feed_claim WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
+        )
+        .bind(s)
+        .bind(from)
+        .execute(&mut **tx)
+        .await?;
+        sqlx::query(
+            "-- replay::parked
+             DELETE FROM feed_parked WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
+        )
+        .bind(s)
+        .bind(from)
+        .execute(&mut **tx)
+        .await?;
+        sqlx::query(
+            "-- replay::passed_over
+             DELETE FROM feed_skip
+             WHERE subscription = $1 AND skipped_by IS NULL AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
+        )
+        .bind(s)
+        .bind(from)
+        .execute(&mut **tx)
+        .await?;
+        Ok(claims.rows_affected())
+    }
+
+    async fn claim_decided(tx: &mut Transaction<'_>, s: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- claim::decided
+             INSERT INTO feed_claim (subscription, event_id, sequence, subject)
+             SELECT subscription, event_id, sequence, subject FROM feed_skip WHERE subscription = $1
+             UNION ALL
+             SELECT subscription, event_id, sequence, subject FROM feed_parked WHERE subscription = $1
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(s)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn without_effect(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(sql!(
+            "-- reconcile::without_effect
+             SELECT event_id FROM feed_parked WHERE subscription = $1 AND event_id {in_list}
+             UNION
+             SELECT event_id FROM feed_skip WHERE subscription = $1 AND event_id {in_list}",
+            in_list = is_in("$2")
+        ))
+        .bind(s)
+        .bind(list(ids))
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn set_reconciled(pool: &Pool, s: &str, result: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- subscription::set_reconciled
+             UPDATE feed_subscription SET reconciled = $2 WHERE name = $1",
+        )
+        .bind(s)
+        .bind(result)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn reconciled(pool: &Pool, s: &str) -> sqlx::Result<Option<String>> {
+        let result: Option<Option<String>> = sqlx::query_scalar(
+            "-- subscription::reconciled
+             SELECT reconciled FROM feed_subscription WHERE name = $1",
+        )
+        .bind(s)
+        .fetch_optional(pool)
+        .await?;
+        Ok(result.flatten())
+    }
+}
+
+from_row! {
+    Standing: epoch, sequence, updated, head, last_contact, last_error, instances, parked, waiting,
+        skipped, halted, begins, decision, furthest, now
+}
+
+from_row! {
+    ParkedRow: event_id, partition, subject, sequence, event, reason, attempts, parked_at, retry_at
+}
+
+from_row! {
+    TakenRow: event_id, subject, sequence, claimed, reason, parked, skipped, skipped_by
+}
+
+from_row! {
+    SkipRow: event_id, subject, event_type, sequence, reason, skipped_by, skipped_at
+}
+
+from_row! {
+    DecisionRow: position, decision, reason, decided_by, decided_at, done_at, outcome
+}

@@ -1,0 +1,311 @@
+//! The feed's head, and what is read of its events.
+
+use sqlx::{FromRow, Row as _};
+
+use super::{Db, GREATEST, HAS_UNNUMBERED, NOW, NOW_MILLIS, Pool, Row, SECOND_CLOSES, Transaction};
+use crate::cursor::Epoch;
+use crate::event::{Entry, Event, EventId, Sequence, is_traceparent};
+use crate::store::publish::{Filter, Head, Look, Publish, Quarantined, Text};
+use crate::store::sql::sql;
+
+/// The columns of an entry, in the order in which [`read_entry`] takes them.
+const ENTRY: &str = "id, sequence, event_type, subject, time, updated, title, summary, link";
+
+/// The events before `$1` that match a condition on the values from `$3` on.
+macro_rules! filtered {
+    ($condition:literal) => {
+        sql!(
+            "-- feed::filtered
+             SELECT {ENTRY} FROM feed_log WHERE sequence < $1 {}
+             ORDER BY sequence DESC LIMIT $2",
+            $condition
+        )
+    };
+}
+
+impl Publish for Db {
+    async fn create_feed(
+        pool: &Pool,
+        feed_id: EventId,
+        epoch: &Epoch,
+        page_size: i64,
+    ) -> sqlx::Result<()> {
+        sqlx::query(sql!(
+            "-- feed::create
+             INSERT INTO feed_head (only_row, feed_id, epoch, page_size, created, updated)
+             SELECT TRUE, $1, $2, $3, now, now FROM (SELECT {NOW_MILLIS} AS now) AS clock
+             WHERE TRUE ON CONFLICT DO NOTHING"
+        ))
+        .bind(feed_id)
+        .bind(epoch.as_str())
+        .bind(page_size)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn present(pool: &Pool, source: &str, presentation: i64) -> sqlx::Result<()> {
+        sqlx::query(sql!(
+            "-- feed::present
+             UPDATE feed_head
+             SET source = coalesce(source, $1), presentation = $2, closed_sequence = -1,
+                 updated = {later}, presented = {later}
+             WHERE source IS NULL OR presentation IS DISTINCT FROM $2",
+            later =
+                format_args!("{GREATEST}({NOW_MILLIS}, updated, coalesce(closed_until, updated))")
+        ))
+        .bind(source)
+        .bind(presentation)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn source(pool: &Pool) -> sqlx::Result<Option<String>> {
+        sqlx::query_scalar(
+            "-- feed::source
+             SELECT source FROM feed_head",
+        )
+        .fetch_one(pool)
+        .await
+    }
+
+    async fn numbered(
+        tx: &mut Transaction<'_>,
+        subject: &str,
+        after: Sequence,
+        limit: i64,
+    ) -> sqlx::Result<Vec<(Sequence, EventId, String)>> {
+        sqlx::query_as(
+            "-- outbox::numbered
+             SELECT sequence, id, data FROM feed_log
+             WHERE subject = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
+        )
+        .bind(subject)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut **tx)
+        .await
+    }
+
+    async fn erase_quarantined(tx: &mut Transaction<'_>, subject: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- outbox::erase_quarantined
+             UPDATE feed_quarantine SET data = NULL WHERE subject = $1 AND data IS NOT NULL",
+        )
+        .bind(subject)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn quarantined(pool: &Pool, after: i64, limit: i64) -> sqlx::Result<Vec<Quarantined>> {
+        sqlx::query_as(
+            "-- feed::quarantined
+             SELECT position, found, reason, sequence, id, event_type, subject
+             FROM feed_quarantine WHERE position > $1 ORDER BY position LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn oldest(pool: &Pool) -> sqlx::Result<Option<Sequence>> {
+        sqlx::query_scalar(
+            "-- archive::oldest
+             SELECT min(sequence) FROM feed_event",
+        )
+        .fetch_one(pool)
+        .await
+    }
+
+    async fn change_epoch(tx: &mut Transaction<'_>, epoch: &Epoch) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- feed::change_epoch
+             UPDATE feed_head SET epoch = $1",
+        )
+        .bind(epoch.as_str())
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn look(pool: &Pool) -> sqlx::Result<Look> {
+        sqlx::query_as(sql!(
+            "-- feed::look
+             SELECT feed_id, epoch, page_size, created, sequence, anchor, updated, closed_until,
+                    closed_sequence, presentation, presented, revision,
+                    {HAS_UNNUMBERED} AS unnumbered,
+                    (SELECT COALESCE(max(position), 0) FROM feed_quarantine) AS quarantined,
+                    {NOW} AS now
+             FROM feed_head"
+        ))
+        .fetch_one(pool)
+        .await
+    }
+
+    async fn close_second(pool: &Pool, sequence: Sequence) -> sqlx::Result<()> {
+        sqlx::query(sql!(
+            "-- sequencer::close_second
+             UPDATE feed_head SET closed_until = {SECOND_CLOSES}, closed_sequence = sequence
+             WHERE sequence = $1 AND closed_sequence < $1 AND {NOW} >= {SECOND_CLOSES}"
+        ))
+        .bind(sequence)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn entries(pool: &Pool, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Entry>> {
+        sqlx::query(sql!(
+            "-- feed::entries
+             SELECT {ENTRY} FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence"
+        ))
+        .bind(first)
+        .bind(last)
+        .try_map(entry_from)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn events(pool: &Pool, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Event>> {
+        sqlx::query(sql!(
+            "-- feed::events
+             SELECT {ENTRY}, data, traceparent
+             FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence"
+        ))
+        .bind(first)
+        .bind(last)
+        .try_map(event_from)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn id_at(pool: &Pool, sequence: Sequence) -> sqlx::Result<Option<EventId>> {
+        sqlx::query_scalar(
+            "-- feed::id_at
+             SELECT id FROM feed_log WHERE sequence = $1",
+        )
+        .bind(sequence)
+        .fetch_optional(pool)
+        .await
+    }
+
+    async fn event(pool: &Pool, id: EventId) -> sqlx::Result<Option<Event>> {
+        sqlx::query(sql!(
+            "-- feed::event
+             SELECT {ENTRY}, data, traceparent FROM feed_log WHERE id = $1"
+        ))
+        .bind(id)
+        .try_map(event_from)
+        .fetch_optional(pool)
+        .await
+    }
+
+    async fn filtered(
+        pool: &Pool,
+        filter: &Filter,
+        before: Sequence,
+        limit: i64,
+    ) -> sqlx::Result<Vec<Entry>> {
+        // A statement for each kind of filter, since no plan for `$3 IS NULL OR subject = $3` uses the index.
+        let sql = match (&filter.event_type, &filter.subject) {
+            (None, None) => filtered!(""),
+            (Some(_), None) => filtered!("AND event_type = $3"),
+            (None, Some(_)) => filtered!("AND subject = $3"),
+            (Some(_), Some(_)) => filtered!("AND event_type = $3 AND subject = $4"),
+        };
+        let mut query = sqlx::query(sql).bind(before).bind(limit);
+        for value in filter.event_type.iter().chain(&filter.subject) {
+            query = query.bind(value);
+        }
+        query.try_map(entry_from).fetch_all(pool).await
+    }
+}
+
+/// Reads the columns of [`ENTRY`], with which a row begins. By place and not by name: a page has a hundred rows.
+fn read_entry(row: &Row) -> sqlx::Result<Entry> {
+    Ok(Entry {
+        id: row.try_get(0)?,
+        sequence: row.try_get(1)?,
+        event_type: read_text(row, 2)?,
+        subject: read_text(row, 3)?,
+        time: row.try_get(4)?,
+        updated: row.try_get(5)?,
+        title: read_text(row, 6)?,
+        summary: read_text(row, 7)?,
+        link: read_text(row, 8)?,
+    })
+}
+
+fn entry_from(row: Row) -> sqlx::Result<Entry> {
+    read_entry(&row)
+}
+
+/// Reads [`ENTRY`], data and trace context.
+fn event_from(row: Row) -> sqlx::Result<Event> {
+    let traceparent: Option<Text> = row.try_get(10)?;
+    let traceparent = traceparent.map(|text| text.0);
+    Ok(Event {
+        entry: read_entry(&row)?,
+        data: read_text(&row, 9)?,
+        // One of an older row can be anything, and is sent in a header.
+        traceparent: traceparent.filter(|text| is_traceparent(text)),
+    })
+}
+
+fn read_text(row: &Row, column: usize) -> sqlx::Result<String> {
+    row.try_get(column).map(|Text(text)| text)
+}
+
+impl FromRow<'_, Row> for Look {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
+        Ok(Self {
+            head: Head::from_row(row)?,
+            unnumbered: row.try_get("unnumbered")?,
+            quarantined: row.try_get("quarantined")?,
+            now: row.try_get("now")?,
+        })
+    }
+}
+
+impl FromRow<'_, Row> for Head {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
+        let epoch: String = row.try_get("epoch")?;
+        Ok(Self {
+            feed_id: row.try_get("feed_id")?,
+            epoch: epoch
+                .parse()
+                .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+            page_size: row.try_get("page_size")?,
+            created: row.try_get("created")?,
+            sequence: row.try_get("sequence")?,
+            anchor: row.try_get("anchor")?,
+            updated: row.try_get("updated")?,
+            closed_until: row.try_get("closed_until")?,
+            closed_sequence: row.try_get("closed_sequence")?,
+            presentation: row.try_get("presentation")?,
+            presented: row.try_get("presented")?,
+            revision: row.try_get("revision")?,
+        })
+    }
+}
+
+impl FromRow<'_, Row> for Quarantined {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
+        let text = |column| -> sqlx::Result<Option<String>> {
+            let text: Option<Text> = row.try_get(column)?;
+            Ok(text.as_ref().map(Text::beginning))
+        };
+        Ok(Self {
+            position: row.try_get("position")?,
+            found: row.try_get("found")?,
+            reason: row.try_get("reason")?,
+            sequence: row.try_get("sequence")?,
+            id: text("id")?.unwrap_or_default(),
+            event_type: text("event_type")?,
+            subject: text("subject")?,
+        })
+    }
+}
