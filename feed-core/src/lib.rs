@@ -21,31 +21,49 @@
 //! All SQL lies below `store`. What a service needs around it all is not here: the crates
 //! `feed-chassis` and `feed-console` have it for whoever wants it.
 #![warn(missing_docs)]
+// A side without a database, or a database without a side, has nothing to do: much of it is then unused.
+#![cfg_attr(
+    not(all(
+        any(feature = "publish", feature = "consume"),
+        any(feature = "postgres", feature = "sqlite")
+    )),
+    allow(dead_code, unused_imports, unused_macros)
+)]
 
+#[cfg(feature = "publish")]
 mod data;
 mod event;
 
+#[cfg(feature = "publish")]
 pub mod outbox;
+#[cfg(feature = "publish")]
 mod sequencer;
 
 mod cursor;
+#[cfg(feature = "publish")]
 pub mod feed;
 
+#[cfg(feature = "consume")]
 pub mod consumer;
 
 mod database;
-#[cfg(any(test, feature = "fuzz"))]
+#[cfg(all(feature = "publish", feature = "consume", any(test, feature = "fuzz")))]
 #[doc(hidden)]
 pub mod fuzz;
 mod store;
 mod trace;
 pub mod transfer;
 
+#[cfg(feature = "consume")]
 pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
 pub use cursor::{Cursor, Epoch, InvalidCursor};
+#[cfg(feature = "publish")]
 pub use data::InvalidData;
 pub use database::{Database, DatabaseOptions, Kind, redact_url};
-pub use event::{EventId, InvalidEvent, LAST_SEQUENCE, NewEvent, Sequence};
+pub use event::{EventId, LAST_SEQUENCE, Sequence};
+#[cfg(feature = "publish")]
+pub use event::{InvalidEvent, NewEvent};
+#[cfg(feature = "publish")]
 pub use feed::{Feed, FeedSettings};
 /// The HTTP primitives that the feed and its consumers use.
 pub use feed_http as http;

@@ -2,9 +2,11 @@
 
 use std::time::SystemTime;
 
+#[cfg(feature = "publish")]
 use crate::event::NewEvent;
 pub(crate) use crate::http::trace::{Kind, Span, is_on};
 
+#[cfg(feature = "publish")]
 /// An event that is being written down: whoever receives it goes on with its trace.
 pub(crate) fn of_append(event: &NewEvent, id: &str) -> Span {
     if !is_on() {
@@ -34,10 +36,12 @@ pub(crate) fn of_event(
     span
 }
 
+#[cfg(feature = "consume")]
 /// Spans of a transaction: they have failed unless it commits.
 #[derive(Debug)]
 pub(crate) struct Work(Vec<Span>);
 
+#[cfg(feature = "consume")]
 impl Work {
     /// Begins it.
     pub(crate) fn on(spans: impl Iterator<Item = Span>) -> Self {
@@ -60,6 +64,7 @@ impl Work {
     }
 }
 
+#[cfg(feature = "consume")]
 impl Drop for Work {
     fn drop(&mut self) {
         self.fail("rolled back");

@@ -2,6 +2,7 @@
 
 use super::EffectError;
 use crate::http::with_causes;
+use crate::store::sqlstate;
 
 /// Attempts after which a failing event is left to a person.
 const ATTEMPTS: i64 = 8;
@@ -221,8 +222,8 @@ enum Code<'a> {
 }
 
 fn code_of(error: &dyn sqlx::error::DatabaseError) -> Code<'_> {
-    match error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-        Some(error) => Code::Postgres(error.code()),
+    match sqlstate(error) {
+        Some(code) => Code::Postgres(code),
         None => {
             let code = error.code().unwrap_or_default();
             Code::Sqlite(code.parse().unwrap_or(0))

@@ -1,5 +1,6 @@
 //! A service's own database: connections, transactions that no client can break, migrations.
 
+#[cfg(feature = "postgres")]
 pub(crate) mod announce;
 mod measure;
 mod options;
@@ -11,6 +12,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+#[cfg(feature = "postgres")]
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Pool, SqlSafeStr, SqlStr, Transaction};
 use tokio::task::JoinError;
@@ -60,23 +62,34 @@ impl FromStr for Kind {
 pub fn redact_url(url: &str) -> String {
     match url.parse() {
         Ok(Kind::Sqlite) => url.split('?').next().unwrap_or_default().to_owned(),
-        Ok(Kind::Postgres) => match PgConnectOptions::from_str(url) {
-            Ok(options) => {
-                let user = options.get_username();
-                // Who names no database gets that of their name.
-                let name = options.get_database().unwrap_or(user);
-                match options.get_socket() {
-                    Some(socket) => format!("postgres://{user}@/{name}?host={}", socket.display()),
-                    None => {
-                        let (host, port) = (options.get_host(), options.get_port());
-                        format!("postgres://{user}@{host}:{port}/{name}")
-                    }
-                }
-            }
-            Err(_) => "a malformed postgres: URL".to_owned(),
-        },
+        Ok(Kind::Postgres) => redact_postgres(url),
         Err(_) => "a malformed URL".to_owned(),
     }
+}
+
+#[cfg(feature = "postgres")]
+fn redact_postgres(url: &str) -> String {
+    match PgConnectOptions::from_str(url) {
+        Ok(options) => {
+            let user = options.get_username();
+            // Who names no database gets that of their name.
+            let name = options.get_database().unwrap_or(user);
+            match options.get_socket() {
+                Some(socket) => format!("postgres://{user}@/{name}?host={}", socket.display()),
+                None => {
+                    let (host, port) = (options.get_host(), options.get_port());
+                    format!("postgres://{user}@{host}:{port}/{name}")
+                }
+            }
+        }
+        Err(_) => "a malformed postgres: URL".to_owned(),
+    }
+}
+
+/// Only the driver knows which parts of such a URL are secret.
+#[cfg(not(feature = "postgres"))]
+fn redact_postgres(_: &str) -> String {
+    "a postgres: URL".to_owned()
 }
 
 /// The connections of one service to its database: one pool to read from and one to write to.
@@ -174,6 +187,7 @@ impl<B: Backend> Database<B> {
     }
 
     /// Where events are numbered.
+    #[cfg(feature = "publish")]
     pub(crate) fn numbering(&self) -> &Pool<B> {
         if B::ONE_WRITER {
             &self.writer

@@ -38,6 +38,7 @@ impl DatabaseOptions {
     }
 
     /// Connections for transactions, and for everything else.
+    #[cfg(feature = "postgres")]
     pub(crate) fn split(&self) -> (u32, u32) {
         let connections = self.connections.max(Self::MIN_CONNECTIONS);
         (connections / 2, connections - connections / 2)

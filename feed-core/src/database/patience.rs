@@ -15,6 +15,7 @@ pub(crate) const STATEMENT: Duration = Duration::from_secs(8);
 pub(crate) const TRANSACTION: Duration = Duration::from_secs(20);
 
 /// How long after somebody has waited in vain connections are not used again.
+#[cfg(feature = "postgres")]
 const DOUBT: Duration = Duration::from_secs(60);
 
 /// When somebody last waited in vain, in this process.
@@ -53,6 +54,7 @@ pub(crate) fn learn_from(error: &sqlx::Error) {
     }
 }
 
+#[cfg(feature = "postgres")]
 /// True if a connection that comes back to its pool is to be closed. To ask it whether it is there might
 /// take for ever; and who left it may have left a transaction open in it.
 pub(crate) fn doubts() -> bool {

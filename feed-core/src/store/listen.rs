@@ -22,6 +22,7 @@ pub(crate) trait Listen: sqlx::Database {
     fn notified(listener: &mut Self::Listener) -> impl Answer<Option<String>>;
 
     /// Says something to whoever listens.
+    #[cfg(feature = "consume")]
     fn notify(pool: &Pool<Self>, channel: &str) -> impl Answer<()>;
 }
 

@@ -6,14 +6,21 @@
 
 mod answer;
 mod begin;
+#[cfg(feature = "consume")]
 pub(crate) mod consume;
 mod error;
 pub(crate) mod listen;
+#[cfg(feature = "consume")]
 pub(crate) mod measure;
+#[cfg(feature = "consume")]
 pub(crate) mod operate;
+#[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "publish")]
 pub(crate) mod publish;
+mod sides;
 mod sql;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 pub(crate) mod transfer;
 
@@ -27,6 +34,8 @@ use crate::database::DatabaseOptions;
 use answer::Answer;
 pub(crate) use begin::begin_with;
 pub use error::DatabaseError;
+#[cfg(all(feature = "consume", feature = "postgres"))]
+pub(crate) use postgres::sqlstate;
 
 /// A database that can hold a feed and its consumers: [`sqlx::Postgres`] or [`sqlx::Sqlite`].
 ///
@@ -37,13 +46,8 @@ pub trait Backend: Operations {}
 
 /// The operations behind [`Backend`], which no caller can name.
 pub(crate) trait Operations:
-    publish::NativePublish
-    + publish::Publish
-    + consume::NativeConsume
-    + consume::Consume
-    + operate::NativeOperate
-    + operate::Operate
-    + measure::Measure
+    sides::PublishSide
+    + sides::ConsumeSide
     + listen::Listen
     + transfer::NativeTransfer
     + transfer::Transfer
@@ -90,8 +94,17 @@ macro_rules! migration {
 }
 use migration;
 
+/// Rows that metrics count; there may be more where nobody has looked for long.
+pub(crate) const COUNTED: i64 = 10_000;
+
 /// How long a request waits for a free connection before it is told that the service is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The SQLSTATE of an error, if it is one of PostgreSQL's.
+#[cfg(all(feature = "consume", not(feature = "postgres")))]
+pub(crate) fn sqlstate(_: &dyn sqlx::error::DatabaseError) -> Option<&str> {
+    None
+}
 
 /// The connections to one database.
 pub(crate) struct Pools<B: sqlx::Database> {

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use sqlx::{Pool, Transaction};
 
 use super::answer::Answer;
-use super::measure::Published;
 use crate::cursor::{Cursor, Epoch};
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
 
@@ -53,6 +52,16 @@ impl Head {
     pub(crate) fn is_closed(&self) -> bool {
         self.closed_sequence == self.sequence
     }
+}
+
+/// How far a feed has got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Published {
+    pub(crate) sequence: Sequence,
+    /// The oldest event that is committed and has no number yet: its id, and when it happened.
+    pub(crate) unnumbered: Option<(EventId, DateTime<Utc>)>,
+    /// Rows in quarantine, not above [`COUNTED`](super::COUNTED).
+    pub(crate) quarantined: i64,
 }
 
 /// One look at the feed.

@@ -32,12 +32,7 @@ pub async fn export<B: Backend>(
     let mut looks = 0;
     let mut tx = loop {
         // What has committed gets its number first: the other database may have no place for it.
-        if B::look(database.reader())
-            .await
-            .is_ok_and(|look| look.unnumbered)
-        {
-            B::number(database.numbering(), i64::MAX).await?;
-        }
+        number_committed(database).await?;
         let mut tx = connection.begin_with(B::SNAPSHOT.into_sql_str()).await?;
         if !B::has_unnumbered(&mut tx).await? {
             break tx;
@@ -69,4 +64,20 @@ pub async fn export<B: Backend>(
     output.close()?;
     tx.rollback().await?;
     Ok(count)
+}
+
+/// Numbers what has committed.
+#[cfg(feature = "publish")]
+async fn number_committed<B: Backend>(database: &Database<B>) -> sqlx::Result<()> {
+    let look = B::look(database.reader()).await;
+    if look.is_ok_and(|look| look.unnumbered) {
+        B::number(database.numbering(), i64::MAX).await?;
+    }
+    Ok(())
+}
+
+/// Nothing publishes here.
+#[cfg(not(feature = "publish"))]
+async fn number_committed<B: Backend>(_: &Database<B>) -> sqlx::Result<()> {
+    Ok(())
 }

@@ -7,6 +7,7 @@ use sqlx::{Decode, Encode, Postgres, Type};
 use uuid::Uuid;
 
 use crate::event::EventId;
+#[cfg(feature = "publish")]
 use crate::store::publish::Text;
 
 /// The database.
@@ -17,37 +18,45 @@ pub(super) type Row = PgRow;
 /// The clock, at this moment.
 pub(super) const NOW: &str = "clock_timestamp()";
 
+#[cfg(feature = "publish")]
 /// The clock in whole milliseconds, the same wherever it stands in a statement.
 pub(super) const NOW_MILLIS: &str = "date_trunc('milliseconds', now())";
 
+#[cfg(feature = "publish")]
 /// One second after the end of the second in which `updated` is.
 pub(super) const SECOND_CLOSES: &str = "date_trunc('second', updated) + interval '2 seconds'";
 
+#[cfg(feature = "publish")]
 /// The function that takes the largest of its arguments.
 pub(super) const GREATEST: &str = "GREATEST";
 
 /// The function that makes a JSON object of names and values.
 pub(super) const JSON_OBJECT: &str = "json_build_object";
 
+#[cfg(feature = "consume")]
 /// Locks the rows that a `SELECT` finds.
 pub(super) const FOR_UPDATE: &str = "FOR UPDATE";
 
+#[cfg(feature = "consume")]
 /// Locks them, and leaves out those that another transaction has locked.
 pub(super) const FOR_UPDATE_SKIP_LOCKED: &str = "FOR UPDATE SKIP LOCKED";
 
 /// True if events have been committed that have no number yet.
 pub(super) const HAS_UNNUMBERED: &str = "EXISTS (SELECT FROM feed_outbox)";
 
+#[cfg(feature = "consume")]
 /// The clock in so many seconds.
 pub(super) fn now_plus(seconds: &str) -> String {
     format!("{NOW} + make_interval(secs => {seconds})")
 }
 
+#[cfg(feature = "consume")]
 /// The condition that what stands before it is in a [`list`].
 pub(super) fn is_in(list: &str) -> String {
     format!("= ANY ({list})")
 }
 
+#[cfg(feature = "consume")]
 /// Several texts as one parameter.
 pub(super) fn list<'a>(texts: &'a [&'a str]) -> &'a [&'a str] {
     texts
@@ -71,6 +80,7 @@ impl Decode<'_, Postgres> for EventId {
     }
 }
 
+#[cfg(feature = "publish")]
 impl Type<Postgres> for Text {
     fn type_info() -> PgTypeInfo {
         <String as Type<Postgres>>::type_info()
@@ -81,6 +91,7 @@ impl Type<Postgres> for Text {
     }
 }
 
+#[cfg(feature = "publish")]
 impl Decode<'_, Postgres> for Text {
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
         Ok(value.as_bytes()?.into())

@@ -25,3 +25,10 @@ impl DatabaseError {
         Self::Direct(Box::new(self))
     }
 }
+
+/// The SQLSTATE of an error, if it is one of PostgreSQL's.
+#[cfg(feature = "consume")]
+pub(crate) fn sqlstate(error: &dyn sqlx::error::DatabaseError) -> Option<&str> {
+    let error = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
+    error.map(sqlx::postgres::PgDatabaseError::code)
+}

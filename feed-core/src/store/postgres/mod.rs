@@ -1,15 +1,21 @@
 //! PostgreSQL: what is its own, and what it shares with SQLite (`statements`).
 
 mod connect;
+#[cfg(feature = "consume")]
 mod consume;
 mod dialect;
 mod error;
+#[cfg(feature = "consume")]
 mod operate;
+#[cfg(feature = "publish")]
 mod publish;
 mod session;
 #[path = "../statements/mod.rs"]
 mod statements;
 mod transfer;
+
+#[cfg(feature = "consume")]
+pub(crate) use error::sqlstate;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgListener;
@@ -87,6 +93,7 @@ impl Listen for Postgres {
         Ok(said.map(|said| said.payload().to_owned()))
     }
 
+    #[cfg(feature = "consume")]
     async fn notify(pool: &PgPool, channel: &str) -> sqlx::Result<()> {
         sqlx::query(
             "-- news::notify

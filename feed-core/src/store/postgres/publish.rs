@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, PgTransaction, Postgres};
 
 use crate::event::{EventId, NewEvent, Sequence};
-use crate::store::measure::{COUNTED, Published};
+use crate::store::publish::Published;
 use crate::store::publish::{Look, NativePublish, Numbered};
 
 impl NativePublish for Postgres {
@@ -114,7 +114,7 @@ impl NativePublish for Postgres {
              FROM feed_head
              LEFT JOIN (SELECT id, time FROM feed_outbox ORDER BY position LIMIT 1) AS oldest ON TRUE",
         )
-        .bind(COUNTED)
+        .bind(crate::store::COUNTED)
         .fetch_one(pool)
         .await?;
         let (sequence, quarantined, id, time) = row;

@@ -2,6 +2,7 @@
 //! as JSON.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+#[cfg(feature = "consume")]
 use serde_json::json;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -10,6 +11,7 @@ use sqlx::{Decode, Encode, Sqlite, Type};
 use uuid::Uuid;
 
 use crate::event::EventId;
+#[cfg(feature = "publish")]
 use crate::store::publish::Text;
 
 /// The database.
@@ -20,36 +22,44 @@ pub(super) type Row = SqliteRow;
 /// The clock, at this moment; the same wherever it stands in a statement.
 pub(super) const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
+#[cfg(feature = "publish")]
 /// The clock in whole milliseconds, the same wherever it stands in a statement.
 pub(super) const NOW_MILLIS: &str = NOW;
 
+#[cfg(feature = "publish")]
 /// One second after the end of the second in which `updated` is.
 pub(super) const SECOND_CLOSES: &str = "strftime('%Y-%m-%dT%H:%M:%S.000Z', updated, '+2 seconds')";
 
+#[cfg(feature = "publish")]
 /// The function that takes the largest of its arguments.
 pub(super) const GREATEST: &str = "max";
 
 /// The function that makes a JSON object of names and values.
 pub(super) const JSON_OBJECT: &str = "json_object";
 
+#[cfg(feature = "consume")]
 /// Nothing: the transaction has the write lock from its beginning, and a single statement has it too.
 pub(super) const FOR_UPDATE: &str = "";
+#[cfg(feature = "consume")]
 /// Nothing either.
 pub(super) const FOR_UPDATE_SKIP_LOCKED: &str = "";
 
 /// An event has its number when it commits.
 pub(super) const HAS_UNNUMBERED: &str = "FALSE";
 
+#[cfg(feature = "consume")]
 /// The clock in so many seconds.
 pub(super) fn now_plus(seconds: &str) -> String {
     format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ({seconds}) || ' seconds')")
 }
 
+#[cfg(feature = "consume")]
 /// The condition that what stands before it is in a [`list`].
 pub(super) fn is_in(list: &str) -> String {
     format!("IN (SELECT value FROM json_each({list}))")
 }
 
+#[cfg(feature = "consume")]
 /// Several texts as one parameter.
 pub(super) fn list(texts: &[&str]) -> String {
     json!(texts).to_string()
@@ -79,6 +89,7 @@ impl Decode<'_, Sqlite> for EventId {
     }
 }
 
+#[cfg(feature = "publish")]
 impl Type<Sqlite> for Text {
     fn type_info() -> SqliteTypeInfo {
         <String as Type<Sqlite>>::type_info()
@@ -89,6 +100,7 @@ impl Type<Sqlite> for Text {
     }
 }
 
+#[cfg(feature = "publish")]
 impl<'r> Decode<'r, Sqlite> for Text {
     fn decode(value: SqliteValueRef<'r>) -> Result<Self, BoxDynError> {
         <&[u8] as Decode<'r, Sqlite>>::decode(value).map(Self::from)

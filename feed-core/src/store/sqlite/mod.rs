@@ -1,13 +1,19 @@
 //! SQLite: what is its own, and what it shares with PostgreSQL (`statements`).
 
 mod connect;
+#[cfg(feature = "consume")]
 mod consume;
 mod dialect;
+#[cfg(feature = "consume")]
 mod operate;
+#[cfg(feature = "publish")]
 mod publish;
-#[expect(
-    clippy::duplicate_mod,
-    reason = "PostgreSQL's module has them too, with its dialect"
+#[cfg_attr(
+    feature = "postgres",
+    expect(
+        clippy::duplicate_mod,
+        reason = "PostgreSQL's module has them too, with its dialect"
+    )
 )]
 #[path = "../statements/mod.rs"]
 mod statements;
@@ -86,6 +92,7 @@ impl Listen for Sqlite {
         std::future::pending().await
     }
 
+    #[cfg(feature = "consume")]
     async fn notify(_: &SqlitePool, _: &str) -> sqlx::Result<()> {
         Ok(())
     }

@@ -5,8 +5,8 @@ use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
 use super::dialect::{NOW, instant};
 use crate::event::{EventId, NewEvent, Sequence};
-use crate::store::measure::{COUNTED, Published};
 use crate::store::publish::NativePublish;
+use crate::store::publish::Published;
 use crate::store::sql::sql;
 
 impl NativePublish for Sqlite {
@@ -105,7 +105,7 @@ impl NativePublish for Sqlite {
              SELECT sequence, (SELECT count(*) FROM (SELECT 1 FROM feed_quarantine LIMIT $1))
              FROM feed_head",
         )
-        .bind(COUNTED)
+        .bind(crate::store::COUNTED)
         .fetch_one(pool)
         .await?;
         Ok(Published {

@@ -1,7 +1,8 @@
 //! What metrics of a subscription are read from.
 
 use super::{Db, NOW, Pool, from_row};
-use crate::store::measure::{COUNTED, Measure, Progress};
+use crate::store::COUNTED;
+use crate::store::measure::{Measure, Progress};
 use crate::store::sql::sql;
 
 impl Measure for Db {

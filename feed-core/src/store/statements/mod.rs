@@ -3,20 +3,28 @@
 //! This folder is compiled in each database's module (`#[path]` in `postgres/mod.rs` and `sqlite/mod.rs`), so
 //! that nothing here is generic. `super::dialect` is then the dialect of that database.
 
+#[cfg(feature = "consume")]
 mod consume;
 mod database;
+#[cfg(feature = "consume")]
 mod measure;
+#[cfg(feature = "consume")]
 mod operate;
+#[cfg(feature = "publish")]
 mod publish;
 mod transfer;
 
+#[cfg(feature = "consume")]
 pub(super) use consume::from_due;
 pub(super) use database::{migrations, ping};
 
-use super::dialect::{
-    Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, GREATEST, HAS_UNNUMBERED, JSON_OBJECT, NOW, NOW_MILLIS,
-    Row, SECOND_CLOSES, is_in, list, now_plus,
-};
+#[cfg(any(feature = "consume", feature = "publish"))]
+use super::dialect::NOW;
+use super::dialect::{Db, HAS_UNNUMBERED, JSON_OBJECT, Row};
+#[cfg(feature = "consume")]
+use super::dialect::{FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, is_in, list, now_plus};
+#[cfg(feature = "publish")]
+use super::dialect::{GREATEST, NOW_MILLIS, SECOND_CLOSES};
 
 type Connection = <Db as sqlx::Database>::Connection;
 type Pool = sqlx::Pool<Db>;

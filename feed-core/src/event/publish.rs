@@ -1,56 +1,9 @@
-//! What an event is: a fact that happened to one subject, and never changes, but for its data where a
-//! person is erased.
-
-use std::fmt;
+//! An event on its way into a feed, and as the feed has it.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
+use super::{EventId, LONGEST_NAME, Sequence};
 use crate::data::{self, InvalidData};
-
-/// The identity of an event: a UUID, the same for ever and on every replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EventId(pub Uuid);
-
-impl EventId {
-    /// A new id. Version 7, so that ids made one after the other lie together in an index.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
-
-    /// The event's `atom:id`: an absolute IRI that names no host (RFC 4287, 4.2.6).
-    #[must_use]
-    pub fn urn(self) -> String {
-        self.0.urn().to_string()
-    }
-}
-
-impl Default for EventId {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The number of an event in its feed: 1, 2, 3 … without holes, in commit order.
-/// Zero stands for the place before the first event.
-pub type Sequence = i64;
-
-/// The last number there can be: the largest that every reader of JSON holds exactly, and far from
-/// where sums overflow.
-pub const LAST_SEQUENCE: Sequence = 1 << 53;
-
-/// The longest id, type or subject of an event, in bytes: PostgreSQL refuses what has more than 2,704
-/// in an index.
-pub(crate) const LONGEST_NAME: usize = 2_000;
 
 /// The longest title, summary or link of an event, in bytes: a head of 199 entries, each character of them
 /// escaped, is an answer that a consumer takes.
@@ -170,13 +123,6 @@ impl NewEvent {
 const FIRST_INSTANT: i64 = -62_135_596_800_000;
 const LAST_INSTANT: i64 = 253_402_300_799_999;
 
-/// True for a W3C trace context of version 00, the only one that there is.
-pub(crate) fn is_traceparent(text: &str) -> bool {
-    let lengths = text.split('-').map(str::len);
-    let is_hex = |byte: u8| matches!(byte, b'-' | b'0'..=b'9' | b'a'..=b'f');
-    text.starts_with("00-") && lengths.eq([2, 32, 16, 2]) && text.bytes().all(is_hex)
-}
-
 /// What a feed document says of an event: all but its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -201,4 +147,11 @@ pub(crate) struct Event {
     /// JSON text.
     pub(crate) data: String,
     pub(crate) traceparent: Option<String>,
+}
+
+/// True for a W3C trace context of version 00, the only one that there is.
+pub(crate) fn is_traceparent(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    let is_hex = |byte: u8| matches!(byte, b'-' | b'0'..=b'9' | b'a'..=b'f');
+    text.starts_with("00-") && lengths.eq([2, 32, 16, 2]) && text.bytes().all(is_hex)
 }

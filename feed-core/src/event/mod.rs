@@ -1,0 +1,60 @@
+//! What an event is: a fact that happened to one subject, and never changes, but for its data where a
+//! person is erased.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+#[cfg(feature = "publish")]
+mod publish;
+
+#[cfg(all(test, feature = "publish"))]
+pub(crate) use publish::LONGEST_TEXT;
+#[cfg(feature = "publish")]
+pub(crate) use publish::{Entry, Event, is_traceparent};
+#[cfg(feature = "publish")]
+pub use publish::{InvalidEvent, NewEvent};
+
+/// The identity of an event: a UUID, the same for ever and on every replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(pub Uuid);
+
+impl EventId {
+    /// A new id. Version 7, so that ids made one after the other lie together in an index.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The event's `atom:id`: an absolute IRI that names no host (RFC 4287, 4.2.6).
+    #[must_use]
+    pub fn urn(self) -> String {
+        self.0.urn().to_string()
+    }
+}
+
+impl Default for EventId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The number of an event in its feed: 1, 2, 3 … without holes, in commit order.
+/// Zero stands for the place before the first event.
+pub type Sequence = i64;
+
+/// The last number there can be: the largest that every reader of JSON holds exactly, and far from
+/// where sums overflow.
+pub const LAST_SEQUENCE: Sequence = 1 << 53;
+
+/// The longest id, type or subject of an event, in bytes: PostgreSQL refuses what has more than 2,704
+/// in an index.
+pub(crate) const LONGEST_NAME: usize = 2_000;
