@@ -6,6 +6,7 @@
 mod alerts;
 mod checks;
 mod compose;
+mod hosted;
 mod kubernetes;
 mod names;
 mod pages;

@@ -21,7 +21,7 @@ const CONSUMER: &str = include_str!("../../docs/consumer.md");
 /// Where the documentation has the shop.
 const DOCUMENTED: &str = "http://127.0.0.1:8080/";
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().unwrap()
 }

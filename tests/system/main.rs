@@ -16,6 +16,7 @@ mod observe;
 mod postgresql;
 mod program;
 mod proxies;
+mod repository;
 mod restore;
 mod secure;
 mod shop;

@@ -47,7 +47,7 @@ impl Page {
     pub fn write(&self) -> Bytes {
         let (first, last) = (1, self.entries.len() as i64);
         let cursor = Cursor {
-            epoch: self.epoch.clone(),
+            epoch: self.epoch,
             sequence: last,
             anchor: self.entries.last().map(|entry| entry.id),
         };

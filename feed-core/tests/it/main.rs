@@ -11,6 +11,7 @@ mod claims;
 mod consumer;
 mod database;
 mod erase;
+mod faulty_effect;
 mod feed;
 mod history;
 mod lease;

@@ -2,18 +2,15 @@
 //! nothing is lost or applied twice (I5). What the server or the connection causes stops the round
 //! instead, and parks nothing.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use feed_core::Database;
 use feed_core::consumer::ParkedEvent;
-use feed_core::{
-    Consumer, Database, Effect, EffectError, EventId, PassedOver, Received, Subscription,
-};
-use sqlx::{Postgres, Sqlite, Transaction};
-use tokio_util::sync::CancellationToken;
+use sqlx::Postgres;
 
-use crate::consumer::{drain, forget_all, served};
-use crate::support::{Publisher, Testable, consumer_database, effects, urns};
+use crate::faulty_effect::Mistake::{self, Block, Fail, Ignore, Read, Run, Sleep};
+use crate::faulty_effect::{FaultyEffect, LIMIT, SUBJECT, Scene};
+use crate::support::{Testable, consumer_database, effects, urns};
 
 harness::on_both_databases! {
     a_wrong_statement_parks_its_event
@@ -32,29 +29,6 @@ harness::on_both_databases! {
     an_event_at_which_the_server_fails_each_time_is_parked
 }
 
-/// The subject at whose events the effect goes wrong.
-const SUBJECT: &str = "order/3";
-
-/// What goes wrong, after the effect has written its row. SQL is PostgreSQL's and SQLite's.
-#[derive(Debug, Clone, Copy)]
-enum Mistake {
-    /// Reads one number with this.
-    Read([&'static str; 2]),
-    /// Runs this.
-    Run([&'static str; 2]),
-    /// Runs this, and takes no notice of an error.
-    Ignore([&'static str; 2]),
-    /// Fails with this.
-    Fail(fn() -> sqlx::Error),
-    /// Waits.
-    Sleep(Duration),
-    /// Keeps its thread from all else, then runs this.
-    Block(Duration, [&'static str; 2]),
-}
-
-/// A short time limit, and long enough for a loaded machine.
-const LIMIT: Duration = Duration::from_secs(2);
-
 /// Statements without an end.
 const ENDLESS: [&str; 2] = [
     "SELECT pg_sleep(600)",
@@ -67,199 +41,9 @@ const FAILS_FOR_ALL: [&str; 2] = [
     "INSERT OR ROLLBACK INTO effect (event_id) SELECT event_id FROM effect LIMIT 1",
 ];
 
-use Mistake::{Block, Fail, Ignore, Read, Run, Sleep};
-
-/// An effect of one row for each event.
-#[derive(Debug, Clone)]
-struct Clumsy {
-    mistake: Arc<Mutex<Option<Mistake>>>,
-    /// How often it goes wrong.
-    times: Arc<Mutex<usize>>,
-    limit: Duration,
-    /// How long each event takes.
-    pace: Duration,
-    /// Passes over the event at which it goes wrong.
-    passes_over: bool,
-    /// It panics when it is asked what an event erases.
-    panics: bool,
-}
-
-impl Clumsy {
-    fn making(mistake: Mistake) -> Self {
-        Self {
-            mistake: Arc::new(Mutex::new(Some(mistake))),
-            times: Arc::new(Mutex::new(usize::MAX)),
-            limit: LIMIT * 5,
-            pace: Duration::ZERO,
-            passes_over: false,
-            panics: false,
-        }
-    }
-
-    fn times(self, times: usize) -> Self {
-        *self.times.lock().unwrap() = times;
-        self
-    }
-
-    fn mend(&self) {
-        *self.mistake.lock().unwrap() = None;
-    }
-
-    fn next(&self) -> Option<Mistake> {
-        let mut times = self.times.lock().unwrap();
-        *times = times.checked_sub(1)?;
-        *self.mistake.lock().unwrap()
-    }
-
-    async fn make<B: Testable>(
-        mistake: Mistake,
-        tx: &mut Transaction<'_, B>,
-    ) -> Result<(), EffectError> {
-        match mistake {
-            Read(sql) => B::number_in(tx, sql[B::DIALECT]).await.map(drop)?,
-            Run(sql) => B::execute(tx, sql[B::DIALECT]).await?,
-            Ignore(sql) => drop(B::execute(tx, sql[B::DIALECT]).await),
-            Fail(error) => return Err(error().into()),
-            Sleep(pause) => tokio::time::sleep(pause).await,
-            Block(pause, sql) => {
-                block(pause);
-                B::execute(tx, sql[B::DIALECT]).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an effect that does what it must not"
-)]
-fn block(pause: Duration) {
-    std::thread::sleep(pause);
-}
-
-impl<B: Testable> Effect<B> for Clumsy {
-    async fn apply(
-        &self,
-        tx: &mut Transaction<'_, B>,
-        events: &[Received],
-    ) -> Result<Vec<PassedOver>, EffectError> {
-        let mut passed_over = Vec::new();
-        for event in events {
-            B::insert_effect(tx, event).await?;
-            tokio::time::sleep(self.pace).await;
-            if event.subject == SUBJECT
-                && let Some(mistake) = self.next()
-            {
-                Self::make(mistake, tx).await?;
-                if self.passes_over {
-                    passed_over.push(PassedOver {
-                        event_id: event.id.clone(),
-                        reason: "nothing to do".to_owned(),
-                    });
-                }
-            }
-        }
-        Ok(passed_over)
-    }
-
-    fn time_limit(&self) -> Duration {
-        self.limit
-    }
-
-    fn erases(&self, event: &Received) -> bool {
-        assert!(!(self.panics && event.subject == SUBJECT), "a mistake");
-        false
-    }
-}
-
-/// A consumer of some events: thirty of ten subjects, unless it is said otherwise.
-struct Scene<B: Testable> {
-    _source: harness::FreshDatabase,
-    publisher: Publisher<Sqlite>,
-    ids: Vec<EventId>,
-    database: Database<B>,
-    effect: Clumsy,
-    consumer: Consumer<B, Clumsy>,
-}
-
-impl<B: Testable> Scene<B> {
-    async fn of(url: &str, effect: Clumsy) -> Self {
-        let subjects: Vec<String> = (0..30).map(|n| format!("order/{}", n % 10)).collect();
-        let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
-        Self::with(url, effect, &subjects).await
-    }
-
-    async fn with(url: &str, effect: Clumsy, subjects: &[&str]) -> Self {
-        let (source, publisher, feed) = served().await;
-        let mut ids = Vec::new();
-        for subject in subjects {
-            ids.push(publisher.commit(subject).await);
-        }
-        publisher.feed.publish().await.unwrap();
-        let database = consumer_database::<B>(url).await;
-        forget_all(&database).await;
-        let subscription = Subscription::new("order", feed.parse().unwrap());
-        let stop = CancellationToken::new();
-        let consumer = Consumer::open(database.clone(), subscription, effect.clone(), stop).await;
-        Self {
-            _source: source,
-            publisher,
-            ids,
-            database,
-            effect,
-            consumer: consumer.unwrap(),
-        }
-    }
-
-    async fn drain(&mut self) {
-        drain(&mut self.consumer, &self.publisher).await;
-    }
-
-    /// The ids of the events, without those of [`SUBJECT`].
-    fn others(&self) -> Vec<String> {
-        let others = self.ids.iter().enumerate().filter(|(n, _)| n % 10 != 3);
-        urns(&others.map(|(_, id)| *id).collect::<Vec<_>>())
-    }
-
-    async fn parked(&self) -> Vec<ParkedEvent> {
-        self.consumer.handle().parked(100).await.unwrap()
-    }
-
-    /// All other events are applied, and the first of [`SUBJECT`] is parked; returns it.
-    async fn only_its_event_is_parked(&self) -> ParkedEvent {
-        assert_eq!(
-            effects(&self.database).await,
-            self.others(),
-            "{:?}",
-            self.effect.mistake
-        );
-        let mut parked = self.parked().await;
-        assert_eq!(parked.len(), 3, "{parked:?}");
-        let first = parked.remove(0);
-        assert_eq!(first.id, self.ids[3].urn());
-        assert!(parked.iter().all(|waits| waits.reason.is_none()));
-        first
-    }
-
-    /// After the mistake is mended a person's retry applies each event once.
-    async fn applied_after_a_retry(mut self) {
-        self.effect.mend();
-        let tried = self.consumer.handle().retry(None, "me").await.unwrap();
-        assert_eq!(tried, 1);
-        self.publisher.publish(1).await;
-        self.drain().await;
-        let of_subject = "SELECT event_id FROM effect WHERE subject = 'order/3' ORDER BY position";
-        let expected = urns(&[self.ids[3], self.ids[13], self.ids[23]]);
-        assert_eq!(B::texts(&self.database, of_subject).await, expected);
-        assert_eq!(effects(&self.database).await.len(), 31);
-        assert_eq!(self.parked().await.len(), 0);
-    }
-}
-
 /// The mistake parks its event with a reason in which `says` is found, and a retry after the mend
 /// applies it.
-async fn parks<B: Testable>(url: &str, effect: Clumsy, says: [&str; 2]) -> ParkedEvent {
+async fn parks<B: Testable>(url: &str, effect: FaultyEffect, says: [&str; 2]) -> ParkedEvent {
     let what = effect.mistake.lock().unwrap().unwrap();
     let mut scene = Scene::<B>::of(url, effect).await;
     scene.drain().await;
@@ -302,15 +86,15 @@ async fn a_wrong_statement_parks_its_event<B: Testable>(url: &str) {
             false,
         ),
     ] {
-        let parked = parks::<B>(url, Clumsy::making(mistake), says).await;
+        let parked = parks::<B>(url, FaultyEffect::making(mistake), says).await;
         assert_eq!(parked.retry_at.is_some(), again, "{mistake:?}");
     }
 }
 
 async fn an_effect_that_panics_beside_its_call_stops_no_other<B: Testable>(url: &str) {
-    let effect = Clumsy {
+    let effect = FaultyEffect {
         panics: true,
-        ..Clumsy::making(Read(["SELECT 1 FROM nowhere"; 2]))
+        ..FaultyEffect::making(Read(["SELECT 1 FROM nowhere"; 2]))
     };
     parks::<B>(url, effect, ["nowhere"; 2]).await;
 }
@@ -325,14 +109,14 @@ async fn an_error_that_is_not_of_our_connection_parks_its_event<B: Testable>(url
         || sqlx::Error::Protocol("too many arguments for query: 70000".to_owned()),
     ];
     for error in errors {
-        let parked = parks::<B>(url, Clumsy::making(Fail(error)), ["", ""]).await;
+        let parked = parks::<B>(url, FaultyEffect::making(Fail(error)), ["", ""]).await;
         assert!(parked.retry_at.is_some(), "{}", error());
     }
 }
 
 /// After that SQLite has ended the transaction, and would commit each statement that follows by itself.
 async fn an_effect_that_hides_a_failed_statement_parks_its_event<B: Testable>(url: &str) {
-    let effect = Clumsy::making(Ignore(FAILS_FOR_ALL));
+    let effect = FaultyEffect::making(Ignore(FAILS_FOR_ALL));
     let mut scene = Scene::<B>::of(url, effect).await;
     scene.drain().await;
     let parked = scene.only_its_event_is_parked().await;
@@ -351,7 +135,7 @@ async fn an_effect_that_ends_its_transaction_parks_its_event<B: Testable>(url: &
         Ignore(["COMMIT"; 2]),
         Ignore(["COMMIT; BEGIN"; 2]),
     ] {
-        let effect = Clumsy::making(mistake);
+        let effect = FaultyEffect::making(mistake);
         let mut scene = Scene::<B>::with(url, effect, &[SUBJECT]).await;
         scene.drain().await;
         assert_eq!(effects(&scene.database).await.len(), 0, "{mistake:?}");
@@ -368,7 +152,12 @@ async fn an_effect_that_ends_its_transaction_parks_its_event<B: Testable>(url: &
 /// A `COMMIT` in the effect would commit the claims of events that it has not applied yet.
 async fn an_effect_that_commits_loses_no_event<B: Testable>(url: &str) {
     let mistake = Run(["COMMIT"; 2]);
-    parks::<B>(url, Clumsy::making(mistake), ["ended the transaction"; 2]).await;
+    parks::<B>(
+        url,
+        FaultyEffect::making(mistake),
+        ["ended the transaction"; 2],
+    )
+    .await;
 }
 
 /// What records the event is our own statement, and the first one after the effect.
@@ -379,9 +168,9 @@ async fn an_event_passed_over_outside_the_transaction_is_no_skip<B: Testable>(ur
         Run(["ROLLBACK; BEGIN"; 2]),
         Ignore(["COMMIT"; 2]),
     ] {
-        let effect = Clumsy {
+        let effect = FaultyEffect {
             passes_over: true,
-            ..Clumsy::making(mistake)
+            ..FaultyEffect::making(mistake)
         };
         let mut scene = Scene::<B>::with(url, effect, &[SUBJECT]).await;
         B::run(&scene.database, "DELETE FROM feed_skip").await;
@@ -396,7 +185,7 @@ async fn an_event_passed_over_outside_the_transaction_is_no_skip<B: Testable>(ur
 
 async fn savepoints_are_no_end_of_the_transaction<B: Testable>(url: &str) {
     let sql = "SAVEPOINT a; DELETE FROM effect; ROLLBACK TO a; SAVEPOINT b; DELETE FROM feed_skip; RELEASE a";
-    let mut scene = Scene::<B>::of(url, Clumsy::making(Run([sql; 2]))).await;
+    let mut scene = Scene::<B>::of(url, FaultyEffect::making(Run([sql; 2]))).await;
     scene.drain().await;
     assert_eq!(effects(&scene.database).await, urns(&scene.ids));
     assert_eq!(scene.parked().await.len(), 0);
@@ -412,7 +201,7 @@ async fn a_constraint_that_is_checked_at_commit_parks_its_event<B: Testable>(url
     }
     let mistake = Run(["INSERT INTO sale VALUES (7)"; 2]);
     let says = ["sale_customer_fkey", "FOREIGN KEY"];
-    let parked = parks::<B>(url, Clumsy::making(mistake), says).await;
+    let parked = parks::<B>(url, FaultyEffect::making(mistake), says).await;
     assert!(
         parked.retry_at.is_some(),
         "the customer may come with another event"
@@ -433,9 +222,9 @@ async fn an_effect_out_of_time_parks_its_event<B: Testable>(url: &str) {
         ),
         Run(ENDLESS),
     ] {
-        let effect = Clumsy {
+        let effect = FaultyEffect {
             limit: LIMIT,
-            ..Clumsy::making(mistake)
+            ..FaultyEffect::making(mistake)
         };
         let parked = parks::<B>(url, effect, ["took longer than 2s"; 2]).await;
         assert!(parked.retry_at.is_some(), "{mistake:?}");
@@ -444,10 +233,10 @@ async fn an_effect_out_of_time_parks_its_event<B: Testable>(url: &str) {
 
 /// A batch that takes longer than one event may is no reason to park any of its events.
 async fn events_that_are_slow_together_are_applied_one_by_one<B: Testable>(url: &str) {
-    let effect = Clumsy {
+    let effect = FaultyEffect {
         limit: LIMIT,
         pace: Duration::from_millis(100),
-        ..Clumsy::making(Sleep(Duration::ZERO))
+        ..FaultyEffect::making(Sleep(Duration::ZERO))
     };
     let mut scene = Scene::<B>::of(url, effect).await;
     scene.drain().await;
@@ -456,9 +245,9 @@ async fn events_that_are_slow_together_are_applied_one_by_one<B: Testable>(url: 
 
 /// A parked event that is tried again meets another mistake.
 async fn a_parked_event_that_fails_otherwise_stays_parked<B: Testable>(url: &str) {
-    let effect = Clumsy {
+    let effect = FaultyEffect {
         limit: LIMIT,
-        ..Clumsy::making(Read(["SELECT 1 FROM nowhere"; 2]))
+        ..FaultyEffect::making(Read(["SELECT 1 FROM nowhere"; 2]))
     };
     let mut scene = Scene::<B>::of(url, effect).await;
     scene.drain().await;
@@ -506,7 +295,7 @@ fn of_the_server<B: Testable>() -> Vec<Mistake> {
 
 async fn an_error_of_the_server_stops_the_round<B: Testable>(url: &str) {
     for mistake in of_the_server::<B>() {
-        let mut scene = Scene::<B>::of(url, Clumsy::making(mistake).times(2)).await;
+        let mut scene = Scene::<B>::of(url, FaultyEffect::making(mistake).times(2)).await;
         for _ in 0..2 {
             let round = scene.consumer.poll_once().await;
             assert!(round.is_err(), "{mistake:?}: {round:?}");
@@ -526,7 +315,7 @@ async fn an_error_of_the_server_stops_the_round<B: Testable>(url: &str) {
 /// fault of the server each time.
 async fn an_event_at_which_the_server_fails_each_time_is_parked<B: Testable>(url: &str) {
     for mistake in of_the_server::<B>() {
-        let mut scene = Scene::<B>::of(url, Clumsy::making(mistake)).await;
+        let mut scene = Scene::<B>::of(url, FaultyEffect::making(mistake)).await;
         let mut rounds = 0;
         while scene.consumer.poll_once().await.is_err() {
             rounds += 1;
@@ -554,7 +343,7 @@ async fn a_deadlock_with_another_transaction_parks_nothing() {
     let steps = "SET LOCAL deadlock_timeout = 50; SET LOCAL lock_timeout = 0;
                  UPDATE stock SET left_over = 1 WHERE item = 1;
                  UPDATE stock SET left_over = 1 WHERE item = 2";
-    let effect = Clumsy::making(Run([steps; 2])).times(1);
+    let effect = FaultyEffect::making(Run([steps; 2])).times(1);
     let mut scene = Scene::<Postgres>::of(fresh.url(), effect).await;
     let mut other = sqlx::PgConnection::connect(fresh.url()).await.unwrap();
     let mut tx = other.begin().await.unwrap();
@@ -587,9 +376,9 @@ async fn a_deadlock_with_another_transaction_parks_nothing() {
 async fn a_silent_connection_parks_nothing() {
     let fresh = harness::FreshDatabase::postgres().await;
     let wire = harness::wire::Wire::before(fresh.url(), harness::wire::Lost::Request).await;
-    let effect = Clumsy {
+    let effect = FaultyEffect {
         limit: LIMIT,
-        ..Clumsy::making(Run(["SELECT 'the last word'"; 2])).times(1)
+        ..FaultyEffect::making(Run(["SELECT 'the last word'"; 2])).times(1)
     };
     let mut scene = Scene::<Postgres>::with(&wire.url, effect, &[SUBJECT]).await;
     wire.silence("the last word");
