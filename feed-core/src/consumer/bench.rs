@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use super::document::{Document, InvalidDocument};
+use super::source::document::{Document, InvalidDocument};
 
 /// Reads a document, and says how many entries it has.
 ///

@@ -5,12 +5,12 @@ use axum::http::{HeaderMap, header};
 use roxmltree::{Node, ParsingOptions};
 use url::Url;
 
-use super::charset::decode;
-use super::content::inline;
-use super::document::Document;
-use super::fetch::{LONGEST_RETRY_AFTER, from_header, retry_after, to_header, told};
-use super::forward::{discontinuity, position};
-use super::freshness::{LONGEST_FRESH, fresh};
+use super::round::catch_up::{discontinuity, position};
+use super::source::charset::decode;
+use super::source::content::inline;
+use super::source::document::Document;
+use super::source::fetch::{LONGEST_RETRY_AFTER, from_header, retry_after, to_header, told};
+use super::source::freshness::{LONGEST_FRESH, fresh};
 use crate::store::consume::Position;
 
 const ATOM: &str = "http://www.w3.org/2005/Atom";

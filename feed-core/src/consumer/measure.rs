@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
-use super::fetch::{FetchError, WAIT};
+use super::source::fetch::{FetchError, WAIT};
 use super::{Handle, PollError, Polled};
 use crate::database::Turns;
 use crate::service::metrics::{Counter, Exposition, Histogram, Labels, Measured};

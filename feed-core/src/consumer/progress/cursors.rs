@@ -1,0 +1,222 @@
+//! How far this instance has got: what the database says of its partitions, and what it has seen
+//! since.
+//!
+//! What it has seen may be ahead of what is stored: events of other instances' partitions need no
+//! transaction of ours each, or the statements for an event would grow with the instances. The
+//! stored cursors follow with our own next event, or after a while.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::leases::partition_of;
+use crate::consumer::source::document::FoundEntry;
+use crate::consumer::source::fetch::Validators;
+use crate::event::Sequence;
+use crate::store::consume::{Held, Position};
+
+/// How long a stored cursor may be behind what was seen. Others look at it to see how far we are.
+const BEHIND: Duration = Duration::from_secs(3);
+
+/// How long it is believed that there is nothing new. A cache that says so for ever would hide the feed's
+/// end from us, and a feed that was restored would not tell.
+const BELIEVED: Duration = Duration::from_secs(300);
+
+/// The partitions of one instance, and how far they have got.
+#[derive(Debug)]
+pub(crate) struct Cursors {
+    /// As they are stored.
+    pub(crate) held: Vec<Held>,
+    /// How far all of them have got: none is behind it, and there is nothing of theirs between
+    /// the stored cursors and here.
+    pub(crate) seen: Position,
+    /// The leases under which `held` was read; `None`: it is to be read again.
+    leases: Option<u64>,
+    /// Since when the stored cursors are behind.
+    behind_since: Option<Instant>,
+    /// When the feed last answered with more than "nothing new".
+    answered: Instant,
+    /// True if it has said "nothing new" since.
+    believed: bool,
+    /// Where other partitions of ours are, each place once. That `seen` is a place in the feed does not
+    /// say that these are: it may have been restored to a state between them.
+    pub(crate) unconfirmed: Vec<Position>,
+}
+
+impl Cursors {
+    pub(crate) fn new() -> Self {
+        Self {
+            held: Vec::new(),
+            seen: Position::default(),
+            leases: None,
+            behind_since: None,
+            answered: Instant::now(),
+            believed: false,
+            unconfirmed: Vec::new(),
+        }
+    }
+
+    /// True if `held` is what these leases stand for.
+    pub(crate) fn is_known_under(&self, leases: u64) -> bool {
+        self.leases == Some(leases)
+    }
+
+    /// Takes what the database says: what we hold under these leases, and the epoch of the subscription.
+    pub(crate) fn load(&mut self, held: Vec<Held>, epoch: Option<String>, leases: u64) {
+        let lowest = held.iter().min_by_key(|held| held.position.sequence);
+        self.seen = lowest.map(|held| held.position.clone()).unwrap_or_default();
+        if held.iter().any(|held| held.position != self.seen) {
+            // The tag says "I have everything up to here": true only if all our partitions have.
+            self.seen.etag = None;
+            self.seen.last_modified = None;
+            if self.seen.epoch.is_none() {
+                self.seen.anchor = None;
+            }
+        }
+        // Who has taken nothing yet begins in the feed that the others follow.
+        self.seen.epoch = self.seen.epoch.take().or(epoch);
+        self.unconfirmed = places_beside(&self.seen, &held);
+        self.held = held;
+        self.leases = Some(leases);
+        self.behind_since = None;
+    }
+
+    /// What we hold may not be what we think: it is read again before the next round.
+    pub(crate) fn forget(&mut self) {
+        self.leases = None;
+    }
+
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.leases.is_none()
+    }
+
+    /// Notes that there is nothing of ours up to `to`; nothing is stored yet.
+    pub(crate) fn see(&mut self, to: Position) {
+        self.behind_since.get_or_insert_with(Instant::now);
+        self.seen = to;
+    }
+
+    /// Notes that all our partitions are stored at `to`, or were ahead of it.
+    pub(crate) fn reach(&mut self, to: Position) {
+        self.behind_since = None;
+        self.seen = to;
+    }
+
+    /// When the stored cursors are to follow; `None`: they are where we are.
+    pub(crate) fn store_by(&self) -> Option<Instant> {
+        Some(self.behind_since? + BEHIND)
+    }
+
+    /// Notes that the feed has said more than "nothing new".
+    pub(crate) fn answered(&mut self) {
+        self.answered = Instant::now();
+        self.believed = false;
+    }
+
+    /// Records that the feed has said "nothing new".
+    pub(crate) fn believe(&mut self) {
+        self.believed = true;
+    }
+
+    /// Notes how far a head went. One that shows nothing new may be a cache's, which tells of nothing.
+    pub(crate) fn shown(&mut self, sequence: Sequence) {
+        match sequence > self.seen.sequence {
+            true => self.answered(),
+            false => self.believe(),
+        }
+    }
+
+    /// True if it is time, at `now`, to ask in a way that no cache answers. A head that is fresh for longer
+    /// than that is still asked with its tag once.
+    pub(crate) fn doubts(&self, now: Instant) -> bool {
+        self.believed && now.duration_since(self.answered) >= BELIEVED
+    }
+
+    /// Where our partitions are in a feed without numbers: one anchor where they have come equally far;
+    /// `None` for those that have taken nothing yet.
+    pub(crate) fn anchors(&self) -> Vec<Option<String>> {
+        if self.seen.anchor.is_some() {
+            return vec![self.seen.anchor.clone()];
+        }
+        let stored = self.held.iter().map(|held| &held.position.anchor);
+        let mut anchors: Vec<Option<String>> = stored.cloned().collect();
+        anchors.sort_unstable();
+        anchors.dedup();
+        anchors
+    }
+
+    /// What the head's answer would be compared with.
+    pub(crate) fn validators(&self) -> Validators {
+        Validators {
+            etag: self.seen.etag.clone(),
+            last_modified: self.seen.last_modified.clone(),
+        }
+    }
+
+    /// Which entries are ours, as of now.
+    pub(crate) fn ours(&self) -> Ours {
+        let held = self.held.iter();
+        Ours(
+            held.map(|held| (held.partition, held.position.sequence))
+                .collect(),
+        )
+    }
+}
+
+/// The places of numbered feeds that `held` are at, but for `seen`.
+fn places_beside(seen: &Position, held: &[Held]) -> Vec<Position> {
+    let is_same = |one: &Position, other: &Position| {
+        (one.sequence, &one.anchor, &one.epoch) == (other.sequence, &other.anchor, &other.epoch)
+    };
+    let mut places: Vec<Position> = Vec::new();
+    for Held { position, .. } in held {
+        let known = places.iter().any(|place| is_same(place, position));
+        if position.sequence > 0 && !known && !is_same(seen, position) {
+            places.push(position.clone());
+        }
+    }
+    places
+}
+
+/// The partitions that were ours at some moment, and their stored cursors then.
+#[derive(Debug)]
+pub(crate) struct Ours(HashMap<i64, Sequence>);
+
+impl Ours {
+    /// True if an entry is in one of them.
+    pub(crate) fn holds(&self, entry: &FoundEntry) -> bool {
+        self.0.contains_key(&partition_of(entry.subject()))
+    }
+
+    /// The entries that are in one of them, and new to it.
+    pub(crate) fn new_of<'a>(&self, entries: &'a [FoundEntry]) -> Vec<&'a FoundEntry> {
+        let is_new = |entry: &&FoundEntry| {
+            let stored = self.0.get(&partition_of(entry.subject()));
+            stored.is_some_and(|stored| entry.sequence > Some(*stored))
+        };
+        entries.iter().filter(is_new).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_new_is_not_believed_for_ever() {
+        let mut place = Cursors::new();
+        place.seen.sequence = 3;
+        let begin = place.answered;
+        assert!(!place.doubts(begin + 2 * BELIEVED), "it was not said yet");
+        place.believe();
+        assert!(!place.doubts(begin + BELIEVED / 2));
+        // Neither by a 304, nor by a head that ends where we are.
+        for shown in [2, 3] {
+            place.shown(shown);
+            assert!(place.doubts(begin + BELIEVED));
+        }
+        place.shown(4);
+        assert!(place.answered > begin);
+    }
+}

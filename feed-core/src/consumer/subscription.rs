@@ -1,0 +1,41 @@
+//! Which feed a consumer follows.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::source::credentials::FeedCredentials;
+use super::source::proxy::FeedProxy;
+
+/// Which feed is consumed, and how.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// The name of the subscription in the consumer's database: `order`.
+    pub name: String,
+    /// The address of the feed.
+    pub feed_url: Url,
+    /// What is shown to the feed, if it asks for credentials.
+    pub credentials: Option<FeedCredentials>,
+    /// The proxy through which the feed is read; `None`: there is none, whatever the environment says.
+    pub proxy: Option<FeedProxy>,
+    /// The pause after a poll that found nothing and could not wait at the server.
+    pub poll_interval: Duration,
+    /// The name of this instance; made unique for each start.
+    pub instance: String,
+}
+
+impl Subscription {
+    /// A subscription to the feed at `feed_url`, which asks once a second where it cannot wait at
+    /// the server.
+    #[must_use]
+    pub fn new(name: impl Into<String>, feed_url: Url) -> Self {
+        Self {
+            name: name.into(),
+            feed_url,
+            credentials: None,
+            proxy: None,
+            poll_interval: Duration::from_secs(1),
+            instance: "consumer".to_owned(),
+        }
+    }
+}
