@@ -22,6 +22,8 @@ pub struct Subscription {
     pub poll_interval: Duration,
     /// The name of this instance; made unique for each start.
     pub instance: String,
+    /// What the log says behind the reason of a halt: what to do.
+    pub if_halted: &'static str,
 }
 
 impl Subscription {
@@ -36,6 +38,7 @@ impl Subscription {
             proxy: None,
             poll_interval: Duration::from_secs(1),
             instance: "consumer".to_owned(),
+            if_halted: super::command::words::WHAT_TO_DO,
         }
     }
 }

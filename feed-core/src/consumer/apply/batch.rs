@@ -2,42 +2,28 @@
 //! cursor; commit. A crash at any point repeats the batch and has no second effect (I5).
 
 use std::collections::{HashMap, HashSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use sqlx::Transaction;
-use tracing::{Instrument, debug, error, info, warn};
+use tracing::{Instrument, debug, info, warn};
 
-use super::failure::{Failure, describe, in_own_task, retry_in};
-use super::parked;
+use super::call_effect::EffectCaller;
+use super::failure::{Failure, describe, run_to_completion};
+use super::instance::Instance;
+use super::parked::{erase_parked, park};
+use crate::consumer::effect::{Effect, EffectError, PassedOver};
+use crate::consumer::measure::Counts;
 use crate::consumer::progress::leases::partition_of;
-use crate::consumer::source::content::Missing;
-use crate::consumer::{Context, Effect, EffectError, PassedOver, Received};
+use crate::consumer::progress::position::{moves, position_between};
+use crate::consumer::received::Received;
+use crate::consumer::source::content::Arrival;
 use crate::database::patience::{STATEMENT, TRANSACTION, within};
 use crate::store::Backend;
-use crate::store::consume::{Claim, Held, Parking, Position};
-use crate::trace::{Kind, Span, Work, of_event};
+use crate::store::consume::{Claim, Held, Position};
+use crate::trace::Work;
 
 /// Events of one transaction.
 pub(crate) const BATCH: usize = 100;
-
-/// An event that has arrived: with its data, or with the reason why it has none.
-#[derive(Debug, Clone)]
-pub(crate) struct Arrival {
-    pub(crate) event: Received,
-    pub(crate) missing: Option<Missing>,
-    /// From when it was read to when it is applied.
-    pub(crate) span: Span,
-}
-
-impl Arrival {
-    fn applying(&self) -> Span {
-        let parent = self.span.traceparent();
-        let (id, now) = (&self.event.id, SystemTime::now());
-        of_event("feed.apply", Kind::Internal, id, parent.as_deref(), now)
-    }
-}
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,7 +40,7 @@ struct Batch {
     arrivals: Vec<Arrival>,
     to: Position,
     /// The one event is parked for this reason instead of applied.
-    verdict: Option<EffectError>,
+    failure: Option<EffectError>,
 }
 
 /// A batch whose claims are made, and whose effect is not there yet.
@@ -71,7 +57,23 @@ struct Begun<B: Backend> {
     work: Work,
 }
 
-impl<B: Backend, E: Effect<B>> Context<B, E> {
+/// What applies events.
+#[derive(Debug)]
+pub(crate) struct Applier<B: Backend, E> {
+    pub(crate) caller: Arc<EffectCaller<B, E>>,
+    instance: Arc<Instance<B>>,
+    counts: Arc<Counts>,
+}
+
+impl<B: Backend, E: Effect<B>> Applier<B, E> {
+    pub(crate) fn new(instance: Arc<Instance<B>>, effect: E, counts: Arc<Counts>) -> Self {
+        Self {
+            caller: Arc::new(EffectCaller::new(Arc::clone(&instance), effect)),
+            instance,
+            counts,
+        }
+    }
+
     /// Applies `arrivals`, which are in sequence, and moves `held` to `to`.
     pub(crate) async fn apply(
         self: &Arc<Self>,
@@ -84,7 +86,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         loop {
             let chunk = chunks.next().unwrap_or_default();
             let end = match chunks.peek() {
-                Some(_) => place_after(chunk, to, held),
+                Some(_) => position_between(chunk, to, held),
                 None => to.clone(),
             };
             let applied = self.apply_chunk(held, chunk, &end).await?;
@@ -133,7 +135,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             let end = if index + 1 == chunk.len() {
                 to.clone()
             } else {
-                place_after(one, to, held)
+                position_between(one, to, held)
             };
             let applied = Box::pin(self.apply_chunk(held, one, &end)).await?;
             total.events += applied.events;
@@ -152,7 +154,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         held: &mut [Held],
         chunk: &[Arrival],
         to: &Position,
-        verdict: Option<EffectError>,
+        failure: Option<EffectError>,
     ) -> Result<Applied, Failure> {
         let batch = Batch {
             held: held
@@ -162,14 +164,15 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                 .collect(),
             arrivals: chunk.to_vec(),
             to: to.clone(),
-            verdict,
+            failure,
         };
         if batch.held.is_empty() {
             return Ok(Applied::default());
         }
         let asked = batch.held.len();
-        let context = Arc::clone(self);
-        let (kept, events) = in_own_task(async move { context.transact(batch).await }).await?;
+        let applier = Arc::clone(self);
+        let (kept, events) =
+            run_to_completion(async move { applier.transact(batch).await }).await?;
         for held in held
             .iter_mut()
             .filter(|held| kept.contains(&held.partition))
@@ -184,7 +187,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
 
     /// Returns the partitions that were still ours, and how many events were applied.
     async fn transact(&self, batch: Batch) -> Result<(Vec<i64>, usize), Failure> {
-        let verdict = batch.verdict;
+        let failure = batch.failure;
         let begun = self.begin_batch(&batch.held, batch.arrivals, &batch.to);
         let Begun {
             mut tx,
@@ -196,19 +199,20 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             work,
         } = within(TRANSACTION, begun).await?;
         let (mut applied, mut passed_over) = (Vec::new(), Vec::new());
-        match (verdict, ready.as_slice()) {
-            (_, []) => self.commit(tx, guard, &[]).await?,
-            (Some(verdict), [one]) => {
-                work.fail(&describe(&verdict));
-                within(STATEMENT, self.park(&mut tx, one, Some(&verdict))).await?;
-                self.commit(tx, guard, &[]).await?;
+        match (failure, ready.as_slice()) {
+            (_, []) => self.caller.commit(tx, guard, &[]).await?,
+            (Some(failure), [one]) => {
+                work.fail(&describe(&failure));
+                let s = &self.instance.subscription;
+                within(STATEMENT, park(&mut tx, s, one, Some(&failure))).await?;
+                self.caller.commit(tx, guard, &[]).await?;
             }
             (_, all) => {
                 if let Some(missing) = all.iter().find_map(|arrival| arrival.missing.clone()) {
                     return Err(Failure::Effect(missing.into()));
                 }
                 applied.extend(ready.into_iter().map(|arrival| arrival.event));
-                passed_over = self.call_effect(tx, guard, &applied).await?;
+                passed_over = self.caller.call(tx, guard, &applied).await?;
             }
         }
         self.counts.committed(arrived, won);
@@ -216,7 +220,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         let count = applied.len();
         // Said only now: before the commit it was not true. And beside the next batch: a hundred
         // lines take as long as some of its statements.
-        tokio::spawn(async move { tell(&applied, &passed_over) }.in_current_span());
+        tokio::spawn(async move { log_applied(&applied, &passed_over) }.in_current_span());
         Ok((kept, count))
     }
 
@@ -228,8 +232,8 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         arrivals: Vec<Arrival>,
         to: &Position,
     ) -> sqlx::Result<Begun<B>> {
-        let (_, s, me) = self.names();
-        let mut tx = self.database.begin().await?;
+        let (_, s, me) = self.instance.names();
+        let mut tx = self.instance.database.begin().await?;
         let effects = !arrivals.is_empty();
         let (kept, guard) = B::advance(&mut tx, s, me, held, to, effects).await?;
         let any_parked = kept.iter().any(|(_, parked)| *parked);
@@ -255,10 +259,10 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             false => (Vec::new(), arrivals),
         };
         for arrival in &waiting {
-            if arrival.missing.is_none() && self.erases(&arrival.event) {
-                self.erase_parked(&mut tx, &arrival.event).await?;
+            if arrival.missing.is_none() && self.caller.erases(&arrival.event) {
+                erase_parked(&mut tx, s, &arrival.event).await?;
             }
-            self.park(&mut tx, arrival, None).await?;
+            park(&mut tx, s, arrival, None).await?;
         }
         Ok(Begun {
             tx,
@@ -268,21 +272,6 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             won,
             ready,
             work,
-        })
-    }
-
-    /// Whether an event erases earlier ones. An effect that panics there must not stop all others: its own
-    /// call comes later, and parks the event.
-    fn erases(&self, event: &Received) -> bool {
-        let erases = || self.effect.erases(event);
-        catch_unwind(AssertUnwindSafe(erases)).unwrap_or_else(|_| {
-            error!(
-                event.id,
-                event.subject,
-                "the effect panicked at the question whether event {} erases earlier ones, which keep their data",
-                event.id
-            );
-            false
         })
     }
 
@@ -303,7 +292,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
                 subject: &arrival.event.subject,
             })
             .collect();
-        let won = B::claim(tx, &self.subscription.name, &claims).await?;
+        let won = B::claim(tx, &self.instance.subscription, &claims).await?;
         // An id that stands twice in one document is claimed once.
         let mut won: HashSet<String> = won.into_iter().collect();
         Ok(arrivals
@@ -325,35 +314,15 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
             .iter()
             .map(|arrival| arrival.event.subject.as_str())
             .collect();
-        let blocked = B::blocked(tx, &self.subscription.name, &subjects).await?;
+        let blocked = B::blocked(tx, &self.instance.subscription, &subjects).await?;
         Ok(arrivals
             .into_iter()
             .partition(|arrival| blocked.contains(&arrival.event.subject)))
     }
-
-    async fn park(
-        &self,
-        tx: &mut Transaction<'_, B>,
-        arrival: &Arrival,
-        verdict: Option<&EffectError>,
-    ) -> sqlx::Result<()> {
-        let event = &arrival.event;
-        let reason = verdict.map(describe);
-        let parking = Parking {
-            event_id: &event.id,
-            partition: partition_of(&event.subject),
-            subject: &event.subject,
-            sequence: event.sequence,
-            event: parked::written(arrival)?,
-            reason: reason.as_deref(),
-            retry_in: verdict.and_then(|verdict| retry_in(verdict, 1)),
-        };
-        B::park(tx, &self.subscription.name, &parking).await
-    }
 }
 
 /// Says which events were applied.
-fn tell(applied: &[Received], passed_over: &[PassedOver]) {
+fn log_applied(applied: &[Received], passed_over: &[PassedOver]) {
     for event in applied {
         let Received { id, subject, .. } = event;
         match passed_over.iter().find(|passed| passed.event_id == *id) {
@@ -370,43 +339,5 @@ fn tell(applied: &[Received], passed_over: &[PassedOver]) {
                 "passed over event {id} of {subject}: {reason}"
             ),
         }
-    }
-}
-
-/// True if a partition at `from` has something to do on the way to `to`. One that is ahead stays
-/// where it is; what comes is not new to it. Without sequences only the claims can tell.
-fn moves(from: &Position, to: &Position) -> bool {
-    from.sequence < to.sequence
-        || from.sequence == to.sequence && (to.epoch.is_none() || from != to)
-}
-
-/// Where a reader is after the last of `chunk`, on the way to `to`. Without sequences there is no
-/// place between: the claims alone say what is done, and partitions stay where they are.
-fn place_after(chunk: &[Arrival], to: &Position, held: &[Held]) -> Position {
-    let is_numbered = chunk.iter().any(|arrival| arrival.event.sequence.is_some());
-    match held.first() {
-        Some(held) if !is_numbered => Position {
-            anchor: held.position.anchor.clone(),
-            ..Position::default()
-        },
-        _ => position_at(chunk, to),
-    }
-}
-
-/// The place of the last of `chunk` in a feed with sequences, on the way to `to`.
-pub(crate) fn position_at(chunk: &[Arrival], to: &Position) -> Position {
-    let Some((event, sequence)) = chunk
-        .last()
-        .and_then(|arrival| Some((&arrival.event, arrival.event.sequence?)))
-    else {
-        return Position::default();
-    };
-    Position {
-        epoch: to.epoch.clone(),
-        sequence,
-        anchor: Some(event.id.clone()),
-        updated: Some(event.time),
-        etag: None,
-        last_modified: None,
     }
 }

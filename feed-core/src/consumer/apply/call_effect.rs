@@ -3,16 +3,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, Transaction};
+use tracing::error;
 
 use super::failure::{Cause, Failure, Misuse, cause_of, misuse_of};
-use crate::consumer::effect::LONGEST_CALL;
+use super::instance::Instance;
+use crate::consumer::effect::{Effect, EffectError, LONGEST_CALL, PassedOver};
+use crate::consumer::received::Received;
 use crate::consumer::sanitize::sanitize;
-use crate::consumer::{Context, Effect, EffectError, PassedOver, Received};
 use crate::database::patience::{STATEMENT, TRANSACTION, learn_from, within};
 use crate::store::Backend;
 use crate::store::operate::Skip;
@@ -38,7 +41,7 @@ const HIDDEN: &str = "the effect has not returned the error of a statement that 
 
 /// The events at whose effect the database has failed, and how often.
 #[derive(Debug, Default)]
-pub(crate) struct Suspects {
+struct Suspects {
     failures: HashMap<String, u32>,
     /// Those that failed together last.
     batch: HashSet<String>,
@@ -75,9 +78,25 @@ impl Suspects {
     }
 }
 
-impl<B: Backend, E: Effect<B>> Context<B, E> {
+/// The effect, and what it has done to the database.
+#[derive(Debug)]
+pub(crate) struct EffectCaller<B: Backend, E> {
+    pub(super) instance: Arc<Instance<B>>,
+    effect: E,
+    suspects: Mutex<Suspects>,
+}
+
+impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
+    pub(crate) fn new(instance: Arc<Instance<B>>, effect: E) -> Self {
+        Self {
+            instance,
+            effect,
+            suspects: Mutex::default(),
+        }
+    }
+
     /// Calls the effect, records the events that it passed over, and commits; returns these events.
-    pub(crate) async fn call_effect(
+    pub(super) async fn call(
         &self,
         mut tx: Transaction<'static, B>,
         mut guard: B::Guard,
@@ -107,8 +126,23 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         })
     }
 
+    /// Whether an event erases earlier ones. An effect that panics there must not stop all others: its own
+    /// call comes later, and parks the event.
+    pub(super) fn erases(&self, event: &Received) -> bool {
+        let erases = || self.effect.erases(event);
+        catch_unwind(AssertUnwindSafe(erases)).unwrap_or_else(|_| {
+            error!(
+                event.id,
+                event.subject,
+                "the effect panicked at the question whether event {} erases earlier ones, which keep their data",
+                event.id
+            );
+            false
+        })
+    }
+
     /// Commits `tx`, in which the effects of `events` are.
-    pub(crate) async fn commit(
+    pub(super) async fn commit(
         &self,
         tx: Transaction<'static, B>,
         guard: B::Guard,
@@ -134,7 +168,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         events: &[Received],
     ) -> Failure {
         // On another connection. If the statement went on, it would keep its locks.
-        let other = self.database.reader();
+        let other = self.instance.database.reader();
         if matches!(within(STATEMENT, B::cancel(other, guard)).await, Ok(true)) {
             return took_longer_than(limit);
         }
@@ -197,7 +231,7 @@ impl<B: Backend, E: Effect<B>> Context<B, E> {
         if !skips.is_empty() {
             within(
                 STATEMENT,
-                B::skip(tx, &self.subscription.name, &skips, None),
+                B::skip(tx, &self.instance.subscription, &skips, None),
             )
             .await?;
         }

@@ -2,6 +2,7 @@
 
 use crate::consumer::effect::EffectError;
 use crate::consumer::sanitize::sanitize;
+use crate::consumer::source::content::Missing;
 use crate::service::with_causes;
 
 /// Attempts after which a failing event is left to a person.
@@ -36,9 +37,18 @@ impl From<EffectError> for Failure {
     }
 }
 
+impl From<Missing> for EffectError {
+    fn from(missing: Missing) -> Self {
+        match missing.passes {
+            true => Self::Retry(missing.reason),
+            false => Self::Park(missing.reason),
+        }
+    }
+}
+
 /// Runs a transaction to its end, whatever becomes of the one who waits for it. An effect that
 /// panics counts as one that will not work.
-pub(crate) async fn in_own_task<T: Send + 'static>(
+pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
     match tokio::spawn(work).await {

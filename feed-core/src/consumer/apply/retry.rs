@@ -7,11 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 use sqlx::Transaction;
 use tracing::info;
 
-use super::failure::{Failure, describe, in_own_task, retry_in};
+use super::call_effect::EffectCaller;
+use super::failure::{Failure, describe, retry_in, run_to_completion};
+use super::instance::Instance;
 use super::parked;
-use crate::consumer::source::content::Content;
+use crate::consumer::effect::{Effect, EffectError};
+use crate::consumer::source::content::{Content, Missing, content_again};
 use crate::consumer::source::fetch::Source;
-use crate::consumer::{Context, Effect, EffectError, Received};
 use crate::database::patience::{STATEMENT, TRANSACTION, within};
 use crate::store::Backend;
 use crate::store::consume::{Held, Parked};
@@ -19,9 +21,6 @@ use crate::trace::{Kind, Work, of_event};
 
 /// Subjects looked after in one round, so that new events are not kept waiting.
 const SUBJECTS: i64 = 100;
-
-/// Parked events read at once.
-const PAGE: i64 = 100;
 
 /// How long that may take in one round, but for what is in hand: data that is fetched again may
 /// take as long as any answer. What is left is seen with the next look at the leases.
@@ -45,170 +44,150 @@ enum First {
 type Tried = Arc<OnceLock<(String, i64)>>;
 
 /// What was found where the data of the event with that id is.
-type Found = (String, Result<Content, EffectError>);
+type Found = (String, Result<Content, Missing>);
 
-impl<B: Backend, E: Effect<B>> Context<B, E> {
-    /// Tries what is due in the partitions we hold.
-    pub(crate) async fn retry_due(
-        self: &Arc<Self>,
-        source: &Source,
-        held: &[Held],
-    ) -> sqlx::Result<()> {
-        let begun = Instant::now();
-        let (pool, s, me) = self.names();
-        for (partition, subject) in within(STATEMENT, B::due(pool, s, me, SUBJECTS)).await? {
-            if begun.elapsed() > LONGEST_ROUND {
-                break;
+/// Tries what is due in the partitions we hold.
+pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
+    caller: &Arc<EffectCaller<B, E>>,
+    source: &Source,
+    held: &[Held],
+) -> sqlx::Result<()> {
+    let begun = Instant::now();
+    let (pool, s, me) = caller.instance.names();
+    for (partition, subject) in within(STATEMENT, B::due(pool, s, me, SUBJECTS)).await? {
+        if begun.elapsed() > LONGEST_ROUND {
+            break;
+        }
+        let held = held
+            .iter()
+            .find(|held| held.partition == partition)
+            .cloned();
+        if let Some(held) = held {
+            retry_subject(caller, source, &held, &subject).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn retry_subject<B: Backend, E: Effect<B>>(
+    caller: &Arc<EffectCaller<B, E>>,
+    source: &Source,
+    held: &Held,
+    subject: &str,
+) -> sqlx::Result<()> {
+    let mut found = None;
+    loop {
+        let (again, content) = (Arc::clone(caller), found.take());
+        let (first, tried) = ((held.clone(), subject.to_owned()), Tried::default());
+        let trying = Arc::clone(&tried);
+        let retried = run_to_completion(async move {
+            let (held, subject) = first;
+            retry_first(&again, &held, &subject, content, &trying).await
+        });
+        match retried.await {
+            Ok(First::Applied) => {}
+            Ok(First::NotDue) => return Ok(()),
+            // Between two transactions: nobody is to wait for a server in one.
+            Ok(First::Away {
+                event_id,
+                src,
+                media_type,
+            }) => {
+                found = Some((
+                    event_id,
+                    content_again(source, &src, media_type.as_deref()).await,
+                ));
             }
-            let held = held
-                .iter()
-                .find(|held| held.partition == partition)
-                .cloned();
-            if let Some(held) = held {
-                self.retry_subject(source, &held, &subject).await?;
+            Err(Failure::Database(error)) => return Err(error),
+            Err(Failure::Effect(error)) => {
+                return within(
+                    TRANSACTION,
+                    postpone(&caller.instance, held, &tried, &error),
+                )
+                .await;
             }
         }
-        Ok(())
     }
+}
 
-    async fn retry_subject(
-        self: &Arc<Self>,
-        source: &Source,
-        held: &Held,
-        subject: &str,
-    ) -> sqlx::Result<()> {
-        let mut found = None;
-        loop {
-            let (context, content) = (Arc::clone(self), found.take());
-            let (first, tried) = ((held.clone(), subject.to_owned()), Tried::default());
-            let trying = Arc::clone(&tried);
-            let retried = in_own_task(async move {
-                let (held, subject) = first;
-                context.retry_first(&held, &subject, content, &trying).await
-            });
-            match retried.await {
-                Ok(First::Applied) => {}
-                Ok(First::NotDue) => return Ok(()),
-                // Between two transactions: nobody is to wait for a server in one.
-                Ok(First::Away {
+/// Applies the first parked event of `subject`, with the data that was `found` if it has none.
+async fn retry_first<B: Backend, E: Effect<B>>(
+    caller: &EffectCaller<B, E>,
+    held: &Held,
+    subject: &str,
+    found: Option<Found>,
+    tried: &Tried,
+) -> Result<First, Failure> {
+    let first = first_due(&caller.instance, held, subject);
+    let Some((mut tx, parked)) = within(TRANSACTION, first).await? else {
+        return Ok(First::NotDue);
+    };
+    let _ = tried.set((parked.event_id.clone(), parked.attempts));
+    let (mut event, missing) = parked::read(&parked.event).map_err(|error| {
+        let reason = format!("the parked event cannot be read: {error}");
+        Failure::Effect(EffectError::Park(reason))
+    })?;
+    if let Some(missing) = missing {
+        // Another event may have become the first one meanwhile.
+        let found = found.filter(|(event_id, _)| *event_id == parked.event_id);
+        (event.data, event.traceparent) = match (found, missing.src.clone()) {
+            (Some((_, content)), _) => {
+                content.map_err(|missing| Failure::Effect(missing.into()))?
+            }
+            (None, Some(src)) => {
+                let event_id = parked.event_id;
+                return Ok(First::Away {
                     event_id,
                     src,
-                    media_type,
-                }) => {
-                    found = Some((
-                        event_id,
-                        source.content_again(&src, media_type.as_deref()).await,
-                    ));
-                }
-                Err(Failure::Database(error)) => return Err(error),
-                Err(Failure::Effect(error)) => {
-                    return within(TRANSACTION, self.postpone(held, &tried, &error)).await;
-                }
+                    media_type: missing.media_type,
+                });
             }
-        }
-    }
-
-    /// Applies the first parked event of `subject`, with the data that was `found` if it has none.
-    async fn retry_first(
-        &self,
-        held: &Held,
-        subject: &str,
-        found: Option<Found>,
-        tried: &Tried,
-    ) -> Result<First, Failure> {
-        let first = self.first_due(held, subject);
-        let Some((mut tx, parked)) = within(TRANSACTION, first).await? else {
-            return Ok(First::NotDue);
+            (None, None) => return Err(Failure::Effect(missing.into())),
         };
-        let _ = tried.set((parked.event_id.clone(), parked.attempts));
-        let (mut event, missing) = parked::read(&parked.event).map_err(|error| {
-            let reason = format!("the parked event cannot be read: {error}");
-            Failure::Effect(EffectError::Park(reason))
-        })?;
-        if let Some(missing) = missing {
-            // Another event may have become the first one meanwhile.
-            let found = found.filter(|(event_id, _)| *event_id == parked.event_id);
-            (event.data, event.traceparent) = match (found, missing.src.clone()) {
-                (Some((_, content)), _) => content.map_err(Failure::Effect)?,
-                (None, Some(src)) => {
-                    let event_id = parked.event_id;
-                    return Ok(First::Away {
-                        event_id,
-                        src,
-                        media_type: missing.media_type,
-                    });
-                }
-                (None, None) => return Err(Failure::Effect(missing.into())),
-            };
-        }
-        let (parent, now) = (event.traceparent.as_deref(), SystemTime::now());
-        let applying = of_event("feed.apply", Kind::Internal, &event.id, parent, now);
-        let work = Work::on(std::iter::once(applying));
-        let (s, events) = (&self.subscription.name, std::slice::from_ref(&event));
-        within(STATEMENT, B::unpark(&mut tx, s, &parked.event_id)).await?;
-        self.call_effect(tx, B::Guard::default(), events).await?;
-        work.done();
-        info!(event.id, event.subject, "applied parked event {}", event.id);
-        Ok(First::Applied)
     }
+    let (parent, now) = (event.traceparent.as_deref(), SystemTime::now());
+    let applying = of_event("feed.apply", Kind::Internal, &event.id, parent, now);
+    let work = Work::on(std::iter::once(applying));
+    let (s, events) = (&caller.instance.subscription, std::slice::from_ref(&event));
+    within(STATEMENT, B::unpark(&mut tx, s, &parked.event_id)).await?;
+    caller.call(tx, B::Guard::default(), events).await?;
+    work.done();
+    info!(event.id, event.subject, "applied parked event {}", event.id);
+    Ok(First::Applied)
+}
 
-    /// Begins a transaction with the lock of `held`, and finds the first parked event of `subject`, if it is
-    /// due.
-    async fn first_due(
-        &self,
-        held: &Held,
-        subject: &str,
-    ) -> sqlx::Result<Option<(Transaction<'static, B>, Parked)>> {
-        let (_, s, me) = self.names();
-        let mut tx = self.database.begin().await?;
-        if !B::lock(&mut tx, s, me, held).await? {
-            return Ok(None);
-        }
-        let parked = B::first_parked(&mut tx, s, subject).await?;
-        Ok(parked.map(|parked| (tx, parked)))
+/// Begins a transaction with the lock of `held`, and finds the first parked event of `subject`, if it is
+/// due.
+async fn first_due<B: Backend>(
+    instance: &Instance<B>,
+    held: &Held,
+    subject: &str,
+) -> sqlx::Result<Option<(Transaction<'static, B>, Parked)>> {
+    let (_, s, me) = instance.names();
+    let mut tx = instance.database.begin().await?;
+    if !B::lock(&mut tx, s, me, held).await? {
+        return Ok(None);
     }
+    let parked = B::first_parked(&mut tx, s, subject).await?;
+    Ok(parked.map(|parked| (tx, parked)))
+}
 
-    /// Puts the data of `by` in the place of that of the parked events of its subject. Those that
-    /// failed are tried again: their reason may have been in the data, or quote it.
-    pub(crate) async fn erase_parked(
-        &self,
-        tx: &mut Transaction<'_, B>,
-        by: &Received,
-    ) -> sqlx::Result<()> {
-        let s = &self.subscription.name;
-        let reason = format!("its data was erased by event {}", by.id);
-        let mut after = 0;
-        loop {
-            let page = B::parked_of(tx, s, &by.subject, after, PAGE).await?;
-            let Some((last, ..)) = page.last() else { break };
-            after = *last;
-            for (_, event_id, event) in page {
-                // One that cannot be read has no place, type or time that could be kept.
-                let event = serde_json::from_str(&event).unwrap_or_else(|_| by.clone());
-                let event = Received {
-                    data: by.data.clone(),
-                    ..event
-                };
-                let event = serde_json::to_string(&event)
-                    .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-                B::replace_parked(tx, s, &event_id, &event, &reason).await?;
-            }
-        }
-        Ok(())
+/// Records that the event that was `tried` has failed again; if a person has skipped it meanwhile,
+/// nothing, and nothing of the one that is the first now.
+async fn postpone<B: Backend>(
+    instance: &Instance<B>,
+    held: &Held,
+    tried: &Tried,
+    error: &EffectError,
+) -> sqlx::Result<()> {
+    let Some((event_id, attempts)) = tried.get() else {
+        return Ok(());
+    };
+    let (_, s, me) = instance.names();
+    let mut tx = instance.database.begin().await?;
+    if B::lock(&mut tx, s, me, held).await? {
+        let again = retry_in(error, attempts + 1);
+        B::postpone(&mut tx, s, event_id, &describe(error), again).await?;
     }
-
-    /// Notes that the event that was `tried` has failed again; if a person has skipped it meanwhile,
-    /// nothing, and nothing of the one that is the first now.
-    async fn postpone(&self, held: &Held, tried: &Tried, error: &EffectError) -> sqlx::Result<()> {
-        let Some((event_id, attempts)) = tried.get() else {
-            return Ok(());
-        };
-        let (_, s, me) = self.names();
-        let mut tx = self.database.begin().await?;
-        if B::lock(&mut tx, s, me, held).await? {
-            let again = retry_in(error, attempts + 1);
-            B::postpone(&mut tx, s, event_id, &describe(error), again).await?;
-        }
-        tx.commit().await
-    }
+    tx.commit().await
 }

@@ -3,176 +3,27 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use tracing::warn;
 use url::Url;
 
-use crate::consumer::measure::{Counts, SILENCE};
+use super::decision::{DecideError, Decision};
+use super::reconcile::report::Reconciliation;
+use super::status::{
+    Decided, ParkedEvent, SkippedEvent, Status, TakenEvent, decided_of, parked_of, skipped_of,
+    status_of, taken_of,
+};
+use crate::consumer::measure::Counts;
 use crate::consumer::progress::leases::{Leases, PARTITIONS};
+use crate::consumer::received::Received;
 use crate::consumer::source::credentials::FeedCredentials;
-use crate::consumer::source::fetch::shown;
 use crate::consumer::source::proxy::FeedProxy;
-use crate::consumer::{Context, Effect};
+use crate::consumer::source::redact::redact_url;
+use crate::consumer::subscription::Subscription;
 use crate::database::Database;
 use crate::database::patience::{STATEMENT, within};
-use crate::event::Sequence;
-use crate::store::consume::{ParkedRow, Standing};
-use crate::store::operate::{DecisionRow, SkipRow, TakenRow};
+use crate::store::consume::{CHANNEL, ParkedRow};
+use crate::store::operate::{NewDecision, Skip};
 use crate::store::{Backend, DatabaseError};
-
-/// How a subscription stands.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct Status {
-    /// The address of the feed.
-    pub feed: String,
-    /// The feed's incarnation; `null` before the first event.
-    pub epoch: Option<String>,
-    /// The last event taken, in the partition that has got least far.
-    pub sequence: Sequence,
-    /// The newest event seen in the feed.
-    pub head: Sequence,
-    /// How far behind we are.
-    pub lag: Lag,
-    /// Events that failed and wait for a retry or a person.
-    pub parked: i64,
-    /// Later events of their subjects, which wait for them.
-    pub waiting: i64,
-    /// Events that have no effect: a person skipped them, or the effect had nothing to do.
-    pub skipped: i64,
-    /// Why nothing moves until a person decides; `null`: all is well.
-    pub halted: Option<String>,
-    /// What a person has decided and no instance has carried out yet.
-    pub decision: Option<String>,
-    /// Events up to here were never taken: a person let the subscription begin after them.
-    pub begins: Sequence,
-    /// When the feed last answered any instance; now, while that answer is still fresh.
-    #[serde(serialize_with = "instant")]
-    pub last_contact: Option<DateTime<Utc>>,
-    /// What went wrong in the last round; `null`: nothing.
-    pub last_error: Option<String>,
-    /// Instances alive.
-    pub instances: i64,
-}
-
-/// How far a subscription is behind its feed.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
-pub struct Lag {
-    /// Events not yet taken.
-    pub events: i64,
-    /// The age of the last event taken, while there are newer ones: at least that of the oldest
-    /// one not yet taken; `null` while none has been taken. If there are none, zero, or for how long
-    /// the feed has said nothing, where that is too long.
-    pub seconds: Option<i64>,
-}
-
-/// A parked event.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct ParkedEvent {
-    /// The event's id.
-    pub id: String,
-    /// What it is about.
-    pub subject: String,
-    /// Its place in the feed.
-    pub sequence: Option<Sequence>,
-    /// Why it failed; `null`: it waits for an earlier event of its subject.
-    pub reason: Option<String>,
-    /// How often it was tried.
-    pub attempts: i64,
-    /// Since when it is parked.
-    #[serde(serialize_with = "moment")]
-    pub parked_at: DateTime<Utc>,
-    /// When it is tried again; `null`: when a person says so.
-    #[serde(serialize_with = "instant")]
-    pub retry_at: Option<DateTime<Utc>>,
-}
-
-/// An event that was taken from the feed. Those far below the cursor are not listed any more.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct TakenEvent {
-    /// The event's id.
-    pub id: String,
-    /// What it is about; `null` for those taken by an older version.
-    pub subject: Option<String>,
-    /// Its place in the feed.
-    pub sequence: Option<Sequence>,
-    /// When it was claimed.
-    #[serde(serialize_with = "moment")]
-    pub claimed: DateTime<Utc>,
-    /// What has become of it.
-    pub outcome: Outcome,
-    /// Why it is parked, was skipped or passed over.
-    pub reason: Option<String>,
-}
-
-/// What has become of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// Its effect is committed.
-    Applied,
-    /// Its effect failed.
-    Parked,
-    /// It waits for a parked event of its subject.
-    Waiting,
-    /// A person has skipped it.
-    Skipped,
-    /// The effect had nothing to do for it.
-    PassedOver,
-}
-
-/// An event that has no effect.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct SkippedEvent {
-    /// The event's id.
-    pub id: String,
-    /// What it is about.
-    pub subject: String,
-    /// The `CloudEvents` type, if the feed gives one.
-    pub event_type: Option<String>,
-    /// Its place in the feed.
-    pub sequence: Option<Sequence>,
-    /// Why.
-    pub reason: String,
-    /// The person who skipped it; `null`: the effect had nothing to do for it.
-    pub skipped_by: Option<String>,
-    /// When.
-    #[serde(serialize_with = "moment")]
-    pub skipped_at: DateTime<Utc>,
-}
-
-/// What a person has decided.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct Decided {
-    /// Counts up.
-    pub position: i64,
-    /// What.
-    pub decision: String,
-    /// Why, if they said so.
-    pub reason: Option<String>,
-    /// Who.
-    pub decided_by: String,
-    /// When.
-    #[serde(serialize_with = "moment")]
-    pub decided_at: DateTime<Utc>,
-    /// When it was carried out; `null`: not yet.
-    #[serde(serialize_with = "instant")]
-    pub done_at: Option<DateTime<Utc>>,
-    /// What came of it.
-    pub outcome: Option<String>,
-}
-
-fn instant<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
-    at.as_ref().map(text).serialize(serializer)
-}
-
-fn moment<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    text(at).serialize(serializer)
-}
-
-fn text(at: &DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
 
 /// A handle on a subscription: what a person can see and decide, on any instance or on none.
 #[derive(Debug)]
@@ -240,15 +91,21 @@ impl<B: Backend> Handle<B> {
         self
     }
 
-    pub(in crate::consumer) fn of<E: Effect<B>>(context: &Context<B, E>) -> Self {
+    /// The handle of a consumer in this process.
+    pub(in crate::consumer) fn of(
+        database: Database<B>,
+        subscription: &Subscription,
+        leases: Arc<Leases>,
+        counts: Arc<Counts>,
+    ) -> Self {
         Self {
-            database: context.database.clone(),
-            subscription: context.subscription.name.clone(),
-            feed_url: context.subscription.feed_url.clone(),
-            credentials: context.subscription.credentials.clone(),
-            proxy: context.subscription.proxy.clone(),
-            leases: Some(Arc::clone(&context.leases)),
-            counts: Arc::clone(&context.counts),
+            database,
+            subscription: subscription.name.clone(),
+            feed_url: subscription.feed_url.clone(),
+            credentials: subscription.credentials.clone(),
+            proxy: subscription.proxy.clone(),
+            leases: Some(leases),
+            counts,
         }
     }
 
@@ -268,11 +125,11 @@ impl<B: Backend> Handle<B> {
     }
 
     /// Has the instances look at once at what was decided.
-    pub(in crate::consumer) async fn call(&self) -> sqlx::Result<()> {
+    async fn call(&self) -> sqlx::Result<()> {
         if let Some(leases) = &self.leases {
             leases.look_now();
         }
-        B::notify(self.database.writer(), crate::store::consume::CHANNEL).await
+        B::notify(self.database.writer(), CHANNEL).await
     }
 
     /// How the subscription stands.
@@ -289,7 +146,7 @@ impl<B: Backend> Handle<B> {
             standing.last_contact = standing.last_contact.max(own.last_contact);
             standing.last_error = own.last_error.or(standing.last_error);
         }
-        Ok(status_of(standing, shown(&self.feed_url)))
+        Ok(status_of(standing, redact_url(&self.feed_url)))
     }
 
     /// The oldest `limit` parked events.
@@ -335,87 +192,129 @@ impl<B: Backend> Handle<B> {
         let rows = B::decisions(pool, &self.subscription, limit.into()).await?;
         Ok(rows.into_iter().map(decided_of).collect())
     }
-}
 
-fn status_of(standing: Standing, feed: String) -> Status {
-    let head = standing.head.unwrap_or(0).max(standing.sequence);
-    let events = head - standing.sequence;
-    let is_long = |silent: &i64| *silent > SILENCE.as_secs().cast_signed();
-    let age = |updated: DateTime<Utc>| (standing.now - updated).num_seconds().max(0);
-    Status {
-        feed,
-        epoch: standing.epoch,
-        sequence: standing.sequence,
-        head,
-        lag: Lag {
-            events,
-            seconds: match events {
-                // There may be news that nobody has told us.
-                0 => Some(standing.last_contact.map(age).filter(is_long).unwrap_or(0)),
-                _ => standing.updated.map(age),
-            },
-        },
-        parked: standing.parked,
-        waiting: standing.waiting,
-        skipped: standing.skipped,
-        halted: standing.halted,
-        decision: standing.decision,
-        begins: standing.begins.unwrap_or(0),
-        last_contact: standing.last_contact,
-        last_error: standing.last_error,
-        instances: standing.instances,
+    /// Has a failed event tried again at once, and the later ones of its subject after it; all
+    /// failed events without an id. Returns how many are to be tried.
+    ///
+    /// # Errors
+    ///
+    /// The event is not parked or waits for another one, `by` is empty, or the database failed.
+    pub async fn retry(&self, id: Option<&str>, by: &str) -> Result<u64, DecideError> {
+        let by = given(by, "the name of who decides")?;
+        if let Some(id) = id {
+            self.failed(id).await?;
+        }
+        let mut tx = self.database.begin().await?;
+        let events = B::hasten(&mut tx, &self.subscription, id).await?;
+        let decision = match id {
+            Some(id) => format!("retry {id}"),
+            None => "retry all".to_owned(),
+        };
+        let outcome = format!("{events} to be tried again");
+        let decided = NewDecision {
+            decision: &decision,
+            reason: None,
+            decided_by: by,
+            outcome: Some(&outcome),
+        };
+        B::decide(&mut tx, &self.subscription, &decided).await?;
+        tx.commit().await?;
+        self.call().await?;
+        Ok(events)
+    }
+
+    /// Skips a failed event for ever, so that the later ones of its subject go on. It is recorded
+    /// who did it, and why.
+    ///
+    /// # Errors
+    ///
+    /// The event is not parked or waits for another one, `reason` or `by` is empty, or the
+    /// database failed.
+    pub async fn skip(&self, id: &str, reason: &str, by: &str) -> Result<(), DecideError> {
+        let by = given(by, "the name of who decides")?;
+        let reason = given(reason, "the reason")?;
+        let s = &self.subscription;
+        let parked = self.failed(id).await?;
+        let event: Option<Received> = serde_json::from_str(&parked.event).ok();
+        let mut tx = self.database.begin().await?;
+        // Its owner may be trying it at this moment: one of us comes first.
+        B::lock_partition(&mut tx, s, parked.partition).await?;
+        if !B::unpark(&mut tx, s, id).await? {
+            return Err(DecideError::NotParked(id.to_owned()));
+        }
+        let skip = Skip {
+            event_id: id,
+            subject: &parked.subject,
+            event_type: event.as_ref().and_then(|event| event.event_type.as_deref()),
+            sequence: parked.sequence,
+            reason,
+        };
+        B::skip(&mut tx, s, &[skip], Some(by)).await?;
+        let decided = NewDecision {
+            decision: &format!("skip {id}"),
+            reason: Some(reason),
+            decided_by: by,
+            outcome: Some("skipped"),
+        };
+        B::decide(&mut tx, s, &decided).await?;
+        tx.commit().await?;
+        warn!(
+            event.id = id,
+            event.subject = parked.subject,
+            "{by} skipped event {id}: {reason}"
+        );
+        self.call().await?;
+        Ok(())
+    }
+
+    /// Writes a decision down, which a running instance carries out; returns its position among
+    /// the [decisions](Handle::decisions).
+    ///
+    /// # Errors
+    ///
+    /// `by` is empty, or the database failed.
+    pub async fn decide(&self, decision: Decision, by: &str) -> Result<i64, DecideError> {
+        let by = given(by, "the name of who decides")?;
+        let mut tx = self.database.begin().await?;
+        let decided = NewDecision {
+            decision: &decision.to_string(),
+            reason: None,
+            decided_by: by,
+            outcome: None,
+        };
+        let position = B::decide(&mut tx, &self.subscription, &decided).await?;
+        tx.commit().await?;
+        self.call().await?;
+        Ok(position)
+    }
+
+    /// The parked event with that id, if it failed itself.
+    async fn failed(&self, id: &str) -> Result<ParkedRow, DecideError> {
+        let pool = self.database.reader();
+        let mut rows = B::parked(pool, &self.subscription, Some(id), 1).await?;
+        match rows.pop() {
+            None => Err(DecideError::NotParked(id.to_owned())),
+            Some(row) if row.reason.is_none() => Err(DecideError::Waits(row.event_id, row.subject)),
+            Some(row) => Ok(row),
+        }
+    }
+
+    /// The result of the last comparison, if there was one.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn reconciliation(&self) -> sqlx::Result<Option<Reconciliation>> {
+        let stored = B::reconciled(self.database.reader(), &self.subscription).await?;
+        // What another version wrote in another form is as good as none.
+        Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
     }
 }
 
-fn parked_of(row: ParkedRow) -> ParkedEvent {
-    ParkedEvent {
-        id: row.event_id,
-        subject: row.subject,
-        sequence: row.sequence,
-        reason: row.reason,
-        attempts: row.attempts,
-        parked_at: row.parked_at,
-        retry_at: row.retry_at,
-    }
-}
-
-fn taken_of(row: TakenRow) -> TakenEvent {
-    TakenEvent {
-        id: row.event_id,
-        subject: row.subject,
-        sequence: row.sequence,
-        claimed: row.claimed,
-        outcome: match (row.skipped, row.skipped_by, row.parked) {
-            (true, Some(_), _) => Outcome::Skipped,
-            (true, None, _) => Outcome::PassedOver,
-            (false, _, true) if row.reason.is_some() => Outcome::Parked,
-            (false, _, true) => Outcome::Waiting,
-            (false, _, false) => Outcome::Applied,
-        },
-        reason: row.reason,
-    }
-}
-
-fn skipped_of(row: SkipRow) -> SkippedEvent {
-    SkippedEvent {
-        id: row.event_id,
-        subject: row.subject,
-        event_type: row.event_type,
-        sequence: row.sequence,
-        reason: row.reason,
-        skipped_by: row.skipped_by,
-        skipped_at: row.skipped_at,
-    }
-}
-
-fn decided_of(row: DecisionRow) -> Decided {
-    Decided {
-        position: row.position,
-        decision: row.decision,
-        reason: row.reason,
-        decided_by: row.decided_by,
-        decided_at: row.decided_at,
-        done_at: row.done_at,
-        outcome: row.outcome,
+/// What was typed, if it is more than blanks.
+fn given<'a>(text: &'a str, what: &'static str) -> Result<&'a str, DecideError> {
+    match text.trim() {
+        "" => Err(DecideError::Missing(what)),
+        text => Ok(text),
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::leases::partition_of;
-use crate::consumer::source::document::FoundEntry;
+use super::leases::{PARTITIONS, partition_of};
+use crate::consumer::source::entry::FoundEntry;
 use crate::consumer::source::fetch::Validators;
 use crate::event::Sequence;
 use crate::store::consume::{Held, Position};
@@ -146,6 +146,11 @@ impl Cursors {
         anchors
     }
 
+    /// True if no other instance has a share.
+    pub(crate) fn holds_all(&self) -> bool {
+        self.held.len() as i64 == PARTITIONS
+    }
+
     /// What the head's answer would be compared with.
     pub(crate) fn validators(&self) -> Validators {
         Validators {
@@ -155,9 +160,9 @@ impl Cursors {
     }
 
     /// Which entries are ours, as of now.
-    pub(crate) fn ours(&self) -> Ours {
+    pub(crate) fn share(&self) -> Share {
         let held = self.held.iter();
-        Ours(
+        Share(
             held.map(|held| (held.partition, held.position.sequence))
                 .collect(),
         )
@@ -181,21 +186,23 @@ fn places_beside(seen: &Position, held: &[Held]) -> Vec<Position> {
 
 /// The partitions that were ours at some moment, and their stored cursors then.
 #[derive(Debug)]
-pub(crate) struct Ours(HashMap<i64, Sequence>);
+pub(crate) struct Share(HashMap<i64, Sequence>);
 
-impl Ours {
+impl Share {
     /// True if an entry is in one of them.
     pub(crate) fn holds(&self, entry: &FoundEntry) -> bool {
         self.0.contains_key(&partition_of(entry.subject()))
     }
 
+    /// True if an entry is in one of them, and new to it.
+    pub(crate) fn wants(&self, entry: &FoundEntry) -> bool {
+        let stored = self.0.get(&partition_of(entry.subject()));
+        stored.is_some_and(|stored| entry.sequence > Some(*stored))
+    }
+
     /// The entries that are in one of them, and new to it.
     pub(crate) fn new_of<'a>(&self, entries: &'a [FoundEntry]) -> Vec<&'a FoundEntry> {
-        let is_new = |entry: &&FoundEntry| {
-            let stored = self.0.get(&partition_of(entry.subject()));
-            stored.is_some_and(|stored| entry.sequence > Some(*stored))
-        };
-        entries.iter().filter(is_new).collect()
+        entries.iter().filter(|entry| self.wants(entry)).collect()
     }
 }
 

@@ -10,22 +10,12 @@ use chrono::Utc;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::consumer::{Context, Effect};
-use crate::database::patience::{TRANSACTION, within};
-use crate::store::Backend;
-use crate::store::consume::{CHANNEL, Heartbeat};
-use crate::store::listen::News;
+use crate::event::Sequence;
+use crate::store::consume::{Census, Heartbeat};
 
 /// Shares of a subscription's subjects. Fixed: the share of a subject must never change while
 /// its events are on their way.
 pub(crate) const PARTITIONS: i64 = 16;
-
-/// How long a lease lasts without being renewed. Longer than the slowest batch in a healthy
-/// system; short enough that a crash is not felt as an outage.
-const TERM: i64 = 10;
-
-/// How often it is renewed: three times before it ends.
-const RENEWAL: Duration = Duration::from_secs(3);
 
 /// The partition of a subject: FNV-1a of its bytes. Our own, since a library's hash may change
 /// with its version, and with it the order of events.
@@ -40,9 +30,9 @@ pub(crate) fn partition_of(subject: &str) -> i64 {
     i64::from((folded % 16) as u8)
 }
 
-/// What the keeper of the leases tells the poller.
+/// What the renewal of the leases has found, for who polls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Orders {
+pub(crate) struct Signals {
     /// Goes up whenever the set of our partitions may have changed.
     pub(crate) leases: u64,
     /// The sum of the lease epochs of our partitions.
@@ -58,7 +48,7 @@ pub(crate) struct Orders {
 /// The leases of this instance as its tasks see them.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
-    pub(crate) orders: watch::Sender<Orders>,
+    pub(crate) signals: watch::Sender<Signals>,
     pub(crate) heartbeat: Mutex<Heartbeat>,
     /// Ends a pause or a wait at the server: somebody asked for a poll.
     pub(crate) wake: Notify,
@@ -67,21 +57,27 @@ pub(crate) struct Leases {
     /// Has the keeper look before the next renewal: a lease or a decision may have changed.
     pub(crate) look: Notify,
     /// Held by who renews: two at once would each take the other's doing for news.
-    tending: tokio::sync::Mutex<()>,
+    pub(crate) renewing: tokio::sync::Mutex<()>,
     /// When the leases were renewed last; `None`: they are to be looked at now.
-    tended: Mutex<Option<Instant>>,
+    renewed: Mutex<Option<Instant>>,
 }
 
 impl Leases {
     /// Has the leases and decisions looked at now.
     pub(crate) fn look_now(&self) {
-        *self.tended.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.look.notify_one();
     }
 
-    fn is_due(&self) -> bool {
-        let tended = *self.tended.lock().unwrap_or_else(PoisonError::into_inner);
-        tended.is_none_or(|tended| tended.elapsed() > 2 * RENEWAL)
+    /// True if nobody has renewed the leases for twice this time.
+    pub(crate) fn are_due(&self, renewal: Duration) -> bool {
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed.is_none_or(|renewed| renewed.elapsed() > 2 * renewal)
+    }
+
+    /// Records that the leases are renewed.
+    pub(crate) fn are_renewed(&self) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Reads or changes what this instance says of itself.
@@ -91,96 +87,58 @@ impl Leases {
         heartbeat.keep_contact(Utc::now());
         with(&mut heartbeat)
     }
+
+    /// Records that the feed has answered, and how far it has got.
+    pub(crate) fn heard(&self, sequence: Option<Sequence>) {
+        self.heartbeat(|heartbeat| {
+            heartbeat.last_contact = Some(Utc::now());
+            heartbeat.head_sequence = sequence.max(heartbeat.head_sequence);
+        });
+    }
+
+    /// True if the feed has answered us, and did so when it was asked last.
+    pub(crate) fn is_in_contact(&self) -> bool {
+        self.heartbeat(|heartbeat| heartbeat.last_contact.is_some() && heartbeat.failures == 0)
+    }
+
+    /// Rounds that failed in a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.heartbeat(|heartbeat| heartbeat.failures)
+    }
 }
 
-impl<B: Backend, E: Effect<B>> Context<B, E> {
-    /// Renews the leases until `shutdown`, and looks when somebody says that they have changed.
-    pub(crate) async fn keep_leases(&self) {
-        let mut failing = false;
-        let mut news = News::<B>::on(CHANNEL);
-        loop {
-            if !failing {
-                news.listen(self.database.reader());
-            }
-            // That it listens is news, too: partitions may have come free before it did.
-            tokio::select! {
-                () = self.shutdown.cancelled() => return,
-                () = tokio::time::sleep(RENEWAL) => {}
-                () = self.leases.look.notified() => {}
-                _ = news.heard() => {}
-            }
-            match within(TRANSACTION, self.tend()).await {
-                Ok(()) => failing = false,
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "cannot renew leases: other instances may take over"
-                    );
-                }
-                Err(_) => {}
-            }
+impl Signals {
+    /// Takes what a renewal has found, after which so many partitions were `moved`.
+    pub(crate) fn take(&mut self, census: Census, moved: u64) {
+        // Others move our cursors too, when they carry out a decision: a lease epoch tells.
+        if moved > 0 || self.epochs != census.epochs {
+            self.leases += 1;
         }
+        self.epochs = census.epochs;
+        self.halted = census.halted;
+        self.decision = census.decision;
+        self.due = census.due;
     }
+}
 
-    /// Renews the leases if nobody else has: for those who poll without a keeper.
-    pub(crate) async fn tend_if_due(&self) -> sqlx::Result<()> {
-        match self.leases.is_due() {
-            true => within(TRANSACTION, self.tend()).await,
-            false => Ok(()),
-        }
-    }
+/// What an instance does about its share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rebalance {
+    /// Gives so many partitions back.
+    Release(i64),
+    /// Takes so many more.
+    Acquire(i64),
+    Keep,
+}
 
-    /// Renews, then takes or gives back partitions until this instance has its fair share.
-    pub(crate) async fn tend(&self) -> sqlx::Result<()> {
-        let _one_at_a_time = self.leases.tending.lock().await;
-        let (pool, s, me) = self.names();
-        let heartbeat = self.leases.heartbeat(|heartbeat| heartbeat.clone());
-        let census = B::renew(pool, s, me, &heartbeat, TERM).await?;
-        let tended = self.leases.tended.lock();
-        *tended.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        // Rounded up, so that no partition is left over.
-        let share = (PARTITIONS + census.instances - 1) / census.instances;
-        let moved = match census.held - share {
-            spare @ 1.. => {
-                let released = B::release(pool, s, me, spare).await?;
-                B::notify(pool, CHANNEL).await?;
-                released
-            }
-            missing if missing < 0 && census.free > 0 => {
-                B::acquire(pool, s, me, -missing, TERM).await?
-            }
-            _ => 0,
-        };
-        // What we have just moved is no news the next time: it would end a wait at the server.
-        let census = match moved {
-            0 => census,
-            _ => B::renew(pool, s, me, &heartbeat, TERM).await?,
-        };
-        self.leases.orders.send_if_modified(|orders| {
-            let known = orders.clone();
-            orders.halted = census.halted;
-            orders.decision = census.decision;
-            orders.due = census.due;
-            // Others move our cursors too, when they carry out a decision: a lease epoch tells.
-            if moved > 0 || orders.epochs != census.epochs {
-                orders.leases += 1;
-            }
-            orders.epochs = census.epochs;
-            *orders != known
-        });
-        Ok(())
-    }
-
-    /// Gives all partitions back, so that others need not wait for the leases to end.
-    pub(crate) async fn leave(&self) -> sqlx::Result<()> {
-        let (pool, s, me) = self.names();
-        B::leave(pool, s, me).await
-    }
-
-    pub(crate) fn names(&self) -> (&sqlx::Pool<B>, &str, &str) {
-        let pool = self.database.writer();
-        (pool, &self.subscription.name, &self.instance)
+/// What brings an instance nearer to its fair share.
+pub(crate) fn rebalance(census: &Census) -> Rebalance {
+    // Rounded up, so that no partition is left over.
+    let share = (PARTITIONS + census.instances - 1) / census.instances;
+    match census.held - share {
+        spare @ 1.. => Rebalance::Release(spare),
+        missing if missing < 0 && census.free > 0 => Rebalance::Acquire(-missing),
+        _ => Rebalance::Keep,
     }
 }
 
@@ -206,4 +164,50 @@ mod tests {
     }
 
     const GOLDEN: [i64; 3] = [4, 2, 1];
+
+    fn census(instances: i64, held: i64, free: i64) -> Census {
+        Census {
+            instances,
+            held,
+            epochs: 0,
+            free,
+            due: false,
+            halted: None,
+            decision: None,
+        }
+    }
+
+    #[test]
+    fn each_instance_comes_to_its_fair_share() {
+        for (instances, held, free, expected) in [
+            (1, 0, 16, Rebalance::Acquire(16)),
+            (1, 16, 0, Rebalance::Keep),
+            (2, 16, 0, Rebalance::Release(8)),
+            (2, 0, 8, Rebalance::Acquire(8)),
+            // Others have not given any back yet.
+            (2, 0, 0, Rebalance::Keep),
+            (3, 6, 0, Rebalance::Keep),
+            (3, 5, 1, Rebalance::Acquire(1)),
+            (40, 2, 0, Rebalance::Release(1)),
+        ] {
+            assert_eq!(rebalance(&census(instances, held, free)), expected);
+        }
+    }
+
+    #[test]
+    fn a_move_by_anybody_has_the_cursors_read_again() {
+        let mut signals = Signals::default();
+        let known = |epochs| Census {
+            epochs,
+            ..census(1, 16, 0)
+        };
+        signals.take(known(16), 16);
+        let leases = signals.leases;
+        signals.take(known(16), 0);
+        assert_eq!(signals.leases, leases, "nothing has changed");
+        signals.take(known(17), 0);
+        assert_eq!(signals.leases, leases + 1, "another instance has moved one");
+        signals.take(known(17), 1);
+        assert_eq!(signals.leases, leases + 2, "we have moved one");
+    }
 }

@@ -1,6 +1,9 @@
-//! One round: ask the feed, find what continues our sequence, have it applied.
+//! The round: ask the `head`, find what continues our sequence, have it applied. Where the feed numbers its
+//! events and we are behind, `catch_up` goes forward; where it does not, `backfill` goes back to what it
+//! showed before. Each works for a `follower`, and says by an `outcome` how the round ended.
 
 pub(super) mod backfill;
-pub(super) mod catch_up;
-mod outcome;
-pub(super) mod poll;
+mod catch_up;
+pub(super) mod follower;
+pub(super) mod head;
+pub(super) mod outcome;

@@ -1,81 +1,69 @@
-//! How rounds end, as people read it in the log, on the status page and in metrics.
+//! How a round ends.
 
-use std::time::Duration;
+use crate::consumer::progress::position::InvalidPosition;
+use crate::consumer::source::fetch_error::FetchError;
+use crate::consumer::source::walk::WalkError;
 
-use chrono::Utc;
+/// How a round ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Polled {
+    /// New events were taken, this many with their effect committed now.
+    Applied(usize),
+    /// There is nothing new.
+    UpToDate {
+        /// True if the server held the request back until it was sure of that, or was not asked to,
+        /// or could not since we had no tag yet: then the next request may follow at once.
+        waited: bool,
+    },
+    /// All partitions are other instances'.
+    LeasedElsewhere,
+    /// The subscription is halted until a person decides.
+    Halted,
+    /// Somebody asked for something else meanwhile.
+    Interrupted,
+}
 
-use crate::consumer::sanitize::sanitize;
-use crate::consumer::{Context, Effect, FetchError, PollError, Polled};
-use crate::database::patience::learn_from;
-use crate::service::with_causes;
-use crate::store::Backend;
+/// Why a round failed. Nothing is lost: the next one begins where this one did.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// The feed could not be read.
+    #[error("cannot read the feed")]
+    Fetch(#[from] FetchError),
+    /// Our own database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The address is that of a page, which has an end.
+    #[error("{0} is a part of a feed, not its head: FEED_URL is to be the address of the feed")]
+    NotTheHead(url::Url),
+    /// The feed is not what it was.
+    #[error("the feed has no sequence any more: is {0} still the same feed?")]
+    NotSequenced(url::Url),
+    /// A walk through the feed comes back to where it was.
+    #[error("the feed's pages lead in a circle: {0} comes twice")]
+    Cycle(url::Url),
+    /// A walk through the feed does not come to an end within our bounds.
+    #[error("nothing known within {documents} documents and {bytes} bytes of the feed")]
+    TooLong {
+        /// Documents read.
+        documents: usize,
+        /// Bytes they had.
+        bytes: usize,
+    },
+}
 
-impl<B: Backend, E: Effect<B>> Context<B, E> {
-    /// Notes how a round ended, and logs it where it differs from the one before.
-    pub(crate) fn note(&self, round: &Result<Polled, PollError>) {
-        let name = &self.subscription.name;
-        self.counts.polled(round);
-        if let Err(PollError::Database(error)) = round {
-            learn_from(error);
+impl From<WalkError> for PollError {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Fetch(error) => Self::Fetch(error),
+            WalkError::NotSequenced(url) => Self::NotSequenced(url),
+            WalkError::Cycle(url) => Self::Cycle(url),
+            WalkError::TooLong { documents, bytes } => Self::TooLong { documents, bytes },
         }
-        let (failures, is_news) = self.leases.heartbeat(|heartbeat| {
-            let before = heartbeat.failures;
-            // An interrupted round says nothing of the feed.
-            if matches!(round, Ok(Polled::Interrupted)) {
-                return (before, false);
-            }
-            heartbeat.failures = if round.is_err() { before + 1 } else { 0 };
-            let error = round
-                .as_ref()
-                .err()
-                .map(|error| sanitize(&with_causes(error)));
-            let is_news = heartbeat.last_error != error;
-            heartbeat.last_error = error;
-            (before, is_news)
-        });
-        // Again from time to time: whoever reads the log of this hour is to see it.
-        let again = failures % 100 == 99;
-        match round {
-            // This does not pass by itself, and may come after what would have.
-            Err(error @ PollError::Fetch(FetchError::Refused { .. })) if is_news || again => {
-                tracing::error!(
-                    error = error as &dyn std::error::Error,
-                    attempts = failures + 1,
-                    "not let in to follow {name}: somebody has to mend that"
-                );
-            }
-            Err(error) if failures == 0 || again => tracing::warn!(
-                error = error as &dyn std::error::Error,
-                attempts = failures + 1,
-                "cannot follow {name}; trying again until it works"
-            ),
-            Err(error) => tracing::debug!(error = error as &dyn std::error::Error, "still failing"),
-            Ok(Polled::Halted | Polled::Interrupted) => {}
-            Ok(_) if failures > 0 => tracing::info!("following {name} again"),
-            Ok(_) => {}
-        }
     }
+}
 
-    /// Records for how long the feed is not asked again. Its answer counts as contact until then: it is
-    /// fresh, or the poll interval is not over. A feed that has failed since must be seen.
-    pub(crate) fn is_quiet(&self, round: &Result<Polled, PollError>, pause: Duration) {
-        let until = match round {
-            Ok(Polled::Applied(_) | Polled::UpToDate { .. }) => Some(Utc::now() + pause),
-            Err(PollError::Fetch(_)) => None,
-            _ => return,
-        };
-        self.leases
-            .heartbeat(|heartbeat| heartbeat.quiet_until = until);
-    }
-
-    /// True if the feed has answered us, and did so when it was asked last.
-    pub(crate) fn is_in_contact(&self) -> bool {
-        self.leases
-            .heartbeat(|heartbeat| heartbeat.last_contact.is_some() && heartbeat.failures == 0)
-    }
-
-    /// Rounds that failed in a row.
-    pub(crate) fn failures(&self) -> u32 {
-        self.leases.heartbeat(|heartbeat| heartbeat.failures)
+impl From<InvalidPosition> for PollError {
+    fn from(error: InvalidPosition) -> Self {
+        Self::Database(sqlx::Error::Protocol(error.to_string()))
     }
 }

@@ -15,7 +15,7 @@ use reqwest::Response;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use serde::de::IgnoredAny;
 
-use super::fetch::from_header;
+use super::header::from_header;
 use super::media_type::{essence, is_json, is_xml};
 use crate::consumer::sanitize::sanitize;
 

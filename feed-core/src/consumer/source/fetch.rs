@@ -1,29 +1,29 @@
 //! Asks a feed, within bounds: on size, time, redirects and origin (I11).
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, StatusCode};
-use serde::Deserialize;
+use reqwest::{Response, StatusCode};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 use url::Url;
 
+use super::answer::Answer;
 use super::body::{self, BodyError};
-use super::charset::{Undecodable, decode};
+use super::charset::Undecodable;
 use super::credentials::FeedCredentials;
 use super::document::Document;
+use super::fetch_error::FetchError;
 use super::freshness::fresh;
+use super::header::{from_header, to_header, validator};
 use super::proxy::FeedProxy;
-use super::request::client;
-use super::wait::Wait;
+use super::redact::redact_query;
+use super::request::Requester;
+use super::wait::{WAIT, Wait};
 use crate::consumer::sanitize::sanitize;
 use crate::cursor::Cursor;
 use crate::service::with_causes;
-
-pub(crate) use super::fetch_error::FetchError;
-pub(crate) use super::wait::WAIT;
 
 /// An answer that took so long was held back for us; one that came sooner was not, whoever gave it.
 const HELD_BACK: Duration = Duration::from_secs(1);
@@ -35,14 +35,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// forgotten the connection it never does; a feed that is slow to say "nothing new" is asked again.
 const BEGINS: Duration = Duration::from_secs(6);
 
-/// The longest tag that we keep, in bytes. Those of servers have less than a hundred.
-const LONGEST_VALIDATOR: usize = 1_024;
-
 /// Redirects followed for one request.
 const REDIRECTS: usize = 5;
-
-/// The longest `Retry-After` we honour at a stretch; then we look again.
-pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// The validators that an answer came with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,9 +47,9 @@ pub(crate) struct Validators {
 
 /// What the head said.
 #[derive(Debug)]
-pub(crate) struct Head {
+pub(crate) struct HeadAnswer {
     /// `None`: nothing new (`304`).
-    pub(crate) new: Option<New>,
+    pub(crate) new: Option<NewHead>,
     /// True if the server held the request back as asked.
     pub(crate) waited: bool,
     /// How long the answer is fresh: no reason to ask before.
@@ -64,7 +58,7 @@ pub(crate) struct Head {
 
 /// A head with something new.
 #[derive(Debug)]
-pub(crate) struct New {
+pub(crate) struct NewHead {
     pub(crate) document: Document,
     pub(crate) validators: Validators,
     /// True if it is only what is newer than the tag we sent, which the server has found to be a
@@ -75,12 +69,9 @@ pub(crate) struct New {
 /// The way to one feed.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    pub(crate) client: Client,
-    pub(crate) feed_url: Url,
+    requester: Requester,
     /// Where the feed was read after it had moved for good.
     moved: Option<Url>,
-    pub(crate) credentials: Option<FeedCredentials>,
-    pub(crate) proxy: Option<FeedProxy>,
     wait: Wait,
 }
 
@@ -94,25 +85,21 @@ impl Source {
         credentials: Option<FeedCredentials>,
         proxy: Option<FeedProxy>,
     ) -> Self {
-        let client = client(&feed_url, proxy.as_ref());
         Self {
-            client,
-            feed_url,
+            requester: Requester::new(feed_url, credentials, proxy),
             moved: None,
-            credentials,
-            proxy,
             wait: Wait::new(),
         }
     }
 
     /// Where it is by the settings.
     pub(crate) fn feed_url(&self) -> &Url {
-        &self.feed_url
+        self.requester.feed_url()
     }
 
     /// Where the feed is asked for.
     fn address(&self) -> &Url {
-        self.moved.as_ref().unwrap_or(&self.feed_url)
+        self.moved.as_ref().unwrap_or(self.feed_url())
     }
 
     /// Believes no longer that the feed has moved: where it was sent to, it is not any more.
@@ -136,7 +123,7 @@ impl Source {
         seen: &Validators,
         wait: bool,
         delta: bool,
-    ) -> Result<Head, FetchError> {
+    ) -> Result<HeadAnswer, FetchError> {
         let wait = match wait && *seen != Validators::default() {
             true => self.wait.next(Instant::now()),
             false => Duration::ZERO,
@@ -165,14 +152,14 @@ impl Source {
                 "{} answers, but a request that waits there is cut after {} s ({error}), as by a proxy \
                  with a time limit. Asks it to wait for {} s from now on, and each hour for longer. To \
                  have longer waits, raise that limit above {} s",
-                self.named(&self.feed_url),
+                self.requester.named(self.feed_url()),
                 held.as_secs(),
                 self.wait.next(Instant::now()).as_secs(),
                 (WAIT + BEGINS).as_secs(),
             ),
             false => debug!("a wait was cut again after {} s: {error}", held.as_secs()),
         }
-        Ok(Head {
+        Ok(HeadAnswer {
             waited: true,
             ..head
         })
@@ -184,7 +171,7 @@ impl Source {
         seen: &Validators,
         wait: Duration,
         delta: bool,
-    ) -> Result<Head, FetchError> {
+    ) -> Result<HeadAnswer, FetchError> {
         let mut request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
         let validators = [
             (header::IF_NONE_MATCH, &seen.etag),
@@ -224,7 +211,7 @@ impl Source {
             StatusCode::NOT_MODIFIED => {
                 return Err(answer.into_error("nothing was asked that could be unmodified"));
             }
-            status => Some(New {
+            status => Some(NewHead {
                 validators: Validators {
                     etag: validator(&answer.headers, &header::ETAG),
                     last_modified: validator(&answer.headers, &header::LAST_MODIFIED),
@@ -239,11 +226,11 @@ impl Source {
             warn!("the feed has moved for good: FEED_URL is to be {moved}");
             self.moved = Some(moved);
         }
-        Ok(Head { new, waited, fresh })
+        Ok(HeadAnswer { new, waited, fresh })
     }
 
     /// The head as it is, whatever was read before.
-    pub(crate) async fn whole_head(&mut self) -> Result<Option<New>, FetchError> {
+    pub(crate) async fn whole_head(&mut self) -> Result<Option<NewHead>, FetchError> {
         Ok(self.head(&Validators::default(), false, false).await?.new)
     }
 
@@ -316,7 +303,7 @@ impl Source {
         match tokio::time::timeout(timeout, self.follow(url.clone(), headers, begins)).await {
             Ok(answer) => answer,
             Err(_) => Err(FetchError::Late {
-                url: self.named(&url),
+                url: self.requester.named(&url),
                 limit: timeout,
             }),
         }
@@ -333,11 +320,11 @@ impl Source {
         let mut moved = None;
         let mut for_good = true;
         let redirect_error = |wrong| FetchError::Redirect {
-            url: self.named(&asked),
+            url: self.requester.named(&asked),
             wrong,
         };
         for _ in 0..=REDIRECTS {
-            let response = self.ask(&url, &headers, begins).await?;
+            let response = self.requester.ask(&url, &headers, begins).await?;
             if !is_redirect(response.status()) {
                 let answer = self.read(response, url, moved).await?;
                 return Ok(answer);
@@ -361,7 +348,7 @@ impl Source {
         }
         Err(redirect_error(format!(
             "too often, at last to {}; the server has to be repaired",
-            shown_without_query(&url)
+            redact_query(&url)
         )))
     }
 
@@ -372,7 +359,7 @@ impl Source {
         url: Url,
         moved: Option<Url>,
     ) -> Result<Answer, FetchError> {
-        let name = self.named(&url);
+        let name = self.requester.named(&url);
         let body = body::read(&mut response).await;
         let status = response.status();
         let body = match body {
@@ -382,10 +369,12 @@ impl Source {
             Err(BodyError::Unusable(wrong)) => {
                 return Err(FetchError::Unusable { url: name, wrong });
             }
-            Err(BodyError::Broken(cause)) => return Err(self.unreachable(&url, cause).await),
+            Err(BodyError::Broken(cause)) => {
+                return Err(self.requester.unreachable(&url, cause).await);
+            }
         };
         Ok(Answer {
-            proxied: self.proxy.is_some() && url.scheme() == "http",
+            proxied: self.requester.is_proxied(&url),
             url,
             name,
             moved,
@@ -396,162 +385,15 @@ impl Source {
     }
 }
 
-/// An address as it may be shown: without what it is protected by.
-pub(crate) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    sanitize(url.as_str())
-}
-
 /// A redirect to another origin, as an error names it: its query may be a secret of somebody who logs in.
 fn elsewhere(target: &Url) -> String {
     format!(
         "to another origin: {}; a login page or a captive portal? If the feed has moved there, FEED_URL \
          must say so",
-        shown_without_query(target)
+        redact_query(target)
     )
-}
-
-fn shown_without_query(url: &Url) -> String {
-    let mut bare = url.clone();
-    bare.set_query(None);
-    bare.set_fragment(None);
-    let query = if url.query().is_some() { "?…" } else { "" };
-    format!("{}{query}", shown(&bare))
 }
 
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
-}
-
-pub(crate) fn is_refused(status: StatusCode) -> bool {
-    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-}
-
-/// What is kept of an answer to be sent with the next request, unless it would fill that, and each of our
-/// rows.
-fn validator(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let value = headers.get(name).map(from_header);
-    value.filter(|value| value.len() <= LONGEST_VALIDATOR)
-}
-
-/// A header's bytes as text, each byte a character: tags are opaque and go back as they came
-/// (RFC 9110, 8.8.3 allows bytes that are no UTF-8).
-pub(crate) fn from_header(value: &HeaderValue) -> String {
-    value
-        .as_bytes()
-        .iter()
-        .map(|byte| char::from(*byte))
-        .collect()
-}
-
-/// The way back.
-pub(crate) fn to_header(text: &str) -> Option<HeaderValue> {
-    let bytes: Vec<u8> = text
-        .chars()
-        .map(|character| u8::try_from(character).ok())
-        .collect::<Option<_>>()?;
-    HeaderValue::from_bytes(&bytes).ok()
-}
-
-/// A whole answer.
-struct Answer {
-    /// Where it came from, after redirects.
-    url: Url,
-    /// The same, as errors name it.
-    name: String,
-    /// True if it may be a proxy's own.
-    proxied: bool,
-    /// Where it is to be asked for from now on.
-    moved: Option<Url>,
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Answer {
-    fn into_document(self) -> Result<Document, FetchError> {
-        match self.status {
-            StatusCode::OK | StatusCode::IM_USED => {
-                let content_type = self.content_type();
-                let read = Document::read(&self.body, content_type.as_deref(), self.url.clone());
-                read.map_err(|cause| {
-                    let url = self.name;
-                    match body::instead_of_a_feed(&self.headers, &self.body) {
-                        Some(found) => FetchError::NotAFeed { url, found },
-                        None => FetchError::Document { url, cause },
-                    }
-                })
-            }
-            _ => Err(self.into_error("")),
-        }
-    }
-
-    fn content_type(&self) -> Option<String> {
-        self.headers.get(header::CONTENT_TYPE).map(from_header)
-    }
-
-    fn text(&self) -> Result<String, Undecodable> {
-        decode(&self.body, self.content_type().as_deref())
-    }
-
-    fn into_error(self, detail: &str) -> FetchError {
-        let status = self.status.as_u16();
-        let detail = match status {
-            407 => "a proxy on the way asks for a user and a password; FEED_PROXY sets them",
-            511 => {
-                "the network asks for a login first (a captive portal); log in to it, or have this \
-                 machine exempted"
-            }
-            _ => detail,
-        };
-        let detail = told(&self.body).unwrap_or_else(|| detail.to_owned());
-        let url = self.name;
-        if is_refused(self.status) {
-            let needs = match self.proxied && self.status == StatusCode::FORBIDDEN {
-                true => {
-                    "the feed needs other credentials than ours (FEED_CREDENTIALS_FILE), or the proxy \
-                     does not let us reach it"
-                }
-                false => "it needs other credentials than ours (FEED_CREDENTIALS_FILE)",
-            };
-            return FetchError::Refused {
-                url,
-                status,
-                needs,
-                detail,
-            };
-        }
-        FetchError::Status {
-            url,
-            status,
-            detail,
-            retry_after: retry_after(&self.headers),
-        }
-    }
-}
-
-/// The `detail` of a problem document (RFC 9457). All else in it is passed over and not built: a value
-/// of JSON takes many times the memory of its text.
-pub(crate) fn told(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Problem {
-        detail: String,
-    }
-    let problem: Problem = serde_json::from_slice(body).ok()?;
-    Some(sanitize(&problem.detail))
-}
-
-/// Both forms of RFC 9110, 10.2.3.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(text)
-            .ok()?
-            .duration_since(SystemTime::now())
-            .unwrap_or(Duration::ZERO),
-    };
-    Some(wait.min(LONGEST_RETRY_AFTER))
 }

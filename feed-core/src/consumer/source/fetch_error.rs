@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::body::LARGEST;
-use super::document::InvalidDocument;
+use super::entry::InvalidDocument;
 use super::link::RefusedLink;
 
 /// Why a feed could not be read.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap, HeaderName};
 
-use super::fetch::from_header;
+use super::header::from_header;
 
 /// The longest freshness that keeps us away from a head: a server that says "a year" does not mean it.
 pub(crate) const LONGEST_FRESH: Duration = Duration::from_secs(3600);

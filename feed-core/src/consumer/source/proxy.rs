@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::{Host, Url};
 
-use super::fetch::shown;
+use super::redact::redact_url;
 
 /// How long a proxy may take to say again why it does not connect us.
 const SAYS_WHY: Duration = Duration::from_secs(3);
@@ -134,7 +134,7 @@ impl FeedProxy {
 
 impl fmt::Display for FeedProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown(&self.url))
+        f.write_str(&redact_url(&self.url))
     }
 }
 

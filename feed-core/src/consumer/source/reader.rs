@@ -12,7 +12,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event as Xml};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::{Error as XmlError, NsReader};
 
-use super::document::{FoundEntry, InvalidDocument};
+use super::entry::{DEEPEST, FoundEntry, InvalidDocument, MOST_PARTS};
 use crate::event::LAST_SEQUENCE;
 use crate::namespace::NAMESPACE;
 
@@ -28,13 +28,6 @@ const TOMBSTONES: &str = "http://purl.org/atompub/tombstones/1.0";
 /// White space by XML 1.0, section 2.3: it may surround an IRI or a date and is no part of it
 /// (RFC 4287, section 2).
 const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
-
-/// The deepest nesting that is read.
-pub(crate) const DEEPEST: usize = 64;
-
-/// Elements and their attributes that are read, without those inside of contents. Each takes many
-/// times the memory of its text (I11). An entry of ours has 17.
-pub(crate) const MOST_PARTS: usize = 100_000;
 
 /// What a document says.
 #[derive(Debug, Default)]

@@ -8,8 +8,10 @@ use tracing::error;
 use url::Url;
 
 use super::body;
-use super::fetch::{FetchError, Source, is_refused, shown};
+use super::credentials::FeedCredentials;
+use super::fetch_error::FetchError;
 use super::proxy::{FeedProxy, SEES_CREDENTIALS};
+use super::redact::redact_url;
 use crate::service::with_causes;
 
 /// How long a connection may take.
@@ -18,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CANNOT_BE_REACHED: &str = "cannot be reached";
 
 /// The client for a feed.
-pub(crate) fn client(feed_url: &Url, proxy: Option<&FeedProxy>) -> Client {
+fn client(feed_url: &Url, proxy: Option<&FeedProxy>) -> Client {
     // Fails where a provider is installed already: that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = || builder(proxy);
@@ -60,10 +62,43 @@ fn builder(proxy: Option<&FeedProxy>) -> ClientBuilder {
     }
 }
 
-impl Source {
+/// What sends requests to one feed, as us.
+#[derive(Debug, Clone)]
+pub(super) struct Requester {
+    client: Client,
+    /// Our credentials are for its origin alone.
+    feed_url: Url,
+    credentials: Option<FeedCredentials>,
+    proxy: Option<FeedProxy>,
+}
+
+impl Requester {
+    pub(super) fn new(
+        feed_url: Url,
+        credentials: Option<FeedCredentials>,
+        proxy: Option<FeedProxy>,
+    ) -> Self {
+        Self {
+            client: client(&feed_url, proxy.as_ref()),
+            feed_url,
+            credentials,
+            proxy,
+        }
+    }
+
+    /// The address of the feed by the settings.
+    pub(super) fn feed_url(&self) -> &Url {
+        &self.feed_url
+    }
+
+    /// True if an answer from `url` may be a proxy's own.
+    pub(super) fn is_proxied(&self, url: &Url) -> bool {
+        self.proxy.is_some() && url.scheme() == "http"
+    }
+
     /// The answer to one request, with our credentials if it goes to the feed's own origin. Where
     /// they are refused, they may be others by now.
-    pub(crate) async fn ask(
+    pub(super) async fn ask(
         &self,
         url: &Url,
         headers: &HeaderMap,
@@ -97,7 +132,7 @@ impl Source {
     fn may_show_credentials(&self, url: &Url) -> Result<(), FetchError> {
         match &self.proxy {
             Some(proxy) if proxy.must_not_carry_credentials(url) => Err(FetchError::Proxy {
-                url: shown(url),
+                url: redact_url(url),
                 proxy: proxy.to_string(),
                 wrong: SEES_CREDENTIALS.to_owned(),
                 cause: None,
@@ -133,7 +168,7 @@ impl Source {
     }
 
     /// Why there is no answer: the feed cannot be reached, or the proxy, or the feed through it.
-    pub(crate) async fn unreachable(&self, url: &Url, cause: reqwest::Error) -> FetchError {
+    pub(super) async fn unreachable(&self, url: &Url, cause: reqwest::Error) -> FetchError {
         let cause = cause.without_url();
         let proxy = self.proxy.as_ref().filter(|_| cause.is_connect());
         let told = with_causes(&cause);
@@ -157,7 +192,7 @@ impl Source {
             }
         };
         FetchError::Proxy {
-            url: shown(url),
+            url: redact_url(url),
             proxy: proxy.map(FeedProxy::to_string).unwrap_or_default(),
             wrong: wrong.to_owned(),
             cause: Some(cause),
@@ -165,12 +200,17 @@ impl Source {
     }
 
     /// What was asked for, as an error names it: with the proxy that it was asked through.
-    pub(crate) fn named(&self, url: &Url) -> String {
+    pub(super) fn named(&self, url: &Url) -> String {
         match &self.proxy {
-            Some(proxy) => format!("{} (through the proxy {proxy})", shown(url)),
-            None => shown(url),
+            Some(proxy) => format!("{} (through the proxy {proxy})", redact_url(url)),
+            None => redact_url(url),
         }
     }
+}
+
+/// True if the feed asks for other credentials than those that it was shown.
+pub(super) fn is_refused(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 /// The proxy itself has answered.
@@ -184,7 +224,7 @@ fn refused_by(proxy: &FeedProxy, url: &Url, status: u16) -> FetchError {
         _ => "it does not let us reach the feed; its operator has to allow that",
     };
     FetchError::Proxy {
-        url: shown(url),
+        url: redact_url(url),
         proxy: proxy.to_string(),
         wrong: format!("answered {status}: {means}"),
         cause: None,

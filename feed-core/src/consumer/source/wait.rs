@@ -7,6 +7,10 @@ use tokio::time::Instant;
 /// The longest we ask a server to hold a request back.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
+/// How long a feed that is asked all the time may be silent: as long as it may hold an answer back, and
+/// what a round takes beside that.
+pub(crate) const SILENCE: Duration = Duration::from_secs(WAIT.as_secs() + 10);
+
 /// How long a shorter wait is asked for before a longer one is tried again: what cut it may be gone.
 const SHORTER: Duration = Duration::from_secs(3600);
 

@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::document::{Document, FoundEntry};
+use super::document::Document;
+use super::entry::FoundEntry;
 
 /// The entries that are kept of a window: some of them may be deleted.
 const NEWEST: usize = 3;

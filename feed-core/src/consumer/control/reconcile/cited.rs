@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::consumer::Received;
+use crate::consumer::received::Received;
 use crate::event::Sequence;
 
 /// Which event it was, in a few bytes: a comparison keeps one for each order.

@@ -13,29 +13,40 @@
 //! - A replay, or a subscription that a person moves, opens again what was settled: an error.
 
 mod cited;
-mod walk;
+pub(super) mod report;
 
 use std::collections::HashSet;
 use std::future::Future;
 
-use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use chrono::Utc;
 use sqlx::Pool;
 use url::Url;
 
-use crate::consumer::Received;
-use crate::consumer::apply::batch::Arrival;
-use crate::consumer::control::decision::Decision;
-use crate::consumer::control::handle::Handle;
-use crate::consumer::source::document::{Document, FoundEntry};
-use crate::consumer::source::fetch::{FetchError, Source};
+use super::decision::Decision;
+use super::handle::Handle;
+use crate::consumer::received::Received;
+use crate::consumer::source::content::{Arrival, arrivals};
+use crate::consumer::source::document::Document;
+use crate::consumer::source::entry::FoundEntry;
+use crate::consumer::source::fetch::Source;
+use crate::consumer::source::fetch_error::FetchError;
+use crate::consumer::source::persist::{PAUSE, with_retries};
+use crate::consumer::source::walk::{Limits, Walk, WalkError};
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::consume::Standing;
 
 pub use cited::Cited;
-use walk::{Back, Forward, patiently};
+pub use report::{Difference, Reconciliation};
+
+/// How often we ask where an answer fails for reasons that pass, or is late.
+const ATTEMPTS: u32 = 6;
+
+/// A walk through a feed without numbers (I11). No document is kept, so their bytes do not count.
+const LIMITS: Limits = Limits {
+    documents: 1_000,
+    bytes: usize::MAX,
+};
 
 /// Differences that are kept: whoever has more of them needs no list.
 const KEPT: usize = 1_000;
@@ -74,34 +85,6 @@ impl<B: Backend> Reconcile<B> for () {
     async fn compare(self, _: &Pool<B>) -> sqlx::Result<Vec<Difference>> {
         Ok(Vec::new())
     }
-}
-
-/// Something that is stored otherwise than the feed says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Difference {
-    /// What it is about, as the subject of events names it: `order/17`.
-    pub id: String,
-    /// What differs, with the event that says so.
-    pub what: String,
-}
-
-/// What came of a comparison.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Reconciliation {
-    /// When it was done.
-    pub at: DateTime<Utc>,
-    /// The first event that was looked at; 0 for a feed without numbers.
-    pub from: Sequence,
-    /// The last one: what all partitions had taken when the comparison began.
-    pub to: Sequence,
-    /// Events whose effect was looked for.
-    pub events: u64,
-    /// Events that need have no effect; what they are about was left out.
-    pub left_out: u64,
-    /// How many differences there are.
-    pub found: u64,
-    /// The first thousand of them.
-    pub differences: Vec<Difference>,
 }
 
 /// Why a comparison could not be made.
@@ -179,7 +162,7 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     if !R::COMPARES {
         return Err(ReconcileError::ComparesNothing);
     }
-    let start = State::of(handle).await?;
+    let start = Snapshot::of(handle).await?;
     let source = Source::new(
         handle.feed_url().clone(),
         handle.credentials.clone(),
@@ -197,7 +180,7 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
         }
         None => unnumbered(books).await?,
     };
-    if start.was_moved(&State::of(handle).await?) {
+    if start.was_moved(&Snapshot::of(handle).await?) {
         return Err(ReconcileError::Moved);
     }
     let text = serde_json::to_string(&result).map_err(|error| sqlx::Error::Encode(error.into()))?;
@@ -209,14 +192,14 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
 async fn numbered<B: Backend, R: Reconcile<B>>(
     mut books: Books<'_, B, R>,
     epoch: &str,
-    start: &State,
+    start: &Snapshot,
     from: Sequence,
     mut progress: impl FnMut(Sequence, Sequence) + Send,
 ) -> Result<Reconciliation, ReconcileError> {
     let to = start.standing.sequence;
-    let mut forward = Forward::new(books.source, epoch);
+    let mut walk = Walk::forward(books.source, None).with_attempts(ATTEMPTS);
     let mut later = HashSet::new();
-    while let Some((document, before)) = forward.next(to).await? {
+    while let Some((document, before)) = next_until(&mut walk, epoch, to).await? {
         let first = Some(from.max(before + 1));
         let new = document
             .entries
@@ -230,12 +213,12 @@ async fn numbered<B: Backend, R: Reconcile<B>>(
         let taken = taken.map(|entry| entry.id.clone()).collect();
         books.enter(&document, &due, taken).await?;
         later.extend(beyond.iter().map(|entry| entry.subject().to_owned()));
-        progress(forward.sequence.min(to), to);
+        progress(walk.sequence().min(to), to);
     }
     let mut differences = books.compare().await?;
     if !differences.is_empty() {
-        let furthest = State::of(books.handle).await?.standing.furthest;
-        while let Some((document, _)) = forward.next(furthest).await? {
+        let furthest = Snapshot::of(books.handle).await?.standing.furthest;
+        while let Some((document, _)) = next_until(&mut walk, epoch, furthest).await? {
             let entries = document.entries.iter();
             later.extend(entries.map(|entry| entry.subject().to_owned()));
         }
@@ -244,20 +227,71 @@ async fn numbered<B: Backend, R: Reconcile<B>>(
     Ok(books.closed(from, to, differences))
 }
 
+/// The next document with something new, and the last event before that; `None` once `to` was read.
+async fn next_until(
+    walk: &mut Walk,
+    epoch: &str,
+    to: Sequence,
+) -> Result<Option<(Document, Sequence)>, ReconcileError> {
+    for _ in 0..ATTEMPTS {
+        let at = walk.sequence();
+        if at >= to {
+            return Ok(None);
+        }
+        if walk.has_ended() {
+            walk.continue_here();
+        }
+        let Some(document) = walk.next().await? else {
+            continue;
+        };
+        let Some(end) = &document.cursor else {
+            return Err(ReconcileError::NotSequenced(document.address().clone()));
+        };
+        if end.epoch.as_str() != epoch {
+            return Err(ReconcileError::OtherEpoch {
+                ours: epoch.to_owned(),
+                found: end.epoch.to_string(),
+            });
+        }
+        let last = end.sequence;
+        let first = document.first().unwrap_or(last.saturating_add(1));
+        if first > at + 1 || last < at {
+            return Err(ReconcileError::Hole { at, first, last });
+        }
+        if last > at {
+            return Ok(Some((document, at)));
+        }
+        // One instance of the feed may know of an event a second after another one.
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(ReconcileError::TooShort {
+        ends: walk.sequence(),
+        taken: to,
+    })
+}
+
 /// The comparison with a feed that numbers nothing: what counts is what was claimed. Nothing comes
 /// meanwhile that could differ, since the orders of such a feed are placed and no more.
 async fn unnumbered<B: Backend, R: Reconcile<B>>(
     mut books: Books<'_, B, R>,
 ) -> Result<Reconciliation, ReconcileError> {
-    let head = patiently(|| books.source.document(books.handle.feed_url().clone())).await?;
+    let url = books.handle.feed_url().clone();
+    let head = with_retries(ATTEMPTS, || books.source.document(url.clone())).await?;
     if head.cursor.is_some() {
         // It has numbers, and there is a partition that has taken nothing: so nothing is settled,
         // and what others have taken meanwhile is nothing to be compared with.
         return Ok(books.closed(0, 0, Vec::new()));
     }
-    let mut back = Back::new(books.source, head);
-    while let Some((document, new)) = back.next().await? {
-        let due: Vec<&FoundEntry> = new.iter().map(|index| &document.entries[*index]).collect();
+    let mut walk = Walk::back(books.source, head, LIMITS).with_attempts(ATTEMPTS);
+    // The entries that were there: what comes again is an older version.
+    let mut seen = HashSet::new();
+    while let Some(document) = walk.next().await? {
+        // Of two with one id in a document the newer one comes last.
+        let entries = document.entries.iter().rev();
+        let mut due: Vec<&FoundEntry> = entries
+            .filter(|entry| seen.insert(entry.id.clone()))
+            .collect();
+        due.reverse();
         let ids: Vec<&str> = due.iter().map(|entry| entry.id.as_str()).collect();
         let (pool, s) = (books.handle.database.reader(), &books.handle.subscription);
         // Claimed first and looked for among the parked ones later: in the other order one that is
@@ -269,14 +303,26 @@ async fn unnumbered<B: Backend, R: Reconcile<B>>(
     Ok(books.closed(0, 0, differences))
 }
 
+impl From<WalkError> for ReconcileError {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Fetch(error) => Self::Fetch(error),
+            WalkError::NotSequenced(url) => Self::NotSequenced(url),
+            WalkError::Cycle(_) | WalkError::TooLong { .. } => Self::TooLong {
+                documents: LIMITS.documents,
+            },
+        }
+    }
+}
+
 /// How the subscription stood at some moment.
-struct State {
+struct Snapshot {
     standing: Standing,
     /// The newest decision about its place that was carried out.
     carried_out: Option<i64>,
 }
 
-impl State {
+impl Snapshot {
     async fn of<B: Backend>(handle: &Handle<B>) -> sqlx::Result<Self> {
         let (pool, s) = (handle.database.reader(), &handle.subscription);
         let decisions = B::decisions(pool, s, DECISIONS).await?.into_iter();
@@ -343,7 +389,7 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
         }
         let mut due = due;
         while !due.is_empty() {
-            let arrivals = patiently(|| self.source.arrivals(document, due)).await?;
+            let arrivals = with_retries(ATTEMPTS, || arrivals(self.source, document, due)).await?;
             due = &due[arrivals.len()..];
             for arrival in arrivals {
                 let settled = taken.contains(&arrival.event.id);
@@ -397,18 +443,5 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
             found,
             differences,
         }
-    }
-}
-
-impl<B: Backend> Handle<B> {
-    /// The result of the last comparison, if there was one.
-    ///
-    /// # Errors
-    ///
-    /// The database failed.
-    pub async fn reconciliation(&self) -> sqlx::Result<Option<Reconciliation>> {
-        let stored = B::reconciled(self.database.reader(), &self.subscription).await?;
-        // What another version wrote in another form is as good as none.
-        Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
     }
 }
