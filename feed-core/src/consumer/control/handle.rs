@@ -125,7 +125,7 @@ impl<B: Backend> Handle<B> {
     }
 
     /// Has the instances look at once at what was decided.
-    async fn call(&self) -> sqlx::Result<()> {
+    async fn notify_instances(&self) -> sqlx::Result<()> {
         if let Some(leases) = &self.leases {
             leases.look_now();
         }
@@ -219,7 +219,7 @@ impl<B: Backend> Handle<B> {
         };
         B::decide(&mut tx, &self.subscription, &decided).await?;
         tx.commit().await?;
-        self.call().await?;
+        self.notify_instances().await?;
         Ok(events)
     }
 
@@ -263,7 +263,7 @@ impl<B: Backend> Handle<B> {
             event.subject = parked.subject,
             "{by} skipped event {id}: {reason}"
         );
-        self.call().await?;
+        self.notify_instances().await?;
         Ok(())
     }
 
@@ -284,7 +284,7 @@ impl<B: Backend> Handle<B> {
         };
         let position = B::decide(&mut tx, &self.subscription, &decided).await?;
         tx.commit().await?;
-        self.call().await?;
+        self.notify_instances().await?;
         Ok(position)
     }
 

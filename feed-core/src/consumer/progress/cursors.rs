@@ -91,13 +91,13 @@ impl Cursors {
         self.leases.is_none()
     }
 
-    /// Notes that there is nothing of ours up to `to`; nothing is stored yet.
+    /// Records that there is nothing of ours up to `to`; nothing is stored yet.
     pub(crate) fn see(&mut self, to: Position) {
         self.behind_since.get_or_insert_with(Instant::now);
         self.seen = to;
     }
 
-    /// Notes that all our partitions are stored at `to`, or were ahead of it.
+    /// Records that all our partitions are stored at `to`, or were ahead of it.
     pub(crate) fn reach(&mut self, to: Position) {
         self.behind_since = None;
         self.seen = to;
@@ -108,7 +108,7 @@ impl Cursors {
         Some(self.behind_since? + BEHIND)
     }
 
-    /// Notes that the feed has said more than "nothing new".
+    /// Records that the feed has said more than "nothing new".
     pub(crate) fn answered(&mut self) {
         self.answered = Instant::now();
         self.believed = false;
@@ -119,8 +119,8 @@ impl Cursors {
         self.believed = true;
     }
 
-    /// Notes how far a head went. One that shows nothing new may be a cache's, which tells of nothing.
-    pub(crate) fn shown(&mut self, sequence: Sequence) {
+    /// Records how far a head went. One that has nothing new may be a cache's, which proves nothing.
+    pub(crate) fn head_at(&mut self, sequence: Sequence) {
         match sequence > self.seen.sequence {
             true => self.answered(),
             false => self.believe(),
@@ -212,18 +212,87 @@ mod tests {
 
     #[test]
     fn nothing_new_is_not_believed_for_ever() {
-        let mut place = Cursors::new();
-        place.seen.sequence = 3;
-        let begin = place.answered;
-        assert!(!place.doubts(begin + 2 * BELIEVED), "it was not said yet");
-        place.believe();
-        assert!(!place.doubts(begin + BELIEVED / 2));
+        let mut cursors = Cursors::new();
+        cursors.seen.sequence = 3;
+        let begin = cursors.answered;
+        assert!(!cursors.doubts(begin + 2 * BELIEVED), "it was not said yet");
+        cursors.believe();
+        assert!(!cursors.doubts(begin + BELIEVED / 2));
         // Neither by a 304, nor by a head that ends where we are.
-        for shown in [2, 3] {
-            place.shown(shown);
-            assert!(place.doubts(begin + BELIEVED));
+        for sequence in [2, 3] {
+            cursors.head_at(sequence);
+            assert!(cursors.doubts(begin + BELIEVED));
         }
-        place.shown(4);
-        assert!(place.answered > begin);
+        cursors.head_at(4);
+        assert!(cursors.answered > begin);
+    }
+
+    fn held(partition: i64, sequence: Sequence) -> Held {
+        let numbered = sequence > 0;
+        Held {
+            partition,
+            lease_epoch: 1,
+            position: Position {
+                epoch: numbered.then(|| "abcdefgh".to_owned()),
+                sequence,
+                anchor: numbered.then(|| format!("event {sequence}")),
+                etag: Some(format!("tag {sequence}")),
+                ..Position::default()
+            },
+        }
+    }
+
+    #[test]
+    fn partitions_that_are_level_have_a_tag_in_common() {
+        let mut cursors = Cursors::new();
+        cursors.load(vec![held(0, 7), held(1, 7)], None, 1);
+        assert!(cursors.is_known_under(1) && !cursors.is_known_under(2));
+        assert_eq!(cursors.seen, held(0, 7).position);
+        assert!(cursors.unconfirmed.is_empty());
+        assert_eq!(cursors.store_by(), None);
+    }
+
+    #[test]
+    fn partitions_that_are_apart_begin_at_the_lowest_and_are_confirmed_each() {
+        let mut cursors = Cursors::new();
+        let apart = vec![held(0, 9), held(1, 7), held(2, 9), held(3, 8)];
+        cursors.load(apart, None, 1);
+        assert_eq!((cursors.seen.sequence, &cursors.seen.etag), (7, &None));
+        let unconfirmed = cursors.unconfirmed.iter().map(|place| place.sequence);
+        assert_eq!(unconfirmed.collect::<Vec<_>>(), [9, 8]);
+        // Who has taken nothing yet begins in the feed that the others follow.
+        cursors.load(vec![held(0, 0)], Some("abcdefgh".to_owned()), 2);
+        assert_eq!(cursors.seen.epoch.as_deref(), Some("abcdefgh"));
+    }
+
+    #[test]
+    fn what_is_seen_is_stored_after_a_while() {
+        let mut cursors = Cursors::new();
+        cursors.load(vec![held(0, 7)], None, 1);
+        cursors.see(held(0, 8).position);
+        let by = cursors.store_by().expect("it is behind");
+        cursors.see(held(0, 9).position);
+        assert_eq!(cursors.store_by(), Some(by), "since the first of them");
+        cursors.reach(held(0, 9).position);
+        assert_eq!(cursors.store_by(), None);
+        cursors.forget();
+        assert!(cursors.is_forgotten());
+    }
+
+    #[test]
+    fn an_entry_is_wanted_where_it_is_ours_and_new() {
+        let entry = |subject: &str, sequence| FoundEntry {
+            subject: Some(subject.to_owned()),
+            sequence: Some(sequence),
+            ..FoundEntry::default()
+        };
+        let mut cursors = Cursors::new();
+        let ours = partition_of("order/1");
+        cursors.load(vec![held(ours, 7)], None, 1);
+        let share = cursors.share();
+        assert!(share.wants(&entry("order/1", 8)) && !share.wants(&entry("order/1", 7)));
+        let others = (2..).map(|id| format!("order/{id}"));
+        let other = others.into_iter().find(|one| partition_of(one) != ours);
+        assert!(!share.wants(&entry(&other.expect("another"), 8)));
     }
 }

@@ -110,3 +110,93 @@ pub(crate) fn position_at(chunk: &[Arrival], to: &Position) -> Position {
         last_modified: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::source::document::tests::{numbered, read};
+
+    fn document(first: i64, last: i64) -> (Document, Cursor) {
+        let document = read(&numbered(first, last, "")).expect("a document");
+        let end = document.cursor.clone().expect("a cursor");
+        (document, end)
+    }
+
+    /// Where a reader is who has taken the events up to this one.
+    fn at(sequence: i64) -> Position {
+        let (document, end) = document(sequence.max(1), sequence.max(1));
+        match sequence {
+            0 => Position::default(),
+            _ => position_after(&Position::default(), &document, &end),
+        }
+    }
+
+    #[test]
+    fn a_document_goes_on_from_us_or_does_not() {
+        for (sequence, first, last, goes_on) in [
+            (0, 1, 3, true),
+            (0, 2, 3, false),
+            (3, 4, 5, true),
+            // It shows again what we have.
+            (3, 1, 5, true),
+            (3, 1, 3, true),
+            // A hole, and an end before our own.
+            (3, 5, 6, false),
+            (3, 1, 2, false),
+        ] {
+            let (document, end) = document(first, last);
+            let reason = discontinuity(&at(sequence), &document, &end);
+            assert_eq!(reason.is_none(), goes_on, "{sequence}: {first} to {last}");
+        }
+        let (document, end) = document(1, 3);
+        for other in [
+            Position {
+                anchor: Some("urn:uuid:another".to_owned()),
+                ..at(3)
+            },
+            Position {
+                epoch: Some("bbcdefgh".to_owned()),
+                ..at(3)
+            },
+        ] {
+            assert!(discontinuity(&other, &document, &end).is_some());
+        }
+    }
+
+    #[test]
+    fn validators_hold_as_long_as_nothing_is_newer() {
+        let (document, end) = document(1, 3);
+        let tagged = |position| Position {
+            etag: Some("tag".to_owned()),
+            ..position
+        };
+        let same = position_after(&tagged(at(3)), &document, &end);
+        assert_eq!(same.etag.as_deref(), Some("tag"));
+        let newer = position_after(&tagged(at(2)), &document, &end);
+        assert_eq!((newer.sequence, newer.etag), (3, None));
+    }
+
+    #[test]
+    fn a_cursor_is_made_of_what_is_stored() {
+        assert!(matches!(cursor_at(&Position::default()), Ok(None)));
+        let cursor = cursor_at(&at(3)).expect("a cursor").expect("an event");
+        assert_eq!((Some(cursor), 3), (document(3, 3).0.cursor, 3));
+        for anchor in [None, Some("3".to_owned())] {
+            let broken = Position { anchor, ..at(3) };
+            assert!(cursor_at(&broken).is_err());
+        }
+    }
+
+    #[test]
+    fn a_partition_moves_unless_it_is_ahead() {
+        assert!(moves(&at(2), &at(3)));
+        assert!(!moves(&at(3), &at(3)) && !moves(&at(4), &at(3)));
+        let tagged = Position {
+            etag: Some("tag".to_owned()),
+            ..at(3)
+        };
+        assert!(moves(&at(3), &tagged), "the tag is to be stored");
+        // Without numbers only the claims can tell.
+        assert!(moves(&at(0), &at(0)));
+    }
+}

@@ -97,7 +97,7 @@ async fn take_head<B: Backend, E: Effect<B>>(
         return catch_up(follower).await;
     }
     let (had_tag, before) = (seen.etag.is_some(), seen.sequence);
-    follower.cursors.shown(end.sequence);
+    follower.cursors.head_at(end.sequence);
     let to = Position {
         etag: validators.etag,
         last_modified: validators.last_modified,

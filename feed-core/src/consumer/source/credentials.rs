@@ -38,7 +38,7 @@ impl FeedCredentials {
     }
 
     /// The value of `Authorization`.
-    pub(crate) fn shown(&self) -> HeaderValue {
+    pub(crate) fn authorization(&self) -> HeaderValue {
         let shown = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.clone()
     }
@@ -99,17 +99,17 @@ mod tests {
         ] {
             std::fs::write(&file, text).expect("a file");
             let credentials = FeedCredentials::from_file(&file).expect("a credential");
-            assert_eq!(credentials.shown(), expected);
-            let debug = format!("{credentials:?} {:?}", credentials.shown());
+            assert_eq!(credentials.authorization(), expected);
+            let debug = format!("{credentials:?} {:?}", credentials.authorization());
             assert!(!debug.contains(expected), "{debug}");
-            assert_eq!(credentials.instead_of(&credentials.shown()), None);
+            assert_eq!(credentials.instead_of(&credentials.authorization()), None);
             std::fs::write(&file, "new").expect("a file");
-            let new = credentials.instead_of(&credentials.shown());
+            let new = credentials.instead_of(&credentials.authorization());
             assert_eq!(new.expect("another one"), "Bearer new");
-            assert_eq!(credentials.shown(), "Bearer new");
+            assert_eq!(credentials.authorization(), "Bearer new");
             std::fs::write(&file, "").expect("a file");
-            assert_eq!(credentials.instead_of(&credentials.shown()), None);
-            assert_eq!(credentials.shown(), "Bearer new");
+            assert_eq!(credentials.instead_of(&credentials.authorization()), None);
+            assert_eq!(credentials.authorization(), "Bearer new");
         }
     }
 }

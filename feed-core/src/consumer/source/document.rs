@@ -270,6 +270,29 @@ pub(crate) mod tests {
         assert!(document.size > much.len() + size_of::<FoundEntry>());
     }
 
+    /// A document of a feed that numbers its events, with those from `first` to `last`; `links` stands
+    /// beside them.
+    pub(in crate::consumer) fn numbered(first: i64, last: i64, links: &str) -> String {
+        let id = |n: i64| format!("00000000-0000-0000-0000-{n:012}");
+        let entry = |n: i64| {
+            format!(
+                "<entry><id>urn:uuid:{}</id><updated>2026-01-01T00:00:00Z</updated>\
+                 <ev:sequence>{n}</ev:sequence><ev:subject>order/{n}</ev:subject></entry>",
+                id(n)
+            )
+        };
+        let entries: String = (first..=last).map(entry).collect();
+        let anchor = match last {
+            0 => String::new(),
+            last => format!(".{}", id(last).replace('-', "")),
+        };
+        format!(
+            "<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:ev=\"{NAMESPACE}\" \
+             xmlns:fh=\"http://purl.org/syndication/history/1.0\">\
+             <ev:cursor>abcdefgh.{last}{anchor}</ev:cursor>{links}{entries}</feed>"
+        )
+    }
+
     #[test]
     fn a_hole_in_a_document_is_refused_and_its_order_has_no_meaning() {
         let entry = |n: &u64| {

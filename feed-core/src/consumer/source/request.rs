@@ -112,7 +112,7 @@ impl Requester {
         let Some(credentials) = credentials else {
             return self.send(url, headers.clone(), begins).await;
         };
-        let mut shown = credentials.shown();
+        let mut shown = credentials.authorization();
         loop {
             let mut headers = headers.clone();
             headers.insert(header::AUTHORIZATION, shown.clone());

@@ -257,3 +257,153 @@ fn goes_on_from(at: &Cursor, document: &Document) -> bool {
     let is_new = end.sequence > at.sequence || !document.archive && end.sequence == at.sequence;
     end.epoch == at.epoch && is_here && first <= at.sequence.saturating_add(1) && is_new
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::consumer::source::document::tests::{feed, numbered};
+
+    /// A feed that answers each path with one of these documents, and all else with 404.
+    async fn serve(documents: &[(&'static str, String)]) -> Source {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let documents: HashMap<&str, String> = documents.iter().cloned().collect();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 4096];
+                let read = stream.read(&mut request).await.unwrap_or(0);
+                let request = String::from_utf8_lossy(&request[..read]).into_owned();
+                let path = request.split(' ').nth(1).unwrap_or_default();
+                let (status, body) = match documents.get(path) {
+                    Some(body) => ("200 OK", body.as_str()),
+                    None => ("404 Not Found", ""),
+                };
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let url = Url::parse(&format!("http://{address}/feed")).expect("a URL");
+        Source::new(url, None, None)
+    }
+
+    fn page(first: i64, last: i64, next: Option<&str>) -> String {
+        let next = next.map(|href| format!("<link rel=\"next-archive\" href=\"{href}\"/>"));
+        numbered(
+            first,
+            last,
+            &format!("<fh:archive/>{}", next.unwrap_or_default()),
+        )
+    }
+
+    const AFTER_2: &str = "/feed?after=abcdefgh.2.00000000000000000000000000000002";
+
+    #[tokio::test]
+    async fn a_walk_forward_goes_by_links_and_by_after_where_there_is_none() {
+        let source = serve(&[
+            ("/feed?after=start", page(1, 1, Some("/p2"))),
+            ("/p2", page(2, 2, None)),
+            (AFTER_2, numbered(3, 4, "")),
+        ])
+        .await;
+        let mut walk = Walk::forward(&source, None);
+        for sequence in [1, 2, 4] {
+            let document = walk.next().await.expect("an answer");
+            assert!(document.is_some(), "{sequence}");
+            assert_eq!(walk.sequence(), sequence);
+        }
+        assert!(walk.has_ended());
+        assert!(walk.next().await.expect("an end").is_none());
+        walk.continue_here();
+        let error = walk.next().await.expect_err("nobody has that");
+        let missing = |error: &WalkError| {
+            matches!(
+                error,
+                WalkError::Fetch(FetchError::Status { status: 404, .. })
+            )
+        };
+        assert!(missing(&error), "{error:?}");
+    }
+
+    /// Back to where it was, over a hole, to another event of that number, and to nothing new.
+    #[tokio::test]
+    async fn a_link_that_leads_astray_is_replaced_by_after() {
+        for astray in [
+            page(1, 2, None),
+            page(4, 4, None),
+            page(2, 3, None).replace("0002<", "0009<"),
+            page(3, 4, None).replace("abcdefgh", "bbcdefgh"),
+        ] {
+            let source = serve(&[
+                ("/feed?after=start", page(1, 2, Some("/astray"))),
+                ("/astray", astray),
+                (AFTER_2, numbered(3, 3, "")),
+            ])
+            .await;
+            let mut walk = Walk::forward(&source, None);
+            walk.next().await.expect("a page");
+            let document = walk.next().await.expect("an answer").expect("a document");
+            assert_eq!((document.first(), walk.sequence()), (Some(3), 3));
+        }
+    }
+
+    /// Whatever such a server says of more.
+    #[tokio::test]
+    async fn a_walk_forward_ends_where_nothing_is_newer() {
+        let source = serve(&[(AFTER_2, page(1, 2, Some("/p2")))]).await;
+        let at = AFTER_2.split('=').nth(1).expect("a cursor").parse();
+        let mut walk = Walk::forward(&source, Some(at.expect("a cursor")));
+        assert!(walk.next().await.expect("an answer").is_some());
+        assert!(walk.next().await.expect("an end").is_none());
+    }
+
+    fn shown(id: u32, next: &str) -> String {
+        feed(&format!(
+            "<link rel=\"next\" href=\"{next}\"/><entry><id>{id}</id></entry>"
+        ))
+    }
+
+    const LIMITS: Limits = Limits {
+        documents: 3,
+        bytes: 10_000,
+    };
+
+    #[tokio::test]
+    async fn a_walk_back_ends_at_its_bounds_and_in_a_circle() {
+        let source = serve(&[
+            ("/feed", shown(4, "/3")),
+            ("/3", shown(3, "/2")),
+            ("/2", shown(2, "/1")),
+            ("/circle", shown(1, "/round")),
+            ("/round", shown(0, "/circle")),
+            ("/last", feed("<entry><id>1</id></entry>")),
+        ])
+        .await;
+        let at = |path: &str| source.feed_url().join(path).expect("a URL");
+        let begin = |path| source.document(at(path));
+        let mut walk = Walk::back(&source, begin("/feed").await.expect("a head"), LIMITS);
+        for _ in 0..3 {
+            assert!(walk.next().await.expect("an answer").is_some());
+        }
+        let error = walk.next().await.expect_err("enough");
+        let enough = matches!(error, WalkError::TooLong { documents: 3, .. });
+        assert!(enough, "{error:?}");
+        let mut walk = Walk::back(&source, begin("/circle").await.expect("a head"), LIMITS);
+        for _ in 0..2 {
+            assert!(walk.next().await.expect("an answer").is_some());
+        }
+        let error = walk.next().await.expect_err("a circle");
+        let circle = matches!(&error, WalkError::Cycle(url) if url.path() == "/circle");
+        assert!(circle, "{error:?}");
+        let mut walk = Walk::back(&source, begin("/last").await.expect("a head"), LIMITS);
+        assert!(walk.next().await.expect("an answer").is_some());
+        assert!(walk.next().await.expect("an end").is_none());
+    }
+}
