@@ -44,7 +44,7 @@ mod store;
 mod trace;
 pub mod transfer;
 
-pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
+pub use consumer::{Batch, Consumer, Effect, EffectError, Received, Subscription};
 pub use credentials::CredentialsError;
 pub use cursor::{Cursor, Epoch, InvalidCursor};
 pub use data::InvalidData;

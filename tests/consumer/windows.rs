@@ -1,7 +1,7 @@
 //! A feed without numbers shows its newest entries. Where it has gone on by more than that, the consumer
 //! halts, whatever old entries are still shown; where further documents have what is missing, it takes that.
 
-use feed_core::consumer::{Decision, ResumeFrom, Polled};
+use feed_core::consumer::{Decision, Polled, ResumeFrom};
 use harness::fake::{Atom, Entry, Fake, Reply};
 use harness::{tables, until};
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use sqlx::Transaction;
 
+use super::batch::Batch;
 use super::received::Received;
 use super::sanitize::without_value;
 use crate::store::Backend;
@@ -34,8 +35,8 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
     ///
     /// Give the effect a second guard of its own, such as a unique order id.
     ///
-    /// Returns the events that it had nothing to do for: of a type it does not know, or about
-    /// something that is not here.
+    /// Each event is to have an effect, or to be [passed over](Batch::pass_over): those of a type that it does
+    /// not know, or about something that is not here.
     ///
     /// # Errors
     ///
@@ -44,8 +45,8 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
     fn apply(
         &self,
         tx: &mut Transaction<'_, B>,
-        events: &[Received],
-    ) -> impl Future<Output = Result<Vec<PassedOver>, EffectError>> + Send;
+        events: &Batch<'_>,
+    ) -> impl Future<Output = Result<(), EffectError>> + Send;
 
     /// The longest time for one call of [`apply`](Effect::apply), with a batch or with one event. At most ten
     /// seconds, which is the default; more counts as ten.
@@ -60,16 +61,6 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
         let _ = event;
         false
     }
-}
-
-/// An event that an effect had nothing to do for. It is recorded with the reason, so that each
-/// event has an effect or a record that says why not (I5).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PassedOver {
-    /// The event's id, as received.
-    pub event_id: String,
-    /// Why: `an event of type order.painted, which is unknown here`.
-    pub reason: String,
 }
 
 impl Received {
@@ -98,15 +89,6 @@ impl Received {
         serde_json::from_str(&self.data).map_err(|error| {
             EffectError::Park(format!("cannot read the data: {}", without_value(&error)))
         })
-    }
-
-    /// Says that there is nothing to do for this event, and why.
-    #[must_use]
-    pub fn passed_over(&self, reason: impl Into<String>) -> PassedOver {
-        PassedOver {
-            event_id: self.id.clone(),
-            reason: reason.into(),
-        }
     }
 }
 

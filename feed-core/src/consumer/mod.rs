@@ -15,6 +15,7 @@
 //! it all: `prepare` does what can be done without the feed, a round asks it, `record_outcome` says how
 //! that went, and `pause` waits for the next one.
 
+mod batch;
 mod effect;
 mod received;
 mod sanitize;
@@ -67,6 +68,7 @@ use crate::database::patience::{STATEMENT, within};
 use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
 
+pub use batch::Batch;
 pub(crate) use command::WHAT_TO_DO;
 pub use control::decision::{DecideError, Decision, InvalidDecision, ResumeFrom};
 pub use control::handle::Handle;
@@ -74,7 +76,7 @@ pub use control::reconcile::{
     Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile,
 };
 pub use control::status::{Decided, Lag, Outcome, ParkedEvent, SkippedEvent, Status, TakenEvent};
-pub use effect::{Effect, EffectError, PassedOver};
+pub use effect::{Effect, EffectError};
 pub use http::{describe, router};
 pub use received::Received;
 pub use round::outcome::{PollError, Polled};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::Sequence;
 
 /// An event as it arrived from a feed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Received {
     /// The entry's `atom:id`; compared character by character (RFC 4287, 4.2.6.1).
     pub id: String,

@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::Utc;
 use feed_core::service::BaseUrl;
 use feed_core::{
-    Backend, Consumer, Database, Effect, EffectError, EventId, Feed, FeedSettings, NewEvent,
-    PassedOver, Received, Subscription, outbox,
+    Backend, Batch, Consumer, Database, Effect, EffectError, EventId, Feed, FeedSettings, NewEvent,
+    Received, Subscription, outbox,
 };
 use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite, Transaction};
 use tokio::sync::Notify;
@@ -333,8 +333,8 @@ impl<B: Testable> Effect<B> for Recorder {
     async fn apply(
         &self,
         tx: &mut Transaction<'_, B>,
-        events: &[Received],
-    ) -> Result<Vec<PassedOver>, EffectError> {
+        events: &Batch<'_>,
+    ) -> Result<(), EffectError> {
         for event in events {
             // Written first, so that a failure has something to roll back.
             B::insert_effect(tx, event).await?;
@@ -354,7 +354,7 @@ impl<B: Testable> Effect<B> for Recorder {
                 None => {}
             }
         }
-        Ok(Vec::new())
+        Ok(())
     }
 
     fn erases(&self, event: &Received) -> bool {

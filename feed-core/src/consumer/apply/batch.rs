@@ -7,11 +7,11 @@ use std::sync::Arc;
 use sqlx::Transaction;
 use tracing::{Instrument, debug, info, warn};
 
-use super::call_effect::EffectCaller;
+use super::call_effect::{EffectCaller, PassedOver};
 use super::failure::{Failure, describe, run_to_completion};
 use super::instance::Instance;
 use super::parked::{erase_parked, park};
-use crate::consumer::effect::{Effect, EffectError, PassedOver};
+use crate::consumer::effect::{Effect, EffectError};
 use crate::consumer::measure::Counts;
 use crate::consumer::progress::leases::partition_of;
 use crate::consumer::progress::position::{moves, position_between};
@@ -35,7 +35,7 @@ pub(crate) struct Applied {
 }
 
 /// What is asked of one transaction.
-struct Batch {
+struct Attempt {
     held: Vec<Held>,
     arrivals: Vec<Arrival>,
     to: Position,
@@ -156,7 +156,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         to: &Position,
         failure: Option<EffectError>,
     ) -> Result<Applied, Failure> {
-        let batch = Batch {
+        let batch = Attempt {
             held: held
                 .iter()
                 .filter(|held| moves(&held.position, to))
@@ -186,7 +186,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
     }
 
     /// Returns the partitions that were still ours, and how many events were applied.
-    async fn transact(&self, batch: Batch) -> Result<(Vec<i64>, usize), Failure> {
+    async fn transact(&self, batch: Attempt) -> Result<(Vec<i64>, usize), Failure> {
         let failure = batch.failure;
         let begun = self.begin_batch(&batch.held, batch.arrivals, &batch.to);
         let Begun {
@@ -198,7 +198,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             ready,
             work,
         } = within(TRANSACTION, begun).await?;
-        let (mut applied, mut passed_over) = (Vec::new(), Vec::new());
+        let (mut applied, mut passed_over) = (Vec::new(), PassedOver::new());
         match (failure, ready.as_slice()) {
             (_, []) => self.caller.commit(tx, guard, &[]).await?,
             (Some(failure), [one]) => {
@@ -321,23 +321,35 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
     }
 }
 
-/// Says which events were applied.
-fn log_applied(applied: &[Received], passed_over: &[PassedOver]) {
-    for event in applied {
+/// Logs which events were applied: one line, and one for each at DEBUG.
+fn log_applied(applied: &[Received], passed_over: &PassedOver) {
+    let Some(last) = applied.last() else { return };
+    for (index, event) in applied.iter().enumerate() {
         let Received { id, subject, .. } = event;
-        match passed_over.iter().find(|passed| passed.event_id == *id) {
-            None => {
-                info!(
-                    event.id = id,
-                    event.subject = subject,
-                    "applied event {id} of {subject}"
-                );
-            }
-            Some(PassedOver { reason, .. }) => info!(
+        match passed_over.get(&index) {
+            None => debug!(
+                event.id = id,
+                event.subject = subject,
+                "applied event {id} of {subject}"
+            ),
+            Some(reason) => debug!(
                 event.id = id,
                 event.subject = subject,
                 "passed over event {id} of {subject}: {reason}"
             ),
         }
     }
+    let ids: Vec<&str> = applied.iter().map(|event| event.id.as_str()).collect();
+    let events = applied.len();
+    let noun = if events == 1 { "event" } else { "events" };
+    // Who looks for one of them finds it here.
+    info!(
+        events,
+        passed_over = passed_over.len(),
+        sequence = last.sequence,
+        event.ids = ids.join(" "),
+        "applied {events} {noun}, up to {} of {}",
+        last.id,
+        last.subject
+    );
 }

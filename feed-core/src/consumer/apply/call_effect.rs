@@ -1,7 +1,7 @@
 //! Calls the effect inside the batch transaction, and decides what a failure means: the event is at
 //! fault and is parked, or the database is and the round stops.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -13,7 +13,8 @@ use tracing::error;
 
 use super::failure::{Cause, Failure, Misuse, cause_of, misuse_of};
 use super::instance::Instance;
-use crate::consumer::effect::{Effect, EffectError, LONGEST_CALL, PassedOver};
+use crate::consumer::batch::Batch;
+use crate::consumer::effect::{Effect, EffectError, LONGEST_CALL};
 use crate::consumer::received::Received;
 use crate::consumer::sanitize::sanitize;
 use crate::database::patience::{STATEMENT, TRANSACTION, learn_from, within};
@@ -78,6 +79,9 @@ impl Suspects {
     }
 }
 
+/// Why an effect had nothing to do for events, by their index in the batch.
+pub(super) type PassedOver = BTreeMap<usize, String>;
+
 /// The effect, and what it has done to the database.
 #[derive(Debug)]
 pub(crate) struct EffectCaller<B: Backend, E> {
@@ -95,19 +99,22 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         }
     }
 
-    /// Calls the effect, records the events that it passed over, and commits; returns these events.
+    /// Calls the effect, records the events that it passed over, and commits; returns these events, and why
+    /// there was nothing to do for them.
     pub(super) async fn call(
         &self,
         mut tx: Transaction<'static, B>,
         mut guard: B::Guard,
         events: &[Received],
-    ) -> Result<Vec<PassedOver>, Failure> {
+    ) -> Result<PassedOver, Failure> {
         let limit = self.effect.time_limit().min(LONGEST_CALL);
         within(STATEMENT, B::begin_effect(&mut tx, &mut guard, limit)).await?;
-        let (ended, overran) = in_time(limit, self.effect.apply(&mut tx, events)).await;
+        let batch = Batch::new(events);
+        let (ended, overran) = in_time(limit, self.effect.apply(&mut tx, &batch)).await;
+        let passed_over = batch.into_reasons();
         let failed = match ended {
             None => self.out_of_time(&mut tx, &guard, limit, events).await,
-            Some(Ok(passed_over)) => match self.pass_over(&mut tx, events, &passed_over).await {
+            Some(Ok(())) => match self.pass_over(&mut tx, events, &passed_over).await {
                 Ok(()) => match self.commit(tx, guard, events).await {
                     Ok(()) => return Ok(passed_over),
                     Err(failed) => failed,
@@ -211,21 +218,22 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         &self,
         tx: &mut Transaction<'_, B>,
         events: &[Received],
-        passed_over: &[PassedOver],
+        passed_over: &PassedOver,
     ) -> sqlx::Result<()> {
-        let reasons: Vec<String> = passed_over.iter().map(|p| sanitize(&p.reason)).collect();
+        let reasons: Vec<String> = passed_over
+            .values()
+            .map(|reason| sanitize(reason))
+            .collect();
         let skips: Vec<Skip<'_>> = passed_over
             .iter()
             .zip(&reasons)
-            .filter_map(|(passed, reason)| {
-                let event = events.iter().find(|event| event.id == passed.event_id)?;
-                Some(Skip {
-                    event_id: &event.id,
-                    subject: &event.subject,
-                    event_type: event.event_type.as_deref(),
-                    sequence: event.sequence,
-                    reason,
-                })
+            .map(|((index, _), reason)| (&events[*index], reason))
+            .map(|(event, reason)| Skip {
+                event_id: &event.id,
+                subject: &event.subject,
+                event_type: event.event_type.as_deref(),
+                sequence: event.sequence,
+                reason,
             })
             .collect();
         if !skips.is_empty() {
