@@ -231,10 +231,19 @@ async fn replay<B: Backend, E: Effect<B>>(
             Err(FetchError::Status { status: 410, .. }) => {
                 Ok(Plan::saying("not carried out: the feed is another one"))
             }
+            Err(error) if takes_no_cursor(&error) => {
+                Ok(Plan::saying(format!("not carried out: {error}")))
+            }
             Err(error) => Err(error.into()),
         };
     }
-    match position_of(&follower.source, &epoch, from - 1).await? {
+    let found = match position_of(&follower.source, &epoch, from - 1).await {
+        Err(PollError::Fetch(error)) if takes_no_cursor(&error) => {
+            return Ok(Plan::saying(format!("not carried out: {error}")));
+        }
+        found => found?,
+    };
+    match found {
         Some(to) => Ok(Plan {
             from,
             to: Some(to),
@@ -246,6 +255,11 @@ async fn replay<B: Backend, E: Effect<B>>(
             from - 1
         ))),
     }
+}
+
+/// True if the feed refuses `?after=`, as a part of a feed does: that does not pass.
+fn takes_no_cursor(error: &FetchError) -> bool {
+    matches!(error, FetchError::Status { status: 400, .. })
 }
 
 /// The position of an event of the feed: pages are walked until there. It is a rare thing to ask,

@@ -155,7 +155,7 @@ fn full_of(
     ((last || count > 0).then_some(full), to)
 }
 
-/// What it means where the feed answers that a place is not one of its own.
+/// What it means where the feed answers that a cursor is not one of its own, or that it takes none.
 fn unknown_place(error: &FetchError) -> Option<String> {
     match error {
         FetchError::Status {
@@ -163,6 +163,14 @@ fn unknown_place(error: &FetchError) -> Option<String> {
             detail,
             ..
         } => Some(format!("the feed does not know our place: {detail}")),
+        FetchError::Status {
+            status: 400,
+            detail,
+            ..
+        } => Some(format!(
+            "the feed does not go on from a cursor of ours (400: {detail}): FEED_URL must point to the whole \
+             feed, without `type` or `subject`"
+        )),
         _ => None,
     }
 }

@@ -13,15 +13,30 @@ use crate::consumer::effect::Effect;
 use crate::consumer::progress::leases::Leases;
 use crate::consumer::progress::position::{discontinuity, position_after, position_at};
 use crate::consumer::source::content::arrivals;
+use crate::consumer::source::entry::InvalidDocument;
 use crate::consumer::source::fetch::{NewHead, Validators};
+use crate::consumer::source::fetch_error::FetchError;
 use crate::cursor::Cursor;
+use crate::service::with_causes;
 use crate::store::Backend;
 use crate::store::consume::Position;
 
-/// Asks the head, and takes what is new.
+/// Asks the head, and takes what is new. What no other round can mend halts the subscription.
 pub(in crate::consumer) async fn poll<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Polled, PollError> {
+    match ask(follower).await {
+        Err(PollError::Fetch(
+            ref error @ FetchError::Document {
+                cause: InvalidDocument::Filtered,
+                ..
+            },
+        )) => follower.halt(&with_causes(error)).await,
+        round => round,
+    }
+}
+
+async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<Polled, PollError> {
     if let Some(reason) = contradiction(follower).await? {
         return follower.halt(&reason).await;
     }

@@ -65,6 +65,9 @@ impl Document {
             complete: feed.complete,
         };
         document.size += document.entries.len() * size_of::<FoundEntry>();
+        if document.cursor.is_some() && document.is_filtered() {
+            return Err(InvalidDocument::Filtered);
+        }
         let contradiction = |text: String| Err(InvalidDocument::Contradiction(text));
         for entry in &document.entries {
             if entry.id.is_empty() {
@@ -113,6 +116,15 @@ impl Document {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// True for a view of some of the events: it is paged (RFC 5005, section 3), and its address says of which.
+    fn is_filtered(&self) -> bool {
+        let first = self.link("first", None).ok().flatten();
+        first.is_some_and(|first| {
+            let mut query = first.query_pairs();
+            query.any(|(name, _)| matches!(&*name, "type" | "subject"))
+        })
     }
 
     /// Where the entries before these are, in a feed that is archived (RFC 5005, section 4) or
@@ -291,6 +303,24 @@ pub(crate) mod tests {
              xmlns:fh=\"http://purl.org/syndication/history/1.0\">\
              <ev:cursor>abcdefgh.{last}{anchor}</ev:cursor>{links}{entries}</feed>"
         )
+    }
+
+    #[test]
+    fn a_view_of_a_part_is_refused_where_the_feed_has_numbers() {
+        let view = |query| {
+            numbered(
+                1,
+                1,
+                &format!("<link rel=\"first\" href=\"/feed?{query}\"/>"),
+            )
+        };
+        for query in ["type=order.placed", "subject=order%2F1"] {
+            let refused = read(&view(query));
+            assert!(matches!(refused, Err(InvalidDocument::Filtered)), "{query}");
+        }
+        assert!(read(&view("page=1")).is_ok(), "paged, and whole");
+        let blog = feed("<link rel=\"first\" href=\"/feed?type=news\"/><entry><id>1</id></entry>");
+        assert!(read(&blog).is_ok(), "nothing is numbered there");
     }
 
     #[test]

@@ -45,6 +45,12 @@ pub enum InvalidDocument {
     /// It is nested deeper than any feed.
     #[error("it is nested deeper than {DEEPEST} elements")]
     TooDeep,
+    /// It is a view of a part of a feed that numbers its events.
+    #[error(
+        "it has only some of the events of its feed, whose numbers cannot be followed there: FEED_URL must \
+         point to the whole feed, without `type` or `subject`"
+    )]
+    Filtered,
     /// Its entries contradict each other.
     #[error("{0}")]
     Contradiction(String),
