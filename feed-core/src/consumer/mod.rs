@@ -82,6 +82,7 @@ pub use received::Received;
 pub use round::outcome::{PollError, Polled};
 pub use sanitize::without_value;
 pub use source::charset::Undecodable;
+pub use source::client::FeedClient;
 pub use source::credentials::FeedCredentials;
 pub use source::entry::InvalidDocument;
 pub use source::fetch_error::FetchError;
@@ -138,11 +139,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let (owner, counted) = (Arc::clone(&instance), Arc::clone(&counts));
         let follower = Follower {
             applier: Arc::new(Applier::new(owner, effect, counted)),
-            source: Source::new(
-                subscription.feed_url.clone(),
-                subscription.credentials.clone(),
-                subscription.proxy.clone(),
-            ),
+            source: Source::new(&subscription.source()),
             subscription,
             instance,
             leases,

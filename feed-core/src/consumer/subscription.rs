@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::source::client::FeedClient;
 use super::source::credentials::FeedCredentials;
 use super::source::proxy::FeedProxy;
+use super::source::settings::SourceSettings;
+use super::source::wait::WAIT;
 
 /// Which feed is consumed, and how.
 #[derive(Debug, Clone)]
@@ -18,6 +21,11 @@ pub struct Subscription {
     pub credentials: Option<FeedCredentials>,
     /// The proxy through which the feed is read; `None`: there is none, whatever the environment says.
     pub proxy: Option<FeedProxy>,
+    /// The settings of the HTTP client that are the service's own.
+    pub client: Option<FeedClient>,
+    /// How long a round may wait at the server for something new, in whole seconds, and at most twenty, which is
+    /// the default. Zero: it answers at once, and [`poll_once`](crate::Consumer::poll_once) returns then.
+    pub wait: Duration,
     /// The pause after a poll that found nothing and could not wait at the server.
     pub poll_interval: Duration,
     /// The name of this instance; made unique for each start.
@@ -36,9 +44,21 @@ impl Subscription {
             feed_url,
             credentials: None,
             proxy: None,
+            client: None,
+            wait: WAIT,
             poll_interval: Duration::from_secs(1),
             instance: "consumer".to_owned(),
             if_halted: super::command::words::WHAT_TO_DO,
+        }
+    }
+
+    pub(super) fn source(&self) -> SourceSettings {
+        SourceSettings {
+            feed_url: self.feed_url.clone(),
+            credentials: self.credentials.clone(),
+            proxy: self.proxy.clone(),
+            client: self.client.clone(),
+            wait: self.wait,
         }
     }
 }

@@ -15,9 +15,11 @@ use super::status::{
 use crate::consumer::measure::Counts;
 use crate::consumer::progress::leases::{Leases, PARTITIONS};
 use crate::consumer::received::Received;
+use crate::consumer::source::client::FeedClient;
 use crate::consumer::source::credentials::FeedCredentials;
 use crate::consumer::source::proxy::FeedProxy;
 use crate::consumer::source::redact::redact_url;
+use crate::consumer::source::settings::SourceSettings;
 use crate::consumer::subscription::Subscription;
 use crate::database::Database;
 use crate::database::patience::{STATEMENT, within};
@@ -30,10 +32,8 @@ use crate::store::{Backend, DatabaseError};
 pub struct Handle<B: Backend> {
     pub(in crate::consumer) database: Database<B>,
     pub(in crate::consumer) subscription: String,
-    feed_url: Url,
-    /// What is shown to the feed.
-    pub(in crate::consumer) credentials: Option<FeedCredentials>,
-    pub(in crate::consumer) proxy: Option<FeedProxy>,
+    /// How the feed is asked.
+    pub(super) source: SourceSettings,
     /// The consumer in this process, if there is one.
     pub(in crate::consumer) leases: Option<Arc<Leases>>,
     pub(in crate::consumer) counts: Arc<Counts>,
@@ -44,9 +44,7 @@ impl<B: Backend> Clone for Handle<B> {
         Self {
             database: self.database.clone(),
             subscription: self.subscription.clone(),
-            feed_url: self.feed_url.clone(),
-            credentials: self.credentials.clone(),
-            proxy: self.proxy.clone(),
+            source: self.source.clone(),
             leases: self.leases.clone(),
             counts: Arc::clone(&self.counts),
         }
@@ -69,9 +67,7 @@ impl<B: Backend> Handle<B> {
         Ok(Self {
             database,
             subscription: subscription.to_owned(),
-            feed_url,
-            credentials: None,
-            proxy: None,
+            source: SourceSettings::new(feed_url),
             leases: None,
             counts: Arc::default(),
         })
@@ -80,14 +76,21 @@ impl<B: Backend> Handle<B> {
     /// Shows these to the feed, if it asks for credentials.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Option<FeedCredentials>) -> Self {
-        self.credentials = credentials;
+        self.source.credentials = credentials;
         self
     }
 
     /// Reads the feed through this proxy.
     #[must_use]
     pub fn with_proxy(mut self, proxy: Option<FeedProxy>) -> Self {
-        self.proxy = proxy;
+        self.source.proxy = proxy;
+        self
+    }
+
+    /// Reads the feed with these settings of the HTTP client.
+    #[must_use]
+    pub fn with_client(mut self, client: Option<FeedClient>) -> Self {
+        self.source.client = client;
         self
     }
 
@@ -101,9 +104,7 @@ impl<B: Backend> Handle<B> {
         Self {
             database,
             subscription: subscription.name.clone(),
-            feed_url: subscription.feed_url.clone(),
-            credentials: subscription.credentials.clone(),
-            proxy: subscription.proxy.clone(),
+            source: subscription.source(),
             leases: Some(leases),
             counts,
         }
@@ -112,7 +113,7 @@ impl<B: Backend> Handle<B> {
     /// The address of the feed.
     #[must_use]
     pub fn feed_url(&self) -> &Url {
-        &self.feed_url
+        &self.source.feed_url
     }
 
     /// Has the consumer in this process, if there is one, poll at once, in a way that no cache
@@ -146,7 +147,7 @@ impl<B: Backend> Handle<B> {
             standing.last_contact = standing.last_contact.max(own.last_contact);
             standing.last_error = own.last_error.or(standing.last_error);
         }
-        Ok(status_of(standing, redact_url(&self.feed_url)))
+        Ok(status_of(standing, redact_url(&self.source.feed_url)))
     }
 
     /// The oldest `limit` parked events.

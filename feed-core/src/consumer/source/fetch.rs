@@ -12,14 +12,13 @@ use url::Url;
 use super::answer::Answer;
 use super::body::{self, BodyError};
 use super::charset::Undecodable;
-use super::credentials::FeedCredentials;
 use super::document::Document;
 use super::fetch_error::FetchError;
 use super::freshness::fresh;
 use super::header::{from_header, to_header, validator};
-use super::proxy::FeedProxy;
 use super::redact::redact_query;
 use super::request::Requester;
+use super::settings::SourceSettings;
 use super::wait::{WAIT, Wait};
 use crate::consumer::sanitize::sanitize;
 use crate::cursor::Cursor;
@@ -80,15 +79,11 @@ const A_IM: HeaderName = HeaderName::from_static("a-im");
 const ATOM: HeaderValue = HeaderValue::from_static("application/atom+xml, application/xml;q=0.5");
 
 impl Source {
-    pub(crate) fn new(
-        feed_url: Url,
-        credentials: Option<FeedCredentials>,
-        proxy: Option<FeedProxy>,
-    ) -> Self {
+    pub(crate) fn new(settings: &SourceSettings) -> Self {
         Self {
-            requester: Requester::new(feed_url, credentials, proxy),
+            requester: Requester::new(settings),
             moved: None,
-            wait: Wait::new(),
+            wait: Wait::new(settings.wait),
         }
     }
 

@@ -1,5 +1,5 @@
-//! What a feed says. `fetch` asks it, within bounds, each time by a `request` with our `credentials`,
-//! through a `proxy` if there is one; `wait` says how long the server may hold an answer back,
+//! What a feed says. `fetch` asks it as `settings` say, within bounds, each time by a `request` of our
+//! `client`, with our `credentials`, and through a `proxy` if there is one; `wait` says how long the server may hold an answer back,
 //! `freshness` how long that is enough. The `answer` is decoded (`body`, `charset`) and read (`reader`,
 //! `document`, `entry`); `link` resolves what it links to, and `content` gets the data.
 //!
@@ -12,6 +12,7 @@
 pub(super) mod answer;
 mod body;
 pub(super) mod charset;
+pub(super) mod client;
 pub(super) mod content;
 pub(super) mod credentials;
 pub(super) mod document;
@@ -28,6 +29,7 @@ pub(super) mod proxy;
 mod reader;
 pub(super) mod redact;
 mod request;
+pub(super) mod settings;
 pub(super) mod wait;
 pub(super) mod walk;
 pub(super) mod window;

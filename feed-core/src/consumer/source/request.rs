@@ -12,6 +12,7 @@ use super::credentials::FeedCredentials;
 use super::fetch_error::FetchError;
 use super::proxy::{FeedProxy, SEES_CREDENTIALS};
 use super::redact::redact_url;
+use super::settings::SourceSettings;
 use crate::service::with_causes;
 
 /// How long a connection may take.
@@ -20,10 +21,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CANNOT_BE_REACHED: &str = "cannot be reached";
 
 /// The client for a feed.
-fn client(feed_url: &Url, proxy: Option<&FeedProxy>) -> Client {
+fn client(settings: &SourceSettings) -> Client {
+    let (feed_url, proxy) = (&settings.feed_url, settings.proxy.as_ref());
     // Fails where a provider is installed already: that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = || builder(proxy);
+    let client = || builder(settings);
     // Without certificates nothing has to be installed for plain HTTP.
     let trusting_nobody = || {
         let builder = client().tls_certs_only([]).build();
@@ -44,9 +46,13 @@ fn client(feed_url: &Url, proxy: Option<&FeedProxy>) -> Client {
 }
 
 /// What all requests have in common.
-fn builder(proxy: Option<&FeedProxy>) -> ClientBuilder {
-    let builder = Client::builder()
-        .user_agent(concat!("feed-core/", env!("CARGO_PKG_VERSION")))
+fn builder(settings: &SourceSettings) -> ClientBuilder {
+    let builder = Client::builder().user_agent(concat!("feed-core/", env!("CARGO_PKG_VERSION")));
+    let builder = match &settings.client {
+        Some(own) => own.configure(builder),
+        None => builder,
+    };
+    let builder = builder
         .default_headers(HeaderMap::from_iter([(
             header::ACCEPT_ENCODING,
             body::GZIP,
@@ -56,7 +62,7 @@ fn builder(proxy: Option<&FeedProxy>) -> ClientBuilder {
         // Not even where the environment names one.
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT);
-    match proxy.map(FeedProxy::to_client) {
+    match settings.proxy.as_ref().map(FeedProxy::to_client) {
         Some(proxy) => builder.proxy(proxy.expect("a URL that was checked")),
         None => builder,
     }
@@ -73,16 +79,12 @@ pub(super) struct Requester {
 }
 
 impl Requester {
-    pub(super) fn new(
-        feed_url: Url,
-        credentials: Option<FeedCredentials>,
-        proxy: Option<FeedProxy>,
-    ) -> Self {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
         Self {
-            client: client(&feed_url, proxy.as_ref()),
-            feed_url,
-            credentials,
-            proxy,
+            client: client(settings),
+            feed_url: settings.feed_url.clone(),
+            credentials: settings.credentials.clone(),
+            proxy: settings.proxy.clone(),
         }
     }
 

@@ -17,6 +17,8 @@ const SHORTER: Duration = Duration::from_secs(3600);
 /// The wait to ask for. A wait that is cut halves it; each hour it is doubled again.
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {
+    /// What is asked for where nothing cuts it.
+    bound: Duration,
     longest: Duration,
     since: Instant,
     /// True if it was logged that waits are cut, and none of full length was answered since.
@@ -24,9 +26,12 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    pub(crate) fn new() -> Self {
+    /// Waits for at most `bound`, and never longer than [`WAIT`].
+    pub(crate) fn new(bound: Duration) -> Self {
+        let bound = bound.min(WAIT);
         Self {
-            longest: WAIT,
+            bound,
+            longest: bound,
             since: Instant::now(),
             logged: false,
         }
@@ -34,8 +39,9 @@ impl Wait {
 
     /// The wait to ask for at `now`, in whole seconds; zero: none.
     pub(crate) fn next(&mut self, now: Instant) -> Duration {
-        if self.longest < WAIT && now.duration_since(self.since) >= SHORTER {
-            self.longest = (self.longest * 2).clamp(Duration::from_secs(1), WAIT);
+        if self.longest < self.bound && now.duration_since(self.since) >= SHORTER {
+            let longer = (self.longest * 2).max(Duration::from_secs(1));
+            self.longest = longer.min(self.bound);
             self.since = now;
         }
         self.longest
@@ -50,7 +56,7 @@ impl Wait {
 
     /// Records that a request was answered that was held back for this time.
     pub(crate) fn held(&mut self, time: Duration) {
-        if time >= WAIT {
+        if time >= self.bound {
             self.logged = false;
         }
     }
@@ -63,7 +69,7 @@ mod tests {
     #[test]
     fn a_wait_that_is_cut_is_halved_and_grows_again_with_the_hours() {
         let seconds = Duration::from_secs;
-        let mut wait = Wait::new();
+        let mut wait = Wait::new(WAIT);
         let mut now = Instant::now();
         assert_eq!(wait.next(now), WAIT);
         assert!(wait.cut(seconds(10), now), "it is news");
@@ -85,5 +91,22 @@ mod tests {
         assert_eq!(wait.next(now), seconds(10), "more than was asked for");
         wait.held(WAIT);
         assert!(wait.cut(seconds(10), now), "it was gone for a while");
+    }
+
+    #[test]
+    fn a_bound_is_kept_also_when_waits_grow_again() {
+        let seconds = Duration::from_secs;
+        let now = Instant::now();
+        let mut wait = Wait::new(seconds(5));
+        assert_eq!(wait.next(now), seconds(5));
+        wait.cut(seconds(5), now);
+        assert_eq!(wait.next(now), seconds(2));
+        assert_eq!(wait.next(now + SHORTER), seconds(4));
+        assert_eq!(wait.next(now + 2 * SHORTER), seconds(5));
+        assert_eq!(Wait::new(seconds(60)).next(now), WAIT);
+        assert_eq!(
+            Wait::new(Duration::ZERO).next(now + SHORTER),
+            Duration::ZERO
+        );
     }
 }

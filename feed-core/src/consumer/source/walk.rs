@@ -267,6 +267,7 @@ mod tests {
 
     use super::*;
     use crate::consumer::source::document::tests::{feed, numbered};
+    use crate::consumer::source::settings::SourceSettings;
 
     /// A feed that answers each path with one of these documents, and all else with 404.
     async fn serve(documents: &[(&'static str, String)]) -> Source {
@@ -291,7 +292,7 @@ mod tests {
             }
         });
         let url = Url::parse(&format!("http://{address}/feed")).expect("a URL");
-        Source::new(url, None, None)
+        Source::new(&SourceSettings::new(url))
     }
 
     fn page(first: i64, last: i64, next: Option<&str>) -> String {

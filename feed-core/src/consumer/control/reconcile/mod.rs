@@ -163,11 +163,7 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
         return Err(ReconcileError::ComparesNothing);
     }
     let start = Snapshot::of(handle).await?;
-    let source = Source::new(
-        handle.feed_url().clone(),
-        handle.credentials.clone(),
-        handle.proxy.clone(),
-    );
+    let source = Source::new(&handle.source);
     let books = Books::<B, R>::new(handle, &source);
     let result = match start.standing.epoch.clone() {
         Some(epoch) => {
