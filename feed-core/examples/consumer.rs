@@ -5,9 +5,7 @@
 
 use std::error::Error;
 
-use feed_core::{
-    CancellationToken, Consumer, Database, Effect, EffectError, PassedOver, Received, Subscription,
-};
+use feed_core::{Batch, CancellationToken, Consumer, Database, Effect, EffectError, Subscription};
 use sqlx::{Sqlite, Transaction};
 
 /// The service's own table. feed-core keeps claims and cursors beside it.
@@ -24,8 +22,8 @@ impl Effect<Sqlite> for Sold {
     async fn apply(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
-        events: &[Received],
-    ) -> Result<Vec<PassedOver>, EffectError> {
+        events: &Batch<'_>,
+    ) -> Result<(), EffectError> {
         for event in events {
             sqlx::query("INSERT INTO sold (subject, data) VALUES ($1, $2)")
                 .bind(&event.subject)
@@ -35,8 +33,7 @@ impl Effect<Sqlite> for Sold {
             // For you to see; what is not in the database may happen twice.
             println!("{}: {}", event.subject, event.data);
         }
-        // There was something to do for each of them.
-        Ok(Vec::new())
+        Ok(())
     }
 }
 

@@ -55,7 +55,7 @@ mod trace;
 pub mod transfer;
 
 #[cfg(feature = "consume")]
-pub use consumer::{Consumer, Effect, EffectError, PassedOver, Received, Subscription};
+pub use consumer::{Batch, Consumer, Effect, EffectError, Received, Subscription};
 pub use cursor::{Cursor, Epoch, InvalidCursor};
 #[cfg(feature = "publish")]
 pub use data::InvalidData;

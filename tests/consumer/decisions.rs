@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use feed_core::consumer::{Decision, From};
+use feed_core::consumer::{Decision, ResumeFrom};
 use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 use harness::{tables, until};
 
@@ -47,7 +47,7 @@ async fn what_was_decided_about_stays_so_from_the_start<B: Recording>(url: &str)
     handle.skip(&third, "a test", "eve").await.unwrap();
     tables::run(url, "DROP INDEX by_mistake; DELETE FROM feed_claim").await;
     halt(url).await;
-    carry_out(&mut reader, Decision::Resume(From::Start)).await;
+    carry_out(&mut reader, Decision::Resume(ResumeFrom::Start)).await;
     let status = reader.status().await;
     assert_eq!((status.sequence, status.parked), (5, 1), "{status:?}");
     let taken = reader.ids().await;
@@ -124,7 +124,7 @@ async fn what_was_there_before_now_is_never_taken<B: Recording>(url: &str) {
     fake.at("/feed", Reply::feed(head(15).xml()));
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     halt(url).await;
-    carry_out(&mut reader, Decision::Resume(From::Now)).await;
+    carry_out(&mut reader, Decision::Resume(ResumeFrom::Now)).await;
     assert_eq!(reader.ids().await, Vec::<String>::new());
     let uneven = "UPDATE feed_partition SET anchor = NULL WHERE partition < 8";
     tables::run(url, uneven).await;

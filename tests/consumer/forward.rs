@@ -1,6 +1,6 @@
 //! The way forward through pages that are not as they ought to be: each event once, in sequence.
 
-use feed_core::consumer::Polled;
+use feed_core::consumer::{Decision, Polled, ResumeFrom};
 use harness::fake::{Atom, Fake, Numbered, Reply};
 
 use crate::support::{Reader, Recording, numbered};
@@ -9,6 +9,7 @@ harness::on_both_databases! {
     pages_that_overlap_are_taken_once
     pages_in_the_wrong_order_are_taken_in_sequence
     a_way_that_leads_nowhere_is_left
+    a_feed_that_takes_no_cursor_halts_until_it_is_another_one
 }
 
 /// Five sealed pages, and a half one.
@@ -102,7 +103,6 @@ async fn a_way_that_leads_nowhere_is_left<B: Recording>(url: &str) {
         ("a circle", Reply::redirect(303, "/feed?after=start")),
         ("away", Reply::status(503)),
         ("unknown", Reply::status(404)),
-        ("unwilling", Reply::status(400)),
     ] {
         let fake = numbered(NEWEST).await;
         let head = Reply::feed(feed.head().xml());
@@ -124,6 +124,26 @@ async fn a_way_that_leads_nowhere_is_left<B: Recording>(url: &str) {
         feed.serve(&fake);
         reader.takes(&Numbered::ids(NEWEST)).await;
     }
+}
+
+/// As a part of a feed does: another request does not help.
+async fn a_feed_that_takes_no_cursor_halts_until_it_is_another_one<B: Recording>(url: &str) {
+    let feed = Numbered::new(NEWEST);
+    let fake = numbered(NEWEST).await;
+    let head = Reply::feed(feed.head().xml());
+    fake.each("/feed", move |asked| match asked.query("after") {
+        Some(_) => Reply::status(400),
+        None => head.clone(),
+    });
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    assert_eq!(reader.poll().await.unwrap(), Polled::Halted);
+    let reason = reader.status().await.halted.unwrap();
+    assert!(reason.contains("must point to the whole feed"), "{reason}");
+    assert_eq!(reader.ids().await.len(), 0);
+    feed.serve(&fake);
+    let on = Decision::Resume(ResumeFrom::Kept);
+    reader.handle().decide(on, "me").await.unwrap();
+    reader.takes(&Numbered::ids(NEWEST)).await;
 }
 
 /// Up to ten rounds; returns how the last one ended.

@@ -1,6 +1,6 @@
 //! An effect that can be counted.
 
-use feed_core::{Effect, EffectError, PassedOver, Received};
+use feed_core::{Batch, Effect, EffectError, Received};
 use harness::Sql;
 use sqlx::{Postgres, Sqlite, Transaction};
 
@@ -61,11 +61,11 @@ impl<B: Recording> Effect<B> for Recorder {
     async fn apply(
         &self,
         tx: &mut Transaction<'_, B>,
-        events: &[Received],
-    ) -> Result<Vec<PassedOver>, EffectError> {
+        events: &Batch<'_>,
+    ) -> Result<(), EffectError> {
         for event in events {
             B::record(tx, self, event).await?;
         }
-        Ok(Vec::new())
+        Ok(())
     }
 }

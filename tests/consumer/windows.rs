@@ -1,7 +1,7 @@
 //! A feed without numbers shows its newest entries. Where it has gone on by more than that, the consumer
 //! halts, whatever old entries are still shown; where further documents have what is missing, it takes that.
 
-use feed_core::consumer::{Decision, From, Polled};
+use feed_core::consumer::{Decision, Polled, ResumeFrom};
 use harness::fake::{Atom, Entry, Fake, Reply};
 use harness::{tables, until};
 
@@ -179,7 +179,7 @@ async fn a_consumer_that_halted_takes_what_is_shown_when_a_person_says_so<B: Rec
     serve(&fake, &feed("4 40 39 38"));
     let reason = halts("order", &mut reader).await;
     assert!(reason.contains("resume --from-start"), "{reason}");
-    let from_start = Decision::Resume(From::Start);
+    let from_start = Decision::Resume(ResumeFrom::Start);
     reader.handle().decide(from_start, "eve").await.unwrap();
     until("it goes on", async || {
         reader.poll().await.unwrap();

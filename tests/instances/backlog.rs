@@ -34,7 +34,7 @@ async fn follow(order: &Service, database: FreshDatabase) {
     };
     let tap = Tap::before(&order.client.url("")).await;
     let mut cluster = Cluster::new("invoice", database, &tap.url("feed"));
-    cluster.log = "info,feed_core=warn,feed_core::consumer::forward=info";
+    cluster.log = "info,feed_core=warn,feed_core::consumer::round::catch_up=info";
     let story = Story::of(order.database.url()).await;
     let begin = Instant::now();
     let instance = cluster.start("invoice").await;

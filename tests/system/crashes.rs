@@ -29,7 +29,7 @@ async fn a_consumer_killed_in_mid_batch_has_each_effect_once(backend: Backend) {
             let process = system.invoice.process()?;
             process
                 .log()
-                .contains("applied event")
+                .contains("applied ")
                 .then_some(before.as_str())
         });
         begun.await;

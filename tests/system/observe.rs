@@ -331,9 +331,13 @@ async fn one_event_is_found_in_all_logs(backend: Backend) {
                 let log = service.process()?.log();
                 let lines = log.lines().map(|line| {
                     let line: Value = serde_json::from_str(line).expect("each line is JSON");
-                    line["event.id"].as_str().map(str::to_owned)
+                    let field = |name: &str| line[name].as_str().map(str::to_owned);
+                    field("event.id").or_else(|| field("event.ids"))
                 });
-                lines.flatten().any(|found| found == *id).then_some(())
+                let mut found = lines.flatten();
+                found
+                    .any(|ids| ids.split(' ').any(|one| one == id))
+                    .then_some(())
             })
             .await;
         }

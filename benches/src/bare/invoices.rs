@@ -2,7 +2,7 @@
 //! event, so that one which comes twice has one invoice.
 
 use anyhow::Result;
-use feed_core::{Database, Effect, Received};
+use feed_core::{Batch, Database, Effect, Received};
 use invoice::effect::Invoicing;
 use invoice::store::Store;
 use sqlx::{Executor, Postgres};
@@ -38,7 +38,7 @@ impl Invoices {
         .await?;
         events.retain(|event| won.contains(&event.id));
         if !events.is_empty() {
-            Invoicing.apply(&mut tx, &events).await?;
+            Invoicing.apply(&mut tx, &Batch::new(&events)).await?;
         }
         tx.commit().await?;
         for event in &events {

@@ -18,7 +18,7 @@ use feed_core::Received;
 use feed_core::consumer::Handle;
 use feed_core::http::Json;
 use feed_core::http::Problem;
-use feed_core::{Consumer, Database, Effect, EffectError, PassedOver};
+use feed_core::{Batch, Consumer, Database, Effect, EffectError};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction};
@@ -67,15 +67,15 @@ impl Effect<Sqlite> for Sales {
     async fn apply(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
-        events: &[Received],
-    ) -> Result<Vec<PassedOver>, EffectError> {
-        let (mut sold, mut cancelled, mut passed_over) = (Vec::new(), Vec::new(), Vec::new());
+        events: &Batch<'_>,
+    ) -> Result<(), EffectError> {
+        let (mut sold, mut cancelled) = (Vec::new(), Vec::new());
         for event in events {
             match event.event_type.as_deref() {
                 // What cannot be read is parked with the reason, and all else goes on.
                 Some("order.placed") => sold.extend(lines(&event.json()?, event)),
                 Some("order.cancelled") => cancelled.push(event.json::<Order>()?.id),
-                _ => passed_over.push(event.passed_over("nothing is sold by it")),
+                _ => events.pass_over(event, "nothing is sold by it"),
             }
         }
         // Whatever is cancelled was placed before, so these may come first.
@@ -91,7 +91,7 @@ impl Effect<Sqlite> for Sales {
             .bind(json!(cancelled).to_string())
             .execute(&mut **tx)
             .await?;
-        Ok(passed_over)
+        Ok(())
     }
 }
 

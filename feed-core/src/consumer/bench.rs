@@ -3,7 +3,8 @@
 
 use url::Url;
 
-use super::document::{Document, InvalidDocument};
+use super::source::document::Document;
+use super::source::entry::InvalidDocument;
 
 /// Reads a document, and says how many entries it has.
 ///

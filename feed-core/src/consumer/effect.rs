@@ -1,274 +1,116 @@
-//! Calls the effect inside the batch transaction, and decides what a failure means: the event is at
-//! fault and is parked, or the database is and the round stops.
+//! What a service brings along: what it does with an event, and how it says that it cannot.
 
-use std::collections::{HashMap, HashSet};
-use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::future::Future;
+use std::time::Duration;
 
-use sqlx::{Connection, Transaction};
+use serde::de::DeserializeOwned;
+use sqlx::Transaction;
 
-use super::verdict::{Cause, Failure, Misuse, brief, cause_of, misuse_of};
-use super::{Context, Effect, EffectError, PassedOver, Received};
-use crate::database::patience::{STATEMENT, TRANSACTION, learn_from, within};
+use super::batch::Batch;
+use super::received::Received;
+use super::sanitize::without_value;
 use crate::store::Backend;
-use crate::store::operate::Skip;
 
 /// The longest time for one call of an effect. Shorter than a session may be idle in a transaction
 /// (`store/connect.rs`), so that it is the effect that ends and not the session.
-pub(super) const LONGEST_CALL: Duration = Duration::from_secs(10);
+pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(10);
 
-/// How long the connection may take to answer after an effect has failed.
-const ANSWER: Duration = Duration::from_secs(2);
+/// What a service does with the events of another one.
+///
+/// # Limits
+///
+/// One call may take [ten seconds](Effect::time_limit). After that it is cut off where it next waits, its statement is
+/// cancelled, and its event is retried later. On SQLite it keeps all other writers waiting for as long as it runs.
+///
+/// The transaction is the consumer's, and holds the claims of the events: an effect must not end it. `COMMIT` is
+/// refused, and so is, on SQLite, every statement after a `ROLLBACK`; on PostgreSQL such a statement is committed at
+/// once, and again when the event is retried. `SET CONSTRAINTS ALL IMMEDIATE` is refused as well: name the constraints.
+/// Savepoints are fine.
+///
+/// An effect returns the error of each statement that fails. After one that it hides, PostgreSQL cannot commit the
+/// transaction, and the event counts as failed.
+pub trait Effect<B: Backend>: Send + Sync + 'static {
+    /// Applies `events`, in sequence, inside `tx`. Claims, effects and cursor commit together or
+    /// not at all, so an effect stands once, however often it is tried (I5).
+    ///
+    /// Give the effect a second guard of its own, such as a unique order id.
+    ///
+    /// Each event is to have an effect, or to be [passed over](Batch::pass_over): those of a type that it does
+    /// not know, or about something that is not here.
+    ///
+    /// # Errors
+    ///
+    /// A batch that fails is rolled back, and its events come again one by one; the [error](EffectError) of a
+    /// single event decides what becomes of it. A panic parks it.
+    fn apply(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        events: &Batch<'_>,
+    ) -> impl Future<Output = Result<(), EffectError>> + Send;
 
-/// How often the database may fail at the same event. Then it is the event that makes it fail, or another one
-/// of its batch, which is looked for.
-const ROUNDS: u32 = 5;
+    /// The longest time for one call of [`apply`](Effect::apply), with a batch or with one event. At most ten
+    /// seconds, which is the default; more counts as ten.
+    fn time_limit(&self) -> Duration {
+        LONGEST_CALL
+    }
 
-/// Events that are counted, at most.
-const MOST_SUSPECTS: usize = 1_000;
-
-/// Why an event is parked whose effect has gone on without its transaction.
-const ENDED: &str = "the effect has ended the transaction that it was given, with COMMIT or ROLLBACK, or has \
-                     gone on after an error with which SQLite ended it; on PostgreSQL also SET CONSTRAINTS \
-                     ALL IMMEDIATE, which an effect must not use";
-
-/// Why an event is parked whose effect returned success in a transaction that cannot be committed.
-const HIDDEN: &str = "the effect has not returned the error of a statement that failed, and the \
-                      transaction cannot be committed after that";
-
-/// The events at whose effect the database has failed, and how often.
-#[derive(Debug, Default)]
-pub(super) struct Suspects {
-    failures: HashMap<String, u32>,
-    /// Those that failed together last.
-    batch: HashSet<String>,
-}
-
-impl Suspects {
-    /// Counts a failure of the database at `events`. Returns true if it has failed at one of them too often to
-    /// be the cause.
-    fn count(&mut self, events: &[Received]) -> bool {
-        if self.failures.len() > MOST_SUSPECTS {
-            *self = Self::default();
-        }
-        let mut most = 0;
-        for event in events {
-            let failures = self.failures.entry(event.id.clone()).or_default();
-            *failures += 1;
-            most = most.max(*failures);
-        }
-        let proven = most > ROUNDS;
-        match events {
-            [one] if proven => {
-                self.failures.remove(&one.id);
-                // It was this one: those that failed with it are innocent.
-                if self.batch.contains(&one.id) {
-                    for id in std::mem::take(&mut self.batch) {
-                        self.failures.remove(&id);
-                    }
-                }
-            }
-            [_] => {}
-            _ => self.batch = events.iter().map(|event| event.id.clone()).collect(),
-        }
-        proven
+    /// True for an event that says that the data of the earlier events of its subject is erased, as
+    /// when a person is to be forgotten, and that holds what is left of it: its data takes the place
+    /// of theirs where they are parked, and they are tried again with that.
+    fn erases(&self, event: &Received) -> bool {
+        let _ = event;
+        false
     }
 }
 
-impl<B: Backend, E: Effect<B>> Context<B, E> {
-    /// Calls the effect, records the events that it passed over, and commits; returns these events.
-    pub(super) async fn call_effect(
-        &self,
-        mut tx: Transaction<'static, B>,
-        mut guard: B::Guard,
-        events: &[Received],
-    ) -> Result<Vec<PassedOver>, Failure> {
-        let limit = self.effect.time_limit().min(LONGEST_CALL);
-        within(STATEMENT, B::begin_effect(&mut tx, &mut guard, limit)).await?;
-        let (ended, overran) = in_time(limit, self.effect.apply(&mut tx, events)).await;
-        let failed = match ended {
-            None => self.out_of_time(&mut tx, &guard, limit, events).await,
-            Some(Ok(passed_over)) => match self.pass_over(&mut tx, events, &passed_over).await {
-                Ok(()) => match self.commit(tx, guard, events).await {
-                    Ok(()) => return Ok(passed_over),
-                    Err(failed) => failed,
-                },
-                Err(error) => self.judge(&mut tx, error, events).await,
-            },
-            Some(Err(EffectError::Database(error))) => self.judge(&mut tx, error, events).await,
-            Some(Err(error)) => error.into(),
-        };
-        Err(match failed {
-            // Whatever it is: the server has ended the session meanwhile, or SQLite the statement.
-            Failure::Database(_) | Failure::Effect(EffectError::Database(_)) if overran => {
-                took_longer_than(limit)
-            }
-            failed => failed,
+impl Received {
+    /// Reads the data, which is JSON.
+    ///
+    /// ```
+    /// # use feed_core::{EffectError, Received};
+    /// #[derive(serde::Deserialize)]
+    /// struct Order {
+    ///     id: i64,
+    /// }
+    ///
+    /// fn order_of(event: &Received) -> Result<i64, EffectError> {
+    ///     Ok(event.json::<Order>()?.id)
+    /// }
+    /// # let (data, time) = ("{}".to_owned(), chrono::Utc::now());
+    /// # let event = Received { id: "17".into(), event_type: None, subject: "17".into(),
+    /// #     sequence: None, time, data, traceparent: None };
+    /// # assert!(matches!(order_of(&event), Err(EffectError::Park(_))));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// It is not what `T` needs: the event is to be parked until somebody mends the cause.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, EffectError> {
+        serde_json::from_str(&self.data).map_err(|error| {
+            EffectError::Park(format!("cannot read the data: {}", without_value(&error)))
         })
     }
-
-    /// Commits `tx`, in which the effects of `events` are.
-    pub(super) async fn commit(
-        &self,
-        tx: Transaction<'static, B>,
-        guard: B::Guard,
-        events: &[Received],
-    ) -> Result<(), Failure> {
-        match within(TRANSACTION, B::commit(tx, guard)).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(EffectError::Park(ENDED.to_owned()).into()),
-            Err(error) if events.is_empty() => Err(error.into()),
-            // Also a constraint or trigger that is deferred.
-            Err(error) if cause_of(&error) == Cause::Event => Err(at_fault(error)),
-            Err(error) => Err(self.stopped_by(error, events)),
-        }
-    }
-
-    /// What it means that the effect is cut off: where its connection is alive, it is the effect that takes
-    /// so long, in its own code or with a statement that still runs.
-    async fn out_of_time(
-        &self,
-        tx: &mut Transaction<'_, B>,
-        guard: &B::Guard,
-        limit: Duration,
-        events: &[Received],
-    ) -> Failure {
-        // On another connection. If the statement went on, it would keep its locks.
-        let other = self.database.reader();
-        if matches!(within(STATEMENT, B::cancel(other, guard)).await, Ok(true)) {
-            return took_longer_than(limit);
-        }
-        match within(ANSWER, tx.ping()).await {
-            Ok(()) => took_longer_than(limit),
-            Err(silence) => self.stopped_by(silence, events),
-        }
-    }
-
-    /// What it means that `error` came from the effect.
-    async fn judge(
-        &self,
-        tx: &mut Transaction<'_, B>,
-        error: sqlx::Error,
-        events: &[Received],
-    ) -> Failure {
-        let ours = match cause_of(&error) {
-            Cause::Event => return at_fault(error),
-            Cause::Server => true,
-            // Of another connection, if this one answers, or of the way in which the effect used it.
-            Cause::Connection => within(ANSWER, tx.ping()).await.is_err(),
-        };
-        match ours {
-            true => self.stopped_by(error, events),
-            false => EffectError::Database(error).into(),
-        }
-    }
-
-    /// The database has failed at one of `events`: it is the cause, unless it fails there again and again.
-    fn stopped_by(&self, error: sqlx::Error, events: &[Received]) -> Failure {
-        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-        match suspects.count(events) {
-            true => EffectError::Database(error).into(),
-            false => error.into(),
-        }
-    }
-
-    /// Records the events that the effect had nothing to do for.
-    async fn pass_over(
-        &self,
-        tx: &mut Transaction<'_, B>,
-        events: &[Received],
-        passed_over: &[PassedOver],
-    ) -> sqlx::Result<()> {
-        let reasons: Vec<String> = passed_over.iter().map(|p| brief(&p.reason)).collect();
-        let skips: Vec<Skip<'_>> = passed_over
-            .iter()
-            .zip(&reasons)
-            .filter_map(|(passed, reason)| {
-                let event = events.iter().find(|event| event.id == passed.event_id)?;
-                Some(Skip {
-                    event_id: &event.id,
-                    subject: &event.subject,
-                    event_type: event.event_type.as_deref(),
-                    sequence: event.sequence,
-                    reason,
-                })
-            })
-            .collect();
-        if !skips.is_empty() {
-            within(
-                STATEMENT,
-                B::skip(tx, &self.subscription.name, &skips, None),
-            )
-            .await?;
-        }
-        Ok(())
-    }
 }
 
-/// What it means that the event, or what the effect did with it, has caused `error`.
-fn at_fault(error: sqlx::Error) -> Failure {
-    learn_from(&error);
-    match misuse_of(&error) {
-        Some(Misuse::Ended) => EffectError::Park(ENDED.to_owned()),
-        Some(Misuse::Hidden) => EffectError::Retry(HIDDEN.to_owned()),
-        None => EffectError::Database(error),
-    }
-    .into()
-}
-
-fn took_longer_than(limit: Duration) -> Failure {
-    EffectError::Retry(format!("the effect took longer than {limit:?}")).into()
-}
-
-/// What `effect` returns within `limit`, and whether it was certainly not the database that took longer: the
-/// effect has returned after all, or kept its thread for so long that nothing could cut it off.
-async fn in_time<T>(limit: Duration, effect: impl Future<Output = T>) -> (Option<T>, bool) {
-    let mut effect = pin!(effect);
-    let (begun, mut busy) = (Instant::now(), Duration::ZERO);
-    let polled = poll_fn(|context| {
-        let begun = Instant::now();
-        let polled = effect.as_mut().poll(context);
-        busy += begun.elapsed();
-        polled
-    });
-    let ended = tokio::time::timeout(limit, polled).await.ok();
-    let overran = busy >= limit || ended.is_some() && begun.elapsed() >= limit;
-    (ended, overran)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn events(ids: std::ops::RangeInclusive<u32>) -> Vec<Received> {
-        let event = |id: u32| Received {
-            id: id.to_string(),
-            event_type: None,
-            subject: id.to_string(),
-            sequence: None,
-            time: chrono::DateTime::UNIX_EPOCH,
-            data: String::new(),
-            traceparent: None,
-        };
-        ids.map(event).collect()
-    }
-
-    #[test]
-    fn only_events_at_which_the_database_fails_again_and_again_are_suspected() {
-        let mut suspects = Suspects::default();
-        for _ in 0..ROUNDS {
-            assert!(!suspects.count(&events(1..=100)));
-        }
-        // It has got further, and fails at others.
-        assert!(!suspects.count(&events(101..=200)));
-        for _ in 1..ROUNDS {
-            assert!(!suspects.count(&events(101..=200)));
-        }
-        assert!(suspects.count(&events(101..=200)));
-        // One by one: the first that fails is the one, and what comes after it is innocent so far.
-        assert!(suspects.count(&events(150..=150)));
-        assert!(!suspects.count(&events(151..=151)));
-    }
+/// Why an event could not be applied, and so what is to become of it. Either way later events of
+/// its subject wait for it, and all others go on (I7).
+#[derive(Debug, thiserror::Error)]
+pub enum EffectError {
+    /// It may work in a while: it is tried again with growing pauses, and then left to a person.
+    #[error("{0}")]
+    Retry(String),
+    /// It will not work until somebody mends the cause.
+    #[error("{0}")]
+    Park(String),
+    /// A statement failed, or its answer could not be used. It is the event's failure, unless the database says
+    /// that it is the cause:
+    ///
+    /// | the error | what becomes of the event |
+    /// |---|---|
+    /// | SQLSTATE classes 40, 53, 57 (but 57014, 53400), 25006, 58000, 58030; SQLite's `BUSY`, `LOCKED`, `FULL`, `IOERR`, `READONLY`, `CANTOPEN`, `CORRUPT`, `NOTADB`, `NOMEM`, `PERM`, `PROTOCOL`, `NOLFS` | The round stops, and the same events come again. After twelve rounds in a row: retried. |
+    /// | I/O, TLS, protocol, pool, class 08 | The same if the transaction's connection does not answer; else: retried. |
+    /// | no row, a foreign key, a statement or lock timeout, all else | Retried, as with [`Retry`](Self::Retry). |
+    /// | a value or column that cannot be decoded; classes 0A, 21, 22, 23, 42; SQLite's `ERROR`, `CONSTRAINT`, `MISMATCH`, `TOOBIG`, `RANGE` | Parked until a person decides, as with [`Park`](Self::Park). |
+    #[error("the database refused the effect")]
+    Database(#[from] sqlx::Error),
 }

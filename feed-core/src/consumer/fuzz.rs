@@ -5,12 +5,13 @@ use axum::http::{HeaderMap, header};
 use roxmltree::{Node, ParsingOptions};
 use url::Url;
 
-use super::charset::decode;
-use super::content::inline;
-use super::document::Document;
-use super::fetch::{LONGEST_RETRY_AFTER, from_header, retry_after, to_header, told};
-use super::forward::{discontinuity, position};
-use super::freshness::{LONGEST_FRESH, fresh};
+use super::progress::position::{discontinuity, position_after};
+use super::source::answer::problem_detail;
+use super::source::charset::decode;
+use super::source::content::inline;
+use super::source::document::Document;
+use super::source::freshness::{LONGEST_FRESH, fresh};
+use super::source::header::{LONGEST_RETRY_AFTER, from_header, retry_after, to_header};
 use crate::store::consume::Position;
 
 const ATOM: &str = "http://www.w3.org/2005/Atom";
@@ -62,7 +63,7 @@ pub fn document(body: &[u8]) -> Option<usize> {
     }
     if let Some(end) = &document.cursor {
         assert!(before.is_none_or(|last| last == end.sequence));
-        let at = position(&Position::default(), &document, end);
+        let at = position_after(&Position::default(), &document, end);
         assert_eq!(at.sequence, end.sequence);
         if !document.entries.is_empty() {
             assert_eq!(
@@ -166,7 +167,7 @@ pub fn answer(headers: &HeaderMap, body: &[u8]) {
             assert_eq!(again.as_ref(), Some(value), "a tag goes back as it came");
         }
     }
-    if let Some(detail) = told(body) {
+    if let Some(detail) = problem_detail(body) {
         assert!(detail.chars().count() <= 502, "a detail has an end");
         assert!(!detail.contains(char::is_control), "{detail:?}");
     }

@@ -1,12 +1,12 @@
 //! What a subscription shows at `/metrics`: how far it is behind, and what became of polls and events.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
-use super::fetch::{FetchError, WAIT};
+use super::source::fetch_error::FetchError;
+use super::source::wait::SILENCE;
 use super::{Handle, PollError, Polled};
 use crate::database::Turns;
 use crate::http::metrics::{Counter, Histogram, Labels, Measured, Metric};
@@ -15,10 +15,6 @@ use crate::store::measure::Progress;
 
 /// Events of one transaction, up to the largest.
 const SIZES: &[u64; 7] = &[1, 2, 5, 10, 20, 50, 100];
-
-/// How long a feed that is asked all the time may be silent: as long as it may hold an answer back, and
-/// what a round takes beside that.
-pub(super) const SILENCE: Duration = Duration::from_secs(WAIT.as_secs() + 10);
 
 /// What this process has counted.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use feed_core::consumer::{Decision, From};
+use feed_core::consumer::{Decision, ResumeFrom};
 use feed_core::feed::ExportError;
 use feed_core::{NewEvent, outbox};
 use sqlx::{Executor, Postgres, Sqlite};
@@ -286,7 +286,7 @@ async fn another_epoch_is_loud_and_has_no_second_effect<B: Testable>(url: &str) 
 
     let new = publisher.publish(3).await;
     handle
-        .decide(Decision::Resume(From::Start), "eve")
+        .decide(Decision::Resume(ResumeFrom::Start), "eve")
         .await
         .unwrap();
     until("all are applied", async || {

@@ -1,12 +1,15 @@
 //! The consuming side against what the real feed sends: one effect for each event, in sequence,
 //! whatever fails (I5–I8).
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use feed_core::consumer::Polled;
-use feed_core::{Consumer, Database, Effect};
+use feed_core::consumer::{FeedClient, Polled};
+use feed_core::{CancellationToken, Consumer, Database, Effect, Subscription};
 use sqlx::Sqlite;
 
 use crate::support::{
@@ -25,6 +28,10 @@ harness::on_both_databases! {
     a_feed_of_another_epoch_halts_the_subscription
     a_restored_feed_halts_the_subscription
     a_page_is_not_taken_for_a_feed
+    a_part_of_a_feed_halts_the_subscription
+    a_feed_that_takes_no_cursor_halts_the_subscription
+    a_round_waits_no_longer_than_it_may
+    a_client_has_settings_of_its_own
     numbers_without_a_cursor_hide_nothing
     a_feed_that_is_away_loses_nothing
     any_atom_feed_works
@@ -287,6 +294,97 @@ async fn a_page_is_not_taken_for_a_feed<B: Testable>(url: &str) {
         assert!(error.to_string().contains("not its head"), "{error}");
         assert_eq!(effects(&database).await.len(), 0);
     }
+}
+
+/// What it shows is not all, and nobody could see what is missing.
+async fn a_part_of_a_feed_halts_the_subscription<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    publisher.publish(3).await;
+    let database = consumer_database::<B>(url).await;
+    for part in ["type=order.placed", "subject=order%2F1"] {
+        forget_all(&database).await;
+        let reason = halted(&database, &format!("{feed}?{part}")).await;
+        let says = "FEED_URL must point to the whole feed";
+        assert!(reason.contains(says), "{part}: {reason}");
+    }
+}
+
+/// Another server's way to say the same.
+async fn a_feed_that_takes_no_cursor_halts_the_subscription<B: Testable>(url: &str) {
+    let head = format!(
+        "<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:ev=\"{}\">\
+         <ev:cursor>abcdefgh.7.00000000000000000000000000000007</ev:cursor>\
+         <entry><id>urn:uuid:00000000-0000-0000-0000-000000000007</id>\
+         <updated>2026-01-01T00:00:00Z</updated><ev:sequence>7</ev:sequence></entry></feed>",
+        feed_core::NAMESPACE
+    );
+    let answer = move |uri: axum::http::Uri| async move {
+        match uri.query() {
+            None => head.into_response(),
+            Some(_) => StatusCode::BAD_REQUEST.into_response(),
+        }
+    };
+    let feed = format!(
+        "{}/feed",
+        serve(Router::new().route("/feed", get(answer))).await
+    );
+    let database = consumer_database::<B>(url).await;
+    let reason = halted(&database, &feed).await;
+    let says = "FEED_URL must point to the whole feed";
+    assert!(reason.contains(says) && reason.contains("400"), "{reason}");
+}
+
+async fn a_round_waits_no_longer_than_it_may<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    publisher.publish(1).await;
+    let database = consumer_database::<B>(url).await;
+    let subscription = Subscription {
+        wait: Duration::ZERO,
+        ..Subscription::new("order", feed.parse().unwrap())
+    };
+    let (effect, shutdown) = (Recorder::default(), CancellationToken::new());
+    let opened = Consumer::open(database, subscription, effect, shutdown).await;
+    let mut consumer = opened.unwrap();
+    drain(&mut consumer, &publisher).await;
+    // The server would hold each of these back for twenty seconds.
+    let begun = Instant::now();
+    for _ in 0..3 {
+        let round = consumer.poll_once().await.unwrap();
+        assert!(matches!(round, Polled::UpToDate { .. }), "{round:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+async fn a_client_has_settings_of_its_own<B: Testable>(url: &str) {
+    let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
+    let heard = Arc::clone(&seen);
+    let answer = move |headers: HeaderMap| async move {
+        heard.lock().unwrap().push(headers);
+        "<feed xmlns=\"http://www.w3.org/2005/Atom\"/>"
+    };
+    let feed = format!(
+        "{}/feed",
+        serve(Router::new().route("/feed", get(answer))).await
+    );
+    let team = |client: reqwest::ClientBuilder| {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-team", "sales".parse().unwrap());
+        // What a consumer needs is not to be had otherwise.
+        headers.insert(header::ACCEPT_ENCODING, "br".parse().unwrap());
+        client.default_headers(headers)
+    };
+    let subscription = Subscription {
+        client: Some(FeedClient::new(team)),
+        ..Subscription::new("order", feed.parse().unwrap())
+    };
+    let database = consumer_database::<B>(url).await;
+    let (effect, shutdown) = (Recorder::default(), CancellationToken::new());
+    let opened = Consumer::open(database, subscription, effect, shutdown).await;
+    opened.unwrap().poll_once().await.unwrap();
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0]["x-team"], "sales");
+    assert_eq!(seen[0][header::ACCEPT_ENCODING], "gzip");
 }
 
 /// Numbers without a cursor are another feed's, copied: they must not hide entries.

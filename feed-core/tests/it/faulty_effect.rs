@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use feed_core::consumer::ParkedEvent;
-use feed_core::{
-    Consumer, Database, Effect, EffectError, EventId, PassedOver, Received, Subscription,
-};
+use feed_core::{Batch, Consumer, Database, Effect, EffectError, EventId, Received, Subscription};
 use sqlx::{Sqlite, Transaction};
 use tokio_util::sync::CancellationToken;
 
@@ -110,9 +108,8 @@ impl<B: Testable> Effect<B> for FaultyEffect {
     async fn apply(
         &self,
         tx: &mut Transaction<'_, B>,
-        events: &[Received],
-    ) -> Result<Vec<PassedOver>, EffectError> {
-        let mut passed_over = Vec::new();
+        events: &Batch<'_>,
+    ) -> Result<(), EffectError> {
         for event in events {
             B::insert_effect(tx, event).await?;
             tokio::time::sleep(self.pace).await;
@@ -121,14 +118,11 @@ impl<B: Testable> Effect<B> for FaultyEffect {
             {
                 Self::make(mistake, tx).await?;
                 if self.passes_over {
-                    passed_over.push(PassedOver {
-                        event_id: event.id.clone(),
-                        reason: "nothing to do".to_owned(),
-                    });
+                    events.pass_over(event, "nothing to do");
                 }
             }
         }
-        Ok(passed_over)
+        Ok(())
     }
 
     fn time_limit(&self) -> Duration {

@@ -10,8 +10,8 @@ use chrono::Utc;
 use feed_core::feed::{PageWriter, View};
 use feed_core::http::BaseUrl;
 use feed_core::{
-    Backend, Consumer, Database, Effect, EffectError, EventId, Feed, FeedSettings, NewEvent,
-    PassedOver, Received, Subscription, outbox,
+    Backend, Batch, Consumer, Database, Effect, EffectError, EventId, Feed, FeedSettings, NewEvent,
+    Received, Subscription, outbox,
 };
 use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite, Transaction};
 use tokio::sync::Notify;
@@ -334,8 +334,8 @@ impl<B: Testable> Effect<B> for Recorder {
     async fn apply(
         &self,
         tx: &mut Transaction<'_, B>,
-        events: &[Received],
-    ) -> Result<Vec<PassedOver>, EffectError> {
+        events: &Batch<'_>,
+    ) -> Result<(), EffectError> {
         for event in events {
             // Written first, so that a failure has something to roll back.
             B::insert_effect(tx, event).await?;
@@ -355,7 +355,7 @@ impl<B: Testable> Effect<B> for Recorder {
                 None => {}
             }
         }
-        Ok(Vec::new())
+        Ok(())
     }
 
     fn erases(&self, event: &Received) -> bool {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use feed_core::{Effect, EffectError, PassedOver, Received};
+use feed_core::{Batch, Effect, EffectError, Received};
 use sqlx::Transaction;
 use tracing::{debug, warn};
 
@@ -51,10 +51,9 @@ impl<S: Store> Effect<S> for Shipping {
     async fn apply(
         &self,
         tx: &mut Transaction<'_, S>,
-        events: &[Received],
-    ) -> Result<Vec<PassedOver>, EffectError> {
-        let mut passed_over = Vec::new();
-        let facts = read(events, &mut passed_over)?;
+        events: &Batch<'_>,
+    ) -> Result<(), EffectError> {
+        let facts = read(events)?;
         let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
         let causes = S::causes(tx, &orders).await?;
         let mut causes: HashMap<OrderId, Option<String>> = causes.into_iter().collect();
@@ -85,12 +84,12 @@ impl<S: Store> Effect<S> for Shipping {
                 }
                 (Fact::Cancelled(_), None) => {
                     let reason = format!("order {id} was cancelled and has no shipment here");
-                    passed_over.push(event.passed_over(reason));
+                    events.pass_over(event, reason);
                 }
                 (Fact::Erased(_), Some(_)) => erased.push(id),
                 (Fact::Erased(_), None) => {
                     let reason = format!("order {id} was erased and has no shipment here");
-                    passed_over.push(event.passed_over(reason));
+                    events.pass_over(event, reason);
                 }
             }
         }
@@ -100,7 +99,7 @@ impl<S: Store> Effect<S> for Shipping {
         if !erased.is_empty() {
             S::erase(tx, &erased).await?;
         }
-        Ok(passed_over)
+        Ok(())
     }
 
     fn erases(&self, event: &Received) -> bool {
@@ -110,10 +109,7 @@ impl<S: Store> Effect<S> for Shipping {
 
 /// What all events mean; those of unknown types are passed over. Nothing is written before all of
 /// them are understood.
-fn read<'a>(
-    events: &'a [Received],
-    passed_over: &mut Vec<PassedOver>,
-) -> Result<Vec<(&'a Received, Fact)>, EffectError> {
+fn read<'a>(events: &'a Batch<'_>) -> Result<Vec<(&'a Received, Fact)>, EffectError> {
     let mut facts = Vec::with_capacity(events.len());
     for event in events {
         let fact = Fact::read(event).map_err(|unfit| EffectError::Park(unfit.to_string()))?;
@@ -122,7 +118,7 @@ fn read<'a>(
             None => {
                 let other = event.event_type.as_deref().unwrap_or("none");
                 let reason = format!("an event of type {other}, which is unknown here");
-                passed_over.push(event.passed_over(reason));
+                events.pass_over(event, reason);
             }
         }
     }

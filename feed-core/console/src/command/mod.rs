@@ -21,7 +21,7 @@ use crate::DatabaseSettings;
 pub use who::By;
 
 /// What a command logs: trouble. What it decides it says itself.
-const LOGGED: &str = "warn,feed_core::consumer::decide=error,feed_core::consumer::carry_out=error";
+const LOGGED: &str = "warn,feed_core::consumer::control=error";
 
 /// Why a command could not be carried out.
 #[derive(Debug, thiserror::Error)]

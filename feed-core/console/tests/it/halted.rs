@@ -1,6 +1,6 @@
 //! The way on after a halt, and back to events whose effects were lost.
 
-use feed_core::consumer::{DecideError, Decision, From};
+use feed_core::consumer::{DecideError, Decision, ResumeFrom};
 use serde_json::json;
 
 use super::{Site, assert_back_to_status};
@@ -111,7 +111,10 @@ async fn decisions_that_do_not_fit_are_refused<B: Testable>(url: &str) {
         .assert_problem(409);
     assert_eq!(site.handle.decisions(10).await.unwrap().len(), 0);
     // The handle takes a decision as it is; without a name it takes none.
-    let nameless = site.handle.decide(Decision::Resume(From::Kept), " ").await;
+    let nameless = site
+        .handle
+        .decide(Decision::Resume(ResumeFrom::Kept), " ")
+        .await;
     assert!(
         matches!(nameless, Err(DecideError::Missing(_))),
         "{nameless:?}"

@@ -265,7 +265,7 @@ where
     shop.take(5).await;
     shop.publisher.publish(17).await;
     let handle = shop.consumer.handle();
-    let now = Decision::Resume(feed_core::consumer::From::Now);
+    let now = Decision::Resume(feed_core::consumer::ResumeFrom::Now);
     handle.decide(now, "Ann").await.unwrap();
     until("the decision is carried out", async || {
         shop.consumer.poll_once().await.unwrap();

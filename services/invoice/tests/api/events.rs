@@ -1,7 +1,7 @@
 //! What events do: one invoice for each order that was placed, credited if it was cancelled,
 //! however often it is told (I5).
 
-use feed_core::{Effect, Received};
+use feed_core::{Batch, Effect, Received};
 use harness::producer::{LINES, PLACED, Producer, order};
 use invoice::effect::Invoicing;
 use serde_json::Value;
@@ -208,9 +208,14 @@ async fn a_batch_succeeds_at_once<S: Testable>(url: &str) {
         event("order.placed", 3),
     ];
     let mut tx = app.database().begin().await.unwrap();
-    Invoicing.apply(&mut tx, &events).await.unwrap();
-    Invoicing.apply(&mut tx, &events).await.unwrap();
-    Invoicing.apply(&mut tx, &[]).await.unwrap();
+    for _ in 0..2 {
+        let batch = Batch::new(&events);
+        Invoicing.apply(&mut tx, &batch).await.unwrap();
+        let passed_over = batch.passed_over();
+        let passed_over: Vec<&Received> = passed_over.iter().map(|(event, _)| *event).collect();
+        assert_eq!(passed_over, [&events[1], &events[4]]);
+    }
+    Invoicing.apply(&mut tx, &Batch::new(&[])).await.unwrap();
     tx.commit().await.unwrap();
     let expected = [(3, "2026-000003"), (2, "2026-000002"), (1, "2026-000001")];
     let expected = expected.map(|(id, number)| (id, number.to_owned()));

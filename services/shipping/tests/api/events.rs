@@ -1,7 +1,7 @@
 //! What events do: one shipment for each order that was placed, stopped if it was cancelled,
 //! however often it is told (I5).
 
-use feed_core::{Effect, Received};
+use feed_core::{Batch, Effect, Received};
 use harness::producer::{LINES, PLACED, Producer, order};
 use serde_json::Value;
 use shipping::effect::Shipping;
@@ -162,9 +162,14 @@ async fn a_batch_succeeds_at_once<S: Testable>(url: &str) {
         event("order.placed", 3),
     ];
     let mut tx = app.database().begin().await.unwrap();
-    Shipping.apply(&mut tx, &events).await.unwrap();
-    Shipping.apply(&mut tx, &events).await.unwrap();
-    Shipping.apply(&mut tx, &[]).await.unwrap();
+    for _ in 0..2 {
+        let batch = Batch::new(&events);
+        Shipping.apply(&mut tx, &batch).await.unwrap();
+        let passed_over = batch.passed_over();
+        let passed_over: Vec<&Received> = passed_over.iter().map(|(event, _)| *event).collect();
+        assert_eq!(passed_over, [&events[1], &events[4]]);
+    }
+    Shipping.apply(&mut tx, &Batch::new(&[])).await.unwrap();
     tx.commit().await.unwrap();
     let expected = [(3, "pending"), (2, "stopped"), (1, "pending")];
     let expected = expected.map(|(id, status)| (id, status.to_owned()));

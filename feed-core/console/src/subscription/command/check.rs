@@ -4,7 +4,7 @@
 use super::words::grouped;
 use feed_core::Backend;
 use feed_core::Sequence;
-use feed_core::consumer::{Decision, From, Handle, Status};
+use feed_core::consumer::{Decision, Handle, ResumeFrom, Status};
 
 /// Why a decision does not fit. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub(in crate::subscription) async fn check<B: Backend>(
     // One that has taken nothing may be sent to the newest event before it begins.
     let new = status.epoch.is_none() && status.sequence == 0;
     Ok(match decision {
-        Decision::Resume(From::Now) if new => Ok(status),
+        Decision::Resume(ResumeFrom::Now) if new => Ok(status),
         Decision::Resume(_) if status.halted.is_none() => Err(Refused::NotHalted),
         Decision::Replay(_) if status.halted.is_some() => Err(Refused::Halted),
         // A feed without numbers is taken again as a whole.

@@ -103,7 +103,7 @@ pub enum Command {
     Resume {
         /// How it goes on
         #[command(flatten)]
-        from: ResumeFrom,
+        from: ResumeFlags,
         /// Who decides
         #[command(flatten)]
         by: By,
@@ -166,7 +166,7 @@ pub struct Which {
 /// From where a halted subscription goes on.
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[group(required = true, multiple = false)]
-pub struct ResumeFrom {
+pub struct ResumeFlags {
     #[arg(long, help = words::KEEP)]
     pub(super) keep: bool,
     #[arg(long, help = words::FROM_START)]

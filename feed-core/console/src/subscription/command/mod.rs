@@ -1,8 +1,8 @@
 //! What a person does about a subscription from the command line: to see what is stuck, and to
 //! mend it. A service flattens [`Command`] into its own command line and hands it to [`execute`].
 
-mod carry_out;
 mod check;
+mod execute_decision;
 mod line;
 mod lists;
 mod reconcile;
@@ -16,7 +16,7 @@ use feed_core::consumer::{DecideError, Effect, Handle, Reconcile, ReconcileError
 
 pub use check::Refused;
 pub(super) use check::check;
-pub use line::{Command, Listing, ResumeFrom, Which};
+pub use line::{Command, Listing, ResumeFlags, Which};
 pub(super) use lists::named;
 pub(super) use reconcile::summary;
 pub(super) use show::StatusDocument;
@@ -75,12 +75,12 @@ where
         Command::Retry { which, by } => show::retry(&handle, which.id.as_deref(), by).await,
         Command::Skip { id, reason, by } => show::skip(&handle, &id, &reason, by).await,
         Command::Resume { from, by } => {
-            let spare = carry_out::Spare::new(database.clone(), subscription, effect);
-            carry_out::resume(&handle, from.into(), by, spare).await
+            let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
+            execute_decision::resume(&handle, from.into(), by, spare).await
         }
         Command::Replay { from, by } => {
-            let spare = carry_out::Spare::new(database.clone(), subscription, effect);
-            carry_out::replay(&handle, from, by, spare).await
+            let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
+            execute_decision::replay(&handle, from, by, spare).await
         }
         Command::Reconcile { from, json } => reconcile::run::<B, R>(&handle, from, json).await,
     };

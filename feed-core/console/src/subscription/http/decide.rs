@@ -13,7 +13,7 @@ use super::{Site, done};
 use crate::subscription::command::{Refused, check};
 use feed_chassis::Wanted;
 use feed_core::Backend;
-use feed_core::consumer::{DecideError, Decision, From};
+use feed_core::consumer::{DecideError, Decision, ResumeFrom};
 use feed_core::http::Problem;
 
 /// The page that shows what came of it.
@@ -84,13 +84,13 @@ pub(super) async fn resume<B: Backend>(
 ) -> Result<Response, Problem> {
     let by = form.required("by");
     let from = match form.required("from").as_str() {
-        "keep" => From::Kept,
-        "start" => From::Start,
-        "now" => From::Now,
-        "" => From::Kept, // refused already
+        "keep" => ResumeFrom::Kept,
+        "start" => ResumeFrom::Start,
+        "now" => ResumeFrom::Now,
+        "" => ResumeFrom::Kept, // refused already
         _ => {
             form.refuse("from", "is one of keep, start and now");
-            From::Kept
+            ResumeFrom::Kept
         }
     };
     form.check()?;
@@ -171,7 +171,7 @@ fn problem(error: DecideError) -> Problem {
     }
 }
 
-impl std::convert::From<Refused> for Problem {
+impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let title = "The subscription does not stand so";
         Self::new(StatusCode::CONFLICT, "refused", title, refused.to_string())

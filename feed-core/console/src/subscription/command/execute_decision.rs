@@ -1,0 +1,186 @@
+//! Decisions that an instance carries out: they are written down, and watched until it has. Where
+//! no instance is alive, this process is one for as long as it takes.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::words::{WHAT_TO_DO, counted};
+use super::{ResumeFlags, check};
+use crate::command::{By, CommandError, Done, print};
+use feed_chassis::Progress;
+use feed_core::Database;
+use feed_core::Sequence;
+use feed_core::consumer::{
+    Consumer, Decided, Decision, Effect, Handle, ResumeFrom, Status, Subscription,
+};
+use feed_core::{Backend, DatabaseError};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Decisions among which ours is looked for: more than people take while one is watched.
+const RECENT: u32 = 100;
+
+/// After Ctrl-C.
+const STOPPED_WATCHING: &str =
+    "stopped watching; the decision stands, and the service carries it out";
+
+impl From<ResumeFlags> for ResumeFrom {
+    fn from(from: ResumeFlags) -> Self {
+        match (from.from_start, from.from_now) {
+            (true, _) => Self::Start,
+            (_, true) => Self::Now,
+            _ => Self::Kept,
+        }
+    }
+}
+
+/// An instance in this process, for when there is no other one.
+pub(super) struct Spare<B: Backend, E> {
+    /// What it is made of, until it is.
+    parts: Option<(Database<B>, Subscription, E)>,
+    running: Option<(JoinHandle<()>, CancellationToken)>,
+}
+
+impl<B: Backend, E: Effect<B>> Spare<B, E> {
+    pub(super) fn new(database: Database<B>, subscription: Subscription, effect: E) -> Self {
+        Self {
+            parts: Some((database, subscription, effect)),
+            running: None,
+        }
+    }
+
+    async fn start(&mut self) -> Result<(), DatabaseError> {
+        let Some((database, subscription, effect)) = self.parts.take() else {
+            return Ok(());
+        };
+        eprintln!("No instance is running: this command does it itself.");
+        let stop = CancellationToken::new();
+        let consumer = Consumer::open(database, subscription, effect, stop.clone()).await?;
+        self.running = Some((tokio::spawn(consumer.run()), stop));
+        Ok(())
+    }
+
+    /// Finishes what is in hand, and gives the leases back.
+    async fn stop(self) {
+        if let Some((task, stop)) = self.running {
+            stop.cancel();
+            let _ = task.await;
+        }
+    }
+}
+
+/// `resume`
+pub(super) async fn resume<B: Backend, E: Effect<B>>(
+    handle: &Handle<B>,
+    from: ResumeFrom,
+    by: By,
+    spare: Spare<B, E>,
+) -> Result<Done, CommandError> {
+    let decision = Decision::Resume(from);
+    check(handle, decision).await??;
+    let position = handle.decide(decision, &by.name()?).await?;
+    let progress = Progress::of("Resuming");
+    let (_, outcome) = watch(handle, position, None, progress, spare).await?;
+    print(&format!("Resumed: it {outcome}.\n"))?;
+    Ok(Done::Well)
+}
+
+/// `replay`
+pub(super) async fn replay<B: Backend, E: Effect<B>>(
+    handle: &Handle<B>,
+    from: Sequence,
+    by: By,
+    spare: Spare<B, E>,
+) -> Result<Done, CommandError> {
+    let decision = Decision::Replay(from);
+    let before = check(handle, decision).await??;
+    let position = handle.decide(decision, &by.name()?).await?;
+    let progress = Progress::of("Replaying");
+    let range = (from, before.sequence);
+    let (status, _) = watch(handle, position, Some(range), progress, spare).await?;
+    print(&match before.sequence >= from {
+        true => {
+            let events = counted(before.sequence - from + 1, "event");
+            format!("Replayed {events}, {from} to {}.\n", before.sequence)
+        }
+        false => "The events are taken again.\n".to_owned(),
+    })?;
+    if status.parked > 0 {
+        let parked = counted(status.parked, "event");
+        print(&format!("{parked} parked: `parked` says why.\n"))?;
+        return Ok(Done::Found);
+    }
+    Ok(Done::Well)
+}
+
+/// Watches a decision until it is carried out, and the events of `range` are taken again; returns
+/// how the subscription stands then, and the outcome.
+async fn watch<B: Backend, E: Effect<B>>(
+    handle: &Handle<B>,
+    position: i64,
+    range: Option<(Sequence, Sequence)>,
+    mut progress: Progress,
+    mut spare: Spare<B, E>,
+) -> Result<(Status, String), CommandError> {
+    let watched = tokio::select! {
+        watched = look(handle, position, range, &mut progress, &mut spare) => watched,
+        _ = tokio::signal::ctrl_c() => Err(CommandError::NotCarriedOut(STOPPED_WATCHING.to_owned())),
+    };
+    drop(progress);
+    spare.stop().await;
+    watched
+}
+
+async fn look<B: Backend, E: Effect<B>>(
+    handle: &Handle<B>,
+    position: i64,
+    range: Option<(Sequence, Sequence)>,
+    progress: &mut Progress,
+    spare: &mut Spare<B, E>,
+) -> Result<(Status, String), CommandError> {
+    loop {
+        // In this order: what is carried out when we look shows in the status after it.
+        let outcome = decided(handle, position)
+            .await?
+            .and_then(|decided| decided.outcome);
+        let status = handle.status().await?;
+        if let Some(outcome) = outcome {
+            if outcome.starts_with("not carried out") {
+                return Err(CommandError::NotCarriedOut(outcome));
+            }
+            match range {
+                None => return Ok((status, outcome)),
+                Some((_, to)) if status.sequence >= to => return Ok((status, outcome)),
+                Some((from, to)) => {
+                    if let Some(reason) = &status.halted {
+                        let text = format!("halted half-way: {reason}; {WHAT_TO_DO}");
+                        return Err(CommandError::NotCarriedOut(text));
+                    }
+                    progress.at(status.sequence + 1 - from, to + 1 - from);
+                }
+            }
+        } else {
+            progress.say(
+                status
+                    .last_error
+                    .as_deref()
+                    .unwrap_or("waiting for the service"),
+            );
+        }
+        if status.instances == 0 {
+            spare.start().await?;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The decision at that position.
+async fn decided<B: Backend>(handle: &Handle<B>, position: i64) -> sqlx::Result<Option<Decided>> {
+    let recent = handle.decisions(RECENT).await?;
+    Ok(recent
+        .into_iter()
+        .find(|decided| decided.position == position))
+}

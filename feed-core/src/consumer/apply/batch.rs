@@ -1,0 +1,355 @@
+//! The batch transaction: lock the partitions, claim the events, apply their effects, move the
+//! cursor; commit. A crash at any point repeats the batch and has no second effect (I5).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use sqlx::Transaction;
+use tracing::{Instrument, debug, info, warn};
+
+use super::call_effect::{EffectCaller, PassedOver};
+use super::failure::{Failure, describe, run_to_completion};
+use super::instance::Instance;
+use super::parked::{erase_parked, park};
+use crate::consumer::effect::{Effect, EffectError};
+use crate::consumer::measure::Counts;
+use crate::consumer::progress::leases::partition_of;
+use crate::consumer::progress::position::{moves, position_between};
+use crate::consumer::received::Received;
+use crate::consumer::source::content::Arrival;
+use crate::database::patience::{STATEMENT, TRANSACTION, within};
+use crate::store::Backend;
+use crate::store::consume::{Claim, Held, Position};
+use crate::trace::Work;
+
+/// Events of one transaction.
+pub(crate) const BATCH: usize = 100;
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// Events whose effect was committed now.
+    pub(crate) events: usize,
+    /// True if partitions had been lost to another instance.
+    pub(crate) fenced: bool,
+}
+
+/// What is asked of one transaction.
+struct Attempt {
+    held: Vec<Held>,
+    arrivals: Vec<Arrival>,
+    to: Position,
+    /// The one event is parked for this reason instead of applied.
+    failure: Option<EffectError>,
+}
+
+/// A batch whose claims are made, and whose effect is not there yet.
+struct Begun<B: Backend> {
+    tx: Transaction<'static, B>,
+    guard: B::Guard,
+    /// The partitions that were still ours.
+    kept: Vec<i64>,
+    /// Events that are new to them, and those of them that were not claimed before.
+    arrived: usize,
+    won: usize,
+    /// Those to be applied now.
+    ready: Vec<Arrival>,
+    work: Work,
+}
+
+/// What applies events.
+#[derive(Debug)]
+pub(crate) struct Applier<B: Backend, E> {
+    pub(crate) caller: Arc<EffectCaller<B, E>>,
+    instance: Arc<Instance<B>>,
+    counts: Arc<Counts>,
+}
+
+impl<B: Backend, E: Effect<B>> Applier<B, E> {
+    pub(crate) fn new(instance: Arc<Instance<B>>, effect: E, counts: Arc<Counts>) -> Self {
+        Self {
+            caller: Arc::new(EffectCaller::new(Arc::clone(&instance), effect)),
+            instance,
+            counts,
+        }
+    }
+
+    /// Applies `arrivals`, which are in sequence, and moves `held` to `to`.
+    pub(crate) async fn apply(
+        self: &Arc<Self>,
+        held: &mut [Held],
+        arrivals: Vec<Arrival>,
+        to: &Position,
+    ) -> sqlx::Result<Applied> {
+        let mut total = Applied::default();
+        let mut chunks = arrivals.chunks(BATCH).peekable();
+        loop {
+            let chunk = chunks.next().unwrap_or_default();
+            let end = match chunks.peek() {
+                Some(_) => position_between(chunk, to, held),
+                None => to.clone(),
+            };
+            let applied = self.apply_chunk(held, chunk, &end).await?;
+            total.events += applied.events;
+            total.fenced |= applied.fenced;
+            if chunks.peek().is_none() || total.fenced {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// All of `chunk` in one transaction; if that fails by an event's fault, one by one, so that
+    /// a parked one takes nothing with it and the good case pays nothing.
+    async fn apply_chunk(
+        self: &Arc<Self>,
+        held: &mut [Held],
+        chunk: &[Arrival],
+        to: &Position,
+    ) -> sqlx::Result<Applied> {
+        let failure = match self.attempt(held, chunk, to, None).await {
+            Ok(applied) => return Ok(applied),
+            Err(Failure::Database(error)) => return Err(error),
+            Err(Failure::Effect(error)) => error,
+        };
+        if let [one] = chunk {
+            warn!(
+                event.id = one.event.id,
+                event.subject = one.event.subject,
+                "parked event {}: {}",
+                one.event.id,
+                describe(&failure)
+            );
+            return match self.attempt(held, chunk, to, Some(failure)).await {
+                Ok(applied) => Ok(applied),
+                Err(Failure::Database(error)) => Err(error),
+                Err(Failure::Effect(error)) => Err(sqlx::Error::Protocol(error.to_string())),
+            };
+        }
+        debug!(
+            "a batch of {} events failed, they go one by one: {failure}",
+            chunk.len()
+        );
+        let mut total = Applied::default();
+        for (index, one) in chunk.iter().enumerate() {
+            let one = std::slice::from_ref(one);
+            let end = if index + 1 == chunk.len() {
+                to.clone()
+            } else {
+                position_between(one, to, held)
+            };
+            let applied = Box::pin(self.apply_chunk(held, one, &end)).await?;
+            total.events += applied.events;
+            total.fenced |= applied.fenced;
+            if total.fenced {
+                break;
+            }
+        }
+        Ok(total)
+    }
+
+    /// One transaction, in a task of its own: whoever stops waiting for it does not stop it
+    /// half-way.
+    async fn attempt(
+        self: &Arc<Self>,
+        held: &mut [Held],
+        chunk: &[Arrival],
+        to: &Position,
+        failure: Option<EffectError>,
+    ) -> Result<Applied, Failure> {
+        let batch = Attempt {
+            held: held
+                .iter()
+                .filter(|held| moves(&held.position, to))
+                .cloned()
+                .collect(),
+            arrivals: chunk.to_vec(),
+            to: to.clone(),
+            failure,
+        };
+        if batch.held.is_empty() {
+            return Ok(Applied::default());
+        }
+        let asked = batch.held.len();
+        let applier = Arc::clone(self);
+        let (kept, events) =
+            run_to_completion(async move { applier.transact(batch).await }).await?;
+        for held in held
+            .iter_mut()
+            .filter(|held| kept.contains(&held.partition))
+        {
+            held.position = to.clone();
+        }
+        Ok(Applied {
+            events,
+            fenced: kept.len() < asked,
+        })
+    }
+
+    /// Returns the partitions that were still ours, and how many events were applied.
+    async fn transact(&self, batch: Attempt) -> Result<(Vec<i64>, usize), Failure> {
+        let failure = batch.failure;
+        let begun = self.begin_batch(&batch.held, batch.arrivals, &batch.to);
+        let Begun {
+            mut tx,
+            guard,
+            kept,
+            arrived,
+            won,
+            ready,
+            work,
+        } = within(TRANSACTION, begun).await?;
+        let (mut applied, mut passed_over) = (Vec::new(), PassedOver::new());
+        match (failure, ready.as_slice()) {
+            (_, []) => self.caller.commit(tx, guard, &[]).await?,
+            (Some(failure), [one]) => {
+                work.fail(&describe(&failure));
+                let s = &self.instance.subscription;
+                within(STATEMENT, park(&mut tx, s, one, Some(&failure))).await?;
+                self.caller.commit(tx, guard, &[]).await?;
+            }
+            (_, all) => {
+                if let Some(missing) = all.iter().find_map(|arrival| arrival.missing.clone()) {
+                    return Err(Failure::Effect(missing.into()));
+                }
+                applied.extend(ready.into_iter().map(|arrival| arrival.event));
+                passed_over = self.caller.call(tx, guard, &applied).await?;
+            }
+        }
+        self.counts.committed(arrived, won);
+        work.done();
+        let count = applied.len();
+        // Said only now: before the commit it was not true. And beside the next batch: a hundred
+        // lines take as long as some of its statements.
+        tokio::spawn(async move { log_applied(&applied, &passed_over) }.in_current_span());
+        Ok((kept, count))
+    }
+
+    /// Begins the transaction: moves the cursors that are still ours, claims what is new, and parks what
+    /// follows a parked event.
+    async fn begin_batch(
+        &self,
+        held: &[Held],
+        arrivals: Vec<Arrival>,
+        to: &Position,
+    ) -> sqlx::Result<Begun<B>> {
+        let (_, s, me) = self.instance.names();
+        let mut tx = self.instance.database.begin().await?;
+        let effects = !arrivals.is_empty();
+        let (kept, guard) = B::advance(&mut tx, s, me, held, to, effects).await?;
+        let any_parked = kept.iter().any(|(_, parked)| *parked);
+        let kept: Vec<i64> = kept.into_iter().map(|(partition, _)| partition).collect();
+        let ours: HashMap<i64, i64> = held
+            .iter()
+            .filter(|held| kept.contains(&held.partition))
+            .map(|held| (held.partition, held.position.sequence))
+            .collect();
+        let arrivals: Vec<Arrival> = arrivals
+            .into_iter()
+            .filter(|arrival| {
+                let seen = ours.get(&partition_of(&arrival.event.subject));
+                seen.is_some_and(|seen| arrival.event.sequence.is_none_or(|new| new > *seen))
+            })
+            .collect();
+        let arrived = arrivals.len();
+        let arrivals = self.claim(&mut tx, arrivals).await?;
+        let won = arrivals.len();
+        let work = Work::on(arrivals.iter().map(Arrival::applying));
+        let (waiting, ready) = match any_parked {
+            true => self.split_blocked(&mut tx, arrivals).await?,
+            false => (Vec::new(), arrivals),
+        };
+        for arrival in &waiting {
+            if arrival.missing.is_none() && self.caller.erases(&arrival.event) {
+                erase_parked(&mut tx, s, &arrival.event).await?;
+            }
+            park(&mut tx, s, arrival, None).await?;
+        }
+        Ok(Begun {
+            tx,
+            guard,
+            kept,
+            arrived,
+            won,
+            ready,
+            work,
+        })
+    }
+
+    /// Keeps the arrivals that nobody has claimed before, claiming them.
+    async fn claim(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        arrivals: Vec<Arrival>,
+    ) -> sqlx::Result<Vec<Arrival>> {
+        if arrivals.is_empty() {
+            return Ok(arrivals);
+        }
+        let claims: Vec<Claim<'_>> = arrivals
+            .iter()
+            .map(|arrival| Claim {
+                event_id: &arrival.event.id,
+                sequence: arrival.event.sequence,
+                subject: &arrival.event.subject,
+            })
+            .collect();
+        let won = B::claim(tx, &self.instance.subscription, &claims).await?;
+        // An id that stands twice in one document is claimed once.
+        let mut won: HashSet<String> = won.into_iter().collect();
+        Ok(arrivals
+            .into_iter()
+            .filter(|arrival| won.remove(&arrival.event.id))
+            .collect())
+    }
+
+    /// Splits off the arrivals whose subject has a parked event: they wait for it (I6).
+    async fn split_blocked(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        arrivals: Vec<Arrival>,
+    ) -> sqlx::Result<(Vec<Arrival>, Vec<Arrival>)> {
+        if arrivals.is_empty() {
+            return Ok((Vec::new(), arrivals));
+        }
+        let subjects: Vec<&str> = arrivals
+            .iter()
+            .map(|arrival| arrival.event.subject.as_str())
+            .collect();
+        let blocked = B::blocked(tx, &self.instance.subscription, &subjects).await?;
+        Ok(arrivals
+            .into_iter()
+            .partition(|arrival| blocked.contains(&arrival.event.subject)))
+    }
+}
+
+/// Logs which events were applied: one line, and one for each at DEBUG.
+fn log_applied(applied: &[Received], passed_over: &PassedOver) {
+    let Some(last) = applied.last() else { return };
+    for (index, event) in applied.iter().enumerate() {
+        let Received { id, subject, .. } = event;
+        match passed_over.get(&index) {
+            None => debug!(
+                event.id = id,
+                event.subject = subject,
+                "applied event {id} of {subject}"
+            ),
+            Some(reason) => debug!(
+                event.id = id,
+                event.subject = subject,
+                "passed over event {id} of {subject}: {reason}"
+            ),
+        }
+    }
+    let ids: Vec<&str> = applied.iter().map(|event| event.id.as_str()).collect();
+    let events = applied.len();
+    let noun = if events == 1 { "event" } else { "events" };
+    // Who looks for one of them finds it here.
+    info!(
+        events,
+        passed_over = passed_over.len(),
+        sequence = last.sequence,
+        event.ids = ids.join(" "),
+        "applied {events} {noun}, up to {} of {}",
+        last.id,
+        last.subject
+    );
+}

@@ -1,0 +1,314 @@
+//! Calls the effect inside the batch transaction, and decides what a failure means: the event is at
+//! fault and is parked, or the database is and the round stops.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, Transaction};
+use tracing::error;
+
+use super::failure::{Cause, Failure, Misuse, cause_of, misuse_of};
+use super::instance::Instance;
+use crate::consumer::batch::Batch;
+use crate::consumer::effect::{Effect, EffectError, LONGEST_CALL};
+use crate::consumer::received::Received;
+use crate::consumer::sanitize::sanitize;
+use crate::database::patience::{STATEMENT, TRANSACTION, learn_from, within};
+use crate::store::Backend;
+use crate::store::operate::Skip;
+
+/// How long the connection may take to answer after an effect has failed.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// How often the database may fail at the same event. Then it is the event that makes it fail, or another one
+/// of its batch, which is looked for.
+const ROUNDS: u32 = 5;
+
+/// Events that are counted, at most.
+const MOST_SUSPECTS: usize = 1_000;
+
+/// Why an event is parked whose effect has gone on without its transaction.
+const ENDED: &str = "the effect has ended the transaction that it was given, with COMMIT or ROLLBACK, or has \
+                     gone on after an error with which SQLite ended it; on PostgreSQL also SET CONSTRAINTS \
+                     ALL IMMEDIATE, which an effect must not use";
+
+/// Why an event is parked whose effect returned success in a transaction that cannot be committed.
+const HIDDEN: &str = "the effect has not returned the error of a statement that failed, and the \
+                      transaction cannot be committed after that";
+
+/// The events at whose effect the database has failed, and how often.
+#[derive(Debug, Default)]
+struct Suspects {
+    failures: HashMap<String, u32>,
+    /// Those that failed together last.
+    batch: HashSet<String>,
+}
+
+impl Suspects {
+    /// Counts a failure of the database at `events`. Returns true if it has failed at one of them too often to
+    /// be the cause.
+    fn count(&mut self, events: &[Received]) -> bool {
+        if self.failures.len() > MOST_SUSPECTS {
+            *self = Self::default();
+        }
+        let mut most = 0;
+        for event in events {
+            let failures = self.failures.entry(event.id.clone()).or_default();
+            *failures += 1;
+            most = most.max(*failures);
+        }
+        let proven = most > ROUNDS;
+        match events {
+            [one] if proven => {
+                self.failures.remove(&one.id);
+                // It was this one: those that failed with it are innocent.
+                if self.batch.contains(&one.id) {
+                    for id in std::mem::take(&mut self.batch) {
+                        self.failures.remove(&id);
+                    }
+                }
+            }
+            [_] => {}
+            _ => self.batch = events.iter().map(|event| event.id.clone()).collect(),
+        }
+        proven
+    }
+}
+
+/// Why an effect had nothing to do for events, by their index in the batch.
+pub(super) type PassedOver = BTreeMap<usize, String>;
+
+/// The effect, and what it has done to the database.
+#[derive(Debug)]
+pub(crate) struct EffectCaller<B: Backend, E> {
+    pub(super) instance: Arc<Instance<B>>,
+    effect: E,
+    suspects: Mutex<Suspects>,
+}
+
+impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
+    pub(crate) fn new(instance: Arc<Instance<B>>, effect: E) -> Self {
+        Self {
+            instance,
+            effect,
+            suspects: Mutex::default(),
+        }
+    }
+
+    /// Calls the effect, records the events that it passed over, and commits; returns these events, and why
+    /// there was nothing to do for them.
+    pub(super) async fn call(
+        &self,
+        mut tx: Transaction<'static, B>,
+        mut guard: B::Guard,
+        events: &[Received],
+    ) -> Result<PassedOver, Failure> {
+        let limit = self.effect.time_limit().min(LONGEST_CALL);
+        within(STATEMENT, B::begin_effect(&mut tx, &mut guard, limit)).await?;
+        let batch = Batch::new(events);
+        let (ended, overran) = in_time(limit, self.effect.apply(&mut tx, &batch)).await;
+        let passed_over = batch.into_reasons();
+        let failed = match ended {
+            None => self.out_of_time(&mut tx, &guard, limit, events).await,
+            Some(Ok(())) => match self.pass_over(&mut tx, events, &passed_over).await {
+                Ok(()) => match self.commit(tx, guard, events).await {
+                    Ok(()) => return Ok(passed_over),
+                    Err(failed) => failed,
+                },
+                Err(error) => self.judge(&mut tx, error, events).await,
+            },
+            Some(Err(EffectError::Database(error))) => self.judge(&mut tx, error, events).await,
+            Some(Err(error)) => error.into(),
+        };
+        Err(match failed {
+            // Whatever it is: the server has ended the session meanwhile, or SQLite the statement.
+            Failure::Database(_) | Failure::Effect(EffectError::Database(_)) if overran => {
+                took_longer_than(limit)
+            }
+            failed => failed,
+        })
+    }
+
+    /// Whether an event erases earlier ones. An effect that panics there must not stop all others: its own
+    /// call comes later, and parks the event.
+    pub(super) fn erases(&self, event: &Received) -> bool {
+        let erases = || self.effect.erases(event);
+        catch_unwind(AssertUnwindSafe(erases)).unwrap_or_else(|_| {
+            error!(
+                event.id,
+                event.subject,
+                "the effect panicked at the question whether event {} erases earlier ones, which keep their data",
+                event.id
+            );
+            false
+        })
+    }
+
+    /// Commits `tx`, in which the effects of `events` are.
+    pub(super) async fn commit(
+        &self,
+        tx: Transaction<'static, B>,
+        guard: B::Guard,
+        events: &[Received],
+    ) -> Result<(), Failure> {
+        match within(TRANSACTION, B::commit(tx, guard)).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(EffectError::Park(ENDED.to_owned()).into()),
+            Err(error) if events.is_empty() => Err(error.into()),
+            // Also a constraint or trigger that is deferred.
+            Err(error) if cause_of(&error) == Cause::Event => Err(at_fault(error)),
+            Err(error) => Err(self.stopped_by(error, events)),
+        }
+    }
+
+    /// What it means that the effect is cut off: where its connection is alive, it is the effect that takes
+    /// so long, in its own code or with a statement that still runs.
+    async fn out_of_time(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        guard: &B::Guard,
+        limit: Duration,
+        events: &[Received],
+    ) -> Failure {
+        // On another connection. If the statement went on, it would keep its locks.
+        let other = self.instance.database.reader();
+        if matches!(within(STATEMENT, B::cancel(other, guard)).await, Ok(true)) {
+            return took_longer_than(limit);
+        }
+        match within(ANSWER, tx.ping()).await {
+            Ok(()) => took_longer_than(limit),
+            Err(silence) => self.stopped_by(silence, events),
+        }
+    }
+
+    /// What it means that `error` came from the effect.
+    async fn judge(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        error: sqlx::Error,
+        events: &[Received],
+    ) -> Failure {
+        let ours = match cause_of(&error) {
+            Cause::Event => return at_fault(error),
+            Cause::Server => true,
+            // Of another connection, if this one answers, or of the way in which the effect used it.
+            Cause::Connection => within(ANSWER, tx.ping()).await.is_err(),
+        };
+        match ours {
+            true => self.stopped_by(error, events),
+            false => EffectError::Database(error).into(),
+        }
+    }
+
+    /// The database has failed at one of `events`: it is the cause, unless it fails there again and again.
+    fn stopped_by(&self, error: sqlx::Error, events: &[Received]) -> Failure {
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        match suspects.count(events) {
+            true => EffectError::Database(error).into(),
+            false => error.into(),
+        }
+    }
+
+    /// Records the events that the effect had nothing to do for.
+    async fn pass_over(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        events: &[Received],
+        passed_over: &PassedOver,
+    ) -> sqlx::Result<()> {
+        let reasons: Vec<String> = passed_over
+            .values()
+            .map(|reason| sanitize(reason))
+            .collect();
+        let skips: Vec<Skip<'_>> = passed_over
+            .iter()
+            .zip(&reasons)
+            .map(|((index, _), reason)| (&events[*index], reason))
+            .map(|(event, reason)| Skip {
+                event_id: &event.id,
+                subject: &event.subject,
+                event_type: event.event_type.as_deref(),
+                sequence: event.sequence,
+                reason,
+            })
+            .collect();
+        if !skips.is_empty() {
+            within(
+                STATEMENT,
+                B::skip(tx, &self.instance.subscription, &skips, None),
+            )
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+/// What it means that the event, or what the effect did with it, has caused `error`.
+fn at_fault(error: sqlx::Error) -> Failure {
+    learn_from(&error);
+    match misuse_of(&error) {
+        Some(Misuse::Ended) => EffectError::Park(ENDED.to_owned()),
+        Some(Misuse::Hidden) => EffectError::Retry(HIDDEN.to_owned()),
+        None => EffectError::Database(error),
+    }
+    .into()
+}
+
+fn took_longer_than(limit: Duration) -> Failure {
+    EffectError::Retry(format!("the effect took longer than {limit:?}")).into()
+}
+
+/// What `effect` returns within `limit`, and whether it was certainly not the database that took longer: the
+/// effect has returned after all, or kept its thread for so long that nothing could cut it off.
+async fn in_time<T>(limit: Duration, effect: impl Future<Output = T>) -> (Option<T>, bool) {
+    let mut effect = pin!(effect);
+    let (begun, mut busy) = (Instant::now(), Duration::ZERO);
+    let polled = poll_fn(|context| {
+        let begun = Instant::now();
+        let polled = effect.as_mut().poll(context);
+        busy += begun.elapsed();
+        polled
+    });
+    let ended = tokio::time::timeout(limit, polled).await.ok();
+    let overran = busy >= limit || ended.is_some() && begun.elapsed() >= limit;
+    (ended, overran)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(ids: std::ops::RangeInclusive<u32>) -> Vec<Received> {
+        let event = |id: u32| Received {
+            id: id.to_string(),
+            event_type: None,
+            subject: id.to_string(),
+            sequence: None,
+            time: chrono::DateTime::UNIX_EPOCH,
+            data: String::new(),
+            traceparent: None,
+        };
+        ids.map(event).collect()
+    }
+
+    #[test]
+    fn only_events_at_which_the_database_fails_again_and_again_are_suspected() {
+        let mut suspects = Suspects::default();
+        for _ in 0..ROUNDS {
+            assert!(!suspects.count(&events(1..=100)));
+        }
+        // It has got further, and fails at others.
+        assert!(!suspects.count(&events(101..=200)));
+        for _ in 1..ROUNDS {
+            assert!(!suspects.count(&events(101..=200)));
+        }
+        assert!(suspects.count(&events(101..=200)));
+        // One by one: the first that fails is the one, and what comes after it is innocent so far.
+        assert!(suspects.count(&events(150..=150)));
+        assert!(!suspects.count(&events(151..=151)));
+    }
+}

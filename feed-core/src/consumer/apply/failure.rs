@@ -1,0 +1,202 @@
+//! What is to become of a batch that failed: whose fault it was, and when it is tried again.
+
+use crate::consumer::effect::EffectError;
+use crate::consumer::sanitize::sanitize;
+use crate::consumer::source::content::Missing;
+use crate::http::with_causes;
+use crate::store::sqlstate;
+
+/// Attempts after which a failing event is left to a person.
+const ATTEMPTS: i64 = 8;
+
+/// The pause before the first retry; it doubles with each attempt.
+const FIRST_RETRY: i64 = 2;
+
+/// The longest pause between retries, in seconds.
+const LONGEST_RETRY: i64 = 300;
+
+/// The extended result code where a commit hook refuses.
+const SQLITE_CONSTRAINT_COMMITHOOK: i32 = 531;
+
+/// Why a transaction was rolled back.
+pub(crate) enum Failure {
+    /// The events are to blame, or one of them.
+    Effect(EffectError),
+    /// Nothing that the events did: they come again.
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<EffectError> for Failure {
+    fn from(error: EffectError) -> Self {
+        Self::Effect(error)
+    }
+}
+
+impl From<Missing> for EffectError {
+    fn from(missing: Missing) -> Self {
+        match missing.passes {
+            true => Self::Retry(missing.reason),
+            false => Self::Park(missing.reason),
+        }
+    }
+}
+
+/// Runs a transaction to its end, whatever becomes of the one who waits for it. An effect that
+/// panics counts as one that will not work.
+pub(crate) async fn run_to_completion<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => {
+            let panic = error.into_panic();
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            Err(Failure::Effect(EffectError::Park(format!(
+                "the effect panicked: {text}"
+            ))))
+        }
+        Err(_) => Err(Failure::Database(sqlx::Error::WorkerCrashed)),
+    }
+}
+
+/// The seconds until attempt `attempts` is followed by the next one; `None`: a person decides.
+pub(crate) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
+    let retry = attempts < ATTEMPTS
+        && match error {
+            EffectError::Retry(_) => true,
+            EffectError::Park(_) => false,
+            EffectError::Database(error) => !is_permanent(error),
+        };
+    let exponent = u32::try_from(attempts - 1).unwrap_or(0);
+    retry.then(|| {
+        let pause = (FIRST_RETRY << exponent.min(20)).min(LONGEST_RETRY);
+        // Spread out, so that what failed together does not come back together.
+        pause + fastrand::i64(0..=pause / 2)
+    })
+}
+
+/// The reason with its causes, for the person who reads it on the status page; bounded, since it
+/// may quote what was received.
+pub(crate) fn describe(error: &EffectError) -> String {
+    sanitize(&with_causes(error))
+}
+
+/// What the cause of an error of an effect is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The event, or what the effect does with it. All that does not say otherwise.
+    Event,
+    /// The server or file, by its own word.
+    Server,
+    /// A connection: the one of the transaction, if that does not answer.
+    Connection,
+}
+
+/// What the cause of `error` is.
+pub(crate) fn cause_of(error: &sqlx::Error) -> Cause {
+    use sqlx::Error;
+    match error {
+        Error::Database(error) => match code_of(error.as_ref()) {
+            Code::Postgres(code) => match (code.get(..2).unwrap_or_default(), code) {
+                // query_canceled, by `statement_timeout` too; configuration_limit_exceeded, such as
+                // `temp_file_limit`: limits of one statement.
+                (_, "57014" | "53400") => Cause::Event,
+                // Transaction rollback, insufficient resources, operator intervention; a server that is
+                // to be read only; system_error and io_error.
+                ("40" | "53" | "57", _) | (_, "25006" | "58000" | "58030") => Cause::Server,
+                // Also protocol_violation, which a wrong number of parameters is.
+                ("08", _) => Cause::Connection,
+                _ => Cause::Event,
+            },
+            Code::Sqlite(code) => match code & 0xff {
+                // PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOLFS,
+                // NOTADB.
+                3 | 5..=8 | 10 | 11 | 13..=15 | 22 | 26 => Cause::Server,
+                _ => Cause::Event,
+            },
+        },
+        Error::Io(_)
+        | Error::Tls(_)
+        | Error::Protocol(_)
+        | Error::PoolTimedOut
+        | Error::PoolClosed
+        | Error::WorkerCrashed
+        | Error::BeginFailed => Cause::Connection,
+        _ => Cause::Event,
+    }
+}
+
+/// What an effect has done with its transaction that it must not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Misuse {
+    /// It has ended it, or tried to.
+    Ended,
+    /// It has gone on after a statement that failed.
+    Hidden,
+}
+
+/// The misuse of its transaction that `error` tells of.
+pub(crate) fn misuse_of(error: &sqlx::Error) -> Option<Misuse> {
+    let error = error.as_database_error()?;
+    match code_of(error) {
+        Code::Postgres(_)
+            if error.constraint() == Some("an_effect_must_not_end_its_transaction") =>
+        {
+            Some(Misuse::Ended)
+        }
+        // in_failed_sql_transaction
+        Code::Postgres("25P02") => Some(Misuse::Hidden),
+        Code::Sqlite(SQLITE_CONSTRAINT_COMMITHOOK) => Some(Misuse::Ended),
+        _ => None,
+    }
+}
+
+/// True if another attempt meets the same error, as long as nobody changes the event, the effect or the
+/// schema.
+fn is_permanent(error: &sqlx::Error) -> bool {
+    use sqlx::Error;
+    match error {
+        Error::Database(error) => match code_of(error.as_ref()) {
+            // A foreign key may refer to what another event brings.
+            Code::Postgres("23503") | Code::Sqlite(787) => false,
+            // Cardinality violation, data exception, integrity constraint violation, syntax error or access
+            // rule violation. Not "feature not supported": a plan from before a table was altered is that.
+            Code::Postgres(code) => {
+                matches!(code.get(..2), Some("21" | "22" | "23" | "42"))
+            }
+            // ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE.
+            Code::Sqlite(code) => matches!(code & 0xff, 1 | 18..=20 | 25),
+        },
+        // What another event or subject brings may be missing yet.
+        Error::RowNotFound => false,
+        error => cause_of(error) == Cause::Event,
+    }
+}
+
+/// An error's code, in the words of its database.
+enum Code<'a> {
+    /// SQLSTATE.
+    Postgres(&'a str),
+    /// The extended result code; its low byte is the primary one.
+    Sqlite(i32),
+}
+
+fn code_of(error: &dyn sqlx::error::DatabaseError) -> Code<'_> {
+    match sqlstate(error) {
+        Some(code) => Code::Postgres(code),
+        None => {
+            let code = error.code().unwrap_or_default();
+            Code::Sqlite(code.parse().unwrap_or(0))
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Who is at work, in which subscription.
+
+use sqlx::Pool;
+
+use crate::database::Database;
+use crate::store::Backend;
+
+/// One instance of a subscription: what each statement of it needs.
+#[derive(Debug)]
+pub(crate) struct Instance<B: Backend> {
+    pub(crate) database: Database<B>,
+    pub(crate) subscription: String,
+    /// Unique for each start: the owner in leases.
+    pub(crate) name: String,
+}
+
+impl<B: Backend> Instance<B> {
+    pub(crate) fn names(&self) -> (&Pool<B>, &str, &str) {
+        (self.database.writer(), &self.subscription, &self.name)
+    }
+}

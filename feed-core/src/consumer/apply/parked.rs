@@ -1,0 +1,129 @@
+//! How an event is kept while it is parked: as it was received, and if its data is not here, with
+//! where that is.
+
+use serde::{Deserialize, Serialize};
+use sqlx::Transaction;
+
+use super::failure::{describe, retry_in};
+use crate::consumer::effect::EffectError;
+use crate::consumer::progress::leases::partition_of;
+use crate::consumer::received::Received;
+use crate::consumer::source::content::{Arrival, Missing};
+use crate::store::Backend;
+use crate::store::consume::Parking;
+
+/// Parked events read at once.
+const PAGE: i64 = 100;
+
+/// As it is written. The event's fields stand beside what is missing, so that versions of this
+/// program that know nothing of that read the event as ever.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    event: &'a Received,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: &'a Option<Missing>,
+}
+
+/// What stands beside the event; older versions wrote nothing there. Read by itself, since numbers
+/// of any precision do not pass through flattened fields.
+#[derive(Deserialize)]
+struct Beside {
+    missing: Option<Missing>,
+}
+
+/// The text of a row.
+fn written(arrival: &Arrival) -> sqlx::Result<String> {
+    let Arrival { event, missing, .. } = arrival;
+    serde_json::to_string(&Written { event, missing })
+        .map_err(|error| sqlx::Error::Encode(Box::new(error)))
+}
+
+/// The event of a row, and why it has no data.
+pub(super) fn read(row: &str) -> serde_json::Result<(Received, Option<Missing>)> {
+    let Beside { missing } = serde_json::from_str(row)?;
+    Ok((serde_json::from_str(row)?, missing))
+}
+
+/// Parks an event that has failed; without a failure, one that waits for such a one.
+pub(super) async fn park<B: Backend>(
+    tx: &mut Transaction<'_, B>,
+    subscription: &str,
+    arrival: &Arrival,
+    failure: Option<&EffectError>,
+) -> sqlx::Result<()> {
+    let event = &arrival.event;
+    let reason = failure.map(describe);
+    let parking = Parking {
+        event_id: &event.id,
+        partition: partition_of(&event.subject),
+        subject: &event.subject,
+        sequence: event.sequence,
+        event: written(arrival)?,
+        reason: reason.as_deref(),
+        retry_in: failure.and_then(|failure| retry_in(failure, 1)),
+    };
+    B::park(tx, subscription, &parking).await
+}
+
+/// Puts the data of `by` in the place of that of the parked events of its subject. Those that
+/// failed are tried again: their reason may have been in the data, or quote it.
+pub(super) async fn erase_parked<B: Backend>(
+    tx: &mut Transaction<'_, B>,
+    subscription: &str,
+    by: &Received,
+) -> sqlx::Result<()> {
+    let reason = format!("its data was erased by event {}", by.id);
+    let mut after = 0;
+    loop {
+        let page = B::parked_of(tx, subscription, &by.subject, after, PAGE).await?;
+        let Some((last, ..)) = page.last() else { break };
+        after = *last;
+        for (_, event_id, event) in page {
+            // One that cannot be read has no place, type or time that could be kept.
+            let event = serde_json::from_str(&event).unwrap_or_else(|_| by.clone());
+            let event = Received {
+                data: by.data.clone(),
+                ..event
+            };
+            let event = serde_json::to_string(&event)
+                .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+            B::replace_parked(tx, subscription, &event_id, &event, &reason).await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Span;
+
+    /// A row of the version before.
+    const OLD: &str = "{\"id\":\"e\",\"event_type\":null,\"subject\":\"order/1\",\"sequence\":7,\
+                       \"time\":\"2026-05-01T00:00:00Z\",\"data\":\"\",\"traceparent\":null}";
+
+    #[test]
+    fn versions_read_each_others_rows() {
+        let (event, missing) = read(OLD).expect("an old row");
+        assert_eq!((event.sequence, missing.is_none()), (Some(7), true));
+        let arrival = |missing| Arrival {
+            event: event.clone(),
+            missing,
+            span: Span::none(),
+        };
+        assert_eq!(written(&arrival(None)).expect("a row"), OLD);
+        let away = Missing {
+            src: Some("/events/7".to_owned()),
+            media_type: Some("application/json".to_owned()),
+            reason: "404".to_owned(),
+            passes: true,
+        };
+        let row = written(&arrival(Some(away))).expect("a row");
+        let before: Received = serde_json::from_str(&row).expect("an event");
+        assert_eq!(before, event);
+        let (after, missing) = read(&row).expect("a new row");
+        assert_eq!(after, event);
+        assert_eq!(missing.and_then(|m| m.src).as_deref(), Some("/events/7"));
+    }
+}

@@ -1,0 +1,103 @@
+//! Keeps the leases of this instance: renews them, and takes or gives back partitions until it has its
+//! fair share.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::instance::Instance;
+use crate::consumer::progress::leases::{Leases, Rebalance, rebalance};
+use crate::database::patience::{TRANSACTION, within};
+use crate::store::Backend;
+use crate::store::consume::CHANNEL;
+use crate::store::listen::News;
+
+/// How long a lease lasts without being renewed. Longer than the slowest batch in a healthy
+/// system; short enough that a crash is not felt as an outage.
+const TERM: i64 = 10;
+
+/// How often it is renewed: three times before it ends.
+const RENEWAL: Duration = Duration::from_secs(3);
+
+/// Renews the leases until `shutdown`, and looks when somebody says that they have changed.
+pub(crate) async fn keep_leases<B: Backend>(
+    instance: &Instance<B>,
+    leases: &Leases,
+    shutdown: &CancellationToken,
+) {
+    let mut failing = false;
+    let mut news = News::<B>::on(CHANNEL);
+    loop {
+        if !failing {
+            news.listen(instance.database.reader());
+        }
+        // That it listens is news, too: partitions may have come free before it did.
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(RENEWAL) => {}
+            () = leases.look.notified() => {}
+            _ = news.heard() => {}
+        }
+        match renew(instance, leases).await {
+            Ok(()) => failing = false,
+            Err(error) if !failing => {
+                failing = true;
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot renew leases: other instances may take over"
+                );
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Renews the leases if nobody else has: for those who poll without a task that does.
+pub(crate) async fn renew_if_due<B: Backend>(
+    instance: &Instance<B>,
+    leases: &Leases,
+) -> sqlx::Result<()> {
+    match leases.are_due(RENEWAL) {
+        true => renew(instance, leases).await,
+        false => Ok(()),
+    }
+}
+
+/// Renews, then takes or gives back partitions.
+pub(crate) async fn renew<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
+    within(TRANSACTION, rebalanced(instance, leases)).await
+}
+
+async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
+    let _one_at_a_time = leases.renewing.lock().await;
+    let (pool, s, me) = instance.names();
+    let heartbeat = leases.heartbeat(|heartbeat| heartbeat.clone());
+    let census = B::renew(pool, s, me, &heartbeat, TERM).await?;
+    leases.are_renewed();
+    let moved = match rebalance(&census) {
+        Rebalance::Release(spare) => {
+            let released = B::release(pool, s, me, spare).await?;
+            B::notify(pool, CHANNEL).await?;
+            released
+        }
+        Rebalance::Acquire(missing) => B::acquire(pool, s, me, missing, TERM).await?,
+        Rebalance::Keep => 0,
+    };
+    // What we have just moved is no news the next time: it would end a wait at the server.
+    let census = match moved {
+        0 => census,
+        _ => B::renew(pool, s, me, &heartbeat, TERM).await?,
+    };
+    leases.signals.send_if_modified(|signals| {
+        let known = signals.clone();
+        signals.take(census, moved);
+        *signals != known
+    });
+    Ok(())
+}
+
+/// Gives all partitions back, so that others need not wait for the leases to end.
+pub(crate) async fn give_back<B: Backend>(instance: &Instance<B>) -> sqlx::Result<()> {
+    let (pool, s, me) = instance.names();
+    B::leave(pool, s, me).await
+}

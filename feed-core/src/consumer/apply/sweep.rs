@@ -1,0 +1,63 @@
+//! Keeps the table of claims small: those far below the cursor are never asked for again, since
+//! what comes with a sequence at or below the cursor is not new. Never by age: a consumer that
+//! was away for a year needs the same claims as one that was away for a second.
+//!
+//! Feeds without sequences have no cursor, so their claims stay.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::instance::Instance;
+use crate::consumer::progress::leases::Leases;
+use crate::store::Backend;
+
+/// Claims that stay below the cursor: far more than any document repeats, and what people look at.
+const MARGIN: i64 = 10_000;
+
+/// Claims of one statement, and the pause after it, so that nobody waits for it.
+const BATCH: i64 = 1_000;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often to look whether the cursor has moved far enough to be worth it.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Sweeps at the start, and whenever a batch has come together, until `shutdown`.
+pub(crate) async fn sweep_claims<B: Backend>(
+    instance: &Instance<B>,
+    leases: &Leases,
+    shutdown: &CancellationToken,
+) {
+    let mut swept_at = None;
+    loop {
+        let reached = leases.heartbeat(|heartbeat| heartbeat.head_sequence);
+        let far = swept_at.is_none_or(|at| reached.unwrap_or(0) - at >= BATCH);
+        if far {
+            match sweep(instance, shutdown).await {
+                Ok(()) => swept_at = Some(reached.unwrap_or(0)),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot remove old claims; trying again"
+                ),
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+async fn sweep<B: Backend>(
+    instance: &Instance<B>,
+    shutdown: &CancellationToken,
+) -> sqlx::Result<()> {
+    let (pool, s, _) = instance.names();
+    while B::sweep(pool, s, MARGIN, BATCH).await? == BATCH as u64 {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,300 @@
+//! Carries out what a person has decided. The decision stays open until its transaction commits,
+//! so that it is carried out once, by whichever instance comes first.
+
+use tracing::{info, warn};
+
+use super::decision::{Decision, ResumeFrom};
+use crate::consumer::apply::renewal::renew;
+use crate::consumer::effect::Effect;
+use crate::consumer::round::backfill::walk_back;
+use crate::consumer::round::follower::Follower;
+use crate::consumer::round::outcome::PollError;
+use crate::consumer::source::document::Document;
+use crate::consumer::source::fetch::Source;
+use crate::consumer::source::fetch_error::FetchError;
+use crate::consumer::source::walk::{Walk, WalkError};
+use crate::consumer::source::window::Window;
+use crate::cursor::Cursor;
+use crate::database::patience::{STATEMENT, TRANSACTION, within};
+use crate::event::Sequence;
+use crate::store::Backend;
+use crate::store::consume::{Claim, Position};
+use crate::store::operate::{DecisionRow, Skip};
+
+/// What a decision comes to.
+struct Plan {
+    /// Partitions that are here or later …
+    from: Sequence,
+    /// … go there.
+    to: Option<Position>,
+    /// Where the subscription begins from now on.
+    begins: Option<Sequence>,
+    /// Events from here on are taken again.
+    forget: Option<Sequence>,
+    /// Entries without numbers that count as taken.
+    claim: Vec<String>,
+    /// What to say of it.
+    outcome: String,
+}
+
+impl Plan {
+    fn saying(outcome: impl Into<String>) -> Self {
+        Self {
+            from: 0,
+            to: None,
+            begins: None,
+            forget: None,
+            claim: Vec::new(),
+            outcome: outcome.into(),
+        }
+    }
+}
+
+/// Carries out the oldest open decision, if there is one.
+pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
+    follower: &mut Follower<B, E>,
+) -> Result<(), PollError> {
+    let (pool, s, _) = follower.instance.names();
+    if let Some(open) = within(STATEMENT, B::open_decision(pool, s)).await? {
+        follower.tried = Some(open.position);
+        let plan = match open.decision.parse() {
+            Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::saying("goes on from where it was"),
+            Ok(Decision::Resume(ResumeFrom::Start)) => Plan {
+                to: Some(Position::default()),
+                begins: Some(0),
+                ..Plan::saying("goes on from the first event of the feed")
+            },
+            Ok(Decision::Resume(ResumeFrom::Now)) => newest_position(follower).await?,
+            Ok(Decision::Replay(from)) => replay(follower, from).await?,
+            // Written by a newer version of us.
+            Err(error) => Plan::saying(format!("not carried out: {error}")),
+        };
+        let resumes = open.decision.starts_with("resume");
+        within(TRANSACTION, commit(follower, &open, plan, resumes)).await?;
+    }
+    follower.tried = None;
+    follower.leases.signals.send_modify(|signals| {
+        signals.decision = None;
+        signals.halted = None;
+    });
+    follower.cursors.forget();
+    // There may be more of them, or it is halted still.
+    renew(&follower.instance, &follower.leases).await?;
+    Ok(())
+}
+
+async fn commit<B: Backend, E: Effect<B>>(
+    follower: &Follower<B, E>,
+    open: &DecisionRow,
+    plan: Plan,
+    resumes: bool,
+) -> Result<(), PollError> {
+    let s = &follower.subscription.name;
+    let mut tx = follower.instance.database.begin().await?;
+    if !B::close_decision(&mut tx, open.position, &plan.outcome).await? {
+        // Another instance has done it.
+        return Ok(());
+    }
+    if resumes {
+        B::unhalt(&mut tx, s, plan.begins).await?;
+    }
+    // The partitions first, in the order in which everyone locks.
+    if let Some(to) = &plan.to {
+        B::reposition(&mut tx, s, plan.from, to).await?;
+    }
+    if let Some(from) = plan.forget {
+        B::forget(&mut tx, s, from).await?;
+    }
+    if plan.to.is_some() {
+        B::claim_decided(&mut tx, s).await?;
+    }
+    let claims: Vec<Claim<'_>> = plan
+        .claim
+        .iter()
+        .map(|id| Claim {
+            event_id: id,
+            sequence: None,
+            subject: id,
+        })
+        .collect();
+    if !claims.is_empty() {
+        let won = B::claim(&mut tx, s, &claims).await?;
+        let skips: Vec<Skip<'_>> = won
+            .iter()
+            .map(|id| Skip {
+                event_id: id,
+                subject: id,
+                event_type: None,
+                sequence: None,
+                reason: "the subscription begins after it",
+            })
+            .collect();
+        B::skip(&mut tx, s, &skips, Some(&open.decided_by)).await?;
+    }
+    tx.commit().await?;
+    follower
+        .leases
+        .heartbeat(|heartbeat| heartbeat.head_sequence = None);
+    warn!("carried out a decision about {s}: {}", plan.outcome);
+    Ok(())
+}
+
+/// The position behind the newest event.
+async fn newest_position<B: Backend, E: Effect<B>>(
+    follower: &mut Follower<B, E>,
+) -> Result<Plan, PollError> {
+    let Some(new) = follower.source.whole_head().await? else {
+        return Ok(Plan::saying("not carried out: the feed shows nothing"));
+    };
+    let newest = new.document.entries.last().cloned();
+    let Some(cursor) = &new.document.cursor else {
+        let window = Window::of(&new.document);
+        let claim = shown_by(follower, new.document).await?;
+        return Ok(Plan {
+            to: Some(Position {
+                anchor: window.map(|window| window.to_string()),
+                ..Position::default()
+            }),
+            claim,
+            ..Plan::saying("goes on after the newest entry of the feed")
+        });
+    };
+    let sequence = cursor.sequence;
+    Ok(Plan {
+        to: Some(Position {
+            epoch: Some(cursor.epoch.to_string()),
+            sequence,
+            updated: newest.as_ref().map(|entry| entry.updated),
+            anchor: newest.map(|entry| entry.id),
+            ..Position::default()
+        }),
+        begins: Some(sequence),
+        ..Plan::saying(format!(
+            "goes on after event {sequence}; what came before and was not taken is not taken"
+        ))
+    })
+}
+
+/// The entries that a walk from `head` on meets, or those of the head alone where there are more
+/// than a walk may meet: none of them is to be taken by whoever looks at all of the feed later.
+async fn shown_by<B: Backend, E: Effect<B>>(
+    follower: &Follower<B, E>,
+    head: Document,
+) -> Result<Vec<String>, PollError> {
+    let ids = |document: &Document| -> Vec<String> {
+        let entries = document.entries.iter();
+        entries.map(|entry| entry.id.clone()).collect()
+    };
+    let shown = ids(&head);
+    match walk_back(follower, head).await {
+        Ok(backlog) => Ok(backlog.documents.iter().flat_map(ids).collect()),
+        Err(PollError::TooLong { .. }) => Ok(shown),
+        Err(error) => Err(error),
+    }
+}
+
+/// The position before `from`, and what is to be forgotten.
+async fn replay<B: Backend, E: Effect<B>>(
+    follower: &Follower<B, E>,
+    from: Sequence,
+) -> Result<Plan, PollError> {
+    let (pool, s, _) = follower.instance.names();
+    let standing = within(STATEMENT, B::standing(pool, s)).await?;
+    let Some(epoch) = standing.epoch else {
+        return Ok(match from {
+            1 => Plan {
+                to: Some(Position::default()),
+                forget: Some(1),
+                ..Plan::saying("takes all entries again")
+            },
+            _ => Plan::saying("not carried out: the feed has no numbers, only 1 is possible"),
+        });
+    };
+    let outcome = format!("takes the events from {from} on again");
+    if from == 1 {
+        // The epoch stays: what is taken again must be of the same feed (I8).
+        let Ok(known) = epoch.parse() else {
+            return Ok(Plan::saying(
+                "not carried out: the stored epoch cannot be read",
+            ));
+        };
+        // Nothing is dropped before the feed has shown that it is there.
+        return match follower.source.after(Some(&Cursor::start(known))).await {
+            Ok(_) => Ok(Plan {
+                to: Some(Position {
+                    epoch: Some(epoch),
+                    ..Position::default()
+                }),
+                forget: Some(from),
+                ..Plan::saying(outcome)
+            }),
+            Err(FetchError::Status { status: 410, .. }) => {
+                Ok(Plan::saying("not carried out: the feed is another one"))
+            }
+            Err(error) if takes_no_cursor(&error) => {
+                Ok(Plan::saying(format!("not carried out: {error}")))
+            }
+            Err(error) => Err(error.into()),
+        };
+    }
+    let found = match position_of(&follower.source, &epoch, from - 1).await {
+        Err(PollError::Fetch(error)) if takes_no_cursor(&error) => {
+            return Ok(Plan::saying(format!("not carried out: {error}")));
+        }
+        found => found?,
+    };
+    match found {
+        Some(to) => Ok(Plan {
+            from,
+            to: Some(to),
+            forget: Some(from),
+            ..Plan::saying(outcome)
+        }),
+        None => Ok(Plan::saying(format!(
+            "not carried out: the feed has no event {} of epoch {epoch}",
+            from - 1
+        ))),
+    }
+}
+
+/// True if the feed refuses `?after=`, as a part of a feed does: that does not pass.
+fn takes_no_cursor(error: &FetchError) -> bool {
+    matches!(error, FetchError::Status { status: 400, .. })
+}
+
+/// The position of an event of the feed: pages are walked until there. It is a rare thing to ask,
+/// and a page costs milliseconds.
+async fn position_of(
+    source: &Source,
+    epoch: &str,
+    sequence: Sequence,
+) -> Result<Option<Position>, PollError> {
+    let mut walk = Walk::forward(source, None);
+    loop {
+        let document = match walk.next().await {
+            Ok(Some(document)) => document,
+            Ok(None) | Err(WalkError::NotSequenced(_)) => return Ok(None),
+            // A link that must not be followed is none; `?after=` is the feed's own word.
+            Err(WalkError::Fetch(FetchError::Link(_))) if walk.at().is_some() => {
+                walk.continue_here();
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let end = document.cursor.as_ref();
+        if end.is_none_or(|end| end.epoch.as_str() != epoch) {
+            return Ok(None);
+        }
+        if let Some(entry) = document.at(sequence) {
+            return Ok(Some(Position {
+                epoch: Some(epoch.to_owned()),
+                sequence,
+                anchor: Some(entry.id.clone()),
+                updated: Some(entry.updated),
+                ..Position::default()
+            }));
+        }
+        let reached = walk.sequence();
+        info!(sequence = reached, "looking for event {sequence}");
+    }
+}

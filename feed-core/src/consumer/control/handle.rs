@@ -1,0 +1,321 @@
+//! What people and their programs see of a subscription, with or without a running consumer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tracing::warn;
+use url::Url;
+
+use super::decision::{DecideError, Decision};
+use super::reconcile::report::Reconciliation;
+use super::status::{
+    Decided, ParkedEvent, SkippedEvent, Status, TakenEvent, decided_of, parked_of, skipped_of,
+    status_of, taken_of,
+};
+use crate::consumer::measure::Counts;
+use crate::consumer::progress::leases::{Leases, PARTITIONS};
+use crate::consumer::received::Received;
+use crate::consumer::source::client::FeedClient;
+use crate::consumer::source::credentials::FeedCredentials;
+use crate::consumer::source::proxy::FeedProxy;
+use crate::consumer::source::redact::redact_url;
+use crate::consumer::source::settings::SourceSettings;
+use crate::consumer::subscription::Subscription;
+use crate::database::Database;
+use crate::database::patience::{STATEMENT, within};
+use crate::store::consume::{CHANNEL, ParkedRow};
+use crate::store::operate::{NewDecision, Skip};
+use crate::store::{Backend, DatabaseError};
+
+/// A handle on a subscription: what a person can see and decide, on any instance or on none.
+#[derive(Debug)]
+pub struct Handle<B: Backend> {
+    pub(in crate::consumer) database: Database<B>,
+    pub(in crate::consumer) subscription: String,
+    /// How the feed is asked.
+    pub(super) source: SourceSettings,
+    /// The consumer in this process, if there is one.
+    pub(in crate::consumer) leases: Option<Arc<Leases>>,
+    pub(in crate::consumer) counts: Arc<Counts>,
+}
+
+impl<B: Backend> Clone for Handle<B> {
+    fn clone(&self) -> Self {
+        Self {
+            database: self.database.clone(),
+            subscription: self.subscription.clone(),
+            source: self.source.clone(),
+            leases: self.leases.clone(),
+            counts: Arc::clone(&self.counts),
+        }
+    }
+}
+
+impl<B: Backend> Handle<B> {
+    /// A handle on a subscription that no consumer in this process works on: for commands.
+    ///
+    /// # Errors
+    ///
+    /// The database is out of reach.
+    pub async fn open(
+        database: Database<B>,
+        subscription: &str,
+        feed_url: Url,
+    ) -> Result<Self, DatabaseError> {
+        let subscribed = B::subscribe(database.writer(), subscription, PARTITIONS);
+        within(STATEMENT, subscribed).await?;
+        Ok(Self {
+            database,
+            subscription: subscription.to_owned(),
+            source: SourceSettings::new(feed_url),
+            leases: None,
+            counts: Arc::default(),
+        })
+    }
+
+    /// Shows these to the feed, if it asks for credentials.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Option<FeedCredentials>) -> Self {
+        self.source.credentials = credentials;
+        self
+    }
+
+    /// Reads the feed through this proxy.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: Option<FeedProxy>) -> Self {
+        self.source.proxy = proxy;
+        self
+    }
+
+    /// Reads the feed with these settings of the HTTP client.
+    #[must_use]
+    pub fn with_client(mut self, client: Option<FeedClient>) -> Self {
+        self.source.client = client;
+        self
+    }
+
+    /// The handle of a consumer in this process.
+    pub(in crate::consumer) fn of(
+        database: Database<B>,
+        subscription: &Subscription,
+        leases: Arc<Leases>,
+        counts: Arc<Counts>,
+    ) -> Self {
+        Self {
+            database,
+            subscription: subscription.name.clone(),
+            source: subscription.source(),
+            leases: Some(leases),
+            counts,
+        }
+    }
+
+    /// The address of the feed.
+    #[must_use]
+    pub fn feed_url(&self) -> &Url {
+        &self.source.feed_url
+    }
+
+    /// Has the consumer in this process, if there is one, poll at once, in a way that no cache
+    /// answers.
+    pub fn poll_now(&self) {
+        if let Some(leases) = &self.leases {
+            leases.asked.store(true, Ordering::Relaxed);
+            leases.wake.notify_one();
+        }
+    }
+
+    /// Has the instances look at once at what was decided.
+    async fn notify_instances(&self) -> sqlx::Result<()> {
+        if let Some(leases) = &self.leases {
+            leases.look_now();
+        }
+        B::notify(self.database.writer(), CHANNEL).await
+    }
+
+    /// How the subscription stands.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn status(&self) -> sqlx::Result<Status> {
+        let mut standing = B::standing(self.database.reader(), &self.subscription).await?;
+        // What we know ourselves is newer than what we wrote with the last renewal.
+        if let Some(leases) = &self.leases {
+            let own = leases.heartbeat(|heartbeat| heartbeat.clone());
+            standing.head = standing.head.max(own.head_sequence);
+            standing.last_contact = standing.last_contact.max(own.last_contact);
+            standing.last_error = own.last_error.or(standing.last_error);
+        }
+        Ok(status_of(standing, redact_url(&self.source.feed_url)))
+    }
+
+    /// The oldest `limit` parked events.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn parked(&self, limit: u32) -> sqlx::Result<Vec<ParkedEvent>> {
+        let pool = self.database.reader();
+        let rows = B::parked(pool, &self.subscription, None, limit.into()).await?;
+        Ok(rows.into_iter().map(parked_of).collect())
+    }
+
+    /// The newest `limit` events that were taken; with an id, that one, if it is still known.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn events(&self, id: Option<&str>, limit: u32) -> sqlx::Result<Vec<TakenEvent>> {
+        let pool = self.database.reader();
+        let rows = B::taken(pool, &self.subscription, id, limit.into()).await?;
+        Ok(rows.into_iter().map(taken_of).collect())
+    }
+
+    /// The newest `limit` events without an effect.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn skipped(&self, limit: u32) -> sqlx::Result<Vec<SkippedEvent>> {
+        let pool = self.database.reader();
+        let rows = B::skipped(pool, &self.subscription, limit.into()).await?;
+        Ok(rows.into_iter().map(skipped_of).collect())
+    }
+
+    /// The newest `limit` decisions.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn decisions(&self, limit: u32) -> sqlx::Result<Vec<Decided>> {
+        let pool = self.database.reader();
+        let rows = B::decisions(pool, &self.subscription, limit.into()).await?;
+        Ok(rows.into_iter().map(decided_of).collect())
+    }
+
+    /// Has a failed event tried again at once, and the later ones of its subject after it; all
+    /// failed events without an id. Returns how many are to be tried.
+    ///
+    /// # Errors
+    ///
+    /// The event is not parked or waits for another one, `by` is empty, or the database failed.
+    pub async fn retry(&self, id: Option<&str>, by: &str) -> Result<u64, DecideError> {
+        let by = given(by, "the name of who decides")?;
+        if let Some(id) = id {
+            self.failed(id).await?;
+        }
+        let mut tx = self.database.begin().await?;
+        let events = B::hasten(&mut tx, &self.subscription, id).await?;
+        let decision = match id {
+            Some(id) => format!("retry {id}"),
+            None => "retry all".to_owned(),
+        };
+        let outcome = format!("{events} to be tried again");
+        let decided = NewDecision {
+            decision: &decision,
+            reason: None,
+            decided_by: by,
+            outcome: Some(&outcome),
+        };
+        B::decide(&mut tx, &self.subscription, &decided).await?;
+        tx.commit().await?;
+        self.notify_instances().await?;
+        Ok(events)
+    }
+
+    /// Skips a failed event for ever, so that the later ones of its subject go on. It is recorded
+    /// who did it, and why.
+    ///
+    /// # Errors
+    ///
+    /// The event is not parked or waits for another one, `reason` or `by` is empty, or the
+    /// database failed.
+    pub async fn skip(&self, id: &str, reason: &str, by: &str) -> Result<(), DecideError> {
+        let by = given(by, "the name of who decides")?;
+        let reason = given(reason, "the reason")?;
+        let s = &self.subscription;
+        let parked = self.failed(id).await?;
+        let event: Option<Received> = serde_json::from_str(&parked.event).ok();
+        let mut tx = self.database.begin().await?;
+        // Its owner may be trying it at this moment: one of us comes first.
+        B::lock_partition(&mut tx, s, parked.partition).await?;
+        if !B::unpark(&mut tx, s, id).await? {
+            return Err(DecideError::NotParked(id.to_owned()));
+        }
+        let skip = Skip {
+            event_id: id,
+            subject: &parked.subject,
+            event_type: event.as_ref().and_then(|event| event.event_type.as_deref()),
+            sequence: parked.sequence,
+            reason,
+        };
+        B::skip(&mut tx, s, &[skip], Some(by)).await?;
+        let decided = NewDecision {
+            decision: &format!("skip {id}"),
+            reason: Some(reason),
+            decided_by: by,
+            outcome: Some("skipped"),
+        };
+        B::decide(&mut tx, s, &decided).await?;
+        tx.commit().await?;
+        warn!(
+            event.id = id,
+            event.subject = parked.subject,
+            "{by} skipped event {id}: {reason}"
+        );
+        self.notify_instances().await?;
+        Ok(())
+    }
+
+    /// Writes a decision down, which a running instance carries out; returns its position among
+    /// the [decisions](Handle::decisions).
+    ///
+    /// # Errors
+    ///
+    /// `by` is empty, or the database failed.
+    pub async fn decide(&self, decision: Decision, by: &str) -> Result<i64, DecideError> {
+        let by = given(by, "the name of who decides")?;
+        let mut tx = self.database.begin().await?;
+        let decided = NewDecision {
+            decision: &decision.to_string(),
+            reason: None,
+            decided_by: by,
+            outcome: None,
+        };
+        let position = B::decide(&mut tx, &self.subscription, &decided).await?;
+        tx.commit().await?;
+        self.notify_instances().await?;
+        Ok(position)
+    }
+
+    /// The parked event with that id, if it failed itself.
+    async fn failed(&self, id: &str) -> Result<ParkedRow, DecideError> {
+        let pool = self.database.reader();
+        let mut rows = B::parked(pool, &self.subscription, Some(id), 1).await?;
+        match rows.pop() {
+            None => Err(DecideError::NotParked(id.to_owned())),
+            Some(row) if row.reason.is_none() => Err(DecideError::Waits(row.event_id, row.subject)),
+            Some(row) => Ok(row),
+        }
+    }
+
+    /// The result of the last comparison, if there was one.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn reconciliation(&self) -> sqlx::Result<Option<Reconciliation>> {
+        let stored = B::reconciled(self.database.reader(), &self.subscription).await?;
+        // What another version wrote in another form is as good as none.
+        Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+}
+
+/// What was typed, if it is more than blanks.
+fn given<'a>(text: &'a str, what: &'static str) -> Result<&'a str, DecideError> {
+    match text.trim() {
+        "" => Err(DecideError::Missing(what)),
+        text => Ok(text),
+    }
+}

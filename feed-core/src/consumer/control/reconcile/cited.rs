@@ -1,0 +1,94 @@
+//! An event as a comparison remembers it.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::consumer::received::Received;
+use crate::event::Sequence;
+
+/// Which event it was, in a few bytes: a comparison keeps one for each order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cited {
+    /// 0 where the feed numbers nothing: half as long as an option of it.
+    sequence: Sequence,
+    id: Id,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Id {
+    /// As feed-core writes it.
+    Urn(Uuid),
+    Other(Box<str>),
+}
+
+impl From<&Received> for Cited {
+    fn from(event: &Received) -> Self {
+        let uuid = event.id.strip_prefix("urn:uuid:").map(Uuid::try_parse);
+        let id = match uuid {
+            // A UUID has more than one spelling, an id has one.
+            Some(Ok(uuid)) if uuid.urn().to_string() == event.id => Id::Urn(uuid),
+            _ => Id::Other(event.id.as_str().into()),
+        };
+        Self {
+            sequence: event.sequence.unwrap_or(0),
+            id,
+        }
+    }
+}
+
+impl Cited {
+    /// True if that is the event's id.
+    #[must_use]
+    pub fn has_id(&self, id: &str) -> bool {
+        match &self.id {
+            Id::Urn(uuid) => uuid.urn().to_string() == id,
+            Id::Other(own) => **own == *id,
+        }
+    }
+}
+
+/// `event 17 (urn:uuid:…)`
+impl fmt::Display for Cited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id: &dyn fmt::Display = match &self.id {
+            Id::Urn(uuid) => &uuid.urn(),
+            Id::Other(own) => own,
+        };
+        match self.sequence {
+            0 => write!(f, "event {id}"),
+            sequence => write!(f, "event {sequence} ({id})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(id: &str, sequence: Option<Sequence>) -> Received {
+        Received {
+            id: id.to_owned(),
+            event_type: None,
+            subject: "order/1".to_owned(),
+            sequence,
+            time: chrono::DateTime::UNIX_EPOCH,
+            data: String::new(),
+            traceparent: None,
+        }
+    }
+
+    #[test]
+    fn an_id_is_kept_character_by_character() {
+        let urn = "urn:uuid:0192f0c1-e0d0-7b33-a1a2-c3d4e5f60718";
+        for id in [urn, &urn.to_uppercase(), &urn.replace('-', ""), "tag:x,1"] {
+            let cited = Cited::from(&event(id, Some(17)));
+            assert_eq!(cited.to_string(), format!("event 17 ({id})"));
+            assert!(cited.has_id(id) && !cited.has_id("tag:x,2"));
+        }
+        let other = Cited::from(&event("tag:x,1", None));
+        assert_eq!(other.to_string(), "event tag:x,1");
+        let cited = Cited::from(&event(urn, None));
+        assert!(!cited.has_id(&urn.to_uppercase()));
+    }
+}

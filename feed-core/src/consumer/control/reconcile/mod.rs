@@ -1,0 +1,443 @@
+//! Compares what a service has stored with what the feed says it ought to have. Nothing of it is
+//! changed.
+//!
+//! Nothing stands still meanwhile, and no difference must be reported that is none:
+//!
+//! - An event counts as *settled* if it lies below all cursors as they were before anything else
+//!   was read, and is neither parked nor skipped as that was read later. A settled event had its
+//!   effect in the transaction that moved the cursor, or in that which took it off the parked
+//!   ones; neither is ever undone.
+//! - What is stored is read after that. It may show effects of later events, but only of those
+//!   whose partition's cursor had passed them by then. So the feed is read on to the highest
+//!   cursor after the comparison, and what those events are about is no difference.
+//! - A replay, or a subscription that a person moves, opens again what was settled: an error.
+
+mod cited;
+pub(super) mod report;
+
+use std::collections::HashSet;
+use std::future::Future;
+
+use chrono::Utc;
+use sqlx::Pool;
+use url::Url;
+
+use super::decision::Decision;
+use super::handle::Handle;
+use crate::consumer::received::Received;
+use crate::consumer::source::content::{Arrival, arrivals};
+use crate::consumer::source::document::Document;
+use crate::consumer::source::entry::FoundEntry;
+use crate::consumer::source::fetch::Source;
+use crate::consumer::source::fetch_error::FetchError;
+use crate::consumer::source::persist::{PAUSE, with_retries};
+use crate::consumer::source::walk::{Limits, Walk, WalkError};
+use crate::event::Sequence;
+use crate::store::Backend;
+use crate::store::consume::Standing;
+
+pub use cited::Cited;
+pub use report::{Difference, Reconciliation};
+
+/// How often we ask where an answer fails for reasons that pass, or is late.
+const ATTEMPTS: u32 = 6;
+
+/// A walk through a feed without numbers (I11). No document is kept, so their bytes do not count.
+const LIMITS: Limits = Limits {
+    documents: 1_000,
+    bytes: usize::MAX,
+};
+
+/// Differences that are kept: whoever has more of them needs no list.
+const KEPT: usize = 1_000;
+
+/// Decisions looked at to see whether one was carried out meanwhile.
+const DECISIONS: i64 = 1_000;
+
+/// What a service's own data ought to be, by the events of the feed. `()` stands for a service that
+/// compares nothing.
+pub trait Reconcile<B: Backend>: Default + Send + 'static {
+    /// False if there is nothing to compare: then no page offers to.
+    const COMPARES: bool = true;
+
+    /// Notes what `event` demands. `settled` is false where there need be no effect: it is parked,
+    /// waits, was skipped or passed over, or was never to be taken; then what it is about is to be
+    /// left out of the comparison.
+    ///
+    /// Events of a feed with numbers come in sequence; those of others may come in any order.
+    ///
+    /// # Errors
+    ///
+    /// The event cannot be read. If it is settled it could be read before: that is a difference.
+    fn expect(&mut self, event: &Received, settled: bool) -> Result<(), String>;
+
+    /// Compares it with what is stored, page by page; returns what differs.
+    fn compare(self, pool: &Pool<B>) -> impl Future<Output = sqlx::Result<Vec<Difference>>> + Send;
+}
+
+impl<B: Backend> Reconcile<B> for () {
+    const COMPARES: bool = false;
+
+    fn expect(&mut self, _: &Received, _: bool) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn compare(self, _: &Pool<B>) -> sqlx::Result<Vec<Difference>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Why a comparison could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The feed could not be read.
+    #[error("cannot read the feed")]
+    Fetch(#[from] FetchError),
+    /// Our own database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The feed is not the one whose events were taken.
+    #[error("the feed is another one: its epoch is {found}, ours is {ours}")]
+    OtherEpoch {
+        /// The epoch of the events that were taken.
+        ours: String,
+        /// The epoch that the feed has.
+        found: String,
+    },
+    /// The feed has lost its numbers.
+    #[error("the feed has no sequence any more: is {0} still the same feed?")]
+    NotSequenced(Url),
+    /// The feed has a hole.
+    #[error("the feed does not go on after event {at}: it gave us {first} to {last}")]
+    Hole {
+        /// How far it was read.
+        at: Sequence,
+        /// The first event of the next document.
+        first: Sequence,
+        /// The last one.
+        last: Sequence,
+    },
+    /// The feed ends before what was taken from it.
+    #[error("the feed ends at event {ends}, but events up to {taken} were taken from it")]
+    TooShort {
+        /// Where it ends.
+        ends: Sequence,
+        /// Up to where it was taken.
+        taken: Sequence,
+    },
+    /// A feed without numbers that is too long to walk, or leads in a circle.
+    #[error("the feed has more than {documents} documents, or leads in a circle")]
+    TooLong {
+        /// Documents read.
+        documents: usize,
+    },
+    /// The comparison was to begin after what was taken.
+    #[error("event {from} was not taken yet: events up to {taken} were")]
+    NotTaken {
+        /// Where it was to begin.
+        from: Sequence,
+        /// Up to where events were taken.
+        taken: Sequence,
+    },
+    /// Somebody's decision was carried out while we looked.
+    #[error("the subscription was moved meanwhile: compare again")]
+    Moved,
+    /// The service does not say what it ought to have stored.
+    #[error("this service compares nothing")]
+    ComparesNothing,
+}
+
+/// Compares what `R` makes of the feed's events with what is stored, and keeps the result. Begins
+/// with event `from`, or with the first one that the subscription was to take. `progress` is told
+/// how far it is, and how far it will go.
+///
+/// # Errors
+///
+/// The feed or the database could not be read, or the feed is not the one that was taken.
+pub async fn reconcile<B: Backend, R: Reconcile<B>>(
+    handle: &Handle<B>,
+    from: Option<Sequence>,
+    progress: impl FnMut(Sequence, Sequence) + Send,
+) -> Result<Reconciliation, ReconcileError> {
+    if !R::COMPARES {
+        return Err(ReconcileError::ComparesNothing);
+    }
+    let start = Snapshot::of(handle).await?;
+    let source = Source::new(&handle.source);
+    let books = Books::<B, R>::new(handle, &source);
+    let result = match start.standing.epoch.clone() {
+        Some(epoch) => {
+            let taken = start.standing.sequence;
+            if let Some(from) = from.filter(|from| *from > taken.max(1)) {
+                return Err(ReconcileError::NotTaken { from, taken });
+            }
+            let from = from.unwrap_or(start.begins() + 1).max(1);
+            numbered(books, &epoch, &start, from, progress).await?
+        }
+        None => unnumbered(books).await?,
+    };
+    if start.was_moved(&Snapshot::of(handle).await?) {
+        return Err(ReconcileError::Moved);
+    }
+    let text = serde_json::to_string(&result).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    B::set_reconciled(handle.database.writer(), &handle.subscription, &text).await?;
+    Ok(result)
+}
+
+/// The comparison with a feed that numbers its events.
+async fn numbered<B: Backend, R: Reconcile<B>>(
+    mut books: Books<'_, B, R>,
+    epoch: &str,
+    start: &Snapshot,
+    from: Sequence,
+    mut progress: impl FnMut(Sequence, Sequence) + Send,
+) -> Result<Reconciliation, ReconcileError> {
+    let to = start.standing.sequence;
+    let mut walk = Walk::forward(books.source, None).with_attempts(ATTEMPTS);
+    let mut later = HashSet::new();
+    while let Some((document, before)) = next_until(&mut walk, epoch, to).await? {
+        let first = Some(from.max(before + 1));
+        let new = document
+            .entries
+            .iter()
+            .filter(|entry| entry.sequence >= first);
+        let (due, beyond): (Vec<&FoundEntry>, Vec<_>) =
+            new.partition(|entry| entry.sequence <= Some(to));
+        let taken = due
+            .iter()
+            .filter(|entry| entry.sequence > Some(start.begins()));
+        let taken = taken.map(|entry| entry.id.clone()).collect();
+        books.enter(&document, &due, taken).await?;
+        later.extend(beyond.iter().map(|entry| entry.subject().to_owned()));
+        progress(walk.sequence().min(to), to);
+    }
+    let mut differences = books.compare().await?;
+    if !differences.is_empty() {
+        let furthest = Snapshot::of(books.handle).await?.standing.furthest;
+        while let Some((document, _)) = next_until(&mut walk, epoch, furthest).await? {
+            let entries = document.entries.iter();
+            later.extend(entries.map(|entry| entry.subject().to_owned()));
+        }
+    }
+    differences.retain(|difference| !later.contains(&difference.id));
+    Ok(books.closed(from, to, differences))
+}
+
+/// The next document with something new, and the last event before that; `None` once `to` was read.
+async fn next_until(
+    walk: &mut Walk,
+    epoch: &str,
+    to: Sequence,
+) -> Result<Option<(Document, Sequence)>, ReconcileError> {
+    for _ in 0..ATTEMPTS {
+        let at = walk.sequence();
+        if at >= to {
+            return Ok(None);
+        }
+        if walk.has_ended() {
+            walk.continue_here();
+        }
+        let Some(document) = walk.next().await? else {
+            continue;
+        };
+        let Some(end) = &document.cursor else {
+            return Err(ReconcileError::NotSequenced(document.address().clone()));
+        };
+        if end.epoch.as_str() != epoch {
+            return Err(ReconcileError::OtherEpoch {
+                ours: epoch.to_owned(),
+                found: end.epoch.to_string(),
+            });
+        }
+        let last = end.sequence;
+        let first = document.first().unwrap_or(last.saturating_add(1));
+        if first > at + 1 || last < at {
+            return Err(ReconcileError::Hole { at, first, last });
+        }
+        if last > at {
+            return Ok(Some((document, at)));
+        }
+        // One instance of the feed may know of an event a second after another one.
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(ReconcileError::TooShort {
+        ends: walk.sequence(),
+        taken: to,
+    })
+}
+
+/// The comparison with a feed that numbers nothing: what counts is what was claimed. Nothing comes
+/// meanwhile that could differ, since the orders of such a feed are placed and no more.
+async fn unnumbered<B: Backend, R: Reconcile<B>>(
+    mut books: Books<'_, B, R>,
+) -> Result<Reconciliation, ReconcileError> {
+    let url = books.handle.feed_url().clone();
+    let head = with_retries(ATTEMPTS, || books.source.document(url.clone())).await?;
+    if head.cursor.is_some() {
+        // It has numbers, and there is a partition that has taken nothing: so nothing is settled,
+        // and what others have taken meanwhile is nothing to be compared with.
+        return Ok(books.closed(0, 0, Vec::new()));
+    }
+    let mut walk = Walk::back(books.source, head, LIMITS).with_attempts(ATTEMPTS);
+    // The entries that were there: what comes again is an older version.
+    let mut seen = HashSet::new();
+    while let Some(document) = walk.next().await? {
+        // Of two with one id in a document the newer one comes last.
+        let entries = document.entries.iter().rev();
+        let mut due: Vec<&FoundEntry> = entries
+            .filter(|entry| seen.insert(entry.id.clone()))
+            .collect();
+        due.reverse();
+        let ids: Vec<&str> = due.iter().map(|entry| entry.id.as_str()).collect();
+        let (pool, s) = (books.handle.database.reader(), &books.handle.subscription);
+        // Claimed first and looked for among the parked ones later: in the other order one that is
+        // parked in between would seem to have its effect.
+        let taken = B::claimed(pool, s, &ids).await?.into_iter().collect();
+        books.enter(&document, &due, taken).await?;
+    }
+    let differences = books.compare().await?;
+    Ok(books.closed(0, 0, differences))
+}
+
+impl From<WalkError> for ReconcileError {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Fetch(error) => Self::Fetch(error),
+            WalkError::NotSequenced(url) => Self::NotSequenced(url),
+            WalkError::Cycle(_) | WalkError::TooLong { .. } => Self::TooLong {
+                documents: LIMITS.documents,
+            },
+        }
+    }
+}
+
+/// How the subscription stood at some moment.
+struct Snapshot {
+    standing: Standing,
+    /// The newest decision about its place that was carried out.
+    carried_out: Option<i64>,
+}
+
+impl Snapshot {
+    async fn of<B: Backend>(handle: &Handle<B>) -> sqlx::Result<Self> {
+        let (pool, s) = (handle.database.reader(), &handle.subscription);
+        let decisions = B::decisions(pool, s, DECISIONS).await?.into_iter();
+        let carried_out = decisions
+            .filter(|row| row.done_at.is_some() && row.decision.parse::<Decision>().is_ok())
+            .map(|row| row.position)
+            .max();
+        Ok(Self {
+            standing: B::standing(pool, s).await?,
+            carried_out,
+        })
+    }
+
+    /// Events up to here were never taken.
+    fn begins(&self) -> Sequence {
+        self.standing.begins.unwrap_or(0)
+    }
+
+    /// True if the subscription went elsewhere than forward since then.
+    fn was_moved(&self, since: &Self) -> bool {
+        let (before, after) = (&self.standing, &since.standing);
+        // Of partitions that are equally low, one may not have heard of the feed yet.
+        let epochs = before.epoch.as_ref().zip(after.epoch.as_ref());
+        self.carried_out != since.carried_out
+            || epochs.is_some_and(|(before, after)| before != after)
+            || before.sequence > after.sequence
+    }
+}
+
+/// What the events of the feed demand.
+struct Books<'a, B: Backend, R> {
+    handle: &'a Handle<B>,
+    source: &'a Source,
+    expected: R,
+    events: u64,
+    left_out: u64,
+    unreadable: Vec<Difference>,
+}
+
+impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
+    fn new(handle: &'a Handle<B>, source: &'a Source) -> Self {
+        Self {
+            handle,
+            source,
+            expected: R::default(),
+            events: 0,
+            left_out: 0,
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// Enters the events of `due`; those whose id is in `taken` are settled if they are neither
+    /// parked nor skipped.
+    async fn enter(
+        &mut self,
+        document: &Document,
+        due: &[&FoundEntry],
+        mut taken: HashSet<String>,
+    ) -> Result<(), ReconcileError> {
+        let ids: Vec<&str> = due.iter().map(|entry| entry.id.as_str()).collect();
+        let (pool, s) = (self.handle.database.reader(), &self.handle.subscription);
+        for id in B::without_effect(pool, s, &ids).await? {
+            taken.remove(&id);
+        }
+        let mut due = due;
+        while !due.is_empty() {
+            let arrivals = with_retries(ATTEMPTS, || arrivals(self.source, document, due)).await?;
+            due = &due[arrivals.len()..];
+            for arrival in arrivals {
+                let settled = taken.contains(&arrival.event.id);
+                self.enter_one(arrival, settled);
+            }
+        }
+        Ok(())
+    }
+
+    fn enter_one(&mut self, arrival: Arrival, settled: bool) {
+        let event = &arrival.event;
+        let read = self
+            .expected
+            .expect(event, settled && arrival.missing.is_none());
+        let told = match arrival.missing {
+            Some(missing) => Err(missing.reason),
+            None => read,
+        };
+        match told {
+            Err(reason) if settled => self.unreadable.push(Difference {
+                id: event.subject.clone(),
+                what: format!("{} cannot be read any more: {reason}", Cited::from(event)),
+            }),
+            _ if settled => self.events += 1,
+            _ => self.left_out += 1,
+        }
+    }
+
+    /// What differs; after that the books are empty.
+    async fn compare(&mut self) -> sqlx::Result<Vec<Difference>> {
+        let mut differences = std::mem::take(&mut self.unreadable);
+        let expected = std::mem::take(&mut self.expected);
+        differences.extend(expected.compare(self.handle.database.reader()).await?);
+        Ok(differences)
+    }
+
+    fn closed(
+        &self,
+        from: Sequence,
+        to: Sequence,
+        mut differences: Vec<Difference>,
+    ) -> Reconciliation {
+        let found = differences.len() as u64;
+        differences.truncate(KEPT);
+        Reconciliation {
+            at: Utc::now(),
+            from,
+            to,
+            events: self.events,
+            left_out: self.left_out,
+            found,
+            differences,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What is to be done before the feed is asked: leases, decisions, retries, stored cursors.
+
+use tokio::time::Instant;
+
+use super::apply::renewal::renew_if_due;
+use super::apply::retry::retry_due;
+use super::control::execute_decision::execute_decision;
+use super::effect::Effect;
+use super::round::follower::Follower;
+use super::round::outcome::{PollError, Polled};
+use crate::database::patience::{STATEMENT, within};
+use crate::store::Backend;
+use crate::store::consume::Heartbeat;
+
+/// Why a subscription halts whose instances have begun with different feeds at the same moment.
+const TWO_FEEDS: &str =
+    "events of two feeds have been taken: is FEED_URL the same for all instances?";
+
+/// Does what is to be done here, without the feed: decisions, leases, retries. Returns how the
+/// round ends if there is nothing to ask the feed for.
+pub(super) async fn prepare<B: Backend, E: Effect<B>>(
+    follower: &mut Follower<B, E>,
+) -> Result<Option<Polled>, PollError> {
+    renew_if_due(&follower.instance, &follower.leases).await?;
+    let signals = follower.leases.signals.borrow().clone();
+    if signals.decision.is_some() {
+        execute_decision(follower).await?;
+        return Ok(Some(Polled::Interrupted));
+    }
+    if signals.halted.is_some() {
+        return Ok(Some(Polled::Halted));
+    }
+    if !follower.cursors.is_known_under(signals.leases) {
+        let (pool, s, me) = follower.instance.names();
+        let before = follower.cursors.seen.epoch.clone();
+        let held = within(STATEMENT, B::held(pool, s, me)).await?;
+        let mut epochs = within(STATEMENT, B::epochs(pool, s)).await?;
+        if epochs.len() > 1 {
+            return Ok(Some(follower.halt(TWO_FEEDS).await?));
+        }
+        follower.cursors.load(held, epochs.pop(), signals.leases);
+        if before != follower.cursors.seen.epoch {
+            // How far another feed had got says nothing of this one.
+            let forget = |heartbeat: &mut Heartbeat| heartbeat.head_sequence = None;
+            follower.leases.heartbeat(forget);
+        }
+    }
+    if signals.due {
+        // What falls due from here on is seen with the next look at the leases.
+        let consumed = &follower.leases.signals;
+        consumed.send_modify(|signals| signals.due = false);
+        let (caller, held) = (&follower.applier.caller, &follower.cursors.held);
+        retry_due(caller, &follower.source, held).await?;
+    }
+    let store_by = follower.cursors.store_by();
+    if store_by.is_some_and(|by| by <= Instant::now()) {
+        follower.store_cursors().await?;
+    }
+    Ok(follower
+        .cursors
+        .held
+        .is_empty()
+        .then_some(Polled::LeasedElsewhere))
+}

@@ -1,0 +1,298 @@
+//! How far this instance has got: what the database says of its partitions, and what it has seen
+//! since.
+//!
+//! What it has seen may be ahead of what is stored: events of other instances' partitions need no
+//! transaction of ours each, or the statements for an event would grow with the instances. The
+//! stored cursors follow with our own next event, or after a while.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::leases::{PARTITIONS, partition_of};
+use crate::consumer::source::entry::FoundEntry;
+use crate::consumer::source::fetch::Validators;
+use crate::event::Sequence;
+use crate::store::consume::{Held, Position};
+
+/// How long a stored cursor may be behind what was seen. Others look at it to see how far we are.
+const BEHIND: Duration = Duration::from_secs(3);
+
+/// How long it is believed that there is nothing new. A cache that says so for ever would hide the feed's
+/// end from us, and a feed that was restored would not tell.
+const BELIEVED: Duration = Duration::from_secs(300);
+
+/// The partitions of one instance, and how far they have got.
+#[derive(Debug)]
+pub(crate) struct Cursors {
+    /// As they are stored.
+    pub(crate) held: Vec<Held>,
+    /// How far all of them have got: none is behind it, and there is nothing of theirs between
+    /// the stored cursors and here.
+    pub(crate) seen: Position,
+    /// The leases under which `held` was read; `None`: it is to be read again.
+    leases: Option<u64>,
+    /// Since when the stored cursors are behind.
+    behind_since: Option<Instant>,
+    /// When the feed last answered with more than "nothing new".
+    answered: Instant,
+    /// True if it has said "nothing new" since.
+    believed: bool,
+    /// Where other partitions of ours are, each place once. That `seen` is a place in the feed does not
+    /// say that these are: it may have been restored to a state between them.
+    pub(crate) unconfirmed: Vec<Position>,
+}
+
+impl Cursors {
+    pub(crate) fn new() -> Self {
+        Self {
+            held: Vec::new(),
+            seen: Position::default(),
+            leases: None,
+            behind_since: None,
+            answered: Instant::now(),
+            believed: false,
+            unconfirmed: Vec::new(),
+        }
+    }
+
+    /// True if `held` is what these leases stand for.
+    pub(crate) fn is_known_under(&self, leases: u64) -> bool {
+        self.leases == Some(leases)
+    }
+
+    /// Takes what the database says: what we hold under these leases, and the epoch of the subscription.
+    pub(crate) fn load(&mut self, held: Vec<Held>, epoch: Option<String>, leases: u64) {
+        let lowest = held.iter().min_by_key(|held| held.position.sequence);
+        self.seen = lowest.map(|held| held.position.clone()).unwrap_or_default();
+        if held.iter().any(|held| held.position != self.seen) {
+            // The tag says "I have everything up to here": true only if all our partitions have.
+            self.seen.etag = None;
+            self.seen.last_modified = None;
+            if self.seen.epoch.is_none() {
+                self.seen.anchor = None;
+            }
+        }
+        // Who has taken nothing yet begins in the feed that the others follow.
+        self.seen.epoch = self.seen.epoch.take().or(epoch);
+        self.unconfirmed = places_beside(&self.seen, &held);
+        self.held = held;
+        self.leases = Some(leases);
+        self.behind_since = None;
+    }
+
+    /// What we hold may not be what we think: it is read again before the next round.
+    pub(crate) fn forget(&mut self) {
+        self.leases = None;
+    }
+
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.leases.is_none()
+    }
+
+    /// Records that there is nothing of ours up to `to`; nothing is stored yet.
+    pub(crate) fn see(&mut self, to: Position) {
+        self.behind_since.get_or_insert_with(Instant::now);
+        self.seen = to;
+    }
+
+    /// Records that all our partitions are stored at `to`, or were ahead of it.
+    pub(crate) fn reach(&mut self, to: Position) {
+        self.behind_since = None;
+        self.seen = to;
+    }
+
+    /// When the stored cursors are to follow; `None`: they are where we are.
+    pub(crate) fn store_by(&self) -> Option<Instant> {
+        Some(self.behind_since? + BEHIND)
+    }
+
+    /// Records that the feed has said more than "nothing new".
+    pub(crate) fn answered(&mut self) {
+        self.answered = Instant::now();
+        self.believed = false;
+    }
+
+    /// Records that the feed has said "nothing new".
+    pub(crate) fn believe(&mut self) {
+        self.believed = true;
+    }
+
+    /// Records how far a head went. One that has nothing new may be a cache's, which proves nothing.
+    pub(crate) fn head_at(&mut self, sequence: Sequence) {
+        match sequence > self.seen.sequence {
+            true => self.answered(),
+            false => self.believe(),
+        }
+    }
+
+    /// True if it is time, at `now`, to ask in a way that no cache answers. A head that is fresh for longer
+    /// than that is still asked with its tag once.
+    pub(crate) fn doubts(&self, now: Instant) -> bool {
+        self.believed && now.duration_since(self.answered) >= BELIEVED
+    }
+
+    /// Where our partitions are in a feed without numbers: one anchor where they have come equally far;
+    /// `None` for those that have taken nothing yet.
+    pub(crate) fn anchors(&self) -> Vec<Option<String>> {
+        if self.seen.anchor.is_some() {
+            return vec![self.seen.anchor.clone()];
+        }
+        let stored = self.held.iter().map(|held| &held.position.anchor);
+        let mut anchors: Vec<Option<String>> = stored.cloned().collect();
+        anchors.sort_unstable();
+        anchors.dedup();
+        anchors
+    }
+
+    /// True if no other instance has a share.
+    pub(crate) fn holds_all(&self) -> bool {
+        self.held.len() as i64 == PARTITIONS
+    }
+
+    /// What the head's answer would be compared with.
+    pub(crate) fn validators(&self) -> Validators {
+        Validators {
+            etag: self.seen.etag.clone(),
+            last_modified: self.seen.last_modified.clone(),
+        }
+    }
+
+    /// Which entries are ours, as of now.
+    pub(crate) fn share(&self) -> Share {
+        let held = self.held.iter();
+        Share(
+            held.map(|held| (held.partition, held.position.sequence))
+                .collect(),
+        )
+    }
+}
+
+/// The places of numbered feeds that `held` are at, but for `seen`.
+fn places_beside(seen: &Position, held: &[Held]) -> Vec<Position> {
+    let is_same = |one: &Position, other: &Position| {
+        (one.sequence, &one.anchor, &one.epoch) == (other.sequence, &other.anchor, &other.epoch)
+    };
+    let mut places: Vec<Position> = Vec::new();
+    for Held { position, .. } in held {
+        let known = places.iter().any(|place| is_same(place, position));
+        if position.sequence > 0 && !known && !is_same(seen, position) {
+            places.push(position.clone());
+        }
+    }
+    places
+}
+
+/// The partitions that were ours at some moment, and their stored cursors then.
+#[derive(Debug)]
+pub(crate) struct Share(HashMap<i64, Sequence>);
+
+impl Share {
+    /// True if an entry is in one of them.
+    pub(crate) fn holds(&self, entry: &FoundEntry) -> bool {
+        self.0.contains_key(&partition_of(entry.subject()))
+    }
+
+    /// True if an entry is in one of them, and new to it.
+    pub(crate) fn wants(&self, entry: &FoundEntry) -> bool {
+        let stored = self.0.get(&partition_of(entry.subject()));
+        stored.is_some_and(|stored| entry.sequence > Some(*stored))
+    }
+
+    /// The entries that are in one of them, and new to it.
+    pub(crate) fn new_of<'a>(&self, entries: &'a [FoundEntry]) -> Vec<&'a FoundEntry> {
+        entries.iter().filter(|entry| self.wants(entry)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_new_is_not_believed_for_ever() {
+        let mut cursors = Cursors::new();
+        cursors.seen.sequence = 3;
+        let begin = cursors.answered;
+        assert!(!cursors.doubts(begin + 2 * BELIEVED), "it was not said yet");
+        cursors.believe();
+        assert!(!cursors.doubts(begin + BELIEVED / 2));
+        // Neither by a 304, nor by a head that ends where we are.
+        for sequence in [2, 3] {
+            cursors.head_at(sequence);
+            assert!(cursors.doubts(begin + BELIEVED));
+        }
+        cursors.head_at(4);
+        assert!(cursors.answered > begin);
+    }
+
+    fn held(partition: i64, sequence: Sequence) -> Held {
+        let numbered = sequence > 0;
+        Held {
+            partition,
+            lease_epoch: 1,
+            position: Position {
+                epoch: numbered.then(|| "abcdefgh".to_owned()),
+                sequence,
+                anchor: numbered.then(|| format!("event {sequence}")),
+                etag: Some(format!("tag {sequence}")),
+                ..Position::default()
+            },
+        }
+    }
+
+    #[test]
+    fn partitions_that_are_level_have_a_tag_in_common() {
+        let mut cursors = Cursors::new();
+        cursors.load(vec![held(0, 7), held(1, 7)], None, 1);
+        assert!(cursors.is_known_under(1) && !cursors.is_known_under(2));
+        assert_eq!(cursors.seen, held(0, 7).position);
+        assert!(cursors.unconfirmed.is_empty());
+        assert_eq!(cursors.store_by(), None);
+    }
+
+    #[test]
+    fn partitions_that_are_apart_begin_at_the_lowest_and_are_confirmed_each() {
+        let mut cursors = Cursors::new();
+        let apart = vec![held(0, 9), held(1, 7), held(2, 9), held(3, 8)];
+        cursors.load(apart, None, 1);
+        assert_eq!((cursors.seen.sequence, &cursors.seen.etag), (7, &None));
+        let unconfirmed = cursors.unconfirmed.iter().map(|place| place.sequence);
+        assert_eq!(unconfirmed.collect::<Vec<_>>(), [9, 8]);
+        // Who has taken nothing yet begins in the feed that the others follow.
+        cursors.load(vec![held(0, 0)], Some("abcdefgh".to_owned()), 2);
+        assert_eq!(cursors.seen.epoch.as_deref(), Some("abcdefgh"));
+    }
+
+    #[test]
+    fn what_is_seen_is_stored_after_a_while() {
+        let mut cursors = Cursors::new();
+        cursors.load(vec![held(0, 7)], None, 1);
+        cursors.see(held(0, 8).position);
+        let by = cursors.store_by().expect("it is behind");
+        cursors.see(held(0, 9).position);
+        assert_eq!(cursors.store_by(), Some(by), "since the first of them");
+        cursors.reach(held(0, 9).position);
+        assert_eq!(cursors.store_by(), None);
+        cursors.forget();
+        assert!(cursors.is_forgotten());
+    }
+
+    #[test]
+    fn an_entry_is_wanted_where_it_is_ours_and_new() {
+        let entry = |subject: &str, sequence| FoundEntry {
+            subject: Some(subject.to_owned()),
+            sequence: Some(sequence),
+            ..FoundEntry::default()
+        };
+        let mut cursors = Cursors::new();
+        let ours = partition_of("order/1");
+        cursors.load(vec![held(ours, 7)], None, 1);
+        let share = cursors.share();
+        assert!(share.wants(&entry("order/1", 8)) && !share.wants(&entry("order/1", 7)));
+        let others = (2..).map(|id| format!("order/{id}"));
+        let other = others.into_iter().find(|one| partition_of(one) != ours);
+        assert!(!share.wants(&entry(&other.expect("another"), 8)));
+    }
+}

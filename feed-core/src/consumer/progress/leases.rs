@@ -1,0 +1,213 @@
+//! Which share of the events is this instance's. Leases spread the partitions over the live
+//! instances and are for efficiency only: what keeps a late owner from committing is the check of
+//! its lease epoch in the batch transaction.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::event::Sequence;
+use crate::store::consume::{Census, Heartbeat};
+
+/// Shares of a subscription's subjects. Fixed: the share of a subject must never change while
+/// its events are on their way.
+pub(crate) const PARTITIONS: i64 = 16;
+
+/// The partition of a subject: FNV-1a of its bytes. Our own, since a library's hash may change
+/// with its version, and with it the order of events.
+pub(crate) fn partition_of(subject: &str) -> i64 {
+    let hash = subject
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+    // The low bits of FNV-1a depend on few bits of short keys; folding mixes the high ones in.
+    let folded = hash ^ (hash >> 32);
+    i64::from((folded % 16) as u8)
+}
+
+/// What the renewal of the leases has found, for who polls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Signals {
+    /// Goes up whenever the set of our partitions may have changed.
+    pub(crate) leases: u64,
+    /// The sum of the lease epochs of our partitions.
+    epochs: i64,
+    /// Why the subscription is halted, if it is.
+    pub(crate) halted: Option<String>,
+    /// The decision that is to be carried out.
+    pub(crate) decision: Option<i64>,
+    /// True if a parked event of ours is to be tried again.
+    pub(crate) due: bool,
+}
+
+/// The leases of this instance as its tasks see them.
+#[derive(Debug, Default)]
+pub(crate) struct Leases {
+    pub(crate) signals: watch::Sender<Signals>,
+    pub(crate) heartbeat: Mutex<Heartbeat>,
+    /// Ends a pause or a wait at the server: somebody asked for a poll.
+    pub(crate) wake: Notify,
+    /// True if that was a person: then no cache is to answer.
+    pub(crate) asked: AtomicBool,
+    /// Has the keeper look before the next renewal: a lease or a decision may have changed.
+    pub(crate) look: Notify,
+    /// Held by who renews: two at once would each take the other's doing for news.
+    pub(crate) renewing: tokio::sync::Mutex<()>,
+    /// When the leases were renewed last; `None`: they are to be looked at now.
+    renewed: Mutex<Option<Instant>>,
+}
+
+impl Leases {
+    /// Has the leases and decisions looked at now.
+    pub(crate) fn look_now(&self) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.look.notify_one();
+    }
+
+    /// True if nobody has renewed the leases for twice this time.
+    pub(crate) fn are_due(&self, renewal: Duration) -> bool {
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed.is_none_or(|renewed| renewed.elapsed() > 2 * renewal)
+    }
+
+    /// Records that the leases are renewed.
+    pub(crate) fn are_renewed(&self) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Reads or changes what this instance says of itself.
+    pub(crate) fn heartbeat<T>(&self, with: impl FnOnce(&mut Heartbeat) -> T) -> T {
+        let heartbeat = self.heartbeat.lock();
+        let mut heartbeat = heartbeat.unwrap_or_else(PoisonError::into_inner);
+        heartbeat.keep_contact(Utc::now());
+        with(&mut heartbeat)
+    }
+
+    /// Records that the feed has answered, and how far it has got.
+    pub(crate) fn heard(&self, sequence: Option<Sequence>) {
+        self.heartbeat(|heartbeat| {
+            heartbeat.last_contact = Some(Utc::now());
+            heartbeat.head_sequence = sequence.max(heartbeat.head_sequence);
+        });
+    }
+
+    /// True if the feed has answered us, and did so when it was asked last.
+    pub(crate) fn is_in_contact(&self) -> bool {
+        self.heartbeat(|heartbeat| heartbeat.last_contact.is_some() && heartbeat.failures == 0)
+    }
+
+    /// Rounds that failed in a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.heartbeat(|heartbeat| heartbeat.failures)
+    }
+}
+
+impl Signals {
+    /// Takes what a renewal has found, after which so many partitions were `moved`.
+    pub(crate) fn take(&mut self, census: Census, moved: u64) {
+        // Others move our cursors too, when they carry out a decision: a lease epoch tells.
+        if moved > 0 || self.epochs != census.epochs {
+            self.leases += 1;
+        }
+        self.epochs = census.epochs;
+        self.halted = census.halted;
+        self.decision = census.decision;
+        self.due = census.due;
+    }
+}
+
+/// What an instance does about its share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rebalance {
+    /// Gives so many partitions back.
+    Release(i64),
+    /// Takes so many more.
+    Acquire(i64),
+    Keep,
+}
+
+/// What brings an instance nearer to its fair share.
+pub(crate) fn rebalance(census: &Census) -> Rebalance {
+    // Rounded up, so that no partition is left over.
+    let share = (PARTITIONS + census.instances - 1) / census.instances;
+    match census.held - share {
+        spare @ 1.. => Rebalance::Release(spare),
+        missing if missing < 0 && census.free > 0 => Rebalance::Acquire(-missing),
+        _ => Rebalance::Keep,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_spread_over_all_partitions_and_stay_there() {
+        // Golden: a change here reorders events of a running system.
+        assert_eq!(partition_of("order/1"), GOLDEN[0]);
+        assert_eq!(partition_of("order/17"), GOLDEN[1]);
+        assert_eq!(partition_of(""), GOLDEN[2]);
+        let mut sizes = [0_u32; PARTITIONS as usize];
+        for id in 1..=16_000 {
+            let partition = partition_of(&format!("order/{id}"));
+            sizes[usize::try_from(partition).expect("not negative")] += 1;
+        }
+        assert!(
+            sizes.iter().all(|size| (800..1200).contains(size)),
+            "{sizes:?}"
+        );
+    }
+
+    const GOLDEN: [i64; 3] = [4, 2, 1];
+
+    fn census(instances: i64, held: i64, free: i64) -> Census {
+        Census {
+            instances,
+            held,
+            epochs: 0,
+            free,
+            due: false,
+            halted: None,
+            decision: None,
+        }
+    }
+
+    #[test]
+    fn each_instance_comes_to_its_fair_share() {
+        for (instances, held, free, expected) in [
+            (1, 0, 16, Rebalance::Acquire(16)),
+            (1, 16, 0, Rebalance::Keep),
+            (2, 16, 0, Rebalance::Release(8)),
+            (2, 0, 8, Rebalance::Acquire(8)),
+            // Others have not given any back yet.
+            (2, 0, 0, Rebalance::Keep),
+            (3, 6, 0, Rebalance::Keep),
+            (3, 5, 1, Rebalance::Acquire(1)),
+            (40, 2, 0, Rebalance::Release(1)),
+        ] {
+            assert_eq!(rebalance(&census(instances, held, free)), expected);
+        }
+    }
+
+    #[test]
+    fn a_move_by_anybody_has_the_cursors_read_again() {
+        let mut signals = Signals::default();
+        let known = |epochs| Census {
+            epochs,
+            ..census(1, 16, 0)
+        };
+        signals.take(known(16), 16);
+        let leases = signals.leases;
+        signals.take(known(16), 0);
+        assert_eq!(signals.leases, leases, "nothing has changed");
+        signals.take(known(17), 0);
+        assert_eq!(signals.leases, leases + 1, "another instance has moved one");
+        signals.take(known(17), 1);
+        assert_eq!(signals.leases, leases + 2, "we have moved one");
+    }
+}

@@ -1,0 +1,202 @@
+//! Where a reader of a feed is, and whether a document goes on from there.
+
+use crate::consumer::source::content::Arrival;
+use crate::consumer::source::document::Document;
+use crate::consumer::source::entry::event_id;
+use crate::cursor::Cursor;
+use crate::store::consume::{Held, Position};
+
+/// A position that no version of ours has stored.
+#[derive(Debug, thiserror::Error)]
+#[error("a stored cursor cannot be read")]
+pub(crate) struct InvalidPosition;
+
+/// Where a reader is who has taken all of `document`, if it was at `seen` before.
+pub(crate) fn position_after(seen: &Position, document: &Document, end: &Cursor) -> Position {
+    let newest = document.entries.last();
+    // The head's tag stands for its newest event: it holds as long as we are there.
+    let same = end.sequence == seen.sequence && seen.epoch.is_some();
+    let validators = seen.clone();
+    Position {
+        epoch: Some(end.epoch.to_string()),
+        sequence: end.sequence,
+        anchor: newest.map_or_else(|| seen.anchor.clone(), |entry| Some(entry.id.clone())),
+        updated: newest.map_or(seen.updated, |entry| Some(entry.updated)),
+        etag: validators.etag.filter(|_| same),
+        last_modified: validators.last_modified.filter(|_| same),
+    }
+}
+
+/// How `document` fails to go on from `from` without a hole, if it does; what is not new in it
+/// must be what we have seen.
+pub(crate) fn discontinuity(from: &Position, document: &Document, end: &Cursor) -> Option<String> {
+    let first = document.first().unwrap_or(end.sequence.saturating_add(1));
+    let anchor = document.at(from.sequence).map(|entry| &entry.id);
+    let epoch = from.epoch.as_deref().unwrap_or(end.epoch.as_str());
+    if epoch != end.epoch.as_str() {
+        return Some(format!(
+            "the feed is another one: its epoch is {}, ours was {epoch}",
+            end.epoch
+        ));
+    }
+    if anchor.is_some_and(|anchor| Some(anchor) != from.anchor.as_ref()) {
+        return Some(format!(
+            "the feed took another way: its event {} is not the one we have seen",
+            from.sequence
+        ));
+    }
+    if first > from.sequence.saturating_add(1) || end.sequence < from.sequence {
+        return Some(format!(
+            "the feed does not go on from our place: we are at {}, it gave us {first} to {}",
+            from.sequence, end.sequence
+        ));
+    }
+    None
+}
+
+/// The cursor at a position of ours; `None` before the first event.
+pub(crate) fn cursor_at(position: &Position) -> Result<Option<Cursor>, InvalidPosition> {
+    let Some(epoch) = &position.epoch else {
+        return Ok(None);
+    };
+    let cursor = epoch.parse().ok().and_then(|epoch| {
+        let anchor = match position.sequence {
+            0 => None,
+            _ => Some(event_id(position.anchor.as_deref()?)?),
+        };
+        Some(Cursor {
+            epoch,
+            sequence: position.sequence,
+            anchor,
+        })
+    });
+    cursor.map(Some).ok_or(InvalidPosition)
+}
+
+/// True if a partition at `from` has something to do on the way to `to`. One that is ahead stays
+/// where it is; what comes is not new to it. Without sequences only the claims can tell.
+pub(crate) fn moves(from: &Position, to: &Position) -> bool {
+    from.sequence < to.sequence
+        || from.sequence == to.sequence && (to.epoch.is_none() || from != to)
+}
+
+/// Where a reader is after the last of `chunk`, on the way to `to`. Without sequences there is no
+/// place between: the claims alone say what is done, and partitions stay where they are.
+pub(crate) fn position_between(chunk: &[Arrival], to: &Position, held: &[Held]) -> Position {
+    let is_numbered = chunk.iter().any(|arrival| arrival.event.sequence.is_some());
+    match held.first() {
+        Some(held) if !is_numbered => Position {
+            anchor: held.position.anchor.clone(),
+            ..Position::default()
+        },
+        _ => position_at(chunk, to),
+    }
+}
+
+/// The place of the last of `chunk` in a feed with sequences, on the way to `to`.
+pub(crate) fn position_at(chunk: &[Arrival], to: &Position) -> Position {
+    let Some((event, sequence)) = chunk
+        .last()
+        .and_then(|arrival| Some((&arrival.event, arrival.event.sequence?)))
+    else {
+        return Position::default();
+    };
+    Position {
+        epoch: to.epoch.clone(),
+        sequence,
+        anchor: Some(event.id.clone()),
+        updated: Some(event.time),
+        etag: None,
+        last_modified: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::source::document::tests::{numbered, read};
+
+    fn document(first: i64, last: i64) -> (Document, Cursor) {
+        let document = read(&numbered(first, last, "")).expect("a document");
+        let end = document.cursor.clone().expect("a cursor");
+        (document, end)
+    }
+
+    /// Where a reader is who has taken the events up to this one.
+    fn at(sequence: i64) -> Position {
+        let (document, end) = document(sequence.max(1), sequence.max(1));
+        match sequence {
+            0 => Position::default(),
+            _ => position_after(&Position::default(), &document, &end),
+        }
+    }
+
+    #[test]
+    fn a_document_goes_on_from_us_or_does_not() {
+        for (sequence, first, last, goes_on) in [
+            (0, 1, 3, true),
+            (0, 2, 3, false),
+            (3, 4, 5, true),
+            // It shows again what we have.
+            (3, 1, 5, true),
+            (3, 1, 3, true),
+            // A hole, and an end before our own.
+            (3, 5, 6, false),
+            (3, 1, 2, false),
+        ] {
+            let (document, end) = document(first, last);
+            let reason = discontinuity(&at(sequence), &document, &end);
+            assert_eq!(reason.is_none(), goes_on, "{sequence}: {first} to {last}");
+        }
+        let (document, end) = document(1, 3);
+        for other in [
+            Position {
+                anchor: Some("urn:uuid:another".to_owned()),
+                ..at(3)
+            },
+            Position {
+                epoch: Some("bbcdefgh".to_owned()),
+                ..at(3)
+            },
+        ] {
+            assert!(discontinuity(&other, &document, &end).is_some());
+        }
+    }
+
+    #[test]
+    fn validators_hold_as_long_as_nothing_is_newer() {
+        let (document, end) = document(1, 3);
+        let tagged = |position| Position {
+            etag: Some("tag".to_owned()),
+            ..position
+        };
+        let same = position_after(&tagged(at(3)), &document, &end);
+        assert_eq!(same.etag.as_deref(), Some("tag"));
+        let newer = position_after(&tagged(at(2)), &document, &end);
+        assert_eq!((newer.sequence, newer.etag), (3, None));
+    }
+
+    #[test]
+    fn a_cursor_is_made_of_what_is_stored() {
+        assert!(matches!(cursor_at(&Position::default()), Ok(None)));
+        let cursor = cursor_at(&at(3)).expect("a cursor").expect("an event");
+        assert_eq!((Some(cursor), 3), (document(3, 3).0.cursor, 3));
+        for anchor in [None, Some("3".to_owned())] {
+            let broken = Position { anchor, ..at(3) };
+            assert!(cursor_at(&broken).is_err());
+        }
+    }
+
+    #[test]
+    fn a_partition_moves_unless_it_is_ahead() {
+        assert!(moves(&at(2), &at(3)));
+        assert!(!moves(&at(3), &at(3)) && !moves(&at(4), &at(3)));
+        let tagged = Position {
+            etag: Some("tag".to_owned()),
+            ..at(3)
+        };
+        assert!(moves(&at(3), &tagged), "the tag is to be stored");
+        // Without numbers only the claims can tell.
+        assert!(moves(&at(0), &at(0)));
+    }
+}

@@ -1,0 +1,176 @@
+//! The way forward through a feed that numbers its events: from where we are, page by page, until
+//! there is nothing newer. Never past a hole (I8).
+//!
+//! The next documents are fetched while the one before is applied, and what is ours is gathered until it
+//! fills a transaction: so an instance that holds few partitions needs no more statements for an event than
+//! one that holds all.
+
+use std::time::Instant;
+
+use tracing::info;
+
+use super::follower::Follower;
+use super::outcome::{PollError, Polled};
+use crate::consumer::apply::batch::BATCH;
+use crate::consumer::effect::Effect;
+use crate::consumer::progress::position::{cursor_at, discontinuity, position_after, position_at};
+use crate::consumer::source::content::{Arrival, TOGETHER};
+use crate::consumer::source::fetch_error::FetchError;
+use crate::consumer::source::prefetch::{Prefetch, Step};
+use crate::consumer::source::walk::{Walk, WalkError};
+use crate::store::Backend;
+use crate::store::consume::Position;
+
+/// Documents read in one round; the next round goes on from there. In between we hear whether
+/// somebody wants something else.
+const DOCUMENTS: usize = 50;
+
+/// Goes forward from where we are.
+pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
+    follower: &mut Follower<B, E>,
+) -> Result<Polled, PollError> {
+    let signals = follower.leases.signals.borrow().clone();
+    let begin = follower.cursors.seen.sequence;
+    // What is gathered is not stored: if the next document fails, we are where we were before.
+    let mut gathered = Vec::new();
+    let mut at = follower.cursors.seen.clone();
+    let mut applied = 0;
+    let mut at_the_end = false;
+    let share = follower.cursors.share();
+    let walk = Walk::forward(&follower.source, cursor_at(&at)?);
+    let mut steps = Prefetch::start(walk, DOCUMENTS, move |entry| share.wants(entry));
+    for n in 1..=DOCUMENTS {
+        let Step {
+            document,
+            arrivals,
+            end,
+            whole,
+        } = match steps.next().await {
+            Err(WalkError::Fetch(error)) => match unknown_place(&error) {
+                Some(reason) => return follower.halt(&reason).await,
+                None => return Err(error.into()),
+            },
+            step => match step? {
+                Some(step) => step,
+                None => break,
+            },
+        };
+        let stands_still = document.archive && whole && end.sequence <= at.sequence;
+        if let Some(reason) = discontinuity(&at, &document, &end) {
+            return follower.halt(&reason).await;
+        }
+        follower.cursors.answered();
+        follower.leases.heard(Some(end.sequence));
+        // A document may show again what we have seen.
+        let new = |arrival: &Arrival| arrival.event.sequence > Some(at.sequence);
+        gathered.extend(arrivals.into_iter().filter(new));
+        at = position_after(&at, &document, &end);
+        let interrupted = *follower.leases.signals.borrow() != signals;
+        at_the_end = !document.archive && whole || stands_still;
+        let last = at_the_end || n == DOCUMENTS || interrupted;
+        let bytes: usize = gathered
+            .iter()
+            .map(|arrival| arrival.event.data.len())
+            .sum();
+        let (batch, to) = full_of(&mut gathered, &at, last || bytes >= TOGETHER);
+        match batch {
+            Some(batch) => match follower.apply(batch, to).await? {
+                Some(events) => applied += events,
+                None => return Ok(Polled::Interrupted),
+            },
+            None if gathered.is_empty() => follower.cursors.see(at.clone()),
+            None => {}
+        }
+        log_progress(follower);
+        if last {
+            break;
+        }
+    }
+    // A head that shows less than we have, from a cache, must not make us ask without a pause.
+    if begin == follower.cursors.seen.sequence {
+        return Ok(Polled::UpToDate { waited: false });
+    }
+    follower.more = !at_the_end;
+    Ok(Polled::Applied(applied))
+}
+
+/// How the feed contradicts what partitions of ours have taken that are ahead of the others.
+pub(super) async fn contradiction<B: Backend, E: Effect<B>>(
+    follower: &mut Follower<B, E>,
+) -> Result<Option<String>, PollError> {
+    let (cursors, source) = (&mut follower.cursors, &follower.source);
+    while let Some(place) = cursors.unconfirmed.last() {
+        let document = match source.after(cursor_at(place)?.as_ref()).await {
+            Ok(document) => document,
+            Err(error) => match unknown_place(&error) {
+                Some(reason) => return Ok(Some(reason)),
+                None => return Err(error.into()),
+            },
+        };
+        let end = document.cursor.as_ref();
+        let broken = end.and_then(|end| discontinuity(place, &document, end));
+        if broken.is_some() {
+            return Ok(broken);
+        }
+        cursors.unconfirmed.pop();
+    }
+    Ok(None)
+}
+
+/// Logs from time to time how far we have come.
+fn log_progress<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) {
+    let head = (follower.leases).heartbeat(|heartbeat| heartbeat.head_sequence);
+    let (sequence, head) = (follower.cursors.seen.sequence, head.unwrap_or(0));
+    let logged = follower.logged;
+    let soon = logged.is_some_and(|logged| logged.elapsed().as_secs() < 2);
+    if soon && sequence < head {
+        return;
+    }
+    follower.logged = Some(Instant::now());
+    let name = &follower.subscription.name;
+    info!(
+        sequence,
+        head, "caught up to event {sequence} of {head} of {name}"
+    );
+}
+
+/// Takes what fills transactions out of `gathered`, which goes up to `at`, and says up to where that
+/// is. What is left waits for more: a transaction for the few events that are too many for one would
+/// double the statements. At the end nothing waits, nor where it is much.
+fn full_of(
+    gathered: &mut Vec<Arrival>,
+    at: &Position,
+    last: bool,
+) -> (Option<Vec<Arrival>>, Position) {
+    let count = match last {
+        true => gathered.len(),
+        false => gathered.len() - gathered.len() % BATCH,
+    };
+    let rest = gathered.split_off(count);
+    let full = std::mem::replace(gathered, rest);
+    let to = match gathered.is_empty() {
+        true => at.clone(),
+        false => position_at(&full, at),
+    };
+    ((last || count > 0).then_some(full), to)
+}
+
+/// What it means where the feed answers that a cursor is not one of its own, or that it takes none.
+fn unknown_place(error: &FetchError) -> Option<String> {
+    match error {
+        FetchError::Status {
+            status: 410,
+            detail,
+            ..
+        } => Some(format!("the feed does not know our place: {detail}")),
+        FetchError::Status {
+            status: 400,
+            detail,
+            ..
+        } => Some(format!(
+            "the feed does not go on from a cursor of ours (400: {detail}): FEED_URL must point to the whole \
+             feed, without `type` or `subject`"
+        )),
+        _ => None,
+    }
+}

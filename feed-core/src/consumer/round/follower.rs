@@ -1,0 +1,89 @@
+//! One instance on its way through a feed: what a round begins with, and what all its steps do.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::outcome::{PollError, Polled};
+use crate::consumer::apply::batch::Applier;
+use crate::consumer::apply::instance::Instance;
+use crate::consumer::effect::Effect;
+use crate::consumer::progress::cursors::Cursors;
+use crate::consumer::progress::leases::Leases;
+use crate::consumer::sanitize::sanitize;
+use crate::consumer::source::content::Arrival;
+use crate::consumer::source::fetch::Source;
+use crate::consumer::subscription::Subscription;
+use crate::database::patience::{STATEMENT, within};
+use crate::store::Backend;
+use crate::store::consume::Position;
+
+/// One instance that follows a feed.
+#[derive(Debug)]
+pub(in crate::consumer) struct Follower<B: Backend, E> {
+    pub(in crate::consumer) subscription: Subscription,
+    pub(in crate::consumer) instance: Arc<Instance<B>>,
+    pub(in crate::consumer) leases: Arc<Leases>,
+    pub(in crate::consumer) applier: Arc<Applier<B, E>>,
+    pub(in crate::consumer) source: Source,
+    pub(in crate::consumer) cursors: Cursors,
+    pub(in crate::consumer) shutdown: CancellationToken,
+    /// How long the last head is fresh.
+    pub(in crate::consumer) fresh: Duration,
+    /// True if the last round ended before the feed did: the next one goes on there.
+    pub(in crate::consumer) more: bool,
+    /// When it was last logged how far we have come.
+    pub(in crate::consumer) logged: Option<Instant>,
+    /// The decision that was to be carried out last, and could not.
+    pub(in crate::consumer) tried: Option<i64>,
+}
+
+impl<B: Backend, E: Effect<B>> Follower<B, E> {
+    /// Has a batch that ends at `to` applied: returns how many effects were committed; `None` if another
+    /// instance has taken partitions over.
+    pub(super) async fn apply(
+        &mut self,
+        arrivals: Vec<Arrival>,
+        to: Position,
+    ) -> Result<Option<usize>, PollError> {
+        let applied = self.applier.apply(&mut self.cursors.held, arrivals, &to);
+        match applied.await {
+            Ok(applied) if !applied.fenced => {
+                self.cursors.reach(to);
+                Ok(Some(applied.events))
+            }
+            // What we hold, or how far it has got, may not be what we think: read it again.
+            Ok(_) => {
+                self.cursors.forget();
+                Ok(None)
+            }
+            Err(error) => {
+                self.cursors.forget();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Stores how far we have come, where there was nothing of ours on the way.
+    pub(in crate::consumer) async fn store_cursors(&mut self) -> Result<(), PollError> {
+        let to = self.cursors.seen.clone();
+        self.apply(Vec::new(), to).await.map(drop)
+    }
+
+    /// Stops the subscription until a person decides (I8).
+    pub(in crate::consumer) async fn halt(&mut self, reason: &str) -> Result<Polled, PollError> {
+        let Subscription {
+            name, if_halted, ..
+        } = &self.subscription;
+        let reason = sanitize(reason);
+        error!("the subscription {name} is halted: {reason}; {if_halted}");
+        let (pool, s, _) = self.instance.names();
+        within(STATEMENT, B::halt(pool, s, &reason)).await?;
+        let signals = &self.leases.signals;
+        signals.send_modify(|signals| signals.halted = Some(reason));
+        self.cursors.forget();
+        Ok(Polled::Halted)
+    }
+}

@@ -1,0 +1,168 @@
+//! Asks the head of the feed, and takes what is new in it.
+
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::backfill::take_unnumbered;
+use super::catch_up::{catch_up, contradiction};
+use super::follower::Follower;
+use super::outcome::{PollError, Polled};
+use crate::consumer::effect::Effect;
+use crate::consumer::progress::leases::Leases;
+use crate::consumer::progress::position::{discontinuity, position_after, position_at};
+use crate::consumer::source::content::arrivals;
+use crate::consumer::source::entry::InvalidDocument;
+use crate::consumer::source::fetch::{NewHead, Validators};
+use crate::consumer::source::fetch_error::FetchError;
+use crate::cursor::Cursor;
+use crate::http::with_causes;
+use crate::store::Backend;
+use crate::store::consume::Position;
+
+/// Asks the head, and takes what is new. What no other round can mend halts the subscription.
+pub(in crate::consumer) async fn poll<B: Backend, E: Effect<B>>(
+    follower: &mut Follower<B, E>,
+) -> Result<Polled, PollError> {
+    match ask(follower).await {
+        Err(PollError::Fetch(
+            ref error @ FetchError::Document {
+                cause: InvalidDocument::Filtered,
+                ..
+            },
+        )) => follower.halt(&with_causes(error)).await,
+        round => round,
+    }
+}
+
+async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<Polled, PollError> {
+    if let Some(reason) = contradiction(follower).await? {
+        return follower.halt(&reason).await;
+    }
+    let leases = follower.leases.signals.borrow().leases;
+    let asked = follower.leases.asked.swap(false, Ordering::Relaxed);
+    let doubts = asked || follower.cursors.doubts(Instant::now());
+    if doubts {
+        follower.source.find_again().await?;
+    }
+    if std::mem::take(&mut follower.more) {
+        return catch_up(follower).await;
+    }
+    let seen = match doubts {
+        // `?after=` is answered by the feed itself, never by a cache.
+        true if follower.cursors.seen.epoch.is_some() => return catch_up(follower).await,
+        true => Validators::default(),
+        false => follower.cursors.validators(),
+    };
+    let store_by = follower.cursors.store_by();
+    // An answer that is held back would leave people without one: is the feed there?
+    let wait = follower.leases.is_in_contact();
+    let head = tokio::select! {
+        head = follower.source.head(&seen, wait, follower.cursors.seen.epoch.is_some()) => head?,
+        () = interrupted(&follower.leases, leases, &follower.shutdown) => return Ok(Polled::Interrupted),
+        () = sleep_until(store_by) => return Ok(Polled::Interrupted),
+    };
+    follower.fresh = head.fresh;
+    follower.leases.heard(None);
+    let Some(new) = head.new else {
+        follower.cursors.believe();
+        return Ok(Polled::UpToDate {
+            waited: head.waited || !wait,
+        });
+    };
+    let url = || follower.subscription.feed_url.clone();
+    if new.document.is_no_head() {
+        return Err(PollError::NotTheHead(url()));
+    }
+    match new.document.cursor.clone() {
+        Some(cursor) => {
+            // A head that shows less than we have says nothing new: it may be a cache's.
+            follower.leases.heard(Some(cursor.sequence));
+            take_head(follower, new, &cursor).await
+        }
+        None if follower.cursors.seen.epoch.is_some() => Err(PollError::NotSequenced(url())),
+        None => {
+            follower.cursors.answered();
+            let new = match new.delta {
+                true => follower.source.whole_head().await?.unwrap_or(new),
+                false => new,
+            };
+            take_unnumbered(follower, new).await
+        }
+    }
+}
+
+/// Takes what is new in a head that goes on from our place; else goes forward first.
+async fn take_head<B: Backend, E: Effect<B>>(
+    follower: &mut Follower<B, E>,
+    new: NewHead,
+    end: &Cursor,
+) -> Result<Polled, PollError> {
+    let NewHead {
+        document,
+        validators,
+        delta,
+    } = new;
+    let seen = follower.cursors.seen.clone();
+    // A head that begins right after our place does not show that it is the place we have
+    // seen; `?after=` is checked by the feed itfollower.
+    let shows_it = seen.sequence == 0 || document.at(seen.sequence).is_some();
+    if !(delta || shows_it) || discontinuity(&seen, &document, end).is_some() {
+        return catch_up(follower).await;
+    }
+    let (had_tag, before) = (seen.etag.is_some(), seen.sequence);
+    follower.cursors.head_at(end.sequence);
+    let to = Position {
+        etag: validators.etag,
+        last_modified: validators.last_modified,
+        ..position_after(&seen, &document, end)
+    };
+    let first_tag = !had_tag && to.etag.is_some();
+    let new = follower.cursors.share().new_of(&document.entries);
+    let applied = if new.is_empty() && !follower.cursors.holds_all() {
+        follower.cursors.see(to);
+        0
+    } else {
+        let arrivals = arrivals(&follower.source, &document, &new).await?;
+        // The rest comes with the next round, which begins where this one ends.
+        let more = arrivals.len() < new.len();
+        let to = match more {
+            true => position_at(&arrivals, &to),
+            false => to,
+        };
+        match follower.apply(arrivals, to).await? {
+            Some(events) => {
+                follower.more = more;
+                events
+            }
+            None => return Ok(Polled::Interrupted),
+        }
+    };
+    Ok(match end.sequence > before {
+        true => Polled::Applied(applied),
+        false => Polled::UpToDate { waited: first_tag },
+    })
+}
+
+/// Ends when somebody wants something else than to wait at the server.
+async fn interrupted(leases: &Leases, known: u64, shutdown: &CancellationToken) {
+    let mut signals = leases.signals.subscribe();
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = leases.wake.notified() => {}
+        _ = signals.wait_for(|signals| {
+            signals.leases != known
+                || signals.halted.is_some()
+                || signals.decision.is_some()
+                || signals.due
+        }) => {}
+    }
+}
+
+async fn sleep_until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

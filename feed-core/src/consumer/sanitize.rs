@@ -1,0 +1,42 @@
+//! Text from outside, as it may stand in a log line, a row, or on a page.
+
+/// Characters of a text that is kept.
+const LONGEST: usize = 500;
+
+/// What somebody else said, as it can be kept by any database and shown on any terminal: on one line,
+/// without control characters, and with an end.
+pub(crate) fn sanitize(text: &str) -> String {
+    let mut characters = text.chars();
+    let printable = |character: char| match character {
+        '\t' | '\n' | '\r' => ' ',
+        _ if character.is_control() => char::REPLACEMENT_CHARACTER,
+        _ => character,
+    };
+    let begin = characters.by_ref().take(LONGEST).map(printable);
+    let mut text: String = begin.collect();
+    if characters.next().is_some() {
+        text.push_str(" …");
+    }
+    text
+}
+
+/// What is wrong with some JSON, without the value that is wrong: a reason stands in logs, and the value
+/// may be a person's.
+///
+/// ```
+/// use feed_core::consumer::without_value;
+///
+/// let error = serde_json::from_str::<i64>("\"Marie\"").unwrap_err();
+/// assert_eq!(without_value(&error), "invalid type: string …, expected i64 at line 1 column 7");
+/// ```
+#[must_use]
+pub fn without_value(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let value = (text.find(['"', '`']), text.rfind(", expected"));
+    match value {
+        (Some(from), Some(to)) if text.starts_with("invalid ") && from < to => {
+            format!("{}…{}", &text[..from], &text[to..])
+        }
+        _ => text,
+    }
+}

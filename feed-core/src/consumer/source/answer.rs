@@ -1,0 +1,103 @@
+//! A whole answer, and what it is: a document, data, or an error.
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use reqwest::header::{self, HeaderMap};
+use serde::Deserialize;
+use url::Url;
+
+use super::body;
+use super::charset::{Undecodable, decode};
+use super::document::Document;
+use super::fetch_error::FetchError;
+use super::header::{from_header, retry_after};
+use super::request::is_refused;
+use crate::consumer::sanitize::sanitize;
+
+/// A whole answer.
+pub(super) struct Answer {
+    /// Where it came from, after redirects.
+    pub(super) url: Url,
+    /// The same, as errors name it.
+    pub(super) name: String,
+    /// True if it may be a proxy's own.
+    pub(super) proxied: bool,
+    /// Where it is to be asked for from now on.
+    pub(super) moved: Option<Url>,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn into_document(self) -> Result<Document, FetchError> {
+        match self.status {
+            StatusCode::OK | StatusCode::IM_USED => {
+                let content_type = self.content_type();
+                let read = Document::read(&self.body, content_type.as_deref(), self.url.clone());
+                read.map_err(|cause| {
+                    let url = self.name;
+                    match body::instead_of_a_feed(&self.headers, &self.body) {
+                        Some(found) => FetchError::NotAFeed { url, found },
+                        None => FetchError::Document { url, cause },
+                    }
+                })
+            }
+            _ => Err(self.into_error("")),
+        }
+    }
+
+    fn content_type(&self) -> Option<String> {
+        self.headers.get(header::CONTENT_TYPE).map(from_header)
+    }
+
+    pub(super) fn text(&self) -> Result<String, Undecodable> {
+        decode(&self.body, self.content_type().as_deref())
+    }
+
+    pub(super) fn into_error(self, detail: &str) -> FetchError {
+        let status = self.status.as_u16();
+        let detail = match status {
+            407 => "a proxy on the way asks for a user and a password; FEED_PROXY sets them",
+            511 => {
+                "the network asks for a login first (a captive portal); log in to it, or have this \
+                 machine exempted"
+            }
+            _ => detail,
+        };
+        let detail = problem_detail(&self.body).unwrap_or_else(|| detail.to_owned());
+        let url = self.name;
+        if is_refused(self.status) {
+            let needs = match self.proxied && self.status == StatusCode::FORBIDDEN {
+                true => {
+                    "the feed needs other credentials than ours (FEED_CREDENTIALS_FILE), or the proxy \
+                     does not let us reach it"
+                }
+                false => "it needs other credentials than ours (FEED_CREDENTIALS_FILE)",
+            };
+            return FetchError::Refused {
+                url,
+                status,
+                needs,
+                detail,
+            };
+        }
+        FetchError::Status {
+            url,
+            status,
+            detail,
+            retry_after: retry_after(&self.headers),
+        }
+    }
+}
+
+/// The `detail` of a problem document (RFC 9457). All else in it is passed over and not built: a value
+/// of JSON takes many times the memory of its text.
+pub(crate) fn problem_detail(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    let problem: Problem = serde_json::from_slice(body).ok()?;
+    Some(sanitize(&problem.detail))
+}

@@ -1,0 +1,396 @@
+//! The body of an answer: decoded, and all of it, or an error. Never a shorter text.
+//!
+//! We decode it ourselves: the decoder of our HTTP client ends with the first of several gzip members.
+//!
+//! What ends with the connection (HTTP/1.0, or no length) or has a `Content-Length` that is too short
+//! cannot be seen as cut here. Gzip has a trailer that shows it, XML and JSON have an
+//! end, which [`check_end`] looks for. Other text that is cut this way is taken as it came.
+
+use std::io::{self, ErrorKind, Write};
+
+use bytes::Bytes;
+use flate2::write::MultiGzDecoder;
+use quick_xml::events::Event;
+use reqwest::Response;
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use serde::de::IgnoredAny;
+
+use super::header::from_header;
+use super::media_type::{essence, is_json, is_xml};
+use crate::consumer::sanitize::sanitize;
+
+/// The largest body we take, before it is decoded and after: a hundred events of 160 KiB each.
+pub(crate) const LARGEST: usize = 16 * 1024 * 1024;
+
+/// The content coding that we ask for.
+pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+
+/// How data in gzip begins.
+const MAGIC: &[u8] = &[0x1f, 0x8b, 8];
+
+/// Why a body is not taken.
+pub(crate) enum BodyError {
+    /// The connection broke off.
+    Broken(reqwest::Error),
+    /// It has more than [`LARGEST`] bytes.
+    TooLarge,
+    /// It came, and is not the body that was meant. The text says how.
+    Unusable(String),
+}
+
+impl From<io::Error> for BodyError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::FileTooLarge => Self::TooLarge,
+            _ => Self::Unusable(format!(
+                "says Content-Encoding: gzip, and its body is damaged, cut, or not gzip ({error}); a \
+                 server or a proxy on the way has to be repaired"
+            )),
+        }
+    }
+}
+
+/// Reads all of a body, chunk by chunk: what is over the bound is never in memory.
+pub(crate) async fn read(response: &mut Response) -> Result<Bytes, BodyError> {
+    let mut body = Decoder::of(response.headers()).map_err(BodyError::Unusable)?;
+    while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
+        body.take(&chunk)?;
+    }
+    let (body, packed) = body.finish()?;
+    if body.starts_with(MAGIC) {
+        let how = match packed {
+            true => "is compressed twice, and its Content-Encoding says gzip once",
+            false => "is compressed by gzip, without a Content-Encoding that says so",
+        };
+        return Err(BodyError::Unusable(format!(
+            "{how}; the server has to be repaired"
+        )));
+    }
+    Ok(body)
+}
+
+/// Takes the chunks of a body.
+struct Decoder {
+    taken: usize,
+    coding: Coding,
+}
+
+enum Coding {
+    Identity(Bounded),
+    Gzip(Box<MultiGzDecoder<Bounded>>),
+}
+
+impl Decoder {
+    /// The decoder for a body with these headers. The error says what cannot be decoded, or is only a part.
+    fn of(headers: &HeaderMap) -> Result<Self, String> {
+        let transfer = codings(headers, &header::TRANSFER_ENCODING);
+        if let Some(coding) = transfer.iter().find(|coding| *coding != "chunked") {
+            return Err(unasked("transfer", coding));
+        }
+        let range = headers.get(header::CONTENT_RANGE).map(from_header);
+        if let Some(range) = range.filter(|range| !is_all(range)) {
+            let range = sanitize(&range);
+            return Err(format!(
+                "is a part (Content-Range: {range}), and we asked for all; a cache on the way has to be \
+                 repaired"
+            ));
+        }
+        let coding = match codings(headers, &header::CONTENT_ENCODING)
+            .join(", ")
+            .as_str()
+        {
+            "" => Coding::Identity(Bounded::default()),
+            "gzip" | "x-gzip" => Coding::Gzip(Box::new(MultiGzDecoder::new(Bounded::default()))),
+            other => return Err(unasked("content", other)),
+        };
+        Ok(Self { taken: 0, coding })
+    }
+
+    fn take(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
+        // Members without data take room on the wire alone.
+        self.taken += chunk.len();
+        if self.taken > LARGEST {
+            return Err(BodyError::TooLarge);
+        }
+        match &mut self.coding {
+            Coding::Identity(body) => body.write_all(chunk)?,
+            Coding::Gzip(decoder) => decoder.write_all(chunk)?,
+        }
+        Ok(())
+    }
+
+    /// The whole body, and whether it was compressed.
+    fn finish(self) -> Result<(Bytes, bool), BodyError> {
+        Ok(match self.coding {
+            Coding::Identity(body) => (body.0.into(), false),
+            Coding::Gzip(decoder) => (decoder.finish()?.0.into(), true),
+        })
+    }
+}
+
+/// What was decoded, up to the bound.
+#[derive(Debug, Default)]
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > LARGEST {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn unasked(kind: &str, coding: &str) -> String {
+    format!(
+        "is in the {kind} coding {}, which we did not ask for; the server or a proxy on the way has to \
+         heed Accept-Encoding",
+        sanitize(coding)
+    )
+}
+
+/// What a header lists, in lower case, without what changes nothing.
+fn codings(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
+    let values = headers.get_all(name).iter().map(from_header);
+    let text = values.collect::<Vec<_>>().join(",").to_ascii_lowercase();
+    let codings = text.split(',').map(str::trim);
+    let codings = codings.filter(|coding| !matches!(*coding, "" | "identity"));
+    codings.map(str::to_owned).collect()
+}
+
+/// True for `bytes 0-99/100`.
+fn is_all(range: &str) -> bool {
+    let numbers = range.trim().strip_prefix("bytes ").and_then(|range| {
+        let (range, length) = range.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let number = |text: &str| text.trim().parse::<u64>().ok();
+        Some((number(first)?, number(last)?, number(length)?))
+    });
+    numbers.is_some_and(|(first, last, length)| first == 0 && last.checked_add(1) == Some(length))
+}
+
+/// Finds a web page where the entry says that its data is something else.
+pub(crate) fn check_type(headers: &HeaderMap, expected: Option<&str>) -> Result<(), String> {
+    let expected = expected.map(essence).filter(|expected| !is_html(expected));
+    match (media_type(headers), expected) {
+        (found, Some(expected)) if is_html(&found) => Err(format!(
+            "is {found} instead of {}: a login page or a captive portal? Open the address in a browser; \
+             the feed may need FEED_CREDENTIALS_FILE",
+            sanitize(&expected)
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_html(media_type: &str) -> bool {
+    matches!(media_type, "text/html" | "application/xhtml+xml")
+}
+
+/// Finds JSON and XML that have no end, by their media type. Whether data is malformed is the effect's to
+/// find.
+pub(crate) fn check_end(headers: &HeaderMap, text: &str) -> Result<(), String> {
+    let media_type = media_type(headers);
+    let kind = if is_json(&media_type) {
+        let json = serde_json::from_str::<IgnoredAny>(text);
+        json.is_err_and(|error| error.is_eof()).then_some("JSON")
+    } else if is_xml(&media_type) {
+        has_open_elements(text).then_some("XML")
+    } else {
+        None
+    };
+    match kind {
+        Some(kind) => Err(format!(
+            "is cut: its {kind} has no end; the server, or a proxy on the way, has to be repaired"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// True for XML that ends within an element or a tag.
+fn has_open_elements(text: &str) -> bool {
+    let mut reader = quick_xml::Reader::from_str(text);
+    let mut depth = 0_u64;
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(_)) => depth += 1,
+            Ok(Event::End(_)) => depth -= 1,
+            Ok(Event::Eof) => return depth > 0,
+            Ok(_) => {}
+            Err(error) => return matches!(error, quick_xml::Error::Syntax(_)),
+        }
+    }
+}
+
+/// The media type without parameters, in lower case.
+fn media_type(headers: &HeaderMap) -> String {
+    let content_type = headers.get(header::CONTENT_TYPE).map(from_header);
+    let content_type = content_type.unwrap_or_default();
+    sanitize(&essence(&content_type))
+}
+
+/// What a body is that was to be a feed, and what to do about it; `None` if it may be meant as one.
+pub(crate) fn instead_of_a_feed(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    let media_type = media_type(headers);
+    let begin = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let begin = begin.trim_ascii_start();
+    let begins = |with: &str| {
+        let begin = begin.get(..with.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(with.as_bytes()))
+    };
+    let named = |kind: &str| match media_type.as_str() {
+        "" => kind.to_owned(),
+        known => known.to_owned(),
+    };
+    let (what, cure) = if is_html(&media_type) || begins("<!doctype html") || begins("<html") {
+        (
+            match media_type.contains("html") {
+                true => media_type,
+                false => "a web page".to_owned(),
+            },
+            "a login page or a captive portal? Open the address in a browser; the feed may need \
+             FEED_CREDENTIALS_FILE, or FEED_URL another address",
+        )
+    } else if begins("{") || begins("[") || is_json(&media_type) {
+        (
+            named("JSON"),
+            "FEED_URL must be the address of an Atom feed",
+        )
+    } else if begins("<rss") || begins("<rdf:RDF") {
+        (
+            "RSS".to_owned(),
+            "FEED_URL must be the address of an Atom feed, which the server may have beside it",
+        )
+    } else if begin
+        .first()
+        .is_some_and(|first| first.is_ascii_alphanumeric())
+    {
+        (
+            named("text"),
+            "FEED_URL must be the address of an Atom feed",
+        )
+    } else {
+        return None;
+    };
+    Some(format!("{what} instead of a feed: {cure}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+        let values = values.iter().map(|value| value.parse().expect("a value"));
+        values.map(|value| (name.clone(), value)).collect()
+    }
+
+    #[test]
+    fn only_a_range_that_is_all_is_taken() {
+        for (range, all) in [
+            ("bytes 0-99/100", true),
+            ("bytes 0-0/1", true),
+            ("bytes 0-98/100", false),
+            ("bytes 1-99/100", false),
+            ("bytes 0-99/*", false),
+            ("bytes */100", false),
+            ("bytes 0-18446744073709551615/0", false),
+            ("items 0-9/10", false),
+            ("", false),
+        ] {
+            assert_eq!(is_all(range), all, "{range}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_end_is_found_and_what_is_malformed_is_not_judged() {
+        for (media_type, text, whole) in [
+            ("application/json", "{\"a\": [1, 2]}", true),
+            ("application/json", "{\"a\": [1, 2]", false),
+            ("application/vnd.shop+json; charset=utf-8", "\"Mü", false),
+            ("application/json", "", false),
+            ("application/json", "\u{feff}{}", true),
+            ("application/json", "no JSON", true),
+            ("application/xml", "<a><b>x</b></a>", true),
+            ("application/xml", "<?xml version='1.0'?>\n<a/>\n", true),
+            ("application/xml", "<a><b>x</b>", false),
+            ("text/xml", "<a><b>x</", false),
+            ("image/svg+xml", "<a b='", false),
+            ("image/svg+xml", "<a><!-- b", false),
+            ("application/xml", "<a></b>", true),
+            ("application/xml", "no XML", true),
+            ("text/plain", "{", true),
+        ] {
+            let headers = headers(header::CONTENT_TYPE, &[media_type]);
+            let found = check_end(&headers, text);
+            assert_eq!(found.is_ok(), whole, "{media_type} {text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_named() {
+        for (values, named) in [
+            (&["br"][..], Some("content coding br,")),
+            (&["gzip", "gzip"], Some("content coding gzip, gzip,")),
+            (&["gzip, BR"], Some("content coding gzip, br,")),
+            (&["gzip"], None),
+            (&["X-GZIP"], None),
+            (&["identity", "gzip,"], None),
+            (&[""], None),
+        ] {
+            let decoder = Decoder::of(&headers(header::CONTENT_ENCODING, values));
+            let error = decoder.map(drop).err();
+            assert_eq!(error.is_some(), named.is_some(), "{values:?}");
+            assert!(
+                error
+                    .unwrap_or_default()
+                    .contains(named.unwrap_or_default())
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_feed_is_called_what_it_is() {
+        let html = "a login page or a captive portal?";
+        for (media_type, body, said) in [
+            ("text/html; charset=utf-8", "", Some(html)),
+            (
+                "application/xhtml+xml",
+                "<?xml version='1.0'?><html/>",
+                Some(html),
+            ),
+            (
+                "application/atom+xml",
+                "\u{feff}\n <!DOCTYPE HTML>",
+                Some("a web page instead"),
+            ),
+            ("", "<html lang=en>", Some("a web page instead")),
+            (
+                "application/problem+json",
+                "{}",
+                Some("application/problem+json instead"),
+            ),
+            ("", " [1]", Some("JSON instead")),
+            ("text/plain", "Not now", Some("text/plain instead")),
+            (
+                "application/rss+xml",
+                "<rss version='2.0'>",
+                Some("RSS instead"),
+            ),
+            ("application/xml", "<feed><entry>", None),
+            ("application/atom+xml", "", None),
+        ] {
+            let found = match media_type {
+                "" => HeaderMap::new(),
+                known => headers(header::CONTENT_TYPE, &[known]),
+            };
+            let found = instead_of_a_feed(&found, body.as_bytes());
+            assert_eq!(found.is_some(), said.is_some(), "{media_type} {body}");
+            let found = found.unwrap_or_default();
+            assert!(found.contains(said.unwrap_or_default()), "{found}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The data of entries: in one request where the feed has a batch, else each by itself, by the
+//! rules of RFC 4287, 4.1.3.3.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::time::SystemTime;
+
+use base64::Engine;
+use futures_util::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tracing::warn;
+use url::{Position, Url};
+
+use super::charset::decode;
+use super::document::Document;
+use super::entry::FoundEntry;
+use super::fetch::Source;
+use super::fetch_error::FetchError;
+use super::link::resolve;
+use super::media_type::{essence, is_xml};
+use super::redact::redact_url;
+use crate::consumer::received::Received;
+use crate::http::with_causes;
+use crate::trace::{Kind, Span, of_event};
+
+/// The data of an event, and its trace context.
+pub(crate) type Content = (String, Option<String>);
+
+/// Why an event has no data. It is kept with the event, so that each retry looks for the data again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Missing {
+    /// Where the data is to be; `None`: in the entry, and that cannot be read.
+    pub(crate) src: Option<String>,
+    /// The media type that the entry gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) media_type: Option<String>,
+    pub(crate) reason: String,
+    /// True if it may pass by itself.
+    #[serde(skip)]
+    pub(crate) passes: bool,
+}
+
+impl Missing {
+    /// What stands in the entry cannot be read.
+    fn in_entry(reason: String) -> Self {
+        Self {
+            src: None,
+            media_type: None,
+            reason,
+            passes: false,
+        }
+    }
+}
+
+/// An event that has arrived: with its data, or with the reason why it has none.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    pub(crate) event: Received,
+    pub(crate) missing: Option<Missing>,
+    /// From when it was read to when it is applied.
+    pub(crate) span: Span,
+}
+
+impl Arrival {
+    /// Its application, as traces show it: it begins now.
+    pub(crate) fn applying(&self) -> Span {
+        let parent = self.span.traceparent();
+        let (id, now) = (&self.event.id, SystemTime::now());
+        of_event("feed.apply", Kind::Internal, id, parent.as_deref(), now)
+    }
+}
+
+/// Contents fetched at the same time where there is no batch.
+const FETCHES: usize = 8;
+
+/// Bytes of data after which no more is fetched until these are applied: one content may have as many
+/// as an answer, and a document names any number of them (I11).
+pub(crate) const TOGETHER: usize = 32 * 1024 * 1024;
+
+/// The data of `entries`: in one request where the feed has a batch, else each by itself. Of the
+/// first of them, at least one, if all would be too much together.
+pub(crate) async fn arrivals(
+    source: &Source,
+    document: &Document,
+    entries: &[&FoundEntry],
+) -> Result<Vec<Arrival>, FetchError> {
+    let begun = SystemTime::now();
+    let mut batch = match entries {
+        [] => HashMap::new(),
+        // The data of a hundred for one of them would be much.
+        [_] if document.entries.len() > 1 => HashMap::new(),
+        _ => batch(source, document, entries).await?,
+    };
+    let mut arrivals = Vec::with_capacity(entries.len());
+    let mut single = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let found = batch.remove(&entry.id);
+        let mut arrival = arrival_of(entry);
+        match found {
+            _ if arrival.missing.is_some() => {}
+            Some(event) => {
+                arrival.event.data = event.data;
+                arrival.event.traceparent = event.traceparent;
+            }
+            None => single.push(index),
+        }
+        arrivals.push(arrival);
+    }
+    let mut contents = stream::iter(single)
+        .map(|index| async move { (index, content(source, document, entries[index]).await) })
+        .buffered(FETCHES);
+    let mut bytes = 0;
+    while let Some((index, content)) = contents.next().await {
+        // What is left is fetched again when there is room.
+        if bytes >= TOGETHER {
+            arrivals.truncate(index);
+            break;
+        }
+        match content? {
+            Ok((data, traceparent)) => {
+                bytes += data.len();
+                arrivals[index].event.data = data;
+                arrivals[index].event.traceparent = traceparent;
+            }
+            Err(missing) => arrivals[index].missing = Some(missing),
+        }
+    }
+    for Arrival { event, span, .. } in &mut arrivals {
+        let parent = event.traceparent.as_deref();
+        *span = of_event("feed.poll", Kind::Consumer, &event.id, parent, begun);
+    }
+    Ok(arrivals)
+}
+
+/// Those of `entries` that are in the batch of a document, with their data, by id; empty where
+/// there is no batch, or it is over the bound: then each is fetched by itself.
+async fn batch(
+    source: &Source,
+    document: &Document,
+    entries: &[&FoundEntry],
+) -> Result<HashMap<String, BatchEvent>, FetchError> {
+    let batch = "application/cloudevents-batch+json";
+    let Some(url) = document.link("related", Some(batch))? else {
+        return Ok(HashMap::new());
+    };
+    let body = match source.text(url, batch).await {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "no batch: one by one"
+            );
+            return Ok(HashMap::new());
+        }
+        // Without it each event is fetched by itself, so that one that spoils the batch stands
+        // in nobody else's way.
+        Err(
+            error @ (FetchError::TooLarge { .. }
+            | FetchError::Unusable { .. }
+            | FetchError::Status { .. }),
+        ) => {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "no batch: one by one"
+            );
+            return Ok(HashMap::new());
+        }
+        Err(error) => return Err(error),
+    };
+    let wanted: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+    match serde_json::from_str::<Vec<Structured<'_>>>(&body) {
+        Ok(events) => Ok(events
+            .into_iter()
+            .map(|event| (format!("urn:uuid:{}", event.id), event))
+            .filter(|(id, _)| wanted.contains(id.as_str()))
+            .map(|(id, event)| (id, event.into()))
+            .collect()),
+        Err(error) => {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "the batch cannot be read"
+            );
+            Ok(HashMap::new())
+        }
+    }
+}
+
+/// The content of an entry by RFC 4287, 4.1.3.3; the inner error is the event's own, and
+/// parks it.
+async fn content(
+    source: &Source,
+    document: &Document,
+    entry: &FoundEntry,
+) -> Result<Result<Content, Missing>, FetchError> {
+    let Some(content) = &entry.content else {
+        // Such an entry says all there is to say by its links (RFC 4287, 4.1.2).
+        return Ok(Ok(Content::default()));
+    };
+    let Some(src) = &content.src else {
+        return Ok(match inline(content) {
+            Ok(data) => Ok((data, None)),
+            Err(reason) => Err(Missing::in_entry(reason)),
+        });
+    };
+    let bases = [entry.base.as_deref(), content.base.as_deref()];
+    let bases: Vec<&str> = bases.into_iter().flatten().collect();
+    match document.resolve(src, &bases) {
+        Ok(url) => content_at(source, url, content.content_type()).await,
+        // Should the feed be read from there one day, it will be its own origin.
+        Err(error) => Ok(Err(Missing {
+            reason: error.to_string(),
+            src: error.target.map(String::from),
+            media_type: content.content_type.clone(),
+            passes: false,
+        })),
+    }
+}
+
+/// The content at `url`, which the entry says is of `media_type`; the inner error is the event's own,
+/// and parks it.
+async fn content_at(
+    source: &Source,
+    url: Url,
+    media_type: Option<&str>,
+) -> Result<Result<Content, Missing>, FetchError> {
+    let missing = |reason, passes| {
+        // Where the feed is now says nothing of where it will be when the event is retried.
+        let src = url[Position::BeforePath..].to_owned();
+        Ok(Err(Missing {
+            src: Some(src),
+            media_type: media_type.map(str::to_owned),
+            reason,
+            passes,
+        }))
+    };
+    match source.event(url.clone(), media_type).await {
+        Ok((Ok(data), traceparent)) => Ok(Ok((data, traceparent))),
+        Ok((Err(error), _)) => missing(
+            format!("the content at {}: {error}", redact_url(&url)),
+            false,
+        ),
+        // Only what may be the event's own fault is not to stop the others; a missing
+        // credential or a busy server is not. What is not there may be so only for a moment.
+        Err(error @ (FetchError::Status { status: 404, .. } | FetchError::Unusable { .. })) => {
+            missing(error.to_string(), true)
+        }
+        Err(
+            error @ (FetchError::Status { status: 410, .. }
+            | FetchError::TooLarge { .. }
+            | FetchError::Redirect { .. }),
+        ) => missing(error.to_string(), false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks again for the data of an event that had none, by the rules of the first time.
+///
+/// A server that fails is not the event's fault. But it is the event that is tried, and nobody
+/// else waits for it.
+pub(crate) async fn content_again(
+    source: &Source,
+    src: &str,
+    media_type: Option<&str>,
+) -> Result<Content, Missing> {
+    let missing = |reason, passes| Missing {
+        src: Some(src.to_owned()),
+        media_type: media_type.map(str::to_owned),
+        reason,
+        passes,
+    };
+    let url = resolve(src, &[], None, source.feed_url())
+        .map_err(|error| missing(error.to_string(), false))?;
+    match content_at(source, url, media_type).await {
+        Ok(content) => content,
+        Err(error) => Err(missing(with_causes(&error), true)),
+    }
+}
+
+/// An event before its data is there.
+fn arrival_of(entry: &FoundEntry) -> Arrival {
+    Arrival {
+        event: Received {
+            id: entry.id.clone(),
+            event_type: entry.event_type.clone(),
+            subject: entry.subject().to_owned(),
+            sequence: entry.sequence,
+            time: entry.published,
+            data: String::new(),
+            traceparent: None,
+        },
+        missing: entry.unreadable.clone().map(Missing::in_entry),
+        span: Span::none(),
+    }
+}
+
+/// Content that stands in the entry (RFC 4287, 4.1.3.3): text, or elements as they were written; JSON
+/// and other media types in Base64.
+pub(crate) fn inline(content: &atom_syndication::Content) -> Result<String, String> {
+    let value = content.value().unwrap_or_default();
+    let media_type = content.content_type().unwrap_or("text");
+    let essence = essence(media_type);
+    // Also where XML is written as text: escaped, or in a CDATA section.
+    if essence == "xhtml" || is_xml(&essence) {
+        return Ok(unmarked(value).trim().to_owned());
+    }
+    if matches!(essence.as_str(), "text" | "html") || essence.starts_with("text/") {
+        return Ok(unmarked(value).to_owned());
+    }
+    let packed: String = value.split_ascii_whitespace().collect();
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(packed)
+        .map_err(|error| format!("the content of type {essence} is not Base64: {error}"))?;
+    decode(&decoded, Some(media_type)).map_err(|error| format!("the content: {error}"))
+}
+
+/// Text without a byte order mark, which no parser of JSON takes.
+fn unmarked(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}')
+}
+
+/// What we take from an event of a batch: its identity and place stand in the entry.
+#[derive(Debug)]
+struct BatchEvent {
+    data: String,
+    traceparent: Option<String>,
+}
+
+/// An event as it stands in the batch: nothing of it is copied before we know that it is wanted.
+#[derive(Deserialize)]
+struct Structured<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    traceparent: Option<String>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+impl From<Structured<'_>> for BatchEvent {
+    fn from(event: Structured<'_>) -> Self {
+        Self {
+            data: event.data.get().to_owned(),
+            traceparent: event.traceparent,
+        }
+    }
+}

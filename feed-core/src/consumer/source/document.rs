@@ -1,0 +1,356 @@
+//! What a feed document says, ours or anyone's.
+
+use std::collections::HashSet;
+
+use url::{Position, Url};
+
+use super::charset::decode;
+use super::entry::{FoundEntry, InvalidDocument};
+use super::link::{RefusedLink, resolve};
+use super::reader;
+use crate::cursor::Cursor;
+use crate::event::{LONGEST_NAME, Sequence};
+
+/// A feed document as it was read.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// Where it was read from.
+    read_from: Url,
+    /// Its `rel=self`.
+    own: Option<Url>,
+    base: Option<String>,
+    links: Vec<atom_syndication::Link>,
+    /// True for a page: the feed may go on after it (RFC 5005, section 4).
+    pub(crate) archive: bool,
+    /// Where a reader is who has read it; `None` if it is not a feed of ours.
+    pub(crate) cursor: Option<Cursor>,
+    /// Ours: in sequence, without holes. Others: oldest first.
+    pub(crate) entries: Vec<FoundEntry>,
+    /// True if it has all entries of its feed (RFC 5005, section 2).
+    pub(crate) complete: bool,
+    /// About the bytes that it takes in memory.
+    pub(crate) size: usize,
+}
+
+impl Document {
+    /// Reads a document that came with this `Content-Type`, within bounds.
+    pub(crate) fn read(
+        body: &[u8],
+        content_type: Option<&str>,
+        read_from: Url,
+    ) -> Result<Self, InvalidDocument> {
+        let feed = reader::read(&decode(body, content_type)?)?;
+        let cursor = match feed.cursor {
+            Some(text) => Some(text.parse().map_err(|error| {
+                InvalidDocument::Contradiction(format!("its cursor cannot be read: {error}"))
+            })?),
+            None => None,
+        };
+        let own = feed.links.iter().find(|link| link.rel == "self");
+        // Deleted at or after its last change (RFC 6721, section 3); ours delete nothing.
+        let stays = |entry: &FoundEntry| {
+            let when = feed.deleted.get(&entry.id);
+            cursor.is_some() || when.is_none_or(|when| *when < entry.updated)
+        };
+        let entries = feed.entries.into_iter().filter(stays).collect();
+        let mut document = Self {
+            size: body.len(),
+            own: own.and_then(|link| read_from.join(&link.href).ok()),
+            read_from,
+            base: feed.base,
+            archive: feed.archive,
+            cursor,
+            links: feed.links,
+            entries,
+            complete: feed.complete,
+        };
+        document.size += document.entries.len() * size_of::<FoundEntry>();
+        if document.cursor.is_some() && document.is_filtered() {
+            return Err(InvalidDocument::Filtered);
+        }
+        let contradiction = |text: String| Err(InvalidDocument::Contradiction(text));
+        for entry in &document.entries {
+            if entry.id.is_empty() {
+                return contradiction("an entry has no id".to_owned());
+            }
+            if entry.id.len().max(entry.subject().len()) > LONGEST_NAME {
+                return contradiction(format!(
+                    "an entry's id or subject is longer than {LONGEST_NAME} bytes"
+                ));
+            }
+        }
+        document.sort()?;
+        Ok(document)
+    }
+
+    /// The order of entries in a document has no meaning (RFC 4287, 4.1.1).
+    fn sort(&mut self) -> Result<(), InvalidDocument> {
+        let Some(cursor) = &self.cursor else {
+            // Newest first is what feeds do: of equal dates the lower one is the older.
+            self.entries.reverse();
+            self.entries.sort_by_key(|entry| entry.updated);
+            // Numbers without a cursor are another feed's, copied: they say nothing here.
+            for entry in &mut self.entries {
+                entry.sequence = None;
+            }
+            return Ok(());
+        };
+        self.entries.sort_by_key(|entry| entry.sequence);
+        let contradiction = |text| Err(InvalidDocument::Contradiction(text));
+        for pair in self.entries.windows(2) {
+            let (Some(one), Some(next)) = (pair[0].sequence, pair[1].sequence) else {
+                return contradiction("an entry has no sequence".to_owned());
+            };
+            if one.checked_add(1) != Some(next) {
+                return contradiction(format!("sequence {next} comes after {one}"));
+            }
+        }
+        let mut ids = HashSet::new();
+        if let Some(twice) = self.entries.iter().find(|entry| !ids.insert(&entry.id)) {
+            return contradiction(format!("the event {} has two numbers", twice.id));
+        }
+        match self.entries.last() {
+            Some(last) if last.sequence != Some(cursor.sequence) => contradiction(format!(
+                "its cursor is at {}, its last entry is not",
+                cursor.sequence
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// True for a view of some of the events: it is paged (RFC 5005, section 3), and its address says of which.
+    fn is_filtered(&self) -> bool {
+        let first = self.link("first", None).ok().flatten();
+        first.is_some_and(|first| {
+            let mut query = first.query_pairs();
+            query.any(|(name, _)| matches!(&*name, "type" | "subject"))
+        })
+    }
+
+    /// Where the entries before these are, in a feed that is archived (RFC 5005, section 4) or
+    /// paged (section 3).
+    pub(crate) fn older(&self) -> Result<Option<Url>, RefusedLink> {
+        let older = match self.link("prev-archive", None)? {
+            Some(url) => Some(url),
+            None => self.link("next", None)?,
+        };
+        // The last page of some systems links to itself.
+        Ok(older.filter(|older| {
+            older[..Position::AfterQuery] != self.read_from[..Position::AfterQuery]
+        }))
+    }
+
+    /// Where it was read from.
+    pub(crate) fn address(&self) -> &Url {
+        &self.read_from
+    }
+
+    /// True for a page, or an answer to `?after=`: they end, and what comes later is elsewhere.
+    pub(crate) fn is_no_head(&self) -> bool {
+        self.archive || self.cursor.is_some() && self.links.iter().any(|link| link.rel == "current")
+    }
+
+    /// Forgets what comes after `end`, which is at one of its entries.
+    pub(crate) fn end_at(&mut self, end: &Cursor) {
+        self.entries
+            .retain(|entry| entry.sequence <= Some(end.sequence));
+        self.cursor = Some(end.clone());
+    }
+
+    /// The sequence of the first entry.
+    pub(crate) fn first(&self) -> Option<Sequence> {
+        self.entries.first()?.sequence
+    }
+
+    /// The entry of that sequence.
+    pub(crate) fn at(&self, sequence: Sequence) -> Option<&FoundEntry> {
+        self.entries
+            .iter()
+            .find(|entry| entry.sequence == Some(sequence))
+    }
+
+    /// Where the first link with that relation and media type leads.
+    pub(crate) fn link(
+        &self,
+        rel: &str,
+        media_type: Option<&str>,
+    ) -> Result<Option<Url>, RefusedLink> {
+        self.links
+            .iter()
+            .find(|link| {
+                link.rel == rel && media_type.is_none_or(|wanted| link.mime_type() == Some(wanted))
+            })
+            .map(|link| self.resolve(&link.href, &[]))
+            .transpose()
+    }
+
+    /// Where a link of this document leads, of an element below those with these `xml:base`s.
+    pub(crate) fn resolve(&self, href: &str, bases: &[&str]) -> Result<Url, RefusedLink> {
+        let bases: Vec<&str> = self
+            .base
+            .as_deref()
+            .into_iter()
+            .chain(bases.iter().copied())
+            .collect();
+        resolve(href, &bases, self.own.as_ref(), &self.read_from)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::entry::MOST_PARTS;
+    use super::*;
+    use crate::http::NAMESPACE;
+
+    pub(crate) fn read(body: &str) -> Result<Document, InvalidDocument> {
+        let url = Url::parse("http://order:8080/feed").expect("a URL");
+        Document::read(body.as_bytes(), None, url)
+    }
+
+    #[test]
+    fn hostile_documents_are_refused() {
+        let bomb = "<!DOCTYPE f [<!ENTITY a \"b\">]><feed xmlns=\"http://www.w3.org/2005/Atom\"/>";
+        assert!(matches!(read(bomb), Err(InvalidDocument::DocumentType)));
+        let deep = format!(
+            "<feed xmlns=\"http://www.w3.org/2005/Atom\">{}",
+            "<a>".repeat(100_000)
+        );
+        assert!(matches!(read(&deep), Err(InvalidDocument::TooDeep)));
+        for wrong in [
+            "",
+            "<html><body>Please log in</body></html>",
+            "<feed><entry>",
+            "{}",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// What a document holds besides, entry by entry.
+    pub(crate) fn feed(inside: &str) -> String {
+        format!("<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:m=\"urn:m\">{inside}</feed>")
+    }
+
+    /// What stands in the content of an entry.
+    fn value(entry: &FoundEntry) -> &str {
+        let content = entry.content.as_ref().expect("a content");
+        content.value().expect("a value")
+    }
+
+    #[test]
+    fn an_element_of_another_namespace_is_another() {
+        let content = |n: u32| format!("<content type=\"xhtml\"><b>{n}</b></content>");
+        let entry = |n: u32, markup: &str| format!("<entry><id>{n}</id>{markup}</entry>");
+        let one = entry(1, &format!("{}<m:content url=\"x\"/>", content(1)));
+        let two = entry(2, &format!("<m:content>no</m:content>{}", content(2)));
+        let stray = "<m:entry><m:content/></m:entry><author><content>no</content></author>";
+        let document = read(&feed(&format!("{one}{stray}{two}"))).expect("a document");
+        let contents: Vec<_> = document.entries.iter().map(value).collect();
+        assert_eq!(contents, ["<b>2</b>", "<b>1</b>"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_moves_nothing() {
+        let entry = "<entry><id>1</id><content type=\"xhtml\"><b>1</b></content></entry>";
+        let document = read(&format!("\u{feff}{}", feed(entry))).expect("a document");
+        assert_eq!(value(&document.entries[0]), "<b>1</b>");
+    }
+
+    #[test]
+    fn a_base_is_read_without_its_escapes() {
+        let entry = "<entry xml:base=\"?a=1&amp;b=2\"><id>1</id></entry>";
+        let document = read(&feed(entry)).expect("a document");
+        assert_eq!(document.entries[0].base.as_deref(), Some("?a=1&b=2"));
+    }
+
+    /// Each element or attribute takes many times the memory of its text.
+    #[test]
+    fn what_would_take_much_memory_is_refused() {
+        for part in ["<entry/>", "<link/>", "<m:a b=\"\"/>", "<a xmlns:n=\"\"/>"] {
+            let many = feed(&part.repeat(MOST_PARTS + 1));
+            let refused = read(&many);
+            assert!(
+                matches!(refused, Err(InvalidDocument::TooManyParts)),
+                "{part}"
+            );
+        }
+        // What stands in a content is text to us.
+        let much = "<b c=\"\"/>".repeat(MOST_PARTS);
+        let entry = format!("<entry><id>1</id><content type=\"xhtml\">{much}</content></entry>");
+        let document = read(&feed(&entry)).expect("a document");
+        assert_eq!(value(&document.entries[0]), much);
+        assert!(document.size > much.len() + size_of::<FoundEntry>());
+    }
+
+    /// A document of a feed that numbers its events, with those from `first` to `last`; `links` stands
+    /// beside them.
+    pub(in crate::consumer) fn numbered(first: i64, last: i64, links: &str) -> String {
+        let id = |n: i64| format!("00000000-0000-0000-0000-{n:012}");
+        let entry = |n: i64| {
+            format!(
+                "<entry><id>urn:uuid:{}</id><updated>2026-01-01T00:00:00Z</updated>\
+                 <ev:sequence>{n}</ev:sequence><ev:subject>order/{n}</ev:subject></entry>",
+                id(n)
+            )
+        };
+        let entries: String = (first..=last).map(entry).collect();
+        let anchor = match last {
+            0 => String::new(),
+            last => format!(".{}", id(last).replace('-', "")),
+        };
+        format!(
+            "<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:ev=\"{NAMESPACE}\" \
+             xmlns:fh=\"http://purl.org/syndication/history/1.0\">\
+             <ev:cursor>abcdefgh.{last}{anchor}</ev:cursor>{links}{entries}</feed>"
+        )
+    }
+
+    #[test]
+    fn a_view_of_a_part_is_refused_where_the_feed_has_numbers() {
+        let view = |query| {
+            numbered(
+                1,
+                1,
+                &format!("<link rel=\"first\" href=\"/feed?{query}\"/>"),
+            )
+        };
+        for query in ["type=order.placed", "subject=order%2F1"] {
+            let refused = read(&view(query));
+            assert!(matches!(refused, Err(InvalidDocument::Filtered)), "{query}");
+        }
+        assert!(read(&view("page=1")).is_ok(), "paged, and whole");
+        let blog = feed("<link rel=\"first\" href=\"/feed?type=news\"/><entry><id>1</id></entry>");
+        assert!(read(&blog).is_ok(), "nothing is numbered there");
+    }
+
+    #[test]
+    fn a_hole_in_a_document_is_refused_and_its_order_has_no_meaning() {
+        let entry = |n: &u64| {
+            format!(
+                "<entry><id>e{n}</id><title>t</title><updated>2026-01-01T00:00:00Z</updated>\
+                 <ev:sequence>{n}</ev:sequence></entry>"
+            )
+        };
+        let feed = |entries: &[u64], last: u64| {
+            let entries: String = entries.iter().map(entry).collect();
+            format!(
+                "<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:ev=\"{NAMESPACE}\"><id>i</id>\
+                 <title>t</title><updated>2026-01-01T00:00:00Z</updated>\
+                 <ev:cursor>abcdefgh.{last}.0192f0c1e0d07b33a1a2c3d4e5f60718</ev:cursor>\
+                 {entries}</feed>"
+            )
+        };
+        let document = read(&feed(&[2, 4, 3], 4)).expect("a document");
+        let ids: Vec<_> = document
+            .entries
+            .iter()
+            .map(|entry| entry.id.as_str())
+            .collect();
+        assert_eq!(ids, ["e2", "e3", "e4"]);
+        assert!(read(&feed(&[2, 4], 4)).is_err());
+        assert!(read(&feed(&[2, 2], 2)).is_err());
+        assert!(read(&feed(&[2, 3], 4)).is_err());
+        // Beyond what is a number of an event; sums with it would overflow.
+        assert!(read(&feed(&[u64::MAX >> 1], u64::MAX >> 1)).is_err());
+    }
+}

@@ -1,0 +1,94 @@
+//! An entry of a feed document, and why a document is none.
+
+use chrono::{DateTime, Utc};
+
+use super::charset::Undecodable;
+use crate::event::{EventId, Sequence};
+
+/// The deepest nesting that is read.
+pub(crate) const DEEPEST: usize = 64;
+
+/// Elements and their attributes that are read, without those inside of contents. Each takes many
+/// times the memory of its text (I11). An entry of ours has 17.
+pub(crate) const MOST_PARTS: usize = 100_000;
+
+/// Why bytes are no feed document.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidDocument {
+    /// Its bytes are not text of the charset that it declares.
+    #[error(transparent)]
+    Charset(#[from] Undecodable),
+    /// It is not well-formed.
+    #[error("it is not well-formed XML")]
+    Xml(#[source] quick_xml::Error),
+    /// It ends before its root element does.
+    #[error("it is not well-formed XML: it ends too early")]
+    Cut,
+    /// It has no root element, or something beside it.
+    #[error("it is not one XML document")]
+    Outside,
+    /// The prefix of an element is declared nowhere.
+    #[error("it is not well-formed XML: the prefix {0} is not declared")]
+    Prefix(String),
+    /// It is XML, but not Atom. It has the name of its root element.
+    #[error("it is not an Atom feed: its root element is {0}, not feed in Atom's namespace")]
+    NotAtom(String),
+    /// It declares a document type. Entities could make it grow without bound.
+    #[error("it has a document type declaration")]
+    DocumentType,
+    /// It has a character that no XML can have, and no database can hold.
+    #[error("it is not well-formed XML: it has a byte 0")]
+    Zero,
+    /// It has more elements than any feed.
+    #[error("it has more than {MOST_PARTS} elements and attributes")]
+    TooManyParts,
+    /// It is nested deeper than any feed.
+    #[error("it is nested deeper than {DEEPEST} elements")]
+    TooDeep,
+    /// It is a view of a part of a feed that numbers its events.
+    #[error(
+        "it has only some of the events of its feed, whose numbers cannot be followed there: FEED_URL must \
+         point to the whole feed, without `type` or `subject`"
+    )]
+    Filtered,
+    /// Its entries contradict each other.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+/// An entry of a document, its content not yet fetched.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FoundEntry {
+    pub(crate) id: String,
+    pub(crate) sequence: Option<Sequence>,
+    pub(crate) subject: Option<String>,
+    pub(crate) event_type: Option<String>,
+    pub(crate) published: DateTime<Utc>,
+    pub(crate) updated: DateTime<Utc>,
+    /// Where it stands in the document.
+    pub(crate) index: usize,
+    /// Its `xml:base`.
+    pub(crate) base: Option<String>,
+    /// Its value is text, or elements as they were written.
+    pub(crate) content: Option<atom_syndication::Content>,
+    /// Why this entry cannot be read, although the others can.
+    pub(crate) unreadable: Option<String>,
+}
+
+impl FoundEntry {
+    /// What it is about; the entry's id where the feed does not say.
+    pub(crate) fn subject(&self) -> &str {
+        self.subject.as_deref().unwrap_or(&self.id)
+    }
+
+    /// The event that its id names; `None` for an id that no feed of ours gives.
+    pub(crate) fn event_id(&self) -> Option<EventId> {
+        event_id(&self.id)
+    }
+}
+
+/// The event that an `atom:id` names.
+pub(crate) fn event_id(id: &str) -> Option<EventId> {
+    let id = id.strip_prefix("urn:uuid:")?;
+    Some(EventId(id.parse().ok()?))
+}

@@ -1,0 +1,394 @@
+//! Asks a feed, within bounds: on size, time, redirects and origin (I11).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Response, StatusCode};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+use url::Url;
+
+use super::answer::Answer;
+use super::body::{self, BodyError};
+use super::charset::Undecodable;
+use super::document::Document;
+use super::fetch_error::FetchError;
+use super::freshness::fresh;
+use super::header::{from_header, to_header, validator};
+use super::redact::redact_query;
+use super::request::Requester;
+use super::settings::SourceSettings;
+use super::wait::{WAIT, Wait};
+use crate::consumer::sanitize::sanitize;
+use crate::cursor::Cursor;
+use crate::http::with_causes;
+
+/// An answer that took so long was held back for us; one that came sooner was not, whoever gave it.
+const HELD_BACK: Duration = Duration::from_secs(1);
+
+/// How long a request may take beyond the time it was asked to wait.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long an answer that was held back may take to begin beyond that. Where the network has
+/// forgotten the connection it never does; a feed that is slow to say "nothing new" is asked again.
+const BEGINS: Duration = Duration::from_secs(6);
+
+/// Redirects followed for one request.
+const REDIRECTS: usize = 5;
+
+/// The validators that an answer came with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Validators {
+    pub(crate) etag: Option<String>,
+    pub(crate) last_modified: Option<String>,
+}
+
+/// What the head said.
+#[derive(Debug)]
+pub(crate) struct HeadAnswer {
+    /// `None`: nothing new (`304`).
+    pub(crate) new: Option<NewHead>,
+    /// True if the server held the request back as asked.
+    pub(crate) waited: bool,
+    /// How long the answer is fresh: no reason to ask before.
+    pub(crate) fresh: Duration,
+}
+
+/// A head with something new.
+#[derive(Debug)]
+pub(crate) struct NewHead {
+    pub(crate) document: Document,
+    pub(crate) validators: Validators,
+    /// True if it is only what is newer than the tag we sent, which the server has found to be a
+    /// place in its feed.
+    pub(crate) delta: bool,
+}
+
+/// The way to one feed.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    requester: Requester,
+    /// Where the feed was read after it had moved for good.
+    moved: Option<Url>,
+    wait: Wait,
+}
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const A_IM: HeaderName = HeaderName::from_static("a-im");
+const ATOM: HeaderValue = HeaderValue::from_static("application/atom+xml, application/xml;q=0.5");
+
+impl Source {
+    pub(crate) fn new(settings: &SourceSettings) -> Self {
+        Self {
+            requester: Requester::new(settings),
+            moved: None,
+            wait: Wait::new(settings.wait),
+        }
+    }
+
+    /// Where it is by the settings.
+    pub(crate) fn feed_url(&self) -> &Url {
+        self.requester.feed_url()
+    }
+
+    /// Where the feed is asked for.
+    fn address(&self) -> &Url {
+        self.moved.as_ref().unwrap_or(self.feed_url())
+    }
+
+    /// Believes no longer that the feed has moved: where it was sent to, it is not any more.
+    pub(crate) fn return_home(&mut self) {
+        self.moved = None;
+    }
+
+    /// Asks anew where a feed is that has moved: where it was sent to for good may be a copy of it, which
+    /// stands still.
+    pub(crate) async fn find_again(&mut self) -> Result<(), FetchError> {
+        if self.moved.take().is_some() {
+            self.whole_head().await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for what is newer than `seen`; with `wait`, lets the server hold the answer back; with `delta`,
+    /// takes that alone (RFC 3229).
+    pub(crate) async fn head(
+        &mut self,
+        seen: &Validators,
+        wait: bool,
+        delta: bool,
+    ) -> Result<HeadAnswer, FetchError> {
+        let wait = match wait && *seen != Validators::default() {
+            true => self.wait.next(Instant::now()),
+            false => Duration::ZERO,
+        };
+        let asked = Instant::now();
+        let answer = self.ask_head(seen, wait, delta).await;
+        let held = asked.elapsed();
+        let error = match answer {
+            Err(error) if !wait.is_zero() && held >= HELD_BACK => error,
+            answer => {
+                if answer.as_ref().is_ok_and(|head| head.waited) {
+                    self.wait.held(held);
+                }
+                return answer;
+            }
+        };
+        let Some(pause) = error.cuts_a_wait() else {
+            return Err(error);
+        };
+        // A feed that is away does not answer this one either; where it does, only the wait was cut.
+        tokio::time::sleep(pause).await;
+        let head = self.ask_head(seen, Duration::ZERO, delta).await?;
+        let error = with_causes(&error);
+        match self.wait.cut(held, Instant::now()) {
+            true => info!(
+                "{} answers, but a request that waits there is cut after {} s ({error}), as by a proxy \
+                 with a time limit. Asks it to wait for {} s from now on, and each hour for longer. To \
+                 have longer waits, raise that limit above {} s",
+                self.requester.named(self.feed_url()),
+                held.as_secs(),
+                self.wait.next(Instant::now()).as_secs(),
+                (WAIT + BEGINS).as_secs(),
+            ),
+            false => debug!("a wait was cut again after {} s: {error}", held.as_secs()),
+        }
+        Ok(HeadAnswer {
+            waited: true,
+            ..head
+        })
+    }
+
+    /// Asks for what is newer than `seen`, and lets the server hold the answer back for `wait`.
+    async fn ask_head(
+        &mut self,
+        seen: &Validators,
+        wait: Duration,
+        delta: bool,
+    ) -> Result<HeadAnswer, FetchError> {
+        let mut request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
+        let validators = [
+            (header::IF_NONE_MATCH, &seen.etag),
+            (header::IF_MODIFIED_SINCE, &seen.last_modified),
+        ];
+        for (name, value) in validators {
+            request.extend(
+                value
+                    .as_deref()
+                    .and_then(to_header)
+                    .map(|value| (name, value)),
+            );
+        }
+        let mut timeout = TIMEOUT;
+        let conditional = request.len() > 1;
+        if conditional && delta {
+            request.insert(A_IM, HeaderValue::from_static("feed"));
+        }
+        if conditional && !wait.is_zero() {
+            let prefer = format!("wait={}", wait.as_secs());
+            request.extend(HeaderValue::from_str(&prefer).map(|prefer| (PREFER, prefer)));
+            timeout += wait;
+        }
+        let asked = Instant::now();
+        let begins = match request.contains_key(&PREFER) {
+            true => wait + BEGINS,
+            false => TIMEOUT,
+        };
+        let address = self.address().clone();
+        let answer = self.get(address, request, begins, timeout).await?;
+        let moved = answer.moved.clone();
+        // What the answer says of itself may be a cache's memory; the clock is not.
+        let waited = conditional && asked.elapsed() >= HELD_BACK;
+        let fresh = fresh(&answer.headers);
+        let new = match answer.status {
+            StatusCode::NOT_MODIFIED if conditional => None,
+            StatusCode::NOT_MODIFIED => {
+                return Err(answer.into_error("nothing was asked that could be unmodified"));
+            }
+            status => Some(NewHead {
+                validators: Validators {
+                    etag: validator(&answer.headers, &header::ETAG),
+                    last_modified: validator(&answer.headers, &header::LAST_MODIFIED),
+                },
+                delta: status == StatusCode::IM_USED,
+                document: answer.into_document()?,
+            }),
+        };
+        // Only a feed shows that it is there: whoever is sent away for good while a server is mended
+        // finds a page that says so, and that would be asked for ever.
+        if let (Some(moved), Some(_)) = (moved, &new) {
+            warn!("the feed has moved for good: FEED_URL is to be {moved}");
+            self.moved = Some(moved);
+        }
+        Ok(HeadAnswer { new, waited, fresh })
+    }
+
+    /// The head as it is, whatever was read before.
+    pub(crate) async fn whole_head(&mut self) -> Result<Option<NewHead>, FetchError> {
+        Ok(self.head(&Validators::default(), false, false).await?.new)
+    }
+
+    /// The way forward from `cursor`; from the first event if there is none yet.
+    pub(crate) async fn after(&self, cursor: Option<&Cursor>) -> Result<Document, FetchError> {
+        let mut url = self.address().clone();
+        let cursor = cursor.map_or("start".to_owned(), Cursor::to_string);
+        url.query_pairs_mut().append_pair("after", &cursor);
+        self.document(url).await
+    }
+
+    /// A document that is no head.
+    pub(crate) async fn document(&self, url: Url) -> Result<Document, FetchError> {
+        let request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
+        let answer = self.get(url, request, TIMEOUT, TIMEOUT).await?;
+        answer.into_document()
+    }
+
+    /// The text at `url`.
+    pub(crate) async fn text(
+        &self,
+        url: Url,
+        accept: &'static str,
+    ) -> Result<Result<String, Undecodable>, FetchError> {
+        Ok(self.found(url, accept).await?.text())
+    }
+
+    /// One event's data, and the trace context beside it, where it comes as a CloudEvent.
+    pub(crate) async fn event(
+        &self,
+        url: Url,
+        media_type: Option<&str>,
+    ) -> Result<(Result<String, Undecodable>, Option<String>), FetchError> {
+        let answer = self.found(url, "application/json, */*;q=0.5").await?;
+        let text = answer.text();
+        let wrong = body::check_type(&answer.headers, media_type).and_then(|()| match &text {
+            Ok(text) => body::check_end(&answer.headers, text),
+            Err(_) => Ok(()),
+        });
+        if let Err(wrong) = wrong {
+            return Err(FetchError::Unusable {
+                url: answer.name,
+                wrong,
+            });
+        }
+        let traceparent = answer.headers.get("ce-traceparent").map(from_header);
+        Ok((text, traceparent))
+    }
+
+    async fn found(&self, url: Url, accept: &'static str) -> Result<Answer, FetchError> {
+        let accept = HeaderValue::from_static(accept);
+        let request = HeaderMap::from_iter([(header::ACCEPT, accept)]);
+        let answer = self.get(url, request, TIMEOUT, TIMEOUT).await?;
+        if answer.status == StatusCode::OK {
+            Ok(answer)
+        } else {
+            Err(answer.into_error(""))
+        }
+    }
+
+    /// The answer, which must begin within `begins`, and be complete within `timeout`.
+    async fn get(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        begins: Duration,
+        timeout: Duration,
+    ) -> Result<Answer, FetchError> {
+        // One time limit for all of it: a chain of redirects gets no more than one answer.
+        match tokio::time::timeout(timeout, self.follow(url.clone(), headers, begins)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(FetchError::Late {
+                url: self.requester.named(&url),
+                limit: timeout,
+            }),
+        }
+    }
+
+    /// The answer at the end of all redirects, which stay within the origin.
+    async fn follow(
+        &self,
+        asked: Url,
+        headers: HeaderMap,
+        begins: Duration,
+    ) -> Result<Answer, FetchError> {
+        let mut url = asked.clone();
+        let mut moved = None;
+        let mut for_good = true;
+        let redirect_error = |wrong| FetchError::Redirect {
+            url: self.requester.named(&asked),
+            wrong,
+        };
+        for _ in 0..=REDIRECTS {
+            let response = self.requester.ask(&url, &headers, begins).await?;
+            if !is_redirect(response.status()) {
+                let answer = self.read(response, url, moved).await?;
+                return Ok(answer);
+            }
+            let location = response.headers().get(header::LOCATION).map(from_header);
+            let target = match &location {
+                None => Err("to nowhere: its answer has no Location".to_owned()),
+                Some(location) => url
+                    .join(location)
+                    .map_err(|_| format!("to nowhere: {:?} is no URL", sanitize(location))),
+            };
+            let target = target.map_err(redirect_error)?;
+            if target.origin() != asked.origin() {
+                return Err(redirect_error(elsewhere(&target)));
+            }
+            for_good &= matches!(response.status().as_u16(), 301 | 308);
+            if for_good {
+                moved = Some(target.clone());
+            }
+            url = target;
+        }
+        Err(redirect_error(format!(
+            "too often, at last to {}; the server has to be repaired",
+            redact_query(&url)
+        )))
+    }
+
+    /// The whole answer. What an error says is a help; without it, it is the same error.
+    async fn read(
+        &self,
+        mut response: Response,
+        url: Url,
+        moved: Option<Url>,
+    ) -> Result<Answer, FetchError> {
+        let name = self.requester.named(&url);
+        let body = body::read(&mut response).await;
+        let status = response.status();
+        let body = match body {
+            Ok(body) => body,
+            Err(_) if !matches!(status, StatusCode::OK | StatusCode::IM_USED) => Bytes::new(),
+            Err(BodyError::TooLarge) => return Err(FetchError::TooLarge { url: name }),
+            Err(BodyError::Unusable(wrong)) => {
+                return Err(FetchError::Unusable { url: name, wrong });
+            }
+            Err(BodyError::Broken(cause)) => {
+                return Err(self.requester.unreachable(&url, cause).await);
+            }
+        };
+        Ok(Answer {
+            proxied: self.requester.is_proxied(&url),
+            url,
+            name,
+            moved,
+            status,
+            headers: std::mem::take(response.headers_mut()),
+            body,
+        })
+    }
+}
+
+/// A redirect to another origin, as an error names it: its query may be a secret of somebody who logs in.
+fn elsewhere(target: &Url) -> String {
+    format!(
+        "to another origin: {}; a login page or a captive portal? If the feed has moved there, FEED_URL \
+         must say so",
+        redact_query(target)
+    )
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}

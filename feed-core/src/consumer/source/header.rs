@@ -1,0 +1,50 @@
+//! Headers of an answer.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+/// The longest tag that we keep, in bytes. Those of servers have less than a hundred.
+const LONGEST_VALIDATOR: usize = 1_024;
+
+/// The longest `Retry-After` we honour at a stretch; then we look again.
+pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// What is kept of an answer to be sent with the next request, unless it would fill that, and each of our
+/// rows.
+pub(super) fn validator(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers.get(name).map(from_header);
+    value.filter(|value| value.len() <= LONGEST_VALIDATOR)
+}
+
+/// A header's bytes as text, each byte a character: tags are opaque and go back as they came
+/// (RFC 9110, 8.8.3 allows bytes that are no UTF-8).
+pub(crate) fn from_header(value: &HeaderValue) -> String {
+    value
+        .as_bytes()
+        .iter()
+        .map(|byte| char::from(*byte))
+        .collect()
+}
+
+/// The way back.
+pub(crate) fn to_header(text: &str) -> Option<HeaderValue> {
+    let bytes: Vec<u8> = text
+        .chars()
+        .map(|character| u8::try_from(character).ok())
+        .collect::<Option<_>>()?;
+    HeaderValue::from_bytes(&bytes).ok()
+}
+
+/// Both forms of RFC 9110, 10.2.3.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(text)
+            .ok()?
+            .duration_since(SystemTime::now())
+            .unwrap_or(Duration::ZERO),
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
+}

@@ -1,0 +1,97 @@
+//! Where a link of a document leads, for us who may reach the feed under another address than
+//! the public one.
+
+use url::Url;
+
+/// A link that leads to another origin, or nowhere.
+#[derive(Debug, thiserror::Error)]
+#[error("the link {href:?} does not lead to the feed's own origin")]
+pub struct RefusedLink {
+    href: String,
+    /// Where it leads, if anywhere.
+    pub(crate) target: Option<Url>,
+}
+
+/// Resolves `href`, found in a document that calls itself `own` and was read from `read_from`.
+///
+/// An absolute link is taken relative to the document's own public address, and then from where
+/// we read it: so `FEED_URL` may be an internal address while the links are public. What then
+/// leads to another origin is refused: a feed must not make us fetch what we would not.
+pub(crate) fn resolve(
+    href: &str,
+    bases: &[&str],
+    own: Option<&Url>,
+    read_from: &Url,
+) -> Result<Url, RefusedLink> {
+    let refused = |target| RefusedLink {
+        href: href.to_owned(),
+        target,
+    };
+    // `xml:base` comes first (RFC 4287, section 2), each below the one around it, then the address
+    // of the document.
+    let mut base = read_from.clone();
+    for inner in bases {
+        base = base.join(inner).map_err(|_| refused(None))?;
+    }
+    let target = base.join(href).map_err(|_| refused(None))?;
+    let target = match own.and_then(|own| own.make_relative(&target)) {
+        Some(relative) if target.origin() != read_from.origin() => {
+            read_from.join(&relative).map_err(|_| refused(None))?
+        }
+        _ => target,
+    };
+    if target.origin() == read_from.origin() {
+        Ok(target)
+    } else {
+        Err(refused(Some(target)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).expect("a URL")
+    }
+
+    #[test]
+    fn a_public_link_is_followed_at_the_internal_address() {
+        let own = url("https://shop.example/order/feed");
+        let read_from = url("http://order:8081/feed");
+        let resolve = |href| resolve(href, &[], Some(&own), &read_from).ok();
+        let cases = [
+            (
+                "https://shop.example/order/feed/abc/1",
+                Some("http://order:8081/feed/abc/1"),
+            ),
+            (
+                "https://shop.example/order/events/7",
+                Some("http://order:8081/events/7"),
+            ),
+            ("feed/abc/1", Some("http://order:8081/feed/abc/1")),
+            ("/events/7", Some("http://order:8081/events/7")),
+            ("https://evil.example/order/events/7", None),
+            ("http://169.254.169.254/latest", None),
+            ("file:///etc/passwd", None),
+            ("javascript:alert(1)", None),
+            ("http://[", None),
+        ];
+        for (href, expected) in cases {
+            assert_eq!(resolve(href), expected.map(url), "{href}");
+        }
+    }
+
+    #[test]
+    fn xml_base_and_a_missing_self_are_honoured() {
+        let read_from = url("http://blog.example/a/feed");
+        let at = |href, bases: &[&str]| resolve(href, bases, None, &read_from).ok();
+        assert_eq!(at("x", &[]), Some(url("http://blog.example/a/x")));
+        assert_eq!(at("x", &["/b/"]), Some(url("http://blog.example/b/x")));
+        assert_eq!(
+            at("x", &["/b/", "c/"]),
+            Some(url("http://blog.example/b/c/x"))
+        );
+        assert_eq!(at("x", &["http://elsewhere.example/"]), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! Asks again where an answer fails for reasons that pass, or is late: a long walk takes thousands of
+//! requests, and one instance of the feed may know of an event a second after another one.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::fetch_error::FetchError;
+
+/// The pause before the second attempt; it grows with each.
+pub(crate) const PAUSE: Duration = Duration::from_millis(500);
+
+/// Asks up to `attempts` times.
+pub(crate) async fn with_retries<T, F>(
+    attempts: u32,
+    mut ask: impl FnMut() -> F,
+) -> Result<T, FetchError>
+where
+    F: Future<Output = Result<T, FetchError>>,
+{
+    let mut attempt = 1;
+    loop {
+        match ask().await {
+            Err(error) if attempt < attempts && passes(&error) => {
+                warn!(error = &error as &dyn std::error::Error, "asking again");
+                tokio::time::sleep(PAUSE * attempt).await;
+                attempt += 1;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn passes(error: &FetchError) -> bool {
+    match error {
+        FetchError::Unreachable { .. } | FetchError::Late { .. } => true,
+        FetchError::Status { status, .. } => *status >= 500 || *status == 429,
+        _ => false,
+    }
+}

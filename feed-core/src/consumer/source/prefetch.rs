@@ -1,0 +1,98 @@
+//! Reads the documents of a walk forward, and the data of what is wanted of them, in a task of its own
+//! while those before are applied. Never more than a few are in memory (I11).
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::content::{Arrival, arrivals};
+use super::document::Document;
+use super::entry::{FoundEntry, event_id};
+use super::walk::{Walk, WalkError};
+use crate::cursor::Cursor;
+
+/// Documents that wait to be applied; one more is being fetched.
+const WAITING: usize = 2;
+
+/// A document on the way, with the data of the events that were wanted when it was fetched.
+pub(crate) struct Step {
+    pub(crate) document: Document,
+    pub(crate) arrivals: Vec<Arrival>,
+    pub(crate) end: Cursor,
+    /// False if it is only the first part of what was fetched: all of it would be too much at once.
+    pub(crate) whole: bool,
+}
+
+/// The documents of a walk. Nothing more is fetched when it is dropped.
+pub(crate) struct Prefetch {
+    steps: mpsc::Receiver<Result<Step, WalkError>>,
+    fetching: JoinHandle<()>,
+}
+
+impl Drop for Prefetch {
+    fn drop(&mut self) {
+        self.fetching.abort();
+    }
+}
+
+impl Prefetch {
+    /// Reads so many documents at most.
+    pub(crate) fn start(
+        mut walk: Walk,
+        documents: usize,
+        wanted: impl Fn(&FoundEntry) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let (sender, steps) = mpsc::channel(WAITING);
+        let fetching = tokio::spawn(async move {
+            for _ in 0..documents {
+                let step = step(&mut walk, &wanted).await.transpose();
+                let Some(step) = step else { return };
+                let failed = step.is_err();
+                if sender.send(step).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Self { steps, fetching }
+    }
+
+    /// The next document; `None` after the last one.
+    pub(crate) async fn next(&mut self) -> Result<Option<Step>, WalkError> {
+        self.steps.recv().await.transpose()
+    }
+}
+
+/// Reads a document and the data of what is wanted of it, and is new.
+async fn step(
+    walk: &mut Walk,
+    wanted: &(impl Fn(&FoundEntry) -> bool + Sync),
+) -> Result<Option<Step>, WalkError> {
+    let seen = walk.sequence();
+    let Some(mut document) = walk.next().await? else {
+        return Ok(None);
+    };
+    let Some(mut end) = document.cursor.clone() else {
+        return Err(WalkError::NotSequenced(document.address().clone()));
+    };
+    let entries = document.entries.iter();
+    let new: Vec<&FoundEntry> = entries
+        .filter(|entry| entry.sequence > Some(seen) && wanted(entry))
+        .collect();
+    let arrivals = arrivals(walk.source(), &document, &new).await?;
+    let whole = arrivals.len() == new.len();
+    match arrivals.last() {
+        Some(last) if !whole => {
+            end.sequence = last.event.sequence.unwrap_or(end.sequence);
+            end.anchor = event_id(&last.event.id);
+            document.end_at(&end);
+            walk.continue_after(end.clone());
+        }
+        // Before anything of it is applied.
+        _ => walk.check_link()?,
+    }
+    Ok(Some(Step {
+        document,
+        arrivals,
+        end,
+        whole,
+    }))
+}

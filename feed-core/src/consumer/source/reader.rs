@@ -1,0 +1,368 @@
+//! Reads an Atom document: one pass over its text, by namespaces whatever their prefixes are, within
+//! bounds. Keeps what a consumer needs; `document` says what it means.
+
+use std::collections::HashMap;
+use std::str;
+
+use atom_syndication::{Content, Link};
+use chrono::{DateTime, Utc};
+use quick_xml::XmlVersion;
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::{BytesRef, BytesStart, Event as Xml};
+use quick_xml::name::{Namespace, ResolveResult};
+use quick_xml::{Error as XmlError, NsReader};
+
+use super::entry::{DEEPEST, FoundEntry, InvalidDocument, MOST_PARTS};
+use crate::event::LAST_SEQUENCE;
+use crate::http::NAMESPACE;
+
+/// RFC 4287.
+const ATOM: &str = "http://www.w3.org/2005/Atom";
+
+/// RFC 5005.
+const HISTORY: &str = "http://purl.org/syndication/history/1.0";
+
+/// RFC 6721.
+const TOMBSTONES: &str = "http://purl.org/atompub/tombstones/1.0";
+
+/// White space by XML 1.0, section 2.3: it may surround an IRI or a date and is no part of it
+/// (RFC 4287, section 2).
+const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// What a document says.
+#[derive(Debug, Default)]
+pub(crate) struct Feed {
+    /// Its `xml:base`.
+    pub(crate) base: Option<String>,
+    pub(crate) links: Vec<Link>,
+    /// True if it has `fh:archive`.
+    pub(crate) archive: bool,
+    /// True if it has `fh:complete`.
+    pub(crate) complete: bool,
+    /// The text of our cursor element.
+    pub(crate) cursor: Option<String>,
+    /// When the entries with these ids were deleted.
+    pub(crate) deleted: HashMap<String, DateTime<Utc>>,
+    /// In the document's order.
+    pub(crate) entries: Vec<FoundEntry>,
+}
+
+/// Reads the text of a document.
+pub(crate) fn read(text: &str) -> Result<Feed, InvalidDocument> {
+    // No XML has it, and no database; the parser lets it pass.
+    if text.contains('\0') {
+        return Err(InvalidDocument::Zero);
+    }
+    let mut xml = NsReader::from_str(text);
+    xml.config_mut().expand_empty_elements = true;
+    let mut reader = Reader {
+        text,
+        xml,
+        depth: 0,
+        parts: 0,
+    };
+    let mut feed = None;
+    loop {
+        match reader.next()? {
+            Xml::Start(root) if feed.is_none() => {
+                let name = reader.name(&root)?;
+                if name != (Vocabulary::Atom, b"feed") {
+                    let name = String::from_utf8_lossy(root.name().as_ref()).into_owned();
+                    return Err(InvalidDocument::NotAtom(
+                        crate::consumer::sanitize::sanitize(&name),
+                    ));
+                }
+                feed = Some(reader.feed(&root)?);
+            }
+            Xml::Start(_) => return Err(InvalidDocument::Outside),
+            Xml::Text(outside) if !outside.iter().all(u8::is_ascii_whitespace) => {
+                return Err(InvalidDocument::Outside);
+            }
+            Xml::CData(_) | Xml::GeneralRef(_) => return Err(InvalidDocument::Outside),
+            Xml::Eof => return feed.ok_or(InvalidDocument::Outside),
+            _ => {}
+        }
+    }
+}
+
+/// Whose name an element has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Vocabulary {
+    Atom,
+    Ours,
+    History,
+    Tombstones,
+    Other,
+}
+
+type Name<'a> = (Vocabulary, &'a [u8]);
+
+struct Reader<'t> {
+    text: &'t str,
+    xml: NsReader<&'t [u8]>,
+    depth: usize,
+    parts: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn next(&mut self) -> Result<Xml<'t>, InvalidDocument> {
+        let event = self.xml.read_event().map_err(InvalidDocument::Xml)?;
+        match &event {
+            Xml::Start(_) => self.depth += 1,
+            Xml::End(_) => self.depth = self.depth.saturating_sub(1),
+            // Entities could make it grow without bound.
+            Xml::DocType(_) => return Err(InvalidDocument::DocumentType),
+            Xml::Eof if self.depth > 0 => return Err(InvalidDocument::Cut),
+            _ => {}
+        }
+        match self.depth > DEEPEST {
+            true => Err(InvalidDocument::TooDeep),
+            false => Ok(event),
+        }
+    }
+
+    fn name<'e>(&self, element: &'e BytesStart<'_>) -> Result<Name<'e>, InvalidDocument> {
+        let (namespace, name) = self.xml.resolver().resolve_element(element.name());
+        let vocabulary = match namespace {
+            ResolveResult::Bound(Namespace(uri)) => match str::from_utf8(uri).unwrap_or_default() {
+                ATOM => Vocabulary::Atom,
+                NAMESPACE => Vocabulary::Ours,
+                HISTORY => Vocabulary::History,
+                TOMBSTONES => Vocabulary::Tombstones,
+                _ => Vocabulary::Other,
+            },
+            ResolveResult::Unbound => Vocabulary::Other,
+            // An `atom:entry` whose prefix means nothing would be a feed without entries.
+            ResolveResult::Unknown(prefix) => {
+                let prefix = crate::consumer::sanitize::sanitize(&String::from_utf8_lossy(&prefix));
+                return Err(InvalidDocument::Prefix(prefix));
+            }
+        };
+        Ok((vocabulary, name.into_inner()))
+    }
+
+    /// Hands each element inside the one that has begun to `child`, which reads it to its end.
+    fn children(
+        &mut self,
+        mut child: impl FnMut(&mut Self, Name<'_>, &BytesStart<'t>) -> Result<(), InvalidDocument>,
+    ) -> Result<(), InvalidDocument> {
+        loop {
+            match self.next()? {
+                Xml::Start(element) => {
+                    self.count(&element)?;
+                    let name = self.name(&element)?;
+                    child(self, name, &element)?;
+                }
+                Xml::End(_) => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    fn count(&mut self, element: &BytesStart<'_>) -> Result<(), InvalidDocument> {
+        self.parts += 1 + element.attributes().with_checks(false).count();
+        match self.parts > MOST_PARTS {
+            true => Err(InvalidDocument::TooManyParts),
+            false => Ok(()),
+        }
+    }
+
+    /// Reads to the end of the element that has begun.
+    fn skip(&mut self) -> Result<(), InvalidDocument> {
+        let outside = self.depth - 1;
+        while self.depth > outside {
+            if let Xml::Start(element) = self.next()? {
+                self.count(&element)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, root: &BytesStart<'t>) -> Result<Feed, InvalidDocument> {
+        let mut feed = Feed {
+            base: attribute(root, "xml:base"),
+            ..Feed::default()
+        };
+        self.children(|reader, name, element| {
+            match name {
+                (Vocabulary::Atom, b"entry") => {
+                    let mut entry = reader.entry(element)?;
+                    entry.index = feed.entries.len();
+                    feed.entries.push(entry);
+                    return Ok(());
+                }
+                (Vocabulary::Ours, b"cursor") => {
+                    feed.cursor = Some(reader.trimmed()?).filter(|text| !text.is_empty());
+                    return Ok(());
+                }
+                (Vocabulary::Atom, b"link") => feed.links.push(link(element)),
+                (Vocabulary::History, b"archive") => feed.archive = true,
+                (Vocabulary::History, b"complete") => feed.complete = true,
+                (Vocabulary::Tombstones, b"deleted-entry") => {
+                    feed.deleted.extend(deleted(element));
+                }
+                _ => {}
+            }
+            reader.skip()
+        })?;
+        Ok(feed)
+    }
+
+    fn entry(&mut self, element: &BytesStart<'t>) -> Result<FoundEntry, InvalidDocument> {
+        let mut entry = FoundEntry {
+            base: attribute(element, "xml:base"),
+            ..FoundEntry::default()
+        };
+        let mut published = None;
+        self.children(|reader, name, element| {
+            match name {
+                (Vocabulary::Atom, b"id") => entry.id = reader.trimmed()?,
+                (Vocabulary::Atom, b"updated") => {
+                    let text = reader.trimmed()?;
+                    entry.updated = date(&text, &mut entry.unreadable);
+                }
+                (Vocabulary::Atom, b"published") => {
+                    let text = reader.trimmed()?;
+                    published = Some(date(&text, &mut entry.unreadable));
+                }
+                (Vocabulary::Atom, b"content") => {
+                    entry.content = Some(reader.content(element, &mut entry.unreadable)?);
+                }
+                (Vocabulary::Atom, b"category") => {
+                    let ours = attribute(element, "scheme").as_deref() == Some(NAMESPACE);
+                    if ours && entry.event_type.is_none() {
+                        entry.event_type = value(element, "term");
+                    }
+                    reader.skip()?;
+                }
+                (Vocabulary::Ours, b"subject") => {
+                    entry.subject = Some(reader.trimmed()?).filter(|text| !text.is_empty());
+                }
+                (Vocabulary::Ours, b"sequence") => {
+                    let sequence = reader.trimmed()?.parse().ok();
+                    entry.sequence = sequence.filter(|n| (1..=LAST_SEQUENCE).contains(n));
+                }
+                _ => reader.skip()?,
+            }
+            Ok(())
+        })?;
+        entry.published = published.unwrap_or(entry.updated);
+        Ok(entry)
+    }
+
+    /// What stands in a `content`: elements as they were written, or else its text (RFC 4287, 4.1.3.3).
+    fn content(
+        &mut self,
+        element: &BytesStart<'t>,
+        unreadable: &mut Option<String>,
+    ) -> Result<Content, InvalidDocument> {
+        let mut content = Content {
+            base: attribute(element, "xml:base"),
+            src: attribute(element, "src"),
+            content_type: attribute(element, "type"),
+            ..Content::default()
+        };
+        let (begin, outside) = (self.position(), self.depth - 1);
+        let (mut end, mut text, mut elements) = (begin, String::new(), false);
+        loop {
+            let event = self.next()?;
+            if self.depth <= outside {
+                break;
+            }
+            end = self.position();
+            elements |= matches!(event, Xml::Start(_));
+            if let Err(reason) = append(&mut text, &event).map_err(|error| error.to_string()) {
+                *unreadable = Some(format!("the content cannot be read: {reason}"));
+            }
+        }
+        let markup = || self.text.get(begin..end).unwrap_or_default().to_owned();
+        content.value = Some(if elements { markup() } else { text });
+        Ok(content)
+    }
+
+    /// The text of an element that holds an IRI, a date or a name.
+    fn trimmed(&mut self) -> Result<String, InvalidDocument> {
+        let outside = self.depth - 1;
+        let mut text = String::new();
+        while self.depth > outside {
+            let event = self.next()?;
+            if self.depth == outside + 1 {
+                append(&mut text, &event).map_err(InvalidDocument::Xml)?;
+            }
+        }
+        Ok(text.trim_matches(SPACE).to_owned())
+    }
+
+    fn position(&self) -> usize {
+        usize::try_from(self.xml.buffer_position()).unwrap_or(usize::MAX)
+    }
+}
+
+/// Adds the characters that an event stands for.
+fn append(text: &mut String, event: &Xml<'_>) -> Result<(), XmlError> {
+    match event {
+        Xml::Text(part) => text.push_str(&part.xml10_content()?),
+        Xml::CData(part) => text.push_str(&part.xml10_content()?),
+        Xml::GeneralRef(reference) => push_reference(text, reference)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn push_reference(text: &mut String, reference: &BytesRef<'_>) -> Result<(), XmlError> {
+    let name = reference.decode()?;
+    if let Some(character) = reference.resolve_char_ref()? {
+        text.push(character);
+    } else if let Some(known) = resolve_predefined_entity(&name) {
+        text.push_str(known);
+    } else {
+        // Declared nowhere, as those of HTML are in text that was not escaped.
+        text.extend(["&", &name, ";"]);
+    }
+    Ok(())
+}
+
+/// A date in any of the forms that feeds have. What is none is the fault of its entry alone.
+fn date(text: &str, unreadable: &mut Option<String>) -> DateTime<Utc> {
+    let date = diligent_date_parser::parse_date(text).map(|date| date.to_utc());
+    if date.is_none() && !text.is_empty() {
+        let text = crate::consumer::sanitize::sanitize(text);
+        *unreadable = Some(format!("its date {text:?} cannot be read"));
+    }
+    date.unwrap_or_default()
+}
+
+fn link(element: &BytesStart<'_>) -> Link {
+    let plain = Link::default();
+    Link {
+        href: attribute(element, "href").unwrap_or(plain.href),
+        rel: attribute(element, "rel").unwrap_or(plain.rel),
+        mime_type: attribute(element, "type"),
+        ..Link::default()
+    }
+}
+
+/// The id of a deleted entry, and when it was deleted. One that cannot be read says nothing.
+fn deleted(element: &BytesStart<'_>) -> Option<(String, DateTime<Utc>)> {
+    let when = DateTime::parse_from_rfc3339(&attribute(element, "when")?).ok()?;
+    Some((attribute(element, "ref")?, when.to_utc()))
+}
+
+/// What an attribute says, without the white space around it.
+fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
+    Some(value(element, name)?.trim_matches(SPACE).to_owned())
+}
+
+/// What an attribute says, without its escapes. Atom's own attributes have no prefix.
+fn value(element: &BytesStart<'_>, name: &str) -> Option<String> {
+    let mut attributes = element.attributes();
+    let found = attributes
+        .with_checks(false)
+        .flatten()
+        .find(|attribute| attribute.key.as_ref() == name.as_bytes())?;
+    Some(match found.normalized_value(XmlVersion::default()) {
+        Ok(value) => value.into_owned(),
+        // Something that no parser could read.
+        Err(_) => String::from_utf8_lossy(&found.value).into_owned(),
+    })
+}

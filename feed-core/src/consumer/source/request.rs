@@ -1,0 +1,234 @@
+//! One request on its way to the feed: directly, or through a proxy; and why there is no answer.
+
+use std::time::Duration;
+
+use reqwest::header::{self, HeaderMap};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
+use tracing::error;
+use url::Url;
+
+use super::body;
+use super::credentials::FeedCredentials;
+use super::fetch_error::FetchError;
+use super::proxy::FeedProxy;
+use super::redact::redact_url;
+use super::settings::SourceSettings;
+use crate::http::with_causes;
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+const CANNOT_BE_REACHED: &str = "cannot be reached";
+
+/// The client for a feed.
+fn client(settings: &SourceSettings) -> Client {
+    let (feed_url, proxy) = (&settings.feed_url, settings.proxy.as_ref());
+    // Fails where a provider is installed already: that one is used.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = || builder(settings);
+    // Without certificates nothing has to be installed for plain HTTP.
+    let trusting_nobody = || {
+        let builder = client().tls_certs_only([]).build();
+        builder.expect("a client with constant settings")
+    };
+    let is_encrypted = feed_url.scheme() == "https" || proxy.is_some_and(FeedProxy::is_https);
+    match is_encrypted {
+        false => trusting_nobody(),
+        true => client().build().unwrap_or_else(|error| {
+            // The service still answers, and each poll says what is missing.
+            error!(
+                error = &error as &dyn std::error::Error,
+                "no certificates of authorities on this machine: https feeds cannot be read"
+            );
+            trusting_nobody()
+        }),
+    }
+}
+
+/// What all requests have in common.
+fn builder(settings: &SourceSettings) -> ClientBuilder {
+    let builder = Client::builder().user_agent(concat!("feed-core/", env!("CARGO_PKG_VERSION")));
+    let builder = match &settings.client {
+        Some(own) => own.configure(builder),
+        None => builder,
+    };
+    let builder = builder
+        .default_headers(HeaderMap::from_iter([(
+            header::ACCEPT_ENCODING,
+            body::GZIP,
+        )]))
+        // We follow them ourselves: within the origin, and we want to know of those for good.
+        .redirect(redirect::Policy::none())
+        // Not even where the environment names one.
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT);
+    match settings.proxy.as_ref().map(FeedProxy::to_client) {
+        Some(proxy) => builder.proxy(proxy.expect("a URL that was checked")),
+        None => builder,
+    }
+}
+
+/// What sends requests to one feed, as us.
+#[derive(Debug, Clone)]
+pub(super) struct Requester {
+    client: Client,
+    /// Our credentials are for its origin alone.
+    feed_url: Url,
+    credentials: Option<FeedCredentials>,
+    proxy: Option<FeedProxy>,
+}
+
+impl Requester {
+    pub(super) fn new(settings: &SourceSettings) -> Self {
+        Self {
+            client: client(settings),
+            feed_url: settings.feed_url.clone(),
+            credentials: settings.credentials.clone(),
+            proxy: settings.proxy.clone(),
+        }
+    }
+
+    /// The address of the feed by the settings.
+    pub(super) fn feed_url(&self) -> &Url {
+        &self.feed_url
+    }
+
+    /// True if an answer from `url` may be a proxy's own.
+    pub(super) fn is_proxied(&self, url: &Url) -> bool {
+        self.proxy.is_some() && url.scheme() == "http"
+    }
+
+    /// The answer to one request, with our credentials if it goes to the feed's own origin. Where
+    /// they are refused, they may be others by now.
+    pub(super) async fn ask(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        begins: Duration,
+    ) -> Result<Response, FetchError> {
+        let at_home = url.origin() == self.feed_url.origin();
+        let credentials = self.credentials.as_ref().filter(|_| at_home);
+        if credentials.is_some() || !url.username().is_empty() || url.password().is_some() {
+            self.may_show_credentials(url)?;
+        }
+        let Some(credentials) = credentials else {
+            return self.send(url, headers.clone(), begins).await;
+        };
+        let mut shown = credentials.authorization();
+        loop {
+            let mut headers = headers.clone();
+            headers.insert(header::AUTHORIZATION, shown.clone());
+            let response = self.send(url, headers, begins).await?;
+            let instead = match is_refused(response.status()) {
+                true => credentials.instead_of(&shown),
+                false => None,
+            };
+            match instead {
+                Some(instead) => shown = instead,
+                None => return Ok(response),
+            }
+        }
+    }
+
+    /// Fails where a proxy would see the feed's credentials without being meant to.
+    fn may_show_credentials(&self, url: &Url) -> Result<(), FetchError> {
+        match &self.proxy {
+            Some(proxy) if proxy.must_not_carry_credentials(url) => Err(FetchError::Proxy {
+                url: redact_url(url),
+                proxy: proxy.to_string(),
+                wrong: FeedProxy::SEES_CREDENTIALS.to_owned(),
+                cause: None,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn send(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        begins: Duration,
+    ) -> Result<Response, FetchError> {
+        let request = self.client.get(url.clone()).headers(headers);
+        let response = match tokio::time::timeout(begins, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(cause)) => return Err(self.unreachable(url, cause).await),
+            Err(_) => {
+                return Err(FetchError::Late {
+                    url: self.named(url),
+                    limit: begins,
+                });
+            }
+        };
+        match &self.proxy {
+            // Only a proxy answers so.
+            Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Err(refused_by(proxy, url, 407))
+            }
+            _ => Ok(response),
+        }
+    }
+
+    /// Why there is no answer: the feed cannot be reached, or the proxy, or the feed through it.
+    pub(super) async fn unreachable(&self, url: &Url, cause: reqwest::Error) -> FetchError {
+        let cause = cause.without_url();
+        let proxy = self.proxy.as_ref().filter(|_| cause.is_connect());
+        let told = with_causes(&cause);
+        let tunnel = told.split_once("tunnel error: ");
+        let wrong = match (proxy, tunnel) {
+            (Some(_), Some((_, how))) if how.starts_with("failed to create") => CANNOT_BE_REACHED,
+            (Some(proxy), Some(_)) => match proxy.refusal(url).await {
+                Some(status) => return refused_by(proxy, url, status),
+                None => "does not connect us to it",
+            },
+            (Some(_), None) if url.scheme() == "http" => CANNOT_BE_REACHED,
+            (Some(_), None) if cause.is_timeout() => {
+                "has no connection to it for us in time: one of the two does not answer"
+            }
+            // Behind a tunnel that was opened, it is the feed.
+            (Some(_), None) | (None, _) => {
+                return FetchError::Unreachable {
+                    url: self.named(url),
+                    cause,
+                };
+            }
+        };
+        FetchError::Proxy {
+            url: redact_url(url),
+            proxy: proxy.map(FeedProxy::to_string).unwrap_or_default(),
+            wrong: wrong.to_owned(),
+            cause: Some(cause),
+        }
+    }
+
+    /// What was asked for, as an error names it: with the proxy that it was asked through.
+    pub(super) fn named(&self, url: &Url) -> String {
+        match &self.proxy {
+            Some(proxy) => format!("{} (through the proxy {proxy})", redact_url(url)),
+            None => redact_url(url),
+        }
+    }
+}
+
+/// True if the feed asks for other credentials than those that it was shown.
+pub(super) fn is_refused(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+/// The proxy itself has answered.
+fn refused_by(proxy: &FeedProxy, url: &Url, status: u16) -> FetchError {
+    let means = match status {
+        407 => {
+            "it asks for a user and a password, and FEED_PROXY has none or the wrong ones; write \
+             http://USER:PASSWORD@HOST:PORT"
+        }
+        500.. => "it cannot reach the feed",
+        _ => "it does not let us reach the feed; its operator has to allow that",
+    };
+    FetchError::Proxy {
+        url: redact_url(url),
+        proxy: proxy.to_string(),
+        wrong: format!("answered {status}: {means}"),
+        cause: None,
+    }
+}

@@ -1,0 +1,112 @@
+//! How long a server may hold an answer back: as long as what lies on the way lets it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The longest we ask a server to hold a request back.
+pub(crate) const WAIT: Duration = Duration::from_secs(20);
+
+/// How long a feed that is asked all the time may be silent: as long as it may hold an answer back, and
+/// what a round takes beside that.
+pub(crate) const SILENCE: Duration = Duration::from_secs(WAIT.as_secs() + 10);
+
+/// How long a shorter wait is asked for before a longer one is tried again: what cut it may be gone.
+const SHORTER: Duration = Duration::from_secs(3600);
+
+/// The wait to ask for. A wait that is cut halves it; each hour it is doubled again.
+#[derive(Debug, Clone)]
+pub(crate) struct Wait {
+    /// What is asked for where nothing cuts it.
+    bound: Duration,
+    longest: Duration,
+    since: Instant,
+    /// True if it was logged that waits are cut, and none of full length was answered since.
+    logged: bool,
+}
+
+impl Wait {
+    /// Waits for at most `bound`, and never longer than [`WAIT`].
+    pub(crate) fn new(bound: Duration) -> Self {
+        let bound = bound.min(WAIT);
+        Self {
+            bound,
+            longest: bound,
+            since: Instant::now(),
+            logged: false,
+        }
+    }
+
+    /// The wait to ask for at `now`, in whole seconds; zero: none.
+    pub(crate) fn next(&mut self, now: Instant) -> Duration {
+        if self.longest < self.bound && now.duration_since(self.since) >= SHORTER {
+            let longer = (self.longest * 2).max(Duration::from_secs(1));
+            self.longest = longer.min(self.bound);
+            self.since = now;
+        }
+        self.longest
+    }
+
+    /// Records that a wait was cut at `now`, after this time. True if that is news for the log.
+    pub(crate) fn cut(&mut self, after: Duration, now: Instant) -> bool {
+        self.longest = Duration::from_secs(after.min(self.longest).as_secs() / 2);
+        self.since = now;
+        !std::mem::replace(&mut self.logged, true)
+    }
+
+    /// Records that a request was answered that was held back for this time.
+    pub(crate) fn held(&mut self, time: Duration) {
+        if time >= self.bound {
+            self.logged = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_is_cut_is_halved_and_grows_again_with_the_hours() {
+        let seconds = Duration::from_secs;
+        let mut wait = Wait::new(WAIT);
+        let mut now = Instant::now();
+        assert_eq!(wait.next(now), WAIT);
+        assert!(wait.cut(seconds(10), now), "it is news");
+        assert_eq!(wait.next(now), seconds(5));
+        wait.held(seconds(5));
+        assert!(!wait.cut(seconds(3), now), "it is known");
+        assert_eq!(wait.next(now), seconds(1));
+        assert!(!wait.cut(seconds(1), now));
+        assert_eq!(wait.next(now), Duration::ZERO);
+        let mut before = Duration::ZERO;
+        for longer in [1, 2, 4, 8, 16, 20, 20].map(seconds) {
+            now += SHORTER / 2;
+            assert_eq!(wait.next(now), before);
+            now += SHORTER / 2;
+            assert_eq!(wait.next(now), longer);
+            before = longer;
+        }
+        assert!(!wait.cut(seconds(25), now), "still known");
+        assert_eq!(wait.next(now), seconds(10), "more than was asked for");
+        wait.held(WAIT);
+        assert!(wait.cut(seconds(10), now), "it was gone for a while");
+    }
+
+    #[test]
+    fn a_bound_is_kept_also_when_waits_grow_again() {
+        let seconds = Duration::from_secs;
+        let now = Instant::now();
+        let mut wait = Wait::new(seconds(5));
+        assert_eq!(wait.next(now), seconds(5));
+        wait.cut(seconds(5), now);
+        assert_eq!(wait.next(now), seconds(2));
+        assert_eq!(wait.next(now + SHORTER), seconds(4));
+        assert_eq!(wait.next(now + 2 * SHORTER), seconds(5));
+        assert_eq!(Wait::new(seconds(60)).next(now), WAIT);
+        assert_eq!(
+            Wait::new(Duration::ZERO).next(now + SHORTER),
+            Duration::ZERO
+        );
+    }
+}

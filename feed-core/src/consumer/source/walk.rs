@@ -1,0 +1,410 @@
+//! The way through a feed, document by document: forward from a cursor, as far as it numbers its
+//! events; or back from its head, where it does not.
+
+use std::collections::HashSet;
+
+use url::Url;
+
+use super::document::Document;
+use super::fetch::Source;
+use super::fetch_error::FetchError;
+use super::link::RefusedLink;
+use super::persist::with_retries;
+use crate::cursor::Cursor;
+use crate::event::Sequence;
+
+/// Why a walk cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WalkError {
+    /// A document could not be read.
+    #[error("cannot read the feed")]
+    Fetch(#[from] FetchError),
+    /// A document of a feed that numbers its events has no cursor.
+    #[error("{0} has no cursor")]
+    NotSequenced(Url),
+    /// A link leads to where the walk has been.
+    #[error("{0} comes twice")]
+    Cycle(Url),
+    /// There is more than a walk may read.
+    #[error("more than {documents} documents")]
+    TooLong {
+        /// Documents read.
+        documents: usize,
+        /// Bytes they had.
+        bytes: usize,
+    },
+}
+
+impl From<RefusedLink> for WalkError {
+    fn from(error: RefusedLink) -> Self {
+        Self::Fetch(error.into())
+    }
+}
+
+/// How much a walk back may read (I11). A walk forward is bounded by who makes it: each of its steps is
+/// nearer to the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) documents: usize,
+    pub(crate) bytes: usize,
+}
+
+/// Where the next document is.
+#[derive(Debug)]
+enum Next {
+    /// It was read before the walk began.
+    Here(Box<Document>),
+    /// Behind a cursor; `None`: at the first event.
+    After(Option<Cursor>),
+    /// Where the document before links to, if that is allowed.
+    Linked(Result<Url, RefusedLink>),
+}
+
+#[derive(Debug)]
+enum Direction {
+    Forward {
+        /// The end of the document before.
+        at: Option<Cursor>,
+    },
+    Back {
+        limits: Limits,
+        /// The addresses of all documents.
+        seen: HashSet<Url>,
+    },
+}
+
+/// A walk, which reads each document when it is asked for.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    source: Source,
+    direction: Direction,
+    /// `None`: the feed has no more.
+    next: Option<Next>,
+    /// Documents read, and the bytes they had.
+    documents: usize,
+    bytes: usize,
+    /// How often each document is asked for, if need be.
+    attempts: u32,
+}
+
+impl Walk {
+    /// From `cursor` on, or from the first event: to the newest one.
+    pub(crate) fn forward(source: &Source, cursor: Option<Cursor>) -> Self {
+        Self {
+            source: source.clone(),
+            direction: Direction::Forward { at: cursor.clone() },
+            next: Some(Next::After(cursor)),
+            documents: 0,
+            bytes: 0,
+            attempts: 1,
+        }
+    }
+
+    /// From `head` on, which is the first document: to the oldest one.
+    pub(crate) fn back(source: &Source, head: Document, limits: Limits) -> Self {
+        Self {
+            source: source.clone(),
+            direction: Direction::Back {
+                limits,
+                seen: HashSet::new(),
+            },
+            next: Some(Next::Here(Box::new(head))),
+            documents: 0,
+            bytes: 0,
+            attempts: 1,
+        }
+    }
+
+    /// Asks for each document so often, where it may help.
+    pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// The next document, which has a cursor on the way forward; `None`: the feed ends here.
+    pub(crate) async fn next(&mut self) -> Result<Option<Document>, WalkError> {
+        let document = match self.next.take() {
+            None => return Ok(None),
+            Some(Next::Here(document)) => *document,
+            Some(Next::After(cursor)) => self.after(cursor.as_ref()).await?,
+            Some(Next::Linked(url)) => self.linked(url?).await?,
+        };
+        self.documents += 1;
+        self.bytes += document.size;
+        self.next = match &mut self.direction {
+            Direction::Forward { at } => {
+                let Some(end) = document.cursor.clone() else {
+                    return Err(WalkError::NotSequenced(document.address().clone()));
+                };
+                // Whatever else it says: who gives nothing newer has nothing newer.
+                let is_last = !document.archive || end.sequence <= sequence_of(at);
+                let next = match document.link("next-archive", None).transpose() {
+                    _ if is_last => None,
+                    Some(link) => Some(Next::Linked(link)),
+                    None => Some(Next::After(Some(end.clone()))),
+                };
+                *at = Some(end);
+                next
+            }
+            Direction::Back { seen, .. } => {
+                // A redirect may lead there.
+                seen.insert(document.address().clone());
+                document.older().transpose().map(Next::Linked)
+            }
+        };
+        Ok(Some(document))
+    }
+
+    /// Reads what is linked to. A link forward may lead astray; `?after=` is the feed's own word.
+    async fn linked(&mut self, url: Url) -> Result<Document, WalkError> {
+        match &mut self.direction {
+            Direction::Forward { at: Some(at) } => {
+                let at = at.clone();
+                let document = self.document(&url).await?;
+                match goes_on_from(&at, &document) {
+                    true => Ok(document),
+                    false => self.after(Some(&at)).await,
+                }
+            }
+            Direction::Forward { at: None } => self.document(&url).await,
+            Direction::Back { limits, seen } => {
+                if !seen.insert(url.clone()) {
+                    return Err(WalkError::Cycle(url));
+                }
+                if self.documents >= limits.documents || self.bytes > limits.bytes {
+                    return Err(WalkError::TooLong {
+                        documents: self.documents,
+                        bytes: self.bytes,
+                    });
+                }
+                self.document(&url).await
+            }
+        }
+    }
+
+    async fn document(&self, url: &Url) -> Result<Document, WalkError> {
+        let ask = || self.source.document(url.clone());
+        Ok(with_retries(self.attempts, ask).await?)
+    }
+
+    async fn after(&self, cursor: Option<&Cursor>) -> Result<Document, WalkError> {
+        let ask = || self.source.after(cursor);
+        Ok(with_retries(self.attempts, ask).await?)
+    }
+
+    /// Says of the next document where it is not allowed to be, before it is asked for.
+    pub(crate) fn check_link(&mut self) -> Result<(), WalkError> {
+        match self.next.take() {
+            Some(Next::Linked(Err(error))) => Err(error.into()),
+            next => {
+                self.next = next;
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes on after `cursor`, whatever is linked to.
+    pub(crate) fn continue_after(&mut self, cursor: Cursor) {
+        self.next = Some(Next::After(Some(cursor.clone())));
+        self.direction = Direction::Forward { at: Some(cursor) };
+    }
+
+    /// Goes on after the last document of the way forward, whatever is linked to, and also where the feed
+    /// had no more.
+    pub(crate) fn continue_here(&mut self) {
+        if let Direction::Forward { at } = &self.direction {
+            self.next = Some(Next::After(at.clone()));
+        }
+    }
+
+    /// Where it has got on its way forward; `None`: nowhere yet.
+    pub(crate) fn at(&self) -> Option<&Cursor> {
+        match &self.direction {
+            Direction::Forward { at } => at.as_ref(),
+            Direction::Back { .. } => None,
+        }
+    }
+
+    /// The newest event of the way forward.
+    pub(crate) fn sequence(&self) -> Sequence {
+        self.at().map_or(0, |at| at.sequence)
+    }
+
+    /// True if the feed had no more when it was asked last.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.next.is_none()
+    }
+
+    /// What it asks.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+fn sequence_of(at: &Option<Cursor>) -> Sequence {
+    at.as_ref().map_or(0, |at| at.sequence)
+}
+
+/// True if `document` brings what comes after `at`, without a hole, and of the same feed.
+fn goes_on_from(at: &Cursor, document: &Document) -> bool {
+    let Some(end) = &document.cursor else {
+        // That it has none is to be seen.
+        return true;
+    };
+    let first = document.first().unwrap_or(end.sequence.saturating_add(1));
+    let here = document.at(at.sequence);
+    let is_here = here.is_none_or(|entry| entry.event_id() == at.anchor);
+    let is_new = end.sequence > at.sequence || !document.archive && end.sequence == at.sequence;
+    end.epoch == at.epoch && is_here && first <= at.sequence.saturating_add(1) && is_new
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::consumer::source::document::tests::{feed, numbered};
+    use crate::consumer::source::settings::SourceSettings;
+
+    /// A feed that answers each path with one of these documents, and all else with 404.
+    async fn serve(documents: &[(&'static str, String)]) -> Source {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let documents: HashMap<&str, String> = documents.iter().cloned().collect();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 4096];
+                let read = stream.read(&mut request).await.unwrap_or(0);
+                let request = String::from_utf8_lossy(&request[..read]).into_owned();
+                let path = request.split(' ').nth(1).unwrap_or_default();
+                let (status, body) = match documents.get(path) {
+                    Some(body) => ("200 OK", body.as_str()),
+                    None => ("404 Not Found", ""),
+                };
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let url = Url::parse(&format!("http://{address}/feed")).expect("a URL");
+        Source::new(&SourceSettings::new(url))
+    }
+
+    fn page(first: i64, last: i64, next: Option<&str>) -> String {
+        let next = next.map(|href| format!("<link rel=\"next-archive\" href=\"{href}\"/>"));
+        numbered(
+            first,
+            last,
+            &format!("<fh:archive/>{}", next.unwrap_or_default()),
+        )
+    }
+
+    const AFTER_2: &str = "/feed?after=abcdefgh.2.00000000000000000000000000000002";
+
+    #[tokio::test]
+    async fn a_walk_forward_goes_by_links_and_by_after_where_there_is_none() {
+        let source = serve(&[
+            ("/feed?after=start", page(1, 1, Some("/p2"))),
+            ("/p2", page(2, 2, None)),
+            (AFTER_2, numbered(3, 4, "")),
+        ])
+        .await;
+        let mut walk = Walk::forward(&source, None);
+        for sequence in [1, 2, 4] {
+            let document = walk.next().await.expect("an answer");
+            assert!(document.is_some(), "{sequence}");
+            assert_eq!(walk.sequence(), sequence);
+        }
+        assert!(walk.has_ended());
+        assert!(walk.next().await.expect("an end").is_none());
+        walk.continue_here();
+        let error = walk.next().await.expect_err("nobody has that");
+        let missing = |error: &WalkError| {
+            matches!(
+                error,
+                WalkError::Fetch(FetchError::Status { status: 404, .. })
+            )
+        };
+        assert!(missing(&error), "{error:?}");
+    }
+
+    /// Back to where it was, over a hole, to another event of that number, and to nothing new.
+    #[tokio::test]
+    async fn a_link_that_leads_astray_is_replaced_by_after() {
+        for astray in [
+            page(1, 2, None),
+            page(4, 4, None),
+            page(2, 3, None).replace("0002<", "0009<"),
+            page(3, 4, None).replace("abcdefgh", "bbcdefgh"),
+        ] {
+            let source = serve(&[
+                ("/feed?after=start", page(1, 2, Some("/astray"))),
+                ("/astray", astray),
+                (AFTER_2, numbered(3, 3, "")),
+            ])
+            .await;
+            let mut walk = Walk::forward(&source, None);
+            walk.next().await.expect("a page");
+            let document = walk.next().await.expect("an answer").expect("a document");
+            assert_eq!((document.first(), walk.sequence()), (Some(3), 3));
+        }
+    }
+
+    /// Whatever such a server says of more.
+    #[tokio::test]
+    async fn a_walk_forward_ends_where_nothing_is_newer() {
+        let source = serve(&[(AFTER_2, page(1, 2, Some("/p2")))]).await;
+        let at = AFTER_2.split('=').nth(1).expect("a cursor").parse();
+        let mut walk = Walk::forward(&source, Some(at.expect("a cursor")));
+        assert!(walk.next().await.expect("an answer").is_some());
+        assert!(walk.next().await.expect("an end").is_none());
+    }
+
+    fn shown(id: u32, next: &str) -> String {
+        feed(&format!(
+            "<link rel=\"next\" href=\"{next}\"/><entry><id>{id}</id></entry>"
+        ))
+    }
+
+    const LIMITS: Limits = Limits {
+        documents: 3,
+        bytes: 10_000,
+    };
+
+    #[tokio::test]
+    async fn a_walk_back_ends_at_its_bounds_and_in_a_circle() {
+        let source = serve(&[
+            ("/feed", shown(4, "/3")),
+            ("/3", shown(3, "/2")),
+            ("/2", shown(2, "/1")),
+            ("/circle", shown(1, "/round")),
+            ("/round", shown(0, "/circle")),
+            ("/last", feed("<entry><id>1</id></entry>")),
+        ])
+        .await;
+        let at = |path: &str| source.feed_url().join(path).expect("a URL");
+        let begin = |path| source.document(at(path));
+        let mut walk = Walk::back(&source, begin("/feed").await.expect("a head"), LIMITS);
+        for _ in 0..3 {
+            assert!(walk.next().await.expect("an answer").is_some());
+        }
+        let error = walk.next().await.expect_err("enough");
+        let enough = matches!(error, WalkError::TooLong { documents: 3, .. });
+        assert!(enough, "{error:?}");
+        let mut walk = Walk::back(&source, begin("/circle").await.expect("a head"), LIMITS);
+        for _ in 0..2 {
+            assert!(walk.next().await.expect("an answer").is_some());
+        }
+        let error = walk.next().await.expect_err("a circle");
+        let circle = matches!(&error, WalkError::Cycle(url) if url.path() == "/circle");
+        assert!(circle, "{error:?}");
+        let mut walk = Walk::back(&source, begin("/last").await.expect("a head"), LIMITS);
+        assert!(walk.next().await.expect("an answer").is_some());
+        assert!(walk.next().await.expect("an end").is_none());
+    }
+}

@@ -1,0 +1,225 @@
+//! What a feed without numbers showed when it was last read, and whether a later document goes on from
+//! there. Such a feed shows its newest entries: when it has moved on by more than that, those in
+//! between are gone, and what is still shown of the old ones does not say so.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::document::Document;
+use super::entry::FoundEntry;
+
+/// The entries that are kept of a window: some of them may be deleted.
+const NEWEST: usize = 3;
+
+/// The newest entries of a feed at one moment. Its text is stored as the anchor of a position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Window {
+    /// How many entries the document had.
+    shown: usize,
+    /// Ids of the newest entries, newest first.
+    pub(crate) newest: Vec<String>,
+}
+
+impl Window {
+    /// What `document` shows; `None` if that is nothing.
+    pub(crate) fn of(document: &Document) -> Option<Self> {
+        let newest = document.entries.iter().rev().take(NEWEST);
+        let newest: Vec<String> = newest.map(|entry| entry.id.clone()).collect();
+        (!newest.is_empty()).then_some(Self {
+            shown: document.entries.len(),
+            newest,
+        })
+    }
+
+    /// Reads a stored text. Older versions stored a single id.
+    pub(crate) fn parse(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_else(|_| Self {
+            shown: usize::MAX,
+            newest: vec![text.to_owned()],
+        })
+    }
+
+    /// True if `document` shows one of the newest entries.
+    pub(crate) fn is_shown_in(&self, document: &Document) -> bool {
+        let mut entries = document.entries.iter();
+        entries.any(|entry| self.newest.contains(&entry.id))
+    }
+
+    /// True if nothing can be missing between this window and `document`, in which the entries with
+    /// the ids `known` have been taken.
+    pub(crate) fn continues_in(&self, document: &Document, known: &HashSet<&str>) -> bool {
+        let is_known = |entry: &&FoundEntry| known.contains(entry.id.as_str());
+        let known_here = document.entries.iter().filter(is_known).count();
+        let shows = |id: &String| document.entries.iter().any(|entry| entry.id == *id);
+        // All that it had is still there.
+        let dropped_nothing = self.newest.len() == self.shown && self.newest.iter().all(shows);
+        // Not as many are pinned, or were edited and came back.
+        let half_is_known = known_here > 0 && 2 * known_here >= document.entries.len();
+        if document.complete || dropped_nothing || half_is_known {
+            return true;
+        }
+        // It has moved on by more than half. Then one of the newest entries has to be where the order
+        // of the document has it: on the old side of all that is new. One that is pinned, or came back
+        // when it was edited, is shown however far the feed has gone.
+        let mut fresh: Vec<&FoundEntry> = document
+            .entries
+            .iter()
+            .filter(|entry| !is_known(entry))
+            .collect();
+        fresh.sort_by_key(|entry| entry.index);
+        let Some(order) = Order::of(&fresh) else {
+            return false;
+        };
+        // Of few entries the oldest prove nothing.
+        let newest = &self.newest[..self.shown.div_ceil(3).min(self.newest.len())];
+        let mut entries = document.entries.iter();
+        entries.any(|entry| newest.contains(&entry.id) && order.allows(entry, &fresh))
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// In which order a document has its entries. RFC 4287 asks for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    NewestFirst,
+    OldestFirst,
+}
+
+impl Order {
+    /// By the entries that are new; `None` where they show none, or are one alone.
+    fn of(fresh: &[&FoundEntry]) -> Option<Self> {
+        let by_publication: Vec<_> = fresh.iter().map(|entry| entry.published).collect();
+        let by_update: Vec<_> = fresh.iter().map(|entry| entry.updated).collect();
+        // An edit changes the date of the update alone.
+        let mut dates = [by_publication, by_update].into_iter();
+        dates.find_map(|dates| match () {
+            () if dates.first() == dates.last() => None,
+            () if dates.is_sorted_by(|one, next| one >= next) => Some(Self::NewestFirst),
+            () if dates.is_sorted() => Some(Self::OldestFirst),
+            () => None,
+        })
+    }
+
+    fn allows(self, old: &FoundEntry, fresh: &[&FoundEntry]) -> bool {
+        match self {
+            Self::NewestFirst => fresh.iter().all(|new| new.index < old.index),
+            Self::OldestFirst => fresh.iter().all(|new| new.index > old.index),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::source::document::tests::{feed, read};
+
+    /// A document with these entries in this order; `n'` was edited since, at the minute behind it.
+    fn document(entries: &str) -> Document {
+        let entry = |word: &str| {
+            let (id, updated) = word.split_once('\'').unwrap_or((word, word));
+            let date = |minute: &str| format!("2026-05-01T00:{minute:0>2}:00Z");
+            format!(
+                "<entry><id>{id}</id><published>{}</published><updated>{}</updated></entry>",
+                date(id),
+                date(updated),
+            )
+        };
+        let entries: String = entries.split_whitespace().map(entry).collect();
+        read(&feed(&entries)).expect("a document")
+    }
+
+    /// True if a consumer that has taken `before` misses nothing in `after`.
+    fn continues(before: &str, after: &str) -> bool {
+        let (before, after) = (document(before), document(after));
+        let known = before
+            .entries
+            .iter()
+            .map(|entry| entry.id.as_str())
+            .collect();
+        let window = Window::of(&before).expect("entries");
+        let window = Window::parse(&window.to_string());
+        window.continues_in(&after, &known)
+    }
+
+    const TEN: &str = "10 9 8 7 6 5 4 3 2 1";
+
+    #[test]
+    fn a_window_that_has_moved_by_less_than_itself_continues() {
+        for after in [
+            TEN,
+            "11 10 9 8 7 6 5 4 3 2",
+            "19 18 17 16 15 14 13 12 11 10",
+            // In other orders.
+            "10 11 12 13 14 15 16 17 18 19",
+            "12 10 7 11 9 8 6",
+            // Posts that were edited since, in a feed that orders them by publication.
+            "12 11'13 10 9 8 7 6 5 4 3",
+            "13 12'15 11'14 10 9 8 7 6 5 4",
+            "15 14 13 12 11 10 9 8 7 6'16",
+            // The newest were deleted, and older ones came up.
+            "7 6 5 4 3 2 1 0",
+            "12 11 7 6 5 4 3 2 1",
+            // The newest was deleted, the newest was edited, where it is or back to the top.
+            "12 11 9 8 7 6 5 4 3 2",
+            "12 11 10'13 9 8 7 6 5 4 3",
+            "10'13 12 11 9 8 7 6 5 4 3",
+            // An old one is pinned beside it.
+            "3 14 13 12 11 10 9 8 7 6",
+            // All were edited at once.
+            "11 10'12 9'12 8'12 7'12 6'12 5'12 4'12 3'12 2'12",
+            // What is new has an old date.
+            "10 9 8 7 0 6 5 4 3 2",
+        ] {
+            assert!(continues(TEN, after), "{after}");
+        }
+        for (before, after) in [
+            ("1", "2 1"),
+            ("1", "3 2 1'4"),
+            ("2 1", "1'5 4 3 2'6"),
+            ("3 1", "4 3 2 1"),
+        ] {
+            assert!(continues(before, after), "{before}, then {after}");
+        }
+    }
+
+    #[test]
+    fn a_window_that_has_moved_by_more_does_not_continue() {
+        for (before, after) in [
+            (TEN, "40 39 38 37 36 35 34 33 32 31"),
+            // One that is known is pinned to the top, or has its place at the end.
+            (TEN, "1 40 39 38 37 36 35 34 33 32"),
+            (TEN, "40 39 38 37 36 35 34 33 32 1"),
+            (TEN, "5 40 39 38 37 36 35 34 33 32"),
+            (TEN, "32 33 34 35 36 37 38 39 40 5"),
+            // Also the newest one, and two of them.
+            (TEN, "10 40 39 38 37 36 35 34 33 32"),
+            (TEN, "10 9 40 39 38 37 36 35 34 33"),
+            // One that was edited has come back to the top.
+            (TEN, "10'41 40 39 38 37 36 35 34 33 32"),
+            (TEN, "5'41 40 39 38 37 36 35 34 33 32"),
+            ("3 2 1", "40 39 38 37 36 35 34 33 32 1"),
+            // One that is pinned by its date.
+            ("99 10 9 8 7 6 5 4 3 2", "99 40 39 38 37 36 35 34 33 32"),
+            // Without an order that can be seen.
+            (TEN, "10 40'9 39'9 38'9 37'9 36'9"),
+            (TEN, "38 10 33 40 35 39 32 36 34 37"),
+            (TEN, "10 40 39'41 38'42 37'43 36'44 35'45 34'46 33'47 32'48"),
+        ] {
+            assert!(!continues(before, after), "{before}, then {after}");
+        }
+    }
+
+    #[test]
+    fn an_id_alone_is_a_window_of_an_older_version() {
+        for text in ["tag:example.com,2026:7", "12", "x\ny", "{}"] {
+            assert_eq!(Window::parse(text).newest, [text]);
+        }
+    }
+}
