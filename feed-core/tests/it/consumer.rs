@@ -316,7 +316,7 @@ async fn a_feed_that_takes_no_cursor_halts_the_subscription<B: Testable>(url: &s
          <ev:cursor>abcdefgh.7.00000000000000000000000000000007</ev:cursor>\
          <entry><id>urn:uuid:00000000-0000-0000-0000-000000000007</id>\
          <updated>2026-01-01T00:00:00Z</updated><ev:sequence>7</ev:sequence></entry></feed>",
-        feed_core::NAMESPACE
+        feed_core::http::NAMESPACE
     );
     let answer = move |uri: axum::http::Uri| async move {
         match uri.query() {
