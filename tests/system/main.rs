@@ -24,6 +24,7 @@ mod start;
 mod traces;
 mod upgrade;
 mod way;
+mod words;
 
 /// Makes of each test one on SQLite and one on PostgreSQL.
 macro_rules! on_both {
