@@ -24,9 +24,10 @@ async fn postgres() -> Database<sqlx::Postgres> {
     let mut connection = PgConnection::connect(&server).await.unwrap();
     let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
     connection.execute(create).await.unwrap();
-    Database::open(&server.replacen("/postgres", &format!("/{name}"), 1))
-        .await
-        .unwrap()
+    let (address, parameters) = server.split_once('?').unwrap_or((&server, ""));
+    let (address, _) = address.rsplit_once('/').unwrap();
+    let url = format!("{address}/{name}?{parameters}");
+    Database::open(&url).await.unwrap()
 }
 
 macro_rules! on_each_database {
