@@ -26,31 +26,31 @@ impl From<TransferError> for CommandError {
 /// Moves all that a service has to another database.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
-    /// Write all that this service has to a file, to move it to another database
+    /// Write the service's data to a file, to move it to another database
     ///
-    /// Use it to go from SQLite to PostgreSQL, or back. Stop the service first: what happens after the
-    /// export is not in the file. Whole and readable, a line of JSON for each row; it holds personal
-    /// data, so keep it as you keep the database.
+    /// Use it to move from SQLite to PostgreSQL, or back. Stop the service first: later changes are not
+    /// in the file. The file has one line of JSON per row, and contains personal data: protect it like
+    /// the database.
     #[command(after_help = "Example: export order.jsonl")]
     Export {
-        /// Where to write; an export that is there is replaced
+        /// The file to write; an existing export is replaced
         file: PathBuf,
     },
 
-    /// Fill a new database (`DATABASE_URL`) with what `export` has written, all or nothing
+    /// Fill a new database (`DATABASE_URL`) from the file of `export`, completely or not at all
     ///
-    /// All numbers and ids stay as they were, so the service goes on where it was: give it the same
-    /// `BASE_URL`, and its readers notice nothing. Do not let both services run.
+    /// All numbers and ids stay, so the service continues where it was: with the same `BASE_URL`, its
+    /// readers see no difference. Never run both services.
     #[command(after_help = "Example: import order.jsonl")]
     Import {
-        /// What to read
+        /// The file to read
         file: PathBuf,
     },
 
     /// As `import`, and takes all of it back: whether it would work.
     #[command(skip)]
     Try {
-        /// What to read
+        /// The file to read
         file: PathBuf,
     },
 }
@@ -73,7 +73,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// It cannot be carried out; a database that was to be filled is as it was.
+    /// It fails; an import leaves the database as it was.
     pub async fn execute(
         &self,
         database: &DatabaseOptions,

@@ -37,7 +37,7 @@ pub enum ExportError {
     /// A file there is no page of this feed at this address, or not whole.
     #[error(
         "{} is not the page that this feed has at {address}: it was written for another public address \
-         (BASE_URL), or is damaged; take an empty directory", file.display()
+         (BASE_URL), or is damaged; use an empty directory", file.display()
     )]
     Another {
         /// The file.

@@ -9,19 +9,19 @@ use url::Url;
 const EXAMPLES: &str = "\
 Examples:
   shipping
-      opens on http://127.0.0.1:8083/, keeps its data in data/shipping.db, and follows the order
-      service on this machine, which need not be there yet
+      listens on http://127.0.0.1:8083/, stores its data in data/shipping.db, and follows the order
+      service on this machine, which may start later
   shipping --feed-url https://shop.example/order/feed
-      follows another one
+      follows another order service
   DATABASE_URL=postgres://shipping:PASSWORD@localhost/shipping shipping
-      keeps its data in PostgreSQL; an option would show the password to whoever lists processes
+      stores its data in PostgreSQL; an option would show the password in the list of processes
   shipping status
-      says how far the service has got, and what is stuck
+      shows the lag and the parked events
 
-`cargo run -p shipping --` stands for `shipping`. A command needs the DATABASE_URL of the service that
-it is about; `shipping help COMMAND` tells more of it.";
+`shipping` is short for `cargo run -p shipping --`. A command needs the service's DATABASE_URL;
+`shipping help COMMAND` explains it.";
 
-/// The shipping service: makes a shipment for each order that it reads of in a feed
+/// The shipping service: creates a shipment for each order in a feed
 #[derive(Debug, Clone, clap::Parser)]
 #[command(version)]
 pub struct Config {
@@ -34,13 +34,13 @@ pub struct Config {
     #[command(flatten)]
     pub settings: Settings,
 
-    /// Where people find orders; a shipment then links to `URL/{order}`
+    /// The public address of the orders; a shipment then links to `URL/{order}`
     #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
     pub order_url: Option<Url>,
 }
 
 impl Config {
-    /// What holds where nothing else is said, by the name of the field.
+    /// Defaults, by field name.
     pub const DEFAULTS: &'static [(&'static str, &'static str)] = &[
         ("listen", "127.0.0.1:8083"),
         ("database_url", "sqlite:data/shipping.db"),
@@ -49,35 +49,34 @@ impl Config {
     ];
 }
 
-/// The shipping service: makes a shipment for each order that it reads of in a feed
+/// The shipping service: creates a shipment for each order in a feed
 #[derive(Debug, Clone, clap::Parser)]
 #[command(
     version,
     after_help = EXAMPLES,
-    subcommand_help_heading = "Commands, while the service runs or is stopped"
+    subcommand_help_heading = "Commands, whether the service runs or not"
 )]
 pub struct CommandLine {
     #[command(flatten)]
     pub config: Config,
 
-    /// What to do instead of running the service
+    /// The command to run instead of the service
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
 impl CommandLine {
-    /// What the command line and the environment say. Ends the process with a clear message where
-    /// they are wrong.
+    /// Reads the command line and the environment. Ends the process with a clear message if they are
+    /// wrong.
     #[must_use]
     pub fn parse() -> Self {
         Settings::parse(Config::DEFAULTS, settings::SHARED)
     }
 }
 
-/// What to do about what the service follows and has. Without a command, the service runs.
+/// Commands for the subscription and the data. Without a command, the service runs.
 ///
-/// The exit code is 0 if all is well, 1 if something was found that needs a person, and 2 if the
-/// command could not be carried out.
+/// The exit code is 0 if nothing needs a decision, 1 if something does, and 2 if the command failed.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
     #[command(flatten)]

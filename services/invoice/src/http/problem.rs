@@ -31,7 +31,7 @@ impl From<Problem> for Wire {
                 Wire::not_found(detail)
             }
             Problem::NotCredited(id) => Wire::not_found(format!(
-                "the invoice for order {id} stands: there is no credit note"
+                "the invoice for order {id} is not credited: there is no credit note"
             )),
             Problem::Database(error) => error.into(),
         }

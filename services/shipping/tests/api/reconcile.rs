@@ -155,7 +155,7 @@ async fn each_kind_of_difference_is_found<S: Testable>(url: &str) {
     let event = |n: usize| format!("event {n} ({})", events[n]);
     let mut expected = vec![
         format!("order/2: the order has no shipment: {}", event(2)),
-        "order/99: the shipment is of event tag:x,2, which the feed has not".to_owned(),
+        "order/99: the shipment is of event tag:x,2, which the feed does not have".to_owned(),
         format!(
             "order/11: the shipment is of event tag:x,1, not of {}",
             event(11)
