@@ -1,19 +1,23 @@
 //! What people see of a feed and its consumers, and do about them.
 //!
-//! In reading order. [`settings`] are those of a service that publishes or consumes, and [`mount`] makes it one that
+//! [`service`] makes a whole service of an effect, its tables and its routes. What it is made of, in reading order:
+//! [`settings`] are those of a service that publishes or consumes, and [`mount`] makes it one that
 //! [`feed_chassis`] serves. [`subscription`] has the status pages and the commands of a consumer, [`feed`] the feed as a
 //! page in a browser, [`transfer`] the commands that move a database. [`command`] is what all commands have in
 //! common.
 #![warn(missing_docs)]
 
 pub mod command;
+mod database;
 pub mod feed;
 mod health;
 mod mount;
+pub mod service;
 pub mod settings;
 pub mod subscription;
 pub mod transfer;
 
+pub use database::open_database;
 pub use health::not_halted;
 pub use mount::mount;
 pub use settings::{DatabaseSettings, Follow, StartError};

@@ -9,10 +9,10 @@ use sqlx::{Postgres, Sqlite};
 use crate::command::{self, CommandError, Done};
 use feed_chassis::{LogFormat, counted};
 use feed_core::Backend;
-use feed_core::transfer::{Import, Migrations, Moved, TransferError, export, import};
+use feed_core::transfer::{Import, Migrations, Moved, Table, TransferError, export, import};
 use feed_core::{Database, DatabaseOptions, Kind, redact_url};
 
-use crate::DatabaseSettings;
+use crate::{DatabaseSettings, open_database};
 
 impl From<TransferError> for CommandError {
     fn from(error: TransferError) -> Self {
@@ -79,38 +79,55 @@ impl Command {
         database: &DatabaseOptions,
         service: &Moved,
     ) -> Result<Done, CommandError> {
-        let url = &database.url;
-        let kind = match self {
-            Self::Export { .. } => command::existing(url)?,
-            Self::Import { file } | Self::Try { file } => match File::open(file) {
-                Ok(_) => url.parse()?,
-                Err(error) => return Err(TransferError::File(file.clone(), error).into()),
-            },
-        };
-        match kind {
+        let (table, tables) = (service.migrations, service.tables);
+        match self.kind(database)? {
             Kind::Sqlite => {
-                let database = Database::<Sqlite>::open(database.clone()).await?;
-                self.execute_on(database, url, service, service.sqlite)
+                let options = database.clone();
+                self.move_rows::<Sqlite>(options, table, service.sqlite, tables)
                     .await
             }
             Kind::Postgres => {
-                let database = Database::<Postgres>::open(database.clone()).await?;
-                self.execute_on(database, url, service, service.postgres)
+                let options = database.clone();
+                self.move_rows::<Postgres>(options, table, service.postgres, tables)
                     .await
             }
         }
     }
 
-    async fn execute_on<B: Backend>(
+    /// The same for a service on one kind of database.
+    pub(crate) async fn execute_on<B: Backend>(
         &self,
-        database: Database<B>,
-        url: &str,
-        service: &Moved,
+        database: DatabaseOptions,
+        table: &'static str,
         migrations: Migrations,
+        tables: &[Table],
     ) -> Result<Done, CommandError> {
-        database.belongs_to(service.migrations).await?;
-        database.migrate(service.migrations, migrations).await?;
-        let (place, tables) = (redact_url(url), service.tables);
+        self.kind(&database)?;
+        self.move_rows::<B>(database, table, migrations, tables)
+            .await
+    }
+
+    /// The kind of the database, if it or the file that is to fill it is there.
+    fn kind(&self, database: &DatabaseOptions) -> Result<Kind, CommandError> {
+        let url = &database.url;
+        match self {
+            Self::Export { .. } => command::existing(url),
+            Self::Import { file } | Self::Try { file } => match File::open(file) {
+                Ok(_) => Ok(url.parse()?),
+                Err(error) => Err(TransferError::File(file.clone(), error).into()),
+            },
+        }
+    }
+
+    async fn move_rows<B: Backend>(
+        &self,
+        options: DatabaseOptions,
+        table: &'static str,
+        migrations: Migrations,
+        tables: &[Table],
+    ) -> Result<Done, CommandError> {
+        let place = redact_url(&options.url);
+        let database: Database<B> = open_database(options, table, migrations).await?;
         let rows = |count: u64| counted(i64::try_from(count).unwrap_or(i64::MAX), "row");
         let moved =
             match self {

@@ -1,12 +1,9 @@
-//! Every setting of the service.
+//! The settings that only this service has, and what its command line says.
 
-use feed_chassis::{Settings, parse_url};
-use feed_console::subscription::command;
-use feed_console::transfer;
-use feed_console::{DatabaseSettings, Follow, settings};
+use feed_chassis::parse_url;
 use url::Url;
 
-const EXAMPLES: &str = "\
+pub(crate) const EXAMPLES: &str = "\
 Examples:
   invoice
       listens on http://127.0.0.1:8082/, stores its data in data/invoice.db, and follows the order
@@ -21,66 +18,10 @@ Examples:
 `invoice` is short for `cargo run -p invoice --`. A command needs the service's DATABASE_URL;
 `invoice help COMMAND` explains it.";
 
-/// The invoice service: writes an invoice for each order in a feed
-#[derive(Debug, Clone, clap::Parser)]
-#[command(version)]
-pub struct Config {
-    #[command(flatten)]
-    pub follow: Follow,
-
-    #[command(flatten)]
-    pub database: DatabaseSettings,
-
-    #[command(flatten)]
-    pub settings: Settings,
-
+/// The service's own settings, beside those of every service that follows a feed.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Links {
     /// The public address of the orders; an invoice then links to `URL/{order}`
     #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
     pub order_url: Option<Url>,
-}
-
-impl Config {
-    /// Defaults, by field name.
-    pub const DEFAULTS: &'static [(&'static str, &'static str)] = &[
-        ("listen", "127.0.0.1:8082"),
-        ("database_url", "sqlite:data/invoice.db"),
-        ("instance", "invoice"),
-        ("feed_url", "http://127.0.0.1:8081/feed"),
-    ];
-}
-
-/// The invoice service: writes an invoice for each order in a feed
-#[derive(Debug, Clone, clap::Parser)]
-#[command(
-    version,
-    after_help = EXAMPLES,
-    subcommand_help_heading = "Commands, whether the service runs or not"
-)]
-pub struct CommandLine {
-    #[command(flatten)]
-    pub config: Config,
-
-    /// The command to run instead of the service
-    #[command(subcommand)]
-    pub command: Option<Command>,
-}
-
-impl CommandLine {
-    /// Reads the command line and the environment. Ends the process with a clear message if they are
-    /// wrong.
-    #[must_use]
-    pub fn parse() -> Self {
-        Settings::parse(Config::DEFAULTS, settings::SHARED)
-    }
-}
-
-/// Commands for the subscription and the data. Without a command, the service runs.
-///
-/// The exit code is 0 if nothing needs a decision, 1 if something does, and 2 if the command failed.
-#[derive(Debug, Clone, clap::Subcommand)]
-pub enum Command {
-    #[command(flatten)]
-    Subscription(command::Command),
-    #[command(flatten)]
-    Transfer(transfer::Command),
 }

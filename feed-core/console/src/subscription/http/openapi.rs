@@ -11,9 +11,9 @@ use crate::subscription::command::words::MOST;
 use feed_chassis::openapi::{Answer, Description, Fields, LINE, Operation, Parameter, Schema};
 use feed_core::consumer::{Decided, ParkedEvent, SkippedEvent, TakenEvent};
 
-/// Describes the routes of [`router`](super::router()).
+/// Describes the routes of [`router`](super::router()). `compares` says whether the service has a comparison.
 #[must_use]
-pub fn describe() -> Description {
+pub fn describe(compares: bool) -> Description {
     let status = Operation::get("/status", "status", "How the subscription stands").answer(
         Answer::new(200, "How it stands")
             .json(Schema::of::<StatusDocument>())
@@ -37,22 +37,23 @@ pub fn describe() -> Description {
         "The newest events without effect",
     );
     let decisions = Operation::get("/status/decisions", "decisions", "The newest decisions");
+    let before = [
+        status,
+        list::<TakenEvent>(events, "events"),
+        list::<ParkedEvent>(parked, "parked"),
+        list::<SkippedEvent>(skipped, "skipped"),
+        list::<Decided>(decisions, "decisions"),
+        retry(),
+        skip(),
+        resume(),
+        replay(),
+    ];
+    let comparing = compares.then(reconcile);
+    let operations = before.into_iter().chain(comparing).chain([poll()]);
     Description::of(
         "Subscription",
         "How far the feed was followed, and what people decide about it",
-        [
-            status,
-            list::<TakenEvent>(events, "events"),
-            list::<ParkedEvent>(parked, "parked"),
-            list::<SkippedEvent>(skipped, "skipped"),
-            list::<Decided>(decisions, "decisions"),
-            retry(),
-            skip(),
-            resume(),
-            replay(),
-            reconcile(),
-            poll(),
-        ],
+        operations,
     )
 }
 
