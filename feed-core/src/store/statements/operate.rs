@@ -1,4 +1,4 @@
-//! What people ask of a subscription.
+//! Statements behind status pages and an operator's decisions.
 
 use super::{Db, NOW, Pool, Transaction, from_row, is_in, list};
 use crate::event::Sequence;
