@@ -1,9 +1,9 @@
-//! What people see of a feed and its consumers, and do about them.
+//! Pages and commands for the operators of feeds and consumers.
 //!
-//! In reading order. [`settings`] are those of a service that publishes or consumes, and [`mount`] makes it one that
-//! [`feed_chassis`] serves. [`subscription`] has the status pages and the commands of a consumer, [`feed`] the feed as a
-//! page in a browser, [`transfer`] the commands that move a database. [`command`] is what all commands have in
-//! common.
+//! In reading order: [`settings`] are those of a service that publishes or consumes, and [`mount`]
+//! makes it one that [`feed_chassis`] serves. [`subscription`] has the status pages and the
+//! commands of a consumer, [`feed`] the feed as a page in a browser, [`transfer`] the commands that
+//! move a database. [`command`] is the common part of all commands.
 #![warn(missing_docs)]
 
 pub mod command;

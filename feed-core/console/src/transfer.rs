@@ -23,40 +23,40 @@ impl From<TransferError> for CommandError {
     }
 }
 
-/// Moves all that a service has to another database.
+/// Moves all data of a service to another database.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
-    /// Write all that this service has to a file, to move it to another database
+    /// Write all data of this service to a file, to move it to another database
     ///
-    /// Use it to go from SQLite to PostgreSQL, or back. Stop the service first: what happens after the
-    /// export is not in the file. Whole and readable, a line of JSON for each row; it holds personal
-    /// data, so keep it as you keep the database.
+    /// Use it to move from SQLite to PostgreSQL, or back. Stop the service first: the file does not
+    /// contain later changes. The file has one readable line of JSON for each row; it contains
+    /// personal data, so protect it as you protect the database.
     #[command(after_help = "Example: export order.jsonl")]
     Export {
-        /// Where to write; an export that is there is replaced
+        /// Where to write; an existing export is replaced
         file: PathBuf,
     },
 
-    /// Fill a new database (`DATABASE_URL`) with what `export` has written, all or nothing
+    /// Fill a new database (`DATABASE_URL`) from an export, all or nothing
     ///
-    /// All numbers and ids stay as they were, so the service goes on where it was: give it the same
-    /// `BASE_URL`, and its readers notice nothing. Do not let both services run.
+    /// All numbers and ids stay unchanged, so the service continues where it was: give it the same
+    /// `BASE_URL`, and its readers notice nothing. Do not run both services.
     #[command(after_help = "Example: import order.jsonl")]
     Import {
-        /// What to read
+        /// The export to read
         file: PathBuf,
     },
 
-    /// As `import`, and takes all of it back: whether it would work.
+    /// As `import`, and rolls all of it back: whether it would work.
     #[command(skip)]
     Try {
-        /// What to read
+        /// The export to read
         file: PathBuf,
     },
 }
 
 impl Command {
-    /// All of a service's `main` for one of these.
+    /// Implements a service's `main` for one of these.
     pub async fn run(
         &self,
         log: LogFormat,
@@ -69,11 +69,11 @@ impl Command {
         .await
     }
 
-    /// Carries it out on a database, which is `service`'s. To import makes it where there is none.
+    /// Executes it on a database of `service`. An import creates the database if it does not exist.
     ///
     /// # Errors
     ///
-    /// It cannot be carried out; a database that was to be filled is as it was.
+    /// Returns an error if it fails; the new database is then unchanged.
     pub async fn execute(
         &self,
         database: &DatabaseOptions,

@@ -1,4 +1,4 @@
-//! What the routes are, for programs: the part of a consumer's description that is alike in all.
+//! Describes the routes of a consumer for programs: the part that all consumers share.
 
 use schemars::JsonSchema;
 use serde_json::json;
@@ -151,7 +151,7 @@ fn poll() -> Operation {
     changed::<Polling>(poll, 202, "The feed is asked")
 }
 
-/// What each decision is recorded with.
+/// The fields that are recorded with each decision.
 fn decision() -> Fields {
     Fields::new()
         .required("by", text("Who decides; recorded with the decision"))
@@ -171,7 +171,8 @@ fn decided<T: JsonSchema>(decision: Operation, status: u16, about: &'static str)
     changed::<T>(decision, status, about).problem(422, "A field is missing or wrong")
 }
 
-/// A program gets a document, and a browser is led back to the page.
+/// Adds the answers of a change: a document for a program, and a redirect to the page for a
+/// browser.
 fn changed<T: JsonSchema>(operation: Operation, status: u16, about: &'static str) -> Operation {
     operation
         .answer(Answer::new(status, about).json(Schema::of::<T>()))

@@ -1,4 +1,4 @@
-//! What is stuck, with the forms that mend it: a halt, and parked events.
+//! What is stuck, with forms to fix it: a halt, and parked events.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ use feed_chassis::html::instant;
 use feed_core::consumer::ParkedEvent;
 use feed_core::http::BaseUrl;
 
-/// The ways to go on after a halt: value, button, meaning.
+/// The ways to resume after a halt: value, button, meaning.
 const WAYS: [(&str, &str, &str); 3] = [
     ("keep", "Go on from here", KEEP),
     ("start", "From the start", FROM_START),
@@ -19,7 +19,7 @@ const WAYS: [(&str, &str, &str); 3] = [
 /// Waiting events that are shown at once.
 const WAITING: usize = 5;
 
-/// Why it is halted, and how it can go on.
+/// Renders why it is halted, and how to resume.
 pub(super) fn halted(base: &BaseUrl, reason: &str) -> Markup {
     html! {
         section.notice.bad role="alert" aria-label="Halted" {
@@ -38,7 +38,7 @@ pub(super) fn halted(base: &BaseUrl, reason: &str) -> Markup {
     }
 }
 
-/// The way back, for when effects were lost.
+/// Renders the form for a replay, for when effects were lost.
 pub(super) fn replay(base: &BaseUrl) -> Markup {
     html! {
         details {
@@ -59,7 +59,7 @@ pub(super) fn replay(base: &BaseUrl) -> Markup {
     }
 }
 
-/// The field for the name of who decides.
+/// Renders the field for the operator's name.
 fn name(form: &str) -> Markup {
     let id = format!("by-{form}");
     html! {
@@ -70,7 +70,7 @@ fn name(form: &str) -> Markup {
     }
 }
 
-/// The events that failed, each with what can be done about it and the later ones that wait for it.
+/// Renders the failed events, each with the possible decisions and the later ones that wait for it.
 pub(super) fn parked(base: &BaseUrl, parked: &[ParkedEvent], halted: bool) -> Markup {
     let causes = by_cause(parked);
     html! {
