@@ -241,8 +241,7 @@ impl<B: Backend> Sequencer<B> {
     pub(crate) fn is_another_history(&self, sequence: Sequence) {
         error!(
             sequence,
-            "the feed took another way: its event {sequence} is not the one that was there: was the database \
-             restored?"
+            "feed history diverged at event {sequence}: was the database restored?"
         );
         self.history.fetch_add(1, Ordering::Relaxed);
     }

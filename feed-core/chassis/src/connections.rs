@@ -136,7 +136,7 @@ pub(super) async fn serve(
             if let Err(error) = connection.await {
                 debug!(
                     error = &error as &dyn std::error::Error,
-                    "a connection broke off"
+                    "a connection was interrupted"
                 );
             }
             drop(place);

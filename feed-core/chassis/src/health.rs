@@ -49,7 +49,7 @@ pub fn describe_health() -> Description {
     let live = Operation::get("/health/live", "live", "Is the process alive?").answer(ok("It is."));
     let ready = Operation::get("/health/ready", "ready", "Can the service do its work?")
         .answer(ok("It can."));
-    let about = "For whoever keeps the service running";
+    let about = "Health checks for operators";
     Description::of("Health", about, [live, ready])
 }
 

@@ -44,7 +44,7 @@ impl Patient {
             self.over.as_mut().reset(Instant::now() + self.limit);
         }
         ready!(self.over.as_mut().poll(context));
-        let error = "the other end takes nothing any more";
+        let error = "the client reads nothing any more";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, error)))
     }
 }

@@ -40,8 +40,8 @@ pub enum ServeError {
     Listen(SocketAddr, #[source] std::io::Error),
     /// Other machines reach the address, and no credentials are required.
     #[error(
-        "other machines reach {0} (LISTEN), and nobody there is asked for credentials: listen on \
-         127.0.0.1, name a CREDENTIALS_FILE, or say --allow-anonymous (ALLOW_ANONYMOUS=true)"
+        "other machines reach {0} (LISTEN), and no credentials are required there: listen on \
+         127.0.0.1, set CREDENTIALS_FILE, or pass --allow-anonymous (ALLOW_ANONYMOUS=true)"
     )]
     Anonymous(SocketAddr),
     /// The process cannot receive the signals that stop it.

@@ -129,10 +129,10 @@ impl Line {
             Some(("read", secret)) => (Some(Access::Read), secret.trim_start()),
             Some(("operate", secret)) => (Some(Access::Operate), secret.trim_start()),
             _ if own => (None, text),
-            _ => return Err("it is to begin with `read` or `operate`, and a credential follows"),
+            _ => return Err("it must begin with `read` or `operate`, followed by a credential"),
         };
         if secret.chars().any(char::is_control) {
-            return Err("there are characters that nobody can type");
+            return Err("it has control characters");
         }
         let (scheme, token) = match secret.split_once(':') {
             Some(("", _)) => return Err("the name before the colon is missing"),

@@ -46,7 +46,7 @@ pub(super) fn record_outcome(
             tracing::error!(
                 error = error as &dyn std::error::Error,
                 attempts = failures + 1,
-                "not let in to follow {name}: somebody has to mend that"
+                "{name} rejected our credentials; an operator has to replace them"
             );
         }
         Err(error) if failures == 0 || again => tracing::warn!(

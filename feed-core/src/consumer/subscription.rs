@@ -49,7 +49,7 @@ impl Subscription {
             wait: WAIT,
             poll_interval: Duration::from_secs(1),
             instance: "consumer".to_owned(),
-            if_halted: "it goes on when an operator resumes it (Decision::Resume)",
+            if_halted: "an operator has to resume it (Decision::Resume)",
         }
     }
 

@@ -73,7 +73,7 @@ impl<B: Backend> News<B> {
                         self.state = State::Deaf;
                         warn!(
                             error = &error as &dyn std::error::Error,
-                            "no notifications, only looks"
+                            "LISTEN unavailable; falling back to polling"
                         );
                         std::future::pending().await
                     }
@@ -85,7 +85,7 @@ impl<B: Backend> News<B> {
                     self.state = State::Deaf;
                     warn!(
                         error = &error as &dyn std::error::Error,
-                        "no notifications any more"
+                        "LISTEN connection lost; falling back to polling"
                     );
                     None
                 }

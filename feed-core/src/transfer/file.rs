@@ -128,7 +128,7 @@ impl Input {
         let line = serde_json::from_str(&text).map_err(|error| self.wrong(error.to_string()))?;
         if let Line::Digest(expected) = line {
             if self.read()?.is_some() {
-                return Err(self.wrong("nothing is to follow the digest".to_owned()));
+                return Err(self.wrong("nothing may follow the digest".to_owned()));
             }
             let digest = hexadecimal(&self.digest.clone().finalize());
             return match digest == expected {

@@ -95,8 +95,8 @@ pub enum TransferError {
     Used(&'static str),
     /// Events keep arriving.
     #[error(
-        "there are always events without a number: stop the service; if it is stopped, see who holds \
-         the row of feed_head"
+        "there are always events without a number: stop the service; if it is stopped, find \
+         the session that locks the row of feed_head"
     )]
     Busy,
 }

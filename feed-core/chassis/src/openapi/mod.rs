@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn routes() -> Router {
-        let greeting = Operation::post("/greeting", "greet", "Greet somebody")
+        let greeting = Operation::post("/greeting", "greet", "Greet a client")
             .json(Schema::of::<String>())
             .answer(
                 Answer::new(200, "The greeting")

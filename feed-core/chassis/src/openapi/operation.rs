@@ -126,7 +126,7 @@ impl Operation {
         for answer in self.answers.iter_mut().filter(|answer| answer.is_success()) {
             answer.headers.push(Header {
                 name: "ETag",
-                about: "Stands for this state of the resource",
+                about: "Identifies this state of the resource",
                 always,
             });
         }
@@ -137,9 +137,9 @@ impl Operation {
     /// Adds preconditions (RFC 9110, 13).
     #[must_use]
     pub fn guarded(self) -> Self {
-        let if_match = "Go on only if the resource is in this state, or there is one for `*`. A \
+        let if_match = "Proceed only if the resource is in this state, or there is one for `*`. A \
                         weak tag never matches here";
-        let if_none_match = "Go on only if the resource is in none of these states: the `ETag`s \
+        let if_none_match = "Proceed only if the resource is in none of these states: the `ETag`s \
                              that the client has";
         self.parameter(Parameter::header("If-Match", if_match, Schema::text()))
             .parameter(Parameter::header(

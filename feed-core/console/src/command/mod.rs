@@ -39,7 +39,7 @@ pub enum CommandError {
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     /// There is no name to record.
-    #[error("who decides? Say --by NAME: it is recorded, and $USER is not set")]
+    #[error("--by NAME is required because $USER is not set")]
     Nameless,
     /// The operation had no result.
     #[error("{0}")]

@@ -18,7 +18,7 @@ const NO_CODING: &str = "The content coding is not acceptable; a media type alwa
 pub fn describe<D: JsonSchema>() -> Description {
     Description::of(
         "Feed",
-        "What has happened: an Atom feed to be followed, and the events with their data",
+        "An Atom feed of events, and the events with their data",
         [
             subscription(),
             raw(),
@@ -31,9 +31,9 @@ pub fn describe<D: JsonSchema>() -> Description {
 }
 
 fn subscription() -> Operation {
-    let about = "Ask again and again with the `ETag` of the last answer. `after` is the way \
-                 forward from a cursor, and goes alone. `type` and `subject` give filtered views, \
-                 which `before` pages through. Clients that accept neither Atom nor HTML get Atom.";
+    let about = "Poll with the `ETag` of the last answer. `after` returns the events after a \
+                 cursor, without other parameters. `type` and `subject` give filtered views, which \
+                 `before` pages through. Clients that accept neither Atom nor HTML get Atom.";
     let query = |name, about| Parameter::query(name, about, Schema::text());
     let header = |name, about| Parameter::header(name, about, Schema::text());
     let wait = "`wait=N`: where `If-None-Match` matches, the answer is held back for up to `N` \
@@ -57,7 +57,7 @@ fn subscription() -> Operation {
         ))
         .answer(document(
             226,
-            "The entries after the one that the `ETag` stands for",
+            "The entries after the one that the `ETag` identifies",
         ))
         .answer(
             Answer::new(303, "The page that holds the next event after the cursor")
@@ -71,7 +71,7 @@ fn subscription() -> Operation {
         .problem(406, NO_CODING)
         .problem(
             410,
-            "The cursor is no place in this feed; `oldest` and `newest` are",
+            "The cursor is no position in this feed; `oldest` and `newest` are",
         )
 }
 
@@ -145,10 +145,10 @@ fn event<D: JsonSchema>() -> Operation {
             event.optional_header(name, "The attribute of the event, beside its data")
         });
     let id = json!({"type": "string", "format": "uuid"});
-    Operation::get("/events/{id}", "event", "One event, for ever as it was")
+    Operation::get("/events/{id}", "event", "One event, which never changes")
         .parameter(Parameter::path(
             "id",
-            "The event's id; in a feed document it stands behind `urn:uuid:`",
+            "The event's id; in a feed document it follows `urn:uuid:`",
             Schema::literal(id),
         ))
         .answer(
@@ -162,14 +162,17 @@ fn event<D: JsonSchema>() -> Operation {
 
 fn status() -> Operation {
     let about = "Rows of the outbox or the log that could not be published or served as they were are in \
-                 quarantine. Everything else goes on; an operator corrects or deletes them.";
-    Operation::get("/feed/status", "feed-status", "How the publishing side is")
-        .about(about)
-        .answer(
-            Answer::new(200, "How far it is, and what is in quarantine")
-                .json(Schema::of::<Status>()),
-        )
-        .problem(400, "It takes no parameters")
+                 quarantine. Everything else continues; an operator corrects or deletes them.";
+    Operation::get(
+        "/feed/status",
+        "feed-status",
+        "The state of the publishing side",
+    )
+    .about(about)
+    .answer(
+        Answer::new(200, "Its progress, and what is in quarantine").json(Schema::of::<Status>()),
+    )
+    .problem(400, "It takes no parameters")
 }
 
 /// The number of an event or of a page.

@@ -203,7 +203,7 @@ impl<B: Backend> Handle<B> {
     /// Returns an error if the event is not parked or waits for another one, if `by` is empty, or
     /// if the database failed.
     pub async fn retry(&self, id: Option<&str>, by: &str) -> Result<u64, DecideError> {
-        let by = given(by, "the name of who decides")?;
+        let by = given(by, "the operator's name")?;
         if let Some(id) = id {
             self.failed(id).await?;
         }
@@ -234,7 +234,7 @@ impl<B: Backend> Handle<B> {
     /// Returns an error if the event is not parked or waits for another one, if `reason` or `by` is
     /// empty, or if the database failed.
     pub async fn skip(&self, id: &str, reason: &str, by: &str) -> Result<(), DecideError> {
-        let by = given(by, "the name of who decides")?;
+        let by = given(by, "the operator's name")?;
         let reason = given(reason, "the reason")?;
         let s = &self.subscription;
         let parked = self.failed(id).await?;
@@ -277,7 +277,7 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns an error if `by` is empty or the database failed.
     pub async fn decide(&self, decision: Decision, by: &str) -> Result<i64, DecideError> {
-        let by = given(by, "the name of who decides")?;
+        let by = given(by, "the operator's name")?;
         let mut tx = self.database.begin().await?;
         let decided = NewDecision {
             decision: &decision.to_string(),

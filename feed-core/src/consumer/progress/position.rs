@@ -41,13 +41,13 @@ pub(crate) fn discontinuity(from: &Position, document: &Document, end: &Cursor) 
     }
     if anchor.is_some_and(|anchor| Some(anchor) != from.anchor.as_ref()) {
         return Some(format!(
-            "the feed took another way: its event {} is not the one we have seen",
+            "feed history diverged at event {}: it is not the one that was taken",
             from.sequence
         ));
     }
     if first > from.sequence.saturating_add(1) || end.sequence < from.sequence {
         return Some(format!(
-            "the feed does not go on from our place: we are at {}, it gave us {first} to {}",
+            "the feed does not continue from the cursor: it is at {}, and the feed returned {first} to {}",
             from.sequence, end.sequence
         ));
     }

@@ -162,14 +162,14 @@ fn unknown_place(error: &FetchError) -> Option<String> {
             status: 410,
             detail,
             ..
-        } => Some(format!("the feed does not know our place: {detail}")),
+        } => Some(format!("the feed does not know the cursor: {detail}")),
         FetchError::Status {
             status: 400,
             detail,
             ..
         } => Some(format!(
-            "the feed does not go on from a cursor of ours (400: {detail}): FEED_URL must point to the whole \
-             feed, without `type` or `subject`"
+            "the feed does not accept the cursor (400: {detail}): FEED_URL must point to \
+             the whole feed, without `type` or `subject`"
         )),
         _ => None,
     }

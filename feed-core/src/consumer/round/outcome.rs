@@ -33,13 +33,13 @@ pub enum PollError {
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     /// The address is that of a page, which ends.
-    #[error("{0} is a part of a feed, not its head: FEED_URL is to be the address of the feed")]
+    #[error("{0} is a part of a feed, not its head: FEED_URL must point to the head of the feed")]
     NotTheHead(url::Url),
     /// The feed has sequences no longer.
     #[error("the feed has no sequence any more: is {0} still the same feed?")]
     NotSequenced(url::Url),
     /// A walk through the feed returns to a document that it has read.
-    #[error("the feed's pages lead in a circle: {0} comes twice")]
+    #[error("the feed's pages form a cycle: {0} occurs twice")]
     Cycle(url::Url),
     /// A walk through the feed exceeds its limits.
     #[error("nothing known within {documents} documents and {bytes} bytes of the feed")]

@@ -219,7 +219,7 @@ impl Source {
         // Follow a permanent redirect only to a feed: during maintenance a server may redirect to a
         // page that says so, which would then be requested for ever.
         if let (Some(moved), Some(_)) = (moved, &new) {
-            warn!("the feed has moved for good: FEED_URL is to be {moved}");
+            warn!("the feed has moved permanently: set FEED_URL to {moved}");
             self.moved = Some(moved);
         }
         Ok(HeadAnswer { new, waited, fresh })

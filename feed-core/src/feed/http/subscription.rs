@@ -328,7 +328,7 @@ impl<B: Backend> Inner<B> {
                 head,
                 format!(
                     "sequence {at} is another event here than the one you have seen: this feed \
-                     was restored to an older state and went on from there"
+                     was restored to an older state and then diverged"
                 ),
             ));
         }
@@ -359,7 +359,7 @@ impl<B: Backend> Inner<B> {
 
 /// Tells a reader whose cursor is no position in this feed where it can resume.
 fn lost(head: &Head, detail: String) -> Problem {
-    let title = "The cursor is not a place in this feed";
+    let title = "The cursor is not a position in this feed";
     Problem::new(StatusCode::GONE, "cursor-gone", title, detail)
         .member("epoch", head.epoch.as_str())
         .member("oldest", Cursor::start(head.epoch).to_string())

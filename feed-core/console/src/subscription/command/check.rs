@@ -13,7 +13,7 @@ pub enum Refused {
     #[error("the subscription is not halted, so there is nothing to resume")]
     NotHalted,
     /// The subscription is halted: resume it first.
-    #[error("the subscription is halted: decide first how it goes on (resume)")]
+    #[error("the subscription is halted: resume it first")]
     Halted,
     /// There is no event to replay.
     #[error("only events up to {} have been taken, so there is nothing to replay", grouped(*.0))]

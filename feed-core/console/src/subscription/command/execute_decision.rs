@@ -25,7 +25,7 @@ const RECENT: u32 = 100;
 
 /// The message after Ctrl-C.
 const STOPPED_WATCHING: &str =
-    "stopped watching; the decision stands, and the service carries it out";
+    "stopped watching; the decision is recorded, and the service executes it";
 
 impl From<ResumeFlags> for ResumeFrom {
     fn from(from: ResumeFlags) -> Self {

@@ -153,7 +153,7 @@ pub(super) async fn skip<B: Backend>(
 ) -> Result<Done, CommandError> {
     handle.skip(id, reason, &by.name()?).await?;
     print(&format!(
-        "Skipped {id}. The later events of its subject go on.\n"
+        "Skipped {id}. The later events of its subject continue.\n"
     ))?;
     Ok(Done::Well)
 }

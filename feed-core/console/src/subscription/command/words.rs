@@ -11,13 +11,13 @@ pub(in crate::subscription) const MOST: u32 = 1000;
 
 /// The meaning of each way to resume after a halt.
 pub(in crate::subscription) const KEEP: &str =
-    "Go on from where it is: the feed was mended, or its address was wrong";
+    "Resume from the stored cursor; the feed has been repaired, or its address was wrong";
 pub(in crate::subscription) const FROM_START: &str = "Take all events of the feed, from the first one on; what was taken already has no second effect";
 pub(in crate::subscription) const FROM_NOW: &str =
-    "Go on with the next new event; what came before and was not taken is never taken";
+    "Resume from the next new event; earlier events that were not taken are never taken";
 
 /// What to do about a halt. It follows the reason, wherever that is shown.
-pub const WHAT_TO_DO: &str = "it goes on when a person decides how, on the status page or \
+pub const WHAT_TO_DO: &str = "an operator has to resume it, on the status page or \
      by the command resume --keep, --from-start or --from-now";
 
 /// When a halted subscription retries parked events.
@@ -38,7 +38,10 @@ pub(in crate::subscription) fn behind(lag: Lag) -> String {
     let events = counted(lag.events, "event");
     match (lag.events, lag.seconds) {
         (0, None | Some(0)) => "none".to_owned(),
-        (0, Some(silent)) => format!("none known, but no word from the feed for {}", span(silent)),
+        (0, Some(silent)) => format!(
+            "none known, but the feed has not answered for {}",
+            span(silent)
+        ),
         (_, Some(seconds)) => format!("{events}, {}", span(seconds)),
         (_, None) => events,
     }
@@ -78,7 +81,7 @@ pub(in crate::subscription) fn next_try(event: &ParkedEvent, halted: bool) -> St
         Some(_) if halted => format!("it is tried again {WHEN_RESUMED}"),
         Some(at) if at <= Utc::now() => "it is tried again now".to_owned(),
         Some(at) => format!("it is tried again at {}", moment(at)),
-        None => "it waits for a person".to_owned(),
+        None => "it waits for the operator".to_owned(),
     }
 }
 

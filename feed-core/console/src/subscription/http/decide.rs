@@ -172,7 +172,7 @@ fn problem(error: DecideError) -> Problem {
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        let title = "The subscription does not stand so";
+        let title = "Not allowed in the subscription's current state";
         Self::new(StatusCode::CONFLICT, "refused", title, refused.to_string())
     }
 }

@@ -35,7 +35,7 @@ impl Form {
         } else if value.chars().count() > LONGEST {
             self.refuse(name, &format!("is longer than {LONGEST} characters"));
         } else if value.chars().any(char::is_control) {
-            self.refuse(name, "has characters that are none for people");
+            self.refuse(name, "has control characters");
         }
         Some(value.trim().to_owned())
     }
@@ -91,7 +91,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "wrong-type",
                 "The body is of another type",
-                format!("the body is to be sent as {FORM}"),
+                format!("the body must be sent as {FORM}"),
             ));
         }
         let read = Bytes::from_request(request, state).await;

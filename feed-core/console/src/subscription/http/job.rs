@@ -55,7 +55,7 @@ impl Job {
             job.set(match comparing.await {
                 Ok(Ok(_)) => State::Idle,
                 Ok(Err(error)) => State::Failed(with_causes(&error)),
-                Err(_) => State::Failed("it ended by a fault of ours, which was logged".to_owned()),
+                Err(_) => State::Failed("it ended by an internal error, see the log".to_owned()),
             });
         });
         true

@@ -56,7 +56,7 @@ impl Page {
             @if status.parked > 0 {
                 p.notice.bad role="status" {
                     strong { (counted(status.parked, "event")) (if status.parked == 1 { " is" } else { " are" }) " parked. " }
-                    @if status.halted.is_none() { "Later events of the same subjects wait; all others go on. " }
+                    @if status.halted.is_none() { "Later events of the same subjects wait; all others continue. " }
                     a href="#parked" { "See why" }
                 }
             }

@@ -24,7 +24,7 @@ pub(super) fn halted(base: &BaseUrl, reason: &str) -> Markup {
     html! {
         section.notice.bad role="alert" aria-label="Halted" {
             p { strong { "Halted: " } (reason) "." }
-            p { "Nothing is taken until a person decides how it goes on:" }
+            p { "No event is taken until an operator resumes the subscription:" }
             form method="post" action=(base.path("status/resume")) {
                 (name("resume"))
                 @for (value, button, meaning) in WAYS {
@@ -122,7 +122,7 @@ fn failed(
                     aria-label={ "Skip " (event.subject) } {
                     input type="hidden" name="event" value=(event.id);
                     div.field {
-                        label for={ "reason-" (index) } { "Why it is to have no effect" }
+                        label for={ "reason-" (index) } { "Why it must not take effect" }
                         input id={ "reason-" (index) } name="reason" required maxlength="1000";
                     }
                     div.inline {

@@ -110,7 +110,7 @@ pub enum ReconcileError {
     #[error("the feed has no sequence any more: is {0} still the same feed?")]
     NotSequenced(Url),
     /// The feed has a gap.
-    #[error("the feed does not go on after event {at}: it gave us {first} to {last}")]
+    #[error("the feed does not continue after event {at}: it returned {first} to {last}")]
     Hole {
         /// The last event before the gap.
         at: Sequence,
@@ -128,7 +128,7 @@ pub enum ReconcileError {
         taken: Sequence,
     },
     /// A feed without sequences is too long to walk, or has a cycle.
-    #[error("the feed has more than {documents} documents, or leads in a circle")]
+    #[error("the feed has more than {documents} documents, or a cycle")]
     TooLong {
         /// Documents read.
         documents: usize,
