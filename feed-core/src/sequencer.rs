@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// The greatest age of the head in an answer. An instance that was frozen, or cannot reach its
 /// database, would otherwise answer "nothing new" after others have published (I4).
-const LATE: Duration = Duration::from_secs(1);
+const LONGEST_AGE: Duration = Duration::from_secs(1);
 
 /// Rows in quarantine that are logged at once; the next look continues there.
 const REPORTED: i64 = 100;
@@ -87,20 +87,20 @@ impl<B: Backend> Sequencer<B> {
 
     /// Returns the newest head, at most a second old. Costs no query while [`Sequencer::run`] runs.
     pub(crate) async fn recent(&self) -> sqlx::Result<Head> {
-        if !self.is_late() {
+        if !self.is_outdated() {
             return Ok(self.head());
         }
         let _one_at_a_time = self.looking.lock().await;
         // Of concurrent callers, the first has already read it.
-        if self.is_late() {
+        if self.is_outdated() {
             self.look_locked().await?;
         }
         Ok(self.head())
     }
 
-    fn is_late(&self) -> bool {
+    fn is_outdated(&self) -> bool {
         let looked = Duration::from_millis(self.looked.load(Ordering::Relaxed));
-        self.begun.elapsed().saturating_sub(looked) > LATE
+        self.begun.elapsed().saturating_sub(looked) > LONGEST_AGE
     }
 
     /// Returns a channel that is notified when the head's cursor moves.
@@ -226,7 +226,7 @@ impl<B: Backend> Sequencer<B> {
             std::cmp::Ordering::Equal => head.anchor,
             // Within a second every step is seen. After a longer time the database may be another
             // one that is further.
-            std::cmp::Ordering::Greater if self.is_late() && known.sequence > 0 => {
+            std::cmp::Ordering::Greater if self.is_outdated() && known.sequence > 0 => {
                 within(STATEMENT, B::id_at(self.database.reader(), known.sequence)).await?
             }
             std::cmp::Ordering::Greater => return Ok(()),

@@ -42,7 +42,7 @@ pub(super) struct Limits {
     headers: Duration,
     /// The same for connections accepted while half of the limit is in use: an idle one must make
     /// room.
-    hurried: Duration,
+    headers_when_busy: Duration,
     /// How long a body may pause.
     body: Duration,
     /// The timeout of a request until its answer begins: longer than a reader may wait at the feed,
@@ -57,7 +57,7 @@ impl Default for Limits {
         Self {
             connections: connections_of(10_000),
             large: 64,
-            hurried: Duration::from_secs(5),
+            headers_when_busy: Duration::from_secs(5),
             headers: Duration::from_secs(75),
             body: Duration::from_secs(15),
             request: Duration::from_secs(90),
@@ -122,7 +122,7 @@ pub(super) async fn serve(
         let service =
             service_fn(move |request| answer(router.clone(), request, Arc::clone(&requests)));
         let headers = match places.available_permits() < limits.connections / 2 {
-            true => limits.hurried,
+            true => limits.headers_when_busy,
             false => limits.headers,
         };
         let stream = Patient::new(stream, limits.answer);
@@ -217,7 +217,7 @@ mod tests {
     const SHORT: Limits = Limits {
         connections: 8,
         large: 2,
-        hurried: Duration::from_millis(100),
+        headers_when_busy: Duration::from_millis(100),
         headers: Duration::from_millis(200),
         body: Duration::from_millis(200),
         request: Duration::from_millis(600),

@@ -228,23 +228,23 @@ pub fn below(url: &Url, name: impl std::fmt::Display) -> Url {
 /// Formats an instant to the minute.
 #[must_use]
 pub fn time(instant: DateTime<Utc>) -> Markup {
-    shown(instant, "%Y-%m-%d %H:%M UTC")
+    time_element(instant, "%Y-%m-%d %H:%M UTC")
 }
 
 /// Formats an instant to the second.
 #[must_use]
 pub fn instant(instant: DateTime<Utc>) -> Markup {
-    shown(instant, "%Y-%m-%d %H:%M:%S UTC")
+    time_element(instant, "%Y-%m-%d %H:%M:%S UTC")
 }
 
 /// Formats the day of an instant.
 #[must_use]
 pub fn date(instant: DateTime<Utc>) -> Markup {
-    shown(instant, "%Y-%m-%d")
+    time_element(instant, "%Y-%m-%d")
 }
 
 /// Formats an instant for people; the attribute `datetime` has the full value.
-fn shown(instant: DateTime<Utc>, format: &str) -> Markup {
+fn time_element(instant: DateTime<Utc>, format: &str) -> Markup {
     let exact = instant.to_rfc3339_opts(SecondsFormat::Millis, true);
     html! { time datetime=(exact) { (instant.format(format)) } }
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The timeout: a slower service is unhealthy.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The most bytes read of an answer; `/health/ready` needs less.
 const LONGEST: u64 = 16 * 1024;
@@ -17,7 +17,7 @@ const LONGEST: u64 = 16 * 1024;
 /// Asks the service that listens on `address` whether it is ready, and prints to standard error why
 /// it is not.
 pub(super) async fn probe(address: SocketAddr) -> ExitCode {
-    match tokio::time::timeout(PATIENCE, ask(reachable(address))).await {
+    match tokio::time::timeout(TIMEOUT, ask(reachable(address))).await {
         Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => ExitCode::SUCCESS,
         Ok(Ok(answer)) => refused(&answer),
         Ok(Err(error)) => refused(&format!("{address} (LISTEN): {error}")),

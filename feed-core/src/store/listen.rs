@@ -33,10 +33,10 @@ pub(crate) struct News<B: Backend> {
 
 enum State<B: Backend> {
     /// Not listening.
-    Deaf,
+    Idle,
     /// Connecting, in a task of its own: it may take long, and the caller does other work
     /// meanwhile.
-    Beginning(JoinHandle<sqlx::Result<B::Listener>>),
+    Connecting(JoinHandle<sqlx::Result<B::Listener>>),
     Listening(B::Listener),
 }
 
@@ -44,16 +44,16 @@ impl<B: Backend> News<B> {
     pub(crate) fn on(channel: &'static str) -> Self {
         Self {
             channel,
-            state: State::Deaf,
+            state: State::Idle,
         }
     }
 
     /// Begins to listen, unless it already does.
     pub(crate) fn listen(&mut self, pool: &Pool<B>) {
-        if matches!(self.state, State::Deaf) {
+        if matches!(self.state, State::Idle) {
             let (pool, channel) = (pool.clone(), self.channel);
             let listen = async move { within(STATEMENT, B::listen(&pool, channel)).await };
-            self.state = State::Beginning(tokio::spawn(listen));
+            self.state = State::Connecting(tokio::spawn(listen));
         }
     }
 
@@ -61,8 +61,8 @@ impl<B: Backend> News<B> {
     /// listening. Returns also when listening begins, since earlier notifications are unknown.
     pub(crate) async fn heard(&mut self) -> Option<String> {
         match &mut self.state {
-            State::Deaf => std::future::pending().await,
-            State::Beginning(listener) => {
+            State::Idle => std::future::pending().await,
+            State::Connecting(listener) => {
                 let listener = listener.await.unwrap_or(Err(sqlx::Error::WorkerCrashed));
                 match listener {
                     Ok(listener) => {
@@ -70,7 +70,7 @@ impl<B: Backend> News<B> {
                         None
                     }
                     Err(error) => {
-                        self.state = State::Deaf;
+                        self.state = State::Idle;
                         warn!(
                             error = &error as &dyn std::error::Error,
                             "LISTEN unavailable; falling back to polling"
@@ -82,7 +82,7 @@ impl<B: Backend> News<B> {
             State::Listening(listener) => match B::notified(listener).await {
                 Ok(said) => said,
                 Err(error) => {
-                    self.state = State::Deaf;
+                    self.state = State::Idle;
                     warn!(
                         error = &error as &dyn std::error::Error,
                         "LISTEN connection lost; falling back to polling"

@@ -122,7 +122,11 @@ pub(crate) trait Operate: sqlx::Database {
     fn decisions(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<DecisionRow>>;
 
     /// Makes the failed event due now; without an id, all failed events. Returns their number.
-    fn hasten(tx: &mut Transaction<'_, Self>, s: &str, event_id: Option<&str>) -> impl Answer<u64>;
+    fn retry_now(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        event_id: Option<&str>,
+    ) -> impl Answer<u64>;
 
     /// Records a decision; returns its position.
     fn decide(

@@ -13,7 +13,7 @@ use crate::database::Database;
 use crate::store::Backend;
 
 /// How often to check whether all events have sequences, and the pause between checks.
-const LOOKS: u32 = 100;
+const CHECKS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Writes all rows of feed-core's tables and of `tables` to `file`; returns their number. A table
@@ -30,7 +30,7 @@ pub async fn export<B: Backend>(
 ) -> Result<u64, TransferError> {
     let mut output = Output::create(file)?;
     let mut connection = database.writer().acquire().await?;
-    let mut looks = 0;
+    let mut checks = 0;
     let mut tx = loop {
         // Number committed events first: on the other database their numbers could differ.
         number_committed(database).await?;
@@ -39,8 +39,8 @@ pub async fn export<B: Backend>(
             break tx;
         }
         tx.rollback().await?;
-        looks += 1;
-        if looks == LOOKS {
+        checks += 1;
+        if checks == CHECKS {
             return Err(TransferError::Busy);
         }
         tokio::time::sleep(PAUSE).await;

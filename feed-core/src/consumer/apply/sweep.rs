@@ -20,7 +20,7 @@ const BATCH: i64 = 1_000;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often to check whether the cursor has moved far enough for a sweep.
-const LOOK: Duration = Duration::from_secs(30);
+const CHECK: Duration = Duration::from_secs(30);
 
 /// Sweeps at the start, and whenever a batch of old claims has accumulated, until `shutdown`.
 pub(crate) async fn sweep_claims<B: Backend>(
@@ -43,7 +43,7 @@ pub(crate) async fn sweep_claims<B: Backend>(
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(CHECK) => {}
         }
     }
 }

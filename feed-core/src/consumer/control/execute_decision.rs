@@ -149,7 +149,7 @@ async fn newest_position<B: Backend, E: Effect<B>>(
     let newest = new.document.entries.last().cloned();
     let Some(cursor) = &new.document.cursor else {
         let window = Window::of(&new.document);
-        let claim = shown_by(follower, new.document).await?;
+        let claim = entries_from(follower, new.document).await?;
         return Ok(Plan {
             to: Some(Position {
                 anchor: window.map(|window| window.to_string()),
@@ -177,7 +177,7 @@ async fn newest_position<B: Backend, E: Effect<B>>(
 
 /// Returns the entries that a walk from `head` on meets. If the walk exceeds its limits, returns
 /// the entries of the head alone, which no later full walk must take.
-async fn shown_by<B: Backend, E: Effect<B>>(
+async fn entries_from<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     head: Document,
 ) -> Result<Vec<String>, PollError> {

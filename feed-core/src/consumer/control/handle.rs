@@ -208,7 +208,7 @@ impl<B: Backend> Handle<B> {
             self.failed(id).await?;
         }
         let mut tx = self.database.begin().await?;
-        let events = B::hasten(&mut tx, &self.subscription, id).await?;
+        let events = B::retry_now(&mut tx, &self.subscription, id).await?;
         let decision = match id {
             Some(id) => format!("retry {id}"),
             None => "retry all".to_owned(),

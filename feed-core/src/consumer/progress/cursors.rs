@@ -76,7 +76,7 @@ impl Cursors {
         }
         // A partition that has taken nothing begins in the feed that the others follow.
         self.seen.epoch = self.seen.epoch.take().or(epoch);
-        self.unconfirmed = places_beside(&self.seen, &held);
+        self.unconfirmed = positions_beside(&self.seen, &held);
         self.held = held;
         self.leases = Some(leases);
         self.behind_since = None;
@@ -171,7 +171,7 @@ impl Cursors {
 }
 
 /// Returns the positions of `held` in a feed with sequences, except `seen`.
-fn places_beside(seen: &Position, held: &[Held]) -> Vec<Position> {
+fn positions_beside(seen: &Position, held: &[Held]) -> Vec<Position> {
     let is_same = |one: &Position, other: &Position| {
         (one.sequence, &one.anchor, &one.epoch) == (other.sequence, &other.anchor, &other.epoch)
     };

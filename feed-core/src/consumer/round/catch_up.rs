@@ -46,7 +46,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
             end,
             whole,
         } = match steps.next().await {
-            Err(WalkError::Fetch(error)) => match unknown_place(&error) {
+            Err(WalkError::Fetch(error)) => match unknown_cursor(&error) {
                 Some(reason) => return follower.halt(&reason).await,
                 None => return Err(error.into()),
             },
@@ -102,7 +102,7 @@ pub(super) async fn contradiction<B: Backend, E: Effect<B>>(
     while let Some(place) = cursors.unconfirmed.last() {
         let document = match source.after(cursor_at(place)?.as_ref()).await {
             Ok(document) => document,
-            Err(error) => match unknown_place(&error) {
+            Err(error) => match unknown_cursor(&error) {
                 Some(reason) => return Ok(Some(reason)),
                 None => return Err(error.into()),
             },
@@ -156,7 +156,7 @@ fn full_of(
 }
 
 /// Returns why to halt if the feed rejects the cursor as unknown, or takes no cursor.
-fn unknown_place(error: &FetchError) -> Option<String> {
+fn unknown_cursor(error: &FetchError) -> Option<String> {
     match error {
         FetchError::Status {
             status: 410,

@@ -368,7 +368,7 @@ mod tests {
         assert!(walk.next().await.expect("an end").is_none());
     }
 
-    fn shown(id: u32, next: &str) -> String {
+    fn linking_to(id: u32, next: &str) -> String {
         feed(&format!(
             "<link rel=\"next\" href=\"{next}\"/><entry><id>{id}</id></entry>"
         ))
@@ -382,11 +382,11 @@ mod tests {
     #[tokio::test]
     async fn a_walk_back_ends_at_its_bounds_and_in_a_circle() {
         let source = serve(&[
-            ("/feed", shown(4, "/3")),
-            ("/3", shown(3, "/2")),
-            ("/2", shown(2, "/1")),
-            ("/circle", shown(1, "/round")),
-            ("/round", shown(0, "/circle")),
+            ("/feed", linking_to(4, "/3")),
+            ("/3", linking_to(3, "/2")),
+            ("/2", linking_to(2, "/1")),
+            ("/circle", linking_to(1, "/round")),
+            ("/round", linking_to(0, "/circle")),
             ("/last", feed("<entry><id>1</id></entry>")),
         ])
         .await;

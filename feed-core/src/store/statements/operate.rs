@@ -114,7 +114,7 @@ impl Operate for Db {
         .await
     }
 
-    async fn hasten(
+    async fn retry_now(
         tx: &mut Transaction<'_>,
         s: &str,
         event_id: Option<&str>,

@@ -18,7 +18,7 @@ use feed_core::consumer::{
 use feed_core::{Backend, DatabaseError};
 
 /// The pause between two checks.
-const LOOK: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The decisions that are searched for ours: more than are made while one is watched.
 const RECENT: u32 = 100;
@@ -173,7 +173,7 @@ async fn look<B: Backend, E: Effect<B>>(
         if status.instances == 0 {
             spare.start().await?;
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
