@@ -1,16 +1,16 @@
-//! A place in a feed, and its form on the wire.
+//! A position in a feed, and its form on the wire.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::event::{EventId, LAST_SEQUENCE, Sequence};
 
-/// A place in a feed: everything up to and including `sequence` has been read.
+/// A position in a feed: everything up to and including `sequence` has been read.
 ///
-/// The anchor is the id of the event there. It tells a feed that went on from one that was
-/// restored to an older state and then took another way with the same numbers.
+/// The anchor is the id of the event there. It distinguishes a feed that has continued from one
+/// that was restored to an older state and then diverged with the same sequences.
 ///
-/// On the wire a cursor is one string that readers keep and send back as they got it:
+/// On the wire a cursor is one string, which readers store and send back unchanged:
 ///
 /// ```
 /// use feed_core::Cursor;
@@ -32,7 +32,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The place before the first event of a feed: the oldest cursor there is.
+    /// Returns the position before the first event of a feed: the oldest cursor.
     #[must_use]
     pub fn start(epoch: Epoch) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl FromStr for Cursor {
             return Err(InvalidCursor);
         };
         let epoch = epoch.parse()?;
-        // One spelling for each cursor: no sign, no leading zeros.
+        // Accept one spelling for each cursor: no sign, no leading zeros.
         if !sequence.bytes().all(|b| b.is_ascii_digit())
             || (sequence.len() > 1 && sequence.starts_with('0'))
         {
@@ -81,7 +81,7 @@ impl FromStr for Cursor {
         }
         let anchor = match (sequence, anchor) {
             (0, "0") => None,
-            // In lower case, as they are written.
+            // In lower case, as cursors are written.
             (1.., hex) if hex.len() == 32 && !hex.contains(|c: char| c.is_ascii_uppercase()) => {
                 Some(EventId(
                     uuid::Uuid::try_parse(hex).map_err(|_| InvalidCursor)?,
@@ -97,7 +97,7 @@ impl FromStr for Cursor {
     }
 }
 
-/// The incarnation of a feed: a short random id made with the database. Another database is
+/// The incarnation of a feed: a short random id created with the database. Another database has
 /// another epoch, so that no cache and no cursor mixes two histories.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch([u8; Epoch::LENGTH]);
@@ -105,7 +105,7 @@ pub struct Epoch([u8; Epoch::LENGTH]);
 impl Epoch {
     const LENGTH: usize = 8;
 
-    /// A new epoch. Letters and digits that are hard to confuse.
+    /// Creates an epoch of letters and digits that are hard to confuse.
     #[must_use]
     pub fn random() -> Self {
         const ALPHABET: &[u8] = b"23456789abcdefghjkmnpqrstvwxyz";
@@ -114,7 +114,7 @@ impl Epoch {
         }))
     }
 
-    /// The epoch as text.
+    /// Returns the epoch as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         // Always ASCII.

@@ -1,30 +1,31 @@
-//! Which JSON an event's data may be: what every consumer can parse and store, in whatever language and
-//! database.
+//! The JSON allowed as an event's data: what every consumer can parse and store, in any language
+//! and database.
 
 use serde_json::value::RawValue;
 
-/// The most bytes of an event's data: 1 MiB. A hundred events of that size are more than a consumer takes in
-/// one answer, so it fetches them one by one; each of them it takes.
+/// The most bytes of an event's data: 1 MiB. A hundred events of that size exceed a consumer's
+/// limit for one answer, so it fetches them one by one; each is within the limit.
 pub(crate) const LARGEST_DATA: usize = 1024 * 1024;
 
-/// The most arrays and objects within each other. `serde_json` parses 128, Python 1,000; the events of a batch
-/// lie two levels deep.
+/// The deepest nesting of arrays and objects. `serde_json` parses 128, Python 1,000; the events of
+/// a batch document lie two levels deep.
 pub(crate) const DEEPEST_DATA: usize = 100;
 
-/// The most characters of a number, and the largest power of ten in it: PostgreSQL refuses one of 131,072 digits.
+/// The most characters of a number, and its largest power of ten: PostgreSQL rejects one of 131,072
+/// digits.
 const LONGEST_NUMBER: usize = 1_000;
 
-/// Why text is no data of an event.
+/// Why text is not allowed as an event's data.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidData {
-    /// It has more bytes than a consumer takes.
+    /// It exceeds the limit of consumers.
     #[error("it has more than {LARGEST_DATA} bytes")]
     TooLarge,
     /// It is not JSON.
     #[error("it is not JSON")]
     Json(#[from] serde_json::Error),
-    /// Arrays and objects lie too deep within each other for parsers.
+    /// Its arrays and objects are nested too deep for parsers.
     #[error("it has more than {DEEPEST_DATA} arrays and objects within each other")]
     TooDeep,
     /// A number is larger than a double can be, or too long.
@@ -37,11 +38,11 @@ pub enum InvalidData {
     Escape,
 }
 
-/// Checks that `data` is JSON that consumers can take.
+/// Checks that `data` is JSON that consumers can process.
 ///
 /// # Errors
 ///
-/// Says what they cannot take.
+/// Returns what they cannot process.
 pub(crate) fn check(data: &str) -> Result<(), InvalidData> {
     if data.len() > LARGEST_DATA {
         return Err(InvalidData::TooLarge);
@@ -49,16 +50,16 @@ pub(crate) fn check(data: &str) -> Result<(), InvalidData> {
     check_json(data)
 }
 
-/// Checks that `data` is JSON that is parsed everywhere, however large it is.
+/// Checks that `data` is JSON that every parser accepts, of any size.
 ///
 /// # Errors
 ///
-/// Says what a parser does not take.
+/// Returns what a parser rejects.
 pub(crate) fn check_json(data: &str) -> Result<(), InvalidData> {
     serde_json::from_str::<&RawValue>(data)?;
     let bytes = data.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
-    // What follows relies on the syntax, which is right.
+    // The code below relies on valid syntax.
     while let Some(byte) = bytes.get(at) {
         at += 1;
         match byte {
@@ -83,7 +84,7 @@ pub(crate) fn check_json(data: &str) -> Result<(), InvalidData> {
     Ok(())
 }
 
-/// Where the string ends that begins at `at`; `None` if an escape in it is no character.
+/// Returns the end of the string that begins at `at`; `None` if an escape in it is no character.
 fn end_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match bytes.get(at)? {
@@ -104,7 +105,7 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The value of `\uXXXX`, if that is what is there.
+/// Parses the value of `\uXXXX`, if it is there.
 fn code_unit(bytes: &[u8], at: usize) -> Option<u16> {
     let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

@@ -1,6 +1,5 @@
-//! What comes from outside and is read by hand: the targets of `fuzz/`, with all that must hold
-//! whatever comes. The same runs here for a moment with each `cargo test`, on mutations of real
-//! documents.
+//! The fuzz targets for hand-written parsers of outside input, with the invariants for any input.
+//! `cargo test` runs the same for a moment on mutations of real documents.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -9,11 +8,11 @@ pub use crate::consumer::fuzz::{answer, document};
 pub use crate::feed::fuzz::{page, preferences};
 pub use crate::http::fuzz::{conditions, credentials};
 
-/// Reads a cursor; returns whether it is one.
+/// Parses a cursor; returns whether it is one.
 ///
 /// # Panics
 ///
-/// It has two spellings, or is read as another one than it was.
+/// Panics if it has two spellings, or does not survive a round trip.
 pub fn cursor(text: &str) -> bool {
     let Ok(cursor) = text.parse::<Cursor>() else {
         return false;
@@ -23,11 +22,11 @@ pub fn cursor(text: &str) -> bool {
     true
 }
 
-/// Reads lines as headers, `name: value`, and what follows an empty one as a body.
+/// Parses lines as headers, `name: value`, and the rest after an empty line as a body.
 ///
 /// # Panics
 ///
-/// Something is wrong with what was read.
+/// Panics if a result violates an invariant.
 pub fn headers(message: &[u8]) {
     let end = message.windows(2).position(|two| two == b"\n\n");
     let (head, body) = message.split_at(end.unwrap_or(message.len()));
@@ -53,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    /// Not all of them are still what they were, or nothing was tested.
+    /// Fails if no mutation was accepted, or if all were.
     fn assert_some(taken: usize, tried: usize) {
         assert!(taken > tried / 100, "{taken} of {tried} were read");
         assert!(taken < tried, "all of {tried} were read");

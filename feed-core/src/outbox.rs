@@ -1,4 +1,4 @@
-//! The write side: an event goes into the database next to the change it tells of.
+//! The outbox: stores an event in the transaction of the change that it describes.
 
 use sqlx::Transaction;
 
@@ -7,15 +7,14 @@ use crate::event::{EventId, InvalidEvent, NewEvent, is_traceparent};
 use crate::store::Backend;
 use crate::trace;
 
-/// Appends `event` in the caller's transaction, next to the change it tells of (I1). Returns its id,
-/// which is made here, so that no two events share one.
+/// Appends `event` in the caller's transaction, next to the change that it describes (I1). Returns
+/// its id, which is generated here, so that no two events share one.
 ///
-/// The event is in the feed soon after that transaction has committed, and never if it rolls
-/// back. Call [`Feed::committed`](crate::Feed::committed) after the commit, and it is there at
-/// once.
+/// The event is in the feed soon after that transaction has committed, and never if it rolls back.
+/// Call [`Feed::committed`](crate::Feed::committed) after the commit to publish it at once.
 ///
 /// On PostgreSQL, lock the row of the subject first (`SELECT … FOR UPDATE`, or the `INSERT` that
-/// makes it): events are numbered in the order of their insertion, and the lock makes that the
+/// creates it): events are numbered in the order of their insertion, and the lock makes that the
 /// order of the changes (I6).
 ///
 /// ```no_run
@@ -31,8 +30,8 @@ use crate::trace;
 /// # Errors
 ///
 /// Returns the database's error; the transaction can then only be rolled back. Returns
-/// [`sqlx::Error::Encode`] with an [`InvalidEvent`] if the event is one that readers could not take, such as
-/// one whose data is not JSON; nothing has been done then.
+/// [`sqlx::Error::Encode`] with an [`InvalidEvent`] if readers could not process the event, for
+/// example if its data is not JSON; nothing has changed then.
 pub async fn append<B: Backend>(
     tx: &mut Transaction<'_, B>,
     event: &NewEvent,
@@ -40,7 +39,8 @@ pub async fn append<B: Backend>(
     event.check().map_err(refused)?;
     let id = EventId::new();
     let span = trace::of_append(event, &id.urn());
-    // The receiver continues the trace from here. A malformed context is none (W3C Trace Context, 3.2.2.5).
+    // The receiver continues the trace from here. A malformed context counts as none (W3C Trace
+    // Context, 3.2.2.5).
     let ours = span.traceparent();
     let given = event.traceparent.as_deref();
     let traceparent = ours
@@ -54,18 +54,19 @@ fn refused(error: impl Into<InvalidEvent>) -> sqlx::Error {
     sqlx::Error::Encode(Box::new(error.into()))
 }
 
-/// Events read at once to be rewritten.
+/// Events read at once for rewriting.
 const PAGE: i64 = 100;
 
-/// Rewrites the data of all events of a subject, and appends `event`, which tells of it, about the
-/// same subject: how a person is erased. Returns how many events have other data now.
+/// Rewrites the data of all events of a subject, and appends `event`, which describes the change,
+/// about the same subject: this is how a person is erased. Returns the number of events whose data
+/// has changed.
 ///
-/// The entries stay as they are, so the pages of the feed keep their bytes. `event` moves the head:
-/// by that each instance lets go what it has in memory, as soon as it knows. A reader that took the
-/// old data meets `event` after it.
+/// The entries do not change, so the pages of the feed keep their bytes. `event` moves the head:
+/// each instance then drops what it has cached, as soon as it sees the new head. A reader that took
+/// the old data gets `event` after it.
 ///
-/// As for [`append`], lock the row of the subject first: so no event with the old data can follow.
-/// Events that are being numbered at the same moment are rewritten too.
+/// As for [`append`], lock the row of the subject first, so that no event with the old data can
+/// follow. Events that are being numbered at the same moment are rewritten too.
 ///
 /// # Errors
 ///
@@ -78,7 +79,7 @@ pub async fn rewrite<B: Backend>(
 ) -> sqlx::Result<u64> {
     let subject = &event.subject;
     let mut rewritten = 0;
-    // These first: one that gets its number meanwhile is then found among the numbered.
+    // Rewrite these first: one that is numbered meanwhile is then found among the numbered events.
     for (id, data) in B::unnumbered(tx, subject).await? {
         rewritten += u64::from(rewrite_one(tx, id, &data, &change).await?);
     }
@@ -91,13 +92,13 @@ pub async fn rewrite<B: Backend>(
             rewritten += u64::from(rewrite_one(tx, id, &data, &change).await?);
         }
     }
-    // What is in quarantine is a person's as well.
+    // Rows in quarantine contain personal data as well.
     B::erase_quarantined(tx, subject).await?;
     append(tx, event).await?;
     Ok(rewritten)
 }
 
-/// False if the data is already as it is to be.
+/// Returns false if the data does not change.
 async fn rewrite_one<B: Backend>(
     tx: &mut Transaction<'_, B>,
     id: EventId,

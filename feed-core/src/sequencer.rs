@@ -1,7 +1,7 @@
-//! Gives committed events their numbers, and keeps the newest cursor in memory.
+//! Numbers committed events, and keeps the newest cursor in memory.
 //!
-//! Any instance may run it; instances that run it together take turns. Readers of the feed see
-//! numbered events only, so who has seen `k` can have seen all before `k` (I2).
+//! Every instance may run it; a lock lets one of them number at a time. Readers of the feed see
+//! numbered events only, so a reader that has seen `k` can have seen all before `k` (I2).
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -20,30 +20,30 @@ use crate::store::listen::News;
 use crate::store::publish::{CHANNEL, Head, Look, Numbered, Quarantined};
 use crate::trace::{self, Kind, of_event};
 
-/// How late an instance may be that was told nothing: the bound on the delay of an event whose
+/// The poll interval when no notification arrives: the bound on the delay of an event whose
 /// publisher died between its commit and its numbering.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How late an instance may be that is asked. One that was frozen, or does not reach its database, would
-/// else say "nothing new" of what others have published meanwhile (I4).
-const LATE: Duration = Duration::from_secs(1);
+/// The greatest age of the head in an answer. An instance that was frozen, or cannot reach its
+/// database, would otherwise answer "nothing new" after others have published (I4).
+const LONGEST_AGE: Duration = Duration::from_secs(1);
 
-/// Rows in quarantine that one look logs; the next one goes on.
+/// Rows in quarantine that are logged at once; the next look continues there.
 const REPORTED: i64 = 100;
 
 /// Events numbered in one transaction; bounds how long the head is locked.
 const BATCH: i64 = 1_000;
 
-/// How soon numbering may follow numbering. An event that comes alone is numbered at once; of many,
-/// those of this while share one transaction, and readers one new head.
+/// The shortest interval between two numberings. A single event is numbered at once; events within
+/// this interval share one transaction, and readers one new head.
 const PACE: Duration = Duration::from_millis(10);
 
-/// How soon to look again after another instance was found at work, and twice as late each time up to the
-/// longest: it may be a stranger who holds the head.
+/// The pause after another instance was found numbering. It doubles up to the longest one, since
+/// another session may hold the lock on the head.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(50);
 
-/// The head of one feed, as far as this instance knows it, and what moves it.
+/// The head of one feed as this instance knows it, and the numbering of its events.
 #[derive(Debug)]
 pub(crate) struct Sequencer<B: Backend> {
     database: Database<B>,
@@ -51,16 +51,16 @@ pub(crate) struct Sequencer<B: Backend> {
     /// When the head was read last, in milliseconds since `begun`.
     looked: AtomicU64,
     begun: Instant,
-    /// The head is read, or moved, one at a time, so that a later look never reports less than an
+    /// Held while the head is read or moved, so that a later look never reports less than an
     /// earlier one.
     looking: Mutex<()>,
     committed: Notify,
-    /// Goes up when the database turns out to hold other events under numbers that were known: it was put
-    /// back to an older state. What was read of it before counts no more.
+    /// Increases when the database turns out to have other events under known sequences: it was
+    /// restored to an older state. What was read of it before is then invalid.
     history: AtomicU64,
-    /// Up to where events have been shown in their traces.
+    /// The last event whose publication was traced.
     traced: AtomicI64,
-    /// Up to where rows in quarantine have been logged.
+    /// The last row in quarantine that was logged.
     reported: AtomicI64,
 }
 
@@ -80,40 +80,40 @@ impl<B: Backend> Sequencer<B> {
         })
     }
 
-    /// The newest head this instance knows. Costs no query.
+    /// Returns the newest head that this instance knows. Costs no query.
     pub(crate) fn head(&self) -> Head {
         self.head.borrow().clone()
     }
 
-    /// The newest head, as it was a moment ago at most. Costs no query while [`Sequencer::run`] runs.
+    /// Returns the newest head, at most a second old. Costs no query while [`Sequencer::run`] runs.
     pub(crate) async fn recent(&self) -> sqlx::Result<Head> {
-        if !self.is_late() {
+        if !self.is_outdated() {
             return Ok(self.head());
         }
         let _one_at_a_time = self.looking.lock().await;
-        // Of many who come at once, the first has looked.
-        if self.is_late() {
+        // Of concurrent callers, the first has already read it.
+        if self.is_outdated() {
             self.look_locked().await?;
         }
         Ok(self.head())
     }
 
-    fn is_late(&self) -> bool {
+    fn is_outdated(&self) -> bool {
         let looked = Duration::from_millis(self.looked.load(Ordering::Relaxed));
-        self.begun.elapsed().saturating_sub(looked) > LATE
+        self.begun.elapsed().saturating_sub(looked) > LONGEST_AGE
     }
 
-    /// Is told when the head's cursor moves.
+    /// Returns a channel that is notified when the head's cursor moves.
     pub(crate) fn watch(&self) -> watch::Receiver<Head> {
         self.head.subscribe()
     }
 
-    /// Says that a transaction with events has committed.
+    /// Reports that a transaction with events has committed.
     pub(crate) fn committed(&self) {
         self.committed.notify_one();
     }
 
-    /// Reads the head from the database, for a reader who knows of more than we do.
+    /// Reads the head from the database, for a reader who knows of a newer event.
     pub(crate) async fn look(&self) -> sqlx::Result<Look> {
         let _one_at_a_time = self.looking.lock().await;
         self.look_locked().await
@@ -127,7 +127,7 @@ impl<B: Backend> Sequencer<B> {
         Ok(look)
     }
 
-    /// Logs what has been put into quarantine since the last time, each row once. `newest` is the last one.
+    /// Logs the rows put into quarantine since the last call, each once. `newest` is the last row.
     async fn report_quarantined(&self, newest: i64) {
         let known = self.reported.load(Ordering::Relaxed);
         if newest <= known {
@@ -162,7 +162,7 @@ impl<B: Backend> Sequencer<B> {
         }
     }
 
-    /// Numbers what has committed, until nothing is left.
+    /// Numbers committed events until none is left.
     pub(crate) async fn number_all(&self) -> sqlx::Result<Look> {
         let mut busy = BUSY_PAUSE;
         loop {
@@ -188,8 +188,8 @@ impl<B: Backend> Sequencer<B> {
         }
     }
 
-    /// Takes a head from the database, `asked` for then. Only who has locked `looking` knows that it is
-    /// the newest.
+    /// Takes a head that was read at `asked`. The caller must hold `looking`, which makes it the
+    /// newest.
     async fn learn(&self, head: &Head, asked: Duration) -> sqlx::Result<()> {
         let known = self.head();
         if known.epoch == head.epoch {
@@ -205,7 +205,7 @@ impl<B: Backend> Sequencer<B> {
         Ok(())
     }
 
-    /// Finds out whether `head` goes on from the one that is known.
+    /// Checks whether `head` continues the known one.
     async fn confirm(&self, known: &Head, head: &Head) -> sqlx::Result<()> {
         if head.revision != known.revision {
             info!(revision = head.revision, "a published event was corrected");
@@ -224,9 +224,9 @@ impl<B: Backend> Sequencer<B> {
                 return Ok(());
             }
             std::cmp::Ordering::Equal => head.anchor,
-            // What happens within a moment we see step by step. After a longer while the database may be
-            // another one, and further.
-            std::cmp::Ordering::Greater if self.is_late() && known.sequence > 0 => {
+            // Within a second every step is seen. After a longer time the database may be another
+            // one that is further.
+            std::cmp::Ordering::Greater if self.is_outdated() && known.sequence > 0 => {
                 within(STATEMENT, B::id_at(self.database.reader(), known.sequence)).await?
             }
             std::cmp::Ordering::Greater => return Ok(()),
@@ -237,7 +237,7 @@ impl<B: Backend> Sequencer<B> {
         Ok(())
     }
 
-    /// Somebody has found another event in the database than was known there.
+    /// Records that the database has another event under this sequence.
     pub(crate) fn is_another_history(&self, sequence: Sequence) {
         error!(
             sequence,
@@ -247,13 +247,12 @@ impl<B: Backend> Sequencer<B> {
         self.history.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Which history of the feed this is: what was read under another number counts no more.
+    /// Returns the number of the feed's history: what was read under another number is invalid.
     pub(crate) fn history(&self) -> u64 {
         self.history.load(Ordering::Relaxed)
     }
 
-    /// Runs until `shutdown`; then numbers what is left, so that nothing waits for another
-    /// instance.
+    /// Runs until `shutdown`; then numbers the rest, so that no event waits for another instance.
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
         let mut news = News::<B>::on(CHANNEL);
         news.listen(self.database.reader());
@@ -271,7 +270,7 @@ impl<B: Backend> Sequencer<B> {
                 }
                 () = tokio::time::sleep_until(next) => {}
                 said = news.heard() => {
-                    // Mostly our own word.
+                    // Usually this instance's own notification.
                     let sequence = said.and_then(|said| said.parse().ok());
                     if sequence.is_some_and(|sequence: i64| sequence <= self.head().sequence) {
                         continue;
@@ -311,7 +310,7 @@ impl<B: Backend> Sequencer<B> {
         }
     }
 
-    /// One step; returns how long the next one may wait if nobody says anything.
+    /// Does one step; returns how long to wait for the next one if no notification arrives.
     async fn step(&self, committed: bool) -> sqlx::Result<Duration> {
         let mut look = if committed {
             self.number_all().await?
@@ -324,7 +323,7 @@ impl<B: Backend> Sequencer<B> {
         if look.head.is_closed() {
             return Ok(TICK);
         }
-        // One second more: whoever takes a date from a clock, and not from us, has a later one.
+        // Add one second: a reader that takes a date from its own clock must have an earlier one.
         let left = end_of_second(look.head.updated) + TimeDelta::seconds(1) - look.now;
         if left > TimeDelta::zero() {
             return Ok(left.to_std().unwrap_or(TICK).min(TICK));
@@ -337,7 +336,7 @@ impl<B: Backend> Sequencer<B> {
 }
 
 impl<B: Backend> Sequencer<B> {
-    /// Shows in the traces of new events that they are in the feed now.
+    /// Adds the publication to the traces of new events.
     async fn trace_published(&self, since: SystemTime) {
         if !trace::is_on() {
             return;
@@ -364,7 +363,7 @@ impl<B: Backend> Sequencer<B> {
     }
 }
 
-/// The first instant after the second of `instant`.
+/// Returns the first instant after the second of `instant`.
 pub(crate) fn end_of_second(instant: DateTime<Utc>) -> DateTime<Utc> {
     instant
         .duration_trunc(TimeDelta::seconds(1))

@@ -1,4 +1,5 @@
-//! The spans of events: one trace from the request that caused an event to its effect in each consumer.
+//! The spans of events: one trace from the request that caused an event to its effect in each
+//! consumer.
 
 use std::time::SystemTime;
 
@@ -7,7 +8,7 @@ use crate::event::NewEvent;
 pub(crate) use crate::http::trace::{Kind, Span, is_on};
 
 #[cfg(feature = "publish")]
-/// An event that is being written down: whoever receives it goes on with its trace.
+/// Returns the span of appending an event; the receiver continues its trace.
 pub(crate) fn of_append(event: &NewEvent, id: &str) -> Span {
     if !is_on() {
         return Span::none();
@@ -20,7 +21,7 @@ pub(crate) fn of_append(event: &NewEvent, id: &str) -> Span {
     span
 }
 
-/// Work on an event that was received: it belongs to the event's trace, if that has one.
+/// Returns the span of work on a received event, in the event's trace if it has one.
 pub(crate) fn of_event(
     name: &'static str,
     kind: Kind,
@@ -37,13 +38,13 @@ pub(crate) fn of_event(
 }
 
 #[cfg(feature = "consume")]
-/// Spans of a transaction: they have failed unless it commits.
+/// The spans of a transaction: they have failed unless it commits.
 #[derive(Debug)]
 pub(crate) struct Work(Vec<Span>);
 
 #[cfg(feature = "consume")]
 impl Work {
-    /// Begins it.
+    /// Begins the transaction's work on these spans.
     pub(crate) fn on(spans: impl Iterator<Item = Span>) -> Self {
         match is_on() {
             true => Self(spans.collect()),
@@ -51,14 +52,14 @@ impl Work {
         }
     }
 
-    /// What it came to is a failure, although it commits.
+    /// Marks the work as failed, although it commits.
     pub(crate) fn fail(&self, reason: &str) {
         for span in &self.0 {
             span.fail(reason);
         }
     }
 
-    /// It has committed.
+    /// Marks the work as committed.
     pub(crate) fn done(mut self) {
         self.0.clear();
     }

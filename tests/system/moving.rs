@@ -278,7 +278,7 @@ async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
         (cut.to_owned(), "the file is not whole"),
         (less, "the file is damaged"),
         (whole.replacen("Berlin", "Bexlin", 1), "the file is damaged"),
-        (whole.clone() + digest, "nothing is to follow"),
+        (whole.clone() + digest, "nothing may follow"),
         (whole.replace("\"placed\",", ""), "has other columns here"),
         (
             whole.replace("\"orders\"", "\"pears\""),

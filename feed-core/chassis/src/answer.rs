@@ -1,4 +1,4 @@
-//! Answers: as a page or as JSON, and kept by no shared cache.
+//! Answers as a page or as JSON, which shared caches must not store.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use feed_http::{Json, Problem, negotiate};
 
-/// What a client likes better of a resource that comes as a page for people and as JSON for
-/// programs. Who does not care gets the page.
+/// The form that a client prefers of a resource with a page for people and JSON for programs.
+/// Without a preference it gets the page.
 ///
-/// As an extractor it answers `406` to a client that takes neither.
+/// As an extractor it answers `406` to a client that accepts neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// The page
@@ -22,7 +22,7 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// The answer that is wanted.
+    /// Returns the answer in the preferred form.
     pub fn answer<J: Serialize>(
         self,
         html: impl FnOnce() -> Markup,
@@ -49,8 +49,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
     }
 }
 
-/// A layer, by [`axum::middleware::map_response`]: what people own is for whoever asked, as it is
-/// now, so no shared cache keeps it. An answer that says more of itself stays as it is.
+/// A layer, by [`axum::middleware::map_response`]: keeps shared caches from storing answers, since
+/// these are for one client at one moment. An answer with a `Cache-Control` of its own stays as it
+/// is.
 pub async fn keep_private(mut response: Response) -> Response {
     response
         .headers_mut()

@@ -1,5 +1,5 @@
-//! How every program of ours reads its command line: help of one look, completion scripts for
-//! shells, and errors that say where a wrong value comes from and repeat no password.
+//! Parses the command line of every program: help that fits a screen, completion scripts for
+//! shells, and errors that name the source of a wrong value and contain no password.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -9,27 +9,27 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
 
-/// Columns of the help where the terminal does not say less.
+/// The most columns of the help; a narrower terminal has fewer.
 const WIDTH: usize = 100;
 
-/// The option that asks for a completion script, here and among the matches.
+/// The name of the option for a completion script, also among the matches.
 const COMPLETIONS: &str = "completions";
 
-/// Reads this process's command line and environment as `command` says, with `--completions` for
-/// shells beside `--help`. Ends the process with a clear message where they are wrong.
+/// Parses this process's command line and environment by `command`, with `--completions` for shells
+/// beside `--help`. On an error it ends the process with a message.
 #[must_use]
 pub fn parse_command_line<C: clap::FromArgMatches>(command: Command) -> C {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let command = with_help(command);
     if let Some(shell) = wanted_shell(&command, &arguments) {
-        // That nobody reads to the end, as with `| head`, is no fault.
+        // A reader that stops early, as in `| head`, is no error.
         let _ = std::io::stdout().write_all(&completions(shell, command));
         std::process::exit(0);
     }
     parse_from(command, arguments).unwrap_or_else(|error| error.exit())
 }
 
-/// The same from these arguments, of which the first is the program.
+/// Parses these arguments, of which the first is the program.
 pub(super) fn try_parse<C: clap::FromArgMatches, A: Into<OsString>>(
     command: Command,
     arguments: impl IntoIterator<Item = A>,
@@ -47,7 +47,7 @@ fn parse_from<C: clap::FromArgMatches>(
     C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-/// What the help of all programs has in common.
+/// Adds what the help of all programs has in common.
 fn with_help(command: Command) -> Command {
     let name = command.get_name().to_owned();
     let versioned = command.get_version().is_some();
@@ -64,12 +64,12 @@ fn with_help(command: Command) -> Command {
             let Some(examples) = command.get_after_help() else {
                 return command;
             };
-            // They can be pasted.
+            // Users can paste the examples.
             let example = format!("Example: {name} ");
             let examples = examples.to_string().replace("Example: ", &example);
             command.after_help(examples)
         })
-        // What everybody knows stands last.
+        // List the well-known options last.
         .disable_help_flag(true)
         .disable_version_flag(true)
         .arg(help.short('h').global(true).help("Print help"))
@@ -87,12 +87,12 @@ fn with_help(command: Command) -> Command {
     command.arg(version.help("Print version"))
 }
 
-/// What stands in the environment may be a password.
+/// Hides the value of a variable in the help, since it may be a password.
 fn hide_value(argument: Arg) -> Arg {
     argument.hide_env_values(true)
 }
 
-/// How completions are installed.
+/// Returns how to install completions.
 fn installation(name: &str) -> String {
     format!(
         "Print a script that lets the Tab key complete this command line. A new shell knows it after
@@ -105,8 +105,8 @@ fn installation(name: &str) -> String {
     )
 }
 
-/// The shell that a completion script is asked for, whatever is missing or wrong behind that and in the
-/// environment.
+/// Returns the shell of a requested completion script, ignoring errors in other arguments and in
+/// the environment.
 fn wanted_shell(command: &Command, arguments: &[OsString]) -> Option<Shell> {
     let lenient = command.clone().ignore_errors(true);
     let matches = lenient.try_get_matches_from(arguments).ok()?;
@@ -120,7 +120,7 @@ fn completions(shell: Shell, mut command: Command) -> Vec<u8> {
     script
 }
 
-/// The error without passwords; with the variable that its value comes from, if it is one.
+/// Removes passwords from the error, and adds the variable that the value comes from.
 fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
     for kind in [
         ContextKind::InvalidArg,
@@ -146,7 +146,8 @@ fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) 
     error
 }
 
-/// The variable that gave `argument` its value: it is set, and the command line does not say more.
+/// Returns the variable that gave `argument` its value: it is set, and the command line has no
+/// value.
 fn variable_behind(argument: &Arg, arguments: &[OsString]) -> Option<String> {
     let variable = argument.get_env()?;
     std::env::var_os(variable)?;
@@ -158,7 +159,7 @@ fn variable_behind(argument: &Arg, arguments: &[OsString]) -> Option<String> {
     (!said).then(|| variable.to_string_lossy().into_owned())
 }
 
-/// The text without what stands before an `@` in it, as a password does in a URL.
+/// Removes the part before an `@`, such as a password in a URL.
 fn without_password(text: &str) -> String {
     let Some((secret, rest)) = text.rsplit_once('@') else {
         return text.to_owned();

@@ -1,5 +1,5 @@
-//! Accepts connections, within bounds: on their number, on the length of what a client says, and
-//! on the time it takes to say it and to take the answer (I11).
+//! Accepts connections, within bounds: on their number, on the length of a client's input, and on
+//! the time to send it and to read the answer (I11).
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -30,25 +30,25 @@ use super::patience::Patient;
 use super::requests::Counting;
 use feed_http::{Failure, Problem};
 
-/// What one client may take of the service.
+/// The limits of a client's use of the service.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Connections served at the same time; more wait to be accepted. Each waiting reader is one.
+    /// Concurrent connections; more wait to be accepted. Each waiting reader is one.
     connections: usize,
-    /// Of these, requests with a large body, or one of unknown length; more are refused.
+    /// Of these, requests with a body that is large or of unknown length; more are rejected.
     large: usize,
-    /// How long the headers of a request may take, the wait for the next request included: longer
-    /// than a proxy keeps a connection it does not use.
+    /// The timeout for the headers of a request, including the wait for the next request: longer
+    /// than a proxy keeps an unused connection.
     headers: Duration,
-    /// The same for connections that come when half of the places are taken: who keeps one and says
-    /// nothing is to make room.
-    hurried: Duration,
-    /// How long a body may be silent.
+    /// The same for connections accepted while half of the limit is in use: an idle one must make
+    /// room.
+    headers_when_busy: Duration,
+    /// How long a body may pause.
     body: Duration,
-    /// How long all of a request may take until its answer begins: longer than a reader may wait at
-    /// the feed, and than a large body takes on a bad line.
+    /// The timeout of a request until its answer begins: longer than a reader may wait at the feed,
+    /// and than a large body takes on a slow line.
     request: Duration,
-    /// How long a client may take nothing of an answer.
+    /// How long a client may read nothing of an answer.
     answer: Duration,
 }
 
@@ -57,7 +57,7 @@ impl Default for Limits {
         Self {
             connections: connections_of(10_000),
             large: 64,
-            hurried: Duration::from_secs(5),
+            headers_when_busy: Duration::from_secs(5),
             headers: Duration::from_secs(75),
             body: Duration::from_secs(15),
             request: Duration::from_secs(90),
@@ -66,17 +66,17 @@ impl Default for Limits {
     }
 }
 
-/// The longest head of a request, in bytes. The longest of ours names some cursors.
+/// The longest head of a request, in bytes. The longest of feed-core's contains a few cursors.
 const LONGEST_HEAD: usize = 64 * 1024;
 
-/// A larger body needs a place of its own: a connection takes no more for it than for its head. An
-/// order of a thousand lines has 60 KiB.
+/// A larger body needs a permit: without one, a connection's body uses no more memory than its
+/// head. An order of a thousand lines has 60 KiB.
 const LARGE: u64 = LONGEST_HEAD as u64;
 
-/// The pause after a failed accept, which is most often a lack of file descriptors.
+/// The pause after a failed accept, most often for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`, then until what is in flight is finished.
+/// Serves until `shutdown`, then until requests in flight have finished.
 pub(super) async fn serve(
     listener: TcpListener,
     (router, counting): (Router, Option<Counting>),
@@ -85,7 +85,7 @@ pub(super) async fn serve(
     shutdown: CancellationToken,
 ) {
     let body = RequestBodyTimeoutLayer::new(limits.body);
-    // One layer, since each costs every request some allocations.
+    // One layer only, since each costs every request some allocations.
     let router = match counting {
         Some(counting) => router.layer((counting, body)),
         None => router.layer(body),
@@ -116,13 +116,13 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        // An answer is small and written at once: waiting for more to send only delays it.
+        // An answer is small and written at once: delaying it to send more at once does not pay.
         let _ = stream.set_nodelay(true);
         let (router, requests) = (router.clone(), Arc::clone(&requests));
         let service =
             service_fn(move |request| answer(router.clone(), request, Arc::clone(&requests)));
         let headers = match places.available_permits() < limits.connections / 2 {
-            true => limits.hurried,
+            true => limits.headers_when_busy,
             false => limits.headers,
         };
         let stream = Patient::new(stream, limits.answer);
@@ -136,7 +136,7 @@ pub(super) async fn serve(
             if let Err(error) = connection.await {
                 debug!(
                     error = &error as &dyn std::error::Error,
-                    "a connection broke off"
+                    "a connection was interrupted"
                 );
             }
             drop(place);
@@ -146,17 +146,17 @@ pub(super) async fn serve(
     graceful.shutdown().await;
 }
 
-/// What all requests share.
+/// The state shared by all requests.
 struct Requests {
-    /// How long one may take.
+    /// The timeout of a request.
     limit: Duration,
-    /// Places for large bodies.
+    /// Permits for large bodies.
     large: Semaphore,
     failures: Failures,
 }
 
-/// The router's answer, and what a browser is to be told beside a page. A 304 says nothing of a length: that of its empty body would be taken for
-/// that of the 200 in its place (RFC 9110, 8.6).
+/// Returns the router's answer, with the security headers of a page. A 304 gets no length: that of
+/// its empty body would be taken for that of the 200 in its place (RFC 9110, 8.6).
 async fn answer(
     router: Router,
     request: Request<Incoming>,
@@ -171,15 +171,15 @@ async fn answer(
         return Ok(Problem::unavailable("too many large bodies at the same time").into_response());
     };
     let has_body = !request.body().is_end_stream();
-    // A handler that is dropped here leaves nothing half-done: what has a transaction runs in a
-    // task of its own, since clients hang up, too.
+    // Dropping a handler here leaves nothing half-done: transactions run in tasks of their own,
+    // since clients disconnect, too.
     let mut answer = pin!(router.oneshot(request.map(Body::new)));
     let mut response = match tokio::time::timeout(requests.limit, answer.as_mut()).await {
         Ok(response) => response?,
         Err(_) => {
             let problem = Problem::unavailable("the request took too long");
-            // It may have waited for a database, or for a client who sends slowly: of a database, what has
-            // a transaction tells by itself.
+            // The request may have waited for a database, or for a slow client. If it has a body,
+            // transactions report a slow database themselves.
             match has_body {
                 true => problem.into_response(),
                 false => problem
@@ -210,14 +210,14 @@ mod tests {
     use tokio::net::TcpStream;
     use tokio::task::JoinHandle;
 
-    /// More than the system takes in advance for a client that does not read.
+    /// More than the system buffers for a client that does not read.
     const MUCH: usize = 64 * 1024 * 1024;
 
-    /// As many clients at a time as make no difference, and short limits.
+    /// A limit on clients that has no effect, and short timeouts.
     const SHORT: Limits = Limits {
         connections: 8,
         large: 2,
-        hurried: Duration::from_millis(100),
+        headers_when_busy: Duration::from_millis(100),
         headers: Duration::from_millis(200),
         body: Duration::from_millis(200),
         request: Duration::from_millis(600),
@@ -226,7 +226,7 @@ mod tests {
 
     /// A server with some routes.
     struct Server {
-        /// How often a request has failed by something that others should know of.
+        /// How often a request has failed in a way that is reported.
         doubts: Arc<AtomicUsize>,
         address: SocketAddr,
         shutdown: CancellationToken,
@@ -266,8 +266,8 @@ mod tests {
             stream.expect("a connection")
         }
 
-        /// Sends `request` with a head that says that no other follows, and reads what comes until
-        /// the server closes the connection.
+        /// Sends `request` with a head that ends the connection after it, and reads until the
+        /// server closes the connection.
         async fn send(&self, request: &str, body: &str) -> String {
             let head = format!("{request}\r\nHost: x\r\nConnection: close\r\n");
             self.send_raw(&format!("{head}{body}")).await
@@ -285,7 +285,7 @@ mod tests {
         }
     }
 
-    /// What comes until the server closes the connection.
+    /// Reads until the server closes the connection.
     async fn rest(mut stream: TcpStream) -> String {
         let mut answer = String::new();
         let read = stream.read_to_string(&mut answer);
@@ -298,7 +298,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_client_is_let_go_and_others_are_served() {
         let server = Server::start(SHORT).await;
-        // More of them than there are places: each is let go, and the next one served.
+        // More of them than the limit: each is closed, and the next one served.
         for _ in 0..3 {
             let silent = (0..SHORT.connections).map(|_| server.send_raw("GET / HTTP/1.1\r\nHost"));
             futures_util::future::join_all(silent).await;
@@ -319,7 +319,7 @@ mod tests {
         server.stop().await;
     }
 
-    /// Else those who send one slowly would fill the memory.
+    /// Otherwise slow senders would fill the memory.
     #[tokio::test]
     async fn there_are_few_large_bodies_at_a_time() {
         let server = Server::start(Limits {
@@ -336,7 +336,7 @@ mod tests {
             stream.write_all(head.as_bytes()).await.expect("sent");
             slow.push(stream);
         }
-        // The two may come to their places after this one.
+        // The two may get their permits after this one.
         let begin = tokio::time::Instant::now();
         loop {
             let third = server.send(
@@ -352,7 +352,7 @@ mod tests {
             .send("POST /body HTTP/1.1", "Content-Length: 4\r\n\r\nhere")
             .await;
         assert!(small.ends_with("here"), "{small}");
-        // They are let go with those who had them.
+        // Dropping the senders frees the permits.
         drop(slow);
         loop {
             let third = server.send(
@@ -396,7 +396,7 @@ mod tests {
         stream.write_all(head.as_bytes()).await.expect("sent");
         let (mut read, mut write) = stream.into_split();
         let dripping = tokio::spawn(async move {
-            // Never silent for long; it ends when the server does not listen any more.
+            // Never pauses for long; ends when the server closes the connection.
             while write.write_all(b"x").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -423,10 +423,10 @@ mod tests {
         let mut deaf = server.connect().await;
         let much = "GET /much HTTP/1.1\r\nHost: x\r\n\r\n";
         deaf.write_all(much.as_bytes()).await.expect("sent");
-        // There is one place, and this one gets it.
+        // There is one permit, and this request gets it.
         let here = server.send("GET / HTTP/1.1", "\r\n").await;
         assert!(here.ends_with("here"), "{here}");
-        // One that reads slowly gets all.
+        // A slow reader gets everything.
         let mut slow = server.connect().await;
         let last = much.replace("Host", "Connection: close\r\nHost");
         slow.write_all(last.as_bytes()).await.expect("sent");
@@ -457,7 +457,7 @@ mod tests {
         ] {
             let mut stream = server.connect().await;
             let head = format!("{request}\r\nHost: x\r\n{headers}");
-            // The server need not listen to its end.
+            // The server may close before it has read everything.
             let _ = stream.write_all(head.as_bytes()).await;
             let answer = rest(stream).await;
             let refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4");

@@ -1,5 +1,5 @@
-//! The credentials that a service asks for (I12): several at a time, so that they can be changed
-//! one by one, and from a file that is read again while the service runs.
+//! The credentials that a service requires (I12): several at a time, so that they can be rotated
+//! one by one, and from a file that a running service can reload.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use subtle::{Choice, ConstantTimeEq};
 use feed_http::credentials::{self, Access, CredentialsError, Line, Scheme, authorization};
 use feed_http::with_causes;
 
-/// What is valid now; all clones know the same.
+/// The valid credentials; all clones share them.
 #[derive(Clone)]
 pub struct Credentials(Arc<Shared>);
 
@@ -23,43 +23,43 @@ struct Shared {
 
 struct Valid {
     known: Vec<(Access, [u8; 32])>,
-    /// What is asked for: `WWW-Authenticate` (RFC 9110, 11.6.1).
+    /// The challenges: `WWW-Authenticate` (RFC 9110, 11.6.1).
     challenges: Vec<HeaderValue>,
 }
 
 impl Credentials {
-    /// The credentials in a file: one a line, `read NAME:PASSWORD` or `operate NAME:PASSWORD`, or a
-    /// token in place of both.
+    /// Reads the credentials in a file: one a line, `read NAME:PASSWORD` or `operate
+    /// NAME:PASSWORD`, or a token in place of both.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is malformed, or holds none.
+    /// Returns an error if the file cannot be read, is malformed, or contains none.
     pub fn from_file(file: impl Into<PathBuf>) -> Result<Self, CredentialsError> {
         let file = file.into();
         let valid = RwLock::new(Valid::read(&file)?);
         Ok(Self(Arc::new(Shared { file, valid })))
     }
 
-    /// The same for a setting of a command line.
+    /// Reads the file of a command line's setting.
     ///
     /// # Errors
     ///
-    /// As [`Credentials::from_file`], told on one line.
+    /// As [`Credentials::from_file`], on one line.
     pub fn from_setting(file: &str) -> Result<Self, String> {
         Self::from_file(file).map_err(|error| with_causes(&error))
     }
 
-    /// Where they stand.
+    /// Returns the path of the file.
     #[must_use]
     pub fn file(&self) -> &Path {
         &self.0.file
     }
 
-    /// Reads the file again: what stands there counts from now on. Returns how many there are.
+    /// Reloads the file, and returns the number of credentials.
     ///
     /// # Errors
     ///
-    /// The file is not as it ought to be; what was valid before still is.
+    /// Returns an error if the file is invalid; the earlier credentials then stay valid.
     pub fn renew(&self) -> Result<usize, CredentialsError> {
         let read = Valid::read(&self.0.file)?;
         let count = read.known.len();
@@ -67,11 +67,11 @@ impl Credentials {
         Ok(count)
     }
 
-    /// What a request with these headers may do; `None`: nothing, it shows no valid credential.
+    /// Returns what a request with these headers may do; `None` without a valid credential.
     pub(super) fn granted(&self, headers: &HeaderMap) -> Option<Access> {
         let shown = digest(&authorization(headers)?);
         let (mut read, mut operate) = (Choice::from(0), Choice::from(0));
-        // All of them, whichever it is: how long it takes says nothing.
+        // Compare with all of them, so that the time reveals nothing.
         for (access, digest) in &self.valid().known {
             let same = digest.ct_eq(&shown);
             match access {
@@ -86,7 +86,7 @@ impl Credentials {
         }
     }
 
-    /// How a request without them is told what to show.
+    /// Returns the challenges for a request without credentials.
     pub(super) fn challenges(&self) -> Vec<HeaderValue> {
         self.valid().challenges.clone()
     }
@@ -106,7 +106,7 @@ impl Valid {
     fn read(file: &Path) -> Result<Self, CredentialsError> {
         let lines = credentials::read(file, false)?;
         let has = |scheme| lines.iter().any(|line| line.scheme == scheme);
-        // A browser asks for a name and a password only if there are some.
+        // A browser asks for a name and a password only if the file has some.
         let challenges = [
             (Scheme::Basic, "Basic realm=\"services\", charset=\"UTF-8\""),
             (Scheme::Bearer, "Bearer realm=\"services\""),
@@ -122,7 +122,7 @@ impl Valid {
     }
 }
 
-/// All are of one length, and none tells what it was made of.
+/// Returns a digest: all have the same length and do not reveal the credential.
 fn digest(authorization: &str) -> [u8; 32] {
     Sha256::digest(authorization.as_bytes()).into()
 }

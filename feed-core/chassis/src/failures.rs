@@ -1,16 +1,17 @@
-//! What requests have failed by, for whoever can learn from it: a database that does not answer.
+//! Reports the failures of requests to listeners that can use them, such as a database that does
+//! not answer.
 
 use std::fmt;
 use std::sync::Arc;
 
 use feed_http::Failure;
 
-/// A request was not answered in time. It may have waited for something that says nothing any more.
+/// A request exceeded its timeout. It may have waited for something that no longer answers.
 #[derive(Debug, thiserror::Error)]
 #[error("the request took too long")]
 pub struct TimedOut;
 
-/// Those that hear of failures.
+/// The listeners for failures.
 #[derive(Clone, Default)]
 pub(super) struct Failures(Vec<Arc<Hear>>);
 

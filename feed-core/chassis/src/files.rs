@@ -1,18 +1,17 @@
-//! How many files the process may have open: each connection of a client is one (I11).
+//! The limit on open files of the process: each connection of a client is one (I11).
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files that are no connections of clients: those of the database, of a feed that is followed, and
-/// what listens.
+/// Files other than connections of clients: those of the database, of a followed feed, and of
+/// listeners.
 const OTHERS: usize = 256;
 
-/// Has the system allow as many as it will, which is more than a shell hands on; returns how many
-/// connections of clients are to be served, of `wanted`. If they took all files, the database would be
-/// the one that gets none.
+/// Raises the soft limit to the hard one, which is more than a shell sets. Returns how many of
+/// `wanted` connections of clients to serve, so that enough files are left for the database.
 pub(super) fn connections_of(wanted: usize) -> usize {
     let mut files = getrlimit(Resource::Nofile);
     files.current = files.maximum;
-    // Where it does not, it stays as it was.
+    // On failure, the limit stays unchanged.
     let _ = setrlimit(Resource::Nofile, files);
     let allowed = getrlimit(Resource::Nofile).current;
     let allowed = allowed.map_or(usize::MAX, |allowed| {

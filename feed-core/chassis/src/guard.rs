@@ -1,5 +1,5 @@
-//! The one place that everybody passes who asks a service for something, where credentials are
-//! configured (I12). What is not known to need less needs all.
+//! Authorizes every request to a service with configured credentials (I12). Unknown paths require
+//! full access.
 
 use std::sync::Arc;
 
@@ -13,27 +13,27 @@ use super::html::Frame;
 use feed_http::Problem;
 use feed_http::credentials::Access;
 
-/// A service of this process, as the guard knows it.
+/// A service of this process, as the guard sees it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Area {
-    /// What its paths begin with; nothing where it is alone.
+    /// The prefix of its paths; empty if it is the only service.
     pub(super) prefix: String,
-    /// Paths that hold nothing of anybody.
+    /// Paths without private content.
     pub(super) open: &'static [&'static str],
-    /// Routes for whoever may read: `/feed/{epoch}/{page}`.
+    /// Routes for clients that may read: `/feed/{epoch}/{page}`.
     pub(super) readable: &'static [&'static str],
-    /// What its pages have around them.
+    /// The frame of its pages.
     pub(super) frame: Option<Frame<'static>>,
 }
 
 impl Area {
-    /// The path within this service, if it is one of its own.
+    /// Returns the path within this service, if it has the prefix.
     fn within<'a>(&self, path: &'a str) -> Option<&'a str> {
         path.strip_prefix(&*self.prefix)
             .filter(|rest| rest.starts_with('/'))
     }
 
-    /// What a request needs; `None`: nothing.
+    /// Returns the access that a request requires; `None` for open paths.
     fn needed(&self, method: &Method, path: &str) -> Option<Access> {
         if !method.is_safe() {
             return Some(Access::Operate);
@@ -41,7 +41,7 @@ impl Area {
         match path {
             "/health/live" | "/health/ready" | "/style.css" | "/icon.svg" => None,
             open if self.open.contains(&open) => None,
-            // Who measures or describes a service need not be able to change it.
+            // Monitoring and describing a service must not require full access.
             "/metrics" | "/openapi.json" => Some(Access::Read),
             path if self.readable.iter().any(|route| leads_to(route, path)) => Some(Access::Read),
             _ => Some(Access::Operate),
@@ -49,7 +49,7 @@ impl Area {
     }
 }
 
-/// True if a path is one of `route`, in which `{name}` stands for one segment, whatever it is.
+/// Returns true if a path matches `route`, in which `{name}` stands for any one segment.
 fn leads_to(route: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     let same = route.split('/').all(|known| {
@@ -59,7 +59,7 @@ fn leads_to(route: &str, path: &str) -> bool {
     same && segments.next().is_none()
 }
 
-/// Who may do what in this process.
+/// The credentials and services of this process.
 #[derive(Debug)]
 pub(super) struct Guard {
     pub(super) credentials: Credentials,
@@ -67,7 +67,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// The service that a path belongs to, and the path within it.
+    /// Returns the service of a path, and the path within it.
     fn area<'a>(&'a self, path: &'a str) -> Option<(&'a Area, &'a str)> {
         let areas = self.areas.iter();
         let within = areas.filter_map(|area| Some((area, area.within(path)?)));
@@ -96,8 +96,8 @@ impl Guard {
     }
 }
 
-/// A layer, by [`axum::middleware::from_fn_with_state`]: lets those pass who may, and tells the
-/// others why not.
+/// A layer, by [`axum::middleware::from_fn_with_state`]: passes authorized requests on, and tells
+/// other clients what they need.
 pub(super) async fn guard(
     State(guard): State<Arc<Guard>>,
     request: Request,
@@ -122,8 +122,8 @@ pub(super) async fn guard(
     }
 }
 
-/// A shared cache asks nobody for credentials, and some keep what was answered to them (RFC 9111,
-/// 3.5 forbids it): so it is said.
+/// Marks answers as private. Shared caches require no credentials, and some store answers to
+/// requests with them (RFC 9111, 3.5 forbids it).
 fn keep_from_shared_caches(mut response: Response) -> Response {
     let said = response.headers().get_all(header::CACHE_CONTROL).iter();
     let said: Vec<&str> = said

@@ -1,4 +1,4 @@
-//! For whoever keeps a service running: is it alive, and can it do its work?
+//! Health checks for operators: whether a service is alive, and whether it is ready.
 
 use std::future::Future;
 
@@ -11,8 +11,8 @@ use axum::routing::get;
 use super::openapi::{Answer, Description, Operation, Schema};
 use feed_http::Problem;
 
-/// The routes `/health/live` and `/health/ready`. The first answers as long as the process does;
-/// the second asks `ready`, which ought to be quick.
+/// Returns the routes `/health/live` and `/health/ready`. The first answers as long as the process
+/// does; the second calls `ready`, which should be fast.
 ///
 /// ```
 /// use axum::Router;
@@ -42,14 +42,14 @@ where
         .route("/health/ready", get(ready).fallback(only_get))
 }
 
-/// What these routes are, for the service's description.
+/// Describes these routes.
 #[must_use]
 pub fn describe_health() -> Description {
     let ok = |about| Answer::new(200, about).content("text/plain", Schema::text());
     let live = Operation::get("/health/live", "live", "Is the process alive?").answer(ok("It is."));
     let ready = Operation::get("/health/ready", "ready", "Can the service do its work?")
         .answer(ok("It can."));
-    let about = "For whoever keeps the service running";
+    let about = "Health checks for operators";
     Description::of("Health", about, [live, ready])
 }
 

@@ -1,5 +1,5 @@
-//! One calm look for the pages of all services. Each service serves the stylesheet itself, so
-//! that it needs no other one, and no other host.
+//! The layout of the pages of all services. Each service serves the stylesheet itself, so that it
+//! depends on no other service or host.
 
 use axum::Router;
 use axum::body::Body;
@@ -17,9 +17,9 @@ use feed_http::{BaseUrl, Page, Problem, negotiate};
 const STYLESHEET: &str = include_str!("style.css");
 const ICON: &str = include_str!("icon.svg");
 
-/// What a browser is told beside each page. All of a page is the service's own: what somebody
-/// smuggles into it does not run, loads nothing, and sends nothing elsewhere; and no other site
-/// shows it in a frame, holds a handle on its window, or learns which page led there.
+/// The security headers of each page. A page loads only the service's own resources: injected
+/// content does not run, loads nothing, and sends nothing elsewhere; no other site can frame it,
+/// hold a handle on its window, or learn the page that led there.
 const PROTECTION: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -38,7 +38,7 @@ const PROTECTION: [(HeaderName, &str); 5] = [
     ),
 ];
 
-/// Adds to an answer what a browser is to be told, if it is a page.
+/// Adds the security headers to an answer that is a page.
 pub(super) fn protect(answer: &mut HeaderMap) {
     let media_type = answer.get(header::CONTENT_TYPE);
     if media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html")) {
@@ -48,31 +48,32 @@ pub(super) fn protect(answer: &mut HeaderMap) {
     }
 }
 
-/// The frame of a page: who serves it and how it is called.
+/// The frame of a page: the service and its links.
 #[derive(Debug, Clone)]
 pub struct Frame<'a> {
     /// The public base URL of the service.
     pub base: BaseUrl,
     /// The start page of all services, if there is one.
     pub home: Option<Url>,
-    /// What links to that page say.
+    /// The text of links to that page.
     pub home_name: &'a str,
     /// The name of the service.
     pub service: &'a str,
     /// Links below the service's base URL: path and text.
     pub menu: &'a [(&'a str, &'a str)],
-    /// The path of a feed that belongs to the service, so that a reader finds it.
+    /// The path of the service's feed, for feed readers.
     pub feed: Option<&'a str>,
 }
 
 impl Frame<'_> {
-    /// A whole page around `body`.
+    /// Returns a whole page around `body`.
     #[must_use]
     pub fn page(&self, title: &str, body: &Markup) -> Markup {
         self.whole(title, body, None)
     }
 
-    /// The same with a script, by its path below the base URL. The page must be complete without.
+    /// Returns the same with a script, by its path below the base URL. The page must be complete
+    /// without it.
     #[must_use]
     pub fn page_with_script(&self, title: &str, body: &Markup, script: &str) -> Markup {
         self.whole(title, body, Some(script))
@@ -88,7 +89,7 @@ impl Frame<'_> {
                     meta name="color-scheme" content="light dark";
                     title { (title) " · " (self.service) }
                     link rel="stylesheet" href=(self.base.path("style.css"));
-                    // Named, because browsers ask the host's root for one otherwise.
+                    // Name it, since browsers otherwise request one from the host's root.
                     link rel="icon" type="image/svg+xml" href=(self.base.path("icon.svg"));
                     @if let Some(feed) = self.feed {
                         link rel="alternate" type="application/atom+xml" title=(self.service)
@@ -127,8 +128,8 @@ impl Frame<'_> {
     }
 }
 
-/// A layer, by [`axum::middleware::from_fn_with_state`]: who wants pages is told what is wrong on
-/// one. Programs get the problem document (RFC 9457) as before.
+/// A layer, by [`axum::middleware::from_fn_with_state`]: shows a problem as a page to clients that
+/// prefer pages. Programs get the problem document (RFC 9457) unchanged.
 pub async fn problems_as_pages(
     State(frame): State<Frame<'static>>,
     request: Request,
@@ -143,18 +144,18 @@ pub async fn problems_as_pages(
     }
 }
 
-/// True for a browser: it names `text/html` in its `Accept`, and would rather have that.
+/// Returns true for a browser: its `Accept` names `text/html`, and prefers it.
 fn wants_pages(headers: &HeaderMap) -> bool {
     negotiate(headers, &["application/problem+json", "text/html"]) == Some(1)
 }
 
 impl Frame<'_> {
-    /// The answer where there is no such page.
+    /// Returns the answer for a missing page.
     pub(crate) fn not_found(&self, headers: &HeaderMap) -> Response {
         self.problem(headers, Problem::not_found("there is no such page"))
     }
 
-    /// A problem, as a page for who wants pages.
+    /// Returns a problem, as a page for clients that prefer pages.
     pub(super) fn problem(&self, headers: &HeaderMap, problem: Problem) -> Response {
         let response = problem.into_response();
         if wants_pages(headers) {
@@ -164,7 +165,7 @@ impl Frame<'_> {
         }
     }
 
-    /// A problem document as a page; another answer as it is.
+    /// Converts a problem document to a page; returns any other answer unchanged.
     fn for_people(&self, mut response: Response) -> Response {
         let Some(problem) = response.extensions_mut().remove::<Page>() else {
             return response;
@@ -188,7 +189,7 @@ impl Frame<'_> {
     }
 }
 
-/// What stands between two backticks as code.
+/// Renders text between two backticks as code.
 fn with_code(text: &str) -> Markup {
     html! {
         @for (index, part) in text.split('`').enumerate() {
@@ -197,7 +198,7 @@ fn with_code(text: &str) -> Markup {
     }
 }
 
-/// `detail` as a sentence. An id at its begin stays as it is.
+/// Returns `detail` as a sentence. An id at its beginning stays unchanged.
 fn sentence(detail: &str) -> String {
     let word = detail.split(' ').next().unwrap_or_default();
     let plain = word.chars().all(char::is_alphabetic);
@@ -212,43 +213,43 @@ fn sentence(detail: &str) -> String {
     text
 }
 
-/// The address of one thing in another service: `{url}/{name}`, with or without a slash at the end
-/// of `url`.
+/// Returns the address of one resource in another service: `{url}/{name}`, with or without a slash
+/// at the end of `url`.
 #[must_use]
 pub fn below(url: &Url, name: impl std::fmt::Display) -> Url {
     let mut url = url.clone();
-    // Refused by URLs such as `mailto:`, which then stay as they are.
+    // Fails for URLs such as `mailto:`, which then stay unchanged.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().push(&name.to_string());
     }
     url
 }
 
-/// An instant, to the minute.
+/// Formats an instant to the minute.
 #[must_use]
 pub fn time(instant: DateTime<Utc>) -> Markup {
-    shown(instant, "%Y-%m-%d %H:%M UTC")
+    time_element(instant, "%Y-%m-%d %H:%M UTC")
 }
 
-/// An instant, to the second.
+/// Formats an instant to the second.
 #[must_use]
 pub fn instant(instant: DateTime<Utc>) -> Markup {
-    shown(instant, "%Y-%m-%d %H:%M:%S UTC")
+    time_element(instant, "%Y-%m-%d %H:%M:%S UTC")
 }
 
-/// The day of an instant.
+/// Formats the day of an instant.
 #[must_use]
 pub fn date(instant: DateTime<Utc>) -> Markup {
-    shown(instant, "%Y-%m-%d")
+    time_element(instant, "%Y-%m-%d")
 }
 
-/// An instant in that format; programs are told all of it.
-fn shown(instant: DateTime<Utc>, format: &str) -> Markup {
+/// Formats an instant for people; the attribute `datetime` has the full value.
+fn time_element(instant: DateTime<Utc>, format: &str) -> Markup {
     let exact = instant.to_rfc3339_opts(SecondsFormat::Millis, true);
     html! { time datetime=(exact) { (instant.format(format)) } }
 }
 
-/// The routes of what all pages look alike by: `/style.css` and `/icon.svg`.
+/// Returns the routes of the pages' common files: `/style.css` and `/icon.svg`.
 pub fn stylesheet<S: Clone + Send + Sync + 'static>() -> Router<S> {
     asset("/style.css", "text/css; charset=utf-8", STYLESHEET).merge(asset(
         "/icon.svg",
@@ -257,7 +258,7 @@ pub fn stylesheet<S: Clone + Send + Sync + 'static>() -> Router<S> {
     ))
 }
 
-/// The route of a script that a service serves itself.
+/// Returns the route of a script that a service serves itself.
 pub fn script<S: Clone + Send + Sync + 'static>(path: &str, text: &'static str) -> Router<S> {
     asset(path, "text/javascript; charset=utf-8", text)
 }
@@ -266,7 +267,7 @@ fn asset<S>(path: &str, media_type: &'static str, text: &'static str) -> Router<
 where
     S: Clone + Send + Sync + 'static,
 {
-    // An hour, so that a new version is seen soon.
+    // One hour, so that a new version takes effect soon.
     let headers = [
         (header::CONTENT_TYPE, media_type),
         (header::CACHE_CONTROL, "max-age=3600"),

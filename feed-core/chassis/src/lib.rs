@@ -1,12 +1,13 @@
 //! A microservice chassis: what any web service needs around its own business.
 //!
-//! In reading order. [`Settings`] are read from the command line and the environment; [`run`] is all of a
-//! service's `main` but its own part. [`Mounted`] is a service that is ready: its routes and the work beside them,
-//! alone on a listening address or joined with others. Every request passes limits, credentials and
-//! counters there. [`html`] is one look for the pages of all services, [`list`] pages through lists, and
-//! [`openapi`] describes routes for programs. [`health`] and `/metrics` are for whoever operates it.
+//! In reading order: [`Settings`] come from the command line and the environment. [`run`] is a
+//! service's `main` except its own part. A [`Mounted`] service has its routes and background tasks,
+//! alone on a listening address or joined with others. Every request to it passes limits,
+//! credentials and counters. [`html`] is the layout of the pages of all services, [`list`] pages
+//! through lists, and [`openapi`] describes routes for programs. [`health`] and `/metrics` are for
+//! operators.
 //!
-//! It knows HTTP, and nothing of feeds and databases.
+//! It depends on HTTP, and on neither feeds nor databases.
 #![warn(missing_docs)]
 
 mod answer;

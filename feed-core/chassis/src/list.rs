@@ -1,4 +1,4 @@
-//! Lists: newest first, a page at a time. A page begins below a number and not at an offset, so
+//! Lists, newest first, one page at a time. A page begins below a number and not at an offset, so
 //! that it stays the same while the list grows.
 
 use axum::extract::FromRequestParts;
@@ -13,20 +13,20 @@ use super::openapi::{Answer, Fields, Operation, Parameter, Schema};
 use feed_http::BaseUrl;
 use feed_http::Problem;
 
-/// How much a page shows.
+/// The number of items on a page.
 const PAGE: usize = 50;
 
-/// How much to ask of the database: one more than is shown, which tells that there is a next page.
+/// The limit for a query: one more than a page, which shows whether there is a next page.
 pub const LIMIT: i64 = PAGE as i64 + 1;
 
-/// Where a page begins: with `?before=17`, at the newest below 17. Other parameters are not ours.
+/// The begin of a page: with `?before=17`, at the newest number below 17. Ignores other parameters.
 ///
-/// As an extractor it answers `400` to what is no number.
+/// As an extractor it answers `400` if the value is no number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Before(Option<i64>);
 
 impl Before {
-    /// What all numbers on the page are below.
+    /// Returns the upper bound of the numbers on the page, exclusive.
     #[must_use]
     pub fn number(self) -> i64 {
         self.0.unwrap_or(i64::MAX)
@@ -37,11 +37,11 @@ impl Before {
     }
 }
 
-/// The number that a query names so, if it does.
+/// Returns the number of that parameter, if it is there.
 ///
 /// # Errors
 ///
-/// A `400`: it is no number.
+/// Returns a `400` if the value is no number.
 pub fn number(query: &str, name: &str) -> Result<Option<i64>, Problem> {
     let mut parameters = form_urlencoded::parse(query.as_bytes());
     let Some((_, value)) = parameters.find(|(parameter, _)| parameter == name) else {
@@ -66,14 +66,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Before {
 /// The longest text to search for, in characters.
 const LONGEST_SEARCH: usize = 200;
 
-/// What a list is searched for: `?q=Smith`, without blanks around it. Nothing is the whole list.
+/// The search in a list: `?q=Smith`, without surrounding blanks. An empty one selects the whole
+/// list.
 ///
-/// As an extractor it answers `400` to what no text is.
+/// As an extractor it answers `400` if the value is no text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search(String);
 
 impl Search {
-    /// What to search for; `None`: all is listed.
+    /// Returns the text to search for; `None` for the whole list.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         Some(self.0.as_str()).filter(|text| !text.is_empty())
@@ -115,22 +116,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Search {
 /// ```
 #[derive(Debug)]
 pub struct Page<T> {
-    /// What is on it, newest first.
+    /// Its items, newest first.
     pub items: Vec<T>,
-    /// All there are, not only those of this page.
+    /// The number of items on all pages.
     pub count: i64,
     /// True if this is not the first page.
     pub continued: bool,
-    /// The next page is of what is below this number.
+    /// The next page has the items below this number.
     next: Option<i64>,
-    /// Where the list is, relative to the base URL.
+    /// The path of the list, relative to the base URL.
     path: &'static str,
     search: Search,
 }
 
 impl<T> Page<T> {
-    /// The page that begins at `before`. `items` are the newest [`LIMIT`] there, of `count` in
-    /// all; `number` is what `before` counts by.
+    /// Creates the page that begins at `before`. `items` are the newest [`LIMIT`] there, of `count`
+    /// in all; `number` returns the number that `before` refers to.
     #[must_use]
     pub fn new(mut items: Vec<T>, count: i64, before: Before, number: impl Fn(&T) -> i64) -> Self {
         let more = items.len() > PAGE;
@@ -145,27 +146,27 @@ impl<T> Page<T> {
         }
     }
 
-    /// The same list at `path`, relative to the base URL, instead of at the base URL itself.
+    /// Sets the path of the list, relative to the base URL.
     #[must_use]
     pub fn at(mut self, path: &'static str) -> Self {
         self.path = path;
         self
     }
 
-    /// The same, if it lists only what matches.
+    /// Sets the search that selected the items.
     #[must_use]
     pub fn matching(mut self, search: Search) -> Self {
         self.search = search;
         self
     }
 
-    /// What the list was searched for.
+    /// Returns the search.
     #[must_use]
     pub fn searched(&self) -> Option<&str> {
         self.search.text()
     }
 
-    /// The page of what is below `number`, relative to the base URL.
+    /// Returns the address of the page below `number`, relative to the base URL.
     fn older(&self, number: i64) -> String {
         self.address(Some(number))
     }
@@ -184,7 +185,7 @@ impl<T> Page<T> {
         }
     }
 
-    /// The form to search the list. `label` says what is searched, and by what.
+    /// Returns the search form. `label` says what is searched, and by what.
     #[must_use]
     pub fn search_form(&self, base: &BaseUrl, label: &str) -> Markup {
         html! {
@@ -197,7 +198,7 @@ impl<T> Page<T> {
         }
     }
 
-    /// The page for programs, which calls its items `name`.
+    /// Returns the page for programs, with its items under `name`.
     pub fn document<'a, D: Serialize>(
         &'a self,
         name: &'static str,
@@ -212,8 +213,8 @@ impl<T> Page<T> {
         }
     }
 
-    /// What stands below the list on a page for people: how many there are, and the way to the
-    /// others. `one` and `many` are what they are called: "order", "orders".
+    /// Returns the footer of the list for people: the number of items, and links to other pages.
+    /// `one` and `many` name the items: "order", "orders".
     #[must_use]
     pub fn footer(&self, base: &BaseUrl, one: &str, many: &str) -> Markup {
         html! {
@@ -242,7 +243,7 @@ pub struct Document<D> {
     next: Option<Url>,
 }
 
-/// Where the list goes on.
+/// Links to other pages.
 #[derive(serde::Serialize, JsonSchema)]
 #[schemars(rename = "Pages")]
 struct Links<'a> {
@@ -258,8 +259,8 @@ struct Link<'a> {
     href: &'a str,
 }
 
-/// Describes a list that comes as a page and as JSON: [`Before`], and a [`Document`] whose items
-/// are called `name`.
+/// Describes a list with a page and JSON: [`Before`], and a [`Document`] with its items under
+/// `name`.
 #[must_use]
 pub fn describe<T: JsonSchema>(list: Operation, name: &'static str) -> Operation {
     let before = "Only what has a lower number than this";
@@ -276,7 +277,7 @@ pub fn describe<T: JsonSchema>(list: Operation, name: &'static str) -> Operation
         .problem(400, "A parameter is malformed")
 }
 
-/// Describes [`Search`], for a list that looks for a text in what `about` says.
+/// Describes [`Search`] for a list, which searches for a text in `about`.
 #[must_use]
 pub fn describe_search(about: &'static str) -> Parameter {
     let text = json!({

@@ -1,6 +1,6 @@
-//! What a service has measured, as the text that Prometheus reads at `/metrics`.
+//! Writes a service's measurements in Prometheus' text format at `/metrics`.
 //!
-//! Our own text, since it is three kinds of lines for numbers that come as data.
+//! The text is written here, since it has three kinds of lines, and the measurements come as data.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use feed_http::metrics::{Measured, Metric, Value};
 /// The text format of Prometheus.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The parts of one service.
+/// The measured parts of one service.
 #[derive(Clone, Default)]
 pub(super) struct Metrics {
     parts: Vec<Arc<dyn Measured>>,
@@ -32,7 +32,7 @@ impl Metrics {
         self.parts.push(part);
     }
 
-    /// The route `/metrics`.
+    /// Returns the route `/metrics`.
     pub(super) fn router(self) -> Router {
         let show = move || {
             let metrics = self.clone();
@@ -57,11 +57,11 @@ impl Metrics {
     }
 }
 
-/// The text that Prometheus reads. What several parts call the same is written together.
+/// The text for Prometheus. Measurements of several parts under one name are written together.
 #[derive(Debug, Default)]
 struct Exposition(Vec<Family>);
 
-/// What has one name.
+/// The samples of one name.
 #[derive(Debug)]
 struct Family {
     name: &'static str,
@@ -107,7 +107,7 @@ impl Exposition {
         }
     }
 
-    /// The samples of a family so far.
+    /// Returns the samples of a family so far.
     fn family(&mut self, metric: &Metric, kind: &str) -> &mut String {
         let (name, help) = (metric.name, metric.help);
         let known = self.0.iter().position(|family| family.name == name);
@@ -166,7 +166,7 @@ fn sample(
     if before == ',' {
         text.push('}');
     }
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = writeln!(text, " {value}");
 }
 

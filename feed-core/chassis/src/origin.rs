@@ -1,4 +1,4 @@
-//! Who asked a browser to send something here.
+//! Rejects cross-site requests of browsers.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -8,9 +8,9 @@ use url::Url;
 
 use feed_http::{BaseUrl, Problem};
 
-/// A layer, by [`axum::middleware::from_fn_with_state`]: refuses requests that change something
-/// and that a page of another site had a person's browser send. What is no browser, such as curl,
-/// says nothing of where it comes from, and passes.
+/// A layer, by [`axum::middleware::from_fn_with_state`]: rejects requests that change something and
+/// that a page of another site made a browser send. Clients other than browsers, such as curl, send
+/// no origin, and pass.
 pub async fn same_origin(State(base): State<BaseUrl>, request: Request, next: Next) -> Response {
     if request.method().is_safe() || is_ours(request.headers(), &base) {
         return next.run(request).await;
@@ -39,7 +39,7 @@ fn is_ours(headers: &HeaderMap, base: &BaseUrl) -> bool {
     let Ok(origin) = Url::parse(origin) else {
         return false;
     };
-    // The proxy may have another name for us than the one we were told.
+    // The proxy may use another name for the service than the configured one.
     let host = text("host").and_then(|host| {
         let url = Url::parse(&format!("{}://{host}", origin.scheme()));
         url.ok().map(|url| url.origin())

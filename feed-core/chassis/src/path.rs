@@ -1,4 +1,4 @@
-//! What a path names.
+//! Extracts numbers from paths.
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use feed_http::Problem;
 
 /// The number in a path, as an extractor. Each number has one spelling, so that each resource has
-/// one address: anything else than that, such as `017`, is `404`.
+/// one address: any other, such as `017`, is `404`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number(pub i64);
 
@@ -14,7 +14,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Number {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        // Fails where the path is no UTF-8: no number either.
+        // Fails if the path is not UTF-8, which is no number either.
         let path = Path::<String>::from_request_parts(parts, state).await;
         let text = path.map(|Path(text)| text).unwrap_or_default();
         canonical(&text)

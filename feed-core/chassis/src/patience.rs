@@ -1,5 +1,5 @@
-//! A connection whose other end has to take what is written to it: one that asks and never reads
-//! would keep its place, and what it asked for in memory, for ever (I11).
+//! A write timeout for connections: a client that sends requests and never reads would otherwise
+//! occupy its connection and the memory of its answers for ever (I11).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,11 +10,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A stream that fails where nothing can be written for a while.
+/// A stream that fails if nothing can be written for a while.
 pub(super) struct Patient {
     stream: TcpStream,
     limit: Duration,
-    /// Until when the other end has to take something, while we wait for that.
+    /// When the pending write times out, while there is one.
     over: Pin<Box<Sleep>>,
     waits: bool,
 }
@@ -29,7 +29,7 @@ impl Patient {
         }
     }
 
-    /// What a write has come to, or an error if it has been waiting for too long.
+    /// Returns the result of a write, or an error if it has waited too long.
     fn within_limit(
         &mut self,
         context: &mut Context<'_>,
@@ -44,7 +44,7 @@ impl Patient {
             self.over.as_mut().reset(Instant::now() + self.limit);
         }
         ready!(self.over.as_mut().poll(context));
-        let error = "the other end takes nothing any more";
+        let error = "the client reads nothing any more";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, error)))
     }
 }

@@ -1,4 +1,4 @@
-//! Health checks without a shell or `curl`: a program asks its own service.
+//! Health checks without a shell or `curl`: a program requests its own service.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,16 +8,16 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A service that takes longer is not well.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The timeout: a slower service is unhealthy.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Of an answer that has no end; `/health/ready` needs less.
+/// The most bytes read of an answer; `/health/ready` needs less.
 const LONGEST: u64 = 16 * 1024;
 
-/// Asks the service that listens on `address` whether it is ready, and says on standard error why
+/// Asks the service that listens on `address` whether it is ready, and prints to standard error why
 /// it is not.
 pub(super) async fn probe(address: SocketAddr) -> ExitCode {
-    match tokio::time::timeout(PATIENCE, ask(reachable(address))).await {
+    match tokio::time::timeout(TIMEOUT, ask(reachable(address))).await {
         Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => ExitCode::SUCCESS,
         Ok(Ok(answer)) => refused(&answer),
         Ok(Err(error)) => refused(&format!("{address} (LISTEN): {error}")),
@@ -40,7 +40,7 @@ async fn ask(address: SocketAddr) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// An address that stands for all of this machine is reached by the loopback one.
+/// Replaces a wildcard address by the loopback address.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     address.set_ip(match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),

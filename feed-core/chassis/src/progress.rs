@@ -1,5 +1,5 @@
-//! How far something has got: a bar on a terminal, a line now and then elsewhere. It goes to
-//! standard error, so that the result stands alone on standard output.
+//! Shows the progress of an operation: a bar on a terminal, otherwise a line from time to time. It
+//! writes to standard error, so that standard output has the result alone.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -8,20 +8,20 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::words::grouped;
 
-/// Between two lines, where there is no terminal.
+/// The pause between two lines without a terminal.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What a person who waits can look at. The bar goes when this does.
+/// A progress display, which disappears when dropped.
 #[derive(Debug)]
 pub struct Progress {
     what: &'static str,
     bar: Option<ProgressBar>,
-    /// The last line, and when.
+    /// The last line, and when it was written.
     said: Option<(String, Instant)>,
 }
 
 impl Progress {
-    /// Of `what` is done: "Replaying".
+    /// Creates the display of `what`: "Replaying".
     #[must_use]
     pub fn of(what: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
@@ -42,7 +42,7 @@ impl Progress {
         }
     }
 
-    /// `done` of `all`.
+    /// Shows `done` of `all`.
     pub fn at(&mut self, done: i64, all: i64) {
         let done = done.clamp(0, all.max(0));
         if let Some(bar) = &self.bar {
@@ -52,7 +52,7 @@ impl Progress {
         self.say(&format!("{} of {}", grouped(done), grouped(all)));
     }
 
-    /// What it waits for.
+    /// Shows what the operation waits for.
     pub fn say(&mut self, message: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(message.to_owned());

@@ -1,9 +1,9 @@
-//! Counts what a service is asked, by route and by answer, and how long that took.
+//! Counts the requests to a service by route and answer, and their times.
 //!
-//! A layer around each route, in the way of the `304` that a feed is asked for all the time: there it
-//! costs one atomic addition. A route finds its numbers once and not with each request; nothing is
-//! locked or allocated for one; and the clock, which is slower than all of that, is looked at when a
-//! request has to wait for something.
+//! It is a layer around each route, also on the path of the `304` that a feed answers all the time:
+//! there it costs one atomic addition. A route finds its counters once and not with each request; a
+//! request locks and allocates nothing; and the clock, which is slower than all of that, is read
+//! only if a request has to wait.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -20,7 +20,7 @@ use feed_http::HeldBack;
 use feed_http::metrics::{Counter, Histogram, Measured, Metric};
 use feed_http::trace::{self, Span};
 
-/// From a `304` to what nobody waits for, in nanoseconds.
+/// From a `304` to the longest acceptable time, in nanoseconds.
 const TIMES: &[u64; 10] = &[
     100_000,
     250_000,
@@ -34,14 +34,14 @@ const TIMES: &[u64; 10] = &[
     5_000_000_000,
 ];
 
-/// Pairs of a method and a status that are told apart for one route.
+/// The most pairs of method and status per route.
 const ANSWERS: usize = 24;
 
-/// Requests for which there is no route.
+/// The label of requests without a route.
 const NO_ROUTE: &str = "*";
 
-/// The status of a request whose client went away before the answer: HTTP has none for it, and some
-/// servers write this one.
+/// The status of a request whose client disconnected before the answer: HTTP has none for it, and
+/// some servers use this one.
 const GONE: u16 = 499;
 
 /// All requests to one service.
@@ -52,7 +52,7 @@ pub(super) struct Requests(Arc<Mutex<Vec<Arc<Route>>>>);
 #[derive(Debug)]
 struct Route {
     name: String,
-    /// Filled one after the other: what is asked most is found soon.
+    /// Filled one after the other: the most frequent answers are found first.
     answers: [OnceLock<Box<Answers>>; ANSWERS],
     others: Counter,
 }
@@ -62,12 +62,12 @@ struct Route {
 struct Answers {
     method: Named,
     status: u16,
-    /// Those whose time says nothing.
+    /// Those whose time says nothing about the service.
     untimed: Counter,
     times: Histogram<{ TIMES.len() }>,
 }
 
-/// A method that our routes know; what else is sent is up to who sends it, and so not a label.
+/// A method that routes use. The client chooses any other, so it is no label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Named {
     Get,
@@ -106,7 +106,7 @@ impl Named {
 }
 
 impl Requests {
-    /// The layer, for the routes of a service that is mounted below `prefix`.
+    /// Returns the layer for the routes of a service that is mounted below `prefix`.
     pub(super) fn layer(&self, prefix: &str) -> Counting {
         Counting {
             requests: self.clone(),
@@ -114,7 +114,7 @@ impl Requests {
         }
     }
 
-    /// How many places there are that count.
+    /// Returns the number of counting routes.
     #[cfg(test)]
     pub(super) fn made(&self) -> usize {
         Arc::strong_count(&self.0)
@@ -136,7 +136,7 @@ impl Requests {
 }
 
 impl Route {
-    /// Counts an answer, and how long it took if that says something.
+    /// Counts an answer, and its time if that says something about the service.
     fn count(&self, method: Named, status: u16, time: Option<Duration>) {
         let new = || {
             Box::new(Answers {
@@ -215,14 +215,14 @@ pub(super) struct Counting {
     prefix: Arc<str>,
 }
 
-/// What it stands around.
+/// A counted service.
 #[derive(Debug, Clone)]
 pub(super) struct Counted<S> {
     inner: S,
     place: Arc<Place>,
 }
 
-/// Where a route's numbers are, once its first request has said which it is.
+/// The counters of a route, once its first request has named it.
 #[derive(Debug)]
 struct Place {
     counting: Counting,
@@ -289,13 +289,13 @@ where
     }
 }
 
-/// An answer on its way.
+/// An answer in progress.
 #[derive(Debug)]
 pub(super) struct Answering<F> {
     span: Span,
     route: Arc<Route>,
     method: Named,
-    /// Since when it waits for something.
+    /// When it began to wait for something.
     waits: Option<Instant>,
     answered: bool,
     answer: F,
@@ -333,7 +333,7 @@ where
                 let time = (!held_back).then(time);
                 self.count(answer.status().as_u16(), time);
             }
-            // The connection breaks off: nobody gets a status.
+            // The connection is aborted without a status.
             Err(_) => self.count(GONE, None),
         }
         Poll::Ready(answer)

@@ -1,4 +1,4 @@
-//! A service in a process of its own.
+//! Runs a service in a process of its own.
 
 use std::process::ExitCode;
 
@@ -11,13 +11,13 @@ use super::{
 };
 use feed_http::with_causes;
 
-/// All of a service's `main` but its settings: logs, traces, listens, starts it and serves it until
-/// `SIGTERM` or Ctrl-C. What goes wrong is logged on one line. With `--probe` it asks the one that
-/// runs already.
+/// Implements a service's `main` except its settings: sets up logs and traces, listens, starts the
+/// service and serves it until `SIGTERM` or Ctrl-C. Logs an error on one line. With `--probe` it
+/// checks the running service instead.
 ///
-/// `start` gets the settings with the address that is listened on, and the token that is
-/// cancelled at the end. It logs what the service is and where people find it; what the service says of itself
-/// ([`Mounted::described`]) is logged behind that.
+/// `start` gets the settings with the actual listening address, and the token that is cancelled at
+/// the end. It logs what the service is and its address for people; the service's own description
+/// ([`Mounted::described`]) is logged after that.
 ///
 /// ```no_run
 /// # use std::process::ExitCode;
@@ -61,7 +61,7 @@ async fn run_logged<E: Into<ServeError>>(
     let credentials = settings.credentials_file.clone();
     let may_be_reached = credentials.is_some() || settings.allow_anonymous;
     let listener = listen(settings.listen, may_be_reached).await?;
-    // With port 0 only the listener knows where it is, and links need to.
+    // With port 0 only the listener knows the port, and links need it.
     settings.listen = listener
         .local_addr()
         .map_err(|error| ServeError::Listen(settings.listen, error))?;

@@ -1,4 +1,4 @@
-//! A listening address, and a clean stop.
+//! Listens, serves, and stops cleanly.
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -28,26 +28,26 @@ use super::requests::{Counting, Requests};
 use feed_http::metrics::Measured;
 use feed_http::{Failure, Problem};
 
-/// How long a stopping service finishes what is in flight. Kubernetes and Compose kill after ten
+/// How long a stopping service finishes requests in flight. Kubernetes and Compose kill after ten
 /// seconds or more.
 const DRAIN: Duration = Duration::from_secs(8);
 
 /// Why a service cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address is taken, or not ours.
+    /// The address is in use, or is not this machine's.
     #[error("cannot listen on {0} (LISTEN){advice}", advice = advice(.1))]
     Listen(SocketAddr, #[source] std::io::Error),
-    /// The address is reached from outside, and nobody would be asked for credentials.
+    /// Other machines reach the address, and no credentials are required.
     #[error(
-        "other machines reach {0} (LISTEN), and nobody there is asked for credentials: listen on \
-         127.0.0.1, name a CREDENTIALS_FILE, or say --allow-anonymous (ALLOW_ANONYMOUS=true)"
+        "other machines reach {0} (LISTEN), and no credentials are required there: listen on \
+         127.0.0.1, set CREDENTIALS_FILE, or pass --allow-anonymous (ALLOW_ANONYMOUS=true)"
     )]
     Anonymous(SocketAddr),
-    /// The process would not hear that it is to stop.
+    /// The process cannot receive the signals that stop it.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
-    /// A part of the service, such as its consumer, has ended by a fault of ours.
+    /// A part of the service, such as its consumer, has ended by a bug.
     #[error("a part of the service has ended: what it logged before this says why")]
     Ended,
     /// The service itself cannot start.
@@ -55,7 +55,7 @@ pub enum ServeError {
     Start(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// What to do about an address that we do not get.
+/// Returns what to do about an unavailable address.
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::AddrInUse => ": another program does; stop that one, or choose another port",
@@ -67,16 +67,16 @@ fn advice(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// A service that is ready: its routes, and the work it does beside answering.
+/// A service that is ready: its routes and its background tasks.
 #[derive(Debug)]
 pub struct Mounted {
     /// The routes, relative to the service's base URL.
     pub router: Router,
     description: Option<String>,
-    /// What is measured; `None`: a service that only joins others.
+    /// Its measurements; `None` for a service that only joins others.
     measured: Option<(Metrics, Requests)>,
     area: Area,
-    /// Those that are mounted in it.
+    /// The services that are mounted in it.
     mounted: Vec<Area>,
     credentials: Option<Credentials>,
     tasks: JoinSet<()>,
@@ -84,7 +84,7 @@ pub struct Mounted {
     closing: Vec<Closing>,
 }
 
-/// What remains to be done at the end, such as closing a database.
+/// The work at the end, such as closing a database.
 struct Closing(Pin<Box<dyn Future<Output = ()> + Send>>);
 
 impl std::fmt::Debug for Closing {
@@ -94,7 +94,7 @@ impl std::fmt::Debug for Closing {
 }
 
 impl Mounted {
-    /// A service with these routes.
+    /// Creates a service with these routes.
     #[must_use]
     pub fn new(router: Router) -> Self {
         Self {
@@ -110,7 +110,7 @@ impl Mounted {
         }
     }
 
-    /// Says something of the service for the log: `database: sqlite:data/order.db`.
+    /// Sets a description for the log: `database: sqlite:data/order.db`.
     #[must_use]
     pub fn described(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
@@ -121,29 +121,29 @@ impl Mounted {
         self.description.as_deref()
     }
 
-    /// Waits for `closing` at the end, when nothing else of the service runs any more: to close a database.
+    /// Waits for `closing` after everything else has stopped: to close a database.
     #[must_use]
     pub fn with_closing(mut self, closing: impl Future<Output = ()> + Send + 'static) -> Self {
         self.closing.push(Closing(Box::pin(closing)));
         self
     }
 
-    /// Calls `hear` with each failure that a request has met: what a [`Problem`] was
-    /// [caused by](Problem::caused_by), or a [`TimedOut`](super::TimedOut).
+    /// Calls `hear` with each failure of a request: the [cause](Problem::caused_by) of a
+    /// [`Problem`], or a [`TimedOut`](super::TimedOut).
     #[must_use]
     pub fn on_failure(mut self, hear: impl Fn(&Failure) + Send + Sync + 'static) -> Self {
         self.failures.add(hear);
         self
     }
 
-    /// Adds work that runs beside the routes until the service stops.
+    /// Adds a background task that runs until the service stops.
     #[must_use]
     pub fn with_task(mut self, task: impl Future<Output = ()> + Send + 'static) -> Self {
         self.tasks.spawn(task);
         self
     }
 
-    /// Shows what `part` measures at `/metrics`, beside the requests.
+    /// Exposes the measurements of `part` at `/metrics`, beside the requests.
     #[must_use]
     pub fn with_metrics(mut self, part: impl Measured) -> Self {
         let (metrics, _) = self.measured.get_or_insert_with(|| {
@@ -155,7 +155,7 @@ impl Mounted {
         self
     }
 
-    /// Shows a browser that asks for what is not there a page in this frame.
+    /// Shows a browser a page in this frame if a path does not exist.
     #[must_use]
     pub fn with_pages(mut self, frame: Frame<'static>) -> Self {
         self.area.frame = Some(frame.clone());
@@ -164,37 +164,39 @@ impl Mounted {
         self
     }
 
-    /// The routes with `/metrics`, and what is to count the requests to them, where the service is
-    /// mounted below `prefix`.
+    /// Returns the routes with `/metrics`, and the layer that counts requests to them below
+    /// `prefix`.
     fn routes(&mut self, prefix: &str) -> (Router, Option<Counting>) {
         let router = std::mem::take(&mut self.router);
         let Some((metrics, requests)) = self.measured.take() else {
             return (router, None);
         };
-        // With its state a handler is one route for all requests, which can know its numbers.
+        // With its state, a handler is one route for all requests, and can hold its counters.
         let router = router.merge(metrics.router()).with_state(());
         (router, Some(requests.layer(prefix)))
     }
 
-    /// Asks for these credentials, whatever is mounted in it and when. Without any it asks nobody.
+    /// Requires these credentials on all routes, including those of services mounted before or
+    /// later. `None` requires none.
     ///
-    /// Who may `read` gets what the service lets them ([`Mounted::with_readable`]), and `/metrics` and
-    /// `/openapi.json`. Who may `operate` gets all. `/health/live`,
-    /// `/health/ready`, `/style.css` and `/icon.svg` are open to everybody.
+    /// With `read` a client can use the readable routes ([`Mounted::with_readable`]), `/metrics`
+    /// and `/openapi.json`; with `operate` it can use everything. `/health/live`, `/health/ready`,
+    /// `/style.css` and `/icon.svg` require no credentials.
     #[must_use]
     pub fn guarded(mut self, credentials: Option<Credentials>) -> Self {
         self.credentials = credentials;
         self
     }
 
-    /// Opens more paths to everybody: scripts, which hold nothing of anybody.
+    /// Adds paths that require no credentials: scripts, which contain nothing private.
     #[must_use]
     pub fn with_open(mut self, paths: &'static [&'static str]) -> Self {
         self.area.open = paths;
         self
     }
 
-    /// Lets whoever may read reach these routes, written as for [`Router::route`]: `/feed/{epoch}/{page}`.
+    /// Adds routes for clients that may read, written as for [`Router::route`]:
+    /// `/feed/{epoch}/{page}`.
     #[must_use]
     pub fn with_readable(mut self, routes: &'static [&'static str]) -> Self {
         self.area.readable = routes;
@@ -204,7 +206,8 @@ impl Mounted {
     /// Joins another service into this one below `/name/`, for a process that runs several.
     #[must_use]
     pub fn mount(mut self, name: &str, mut other: Self) -> Self {
-        // Relative links need the slash at the end, and relative redirects hold behind a prefix.
+        // Relative links need the slash at the end, and a relative redirect works behind any
+        // prefix.
         let to_slash = format!("{name}/");
         let (routes, counting) = other.routes(&format!("/{name}"));
         let routes = match counting {
@@ -239,12 +242,13 @@ impl Mounted {
     }
 }
 
-/// Opens the listening address. One that other machines reach needs the caller's word that
-/// credentials are asked for, or that anyone may read.
+/// Opens the listening address. If other machines reach it, the caller must confirm that
+/// credentials are required, or that anyone may use it.
 ///
 /// # Errors
 ///
-/// The address is taken, or open to others without that word.
+/// Returns an error if the address is in use, or if other machines reach it without that
+/// confirmation.
 pub async fn listen(address: SocketAddr, may_be_reached: bool) -> Result<TcpListener, ServeError> {
     if !address.ip().is_loopback() && !may_be_reached {
         return Err(ServeError::Anonymous(address));
@@ -254,12 +258,13 @@ pub async fn listen(address: SocketAddr, may_be_reached: bool) -> Result<TcpList
         .map_err(|error| ServeError::Listen(address, error))
 }
 
-/// Serves until `shutdown`; then finishes what is in flight, within ten seconds. Where credentials
-/// are asked for, `SIGHUP` has them read again.
+/// Serves until `shutdown`; then finishes requests in flight, within ten seconds. If credentials
+/// are required, `SIGHUP` reloads them.
 ///
 /// # Errors
 ///
-/// A part of the service has ended by itself, or the process cannot listen for signals.
+/// Returns an error if a part of the service has ended by itself, or if the process cannot receive
+/// signals.
 pub async fn serve(
     listener: TcpListener,
     mut service: Mounted,
@@ -297,12 +302,12 @@ pub async fn serve(
         served = &mut server => Some(served),
         () = shutdown.cancelled() => None,
         Some(_) = tasks.join_next() => {
-            // A service that answers but no longer works would look fine while it stands still.
+            // A service that answers and no longer works would look healthy.
             ended = !shutdown.is_cancelled();
             None
         }
     };
-    // Whatever has ended: the rest stops too.
+    // Whichever has ended, stop the rest too.
     shutdown.cancel();
     let drained = tokio::time::timeout(DRAIN, async {
         let served = match served {
@@ -330,7 +335,7 @@ pub async fn serve(
     }
 }
 
-/// A panic in a task is one of the task that waits for it.
+/// Resumes a task's panic in the caller.
 fn pass_on(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && let Ok(panic) = error.try_into_panic()
@@ -339,20 +344,20 @@ fn pass_on(ended: Result<(), JoinError>) {
     }
 }
 
-/// On Linux and macOS alike, but for MIPS.
+/// The same on Linux and macOS, except on MIPS.
 const SIGXFSZ: std::ffi::c_int = 25;
 
-/// Cancels `shutdown` at `SIGTERM` or Ctrl-C. A file that has reached the limit of its size (`ulimit -f`)
-/// ends the process no more: what is written to it fails, as on a full disk.
+/// Cancels `shutdown` at `SIGTERM` or Ctrl-C. A file that reaches the size limit (`ulimit -f`) no
+/// longer ends the process: a write to it fails, as on a full disk.
 ///
 /// # Errors
 ///
-/// The process cannot listen for signals.
+/// Returns an error if the process cannot receive signals.
 pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // By itself it ends the process without a word.
+    // By default it ends the process silently.
     let _listened_to = signal(SignalKind::from_raw(SIGXFSZ))?;
     tokio::spawn(async move {
         tokio::select! {
@@ -365,8 +370,8 @@ pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads the credentials again at each `SIGHUP`. A file that is not as it ought to be changes
-/// nothing: whoever got in before still does.
+/// Reloads the credentials at each `SIGHUP`. An invalid file changes nothing: the earlier
+/// credentials stay valid.
 fn renew_at_signal(credentials: Credentials) -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangup = signal(SignalKind::hangup())?;
@@ -403,7 +408,8 @@ mod tests {
         }
     }
 
-    /// What counts a route is made with the route: made with each request, it would never go away.
+    /// The counters of a route are created with the route: created with each request, they would
+    /// never be freed.
     #[tokio::test]
     async fn requests_are_counted_by_route_below_any_name() {
         let pages = Router::new()
@@ -452,7 +458,7 @@ mod tests {
         }
     }
 
-    /// A service that answers but no longer works would look fine while it stands still.
+    /// A service that answers and no longer works would look healthy.
     #[tokio::test]
     async fn a_task_that_panics_ends_the_service() {
         let working =

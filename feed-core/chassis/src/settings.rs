@@ -23,16 +23,17 @@ pub struct Settings {
     #[arg(long, env, help_heading = "Network", value_name = "URL")]
     pub base_url: Option<BaseUrl>,
 
-    /// Ask for credentials: a file with one a line, `read NAME:PASSWORD` (the feed alone) or
-    /// `operate NAME:PASSWORD` (all), or a token in place of both; SIGHUP has it read again
+    /// Require credentials: a file with one a line, `read NAME:PASSWORD` (the feed alone) or
+    /// `operate NAME:PASSWORD` (everything), or a token in place of both; SIGHUP reloads it
     #[arg(long, env, help_heading = "Network", value_name = "FILE", value_parser = Credentials::from_setting)]
     pub credentials_file: Option<Credentials>,
 
-    /// Listen on an address that other machines reach without credentials: anyone there can do all
+    /// Listen on an address that other machines reach without requiring credentials: anyone there
+    /// can do everything
     #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
     pub allow_anonymous: bool,
 
-    /// The start page of all services; every page then leads there
+    /// The start page of all services; every page then links to it
     #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
     pub home_url: Option<Url>,
 
@@ -40,7 +41,7 @@ pub struct Settings {
     #[arg(long, env, help_heading = "Process", value_name = "NAME")]
     pub instance: Option<String>,
 
-    /// The form of the log on standard error; `RUST_LOG` chooses what is logged, such as `debug`
+    /// The form of the log on standard error; `RUST_LOG` selects what is logged, such as `debug`
     #[arg(
         long,
         env,
@@ -50,13 +51,13 @@ pub struct Settings {
     )]
     pub log_format: LogFormat,
 
-    /// Ask the service that runs at LISTEN whether it can do its work; exit with 0 if it can
+    /// Check whether the service that runs at LISTEN is ready; exit with 0 if it is
     #[arg(long, help_heading = "Process")]
     pub probe: bool,
 }
 
 impl Settings {
-    /// The public base URL: the configured one, or that of the listening address.
+    /// Returns the public base URL: the configured one, or that of the listening address.
     #[must_use]
     pub fn base_url(&self) -> BaseUrl {
         self.base_url.clone().unwrap_or_else(|| {
@@ -65,7 +66,7 @@ impl Settings {
         })
     }
 
-    /// The frame of the service's pages, which leads to the paths in `menu`.
+    /// Returns the frame of the service's pages, with links to the paths in `menu`.
     #[must_use]
     pub fn frame(
         &self,
@@ -82,9 +83,9 @@ impl Settings {
         }
     }
 
-    /// Parses the command line and environment of `C`, with defaults of its own for some flags
-    /// (by field name); commands beside the service have the flags in `shared` as well. Ends the process with a
-    /// clear message where they are wrong.
+    /// Parses the command line and environment of `C`, with defaults of its own for some flags (by
+    /// field name); commands beside the service have the flags in `shared` as well. On an error it
+    /// ends the process with a message.
     #[must_use]
     pub fn parse<C: clap::Parser>(
         defaults: &[(&'static str, &'static str)],
@@ -93,11 +94,11 @@ impl Settings {
         parse_command_line(Self::command::<C>(defaults, shared))
     }
 
-    /// The same from these arguments, of which the first is the program.
+    /// Parses these arguments, of which the first is the program.
     ///
     /// # Errors
     ///
-    /// They are wrong, or ask for help.
+    /// Returns an error if they are wrong, or ask for help.
     pub fn try_parse_from<C: clap::Parser, A: Into<OsString>>(
         defaults: &[(&'static str, &'static str)],
         shared: &[&'static str],
@@ -117,8 +118,8 @@ impl Settings {
                 None => argument,
             }
         });
-        // A command beside the service needs some of them too, before or behind its name. What is
-        // required cannot be global, but it has a default wherever there are commands.
+        // A command beside the service needs some of them too, before or after its name. A required
+        // flag cannot be global, but it has a default wherever there are commands.
         if command.has_subcommands() {
             command = command.mut_args(|argument| {
                 let id = argument.get_id().as_str();
@@ -131,21 +132,21 @@ impl Settings {
     }
 }
 
-/// Reads an address to listen on from the command line.
+/// Parses a listening address from the command line.
 ///
 /// # Errors
 ///
-/// The text is no IP address with a port.
+/// Returns an error if the text is no IP address with a port.
 pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".into())
 }
 
-/// Reads a URL of a web page or a feed from the command line.
+/// Parses a URL of a web page or a feed from the command line.
 ///
 /// # Errors
 ///
-/// The text is no URL, or one that is not fetched by HTTP.
+/// Returns an error if the text is no URL for HTTP.
 pub fn parse_url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
@@ -153,11 +154,11 @@ pub fn parse_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Reads a duration such as `500ms` or `5s` from the command line.
+/// Parses a duration such as `500ms` or `5s` from the command line.
 ///
 /// # Errors
 ///
-/// The text is no duration, or zero.
+/// Returns an error if the text is no duration, or zero.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("it must be longer than nothing".to_owned()),

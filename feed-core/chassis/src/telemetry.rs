@@ -1,4 +1,4 @@
-//! Logs: `tracing` events on standard error, as text for people or as JSON for machines.
+//! Logs `tracing` events on standard error, as text for people or as JSON for machines.
 
 use tracing_subscriber::EnvFilter;
 
@@ -11,16 +11,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is never logged: sqlx warns of parts of a database's URL there, and they may be a password under a mistyped
-/// name.
+/// Targets that are never logged: sqlx warns about parts of a database's URL there, which may be a
+/// password under a mistyped name.
 const SILENCED: [&str; 1] = ["sqlx_postgres::options=off"];
 
-/// Starts logging for this process. `RUST_LOG` chooses what is logged; unset, it is `info`.
+/// Starts logging for this process. `RUST_LOG` selects what is logged; the default is `info`.
 pub fn start_logging(format: LogFormat) {
     start_logging_from(format, "info");
 }
 
-/// The same with another default, in the syntax of `RUST_LOG`.
+/// Starts logging with another default, in the syntax of `RUST_LOG`.
 pub fn start_logging_from(format: LogFormat, default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let filter = SILENCED.iter().fold(filter, |filter, silent| {
@@ -29,7 +29,7 @@ pub fn start_logging_from(format: LogFormat, default: &str) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    // Fails where a log has been started before, as in a test: that one stays.
+    // Fails if logging has started before, as in a test: that one stays.
     let _ = match format {
         LogFormat::Text => log
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))

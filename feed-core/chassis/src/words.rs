@@ -1,6 +1,6 @@
-//! Numbers in sentences, as a person reads them.
+//! Formats numbers for sentences.
 
-/// A number that a person can read: `12,300`.
+/// Formats a number with thousands separators: `12,300`.
 #[must_use]
 pub fn grouped(number: impl Into<i64>) -> String {
     let number = number.into();
@@ -15,7 +15,7 @@ pub fn grouped(number: impl Into<i64>) -> String {
     text
 }
 
-/// `1 event`, `2 events`.
+/// Formats a number with its noun: `1 event`, `2 events`.
 #[must_use]
 pub fn counted(number: i64, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };

@@ -1,9 +1,9 @@
-//! A consumer that a team might add to the shop: what is sold on each day, less what is cancelled.
-//! It knows the order service by the address of its feed alone.
+//! A consumer that a team might add to the shop: it counts the items sold on each day, less those
+//! cancelled. It knows only the address of the order service's feed.
 //!
-//! In one terminal: `cargo run -p order`; in another one: `cargo run -p feed-console --example sales`.
-//! Place orders on <http://127.0.0.1:8081/>. What is sold stands on <http://127.0.0.1:8084/>; how far
-//! it is, and what a person has to decide, on <http://127.0.0.1:8084/status>.
+//! In one terminal: `cargo run -p order`; in another one: `cargo run -p feed-console --example
+//! sales`. Place orders on <http://127.0.0.1:8081/>. See the sales on <http://127.0.0.1:8084/>; see
+//! the state of the subscription, and decide about it, on <http://127.0.0.1:8084/status>.
 
 use std::process::ExitCode;
 
@@ -31,7 +31,7 @@ const MIGRATIONS: Migrations = &[(
      )",
 )];
 
-/// As much of an order as is needed here: all else in it may change.
+/// The fields of an order that are needed here: all others may change.
 #[derive(serde::Deserialize)]
 struct Order {
     id: i64,
@@ -64,13 +64,13 @@ impl Effect<Sqlite> for Sales {
         let (mut sold, mut cancelled) = (Vec::new(), Vec::new());
         for event in events {
             match event.event_type.as_deref() {
-                // What cannot be read is parked with the reason, and all else goes on.
+                // An unreadable event is parked with the reason, and all others continue.
                 Some("order.placed") => sold.extend(lines(&event.json()?, event)),
                 Some("order.cancelled") => cancelled.push(event.json::<Order>()?.id),
                 _ => events.pass_over(event, "nothing is sold by it"),
             }
         }
-        // Whatever is cancelled was placed before, so these may come first.
+        // A cancelled order was placed before, so these may come first.
         sqlx::query(
             "INSERT INTO sale (order_id, line, day, item, pieces, cents)
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
@@ -87,8 +87,8 @@ impl Effect<Sqlite> for Sales {
     }
 }
 
-/// The rows of an order. A price that is no number of cents is NULL: the table refuses it, and that
-/// parks the event too.
+/// Returns the rows of an order. A price that is no number of cents is NULL: the table rejects it,
+/// which parks the event too.
 fn lines(order: &Order, event: &Received) -> Vec<Value> {
     let (id, day) = (order.id, event.time.date_naive());
     let row = |(line, Line { count, item }): (usize, &Line)| {

@@ -7,12 +7,12 @@ use feed_core::http::Problem;
 
 use crate::subscription::WHAT_TO_DO;
 
-/// For `ready`: the subscription goes on. A feed that is away is not the service's fault; what is
-/// there already can be looked at.
+/// Checks for `ready` that the subscription is not halted. An unreachable feed does not make the
+/// service unready: what is stored can still be read.
 ///
 /// # Errors
 ///
-/// A `503`: it is halted. Only a person can end that, so it does not say when to come again.
+/// Returns a `503` if it is halted. Only an operator can resume it, so there is no `Retry-After`.
 pub async fn not_halted<B: Backend>(consumer: &Handle<B>) -> Result<(), Problem> {
     match consumer.status().await?.halted {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! What people see of a feed and its consumers, and do about them.
+//! Pages and commands for the operators of feeds and consumers.
 //!
 //! [`service`] makes a whole service of an effect, its tables and its routes. What it is made of, in reading order:
 //! [`settings`] are those of a service that publishes or consumes, and [`mount`] makes it one that

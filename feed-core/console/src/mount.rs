@@ -1,11 +1,12 @@
-//! A service on a database, as the chassis serves it.
+//! A service on a database, served by the chassis.
 
 use axum::Router;
 use feed_chassis::{Mounted, TimedOut};
 use feed_core::{Backend, Database};
 
-/// A service with these routes on this database: what it measures of the database is at `/metrics`, what its requests
-/// fail by tells the database which connections not to trust, and the database is closed at the end.
+/// Creates a service with these routes on this database. The database's measurements are at
+/// `/metrics`, the failures of requests mark suspect connections, and the database is closed at the
+/// end.
 #[must_use]
 pub fn mount<B: Backend>(router: Router, database: Database<B>) -> Mounted {
     let (closed, used) = (database.clone(), database.clone());

@@ -1,4 +1,5 @@
-//! The settings of a service that publishes or consumes: its database, and the feed that it follows.
+//! The settings of a service that publishes or consumes: its database, and the feed that it
+//! follows.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tracing::info;
 use crate::subscription::WHAT_TO_DO;
 use url::Url;
 
-/// Flags that the commands beside a service have as well: those of its database and of its feed.
+/// Flags that a service's commands have as well: those of its database and of its feed.
 pub const SHARED: &[&str] = &[
     "database_url",
     "database_url_file",
@@ -27,7 +28,7 @@ pub const SHARED: &[&str] = &[
 /// Why a service that publishes or consumes cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The proxy would see the feed's credentials, and nobody has allowed that.
+    /// The proxy would see the feed's credentials, which is not allowed.
     #[error("the proxy {0} (FEED_PROXY) {why}", why = FeedProxy::SEES_CREDENTIALS)]
     ProxySeesCredentials(FeedProxy),
     /// The database cannot be used.
@@ -57,7 +58,7 @@ pub struct DatabaseSettings {
     )]
     pub database_url: String,
 
-    /// A file that holds that URL, for who keeps secrets in files
+    /// A file with that URL, for services that keep secrets in files
     #[arg(
         long,
         env,
@@ -68,8 +69,8 @@ pub struct DatabaseSettings {
     )]
     pub database_url_file: Option<String>,
 
-    /// PostgreSQL's own address, if `DATABASE_URL` is that of a pooler in transaction mode: for what needs a
-    /// session, such as migrations and listening
+    /// PostgreSQL's own address, if `DATABASE_URL` is that of a pooler in transaction mode: for
+    /// what needs a session, such as migrations and listening
     #[arg(
         long,
         env,
@@ -79,7 +80,7 @@ pub struct DatabaseSettings {
     )]
     pub database_direct_url: Option<String>,
 
-    /// A file that holds that URL
+    /// A file with that URL
     #[arg(
         long,
         env,
@@ -90,7 +91,7 @@ pub struct DatabaseSettings {
     )]
     pub database_direct_url_file: Option<String>,
 
-    /// Connections to PostgreSQL that this instance takes, at most: one half for transactions, one for
+    /// The most connections to PostgreSQL of this instance: one half for transactions, one for
     /// everything else
     #[arg(
         long,
@@ -104,7 +105,7 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// A database at that URL, with what holds by itself for all else.
+    /// Creates settings for the database at that URL, with defaults for everything else.
     #[must_use]
     pub fn of(url: String) -> Self {
         Self {
@@ -116,7 +117,7 @@ impl DatabaseSettings {
         }
     }
 
-    /// The URL of the database, from the file that holds it or as it was said.
+    /// Returns the URL of the database, from the file or from the setting.
     #[must_use]
     pub fn url(&self) -> &str {
         self.database_url_file
@@ -124,7 +125,7 @@ impl DatabaseSettings {
             .unwrap_or(&self.database_url)
     }
 
-    /// The database, and how to connect to it.
+    /// Returns the database and its connection settings.
     #[must_use]
     pub fn options(&self) -> DatabaseOptions {
         let direct = self.database_direct_url_file.as_ref();
@@ -136,7 +137,7 @@ impl DatabaseSettings {
     }
 }
 
-/// Reads a number of connections to a database from the command line.
+/// Parses a number of connections to a database from the command line.
 fn parse_connections(text: &str) -> Result<u32, String> {
     const LEAST: u32 = DatabaseOptions::MIN_CONNECTIONS;
     match text.parse() {
@@ -145,7 +146,7 @@ fn parse_connections(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Reads what a file holds, without the line's end that editors leave there.
+/// Reads a file, without the newline that editors add.
 fn read_secret(path: &str) -> Result<String, String> {
     match std::fs::read_to_string(path) {
         Ok(text) if text.trim().is_empty() => Err("the file is empty".to_owned()),
@@ -154,19 +155,19 @@ fn read_secret(path: &str) -> Result<String, String> {
     }
 }
 
-/// The longest `POLL_INTERVAL`: nothing new is heard of in between, and a feed that wants to be left
-/// alone is not left so for longer either.
+/// The longest `POLL_INTERVAL`. It bounds the lag of a consumer that only polls, and the pause that
+/// a feed can ask for.
 const LONGEST_POLL_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Flatten it into a service's own [`clap::Parser`], beside [`Settings`](super::Settings).
 #[derive(Debug, Clone, clap::Args)]
 pub struct Follow {
-    /// The feed to follow; it may be away, also at the start
+    /// The feed to follow; it may be unreachable, also at the start
     #[arg(long, env, help_heading = "Feed", value_name = "URL", value_parser = parse_feed_url)]
     pub feed_url: Url,
 
     /// Credentials for the feed: a file with one line, `NAME:PASSWORD` or a token; read again when
-    /// the feed refuses them
+    /// the feed rejects them
     #[arg(
         long,
         env,
@@ -176,8 +177,8 @@ pub struct Follow {
     )]
     pub feed_credentials_file: Option<FeedCredentials>,
 
-    /// An HTTP proxy to read the feed through: `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`. What
-    /// `HTTP_PROXY` and others say in the environment is not followed
+    /// An HTTP proxy to read the feed through: `http://HOST:PORT` or
+    /// `http://USER:PASSWORD@HOST:PORT`. `HTTP_PROXY` and similar variables are ignored
     #[arg(
         long,
         env,
@@ -191,8 +192,8 @@ pub struct Follow {
     #[arg(long, env, help_heading = "Feed", value_parser = BoolishValueParser::new())]
     pub feed_proxy_sees_credentials: bool,
 
-    /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms; 1h at
-    /// most
+    /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms; 1h
+    /// at most
     #[arg(
         long,
         env,
@@ -205,7 +206,7 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// The subscription of that name to this feed.
+    /// Returns the subscription of that name to this feed.
     #[must_use]
     pub fn subscription(&self, name: &str) -> Subscription {
         Subscription {
@@ -224,12 +225,12 @@ impl Follow {
         Some(proxy.sees_credentials(self.feed_proxy_sees_credentials))
     }
 
-    /// The feed, and the proxy that it is read through, for the first lines of the log. Logs that a proxy of
-    /// the environment is not followed.
+    /// Returns the feed, and the proxy that it is read through, for the first lines of the log.
+    /// Logs that a proxy in the environment is ignored.
     ///
     /// # Errors
     ///
-    /// The proxy would see the feed's credentials, and is not allowed to.
+    /// Returns an error if the proxy would see the feed's credentials, and is not allowed to.
     pub fn way(&self) -> Result<String, StartError> {
         let feed = &self.feed_url;
         let Some(proxy) = self.proxy() else {
@@ -250,11 +251,11 @@ impl Follow {
     }
 }
 
-/// Reads a pause between polls, such as `500ms`, from the command line.
+/// Parses a pause between polls, such as `500ms`, from the command line.
 ///
 /// # Errors
 ///
-/// The text is no duration, or zero, or longer than an hour.
+/// Returns an error if the text is no duration, or zero, or longer than an hour.
 pub fn parse_poll_interval(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         interval if interval > LONGEST_POLL_INTERVAL => {
@@ -266,7 +267,7 @@ pub fn parse_poll_interval(text: &str) -> Result<Duration, String> {
 
 fn parse_feed_url(text: &str) -> Result<Url, String> {
     match parse_url(text) {
-        // It is shown on the status page and in logs.
+        // It appears on the status page and in logs.
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             Err("a feed's address must not hold credentials".to_owned())
         }

@@ -23,7 +23,7 @@ impl From<TransferError> for CommandError {
     }
 }
 
-/// Moves all that a service has to another database.
+/// Moves all data of a service to another database.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
     /// Write the service's data to a file, to move it to another database
@@ -47,7 +47,7 @@ pub enum Command {
         file: PathBuf,
     },
 
-    /// As `import`, and takes all of it back: whether it would work.
+    /// As `import`, and rolls all of it back: whether it would work.
     #[command(skip)]
     Try {
         /// The file to read
@@ -56,7 +56,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// All of a service's `main` for one of these.
+    /// Implements a service's `main` for one of these.
     pub async fn run(
         &self,
         log: LogFormat,
@@ -69,7 +69,7 @@ impl Command {
         .await
     }
 
-    /// Carries it out on a database, which is `service`'s. To import makes it where there is none.
+    /// Executes it on a database of `service`. An import creates the database if it does not exist.
     ///
     /// # Errors
     ///

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use url::{Position, Url};
 
-/// The address under which the world reaches a service. It may have a path, for a service behind
-/// a reverse proxy.
+/// The address under which clients reach a service. It may have a path, for a service behind a
+/// reverse proxy.
 ///
 /// ```
 /// use feed_http::BaseUrl;
@@ -19,7 +19,7 @@ use url::{Position, Url};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
-/// A text that is no base URL.
+/// A text that is no valid base URL.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "a base URL is http: or https:, with a host, without query or fragment, such as https://shop.example/order/"
@@ -27,13 +27,13 @@ pub struct BaseUrl(Url);
 pub struct InvalidBaseUrl;
 
 impl BaseUrl {
-    /// The URL; its path ends with a slash.
+    /// Returns the URL; its path ends with a slash.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.0
     }
 
-    /// The absolute address of `path`, which is relative to the service: `order/17`.
+    /// Returns the absolute address of `path`, which is relative to the service: `order/17`.
     #[must_use]
     pub fn join(&self, path: &str) -> Url {
         let mut url = self.0.clone();
@@ -46,14 +46,15 @@ impl BaseUrl {
         url
     }
 
-    /// The same without scheme and host, for links within pages: they hold for whatever name
-    /// the reader knows the host by.
+    /// Returns the same without scheme and host, for links within pages: they work under every host
+    /// name of the service.
     #[must_use]
     pub fn path(&self, path: &str) -> String {
         self.href(&self.join(path))
     }
 
-    /// How a page of the service leads to `url`: without scheme and host where they are its own.
+    /// Returns the link to `url` for a page of the service: without scheme and host if these are
+    /// its own.
     #[must_use]
     pub fn href(&self, url: &Url) -> String {
         if url.origin() == self.0.origin() {

@@ -1,8 +1,8 @@
-//! An error and what caused it, on one line.
+//! Formats an error with its causes on one line.
 
 use std::error::Error;
 
-/// What went wrong, and why: `the database cannot be used (DATABASE_URL): …`.
+/// Returns the error and its causes: `the database cannot be used (DATABASE_URL): …`.
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -10,7 +10,7 @@ use crate::Problem;
 #[cfg(feature = "axum")]
 pub use crate::response::tagged;
 
-/// What a reader can hold against a representation.
+/// The validators of a representation.
 ///
 /// ```
 /// use http::{HeaderMap, header};
@@ -23,15 +23,15 @@ pub use crate::response::tagged;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Validators {
-    /// A weak tag without its `W/` and quotes. All our tags are weak: a content coding changes
-    /// the bytes, not the tag.
+    /// A weak tag without its `W/` and quotes. All tags are weak: a content coding changes the
+    /// bytes, not the tag.
     pub tag: String,
-    /// `Last-Modified`, if there is a date that stands for this very state and so hides nothing.
+    /// `Last-Modified`, if a date identifies exactly this state, so that it hides no change.
     pub last_modified: Option<SystemTime>,
 }
 
 impl Validators {
-    /// A weak tag, and no date.
+    /// Creates a weak tag without a date.
     #[must_use]
     pub fn tag(tag: impl Into<String>) -> Self {
         Self {
@@ -40,20 +40,20 @@ impl Validators {
         }
     }
 
-    /// A weak tag that stands for `body` as a representation of that media type, and no date.
+    /// Creates a weak tag of `body` as a representation of that media type, without a date.
     #[must_use]
     pub fn of(media_type: &str, body: &[u8]) -> Self {
         Self::tag(format!("{:016x}", digest(&[media_type.as_bytes(), body])))
     }
 
-    /// The value of the `ETag` field.
+    /// Returns the value of the `ETag` field.
     #[must_use]
     pub fn etag(&self) -> String {
         format!("W/\"{}\"", self.tag)
     }
 }
 
-/// What the preconditions of a `GET` or `HEAD` come to.
+/// The outcome of the preconditions of a `GET` or `HEAD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Answer as if there were none.
@@ -68,7 +68,7 @@ pub enum Outcome {
 #[must_use]
 pub fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
     if headers.contains_key(header::IF_MATCH) {
-        // By strong comparison, in which no weak tag equals anything (8.8.3.2).
+        // By strong comparison, in which a weak tag matches nothing (8.8.3.2).
         if !Tags::of(headers, &header::IF_MATCH).any {
             return Outcome::Failed;
         }
@@ -84,7 +84,7 @@ pub fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
             return Outcome::NotModified;
         }
     } else if let Some(since) = date(headers, &header::IF_MODIFIED_SINCE)
-        // A date from the future is not one of ours: it would hide all that comes until then.
+        // Ignore a date in the future: it would hide all changes until then.
         && since <= SystemTime::now()
         && validators
             .last_modified
@@ -95,7 +95,7 @@ pub fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
     Outcome::Proceed
 }
 
-/// 64 bits that tell these bytes, part by part, from others.
+/// Returns a 64-bit digest of these bytes, part by part.
 pub fn digest(parts: &[&[u8]]) -> u64 {
     let mut digest = Sha256::new();
     for part in parts {
@@ -106,12 +106,12 @@ pub fn digest(parts: &[&[u8]]) -> u64 {
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// The preconditions of a request that changes something: there a match of `If-None-Match` is a
-/// failure too (RFC 9110, 13.1.2).
+/// Evaluates the preconditions of a request that changes something: there a match of
+/// `If-None-Match` is a failure too (RFC 9110, 13.1.2).
 ///
 /// # Errors
 ///
-/// A `412` if one does not hold.
+/// Returns a `412` if one fails.
 pub fn guard(headers: &HeaderMap, validators: &Validators) -> Result<(), Problem> {
     match evaluate(headers, validators) {
         Outcome::NotModified | Outcome::Failed if is_conditional(headers) => {
@@ -121,8 +121,8 @@ pub fn guard(headers: &HeaderMap, validators: &Validators) -> Result<(), Problem
     }
 }
 
-/// True if a request that changes something has a precondition. `If-Modified-Since` is none: it
-/// counts for reading alone (RFC 9110, 13.1.3).
+/// Returns true if a request that changes something has a precondition. `If-Modified-Since` is
+/// none: it is for reads only (RFC 9110, 13.1.3).
 #[must_use]
 pub fn is_conditional(headers: &HeaderMap) -> bool {
     let mut named = [
@@ -144,7 +144,7 @@ pub struct Tags<'a> {
 }
 
 impl<'a> Tags<'a> {
-    /// Reads all fields of that name.
+    /// Parses all fields of that name.
     #[must_use]
     pub fn of(headers: &'a HeaderMap, name: &HeaderName) -> Self {
         let mut tags = Self::default();
@@ -158,7 +158,7 @@ impl<'a> Tags<'a> {
         self.any || self.tags.iter().any(|each| each == tag)
     }
 
-    /// Reads `W/"a", "b,c", *`. What is malformed ends the list: it matches nothing.
+    /// Parses `W/"a", "b,c", *`. A malformed member ends the list: it matches nothing.
     fn read(&mut self, mut rest: &'a [u8]) {
         loop {
             while let [b' ' | b'\t' | b',', tail @ ..] = rest {
@@ -182,7 +182,7 @@ impl<'a> Tags<'a> {
     }
 }
 
-/// The date of a field that must have exactly one valid value, in any of the three forms.
+/// Parses the date of a field that must have exactly one valid value, in any of the three forms.
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     let mut values = headers.get_all(name).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -191,7 +191,7 @@ fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 
-/// HTTP dates have whole seconds.
+/// Rounds down, since HTTP dates have whole seconds.
 fn whole(instant: SystemTime) -> SystemTime {
     match instant.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs()),
@@ -238,7 +238,7 @@ mod tests {
             "\"a,cur,b\"",
             "w/\"cur\"",
         ] {
-            // A date beside it is not even looked at (13.1.3).
+            // A date in addition is ignored (13.1.3).
             let headers = [
                 (header::IF_NONE_MATCH, other),
                 (header::IF_MODIFIED_SINCE, NOW),

@@ -1,10 +1,8 @@
-//! The file that credentials stand in, for a service that asks for them and for a consumer that
-//! shows them.
+//! The file of credentials, for a service that requires them and for a consumer that sends them.
 //!
-//! One a line: `read NAME:PASSWORD` or `operate NAME:PASSWORD` for Basic (RFC 7617), or a token in
-//! place of both for Bearer (RFC 6750), which has no colon. `#` begins a line that says something
-//! else. What is wrong is told by file and line, and never with what stands there: it may be the
-//! secret.
+//! Each line is `read NAME:PASSWORD` or `operate NAME:PASSWORD` for Basic (RFC 7617), or has a
+//! token in place of both for Bearer (RFC 6750), which contains no colon. `#` begins a comment.
+//! Errors name the file and the line, and never quote the line: it may contain the secret.
 
 use std::path::{Path, PathBuf};
 
@@ -14,16 +12,16 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::with_causes;
 
-/// What somebody may do.
+/// What a client may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// See what a consumer needs: the feed, its pages, events and their data.
+    /// Read what a consumer needs: the feed, its pages, events and their data.
     Read,
-    /// See and do all.
+    /// Read and do everything.
     Operate,
 }
 
-/// How a credential is shown (RFC 9110, 11.1).
+/// The authentication scheme (RFC 9110, 11.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// A name and a password (RFC 7617).
@@ -33,7 +31,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// Its name on the wire.
+    /// Returns its name on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,17 +41,17 @@ impl Scheme {
     }
 }
 
-/// A line of the file. No `Debug`: what cannot be printed is not logged by accident.
+/// A line of the file. It has no `Debug`, so that it is not logged by accident.
 #[expect(
     missing_debug_implementations,
     reason = "what cannot be printed is not logged by accident"
 )]
 pub struct Line {
-    /// What it allows; a consumer's own file need not say.
+    /// What it allows; a consumer's own file may omit it.
     pub access: Option<Access>,
-    /// How it is shown.
+    /// Its authentication scheme.
     pub scheme: Scheme,
-    /// What stands behind the scheme in a request.
+    /// The part after the scheme in a request.
     token: String,
 }
 
@@ -63,29 +61,30 @@ pub enum CredentialsError {
     /// It cannot be read.
     #[error("cannot read {}", .0.display())]
     Read(PathBuf, #[source] std::io::Error),
-    /// A line says nothing that we understand.
+    /// A line cannot be parsed.
     #[error("{}, line {line}: {wrong}", file.display())]
     Line {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// Which line, from 1 on.
+        /// The line, from 1 on.
         line: usize,
         /// What is wrong with it.
         wrong: &'static str,
     },
-    /// It has nothing but comments.
+    /// It has only comments.
     #[error("{} holds no credentials", .0.display())]
     Empty(PathBuf),
 }
 
-/// The credentials in `file`: at least one. Each says what it allows, unless `own`.
+/// Reads the credentials in `file`: at least one. Each must say what it allows, unless the file is
+/// the client's `own`.
 pub fn read(file: &Path, own: bool) -> Result<Vec<Line>, CredentialsError> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| CredentialsError::Read(file.to_owned(), error))?;
     parse(&text, file, own)
 }
 
-/// The same of what stands in the file.
+/// Parses the text of such a file.
 pub fn parse(text: &str, file: &Path, own: bool) -> Result<Vec<Line>, CredentialsError> {
     let mut lines = Vec::new();
     for (index, line) in text.lines().map(str::trim).enumerate() {
@@ -105,20 +104,21 @@ pub fn parse(text: &str, file: &Path, own: bool) -> Result<Vec<Line>, Credential
     }
 }
 
-/// What a client shows who is to operate a service, for a setting of a command line: the value of
-/// `Authorization` for the first credential in `file` that is not for reading alone. It may be a file
-/// of the client's own, which need not say what a credential is for.
+/// Returns the value of `Authorization` for a client that operates a service, from a setting of a
+/// command line: the first credential in `file` that is not for reading alone. The file may be the
+/// client's own, which need not say what a credential allows.
 ///
 /// # Errors
 ///
-/// The file cannot be read, is malformed, or holds none such; told on one line.
+/// Returns an error, on one line, if the file cannot be read, is malformed, or has no such
+/// credential.
 pub fn operator_authorization(file: &str) -> Result<HeaderValue, String> {
     let lines = read(Path::new(file), true).map_err(|error| with_causes(&error))?;
     let line = lines.iter().find(|line| line.access != Some(Access::Read));
     let line = line.ok_or_else(|| format!("{file} holds credentials for reading alone"))?;
     let value = HeaderValue::try_from(line.authorization());
     let mut value = value.map_err(|error| error.to_string())?;
-    // It is not in what is printed of a request.
+    // Keep it out of printed requests.
     value.set_sensitive(true);
     Ok(value)
 }
@@ -129,10 +129,10 @@ impl Line {
             Some(("read", secret)) => (Some(Access::Read), secret.trim_start()),
             Some(("operate", secret)) => (Some(Access::Operate), secret.trim_start()),
             _ if own => (None, text),
-            _ => return Err("it is to begin with `read` or `operate`, and a credential follows"),
+            _ => return Err("it must begin with `read` or `operate`, followed by a credential"),
         };
         if secret.chars().any(char::is_control) {
-            return Err("there are characters that nobody can type");
+            return Err("it has control characters");
         }
         let (scheme, token) = match secret.split_once(':') {
             Some(("", _)) => return Err("the name before the colon is missing"),
@@ -153,7 +153,7 @@ impl Line {
         })
     }
 
-    /// The value of `Authorization` that shows it.
+    /// Returns the value of `Authorization` with this credential.
     pub fn authorization(&self) -> String {
         format!("{} {}", self.scheme.name(), self.token)
     }
@@ -166,7 +166,7 @@ fn is_token(text: &str) -> bool {
     !body.is_empty() && body.bytes().all(known)
 }
 
-/// The one `Authorization` of a request, in its one spelling.
+/// Returns the one `Authorization` of a request in canonical form.
 #[must_use]
 pub fn authorization(headers: &HeaderMap) -> Option<String> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();

@@ -1,15 +1,15 @@
-//! What a client hears of a database that failed.
+//! Converts an error of a database to a problem.
 
 use sqlx::error::ErrorKind;
 
 use crate::Problem;
 
-/// A `503` if the database may answer in a moment, and a `500` where it refused what we asked. The client
+/// A `503` if the database may answer soon, and a `500` if it rejected the statement. The client
 /// does not get the cause; the log does.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         let problem = match &error {
-            // It does answer: we asked for something wrong.
+            // The database answers: the statement is wrong.
             sqlx::Error::Database(refused) if refused.kind() != ErrorKind::Other => {
                 Self::internal()
             }

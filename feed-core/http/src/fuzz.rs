@@ -1,5 +1,5 @@
-//! A door for fuzzing, open in tests and with the feature `fuzz`: what any request may say, and the
-//! file of credentials.
+//! Lets fuzzers parse the headers of any request, and the file of credentials. It exists only in
+//! tests and with the feature `fuzz`.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,11 +9,11 @@ use crate::conditional::{Outcome, Tags, Validators, evaluate};
 use crate::credentials::{authorization, parse};
 use crate::negotiate;
 
-/// Holds the conditions of a request against a representation, and chooses its form.
+/// Evaluates the conditions of a request against a representation, and chooses its form.
 ///
 /// # Panics
 ///
-/// A `304` would hide something (I4), or something else is wrong.
+/// Panics if a `304` would hide a change (I4), or if another invariant is violated.
 pub fn conditions(headers: &HeaderMap) {
     let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
     let validators = Validators {
@@ -24,7 +24,7 @@ pub fn conditions(headers: &HeaderMap) {
     let named = tags.any || tags.tags.iter().any(|tag| *tag == validators.tag);
     let asked = headers.contains_key(header::IF_NONE_MATCH);
     match evaluate(headers, &validators) {
-        // A tag that was sent counts alone.
+        // If a tag was sent, only tags count.
         Outcome::NotModified if asked => assert!(named, "unmodified by no tag of ours"),
         Outcome::NotModified => {
             let since = headers.get(header::IF_MODIFIED_SINCE);
@@ -48,12 +48,12 @@ pub fn conditions(headers: &HeaderMap) {
     assert!(negotiate(headers, &offers).is_none_or(|index| index < offers.len()));
 }
 
-/// Reads a file of credentials; returns how many there are, or `None` if it is refused. Each opens
-/// the door by what it is shown as, and the error tells no secret.
+/// Parses a file of credentials; returns their number, or `None` if it is rejected. Checks that
+/// each is accepted in the form in which a client sends it, and that the error contains no secret.
 ///
 /// # Panics
 ///
-/// Something is wrong with what was read.
+/// Panics if a result violates an invariant.
 pub fn credentials(text: &str) -> Option<usize> {
     let file = std::path::Path::new("credentials");
     for own in [true, false] {

@@ -1,9 +1,9 @@
 //! The HTTP primitives that [`feed-core`] and the crates around it share.
 //!
-//! A handler answers with a [`Problem`] (RFC 9457) where it fails, chooses a form by [`negotiate`]
-//! (RFC 9110, 12.5.1), and answers `304` by [`conditional`] (RFC 9110, 13). Links are made from a
-//! [`BaseUrl`]. [`credentials`] reads the file that a service and its clients share, [`metrics`] is
-//! what a part of a service has measured, as data, and [`trace`] carries the W3C trace context.
+//! A handler returns a [`Problem`] (RFC 9457) on failure, chooses a form by [`negotiate`] (RFC
+//! 9110, 12.5.1), and answers `304` by [`conditional`] (RFC 9110, 13). A [`BaseUrl`] makes links.
+//! [`credentials`] reads the file that a service and its clients share, [`metrics`] represents
+//! measurements as data, and [`trace`] carries the W3C trace context.
 //!
 //! [`feed-core`]: https://docs.rs/feed-core
 #![warn(missing_docs)]
@@ -33,7 +33,7 @@ pub use problem::{Failure, Problem};
 #[cfg(feature = "axum")]
 pub use response::{Json, Page};
 
-/// Marks a response (in its extensions) that was held back because the client asked for that: how
-/// long it took says nothing of the service.
+/// Marks a response (in its extensions) that was held back at the client's request: its time says
+/// nothing about the service.
 #[derive(Debug, Clone, Copy)]
 pub struct HeldBack;

@@ -1,14 +1,14 @@
-//! What a part of a service has measured, as data: whoever exposes it writes the text.
+//! Measurements of a part of a service, as data: the exporter writes the text.
 //!
-//! [`Counter`] and [`Histogram`] cost an atomic addition. Nothing is global, so several services in one
-//! process do not mix.
+//! [`Counter`] and [`Histogram`] cost an atomic addition. Nothing is global, so several services in
+//! one process do not mix.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 
-/// A part of a service that has measured something: a database, a feed, a subscription, or what a
-/// service counts of its own.
+/// A part of a service with measurements: a database, a feed, a subscription, or a service's own
+/// counters.
 ///
 /// ```
 /// use feed_http::metrics::{Counter, Measured, Metric};
@@ -28,51 +28,52 @@ use futures_util::future::BoxFuture;
 /// }
 /// ```
 pub trait Measured: Send + Sync + 'static {
-    /// The numbers as they are now. What cannot be known is left out: an old number would look fine while
-    /// everything stands still.
+    /// Returns the current values. Omits unknown ones: an outdated value would look healthy while
+    /// nothing works.
     fn measure(&self) -> BoxFuture<'_, Vec<Metric>>;
 }
 
 /// Names and values of labels.
 pub type Labels<'a> = [(&'static str, &'a str)];
 
-/// A number that was measured.
+/// A measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
-    /// Its name, as Prometheus has names: a counter ends with `_total`.
+    /// Its name by Prometheus' conventions: a counter ends with `_total`.
     pub name: &'static str,
-    /// What it says, in a sentence.
+    /// Its meaning, in a sentence.
     pub help: &'static str,
-    /// What tells it from others of that name.
+    /// The labels that distinguish it from others of that name.
     pub labels: Vec<(&'static str, String)>,
-    /// The number.
+    /// Its value.
     pub value: Value,
 }
 
-/// The kinds of numbers.
+/// The kinds of values.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// It only goes up.
+    /// A value that only increases.
     Counter(f64),
-    /// It goes up and down.
+    /// A value that goes up and down.
     Gauge(f64),
-    /// How often values of which size came.
+    /// A distribution of values by size.
     Histogram(Distribution),
 }
 
-/// What a [`Histogram`] has counted until now.
+/// The state of a [`Histogram`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Distribution {
-    /// The upper bound of each bucket, and how many values lie below it: those of the buckets before it as well.
+    /// The upper bound of each bucket, and the number of values below it, including those of the
+    /// buckets before.
     pub buckets: Vec<(f64, u64)>,
-    /// How many values there were.
+    /// The number of values.
     pub count: u64,
     /// Their sum.
     pub sum: f64,
 }
 
 impl Metric {
-    /// A number that only goes up.
+    /// Creates a value that only increases.
     #[must_use]
     pub fn counter(
         name: &'static str,
@@ -83,14 +84,14 @@ impl Metric {
         Self::new(name, help, labels, Value::Counter(value))
     }
 
-    /// A number that goes up and down.
+    /// Creates a value that goes up and down.
     #[must_use]
     pub fn gauge(name: &'static str, help: &'static str, labels: &Labels<'_>, value: f64) -> Self {
         Self::new(name, help, labels, Value::Gauge(value))
     }
 
-    /// What `histogram` has counted. So many of its values make one: a billion, for nanoseconds that are shown
-    /// as seconds.
+    /// Creates the distribution of `histogram`. `unit` of its values make one: a billion, for
+    /// nanoseconds exported as seconds.
     #[must_use]
     pub fn histogram<const N: usize>(
         name: &'static str,
@@ -115,7 +116,7 @@ impl Metric {
     }
 }
 
-/// A number that goes up.
+/// A counter, which only increases.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -130,14 +131,14 @@ impl Counter {
         self.add(1);
     }
 
-    /// Where it is.
+    /// Returns the current value.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// How often values of which size came, in whole numbers such as nanoseconds.
+/// A distribution of whole numbers such as nanoseconds, by size.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
     /// The largest value of each bucket, ascending.
@@ -148,7 +149,7 @@ pub struct Histogram<const N: usize> {
 }
 
 impl<const N: usize> Histogram<N> {
-    /// An empty one with these buckets.
+    /// Creates an empty histogram with these buckets.
     #[must_use]
     pub fn new(bounds: &'static [u64; N]) -> Self {
         Self {
@@ -169,14 +170,14 @@ impl<const N: usize> Histogram<N> {
         }
     }
 
-    /// How many there were.
+    /// Returns the number of values.
     #[must_use]
     pub fn count(&self) -> u64 {
         let buckets = self.buckets.iter().chain([&self.larger]);
         buckets.map(Counter::get).sum()
     }
 
-    /// What was counted until now; `unit` of the values make one in the text.
+    /// Returns the current state; `unit` of the values make one in the text.
     fn read(&self, unit: f64) -> Distribution {
         let mut count = 0;
         let bounds = self.bounds.iter().zip(&self.buckets);

@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, header};
 
-/// The index of the offer that the client likes best; of equals the first. `None` if it refuses
-/// them all. No `Accept` takes anything.
+/// Returns the index of the offer that the client prefers; of equals the first. `None` if it
+/// rejects all. Without `Accept` it accepts anything.
 ///
 /// ```
 /// use http::{HeaderMap, header};
@@ -19,7 +19,7 @@ use http::{HeaderMap, header};
 /// ```
 #[must_use]
 pub fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
-    // Most clients name just what there is first.
+    // Most clients name an offer exactly, as their first choice.
     let first = headers.get(header::ACCEPT);
     if first.is_some_and(|accept| Some(accept.as_bytes()) == offers.first().map(|o| o.as_bytes())) {
         return Some(0);
@@ -44,15 +44,15 @@ pub fn negotiate(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
     best.map(|(index, _)| index)
 }
 
-/// `text/html;q=0.8` as a media range and its weight.
+/// Parses a media range and its weight, such as `text/html;q=0.8`.
 fn range(member: &str) -> Option<(&str, f32)> {
     let mut parts = member.split(';').map(str::trim);
     let range = parts.next().filter(|range| range.contains('/'))?;
     Some((range, weight(parts)?))
 }
 
-/// The weight `q` among the parameters of a member (RFC 9110, 12.4.2): 1 where there is none, `None` if it is
-/// malformed.
+/// Returns the weight `q` among the parameters of a member (RFC 9110, 12.4.2): 1 if it is missing,
+/// `None` if it is malformed.
 pub fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<f32> {
     let weight = parameters.find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -62,7 +62,7 @@ pub fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<f32> 
     weight.filter(|weight| (0.0..=1.0).contains(weight))
 }
 
-/// The weight of the most specific range that covers `offer`.
+/// Returns the weight of the most specific range that covers `offer`.
 fn quality(ranges: &[(&str, f32)], offer: &str) -> f32 {
     let kind = offer.split('/').next().unwrap_or_default();
     let specificity = |range: &str| {

@@ -1,4 +1,4 @@
-//! Errors as a client sees them: problem details (RFC 9457).
+//! Errors in the form for clients: problem details (RFC 9457).
 
 use std::error::Error;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::namespace::NAMESPACE;
 
-/// An error on its way to a client: `application/problem+json`, never stored by a cache.
+/// An error to send to a client: `application/problem+json`, never stored by a cache.
 ///
 /// ```
 /// use feed_http::Problem;
@@ -29,19 +29,19 @@ pub struct Problem {
     pub(crate) failure: Option<Box<Failure>>,
 }
 
-/// What went wrong on our side. It travels beside the response ([`http::Extensions`](http::Extensions))
-/// to layers that want to know of it; the client does not see it.
+/// The cause of a failure on the server's side. It travels with the response
+/// ([`http::Extensions`](http::Extensions)) to layers that use it; the client does not see it.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// What was tried, for the log.
+    /// The operation that failed, for the log.
     pub tried: &'static str,
-    /// Why it did not work.
+    /// The error of that operation.
     pub error: Arc<dyn Error + Send + Sync>,
 }
 
 impl Problem {
-    /// A problem of a kind: `name` ends its `type`, a URI that stays the same for ever; `title`
-    /// is the same for each problem of the kind, `detail` says what happened this time.
+    /// Creates a problem: `name` ends its `type`, a URI that stays the same for ever; `title` is
+    /// the same for each problem of the type, `detail` describes this occurrence.
     #[must_use]
     pub fn new(
         status: StatusCode,
@@ -60,14 +60,14 @@ impl Problem {
         }
     }
 
-    /// `400`: the request does not follow the form that is documented.
+    /// `400`: the request does not follow the documented form.
     #[must_use]
     pub fn bad_request(detail: impl Into<String>) -> Self {
         let title = "The request is malformed";
         Self::new(StatusCode::BAD_REQUEST, "bad-request", title, detail)
     }
 
-    /// `404`: nothing is there.
+    /// `404`: no such resource exists.
     #[must_use]
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(
@@ -90,7 +90,7 @@ impl Problem {
         .header(header::ALLOW, HeaderValue::from_static(allow))
     }
 
-    /// `406`: `offers` are all there is.
+    /// `406`: `offers` are all media types that exist.
     #[must_use]
     pub fn not_acceptable(offers: &[&str]) -> Self {
         Self::new(
@@ -102,7 +102,7 @@ impl Problem {
         .header(header::VARY, HeaderValue::from_static("Accept"))
     }
 
-    /// `412`: the client's precondition does not hold.
+    /// `412`: a precondition of the client fails.
     #[must_use]
     pub fn precondition_failed() -> Self {
         Self::new(
@@ -113,7 +113,7 @@ impl Problem {
         )
     }
 
-    /// `503` with `Retry-After`: it may work in a moment.
+    /// `503` with `Retry-After`: a retry may succeed soon.
     #[must_use]
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let title = "The service cannot answer right now";
@@ -126,7 +126,7 @@ impl Problem {
         .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// `500`: a fault of ours, logged where it happened.
+    /// `500`: an internal error, logged where it happened.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(
@@ -137,8 +137,8 @@ impl Problem {
         )
     }
 
-    /// Keeps the error that caused it. The log gets it, beside what was tried, when the response is made; the
-    /// client does not.
+    /// Attaches the error that caused it. When the response is made, the log gets it with the
+    /// operation; the client does not.
     #[must_use]
     pub fn caused_by(
         mut self,
@@ -164,19 +164,19 @@ impl Problem {
         self
     }
 
-    /// The status code.
+    /// Returns the status code.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status.as_u16()
     }
 
-    /// What happened, for a person.
+    /// Returns what happened, for people.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// The problem document, as JSON.
+    /// Returns the problem document, as JSON.
     #[must_use]
     pub fn document(&self) -> String {
         let document = Document {

@@ -11,8 +11,9 @@ use serde_json::Value;
 use crate::Problem;
 use crate::conditional::{Outcome, Validators, evaluate};
 
-/// As `application/problem+json`, never stored by a cache. What a page for people says ([`Page`]), and the failure
-/// behind it ([`Failure`](crate::Failure)), are in the response's extensions.
+/// Responds with `application/problem+json`, which caches must not store. The text for a page
+/// ([`Page`]), and the failure behind the problem ([`Failure`](crate::Failure)), are in the
+/// response's extensions.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.document()).into_response();
@@ -35,11 +36,11 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What a page for people says of a problem. It travels beside the document
-/// ([`http::Extensions`](http::Extensions)) to whoever makes that page.
+/// The text of a problem for a page. It travels with the document
+/// ([`http::Extensions`](http::Extensions)) to the layer that makes the page.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// What kind of problem it is.
+    /// The title of the problem's type.
     pub title: &'static str,
     /// What happened this time.
     pub detail: String,
@@ -62,7 +63,7 @@ impl Page {
     }
 }
 
-/// An answer in JSON. What cannot be written is logged, and answered as a problem document.
+/// An answer in JSON. If serialization fails, it is logged, and a problem document is sent.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -77,9 +78,9 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// The answer to a read of a resource that comes in several forms (`Vary: Accept`): `answer` with a tag
-/// that stands for its bytes, or a `304` or `412` by the request's conditions. The body of `answer` has to be
-/// in memory.
+/// Completes the answer to a read of a resource with several forms (`Vary: Accept`): returns
+/// `answer` with a tag of its bytes, or a `304` or `412` by the request's conditions. The body of
+/// `answer` must be in memory.
 pub async fn tagged(headers: &HeaderMap, answer: Response) -> Response {
     let (parts, body) = answer.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else {

@@ -1,4 +1,4 @@
-//! The events that an effect is given.
+//! The events of one call of an effect.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::received::Received;
 
-/// Events that are applied together, in sequence: a slice of [`Received`], in which those are marked that
-/// there is nothing to do for. So an effect can be tested without a consumer:
+/// Events to apply together, in sequence: a slice of [`Received`] on which the effect marks the
+/// events that need nothing. A test can call an effect without a consumer:
 ///
 /// ```
 /// # use feed_core::consumer::{Batch, Effect, EffectError};
@@ -54,7 +54,7 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// A batch of these events, none of which is passed over.
+    /// Creates a batch of these events, none of them passed over.
     #[must_use]
     pub fn new(events: &'a [Received]) -> Self {
         Self {
@@ -63,15 +63,16 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Says that there is nothing to do for `event`, and why: `an event of type order.painted, which is
-    /// unknown here`. It is recorded, so that each event has an effect or a record that says why not (I5).
+    /// Marks `event` as one that needs nothing, with the reason: `an event of type order.painted,
+    /// which is unknown here`. The reason is stored, so that each event has an effect or a record
+    /// of why not (I5).
     ///
     /// # Panics
     ///
-    /// It is no event of this batch.
+    /// Panics if this batch does not contain the event.
     pub fn pass_over(&self, event: &Received, reason: impl Into<String>) {
         let is_this = |one: &Received| std::ptr::eq(one, event);
-        // A copy of it will do.
+        // The caller may pass a copy of the event.
         let index = (self.events.iter().position(is_this))
             .or_else(|| self.events.iter().position(|one| one.id == event.id));
         let Some(index) = index else {
@@ -84,14 +85,14 @@ impl<'a> Batch<'a> {
         passed_over.insert(index, reason.into());
     }
 
-    /// Why there is nothing to do, by the index of the event.
+    /// Returns the reasons by the index of the event.
     pub(crate) fn into_reasons(self) -> BTreeMap<usize, String> {
         self.passed_over
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The events that were passed over, in sequence, and why.
+    /// Returns the events that were passed over, in sequence, with the reasons.
     #[must_use]
     pub fn passed_over(&self) -> Vec<(&'a Received, String)> {
         let passed_over = self

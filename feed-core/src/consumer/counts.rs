@@ -1,5 +1,4 @@
-//! What this process has counted of a subscription: what became of polls and events, and since when it is
-//! behind.
+//! What this process has counted of a subscription: the outcomes of polls and events, and its lag.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,10 +11,10 @@ use crate::database::Turns;
 use crate::http::metrics::{Counter, Histogram, Metric};
 use crate::store::measure::Progress;
 
-/// Events of one transaction, up to the largest.
+/// Buckets for the events of one transaction.
 const SIZES: &[u64; 7] = &[1, 2, 5, 10, 20, 50, 100];
 
-/// What this process has counted.
+/// The counters of this process.
 #[derive(Debug)]
 pub(super) struct Counts {
     begun: DateTime<Utc>,
@@ -23,7 +22,7 @@ pub(super) struct Counts {
     won: Counter,
     lost: Counter,
     batches: Histogram<{ SIZES.len() }>,
-    /// When we last saw that all was taken that there was.
+    /// When all events of the feed were last known to be applied.
     caught_up: Mutex<Option<DateTime<Utc>>>,
     pub(super) turns: Turns,
 }
@@ -42,7 +41,7 @@ impl Default for Counts {
     }
 }
 
-/// How a round can end.
+/// The outcomes of a round.
 const OUTCOMES: [&str; 9] = [
     "applied",
     "unchanged",
@@ -81,8 +80,8 @@ impl Counts {
         }
     }
 
-    /// Counts a transaction that has committed: of `arrived` events `won` were claimed by it, the
-    /// others before.
+    /// Counts a committed transaction: of `arrived` events it claimed `won`; the others were
+    /// claimed before.
     pub(super) fn committed(&self, arrived: usize, won: usize) {
         if arrived > 0 {
             self.won.add(won as u64);
@@ -119,7 +118,7 @@ impl Counts {
         metrics
     }
 
-    /// Seconds since all was taken that there was, as far as is known.
+    /// Returns the seconds since all events of the feed were applied, as far as is known.
     pub(super) fn lag(&self, progress: &Progress, now: DateTime<Utc>) -> f64 {
         let mut caught_up = self
             .caught_up
@@ -128,13 +127,13 @@ impl Counts {
         let heard = progress.last_contact.unwrap_or(self.begun);
         let seconds = |since: DateTime<Utc>| (now - since).as_seconds_f64().max(0.0);
         if progress.head.is_some_and(|head| head > progress.sequence) {
-            // The oldest event that is not taken is younger than the last one that is, and than the
-            // moment at which there was none.
+            // The oldest event not yet taken is younger than the last one taken, and than the last
+            // moment without lag.
             let since = progress.updated.max(*caught_up);
             return seconds(since.unwrap_or(self.begun));
         }
         *caught_up = progress.last_contact;
-        // There may be news that nobody has told us.
+        // A feed that does not answer may have news.
         match seconds(heard) {
             silent if silent > SILENCE.as_secs_f64() => silent,
             _ => 0.0,
@@ -154,7 +153,7 @@ mod tests {
         let after = |seconds| begun + TimeDelta::seconds(seconds);
         let progress = |sequence, head, contact: Option<i64>| Progress {
             sequence,
-            // The last event was days ago: that is no lag.
+            // The last event is days old: that is no lag.
             updated: Some(after(-200_000)),
             head,
             last_contact: contact.map(after),
@@ -163,17 +162,17 @@ mod tests {
             waiting: 0,
             halted: false,
         };
-        // Never reached.
+        // The feed was never reached.
         let lag = |progress: &Progress, now| counts.lag(progress, after(now)).round();
         assert_eq!(lag(&progress(0, None, None), 1), 0.0);
         assert_eq!(lag(&progress(0, None, None), 100), 100.0);
-        // Reached, and nothing is missing.
+        // The feed was reached, and nothing is missing.
         assert_eq!(lag(&progress(7, Some(7), Some(100)), 120), 0.0);
         // Two events came after that.
         assert_eq!(lag(&progress(7, Some(9), Some(121)), 125), 25.0);
         assert_eq!(lag(&progress(8, Some(9), Some(126)), 130), 30.0);
         assert_eq!(lag(&progress(9, Some(9), Some(131)), 131), 0.0);
-        // All is taken that we know of, but the feed does not answer any more.
+        // All known events are taken, but the feed no longer answers.
         assert_eq!(lag(&progress(9, Some(9), Some(131)), 200), 69.0);
     }
 

@@ -1,5 +1,5 @@
-//! A door for fuzzing, open in tests and with the feature `fuzz`: reads what a server answers as a
-//! consumer does, and checks what must hold whatever it says.
+//! Lets fuzzers parse a server's answer as a consumer does, and checks what must hold for any
+//! input. It exists only in tests and with the feature `fuzz`.
 
 use axum::http::{HeaderMap, header};
 use roxmltree::{Node, ParsingOptions};
@@ -16,11 +16,11 @@ use crate::store::consume::Position;
 
 const ATOM: &str = "http://www.w3.org/2005/Atom";
 
-/// Reads a feed document; returns how many entries it has, or `None` if it is refused.
+/// Parses a feed document. Returns the number of its entries, or `None` if it is rejected.
 ///
 /// # Panics
 ///
-/// Something is wrong with what was read.
+/// Panics if the parsed document violates an invariant.
 pub fn document(body: &[u8]) -> Option<usize> {
     let read_from = Url::parse("http://order:8081/order/feed").expect("a URL");
     let document = Document::read(body, None, read_from.clone()).ok()?;
@@ -77,7 +77,7 @@ pub fn document(body: &[u8]) -> Option<usize> {
     Some(document.entries.len())
 }
 
-/// The type and the subject of each entry.
+/// Returns the type and the subject of each entry.
 pub(crate) fn names(body: &[u8]) -> Option<Vec<(String, String)>> {
     document(body)?;
     let read_from = Url::parse("http://order:8081/order/feed").expect("a URL");
@@ -92,8 +92,8 @@ pub(crate) fn names(body: &[u8]) -> Option<Vec<(String, String)>> {
     Some(names.collect())
 }
 
-/// Another parser, if it takes the document at all, finds the same content and base in the same
-/// entries.
+/// Checks that another parser, if it accepts the document, finds the same content and base in the
+/// same entries.
 fn agrees(body: &[u8], document: &Document) {
     let Ok(text) = decode(body, None) else {
         return;
@@ -116,7 +116,7 @@ fn agrees(body: &[u8], document: &Document) {
         .filter(|node| named(node, "entry"))
         .collect();
     for found in &document.entries {
-        // Where an id stands twice it is not said which entry is meant.
+        // If an id occurs twice, the entry meant is ambiguous.
         let mut same = entries.iter().filter(|entry| {
             let mut ids = entry.children().filter(|node| named(node, "id"));
             let (Some(id), None) = (ids.next(), ids.next()) else {
@@ -153,11 +153,11 @@ fn agrees(body: &[u8], document: &Document) {
     }
 }
 
-/// Reads what the headers and the body of an answer say beside a document.
+/// Parses what headers and body contain besides a document.
 ///
 /// # Panics
 ///
-/// Something is wrong with what was read.
+/// Panics if a result violates an invariant.
 pub fn answer(headers: &HeaderMap, body: &[u8]) {
     assert!(fresh(headers) <= LONGEST_FRESH);
     assert!(retry_after(headers).is_none_or(|wait| wait <= LONGEST_RETRY_AFTER));

@@ -1,19 +1,19 @@
-//! The other side: polls a feed, claims each event in its own database, and commits its effect in
-//! the same transaction.
+//! The consumer: polls a feed, claims each event in its own database, and commits its effect in the
+//! same transaction.
 //!
-//! Each module knows those before it, and none after it:
+//! Each module uses those above it, and none below:
 //!
-//! | module | what it owns |
+//! | module | responsibility |
 //! |---|---|
-//! | `source` | what a feed says: requests, documents, data, and the walk through them; no database |
-//! | `progress` | how far we have got, and which share is ours: state without I/O |
-//! | `apply` | what becomes of events in our database: the batch transaction, parking, retries, leases |
-//! | `round` | one round: the three above, in the order in which they are needed |
-//! | `control` | people: a [`Handle`] on a subscription, decisions, [`fn@reconcile`] |
+//! | `source` | the feed: requests, documents, data, and the walk through them; no database |
+//! | `progress` | the cursors, and the partitions that this instance holds: state without I/O |
+//! | `apply` | the consumer's database: the batch transaction, parking, retries, leases |
+//! | `round` | one round: the three above in order |
+//! | `control` | operators: a [`Handle`] on a subscription, decisions, [`fn@reconcile`] |
 //!
-//! What a service brings along is an [`Effect`] for a [`Subscription`]. A [`Consumer`] is the loop around
-//! it all: `prepare` does what can be done without the feed, a round asks it, `record_outcome` says how
-//! that went, and `pause` waits for the next one.
+//! A service provides an [`Effect`] and a [`Subscription`]. A [`Consumer`] is the loop: `prepare`
+//! does what needs no feed, a round polls it, `record_outcome` records the result, and `pause`
+//! waits for the next round.
 
 mod batch;
 mod counts;
@@ -94,11 +94,11 @@ pub struct Consumer<B: Backend, E> {
 }
 
 impl<B: Backend, E: Effect<B>> Consumer<B, E> {
-    /// Opens the subscription in `database`, at the beginning of the feed where it is new.
+    /// Opens the subscription in `database`; a new one begins at the start of the feed.
     ///
     /// # Errors
     ///
-    /// The database is out of reach.
+    /// Returns an error if the database is unreachable.
     pub async fn open(
         database: Database<B>,
         subscription: Subscription,
@@ -117,7 +117,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         });
         let leases = Arc::new(Leases::default());
         renew(&instance, &leases).await?;
-        // Those who have more than their share now need not find out by themselves.
+        // Notify instances that now hold more than their share.
         let notified = B::notify(instance.database.writer(), CHANNEL);
         within(STATEMENT, notified).await?;
         if let Some(reason) = &leases.signals.borrow().halted {
@@ -141,7 +141,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         Ok(Self { follower, counts })
     }
 
-    /// What people and their programs look at, and what wakes the consumer up.
+    /// Returns a handle that shows the subscription and wakes the consumer.
     #[must_use]
     pub fn handle(&self) -> Handle<B> {
         let Follower {
@@ -154,17 +154,18 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         Handle::of(instance.database.clone(), subscription, leases, counts)
     }
 
-    /// What stops it when cancelled.
+    /// Returns the token that stops the consumer.
     #[must_use]
     pub fn shutdown(&self) -> CancellationToken {
         self.follower.shutdown.clone()
     }
 
-    /// Does one round.
+    /// Runs one round.
     ///
     /// # Errors
     ///
-    /// The feed could not be read or the database failed. The cursor is where it was.
+    /// Returns an error if the feed cannot be read or the database failed. The cursor has not
+    /// moved.
     pub async fn poll_once(&mut self) -> Result<Polled, PollError> {
         let round = match prepare::prepare(&mut self.follower).await {
             Ok(None) => round::head::poll(&mut self.follower).await,
@@ -177,20 +178,21 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         round
     }
 
-    /// Polls until `shutdown`, then finishes the batch in hand and gives its partitions back.
+    /// Polls until `shutdown`, then finishes the current batch and releases the partitions.
     pub async fn run(mut self) {
         let stop = self.follower.shutdown.clone();
-        // They end with this future, also where it is dropped: leases that are kept without
-        // anybody at work would look alive.
+        // These tasks end with this future, also when it is dropped: leases that are kept without a
+        // poller would look alive.
         let mut beside = self.spawn_beside();
         while !stop.is_cancelled() {
-            // A round that is left behind leaves no transaction: those run in tasks of their own,
+            // A dropped round leaves no transaction open: transactions run in tasks of their own,
             // and closing the database waits for them.
             let round = tokio::select! {
                 round = self.poll_once() => round,
                 () = stop.cancelled() => break,
                 Some(ended) = beside.join_next() => {
-                    // Without them we would look fine until the leases are over, and stand still.
+                    // Without these tasks the consumer would look healthy until its leases end, and
+                    // then do nothing.
                     assert!(stop.is_cancelled(), "a task of the consumer has ended: {ended:?}");
                     break;
                 }
@@ -206,7 +208,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         }
     }
 
-    /// Keeps the leases, and the table of claims small.
+    /// Spawns the tasks that keep the leases and sweep the claims.
     fn spawn_beside(&self) -> JoinSet<()> {
         let Follower {
             instance,
@@ -222,7 +224,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         beside
     }
 
-    /// Records how a round ended, and waits for the next one.
+    /// Records the outcome of a round, and waits for the next one.
     async fn pause_after(&mut self, round: &Result<Polled, PollError>) {
         let (follower, counts) = (&mut self.follower, &self.counts);
         let name = &follower.subscription.name;
@@ -233,7 +235,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         pause::pause(follower, pause, idle).await;
     }
 
-    /// Stores how far we are and gives all partitions back, so that others need not wait.
+    /// Stores the cursors and releases all partitions, so that other instances need not wait.
     async fn leave(&mut self) -> Result<(), PollError> {
         let cursors = &self.follower.cursors;
         if cursors.store_by().is_some() && !cursors.is_forgotten() {

@@ -1,52 +1,52 @@
-//! How a round ends.
+//! The outcome of a round.
 
 use crate::consumer::progress::position::InvalidPosition;
 use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::walk::WalkError;
 
-/// How a round ended.
+/// The outcome of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Polled {
-    /// New events were taken, this many with their effect committed now.
+    /// New events were taken; this many effects were committed now.
     Applied(usize),
     /// There is nothing new.
     UpToDate {
-        /// True if the server held the request back until it was sure of that, or was not asked to,
-        /// or could not since we had no tag yet: then the next request may follow at once.
+        /// True if the next request may follow at once: the server held this request back, was not
+        /// asked to, or could not since there was no tag yet.
         waited: bool,
     },
-    /// All partitions are other instances'.
+    /// Other instances hold all partitions.
     LeasedElsewhere,
-    /// The subscription is halted until a person decides.
+    /// The subscription is halted until an operator decides.
     Halted,
-    /// Somebody asked for something else meanwhile.
+    /// Something else was requested meanwhile.
     Interrupted,
 }
 
-/// Why a round failed. Nothing is lost: the next one begins where this one did.
+/// Why a round failed. Nothing is lost: the next one begins at the same cursor.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
     /// The feed could not be read.
     #[error("cannot read the feed")]
     Fetch(#[from] FetchError),
-    /// Our own database failed.
+    /// The consumer's database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// The address is that of a page, which has an end.
-    #[error("{0} is a part of a feed, not its head: FEED_URL is to be the address of the feed")]
+    /// The address is that of a page, which ends.
+    #[error("{0} is a part of a feed, not its head: FEED_URL must point to the head of the feed")]
     NotTheHead(url::Url),
-    /// The feed is not what it was.
+    /// The feed has sequences no longer.
     #[error("the feed has no sequence any more: is {0} still the same feed?")]
     NotSequenced(url::Url),
-    /// A walk through the feed comes back to where it was.
-    #[error("the feed's pages lead in a circle: {0} comes twice")]
+    /// A walk through the feed returns to a document that it has read.
+    #[error("the feed's pages form a cycle: {0} occurs twice")]
     Cycle(url::Url),
-    /// A walk through the feed does not come to an end within our bounds.
+    /// A walk through the feed exceeds its limits.
     #[error("nothing known within {documents} documents and {bytes} bytes of the feed")]
     TooLong {
         /// Documents read.
         documents: usize,
-        /// Bytes they had.
+        /// Bytes read.
         bytes: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Between two rounds: how long to leave the feed alone, and what is done meanwhile.
+//! The pause between two rounds: its length, and the work during it.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use super::round::follower::Follower;
 use super::source::fetch_error::FetchError;
 use crate::store::Backend;
 
-/// How long a pause lasts at most when our own database has failed in it.
+/// The longest pause after the consumer's own database has failed in it.
 const REST: Duration = Duration::from_secs(30);
 
-/// How long a pause lasts in which only a change elsewhere can help.
+/// The pause while only a change elsewhere can help.
 const IDLE: Duration = Duration::from_secs(3);
 
-/// Waits between two rounds. What is to be done here is done meanwhile, and the feed is left
-/// alone, but for the data of parked events: a server that asks for a pause gets it.
-/// Who is `idle` goes on as soon as there is something to do.
+/// Waits between two rounds. Local work continues meanwhile. The feed gets no requests, except for
+/// the data of parked events: a server that asks for a pause gets it. An `idle` consumer resumes as
+/// soon as there is local work.
 pub(super) async fn pause<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
     pause: Duration,
@@ -32,15 +32,15 @@ pub(super) async fn pause<B: Backend, E: Effect<B>>(
             Ok(None) => {}
             Ok(Some(Polled::Interrupted)) => return,
             Ok(Some(_)) => idle = true,
-            // The next round meets it again, and tells; what is to be done here is no reason to ask the
-            // feed sooner.
+            // The next round meets the error again and reports it; local work is no reason to ask
+            // the feed sooner.
             Err(PollError::Fetch(_)) => return rest(follower, until).await,
             Err(_) => return rest(follower, until.min(Instant::now() + REST)).await,
         }
     }
 }
 
-/// How long to wait before the next round.
+/// Returns how long to wait before the next round.
 pub(super) fn pause_after<B: Backend, E>(
     follower: &Follower<B, E>,
     round: &Result<Polled, PollError>,
@@ -48,11 +48,11 @@ pub(super) fn pause_after<B: Backend, E>(
     let interval = follower.subscription.poll_interval;
     match round {
         Ok(Polled::Interrupted) => Duration::ZERO,
-        // The rest does not come from the head, so it does not matter how long that is fresh.
+        // The rest does not come from the head, so the head's freshness does not matter.
         Ok(Polled::Applied(_)) if follower.more => Duration::ZERO,
-        // What is fresh is not asked for again (RFC 9111, 4.2).
+        // Do not ask again for what is fresh (RFC 9111, 4.2).
         Ok(Polled::Applied(_) | Polled::UpToDate { waited: true }) => follower.fresh,
-        // Spread out by a fifth, so that consumers do not ask all at the same moment.
+        // Add a fifth of jitter, so that consumers do not poll at the same moment.
         Ok(Polled::UpToDate { waited: false }) => {
             let interval = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
             interval.max(follower.fresh)
@@ -62,7 +62,7 @@ pub(super) fn pause_after<B: Backend, E>(
             retry_after: Some(wait),
             ..
         })) => {
-            // Zero, or a date in the past, is no leave to ask without a pause.
+            // A `Retry-After` of zero, or in the past, does not permit polling without a pause.
             let wait = wait.mul_f64(1.0 + fastrand::f64() / 5.0);
             wait.max(back_off(follower.leases.failures()))
         }
@@ -70,7 +70,7 @@ pub(super) fn pause_after<B: Backend, E>(
     }
 }
 
-/// Waits until `until`, or something is to be done before: but for the decision that was `tried`.
+/// Waits until `until`, or until there is local work other than the decision that was `tried`.
 async fn wait<B: Backend, E: Effect<B>>(follower: &Follower<B, E>, until: Instant) -> Pause {
     let mut signals = follower.leases.signals.subscribe();
     let leases = signals.borrow().leases;
@@ -83,7 +83,7 @@ async fn wait<B: Backend, E: Effect<B>>(follower: &Follower<B, E>, until: Instan
     }
 }
 
-/// Waits until `until`, or somebody wants the feed to be asked.
+/// Waits until `until`, or until a poll is requested.
 async fn rest<B: Backend, E: Effect<B>>(follower: &Follower<B, E>, until: Instant) {
     tokio::select! {
         () = tokio::time::sleep_until(until) => {}
@@ -96,12 +96,12 @@ async fn rest<B: Backend, E: Effect<B>>(follower: &Follower<B, E>, until: Instan
 enum Pause {
     /// The feed may be asked again.
     Over,
-    /// There is something to do here.
+    /// There is local work.
     Work,
 }
 
-/// How long to stay away after `failures` rounds failed in a row: doubling, bounded, and spread
-/// out so that instances do not come back together.
+/// Returns the backoff after `failures` failed rounds in a row: doubling, bounded, and with jitter,
+/// so that instances do not return together.
 fn back_off(failures: u32) -> Duration {
     let longest = Duration::from_millis(250 << failures.min(7)).min(Duration::from_secs(30));
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)

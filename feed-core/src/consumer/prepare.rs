@@ -1,4 +1,4 @@
-//! What is to be done before the feed is asked: leases, decisions, retries, stored cursors.
+//! Prepares a round without the feed: leases, decisions, retries, stored cursors.
 
 use tokio::time::Instant;
 
@@ -16,8 +16,8 @@ use crate::store::consume::Heartbeat;
 const TWO_FEEDS: &str =
     "events of two feeds have been taken: is FEED_URL the same for all instances?";
 
-/// Does what is to be done here, without the feed: decisions, leases, retries. Returns how the
-/// round ends if there is nothing to ask the feed for.
+/// Executes decisions, renews leases, retries events. Returns the outcome of the round if there is
+/// nothing to ask the feed for.
 pub(super) async fn prepare<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Option<Polled>, PollError> {
@@ -40,13 +40,13 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
         }
         follower.cursors.load(held, epochs.pop(), signals.leases);
         if before != follower.cursors.seen.epoch {
-            // How far another feed had got says nothing of this one.
+            // The head of another feed is unrelated to this one.
             let forget = |heartbeat: &mut Heartbeat| heartbeat.head_sequence = None;
             follower.leases.heartbeat(forget);
         }
     }
     if signals.due {
-        // What falls due from here on is seen with the next look at the leases.
+        // The next renewal of the leases finds events that become due from now on.
         let consumed = &follower.leases.signals;
         consumed.send_modify(|signals| signals.due = false);
         let (caller, held) = (&follower.applier.caller, &follower.cursors.held);

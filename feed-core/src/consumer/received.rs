@@ -1,4 +1,4 @@
-//! An event as a consumer has it.
+//! An event as a consumer receives it.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,13 +12,13 @@ pub struct Received {
     pub id: String,
     /// The `CloudEvents` type, if the feed gives one.
     pub event_type: Option<String>,
-    /// What it is about; the entry's id where the feed does not say.
+    /// The subject; the entry's id if the feed gives none.
     pub subject: String,
-    /// Its place in the feed, if the feed numbers its events.
+    /// The sequence, if the feed has sequences.
     pub sequence: Option<Sequence>,
     /// When it happened.
     pub time: DateTime<Utc>,
-    /// The body: JSON text for our own feeds, whatever the entry holds for others.
+    /// The body: JSON text for feed-core's feeds, the entry's content for others.
     pub data: String,
     /// The W3C trace context of the request that caused it.
     pub traceparent: Option<String>,

@@ -1,4 +1,4 @@
-//! How rounds end, as people read it in the log, on the status page and in metrics.
+//! Records the outcome of rounds in the log, in the status and in metrics.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::source::fetch_error::FetchError;
 use crate::database::patience::learn_from;
 use crate::http::with_causes;
 
-/// Records how a round ended, and logs it where it differs from the one before.
+/// Records the outcome of a round, and logs it if it differs from the one before.
 pub(super) fn record_outcome(
     round: &Result<Polled, PollError>,
     name: &str,
@@ -25,7 +25,7 @@ pub(super) fn record_outcome(
     }
     let (failures, is_news) = leases.heartbeat(|heartbeat| {
         let before = heartbeat.failures;
-        // An interrupted round says nothing of the feed.
+        // An interrupted round tells nothing about the feed.
         if matches!(round, Ok(Polled::Interrupted)) {
             return (before, false);
         }
@@ -38,15 +38,15 @@ pub(super) fn record_outcome(
         heartbeat.last_error = error;
         (before, is_news)
     });
-    // Again from time to time: whoever reads the log of this hour is to see it.
+    // Repeat from time to time, so that the log of each hour contains it.
     let again = failures % 100 == 99;
     match round {
-        // This does not pass by itself, and may come after what would have.
+        // This error does not pass by itself, and may follow one that would have.
         Err(error @ PollError::Fetch(FetchError::Refused { .. })) if is_news || again => {
             tracing::error!(
                 error = error as &dyn std::error::Error,
                 attempts = failures + 1,
-                "not let in to follow {name}: somebody has to mend that"
+                "{name} rejected our credentials; an operator has to replace them"
             );
         }
         Err(error) if failures == 0 || again => tracing::warn!(
@@ -61,8 +61,8 @@ pub(super) fn record_outcome(
     }
 }
 
-/// Records for how long the feed is not asked again. Its answer counts as contact until then: it is
-/// fresh, or the poll interval is not over. A feed that has failed since must be seen.
+/// Records how long the feed is left alone. Its answer counts as contact until then: it is fresh,
+/// or the poll interval is not over. A feed that has failed since must show as such.
 pub(super) fn record_pause(round: &Result<Polled, PollError>, pause: Duration, leases: &Leases) {
     let until = match round {
         Ok(Polled::Applied(_) | Polled::UpToDate { .. }) => Some(Utc::now() + pause),

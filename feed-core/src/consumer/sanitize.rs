@@ -1,10 +1,10 @@
-//! Text from outside, as it may stand in a log line, a row, or on a page.
+//! Sanitizes text from outside for log lines, rows and pages.
 
-/// Characters of a text that is kept.
+/// The most characters of a stored text.
 const LONGEST: usize = 500;
 
-/// What somebody else said, as it can be kept by any database and shown on any terminal: on one line,
-/// without control characters, and with an end.
+/// Makes a received text safe for any database and any terminal: on one line, without control
+/// characters, and bounded.
 pub(crate) fn sanitize(text: &str) -> String {
     let mut characters = text.chars();
     let printable = |character: char| match character {
@@ -20,8 +20,8 @@ pub(crate) fn sanitize(text: &str) -> String {
     text
 }
 
-/// What is wrong with some JSON, without the value that is wrong: a reason stands in logs, and the value
-/// may be a person's.
+/// Describes an error in JSON without the value that caused it: the reason appears in logs, and the
+/// value may be personal data.
 ///
 /// ```
 /// use feed_core::consumer::without_value;

@@ -1,4 +1,4 @@
-//! Which feed a consumer follows.
+//! The settings of a subscription.
 
 use std::time::Duration;
 
@@ -10,33 +10,34 @@ use super::source::proxy::FeedProxy;
 use super::source::settings::SourceSettings;
 use super::source::wait::WAIT;
 
-/// Which feed is consumed, and how.
+/// The feed to consume, and how.
 #[derive(Debug, Clone)]
 pub struct Subscription {
     /// The name of the subscription in the consumer's database: `order`.
     pub name: String,
     /// The address of the feed.
     pub feed_url: Url,
-    /// What is shown to the feed, if it asks for credentials.
+    /// The credentials for the feed, if it asks for them.
     pub credentials: Option<FeedCredentials>,
-    /// The proxy through which the feed is read; `None`: there is none, whatever the environment says.
+    /// The proxy through which the feed is read; `None`: no proxy, whatever the environment names.
     pub proxy: Option<FeedProxy>,
-    /// The settings of the HTTP client that are the service's own.
+    /// The service's own settings of the HTTP client.
     pub client: Option<FeedClient>,
-    /// How long a round may wait at the server for something new, in whole seconds, and at most twenty, which is
-    /// the default. Zero: it answers at once, and [`poll_once`](crate::Consumer::poll_once) returns then.
+    /// How long a round may wait at the server for a new event, in whole seconds; the default and
+    /// the maximum are twenty. With zero the server answers at once, and so does
+    /// [`poll_once`](crate::Consumer::poll_once).
     pub wait: Duration,
     /// The pause after a poll that found nothing and could not wait at the server.
     pub poll_interval: Duration,
-    /// The name of this instance; made unique for each start.
+    /// The name of this instance; a suffix makes it unique for each start.
     pub instance: String,
-    /// What the log says behind the reason of a halt: what to do.
+    /// The instruction that the log adds to the reason of a halt.
     pub if_halted: &'static str,
 }
 
 impl Subscription {
-    /// A subscription to the feed at `feed_url`, which asks once a second where it cannot wait at
-    /// the server.
+    /// Creates a subscription to the feed at `feed_url`, which polls once a second where it cannot
+    /// wait at the server.
     #[must_use]
     pub fn new(name: impl Into<String>, feed_url: Url) -> Self {
         Self {
@@ -48,7 +49,7 @@ impl Subscription {
             wait: WAIT,
             poll_interval: Duration::from_secs(1),
             instance: "consumer".to_owned(),
-            if_halted: "it goes on when an operator resumes it (Decision::Resume)",
+            if_halted: "an operator has to resume it (Decision::Resume)",
         }
     }
 

@@ -1,5 +1,5 @@
-//! What an event is: a fact that happened to one subject, and never changes, but for its data where a
-//! person is erased.
+//! An event: a fact about one subject. It never changes, except for its data when a person is
+//! erased.
 
 use std::fmt;
 
@@ -22,13 +22,13 @@ pub use publish::{InvalidEvent, NewEvent};
 pub struct EventId(pub Uuid);
 
 impl EventId {
-    /// A new id. Version 7, so that ids made one after the other lie together in an index.
+    /// Creates an id. Version 7, so that ids created one after the other are adjacent in an index.
     #[must_use]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// The event's `atom:id`: an absolute IRI that names no host (RFC 4287, 4.2.6).
+    /// Returns the event's `atom:id`: an absolute IRI that names no host (RFC 4287, 4.2.6).
     #[must_use]
     pub fn urn(self) -> String {
         self.0.urn().to_string()
@@ -47,14 +47,13 @@ impl fmt::Display for EventId {
     }
 }
 
-/// The number of an event in its feed: 1, 2, 3 … without holes, in commit order.
-/// Zero stands for the place before the first event.
+/// The number of an event in its feed: 1, 2, 3 … without gaps, in commit order. Zero is the
+/// position before the first event.
 pub type Sequence = i64;
 
-/// The last number there can be: the largest that every reader of JSON holds exactly, and far from
-/// where sums overflow.
+/// The largest sequence: every reader of JSON represents it exactly, and sums cannot overflow.
 pub const LAST_SEQUENCE: Sequence = 1 << 53;
 
-/// The longest id, type or subject of an event, in bytes: PostgreSQL refuses what has more than 2,704
-/// in an index.
+/// The longest id, type or subject of an event, in bytes: PostgreSQL rejects more than 2,704 in an
+/// index.
 pub(crate) const LONGEST_NAME: usize = 2_000;

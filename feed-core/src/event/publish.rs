@@ -1,24 +1,24 @@
-//! An event on its way into a feed, and as the feed has it.
+//! An event before and after it is published.
 
 use chrono::{DateTime, Utc};
 
 use super::{EventId, LONGEST_NAME, Sequence};
 use crate::data::{self, InvalidData};
 
-/// The longest title, summary or link of an event, in bytes: a head of 199 entries, each character of them
-/// escaped, is an answer that a consumer takes.
+/// The longest title, summary or link of an event, in bytes. A head of 199 entries with every
+/// character escaped is then within a consumer's limit for an answer.
 pub(crate) const LONGEST_TEXT: usize = 2_000;
 
-/// Why an event cannot be published: it would stop the numbering of others, or its readers.
+/// Why an event cannot be published: it would block the numbering of other events, or its readers.
 ///
-/// The limits are also those of `feed_outbox`: its constraints refuse what another program inserts.
+/// The constraints of `feed_outbox` enforce the same limits for other programs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidEvent {
     /// Its type or subject is empty or too long.
     #[error("an event's type and subject have 1 to {LONGEST_NAME} bytes")]
     Name,
-    /// White space around a name is not kept by parsers of XML: it would be another subject.
+    /// XML parsers drop white space around a name, which would change the subject.
     #[error("an event's type or subject has white space around")]
     WhiteSpace,
     /// RFC 3339 has four digits for the year, and several languages begin with year 1.
@@ -32,33 +32,35 @@ pub enum InvalidEvent {
     Data(#[from] InvalidData),
 }
 
-/// An event about to be written to the outbox.
+/// An event to append to the outbox.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
-    /// The `CloudEvents` type, in the past tense: `order.placed`. 1 to 2,000 bytes, and no
-    /// white space around.
+    /// The `CloudEvents` type, in the past tense: `order.placed`. 1 to 2,000 bytes, without
+    /// surrounding white space.
     pub event_type: String,
-    /// What the event is about: `order/17`. Events of one subject are applied in sequence. Of the
-    /// same form as the type.
+    /// The subject: `order/17`. Events of one subject are applied in sequence. The limits are those
+    /// of the type.
     pub subject: String,
     /// When it happened: in the years 1 to 9999, to the millisecond.
     pub time: DateTime<Utc>,
-    /// One line for a person who reads the feed, of at most 2,000 bytes. Names nobody: it can not be erased.
+    /// One line for people who read the feed, of at most 2,000 bytes. It must not contain personal
+    /// data, since it cannot be erased.
     pub title: String,
-    /// The same in a sentence, of at most 2,000 bytes. Names nobody either.
+    /// The same in a sentence, of at most 2,000 bytes. It must not contain personal data either.
     pub summary: String,
-    /// The page about the subject: `order/17`, relative to the service's public base URL, or a whole `http:` or
-    /// `https:` address. At most 2,000 bytes.
+    /// The page about the subject: `order/17`, relative to the service's public base URL, or an
+    /// absolute `http:` or `https:` address. At most 2,000 bytes.
     pub link: String,
-    /// The body: JSON text of at most 1 MiB, kept byte for byte. At most 100 arrays and objects are within each
-    /// other, numbers fit into a double, and no string has half a surrogate pair ([`InvalidData`]).
+    /// The body: JSON text of at most 1 MiB, kept byte for byte. Arrays and objects are nested at
+    /// most 100 deep, numbers fit into a double, and no string has half a surrogate pair
+    /// ([`InvalidData`]).
     pub data: String,
-    /// The W3C trace context of the request that caused the event. One that is malformed is left out.
+    /// The W3C trace context of the request that caused the event. A malformed one is dropped.
     pub traceparent: Option<String>,
 }
 
 impl NewEvent {
-    /// An event that has just happened, with a title that says no more than its type and subject.
+    /// Creates an event that happens now, with type and subject as its title.
     ///
     /// ```
     /// use feed_core::NewEvent;
@@ -89,13 +91,13 @@ impl NewEvent {
         }
     }
 
-    /// Fails if readers could not take it.
+    /// Returns an error if readers cannot process the event.
     pub(crate) fn check(&self) -> Result<(), InvalidEvent> {
         self.check_texts()?;
         Ok(data::check(&self.data)?)
     }
 
-    /// Fails if a document of the feed could not be read with it.
+    /// Returns an error if a document with the event would be unreadable.
     pub(crate) fn check_texts(&self) -> Result<(), InvalidEvent> {
         let names = [&self.event_type, &self.subject];
         if names
@@ -107,7 +109,7 @@ impl NewEvent {
         if names.iter().any(|name| name.trim() != **name) {
             return Err(InvalidEvent::WhiteSpace);
         }
-        // Of a leap second, too, which is counted into the second after it.
+        // A leap second counts into the second after it.
         if !(FIRST_INSTANT..=LAST_INSTANT).contains(&self.time.timestamp_millis()) {
             return Err(InvalidEvent::Time);
         }
@@ -123,7 +125,7 @@ impl NewEvent {
 const FIRST_INSTANT: i64 = -62_135_596_800_000;
 const LAST_INSTANT: i64 = 253_402_300_799_999;
 
-/// What a feed document says of an event: all but its data.
+/// The part of an event in a feed document: everything except its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) id: EventId,
@@ -132,7 +134,7 @@ pub(crate) struct Entry {
     pub(crate) subject: String,
     /// When it happened (`atom:published`).
     pub(crate) time: DateTime<Utc>,
-    /// When it was numbered (`atom:updated`); never earlier than that of the event before.
+    /// When it was numbered (`atom:updated`); never earlier than for the event before.
     pub(crate) updated: DateTime<Utc>,
     pub(crate) title: String,
     pub(crate) summary: String,
@@ -149,7 +151,7 @@ pub(crate) struct Event {
     pub(crate) traceparent: Option<String>,
 }
 
-/// True for a W3C trace context of version 00, the only one that there is.
+/// Returns true for a W3C trace context of version 00, the only version.
 pub(crate) fn is_traceparent(text: &str) -> bool {
     let lengths = text.split('-').map(str::len);
     let is_hex = |byte: u8| matches!(byte, b'-' | b'0'..=b'9' | b'a'..=b'f');

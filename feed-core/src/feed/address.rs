@@ -1,5 +1,5 @@
-//! Where each document of the feed is. Addresses come from the configured public base URL, never
-//! from a request: a request's `Host` is whatever its sender wrote there.
+//! The addresses of the feed's documents. They come from the configured public base URL, never from
+//! a request, whose `Host` the client chooses.
 
 use url::Url;
 
@@ -24,33 +24,33 @@ impl Addresses {
         &self.base
     }
 
-    /// The service itself.
+    /// Returns the base URL of the service.
     pub(super) fn base(&self) -> &Url {
         self.base.url()
     }
 
-    /// The subscription document.
+    /// Returns the address of the head.
     pub(super) fn head(&self) -> Url {
         self.base.join("feed")
     }
 
-    /// A page. It contains the epoch, so that no cache mixes two histories.
+    /// Returns the address of a page. It contains the epoch, so that no cache mixes two histories.
     pub(super) fn page(&self, epoch: &Epoch, page: i64) -> Url {
         self.base.join(&format!("feed/{epoch}/{page}"))
     }
 
-    /// The same page from `/feed`, for a redirect that holds behind any prefix.
+    /// Returns the same page relative to `/feed`, for a redirect that works behind any prefix.
     pub(super) fn page_from_head(epoch: &Epoch, page: i64) -> String {
         format!("feed/{epoch}/{page}")
     }
 
-    /// The events from `first` to `last` with their data.
+    /// Returns the address of the batch document for the events from `first` to `last`.
     pub(super) fn batch(&self, epoch: &Epoch, first: Sequence, last: Sequence) -> Url {
         self.base
             .join(&format!("feed/{epoch}/batch/{first}-{last}"))
     }
 
-    /// The way forward from `cursor`.
+    /// Returns the address of the events after `cursor`.
     pub(super) fn after(&self, cursor: &Cursor) -> Url {
         let mut url = self.head();
         url.query_pairs_mut()
@@ -58,7 +58,7 @@ impl Addresses {
         url
     }
 
-    /// A filtered view, at its newest events or at those before `before`.
+    /// Returns the address of a filtered view, at its newest events or at those before `before`.
     pub(super) fn filtered(&self, filter: &Filter, before: Option<Sequence>) -> Url {
         let mut url = self.head();
         let mut query = url.query_pairs_mut();
@@ -75,8 +75,8 @@ impl Addresses {
         url
     }
 
-    /// The address of a page about a subject, as text: a page of a hundred entries has two
-    /// hundred addresses, and to parse each would be most of its cost.
+    /// Returns the address of a page about a subject as text. A page of a hundred entries has two
+    /// hundred addresses; parsing each would be most of its cost.
     pub(super) fn link_text(&self, link: &str) -> String {
         match is_plain(link) {
             true => format!("{}{link}", self.base()),
@@ -84,17 +84,18 @@ impl Addresses {
         }
     }
 
-    /// What the address of one event begins with; its id follows.
+    /// Returns the prefix of an event's address; the id follows.
     pub(super) fn events(&self) -> &str {
         &self.events
     }
 
-    /// One event.
+    /// Returns the address of one event.
     pub(super) fn event(&self, id: EventId) -> Url {
         self.base.join(&format!("events/{id}"))
     }
 
-    /// A page about a subject: a whole `http:` or `https:` address, or one relative to the base URL.
+    /// Returns the address of a page about a subject: an absolute `http:` or `https:` address, or
+    /// one relative to the base URL.
     pub(super) fn link(&self, link: &str) -> Url {
         match Url::parse(link) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && link.contains("://") => url,
@@ -103,8 +104,8 @@ impl Addresses {
     }
 }
 
-/// True if a relative link is put behind the base URL as it is: names of letters and digits, and
-/// single slashes between them.
+/// Returns true for a relative link that can be appended to the base URL unchanged: names of
+/// letters and digits, separated by single slashes.
 fn is_plain(link: &str) -> bool {
     link.split('/').all(|name| {
         !name.is_empty()

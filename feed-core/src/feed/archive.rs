@@ -1,5 +1,5 @@
-//! What becomes of old events: they move out of the table that is written to, and final pages become
-//! files. Either way each document stays where it is, byte for byte (I3).
+//! Archives old events: moves them out of the table that is written to, and exports immutable pages
+//! as files. Each document keeps its address and its bytes (I3).
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,19 +13,19 @@ use crate::cursor::Epoch;
 use crate::event::Sequence;
 use crate::store::Backend;
 
-/// Final pages as files.
+/// The result of an export of immutable pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exported {
-    /// Where they are: the directory of this epoch.
+    /// The directory of this epoch.
     pub directory: PathBuf,
-    /// Pages that were written.
+    /// Pages written now.
     pub written: i64,
-    /// Pages that were there already.
+    /// Pages that existed already.
     pub kept: i64,
 }
 
-/// Why pages did not all become files. Those that did are whole.
+/// Why an export stopped. The pages that it has written are complete.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The database failed.
@@ -34,7 +34,7 @@ pub enum ExportError {
     /// A file cannot be written.
     #[error("cannot write {}", .0.display())]
     File(PathBuf, #[source] io::Error),
-    /// A file there is no page of this feed at this address, or not whole.
+    /// An existing file is not this feed's page at this address, or is incomplete.
     #[error(
         "{} is not the page that this feed has at {address}: it was written for another public address \
          (BASE_URL), or is damaged; use an empty directory", file.display()
@@ -42,20 +42,22 @@ pub enum ExportError {
     Another {
         /// The file.
         file: PathBuf,
-        /// Where the page is.
+        /// The address of the page.
         address: Url,
     },
 }
 
 impl<B: Backend> Feed<B> {
-    /// Moves old events to the archive: those of immutable pages, but the newest `keep` events.
-    /// Returns how many. Readers do not notice; what is read and written all day becomes small.
+    /// Moves old events to the archive: those of immutable pages, except the newest `keep` events.
+    /// Returns their number. Readers see no difference; the table for daily reads and writes
+    /// becomes small.
     ///
-    /// A page at a time, so that nobody waits long. May run beside the service, and be broken off.
+    /// It moves one page at a time, so that no other transaction waits long. It may run beside the
+    /// service, and may be interrupted.
     ///
     /// # Errors
     ///
-    /// The database failed. What has been moved stays so.
+    /// Returns the error of the database. Events that were moved stay moved.
     pub async fn archive(&self, keep: u64) -> sqlx::Result<u64> {
         let feed = &self.inner;
         let head = feed.sequencer.look().await?.head;
@@ -76,12 +78,13 @@ impl<B: Backend> Feed<B> {
     }
 
     /// Writes each immutable page, as Atom, into a file below `directory`: `feed/EPOCH/NUMBER`, its
-    /// address below the public base URL. Any web server can serve them in place of the service. A page
-    /// that is there already is not written again.
+    /// address below the public base URL. Any web server can serve them instead of the service.
+    /// Existing pages are not written again.
     ///
     /// # Errors
     ///
-    /// The database failed, a file cannot be written, or the files there are of another feed.
+    /// Returns an error if the database failed, if a file cannot be written, or if existing files
+    /// are of another feed.
     pub async fn export_pages(&self, directory: &Path) -> Result<Exported, ExportError> {
         let feed = &self.inner;
         let head = feed.sequencer.look().await?.head;
@@ -112,16 +115,16 @@ impl<B: Backend> Feed<B> {
         })
     }
 
-    /// Makes this feed another one for its readers: the epoch changes, events and their numbers stay.
-    /// For a database that was restored to an older state: what its readers have seen after that is
-    /// gone, and other events would take the same numbers. Returns the new epoch.
+    /// Gives this feed a new epoch, and keeps its events and their sequences. It is for a database
+    /// that was restored to an older state: events that readers have seen after that state are
+    /// gone, and other events would get their sequences. Returns the new epoch.
     ///
-    /// Each consumer then halts, and a person lets it start again from the first event; what it has
-    /// already, has no second effect.
+    /// Each consumer then halts until an operator resumes it from the first event; events that it
+    /// has applied have no second effect.
     ///
     /// # Errors
     ///
-    /// The database failed.
+    /// Returns the error of the database.
     pub async fn change_epoch(&self) -> sqlx::Result<Epoch> {
         let feed = &self.inner;
         let epoch = Epoch::random();
@@ -133,7 +136,7 @@ impl<B: Backend> Feed<B> {
     }
 }
 
-/// True if a file has the page that belongs there, from its beginning to its end.
+/// Returns true if a file contains the whole page of that address.
 fn is_page(bytes: &[u8], address: &Url) -> bool {
     let link = format!("href=\"{address}\"");
     let has_link = bytes
@@ -142,7 +145,8 @@ fn is_page(bytes: &[u8], address: &Url) -> bool {
     has_link && bytes.trim_ascii_end().ends_with(b"</feed>")
 }
 
-/// All of it or nothing: a web server may look at any moment, and another process write the same page.
+/// Writes all of it or nothing: a web server may read at any moment, and another process may write
+/// the same page.
 fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = file.with_extension(format!("{}.unfinished", std::process::id()));
     let mut output = std::fs::File::create(&unfinished)?;

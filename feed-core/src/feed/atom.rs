@@ -1,5 +1,5 @@
-//! Writes a document as Atom (RFC 4287). Right by construction: every text goes through
-//! [`escape`], metadata comes before entries, and nothing is left out that the RFC asks for.
+//! Writes a document as Atom (RFC 4287). It escapes every text with [`escape`], writes metadata
+//! before entries, and includes every required element.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use super::document::{Document, Link};
 use crate::event::{Entry, EventId};
 use crate::http::NAMESPACE;
 
-/// About what an entry takes, so that a page is written without growing its buffer.
+/// The approximate size of an entry, so that the buffer of a page need not grow.
 const ENTRY_BYTES: usize = 1_024;
 
 pub(super) fn write(document: &Document<'_>, addresses: &Addresses) -> Bytes {
@@ -107,12 +107,12 @@ fn attribute(out: &mut String, name: &str, value: &str) {
     out.push('"');
 }
 
-/// Writes `text` so that it is read back as it was, in an element as in an attribute. Characters
-/// that XML 1.0 cannot hold in any form (section 2.2) become U+FFFD.
+/// Escapes `text` for elements and attributes, so that a parser returns it unchanged. Characters
+/// that XML 1.0 cannot represent (section 2.2) become U+FFFD.
 fn escape(out: &mut String, mut text: &str) {
-    // Most text has nothing to escape, and is copied as a whole: all of it is looked at without a
-    // branch, many bytes at a time. U+FFFE and U+FFFF begin with 0xEF; other characters that do just
-    // take the slow way.
+    // Most text needs no escaping and is copied as a whole: a loop without branches checks many
+    // bytes at a time. U+FFFE and U+FFFF begin with 0xEF; other characters with that byte take the
+    // slow path.
     if !text.bytes().fold(false, |any, byte| any | needs_care(byte)) {
         out.push_str(text);
         return;
@@ -145,7 +145,7 @@ fn escape_characters(out: &mut String, text: &str) {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            // A parser would turn these into a space or a line feed.
+            // A parser would convert these to a space or a line feed.
             '\t' => out.push_str("&#9;"),
             '\n' => out.push_str("&#10;"),
             '\r' => out.push_str("&#13;"),
@@ -155,19 +155,19 @@ fn escape_characters(out: &mut String, text: &str) {
     }
 }
 
-/// RFC 3339 in UTC; always milliseconds, so that the same instant is the same bytes.
+/// Formats as RFC 3339 in UTC; always with milliseconds, so that equal instants have equal bytes.
 pub(super) fn timestamp(instant: DateTime<Utc>) -> String {
     let mut out = String::with_capacity(24);
     push_timestamp(&mut out, instant);
     out
 }
 
-/// Digit by digit: half of what a page costs would be formatting by a pattern.
+/// Appends digit by digit: formatting by a pattern would be half the cost of a page.
 fn push_timestamp(out: &mut String, instant: DateTime<Utc>) {
     let (year, clock) = (instant.year(), instant.time());
     match u32::try_from(year) {
         Ok(year @ 0..=9999) => push_number(out, year, 4),
-        // Outside of what RFC 3339 knows.
+        // Outside of the range of RFC 3339.
         _ => _ = write!(out, "{year:+05}"),
     }
     let rest = [
@@ -175,7 +175,7 @@ fn push_timestamp(out: &mut String, instant: DateTime<Utc>) {
         ('-', instant.day(), 2),
         ('T', clock.hour(), 2),
         (':', clock.minute(), 2),
-        // A leap second is one of more than a thousand milliseconds.
+        // A leap second has more than a thousand milliseconds.
         (':', clock.second() + clock.nanosecond() / 1_000_000_000, 2),
         ('.', clock.nanosecond() / 1_000_000 % 1_000, 3),
     ];
@@ -215,13 +215,13 @@ mod tests {
         let spread = (0..1_000).map(|n| DateTime::from_timestamp_nanos(n * 987_654_321_987_654));
         instants.extend(spread);
         for instant in instants {
-            // What chrono makes of a leap second.
+            // The form in which chrono writes a leap second.
             let expected = instant.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
             assert_eq!(timestamp(instant), expected);
         }
     }
 
-    /// A head has one entry less than two pages.
+    /// A head has at most one entry less than two pages.
     #[test]
     fn a_head_of_the_longest_entries_is_an_answer_that_a_consumer_takes() {
         let text = "\"".repeat(LONGEST_TEXT.max(LONGEST_NAME));

@@ -1,8 +1,8 @@
-//! Batches in memory, for the consumers that ask for the same ones at the same time: instances that
-//! share a subscription, or all who were told of an event.
+//! Caches batch documents for consumers that request the same ones at the same time: instances of
+//! one subscription, or all that were notified of an event.
 //!
-//! They hold personal data, which may be erased. That publishes an event: so what was written before
-//! the head moved is not given away after.
+//! Batch documents contain personal data, which may be erased. Erasing publishes an event, so the
+//! cache is valid only until the head moves.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,16 +13,16 @@ use super::body::Body;
 use crate::event::Sequence;
 use crate::store::publish::Head;
 
-/// Batches kept: instances that catch up together are a few pages apart.
+/// Batch documents kept: instances that catch up together are a few pages apart.
 const KEPT: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
 
-/// The largest one kept, in bytes: three times that of a hundred ordinary orders.
+/// The largest document kept, in bytes: three times that of a hundred ordinary orders.
 const LARGEST: usize = 256 * 1024;
 
 /// The first and the last sequence.
 type Range = (Sequence, Sequence);
 
-/// The batches that were asked for while the head was at one place.
+/// The batch documents that were requested since the head last moved.
 #[derive(Debug, Default)]
 pub(super) struct Batches(Mutex<Kept>);
 
@@ -42,7 +42,7 @@ impl Default for Kept {
 }
 
 impl Batches {
-    /// The batch of `range`, if it was written while the head was as `head`.
+    /// Returns the batch document of `range`, if it was written while the head was `head`.
     pub(super) fn get(&self, head: &Head, range: Range) -> Option<Arc<Body>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match kept.head.as_ref().is_some_and(|at| at.is_same(head)) {
@@ -51,10 +51,10 @@ impl Batches {
         }
     }
 
-    /// Keeps a batch that was read after the head was seen as `head`.
+    /// Keeps a batch document that was read after the head was seen as `head`.
     pub(super) fn put(&self, head: &Head, range: Range, body: &Arc<Body>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Somebody has seen a newer head meanwhile.
+        // Another request has seen a newer head meanwhile.
         let is_newer = |at: &Head| {
             let (at_place, place) = ((at.sequence, at.revision), (head.sequence, head.revision));
             at.epoch == head.epoch && at_place > place

@@ -1,5 +1,5 @@
-//! A door for the workspace's benchmarks, open with the feature `bench` alone: it writes a page as
-//! the feed does, without a database and a cache.
+//! Lets the workspace's benchmarks write a page as the feed does, without a database and a cache.
+//! It exists only with the feature `bench`.
 
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
@@ -11,7 +11,7 @@ use crate::cursor::{Cursor, Epoch};
 use crate::event::{Entry, EventId};
 use crate::http::BaseUrl;
 
-/// A page that is ready to be written, again and again.
+/// A page to write repeatedly.
 #[derive(Debug)]
 pub struct Page {
     addresses: Addresses,
@@ -20,7 +20,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page with so many entries, as the order service has them.
+    /// Creates a page with so many entries like those of the order service.
     #[must_use]
     pub fn of(entries: i64, base: BaseUrl) -> Self {
         let begin = Utc::now();
@@ -42,7 +42,7 @@ impl Page {
         }
     }
 
-    /// Its bytes.
+    /// Returns its bytes.
     #[must_use]
     pub fn write(&self) -> Bytes {
         let (first, last) = (1, self.entries.len() as i64);

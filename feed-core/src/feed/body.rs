@@ -1,4 +1,4 @@
-//! The bytes of an answer in each content coding, made once and shared by all who ask.
+//! The bytes of an answer in each content coding, made once and shared by all requests.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -11,21 +11,21 @@ use flate2::write::GzEncoder;
 use crate::http::conditional::Validators;
 use crate::http::weight;
 
-/// A third of the default level's time, for one byte more in twenty: a head is compressed for each event,
-/// and a batch for each reader.
+/// This level takes a third of the default level's time and one byte more in twenty. A head is
+/// compressed for each event, and a batch document for each reader.
 const LEVEL: u32 = 3;
 
-/// Below this, gzip saves less than its headers cost.
+/// The size below which gzip saves less than its headers cost.
 const WORTH_CODING: usize = 1_024;
 
-/// A body that can be sent as it is or compressed.
+/// A body that can be sent uncompressed or compressed.
 #[derive(Debug, Default)]
 pub(super) struct Body {
     identity: Bytes,
     gzip: OnceLock<Option<Bytes>>,
 }
 
-/// The content codings we have.
+/// The supported content codings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     Identity,
@@ -40,17 +40,18 @@ impl Body {
         }
     }
 
-    /// How long it is as it is.
+    /// Returns the uncompressed length.
     pub(super) fn len(&self) -> usize {
         self.identity.len()
     }
 
-    /// A tag that stands for the bytes as a document of that media type, in any coding.
+    /// Returns a tag of the bytes as a document of that media type, in any coding.
     pub(super) fn validators(&self, media_type: &str) -> Validators {
         Validators::of(media_type, &self.identity)
     }
 
-    /// The bytes in that coding, or as they are where it is not worth it; and which it was.
+    /// Returns the bytes in that coding, or uncompressed where gzip saves nothing; and the coding
+    /// used.
     pub(super) fn coded(&self, coding: Coding) -> (Bytes, Coding) {
         if coding == Coding::Gzip
             && self.identity.len() >= WORTH_CODING
@@ -62,14 +63,15 @@ impl Body {
     }
 }
 
-/// `None` cannot happen when writing to memory; then the bytes are sent as they are.
+/// Returns `None` on an error, which cannot happen when writing to memory; the bytes are then sent
+/// uncompressed.
 fn gzip(bytes: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 6), Compression::new(LEVEL));
     encoder.write_all(bytes).ok()?;
     encoder.finish().ok().map(Bytes::from)
 }
 
-/// The coding to answer in (RFC 9110, 12.5.3); `None` if the reader refuses both.
+/// Returns the coding of the answer (RFC 9110, 12.5.3); `None` if the reader rejects both.
 pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
     let mut weights = [None, None, None];
     let members = headers
@@ -92,7 +94,8 @@ pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
         }
     }
     let [gzip, identity, any] = weights;
-    // Not named, gzip is not wanted, and identity is always acceptable, unless `*` says otherwise.
+    // If gzip is not listed, it is not wanted; identity is always acceptable, unless `*` says
+    // otherwise.
     let gzip = gzip.or(any).unwrap_or(0.0);
     let identity = identity.or(any.filter(|any| *any == 0.0)).unwrap_or(0.001);
     if gzip > 0.0 && gzip >= identity {

@@ -1,5 +1,5 @@
-//! Events with their data, as `CloudEvents` 1.0: one in the attributes of an HTTP message
-//! (binary mode), one as JSON (structured mode), or many as JSON (batch mode).
+//! Writes events with their data as `CloudEvents` 1.0: one in the headers and the body of an HTTP
+//! message (binary mode), one as JSON (structured mode), or many as JSON (batch mode).
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use crate::event::Event;
 /// The structured form of one event.
 pub const STRUCTURED: &str = "application/cloudevents+json";
 
-/// A context attribute is a header `ce-` and its name; the media type of the data is the
-/// message's own `Content-Type` (`CloudEvents` HTTP binding, 3.1).
+/// Writes each context attribute as a header `ce-NAME`; the media type of the data is the message's
+/// own `Content-Type` (`CloudEvents` HTTP binding, 3.1).
 pub(super) fn binary_headers(event: &Event, source: &str) -> HeaderMap {
     let entry = &event.entry;
     let attributes = [
@@ -38,7 +38,8 @@ pub(super) fn binary_headers(event: &Event, source: &str) -> HeaderMap {
         .collect()
 }
 
-/// Space, `"`, `%` and all that is not printable ASCII (`CloudEvents` HTTP binding, 3.1.3.2).
+/// Encodes space, `"`, `%` and all that is not printable ASCII (`CloudEvents` HTTP binding,
+/// 3.1.3.2).
 fn percent_encode(value: &str) -> String {
     value
         .bytes()
@@ -50,33 +51,33 @@ fn percent_encode(value: &str) -> String {
 }
 
 /// An event as `CloudEvents` 1.0, in the JSON format
-// Section 3 there.
+// The spec's section 3.
 #[derive(Debug, Serialize)]
 pub(super) struct Structured<'a> {
     specversion: &'static str,
     /// The event's id: a UUID
     id: String,
-    /// The feed that it comes from; never changes, wherever the feed moves
+    /// The feed that it comes from; never changes, even if the feed moves
     source: &'a str,
     /// What happened: `order.placed`
     #[serde(rename = "type")]
     event_type: &'a str,
-    /// What it happened to: `order/17`
+    /// The subject of the event: `order/17`
     subject: &'a str,
     /// When it happened
     time: String,
     datacontenttype: &'static str,
     /// The number of the event in the feed, as text
     sequence: String,
-    /// The W3C trace context of what caused it
+    /// The W3C trace context of the request that caused it
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
-    /// What `/events/{id}` gives as JSON
+    /// The data that `/events/{id}` returns as JSON
     data: &'a RawValue,
 }
 
 impl<'a> Structured<'a> {
-    /// `None` if the event's data cannot be read.
+    /// Returns `None` if the event's data cannot be read.
     fn new(event: &'a Event, source: &'a str) -> Option<Self> {
         Some(Self {
             specversion: "1.0",
@@ -93,7 +94,8 @@ impl<'a> Structured<'a> {
     }
 }
 
-/// The data of an event, if it can be read. What is in quarantine for its data has none.
+/// Returns the data of an event, if it can be read. An event that is in quarantine for its data has
+/// none.
 pub(super) fn data(event: &Event) -> Option<&RawValue> {
     if event.data.is_empty() {
         return None;
@@ -112,13 +114,14 @@ pub(super) fn data(event: &Event) -> Option<&RawValue> {
         .ok()
 }
 
-/// One event in structured mode, if its data can be read.
+/// Writes one event in structured mode, if its data can be read.
 pub(super) fn structured(event: &Event, source: &str) -> Option<Bytes> {
     Some(to_json(&Structured::new(event, source)?))
 }
 
-/// Many events in batch mode, in sequence. A batch is one JSON text, and one event must not spoil it for parsers:
-/// an older one with data that [`outbox::append`](crate::outbox::append) would refuse is at its own address alone.
+/// Writes many events in batch mode, in sequence. The document is one JSON text, and one event must
+/// not make it unreadable: an older event with data that [`outbox::append`](crate::outbox::append)
+/// would reject is served at its own address alone.
 pub(super) fn batch(events: &[Event], source: &str) -> Batch {
     let readable = events
         .iter()
@@ -132,7 +135,7 @@ pub(super) fn batch(events: &[Event], source: &str) -> Batch {
     }
 }
 
-/// Events in batch mode.
+/// A batch document.
 pub(super) struct Batch {
     /// False if an event is in quarantine, since its data cannot be read.
     pub(super) is_whole: bool,
@@ -140,7 +143,7 @@ pub(super) struct Batch {
 }
 
 fn to_json(value: &impl Serialize) -> Bytes {
-    // Texts, numbers and JSON that was read: there is nothing in it that cannot be written.
+    // The value consists of texts, numbers and parsed JSON, which can always be serialized.
     serde_json::to_vec(value).unwrap_or_default().into()
 }
 

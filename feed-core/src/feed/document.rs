@@ -1,4 +1,4 @@
-//! What a feed document says, before it is written.
+//! The content of a feed document, independent of its form.
 
 use chrono::{DateTime, Utc};
 use url::Url;
@@ -7,10 +7,10 @@ use super::view::PageWriter;
 use crate::cursor::Cursor;
 use crate::event::Entry;
 
-/// The media type of the events of a document with their data.
+/// The media type of a batch document.
 pub const BATCH: &str = "application/cloudevents-batch+json";
 
-/// A link of a document; it stands in the document and in the `Link` header (RFC 8288).
+/// A link of a document, written in the document and in the `Link` header (RFC 8288).
 #[derive(Debug, Clone)]
 pub(super) struct Link {
     pub(super) rel: &'static str,
@@ -19,7 +19,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// A link to another feed document.
+    /// Creates a link to another feed document.
     pub(super) fn feed(rel: &'static str, href: Url) -> Self {
         Self {
             rel,
@@ -35,10 +35,10 @@ pub(super) struct Document<'a> {
     pub(super) id: String,
     pub(super) title: &'a str,
     pub(super) author: &'a str,
-    /// What writes the document as a page for people, if anything does.
+    /// Writes the document as a page for people, if set.
     pub(super) page: Option<&'a PageWriter>,
     pub(super) updated: DateTime<Utc>,
-    /// Where a reader is who has read this document.
+    /// The position of a reader after this document.
     pub(super) cursor: Cursor,
     pub(super) links: Vec<Link>,
     /// True for a page: its set of entries is final (RFC 5005, section 4).
@@ -48,7 +48,7 @@ pub(super) struct Document<'a> {
 }
 
 impl Document<'_> {
-    /// Where the link with that relation leads.
+    /// Returns the target of the link with that relation.
     pub(super) fn link(&self, rel: &str) -> Option<&Url> {
         let link = self.links.iter().find(|link| link.rel == rel);
         link.map(|link| &link.href)

@@ -1,4 +1,4 @@
-//! The forms a document comes in, and which one a reader gets.
+//! The forms of a document, and the choice between them.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use super::{Inner, atom};
 use crate::http::negotiate;
 use crate::store::Backend;
 
-/// The forms a document comes in.
+/// The forms of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Form {
     Atom,
@@ -19,8 +19,8 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// What a reader may ask for, best first. Other feed formats and XML in general are Atom here: a
-    /// program that names them reads feeds, and cannot read a page.
+    /// What a reader may ask for, best first. Other feed formats, and XML in general, get Atom: a
+    /// program that names them reads feeds, and cannot read a page for people.
     const OFFERS: [&'static str; 7] = [
         "application/atom+xml",
         "application/rss+xml",
@@ -31,11 +31,11 @@ impl Form {
         "text/xml",
     ];
 
-    /// How `java.net.URLConnection` begins its `Accept`, whatever it reads: it is no browser.
+    /// The beginning of `java.net.URLConnection`'s `Accept`, whatever it reads: it is no browser.
     const JAVA: &'static [u8] = b"text/html, image/gif, image/jpeg, *";
 
-    /// The form a reader likes best. A reader that accepts none gets Atom (RFC 9110, 12.5.1): many that read
-    /// it ask for something else.
+    /// Returns the form that a reader prefers. A reader that accepts none gets Atom (RFC 9110,
+    /// 12.5.1): many that read it ask for something else.
     fn wanted(headers: &HeaderMap) -> Self {
         let offer = negotiate(headers, &Self::OFFERS).map(|offer| Self::OFFERS[offer]);
         let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
@@ -64,7 +64,7 @@ impl Form {
 }
 
 impl<B: Backend> Inner<B> {
-    /// The form that a reader likes best; Atom, where nothing writes pages for people.
+    /// Returns the form that a reader prefers; Atom, if no page writer is set.
     pub(super) fn wanted(&self, headers: &HeaderMap) -> Form {
         match self.page {
             Some(_) => Form::wanted(headers),

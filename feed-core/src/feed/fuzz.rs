@@ -1,5 +1,5 @@
-//! A door for fuzzing, open in tests and with the feature `fuzz`: what a reader would like, and a page with
-//! any text in it.
+//! Lets fuzzers parse a reader's preferences, and write a page with any text. It exists only in
+//! tests and with the feature `fuzz`.
 
 use axum::http::HeaderMap;
 use chrono::DateTime;
@@ -12,11 +12,11 @@ use crate::consumer;
 use crate::cursor::Cursor;
 use crate::event::{Entry, EventId, NewEvent};
 
-/// Writes a page with `text` wherever a publisher's text stands, and reads it again.
+/// Writes a page with `text` in place of every text of a publisher, and parses it again.
 ///
 /// # Panics
 ///
-/// It is read as something else.
+/// Panics if a text has changed.
 pub fn page(text: &str) {
     let base = "http://order:8081/order/".parse::<crate::http::BaseUrl>();
     let base = base.expect("a base URL");
@@ -65,7 +65,7 @@ pub fn page(text: &str) {
             "{name}"
         );
     }
-    // What the outbox refuses may be read otherwise; all else is read as it was.
+    // Text that the outbox rejects may be parsed differently; all other text must be unchanged.
     if text.len() <= crate::event::LONGEST_NAME {
         let found = consumer::fuzz::names(&bytes).expect("a page");
         if event.check_texts().is_ok() {
@@ -74,11 +74,11 @@ pub fn page(text: &str) {
     }
 }
 
-/// Reads the preferences of a request.
+/// Parses the preferences of a request.
 ///
 /// # Panics
 ///
-/// Something is wrong with what was read.
+/// Panics if a result violates an invariant.
 pub fn preferences(headers: &HeaderMap) {
     if let Some(wait) = wait(headers) {
         assert!(headers.contains_key(PREFER), "a wait that nobody asked for");

@@ -1,5 +1,5 @@
-//! The newest events, read once for all who ask: a thousand readers that were told of the same event,
-//! and then want its data, cost one query; the documents they get are written once.
+//! Reads the newest events once for all readers: a thousand readers that are notified of the same
+//! event, and then request its data, cost one query; their documents are written once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,25 +14,26 @@ use crate::sequencer::Sequencer;
 use crate::store::Backend;
 use crate::store::publish::Head;
 
-/// The entries of the head as they were at one cursor.
+/// The entries of the head at one cursor.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) head: Head,
-    /// Of which history of the feed it is.
+    /// The history of the feed that it belongs to.
     history: u64,
     /// In sequence.
     pub(super) entries: Vec<Entry>,
-    /// Those that were new in this snapshot, with their data: whoever has been told of them asks for
-    /// it next. Of no snapshot before, since data may be erased, which moves the head.
+    /// The events that were new in this snapshot, with their data: readers that were notified of
+    /// them request it next. Data of earlier snapshots is not kept, since it may be erased, which
+    /// moves the head.
     new: Vec<Event>,
-    /// The documents written from them, by their form and the sequence they begin after.
+    /// The documents written from the entries, by form and the sequence after which they begin.
     written: Mutex<HashMap<(Form, Sequence), Arc<Body>>>,
-    /// The links beside them.
+    /// The links of the documents.
     links: OnceLock<LinkHeaders>,
 }
 
 impl Snapshot {
-    /// The entries after `sequence`, or `None` if not all of them are here.
+    /// Returns the entries after `sequence`; `None` if the snapshot does not have them all.
     pub(super) fn after(&self, sequence: Sequence) -> Option<&[Entry]> {
         let first = *Pages::new(self.head.page_size, self.head.sequence)
             .head()
@@ -41,13 +42,13 @@ impl Snapshot {
         self.entries.get(skip..)
     }
 
-    /// True if a feed that was here may have gone on to `head`.
+    /// Returns true if a feed at this snapshot may have continued to `head`.
     fn leads_to(&self, head: &Head) -> bool {
         let known = &self.head;
         known.is_same(head) || known.epoch == head.epoch && known.sequence < head.sequence
     }
 
-    /// The id of event `sequence`, if it is here.
+    /// Returns the id of event `sequence`, if the snapshot has it.
     pub(super) fn anchor(&self, sequence: Sequence) -> Option<EventId> {
         let found = self
             .entries
@@ -55,7 +56,8 @@ impl Snapshot {
         found.ok().map(|index| self.entries[index].id)
     }
 
-    /// The events from `first` to `last` with their data, if they were new here.
+    /// Returns the events from `first` to `last` with their data, if they were new in this
+    /// snapshot.
     pub(super) fn events(&self, first: Sequence, last: Sequence) -> Option<&[Event]> {
         let begin = self.new.first()?.entry.sequence;
         let (from, to) = (first - begin, last - begin);
@@ -63,12 +65,12 @@ impl Snapshot {
             .get(usize::try_from(from).ok()?..=usize::try_from(to).ok()?)
     }
 
-    /// The links of the head, written by the first who asks.
+    /// Returns the links of the head; the first request writes them.
     pub(super) fn links(&self, write: impl FnOnce() -> LinkHeaders) -> LinkHeaders {
         self.links.get_or_init(write).clone()
     }
 
-    /// The document of the entries after `sequence`, written by the first who asks.
+    /// Returns the document of the entries after `sequence`; the first request writes it.
     pub(super) fn written(
         &self,
         form: Form,
@@ -86,19 +88,20 @@ impl Snapshot {
 #[derive(Debug, Default)]
 pub(super) struct HeadEntries {
     newest: Mutex<Option<Arc<Snapshot>>>,
-    /// Held while one reads for all: those who come then wait, those who come later find it done.
+    /// Locked while one request reads for all: concurrent requests wait, later ones find the
+    /// result.
     reading: tokio::sync::Mutex<()>,
 }
 
 impl HeadEntries {
-    /// What was read last, if it is still the newest.
+    /// Returns the last snapshot, if it is still the newest.
     pub(super) fn known(&self, head: &Head) -> Option<Arc<Snapshot>> {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let is_newest = |known: &&Arc<Snapshot>| known.head.is_same(head);
         newest.as_ref().filter(is_newest).map(Arc::clone)
     }
 
-    /// The entries of the head as `sequencer` knows it.
+    /// Returns the entries of the head as `sequencer` knows it.
     pub(super) async fn newest<B: Backend>(
         &self,
         sequencer: &Sequencer<B>,
@@ -108,7 +111,7 @@ impl HeadEntries {
             return Ok(known);
         }
         let _one_for_all = self.reading.lock().await;
-        // Under the lock, so that no snapshot is older than the one before.
+        // Read both under the lock, so that no snapshot is older than the one before.
         let (history, head) = (sequencer.history(), sequencer.head());
         if let Some(known) = self.known(&head) {
             return Ok(known);
@@ -120,7 +123,7 @@ impl HeadEntries {
             newest.clone().filter(leads_here)
         };
         let range = Pages::new(head.page_size, head.sequence).head();
-        // Only what is new is read; the rest of the range is here already.
+        // Read only the new events; the last snapshot has the rest of the range.
         let mut entries: Vec<Entry> = known
             .iter()
             .flat_map(|known| known.entries.iter())
@@ -129,7 +132,7 @@ impl HeadEntries {
             .collect();
         let mut new = Vec::new();
         if let Some(last) = entries.last() {
-            // With the last one that is here: if it is another one now, so may be all before it.
+            // Read the last known event too: if it is another one now, all before it may be.
             new = within(STATEMENT, B::events(pool, last.sequence, *range.end())).await?;
             let same = new.first().is_some_and(|first| first.entry.id == last.id);
             if same {

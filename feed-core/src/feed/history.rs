@@ -1,4 +1,4 @@
-//! What has happened to one subject, for the service that publishes it: its pages show it.
+//! The events of one subject, for the pages of the service that publishes them.
 
 use chrono::{DateTime, Utc};
 use url::Url;
@@ -8,11 +8,11 @@ use crate::event::{EventId, LAST_SEQUENCE, Sequence};
 use crate::store::Backend;
 use crate::store::publish::Filter;
 
-/// An event of the feed, as people are told of it.
+/// An event of the feed for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Happened {
-    /// Its number in the feed.
+    /// Its sequence.
     pub sequence: Sequence,
     /// Its id.
     pub id: EventId,
@@ -22,17 +22,17 @@ pub struct Happened {
     pub time: DateTime<Utc>,
     /// What happened.
     pub title: String,
-    /// Where its data is.
+    /// The address of its data.
     pub url: Url,
 }
 
 impl<B: Backend> Feed<B> {
-    /// The newest events about `subject`, at most `most`, newest first. One that has committed a
-    /// moment ago and has no number yet is not among them.
+    /// Returns the newest events about `subject`, at most `most`, newest first, without events that
+    /// have no sequence yet.
     ///
     /// # Errors
     ///
-    /// The database failed.
+    /// Returns the error of the database.
     pub async fn history(&self, subject: &str, most: u16) -> sqlx::Result<Vec<Happened>> {
         let filter = Filter {
             event_type: None,

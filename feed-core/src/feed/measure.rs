@@ -1,4 +1,4 @@
-//! What a feed shows at `/metrics`.
+//! Metrics of a feed.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -58,8 +58,8 @@ impl<B: Backend> Measured for Feed<B> {
     }
 }
 
-/// How long ago an event was appended. The id of one of ours is made then, and holds the time; for one of
-/// another program, when it happened is the best that is known.
+/// Returns how long ago an event was appended. An id of feed-core contains that time; for an event
+/// of another program, the time at which it happened is the best estimate.
 pub(super) fn age(id: EventId, time: DateTime<Utc>) -> Duration {
     let appended = match id.0.get_timestamp() {
         Some(made) if id.0.get_version_num() == 7 => {

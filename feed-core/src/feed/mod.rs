@@ -1,8 +1,8 @@
-//! The read side: a feed that any HTTP client can follow.
+//! The feed that HTTP clients read.
 //!
-//! [`Feed`] is what a service holds: it knows how far the feed has got (`sequencer`),
-//! which document holds which events (`page`), how they look on the wire (`atom`, `cloudevents`,
-//! [`view`](View) for people), and answers requests for them (`http`).
+//! A service holds a [`Feed`]. It knows the newest event (`sequencer`), which document contains
+//! which events (`page`) and the forms on the wire (`atom`, `cloudevents`, [`view`](View) for
+//! people), and serves requests (`http`).
 
 mod address;
 mod archive;
@@ -57,7 +57,7 @@ pub use http::READABLE;
 pub use status::{Quarantined, Status};
 pub use view::{PageWriter, View, ViewEntry};
 
-/// How a feed presents itself, and how it is cut.
+/// The feed's presentation and page size.
 #[derive(Debug, Clone)]
 pub struct FeedSettings {
     /// The public base URL of the service; the feed is at `feed` below it.
@@ -66,19 +66,19 @@ pub struct FeedSettings {
     pub title: String,
     /// The name in `atom:author`.
     pub author: String,
-    /// Events of a page. Fixed when the feed is created; later values change nothing, since the
-    /// pages that readers have seen stay as they are (I3).
+    /// Events per page. Fixed when the feed is created; later values have no effect, since the
+    /// pages that readers have seen must not change (I3).
     pub page_size: u32,
-    /// What writes the feed's documents as pages for people. `None`: in a browser they are Atom as well.
+    /// Writes the feed's documents as pages for people. `None`: browsers get Atom as well.
     pub page: Option<PageWriter>,
 }
 
 impl FeedSettings {
-    /// Events of a page unless told otherwise: a page of entries is some 80 KiB, and a batch of
-    /// them fits one transaction of a consumer.
+    /// The default number of events per page: the entries of a page are some 80 KiB, and their
+    /// batch document fits one transaction of a consumer.
     pub const PAGE_SIZE: u32 = 100;
 
-    /// A feed of that title, whose author is called the same, with pages of the usual size.
+    /// Creates settings with that title, the same author, and pages of the default size.
     #[must_use]
     pub fn new(base_url: BaseUrl, title: impl Into<String>) -> Self {
         let title = title.into();
@@ -92,7 +92,7 @@ impl FeedSettings {
     }
 }
 
-/// A feed of events, and the outbox it is fed from.
+/// A feed of events, and its outbox.
 #[derive(Debug)]
 pub struct Feed<B: Backend> {
     inner: Arc<Inner<B>>,
@@ -125,14 +125,13 @@ struct Inner<B: Backend> {
 }
 
 impl<B: Backend> Feed<B> {
-    /// Opens the feed in `database`, or creates it with a new epoch where there is none. The first
-    /// base URL under which a feed is opened is stored as the CloudEvents `source` of its events, which
-    /// later ones do not change.
-    /// Readers that wait are let go when `shutdown` is cancelled.
+    /// Opens the feed in `database`, or creates it with a new epoch. The first base URL under which
+    /// a feed is opened is stored as the CloudEvents `source` of its events, and later ones do not
+    /// change it. Cancelling `shutdown` ends the waits of readers.
     ///
     /// # Errors
     ///
-    /// The database is out of reach.
+    /// Returns an error if the database is unreachable.
     pub async fn open(
         database: Database<B>,
         settings: FeedSettings,
@@ -151,12 +150,12 @@ impl<B: Backend> Feed<B> {
         })
     }
 
-    /// Opens the feed for a command that serves nobody, beside the instances that do. Stores nothing
-    /// of `settings`: commands are often given without those of the service.
+    /// Opens the feed for a command that serves no requests, beside the instances that do. Stores
+    /// nothing of `settings`: commands often run without those of the service.
     ///
     /// # Errors
     ///
-    /// The database is out of reach.
+    /// Returns an error if the database is unreachable.
     pub async fn open_for_command(
         database: Database<B>,
         settings: FeedSettings,
@@ -167,46 +166,46 @@ impl<B: Backend> Feed<B> {
         })
     }
 
-    /// Says that a transaction with events has committed, so that they are published at once.
-    /// Without it they are published within 250 ms.
+    /// Reports that a transaction with events has committed, so that they are published at once.
+    /// Without this call they are published within 250 ms.
     pub fn committed(&self) {
         self.inner.sequencer.committed();
     }
 
-    /// Publishes what is committed until the feed's `shutdown`. Run it in a task of its own, on
-    /// each instance: they take turns.
+    /// Publishes committed events until the feed's `shutdown`. Run it in a task of its own, on each
+    /// instance: a lock lets one number at a time.
     pub async fn run(self) {
         self.inner.sequencer.run(self.inner.shutdown.clone()).await;
     }
 
-    /// Publishes what is committed, once. [`Feed::run`] does it all the time.
+    /// Publishes committed events once. [`Feed::run`] does so continually.
     ///
     /// # Errors
     ///
-    /// The database failed.
+    /// Returns the error of the database.
     pub async fn publish(&self) -> sqlx::Result<Cursor> {
         let look = self.inner.sequencer.number_all().await?;
         Ok(look.head.cursor())
     }
 
-    /// The place of the newest event that this instance knows of. Costs no query.
+    /// Returns the cursor at the newest event that this instance knows. Costs no query.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.inner.sequencer.head().cursor()
     }
 
-    /// The address of the feed for other services and for people.
+    /// Returns the address of the feed for other services and for people.
     #[must_use]
     pub fn url(&self) -> Url {
         self.inner.addresses.head()
     }
 
-    /// The routes of the feed, for a router with any state: `/feed` and what lies below it, and
-    /// `/events/{id}`.
+    /// Returns the routes of the feed, for a router with any state: `/feed` and what is below it,
+    /// and `/events/{id}`.
     ///
-    /// Merge them into the router that is at [`FeedSettings::base_url`]. Where that router has such
-    /// paths of its own, nest them and add the prefix to the base URL:
-    /// `Router::new().nest("/orders", feed.router())` goes with `https://shop.example/orders/`.
+    /// Merge them into the router at [`FeedSettings::base_url`]. If that router has such paths of
+    /// its own, nest them and add the prefix to the base URL: `Router::new().nest("/orders",
+    /// feed.router())` requires `https://shop.example/orders/`.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         http::router(self.clone())
     }
@@ -243,8 +242,8 @@ impl<B: Backend> Inner<B> {
         Ok(inner)
     }
 
-    /// True if this instance has the presentation that is stored in `head`: only then do the dates there
-    /// hold for its documents.
+    /// Returns true if this instance has the presentation that `head` stores: only then are the
+    /// dates there valid for its documents.
     fn is_presented(&self, head: &Head) -> bool {
         head.presentation == Some(self.presentation.number)
     }

@@ -1,22 +1,22 @@
-//! Which event is in which document. Sequences are dense, so this is arithmetic.
+//! Which document contains which event. Sequences are dense, so this is arithmetic.
 
 use std::ops::RangeInclusive;
 
 use crate::event::Sequence;
 
-/// How the feed is cut into pages while `newest` is its newest sequence.
+/// The division of the feed into pages while `newest` is its newest sequence.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pages {
     size: i64,
     newest: Sequence,
 }
 
-/// How far a page is on its way to bytes that never change.
+/// The state of a page on its way to immutable bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum State {
-    /// It still fills, or has not begun: it has no address yet.
+    /// It fills, or has not begun: it has no address.
     Open,
-    /// It is full, but its `next-archive` link is still to come.
+    /// It is full, but does not have its `next-archive` link yet.
     Sealed,
     /// Its successor is sealed too: these bytes are final (I3).
     Immutable,
@@ -27,7 +27,7 @@ impl Pages {
         Self { size, newest }
     }
 
-    /// The page that holds event `sequence`.
+    /// Returns the page that contains event `sequence`.
     pub(super) fn of(self, sequence: Sequence) -> i64 {
         (sequence - 1) / self.size + 1
     }
@@ -47,14 +47,14 @@ impl Pages {
         }
     }
 
-    /// The events of the head: those of the open page and of the newest sealed one, so that a
-    /// walk back from there meets immutable pages only.
+    /// Returns the range of the head: the open page and the newest sealed one, so that a walk back
+    /// from there meets immutable pages only.
     pub(super) fn head(self) -> RangeInclusive<Sequence> {
         let sealed = self.newest / self.size;
         (sealed - 1).max(0) * self.size + 1..=self.newest
     }
 
-    /// The page before those of the head.
+    /// Returns the page before those of the head.
     pub(super) fn before_head(self) -> Option<i64> {
         let page = self.newest / self.size - 1;
         (page >= 1).then_some(page)

@@ -1,4 +1,4 @@
-//! What a reader would like: to wait (RFC 7240), and to get only what is new (RFC 3229).
+//! A reader's preferences: to wait (RFC 7240), and to get only new entries (RFC 3229).
 
 use std::time::Duration;
 
@@ -11,11 +11,10 @@ pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("prefe
 pub(super) const A_IM: HeaderName = HeaderName::from_static("a-im");
 pub(super) const IM: HeaderName = HeaderName::from_static("im");
 
-/// The longest we hold a request back: below the timeouts that are usual in proxies (RFC 6202,
-/// 5.5).
+/// The longest time a request is held back: below the usual timeouts of proxies (RFC 6202, 5.5).
 pub(super) const LONGEST_WAIT: u64 = 30;
 
-/// The `wait` of a `Prefer`, in whole seconds, bounded. The first instance of a preference
+/// Parses the `wait` of a `Prefer`, in whole seconds, bounded. The first instance of a preference
 /// counts; unknown and malformed ones are ignored (RFC 7240, section 2).
 pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let first = members(headers, &PREFER).find_map(|member| {
@@ -26,11 +25,12 @@ pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
         })
     })?;
     let digits = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
-    // A number too large to read is a long wait all the same.
+    // A number that overflows is a long wait as well.
     digits.then(|| Duration::from_secs(first.parse().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)))
 }
 
-/// True if the reader takes a document of new entries alone: the `feed` instance manipulation.
+/// Returns true if the reader accepts a document of new entries alone: the `feed` instance
+/// manipulation.
 pub(super) fn accepts_delta(headers: &HeaderMap) -> bool {
     members(headers, &A_IM).any(|member| {
         let mut parts = member.split(';');
@@ -39,7 +39,7 @@ pub(super) fn accepts_delta(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The comma-separated members of all fields of that name.
+/// Returns the comma-separated members of all fields of that name.
 fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)

@@ -1,6 +1,6 @@
-//! What documents contain beside events: addresses below `BASE_URL`, titles, pages for people,
-//! and how this version of the program writes all that. It decides the bytes of a document as much as the
-//! events do, so the validators of the head stand for it too.
+//! What documents contain beside events: addresses below `BASE_URL`, titles, pages for people, and
+//! the way in which this version of the program writes them. It determines the bytes of a document
+//! as much as the events do, so the head's validators cover it too.
 
 use chrono::DateTime;
 
@@ -13,13 +13,13 @@ use crate::http::conditional::digest;
 use crate::store::Backend;
 use crate::store::publish::Head;
 
-/// Digests of a document that is always of the same events: equal for instances of one version with the
-/// same settings, and no others.
+/// Digests of a document with fixed events: equal for instances of one version with the same
+/// settings, and for no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Presentation {
     atom: u64,
     html: u64,
-    /// Both in one number, to be stored.
+    /// Both in one number, for storage.
     pub(super) number: i64,
 }
 
@@ -67,7 +67,8 @@ impl Presentation {
         }
     }
 
-    /// The entity tag of `head` in that form. Each correction of a published event is another one.
+    /// Returns the entity tag of `head` in that form. Each correction of a published event changes
+    /// it.
     pub(super) fn tag(self, form: Form, head: &Head) -> String {
         let (cursor, revision) = (head.cursor(), head.revision.cast_unsigned());
         match form {
@@ -77,7 +78,7 @@ impl Presentation {
     }
 }
 
-/// The cursor in a tag of a head as Atom, whatever instance or version has written it.
+/// Returns the cursor in a tag of a head as Atom, of any instance and version.
 pub(super) fn cursor_in(tag: &str) -> Option<Cursor> {
     let (cursor, _) = tag.split_once('-').unwrap_or((tag, ""));
     cursor.parse().ok()

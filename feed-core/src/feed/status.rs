@@ -1,4 +1,4 @@
-//! How the publishing side is, for operators and their programs.
+//! The state of the publishing side, for operators and their programs.
 
 use chrono::{DateTime, Utc};
 #[cfg(feature = "schemars")]
@@ -14,7 +14,7 @@ use crate::store::{self, Backend};
 /// Rows in quarantine that are listed.
 const LISTED: i64 = 100;
 
-/// How the publishing side is.
+/// The state of the publishing side.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(
     feature = "schemars",
@@ -26,7 +26,7 @@ pub struct Status {
     pub epoch: String,
     /// The number of the newest event
     pub sequence: Sequence,
-    /// How long the oldest event has waited for its number; null: each has one
+    /// How long the oldest event without a number has waited for it; null if there is none
     pub unnumbered_seconds: Option<f64>,
     /// Rows in quarantine, up to 10,000
     pub quarantined: i64,
@@ -42,21 +42,21 @@ pub struct Status {
     schemars(rename = "QuarantinedRow")
 )]
 pub struct Quarantined {
-    /// Its place in `feed_quarantine`
+    /// Its position in `feed_quarantine`
     pub position: i64,
     #[cfg_attr(feature = "schemars", schemars(with = "String", extend("format" = "date-time")))]
     /// When it was found
     pub found: DateTime<Utc>,
     /// What is wrong with it
     pub reason: String,
-    /// The number of the event, if it is published; null: it is not
+    /// The number of the event; null if it is not published
     pub sequence: Option<Sequence>,
-    /// The id that the row has
+    /// The id in the row
     pub id: String,
     #[serde(rename = "type")]
     /// The type of the event
     pub event_type: Option<String>,
-    /// What it is about
+    /// The subject of the event
     pub subject: Option<String>,
 }
 
@@ -75,11 +75,12 @@ impl From<store::publish::Quarantined> for Quarantined {
 }
 
 impl<B: Backend> Feed<B> {
-    /// How the publishing side is: for operators, since it quotes rows that nobody has published.
+    /// Returns the state of the publishing side. It is for operators, since it quotes unpublished
+    /// rows.
     ///
     /// # Errors
     ///
-    /// The database failed.
+    /// Returns the error of the database.
     pub async fn status(&self) -> sqlx::Result<Status> {
         let pool = self.inner.database.reader();
         let published = within(STATEMENT, B::published(pool)).await?;

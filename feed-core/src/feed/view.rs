@@ -1,4 +1,4 @@
-//! A feed document for whoever writes a page of it for people.
+//! A feed document as a page writer gets it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::event::{Entry, Sequence};
 pub struct PageWriter(Arc<dyn Fn(&View<'_>) -> String + Send + Sync>);
 
 impl PageWriter {
-    /// A writer that does so by `write`. The same document has to become the same page: its `ETag` stands
-    /// for the bytes.
+    /// Creates a writer that calls `write`. It must be deterministic: the `ETag` identifies the
+    /// bytes of the page.
     pub fn new(write: impl Fn(&View<'_>) -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(write))
     }
@@ -34,7 +34,7 @@ impl fmt::Debug for PageWriter {
     }
 }
 
-/// A feed document, with all that a page of it shows.
+/// A feed document, with everything that a page of it shows.
 #[derive(Debug)]
 pub struct View<'a> {
     document: &'a Document<'a>,
@@ -44,7 +44,7 @@ pub struct View<'a> {
 /// An event in a [`View`].
 #[derive(Debug)]
 pub struct ViewEntry<'a> {
-    /// Its place in the feed.
+    /// Its sequence.
     pub sequence: Sequence,
     /// What happened, for people.
     pub title: &'a str,
@@ -52,9 +52,9 @@ pub struct ViewEntry<'a> {
     pub event_type: &'a str,
     /// When it happened.
     pub time: DateTime<Utc>,
-    /// The page of what it is about.
+    /// The page about its subject.
     pub about: Url,
-    /// Where its data is.
+    /// The address of its data.
     pub data: Url,
 }
 
@@ -66,31 +66,32 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The address of the feed's head.
+    /// Returns the address of the feed's head.
     #[must_use]
     pub fn feed(&self) -> Url {
         self.addresses.head()
     }
 
-    /// The address of the head that is Atom for everybody, browsers as well.
+    /// Returns the address of the head that is Atom for every client, including browsers.
     #[must_use]
     pub fn atom(&self) -> Url {
         self.addresses.base_url().join("feed.atom")
     }
 
-    /// Where a reader is who has read this document.
+    /// Returns the position of a reader after this document.
     #[must_use]
     pub fn cursor(&self) -> &Cursor {
         &self.document.cursor
     }
 
-    /// Where the document's link with that relation leads, such as `self` or `prev-archive`.
+    /// Returns the target of the document's link with that relation, such as `self` or
+    /// `prev-archive`.
     #[must_use]
     pub fn link(&self, rel: &str) -> Option<&Url> {
         self.document.link(rel)
     }
 
-    /// The events, newest first.
+    /// Returns the events, newest first.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = ViewEntry<'_>> {
         let entry = |entry: &'a Entry| ViewEntry {
             sequence: entry.sequence,

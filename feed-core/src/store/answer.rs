@@ -1,6 +1,6 @@
-//! What the operations of a database return.
+//! The return type of database operations.
 
-/// A future of a database's answer, which a task can wait for.
+/// A future of a database's answer, which a spawned task can await.
 pub(crate) trait Answer<T>: Future<Output = sqlx::Result<T>> + Send {}
 
 impl<T, F: Future<Output = sqlx::Result<T>> + Send> Answer<T> for F {}

@@ -1,4 +1,4 @@
-//! What the consuming side asks of a database, and the rows it gets.
+//! The consuming side's interface to a database, and the rows it returns.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sqlx::{Pool, Transaction};
 use super::answer::Answer;
 use crate::event::Sequence;
 
-/// How far a partition has got.
+/// The position of a partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     /// The feed's epoch; `None` before the first event, and for feeds without sequences.
@@ -18,7 +18,7 @@ pub(crate) struct Position {
     pub(crate) anchor: Option<String>,
     /// When that event was published.
     pub(crate) updated: Option<DateTime<Utc>>,
-    /// The head's validators, once all of it has been taken.
+    /// The head's validators, once all of its events are taken.
     pub(crate) etag: Option<String>,
     pub(crate) last_modified: Option<String>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Held {
     pub(crate) position: Position,
 }
 
-/// What an instance says of itself when it renews its leases.
+/// What an instance reports when it renews its leases.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Heartbeat {
     pub(crate) last_contact: Option<DateTime<Utc>>,
@@ -39,38 +39,39 @@ pub(crate) struct Heartbeat {
     pub(crate) last_error: Option<String>,
     /// Rounds that failed in a row; not stored.
     pub(crate) failures: u32,
-    /// Until when the last answer is enough, since it is fresh or the poll interval is not over; not stored.
+    /// Until when the last answer suffices, since it is fresh or the poll interval is not over; not
+    /// stored.
     pub(crate) quiet_until: Option<DateTime<Utc>>,
 }
 
 impl Heartbeat {
-    /// Counts as contact that the last answer is still enough.
+    /// Counts as contact while the last answer suffices.
     pub(crate) fn keep_contact(&mut self, now: DateTime<Utc>) {
         let quiet = self.quiet_until.map(|until| until.min(now));
         self.last_contact = self.last_contact.max(quiet);
     }
 }
 
-/// What it learns in return.
+/// What a renewal returns.
 #[derive(Debug, Clone)]
 pub(crate) struct Census {
-    /// Instances alive, this one included.
+    /// Live instances, this one included.
     pub(crate) instances: i64,
-    /// Partitions this one holds.
+    /// Partitions that this instance holds.
     pub(crate) held: i64,
-    /// The sum of their lease epochs: it changes when one of them is another lease, or was moved.
+    /// The sum of their lease epochs: it changes when a lease changes or a partition is moved.
     pub(crate) epochs: i64,
-    /// Partitions that nobody holds.
+    /// Partitions without a lease.
     pub(crate) free: i64,
-    /// True if a parked event of ours is due.
+    /// True if a parked event in a held partition is due.
     pub(crate) due: bool,
     /// Why the subscription is halted, if it is.
     pub(crate) halted: Option<String>,
-    /// The decision that is to be carried out next, if there is one.
+    /// The oldest open decision, if there is one.
     pub(crate) decision: Option<i64>,
 }
 
-/// An event to be claimed.
+/// An event to claim.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claim<'a> {
     pub(crate) event_id: &'a str,
@@ -78,7 +79,7 @@ pub(crate) struct Claim<'a> {
     pub(crate) subject: &'a str,
 }
 
-/// An event to be parked, or to wait for one that is.
+/// An event to park, or to let wait for a parked one.
 #[derive(Debug)]
 pub(crate) struct Parking<'a> {
     pub(crate) event_id: &'a str,
@@ -89,7 +90,7 @@ pub(crate) struct Parking<'a> {
     pub(crate) event: String,
     /// Why; `None` if it waits for an earlier event of its subject.
     pub(crate) reason: Option<&'a str>,
-    /// Seconds until it is tried again; `None`: when a person says so.
+    /// Seconds until the retry; `None` if it waits for the operator.
     pub(crate) retry_in: Option<i64>,
 }
 
@@ -101,7 +102,7 @@ pub(crate) struct Parked {
     pub(crate) attempts: i64,
 }
 
-/// How a subscription stands.
+/// The state of a subscription.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
     pub(crate) epoch: Option<String>,
@@ -112,16 +113,16 @@ pub(crate) struct Standing {
     pub(crate) last_contact: Option<DateTime<Utc>>,
     pub(crate) last_error: Option<String>,
     pub(crate) instances: i64,
-    /// Events that failed and wait for a retry or a person.
+    /// Failed events, which wait for a retry or the operator.
     pub(crate) parked: i64,
-    /// Events that wait for one of those.
+    /// Events that wait for a failed one.
     pub(crate) waiting: i64,
     /// Events without an effect.
     pub(crate) skipped: i64,
     pub(crate) halted: Option<String>,
-    /// Events up to here were never taken.
+    /// Events up to this sequence were never taken.
     pub(crate) begins: Option<Sequence>,
-    /// What a person has decided and no instance has carried out yet.
+    /// The open decision.
     pub(crate) decision: Option<String>,
     /// The highest cursor of all partitions.
     pub(crate) furthest: Sequence,
@@ -129,7 +130,7 @@ pub(crate) struct Standing {
     pub(crate) now: DateTime<Utc>,
 }
 
-/// A parked event as people see it.
+/// A parked event as operators see it.
 #[derive(Debug, Clone)]
 pub(crate) struct ParkedRow {
     pub(crate) event_id: String,
@@ -144,21 +145,23 @@ pub(crate) struct ParkedRow {
     pub(crate) retry_at: Option<DateTime<Utc>>,
 }
 
-/// The channel that says "leases or decisions have changed". Channels are a database's own.
+/// The channel that announces changes of leases or decisions. Each database has channels of its
+/// own.
 pub(crate) const CHANNEL: &str = "feed_subscription";
 
-/// The partitions that were moved, each with whether it has parked events, and the guard.
+/// The moved partitions, each with whether it has parked events, and the guard.
 pub(crate) type Advanced<B> = (Vec<(i64, bool)>, <B as NativeConsume>::Guard);
 
-/// The operations that each database does in its own way. `s` is the subscription's name, `me` the instance's.
+/// The operations that each database implements in its own way. `s` is the subscription's name,
+/// `me` the instance's.
 pub(crate) trait NativeConsume: sqlx::Database {
-    /// Keeps an effect from ending its transaction.
+    /// Prevents an effect from ending its transaction.
     type Guard: Default + Send + Sync;
 
-    /// Makes the rows of a subscription where there are none yet.
+    /// Inserts the missing rows of a subscription.
     fn subscribe(pool: &Pool<Self>, s: &str, partitions: i64) -> impl Answer<()>;
 
-    /// Says that this instance is alive, and renews its leases for `term` seconds.
+    /// Records that this instance is alive, and renews its leases for `term` seconds.
     fn renew(
         pool: &Pool<Self>,
         s: &str,
@@ -167,13 +170,15 @@ pub(crate) trait NativeConsume: sqlx::Database {
         term: i64,
     ) -> impl Answer<Census>;
 
-    /// Gives all partitions back, and is gone. What it has heard of the feed stays.
+    /// Releases all partitions, and removes the instance. What it has recorded about the feed
+    /// stays.
     fn leave(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<()>;
 
-    /// Locks the partitions that are still ours at their position, in order of number, and moves
-    /// them to `to`; returns which they are, and which of them have parked events. Of the others
-    /// another instance takes care (I5). None moves to another epoch than the rest is in (I8). With
-    /// `effects` the guard may be set on the way, so that it costs no statement of its own.
+    /// Locks the partitions that this instance still holds at their position, in order of number,
+    /// and moves them to `to`. Returns them, and which of them have parked events. Another instance
+    /// handles the others (I5). No partition moves to another epoch than that of the others (I8).
+    /// With `effects` the statement may also set the guard, so that the guard costs no statement of
+    /// its own.
     fn advance(
         tx: &mut Transaction<'_, Self>,
         s: &str,
@@ -190,47 +195,50 @@ pub(crate) trait NativeConsume: sqlx::Database {
         claims: &[Claim<'_>],
     ) -> impl Answer<Vec<String>>;
 
-    /// Sets the guard if it is not set: only [`commit`](NativeConsume::commit) can commit the transaction from here
-    /// on. Where a statement cannot be [cancelled](NativeConsume::cancel), one that still runs after `limit` fails.
+    /// Sets the guard if it is not set: only [`commit`](NativeConsume::commit) can commit the
+    /// transaction from here on. Where a statement cannot be [cancelled](NativeConsume::cancel),
+    /// one that still runs after `limit` fails.
     fn begin_effect(
         tx: &mut Transaction<'_, Self>,
         guard: &mut Self::Guard,
         limit: Duration,
     ) -> impl Answer<()>;
 
-    /// Commits; false if the effect has ended the transaction before. Fails where a statement has failed
-    /// after which PostgreSQL would answer `COMMIT` with `ROLLBACK`.
+    /// Commits; returns false if the effect has ended the transaction before. Returns an error if a
+    /// statement has failed after which PostgreSQL would answer `COMMIT` with `ROLLBACK`.
     fn commit(tx: Transaction<'static, Self>, guard: Self::Guard) -> impl Answer<bool>;
 
-    /// Cancels the statement that the server still runs for the effect; false if there is none.
+    /// Cancels the statement that the server still runs for the effect; returns false if there is
+    /// none.
     fn cancel(pool: &Pool<Self>, guard: &Self::Guard) -> impl Answer<bool>;
 }
 
-/// The operations whose statements are the same but for a clock or a list. `s` is the subscription's name, `me`
-/// the instance's.
+/// The operations whose statements differ at most by a clock or a list. `s` is the subscription's
+/// name, `me` the instance's.
 pub(crate) trait Consume: sqlx::Database {
-    /// Takes up to `limit` partitions that are free or whose lease is over; returns how many.
+    /// Acquires up to `limit` partitions that are free or whose lease is over; returns their
+    /// number.
     fn acquire(pool: &Pool<Self>, s: &str, me: &str, limit: i64, term: i64) -> impl Answer<u64>;
 
-    /// Gives `count` partitions back; returns how many.
+    /// Releases `count` partitions; returns their number.
     fn release(pool: &Pool<Self>, s: &str, me: &str, count: i64) -> impl Answer<u64>;
 
-    /// The partitions that this instance holds.
+    /// Returns the partitions that this instance holds.
     fn held(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<Vec<Held>>;
 
-    /// The epochs that the partitions are in, whoever holds them: one, or none before the first event.
+    /// Returns the epochs of all partitions: one, or none before the first event.
     fn epochs(pool: &Pool<Self>, s: &str) -> impl Answer<Vec<String>>;
 
-    /// Stops the subscription until a person decides.
+    /// Halts the subscription until an operator decides.
     fn halt(pool: &Pool<Self>, s: &str, reason: &str) -> impl Answer<()>;
 
-    /// Locks one partition; false if it is no longer ours.
+    /// Locks one partition; returns false if this instance no longer holds it.
     fn lock(tx: &mut Transaction<'_, Self>, s: &str, me: &str, held: &Held) -> impl Answer<bool>;
 
-    /// Which of these events are claimed.
+    /// Returns which of these events are claimed.
     fn claimed(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;
 
-    /// Which of these subjects have a parked event.
+    /// Returns which of these subjects have a parked event.
     fn blocked(
         tx: &mut Transaction<'_, Self>,
         s: &str,
@@ -240,17 +248,17 @@ pub(crate) trait Consume: sqlx::Database {
     /// Parks an event.
     fn park(tx: &mut Transaction<'_, Self>, s: &str, parking: &Parking<'_>) -> impl Answer<()>;
 
-    /// The subjects, in partitions of this instance, whose first parked event is due.
+    /// Returns the subjects, in partitions of this instance, whose first parked event is due.
     fn due(pool: &Pool<Self>, s: &str, me: &str, limit: i64) -> impl Answer<Vec<(i64, String)>>;
 
-    /// The first parked event of a subject.
+    /// Returns the first parked event of a subject.
     fn first_parked(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         subject: &str,
     ) -> impl Answer<Option<Parked>>;
 
-    /// The first `limit` parked events of a subject after position `after`, and those that wait:
+    /// Returns the first `limit` parked or waiting events of a subject after position `after`:
     /// position, id, event.
     fn parked_of(
         tx: &mut Transaction<'_, Self>,
@@ -260,8 +268,8 @@ pub(crate) trait Consume: sqlx::Database {
         limit: i64,
     ) -> impl Answer<Vec<(i64, String, String)>>;
 
-    /// Puts another event in the place of a parked one. If that had failed, for `reason` instead,
-    /// and it is tried again as soon as may be.
+    /// Replaces a parked event by another one. If the parked event had failed, its reason becomes
+    /// `reason`, and it is due at once.
     fn replace_parked(
         tx: &mut Transaction<'_, Self>,
         s: &str,
@@ -270,11 +278,10 @@ pub(crate) trait Consume: sqlx::Database {
         reason: &str,
     ) -> impl Answer<()>;
 
-    /// Removes a parked event, since its effect stands or a person has skipped it; false if it is
-    /// not there.
+    /// Removes a parked event, since it was applied or skipped; returns false if it is not there.
     fn unpark(tx: &mut Transaction<'_, Self>, s: &str, event_id: &str) -> impl Answer<bool>;
 
-    /// Notes that another attempt failed.
+    /// Records that another attempt failed.
     fn postpone(
         tx: &mut Transaction<'_, Self>,
         s: &str,

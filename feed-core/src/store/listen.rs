@@ -1,6 +1,5 @@
-//! How instances hear of each other's work: PostgreSQL's notifications. On SQLite nobody says
-//! anything, and whoever waits looks again after a while. A notification is only a hint, so that
-//! one that is lost costs time and nothing else.
+//! Notifications between instances: those of PostgreSQL. SQLite has none, and the instances poll. A
+//! notification is only a hint: a lost one costs time and nothing else.
 
 use sqlx::Pool;
 use tokio::task::JoinHandle;
@@ -10,34 +9,34 @@ use super::Backend;
 use super::answer::Answer;
 use crate::database::patience::{STATEMENT, within};
 
-/// A database that passes messages on, or not.
+/// A database with or without notifications.
 pub(crate) trait Listen: sqlx::Database {
-    /// Who listens.
+    /// A connection that listens.
     type Listener: Send + 'static;
 
-    /// Starts to listen.
+    /// Begins to listen.
     fn listen(pool: &Pool<Self>, channel: &str) -> impl Answer<Self::Listener>;
 
-    /// Waits until somebody has said something, and returns it.
+    /// Waits for a notification, and returns its text.
     fn notified(listener: &mut Self::Listener) -> impl Answer<Option<String>>;
 
-    /// Says something to whoever listens.
+    /// Notifies all listeners.
     #[cfg(feature = "consume")]
     fn notify(pool: &Pool<Self>, channel: &str) -> impl Answer<()>;
 }
 
-/// What is said on one channel, as long as the connection holds.
+/// The notifications on one channel, as long as the connection lasts.
 pub(crate) struct News<B: Backend> {
     channel: &'static str,
     state: State<B>,
 }
 
 enum State<B: Backend> {
-    /// Nobody listens.
-    Deaf,
-    /// A connection is on its way. In a task, since it may take its time, and whoever waits for news has
-    /// other things to do meanwhile.
-    Beginning(JoinHandle<sqlx::Result<B::Listener>>),
+    /// Not listening.
+    Idle,
+    /// Connecting, in a task of its own: it may take long, and the caller does other work
+    /// meanwhile.
+    Connecting(JoinHandle<sqlx::Result<B::Listener>>),
     Listening(B::Listener),
 }
 
@@ -45,25 +44,25 @@ impl<B: Backend> News<B> {
     pub(crate) fn on(channel: &'static str) -> Self {
         Self {
             channel,
-            state: State::Deaf,
+            state: State::Idle,
         }
     }
 
-    /// Begins to listen, unless it has already.
+    /// Begins to listen, unless it already does.
     pub(crate) fn listen(&mut self, pool: &Pool<B>) {
-        if matches!(self.state, State::Deaf) {
+        if matches!(self.state, State::Idle) {
             let (pool, channel) = (pool.clone(), self.channel);
             let listen = async move { within(STATEMENT, B::listen(&pool, channel)).await };
-            self.state = State::Beginning(tokio::spawn(listen));
+            self.state = State::Connecting(tokio::spawn(listen));
         }
     }
 
-    /// Waits for news, and returns what was said, if that is known; for ever if nobody listens. That it
-    /// listens now counts as news, since what was said before is unknown.
+    /// Waits for a notification, and returns its text if that is known; waits for ever if not
+    /// listening. Returns also when listening begins, since earlier notifications are unknown.
     pub(crate) async fn heard(&mut self) -> Option<String> {
         match &mut self.state {
-            State::Deaf => std::future::pending().await,
-            State::Beginning(listener) => {
+            State::Idle => std::future::pending().await,
+            State::Connecting(listener) => {
                 let listener = listener.await.unwrap_or(Err(sqlx::Error::WorkerCrashed));
                 match listener {
                     Ok(listener) => {
@@ -71,10 +70,10 @@ impl<B: Backend> News<B> {
                         None
                     }
                     Err(error) => {
-                        self.state = State::Deaf;
+                        self.state = State::Idle;
                         warn!(
                             error = &error as &dyn std::error::Error,
-                            "no notifications, only looks"
+                            "LISTEN unavailable; falling back to polling"
                         );
                         std::future::pending().await
                     }
@@ -83,10 +82,10 @@ impl<B: Backend> News<B> {
             State::Listening(listener) => match B::notified(listener).await {
                 Ok(said) => said,
                 Err(error) => {
-                    self.state = State::Deaf;
+                    self.state = State::Idle;
                     warn!(
                         error = &error as &dyn std::error::Error,
-                        "no notifications any more"
+                        "LISTEN connection lost; falling back to polling"
                     );
                     None
                 }

@@ -1,4 +1,5 @@
-//! What the metrics of a subscription are read from: one statement of a few rows, however much is stored.
+//! The data behind the metrics of a subscription: one statement that reads a few rows, however much
+//! is stored.
 
 use chrono::{DateTime, Utc};
 use sqlx::Pool;
@@ -6,18 +7,19 @@ use sqlx::Pool;
 use super::answer::Answer;
 use crate::event::Sequence;
 
-/// How far a subscription has got.
+/// The progress of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Progress {
     /// The lowest cursor of all partitions, and when the event there was published.
     pub(crate) sequence: Sequence,
     pub(crate) updated: Option<DateTime<Utc>>,
-    /// The newest event that any instance has seen in the feed, if it numbers them.
+    /// The newest event that any instance has seen in the feed, if it has sequences.
     pub(crate) head: Option<Sequence>,
     pub(crate) last_contact: Option<DateTime<Utc>>,
-    /// Instances alive.
+    /// Live instances.
     pub(crate) instances: i64,
-    /// Events that failed, and those that wait for one of them; not above [`COUNTED`](super::COUNTED) together.
+    /// Failed events, and those that wait for one of them; together not above
+    /// [`COUNTED`](super::COUNTED).
     pub(crate) parked: i64,
     pub(crate) waiting: i64,
     pub(crate) halted: bool,
@@ -25,6 +27,6 @@ pub(crate) struct Progress {
 
 /// The operation behind the metrics of a subscription.
 pub(crate) trait Measure: sqlx::Database {
-    /// How far the subscription `s` has got.
+    /// Returns the progress of the subscription `s`.
     fn progress(pool: &Pool<Self>, s: &str) -> impl Answer<Progress>;
 }

@@ -1,4 +1,4 @@
-//! What people ask of a subscription: to look at it, to decide, and to have decisions carried out.
+//! The operator's interface to a database: reads the state, records decisions, and executes them.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Pool, Transaction};
@@ -25,12 +25,12 @@ pub(crate) struct SkipRow {
     pub(crate) event_type: Option<String>,
     pub(crate) sequence: Option<Sequence>,
     pub(crate) reason: String,
-    /// The person; `None`: the effect itself.
+    /// The operator; `None` if the effect had nothing to do.
     pub(crate) skipped_by: Option<String>,
     pub(crate) skipped_at: DateTime<Utc>,
 }
 
-/// An event that was taken, and what became of it.
+/// An event that was taken, and its outcome.
 #[derive(Debug, Clone)]
 pub(crate) struct TakenRow {
     pub(crate) event_id: String,
@@ -56,18 +56,18 @@ pub(crate) struct DecisionRow {
     pub(crate) outcome: Option<String>,
 }
 
-/// What a person has decided.
+/// A decision to record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewDecision<'a> {
     pub(crate) decision: &'a str,
     pub(crate) reason: Option<&'a str>,
     pub(crate) decided_by: &'a str,
-    /// What came of it, if it is done already.
+    /// The outcome, if it is executed already.
     pub(crate) outcome: Option<&'a str>,
 }
 
-/// The operations behind status pages and commands that each database does in its own way. `s` is the
-/// subscription's name.
+/// The operations behind status pages and commands that each database implements in its own way.
+/// `s` is the subscription's name.
 pub(crate) trait NativeOperate: sqlx::Database {
     /// Records events without an effect.
     fn skip(
@@ -77,11 +77,11 @@ pub(crate) trait NativeOperate: sqlx::Database {
         skipped_by: Option<&str>,
     ) -> impl Answer<()>;
 
-    /// Locks a partition against its owner's transactions, whoever that is.
+    /// Locks a partition against the transactions of any owner.
     fn lock_partition(tx: &mut Transaction<'_, Self>, s: &str, partition: i64) -> impl Answer<()>;
 
-    /// Moves the partitions that are at `from` or later to `to`, and fences off what is in flight. Locks
-    /// all of them: one that is before `from` may be about to pass it.
+    /// Moves the partitions at or above `from` to `to`, and fences transactions in flight. Locks
+    /// all partitions: one below `from` may be about to pass it.
     fn reposition(
         tx: &mut Transaction<'_, Self>,
         s: &str,
@@ -89,17 +89,17 @@ pub(crate) trait NativeOperate: sqlx::Database {
         to: &Position,
     ) -> impl Answer<u64>;
 
-    /// Removes up to `limit` claims that are further than `margin` below the lowest cursor, and
-    /// instances that are long gone; returns how many claims.
+    /// Removes up to `limit` claims that are more than `margin` below the lowest cursor, and
+    /// instances that ended long ago; returns the number of claims.
     fn sweep(pool: &Pool<Self>, s: &str, margin: i64, limit: i64) -> impl Answer<u64>;
 }
 
-/// Those whose statements are the same but for a clock or a list.
+/// The operations whose statements differ at most by a clock or a list.
 pub(crate) trait Operate: sqlx::Database {
-    /// How the subscription stands.
+    /// Returns the state of the subscription.
     fn standing(pool: &Pool<Self>, s: &str) -> impl Answer<Standing>;
 
-    /// The first `limit` parked events, oldest first; only that one if an id is given.
+    /// Returns the first `limit` parked events, oldest first; with an id, only that one.
     fn parked(
         pool: &Pool<Self>,
         s: &str,
@@ -107,7 +107,7 @@ pub(crate) trait Operate: sqlx::Database {
         limit: i64,
     ) -> impl Answer<Vec<ParkedRow>>;
 
-    /// The newest `limit` events that were taken; only that one if an id is given.
+    /// Returns the newest `limit` events that were taken; with an id, only that one.
     fn taken(
         pool: &Pool<Self>,
         s: &str,
@@ -115,51 +115,54 @@ pub(crate) trait Operate: sqlx::Database {
         limit: i64,
     ) -> impl Answer<Vec<TakenRow>>;
 
-    /// The newest `limit` events without an effect.
+    /// Returns the newest `limit` events without an effect.
     fn skipped(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<SkipRow>>;
 
-    /// The newest `limit` decisions.
+    /// Returns the newest `limit` decisions.
     fn decisions(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<DecisionRow>>;
 
-    /// Has the failed event tried again as soon as may be; all failed ones without an id. Returns
-    /// how many.
-    fn hasten(tx: &mut Transaction<'_, Self>, s: &str, event_id: Option<&str>) -> impl Answer<u64>;
+    /// Makes the failed event due now; without an id, all failed events. Returns their number.
+    fn retry_now(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        event_id: Option<&str>,
+    ) -> impl Answer<u64>;
 
-    /// Writes down a decision; returns its position.
+    /// Records a decision; returns its position.
     fn decide(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         decision: &NewDecision<'_>,
     ) -> impl Answer<i64>;
 
-    /// The oldest decision that is not carried out.
+    /// Returns the oldest open decision.
     fn open_decision(pool: &Pool<Self>, s: &str) -> impl Answer<Option<DecisionRow>>;
 
-    /// Says what came of a decision; false if somebody else has said so already.
+    /// Records the outcome of a decision; returns false if another transaction has done so already.
     fn close_decision(
         tx: &mut Transaction<'_, Self>,
         position: i64,
         outcome: &str,
     ) -> impl Answer<bool>;
 
-    /// Ends a halt; notes where the subscription begins now, if that is another place.
+    /// Ends a halt; records where the subscription begins now, if that changes.
     fn unhalt(tx: &mut Transaction<'_, Self>, s: &str, begins: Option<Sequence>)
     -> impl Answer<()>;
 
     /// Drops claims, parked events and the effect's own skips from `from` on, so that these events
-    /// come again; of all events if `from` is 1. Returns how many claims.
+    /// are applied again; of all events if `from` is 1. Returns the number of claims.
     fn forget(tx: &mut Transaction<'_, Self>, s: &str, from: Sequence) -> impl Answer<u64>;
 
-    /// Claims what is parked or was skipped, of which the claims may have been swept: where events come
-    /// again, these have been decided about.
+    /// Claims parked and skipped events, whose claims may have been swept: when events are
+    /// repeated, these are already decided.
     fn claim_decided(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<()>;
 
-    /// Which of these events have no effect since they are parked or were skipped.
+    /// Returns which of these events have no effect, since they are parked or were skipped.
     fn without_effect(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;
 
-    /// Keeps the result of a comparison.
+    /// Stores the result of a reconciliation.
     fn set_reconciled(pool: &Pool<Self>, s: &str, result: &str) -> impl Answer<()>;
 
-    /// The result of the last comparison.
+    /// Returns the result of the last reconciliation.
     fn reconciled(pool: &Pool<Self>, s: &str) -> impl Answer<Option<String>>;
 }

@@ -1,4 +1,4 @@
-//! What the publishing side asks of a database, and the rows it gets.
+//! The publishing side's interface to a database, and the rows it returns.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Pool, Transaction};
@@ -7,7 +7,7 @@ use super::answer::Answer;
 use crate::cursor::{Cursor, Epoch};
 use crate::event::{Entry, Event, EventId, NewEvent, Sequence};
 
-/// The row of the head: which feed this is and how far it has got.
+/// The row of the head: the identity of the feed and its newest event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Head {
     /// The feed's `atom:id`.
@@ -15,18 +15,18 @@ pub(crate) struct Head {
     pub(crate) epoch: Epoch,
     pub(crate) page_size: i64,
     pub(crate) created: DateTime<Utc>,
-    /// Number and id of the newest event.
+    /// Sequence and id of the newest event.
     pub(crate) sequence: Sequence,
     pub(crate) anchor: Option<EventId>,
     /// When that event was numbered; when the feed was created while it is empty.
     pub(crate) updated: DateTime<Utc>,
-    /// A second after the end of the last closed second: whatever is numbered later is stamped at
-    /// or after it.
+    /// A second after the end of the last closed second: events numbered later have this date or a
+    /// later one.
     pub(crate) closed_until: Option<DateTime<Utc>>,
     /// The newest sequence when that second was closed.
     pub(crate) closed_sequence: Sequence,
-    /// The presentation of the instance that started last with another one than before it, and when
-    /// that was. `None` until an instance of this version has started.
+    /// The presentation of the instance that started last with another one than before it, and
+    /// when. `None` until an instance of this version has started.
     pub(crate) presentation: Option<i64>,
     pub(crate) presented: Option<DateTime<Utc>>,
     /// How often published events have been corrected.
@@ -34,7 +34,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// The place at the newest event.
+    /// Returns the cursor at the newest event.
     pub(crate) fn cursor(&self) -> Cursor {
         Cursor {
             epoch: self.epoch,
@@ -43,32 +43,33 @@ impl Head {
         }
     }
 
-    /// True if both show the same events, and these in the same form.
+    /// Returns true if both have the same events and the same revision of them.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.revision == other.revision && self.cursor() == other.cursor()
     }
 
-    /// True if the second of the newest event is closed: then a date says which events it covers.
+    /// Returns true if the second of the newest event is closed: a date then determines which
+    /// events it covers.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed_sequence == self.sequence
     }
 }
 
-/// How far a feed has got.
+/// The progress of a feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Published {
     pub(crate) sequence: Sequence,
-    /// The oldest event that is committed and has no number yet: its id, and when it happened.
+    /// The oldest committed event without a sequence: its id, and when it happened.
     pub(crate) unnumbered: Option<(EventId, DateTime<Utc>)>,
     /// Rows in quarantine, not above [`COUNTED`](super::COUNTED).
     pub(crate) quarantined: i64,
 }
 
-/// One look at the feed.
+/// The result of reading the head.
 #[derive(Debug, Clone)]
 pub(crate) struct Look {
     pub(crate) head: Head,
-    /// True if events have been committed that have no number yet.
+    /// True if committed events have no sequence yet.
     pub(crate) unnumbered: bool,
     /// The newest row in quarantine, 0 if there is none.
     pub(crate) quarantined: i64,
@@ -76,24 +77,24 @@ pub(crate) struct Look {
     pub(crate) now: DateTime<Utc>,
 }
 
-/// A row that is no event, or was none when it was found.
+/// A row that is no valid event, or was none when it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Quarantined {
-    /// Its place in `feed_quarantine`.
+    /// Its position in `feed_quarantine`.
     pub(crate) position: i64,
     pub(crate) found: DateTime<Utc>,
     /// What is wrong with it.
     pub(crate) reason: String,
-    /// Its number, if it is published all the same.
+    /// Its sequence, if it is published nevertheless.
     pub(crate) sequence: Option<Sequence>,
-    /// The beginnings of what the row has.
+    /// The beginnings of the row's texts.
     pub(crate) id: String,
     pub(crate) event_type: Option<String>,
     pub(crate) subject: Option<String>,
 }
 
-/// Text of an event. SQLite, and PostgreSQL with the encoding `SQL_ASCII`, hold any bytes in a text; one row
-/// that is not UTF-8 must not spoil a document with others.
+/// Text of an event. SQLite, and PostgreSQL with the encoding `SQL_ASCII`, store any bytes in a
+/// text; one row that is not UTF-8 must not make a document with other events unreadable.
 #[derive(Debug)]
 pub(crate) struct Text(pub(crate) String);
 
@@ -104,7 +105,7 @@ impl From<&[u8]> for Text {
 }
 
 impl Text {
-    /// The beginning of what another program wrote, as a log and a terminal can show it.
+    /// Returns the beginning of another program's text, sanitized for logs and terminals.
     pub(crate) fn beginning(&self) -> String {
         let printable = |character: char| match character {
             control if control.is_control() => char::REPLACEMENT_CHARACTER,
@@ -114,17 +115,17 @@ impl Text {
     }
 }
 
-/// Characters shown of a text in quarantine.
+/// The most characters shown of a text in quarantine.
 const SHOWN: usize = 200;
 
-/// How an attempt to number ended.
+/// The outcome of an attempt to number events.
 #[derive(Debug, Clone)]
 pub(crate) enum Numbered {
-    /// What has committed has its number; this is the feed then.
+    /// Committed events have their sequences; this is the head then.
     Done(Look),
-    /// Another instance is at it. Its snapshot may be older than our commit: look again.
+    /// Another instance is numbering. Its snapshot may be older than our commit: try again.
     Busy,
-    /// There is nothing to do: here an event has its number when it commits.
+    /// There is nothing to do: on this database an event gets its sequence at the commit.
     AtCommit,
 }
 
@@ -134,17 +135,17 @@ impl From<Option<Look>> for Numbered {
     }
 }
 
-/// Which events a filtered view shows.
+/// The events of a filtered view.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
     pub(crate) event_type: Option<String>,
     pub(crate) subject: Option<String>,
 }
 
-/// The channel that says how far the head has moved. Channels are a database's own.
+/// The channel that announces the head's sequence. Each database has channels of its own.
 pub(crate) const CHANNEL: &str = "feed_head";
 
-/// The publishing side's operations that each database does in its own way.
+/// The publishing side's operations that each database implements in its own way.
 pub(crate) trait NativePublish: sqlx::Database {
     /// Inserts `event` into the outbox.
     fn append(
@@ -154,32 +155,33 @@ pub(crate) trait NativePublish: sqlx::Database {
         traceparent: Option<&str>,
     ) -> impl Answer<()>;
 
-    /// Locks the events of `subject` that have no number yet, so that they get none before the
+    /// Locks the events of `subject` without a sequence, so that they get none before the
     /// transaction ends; returns them with their data.
     fn unnumbered(
         tx: &mut Transaction<'_, Self>,
         subject: &str,
     ) -> impl Answer<Vec<(EventId, String)>>;
 
-    /// Puts `data` in the place of what an event had.
+    /// Replaces the data of an event.
     fn rewrite(tx: &mut Transaction<'_, Self>, id: EventId, data: &str) -> impl Answer<()>;
 
-    /// Moves the events from `first` to `last`, both included, to the archive; returns how many.
+    /// Moves the events from `first` to `last`, both included, to the archive; returns their
+    /// number.
     fn archive(tx: &mut Transaction<'_, Self>, first: Sequence, last: Sequence)
     -> impl Answer<u64>;
 
-    /// Numbers up to `limit` events that have committed.
+    /// Numbers up to `limit` committed events.
     fn number(_: &Pool<Self>, _limit: i64) -> impl Answer<Numbered> {
         async { Ok(Numbered::AtCommit) }
     }
 
-    /// How far the feed has got.
+    /// Returns the progress of the feed.
     fn published(pool: &Pool<Self>) -> impl Answer<Published>;
 }
 
-/// Those whose statements are the same but for a clock.
+/// The operations whose statements differ at most by a clock.
 pub(crate) trait Publish: sqlx::Database {
-    /// Makes the feed's row where there is none yet.
+    /// Inserts the feed's row if there is none.
     fn create_feed(
         pool: &Pool<Self>,
         feed_id: EventId,
@@ -187,15 +189,15 @@ pub(crate) trait Publish: sqlx::Database {
         page_size: i64,
     ) -> impl Answer<()>;
 
-    /// Stores `source` where the feed has none yet, and `presentation` where it is not the one that was
-    /// stored last. That changes all documents, so it reopens the second of the newest event: no date
-    /// from before validates a document any longer.
+    /// Stores `source` if the feed has none, and `presentation` if it is not the last one stored. A
+    /// new presentation changes all documents, so it reopens the second of the newest event: no
+    /// earlier date validates a document any longer.
     fn present(pool: &Pool<Self>, source: &str, presentation: i64) -> impl Answer<()>;
 
-    /// The CloudEvents `source`; `None` if no instance has stored it yet.
+    /// Returns the CloudEvents `source`; `None` if no instance has stored it.
     fn source(pool: &Pool<Self>) -> impl Answer<Option<String>>;
 
-    /// The first `limit` numbered events of `subject` after `after`, with their data.
+    /// Returns the first `limit` numbered events of `subject` after `after`, with their data.
     fn numbered(
         tx: &mut Transaction<'_, Self>,
         subject: &str,
@@ -206,13 +208,13 @@ pub(crate) trait Publish: sqlx::Database {
     /// Removes the data of rows about `subject` from the quarantine.
     fn erase_quarantined(tx: &mut Transaction<'_, Self>, subject: &str) -> impl Answer<()>;
 
-    /// The first `limit` rows in quarantine behind the position `after`.
+    /// Returns the first `limit` rows in quarantine after the position `after`.
     fn quarantined(pool: &Pool<Self>, after: i64, limit: i64) -> impl Answer<Vec<Quarantined>>;
 
-    /// Number of the oldest event that is not in the archive.
+    /// Returns the sequence of the oldest event that is not in the archive.
     fn oldest(pool: &Pool<Self>) -> impl Answer<Option<Sequence>>;
 
-    /// Gives the feed another epoch.
+    /// Sets another epoch.
     fn change_epoch(tx: &mut Transaction<'_, Self>, epoch: &Epoch) -> impl Answer<()>;
 
     /// Reads the head.
@@ -221,19 +223,19 @@ pub(crate) trait Publish: sqlx::Database {
     /// Closes the second of event `sequence`, if it is over and that event still the newest.
     fn close_second(pool: &Pool<Self>, sequence: Sequence) -> impl Answer<()>;
 
-    /// The entries from `first` to `last`, both included, in sequence.
+    /// Returns the entries from `first` to `last`, both included, in sequence.
     fn entries(pool: &Pool<Self>, first: Sequence, last: Sequence) -> impl Answer<Vec<Entry>>;
 
-    /// The same with their data.
+    /// Returns the same events with their data.
     fn events(pool: &Pool<Self>, first: Sequence, last: Sequence) -> impl Answer<Vec<Event>>;
 
-    /// The id of the event with that number.
+    /// Returns the id of the event with that sequence.
     fn id_at(pool: &Pool<Self>, sequence: Sequence) -> impl Answer<Option<EventId>>;
 
-    /// One event by its id, once it has its number.
+    /// Returns one event by its id, once it has a sequence.
     fn event(pool: &Pool<Self>, id: EventId) -> impl Answer<Option<Event>>;
 
-    /// The newest `limit` entries before `before` that match, newest first.
+    /// Returns the newest `limit` entries before `before` that match, newest first.
     fn filtered(
         pool: &Pool<Self>,
         filter: &Filter,

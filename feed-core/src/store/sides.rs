@@ -1,4 +1,4 @@
-//! What each side asks of a database; nothing, where the side is not compiled in.
+//! The interface of each side to a database; empty if the side is not compiled in.
 
 #[cfg(feature = "publish")]
 pub(crate) trait PublishSide:

@@ -1,9 +1,9 @@
-//! The text of statements.
+//! Statements as text.
 
 /// A statement, written like the text of [`format!`]: `sql!("… SET retry_at = {NOW} …")`.
 ///
-/// It is put together once in the life of the process. So it costs nothing when it is used, and a database
-/// that has prepared it recognizes it.
+/// It is built once per process. So its use costs nothing, and a database that has prepared it
+/// recognizes it.
 macro_rules! sql {
     ($($text:tt)*) => {{
         static STATEMENT: std::sync::LazyLock<String> =

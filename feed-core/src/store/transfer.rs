@@ -1,24 +1,24 @@
-//! What moving a database asks of it: its rows as JSON, out of one and into another. The same names on
-//! both databases make that possible; how each writes an instant is theirs.
+//! The interface to a database that is moved: reads rows as JSON, and inserts them. Equal names on
+//! both databases make that possible; each writes instants in its own form.
 
 use super::answer::Answer;
 use futures_util::stream::BoxStream;
 
-/// A column of a table, as far as it matters here.
+/// A column of a table.
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) name: String,
-    /// The SQL of its value as JSON has it: a number or a text.
+    /// The SQL of its value for JSON: a number or a text.
     pub(super) value: String,
 }
 
-/// Operations on tables by their names, which are constants of programs; each database does these in its own
-/// way.
+/// Operations on tables by their names, which are constants of programs; each database implements
+/// these in its own way.
 pub(crate) trait NativeTransfer: sqlx::Database {
-    /// Begins a transaction in which nothing changes but what it does itself.
+    /// Begins a transaction that sees only its own changes.
     const SNAPSHOT: &'static str;
 
-    /// The columns of a table that are written to it, by name.
+    /// Returns the columns of a table that can be written, by name.
     fn columns(connection: &mut Self::Connection, table: &str) -> impl Answer<Vec<Column>>;
 
     /// Inserts the rows of a JSON array.
@@ -29,27 +29,27 @@ pub(crate) trait NativeTransfer: sqlx::Database {
         array: String,
     ) -> impl Answer<()>;
 
-    /// The last number that a table has given to a row, if it numbers them: a number is not given twice,
-    /// although its row may be gone.
+    /// Returns the last number that a table has assigned to a row, if it numbers them: a number is
+    /// not assigned twice, even if its row is gone.
     fn last_number(connection: &mut Self::Connection, table: &str) -> impl Answer<Option<i64>>;
 
-    /// Has a table go on numbering after `last`.
+    /// Lets a table continue numbering after `last`.
     fn number_after(connection: &mut Self::Connection, table: &str, last: i64) -> impl Answer<()>;
 }
 
-/// Those whose statements are the same but for the name of a function.
+/// The operations whose statements differ at most by the name of a function.
 pub(crate) trait Transfer: sqlx::Database {
-    /// True if events have been committed that have no number yet.
+    /// Returns true if committed events have no sequence yet.
     fn has_unnumbered(connection: &mut Self::Connection) -> impl Answer<bool>;
 
-    /// Each row as one JSON object.
+    /// Returns each row as one JSON object.
     fn rows<'c>(
         connection: &'c mut Self::Connection,
         table: &str,
         columns: &[Column],
     ) -> BoxStream<'c, sqlx::Result<String>>;
 
-    /// Removes all rows; returns how many there were.
+    /// Removes all rows; returns their number.
     fn empty(connection: &mut Self::Connection, table: &str) -> impl Answer<u64>;
 }
 

@@ -1,4 +1,4 @@
-//! Out of a database, as it is at one moment.
+//! Exports a database as it is at one moment.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,16 +12,17 @@ use super::{TABLES, Table, TransferError};
 use crate::database::Database;
 use crate::store::Backend;
 
-/// How often to look for a moment in which all events have their numbers, and the pause between.
-const LOOKS: u32 = 100;
+/// How often to check whether all events have sequences, and the pause between checks.
+const CHECKS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Writes all rows of feed-core's tables and of `tables` to `file`; returns how many. A table that refers
-/// to another one stands behind it. What `file` holds is replaced when all is written, if it is an export.
+/// Writes all rows of feed-core's tables and of `tables` to `file`; returns their number. A table
+/// must follow the tables that it references. If `file` exists, it must be an export; it is
+/// replaced once everything is written.
 ///
 /// # Errors
 ///
-/// The database failed, or the file cannot be written.
+/// Returns an error if the database failed, or if the file cannot be written.
 pub async fn export<B: Backend>(
     database: &Database<B>,
     tables: &[Table],
@@ -29,17 +30,17 @@ pub async fn export<B: Backend>(
 ) -> Result<u64, TransferError> {
     let mut output = Output::create(file)?;
     let mut connection = database.writer().acquire().await?;
-    let mut looks = 0;
+    let mut checks = 0;
     let mut tx = loop {
-        // What has committed gets its number first: the other database may have no place for it.
+        // Number committed events first: on the other database their numbers could differ.
         number_committed(database).await?;
         let mut tx = connection.begin_with(B::SNAPSHOT.into_sql_str()).await?;
         if !B::has_unnumbered(&mut tx).await? {
             break tx;
         }
         tx.rollback().await?;
-        looks += 1;
-        if looks == LOOKS {
+        checks += 1;
+        if checks == CHECKS {
             return Err(TransferError::Busy);
         }
         tokio::time::sleep(PAUSE).await;
@@ -66,7 +67,7 @@ pub async fn export<B: Backend>(
     Ok(count)
 }
 
-/// Numbers what has committed.
+/// Numbers committed events.
 #[cfg(feature = "publish")]
 async fn number_committed<B: Backend>(database: &Database<B>) -> sqlx::Result<()> {
     let look = B::look(database.reader()).await;
@@ -76,7 +77,7 @@ async fn number_committed<B: Backend>(database: &Database<B>) -> sqlx::Result<()
     Ok(())
 }
 
-/// Nothing publishes here.
+/// Without the feature `publish` there are none.
 #[cfg(not(feature = "publish"))]
 async fn number_committed<B: Backend>(_: &Database<B>) -> sqlx::Result<()> {
     Ok(())

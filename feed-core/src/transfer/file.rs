@@ -1,4 +1,4 @@
-//! The file: JSON, a line for each row, and at last a digest of all before it.
+//! The export file: JSON, one line for each row, and at the end a digest of all lines before.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::TransferError;
 
-/// The first line: what it is.
+/// The first line: the format.
 pub(super) const FORMAT: &str = "feed-core database, 1";
 
 #[derive(Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub(super) enum Line {
     Table {
         name: String,
         columns: Vec<String>,
-        /// The last number that it has given to a row.
+        /// The last number that it has assigned to a row.
         last_number: Option<i64>,
     },
     Row(Box<RawValue>),
@@ -30,7 +30,7 @@ pub(super) enum Line {
     Digest(String),
 }
 
-/// A file that is being written beside its place, and takes it when it is whole.
+/// A temporary file that takes its final name when it is complete.
 pub(super) struct Output {
     place: PathBuf,
     unfinished: PathBuf,
@@ -39,7 +39,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Only its owner may read it: it holds what the database holds.
+    /// Only its owner may read it: it contains all data of the database.
     pub(super) fn create(place: &Path) -> Result<Self, TransferError> {
         may_be_replaced(place)?;
         let mut unfinished = place.as_os_str().to_owned();
@@ -78,12 +78,12 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // There is none any more, if it is whole.
+        // A complete file has been renamed already.
         let _ = std::fs::remove_file(&self.unfinished);
     }
 }
 
-/// Whoever names the database itself, or anything else that is no export, has mistyped.
+/// Rejects a path to the database itself, or to any other file that is no export: a typing error.
 fn may_be_replaced(place: &Path) -> Result<(), TransferError> {
     let unusable = |error| TransferError::File(place.to_owned(), error);
     let file = match File::open(place) {
@@ -100,7 +100,7 @@ fn may_be_replaced(place: &Path) -> Result<(), TransferError> {
     }
 }
 
-/// A file that is being read, line by line.
+/// A file that is read line by line.
 pub(super) struct Input {
     place: PathBuf,
     reader: BufReader<File>,
@@ -121,13 +121,14 @@ impl Input {
         })
     }
 
-    /// The next line; `None` at the end, which is where it ought to be and has the right digest.
+    /// Returns the next line; `None` at the end, after checking that the end and its digest are
+    /// right.
     pub(super) fn line(&mut self) -> Result<Option<Line>, TransferError> {
         let text = self.read()?.ok_or(TransferError::Cut)?;
         let line = serde_json::from_str(&text).map_err(|error| self.wrong(error.to_string()))?;
         if let Line::Digest(expected) = line {
             if self.read()?.is_some() {
-                return Err(self.wrong("nothing is to follow the digest".to_owned()));
+                return Err(self.wrong("nothing may follow the digest".to_owned()));
             }
             let digest = hexadecimal(&self.digest.clone().finalize());
             return match digest == expected {
@@ -143,7 +144,7 @@ impl Input {
         }
     }
 
-    /// What is wrong with the line that was read last.
+    /// Returns an error about the last line read.
     pub(super) fn wrong(&self, what: String) -> TransferError {
         TransferError::Line(self.at, what)
     }

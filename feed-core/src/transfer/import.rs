@@ -1,4 +1,4 @@
-//! Into a new database, all or nothing.
+//! Imports into a new database, all or nothing.
 
 use std::path::Path;
 
@@ -8,25 +8,26 @@ use crate::database::Database;
 use crate::store::Backend;
 use crate::store::transfer::Column;
 
-/// Rows that are inserted by one statement, and their bytes.
+/// The most rows inserted by one statement, and their bytes.
 const ROWS: usize = 500;
 const BYTES: usize = 1 << 20;
 
-/// Whether it is for good.
+/// Whether an import is permanent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Import {
-    /// It is.
+    /// It is committed.
     ForGood,
-    /// All of it is done, and taken back.
+    /// It is executed and rolled back.
     OnTrial,
 }
 
-/// Reads what [`export`](super::export()) has written into a new database, all or nothing; returns how
-/// many rows there were.
+/// Reads what [`export`](super::export()) has written into a new database, all or nothing; returns
+/// the number of rows.
 ///
 /// # Errors
 ///
-/// The database has been used, or is of another version; the file cannot be read, or is not whole.
+/// Returns an error if the database has been used or is of another version, or if the file cannot
+/// be read or is incomplete.
 pub async fn import<B: Backend>(
     database: &Database<B>,
     tables: &[Table],
@@ -82,12 +83,12 @@ pub async fn import<B: Backend>(
     Ok(count)
 }
 
-/// Removes what a new database has; fails if there is more.
+/// Removes the rows of a new database; returns an error if there are more.
 async fn make_room<B: Backend>(
     tx: &mut B::Connection,
     tables: &[&Table],
 ) -> Result<(), TransferError> {
-    // Those that refer to others first.
+    // Begin with the tables that reference others.
     for Table { name, seeds } in tables.iter().rev() {
         let emptied = B::empty(tx, name).await?;
         if emptied != *seeds {
@@ -97,7 +98,7 @@ async fn make_room<B: Backend>(
     Ok(())
 }
 
-/// Rows of one table on their way, as a JSON array.
+/// Rows of one table to insert, as a JSON array.
 struct Rows {
     table: &'static str,
     columns: Vec<Column>,

@@ -1,6 +1,7 @@
-//! Moves all that a service has to another database, of the same kind or the other one: [`export()`]
-//! writes it to a file, [`import()`] reads it into a new database. Ids, sequences and with them the bytes of
-//! pages stay (I3); so do claims and cursors, so that nothing has a second effect (I5).
+//! Moves all data of a service to another database, of the same kind or the other one: [`export()`]
+//! writes it to a file, [`import()`] reads it into a new database. It keeps ids and sequences, and
+//! with them the bytes of pages (I3), as well as claims and cursors, so that no event has a second
+//! effect (I5).
 
 mod export;
 mod file;
@@ -17,18 +18,18 @@ pub use import::{Import, import};
 pub struct Table {
     /// Its name, on both databases.
     pub name: &'static str,
-    /// The rows that a new database has in it.
+    /// The number of rows that a new database has in it.
     pub seeds: u64,
 }
 
 impl Table {
-    /// A table that is empty in a new database.
+    /// Creates a table that is empty in a new database.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self { name, seeds: 0 }
     }
 
-    /// A table that has so many rows from the beginning.
+    /// Creates a table that has so many rows in a new database.
     #[must_use]
     pub const fn with_seeds(name: &'static str, seeds: u64) -> Self {
         Self { name, seeds }
@@ -38,7 +39,7 @@ impl Table {
 /// A service's migrations: number, name, SQL.
 pub type Migrations = &'static [(i64, &'static str, &'static str)];
 
-/// What a service has in a database that it shares with nobody, beside what feed-core keeps for it.
+/// What a service stores in a database of its own, beside feed-core's tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Moved {
     /// The table that lists its migrations.
@@ -47,14 +48,14 @@ pub struct Moved {
     pub sqlite: Migrations,
     /// Those for PostgreSQL.
     pub postgres: Migrations,
-    /// Its tables; one that refers to another stands behind it.
+    /// Its tables; each follows those that it references.
     pub tables: &'static [Table],
 }
 
-/// feed-core's own. `feed_outbox` is empty when a database is moved, and which instances run is not
-/// told to others.
+/// feed-core's own tables. `feed_outbox` is empty when a database is moved, and the running
+/// instances are not moved.
 ///
-/// The head comes behind the events: while there is none, the log takes what was published long ago.
+/// The head follows the events: without a head, the log accepts events that were published before.
 const TABLES: &[Table] = &[
     Table::new("feed_event"),
     Table::new("feed_archive"),
@@ -68,7 +69,7 @@ const TABLES: &[Table] = &[
     Table::new("feed_decision"),
 ];
 
-/// Why a database was not moved. One that was to be filled is as it was, and so is the file.
+/// Why a database was not moved. The new database and the file are unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     /// A database failed.
@@ -83,7 +84,7 @@ pub enum TransferError {
     /// A line of the file cannot be read.
     #[error("line {0} of the file cannot be read: {1}")]
     Line(u64, String),
-    /// The end is missing.
+    /// The end of the file is missing.
     #[error("the file is not whole: its last line, with its digest, is missing")]
     Cut,
     /// It is not as it was written.
@@ -92,7 +93,7 @@ pub enum TransferError {
     /// The database is in use.
     #[error("there are rows in {0}: import into a new database, which no service has used yet")]
     Used(&'static str),
-    /// Events keep coming in.
+    /// Events keep arriving.
     #[error(
         "new events keep arriving: stop the service; if it is stopped, find the session that holds the \
          row of feed_head"

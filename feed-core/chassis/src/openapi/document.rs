@@ -1,4 +1,4 @@
-//! A description as the document that programs read.
+//! Writes a description as an OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::schema::Schema;
 use super::{About, Description};
 use feed_http::BaseUrl;
 
-/// The document, in the order in which a person reads it.
+/// The document, in reading order.
 #[derive(Serialize)]
 struct Document<'a> {
     openapi: &'a str,
@@ -24,7 +24,7 @@ struct Document<'a> {
     components: Value,
 }
 
-/// The document's text.
+/// Returns the text of the document.
 pub(super) fn write(description: Description, about: About, base: &BaseUrl) -> String {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let mut types = settings
@@ -47,7 +47,7 @@ pub(super) fn write(description: Description, about: About, base: &BaseUrl) -> S
         }
     }
     let failure = write_answer(failure(), &mut types);
-    // Without the slash at its end, since paths begin with one.
+    // Without the slash at the end, since paths begin with one.
     let server = base.url().as_str().trim_end_matches('/');
     let document = Document {
         openapi: "3.1.1",
@@ -59,7 +59,7 @@ pub(super) fn write(description: Description, about: About, base: &BaseUrl) -> S
         servers: json!([{"url": server}]),
         tags,
         paths,
-        // None, where the service asks nobody; else either.
+        // No credentials, if the service requires none; otherwise either scheme.
         security: json!([{}, {"basic": []}, {"bearer": []}]),
         components: json!({
             "schemas": types.take_definitions(true),
@@ -81,7 +81,7 @@ pub(super) fn write(description: Description, about: About, base: &BaseUrl) -> S
     serde_json::to_string(&document).expect("it has no maps but those of texts")
 }
 
-/// What any operation may come to.
+/// Returns the answer that any operation may have.
 fn failure() -> Answer {
     Answer::new(
         503,
@@ -142,7 +142,7 @@ fn write_parameter(parameter: Parameter, types: &mut SchemaGenerator) -> Value {
         "in": parameter.place,
         "name": parameter.name,
         "description": parameter.about,
-        // What stands in a path is always there.
+        // A parameter in the path is always required.
         "required": parameter.place == "path",
         "schema": parameter.schema.write(types),
     })

@@ -1,8 +1,8 @@
-//! What a service offers, described for programs: OpenAPI 3.1 at `/openapi.json`.
+//! Describes a service for programs: OpenAPI 3.1 at `/openapi.json`.
 //!
-//! A description stands in a file `openapi.rs` beside the routes it is about; its schemas come from
-//! the types that are written and from the rules that are checked. A service puts its own together
-//! with those of the routers it merges.
+//! A description is in a file `openapi.rs` beside its routes; its schemas come from the serialized
+//! types and from the validated rules. A service combines its own with those of the routers it
+//! merges.
 
 mod document;
 mod operation;
@@ -22,18 +22,18 @@ use feed_http::{BaseUrl, Problem};
 pub use operation::{Answer, Operation, Parameter};
 pub use schema::{Fields, LINE, Schema};
 
-/// Who is described.
+/// The service that is described.
 #[derive(Debug, Clone, Copy)]
 pub struct About {
     /// The name of the service.
     pub title: &'static str,
-    /// What it does, in a few sentences of Markdown.
+    /// Its purpose, in a few sentences of Markdown.
     pub description: &'static str,
-    /// The version of what it offers.
+    /// The version of its interface.
     pub version: &'static str,
 }
 
-/// What a service, or a part of one, offers: operations in groups.
+/// The operations of a service, or of a part of one, in groups.
 #[derive(Debug, Default)]
 pub struct Description {
     groups: Vec<Group>,
@@ -48,7 +48,7 @@ struct Group {
 }
 
 impl Description {
-    /// One group of operations.
+    /// Creates one group of operations.
     #[must_use]
     pub fn of(
         name: &'static str,
@@ -65,7 +65,7 @@ impl Description {
         }
     }
 
-    /// This description, and then the other one.
+    /// Appends another description.
     #[must_use]
     pub fn with(mut self, other: Self) -> Self {
         self.groups.extend(other.groups);
@@ -73,8 +73,8 @@ impl Description {
     }
 }
 
-/// Adds `/openapi.json` to the routes of a service, and has their answers lead to it by
-/// `Link: rel=service-desc` (RFC 8631).
+/// Adds `/openapi.json` to the routes of a service, and a link to it (`Link: rel=service-desc`, RFC
+/// 8631) to their answers.
 ///
 /// ```
 /// use axum::Router;
@@ -113,7 +113,7 @@ fn leading_to(link: Option<HeaderValue>, mut response: Response) -> Response {
     response
 }
 
-/// The description of the description.
+/// Describes `/openapi.json` itself.
 fn itself() -> Description {
     let document = Operation::get("/openapi.json", "description", "This description")
         .answer(Answer::new(200, "OpenAPI 3.1").json(Schema::any_object()))
@@ -121,7 +121,7 @@ fn itself() -> Description {
     Description::of("Description", "What there is here", [document])
 }
 
-/// The document as it is served: written once, since it changes with the program alone.
+/// The served document: written once, since it changes with the program only.
 #[derive(Debug, Clone)]
 struct Served {
     body: Bytes,
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn routes() -> Router {
-        let greeting = Operation::post("/greeting", "greet", "Greet somebody")
+        let greeting = Operation::post("/greeting", "greet", "Greet a client")
             .json(Schema::of::<String>())
             .answer(
                 Answer::new(200, "The greeting")

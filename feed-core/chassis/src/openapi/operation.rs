@@ -1,12 +1,12 @@
-//! What can be done at an address: what is sent, and what comes back.
+//! Describes an operation: its request and its answers.
 
 use super::problem::ProblemDocument;
 use super::schema::Schema;
 
-/// What can be done at an address.
+/// An operation on a path.
 ///
-/// What follows from the rest is added by itself: a `406` where there are several media types to
-/// choose from, `413` and `415` where there is a body, and what the service answers when it fails.
+/// It derives some answers itself: a `406` if there are several media types to choose from, `413`
+/// and `415` if there is a body, and the answer if the service fails.
 #[derive(Debug)]
 pub struct Operation {
     pub(super) method: &'static str,
@@ -38,32 +38,32 @@ impl Operation {
         }
     }
 
-    /// A `GET`. The path is relative to the service, with names in braces; `id` is what programs
-    /// call it.
+    /// Creates a `GET`. The path is relative to the service, with names in braces; `id` is the name
+    /// for programs.
     #[must_use]
     pub fn get(path: &'static str, id: &'static str, summary: &'static str) -> Self {
         Self::new("get", path, id, summary)
     }
 
-    /// A `POST`.
+    /// Creates a `POST`.
     #[must_use]
     pub fn post(path: &'static str, id: &'static str, summary: &'static str) -> Self {
         Self::new("post", path, id, summary)
     }
 
-    /// A `PUT`.
+    /// Creates a `PUT`.
     #[must_use]
     pub fn put(path: &'static str, id: &'static str, summary: &'static str) -> Self {
         Self::new("put", path, id, summary)
     }
 
-    /// A `DELETE`.
+    /// Creates a `DELETE`.
     #[must_use]
     pub fn delete(path: &'static str, id: &'static str, summary: &'static str) -> Self {
         Self::new("delete", path, id, summary)
     }
 
-    /// Says more than the summary, in Markdown.
+    /// Adds a description to the summary, in Markdown.
     #[must_use]
     pub fn about(mut self, text: &'static str) -> Self {
         self.about = text;
@@ -77,20 +77,20 @@ impl Operation {
         self
     }
 
-    /// Takes a body of that media type; of one of them, if there are several.
+    /// Adds a request body of that media type; several are alternatives.
     #[must_use]
     pub fn body(mut self, media_type: &'static str, schema: Schema) -> Self {
         self.bodies.push((media_type, schema));
         self
     }
 
-    /// Takes a body of JSON.
+    /// Adds a request body in JSON.
     #[must_use]
     pub fn json(self, schema: Schema) -> Self {
         self.body("application/json", schema)
     }
 
-    /// Takes what a form sends.
+    /// Adds a request body from a form.
     #[must_use]
     pub fn form(self, fields: impl Into<Schema>) -> Self {
         self.body("application/x-www-form-urlencoded", fields.into())
@@ -103,20 +103,20 @@ impl Operation {
         self
     }
 
-    /// Adds a problem document, and when it is the answer.
+    /// Adds a problem document, with its condition.
     #[must_use]
     pub fn problem(self, status: u16, when: &'static str) -> Self {
         self.answer(Answer::new(status, when).problem())
     }
 
-    /// Has validators: what a reader has already is not sent again (RFC 9110, 13). To be said after
-    /// the answers that carry them.
+    /// Adds conditional requests, which do not repeat known answers (RFC 9110, 13). Call it after
+    /// adding the answers with validators.
     #[must_use]
     pub fn conditional(self) -> Self {
         self.validated(true)
     }
 
-    /// The same where it depends on the parameters.
+    /// The same if only some parameters permit it.
     #[must_use]
     pub fn sometimes_conditional(self) -> Self {
         self.validated(false)
@@ -126,7 +126,7 @@ impl Operation {
         for answer in self.answers.iter_mut().filter(|answer| answer.is_success()) {
             answer.headers.push(Header {
                 name: "ETag",
-                about: "Stands for this state of the resource",
+                about: "Identifies this state of the resource",
                 always,
             });
         }
@@ -134,12 +134,12 @@ impl Operation {
             .answer(Answer::new(304, "The client has it already"))
     }
 
-    /// Has preconditions (RFC 9110, 13).
+    /// Adds preconditions (RFC 9110, 13).
     #[must_use]
     pub fn guarded(self) -> Self {
-        let if_match = "Go on only if the resource is in this state, or there is one for `*`. A \
+        let if_match = "Proceed only if the resource is in this state, or there is one for `*`. A \
                         weak tag never matches here";
-        let if_none_match = "Go on only if the resource is in none of these states: the `ETag`s \
+        let if_none_match = "Proceed only if the resource is in none of these states: the `ETag`s \
                              that the client has";
         self.parameter(Parameter::header("If-Match", if_match, Schema::text()))
             .parameter(Parameter::header(
@@ -151,7 +151,7 @@ impl Operation {
     }
 }
 
-/// What an operation is asked with, beside a body.
+/// A parameter of an operation.
 #[derive(Debug)]
 pub struct Parameter {
     pub(super) place: &'static str,
@@ -161,19 +161,19 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// What stands in braces in the path.
+    /// Creates a parameter in braces in the path.
     #[must_use]
     pub fn path(name: &'static str, about: &'static str, schema: Schema) -> Self {
         Self::new("path", name, about, schema)
     }
 
-    /// What may stand in the query.
+    /// Creates a parameter of the query.
     #[must_use]
     pub fn query(name: &'static str, about: &'static str, schema: Schema) -> Self {
         Self::new("query", name, about, schema)
     }
 
-    /// What may stand in a header.
+    /// Creates a header.
     #[must_use]
     pub fn header(name: &'static str, about: &'static str, schema: Schema) -> Self {
         Self::new("header", name, about, schema)
@@ -189,7 +189,7 @@ impl Parameter {
     }
 }
 
-/// What an operation answers with.
+/// An answer of an operation.
 #[derive(Debug)]
 pub struct Answer {
     pub(super) status: u16,
@@ -207,7 +207,7 @@ pub(super) struct Header {
 }
 
 impl Answer {
-    /// An answer without a body.
+    /// Creates an answer without a body.
     #[must_use]
     pub fn new(status: u16, about: &'static str) -> Self {
         Self {
@@ -218,7 +218,7 @@ impl Answer {
         }
     }
 
-    /// Has a header that is always there.
+    /// Adds a header that is always there.
     #[must_use]
     pub fn header(mut self, name: &'static str, about: &'static str) -> Self {
         self.headers.push(Header {
@@ -229,7 +229,7 @@ impl Answer {
         self
     }
 
-    /// Has a header that may be there.
+    /// Adds a header that may be there.
     #[must_use]
     pub fn optional_header(mut self, name: &'static str, about: &'static str) -> Self {
         self.headers.push(Header {
@@ -240,26 +240,26 @@ impl Answer {
         self
     }
 
-    /// Comes in that media type; in the one that is asked for, if there are several.
+    /// Adds a body of that media type; several are alternatives.
     #[must_use]
     pub fn content(mut self, media_type: &'static str, schema: Schema) -> Self {
         self.contents.push((media_type, schema));
         self
     }
 
-    /// Comes as JSON.
+    /// Adds a body in JSON.
     #[must_use]
     pub fn json(self, schema: Schema) -> Self {
         self.content("application/json", schema)
     }
 
-    /// Comes as a page.
+    /// Adds a page as body.
     #[must_use]
     pub fn html(self) -> Self {
         self.content("text/html", Schema::text())
     }
 
-    /// Comes as a problem document.
+    /// Adds a problem document as body.
     #[must_use]
     pub fn problem(self) -> Self {
         self.content("application/problem+json", Schema::of::<ProblemDocument>())

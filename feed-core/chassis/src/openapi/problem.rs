@@ -1,9 +1,9 @@
-//! What a problem is, for programs.
+//! The schema of a problem.
 
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
-/// Problem details (RFC 9457). A browser is told the same on a page
+/// Problem details (RFC 9457). A browser gets the same as a page
 #[derive(JsonSchema)]
 #[schemars(rename = "Problem", transform = with_errors)]
 #[expect(dead_code, reason = "it describes what `feed_http::Problem` writes")]
@@ -22,7 +22,7 @@ pub(super) struct ProblemDocument {
     members: serde_json::Map<String, Value>,
 }
 
-/// A member that services add where a body is wrong.
+/// Adds the member that services use if a body is wrong.
 fn with_errors(schema: &mut Schema) {
     let errors = json!({
         "description": "What is wrong with a body, field by field",

@@ -1,44 +1,42 @@
-//! Schemas: those of types, and those of what has no type of its own.
+//! Schemas of types, and schemas without a type.
 
 use std::fmt;
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-/// The pattern of a line of text that a person can read: no control characters, and more than
-/// blanks.
+/// The pattern of a line of readable text: no control characters, and not only blanks.
 pub const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 
-/// The schema of something, written when the whole description is: types that are used twice
-/// become components.
+/// A schema, generated with the whole description: types that are used twice become components.
 pub struct Schema(Box<dyn FnOnce(&mut SchemaGenerator) -> Value + Send>);
 
 impl Schema {
-    /// The schema of a type.
+    /// Returns the schema of a type.
     #[must_use]
     pub fn of<T: JsonSchema>() -> Self {
         Self(Box::new(|types| types.subschema_for::<T>().to_value()))
     }
 
-    /// A schema as it is to stand there.
+    /// Returns this schema unchanged.
     #[must_use]
     pub fn literal(schema: Value) -> Self {
         Self(Box::new(|_| schema))
     }
 
-    /// Text that no schema tells more about, such as a page.
+    /// Returns the schema of text without further rules, such as a page.
     #[must_use]
     pub fn text() -> Self {
         Self::literal(json!({"type": "string"}))
     }
 
-    /// An object that is described elsewhere.
+    /// Returns the schema of an object that is described elsewhere.
     #[must_use]
     pub fn any_object() -> Self {
         Self::literal(json!({"type": "object"}))
     }
 
-    /// The same with a description.
+    /// Adds a description.
     #[must_use]
     pub fn about(self, text: &'static str) -> Self {
         Self(Box::new(move |types| {
@@ -48,7 +46,8 @@ impl Schema {
         }))
     }
 
-    /// An array of `T` under a name, as in `{"events": […]}`, beside what `others` say.
+    /// Returns the schema of an array of `T` under a name, as in `{"events": […]}`, beside
+    /// `others`.
     #[must_use]
     pub fn named<T: JsonSchema>(name: &'static str, others: Fields) -> Self {
         Self(Box::new(move |types| {
@@ -75,7 +74,7 @@ impl From<Fields> for Schema {
     }
 }
 
-/// An object that has no type of its own, such as what a form sends.
+/// The schema of an object without a type of its own, such as a form.
 #[derive(Debug, Default)]
 pub struct Fields {
     fields: Vec<(&'static str, Schema, bool)>,
@@ -83,7 +82,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// No fields yet.
+    /// Creates an object without fields.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -103,7 +102,7 @@ impl Fields {
         self
     }
 
-    /// Says that there are no others.
+    /// Forbids other fields.
     #[must_use]
     pub fn no_others(mut self) -> Self {
         self.closed = true;

@@ -1,5 +1,5 @@
-//! What every command of a service has in common: it works on the service's database, beside the service
-//! or without it, listens nowhere, and says on one line what goes wrong.
+//! The common part of a service's commands: each works on the service's database, with or without a
+//! running service, listens nowhere, and prints an error on one line.
 
 mod who;
 
@@ -20,13 +20,13 @@ use crate::DatabaseSettings;
 
 pub use who::By;
 
-/// What a command logs: trouble. What it decides it says itself.
+/// Commands log problems only. They print their own decisions themselves.
 const LOGGED: &str = "warn,feed_core::consumer::control=error";
 
-/// Why a command could not be carried out.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// A command does not make a database.
+    /// A command does not create a database.
     #[error(
         "there is no database {}: say where it is (DATABASE_URL), or start the service once",
         .0.display()
@@ -38,32 +38,31 @@ pub enum CommandError {
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// There is nobody to record.
-    #[error("who decides? Say --by NAME: it is recorded, and $USER is not set")]
+    /// There is no name to record.
+    #[error("--by NAME is required because $USER is not set")]
     Nameless,
-    /// Nothing came of it.
+    /// The operation had no result.
     #[error("{0}")]
     NotCarriedOut(String),
-    /// Nothing came of it, by the error of what was to be done.
+    /// The operation failed with this error.
     #[error(transparent)]
     Other(Box<dyn Error + Send + Sync>),
-    /// The result cannot be written down.
+    /// The result cannot be printed.
     #[error("cannot print")]
     Print(#[source] io::Error),
 }
 
-/// How a command ended that was carried out.
+/// How a successful command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Done {
-    /// All is well.
+    /// Nothing needs the operator.
     Well,
-    /// Something was found that needs a person.
+    /// Something was found that needs the operator.
     Found,
 }
 
-/// All of a service's `main` for a command: starts logging, checks that there is a database, and
-/// lets `act` do the rest, with the backend that the URL names. What goes wrong is said on one
-/// line.
+/// Implements a service's `main` for a command: starts logging, checks that there is a database,
+/// and calls `act` with the backend that the URL names. Prints an error on one line.
 pub async fn run(
     log: LogFormat,
     database: &DatabaseSettings,
@@ -72,7 +71,7 @@ pub async fn run(
     run_anywhere(log, async || act(existing(database.url())?).await).await
 }
 
-/// The same for a command that may make the database.
+/// The same for a command that may create the database.
 pub(crate) async fn run_anywhere(
     log: LogFormat,
     act: impl AsyncFnOnce() -> Result<Done, CommandError>,
@@ -88,8 +87,8 @@ pub(crate) async fn run_anywhere(
     }
 }
 
-/// The backend, if its database is there: a mistyped path must not make an empty one, in which
-/// all would be well.
+/// Returns the backend, if its database exists: a mistyped path must not create an empty database,
+/// which would look healthy.
 pub(crate) fn existing(url: &str) -> Result<Kind, CommandError> {
     let kind = url.parse()?;
     if kind == Kind::Sqlite {
@@ -102,17 +101,17 @@ pub(crate) fn existing(url: &str) -> Result<Kind, CommandError> {
     Ok(kind)
 }
 
-/// Says what was done, on standard output.
+/// Prints the result on standard output.
 ///
 /// # Errors
 ///
-/// It cannot be written.
+/// Returns an error if it cannot be written.
 pub fn say(text: &str) -> Result<Done, CommandError> {
     print(&format!("{text}\n"))?;
     Ok(Done::Well)
 }
 
-/// Prints to standard output. That nobody reads to the end, as with `| head`, is no fault.
+/// Prints to standard output. A reader that stops early, as in `| head`, is no error.
 pub(crate) fn print(text: &str) -> Result<(), CommandError> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::Print(error)),

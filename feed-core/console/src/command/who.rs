@@ -1,23 +1,23 @@
-//! Who decides.
+//! The operator's name.
 
 use std::process::Command;
 
 use super::CommandError;
 
-/// The person who decides.
+/// The operator who decides.
 #[derive(Debug, Clone, clap::Args)]
 pub struct By {
-    /// Who decides; it is recorded [default: $USER, or the login name]
+    /// Your name, which is recorded [default: $USER, or the login name]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }
 
 impl By {
-    /// The name to record.
+    /// Returns the name to record.
     ///
     /// # Errors
     ///
-    /// Neither the command line nor the system says one.
+    /// Returns an error if neither the command line nor the system has one.
     pub fn name(self) -> Result<String, CommandError> {
         let variable = |name| std::env::var(name).ok();
         let named = self
@@ -31,7 +31,7 @@ impl By {
     }
 }
 
-/// What the system calls whoever runs this, where the environment does not say.
+/// Returns the login name, for an environment without one.
 fn login_name() -> Option<String> {
     let output = Command::new("id").arg("-un").output().ok()?;
     output.status.success().then_some(())?;

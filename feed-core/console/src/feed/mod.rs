@@ -1,4 +1,4 @@
-//! The feed for people and for programs that read descriptions: a page for each document, and what the routes are.
+//! The feed as pages for people, and the description of its routes for programs.
 
 mod openapi;
 mod page;

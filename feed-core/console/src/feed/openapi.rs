@@ -1,5 +1,5 @@
-//! What the routes are, for programs. How a feed is followed is told in the README of this crate:
-//! a consumer needs no more than `/feed` and the links in it.
+//! Describes the feed's routes for programs. The README of this crate explains how to follow a
+//! feed: a consumer needs only `/feed` and the links in it.
 
 use schemars::JsonSchema;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use feed_core::feed::{BATCH, STRUCTURED, Status};
 
 const ATOM: &str = "application/atom+xml";
 
-/// Feed documents come as Atom to whoever accepts none of their media types.
+/// Clients that accept none of the media types get feed documents as Atom.
 const NO_CODING: &str = "The content coding is not acceptable; a media type always is";
 
 /// Describes the routes of a [`Feed`](feed_core::Feed) whose events have data like `D`.
@@ -145,7 +145,7 @@ fn event<D: JsonSchema>() -> Operation {
             event.optional_header(name, "The attribute of the event")
         });
     let id = json!({"type": "string", "format": "uuid"});
-    Operation::get("/events/{id}", "event", "One event, for ever as it was")
+    Operation::get("/events/{id}", "event", "One event, which never changes")
         .parameter(Parameter::path(
             "id",
             "The event's id; a feed document has it after `urn:uuid:`",
@@ -205,13 +205,13 @@ struct CloudEvent {
     specversion: String,
     /// The event's id: a UUID
     id: String,
-    /// The feed that it comes from; never changes, wherever the feed moves
+    /// The feed that it comes from; never changes, even if the feed moves
     #[schemars(url)]
     source: String,
     /// What happened: `order.placed`
     #[schemars(rename = "type")]
     event_type: String,
-    /// What it happened to: `order/17`
+    /// The subject of the event: `order/17`
     subject: String,
     /// When it happened
     #[schemars(extend("format" = "date-time"))]
@@ -220,9 +220,9 @@ struct CloudEvent {
     /// The number of the event in the feed, as text
     #[schemars(pattern(r"^[1-9][0-9]*$"))]
     sequence: String,
-    /// The W3C trace context of what caused it
+    /// The W3C trace context of the request that caused it
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
-    /// What `/events/{id}` gives as JSON
+    /// The data that `/events/{id}` returns as JSON
     data: Value,
 }

@@ -1,4 +1,4 @@
-//! The documents of the feed for people with a browser.
+//! The feed's documents as pages.
 
 use feed_chassis::html::{Frame, instant};
 use feed_core::feed::{PageWriter, View, ViewEntry};

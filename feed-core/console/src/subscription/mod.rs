@@ -1,5 +1,5 @@
-//! How a subscription is, and what people decide about it: on pages ([`router`]) and from the command line
-//! ([`command`]). Programs get the same as JSON.
+//! Shows the state of a subscription and takes decisions about it: on pages ([`router`]) and from
+//! the command line ([`command`]). Programs get the same as JSON.
 
 pub mod command;
 mod http;

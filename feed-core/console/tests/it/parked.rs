@@ -76,7 +76,7 @@ async fn a_retry_applies_the_events_of_a_subject_in_sequence<B: Testable>(url: &
 async fn a_halted_subscription_tries_nothing_and_says_so<B: Testable>(url: &str) {
     let site = Site::<B>::new(url, 30, Recorder::failing("order/3", Fail::Park)).await;
     let page = site.page("/status").await;
-    assert!(page.contains("it waits for a person"), "{page}");
+    assert!(page.contains("it waits for the operator"), "{page}");
     let halt = "UPDATE feed_subscription SET halted = 'why'";
     B::run(&site.database, halt).await;
     assert_back_to_status(&site.press("/status/retry", &[("by", "eve")]).await);

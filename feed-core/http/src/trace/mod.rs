@@ -1,8 +1,8 @@
 //! One trace from the request that caused an event to its effect in each consumer.
 //!
-//! The W3C context travels as text: in a request's header, in the event, in its `CloudEvents` form. So
-//! a span is a value with a name and such a parent, and nothing is kept in threads or tasks. Without the
-//! feature `otlp` there are no spans, and what is here costs nothing.
+//! The W3C context travels as text: in a request's header, in the event, in its `CloudEvents` form.
+//! So a span is a value with a name and a parent in text form, and no state is kept in threads or
+//! tasks. Without the feature `otlp` there are no spans, and this module costs nothing.
 
 #[cfg_attr(feature = "otlp", path = "otlp.rs")]
 #[cfg_attr(not(feature = "otlp"), path = "off.rs")]
@@ -21,16 +21,16 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub enum Kind {
     /// It answers a request.
     Server,
-    /// It makes an event.
+    /// It publishes an event.
     Producer,
-    /// It receives one.
+    /// It receives an event.
     Consumer,
-    /// All else.
+    /// Other work.
     Internal,
 }
 
-/// The span of a request that changes something. It goes on with the caller's trace, and the request's
-/// context is that of this span from here on: so what the handler makes of it belongs to it.
+/// Begins the span of a request that changes something. It continues the caller's trace, and
+/// replaces the request's context by its own, so that the handler's work belongs to it.
 pub fn of_request<B>(request: &mut Request<B>, route: &str) -> Span {
     if !is_on() || request.method().is_safe() {
         return Span::none();

@@ -1,4 +1,4 @@
-//! No spans: this build has no feature `otlp`.
+//! Tracing without the feature `otlp`: no spans.
 
 use std::time::SystemTime;
 
@@ -6,35 +6,35 @@ use tracing::warn;
 
 use super::Kind;
 
-/// False: nobody would receive them.
+/// Returns false: no collector receives spans.
 pub const fn is_on() -> bool {
     false
 }
 
-/// A span that is not there.
+/// A span that records nothing.
 #[derive(Debug, Clone)]
 pub struct Span;
 
 impl Span {
-    /// No span.
+    /// Returns no span.
     #[must_use]
     pub fn none() -> Self {
         Self
     }
 
-    /// A span that goes on with the trace of a parent, or begins one.
+    /// Begins a span that continues the trace of a parent, or begins one.
     #[must_use]
     pub fn begin(_: String, _: Kind, _: Option<&str>) -> Self {
         Self
     }
 
-    /// A span that goes on with the trace of a parent, and has begun then.
+    /// Begins a span in the past that continues the trace of a parent.
     #[must_use]
     pub fn since(_: String, _: Kind, _: &str, _: SystemTime) -> Self {
         Self
     }
 
-    /// The context for whoever goes on.
+    /// Returns the context for the next span of the trace.
     #[must_use]
     pub fn traceparent(&self) -> Option<String> {
         None
@@ -43,16 +43,16 @@ impl Span {
     /// Adds an attribute.
     pub fn set(&self, _: &'static str, _: &str) {}
 
-    /// Says that it failed, and why.
+    /// Marks it as failed, with the reason.
     pub fn fail(&self, _: &str) {}
 }
 
-/// What sends spans: nothing here.
+/// The exporter of spans: empty here.
 #[derive(Debug)]
 #[must_use]
 pub struct Tracing;
 
-/// Says so if somebody expects spans.
+/// Logs a warning if the environment asks for spans.
 pub fn start_tracing() -> Tracing {
     if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
         warn!(
@@ -63,6 +63,6 @@ pub fn start_tracing() -> Tracing {
 }
 
 impl Tracing {
-    /// Sends what is left.
+    /// Sends the remaining spans.
     pub async fn stop(self) {}
 }

@@ -1,5 +1,5 @@
-//! Spans by OpenTelemetry, sent by OTLP over HTTP. The settings are those of OpenTelemetry, in the
-//! environment: without `OTEL_EXPORTER_OTLP_ENDPOINT` there are no spans.
+//! Spans by OpenTelemetry, sent by OTLP over HTTP. The settings are OpenTelemetry's variables in
+//! the environment: without `OTEL_EXPORTER_OTLP_ENDPOINT` there are no spans.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,16 +21,17 @@ use tracing::{error, info, warn};
 
 use super::Kind;
 
-/// How long a collector may take; what is finished meanwhile waits, within bounds, and is then dropped.
+/// The timeout of an export. Spans that finish meanwhile are queued, within bounds, and then
+/// dropped.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the last spans may take when a service stops.
+/// The timeout of the last export when a service stops.
 const LAST: Duration = Duration::from_secs(2);
 
-/// What makes spans, once somebody is to receive them.
+/// Creates spans, once a collector is configured.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
-/// True if somebody receives spans.
+/// Returns true if a collector is configured.
 pub fn is_on() -> bool {
     TRACER.get().is_some()
 }
@@ -40,20 +41,20 @@ pub fn is_on() -> bool {
 pub struct Span(Option<Arc<Mutex<opentelemetry_sdk::trace::Span>>>);
 
 impl Span {
-    /// No span.
+    /// Returns no span.
     #[must_use]
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// A span that goes on with the trace of `parent`, or begins one.
+    /// Begins a span that continues the trace of `parent`, or begins one.
     #[must_use]
     pub fn begin(name: String, kind: Kind, parent: Option<&str>) -> Self {
         let parent = parent.and_then(context_of).unwrap_or_default();
         Self::build(SpanBuilder::from_name(name), kind, &parent)
     }
 
-    /// A span that goes on with the trace of `parent`, and has begun then.
+    /// Begins a span in the past that continues the trace of `parent`.
     #[must_use]
     pub fn since(name: String, kind: Kind, parent: &str, since: SystemTime) -> Self {
         let builder = SpanBuilder::from_name(name).with_start_time(since);
@@ -75,7 +76,7 @@ impl Span {
         Self(span.map(|span| Arc::new(Mutex::new(span))))
     }
 
-    /// The context for whoever goes on.
+    /// Returns the context for the next span of the trace.
     #[must_use]
     pub fn traceparent(&self) -> Option<String> {
         let span = self.0.as_ref()?.lock();
@@ -97,7 +98,7 @@ impl Span {
         self.with(|span| span.set_attribute(KeyValue::new(name, value.to_owned())));
     }
 
-    /// Says that it failed, and why.
+    /// Marks it as failed, with the reason.
     pub fn fail(&self, reason: &str) {
         self.with(|span| span.set_status(Status::error(reason.to_owned())));
     }
@@ -109,7 +110,7 @@ impl Span {
     }
 }
 
-/// Reads a `traceparent`; of a version that is not known, what is known of it.
+/// Parses a `traceparent`; of an unknown version, the part that is known.
 fn context_of(traceparent: &str) -> Option<Context> {
     let mut parts = traceparent.split('-');
     let version = parts
@@ -129,13 +130,13 @@ fn context_of(traceparent: &str) -> Option<Context> {
     valid.then(|| Context::new().with_remote_span_context(context))
 }
 
-/// What sends spans.
+/// The exporter of spans.
 #[derive(Debug)]
 #[must_use]
 pub struct Tracing(Option<SdkTracerProvider>);
 
-/// Begins to send spans to where `OTEL_EXPORTER_OTLP_ENDPOINT` says, if it says so. To be called within
-/// the runtime.
+/// Begins to send spans to `OTEL_EXPORTER_OTLP_ENDPOINT`, if that is set. Call it within the
+/// runtime.
 pub fn start_tracing() -> Tracing {
     let endpoints = [
         "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -158,18 +159,18 @@ pub fn start_tracing() -> Tracing {
         .with_resource(resource())
         .with_batch_exporter(exporter)
         .build();
-    // The first one stays, where several are started in one process.
+    // If several are started in one process, the first one stays.
     let _ = TRACER.set(provider.tracer("feed-core"));
     info!("traces go to {endpoint}");
     Tracing(Some(provider))
 }
 
 fn exporter(endpoint: &str) -> Result<SpanExporter, Box<dyn std::error::Error>> {
-    // Fails where a provider is installed already: that one is used.
+    // Fails if a provider is installed already: that one is used.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // As to feeds: a proxy of the environment would see what OTEL_EXPORTER_OTLP_HEADERS says.
+    // Use no proxy of the environment, as for feeds: it would see OTEL_EXPORTER_OTLP_HEADERS.
     let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy();
-    // Without certificates nothing has to be installed for plain HTTP.
+    // Without certificates, plain HTTP needs none installed.
     let client = match endpoint.starts_with("http:") {
         true => client.tls_certs_only([]),
         false => client,
@@ -183,7 +184,7 @@ fn exporter(endpoint: &str) -> Result<SpanExporter, Box<dyn std::error::Error>> 
     Ok(exporter.build()?)
 }
 
-/// Who we are: as the environment says, else by the name of the program.
+/// Returns the service's name from the environment, or else the program's name.
 fn resource() -> Resource {
     let resource = Resource::builder();
     let said = ["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"]
@@ -199,12 +200,12 @@ fn resource() -> Resource {
 }
 
 impl Tracing {
-    /// Sends what is left.
+    /// Sends the remaining spans.
     pub async fn stop(self) {
         let Some(provider) = self.0 else {
             return;
         };
-        // It waits for its own thread.
+        // It blocks until its own thread ends.
         let stopped = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST));
         if !matches!(stopped.await, Ok(Ok(()))) {
             warn!("the last spans were not sent");
@@ -212,7 +213,7 @@ impl Tracing {
     }
 }
 
-/// Sends what the exporter's thread has gathered, on our runtime.
+/// Sends the spans of the exporter's thread on the service's runtime.
 #[derive(Debug)]
 struct Sender {
     client: reqwest::Client,
@@ -245,7 +246,7 @@ impl HttpClient for Sender {
                 Err(error) => Some(crate::with_causes(error)),
             };
             let failing = refused.is_some();
-            // Once, until it works again.
+            // Log once, until it works again.
             if self.failing.swap(failing, Ordering::Relaxed) != failing {
                 match refused {
                     Some(reason) => warn!("the collector does not take our traces: {reason}"),

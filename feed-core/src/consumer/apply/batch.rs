@@ -22,42 +22,42 @@ use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Position};
 use crate::trace::Work;
 
-/// Events of one transaction.
+/// The most events of one transaction.
 pub(crate) const BATCH: usize = 100;
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Applied {
     /// Events whose effect was committed now.
     pub(crate) events: usize,
-    /// True if partitions had been lost to another instance.
+    /// True if another instance has taken partitions over.
     pub(crate) fenced: bool,
 }
 
-/// What is asked of one transaction.
+/// The input of one transaction.
 struct Attempt {
     held: Vec<Held>,
     arrivals: Vec<Arrival>,
     to: Position,
-    /// The one event is parked for this reason instead of applied.
+    /// If set, the transaction parks the one event for this reason instead of applying it.
     failure: Option<EffectError>,
 }
 
-/// A batch whose claims are made, and whose effect is not there yet.
+/// A batch whose events are claimed and not applied yet.
 struct Begun<B: Backend> {
     tx: Transaction<'static, B>,
     guard: B::Guard,
-    /// The partitions that were still ours.
+    /// The partitions that this instance still holds.
     kept: Vec<i64>,
-    /// Events that are new to them, and those of them that were not claimed before.
+    /// The number of events that are new to these partitions, and the number claimed now.
     arrived: usize,
     won: usize,
-    /// Those to be applied now.
+    /// The events to apply now.
     ready: Vec<Arrival>,
     work: Work,
 }
 
-/// What applies events.
+/// Applies events.
 #[derive(Debug)]
 pub(crate) struct Applier<B: Backend, E> {
     pub(crate) caller: Arc<EffectCaller<B, E>>,
@@ -74,7 +74,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         }
     }
 
-    /// Applies `arrivals`, which are in sequence, and moves `held` to `to`.
+    /// Applies `arrivals`, which are in sequence, and moves the cursors of `held` to `to`.
     pub(crate) async fn apply(
         self: &Arc<Self>,
         held: &mut [Held],
@@ -98,8 +98,8 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         }
     }
 
-    /// All of `chunk` in one transaction; if that fails by an event's fault, one by one, so that
-    /// a parked one takes nothing with it and the good case pays nothing.
+    /// Applies all of `chunk` in one transaction. If an event makes that fail, applies the events
+    /// one by one: a parked event then affects no other, and the good case costs nothing more.
     async fn apply_chunk(
         self: &Arc<Self>,
         held: &mut [Held],
@@ -147,8 +147,8 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         Ok(total)
     }
 
-    /// One transaction, in a task of its own: whoever stops waiting for it does not stop it
-    /// half-way.
+    /// Runs one transaction in a task of its own, so that a caller that stops waiting does not
+    /// interrupt it.
     async fn attempt(
         self: &Arc<Self>,
         held: &mut [Held],
@@ -185,7 +185,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         })
     }
 
-    /// Returns the partitions that were still ours, and how many events were applied.
+    /// Returns the partitions that this instance still holds, and the number of applied events.
     async fn transact(&self, batch: Attempt) -> Result<(Vec<i64>, usize), Failure> {
         let failure = batch.failure;
         let begun = self.begin_batch(&batch.held, batch.arrivals, &batch.to);
@@ -218,14 +218,14 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         self.counts.committed(arrived, won);
         work.done();
         let count = applied.len();
-        // Said only now: before the commit it was not true. And beside the next batch: a hundred
-        // lines take as long as some of its statements.
+        // Log after the commit, since the message is not true before. Log beside the next batch,
+        // since a hundred lines take as long as some of its statements.
         tokio::spawn(async move { log_applied(&applied, &passed_over) }.in_current_span());
         Ok((kept, count))
     }
 
-    /// Begins the transaction: moves the cursors that are still ours, claims what is new, and parks what
-    /// follows a parked event.
+    /// Begins the transaction: moves the cursors of the partitions that are still held, claims new
+    /// events, and parks those that follow a parked event.
     async fn begin_batch(
         &self,
         held: &[Held],
@@ -275,7 +275,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         })
     }
 
-    /// Keeps the arrivals that nobody has claimed before, claiming them.
+    /// Claims the arrivals, and keeps those that were not claimed before.
     async fn claim(
         &self,
         tx: &mut Transaction<'_, B>,
@@ -293,7 +293,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             })
             .collect();
         let won = B::claim(tx, &self.instance.subscription, &claims).await?;
-        // An id that stands twice in one document is claimed once.
+        // Claim an id once that occurs twice in one document.
         let mut won: HashSet<String> = won.into_iter().collect();
         Ok(arrivals
             .into_iter()
@@ -301,7 +301,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             .collect())
     }
 
-    /// Splits off the arrivals whose subject has a parked event: they wait for it (I6).
+    /// Splits off the arrivals whose subject has a parked event: they wait for that event (I6).
     async fn split_blocked(
         &self,
         tx: &mut Transaction<'_, B>,
@@ -321,7 +321,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
     }
 }
 
-/// Logs which events were applied: one line, and one for each at DEBUG.
+/// Logs the applied events: one line for all, and one line for each at DEBUG.
 fn log_applied(applied: &[Received], passed_over: &PassedOver) {
     let Some(last) = applied.last() else { return };
     for (index, event) in applied.iter().enumerate() {
@@ -342,7 +342,7 @@ fn log_applied(applied: &[Received], passed_over: &PassedOver) {
     let ids: Vec<&str> = applied.iter().map(|event| event.id.as_str()).collect();
     let events = applied.len();
     let noun = if events == 1 { "event" } else { "events" };
-    // Who looks for one of them finds it here.
+    // Name the ids, so that a search for one of them finds this line.
     info!(
         events,
         passed_over = passed_over.len(),

@@ -1,5 +1,5 @@
-//! Calls the effect inside the batch transaction, and decides what a failure means: the event is at
-//! fault and is parked, or the database is and the round stops.
+//! Calls the effect inside the batch transaction and classifies a failure. Either the event caused
+//! it and is parked, or the database caused it and the round stops.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::poll_fn;
@@ -21,36 +21,37 @@ use crate::database::patience::{STATEMENT, TRANSACTION, learn_from, within};
 use crate::store::Backend;
 use crate::store::operate::Skip;
 
-/// How long the connection may take to answer after an effect has failed.
+/// How long the connection may take to answer a ping after an effect has failed.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// How often the database may fail at the same event. Then it is the event that makes it fail, or another one
-/// of its batch, which is looked for.
+/// How often the database may fail at the same event. After that, this event or another one of its
+/// batch counts as the cause, and the batch is applied one by one.
 const ROUNDS: u32 = 5;
 
-/// Events that are counted, at most.
+/// The most events that are counted.
 const MOST_SUSPECTS: usize = 1_000;
 
-/// Why an event is parked whose effect has gone on without its transaction.
+/// The reason to park an event whose effect has continued outside of its transaction.
 const ENDED: &str = "the effect has ended the transaction that it was given, with COMMIT or ROLLBACK, or has \
                      gone on after an error with which SQLite ended it; on PostgreSQL also SET CONSTRAINTS \
                      ALL IMMEDIATE, which an effect must not use";
 
-/// Why an event is parked whose effect returned success in a transaction that cannot be committed.
+/// The reason to park an event whose effect returned success in a transaction that cannot be
+/// committed.
 const HIDDEN: &str = "the effect has not returned the error of a statement that failed, and the \
                       transaction cannot be committed after that";
 
-/// The events at whose effect the database has failed, and how often.
+/// The events at which the database has failed, and how often.
 #[derive(Debug, Default)]
 struct Suspects {
     failures: HashMap<String, u32>,
-    /// Those that failed together last.
+    /// The events of the last failure.
     batch: HashSet<String>,
 }
 
 impl Suspects {
-    /// Counts a failure of the database at `events`. Returns true if it has failed at one of them too often to
-    /// be the cause.
+    /// Counts a failure of the database at `events`. Returns true if the database has failed at one
+    /// of them too often to be the cause.
     fn count(&mut self, events: &[Received]) -> bool {
         if self.failures.len() > MOST_SUSPECTS {
             *self = Self::default();
@@ -65,7 +66,7 @@ impl Suspects {
         match events {
             [one] if proven => {
                 self.failures.remove(&one.id);
-                // It was this one: those that failed with it are innocent.
+                // This event is the cause; clear the others that failed with it.
                 if self.batch.contains(&one.id) {
                     for id in std::mem::take(&mut self.batch) {
                         self.failures.remove(&id);
@@ -82,7 +83,7 @@ impl Suspects {
 /// Why an effect had nothing to do for events, by their index in the batch.
 pub(super) type PassedOver = BTreeMap<usize, String>;
 
-/// The effect, and what it has done to the database.
+/// The effect, and the counts of failures at its events.
 #[derive(Debug)]
 pub(crate) struct EffectCaller<B: Backend, E> {
     pub(super) instance: Arc<Instance<B>>,
@@ -99,8 +100,8 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         }
     }
 
-    /// Calls the effect, records the events that it passed over, and commits; returns these events, and why
-    /// there was nothing to do for them.
+    /// Calls the effect, records the events that it passed over, and commits. Returns these events
+    /// and why the effect had nothing to do.
     pub(super) async fn call(
         &self,
         mut tx: Transaction<'static, B>,
@@ -125,7 +126,8 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
             Some(Err(error)) => error.into(),
         };
         Err(match failed {
-            // Whatever it is: the server has ended the session meanwhile, or SQLite the statement.
+            // The timeout is the cause: the server has meanwhile ended the session, or SQLite the
+            // statement.
             Failure::Database(_) | Failure::Effect(EffectError::Database(_)) if overran => {
                 took_longer_than(limit)
             }
@@ -133,8 +135,8 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         })
     }
 
-    /// Whether an event erases earlier ones. An effect that panics there must not stop all others: its own
-    /// call comes later, and parks the event.
+    /// Returns true if an event erases earlier ones. A panic here must not stop the other events:
+    /// the call for the event itself comes later, and parks it.
     pub(super) fn erases(&self, event: &Received) -> bool {
         let erases = || self.effect.erases(event);
         catch_unwind(AssertUnwindSafe(erases)).unwrap_or_else(|_| {
@@ -148,7 +150,7 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         })
     }
 
-    /// Commits `tx`, in which the effects of `events` are.
+    /// Commits `tx`, which contains the effects of `events`.
     pub(super) async fn commit(
         &self,
         tx: Transaction<'static, B>,
@@ -159,14 +161,14 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
             Ok(true) => Ok(()),
             Ok(false) => Err(EffectError::Park(ENDED.to_owned()).into()),
             Err(error) if events.is_empty() => Err(error.into()),
-            // Also a constraint or trigger that is deferred.
+            // This includes deferred constraints and triggers.
             Err(error) if cause_of(&error) == Cause::Event => Err(at_fault(error)),
             Err(error) => Err(self.stopped_by(error, events)),
         }
     }
 
-    /// What it means that the effect is cut off: where its connection is alive, it is the effect that takes
-    /// so long, in its own code or with a statement that still runs.
+    /// Classifies a timeout of the effect. If its connection is alive, the effect is the cause: its
+    /// own code or a statement of it takes too long.
     async fn out_of_time(
         &self,
         tx: &mut Transaction<'_, B>,
@@ -174,7 +176,7 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         limit: Duration,
         events: &[Received],
     ) -> Failure {
-        // On another connection. If the statement went on, it would keep its locks.
+        // Cancel on another connection. A statement that continues would keep its locks.
         let other = self.instance.database.reader();
         if matches!(within(STATEMENT, B::cancel(other, guard)).await, Ok(true)) {
             return took_longer_than(limit);
@@ -185,7 +187,7 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         }
     }
 
-    /// What it means that `error` came from the effect.
+    /// Classifies an `error` of the effect.
     async fn judge(
         &self,
         tx: &mut Transaction<'_, B>,
@@ -195,7 +197,8 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         let ours = match cause_of(&error) {
             Cause::Event => return at_fault(error),
             Cause::Server => true,
-            // Of another connection, if this one answers, or of the way in which the effect used it.
+            // If the transaction's connection answers, the error came from another connection, or
+            // from the way in which the effect used this one.
             Cause::Connection => within(ANSWER, tx.ping()).await.is_err(),
         };
         match ours {
@@ -204,7 +207,8 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         }
     }
 
-    /// The database has failed at one of `events`: it is the cause, unless it fails there again and again.
+    /// Handles a failure of the database at one of `events`. The database is the cause, unless it
+    /// fails at the same event again and again.
     fn stopped_by(&self, error: sqlx::Error, events: &[Received]) -> Failure {
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         match suspects.count(events) {
@@ -247,7 +251,7 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
     }
 }
 
-/// What it means that the event, or what the effect did with it, has caused `error`.
+/// Classifies an `error` that the event, or the effect's use of it, has caused.
 fn at_fault(error: sqlx::Error) -> Failure {
     learn_from(&error);
     match misuse_of(&error) {
@@ -262,8 +266,9 @@ fn took_longer_than(limit: Duration) -> Failure {
     EffectError::Retry(format!("the effect took longer than {limit:?}")).into()
 }
 
-/// What `effect` returns within `limit`, and whether it was certainly not the database that took longer: the
-/// effect has returned after all, or kept its thread for so long that nothing could cut it off.
+/// Runs `effect` for at most `limit`. The flag is true if the database was certainly not slow: the
+/// effect has returned after the limit, or kept its thread for so long that it could not be
+/// cancelled.
 async fn in_time<T>(limit: Duration, effect: impl Future<Output = T>) -> (Option<T>, bool) {
     let mut effect = pin!(effect);
     let (begun, mut busy) = (Instant::now(), Duration::ZERO);
@@ -301,13 +306,13 @@ mod tests {
         for _ in 0..ROUNDS {
             assert!(!suspects.count(&events(1..=100)));
         }
-        // It has got further, and fails at others.
+        // The batch has got further, and fails at other events.
         assert!(!suspects.count(&events(101..=200)));
         for _ in 1..ROUNDS {
             assert!(!suspects.count(&events(101..=200)));
         }
         assert!(suspects.count(&events(101..=200)));
-        // One by one: the first that fails is the one, and what comes after it is innocent so far.
+        // One by one, the first event that fails is the cause; later ones are not suspect yet.
         assert!(suspects.count(&events(150..=150)));
         assert!(!suspects.count(&events(151..=151)));
     }

@@ -1,4 +1,4 @@
-//! What is to become of a batch that failed: whose fault it was, and when it is tried again.
+//! Decides what happens after a batch has failed: what caused the failure, and when to retry.
 
 use crate::consumer::effect::EffectError;
 use crate::consumer::sanitize::sanitize;
@@ -6,23 +6,23 @@ use crate::consumer::source::content::Missing;
 use crate::http::with_causes;
 use crate::store::sqlstate;
 
-/// Attempts after which a failing event is left to a person.
+/// The number of attempts after which a failing event waits for the operator.
 const ATTEMPTS: i64 = 8;
 
-/// The pause before the first retry; it doubles with each attempt.
+/// The pause before the first retry, in seconds; it doubles with each attempt.
 const FIRST_RETRY: i64 = 2;
 
 /// The longest pause between retries, in seconds.
 const LONGEST_RETRY: i64 = 300;
 
-/// The extended result code where a commit hook refuses.
+/// The extended result code of a commit hook that rejects the commit.
 const SQLITE_CONSTRAINT_COMMITHOOK: i32 = 531;
 
 /// Why a transaction was rolled back.
 pub(crate) enum Failure {
-    /// The events are to blame, or one of them.
+    /// An event caused it.
     Effect(EffectError),
-    /// Nothing that the events did: they come again.
+    /// The database caused it; the events come again.
     Database(sqlx::Error),
 }
 
@@ -47,8 +47,8 @@ impl From<Missing> for EffectError {
     }
 }
 
-/// Runs a transaction to its end, whatever becomes of the one who waits for it. An effect that
-/// panics counts as one that will not work.
+/// Runs a transaction until it has finished, even if the caller stops waiting. A panic of the
+/// effect parks the event.
 pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
@@ -69,7 +69,8 @@ pub(crate) async fn run_to_completion<T: Send + 'static>(
     }
 }
 
-/// The seconds until attempt `attempts` is followed by the next one; `None`: a person decides.
+/// Returns the seconds between attempt `attempts` and the next one; `None` if the event waits for
+/// the operator.
 pub(crate) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
     let retry = attempts < ATTEMPTS
         && match error {
@@ -80,41 +81,42 @@ pub(crate) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
     let exponent = u32::try_from(attempts - 1).unwrap_or(0);
     retry.then(|| {
         let pause = (FIRST_RETRY << exponent.min(20)).min(LONGEST_RETRY);
-        // Spread out, so that what failed together does not come back together.
+        // Add jitter, so that events that failed together are not retried together.
         pause + fastrand::i64(0..=pause / 2)
     })
 }
 
-/// The reason with its causes, for the person who reads it on the status page; bounded, since it
-/// may quote what was received.
+/// Returns the reason with its causes, for the status page. It is bounded, since it may quote
+/// received text.
 pub(crate) fn describe(error: &EffectError) -> String {
     sanitize(&with_causes(error))
 }
 
-/// What the cause of an error of an effect is.
+/// The cause of an error that an effect returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// The event, or what the effect does with it. All that does not say otherwise.
+    /// The event, or the effect's use of it; the default.
     Event,
-    /// The server or file, by its own word.
+    /// The server or file reports that it is the cause.
     Server,
-    /// A connection: the one of the transaction, if that does not answer.
+    /// A connection; the transaction's own, if that does not answer.
     Connection,
 }
 
-/// What the cause of `error` is.
+/// Classifies the cause of `error`.
 pub(crate) fn cause_of(error: &sqlx::Error) -> Cause {
     use sqlx::Error;
     match error {
         Error::Database(error) => match code_of(error.as_ref()) {
             Code::Postgres(code) => match (code.get(..2).unwrap_or_default(), code) {
-                // query_canceled, by `statement_timeout` too; configuration_limit_exceeded, such as
-                // `temp_file_limit`: limits of one statement.
+                // query_canceled, also by `statement_timeout`; configuration_limit_exceeded, such
+                // as `temp_file_limit`: limits of one statement.
                 (_, "57014" | "53400") => Cause::Event,
-                // Transaction rollback, insufficient resources, operator intervention; a server that is
-                // to be read only; system_error and io_error.
+                // Transaction rollback, insufficient resources, operator intervention; a read-only
+                // server; system_error and io_error.
                 ("40" | "53" | "57", _) | (_, "25006" | "58000" | "58030") => Cause::Server,
-                // Also protocol_violation, which a wrong number of parameters is.
+                // This class includes protocol_violation, the error for a wrong number of
+                // parameters.
                 ("08", _) => Cause::Connection,
                 _ => Cause::Event,
             },
@@ -136,16 +138,16 @@ pub(crate) fn cause_of(error: &sqlx::Error) -> Cause {
     }
 }
 
-/// What an effect has done with its transaction that it must not do.
+/// A misuse of the transaction by an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Misuse {
-    /// It has ended it, or tried to.
+    /// The effect has ended the transaction, or tried to.
     Ended,
-    /// It has gone on after a statement that failed.
+    /// The effect has continued after a failed statement.
     Hidden,
 }
 
-/// The misuse of its transaction that `error` tells of.
+/// Returns the misuse that `error` indicates.
 pub(crate) fn misuse_of(error: &sqlx::Error) -> Option<Misuse> {
     let error = error.as_database_error()?;
     match code_of(error) {
@@ -161,29 +163,29 @@ pub(crate) fn misuse_of(error: &sqlx::Error) -> Option<Misuse> {
     }
 }
 
-/// True if another attempt meets the same error, as long as nobody changes the event, the effect or the
-/// schema.
+/// Returns true if a retry meets the same error until the event, the effect or the schema changes.
 fn is_permanent(error: &sqlx::Error) -> bool {
     use sqlx::Error;
     match error {
         Error::Database(error) => match code_of(error.as_ref()) {
-            // A foreign key may refer to what another event brings.
+            // A foreign key may refer to a row that another event inserts.
             Code::Postgres("23503") | Code::Sqlite(787) => false,
-            // Cardinality violation, data exception, integrity constraint violation, syntax error or access
-            // rule violation. Not "feature not supported": a plan from before a table was altered is that.
+            // Cardinality violation, data exception, integrity constraint violation, syntax error
+            // or access rule violation. Not "feature not supported": a plan from before an `ALTER
+            // TABLE` causes it too.
             Code::Postgres(code) => {
                 matches!(code.get(..2), Some("21" | "22" | "23" | "42"))
             }
             // ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE.
             Code::Sqlite(code) => matches!(code & 0xff, 1 | 18..=20 | 25),
         },
-        // What another event or subject brings may be missing yet.
+        // The row may come with another event or subject.
         Error::RowNotFound => false,
         error => cause_of(error) == Cause::Event,
     }
 }
 
-/// An error's code, in the words of its database.
+/// An error's code as its database reports it.
 enum Code<'a> {
     /// SQLSTATE.
     Postgres(&'a str),

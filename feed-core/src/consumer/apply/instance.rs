@@ -1,11 +1,11 @@
-//! Who is at work, in which subscription.
+//! The instance and the subscription that it works for.
 
 use sqlx::Pool;
 
 use crate::database::Database;
 use crate::store::Backend;
 
-/// One instance of a subscription: what each statement of it needs.
+/// One instance of a subscription, as its statements need it.
 #[derive(Debug)]
 pub(crate) struct Instance<B: Backend> {
     pub(crate) database: Database<B>,

@@ -1,5 +1,4 @@
-//! How an event is kept while it is parked: as it was received, and if its data is not here, with
-//! where that is.
+//! Stores a parked event: as it was received, and with the location of its data if that is missing.
 
 use serde::{Deserialize, Serialize};
 use sqlx::Transaction;
@@ -12,11 +11,11 @@ use crate::consumer::source::content::{Arrival, Missing};
 use crate::store::Backend;
 use crate::store::consume::Parking;
 
-/// Parked events read at once.
+/// Parked events read in one statement.
 const PAGE: i64 = 100;
 
-/// As it is written. The event's fields stand beside what is missing, so that versions of this
-/// program that know nothing of that read the event as ever.
+/// The stored form. The reason for missing data is a field beside the event's own, so that older
+/// versions of this program can still read the event.
 #[derive(Serialize)]
 struct Written<'a> {
     #[serde(flatten)]
@@ -25,27 +24,27 @@ struct Written<'a> {
     missing: &'a Option<Missing>,
 }
 
-/// What stands beside the event; older versions wrote nothing there. Read by itself, since numbers
-/// of any precision do not pass through flattened fields.
+/// The field beside the event's own; older versions wrote none. It is parsed separately, since
+/// flattened fields lose the precision of numbers.
 #[derive(Deserialize)]
 struct Beside {
     missing: Option<Missing>,
 }
 
-/// The text of a row.
+/// Returns the text to store in a row.
 fn written(arrival: &Arrival) -> sqlx::Result<String> {
     let Arrival { event, missing, .. } = arrival;
     serde_json::to_string(&Written { event, missing })
         .map_err(|error| sqlx::Error::Encode(Box::new(error)))
 }
 
-/// The event of a row, and why it has no data.
+/// Parses the event of a row, and why it has no data.
 pub(super) fn read(row: &str) -> serde_json::Result<(Received, Option<Missing>)> {
     let Beside { missing } = serde_json::from_str(row)?;
     Ok((serde_json::from_str(row)?, missing))
 }
 
-/// Parks an event that has failed; without a failure, one that waits for such a one.
+/// Parks an event that has failed or, without a failure, one that waits for a failed event.
 pub(super) async fn park<B: Backend>(
     tx: &mut Transaction<'_, B>,
     subscription: &str,
@@ -66,8 +65,8 @@ pub(super) async fn park<B: Backend>(
     B::park(tx, subscription, &parking).await
 }
 
-/// Puts the data of `by` in the place of that of the parked events of its subject. Those that
-/// failed are tried again: their reason may have been in the data, or quote it.
+/// Replaces the data of the parked events of `by`'s subject with that of `by`. Failed events become
+/// due again: the reason of the failure may have been in the data, or quote it.
 pub(super) async fn erase_parked<B: Backend>(
     tx: &mut Transaction<'_, B>,
     subscription: &str,
@@ -80,7 +79,7 @@ pub(super) async fn erase_parked<B: Backend>(
         let Some((last, ..)) = page.last() else { break };
         after = *last;
         for (_, event_id, event) in page {
-            // One that cannot be read has no place, type or time that could be kept.
+            // An unreadable event has no sequence, type or time to keep.
             let event = serde_json::from_str(&event).unwrap_or_else(|_| by.clone());
             let event = Received {
                 data: by.data.clone(),
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
     use crate::trace::Span;
 
-    /// A row of the version before.
+    /// A row of the previous version.
     const OLD: &str = "{\"id\":\"e\",\"event_type\":null,\"subject\":\"order/1\",\"sequence\":7,\
                        \"time\":\"2026-05-01T00:00:00Z\",\"data\":\"\",\"traceparent\":null}";
 

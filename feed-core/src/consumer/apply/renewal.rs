@@ -1,5 +1,5 @@
-//! Keeps the leases of this instance: renews them, and takes or gives back partitions until it has its
-//! fair share.
+//! Keeps the leases of this instance: renews them, and acquires or releases partitions until it
+//! holds its fair share.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::store::Backend;
 use crate::store::consume::CHANNEL;
 use crate::store::listen::News;
 
-/// How long a lease lasts without being renewed. Longer than the slowest batch in a healthy
-/// system; short enough that a crash is not felt as an outage.
+/// How long a lease lasts without renewal. Longer than the slowest batch in a healthy system; short
+/// enough that a crash causes no outage.
 const TERM: i64 = 10;
 
-/// How often it is renewed: three times before it ends.
+/// The renewal interval: a third of the term.
 const RENEWAL: Duration = Duration::from_secs(3);
 
-/// Renews the leases until `shutdown`, and looks when somebody says that they have changed.
+/// Renews the leases until `shutdown`, and at once when a notification says that they have changed.
 pub(crate) async fn keep_leases<B: Backend>(
     instance: &Instance<B>,
     leases: &Leases,
@@ -31,7 +31,7 @@ pub(crate) async fn keep_leases<B: Backend>(
         if !failing {
             news.listen(instance.database.reader());
         }
-        // That it listens is news, too: partitions may have come free before it did.
+        // Renew also when listening begins: partitions may have become free before.
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(RENEWAL) => {}
@@ -52,7 +52,7 @@ pub(crate) async fn keep_leases<B: Backend>(
     }
 }
 
-/// Renews the leases if nobody else has: for those who poll without a task that does.
+/// Renews the leases if no other task has: for callers that poll without [`keep_leases`].
 pub(crate) async fn renew_if_due<B: Backend>(
     instance: &Instance<B>,
     leases: &Leases,
@@ -63,7 +63,7 @@ pub(crate) async fn renew_if_due<B: Backend>(
     }
 }
 
-/// Renews, then takes or gives back partitions.
+/// Renews, then acquires or releases partitions.
 pub(crate) async fn renew<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
     within(TRANSACTION, rebalanced(instance, leases)).await
 }
@@ -83,7 +83,7 @@ async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx
         Rebalance::Acquire(missing) => B::acquire(pool, s, me, missing, TERM).await?,
         Rebalance::Keep => 0,
     };
-    // What we have just moved is no news the next time: it would end a wait at the server.
+    // Count our own moves as known: otherwise the next renewal would end a wait at the server.
     let census = match moved {
         0 => census,
         _ => B::renew(pool, s, me, &heartbeat, TERM).await?,
@@ -96,7 +96,7 @@ async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx
     Ok(())
 }
 
-/// Gives all partitions back, so that others need not wait for the leases to end.
+/// Releases all partitions, so that other instances need not wait for the leases to end.
 pub(crate) async fn give_back<B: Backend>(instance: &Instance<B>) -> sqlx::Result<()> {
     let (pool, s, me) = instance.names();
     B::leave(pool, s, me).await

@@ -1,5 +1,5 @@
-//! Parked events that are due: tried again, and the later ones of their subject after them, in
-//! sequence. Data that is not here is fetched again.
+//! Retries parked events that are due, and then the later events of their subject, in sequence.
+//! Fetches missing data again.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -19,20 +19,20 @@ use crate::store::Backend;
 use crate::store::consume::{Held, Parked};
 use crate::trace::{Kind, Work, of_event};
 
-/// Subjects looked after in one round, so that new events are not kept waiting.
+/// Subjects retried in one round, so that new events do not wait long.
 const SUBJECTS: i64 = 100;
 
-/// How long that may take in one round, but for what is in hand: data that is fetched again may
-/// take as long as any answer. What is left is seen with the next look at the leases.
+/// The time limit for retries in one round, apart from the retry in progress, since fetching data
+/// may take as long as any request. The rest follows after the next renewal of the leases.
 const LONGEST_ROUND: Duration = Duration::from_secs(10);
 
-/// What became of the first parked event of a subject.
+/// The outcome for the first parked event of a subject.
 enum First {
     /// Its effect is committed.
     Applied,
-    /// None is due, or the partition is no longer ours.
+    /// No event is due, or another instance holds the partition.
     NotDue,
-    /// Its data is to be fetched first.
+    /// The data must be fetched first.
     Away {
         event_id: String,
         src: String,
@@ -40,13 +40,14 @@ enum First {
     },
 }
 
-/// The event that is tried, and its attempts before; told from inside, since an effect may panic.
+/// The event in progress and its earlier attempts. Set from inside the transaction, since an effect
+/// may panic.
 type Tried = Arc<OnceLock<(String, i64)>>;
 
-/// What was found where the data of the event with that id is.
+/// The event's id, and the result of fetching its data.
 type Found = (String, Result<Content, Missing>);
 
-/// Tries what is due in the partitions we hold.
+/// Retries the due events in the partitions that this instance holds.
 pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
     caller: &Arc<EffectCaller<B, E>>,
     source: &Source,
@@ -87,7 +88,7 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
         match retried.await {
             Ok(First::Applied) => {}
             Ok(First::NotDue) => return Ok(()),
-            // Between two transactions: nobody is to wait for a server in one.
+            // Fetch between two transactions, so that no transaction waits for a server.
             Ok(First::Away {
                 event_id,
                 src,
@@ -110,7 +111,7 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
     }
 }
 
-/// Applies the first parked event of `subject`, with the data that was `found` if it has none.
+/// Applies the first parked event of `subject`, with the data `found` if it has none.
 async fn retry_first<B: Backend, E: Effect<B>>(
     caller: &EffectCaller<B, E>,
     held: &Held,
@@ -128,7 +129,7 @@ async fn retry_first<B: Backend, E: Effect<B>>(
         Failure::Effect(EffectError::Park(reason))
     })?;
     if let Some(missing) = missing {
-        // Another event may have become the first one meanwhile.
+        // Another event may meanwhile be the first one.
         let found = found.filter(|(event_id, _)| *event_id == parked.event_id);
         (event.data, event.traceparent) = match (found, missing.src.clone()) {
             (Some((_, content)), _) => {
@@ -156,8 +157,8 @@ async fn retry_first<B: Backend, E: Effect<B>>(
     Ok(First::Applied)
 }
 
-/// Begins a transaction with the lock of `held`, and finds the first parked event of `subject`, if it is
-/// due.
+/// Begins a transaction with the lock of `held`, and reads the first parked event of `subject` if
+/// it is due.
 async fn first_due<B: Backend>(
     instance: &Instance<B>,
     held: &Held,
@@ -172,8 +173,8 @@ async fn first_due<B: Backend>(
     Ok(parked.map(|parked| (tx, parked)))
 }
 
-/// Records that the event that was `tried` has failed again; if a person has skipped it meanwhile,
-/// nothing, and nothing of the one that is the first now.
+/// Records that the event `tried` has failed again. If the operator has skipped it meanwhile,
+/// records nothing, and nothing about the event that is now the first.
 async fn postpone<B: Backend>(
     instance: &Instance<B>,
     held: &Held,

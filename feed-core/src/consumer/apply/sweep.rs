@@ -1,8 +1,8 @@
-//! Keeps the table of claims small: those far below the cursor are never asked for again, since
-//! what comes with a sequence at or below the cursor is not new. Never by age: a consumer that
-//! was away for a year needs the same claims as one that was away for a second.
+//! Removes claims far below the cursor: they are never needed again, since an event at or below the
+//! cursor is not new. It never removes claims by age: a consumer that was down for a year needs the
+//! same claims as one that was down for a second.
 //!
-//! Feeds without sequences have no cursor, so their claims stay.
+//! A feed without sequences has no cursor, so its claims stay.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use super::instance::Instance;
 use crate::consumer::progress::leases::Leases;
 use crate::store::Backend;
 
-/// Claims that stay below the cursor: far more than any document repeats, and what people look at.
+/// Claims kept below the cursor: far more than a document repeats or an operator reads.
 const MARGIN: i64 = 10_000;
 
-/// Claims of one statement, and the pause after it, so that nobody waits for it.
+/// Claims deleted by one statement, and the pause after it, so that no other statement waits long.
 const BATCH: i64 = 1_000;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How often to look whether the cursor has moved far enough to be worth it.
-const LOOK: Duration = Duration::from_secs(30);
+/// How often to check whether the cursor has moved far enough for a sweep.
+const CHECK: Duration = Duration::from_secs(30);
 
-/// Sweeps at the start, and whenever a batch has come together, until `shutdown`.
+/// Sweeps at the start, and whenever a batch of old claims has accumulated, until `shutdown`.
 pub(crate) async fn sweep_claims<B: Backend>(
     instance: &Instance<B>,
     leases: &Leases,
@@ -43,7 +43,7 @@ pub(crate) async fn sweep_claims<B: Backend>(
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(CHECK) => {}
         }
     }
 }

@@ -1,31 +1,31 @@
-//! What a person can decide: to try an event again, to skip it, to go on after a halt, to go back.
+//! The decisions of an operator: retry an event, skip it, resume after a halt, replay.
 //!
-//! A retry and a skip are done at once, under the lock of the event's partition. What needs the
-//! feed is written down, and the next instance that looks carries it out.
+//! A retry and a skip take effect at once, under the lock of the event's partition. A decision that
+//! needs the feed is stored, and the next instance that polls executes it.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::event::{LAST_SEQUENCE, Sequence};
 
-/// A decision that an instance carries out.
+/// A decision that an instance executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Go on after a halt, from there.
+    /// Resume a halted subscription.
     Resume(ResumeFrom),
-    /// Take the events from this one on again. Business keys keep effects from doubling.
+    /// Apply the events from this one on again. Business keys must prevent double effects.
     Replay(Sequence),
 }
 
-/// From where a halted subscription goes on.
+/// The position from which a halted subscription resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResumeFrom {
-    /// From the first event of the feed. What is claimed already is not applied again; of what was
-    /// claimed so long ago that it was swept, business keys keep effects from doubling.
+    /// From the first event of the feed. Claimed events are not applied again. For events whose
+    /// claims were swept, business keys must prevent double effects.
     Start,
-    /// From the newest event on; what came before is never taken.
+    /// From the newest event on; earlier events are never taken.
     Now,
-    /// From where it is: the feed was mended.
+    /// From the stored cursor; the feed has been repaired.
     Kept,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Decision {
     }
 }
 
-/// A text that is no decision.
+/// A text that cannot be parsed as a decision.
 #[derive(Debug, thiserror::Error)]
 #[error("a decision is `resume from-start`, `resume from-now`, `resume keep` or `replay NUMBER`")]
 pub struct InvalidDecision;
@@ -62,19 +62,19 @@ impl FromStr for Decision {
     }
 }
 
-/// Why a decision cannot be taken. Nothing has changed.
+/// Why a decision was rejected. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
-    /// There is no such parked event: perhaps it was applied meanwhile.
+    /// No such event is parked; it may have been applied meanwhile.
     #[error("the event {0} is not parked")]
     NotParked(String),
-    /// It did not fail itself.
+    /// The event did not fail itself.
     #[error("the event {0} waits for an earlier event of its subject {1}: decide about that one")]
     Waits(String, String),
-    /// A skip without a reason, or without a name.
+    /// The skip has no reason or no name.
     #[error("{0} is missing: it is recorded with the decision")]
     Missing(&'static str),
-    /// Our own database failed.
+    /// The consumer's database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
 }

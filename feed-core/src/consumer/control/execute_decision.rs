@@ -1,5 +1,5 @@
-//! Carries out what a person has decided. The decision stays open until its transaction commits,
-//! so that it is carried out once, by whichever instance comes first.
+//! Executes the decisions of an operator. A decision stays open until its transaction commits, so
+//! that exactly one instance executes it.
 
 use tracing::{info, warn};
 
@@ -21,19 +21,19 @@ use crate::store::Backend;
 use crate::store::consume::{Claim, Position};
 use crate::store::operate::{DecisionRow, Skip};
 
-/// What a decision comes to.
+/// The changes that a decision makes.
 struct Plan {
-    /// Partitions that are here or later …
+    /// Partitions at or above this sequence …
     from: Sequence,
-    /// … go there.
+    /// … move to this position.
     to: Option<Position>,
     /// Where the subscription begins from now on.
     begins: Option<Sequence>,
-    /// Events from here on are taken again.
+    /// Claims from this sequence on are dropped.
     forget: Option<Sequence>,
-    /// Entries without numbers that count as taken.
+    /// Entries without sequences to claim.
     claim: Vec<String>,
-    /// What to say of it.
+    /// The outcome to record.
     outcome: String,
 }
 
@@ -50,7 +50,7 @@ impl Plan {
     }
 }
 
-/// Carries out the oldest open decision, if there is one.
+/// Executes the oldest open decision, if there is one.
 pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<(), PollError> {
@@ -66,7 +66,7 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
             },
             Ok(Decision::Resume(ResumeFrom::Now)) => newest_position(follower).await?,
             Ok(Decision::Replay(from)) => replay(follower, from).await?,
-            // Written by a newer version of us.
+            // A newer version of this program stored it.
             Err(error) => Plan::saying(format!("not carried out: {error}")),
         };
         let resumes = open.decision.starts_with("resume");
@@ -78,7 +78,7 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
         signals.halted = None;
     });
     follower.cursors.forget();
-    // There may be more of them, or it is halted still.
+    // More decisions may be open, or the halt may remain.
     renew(&follower.instance, &follower.leases).await?;
     Ok(())
 }
@@ -92,13 +92,13 @@ async fn commit<B: Backend, E: Effect<B>>(
     let s = &follower.subscription.name;
     let mut tx = follower.instance.database.begin().await?;
     if !B::close_decision(&mut tx, open.position, &plan.outcome).await? {
-        // Another instance has done it.
+        // Another instance has executed it.
         return Ok(());
     }
     if resumes {
         B::unhalt(&mut tx, s, plan.begins).await?;
     }
-    // The partitions first, in the order in which everyone locks.
+    // Lock the partitions first: all transactions lock in this order.
     if let Some(to) = &plan.to {
         B::reposition(&mut tx, s, plan.from, to).await?;
     }
@@ -139,7 +139,7 @@ async fn commit<B: Backend, E: Effect<B>>(
     Ok(())
 }
 
-/// The position behind the newest event.
+/// Returns the position behind the newest event.
 async fn newest_position<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Plan, PollError> {
@@ -149,7 +149,7 @@ async fn newest_position<B: Backend, E: Effect<B>>(
     let newest = new.document.entries.last().cloned();
     let Some(cursor) = &new.document.cursor else {
         let window = Window::of(&new.document);
-        let claim = shown_by(follower, new.document).await?;
+        let claim = entries_from(follower, new.document).await?;
         return Ok(Plan {
             to: Some(Position {
                 anchor: window.map(|window| window.to_string()),
@@ -175,9 +175,9 @@ async fn newest_position<B: Backend, E: Effect<B>>(
     })
 }
 
-/// The entries that a walk from `head` on meets, or those of the head alone where there are more
-/// than a walk may meet: none of them is to be taken by whoever looks at all of the feed later.
-async fn shown_by<B: Backend, E: Effect<B>>(
+/// Returns the entries that a walk from `head` on meets. If the walk exceeds its limits, returns
+/// the entries of the head alone, which no later full walk must take.
+async fn entries_from<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     head: Document,
 ) -> Result<Vec<String>, PollError> {
@@ -193,7 +193,7 @@ async fn shown_by<B: Backend, E: Effect<B>>(
     }
 }
 
-/// The position before `from`, and what is to be forgotten.
+/// Returns the position before `from`, and the claims to drop.
 async fn replay<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     from: Sequence,
@@ -212,13 +212,13 @@ async fn replay<B: Backend, E: Effect<B>>(
     };
     let outcome = format!("takes the events from {from} on again");
     if from == 1 {
-        // The epoch stays: what is taken again must be of the same feed (I8).
+        // Keep the epoch: the repeated events must be of the same feed (I8).
         let Ok(known) = epoch.parse() else {
             return Ok(Plan::saying(
                 "not carried out: the stored epoch cannot be read",
             ));
         };
-        // Nothing is dropped before the feed has shown that it is there.
+        // Drop nothing before the feed has returned the events.
         return match follower.source.after(Some(&Cursor::start(known))).await {
             Ok(_) => Ok(Plan {
                 to: Some(Position {
@@ -257,13 +257,13 @@ async fn replay<B: Backend, E: Effect<B>>(
     }
 }
 
-/// True if the feed refuses `?after=`, as a part of a feed does: that does not pass.
+/// Returns true if the feed rejects `?after=`, as a part of a feed does: a permanent error.
 fn takes_no_cursor(error: &FetchError) -> bool {
     matches!(error, FetchError::Status { status: 400, .. })
 }
 
-/// The position of an event of the feed: pages are walked until there. It is a rare thing to ask,
-/// and a page costs milliseconds.
+/// Finds the position of an event by walking the pages up to it. It is rarely needed, and a page
+/// costs milliseconds.
 async fn position_of(
     source: &Source,
     epoch: &str,
@@ -274,7 +274,7 @@ async fn position_of(
         let document = match walk.next().await {
             Ok(Some(document)) => document,
             Ok(None) | Err(WalkError::NotSequenced(_)) => return Ok(None),
-            // A link that must not be followed is none; `?after=` is the feed's own word.
+            // Ignore a link that must not be followed, and use `?after=` instead.
             Err(WalkError::Fetch(FetchError::Link(_))) if walk.at().is_some() => {
                 walk.continue_here();
                 continue;

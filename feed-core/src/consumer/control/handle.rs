@@ -1,4 +1,4 @@
-//! What people and their programs see of a subscription, with or without a running consumer.
+//! Shows a subscription to operators and their programs, with or without a running consumer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,12 +27,13 @@ use crate::store::consume::{CHANNEL, ParkedRow};
 use crate::store::operate::{NewDecision, Skip};
 use crate::store::{Backend, DatabaseError};
 
-/// A handle on a subscription: what a person can see and decide, on any instance or on none.
+/// A handle on a subscription: reads its state and records decisions, in an instance or without
+/// one.
 #[derive(Debug)]
 pub struct Handle<B: Backend> {
     pub(in crate::consumer) database: Database<B>,
     pub(in crate::consumer) subscription: String,
-    /// How the feed is asked.
+    /// How to request the feed.
     pub(super) source: SourceSettings,
     /// The consumer in this process, if there is one.
     pub(in crate::consumer) leases: Option<Arc<Leases>>,
@@ -52,11 +53,11 @@ impl<B: Backend> Clone for Handle<B> {
 }
 
 impl<B: Backend> Handle<B> {
-    /// A handle on a subscription that no consumer in this process works on: for commands.
+    /// Opens a handle without a consumer in this process: for commands.
     ///
     /// # Errors
     ///
-    /// The database is out of reach.
+    /// Returns an error if the database is unreachable.
     pub async fn open(
         database: Database<B>,
         subscription: &str,
@@ -73,7 +74,7 @@ impl<B: Backend> Handle<B> {
         })
     }
 
-    /// Shows these to the feed, if it asks for credentials.
+    /// Sends these credentials to the feed.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Option<FeedCredentials>) -> Self {
         self.source.credentials = credentials;
@@ -94,7 +95,7 @@ impl<B: Backend> Handle<B> {
         self
     }
 
-    /// The handle of a consumer in this process.
+    /// Creates the handle of a consumer in this process.
     pub(in crate::consumer) fn of(
         database: Database<B>,
         subscription: &Subscription,
@@ -110,14 +111,13 @@ impl<B: Backend> Handle<B> {
         }
     }
 
-    /// The address of the feed.
+    /// Returns the address of the feed.
     #[must_use]
     pub fn feed_url(&self) -> &Url {
         &self.source.feed_url
     }
 
-    /// Has the consumer in this process, if there is one, poll at once, in a way that no cache
-    /// answers.
+    /// Makes the consumer in this process, if there is one, poll at once, bypassing caches.
     pub fn poll_now(&self) {
         if let Some(leases) = &self.leases {
             leases.asked.store(true, Ordering::Relaxed);
@@ -125,7 +125,7 @@ impl<B: Backend> Handle<B> {
         }
     }
 
-    /// Has the instances look at once at what was decided.
+    /// Notifies the instances of a decision.
     async fn notify_instances(&self) -> sqlx::Result<()> {
         if let Some(leases) = &self.leases {
             leases.look_now();
@@ -133,14 +133,14 @@ impl<B: Backend> Handle<B> {
         B::notify(self.database.writer(), CHANNEL).await
     }
 
-    /// How the subscription stands.
+    /// Returns the state of the subscription.
     ///
     /// # Errors
     ///
-    /// The database failed.
+    /// Returns the error of the database.
     pub async fn status(&self) -> sqlx::Result<Status> {
         let mut standing = B::standing(self.database.reader(), &self.subscription).await?;
-        // What we know ourselves is newer than what we wrote with the last renewal.
+        // The state in this process is newer than the row of the last renewal.
         if let Some(leases) = &self.leases {
             let own = leases.heartbeat(|heartbeat| heartbeat.clone());
             standing.head = standing.head.max(own.head_sequence);
@@ -150,63 +150,65 @@ impl<B: Backend> Handle<B> {
         Ok(status_of(standing, redact_url(&self.source.feed_url)))
     }
 
-    /// The oldest `limit` parked events.
+    /// Returns the oldest `limit` parked events.
     ///
     /// # Errors
     ///
-    /// The database failed.
+    /// Returns the error of the database.
     pub async fn parked(&self, limit: u32) -> sqlx::Result<Vec<ParkedEvent>> {
         let pool = self.database.reader();
         let rows = B::parked(pool, &self.subscription, None, limit.into()).await?;
         Ok(rows.into_iter().map(parked_of).collect())
     }
 
-    /// The newest `limit` events that were taken; with an id, that one, if it is still known.
+    /// Returns the newest `limit` events that were taken; with an id, that event, if its claim
+    /// still exists.
     ///
     /// # Errors
     ///
-    /// The database failed.
+    /// Returns the error of the database.
     pub async fn events(&self, id: Option<&str>, limit: u32) -> sqlx::Result<Vec<TakenEvent>> {
         let pool = self.database.reader();
         let rows = B::taken(pool, &self.subscription, id, limit.into()).await?;
         Ok(rows.into_iter().map(taken_of).collect())
     }
 
-    /// The newest `limit` events without an effect.
+    /// Returns the newest `limit` events without an effect.
     ///
     /// # Errors
     ///
-    /// The database failed.
+    /// Returns the error of the database.
     pub async fn skipped(&self, limit: u32) -> sqlx::Result<Vec<SkippedEvent>> {
         let pool = self.database.reader();
         let rows = B::skipped(pool, &self.subscription, limit.into()).await?;
         Ok(rows.into_iter().map(skipped_of).collect())
     }
 
-    /// The newest `limit` decisions.
+    /// Returns the newest `limit` decisions.
     ///
     /// # Errors
     ///
-    /// The database failed.
+    /// Returns the error of the database.
     pub async fn decisions(&self, limit: u32) -> sqlx::Result<Vec<Decided>> {
         let pool = self.database.reader();
         let rows = B::decisions(pool, &self.subscription, limit.into()).await?;
         Ok(rows.into_iter().map(decided_of).collect())
     }
 
-    /// Has a failed event tried again at once, and the later ones of its subject after it; all
-    /// failed events without an id. Returns how many are to be tried.
+    /// Retries a failed event now, and then the later events of its subject; without an id, retries
+    /// all failed events. Returns the number of events to retry.
     ///
     /// # Errors
     ///
-    /// The event is not parked or waits for another one, `by` is empty, or the database failed.
+    /// Returns an error if the event is not parked or waits for another one, if `by` is empty, or
+    /// if the database failed.
     pub async fn retry(&self, id: Option<&str>, by: &str) -> Result<u64, DecideError> {
-        let by = given(by, "the name of who decides")?;
+        let by = given(by, "the operator's name")?;
         if let Some(id) = id {
             self.failed(id).await?;
         }
         let mut tx = self.database.begin().await?;
-        let events = B::hasten(&mut tx, &self.subscription, id).await?;
+        let events = B::retry_now(&mut tx, &self.subscription, id).await?;
         let decision = match id {
             Some(id) => format!("retry {id}"),
             None => "retry all".to_owned(),
@@ -224,21 +226,21 @@ impl<B: Backend> Handle<B> {
         Ok(events)
     }
 
-    /// Skips a failed event for ever, so that the later ones of its subject go on. It is recorded
-    /// who did it, and why.
+    /// Skips a failed event for ever and releases the later events of its subject. Records the
+    /// reason and the operator.
     ///
     /// # Errors
     ///
-    /// The event is not parked or waits for another one, `reason` or `by` is empty, or the
-    /// database failed.
+    /// Returns an error if the event is not parked or waits for another one, if `reason` or `by` is
+    /// empty, or if the database failed.
     pub async fn skip(&self, id: &str, reason: &str, by: &str) -> Result<(), DecideError> {
-        let by = given(by, "the name of who decides")?;
+        let by = given(by, "the operator's name")?;
         let reason = given(reason, "the reason")?;
         let s = &self.subscription;
         let parked = self.failed(id).await?;
         let event: Option<Received> = serde_json::from_str(&parked.event).ok();
         let mut tx = self.database.begin().await?;
-        // Its owner may be trying it at this moment: one of us comes first.
+        // The owner of the partition may be retrying the event now: the lock orders both.
         B::lock_partition(&mut tx, s, parked.partition).await?;
         if !B::unpark(&mut tx, s, id).await? {
             return Err(DecideError::NotParked(id.to_owned()));
@@ -268,14 +270,14 @@ impl<B: Backend> Handle<B> {
         Ok(())
     }
 
-    /// Writes a decision down, which a running instance carries out; returns its position among
-    /// the [decisions](Handle::decisions).
+    /// Stores a decision for a running instance to execute. Returns its position among the
+    /// [decisions](Handle::decisions).
     ///
     /// # Errors
     ///
-    /// `by` is empty, or the database failed.
+    /// Returns an error if `by` is empty or the database failed.
     pub async fn decide(&self, decision: Decision, by: &str) -> Result<i64, DecideError> {
-        let by = given(by, "the name of who decides")?;
+        let by = given(by, "the operator's name")?;
         let mut tx = self.database.begin().await?;
         let decided = NewDecision {
             decision: &decision.to_string(),
@@ -289,7 +291,7 @@ impl<B: Backend> Handle<B> {
         Ok(position)
     }
 
-    /// The parked event with that id, if it failed itself.
+    /// Returns the parked event with that id, if it failed itself.
     async fn failed(&self, id: &str) -> Result<ParkedRow, DecideError> {
         let pool = self.database.reader();
         let mut rows = B::parked(pool, &self.subscription, Some(id), 1).await?;
@@ -300,19 +302,19 @@ impl<B: Backend> Handle<B> {
         }
     }
 
-    /// The result of the last comparison, if there was one.
+    /// Returns the result of the last reconciliation, if there was one.
     ///
     /// # Errors
     ///
-    /// The database failed.
+    /// Returns the error of the database.
     pub async fn reconciliation(&self) -> sqlx::Result<Option<Reconciliation>> {
         let stored = B::reconciled(self.database.reader(), &self.subscription).await?;
-        // What another version wrote in another form is as good as none.
+        // Ignore a result that another version stored in another form.
         Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
     }
 }
 
-/// What was typed, if it is more than blanks.
+/// Returns the text without surrounding blanks, unless it is empty.
 fn given<'a>(text: &'a str, what: &'static str) -> Result<&'a str, DecideError> {
     match text.trim() {
         "" => Err(DecideError::Missing(what)),

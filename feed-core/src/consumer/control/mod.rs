@@ -1,6 +1,6 @@
-//! What people see and decide, through a [`Handle`](handle::Handle): the `status`, and a `decision`, which
-//! `execute_decision` carries out where it needs the feed. `reconcile` compares what is stored with what
-//! the feed says, and `metrics` says how far we are.
+//! Serves operators through a [`Handle`](handle::Handle): shows the `status`, and records each
+//! `decision`. `execute_decision` executes those that need the feed. `reconcile` compares the
+//! stored data with the feed, and `metrics` measures the progress.
 
 pub(super) mod decision;
 pub(super) mod execute_decision;

@@ -1,4 +1,4 @@
-//! What people see of a subscription.
+//! The state of a subscription as operators see it.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 #[cfg(feature = "schemars")]
@@ -11,7 +11,7 @@ use crate::event::Sequence;
 use crate::store::consume::{ParkedRow, Standing};
 use crate::store::operate::{DecisionRow, SkipRow, TakenRow};
 
-/// How a subscription stands.
+/// The state of a subscription.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct Status {
@@ -19,30 +19,31 @@ pub struct Status {
     pub feed: String,
     /// The feed's incarnation; `null` before the first event.
     pub epoch: Option<String>,
-    /// The last event taken, in the partition that has got least far.
+    /// The last event taken, in the partition that is furthest behind.
     pub sequence: Sequence,
     /// The newest event seen in the feed.
     pub head: Sequence,
-    /// How far behind we are.
+    /// How far the subscription is behind.
     pub lag: Lag,
-    /// Events that failed and wait for a retry or a person.
+    /// Failed events, which wait for a retry or the operator.
     pub parked: i64,
     /// Later events of their subjects, which wait for them.
     pub waiting: i64,
-    /// Events that have no effect: a person skipped them, or the effect had nothing to do.
+    /// Events without an effect: the operator skipped them, or the effect had nothing to do.
     pub skipped: i64,
-    /// Why nothing moves until a person decides; `null`: all is well.
+    /// Why the subscription is halted until an operator decides; `null` if it is not.
     pub halted: Option<String>,
-    /// What a person has decided and no instance has carried out yet.
+    /// A decision that no instance has executed yet.
     pub decision: Option<String>,
-    /// Events up to here were never taken: a person let the subscription begin after them.
+    /// Events up to this sequence were never taken: an operator let the subscription begin after
+    /// them.
     pub begins: Sequence,
-    /// When the feed last answered any instance; now, while that answer is still fresh.
+    /// When the feed last answered any instance; the current time while that answer is fresh.
     #[serde(serialize_with = "instant")]
     pub last_contact: Option<DateTime<Utc>>,
-    /// What went wrong in the last round; `null`: nothing.
+    /// The error of the last round; `null` if it succeeded.
     pub last_error: Option<String>,
-    /// Instances alive.
+    /// Live instances.
     pub instances: i64,
 }
 
@@ -52,9 +53,9 @@ pub struct Status {
 pub struct Lag {
     /// Events not yet taken.
     pub events: i64,
-    /// The age of the last event taken, while there are newer ones: at least that of the oldest
-    /// one not yet taken; `null` while none has been taken. If there are none, zero, or for how long
-    /// the feed has said nothing, where that is too long.
+    /// The age of the last event taken while newer ones exist: at least that of the oldest event
+    /// not yet taken; `null` before the first event. Without newer events: zero, or the time since
+    /// the feed last answered if that is too long.
     pub seconds: Option<i64>,
 }
 
@@ -64,42 +65,42 @@ pub struct Lag {
 pub struct ParkedEvent {
     /// The event's id.
     pub id: String,
-    /// What it is about.
+    /// The event's subject.
     pub subject: String,
-    /// Its place in the feed.
+    /// Its sequence in the feed.
     pub sequence: Option<Sequence>,
-    /// Why it failed; `null`: it waits for an earlier event of its subject.
+    /// Why it failed; `null` if it waits for an earlier event of its subject.
     pub reason: Option<String>,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: i64,
-    /// Since when it is parked.
+    /// When it was parked.
     #[serde(serialize_with = "moment")]
     pub parked_at: DateTime<Utc>,
-    /// When it is tried again; `null`: when a person says so.
+    /// When it is retried; `null` if it waits for the operator.
     #[serde(serialize_with = "instant")]
     pub retry_at: Option<DateTime<Utc>>,
 }
 
-/// An event that was taken from the feed. Those far below the cursor are not listed any more.
+/// An event that was taken from the feed. Claims far below the cursor are no longer listed.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct TakenEvent {
     /// The event's id.
     pub id: String,
-    /// What it is about; `null` for those taken by an older version.
+    /// The event's subject; `null` for events taken by an older version.
     pub subject: Option<String>,
-    /// Its place in the feed.
+    /// Its sequence in the feed.
     pub sequence: Option<Sequence>,
     /// When it was claimed.
     #[serde(serialize_with = "moment")]
     pub claimed: DateTime<Utc>,
-    /// What has become of it.
+    /// What has happened to it.
     pub outcome: Outcome,
-    /// Why it is parked, was skipped or passed over.
+    /// Why it is parked, skipped or passed over.
     pub reason: Option<String>,
 }
 
-/// What has become of an event.
+/// What has happened to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -110,52 +111,52 @@ pub enum Outcome {
     Parked,
     /// It waits for a parked event of its subject.
     Waiting,
-    /// A person has skipped it.
+    /// An operator has skipped it.
     Skipped,
     /// The effect had nothing to do for it.
     PassedOver,
 }
 
-/// An event that has no effect.
+/// An event without an effect.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct SkippedEvent {
     /// The event's id.
     pub id: String,
-    /// What it is about.
+    /// The event's subject.
     pub subject: String,
     /// The `CloudEvents` type, if the feed gives one.
     pub event_type: Option<String>,
-    /// Its place in the feed.
+    /// Its sequence in the feed.
     pub sequence: Option<Sequence>,
-    /// Why.
+    /// Why it has no effect.
     pub reason: String,
-    /// The person who skipped it; `null`: the effect had nothing to do for it.
+    /// The operator who skipped it; `null` if the effect had nothing to do.
     pub skipped_by: Option<String>,
-    /// When.
+    /// When it was skipped or passed over.
     #[serde(serialize_with = "moment")]
     pub skipped_at: DateTime<Utc>,
 }
 
-/// What a person has decided.
+/// A decision of an operator.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct Decided {
-    /// Counts up.
+    /// The number of the decision, ascending.
     pub position: i64,
-    /// What.
+    /// The decision as text.
     pub decision: String,
-    /// Why, if they said so.
+    /// The reason, if the operator gave one.
     pub reason: Option<String>,
-    /// Who.
+    /// The operator's name.
     pub decided_by: String,
-    /// When.
+    /// When the operator decided.
     #[serde(serialize_with = "moment")]
     pub decided_at: DateTime<Utc>,
-    /// When it was carried out; `null`: not yet.
+    /// When an instance executed it; `null` if it is open.
     #[serde(serialize_with = "instant")]
     pub done_at: Option<DateTime<Utc>>,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Option<String>,
 }
 
@@ -184,7 +185,7 @@ pub(super) fn status_of(standing: Standing, feed: String) -> Status {
         lag: Lag {
             events,
             seconds: match events {
-                // There may be news that nobody has told us.
+                // A feed that does not answer may have news.
                 0 => Some(standing.last_contact.map(age).filter(is_long).unwrap_or(0)),
                 _ => standing.updated.map(age),
             },

@@ -1,9 +1,8 @@
-//! How far this instance has got: what the database says of its partitions, and what it has seen
-//! since.
+//! The cursors of this instance: as stored in the database, and as advanced since.
 //!
-//! What it has seen may be ahead of what is stored: events of other instances' partitions need no
-//! transaction of ours each, or the statements for an event would grow with the instances. The
-//! stored cursors follow with our own next event, or after a while.
+//! The position in memory may be ahead of the stored cursors. Events of other instances' partitions
+//! need no transaction here; otherwise the statements for an event would grow with the instances.
+//! The stored cursors follow with the next event of this instance, or after a while.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,31 +15,32 @@ use crate::consumer::source::fetch::Validators;
 use crate::event::Sequence;
 use crate::store::consume::{Held, Position};
 
-/// How long a stored cursor may be behind what was seen. Others look at it to see how far we are.
+/// How long a stored cursor may lag behind the one in memory. Operators and other instances read
+/// the stored one.
 const BEHIND: Duration = Duration::from_secs(3);
 
-/// How long it is believed that there is nothing new. A cache that says so for ever would hide the feed's
-/// end from us, and a feed that was restored would not tell.
+/// How long "nothing new" is believed. A cache that repeats it for ever would hide the end of the
+/// feed, and the restore of a feed.
 const BELIEVED: Duration = Duration::from_secs(300);
 
-/// The partitions of one instance, and how far they have got.
+/// The partitions of one instance, and their cursors.
 #[derive(Debug)]
 pub(crate) struct Cursors {
-    /// As they are stored.
+    /// The stored cursors.
     pub(crate) held: Vec<Held>,
-    /// How far all of them have got: none is behind it, and there is nothing of theirs between
-    /// the stored cursors and here.
+    /// The position of all partitions: none is behind it, and none has events between its stored
+    /// cursor and this position.
     pub(crate) seen: Position,
-    /// The leases under which `held` was read; `None`: it is to be read again.
+    /// The version of the leases under which `held` was read; `None` if it must be read again.
     leases: Option<u64>,
-    /// Since when the stored cursors are behind.
+    /// Since when the stored cursors lag behind.
     behind_since: Option<Instant>,
     /// When the feed last answered with more than "nothing new".
     answered: Instant,
-    /// True if it has said "nothing new" since.
+    /// True if the feed has answered "nothing new" since.
     believed: bool,
-    /// Where other partitions of ours are, each place once. That `seen` is a place in the feed does not
-    /// say that these are: it may have been restored to a state between them.
+    /// The positions of partitions that are ahead of `seen`, each once. Confirming `seen` does not
+    /// confirm these: the feed may have been restored to a state between them.
     pub(crate) unconfirmed: Vec<Position>,
 }
 
@@ -57,32 +57,32 @@ impl Cursors {
         }
     }
 
-    /// True if `held` is what these leases stand for.
+    /// Returns true if `held` was read under these leases.
     pub(crate) fn is_known_under(&self, leases: u64) -> bool {
         self.leases == Some(leases)
     }
 
-    /// Takes what the database says: what we hold under these leases, and the epoch of the subscription.
+    /// Loads the partitions held under these leases, and the epoch of the subscription.
     pub(crate) fn load(&mut self, held: Vec<Held>, epoch: Option<String>, leases: u64) {
         let lowest = held.iter().min_by_key(|held| held.position.sequence);
         self.seen = lowest.map(|held| held.position.clone()).unwrap_or_default();
         if held.iter().any(|held| held.position != self.seen) {
-            // The tag says "I have everything up to here": true only if all our partitions have.
+            // The tag claims every event up to the position: true only if all partitions have them.
             self.seen.etag = None;
             self.seen.last_modified = None;
             if self.seen.epoch.is_none() {
                 self.seen.anchor = None;
             }
         }
-        // Who has taken nothing yet begins in the feed that the others follow.
+        // A partition that has taken nothing begins in the feed that the others follow.
         self.seen.epoch = self.seen.epoch.take().or(epoch);
-        self.unconfirmed = places_beside(&self.seen, &held);
+        self.unconfirmed = positions_beside(&self.seen, &held);
         self.held = held;
         self.leases = Some(leases);
         self.behind_since = None;
     }
 
-    /// What we hold may not be what we think: it is read again before the next round.
+    /// Forgets the stored cursors, so that they are read again before the next round.
     pub(crate) fn forget(&mut self) {
         self.leases = None;
     }
@@ -91,35 +91,36 @@ impl Cursors {
         self.leases.is_none()
     }
 
-    /// Records that there is nothing of ours up to `to`; nothing is stored yet.
+    /// Records that no partition has an event up to `to`; stores nothing yet.
     pub(crate) fn see(&mut self, to: Position) {
         self.behind_since.get_or_insert_with(Instant::now);
         self.seen = to;
     }
 
-    /// Records that all our partitions are stored at `to`, or were ahead of it.
+    /// Records that all partitions are stored at `to`, or were ahead of it.
     pub(crate) fn reach(&mut self, to: Position) {
         self.behind_since = None;
         self.seen = to;
     }
 
-    /// When the stored cursors are to follow; `None`: they are where we are.
+    /// Returns when the stored cursors must follow; `None` if they do not lag behind.
     pub(crate) fn store_by(&self) -> Option<Instant> {
         Some(self.behind_since? + BEHIND)
     }
 
-    /// Records that the feed has said more than "nothing new".
+    /// Records that the feed has answered with more than "nothing new".
     pub(crate) fn answered(&mut self) {
         self.answered = Instant::now();
         self.believed = false;
     }
 
-    /// Records that the feed has said "nothing new".
+    /// Records that the feed has answered "nothing new".
     pub(crate) fn believe(&mut self) {
         self.believed = true;
     }
 
-    /// Records how far a head went. One that has nothing new may be a cache's, which proves nothing.
+    /// Records the sequence of a head. A head without news may come from a cache, which proves
+    /// nothing.
     pub(crate) fn head_at(&mut self, sequence: Sequence) {
         match sequence > self.seen.sequence {
             true => self.answered(),
@@ -127,13 +128,13 @@ impl Cursors {
         }
     }
 
-    /// True if it is time, at `now`, to ask in a way that no cache answers. A head that is fresh for longer
-    /// than that is still asked with its tag once.
+    /// Returns true if, at `now`, the next request must bypass caches. A head that is fresh for
+    /// longer is still requested once with its tag.
     pub(crate) fn doubts(&self, now: Instant) -> bool {
         self.believed && now.duration_since(self.answered) >= BELIEVED
     }
 
-    /// Where our partitions are in a feed without numbers: one anchor where they have come equally far;
+    /// Returns the anchors of the partitions in a feed without sequences: one if all are equal;
     /// `None` for those that have taken nothing yet.
     pub(crate) fn anchors(&self) -> Vec<Option<String>> {
         if self.seen.anchor.is_some() {
@@ -146,12 +147,12 @@ impl Cursors {
         anchors
     }
 
-    /// True if no other instance has a share.
+    /// Returns true if no other instance holds a partition.
     pub(crate) fn holds_all(&self) -> bool {
         self.held.len() as i64 == PARTITIONS
     }
 
-    /// What the head's answer would be compared with.
+    /// Returns the validators for a request of the head.
     pub(crate) fn validators(&self) -> Validators {
         Validators {
             etag: self.seen.etag.clone(),
@@ -159,7 +160,7 @@ impl Cursors {
         }
     }
 
-    /// Which entries are ours, as of now.
+    /// Returns the current share.
     pub(crate) fn share(&self) -> Share {
         let held = self.held.iter();
         Share(
@@ -169,8 +170,8 @@ impl Cursors {
     }
 }
 
-/// The places of numbered feeds that `held` are at, but for `seen`.
-fn places_beside(seen: &Position, held: &[Held]) -> Vec<Position> {
+/// Returns the positions of `held` in a feed with sequences, except `seen`.
+fn positions_beside(seen: &Position, held: &[Held]) -> Vec<Position> {
     let is_same = |one: &Position, other: &Position| {
         (one.sequence, &one.anchor, &one.epoch) == (other.sequence, &other.anchor, &other.epoch)
     };
@@ -184,23 +185,23 @@ fn places_beside(seen: &Position, held: &[Held]) -> Vec<Position> {
     places
 }
 
-/// The partitions that were ours at some moment, and their stored cursors then.
+/// The partitions held at some moment, and their stored cursors then.
 #[derive(Debug)]
 pub(crate) struct Share(HashMap<i64, Sequence>);
 
 impl Share {
-    /// True if an entry is in one of them.
+    /// Returns true if an entry is in one of the partitions.
     pub(crate) fn holds(&self, entry: &FoundEntry) -> bool {
         self.0.contains_key(&partition_of(entry.subject()))
     }
 
-    /// True if an entry is in one of them, and new to it.
+    /// Returns true if an entry is in one of the partitions, and new to it.
     pub(crate) fn wants(&self, entry: &FoundEntry) -> bool {
         let stored = self.0.get(&partition_of(entry.subject()));
         stored.is_some_and(|stored| entry.sequence > Some(*stored))
     }
 
-    /// The entries that are in one of them, and new to it.
+    /// Returns the entries that are in one of the partitions, and new to it.
     pub(crate) fn new_of<'a>(&self, entries: &'a [FoundEntry]) -> Vec<&'a FoundEntry> {
         entries.iter().filter(|entry| self.wants(entry)).collect()
     }
@@ -218,7 +219,7 @@ mod tests {
         assert!(!cursors.doubts(begin + 2 * BELIEVED), "it was not said yet");
         cursors.believe();
         assert!(!cursors.doubts(begin + BELIEVED / 2));
-        // Neither by a 304, nor by a head that ends where we are.
+        // Neither a 304 nor a head that ends at our position confirms it.
         for sequence in [2, 3] {
             cursors.head_at(sequence);
             assert!(cursors.doubts(begin + BELIEVED));
@@ -260,7 +261,7 @@ mod tests {
         assert_eq!((cursors.seen.sequence, &cursors.seen.etag), (7, &None));
         let unconfirmed = cursors.unconfirmed.iter().map(|place| place.sequence);
         assert_eq!(unconfirmed.collect::<Vec<_>>(), [9, 8]);
-        // Who has taken nothing yet begins in the feed that the others follow.
+        // A partition that has taken nothing begins in the feed that the others follow.
         cursors.load(vec![held(0, 0)], Some("abcdefgh".to_owned()), 2);
         assert_eq!(cursors.seen.epoch.as_deref(), Some("abcdefgh"));
     }

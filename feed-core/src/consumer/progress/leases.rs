@@ -1,6 +1,6 @@
-//! Which share of the events is this instance's. Leases spread the partitions over the live
-//! instances and are for efficiency only: what keeps a late owner from committing is the check of
-//! its lease epoch in the batch transaction.
+//! The partitions of this instance. Leases distribute the partitions over the live instances and
+//! serve efficiency only: the check of the lease epoch in the batch transaction fences a late
+//! owner.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use crate::event::Sequence;
 use crate::store::consume::{Census, Heartbeat};
 
-/// Shares of a subscription's subjects. Fixed: the share of a subject must never change while
-/// its events are on their way.
+/// Partitions of a subscription. Fixed: the partition of a subject must never change while its
+/// events are in flight.
 pub(crate) const PARTITIONS: i64 = 16;
 
-/// The partition of a subject: FNV-1a of its bytes. Our own, since a library's hash may change
-/// with its version, and with it the order of events.
+/// Returns the partition of a subject: FNV-1a of its bytes. The hash is implemented here, since a
+/// library's hash may change with its version, and with it the order of events.
 pub(crate) fn partition_of(subject: &str) -> i64 {
     let hash = subject
         .bytes()
@@ -30,46 +30,46 @@ pub(crate) fn partition_of(subject: &str) -> i64 {
     i64::from((folded % 16) as u8)
 }
 
-/// What the renewal of the leases has found, for who polls.
+/// What the renewal of the leases tells the poller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Signals {
-    /// Goes up whenever the set of our partitions may have changed.
+    /// Increases whenever the set of held partitions may have changed.
     pub(crate) leases: u64,
-    /// The sum of the lease epochs of our partitions.
+    /// The sum of the lease epochs of the held partitions.
     epochs: i64,
     /// Why the subscription is halted, if it is.
     pub(crate) halted: Option<String>,
-    /// The decision that is to be carried out.
+    /// The open decision.
     pub(crate) decision: Option<i64>,
-    /// True if a parked event of ours is to be tried again.
+    /// True if a parked event in a held partition is due.
     pub(crate) due: bool,
 }
 
-/// The leases of this instance as its tasks see them.
+/// The leases of this instance, shared by its tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     pub(crate) signals: watch::Sender<Signals>,
     pub(crate) heartbeat: Mutex<Heartbeat>,
-    /// Ends a pause or a wait at the server: somebody asked for a poll.
+    /// Ends a pause or a wait at the server, since a poll was requested.
     pub(crate) wake: Notify,
-    /// True if that was a person: then no cache is to answer.
+    /// True if the operator requested it: then no cache may answer.
     pub(crate) asked: AtomicBool,
-    /// Has the keeper look before the next renewal: a lease or a decision may have changed.
+    /// Makes the keeper renew early: a lease or a decision may have changed.
     pub(crate) look: Notify,
-    /// Held by who renews: two at once would each take the other's doing for news.
+    /// Held during a renewal: two at once would each take the other's changes for news.
     pub(crate) renewing: tokio::sync::Mutex<()>,
-    /// When the leases were renewed last; `None`: they are to be looked at now.
+    /// When the leases were last renewed; `None` if they must be renewed now.
     renewed: Mutex<Option<Instant>>,
 }
 
 impl Leases {
-    /// Has the leases and decisions looked at now.
+    /// Renews the leases and reads the decisions now.
     pub(crate) fn look_now(&self) {
         *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.look.notify_one();
     }
 
-    /// True if nobody has renewed the leases for twice this time.
+    /// Returns true if the leases were not renewed for twice this time.
     pub(crate) fn are_due(&self, renewal: Duration) -> bool {
         let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         renewed.is_none_or(|renewed| renewed.elapsed() > 2 * renewal)
@@ -80,7 +80,7 @@ impl Leases {
         *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Reads or changes what this instance says of itself.
+    /// Reads or changes the heartbeat of this instance.
     pub(crate) fn heartbeat<T>(&self, with: impl FnOnce(&mut Heartbeat) -> T) -> T {
         let heartbeat = self.heartbeat.lock();
         let mut heartbeat = heartbeat.unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +88,7 @@ impl Leases {
         with(&mut heartbeat)
     }
 
-    /// Records that the feed has answered, and how far it has got.
+    /// Records that the feed has answered, and the sequence of its head.
     pub(crate) fn heard(&self, sequence: Option<Sequence>) {
         self.heartbeat(|heartbeat| {
             heartbeat.last_contact = Some(Utc::now());
@@ -96,21 +96,22 @@ impl Leases {
         });
     }
 
-    /// True if the feed has answered us, and did so when it was asked last.
+    /// Returns true if the feed has answered this instance, and did so at the last request.
     pub(crate) fn is_in_contact(&self) -> bool {
         self.heartbeat(|heartbeat| heartbeat.last_contact.is_some() && heartbeat.failures == 0)
     }
 
-    /// Rounds that failed in a row.
+    /// Returns the number of rounds that failed in a row.
     pub(crate) fn failures(&self) -> u32 {
         self.heartbeat(|heartbeat| heartbeat.failures)
     }
 }
 
 impl Signals {
-    /// Takes what a renewal has found, after which so many partitions were `moved`.
+    /// Takes the result of a renewal, after which `moved` partitions were acquired or released.
     pub(crate) fn take(&mut self, census: Census, moved: u64) {
-        // Others move our cursors too, when they carry out a decision: a lease epoch tells.
+        // Another instance moves our cursors when it executes a decision: the lease epoch then
+        // changes.
         if moved > 0 || self.epochs != census.epochs {
             self.leases += 1;
         }
@@ -121,19 +122,19 @@ impl Signals {
     }
 }
 
-/// What an instance does about its share.
+/// What an instance does to reach its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rebalance {
-    /// Gives so many partitions back.
+    /// Release so many partitions.
     Release(i64),
-    /// Takes so many more.
+    /// Acquire so many partitions.
     Acquire(i64),
     Keep,
 }
 
-/// What brings an instance nearer to its fair share.
+/// Returns what brings an instance nearer to its fair share.
 pub(crate) fn rebalance(census: &Census) -> Rebalance {
-    // Rounded up, so that no partition is left over.
+    // Round up, so that no partition is left over.
     let share = (PARTITIONS + census.instances - 1) / census.instances;
     match census.held - share {
         spare @ 1.. => Rebalance::Release(spare),
@@ -184,7 +185,7 @@ mod tests {
             (1, 16, 0, Rebalance::Keep),
             (2, 16, 0, Rebalance::Release(8)),
             (2, 0, 8, Rebalance::Acquire(8)),
-            // Others have not given any back yet.
+            // The others have not released any yet.
             (2, 0, 0, Rebalance::Keep),
             (3, 6, 0, Rebalance::Keep),
             (3, 5, 1, Rebalance::Acquire(1)),

@@ -1,5 +1,5 @@
-//! How far this instance has got: its `position` in the feed, the `cursors` of its partitions, and the
-//! `leases` under which these are its own. State without I/O.
+//! The progress of this instance: its `position` in the feed, the `cursors` of its partitions, and
+//! the `leases` on them. State without I/O.
 
 pub(super) mod cursors;
 pub(super) mod leases;

@@ -1,4 +1,4 @@
-//! Where a reader of a feed is, and whether a document goes on from there.
+//! A reader's position in a feed, and whether a document continues from it.
 
 use crate::consumer::source::content::Arrival;
 use crate::consumer::source::document::Document;
@@ -6,15 +6,15 @@ use crate::consumer::source::entry::event_id;
 use crate::cursor::Cursor;
 use crate::store::consume::{Held, Position};
 
-/// A position that no version of ours has stored.
+/// A stored position that no version of this program writes.
 #[derive(Debug, thiserror::Error)]
 #[error("a stored cursor cannot be read")]
 pub(crate) struct InvalidPosition;
 
-/// Where a reader is who has taken all of `document`, if it was at `seen` before.
+/// Returns the position after all of `document` for a reader that was at `seen`.
 pub(crate) fn position_after(seen: &Position, document: &Document, end: &Cursor) -> Position {
     let newest = document.entries.last();
-    // The head's tag stands for its newest event: it holds as long as we are there.
+    // The head's tag belongs to its newest event: it is valid as long as the position is there.
     let same = end.sequence == seen.sequence && seen.epoch.is_some();
     let validators = seen.clone();
     Position {
@@ -27,8 +27,8 @@ pub(crate) fn position_after(seen: &Position, document: &Document, end: &Cursor)
     }
 }
 
-/// How `document` fails to go on from `from` without a hole, if it does; what is not new in it
-/// must be what we have seen.
+/// Returns why `document` does not continue from `from` without a gap, if it does not. Entries that
+/// are not new must equal what was seen.
 pub(crate) fn discontinuity(from: &Position, document: &Document, end: &Cursor) -> Option<String> {
     let first = document.first().unwrap_or(end.sequence.saturating_add(1));
     let anchor = document.at(from.sequence).map(|entry| &entry.id);
@@ -41,20 +41,20 @@ pub(crate) fn discontinuity(from: &Position, document: &Document, end: &Cursor) 
     }
     if anchor.is_some_and(|anchor| Some(anchor) != from.anchor.as_ref()) {
         return Some(format!(
-            "the feed took another way: its event {} is not the one we have seen",
+            "feed history diverged at event {}: it is not the one that was taken",
             from.sequence
         ));
     }
     if first > from.sequence.saturating_add(1) || end.sequence < from.sequence {
         return Some(format!(
-            "the feed does not go on from our place: we are at {}, it gave us {first} to {}",
+            "the feed does not continue from the cursor: it is at {}, and the feed returned {first} to {}",
             from.sequence, end.sequence
         ));
     }
     None
 }
 
-/// The cursor at a position of ours; `None` before the first event.
+/// Converts a position to a cursor; `None` before the first event.
 pub(crate) fn cursor_at(position: &Position) -> Result<Option<Cursor>, InvalidPosition> {
     let Some(epoch) = &position.epoch else {
         return Ok(None);
@@ -73,15 +73,16 @@ pub(crate) fn cursor_at(position: &Position) -> Result<Option<Cursor>, InvalidPo
     cursor.map(Some).ok_or(InvalidPosition)
 }
 
-/// True if a partition at `from` has something to do on the way to `to`. One that is ahead stays
-/// where it is; what comes is not new to it. Without sequences only the claims can tell.
+/// Returns true if a partition at `from` moves on the way to `to`. A partition that is ahead stays,
+/// since no event is new to it. Without sequences only the claims decide.
 pub(crate) fn moves(from: &Position, to: &Position) -> bool {
     from.sequence < to.sequence
         || from.sequence == to.sequence && (to.epoch.is_none() || from != to)
 }
 
-/// Where a reader is after the last of `chunk`, on the way to `to`. Without sequences there is no
-/// place between: the claims alone say what is done, and partitions stay where they are.
+/// Returns the position after the last event of `chunk`, on the way to `to`. Without sequences
+/// there is no position in between: the claims record what is done, and partitions stay where they
+/// are.
 pub(crate) fn position_between(chunk: &[Arrival], to: &Position, held: &[Held]) -> Position {
     let is_numbered = chunk.iter().any(|arrival| arrival.event.sequence.is_some());
     match held.first() {
@@ -93,7 +94,7 @@ pub(crate) fn position_between(chunk: &[Arrival], to: &Position, held: &[Held]) 
     }
 }
 
-/// The place of the last of `chunk` in a feed with sequences, on the way to `to`.
+/// Returns the position of the last event of `chunk` in a feed with sequences, on the way to `to`.
 pub(crate) fn position_at(chunk: &[Arrival], to: &Position) -> Position {
     let Some((event, sequence)) = chunk
         .last()
@@ -122,7 +123,7 @@ mod tests {
         (document, end)
     }
 
-    /// Where a reader is who has taken the events up to this one.
+    /// A position after this sequence.
     fn at(sequence: i64) -> Position {
         let (document, end) = document(sequence.max(1), sequence.max(1));
         match sequence {
@@ -137,10 +138,10 @@ mod tests {
             (0, 1, 3, true),
             (0, 2, 3, false),
             (3, 4, 5, true),
-            // It shows again what we have.
+            // The document repeats known events.
             (3, 1, 5, true),
             (3, 1, 3, true),
-            // A hole, and an end before our own.
+            // A gap, and an end before the position.
             (3, 5, 6, false),
             (3, 1, 2, false),
         ] {
@@ -196,7 +197,7 @@ mod tests {
             ..at(3)
         };
         assert!(moves(&at(3), &tagged), "the tag is to be stored");
-        // Without numbers only the claims can tell.
+        // Without sequences only the claims decide.
         assert!(moves(&at(0), &at(0)));
     }
 }

@@ -1,5 +1,5 @@
-//! The way through a feed that numbers nothing: back from its head, document by document, to what was
-//! shown before; then forward again, oldest first. Which entries are new, the claims alone can tell.
+//! Backfill through a feed without sequences: read from the head back, document by document, to a
+//! known entry; then apply from oldest to newest. Only the claims tell which entries are new.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,31 +22,31 @@ use crate::database::patience::{STATEMENT, within};
 use crate::store::Backend;
 use crate::store::consume::Position;
 
-/// Documents of one walk, and the bytes they may have together (I11).
+/// The limits of one walk: documents, and their bytes together (I11).
 const LIMITS: Limits = Limits {
     documents: 1_000,
     bytes: 64 * 1024 * 1024,
 };
 
-/// What a walk back has brought.
+/// The documents that a backfill has read.
 #[derive(Default)]
 pub(in crate::consumer) struct Backlog {
     /// Newest first.
     pub(in crate::consumer) documents: Vec<Document>,
-    /// The ids in them that somebody has claimed.
+    /// The ids that any instance has claimed.
     known: HashSet<String>,
-    /// For each id the document with its latest version, and that version; of equal ones the
-    /// newer document counts (RFC 5005, section 4.2).
+    /// For each id the document with its latest version, and the version's date; of equal ones the
+    /// newer document wins (RFC 5005, section 4.2).
     latest: HashMap<String, (usize, DateTime<Utc>)>,
-    /// What was shown before and was not found again: entries after it may be missing.
+    /// A window that was not found again: entries after it may be missing.
     lost: Option<Window>,
-    /// What our partitions have in common: nothing of theirs is missing up to there.
+    /// The common anchor of the held partitions: none misses an entry up to there.
     common: Option<String>,
-    /// True if there is nothing new in the documents.
+    /// True if the documents contain nothing new.
     all_known: bool,
 }
 
-/// Takes what is new behind a head without numbers.
+/// Takes what is new behind a head without sequences.
 pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
     new: NewHead,
@@ -58,7 +58,7 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
     } = new;
     let backlog = walk_back(follower, document).await?;
     if let Some(lost) = &backlog.lost {
-        // The feed shows only its newest entries, and has gone further than that (I8).
+        // The feed shows only its newest entries, and older ones are gone (I8).
         return follower.halt(&missing_after(lost)).await;
     }
     let common = Position {
@@ -82,7 +82,7 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
         ..Position::default()
     };
     if apart {
-        // Should the walk be cut off, it begins again where all of them have been.
+        // If the walk is interrupted, the next one begins at the common anchor.
         if follower.apply(Vec::new(), common.clone()).await?.is_none() {
             return Ok(Polled::Interrupted);
         }
@@ -96,7 +96,7 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
             new.drain(..arrivals.len());
             let end = match (index, new.as_slice()) {
                 (0, []) => to.clone(),
-                // In between the claims alone say what is done.
+                // In between, only the claims record what is done.
                 _ => common.clone(),
             };
             match follower.apply(arrivals, end).await? {
@@ -114,9 +114,10 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
     })
 }
 
-/// Reads back until nothing can be missing: to a document that continues what was shown before, or
-/// one of which all is known; or to the end. Our partitions take what is new oldest first, so
-/// that what is older than there is known. Those that are apart are looked for one by one.
+/// Reads back until nothing can be missing: to a document that continues the known window, to one
+/// that contains only known entries, or to the oldest. Partitions take entries from oldest to
+/// newest, so older entries are then known. Windows of partitions that differ are looked for one by
+/// one.
 pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     head: Document,
@@ -163,14 +164,14 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
     Ok(backlog)
 }
 
-/// Which of these events somebody has claimed.
+/// Returns which of these events any instance has claimed.
 async fn claimed<B: Backend>(instance: &Instance<B>, ids: &[&str]) -> sqlx::Result<Vec<String>> {
     let (pool, s, _) = instance.names();
     within(STATEMENT, B::claimed(pool, s, ids)).await
 }
 
-/// True if all of a further document is newer than all of the head: new entries then appear where nobody
-/// looks who asks for the head.
+/// Returns true if all of a further document is newer than all of the head: new entries then appear
+/// outside of the head.
 fn is_newer(further: &Document, head: &Document) -> bool {
     let newest = head.entries.iter().map(|entry| entry.published).max();
     let oldest = further.entries.iter().map(|entry| entry.published).min();
@@ -207,8 +208,9 @@ impl Backlog {
         self.documents.push(document);
     }
 
-    /// What is kept of the window that `document` shows. One that shows nothing but old entries, and none of
-    /// the newest, is a late cache's, or has lost the others for a moment: then it stays as it was.
+    /// Returns the window to store for `document`. If it shows known entries only and none of the
+    /// newest, it comes from an outdated cache or has lost the others for a moment: the window then
+    /// stays as it was.
     fn window(&self, document: &Document) -> Option<String> {
         let known = self.common.as_deref().filter(|_| self.all_known);
         match known.map(|text| (text, Window::parse(text))) {
@@ -217,11 +219,11 @@ impl Backlog {
         }
     }
 
-    /// The entries of one document that are in `share`, that nobody has claimed, and of which no
-    /// other document has a later version.
+    /// Returns the entries of one document that are in `share` and unclaimed, and of which no other
+    /// document has a later version.
     fn new_in(&self, index: usize, share: &Share) -> Vec<&FoundEntry> {
         let mut taken = HashSet::new();
-        // Of two versions with one date the one that comes last here is the newer.
+        // Of two versions with one date, the last one here is newer.
         let entries = self.documents[index].entries.iter().rev();
         let mut new: Vec<&FoundEntry> = entries
             .filter(|entry| share.holds(entry) && !self.known.contains(&entry.id))

@@ -1,9 +1,9 @@
-//! The way forward through a feed that numbers its events: from where we are, page by page, until
-//! there is nothing newer. Never past a hole (I8).
+//! Catches up in a feed with sequences: reads from the cursor forward, page by page, until the
+//! head. Never past a gap (I8).
 //!
-//! The next documents are fetched while the one before is applied, and what is ours is gathered until it
-//! fills a transaction: so an instance that holds few partitions needs no more statements for an event than
-//! one that holds all.
+//! It prefetches documents while it applies the one before, and collects events until they fill a
+//! transaction: an instance with few partitions then needs no more statements per event than one
+//! with all.
 
 use std::time::Instant;
 
@@ -21,17 +21,17 @@ use crate::consumer::source::walk::{Walk, WalkError};
 use crate::store::Backend;
 use crate::store::consume::Position;
 
-/// Documents read in one round; the next round goes on from there. In between we hear whether
-/// somebody wants something else.
+/// Documents read in one round; the next round continues there. Decisions and leases are handled in
+/// between.
 const DOCUMENTS: usize = 50;
 
-/// Goes forward from where we are.
+/// Catches up from the cursor.
 pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Polled, PollError> {
     let signals = follower.leases.signals.borrow().clone();
     let begin = follower.cursors.seen.sequence;
-    // What is gathered is not stored: if the next document fails, we are where we were before.
+    // Collected events are not stored: if the next document fails, the cursor has not moved.
     let mut gathered = Vec::new();
     let mut at = follower.cursors.seen.clone();
     let mut applied = 0;
@@ -46,7 +46,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
             end,
             whole,
         } = match steps.next().await {
-            Err(WalkError::Fetch(error)) => match unknown_place(&error) {
+            Err(WalkError::Fetch(error)) => match unknown_cursor(&error) {
                 Some(reason) => return follower.halt(&reason).await,
                 None => return Err(error.into()),
             },
@@ -61,7 +61,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
         }
         follower.cursors.answered();
         follower.leases.heard(Some(end.sequence));
-        // A document may show again what we have seen.
+        // A document may repeat events that were seen.
         let new = |arrival: &Arrival| arrival.event.sequence > Some(at.sequence);
         gathered.extend(arrivals.into_iter().filter(new));
         at = position_after(&at, &document, &end);
@@ -86,7 +86,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
             break;
         }
     }
-    // A head that shows less than we have, from a cache, must not make us ask without a pause.
+    // A cached head below the cursor must not make the consumer poll without a pause.
     if begin == follower.cursors.seen.sequence {
         return Ok(Polled::UpToDate { waited: false });
     }
@@ -94,7 +94,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
     Ok(Polled::Applied(applied))
 }
 
-/// How the feed contradicts what partitions of ours have taken that are ahead of the others.
+/// Returns how the feed contradicts the partitions that are ahead of the others, if it does.
 pub(super) async fn contradiction<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Option<String>, PollError> {
@@ -102,7 +102,7 @@ pub(super) async fn contradiction<B: Backend, E: Effect<B>>(
     while let Some(place) = cursors.unconfirmed.last() {
         let document = match source.after(cursor_at(place)?.as_ref()).await {
             Ok(document) => document,
-            Err(error) => match unknown_place(&error) {
+            Err(error) => match unknown_cursor(&error) {
                 Some(reason) => return Ok(Some(reason)),
                 None => return Err(error.into()),
             },
@@ -117,7 +117,7 @@ pub(super) async fn contradiction<B: Backend, E: Effect<B>>(
     Ok(None)
 }
 
-/// Logs from time to time how far we have come.
+/// Logs the progress from time to time.
 fn log_progress<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) {
     let head = (follower.leases).heartbeat(|heartbeat| heartbeat.head_sequence);
     let (sequence, head) = (follower.cursors.seen.sequence, head.unwrap_or(0));
@@ -134,9 +134,9 @@ fn log_progress<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) {
     );
 }
 
-/// Takes what fills transactions out of `gathered`, which goes up to `at`, and says up to where that
-/// is. What is left waits for more: a transaction for the few events that are too many for one would
-/// double the statements. At the end nothing waits, nor where it is much.
+/// Takes full transactions out of `gathered`, which ends at `at`, and returns where they end. The
+/// rest waits for more events: a transaction for a few would double the statements. Takes
+/// everything at the end, or if it is large.
 fn full_of(
     gathered: &mut Vec<Arrival>,
     at: &Position,
@@ -155,21 +155,21 @@ fn full_of(
     ((last || count > 0).then_some(full), to)
 }
 
-/// What it means where the feed answers that a cursor is not one of its own, or that it takes none.
-fn unknown_place(error: &FetchError) -> Option<String> {
+/// Returns why to halt if the feed rejects the cursor as unknown, or takes no cursor.
+fn unknown_cursor(error: &FetchError) -> Option<String> {
     match error {
         FetchError::Status {
             status: 410,
             detail,
             ..
-        } => Some(format!("the feed does not know our place: {detail}")),
+        } => Some(format!("the feed does not know the cursor: {detail}")),
         FetchError::Status {
             status: 400,
             detail,
             ..
         } => Some(format!(
-            "the feed does not go on from a cursor of ours (400: {detail}): FEED_URL must point to the whole \
-             feed, without `type` or `subject`"
+            "the feed does not accept the cursor (400: {detail}): FEED_URL must point to \
+             the whole feed, without `type` or `subject`"
         )),
         _ => None,
     }

@@ -1,4 +1,5 @@
-//! One instance on its way through a feed: what a round begins with, and what all its steps do.
+//! The state of one instance that follows a feed, and the operations that all steps of a round
+//! share.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,17 +33,17 @@ pub(in crate::consumer) struct Follower<B: Backend, E> {
     pub(in crate::consumer) shutdown: CancellationToken,
     /// How long the last head is fresh.
     pub(in crate::consumer) fresh: Duration,
-    /// True if the last round ended before the feed did: the next one goes on there.
+    /// True if the last round ended before the feed did: the next one continues there.
     pub(in crate::consumer) more: bool,
-    /// When it was last logged how far we have come.
+    /// When the progress was last logged.
     pub(in crate::consumer) logged: Option<Instant>,
-    /// The decision that was to be carried out last, and could not.
+    /// The decision whose last execution failed.
     pub(in crate::consumer) tried: Option<i64>,
 }
 
 impl<B: Backend, E: Effect<B>> Follower<B, E> {
-    /// Has a batch that ends at `to` applied: returns how many effects were committed; `None` if another
-    /// instance has taken partitions over.
+    /// Applies a batch that ends at `to`. Returns the number of committed effects; `None` if
+    /// another instance has taken partitions over.
     pub(super) async fn apply(
         &mut self,
         arrivals: Vec<Arrival>,
@@ -54,7 +55,7 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
                 self.cursors.reach(to);
                 Ok(Some(applied.events))
             }
-            // What we hold, or how far it has got, may not be what we think: read it again.
+            // The partitions or their cursors may have changed: read them again.
             Ok(_) => {
                 self.cursors.forget();
                 Ok(None)
@@ -66,13 +67,13 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
         }
     }
 
-    /// Stores how far we have come, where there was nothing of ours on the way.
+    /// Stores the cursors after events of other instances' partitions.
     pub(in crate::consumer) async fn store_cursors(&mut self) -> Result<(), PollError> {
         let to = self.cursors.seen.clone();
         self.apply(Vec::new(), to).await.map(drop)
     }
 
-    /// Stops the subscription until a person decides (I8).
+    /// Halts the subscription until an operator decides (I8).
     pub(in crate::consumer) async fn halt(&mut self, reason: &str) -> Result<Polled, PollError> {
         let Subscription {
             name, if_halted, ..

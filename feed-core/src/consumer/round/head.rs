@@ -1,4 +1,4 @@
-//! Asks the head of the feed, and takes what is new in it.
+//! Requests the head of the feed, and takes its new events.
 
 use std::sync::atomic::Ordering;
 
@@ -21,7 +21,8 @@ use crate::http::with_causes;
 use crate::store::Backend;
 use crate::store::consume::Position;
 
-/// Asks the head, and takes what is new. What no other round can mend halts the subscription.
+/// Requests the head, and takes its new events. An error that no other round can fix halts the
+/// subscription.
 pub(in crate::consumer) async fn poll<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Polled, PollError> {
@@ -50,13 +51,14 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
         return catch_up(follower).await;
     }
     let seen = match doubts {
-        // `?after=` is answered by the feed itself, never by a cache.
+        // The feed itself answers `?after=`, never a cache.
         true if follower.cursors.seen.epoch.is_some() => return catch_up(follower).await,
         true => Validators::default(),
         false => follower.cursors.validators(),
     };
     let store_by = follower.cursors.store_by();
-    // An answer that is held back would leave people without one: is the feed there?
+    // A held-back answer would leave the operator without a status: first find out whether the feed
+    // answers.
     let wait = follower.leases.is_in_contact();
     let head = tokio::select! {
         head = follower.source.head(&seen, wait, follower.cursors.seen.epoch.is_some()) => head?,
@@ -77,7 +79,7 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     }
     match new.document.cursor.clone() {
         Some(cursor) => {
-            // A head that shows less than we have says nothing new: it may be a cache's.
+            // A head below the cursor tells nothing new: it may come from a cache.
             follower.leases.heard(Some(cursor.sequence));
             take_head(follower, new, &cursor).await
         }
@@ -93,7 +95,7 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     }
 }
 
-/// Takes what is new in a head that goes on from our place; else goes forward first.
+/// Takes the new events of a head that continues from the cursor; otherwise catches up first.
 async fn take_head<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
     new: NewHead,
@@ -105,8 +107,8 @@ async fn take_head<B: Backend, E: Effect<B>>(
         delta,
     } = new;
     let seen = follower.cursors.seen.clone();
-    // A head that begins right after our place does not show that it is the place we have
-    // seen; `?after=` is checked by the feed itfollower.
+    // A head that begins right after the cursor does not confirm the event at the cursor; the feed
+    // itself checks `?after=`.
     let shows_it = seen.sequence == 0 || document.at(seen.sequence).is_some();
     if !(delta || shows_it) || discontinuity(&seen, &document, end).is_some() {
         return catch_up(follower).await;
@@ -125,7 +127,7 @@ async fn take_head<B: Backend, E: Effect<B>>(
         0
     } else {
         let arrivals = arrivals(&follower.source, &document, &new).await?;
-        // The rest comes with the next round, which begins where this one ends.
+        // The next round takes the rest; it begins where this one ends.
         let more = arrivals.len() < new.len();
         let to = match more {
             true => position_at(&arrivals, &to),
@@ -145,7 +147,7 @@ async fn take_head<B: Backend, E: Effect<B>>(
     })
 }
 
-/// Ends when somebody wants something else than to wait at the server.
+/// Returns when a wait at the server must end: a requested poll, a change of leases, or shutdown.
 async fn interrupted(leases: &Leases, known: u64, shutdown: &CancellationToken) {
     let mut signals = leases.signals.subscribe();
     tokio::select! {

@@ -1,6 +1,6 @@
-//! The round: ask the `head`, find what continues our sequence, have it applied. Where the feed numbers its
-//! events and we are behind, `catch_up` goes forward; where it does not, `backfill` goes back to what it
-//! showed before. Each works for a `follower`.
+//! One round: requests the `head`, finds the events after the cursor, and applies them. If the feed
+//! has sequences and the consumer is behind, `catch_up` reads forward; if it has none, `backfill`
+//! reads back to a known entry. Each works on a `follower`.
 
 pub(super) mod backfill;
 mod catch_up;

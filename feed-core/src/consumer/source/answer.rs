@@ -1,4 +1,4 @@
-//! A whole answer, and what it is: a document, data, or an error.
+//! A complete answer, classified as a document, data, or an error.
 
 use bytes::Bytes;
 use reqwest::StatusCode;
@@ -14,15 +14,15 @@ use super::header::{from_header, retry_after};
 use super::request::is_refused;
 use crate::consumer::sanitize::sanitize;
 
-/// A whole answer.
+/// A complete answer.
 pub(super) struct Answer {
     /// Where it came from, after redirects.
     pub(super) url: Url,
-    /// The same, as errors name it.
+    /// The same URL in the form for errors.
     pub(super) name: String,
-    /// True if it may be a proxy's own.
+    /// True if a proxy may have produced it.
     pub(super) proxied: bool,
-    /// Where it is to be asked for from now on.
+    /// The URL for future requests.
     pub(super) moved: Option<Url>,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -91,8 +91,8 @@ impl Answer {
     }
 }
 
-/// The `detail` of a problem document (RFC 9457). All else in it is passed over and not built: a value
-/// of JSON takes many times the memory of its text.
+/// Returns the `detail` of a problem document (RFC 9457). Skips all other members without building
+/// them: a JSON value takes many times the memory of its text.
 pub(crate) fn problem_detail(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem {

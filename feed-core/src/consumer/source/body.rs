@@ -1,10 +1,10 @@
-//! The body of an answer: decoded, and all of it, or an error. Never a shorter text.
+//! Reads and decodes the whole body of an answer, or fails; never returns a shorter text.
 //!
-//! We decode it ourselves: the decoder of our HTTP client ends with the first of several gzip members.
+//! It decodes gzip itself: the decoder of the HTTP client ends after the first of several members.
 //!
-//! What ends with the connection (HTTP/1.0, or no length) or has a `Content-Length` that is too short
-//! cannot be seen as cut here. Gzip has a trailer that shows it, XML and JSON have an
-//! end, which [`check_end`] looks for. Other text that is cut this way is taken as it came.
+//! It cannot detect a cut body that ends with the connection (HTTP/1.0, or no length) or whose
+//! `Content-Length` is too short. Gzip has a trailer that reveals the cut; XML and JSON have an
+//! end, which [`check_end`] looks for. Other text is taken as it came.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -19,22 +19,22 @@ use super::header::from_header;
 use super::media_type::{essence, is_json, is_xml};
 use crate::consumer::sanitize::sanitize;
 
-/// The largest body we take, before it is decoded and after: a hundred events of 160 KiB each.
+/// The largest body, before and after decoding: a hundred events of 160 KiB each.
 pub(crate) const LARGEST: usize = 16 * 1024 * 1024;
 
-/// The content coding that we ask for.
+/// The content coding to request.
 pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
-/// How data in gzip begins.
+/// The first bytes of gzip data.
 const MAGIC: &[u8] = &[0x1f, 0x8b, 8];
 
-/// Why a body is not taken.
+/// Why a body is rejected.
 pub(crate) enum BodyError {
-    /// The connection broke off.
+    /// The connection was interrupted.
     Broken(reqwest::Error),
     /// It has more than [`LARGEST`] bytes.
     TooLarge,
-    /// It came, and is not the body that was meant. The text says how.
+    /// It is complete, and not the expected body. The text says how.
     Unusable(String),
 }
 
@@ -50,7 +50,7 @@ impl From<io::Error> for BodyError {
     }
 }
 
-/// Reads all of a body, chunk by chunk: what is over the bound is never in memory.
+/// Reads a body chunk by chunk: bytes over the bound never enter the memory.
 pub(crate) async fn read(response: &mut Response) -> Result<Bytes, BodyError> {
     let mut body = Decoder::of(response.headers()).map_err(BodyError::Unusable)?;
     while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
@@ -69,7 +69,7 @@ pub(crate) async fn read(response: &mut Response) -> Result<Bytes, BodyError> {
     Ok(body)
 }
 
-/// Takes the chunks of a body.
+/// Decodes the chunks of a body.
 struct Decoder {
     taken: usize,
     coding: Coding,
@@ -81,7 +81,8 @@ enum Coding {
 }
 
 impl Decoder {
-    /// The decoder for a body with these headers. The error says what cannot be decoded, or is only a part.
+    /// Creates the decoder for a body with these headers. The error says what cannot be decoded, or
+    /// that the body is only a part.
     fn of(headers: &HeaderMap) -> Result<Self, String> {
         let transfer = codings(headers, &header::TRANSFER_ENCODING);
         if let Some(coding) = transfer.iter().find(|coding| *coding != "chunked") {
@@ -107,7 +108,7 @@ impl Decoder {
     }
 
     fn take(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
-        // Members without data take room on the wire alone.
+        // Gzip members without data take space on the wire alone.
         self.taken += chunk.len();
         if self.taken > LARGEST {
             return Err(BodyError::TooLarge);
@@ -119,7 +120,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// The whole body, and whether it was compressed.
+    /// Returns the whole body, and whether it was compressed.
     fn finish(self) -> Result<(Bytes, bool), BodyError> {
         Ok(match self.coding {
             Coding::Identity(body) => (body.0.into(), false),
@@ -128,7 +129,7 @@ impl Decoder {
     }
 }
 
-/// What was decoded, up to the bound.
+/// The decoded bytes, up to the bound.
 #[derive(Debug, Default)]
 struct Bounded(Vec<u8>);
 
@@ -154,7 +155,7 @@ fn unasked(kind: &str, coding: &str) -> String {
     )
 }
 
-/// What a header lists, in lower case, without what changes nothing.
+/// Returns the codings of a header in lower case, without those that change nothing.
 fn codings(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let values = headers.get_all(name).iter().map(from_header);
     let text = values.collect::<Vec<_>>().join(",").to_ascii_lowercase();
@@ -163,7 +164,7 @@ fn codings(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     codings.map(str::to_owned).collect()
 }
 
-/// True for `bytes 0-99/100`.
+/// Returns true for a range of the whole, such as `bytes 0-99/100`.
 fn is_all(range: &str) -> bool {
     let numbers = range.trim().strip_prefix("bytes ").and_then(|range| {
         let (range, length) = range.split_once('/')?;
@@ -174,7 +175,7 @@ fn is_all(range: &str) -> bool {
     numbers.is_some_and(|(first, last, length)| first == 0 && last.checked_add(1) == Some(length))
 }
 
-/// Finds a web page where the entry says that its data is something else.
+/// Rejects a web page if the entry gives its data another type.
 pub(crate) fn check_type(headers: &HeaderMap, expected: Option<&str>) -> Result<(), String> {
     let expected = expected.map(essence).filter(|expected| !is_html(expected));
     match (media_type(headers), expected) {
@@ -191,8 +192,7 @@ fn is_html(media_type: &str) -> bool {
     matches!(media_type, "text/html" | "application/xhtml+xml")
 }
 
-/// Finds JSON and XML that have no end, by their media type. Whether data is malformed is the effect's to
-/// find.
+/// Rejects JSON and XML without an end, by media type. The effect detects other malformed data.
 pub(crate) fn check_end(headers: &HeaderMap, text: &str) -> Result<(), String> {
     let media_type = media_type(headers);
     let kind = if is_json(&media_type) {
@@ -211,7 +211,7 @@ pub(crate) fn check_end(headers: &HeaderMap, text: &str) -> Result<(), String> {
     }
 }
 
-/// True for XML that ends within an element or a tag.
+/// Returns true for XML that ends within an element or a tag.
 fn has_open_elements(text: &str) -> bool {
     let mut reader = quick_xml::Reader::from_str(text);
     let mut depth = 0_u64;
@@ -226,14 +226,14 @@ fn has_open_elements(text: &str) -> bool {
     }
 }
 
-/// The media type without parameters, in lower case.
+/// Returns the media type without parameters, in lower case.
 fn media_type(headers: &HeaderMap) -> String {
     let content_type = headers.get(header::CONTENT_TYPE).map(from_header);
     let content_type = content_type.unwrap_or_default();
     sanitize(&essence(&content_type))
 }
 
-/// What a body is that was to be a feed, and what to do about it; `None` if it may be meant as one.
+/// Describes a body that cannot be a feed, and what to do about it; `None` if it may be a feed.
 pub(crate) fn instead_of_a_feed(headers: &HeaderMap, body: &[u8]) -> Option<String> {
     let media_type = media_type(headers);
     let begin = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);

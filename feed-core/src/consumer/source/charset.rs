@@ -1,5 +1,5 @@
-//! The characters of an answer: its bytes are decoded once, by what it says of itself, and
-//! everything else reads the text.
+//! Decodes the bytes of an answer once, by the charset that it declares; all other code reads the
+//! text.
 
 use std::str;
 
@@ -8,27 +8,28 @@ use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
 use super::media_type::{essence, is_json, parameter};
 use crate::consumer::sanitize::sanitize;
 
-/// Where an XML declaration may stand, in bytes.
+/// The longest prefix that is searched for an XML declaration, in bytes.
 const LONGEST_DECLARATION: usize = 1_024;
 
-/// Bytes that are not what their charset allows, or a charset that is not supported.
+/// Bytes that are invalid in their charset, or an unsupported charset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Undecodable {
-    /// The charset has a decoder, and it refuses the bytes.
+    /// The charset's decoder rejects the bytes.
     #[error("it cannot be decoded: its bytes are not {0}")]
     Malformed(String),
-    /// There is no decoder for the charset.
+    /// The charset has no decoder.
     #[error("it cannot be decoded: the charset {0} is not supported")]
     Unsupported(String),
 }
 
-/// Decodes a body. A byte order mark decides, then the `charset` of its `Content-Type`, then its XML
-/// declaration (RFC 7303, section 3); UTF-8 otherwise. JSON is UTF-8, whatever its `charset` says, unless
-/// it is not (RFC 8259, 8.1 and 11). The text has no byte order mark.
+/// Decodes a body. The charset comes from a byte order mark, else from the `charset` of
+/// `Content-Type`, else from the XML declaration (RFC 7303, section 3), else it is UTF-8. JSON is
+/// UTF-8 whatever its `charset` says, unless the bytes are not (RFC 8259, 8.1 and 11). The text has
+/// no byte order mark.
 ///
 /// # Errors
 ///
-/// The bytes do not fit the charset: no character is ever replaced.
+/// Returns an error if the bytes do not fit the charset: no character is ever replaced.
 pub(crate) fn decode(body: &[u8], content_type: Option<&str>) -> Result<String, Undecodable> {
     let (encoding, label) = if content_type.is_some_and(|text| is_json(&essence(text))) {
         match content_type.and_then(|text| parameter(text, "charset")) {
@@ -43,13 +44,13 @@ pub(crate) fn decode(body: &[u8], content_type: Option<&str>) -> Result<String, 
     };
     let name = label.as_deref().unwrap_or(encoding.name());
     let malformed = || Undecodable::Malformed(name.to_owned());
-    // encoding_rs takes ASCII for windows-1252, as browsers do.
+    // encoding_rs treats ASCII as windows-1252, as browsers do.
     if label.as_deref().is_some_and(is_ascii) && !body.is_ascii() {
         return Err(malformed());
     }
     let text = encoding.decode_without_bom_handling_and_without_replacement(body);
     let text = text.ok_or_else(malformed)?;
-    // Some servers write two marks, one at each stage.
+    // Some servers write two byte order marks, one at each stage.
     let begin = text.len() - text.trim_start_matches('\u{feff}').len();
     let mut text = text.into_owned();
     text.drain(..begin);
@@ -68,7 +69,7 @@ fn byte_order_mark(body: &[u8]) -> Result<Option<&'static Encoding>, Undecodable
     }
 }
 
-/// What media type and declaration say, and in which word.
+/// Returns the charset that media type and declaration give, and its label.
 fn declared(
     body: &[u8],
     content_type: Option<&str>,
@@ -80,12 +81,12 @@ fn declared(
     };
     let encoding = encoding_of(&label)?;
     if encoding == UTF_16LE || encoding == UTF_16BE {
-        // Without a mark the first character tells the order of bytes (XML 1.0, appendix F). Where
-        // it is one byte, the document was converted and its declaration was not.
+        // Without a mark the first character reveals the byte order (XML 1.0, appendix F). If it is
+        // one byte, a converter changed the document and kept the declaration.
         return Ok((wide(body).unwrap_or(UTF_8), Some(label)));
     }
-    // A server that names one charset for all its files contradicts documents that know better.
-    // Text of another charset is hardly ever UTF-8 by accident.
+    // A server that gives all files one charset may contradict a document that knows better. Text
+    // of another charset is hardly ever valid UTF-8 by accident.
     let says_utf_8 = match &by_document {
         Some(label) => encoding_of(label) == Ok(UTF_8),
         None => body.trim_ascii_start().starts_with(b"<"),
@@ -104,7 +105,7 @@ fn encoding_of(label: &str) -> Result<&'static Encoding, Undecodable> {
         .ok_or_else(|| Undecodable::Unsupported(sanitize(label)))
 }
 
-/// UTF-16 without a byte order mark, by a first character that is in ASCII, as in all XML and JSON.
+/// Detects UTF-16 without a byte order mark by a first character in ASCII, as all XML and JSON has.
 fn wide(body: &[u8]) -> Option<&'static Encoding> {
     match body {
         [0, first, ..] if *first != 0 => Some(UTF_16BE),
@@ -118,7 +119,7 @@ fn is_ascii(label: &str) -> bool {
     labels.iter().any(|name| label.eq_ignore_ascii_case(name))
 }
 
-/// The `encoding` of an XML declaration, where there is one that ASCII can read.
+/// Returns the `encoding` of an XML declaration that ASCII can read.
 fn declaration_of(body: &[u8]) -> Option<String> {
     let begin = &body[..body.len().min(LONGEST_DECLARATION)];
     let begin = begin.trim_ascii_start().strip_prefix(b"<?xml")?;
@@ -175,7 +176,7 @@ mod tests {
                 );
             }
         }
-        // A converter that kept the declaration.
+        // A converter kept the declaration.
         let text = xml("utf-16");
         assert_eq!(decode(text.as_bytes(), None).as_deref(), Ok(text.as_str()));
         let cyrillic = "<?xml version=\"1.0\" encoding='KOI8-R'?><a>\u{418}</a>";
@@ -208,7 +209,7 @@ mod tests {
         let bare = format!("<a>{NAME}</a>");
         let text = decode(bare.as_bytes(), Some("text/xml; charset=iso-8859-1"));
         assert_eq!(text.as_deref(), Ok(bare.as_str()));
-        // The whole server says latin, the document says UTF-8 and is that.
+        // The server says latin for all files; the document says UTF-8 and is UTF-8.
         let text = decode(
             xml("utf-8").as_bytes(),
             Some("text/xml; charset=iso-8859-1"),

@@ -1,12 +1,12 @@
-//! An HTTP client with settings of the service's own.
+//! The service's own settings of the HTTP client.
 
 use std::fmt;
 use std::sync::Arc;
 
 use reqwest::ClientBuilder;
 
-/// What the HTTP client of a consumer has beyond what it needs to follow a feed: certificates of an
-/// authority of one's own, a certificate that it shows (mTLS), headers for each request.
+/// Settings of the consumer's HTTP client beyond those that a feed needs: a private certificate
+/// authority, a client certificate (mTLS), headers for each request.
 ///
 /// ```
 /// use feed_core::consumer::FeedClient;
@@ -19,18 +19,19 @@ use reqwest::ClientBuilder;
 ///
 /// # Limits
 ///
-/// These stay as a consumer needs them, whatever is set: redirects (it follows them itself, within the origin of
-/// the feed), proxies ([`Subscription::proxy`](crate::Subscription::proxy) alone), the time to connect, and
-/// `Accept-Encoding`. It sends `Accept`, `If-None-Match`, `If-Modified-Since`, `A-IM`, `Prefer` and
-/// [its credentials](crate::Subscription::credentials) itself. Let the client decode nothing (`gzip` and others), and
-/// set no time limit: the consumer has one for each request, which knows how long it was asked to wait.
+/// A consumer overrides these settings: redirects (it follows them itself, within the origin of the
+/// feed), proxies (only [`Subscription::proxy`](crate::Subscription::proxy)), the connect timeout,
+/// and `Accept-Encoding`. It sends `Accept`, `If-None-Match`, `If-Modified-Since`, `A-IM`, `Prefer`
+/// and [its credentials](crate::Subscription::credentials) itself. Do not let the client decode
+/// content (`gzip` and others), and set no timeout: the consumer has one for each request, which
+/// depends on the wait that it asks for.
 #[derive(Clone)]
 pub struct FeedClient(Arc<Configure>);
 
 type Configure = dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync;
 
 impl FeedClient {
-    /// A client that `configure` has made its settings for. It may be called more than once.
+    /// Creates a client configuration. The consumer may call `configure` more than once.
     #[must_use]
     pub fn new(configure: impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static) -> Self {
         Self(Arc::new(configure))

@@ -1,5 +1,5 @@
-//! The data of entries: in one request where the feed has a batch, else each by itself, by the
-//! rules of RFC 4287, 4.1.3.3.
+//! Fetches the data of entries: in one request if the feed has a batch document, else one by one,
+//! by the rules of RFC 4287, 4.1.3.3.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -27,22 +27,23 @@ use crate::trace::{Kind, Span, of_event};
 /// The data of an event, and its trace context.
 pub(crate) type Content = (String, Option<String>);
 
-/// Why an event has no data. It is kept with the event, so that each retry looks for the data again.
+/// Why an event has no data. It is stored with the event, so that each retry fetches the data
+/// again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Missing {
-    /// Where the data is to be; `None`: in the entry, and that cannot be read.
+    /// The URL of the data; `None` if the data is in the entry and cannot be read.
     pub(crate) src: Option<String>,
-    /// The media type that the entry gives it.
+    /// The media type in the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) media_type: Option<String>,
     pub(crate) reason: String,
-    /// True if it may pass by itself.
+    /// True if the cause may be transient.
     #[serde(skip)]
     pub(crate) passes: bool,
 }
 
 impl Missing {
-    /// What stands in the entry cannot be read.
+    /// The data in the entry cannot be read.
     fn in_entry(reason: String) -> Self {
         Self {
             src: None,
@@ -53,17 +54,17 @@ impl Missing {
     }
 }
 
-/// An event that has arrived: with its data, or with the reason why it has none.
+/// An event that has arrived, with its data or the reason why it has none.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
     pub(crate) event: Received,
     pub(crate) missing: Option<Missing>,
-    /// From when it was read to when it is applied.
+    /// The span from reading to applying the event.
     pub(crate) span: Span,
 }
 
 impl Arrival {
-    /// Its application, as traces show it: it begins now.
+    /// Begins the span of applying the event.
     pub(crate) fn applying(&self) -> Span {
         let parent = self.span.traceparent();
         let (id, now) = (&self.event.id, SystemTime::now());
@@ -71,15 +72,15 @@ impl Arrival {
     }
 }
 
-/// Contents fetched at the same time where there is no batch.
+/// Concurrent fetches of data without a batch document.
 const FETCHES: usize = 8;
 
-/// Bytes of data after which no more is fetched until these are applied: one content may have as many
-/// as an answer, and a document names any number of them (I11).
+/// Bytes of data after which fetching stops until these are applied: one data document may be as
+/// large as any answer, and a feed document links to any number of them (I11).
 pub(crate) const TOGETHER: usize = 32 * 1024 * 1024;
 
-/// The data of `entries`: in one request where the feed has a batch, else each by itself. Of the
-/// first of them, at least one, if all would be too much together.
+/// Fetches the data of `entries`: in one request if the feed has a batch document, else one by one.
+/// Returns the first of them, at least one, if all together would be too much.
 pub(crate) async fn arrivals(
     source: &Source,
     document: &Document,
@@ -88,7 +89,7 @@ pub(crate) async fn arrivals(
     let begun = SystemTime::now();
     let mut batch = match entries {
         [] => HashMap::new(),
-        // The data of a hundred for one of them would be much.
+        // A batch document of a hundred events would be too much for one of them.
         [_] if document.entries.len() > 1 => HashMap::new(),
         _ => batch(source, document, entries).await?,
     };
@@ -112,7 +113,7 @@ pub(crate) async fn arrivals(
         .buffered(FETCHES);
     let mut bytes = 0;
     while let Some((index, content)) = contents.next().await {
-        // What is left is fetched again when there is room.
+        // The rest is fetched again when there is space.
         if bytes >= TOGETHER {
             arrivals.truncate(index);
             break;
@@ -133,8 +134,8 @@ pub(crate) async fn arrivals(
     Ok(arrivals)
 }
 
-/// Those of `entries` that are in the batch of a document, with their data, by id; empty where
-/// there is no batch, or it is over the bound: then each is fetched by itself.
+/// Returns the data of those `entries` that are in the batch document, by id. Empty if there is no
+/// batch document, or if it exceeds the bound: each is then fetched alone.
 async fn batch(
     source: &Source,
     document: &Document,
@@ -153,8 +154,8 @@ async fn batch(
             );
             return Ok(HashMap::new());
         }
-        // Without it each event is fetched by itself, so that one that spoils the batch stands
-        // in nobody else's way.
+        // Fetch each event alone instead, so that one that spoils the batch document affects no
+        // other.
         Err(
             error @ (FetchError::TooLarge { .. }
             | FetchError::Unusable { .. }
@@ -186,7 +187,7 @@ async fn batch(
     }
 }
 
-/// The content of an entry by RFC 4287, 4.1.3.3; the inner error is the event's own, and
+/// Returns the content of an entry by RFC 4287, 4.1.3.3. The inner error belongs to the event, and
 /// parks it.
 async fn content(
     source: &Source,
@@ -194,7 +195,7 @@ async fn content(
     entry: &FoundEntry,
 ) -> Result<Result<Content, Missing>, FetchError> {
     let Some(content) = &entry.content else {
-        // Such an entry says all there is to say by its links (RFC 4287, 4.1.2).
+        // Such an entry has no content, only links (RFC 4287, 4.1.2).
         return Ok(Ok(Content::default()));
     };
     let Some(src) = &content.src else {
@@ -207,7 +208,7 @@ async fn content(
     let bases: Vec<&str> = bases.into_iter().flatten().collect();
     match document.resolve(src, &bases) {
         Ok(url) => content_at(source, url, content.content_type()).await,
-        // Should the feed be read from there one day, it will be its own origin.
+        // If the feed moves to that origin later, the link is allowed.
         Err(error) => Ok(Err(Missing {
             reason: error.to_string(),
             src: error.target.map(String::from),
@@ -217,15 +218,15 @@ async fn content(
     }
 }
 
-/// The content at `url`, which the entry says is of `media_type`; the inner error is the event's own,
-/// and parks it.
+/// Fetches the content at `url`, whose type in the entry is `media_type`. The inner error belongs
+/// to the event, and parks it.
 async fn content_at(
     source: &Source,
     url: Url,
     media_type: Option<&str>,
 ) -> Result<Result<Content, Missing>, FetchError> {
     let missing = |reason, passes| {
-        // Where the feed is now says nothing of where it will be when the event is retried.
+        // Store the path alone: the feed may have another origin when the event is retried.
         let src = url[Position::BeforePath..].to_owned();
         Ok(Err(Missing {
             src: Some(src),
@@ -240,8 +241,8 @@ async fn content_at(
             format!("the content at {}: {error}", redact_url(&url)),
             false,
         ),
-        // Only what may be the event's own fault is not to stop the others; a missing
-        // credential or a busy server is not. What is not there may be so only for a moment.
+        // Only what the event itself may have caused must not stop the others; a missing credential
+        // or a busy server is not that. A missing document may be transient.
         Err(error @ (FetchError::Status { status: 404, .. } | FetchError::Unusable { .. })) => {
             missing(error.to_string(), true)
         }
@@ -254,10 +255,10 @@ async fn content_at(
     }
 }
 
-/// Looks again for the data of an event that had none, by the rules of the first time.
+/// Fetches the missing data of an event again, by the same rules.
 ///
-/// A server that fails is not the event's fault. But it is the event that is tried, and nobody
-/// else waits for it.
+/// The event does not cause the failure of a server. But only this event is retried here, and no
+/// other waits for it.
 pub(crate) async fn content_again(
     source: &Source,
     src: &str,
@@ -277,7 +278,7 @@ pub(crate) async fn content_again(
     }
 }
 
-/// An event before its data is there.
+/// Creates an event whose data is not fetched yet.
 fn arrival_of(entry: &FoundEntry) -> Arrival {
     Arrival {
         event: Received {
@@ -294,13 +295,13 @@ fn arrival_of(entry: &FoundEntry) -> Arrival {
     }
 }
 
-/// Content that stands in the entry (RFC 4287, 4.1.3.3): text, or elements as they were written; JSON
-/// and other media types in Base64.
+/// Returns content that is in the entry (RFC 4287, 4.1.3.3): text, or elements as they were
+/// written; JSON and other media types in Base64.
 pub(crate) fn inline(content: &atom_syndication::Content) -> Result<String, String> {
     let value = content.value().unwrap_or_default();
     let media_type = content.content_type().unwrap_or("text");
     let essence = essence(media_type);
-    // Also where XML is written as text: escaped, or in a CDATA section.
+    // XML may also be written as text: escaped, or in a CDATA section.
     if essence == "xhtml" || is_xml(&essence) {
         return Ok(unmarked(value).trim().to_owned());
     }
@@ -314,19 +315,20 @@ pub(crate) fn inline(content: &atom_syndication::Content) -> Result<String, Stri
     decode(&decoded, Some(media_type)).map_err(|error| format!("the content: {error}"))
 }
 
-/// Text without a byte order mark, which no parser of JSON takes.
+/// Removes a byte order mark, which JSON parsers reject.
 fn unmarked(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
 
-/// What we take from an event of a batch: its identity and place stand in the entry.
+/// The fields that are read of an event in a batch document: the entry has its identity and
+/// position.
 #[derive(Debug)]
 struct BatchEvent {
     data: String,
     traceparent: Option<String>,
 }
 
-/// An event as it stands in the batch: nothing of it is copied before we know that it is wanted.
+/// An event in a batch document, borrowed until it is known to be wanted.
 #[derive(Deserialize)]
 struct Structured<'a> {
     #[serde(borrow)]

@@ -1,4 +1,4 @@
-//! What a feed document says, ours or anyone's.
+//! The meaning of a feed document, from feed-core or any other publisher.
 
 use std::collections::HashSet;
 
@@ -11,29 +11,29 @@ use super::reader;
 use crate::cursor::Cursor;
 use crate::event::{LONGEST_NAME, Sequence};
 
-/// A feed document as it was read.
+/// A parsed feed document.
 #[derive(Debug)]
 pub(crate) struct Document {
-    /// Where it was read from.
+    /// The URL it was read from.
     read_from: Url,
     /// Its `rel=self`.
     own: Option<Url>,
     base: Option<String>,
     links: Vec<atom_syndication::Link>,
-    /// True for a page: the feed may go on after it (RFC 5005, section 4).
+    /// True for a page: the feed may continue after it (RFC 5005, section 4).
     pub(crate) archive: bool,
-    /// Where a reader is who has read it; `None` if it is not a feed of ours.
+    /// The position after this document; `None` if the feed is not of feed-core.
     pub(crate) cursor: Option<Cursor>,
-    /// Ours: in sequence, without holes. Others: oldest first.
+    /// Feeds with a cursor: in sequence, without gaps. Others: oldest first.
     pub(crate) entries: Vec<FoundEntry>,
     /// True if it has all entries of its feed (RFC 5005, section 2).
     pub(crate) complete: bool,
-    /// About the bytes that it takes in memory.
+    /// The approximate size in memory.
     pub(crate) size: usize,
 }
 
 impl Document {
-    /// Reads a document that came with this `Content-Type`, within bounds.
+    /// Parses a document that came with this `Content-Type`, within bounds.
     pub(crate) fn read(
         body: &[u8],
         content_type: Option<&str>,
@@ -47,7 +47,8 @@ impl Document {
             None => None,
         };
         let own = feed.links.iter().find(|link| link.rel == "self");
-        // Deleted at or after its last change (RFC 6721, section 3); ours delete nothing.
+        // Skip entries that were deleted at or after their last change (RFC 6721, section 3);
+        // feed-core's feeds delete none.
         let stays = |entry: &FoundEntry| {
             let when = feed.deleted.get(&entry.id);
             cursor.is_some() || when.is_none_or(|when| *when < entry.updated)
@@ -83,13 +84,13 @@ impl Document {
         Ok(document)
     }
 
-    /// The order of entries in a document has no meaning (RFC 4287, 4.1.1).
+    /// Sorts the entries: their order in a document has no meaning (RFC 4287, 4.1.1).
     fn sort(&mut self) -> Result<(), InvalidDocument> {
         let Some(cursor) = &self.cursor else {
-            // Newest first is what feeds do: of equal dates the lower one is the older.
+            // Feeds usually list the newest first: of equal dates the lower entry is older.
             self.entries.reverse();
             self.entries.sort_by_key(|entry| entry.updated);
-            // Numbers without a cursor are another feed's, copied: they say nothing here.
+            // Sequences without a cursor are copied from another feed, and mean nothing here.
             for entry in &mut self.entries {
                 entry.sequence = None;
             }
@@ -118,7 +119,8 @@ impl Document {
         }
     }
 
-    /// True for a view of some of the events: it is paged (RFC 5005, section 3), and its address says of which.
+    /// Returns true for a view of some of the events: it is paged (RFC 5005, section 3), and its
+    /// address has a filter.
     fn is_filtered(&self) -> bool {
         let first = self.link("first", None).ok().flatten();
         first.is_some_and(|first| {
@@ -127,7 +129,7 @@ impl Document {
         })
     }
 
-    /// Where the entries before these are, in a feed that is archived (RFC 5005, section 4) or
+    /// Returns the link to earlier entries, in a feed that is archived (RFC 5005, section 4) or
     /// paged (section 3).
     pub(crate) fn older(&self) -> Result<Option<Url>, RefusedLink> {
         let older = match self.link("prev-archive", None)? {
@@ -140,36 +142,37 @@ impl Document {
         }))
     }
 
-    /// Where it was read from.
+    /// Returns the URL it was read from.
     pub(crate) fn address(&self) -> &Url {
         &self.read_from
     }
 
-    /// True for a page, or an answer to `?after=`: they end, and what comes later is elsewhere.
+    /// Returns true for a page, or an answer to `?after=`: these end, and later events are
+    /// elsewhere.
     pub(crate) fn is_no_head(&self) -> bool {
         self.archive || self.cursor.is_some() && self.links.iter().any(|link| link.rel == "current")
     }
 
-    /// Forgets what comes after `end`, which is at one of its entries.
+    /// Drops what comes after `end`, which is at one of the entries.
     pub(crate) fn end_at(&mut self, end: &Cursor) {
         self.entries
             .retain(|entry| entry.sequence <= Some(end.sequence));
         self.cursor = Some(end.clone());
     }
 
-    /// The sequence of the first entry.
+    /// Returns the sequence of the first entry.
     pub(crate) fn first(&self) -> Option<Sequence> {
         self.entries.first()?.sequence
     }
 
-    /// The entry of that sequence.
+    /// Returns the entry with that sequence.
     pub(crate) fn at(&self, sequence: Sequence) -> Option<&FoundEntry> {
         self.entries
             .iter()
             .find(|entry| entry.sequence == Some(sequence))
     }
 
-    /// Where the first link with that relation and media type leads.
+    /// Returns the target of the first link with that relation and media type.
     pub(crate) fn link(
         &self,
         rel: &str,
@@ -184,7 +187,7 @@ impl Document {
             .transpose()
     }
 
-    /// Where a link of this document leads, of an element below those with these `xml:base`s.
+    /// Resolves a link of this document, in an element below those with these `xml:base`s.
     pub(crate) fn resolve(&self, href: &str, bases: &[&str]) -> Result<Url, RefusedLink> {
         let bases: Vec<&str> = self
             .base
@@ -226,12 +229,12 @@ pub(crate) mod tests {
         }
     }
 
-    /// What a document holds besides, entry by entry.
+    /// A document that contains `inside`.
     pub(crate) fn feed(inside: &str) -> String {
         format!("<feed xmlns=\"http://www.w3.org/2005/Atom\" xmlns:m=\"urn:m\">{inside}</feed>")
     }
 
-    /// What stands in the content of an entry.
+    /// The content of an entry.
     fn value(entry: &FoundEntry) -> &str {
         let content = entry.content.as_ref().expect("a content");
         content.value().expect("a value")
@@ -274,7 +277,7 @@ pub(crate) mod tests {
                 "{part}"
             );
         }
-        // What stands in a content is text to us.
+        // The inside of a content is text to the reader.
         let much = "<b c=\"\"/>".repeat(MOST_PARTS);
         let entry = format!("<entry><id>1</id><content type=\"xhtml\">{much}</content></entry>");
         let document = read(&feed(&entry)).expect("a document");
@@ -282,8 +285,7 @@ pub(crate) mod tests {
         assert!(document.size > much.len() + size_of::<FoundEntry>());
     }
 
-    /// A document of a feed that numbers its events, with those from `first` to `last`; `links` stands
-    /// beside them.
+    /// A document of a feed with sequences, with the events from `first` to `last`, and `links`.
     pub(in crate::consumer) fn numbered(first: i64, last: i64, links: &str) -> String {
         let id = |n: i64| format!("00000000-0000-0000-0000-{n:012}");
         let entry = |n: i64| {
@@ -350,7 +352,7 @@ pub(crate) mod tests {
         assert!(read(&feed(&[2, 4], 4)).is_err());
         assert!(read(&feed(&[2, 2], 2)).is_err());
         assert!(read(&feed(&[2, 3], 4)).is_err());
-        // Beyond what is a number of an event; sums with it would overflow.
+        // Beyond the range of a sequence: sums would overflow.
         assert!(read(&feed(&[u64::MAX >> 1], u64::MAX >> 1)).is_err());
     }
 }

@@ -1,42 +1,42 @@
-//! An entry of a feed document, and why a document is none.
+//! An entry of a feed document, and the errors of a document.
 
 use chrono::{DateTime, Utc};
 
 use super::charset::Undecodable;
 use crate::event::{EventId, Sequence};
 
-/// The deepest nesting that is read.
+/// The deepest nesting of elements.
 pub(crate) const DEEPEST: usize = 64;
 
-/// Elements and their attributes that are read, without those inside of contents. Each takes many
-/// times the memory of its text (I11). An entry of ours has 17.
+/// The most elements and attributes, without those inside of contents. Each takes many times the
+/// memory of its text (I11). An entry of feed-core has 17.
 pub(crate) const MOST_PARTS: usize = 100_000;
 
 /// Why bytes are no feed document.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidDocument {
-    /// Its bytes are not text of the charset that it declares.
+    /// The bytes are invalid in the declared charset.
     #[error(transparent)]
     Charset(#[from] Undecodable),
     /// It is not well-formed.
     #[error("it is not well-formed XML")]
     Xml(#[source] quick_xml::Error),
-    /// It ends before its root element does.
+    /// It ends before its root element is closed.
     #[error("it is not well-formed XML: it ends too early")]
     Cut,
-    /// It has no root element, or something beside it.
+    /// It has no root element, or content outside of it.
     #[error("it is not one XML document")]
     Outside,
-    /// The prefix of an element is declared nowhere.
+    /// The prefix of an element is undeclared.
     #[error("it is not well-formed XML: the prefix {0} is not declared")]
     Prefix(String),
-    /// It is XML, but not Atom. It has the name of its root element.
+    /// It is XML, but not Atom: the name of its root element.
     #[error("it is not an Atom feed: its root element is {0}, not feed in Atom's namespace")]
     NotAtom(String),
     /// It declares a document type. Entities could make it grow without bound.
     #[error("it has a document type declaration")]
     DocumentType,
-    /// It has a character that no XML can have, and no database can hold.
+    /// It has a character that XML forbids and no database can store.
     #[error("it is not well-formed XML: it has a byte 0")]
     Zero,
     /// It has more elements than any feed.
@@ -45,7 +45,7 @@ pub enum InvalidDocument {
     /// It is nested deeper than any feed.
     #[error("it is nested deeper than {DEEPEST} elements")]
     TooDeep,
-    /// It is a view of a part of a feed that numbers its events.
+    /// It is a view of some events of a feed with sequences.
     #[error(
         "it has only some of the events of its feed, whose numbers cannot be followed there: FEED_URL must \
          point to the whole feed, without `type` or `subject`"
@@ -56,7 +56,7 @@ pub enum InvalidDocument {
     Contradiction(String),
 }
 
-/// An entry of a document, its content not yet fetched.
+/// An entry of a document, without its fetched content.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FoundEntry {
     pub(crate) id: String,
@@ -65,7 +65,7 @@ pub(crate) struct FoundEntry {
     pub(crate) event_type: Option<String>,
     pub(crate) published: DateTime<Utc>,
     pub(crate) updated: DateTime<Utc>,
-    /// Where it stands in the document.
+    /// Its index in the document.
     pub(crate) index: usize,
     /// Its `xml:base`.
     pub(crate) base: Option<String>,
@@ -76,18 +76,18 @@ pub(crate) struct FoundEntry {
 }
 
 impl FoundEntry {
-    /// What it is about; the entry's id where the feed does not say.
+    /// Returns the subject; the entry's id if the feed gives none.
     pub(crate) fn subject(&self) -> &str {
         self.subject.as_deref().unwrap_or(&self.id)
     }
 
-    /// The event that its id names; `None` for an id that no feed of ours gives.
+    /// Returns the event id; `None` for an id that no feed of feed-core gives.
     pub(crate) fn event_id(&self) -> Option<EventId> {
         event_id(&self.id)
     }
 }
 
-/// The event that an `atom:id` names.
+/// Parses an `atom:id` as an event id.
 pub(crate) fn event_id(id: &str) -> Option<EventId> {
     let id = id.strip_prefix("urn:uuid:")?;
     Some(EventId(id.parse().ok()?))

@@ -1,4 +1,4 @@
-//! Asks a feed, within bounds: on size, time, redirects and origin (I11).
+//! Requests a feed, within bounds on size, time, redirects and origin (I11).
 
 use std::time::Duration;
 
@@ -24,27 +24,28 @@ use crate::consumer::sanitize::sanitize;
 use crate::cursor::Cursor;
 use crate::http::with_causes;
 
-/// An answer that took so long was held back for us; one that came sooner was not, whoever gave it.
+/// An answer that took longer was held back by the server; a faster one was not, whichever server
+/// or cache gave it.
 const HELD_BACK: Duration = Duration::from_secs(1);
 
-/// How long a request may take beyond the time it was asked to wait.
+/// The timeout of a request, in addition to the wait that it asks for.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long an answer that was held back may take to begin beyond that. Where the network has
-/// forgotten the connection it never does; a feed that is slow to say "nothing new" is asked again.
+/// How long a held-back answer may take to begin after the wait. It never begins if the network has
+/// dropped the connection; a feed that is slow to answer "nothing new" is asked again.
 const BEGINS: Duration = Duration::from_secs(6);
 
 /// Redirects followed for one request.
 const REDIRECTS: usize = 5;
 
-/// The validators that an answer came with.
+/// The validators of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Validators {
     pub(crate) etag: Option<String>,
     pub(crate) last_modified: Option<String>,
 }
 
-/// What the head said.
+/// The answer to a request for the head.
 #[derive(Debug)]
 pub(crate) struct HeadAnswer {
     /// `None`: nothing new (`304`).
@@ -55,21 +56,21 @@ pub(crate) struct HeadAnswer {
     pub(crate) fresh: Duration,
 }
 
-/// A head with something new.
+/// A head with new entries.
 #[derive(Debug)]
 pub(crate) struct NewHead {
     pub(crate) document: Document,
     pub(crate) validators: Validators,
-    /// True if it is only what is newer than the tag we sent, which the server has found to be a
-    /// place in its feed.
+    /// True if it contains only what is newer than the tag of the request, which the server has
+    /// found in its feed.
     pub(crate) delta: bool,
 }
 
-/// The way to one feed.
+/// Reads one feed.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     requester: Requester,
-    /// Where the feed was read after it had moved for good.
+    /// The URL after a permanent redirect.
     moved: Option<Url>,
     wait: Wait,
 }
@@ -87,23 +88,23 @@ impl Source {
         }
     }
 
-    /// Where it is by the settings.
+    /// Returns the configured URL.
     pub(crate) fn feed_url(&self) -> &Url {
         self.requester.feed_url()
     }
 
-    /// Where the feed is asked for.
+    /// Returns the URL for requests.
     fn address(&self) -> &Url {
         self.moved.as_ref().unwrap_or(self.feed_url())
     }
 
-    /// Believes no longer that the feed has moved: where it was sent to, it is not any more.
+    /// Forgets a permanent redirect: the feed is no longer at its target.
     pub(crate) fn return_home(&mut self) {
         self.moved = None;
     }
 
-    /// Asks anew where a feed is that has moved: where it was sent to for good may be a copy of it, which
-    /// stands still.
+    /// Requests the configured URL again after a permanent redirect: its target may be a copy of
+    /// the feed that no longer changes.
     pub(crate) async fn find_again(&mut self) -> Result<(), FetchError> {
         if self.moved.take().is_some() {
             self.whole_head().await?;
@@ -111,8 +112,8 @@ impl Source {
         Ok(())
     }
 
-    /// Asks for what is newer than `seen`; with `wait`, lets the server hold the answer back; with `delta`,
-    /// takes that alone (RFC 3229).
+    /// Requests what is newer than `seen`; with `wait`, lets the server hold the answer back; with
+    /// `delta`, accepts the new entries alone (RFC 3229).
     pub(crate) async fn head(
         &mut self,
         seen: &Validators,
@@ -138,7 +139,7 @@ impl Source {
         let Some(pause) = error.cuts_a_wait() else {
             return Err(error);
         };
-        // A feed that is away does not answer this one either; where it does, only the wait was cut.
+        // If the feed is down, this request fails too; if it succeeds, only the wait was cut.
         tokio::time::sleep(pause).await;
         let head = self.ask_head(seen, Duration::ZERO, delta).await?;
         let error = with_causes(&error);
@@ -160,7 +161,7 @@ impl Source {
         })
     }
 
-    /// Asks for what is newer than `seen`, and lets the server hold the answer back for `wait`.
+    /// Requests what is newer than `seen`, and lets the server hold the answer back for `wait`.
     async fn ask_head(
         &mut self,
         seen: &Validators,
@@ -198,7 +199,7 @@ impl Source {
         let address = self.address().clone();
         let answer = self.get(address, request, begins, timeout).await?;
         let moved = answer.moved.clone();
-        // What the answer says of itself may be a cache's memory; the clock is not.
+        // The headers of the answer may be a cache's; the clock is not.
         let waited = conditional && asked.elapsed() >= HELD_BACK;
         let fresh = fresh(&answer.headers);
         let new = match answer.status {
@@ -215,21 +216,21 @@ impl Source {
                 document: answer.into_document()?,
             }),
         };
-        // Only a feed shows that it is there: whoever is sent away for good while a server is mended
-        // finds a page that says so, and that would be asked for ever.
+        // Follow a permanent redirect only to a feed: during maintenance a server may redirect to a
+        // page that says so, which would then be requested for ever.
         if let (Some(moved), Some(_)) = (moved, &new) {
-            warn!("the feed has moved for good: FEED_URL is to be {moved}");
+            warn!("the feed has moved permanently: set FEED_URL to {moved}");
             self.moved = Some(moved);
         }
         Ok(HeadAnswer { new, waited, fresh })
     }
 
-    /// The head as it is, whatever was read before.
+    /// Requests the head unconditionally.
     pub(crate) async fn whole_head(&mut self) -> Result<Option<NewHead>, FetchError> {
         Ok(self.head(&Validators::default(), false, false).await?.new)
     }
 
-    /// The way forward from `cursor`; from the first event if there is none yet.
+    /// Requests the events after `cursor`; from the first event if it is `None`.
     pub(crate) async fn after(&self, cursor: Option<&Cursor>) -> Result<Document, FetchError> {
         let mut url = self.address().clone();
         let cursor = cursor.map_or("start".to_owned(), Cursor::to_string);
@@ -237,14 +238,14 @@ impl Source {
         self.document(url).await
     }
 
-    /// A document that is no head.
+    /// Requests a document other than the head.
     pub(crate) async fn document(&self, url: Url) -> Result<Document, FetchError> {
         let request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
         let answer = self.get(url, request, TIMEOUT, TIMEOUT).await?;
         answer.into_document()
     }
 
-    /// The text at `url`.
+    /// Requests the text at `url`.
     pub(crate) async fn text(
         &self,
         url: Url,
@@ -253,7 +254,7 @@ impl Source {
         Ok(self.found(url, accept).await?.text())
     }
 
-    /// One event's data, and the trace context beside it, where it comes as a CloudEvent.
+    /// Requests one event's data, and its trace context if it comes as a CloudEvent.
     pub(crate) async fn event(
         &self,
         url: Url,
@@ -286,7 +287,7 @@ impl Source {
         }
     }
 
-    /// The answer, which must begin within `begins`, and be complete within `timeout`.
+    /// Requests an answer that must begin within `begins`, and be complete within `timeout`.
     async fn get(
         &self,
         url: Url,
@@ -294,7 +295,7 @@ impl Source {
         begins: Duration,
         timeout: Duration,
     ) -> Result<Answer, FetchError> {
-        // One time limit for all of it: a chain of redirects gets no more than one answer.
+        // One timeout for all: a chain of redirects gets no more time than one answer.
         match tokio::time::timeout(timeout, self.follow(url.clone(), headers, begins)).await {
             Ok(answer) => answer,
             Err(_) => Err(FetchError::Late {
@@ -304,7 +305,7 @@ impl Source {
         }
     }
 
-    /// The answer at the end of all redirects, which stay within the origin.
+    /// Follows redirects within the origin, and returns the last answer.
     async fn follow(
         &self,
         asked: Url,
@@ -347,7 +348,8 @@ impl Source {
         )))
     }
 
-    /// The whole answer. What an error says is a help; without it, it is the same error.
+    /// Reads the whole answer. The body of an error only adds detail; without it, the error is the
+    /// same.
     async fn read(
         &self,
         mut response: Response,
@@ -380,7 +382,8 @@ impl Source {
     }
 }
 
-/// A redirect to another origin, as an error names it: its query may be a secret of somebody who logs in.
+/// Names the target of a redirect to another origin, without its query, which may contain a secret
+/// of a login.
 fn elsewhere(target: &Url) -> String {
     format!(
         "to another origin: {}; a login page or a captive portal? If the feed has moved there, FEED_URL \

@@ -9,44 +9,44 @@ use super::link::RefusedLink;
 /// Why a feed could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No connection, no answer in time, or an answer that broke off.
+    /// No connection, no answer in time, or an interrupted answer.
     #[error("cannot read {url}")]
     Unreachable {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// What happened.
+        /// The cause.
         #[source]
         cause: reqwest::Error,
     },
-    /// The proxy does not pass our request on.
+    /// The proxy does not forward the request.
     #[error("{url} was not asked: the proxy {proxy} (FEED_PROXY) {wrong}")]
     Proxy {
-        /// What was to be asked for.
+        /// The requested URL.
         url: String,
         /// The proxy, without its credentials.
         proxy: String,
-        /// What it does, and what to do about it.
+        /// What the proxy does, and what to do about it.
         wrong: String,
-        /// What happened, where it did not answer.
+        /// The cause, if the proxy did not answer.
         #[source]
         cause: Option<reqwest::Error>,
     },
     /// An answer that is neither the document nor "nothing new".
     #[error("{url} answered {status}: {detail}")]
     Status {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
         /// The status code.
         status: u16,
         /// The `detail` of the problem document, or nothing.
         detail: String,
-        /// How long the server asks us to stay away.
+        /// The pause that the server asks for.
         retry_after: Option<Duration>,
     },
-    /// The feed asks for credentials, and these are none or not the right ones.
+    /// The feed rejects the credentials, or requires some.
     #[error("{url} answered {status}, so {needs}: {detail}")]
     Refused {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
         /// The status code, `401` or `403`.
         status: u16,
@@ -55,32 +55,32 @@ pub enum FetchError {
         /// The `detail` of the problem document, or nothing.
         detail: String,
     },
-    /// No whole answer in time.
+    /// No complete answer in time.
     #[error("{url} did not answer within {limit:?}")]
     Late {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// How long we waited.
+        /// The timeout.
         limit: Duration,
     },
-    /// A redirect to another origin, to nowhere, or one too many.
+    /// A redirect to another origin, without a target, or one too many.
     #[error("{url} redirects us {wrong}")]
     Redirect {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// Where to, and what to do about it.
+        /// Its target, and what to do about it.
         wrong: String,
     },
     /// An answer over the bound.
     #[error("{url} answered with more than {LARGEST} bytes")]
     TooLarge {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
     },
-    /// An answer that is cut, damaged, or in a coding that we did not ask for.
+    /// An answer that is cut, damaged, or in a coding that was not requested.
     #[error("{url} sent an answer that {wrong}")]
     Unusable {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
         /// What is wrong, and what to do about it.
         wrong: String,
@@ -88,7 +88,7 @@ pub enum FetchError {
     /// A web page or something else that is not meant as a feed.
     #[error("{url} answered {found}")]
     NotAFeed {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
         /// What it is instead, and what to do about it.
         found: String,
@@ -96,20 +96,20 @@ pub enum FetchError {
     /// An answer that is no feed document.
     #[error("{url} is not a feed that we can read")]
     Document {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
         /// What is wrong.
         #[source]
         cause: InvalidDocument,
     },
-    /// A link that we do not follow.
+    /// A link that must not be followed.
     #[error("the feed cannot be followed")]
     Link(#[from] RefusedLink),
 }
 
 impl FetchError {
-    /// How long to pause before another request that does not wait tells whether only the wait was cut by
-    /// something on the way; `None`: this is no such error.
+    /// Returns how long to pause before a request without a wait, which shows whether an
+    /// intermediary cut only the wait; `None` if this is another error.
     pub(crate) fn cuts_a_wait(&self) -> Option<Duration> {
         match self {
             Self::Unreachable { .. } | Self::Late { .. } => Some(Duration::ZERO),
@@ -126,5 +126,6 @@ impl FetchError {
     }
 }
 
-/// The longest `Retry-After` of an error that may come from something that cuts waits: some caches say 5 s.
+/// The longest `Retry-After` of an error that an intermediary that cuts waits may have produced:
+/// some caches say 5 s.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);

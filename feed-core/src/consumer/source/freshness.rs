@@ -1,4 +1,4 @@
-//! How long an answer is fresh, so that nobody needs to ask again (RFC 9111, 4.2).
+//! How long an answer is fresh and needs no new request (RFC 9111, 4.2).
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use reqwest::header::{self, HeaderMap, HeaderName};
 
 use super::header::from_header;
 
-/// The longest freshness that keeps us away from a head: a server that says "a year" does not mean it.
+/// The longest freshness that is honoured for a head: a server that says "a year" does not mean it.
 pub(crate) const LONGEST_FRESH: Duration = Duration::from_secs(3600);
 
-/// What is left of the freshness of an answer to a client with a cache of its own: `max-age`, else
-/// `Expires`, less `Age`. `s-maxage` is for shared caches. Nothing is fresh that must not be stored, or
-/// not be used without asking.
+/// Returns the remaining freshness for a client with a private cache: `max-age`, else `Expires`,
+/// less `Age`. `s-maxage` is for shared caches. An answer with `no-store` or `no-cache` is never
+/// fresh.
 pub(crate) fn fresh(headers: &HeaderMap) -> Duration {
     let cache_control: Vec<String> = headers
         .get_all(header::CACHE_CONTROL)
@@ -22,7 +22,7 @@ pub(crate) fn fresh(headers: &HeaderMap) -> Duration {
     if cache_control.iter().any(is_barred) {
         return Duration::ZERO;
     }
-    // The first one counts (RFC 9111, 4.2.1); one that is no number makes the answer stale.
+    // The first one counts (RFC 9111, 4.2.1); an invalid number makes the answer stale.
     let max_age = cache_control.iter().find_map(|directive| {
         let argument = directive.strip_prefix("max-age")?;
         match argument.strip_prefix('=') {
@@ -39,8 +39,8 @@ pub(crate) fn fresh(headers: &HeaderMap) -> Duration {
     Duration::from_secs(lifetime.saturating_sub(age.unwrap_or(0))).min(LONGEST_FRESH)
 }
 
-/// The directives of a `Cache-Control`, with names in lower case and without white space around them. An
-/// argument in quotes may have commas.
+/// Returns the directives of a `Cache-Control`, with names in lower case and without white space
+/// around them. A quoted argument may contain commas.
 fn directives(value: &str) -> Vec<String> {
     let mut quoted = false;
     let mut escaped = false;
@@ -62,13 +62,14 @@ fn directives(value: &str) -> Vec<String> {
     parts.map(directive).collect()
 }
 
-/// Seconds in digits; more than fit are as many as fit (RFC 9111, 1.2.2).
+/// Parses seconds in digits; saturates on overflow (RFC 9111, 1.2.2).
 fn delta_seconds(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Seconds from `Date` to `Expires`, both by the clock of the server: ours may differ.
+/// Returns the seconds from `Date` to `Expires`, both by the server's clock: the local one may
+/// differ.
 fn until_expires(headers: &HeaderMap) -> Option<u64> {
     let date = |name: HeaderName| {
         let date = headers.get(name)?.to_str().ok()?;

@@ -4,21 +4,21 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// The longest tag that we keep, in bytes. Those of servers have less than a hundred.
+/// The longest validator that is kept, in bytes. Those of servers have less than a hundred.
 const LONGEST_VALIDATOR: usize = 1_024;
 
-/// The longest `Retry-After` we honour at a stretch; then we look again.
+/// The longest `Retry-After` that is honoured at once; the next request follows then.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// What is kept of an answer to be sent with the next request, unless it would fill that, and each of our
+/// Returns a validator to send with the next request, unless it is too long for a request and for
 /// rows.
 pub(super) fn validator(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let value = headers.get(name).map(from_header);
     value.filter(|value| value.len() <= LONGEST_VALIDATOR)
 }
 
-/// A header's bytes as text, each byte a character: tags are opaque and go back as they came
-/// (RFC 9110, 8.8.3 allows bytes that are no UTF-8).
+/// Converts a header's bytes to text, each byte to a character: tags are opaque and are sent back
+/// unchanged (RFC 9110, 8.8.3 allows bytes that are no UTF-8).
 pub(crate) fn from_header(value: &HeaderValue) -> String {
     value
         .as_bytes()
@@ -27,7 +27,7 @@ pub(crate) fn from_header(value: &HeaderValue) -> String {
         .collect()
 }
 
-/// The way back.
+/// The inverse of [`from_header`].
 pub(crate) fn to_header(text: &str) -> Option<HeaderValue> {
     let bytes: Vec<u8> = text
         .chars()
@@ -36,7 +36,7 @@ pub(crate) fn to_header(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&bytes).ok()
 }
 
-/// Both forms of RFC 9110, 10.2.3.
+/// Parses both forms of RFC 9110, 10.2.3.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse() {

@@ -1,22 +1,22 @@
-//! Where a link of a document leads, for us who may reach the feed under another address than
-//! the public one.
+//! Resolves the links of a document, which may be read from another address than the public one.
 
 use url::Url;
 
-/// A link that leads to another origin, or nowhere.
+/// A link to another origin, or without a valid target.
 #[derive(Debug, thiserror::Error)]
 #[error("the link {href:?} does not lead to the feed's own origin")]
 pub struct RefusedLink {
     href: String,
-    /// Where it leads, if anywhere.
+    /// The target, if it is a URL.
     pub(crate) target: Option<Url>,
 }
 
 /// Resolves `href`, found in a document that calls itself `own` and was read from `read_from`.
 ///
-/// An absolute link is taken relative to the document's own public address, and then from where
-/// we read it: so `FEED_URL` may be an internal address while the links are public. What then
-/// leads to another origin is refused: a feed must not make us fetch what we would not.
+/// It takes an absolute link relative to the document's public address, and applies that to the
+/// address the document was read from: so `FEED_URL` may be an internal address while the links are
+/// public. A link that then leads to another origin is rejected: a feed must not make the consumer
+/// fetch from elsewhere.
 pub(crate) fn resolve(
     href: &str,
     bases: &[&str],
@@ -27,8 +27,8 @@ pub(crate) fn resolve(
         href: href.to_owned(),
         target,
     };
-    // `xml:base` comes first (RFC 4287, section 2), each below the one around it, then the address
-    // of the document.
+    // `xml:base` comes first (RFC 4287, section 2), each relative to the one around it, then the
+    // address of the document.
     let mut base = read_from.clone();
     for inner in bases {
         base = base.join(inner).map_err(|_| refused(None))?;

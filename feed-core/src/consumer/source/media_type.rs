@@ -1,6 +1,6 @@
-//! What a media type says (RFC 9110, 8.3.1; RFC 6839 for its suffixes).
+//! Parses media types (RFC 9110, 8.3.1; RFC 6839 for suffixes).
 
-/// The media type without its parameters, in lower case: `application/json`.
+/// Returns the media type without its parameters, in lower case: `application/json`.
 pub(crate) fn essence(content_type: &str) -> String {
     let essence = content_type.split(';').next().unwrap_or_default();
     essence.trim().to_ascii_lowercase()
@@ -14,7 +14,7 @@ pub(crate) fn is_xml(essence: &str) -> bool {
     essence.ends_with("/xml") || essence.ends_with("+xml")
 }
 
-/// The value of a parameter, without its quotes; `None` where it is missing or empty.
+/// Returns the value of a parameter, without quotes; `None` if it is missing or empty.
 pub(crate) fn parameter(content_type: &str, wanted: &str) -> Option<String> {
     content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;

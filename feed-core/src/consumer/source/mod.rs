@@ -1,13 +1,14 @@
-//! What a feed says. `fetch` asks it as `settings` say, within bounds, each time by a `request` of our
-//! `client`, with our `credentials`, and through a `proxy` if there is one; `wait` says how long the server may hold an answer back,
-//! `freshness` how long that is enough. The `answer` is decoded (`body`, `charset`) and read (`reader`,
-//! `document`, `entry`); `link` resolves what it links to, and `content` gets the data.
+//! Reads a feed. `fetch` requests it as `settings` say, within bounds: each `request` uses the
+//! `client`, the `credentials`, and a `proxy` if there is one. `wait` limits how long the server
+//! may hold an answer back, `freshness` how long an answer needs no new request. The `answer` is
+//! decoded (`body`, `charset`) and parsed (`reader`, `document`, `entry`); `link` resolves links,
+//! and `content` fetches data.
 //!
-//! `walk` goes through a feed, document by document; `prefetch` does so while others are at work with
-//! what was read, and `persist` asks again where that may help. `window` tells whether a feed without
-//! numbers has moved on by more than it shows.
+//! `walk` reads a feed document by document; `prefetch` does so while earlier documents are
+//! applied, and `persist` retries requests. `window` detects whether a feed without sequences has
+//! moved on by more than it shows.
 //!
-//! Nothing here knows of the consumer's database.
+//! No module here uses the consumer's database.
 
 pub(super) mod answer;
 mod body;

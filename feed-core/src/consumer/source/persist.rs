@@ -1,5 +1,5 @@
-//! Asks again where an answer fails for reasons that pass, or is late: a long walk takes thousands of
-//! requests, and one instance of the feed may know of an event a second after another one.
+//! Retries a request that fails for a transient reason or is late: a long walk takes thousands of
+//! requests, and one instance of the feed may serve an event a second after another one.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::fetch_error::FetchError;
 /// The pause before the second attempt; it grows with each.
 pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
-/// Asks up to `attempts` times.
+/// Makes up to `attempts` attempts.
 pub(crate) async fn with_retries<T, F>(
     attempts: u32,
     mut ask: impl FnMut() -> F,

@@ -1,5 +1,5 @@
-//! Reads the documents of a walk forward, and the data of what is wanted of them, in a task of its own
-//! while those before are applied. Never more than a few are in memory (I11).
+//! Prefetches the documents of a walk forward, and the data of wanted events, in a task of its own
+//! while earlier ones are applied. Only a few are in memory (I11).
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -10,19 +10,19 @@ use super::entry::{FoundEntry, event_id};
 use super::walk::{Walk, WalkError};
 use crate::cursor::Cursor;
 
-/// Documents that wait to be applied; one more is being fetched.
+/// Prefetched documents; one more is being fetched.
 const WAITING: usize = 2;
 
-/// A document on the way, with the data of the events that were wanted when it was fetched.
+/// A prefetched document, with the data of the events that were wanted at that time.
 pub(crate) struct Step {
     pub(crate) document: Document,
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) end: Cursor,
-    /// False if it is only the first part of what was fetched: all of it would be too much at once.
+    /// False if it is only the first part of the document, since all of it would be too large.
     pub(crate) whole: bool,
 }
 
-/// The documents of a walk. Nothing more is fetched when it is dropped.
+/// The documents of a walk. Dropping it stops the fetching.
 pub(crate) struct Prefetch {
     steps: mpsc::Receiver<Result<Step, WalkError>>,
     fetching: JoinHandle<()>,
@@ -35,7 +35,7 @@ impl Drop for Prefetch {
 }
 
 impl Prefetch {
-    /// Reads so many documents at most.
+    /// Prefetches at most so many documents.
     pub(crate) fn start(
         mut walk: Walk,
         documents: usize,
@@ -55,13 +55,13 @@ impl Prefetch {
         Self { steps, fetching }
     }
 
-    /// The next document; `None` after the last one.
+    /// Returns the next document; `None` after the last one.
     pub(crate) async fn next(&mut self) -> Result<Option<Step>, WalkError> {
         self.steps.recv().await.transpose()
     }
 }
 
-/// Reads a document and the data of what is wanted of it, and is new.
+/// Fetches a document and the data of its events that are wanted and new.
 async fn step(
     walk: &mut Walk,
     wanted: &(impl Fn(&FoundEntry) -> bool + Sync),
@@ -86,7 +86,7 @@ async fn step(
             document.end_at(&end);
             walk.continue_after(end.clone());
         }
-        // Before anything of it is applied.
+        // Check the link before any event of this document is applied.
         _ => walk.check_link()?,
     }
     Ok(Some(Step {

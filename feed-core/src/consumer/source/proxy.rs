@@ -1,5 +1,5 @@
-//! A proxy on the way to a feed. Only a setting of ours names one: what the environment says (`HTTP_PROXY`
-//! and others) is for other programs, and would be shown the feed's credentials.
+//! A proxy for requests to a feed. Only a setting names one: the proxy in the environment
+//! (`HTTP_PROXY` and others) is for other programs, and would see the feed's credentials.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,34 +14,34 @@ use url::{Host, Url};
 
 use super::redact::redact_url;
 
-/// How long a proxy may take to say again why it does not connect us.
+/// The timeout of the request that asks a proxy again why it does not connect.
 const SAYS_WHY: Duration = Duration::from_secs(3);
 
-/// Bytes of a status line that tell the status: `HTTP/1.1 403`.
+/// The length of a status line up to the status: `HTTP/1.1 403`.
 const STATUS: usize = 12;
 
-/// A forward proxy through which a feed is read. It is shown without its user and password.
+/// A forward proxy for the requests to a feed. It is displayed without user and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FeedProxy {
     url: Url,
     sees_credentials: bool,
 }
 
-/// A text that names no proxy.
+/// A text that is no valid proxy.
 #[derive(Debug, thiserror::Error)]
 #[error("write the proxy as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT; https: works too")]
 pub struct InvalidProxy;
 
 impl FeedProxy {
-    /// Why a proxy is refused that would see the credentials of a feed.
+    /// Why a proxy that would see the credentials of a feed is rejected.
     pub const SEES_CREDENTIALS: &str = "would see the feed's credentials, since http: is not encrypted. Follow the feed by https:, or set \
      FEED_PROXY_SEES_CREDENTIALS=true if you trust the proxy and the way to it";
 
-    /// The proxy at `url`: `http:` or `https:`, a host, and nothing behind the port.
+    /// Creates the proxy at `url`: `http:` or `https:`, a host, and nothing behind the port.
     ///
     /// # Errors
     ///
-    /// The URL is of another kind.
+    /// Returns an error for any other URL.
     pub fn new(url: Url) -> Result<Self, InvalidProxy> {
         let usable = matches!(url.scheme(), "http" | "https")
             && url.has_host()
@@ -57,13 +57,13 @@ impl FeedProxy {
         }
     }
 
-    /// The same for a setting.
+    /// Parses the value of a setting.
     pub fn from_setting(text: &str) -> Result<Self, InvalidProxy> {
         Self::new(Url::parse(text).map_err(|_| InvalidProxy)?)
     }
 
-    /// Lets the proxy see the credentials of an `http:` feed, which are not encrypted on the way. Those of
-    /// an `https:` feed pass through it unseen.
+    /// Permits the proxy to see the credentials of an `http:` feed, which are not encrypted. Those
+    /// of an `https:` feed pass through it encrypted.
     #[must_use]
     pub fn sees_credentials(self, sees_credentials: bool) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl FeedProxy {
         }
     }
 
-    /// Whether credentials for `feed` must not be sent through this proxy.
+    /// Returns whether credentials for `feed` must not be sent through this proxy.
     #[must_use]
     pub fn must_not_carry_credentials(&self, feed: &Url) -> bool {
         feed.scheme() == "http" && !self.sees_credentials
@@ -86,8 +86,8 @@ impl FeedProxy {
         Proxy::all(self.url.clone())
     }
 
-    /// The status with which the proxy refuses to connect us to `target`. Our HTTP client does not say it,
-    /// so it is asked once more; `None` if it does not say it again.
+    /// Returns the status with which the proxy refuses to connect to `target`. The HTTP client does
+    /// not report it, so the proxy is asked once more; `None` if it does not refuse again.
     pub(crate) async fn refusal(&self, target: &Url) -> Option<u16> {
         if self.is_https() {
             return None;
@@ -121,7 +121,7 @@ impl FeedProxy {
 }
 
 impl FeedProxy {
-    /// `Proxy-Authorization`, as our HTTP client makes it of the URL.
+    /// Returns `Proxy-Authorization` as the HTTP client makes it from the URL.
     fn authorization(&self) -> Option<String> {
         if self.url.username().is_empty() && self.url.password().is_none() {
             return None;
@@ -148,7 +148,7 @@ impl fmt::Debug for FeedProxy {
     }
 }
 
-/// The variables of the environment that name a proxy to other programs for addresses like `feed`.
+/// Returns the environment variables that name a proxy for addresses like `feed`.
 pub fn in_environment(feed: &Url) -> Vec<String> {
     let own = format!("{}_proxy", feed.scheme());
     let names = [

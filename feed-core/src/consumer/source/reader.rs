@@ -1,5 +1,5 @@
-//! Reads an Atom document: one pass over its text, by namespaces whatever their prefixes are, within
-//! bounds. Keeps what a consumer needs; `document` says what it means.
+//! Parses an Atom document in one pass, by namespaces whatever their prefixes, within bounds. Keeps
+//! what a consumer needs; `document` interprets it.
 
 use std::collections::HashMap;
 use std::str;
@@ -25,11 +25,11 @@ const HISTORY: &str = "http://purl.org/syndication/history/1.0";
 /// RFC 6721.
 const TOMBSTONES: &str = "http://purl.org/atompub/tombstones/1.0";
 
-/// White space by XML 1.0, section 2.3: it may surround an IRI or a date and is no part of it
-/// (RFC 4287, section 2).
+/// White space by XML 1.0, section 2.3. It may surround an IRI or a date and is not part of it (RFC
+/// 4287, section 2).
 const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// What a document says.
+/// The content of a document.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     /// Its `xml:base`.
@@ -39,17 +39,17 @@ pub(crate) struct Feed {
     pub(crate) archive: bool,
     /// True if it has `fh:complete`.
     pub(crate) complete: bool,
-    /// The text of our cursor element.
+    /// The text of feed-core's cursor element.
     pub(crate) cursor: Option<String>,
     /// When the entries with these ids were deleted.
     pub(crate) deleted: HashMap<String, DateTime<Utc>>,
-    /// In the document's order.
+    /// In document order.
     pub(crate) entries: Vec<FoundEntry>,
 }
 
-/// Reads the text of a document.
+/// Parses the text of a document.
 pub(crate) fn read(text: &str) -> Result<Feed, InvalidDocument> {
-    // No XML has it, and no database; the parser lets it pass.
+    // XML forbids it and no database can store it; the parser accepts it.
     if text.contains('\0') {
         return Err(InvalidDocument::Zero);
     }
@@ -85,7 +85,7 @@ pub(crate) fn read(text: &str) -> Result<Feed, InvalidDocument> {
     }
 }
 
-/// Whose name an element has.
+/// The namespace of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Vocabulary {
     Atom,
@@ -110,7 +110,7 @@ impl<'t> Reader<'t> {
         match &event {
             Xml::Start(_) => self.depth += 1,
             Xml::End(_) => self.depth = self.depth.saturating_sub(1),
-            // Entities could make it grow without bound.
+            // Entities could expand without bound.
             Xml::DocType(_) => return Err(InvalidDocument::DocumentType),
             Xml::Eof if self.depth > 0 => return Err(InvalidDocument::Cut),
             _ => {}
@@ -132,7 +132,8 @@ impl<'t> Reader<'t> {
                 _ => Vocabulary::Other,
             },
             ResolveResult::Unbound => Vocabulary::Other,
-            // An `atom:entry` whose prefix means nothing would be a feed without entries.
+            // Reject an undeclared prefix: an `atom:entry` with one would make a feed without
+            // entries.
             ResolveResult::Unknown(prefix) => {
                 let prefix = crate::consumer::sanitize::sanitize(&String::from_utf8_lossy(&prefix));
                 return Err(InvalidDocument::Prefix(prefix));
@@ -141,7 +142,7 @@ impl<'t> Reader<'t> {
         Ok((vocabulary, name.into_inner()))
     }
 
-    /// Hands each element inside the one that has begun to `child`, which reads it to its end.
+    /// Calls `child` for each element inside the current one; `child` reads it up to its end tag.
     fn children(
         &mut self,
         mut child: impl FnMut(&mut Self, Name<'_>, &BytesStart<'t>) -> Result<(), InvalidDocument>,
@@ -167,7 +168,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Reads to the end of the element that has begun.
+    /// Reads up to the end tag of the current element.
     fn skip(&mut self) -> Result<(), InvalidDocument> {
         let outside = self.depth - 1;
         while self.depth > outside {
@@ -250,7 +251,8 @@ impl<'t> Reader<'t> {
         Ok(entry)
     }
 
-    /// What stands in a `content`: elements as they were written, or else its text (RFC 4287, 4.1.3.3).
+    /// Returns the inside of a `content`: elements as they were written, or else its text (RFC
+    /// 4287, 4.1.3.3).
     fn content(
         &mut self,
         element: &BytesStart<'t>,
@@ -280,7 +282,7 @@ impl<'t> Reader<'t> {
         Ok(content)
     }
 
-    /// The text of an element that holds an IRI, a date or a name.
+    /// Returns the text of an element that contains an IRI, a date or a name.
     fn trimmed(&mut self) -> Result<String, InvalidDocument> {
         let outside = self.depth - 1;
         let mut text = String::new();
@@ -298,7 +300,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Adds the characters that an event stands for.
+/// Appends the characters of an event.
 fn append(text: &mut String, event: &Xml<'_>) -> Result<(), XmlError> {
     match event {
         Xml::Text(part) => text.push_str(&part.xml10_content()?),
@@ -316,13 +318,13 @@ fn push_reference(text: &mut String, reference: &BytesRef<'_>) -> Result<(), Xml
     } else if let Some(known) = resolve_predefined_entity(&name) {
         text.push_str(known);
     } else {
-        // Declared nowhere, as those of HTML are in text that was not escaped.
+        // An undeclared entity, such as one of HTML in unescaped text.
         text.extend(["&", &name, ";"]);
     }
     Ok(())
 }
 
-/// A date in any of the forms that feeds have. What is none is the fault of its entry alone.
+/// Parses a date in any form that feeds use. An invalid date makes only its entry unreadable.
 fn date(text: &str, unreadable: &mut Option<String>) -> DateTime<Utc> {
     let date = diligent_date_parser::parse_date(text).map(|date| date.to_utc());
     if date.is_none() && !text.is_empty() {
@@ -342,18 +344,18 @@ fn link(element: &BytesStart<'_>) -> Link {
     }
 }
 
-/// The id of a deleted entry, and when it was deleted. One that cannot be read says nothing.
+/// Returns the id of a deleted entry, and when it was deleted. An unreadable element is ignored.
 fn deleted(element: &BytesStart<'_>) -> Option<(String, DateTime<Utc>)> {
     let when = DateTime::parse_from_rfc3339(&attribute(element, "when")?).ok()?;
     Some((attribute(element, "ref")?, when.to_utc()))
 }
 
-/// What an attribute says, without the white space around it.
+/// Returns an attribute's value, without surrounding white space.
 fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
     Some(value(element, name)?.trim_matches(SPACE).to_owned())
 }
 
-/// What an attribute says, without its escapes. Atom's own attributes have no prefix.
+/// Returns an attribute's unescaped value. Atom's own attributes have no prefix.
 fn value(element: &BytesStart<'_>, name: &str) -> Option<String> {
     let mut attributes = element.attributes();
     let found = attributes
@@ -362,7 +364,7 @@ fn value(element: &BytesStart<'_>, name: &str) -> Option<String> {
         .find(|attribute| attribute.key.as_ref() == name.as_bytes())?;
     Some(match found.normalized_value(XmlVersion::default()) {
         Ok(value) => value.into_owned(),
-        // Something that no parser could read.
+        // The parser cannot unescape it.
         Err(_) => String::from_utf8_lossy(&found.value).into_owned(),
     })
 }

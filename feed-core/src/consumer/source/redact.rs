@@ -1,10 +1,10 @@
-//! Addresses as they may be shown, in logs and on pages.
+//! Redacts URLs for logs and pages.
 
 use url::Url;
 
 use crate::consumer::sanitize::sanitize;
 
-/// An address as it may be shown: without what it is protected by.
+/// Returns a URL without its user and password.
 pub(crate) fn redact_url(url: &Url) -> String {
     let mut url = url.clone();
     let _ = url.set_username("");
@@ -12,7 +12,7 @@ pub(crate) fn redact_url(url: &Url) -> String {
     sanitize(url.as_str())
 }
 
-/// The same without its query, which may be a secret of somebody who logs in.
+/// Returns it also without its query, which may contain a secret of a login.
 pub(super) fn redact_query(url: &Url) -> String {
     let mut bare = url.clone();
     bare.set_query(None);

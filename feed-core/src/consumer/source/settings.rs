@@ -1,4 +1,4 @@
-//! How a feed is asked.
+//! The settings for requests to a feed.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::credentials::FeedCredentials;
 use super::proxy::FeedProxy;
 use super::wait::WAIT;
 
-/// What is needed to ask one feed.
+/// The settings for requests to one feed.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceSettings {
     pub(crate) feed_url: Url,

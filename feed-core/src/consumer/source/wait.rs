@@ -1,27 +1,28 @@
-//! How long a server may hold an answer back: as long as what lies on the way lets it.
+//! How long a server may hold an answer back: as long as the network path permits.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The longest we ask a server to hold a request back.
+/// The longest time for which the server may hold a request back.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
-/// How long a feed that is asked all the time may be silent: as long as it may hold an answer back, and
-/// what a round takes beside that.
+/// How long a feed that is polled all the time may be silent: the longest wait, and the rest of a
+/// round.
 pub(crate) const SILENCE: Duration = Duration::from_secs(WAIT.as_secs() + 10);
 
-/// How long a shorter wait is asked for before a longer one is tried again: what cut it may be gone.
+/// How long a shorter wait is used before a longer one is tried again: the cause of the cut may be
+/// gone.
 const SHORTER: Duration = Duration::from_secs(3600);
 
-/// The wait to ask for. A wait that is cut halves it; each hour it is doubled again.
+/// The wait to ask for. A cut halves it; each hour it doubles again.
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {
-    /// What is asked for where nothing cuts it.
+    /// The wait if nothing cuts it.
     bound: Duration,
     longest: Duration,
     since: Instant,
-    /// True if it was logged that waits are cut, and none of full length was answered since.
+    /// True if a cut was logged, and no wait of full length has succeeded since.
     logged: bool,
 }
 
@@ -37,7 +38,7 @@ impl Wait {
         }
     }
 
-    /// The wait to ask for at `now`, in whole seconds; zero: none.
+    /// Returns the wait to ask for at `now`, in whole seconds; zero for none.
     pub(crate) fn next(&mut self, now: Instant) -> Duration {
         if self.longest < self.bound && now.duration_since(self.since) >= SHORTER {
             let longer = (self.longest * 2).max(Duration::from_secs(1));
@@ -47,14 +48,15 @@ impl Wait {
         self.longest
     }
 
-    /// Records that a wait was cut at `now`, after this time. True if that is news for the log.
+    /// Records that a wait was cut at `now`, after this time. Returns true if the log must report
+    /// it.
     pub(crate) fn cut(&mut self, after: Duration, now: Instant) -> bool {
         self.longest = Duration::from_secs(after.min(self.longest).as_secs() / 2);
         self.since = now;
         !std::mem::replace(&mut self.logged, true)
     }
 
-    /// Records that a request was answered that was held back for this time.
+    /// Records an answer that was held back for this time.
     pub(crate) fn held(&mut self, time: Duration) {
         if time >= self.bound {
             self.logged = false;

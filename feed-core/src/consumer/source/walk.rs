@@ -1,5 +1,5 @@
-//! The way through a feed, document by document: forward from a cursor, as far as it numbers its
-//! events; or back from its head, where it does not.
+//! Walks through a feed, document by document: forward from a cursor if the feed has sequences, or
+//! back from its head if it has none.
 
 use std::collections::HashSet;
 
@@ -13,24 +13,24 @@ use super::persist::with_retries;
 use crate::cursor::Cursor;
 use crate::event::Sequence;
 
-/// Why a walk cannot go on.
+/// Why a walk ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WalkError {
     /// A document could not be read.
     #[error("cannot read the feed")]
     Fetch(#[from] FetchError),
-    /// A document of a feed that numbers its events has no cursor.
+    /// A document of a feed with sequences has no cursor.
     #[error("{0} has no cursor")]
     NotSequenced(Url),
-    /// A link leads to where the walk has been.
+    /// A link leads to a document that the walk has read.
     #[error("{0} comes twice")]
     Cycle(Url),
-    /// There is more than a walk may read.
+    /// The feed exceeds the limits of the walk.
     #[error("more than {documents} documents")]
     TooLong {
         /// Documents read.
         documents: usize,
-        /// Bytes they had.
+        /// Bytes read.
         bytes: usize,
     },
 }
@@ -41,7 +41,7 @@ impl From<RefusedLink> for WalkError {
     }
 }
 
-/// How much a walk back may read (I11). A walk forward is bounded by who makes it: each of its steps is
+/// The limits of a walk back (I11). The caller limits a walk forward; each of its steps comes
 /// nearer to the end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -49,14 +49,14 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
 }
 
-/// Where the next document is.
+/// The next document.
 #[derive(Debug)]
 enum Next {
     /// It was read before the walk began.
     Here(Box<Document>),
-    /// Behind a cursor; `None`: at the first event.
+    /// After a cursor; `None`: from the first event.
     After(Option<Cursor>),
-    /// Where the document before links to, if that is allowed.
+    /// The link of the document before, if it may be followed.
     Linked(Result<Url, RefusedLink>),
 }
 
@@ -68,27 +68,27 @@ enum Direction {
     },
     Back {
         limits: Limits,
-        /// The addresses of all documents.
+        /// The addresses of the documents read.
         seen: HashSet<Url>,
     },
 }
 
-/// A walk, which reads each document when it is asked for.
+/// A walk, which reads each document when the caller asks for it.
 #[derive(Debug)]
 pub(crate) struct Walk {
     source: Source,
     direction: Direction,
-    /// `None`: the feed has no more.
+    /// `None`: the feed has ended.
     next: Option<Next>,
-    /// Documents read, and the bytes they had.
+    /// Documents read, and their bytes.
     documents: usize,
     bytes: usize,
-    /// How often each document is asked for, if need be.
+    /// The most attempts per document.
     attempts: u32,
 }
 
 impl Walk {
-    /// From `cursor` on, or from the first event: to the newest one.
+    /// Walks from `cursor`, or from the first event, to the newest event.
     pub(crate) fn forward(source: &Source, cursor: Option<Cursor>) -> Self {
         Self {
             source: source.clone(),
@@ -100,7 +100,7 @@ impl Walk {
         }
     }
 
-    /// From `head` on, which is the first document: to the oldest one.
+    /// Walks from `head`, the first document, to the oldest one.
     pub(crate) fn back(source: &Source, head: Document, limits: Limits) -> Self {
         Self {
             source: source.clone(),
@@ -115,13 +115,14 @@ impl Walk {
         }
     }
 
-    /// Asks for each document so often, where it may help.
+    /// Sets the most attempts per document.
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// The next document, which has a cursor on the way forward; `None`: the feed ends here.
+    /// Returns the next document, which has a cursor on a walk forward; `None` at the end of the
+    /// feed.
     pub(crate) async fn next(&mut self) -> Result<Option<Document>, WalkError> {
         let document = match self.next.take() {
             None => return Ok(None),
@@ -136,7 +137,7 @@ impl Walk {
                 let Some(end) = document.cursor.clone() else {
                     return Err(WalkError::NotSequenced(document.address().clone()));
                 };
-                // Whatever else it says: who gives nothing newer has nothing newer.
+                // A document without newer events ends the walk, whatever links it has.
                 let is_last = !document.archive || end.sequence <= sequence_of(at);
                 let next = match document.link("next-archive", None).transpose() {
                     _ if is_last => None,
@@ -147,7 +148,7 @@ impl Walk {
                 next
             }
             Direction::Back { seen, .. } => {
-                // A redirect may lead there.
+                // A redirect may lead to another address.
                 seen.insert(document.address().clone());
                 document.older().transpose().map(Next::Linked)
             }
@@ -155,7 +156,8 @@ impl Walk {
         Ok(Some(document))
     }
 
-    /// Reads what is linked to. A link forward may lead astray; `?after=` is the feed's own word.
+    /// Reads a linked document. A link forward may be wrong; then `?after=` is used, which the feed
+    /// itself answers.
     async fn linked(&mut self, url: Url) -> Result<Document, WalkError> {
         match &mut self.direction {
             Direction::Forward { at: Some(at) } => {
@@ -192,7 +194,7 @@ impl Walk {
         Ok(with_retries(self.attempts, ask).await?)
     }
 
-    /// Says of the next document where it is not allowed to be, before it is asked for.
+    /// Returns an error if the next document's link must not be followed, before requesting it.
     pub(crate) fn check_link(&mut self) -> Result<(), WalkError> {
         match self.next.take() {
             Some(Next::Linked(Err(error))) => Err(error.into()),
@@ -203,21 +205,21 @@ impl Walk {
         }
     }
 
-    /// Goes on after `cursor`, whatever is linked to.
+    /// Continues after `cursor` instead of following a link.
     pub(crate) fn continue_after(&mut self, cursor: Cursor) {
         self.next = Some(Next::After(Some(cursor.clone())));
         self.direction = Direction::Forward { at: Some(cursor) };
     }
 
-    /// Goes on after the last document of the way forward, whatever is linked to, and also where the feed
-    /// had no more.
+    /// Continues after the last document of a walk forward instead of following a link, also if the
+    /// feed had ended.
     pub(crate) fn continue_here(&mut self) {
         if let Direction::Forward { at } = &self.direction {
             self.next = Some(Next::After(at.clone()));
         }
     }
 
-    /// Where it has got on its way forward; `None`: nowhere yet.
+    /// Returns the position of a walk forward; `None` at the beginning.
     pub(crate) fn at(&self) -> Option<&Cursor> {
         match &self.direction {
             Direction::Forward { at } => at.as_ref(),
@@ -225,12 +227,12 @@ impl Walk {
         }
     }
 
-    /// The newest event of the way forward.
+    /// Returns the sequence of that position.
     pub(crate) fn sequence(&self) -> Sequence {
         self.at().map_or(0, |at| at.sequence)
     }
 
-    /// True if the feed had no more when it was asked last.
+    /// Returns true if the feed had ended at the last request.
     pub(crate) fn has_ended(&self) -> bool {
         self.next.is_none()
     }
@@ -245,10 +247,10 @@ fn sequence_of(at: &Option<Cursor>) -> Sequence {
     at.as_ref().map_or(0, |at| at.sequence)
 }
 
-/// True if `document` brings what comes after `at`, without a hole, and of the same feed.
+/// Returns true if `document` continues after `at`, without a gap, in the same feed.
 fn goes_on_from(at: &Cursor, document: &Document) -> bool {
     let Some(end) = &document.cursor else {
-        // That it has none is to be seen.
+        // The caller reports the missing cursor.
         return true;
     };
     let first = document.first().unwrap_or(end.sequence.saturating_add(1));
@@ -269,7 +271,7 @@ mod tests {
     use crate::consumer::source::document::tests::{feed, numbered};
     use crate::consumer::source::settings::SourceSettings;
 
-    /// A feed that answers each path with one of these documents, and all else with 404.
+    /// A feed that answers each path with one of these documents, and other paths with 404.
     async fn serve(documents: &[(&'static str, String)]) -> Source {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -333,7 +335,8 @@ mod tests {
         assert!(missing(&error), "{error:?}");
     }
 
-    /// Back to where it was, over a hole, to another event of that number, and to nothing new.
+    /// The links lead back, over a gap, to another event with the same sequence, and to nothing
+    /// new.
     #[tokio::test]
     async fn a_link_that_leads_astray_is_replaced_by_after() {
         for astray in [
@@ -355,7 +358,7 @@ mod tests {
         }
     }
 
-    /// Whatever such a server says of more.
+    /// The links promise more.
     #[tokio::test]
     async fn a_walk_forward_ends_where_nothing_is_newer() {
         let source = serve(&[(AFTER_2, page(1, 2, Some("/p2")))]).await;
@@ -365,7 +368,7 @@ mod tests {
         assert!(walk.next().await.expect("an end").is_none());
     }
 
-    fn shown(id: u32, next: &str) -> String {
+    fn linking_to(id: u32, next: &str) -> String {
         feed(&format!(
             "<link rel=\"next\" href=\"{next}\"/><entry><id>{id}</id></entry>"
         ))
@@ -379,11 +382,11 @@ mod tests {
     #[tokio::test]
     async fn a_walk_back_ends_at_its_bounds_and_in_a_circle() {
         let source = serve(&[
-            ("/feed", shown(4, "/3")),
-            ("/3", shown(3, "/2")),
-            ("/2", shown(2, "/1")),
-            ("/circle", shown(1, "/round")),
-            ("/round", shown(0, "/circle")),
+            ("/feed", linking_to(4, "/3")),
+            ("/3", linking_to(3, "/2")),
+            ("/2", linking_to(2, "/1")),
+            ("/circle", linking_to(1, "/round")),
+            ("/round", linking_to(0, "/circle")),
             ("/last", feed("<entry><id>1</id></entry>")),
         ])
         .await;

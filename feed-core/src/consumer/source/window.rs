@@ -1,6 +1,6 @@
-//! What a feed without numbers showed when it was last read, and whether a later document goes on from
-//! there. Such a feed shows its newest entries: when it has moved on by more than that, those in
-//! between are gone, and what is still shown of the old ones does not say so.
+//! The newest entries that a feed without sequences showed at the last read, and whether a later
+//! document continues from them. If the feed has moved on by more than it shows, the entries in
+//! between are gone, and the old entries that are still shown do not reveal it.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 use super::document::Document;
 use super::entry::FoundEntry;
 
-/// The entries that are kept of a window: some of them may be deleted.
+/// The entries kept of a window: some of them may be deleted later.
 const NEWEST: usize = 3;
 
 /// The newest entries of a feed at one moment. Its text is stored as the anchor of a position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Window {
-    /// How many entries the document had.
+    /// The number of entries in the document.
     shown: usize,
     /// Ids of the newest entries, newest first.
     pub(crate) newest: Vec<String>,
 }
 
 impl Window {
-    /// What `document` shows; `None` if that is nothing.
+    /// Returns the window of `document`; `None` if it is empty.
     pub(crate) fn of(document: &Document) -> Option<Self> {
         let newest = document.entries.iter().rev().take(NEWEST);
         let newest: Vec<String> = newest.map(|entry| entry.id.clone()).collect();
@@ -33,7 +33,7 @@ impl Window {
         })
     }
 
-    /// Reads a stored text. Older versions stored a single id.
+    /// Parses a stored text. Older versions stored a single id.
     pub(crate) fn parse(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_else(|_| Self {
             shown: usize::MAX,
@@ -41,28 +41,28 @@ impl Window {
         })
     }
 
-    /// True if `document` shows one of the newest entries.
+    /// Returns true if `document` contains one of the newest entries.
     pub(crate) fn is_shown_in(&self, document: &Document) -> bool {
         let mut entries = document.entries.iter();
         entries.any(|entry| self.newest.contains(&entry.id))
     }
 
-    /// True if nothing can be missing between this window and `document`, in which the entries with
-    /// the ids `known` have been taken.
+    /// Returns true if no entry can be missing between this window and `document`, in which the
+    /// entries with the ids `known` were taken.
     pub(crate) fn continues_in(&self, document: &Document, known: &HashSet<&str>) -> bool {
         let is_known = |entry: &&FoundEntry| known.contains(entry.id.as_str());
         let known_here = document.entries.iter().filter(is_known).count();
         let shows = |id: &String| document.entries.iter().any(|entry| entry.id == *id);
-        // All that it had is still there.
+        // All entries are still there.
         let dropped_nothing = self.newest.len() == self.shown && self.newest.iter().all(shows);
-        // Not as many are pinned, or were edited and came back.
+        // So many entries are not pinned, or edited and moved up.
         let half_is_known = known_here > 0 && 2 * known_here >= document.entries.len();
         if document.complete || dropped_nothing || half_is_known {
             return true;
         }
-        // It has moved on by more than half. Then one of the newest entries has to be where the order
-        // of the document has it: on the old side of all that is new. One that is pinned, or came back
-        // when it was edited, is shown however far the feed has gone.
+        // The feed has moved on by more than half. Then one of the newest entries must be where the
+        // document's order has it: on the old side of all new entries. An entry that is pinned, or
+        // moved up after an edit, is shown however far the feed has moved on.
         let mut fresh: Vec<&FoundEntry> = document
             .entries
             .iter()
@@ -85,7 +85,7 @@ impl fmt::Display for Window {
     }
 }
 
-/// In which order a document has its entries. RFC 4287 asks for none.
+/// The order of a document's entries. RFC 4287 requires none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     NewestFirst,
@@ -93,11 +93,11 @@ enum Order {
 }
 
 impl Order {
-    /// By the entries that are new; `None` where they show none, or are one alone.
+    /// Detects the order from the new entries; `None` if they show none, or if there is only one.
     fn of(fresh: &[&FoundEntry]) -> Option<Self> {
         let by_publication: Vec<_> = fresh.iter().map(|entry| entry.published).collect();
         let by_update: Vec<_> = fresh.iter().map(|entry| entry.updated).collect();
-        // An edit changes the date of the update alone.
+        // An edit changes the update date alone.
         let mut dates = [by_publication, by_update].into_iter();
         dates.find_map(|dates| match () {
             () if dates.first() == dates.last() => None,
@@ -156,25 +156,25 @@ mod tests {
             TEN,
             "11 10 9 8 7 6 5 4 3 2",
             "19 18 17 16 15 14 13 12 11 10",
-            // In other orders.
+            // Other orders.
             "10 11 12 13 14 15 16 17 18 19",
             "12 10 7 11 9 8 6",
-            // Posts that were edited since, in a feed that orders them by publication.
+            // Posts edited since, in a feed ordered by publication.
             "12 11'13 10 9 8 7 6 5 4 3",
             "13 12'15 11'14 10 9 8 7 6 5 4",
             "15 14 13 12 11 10 9 8 7 6'16",
-            // The newest were deleted, and older ones came up.
+            // The newest were deleted, and older ones moved up.
             "7 6 5 4 3 2 1 0",
             "12 11 7 6 5 4 3 2 1",
-            // The newest was deleted, the newest was edited, where it is or back to the top.
+            // The newest was deleted, and the newest was edited, in place or moved to the top.
             "12 11 9 8 7 6 5 4 3 2",
             "12 11 10'13 9 8 7 6 5 4 3",
             "10'13 12 11 9 8 7 6 5 4 3",
-            // An old one is pinned beside it.
+            // An old entry is pinned.
             "3 14 13 12 11 10 9 8 7 6",
             // All were edited at once.
             "11 10'12 9'12 8'12 7'12 6'12 5'12 4'12 3'12 2'12",
-            // What is new has an old date.
+            // A new entry has an old date.
             "10 9 8 7 0 6 5 4 3 2",
         ] {
             assert!(continues(TEN, after), "{after}");
@@ -193,7 +193,7 @@ mod tests {
     fn a_window_that_has_moved_by_more_does_not_continue() {
         for (before, after) in [
             (TEN, "40 39 38 37 36 35 34 33 32 31"),
-            // One that is known is pinned to the top, or has its place at the end.
+            // A known entry is pinned to the top, or sorted to the end.
             (TEN, "1 40 39 38 37 36 35 34 33 32"),
             (TEN, "40 39 38 37 36 35 34 33 32 1"),
             (TEN, "5 40 39 38 37 36 35 34 33 32"),
@@ -201,13 +201,13 @@ mod tests {
             // Also the newest one, and two of them.
             (TEN, "10 40 39 38 37 36 35 34 33 32"),
             (TEN, "10 9 40 39 38 37 36 35 34 33"),
-            // One that was edited has come back to the top.
+            // An edited entry has moved to the top.
             (TEN, "10'41 40 39 38 37 36 35 34 33 32"),
             (TEN, "5'41 40 39 38 37 36 35 34 33 32"),
             ("3 2 1", "40 39 38 37 36 35 34 33 32 1"),
-            // One that is pinned by its date.
+            // An entry is pinned by its date.
             ("99 10 9 8 7 6 5 4 3 2", "99 40 39 38 37 36 35 34 33 32"),
-            // Without an order that can be seen.
+            // No visible order.
             (TEN, "10 40'9 39'9 38'9 37'9 36'9"),
             (TEN, "38 10 33 40 35 39 32 36 34 37"),
             (TEN, "10 40 39'41 38'42 37'43 36'44 35'45 34'46 33'47 32'48"),

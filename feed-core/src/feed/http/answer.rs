@@ -1,4 +1,4 @@
-//! The headers that go with a document, on a 200 as on a 304 (RFC 9110, 15.4.5).
+//! The headers of a document, on a 200 as on a 304 (RFC 9110, 15.4.5).
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,22 +13,23 @@ use crate::feed::prefer::IM;
 use crate::http::Problem;
 use crate::http::conditional::{Outcome, Validators, evaluate};
 
-/// The head may be stale only while its origin is down (RFC 5861); `no-cache` would forbid that.
+/// A cache may serve a stale head only while the origin is down (RFC 5861); `no-cache` would forbid
+/// that.
 pub(super) const HEAD: &str = "max-age=0, stale-if-error=86400";
 /// A page whose bytes are final (RFC 8246).
 pub(super) const IMMUTABLE: &str = "max-age=31536000, immutable";
-/// A page that still waits for one link.
+/// A page that does not have its last link yet.
 pub(super) const SEALED: &str = "max-age=5";
-/// What holds personal data is not for shared caches, and is asked for again each time: a person
-/// may have been erased.
+/// Shared caches must not store personal data, and every cache must revalidate it: a person may
+/// have been erased.
 pub(super) const PRIVATE: &str = "private, no-cache";
-/// What is true for one reader at one moment.
+/// For an answer that is valid for one reader at one moment.
 pub(super) const NO_STORE: &str = "no-store";
-/// New entries alone (RFC 3229, 10.4.1): `im` is for caches that know of it, `no-store` for all
-/// the others.
+/// For new entries alone (RFC 3229, 10.4.1): `im` is for caches that know it, `no-store` for all
+/// others.
 pub(super) const DELTA: &str = "no-store, im";
 
-/// Links as they stand in headers (RFC 8288): written once for each document.
+/// Links in the form of headers (RFC 8288), written once for each document.
 #[derive(Debug, Clone, Default)]
 pub(in crate::feed) struct LinkHeaders(Arc<[HeaderValue]>);
 
@@ -47,20 +48,20 @@ impl LinkHeaders {
     }
 }
 
-/// What is sent beside the body.
+/// The headers of an answer.
 #[derive(Debug)]
 pub(super) struct Metadata {
     pub(super) media_type: &'static str,
     pub(super) caching: &'static str,
     pub(super) validators: Option<Validators>,
-    /// Beside a body alone: what they cost is nothing to a 304.
+    /// Sent only with a body, since a 304 does not need them.
     pub(super) links: LinkHeaders,
     /// The request headers that the answer depends on.
     pub(super) vary: &'static str,
 }
 
 impl Metadata {
-    /// The preconditions' outcome; a failed one is an answer of its own.
+    /// Evaluates the preconditions; a failed one is an answer of its own.
     pub(super) fn evaluate(&self, request: &HeaderMap) -> Result<Outcome, Problem> {
         coding(request).ok_or_else(no_coding)?;
         match &self.validators {
@@ -77,7 +78,7 @@ impl Metadata {
         (StatusCode::NOT_MODIFIED, self.headers()).into_response()
     }
 
-    /// `200` with the body in the coding that the reader likes.
+    /// `200` with the body in the coding that the reader prefers.
     pub(super) fn ok(self, request: &HeaderMap, body: &Body) -> Result<Response, Problem> {
         self.with_body(StatusCode::OK, request, body)
     }
@@ -115,10 +116,10 @@ impl Metadata {
         Ok((status, headers, bytes).into_response())
     }
 
-    /// What a 304 has in common with the 200 in its place.
+    /// Returns the headers that a 304 shares with the 200 in its place.
     fn headers(&self) -> HeaderMap {
         let now = SystemTime::now();
-        // Room for all, so that the map does not grow.
+        // With this capacity the map does not grow.
         let mut headers = HeaderMap::with_capacity(12);
         set(&mut headers, header::DATE, httpdate::fmt_http_date(now));
         let constant = HeaderValue::from_static;
@@ -126,7 +127,7 @@ impl Metadata {
         headers.insert(header::VARY, constant(self.vary));
         if let Some(validators) = &self.validators {
             set(&mut headers, header::ETAG, validators.etag());
-            // Never later than `Date`, whatever the clocks do (RFC 9110, 8.8.2.1).
+            // Never later than `Date`, whatever the clocks show (RFC 9110, 8.8.2.1).
             if let Some(modified) = validators.last_modified.map(|date| date.min(now)) {
                 let modified = httpdate::fmt_http_date(modified);
                 set(&mut headers, header::LAST_MODIFIED, modified);
@@ -136,14 +137,14 @@ impl Metadata {
     }
 }
 
-/// The reader refuses all codings that there are.
+/// The reader rejects all supported codings.
 fn no_coding() -> Problem {
     let vary = HeaderValue::from_static("Accept-Encoding");
     Problem::not_acceptable(&["gzip", "identity"]).header(header::VARY, vary)
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
-    // Our values are ASCII; one that is not would be left out rather than fail the answer.
+    // All values are ASCII; drop any other rather than fail the answer.
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }

@@ -1,4 +1,4 @@
-//! Events with their data: `/events/{id}`, and the batch of a document.
+//! Serves events with their data: `/events/{id}`, and batch documents.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::http::negotiate;
 use crate::store::Backend;
 use crate::store::publish::Head;
 
-/// The events of a range with their data; the same whenever it is fetched.
+/// Serves the events of a range with their data; the answer is the same at any time.
 pub(super) async fn batch<B: Backend>(
     State(feed): State<Feed<B>>,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -41,7 +41,7 @@ pub(super) async fn batch<B: Backend>(
     if known != head.epoch {
         return Err(another_epoch(&known, &head));
     }
-    // The head is the longest document there is.
+    // The head is the longest document.
     if last > head.sequence || last - first >= 2 * head.page_size {
         return Err(missing());
     }
@@ -53,7 +53,7 @@ pub(super) async fn batch<B: Backend>(
 }
 
 impl<B: Backend> Inner<B> {
-    /// A batch from memory, or from the database. The head was seen as `head`.
+    /// Returns a batch document from memory, or from the database. The head was seen as `head`.
     async fn batch(
         &self,
         head: &Head,
@@ -69,7 +69,7 @@ impl<B: Backend> Inner<B> {
             .as_ref()
             .and_then(|newest| newest.events(first, last))
             .map(|events| cloudevents::batch(events, source))
-            // What was corrected is in the database only.
+            // Only the database has the corrected event.
             .filter(|batch| batch.is_whole);
         let batch = match batch {
             Some(batch) => batch,
@@ -80,7 +80,7 @@ impl<B: Backend> Inner<B> {
             }
         };
         let body = Arc::new(Body::new(batch.body));
-        // What is missing is there as soon as it is corrected.
+        // The missing event is included as soon as it is corrected.
         if batch.is_whole {
             self.batches.put(head, (first, last), &body);
         }
@@ -88,7 +88,7 @@ impl<B: Backend> Inner<B> {
     }
 }
 
-/// One event, for ever as it was.
+/// Serves one event, which never changes.
 pub(super) async fn event<B: Backend>(
     State(feed): State<Feed<B>>,
     path: Result<Path<String>, PathRejection>,

@@ -1,5 +1,6 @@
-//! `/feed?type=…` and `/feed?subject=…`: views for people and simple tools, by paged relations
-//! (RFC 5005, section 3). Not for consumers: such a walk is neither complete nor consistent.
+//! Serves `/feed?type=…` and `/feed?subject=…`: views for people and simple tools, by paged
+//! relations (RFC 5005, section 3). They are not for consumers: a walk through them is neither
+//! complete nor consistent.
 
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -17,7 +18,7 @@ use crate::store::Backend;
 use crate::store::publish::Filter;
 
 impl<B: Backend> Inner<B> {
-    /// The newest events that match, or the newest of those before a sequence.
+    /// Serves the newest events that match, or the newest of those before a sequence.
     pub(super) async fn filtered(
         &self,
         form: Form,
@@ -28,7 +29,7 @@ impl<B: Backend> Inner<B> {
         let head = self.sequencer.recent().await?;
         let bound = before.unwrap_or(i64::MAX).min(head.sequence + 1);
         let size = usize::try_from(head.page_size).unwrap_or(usize::MAX);
-        // One more than is shown tells whether there is an older document.
+        // One more than is shown: it tells whether an older document exists.
         let pool = self.database.reader();
         let mut entries = within(
             STATEMENT,
@@ -81,7 +82,7 @@ impl<B: Backend> Inner<B> {
         }
     }
 
-    /// The way back to newer events, from a view that does not show the newest ones.
+    /// Returns the link to newer events, from a view that does not show the newest ones.
     fn newer(
         &self,
         filter: &Filter,
@@ -89,8 +90,8 @@ impl<B: Backend> Inner<B> {
         newest: Option<Sequence>,
     ) -> Option<Link> {
         let (before, size) = (before?, self.sequencer.head().page_size);
-        // Matching events are at most as dense as all events: this view begins at or before the
-        // one that comes after ours.
+        // Matching events are at most as dense as all events, so this view begins at or before the
+        // next newer one.
         let bound = newest.unwrap_or(before).max(before) + size;
         let newer = match bound > self.sequencer.head().sequence {
             true => self.addresses.filtered(filter, None),
@@ -100,7 +101,7 @@ impl<B: Backend> Inner<B> {
     }
 }
 
-/// A filter as it stands in ids and titles.
+/// Returns a filter as ids and titles contain it.
 fn name(filter: &Filter) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     if let Some(event_type) = &filter.event_type {

@@ -26,7 +26,7 @@ use crate::store::publish::Head;
 pub(super) use answer::LinkHeaders;
 pub(super) use pages::PageCache;
 
-/// The routes of a feed that consumers need: whoever may read the feed may read them. `/feed/status` is for
+/// The routes of a feed that consumers need and every reader may read. `/feed/status` is for
 /// operators.
 pub const READABLE: &[&str] = &[
     "/feed",
@@ -50,7 +50,7 @@ pub(super) fn router<B: Backend, S>(feed: Feed<B>) -> Router<S> {
         .with_state(feed)
 }
 
-/// Answers `OPTIONS`, and refuses what would write.
+/// Answers `OPTIONS`, and rejects methods that write.
 fn read_only<S: Clone + Send + Sync + 'static>(get: MethodRouter<S>) -> MethodRouter<S> {
     let options = || async {
         let headers = [(ALLOW, "GET, HEAD, OPTIONS"), (CACHE_CONTROL, "no-store")];
@@ -65,7 +65,7 @@ impl<B: Backend> super::Inner<B> {
         Pages::new(head.page_size, head.sequence)
     }
 
-    /// The link to the same events with their data, if there are any.
+    /// Returns the link to the batch document of these events, if there are any.
     fn batch_link(&self, head: &Head, first: Sequence, last: Sequence) -> Option<Link> {
         (first <= last).then(|| Link {
             rel: "related",
@@ -74,8 +74,8 @@ impl<B: Backend> super::Inner<B> {
         })
     }
 
-    /// The head, read from the database if `known` does not hold in the one we know: whoever asks
-    /// for more than we know of may have heard of it from another instance.
+    /// Returns the head; reads it from the database if `known` is false for the head in memory: the
+    /// reader may have learnt of newer events from another instance.
     async fn head_where(&self, known: impl Fn(&Head) -> bool) -> Result<Head, Problem> {
         let head = self.sequencer.head();
         if known(&head) {
@@ -85,18 +85,18 @@ impl<B: Backend> super::Inner<B> {
     }
 }
 
-/// True if `cursor` claims to have seen more of this feed than `head` has.
+/// Returns true if `cursor` claims to have seen more of this feed than `head` has.
 fn beyond(cursor: &Cursor, head: &Head) -> bool {
     cursor.epoch == head.epoch && cursor.sequence > head.sequence
 }
 
-/// A number in its one spelling: `007` would be another address of the same bytes.
+/// Parses a number in its canonical form: `007` would be another address of the same bytes.
 fn canonical(text: &str) -> Option<i64> {
     let number: i64 = text.parse().ok()?;
     ((1..=LAST_SEQUENCE).contains(&number) && number.to_string() == text).then_some(number)
 }
 
-/// Refuses parameters where there are none: ignored, each would be another cache key of the same
+/// Rejects parameters where none exist: if ignored, each would be another cache key of the same
 /// bytes.
 fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
     match query {
@@ -112,12 +112,12 @@ fn another_epoch(epoch: &Epoch, head: &Head) -> Problem {
     ))
 }
 
-/// A path that is not UTF-8 names nothing.
+/// A path that is not UTF-8 names no resource.
 fn unreadable_path(_: PathRejection) -> Problem {
     Problem::not_found("there is nothing under such a name")
 }
 
-/// An answer without a body that is never stored.
+/// An answer without a body that caches must not store.
 fn see_other(location: &str) -> Response {
     let headers = [
         (axum::http::header::LOCATION, location),

@@ -1,4 +1,4 @@
-//! `/feed/{epoch}/{page}`: a fixed range of the sequence, whose bytes are final once its
+//! Serves `/feed/{epoch}/{page}`: a fixed range of the sequence, whose bytes are final once its
 //! successor is sealed (I3).
 
 use std::num::NonZeroUsize;
@@ -28,11 +28,11 @@ use crate::sequencer::end_of_second;
 use crate::store::Backend;
 use crate::store::publish::Head;
 
-/// Pages kept in memory: some 6 MiB, for the consumers that catch up at the same time. A page
-/// that few ask for is read again from the database.
+/// Pages kept in memory: some 6 MiB, for consumers that catch up at the same time. Rarely requested
+/// pages are read again from the database.
 const KEPT: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 
-/// Pages as they were written, in each state that they have been asked for.
+/// Written pages, in each state that was requested.
 #[derive(Debug)]
 pub(in crate::feed) struct PageCache {
     pages: Mutex<LruCache<Key, Written>>,
@@ -43,7 +43,7 @@ pub(in crate::feed) struct PageCache {
 /// The entries of a page never change within one history of the feed, and its links follow from its state.
 type Key = (Epoch, u64, i64, PageState, Form);
 
-/// A page as it was written, and what its date is.
+/// A written page, and its date.
 #[derive(Debug, Clone)]
 struct Written {
     body: Arc<Body>,
@@ -78,17 +78,17 @@ impl PageCache {
         pages.put(key, page);
     }
 
-    /// How many were asked for that were here, and that were not.
+    /// Returns the numbers of cache hits and of misses.
     pub(in crate::feed) fn asked(&self) -> (u64, u64) {
         (self.hits.get(), self.misses.get())
     }
 }
 
-/// A page, sealed or immutable; an open one has no address yet.
+/// Serves a page, sealed or immutable; an open page has no address.
 pub(super) async fn page<B: Backend>(
     State(feed): State<Feed<B>>,
     path: Result<Path<(String, String)>, PathRejection>,
-    // Whole: as an extractor, its headers would be copied.
+    // The whole request: an extractor would copy its headers.
     request: Request,
 ) -> Result<Response, Problem> {
     let Path((epoch, page)) = path.map_err(unreadable_path)?;
@@ -109,14 +109,14 @@ pub(super) async fn page<B: Backend>(
         return Err(missing());
     }
     let form = feed.wanted(request);
-    // For people none is: what stands around the entries is another one after an upgrade.
+    // Pages for people are never final: an upgrade changes what surrounds the entries.
     let is_final = state == PageState::Immutable && form == Form::Atom;
     let page = feed.written(form, &head, number, state).await?;
     let metadata = Metadata {
         media_type: form.media_type(),
         caching: if is_final { IMMUTABLE } else { SEALED },
         validators: Some(Validators {
-            // What is still to change has no date: it would hide that.
+            // A page that is not final has no date: a date would hide its last change.
             last_modified: closed(page.updated.max(head.presented.unwrap_or_default()), &head)
                 .filter(|_| is_final && feed.is_presented(&head)),
             ..page.validators
@@ -131,7 +131,7 @@ pub(super) async fn page<B: Backend>(
 }
 
 impl<B: Backend> Inner<B> {
-    /// The page from memory, or from the database.
+    /// Returns the page from memory, or from the database.
     async fn written(
         &self,
         form: Form,
@@ -149,7 +149,7 @@ impl<B: Backend> Inner<B> {
         Ok(page)
     }
 
-    /// The bytes of a page, past the memory for those that are asked for.
+    /// Reads the bytes of a page, without caching them among the requested ones.
     pub(in crate::feed) async fn read_page(
         &self,
         form: Form,
@@ -202,14 +202,14 @@ impl<B: Backend> Inner<B> {
             Link::feed("current", self.addresses.head()),
         ];
         links.extend((number > 1).then(|| page("prev-archive", number - 1)));
-        // Only to a page that has an address; then the bytes are final.
+        // Link only to a page that has an address; then the bytes are final.
         links.extend((state == PageState::Immutable).then(|| page("next-archive", number + 1)));
         links.extend(self.batch_link(head, *range.start(), *range.end()));
         links
     }
 }
 
-/// The date of a change, if its second is closed.
+/// Returns the date of a change, if its second is closed.
 fn closed(updated: DateTime<Utc>, head: &Head) -> Option<SystemTime> {
     let closed = end_of_second(updated) <= head.closed_until?;
     closed.then(|| SystemTime::from(updated))

@@ -1,4 +1,4 @@
-//! `/feed/status`: how the publishing side is, for operators and their programs.
+//! Serves `/feed/status`: the state of the publishing side, for operators and their programs.
 
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, header};

@@ -1,4 +1,4 @@
-//! `/feed`: the head, which readers ask again and again, and the way forward from a cursor.
+//! Serves `/feed`: the head, which readers poll, and the events after a cursor.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -29,10 +29,10 @@ use crate::http::conditional::{Outcome, Tags, Validators};
 use crate::store::Backend;
 use crate::store::publish::{Filter, Head};
 
-/// The head, the way forward, or a filtered view, by its parameters.
+/// Serves the head, the events after a cursor, or a filtered view, by the parameters.
 pub(super) async fn subscription<B: Backend>(
     State(feed): State<Feed<B>>,
-    // Whole: as an extractor, its headers would be copied.
+    // The whole request: an extractor would copy its headers.
     request: Request,
 ) -> Result<Response, Problem> {
     let view = match request.uri().query() {
@@ -48,8 +48,8 @@ pub(super) async fn subscription<B: Backend>(
     }
 }
 
-/// `/feed.atom`: the head as Atom, for people whose browser asks for HTML. A view of their own, not
-/// the feed's address: nothing links to it but the page they come from.
+/// Serves `/feed.atom`: the head as Atom, for people whose browser asks for HTML. It is a separate
+/// view, not the feed's address: only the page for people links to it.
 pub(super) async fn raw<B: Backend>(
     State(feed): State<Feed<B>>,
     method: Method,
@@ -65,17 +65,17 @@ pub(super) async fn raw<B: Backend>(
     Ok(response)
 }
 
-/// What the parameters of `/feed` ask for.
+/// The view that the parameters of `/feed` select.
 enum View {
     Head,
-    /// `None`: from before the first event.
+    /// `None`: before the first event.
     After(Option<Cursor>),
     Filtered(Filter, Option<Sequence>),
 }
 
 impl View {
-    /// Unknown, repeated or contradicting parameters are refused: ignored, each would be another
-    /// cache key of the same bytes.
+    /// Unknown, repeated or contradicting parameters are rejected: if ignored, each would be
+    /// another cache key of the same bytes.
     fn from_query(query: &str) -> Result<Self, Problem> {
         let (mut after, mut before, mut filter) = (None, None, Filter::default());
         let mut seen = Vec::new();
@@ -83,7 +83,7 @@ impl View {
             if seen.contains(&name) {
                 return Err(Problem::bad_request(format!("`{name}` is given twice")));
             }
-            // No event has it, and PostgreSQL would not even look.
+            // No event has it, and PostgreSQL rejects it as a parameter.
             if value.contains('\0') {
                 return Err(Problem::bad_request(format!("`{name}` contains a NUL")));
             }
@@ -124,7 +124,7 @@ impl View {
 }
 
 impl<B: Backend> Inner<B> {
-    /// The subscription document. Costs no query while nothing is new.
+    /// Serves the head. It costs no query while nothing is new.
     async fn head(
         &self,
         form: Form,
@@ -134,7 +134,7 @@ impl<B: Backend> Inner<B> {
         let tags = Tags::of(request, &header::IF_NONE_MATCH);
         let known: Vec<Cursor> = tags.tags.iter().filter_map(|tag| cursor_in(tag)).collect();
         self.sequencer.recent().await?;
-        // If a reader has seen more than we know, we are the late one.
+        // If a reader has seen more than this instance knows, the instance is behind.
         let mut head = self
             .head_where(|head| !known.iter().any(|cursor| beyond(cursor, head)))
             .await?;
@@ -161,8 +161,8 @@ impl<B: Backend> Inner<B> {
         Ok(response)
     }
 
-    /// Waits until the cursor is another one than that of `head`, `wait` is over, or we stop.
-    /// One watch serves all who wait; none of them asks the database.
+    /// Waits until the cursor differs from that of `head`, `wait` is over, or the service stops.
+    /// One watch serves all waiting readers; none of them queries the database.
     async fn wait_for_news(&self, head: &Head, wait: Duration) -> sqlx::Result<Head> {
         let mut watch = self.sequencer.watch();
         let news = watch.wait_for(|newer| !newer.is_same(head));
@@ -174,9 +174,9 @@ impl<B: Backend> Inner<B> {
         self.sequencer.recent().await
     }
 
-    /// The head as it is now: all of it, or what is newer than the reader's tag, if it asked both
-    /// for that and to wait. (Some feed readers send `A-IM: feed` and then fail on a 226; none
-    /// sends `Prefer`.)
+    /// Answers with the current head: all of it, or what is newer than the reader's tag, if the
+    /// request asks both for that and to wait. (Some feed readers send `A-IM: feed` and then fail
+    /// on a 226; none sends `Prefer`.)
     async fn head_answer(
         &self,
         form: Form,
@@ -188,7 +188,7 @@ impl<B: Backend> Inner<B> {
             .entries
             .newest(&self.sequencer, self.database.reader())
             .await?;
-        // The newest closed second, unless the cursor has moved on meanwhile.
+        // Take the newest closed second, unless the cursor has moved meanwhile.
         let head = Some(self.sequencer.head()).filter(|head| head.is_same(&snapshot.head));
         let mut metadata = self.head_metadata(form, head.as_ref().unwrap_or(&snapshot.head));
         metadata.links = snapshot.links(|| {
@@ -206,12 +206,12 @@ impl<B: Backend> Inner<B> {
         Metadata {
             media_type: form.media_type(),
             caching: HEAD,
-            // The tag stands for the cursor and the presentation; so does the date, once the newest
-            // second is closed.
-            // Until then there is none: curl drops a 200 whose date is not later than the one it
-            // has sent. The date is the end of that second, and is announced a second later: so
-            // it is later than what a reader takes from its own clock before the event is there,
-            // and earlier than what a cache takes from its clock for the next answer without one.
+            // The tag identifies the cursor and the presentation. So does the date, once the newest
+            // second is closed; until then there is none, since curl drops a 200 whose date is not
+            // later than the one it has sent. The date is the end of that second, and is announced
+            // a second later. So it is later than what a reader takes from its own clock before the
+            // event exists, and earlier than what a cache takes from its clock for the next answer
+            // without one.
             validators: Some(Validators {
                 tag: self.presentation.tag(form, head),
                 last_modified: head
@@ -224,7 +224,8 @@ impl<B: Backend> Inner<B> {
         }
     }
 
-    /// The head's entries after `seen`, or all of them if it does not reach so far back.
+    /// Returns the document of the entries after `seen`, or of all entries if the head does not
+    /// reach back so far.
     fn head_body(&self, form: Form, snapshot: &Snapshot, seen: Sequence) -> Arc<Body> {
         snapshot.written(form, seen, || {
             let head = &snapshot.head;
@@ -254,7 +255,7 @@ impl<B: Backend> Inner<B> {
         links
     }
 
-    /// The way forward from `cursor`: the page that holds the next event, or what is newer.
+    /// Serves the events after `cursor`: the page that contains the next event, or what is newer.
     async fn after(
         &self,
         form: Form,
@@ -295,7 +296,7 @@ impl<B: Backend> Inner<B> {
         metadata.ok(request, &form.write(&document, &self.addresses))
     }
 
-    /// Refuses a cursor that is no place in this feed (I8).
+    /// Rejects a cursor that is no position in this feed (I8).
     async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
         if cursor.epoch != head.epoch {
             return Err(lost(
@@ -334,7 +335,7 @@ impl<B: Backend> Inner<B> {
         Ok(())
     }
 
-    /// A document of the feed itself, with the feed's id and title.
+    /// Creates a document of the feed itself, with the feed's id and title.
     pub(in crate::feed) fn document<'a>(
         &'a self,
         head: &Head,
@@ -356,7 +357,7 @@ impl<B: Backend> Inner<B> {
     }
 }
 
-/// Where a reader can go on whose cursor is no place in this feed.
+/// Tells a reader whose cursor is no position in this feed where it can resume.
 fn lost(head: &Head, detail: String) -> Problem {
     let title = "The cursor is not a position in this feed";
     Problem::new(StatusCode::GONE, "cursor-gone", title, detail)
@@ -365,7 +366,7 @@ fn lost(head: &Head, detail: String) -> Problem {
         .member("newest", head.cursor().to_string())
 }
 
-/// The newest of the cursors a reader names that is a place in `snapshot`.
+/// Returns the newest of a reader's cursors that is a position in `snapshot`.
 fn newest_seen(known: &[Cursor], snapshot: &Snapshot) -> Option<Sequence> {
     known
         .iter()

@@ -1,4 +1,4 @@
-//! Leases and parked events.
+//! Statements on leases and parked events.
 
 use sqlx::{FromRow, Row as _};
 
@@ -271,8 +271,8 @@ impl Consume for Db {
     }
 }
 
-/// The `FROM` and `WHERE` of the events that are the first parked ones of their subjects, in partitions that `$2`
-/// holds, and are due.
+/// Returns the `FROM` and `WHERE` that select the due events that are the first parked ones of
+/// their subjects, in partitions that `$2` holds.
 pub(in super::super) fn from_due(now: &str) -> String {
     format!(
         "FROM feed_parked AS parked

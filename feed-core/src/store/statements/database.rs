@@ -1,11 +1,11 @@
-//! Whether a database answers, and how far its schema is.
+//! Statements that check whether a database answers, and the version of its schema.
 
 use sqlx::AssertSqlSafe;
 
 use super::{Pool, from_row};
 use crate::store::Made;
 
-/// Fails if the database does not answer.
+/// Returns an error if the database does not answer.
 pub(in super::super) async fn ping(pool: &Pool) -> sqlx::Result<()> {
     sqlx::query(
         "-- database::ping
@@ -16,8 +16,8 @@ pub(in super::super) async fn ping(pool: &Pool) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// Which migrations have been made, by the table in which sqlx lists them. The name is a constant of a
-/// program's own.
+/// Returns the applied migrations from the table in which sqlx lists them. The table's name is a
+/// constant of the program.
 pub(in super::super) async fn migrations(
     pool: &Pool,
     table: &'static str,

@@ -1,4 +1,4 @@
-//! What metrics of a subscription are read from.
+//! The statement behind the metrics of a subscription.
 
 use super::{Db, NOW, Pool, from_row};
 use crate::store::COUNTED;

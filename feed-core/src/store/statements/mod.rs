@@ -1,7 +1,8 @@
-//! Statements that differ between the databases by a clock, a cast or a list at most: written once.
+//! Statements that differ between the databases at most by a clock, a cast or a list, written once.
 //!
-//! This folder is compiled in each database's module (`#[path]` in `postgres/mod.rs` and `sqlite/mod.rs`), so
-//! that nothing here is generic. `super::dialect` is then the dialect of that database.
+//! Each database's module compiles this folder (`#[path]` in `postgres/mod.rs` and
+//! `sqlite/mod.rs`), so nothing here is generic. `super::dialect` is then the dialect of that
+//! database.
 
 #[cfg(feature = "consume")]
 mod consume;
@@ -30,8 +31,8 @@ type Connection = <Db as sqlx::Database>::Connection;
 type Pool = sqlx::Pool<Db>;
 type Transaction<'c> = sqlx::Transaction<'c, Db>;
 
-/// Reads a struct from a row whose columns have the names of its fields. sqlx's own `derive` would compile its
-/// core a second time, for the compiler's side.
+/// Implements `FromRow` by column names equal to field names. sqlx's own `derive` would compile its
+/// core a second time, for the host.
 macro_rules! from_row {
     ($name:ident: $($field:ident),*) => {
         impl sqlx::FromRow<'_, super::Row> for $name {

@@ -1,4 +1,4 @@
-//! What people ask of a subscription.
+//! Statements behind status pages and an operator's decisions.
 
 use super::{Db, NOW, Pool, Transaction, from_row, is_in, list};
 use crate::event::Sequence;
@@ -114,7 +114,7 @@ impl Operate for Db {
         .await
     }
 
-    async fn hasten(
+    async fn retry_now(
         tx: &mut Transaction<'_>,
         s: &str,
         event_id: Option<&str>,

@@ -1,4 +1,4 @@
-//! The feed's head, and what is read of its events.
+//! Statements on the feed's head and its events.
 
 use sqlx::{FromRow, Row as _};
 
@@ -8,10 +8,10 @@ use crate::event::{Entry, Event, EventId, Sequence, is_traceparent};
 use crate::store::publish::{Filter, Head, Look, Publish, Quarantined, Text};
 use crate::store::sql::sql;
 
-/// The columns of an entry, in the order in which [`read_entry`] takes them.
+/// The columns of an entry, in the order in which [`read_entry`] reads them.
 const ENTRY: &str = "id, sequence, event_type, subject, time, updated, title, summary, link";
 
-/// The events before `$1` that match a condition on the values from `$3` on.
+/// Selects the events before `$1` that match a condition on the values from `$3` on.
 macro_rules! filtered {
     ($condition:literal) => {
         sql!(
@@ -209,7 +209,8 @@ impl Publish for Db {
         before: Sequence,
         limit: i64,
     ) -> sqlx::Result<Vec<Entry>> {
-        // A statement for each kind of filter, since no plan for `$3 IS NULL OR subject = $3` uses the index.
+        // One statement for each kind of filter, since no plan for `$3 IS NULL OR subject = $3`
+        // uses the index.
         let sql = match (&filter.event_type, &filter.subject) {
             (None, None) => filtered!(""),
             (Some(_), None) => filtered!("AND event_type = $3"),
@@ -224,7 +225,8 @@ impl Publish for Db {
     }
 }
 
-/// Reads the columns of [`ENTRY`], with which a row begins. By place and not by name: a page has a hundred rows.
+/// Reads the columns of [`ENTRY`], with which a row begins. By index and not by name: a page has a
+/// hundred rows.
 fn read_entry(row: &Row) -> sqlx::Result<Entry> {
     Ok(Entry {
         id: row.try_get(0)?,
@@ -250,7 +252,7 @@ fn event_from(row: Row) -> sqlx::Result<Event> {
     Ok(Event {
         entry: read_entry(&row)?,
         data: read_text(&row, 9)?,
-        // One of an older row can be anything, and is sent in a header.
+        // An older row may contain anything, and this value is sent in a header.
         traceparent: traceparent.filter(|text| is_traceparent(text)),
     })
 }

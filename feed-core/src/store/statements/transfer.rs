@@ -1,4 +1,4 @@
-//! The rows of a table as JSON.
+//! Statements that read the rows of a table as JSON.
 
 use futures_util::stream::BoxStream;
 use sqlx::AssertSqlSafe;

@@ -1,38 +1,38 @@
-//! Whether a decision fits how the subscription stands. What a person asks for by mistake must not
-//! jump over events, or rebuild them on top of a halt.
+//! Checks a decision against the current state of the subscription. A mistyped decision must not
+//! skip events, or replay them into a halted subscription.
 
 use super::words::grouped;
 use feed_core::Backend;
 use feed_core::Sequence;
 use feed_core::consumer::{Decision, Handle, ResumeFrom, Status};
 
-/// Why a decision does not fit. Nothing has changed.
+/// Why a decision was rejected. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// It goes on by itself.
+    /// The subscription is not halted.
     #[error("the subscription is not halted, so there is nothing to resume")]
     NotHalted,
-    /// First things first.
-    #[error("the subscription is halted: decide first how it goes on (resume)")]
+    /// The subscription is halted: resume it first.
+    #[error("the subscription is halted: resume it first")]
     Halted,
-    /// There is nothing to take again.
+    /// There is no event to replay.
     #[error("only events up to {} have been taken, so there is nothing to replay", grouped(*.0))]
     NotTaken(Sequence),
 }
 
-/// How the subscription stands, if `decision` fits that.
+/// Returns the state of the subscription, if it allows `decision`.
 pub(in crate::subscription) async fn check<B: Backend>(
     handle: &Handle<B>,
     decision: Decision,
 ) -> sqlx::Result<Result<Status, Refused>> {
     let status = handle.status().await?;
-    // One that has taken nothing may be sent to the newest event before it begins.
+    // A subscription without events may be moved to the newest event.
     let new = status.epoch.is_none() && status.sequence == 0;
     Ok(match decision {
         Decision::Resume(ResumeFrom::Now) if new => Ok(status),
         Decision::Resume(_) if status.halted.is_none() => Err(Refused::NotHalted),
         Decision::Replay(_) if status.halted.is_some() => Err(Refused::Halted),
-        // A feed without numbers is taken again as a whole.
+        // A feed without sequences is replayed as a whole.
         Decision::Replay(from) if from > status.head.max(1) => Err(Refused::NotTaken(status.head)),
         _ => Ok(status),
     })

@@ -1,5 +1,5 @@
-//! Decisions that an instance carries out: they are written down, and watched until it has. Where
-//! no instance is alive, this process is one for as long as it takes.
+//! Records decisions that an instance executes, and watches until it has. If no instance is alive,
+//! this process runs one until then.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use feed_core::consumer::{
 };
 use feed_core::{Backend, DatabaseError};
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(200);
+/// The pause between two checks.
+const PAUSE: Duration = Duration::from_millis(200);
 
-/// Decisions among which ours is looked for: more than people take while one is watched.
+/// The decisions that are searched for ours: more than are made while one is watched.
 const RECENT: u32 = 100;
 
-/// After Ctrl-C.
+/// The message after Ctrl-C.
 const STOPPED_WATCHING: &str =
-    "stopped watching; the decision stands, and the service carries it out";
+    "stopped watching; the decision is recorded, and the service executes it";
 
 impl From<ResumeFlags> for ResumeFrom {
     fn from(from: ResumeFlags) -> Self {
@@ -37,9 +37,9 @@ impl From<ResumeFlags> for ResumeFrom {
     }
 }
 
-/// An instance in this process, for when there is no other one.
+/// An instance in this process, started if there is no other one.
 pub(super) struct Spare<B: Backend, E> {
-    /// What it is made of, until it is.
+    /// The parts of the instance, until it starts.
     parts: Option<(Database<B>, Subscription, E)>,
     running: Option<(JoinHandle<()>, CancellationToken)>,
 }
@@ -63,7 +63,7 @@ impl<B: Backend, E: Effect<B>> Spare<B, E> {
         Ok(())
     }
 
-    /// Finishes what is in hand, and gives the leases back.
+    /// Finishes the current batch, and releases the leases.
     async fn stop(self) {
         if let Some((task, stop)) = self.running {
             stop.cancel();
@@ -116,8 +116,8 @@ pub(super) async fn replay<B: Backend, E: Effect<B>>(
     Ok(Done::Well)
 }
 
-/// Watches a decision until it is carried out, and the events of `range` are taken again; returns
-/// how the subscription stands then, and the outcome.
+/// Watches a decision until it is executed, and until the events of `range` are taken again;
+/// returns the state of the subscription then, and the outcome.
 async fn watch<B: Backend, E: Effect<B>>(
     handle: &Handle<B>,
     position: i64,
@@ -142,7 +142,7 @@ async fn look<B: Backend, E: Effect<B>>(
     spare: &mut Spare<B, E>,
 ) -> Result<(Status, String), CommandError> {
     loop {
-        // In this order: what is carried out when we look shows in the status after it.
+        // Read in this order, so that the status shows the effect of the decision.
         let outcome = decided(handle, position)
             .await?
             .and_then(|decided| decided.outcome);
@@ -173,11 +173,11 @@ async fn look<B: Backend, E: Effect<B>>(
         if status.instances == 0 {
             spare.start().await?;
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// The decision at that position.
+/// Returns the decision at that position.
 async fn decided<B: Backend>(handle: &Handle<B>, position: i64) -> sqlx::Result<Option<Decided>> {
     let recent = handle.decisions(RECENT).await?;
     Ok(recent

@@ -10,7 +10,7 @@ use crate::command::{CommandError, Done, print, print_json};
 use feed_core::Backend;
 use feed_core::consumer::{Handle, ParkedEvent, TakenEvent};
 
-/// A list under its name, as a document: `{"events": […]}`.
+/// Returns a list under its name, as a document: `{"events": […]}`.
 pub(in crate::subscription) fn named<T: Serialize>(name: &'static str, list: T) -> impl Serialize {
     BTreeMap::from([(name, list)])
 }
@@ -106,7 +106,7 @@ pub(super) async fn parked<B: Backend>(
         print_json(&named("parked", handle.parked(listing.limit).await?))?;
         return Ok(Done::Well);
     }
-    // All of them, since those that wait stand between those that failed.
+    // Read all of them, since waiting events are listed between failed ones.
     let parked = handle.parked(MOST).await?;
     let causes = by_cause(&parked);
     let halted = handle.status().await?.halted.is_some();
@@ -126,7 +126,7 @@ pub(super) async fn parked<B: Backend>(
     Ok(Done::Well)
 }
 
-/// An event that failed, on lines of its own: its reason may be long.
+/// Formats a failed event on lines of its own: its reason may be long.
 fn failed(event: &ParkedEvent, waiting: &[&ParkedEvent], halted: bool) -> String {
     let place = event
         .sequence
@@ -149,7 +149,7 @@ fn failed(event: &ParkedEvent, waiting: &[&ParkedEvent], halted: bool) -> String
     text
 }
 
-/// Rows below aligned heads, each with a reason on a line of its own, if there is one.
+/// Formats rows below aligned heads, each with its reason on a line of its own, if there is one.
 fn table<'a, const N: usize>(
     head: [&str; N],
     rows: impl Iterator<Item = ([String; N], Option<&'a str>)>,

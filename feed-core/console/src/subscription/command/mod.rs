@@ -1,5 +1,5 @@
-//! What a person does about a subscription from the command line: to see what is stuck, and to
-//! mend it. A service flattens [`Command`] into its own command line and hands it to [`execute`].
+//! An operator's commands for a subscription: see what is stuck, and fix it. A service flattens
+//! [`Command`] into its own command line and passes it to [`execute`].
 
 mod check;
 mod execute_decision;
@@ -22,7 +22,7 @@ pub(super) use reconcile::summary;
 pub(super) use show::StatusDocument;
 pub use words::WHAT_TO_DO;
 
-/// Why a comparison says nothing.
+/// Why there is no result of a comparison.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot compare")]
 struct CannotCompare(#[source] ReconcileError);
@@ -45,11 +45,11 @@ impl From<Refused> for CommandError {
     }
 }
 
-/// Carries out a command on an open database.
+/// Executes a command on an open database.
 ///
 /// # Errors
 ///
-/// It cannot be carried out: nothing has changed, unless the error says so.
+/// Returns an error if it fails: nothing has changed, unless the error says so.
 pub async fn execute<B, E, R>(
     command: Command,
     database: Database<B>,

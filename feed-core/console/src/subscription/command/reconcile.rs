@@ -1,4 +1,4 @@
-//! `reconcile`: compares the feed with what is stored, and names what differs.
+//! `reconcile`: compares the feed with the stored data, and names the differences.
 
 use super::words::{counted, grouped, moment};
 use crate::command::{CommandError, Done, print, print_json};
@@ -50,7 +50,7 @@ pub(super) async fn run<B: Backend, R: Reconcile<B>>(
     })
 }
 
-/// What came of a comparison, in one line.
+/// Returns the result of a comparison in one line.
 pub(in crate::subscription) fn summary(compared: &Reconciliation) -> String {
     let found = match compared.found {
         0 if is_empty(compared) => {
@@ -62,15 +62,15 @@ pub(in crate::subscription) fn summary(compared: &Reconciliation) -> String {
     format!("{}: {found}, at {}", range(compared), moment(compared.at))
 }
 
-/// True if nothing was compared, so that no difference says nothing.
+/// Returns true if nothing was compared: then the lack of differences means nothing.
 fn is_empty(compared: &Reconciliation) -> bool {
     compared.events == 0 && compared.left_out == 0
 }
 
-/// What was compared.
+/// Returns what was compared.
 fn range(compared: &Reconciliation) -> String {
     match compared.to {
-        // A feed without numbers.
+        // A feed without sequences.
         0 => counted(i64::try_from(compared.events).unwrap_or(i64::MAX), "event"),
         to => format!("events {} to {}", grouped(compared.from), grouped(to)),
     }

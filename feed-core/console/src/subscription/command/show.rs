@@ -1,4 +1,4 @@
-//! How the subscription stands, and the decisions that are done at once.
+//! The state of the subscription, and the decisions that take effect at once.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,17 +9,17 @@ use crate::command::{By, CommandError, Done, print, print_json};
 use feed_core::Backend;
 use feed_core::consumer::{Handle, Reconciliation, Status};
 
-/// The status with the last comparison: what `GET /status` answers in JSON.
+/// The status with the last comparison: the JSON that `GET /status` answers.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Status")]
 pub(in crate::subscription) struct StatusDocument {
     #[serde(flatten)]
     pub(in crate::subscription) status: Status,
-    /// The last comparison of the feed with what is stored; `null`: there was none.
+    /// The last comparison of the feed with the stored data; `null` if there was none.
     pub(in crate::subscription) reconciliation: Option<Reconciliation>,
 }
 
-/// Differences that stand in the status: enough to begin with. `reconcile` names more.
+/// The differences included in the status. `reconcile` names more.
 const NAMED: usize = 100;
 
 impl StatusDocument {
@@ -153,7 +153,7 @@ pub(super) async fn skip<B: Backend>(
 ) -> Result<Done, CommandError> {
     handle.skip(id, reason, &by.name()?).await?;
     print(&format!(
-        "Skipped {id}. The later events of its subject go on.\n"
+        "Skipped {id}. The later events of its subject continue.\n"
     ))?;
     Ok(Done::Well)
 }

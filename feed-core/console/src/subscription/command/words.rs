@@ -1,4 +1,4 @@
-//! What commands and pages say alike.
+//! Texts that commands and pages share.
 
 use chrono::{DateTime, Utc};
 
@@ -6,24 +6,24 @@ pub(in crate::subscription) use feed_chassis::{counted, grouped};
 use feed_core::Sequence;
 use feed_core::consumer::{Lag, Outcome, ParkedEvent};
 
-/// The longest list that is given at once.
+/// The longest list that is returned at once.
 pub(in crate::subscription) const MOST: u32 = 1000;
 
-/// What each way of going on after a halt means.
+/// The meaning of each way to resume after a halt.
 pub(in crate::subscription) const KEEP: &str =
-    "Go on from where it is: the feed was mended, or its address was wrong";
+    "Resume from the stored cursor; the feed has been repaired, or its address was wrong";
 pub(in crate::subscription) const FROM_START: &str = "Take all events of the feed, from the first one on; what was taken already has no second effect";
 pub(in crate::subscription) const FROM_NOW: &str =
-    "Go on with the next new event; what came before and was not taken is never taken";
+    "Resume from the next new event; earlier events that were not taken are never taken";
 
-/// What to do about a halt. It stands behind the reason, wherever that is told.
-pub const WHAT_TO_DO: &str = "it goes on when a person decides how, on the status page or \
+/// What to do about a halt. It follows the reason, wherever that is shown.
+pub const WHAT_TO_DO: &str = "an operator has to resume it, on the status page or \
      by the command resume --keep, --from-start or --from-now";
 
-/// When a halted subscription tries parked events again.
+/// When a halted subscription retries parked events.
 pub(super) const WHEN_RESUMED: &str = "when the subscription is resumed";
 
-/// A length of time, in the largest unit that says enough: `5 min`.
+/// Formats a length of time, in the largest unit that is precise enough: `5 min`.
 pub(in crate::subscription) fn span(seconds: i64) -> String {
     match seconds {
         ..120 => format!("{seconds} s"),
@@ -33,35 +33,38 @@ pub(in crate::subscription) fn span(seconds: i64) -> String {
     }
 }
 
-/// How far a subscription is behind: `2 events, 5 s`.
+/// Formats the lag of a subscription: `2 events, 5 s`.
 pub(in crate::subscription) fn behind(lag: Lag) -> String {
     let events = counted(lag.events, "event");
     match (lag.events, lag.seconds) {
         (0, None | Some(0)) => "none".to_owned(),
-        (0, Some(silent)) => format!("none known, but no word from the feed for {}", span(silent)),
+        (0, Some(silent)) => format!(
+            "none known, but the feed has not answered for {}",
+            span(silent)
+        ),
         (_, Some(seconds)) => format!("{events}, {}", span(seconds)),
         (_, None) => events,
     }
 }
 
-/// With a capital at the beginning.
+/// Capitalizes the beginning.
 pub(in crate::subscription) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
 }
 
-/// An instant, to the second.
+/// Formats an instant to the second.
 pub(in crate::subscription) fn moment(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// The number of an event, if the feed gives one.
+/// Formats the number of an event, if the feed has sequences.
 pub(in crate::subscription) fn number(sequence: Option<Sequence>) -> String {
     sequence.map_or_else(|| "\u{2013}".to_owned(), grouped)
 }
 
-/// What has become of an event, in a word or two.
+/// Names what has happened to an event, in a word or two.
 pub(in crate::subscription) fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Applied => "applied",
@@ -72,17 +75,17 @@ pub(in crate::subscription) fn outcome_name(outcome: Outcome) -> &'static str {
     }
 }
 
-/// What happens next to an event that failed, in a subscription that may be `halted`.
+/// Describes what happens next to a failed event, in a subscription that may be `halted`.
 pub(in crate::subscription) fn next_try(event: &ParkedEvent, halted: bool) -> String {
     match event.retry_at {
         Some(_) if halted => format!("it is tried again {WHEN_RESUMED}"),
         Some(at) if at <= Utc::now() => "it is tried again now".to_owned(),
         Some(at) => format!("it is tried again at {}", moment(at)),
-        None => "it waits for a person".to_owned(),
+        None => "it waits for the operator".to_owned(),
     }
 }
 
-/// Events that failed, each with the later ones of its subject that wait for it; oldest first.
+/// Groups failed events, each with the later ones of its subject that wait for it; oldest first.
 pub(in crate::subscription) fn by_cause(
     parked: &[ParkedEvent],
 ) -> Vec<(&ParkedEvent, Vec<&ParkedEvent>)> {

@@ -1,4 +1,4 @@
-//! What a person decides on the page.
+//! An operator's decisions on the page.
 
 use std::future::Future;
 
@@ -16,13 +16,13 @@ use feed_core::Backend;
 use feed_core::consumer::{DecideError, Decision, ResumeFrom};
 use feed_core::http::Problem;
 
-/// The page that shows what came of it.
+/// The page that shows the outcome.
 const STATUS: &str = "../status";
 
-/// Events are tried again.
+/// The answer: events are retried.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Retried {
-    /// How many
+    /// The number of events
     retried: u64,
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn retry<B: Backend>(
     ))
 }
 
-/// An event is skipped for ever.
+/// The answer: an event is skipped for ever.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Skipped {
     /// The event's id
@@ -118,16 +118,16 @@ pub(super) async fn replay<B: Backend>(
     decide(site, wanted, Decision::Replay(from), by).await
 }
 
-/// A decision is written down.
+/// The answer: a decision is recorded.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Noted {
-    /// What it says: `resume keep`
+    /// The decision as text: `resume keep`
     decision: String,
-    /// Its place among the decisions
+    /// Its position among the decisions
     position: i64,
 }
 
-/// Writes a decision down that an instance carries out soon.
+/// Records a decision for an instance to execute soon.
 async fn decide<B: Backend>(
     site: Site<B>,
     wanted: Wanted,
@@ -146,8 +146,7 @@ async fn decide<B: Backend>(
     Ok(done(wanted, STATUS, StatusCode::ACCEPTED, document))
 }
 
-/// Runs what has a transaction in a task of its own: a client who hangs up cannot stop it
-/// half-way.
+/// Runs a transaction in a task of its own: a client that disconnects cannot interrupt it.
 async fn whole<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Problem> {
@@ -173,7 +172,7 @@ fn problem(error: DecideError) -> Problem {
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        let title = "The subscription does not stand so";
+        let title = "Not allowed in the subscription's current state";
         Self::new(StatusCode::CONFLICT, "refused", title, refused.to_string())
     }
 }

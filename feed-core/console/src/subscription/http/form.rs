@@ -1,4 +1,4 @@
-//! What a person has typed into a form, checked.
+//! Parses and validates a submitted form.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -14,17 +14,17 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// The longest value of a field, in characters.
 pub(super) const LONGEST: usize = 1000;
 
-/// The fields of a form, and what is wrong with those that were asked for.
+/// The fields of a form, and the errors of those that were read.
 #[derive(Debug)]
 pub(super) struct Form {
     fields: Vec<(String, String)>,
-    /// The names of the fields that were asked for.
+    /// The names of the fields that were read.
     asked: Vec<String>,
     errors: Vec<Value>,
 }
 
 impl Form {
-    /// The value of a field, without blanks around it; `None` if there is no such field.
+    /// Returns the value of a field, without surrounding blanks; `None` if there is no such field.
     pub(super) fn optional(&mut self, name: &str) -> Option<String> {
         self.asked.push(name.to_owned());
         let mut fields = self.fields.iter();
@@ -35,12 +35,12 @@ impl Form {
         } else if value.chars().count() > LONGEST {
             self.refuse(name, &format!("is longer than {LONGEST} characters"));
         } else if value.chars().any(char::is_control) {
-            self.refuse(name, "has characters that are none for people");
+            self.refuse(name, "has control characters");
         }
         Some(value.trim().to_owned())
     }
 
-    /// The value of a field that must be there.
+    /// Returns the value of a required field.
     pub(super) fn required(&mut self, name: &str) -> String {
         self.optional(name).unwrap_or_else(|| {
             self.refuse(name, "is missing");
@@ -48,15 +48,15 @@ impl Form {
         })
     }
 
-    /// Notes what is wrong with a field.
+    /// Records what is wrong with a field.
     pub(super) fn refuse(&mut self, field: &str, message: &str) {
         self.errors
             .push(json!({"field": field, "message": message}));
     }
 
-    /// A `422` that names each field with which something is wrong.
+    /// Returns a `422` that names each wrong field.
     ///
-    /// A field that nobody asked for is one of them: a misspelt `event` must not mean all events.
+    /// An unknown field is wrong too: a misspelt `event` must not mean all events.
     pub(super) fn check(mut self) -> Result<(), Problem> {
         let names = self.fields.iter().map(|(name, _)| name.clone());
         let unknown: Vec<String> = names.filter(|name| !self.asked.contains(name)).collect();
@@ -72,7 +72,7 @@ impl Form {
     }
 }
 
-/// A `422` for a form that is understood and cannot be followed.
+/// Returns a `422` for a valid form that cannot be executed.
 pub(super) fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(
         StatusCode::UNPROCESSABLE_ENTITY,
@@ -91,7 +91,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "wrong-type",
                 "The body is of another type",
-                format!("the body is to be sent as {FORM}"),
+                format!("the body must be sent as {FORM}"),
             ));
         }
         let read = Bytes::from_request(request, state).await;

@@ -1,5 +1,5 @@
-//! A comparison of the feed with what is stored, in the background: no request waits for another
-//! service (I9).
+//! Compares the feed with the stored data in the background: no request waits for another service
+//! (I9).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,15 +8,15 @@ use feed_core::Sequence;
 use feed_core::consumer::{Handle, Reconcile, reconcile};
 use feed_core::http::with_causes;
 
-/// How the comparison in this process stands.
+/// The state of the comparison in this process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum State {
-    /// There is none; what the last one found is in the database.
+    /// None is running; the database has the result of the last one.
     #[default]
     Idle,
-    /// It is at the first of the two events.
+    /// It is running, at the first of the two events.
     Running(Sequence, Sequence),
-    /// It could not be made.
+    /// It failed.
     Failed(String),
 }
 
@@ -36,7 +36,7 @@ impl Job {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    /// Starts one; false if one is under way.
+    /// Starts one; returns false if one is running.
     pub(super) fn start<B: Backend, R: Reconcile<B>>(self: &Arc<Self>, handle: &Handle<B>) -> bool {
         {
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +55,7 @@ impl Job {
             job.set(match comparing.await {
                 Ok(Ok(_)) => State::Idle,
                 Ok(Err(error)) => State::Failed(with_causes(&error)),
-                Err(_) => State::Failed("it ended by a fault of ours, which was logged".to_owned()),
+                Err(_) => State::Failed("it ended by an internal error, see the log".to_owned()),
             });
         });
         true

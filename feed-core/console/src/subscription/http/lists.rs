@@ -15,10 +15,11 @@ use feed_core::Backend;
 use feed_core::consumer::{Decided, Outcome, SkippedEvent, TakenEvent};
 use feed_core::http::Problem;
 
-/// How much is listed unless `?limit=` says so.
+/// The default of `?limit=`.
 const LISTED: u32 = 100;
 
-/// `?limit=17&event=…`. As an extractor it answers `400` to what is no number within bounds.
+/// The query `?limit=17&event=…`. As an extractor it answers `400` if the limit is no number within
+/// bounds.
 pub(super) struct Query {
     limit: u32,
     event: Option<String>,
@@ -45,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
                         Problem::bad_request(format!("`limit` is a number from 1 to {MOST}"))
                     })?;
                 }
-                // No id is blank or has such characters, and PostgreSQL has no place for all of them.
+                // No id is blank or has such characters, and PostgreSQL cannot store all of them.
                 "event" if value.trim().is_empty() || value.chars().any(char::is_control) => {
                     return Err(Problem::bad_request("`event` is the id of an event"));
                 }

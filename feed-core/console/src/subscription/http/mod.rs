@@ -1,5 +1,5 @@
-//! The status pages of a consumer, and what a person can do there: to be merged into a service's
-//! router. Programs get the same as JSON.
+//! The status pages of a consumer with an operator's decisions, for a service's router. Programs
+//! get the same as JSON.
 
 mod decide;
 mod form;
@@ -34,14 +34,14 @@ use job::Job;
 
 pub use openapi::describe;
 
-/// The largest form we read: a reason is some sentences.
+/// The largest form: a reason is a few sentences.
 const MAX_BODY: usize = 16 * 1024;
 
-/// What the routes know of the service they are part of.
+/// The state of the routes.
 struct Site<B: Backend> {
     handle: Handle<B>,
     frame: Frame<'static>,
-    /// Whether it says what it ought to have stored.
+    /// Whether the service can compare its stored data with the feed.
     compares: bool,
     job: Arc<Job>,
 }
@@ -57,8 +57,8 @@ impl<B: Backend> Clone for Site<B> {
     }
 }
 
-/// `GET /status` and what lies below it, and `POST /poll`, with pages in the service's frame. `R`
-/// says what the service ought to have stored.
+/// Returns the routes `GET /status` with those below it, and `POST /poll`, with pages in the
+/// service's frame. `R` compares the stored data with the feed.
 pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'static>) -> Router {
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     let only_post = || async { Problem::method_not_allowed("POST") };
@@ -107,7 +107,7 @@ pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'stat
         .with_state(site)
 }
 
-/// How a subscription stands is true for a moment.
+/// Keeps caches from storing the state of a subscription.
 async fn never_stored(mut response: Response) -> Response {
     let no_store = HeaderValue::from_static("no-store");
     response
@@ -116,8 +116,8 @@ async fn never_stored(mut response: Response) -> Response {
     response
 }
 
-/// The answer to what has changed something: a browser is led back to the page at `location`,
-/// which is relative, so that it holds behind any prefix; a program gets a document.
+/// Answers a request that has changed something: redirects a browser to the page at `location`,
+/// which is relative, so that it works behind any prefix; returns a document to a program.
 fn done(
     wanted: Wanted,
     location: &'static str,
@@ -130,7 +130,7 @@ fn done(
     }
 }
 
-/// A poll was asked for.
+/// The answer: a poll was requested.
 #[derive(Serialize, JsonSchema)]
 struct Polling {
     polling: bool,
@@ -143,16 +143,16 @@ async fn poll<B: Backend>(State(site): State<Site<B>>, wanted: Wanted) -> Respon
     done(wanted, "status", StatusCode::ACCEPTED, document)
 }
 
-/// A comparison was asked for.
+/// The answer: a comparison was requested.
 #[derive(Serialize, JsonSchema)]
 struct Comparing {
     comparing: bool,
-    /// False if one was under way already
+    /// False if one was running already
     started: bool,
 }
 
-/// Answers at once; the comparison runs in the background, one at a time: who asks while one is
-/// under way gets that one.
+/// Answers at once; the comparison runs in the background, one at a time: a request while one is
+/// running refers to that one.
 async fn reconcile<B: Backend, R: Reconcile<B>>(
     State(site): State<Site<B>>,
     wanted: Wanted,

@@ -1,4 +1,4 @@
-//! What the routes are, for programs: the part of a consumer's description that is alike in all.
+//! Describes the routes of a consumer for programs: the part that all consumers share.
 
 use schemars::JsonSchema;
 use serde_json::json;
@@ -61,7 +61,7 @@ fn list<T: JsonSchema>(list: Operation, name: &'static str) -> Operation {
     let limit = json!({"type": "integer", "minimum": 1, "maximum": MOST});
     list.parameter(Parameter::query(
         "limit",
-        "How many are listed at most; 100, unless it is said",
+        "The most items to list; 100 by default",
         Schema::literal(limit),
     ))
     .answer(
@@ -82,17 +82,17 @@ fn retry() -> Operation {
     decided::<Retried>(
         retry,
         200,
-        "They are tried again within seconds, or once a halted subscription is resumed",
+        "They are retried within seconds, or once a halted subscription is resumed",
     )
 }
 
 fn skip() -> Operation {
-    let why = "Why it is to have no effect; recorded with the decision";
+    let why = "The reason; recorded with the decision";
     let form = decision()
         .required("event", text("The id of a parked event"))
         .required("reason", text(why));
     let skip = Operation::post("/status/skip", "skip", "Skip a parked event for ever")
-        .about("Later events of its subject go on.")
+        .about("Later events of its subject continue.")
         .form(form)
         .problem(404, "The event is not parked")
         .problem(409, "The event waits for an earlier one: decide about that");
@@ -107,14 +107,10 @@ fn resume() -> Operation {
         "enum": ["keep", "start", "now"],
     });
     let form = decision().required("from", Schema::literal(from));
-    let resume = Operation::post("/status/resume", "resume", "Go on after a halt")
+    let resume = Operation::post("/status/resume", "resume", "Resume after a halt")
         .form(form)
         .problem(409, "The subscription is not halted");
-    decided::<Noted>(
-        resume,
-        202,
-        "It is carried out by the next instance that looks",
-    )
+    decided::<Noted>(resume, 202, "The next instance that polls executes it")
 }
 
 fn replay() -> Operation {
@@ -129,11 +125,7 @@ fn replay() -> Operation {
         .about("Rebuilds effects that were lost. What is there is not doubled.")
         .form(form)
         .problem(409, "The subscription is halted, or has not got so far");
-    decided::<Noted>(
-        replay,
-        202,
-        "It is carried out by the next instance that looks",
-    )
+    decided::<Noted>(replay, 202, "The next instance that polls executes it")
 }
 
 fn reconcile() -> Operation {
@@ -142,20 +134,23 @@ fn reconcile() -> Operation {
         "reconcile",
         "Compare what is stored with the feed",
     )
-    .about("Runs in the background; `/status` tells what it found. Nothing is changed.");
+    .about("Runs in the background; `/status` shows the result. Nothing is changed.");
     changed::<Comparing>(reconcile, 202, "The comparison has begun, or is under way")
 }
 
 fn poll() -> Operation {
     let poll = Operation::post("/poll", "poll", "Ask the feed now")
-        .about("Runs in the background; `/status` tells what came of it.");
+        .about("Runs in the background; `/status` shows the result.");
     changed::<Polling>(poll, 202, "The feed is asked")
 }
 
-/// What each decision is recorded with.
+/// The fields that are recorded with each decision.
 fn decision() -> Fields {
     Fields::new()
-        .required("by", text("Who decides; recorded with the decision"))
+        .required(
+            "by",
+            text("The operator's name; recorded with the decision"),
+        )
         .no_others()
 }
 
@@ -172,13 +167,14 @@ fn decided<T: JsonSchema>(decision: Operation, status: u16, about: &'static str)
     changed::<T>(decision, status, about).problem(422, "A field is missing or wrong")
 }
 
-/// A program gets a document, and a browser is led back to the page.
+/// Adds the answers of a change: a document for a program, and a redirect to the page for a
+/// browser.
 fn changed<T: JsonSchema>(operation: Operation, status: u16, about: &'static str) -> Operation {
     operation
         .answer(Answer::new(status, about).json(Schema::of::<T>()))
         .answer(
-            Answer::new(303, "The same, for who wants a page")
-                .header("Location", "The page that shows what came of it"),
+            Answer::new(303, "The same, for clients that prefer a page")
+                .header("Location", "The page with the result"),
         )
         .problem(403, "A page of another site had a browser send this")
         .problem(406, "Neither JSON nor a page is acceptable")

@@ -1,4 +1,4 @@
-//! The status page: what is stuck on top, then how it goes, then what was decided.
+//! The status page: on top what is stuck, then the progress, then the decisions.
 
 use maud::{Markup, html};
 
@@ -15,7 +15,7 @@ use feed_core::http::BaseUrl;
 /// How many of the last skips and decisions are shown.
 const LAST: u32 = 5;
 
-/// What the page shows.
+/// The content of the page.
 pub(super) struct Page {
     document: StatusDocument,
     parked: Vec<ParkedEvent>,
@@ -56,7 +56,7 @@ impl Page {
             @if status.parked > 0 {
                 p.notice.bad role="status" {
                     strong { (counted(status.parked, "event")) (if status.parked == 1 { " is" } else { " are" }) " parked. " }
-                    @if status.halted.is_none() { "Later events of the same subjects wait; all others go on. " }
+                    @if status.halted.is_none() { "Later events of the same subjects wait; all others continue. " }
                     a href="#parked" { "See why" }
                 }
             }
@@ -95,7 +95,7 @@ impl Page {
         let status = &self.document.status;
         html! {
             dl {
-                // No link: it may be an address that only services reach.
+                // No link: only services may be able to reach the address.
                 dt { "Feed" } dd { code.id { (status.feed) } }
                 dt { "Epoch" } dd { (status.epoch.as_deref().unwrap_or("none yet")) }
                 dt id="taken" { "Taken up to" } dd {

@@ -1,4 +1,4 @@
-//! What is stuck, with the forms that mend it: a halt, and parked events.
+//! What is stuck, with forms to fix it: a halt, and parked events.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ use feed_chassis::html::instant;
 use feed_core::consumer::ParkedEvent;
 use feed_core::http::BaseUrl;
 
-/// The ways to go on after a halt: value, button, meaning.
+/// The ways to resume after a halt: value, button, meaning.
 const WAYS: [(&str, &str, &str); 3] = [
     ("keep", "Go on from here", KEEP),
     ("start", "From the start", FROM_START),
@@ -19,12 +19,12 @@ const WAYS: [(&str, &str, &str); 3] = [
 /// Waiting events that are shown at once.
 const WAITING: usize = 5;
 
-/// Why it is halted, and how it can go on.
+/// Renders why it is halted, and how to resume.
 pub(super) fn halted(base: &BaseUrl, reason: &str) -> Markup {
     html! {
         section.notice.bad role="alert" aria-label="Halted" {
             p { strong { "Halted: " } (reason) "." }
-            p { "Nothing is taken until a person decides how it goes on:" }
+            p { "No event is taken until an operator resumes the subscription:" }
             form method="post" action=(base.path("status/resume")) {
                 (name("resume"))
                 @for (value, button, meaning) in WAYS {
@@ -38,7 +38,7 @@ pub(super) fn halted(base: &BaseUrl, reason: &str) -> Markup {
     }
 }
 
-/// The way back, for when effects were lost.
+/// Renders the form for a replay, for when effects were lost.
 pub(super) fn replay(base: &BaseUrl) -> Markup {
     html! {
         details {
@@ -59,7 +59,7 @@ pub(super) fn replay(base: &BaseUrl) -> Markup {
     }
 }
 
-/// The field for the name of who decides.
+/// Renders the field for the operator's name.
 fn name(form: &str) -> Markup {
     let id = format!("by-{form}");
     html! {
@@ -70,7 +70,7 @@ fn name(form: &str) -> Markup {
     }
 }
 
-/// The events that failed, each with what can be done about it and the later ones that wait for it.
+/// Renders the failed events, each with the possible decisions and the later ones that wait for it.
 pub(super) fn parked(base: &BaseUrl, parked: &[ParkedEvent], halted: bool) -> Markup {
     let causes = by_cause(parked);
     html! {
@@ -122,7 +122,7 @@ fn failed(
                     aria-label={ "Skip " (event.subject) } {
                     input type="hidden" name="event" value=(event.id);
                     div.field {
-                        label for={ "reason-" (index) } { "Why it is to have no effect" }
+                        label for={ "reason-" (index) } { "Why it must not take effect" }
                         input id={ "reason-" (index) } name="reason" required maxlength="1000";
                     }
                     div.inline {

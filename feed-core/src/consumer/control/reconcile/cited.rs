@@ -1,4 +1,4 @@
-//! An event as a comparison remembers it.
+//! The compact form in which a reconciliation remembers an event.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use uuid::Uuid;
 use crate::consumer::received::Received;
 use crate::event::Sequence;
 
-/// Which event it was, in a few bytes: a comparison keeps one for each order.
+/// Identifies an event in a few bytes: a reconciliation keeps one for each order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cited {
-    /// 0 where the feed numbers nothing: half as long as an option of it.
+    /// 0 if the feed has no sequences: half the size of an `Option`.
     sequence: Sequence,
     id: Id,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Id {
-    /// As feed-core writes it.
+    /// An id in feed-core's form.
     Urn(Uuid),
     Other(Box<str>),
 }
@@ -26,7 +26,7 @@ impl From<&Received> for Cited {
     fn from(event: &Received) -> Self {
         let uuid = event.id.strip_prefix("urn:uuid:").map(Uuid::try_parse);
         let id = match uuid {
-            // A UUID has more than one spelling, an id has one.
+            // A UUID has several spellings; keep only the one that reproduces the id.
             Some(Ok(uuid)) if uuid.urn().to_string() == event.id => Id::Urn(uuid),
             _ => Id::Other(event.id.as_str().into()),
         };
@@ -38,7 +38,7 @@ impl From<&Received> for Cited {
 }
 
 impl Cited {
-    /// True if that is the event's id.
+    /// Returns true if the event has this id.
     #[must_use]
     pub fn has_id(&self, id: &str) -> bool {
         match &self.id {

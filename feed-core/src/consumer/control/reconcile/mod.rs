@@ -1,16 +1,15 @@
-//! Compares what a service has stored with what the feed says it ought to have. Nothing of it is
-//! changed.
+//! Compares what a service has stored with what the feed's events demand. It changes nothing.
 //!
-//! Nothing stands still meanwhile, and no difference must be reported that is none:
+//! Events are applied meanwhile, and the result must contain no false difference:
 //!
-//! - An event counts as *settled* if it lies below all cursors as they were before anything else
-//!   was read, and is neither parked nor skipped as that was read later. A settled event had its
-//!   effect in the transaction that moved the cursor, or in that which took it off the parked
-//!   ones; neither is ever undone.
-//! - What is stored is read after that. It may show effects of later events, but only of those
-//!   whose partition's cursor had passed them by then. So the feed is read on to the highest
-//!   cursor after the comparison, and what those events are about is no difference.
-//! - A replay, or a subscription that a person moves, opens again what was settled: an error.
+//! - An event is *settled* if it lies below all cursors as they were before anything else was
+//!   read, and a later read finds it neither parked nor skipped. A settled event had its effect in
+//!   the transaction that moved the cursor, or in the one that removed it from the parked events;
+//!   neither is ever undone.
+//! - The stored data is read after that. It may contain effects of later events, but only of
+//!   events that their partition's cursor had passed by then. So the feed is read up to the highest
+//!   cursor after the comparison, and the subjects of those events are left out.
+//! - A replay, or a decision that moves the subscription, makes settled events unsettled: an error.
 
 mod cited;
 pub(super) mod report;
@@ -39,39 +38,42 @@ use crate::store::consume::Standing;
 pub use cited::Cited;
 pub use report::{Difference, Reconciliation};
 
-/// How often we ask where an answer fails for reasons that pass, or is late.
+/// Attempts per request that fails for a transient reason or is late.
 const ATTEMPTS: u32 = 6;
 
-/// A walk through a feed without numbers (I11). No document is kept, so their bytes do not count.
+/// The limits of a walk through a feed without sequences (I11). No document is kept, so their bytes
+/// do not count.
 const LIMITS: Limits = Limits {
     documents: 1_000,
     bytes: usize::MAX,
 };
 
-/// Differences that are kept: whoever has more of them needs no list.
+/// Differences that are kept; more of them need no list.
 const KEPT: usize = 1_000;
 
-/// Decisions looked at to see whether one was carried out meanwhile.
+/// Decisions read to find out whether one was executed meanwhile.
 const DECISIONS: i64 = 1_000;
 
-/// What a service's own data ought to be, by the events of the feed. `()` stands for a service that
-/// compares nothing.
+/// The data that a service must have, according to the events of the feed. `()` is for a service
+/// that compares nothing.
 pub trait Reconcile<B: Backend>: Default + Send + 'static {
-    /// False if there is nothing to compare: then no page offers to.
+    /// False if there is nothing to compare; no page then offers a reconciliation.
     const COMPARES: bool = true;
 
-    /// Notes what `event` demands. `settled` is false where there need be no effect: it is parked,
-    /// waits, was skipped or passed over, or was never to be taken; then what it is about is to be
-    /// left out of the comparison.
+    /// Records what `event` demands. `settled` is false if the event need not have an effect: it is
+    /// parked, waits, was skipped or passed over, or was never taken. Its subject must then be left
+    /// out.
     ///
-    /// Events of a feed with numbers come in sequence; those of others may come in any order.
+    /// Events of a feed with sequences come in sequence; those of other feeds may come in any
+    /// order.
     ///
     /// # Errors
     ///
-    /// The event cannot be read. If it is settled it could be read before: that is a difference.
+    /// Returns an error if the event cannot be read. For a settled event that is a difference,
+    /// since it could be read before.
     fn expect(&mut self, event: &Received, settled: bool) -> Result<(), String>;
 
-    /// Compares it with what is stored, page by page; returns what differs.
+    /// Compares the demands with the stored data, page by page; returns the differences.
     fn compare(self, pool: &Pool<B>) -> impl Future<Output = sqlx::Result<Vec<Difference>>> + Send;
 }
 
@@ -87,73 +89,73 @@ impl<B: Backend> Reconcile<B> for () {
     }
 }
 
-/// Why a comparison could not be made.
+/// Why a reconciliation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// The feed could not be read.
     #[error("cannot read the feed")]
     Fetch(#[from] FetchError),
-    /// Our own database failed.
+    /// The consumer's database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// The feed is not the one whose events were taken.
+    /// The feed is another one than that whose events were taken.
     #[error("the feed is another one: its epoch is {found}, ours is {ours}")]
     OtherEpoch {
         /// The epoch of the events that were taken.
         ours: String,
-        /// The epoch that the feed has.
+        /// The epoch of the feed now.
         found: String,
     },
-    /// The feed has lost its numbers.
+    /// The feed has sequences no longer.
     #[error("the feed has no sequence any more: is {0} still the same feed?")]
     NotSequenced(Url),
-    /// The feed has a hole.
-    #[error("the feed does not go on after event {at}: it gave us {first} to {last}")]
+    /// The feed has a gap.
+    #[error("the feed does not continue after event {at}: it returned {first} to {last}")]
     Hole {
-        /// How far it was read.
+        /// The last event before the gap.
         at: Sequence,
         /// The first event of the next document.
         first: Sequence,
-        /// The last one.
+        /// The last event of that document.
         last: Sequence,
     },
-    /// The feed ends before what was taken from it.
+    /// The feed ends before the cursor.
     #[error("the feed ends at event {ends}, but events up to {taken} were taken from it")]
     TooShort {
-        /// Where it ends.
+        /// The newest event of the feed.
         ends: Sequence,
-        /// Up to where it was taken.
+        /// The cursor.
         taken: Sequence,
     },
-    /// A feed without numbers that is too long to walk, or leads in a circle.
-    #[error("the feed has more than {documents} documents, or leads in a circle")]
+    /// A feed without sequences is too long to walk, or has a cycle.
+    #[error("the feed has more than {documents} documents, or a cycle")]
     TooLong {
         /// Documents read.
         documents: usize,
     },
-    /// The comparison was to begin after what was taken.
+    /// The start lies above the cursor.
     #[error("event {from} was not taken yet: events up to {taken} were")]
     NotTaken {
-        /// Where it was to begin.
+        /// The requested start.
         from: Sequence,
-        /// Up to where events were taken.
+        /// The cursor.
         taken: Sequence,
     },
-    /// Somebody's decision was carried out while we looked.
+    /// A decision was executed during the reconciliation.
     #[error("the subscription was moved meanwhile: compare again")]
     Moved,
-    /// The service does not say what it ought to have stored.
+    /// The service has no reconciliation.
     #[error("this service compares nothing")]
     ComparesNothing,
 }
 
-/// Compares what `R` makes of the feed's events with what is stored, and keeps the result. Begins
-/// with event `from`, or with the first one that the subscription was to take. `progress` is told
-/// how far it is, and how far it will go.
+/// Compares what `R` makes of the feed's events with the stored data, and stores the result. Begins
+/// with event `from`, or with the first event of the subscription. Calls `progress` with the
+/// current and the last sequence.
 ///
 /// # Errors
 ///
-/// The feed or the database could not be read, or the feed is not the one that was taken.
+/// Returns an error if the feed or the database cannot be read, or if the feed is another one.
 pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     handle: &Handle<B>,
     from: Option<Sequence>,
@@ -184,7 +186,7 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     Ok(result)
 }
 
-/// The comparison with a feed that numbers its events.
+/// Reconciles with a feed that has sequences.
 async fn numbered<B: Backend, R: Reconcile<B>>(
     mut books: Books<'_, B, R>,
     epoch: &str,
@@ -223,7 +225,8 @@ async fn numbered<B: Backend, R: Reconcile<B>>(
     Ok(books.closed(from, to, differences))
 }
 
-/// The next document with something new, and the last event before that; `None` once `to` was read.
+/// Returns the next document with a new event, and the last event before it; `None` once `to` is
+/// reached.
 async fn next_until(
     walk: &mut Walk,
     epoch: &str,
@@ -257,7 +260,7 @@ async fn next_until(
         if last > at {
             return Ok(Some((document, at)));
         }
-        // One instance of the feed may know of an event a second after another one.
+        // One instance of the feed may serve an event a second after another one.
         tokio::time::sleep(PAUSE).await;
     }
     Err(ReconcileError::TooShort {
@@ -266,23 +269,23 @@ async fn next_until(
     })
 }
 
-/// The comparison with a feed that numbers nothing: what counts is what was claimed. Nothing comes
-/// meanwhile that could differ, since the orders of such a feed are placed and no more.
+/// Reconciles with a feed without sequences, by the claims. No later event can cause a difference,
+/// since such a feed only places orders.
 async fn unnumbered<B: Backend, R: Reconcile<B>>(
     mut books: Books<'_, B, R>,
 ) -> Result<Reconciliation, ReconcileError> {
     let url = books.handle.feed_url().clone();
     let head = with_retries(ATTEMPTS, || books.source.document(url.clone())).await?;
     if head.cursor.is_some() {
-        // It has numbers, and there is a partition that has taken nothing: so nothing is settled,
-        // and what others have taken meanwhile is nothing to be compared with.
+        // The feed has sequences, and one partition has taken nothing: no event is settled, and
+        // events of other partitions are not compared.
         return Ok(books.closed(0, 0, Vec::new()));
     }
     let mut walk = Walk::back(books.source, head, LIMITS).with_attempts(ATTEMPTS);
-    // The entries that were there: what comes again is an older version.
+    // The ids that were read: a second entry with the same id is an older version.
     let mut seen = HashSet::new();
     while let Some(document) = walk.next().await? {
-        // Of two with one id in a document the newer one comes last.
+        // Of two entries with one id in a document, the last one is newer.
         let entries = document.entries.iter().rev();
         let mut due: Vec<&FoundEntry> = entries
             .filter(|entry| seen.insert(entry.id.clone()))
@@ -290,7 +293,7 @@ async fn unnumbered<B: Backend, R: Reconcile<B>>(
         due.reverse();
         let ids: Vec<&str> = due.iter().map(|entry| entry.id.as_str()).collect();
         let (pool, s) = (books.handle.database.reader(), &books.handle.subscription);
-        // Claimed first and looked for among the parked ones later: in the other order one that is
+        // Read the claims first and the parked events later. In the other order, an event that is
         // parked in between would seem to have its effect.
         let taken = B::claimed(pool, s, &ids).await?.into_iter().collect();
         books.enter(&document, &due, taken).await?;
@@ -311,10 +314,10 @@ impl From<WalkError> for ReconcileError {
     }
 }
 
-/// How the subscription stood at some moment.
+/// The state of the subscription at some moment.
 struct Snapshot {
     standing: Standing,
-    /// The newest decision about its place that was carried out.
+    /// The newest executed decision that moved the cursor.
     carried_out: Option<i64>,
 }
 
@@ -332,15 +335,15 @@ impl Snapshot {
         })
     }
 
-    /// Events up to here were never taken.
+    /// Events up to this sequence were never taken.
     fn begins(&self) -> Sequence {
         self.standing.begins.unwrap_or(0)
     }
 
-    /// True if the subscription went elsewhere than forward since then.
+    /// Returns true if the cursor has moved otherwise than forward since then.
     fn was_moved(&self, since: &Self) -> bool {
         let (before, after) = (&self.standing, &since.standing);
-        // Of partitions that are equally low, one may not have heard of the feed yet.
+        // Of partitions at the same sequence, one may not have the epoch yet.
         let epochs = before.epoch.as_ref().zip(after.epoch.as_ref());
         self.carried_out != since.carried_out
             || epochs.is_some_and(|(before, after)| before != after)
@@ -348,7 +351,7 @@ impl Snapshot {
     }
 }
 
-/// What the events of the feed demand.
+/// The demands of the feed's events.
 struct Books<'a, B: Backend, R> {
     handle: &'a Handle<B>,
     source: &'a Source,
@@ -370,7 +373,7 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
         }
     }
 
-    /// Enters the events of `due`; those whose id is in `taken` are settled if they are neither
+    /// Records the events of `due`. Those whose id is in `taken` are settled if they are neither
     /// parked nor skipped.
     async fn enter(
         &mut self,
@@ -414,7 +417,7 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
         }
     }
 
-    /// What differs; after that the books are empty.
+    /// Returns the differences, and empties the books.
     async fn compare(&mut self) -> sqlx::Result<Vec<Difference>> {
         let mut differences = std::mem::take(&mut self.unreadable);
         let expected = std::mem::take(&mut self.expected);

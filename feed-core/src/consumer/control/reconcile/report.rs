@@ -1,4 +1,4 @@
-//! What a comparison says.
+//! The report of a reconciliation.
 
 use chrono::{DateTime, Utc};
 #[cfg(feature = "schemars")]
@@ -7,32 +7,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Sequence;
 
-/// Something that is stored otherwise than the feed says.
+/// A difference between the stored data and the feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct Difference {
-    /// What it is about, as the subject of events names it: `order/17`.
+    /// The subject in the events' terms: `order/17`.
     pub id: String,
-    /// What differs, with the event that says so.
+    /// What differs, and the event that demands it.
     pub what: String,
 }
 
-/// What came of a comparison.
+/// The result of a reconciliation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct Reconciliation {
-    /// When it was done.
+    /// When it ended.
     pub at: DateTime<Utc>,
-    /// The first event that was looked at; 0 for a feed without numbers.
+    /// The first event that was compared; 0 for a feed without sequences.
     pub from: Sequence,
-    /// The last one: what all partitions had taken when the comparison began.
+    /// The last event that was compared: the lowest cursor at the beginning.
     pub to: Sequence,
-    /// Events whose effect was looked for.
+    /// Events whose effect was compared.
     pub events: u64,
-    /// Events that need have no effect; what they are about was left out.
+    /// Events that need not have an effect; their subjects were left out.
     pub left_out: u64,
-    /// How many differences there are.
+    /// The number of differences.
     pub found: u64,
-    /// The first thousand of them.
+    /// The first thousand differences.
     pub differences: Vec<Difference>,
 }
