@@ -169,7 +169,7 @@ impl<B: Backend> Handle<B> {
         let pool = self.database.reader().clone();
         let name = self.subscription.clone();
         let progress = async move { B::progress(&pool, &name).await };
-        let mut progress = self.counts.turns.ask(progress).await?;
+        let mut progress = self.counts.turns.ask(&self.database, progress).await?;
         // What we know ourselves is newer than what we wrote with the last renewal.
         if let Some(leases) = &self.leases {
             let own = leases.heartbeat(|heartbeat| heartbeat.clone());

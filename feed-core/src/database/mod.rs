@@ -4,12 +4,13 @@
 pub(crate) mod announce;
 mod measure;
 mod options;
-pub(crate) mod patience;
 mod ready;
+pub(crate) mod timeout;
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 #[cfg(feature = "postgres")]
@@ -21,8 +22,8 @@ use tracing::{Instrument, Span};
 use crate::store::{Backend, DatabaseError, Made, Pools, begin_with};
 pub(crate) use measure::Turns;
 pub use options::DatabaseOptions;
-use patience::{STATEMENT, TRANSACTION, within};
 use ready::Schema;
+use timeout::{STATEMENT, Suspicion, TRANSACTION};
 
 /// Which backend a `DATABASE_URL` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +117,7 @@ pub struct Database<B: Backend> {
     /// Where it is, without passwords.
     shown: Arc<str>,
     turns: Arc<Turns>,
+    suspicion: Suspicion,
 }
 
 impl<B: Backend> Clone for Database<B> {
@@ -130,6 +132,7 @@ impl<B: Backend> Clone for Database<B> {
             file: self.file,
             shown: Arc::clone(&self.shown),
             turns: Arc::clone(&self.turns),
+            suspicion: self.suspicion.clone(),
         }
     }
 }
@@ -152,12 +155,13 @@ impl<B: Backend> Database<B> {
     /// migrated.
     pub async fn open(options: impl Into<DatabaseOptions>) -> Result<Self, DatabaseError> {
         let options = options.into();
+        let suspicion = Suspicion::default();
         let Pools {
             reader,
             writer,
             transactions,
             begin,
-        } = B::connect(&options).await?;
+        } = B::connect(&options, &suspicion).await?;
         let database = Self {
             file: B::file(&writer),
             shown: options.to_string().into(),
@@ -168,6 +172,7 @@ impl<B: Backend> Database<B> {
             begin,
             schemas: Arc::default(),
             turns: Arc::default(),
+            suspicion,
         };
         database.migrate("_feed_migrations", B::MIGRATIONS).await?;
         Ok(database)
@@ -206,7 +211,7 @@ impl<B: Backend> Database<B> {
     ///
     /// No connection became free in time, or the database is gone.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, B>> {
-        begin_with(&self.transactions, self.begin.clone()).await
+        begin_with(&self.transactions, self.begin.clone(), &self.suspicion).await
     }
 
     /// Runs `work`, which has a transaction, to its end in a task of its own: a client who hangs up
@@ -215,7 +220,7 @@ impl<B: Backend> Database<B> {
     /// # Errors
     ///
     /// Those of `work`; the database is silent; or `work` panicked.
-    pub async fn to_its_end<T, E>(
+    pub async fn run_to_completion<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<T, E>
@@ -223,7 +228,8 @@ impl<B: Backend> Database<B> {
         T: Send + 'static,
         E: From<sqlx::Error> + From<JoinError> + Send + 'static,
     {
-        let work = within(TRANSACTION, work);
+        let suspicion = self.suspicion.clone();
+        let work = async move { suspicion.within(TRANSACTION, work).await };
         tokio::spawn(work.instrument(Span::current())).await?
     }
 
@@ -258,7 +264,7 @@ impl<B: Backend> Database<B> {
         };
         let made = self.made(table).await?;
         migrator.set_ignore_missing(schema.unknown(&made).is_none());
-        B::run_migrations(&self.writer, &migrator).await?;
+        B::run_migrations(&self.writer, &migrator, &self.suspicion).await?;
         let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
         schemas.push(schema);
         Ok(())
@@ -268,13 +274,17 @@ impl<B: Backend> Database<B> {
     async fn made(&self, table: &'static str) -> sqlx::Result<Vec<Made>> {
         let tables = self.migration_tables().await?;
         match tables.iter().any(|there| there == table) {
-            true => within(STATEMENT, B::migrations(&self.reader, table)).await,
+            true => {
+                self.within(STATEMENT, B::migrations(&self.reader, table))
+                    .await
+            }
             false => Ok(Vec::new()),
         }
     }
 
     async fn migration_tables(&self) -> sqlx::Result<Vec<String>> {
-        within(STATEMENT, B::migration_tables(&self.reader)).await
+        self.within(STATEMENT, B::migration_tables(&self.reader))
+            .await
     }
 
     /// For a service that shares its database with nobody: refuses one in which another service has
@@ -302,12 +312,26 @@ impl<B: Backend> Database<B> {
     /// to be read only stays so, also when it may be written to again; and a plan from before a table was
     /// altered stays in its session.
     pub fn learn_from(&self, error: &sqlx::Error) {
-        patience::learn_from(error);
+        self.suspicion.learn_from(error);
     }
 
     /// Notes that somebody waited for this database in vain: for a minute, connections that come back are closed.
     pub fn suspect_connections(&self) {
-        patience::in_vain();
+        self.suspicion.mark_suspect();
+    }
+
+    /// The outcome of `work` on this database, or an error if there is none in time; its connections are then
+    /// suspect, and those of no other database.
+    pub(crate) async fn within<T, E: From<sqlx::Error>>(
+        &self,
+        longest: Duration,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.suspicion.within(longest, work).await
+    }
+
+    pub(crate) fn suspicion(&self) -> &Suspicion {
+        &self.suspicion
     }
 
     /// Closes all connections. On SQLite this also folds the write-ahead log into the file.

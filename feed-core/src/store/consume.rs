@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Pool, Transaction};
 
 use super::answer::Answer;
+use crate::database::timeout::Suspicion;
 use crate::event::Sequence;
 
 /// How far a partition has got.
@@ -200,7 +201,11 @@ pub(crate) trait NativeConsume: sqlx::Database {
 
     /// Commits; false if the effect has ended the transaction before. Fails where a statement has failed
     /// after which PostgreSQL would answer `COMMIT` with `ROLLBACK`.
-    fn commit(tx: Transaction<'static, Self>, guard: Self::Guard) -> impl Answer<bool>;
+    fn commit(
+        tx: Transaction<'static, Self>,
+        guard: Self::Guard,
+        suspicion: &Suspicion,
+    ) -> impl Answer<bool>;
 
     /// Cancels the statement that the server still runs for the effect; false if there is none.
     fn cancel(pool: &Pool<Self>, guard: &Self::Guard) -> impl Answer<bool>;

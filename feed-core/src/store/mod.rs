@@ -31,6 +31,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Pool, SqlStr};
 
 use crate::database::DatabaseOptions;
+use crate::database::timeout::Suspicion;
 use answer::Answer;
 pub(crate) use begin::begin_with;
 pub use error::DatabaseError;
@@ -61,12 +62,14 @@ pub(crate) trait Operations:
     /// Opens the pools.
     fn connect(
         options: &DatabaseOptions,
+        suspicion: &Suspicion,
     ) -> impl Future<Output = Result<Pools<Self>, DatabaseError>> + Send;
 
     /// Runs `migrator` while no other instance does.
     fn run_migrations(
         pool: &Pool<Self>,
         migrator: &Migrator,
+        suspicion: &Suspicion,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
 
     /// The migrations that `table` lists.

@@ -17,7 +17,7 @@ use crate::consumer::progress::leases::partition_of;
 use crate::consumer::progress::position::{moves, position_between};
 use crate::consumer::received::Received;
 use crate::consumer::source::content::Arrival;
-use crate::database::patience::{STATEMENT, TRANSACTION, within};
+use crate::database::timeout::{STATEMENT, TRANSACTION};
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Position};
 use crate::trace::Work;
@@ -197,14 +197,17 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             won,
             ready,
             work,
-        } = within(TRANSACTION, begun).await?;
+        } = self.instance.database.within(TRANSACTION, begun).await?;
         let (mut applied, mut passed_over) = (Vec::new(), PassedOver::new());
         match (failure, ready.as_slice()) {
             (_, []) => self.caller.commit(tx, guard, &[]).await?,
             (Some(failure), [one]) => {
                 work.fail(&describe(&failure));
                 let s = &self.instance.subscription;
-                within(STATEMENT, park(&mut tx, s, one, Some(&failure))).await?;
+                self.instance
+                    .database
+                    .within(STATEMENT, park(&mut tx, s, one, Some(&failure)))
+                    .await?;
                 self.caller.commit(tx, guard, &[]).await?;
             }
             (_, all) => {

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::session;
 use crate::database::announce::announced;
-use crate::database::patience::{STATEMENT, doubts, within};
+use crate::database::timeout::{STATEMENT, Suspicion};
 use crate::database::{DatabaseOptions, Kind, redact_url};
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools};
 
@@ -38,15 +38,18 @@ const MIGRATIONS: Duration = Duration::from_secs(3600);
 /// How long migrations wait for what another session has locked, such as an instance that is migrating.
 const MIGRATION_LOCK_TIMEOUT: &str = "SET lock_timeout = '10min'";
 
-pub(super) async fn connect(options: &DatabaseOptions) -> Result<Pools<Postgres>, DatabaseError> {
+pub(super) async fn connect(
+    options: &DatabaseOptions,
+    suspicion: &Suspicion,
+) -> Result<Pools<Postgres>, DatabaseError> {
     let (transactions, others) = options.split();
     let Some(direct) = &options.direct_url else {
         let server = Server::parse(&options.url)?;
         let found = server.look_at_sessions("DATABASE_DIRECT_URL").await?;
         found.warn_of_limit(transactions + others);
-        let writer = server.session_pool(transactions);
+        let writer = server.session_pool(transactions, suspicion);
         return Ok(Pools {
-            reader: server.session_pool(others),
+            reader: server.session_pool(others, suspicion),
             writer: writer.clone(),
             transactions: writer,
             begin: session::BEGIN.into_sql_str(),
@@ -56,11 +59,11 @@ pub(super) async fn connect(options: &DatabaseOptions) -> Result<Pools<Postgres>
         let server = Server::parse(direct)?;
         let found = server.look_at_sessions("it").await?;
         found.warn_of_limit(others);
-        Ok((server.session_pool(others), found))
+        Ok((server.session_pool(others, suspicion), found))
     };
     let (sessions, found) = opened.await.map_err(DatabaseError::direct)?;
     let pooler = Server::parse(&options.url)?;
-    let (transactions, begin) = pooler.pooled(transactions, &found).await?;
+    let (transactions, begin) = pooler.pooled(transactions, &found, suspicion).await?;
     Ok(Pools {
         reader: sessions.clone(),
         writer: sessions,
@@ -148,6 +151,7 @@ impl Server {
         &self,
         connections: u32,
         sessions: &Found,
+        suspicion: &Suspicion,
     ) -> Result<(PgPool, SqlStr), DatabaseError> {
         let mut connection = self.reach().await?;
         let begin = session::begin_pooled(&sessions.search_path, true);
@@ -164,7 +168,7 @@ impl Server {
             let servers = [self.name.clone(), sessions.server.clone()];
             return Err(DatabaseError::Different(servers));
         }
-        let pool = pool_of(connections);
+        let pool = pool_of(connections, suspicion);
         if !keeps_names {
             let begin = session::begin_pooled(&sessions.search_path, false);
             return Ok((pool.connect_lazy_with(self.options.clone()), begin));
@@ -180,9 +184,15 @@ impl Server {
     }
 
     /// A pool of sessions.
-    fn session_pool(&self, connections: u32) -> PgPool {
-        pool_of(connections)
-            .after_connect(|connection, _| Box::pin(within(ANSWER, session::prepare(connection))))
+    fn session_pool(&self, connections: u32, suspicion: &Suspicion) -> PgPool {
+        let suspects = suspicion.clone();
+        pool_of(connections, suspicion)
+            .after_connect(move |connection, _| {
+                let suspicion = suspects.clone();
+                Box::pin(
+                    async move { suspicion.within(ANSWER, session::prepare(connection)).await },
+                )
+            })
             .connect_lazy_with(self.options.clone())
     }
 
@@ -245,36 +255,44 @@ fn may_pass(error: &sqlx::Error) -> bool {
     }
 }
 
-fn pool_of(connections: u32) -> PgPoolOptions {
+fn pool_of(connections: u32, suspicion: &Suspicion) -> PgPoolOptions {
+    let (asked, released) = (suspicion.clone(), suspicion.clone());
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
-        .before_acquire(|connection, last| {
+        .before_acquire(move |connection, last| {
+            let suspicion = asked.clone();
             Box::pin(async move {
                 if last.idle_for > TESTED {
                     // An error closes it, and another one is taken.
-                    within(ANSWER, connection.ping()).await?;
+                    suspicion.within(ANSWER, connection.ping()).await?;
                 }
                 Ok(true)
             })
         })
-        .after_release(|_, _| Box::pin(async { Ok(!doubts()) }))
+        .after_release(move |_, _| {
+            let is_suspect = released.is_suspect();
+            Box::pin(async move { Ok(!is_suspect) })
+        })
 }
 
 /// Runs the migrations while no other instance does: sqlx's migrator holds an advisory lock.
 pub(super) async fn migrate(
     pool: &Pool<Postgres>,
     migrator: &Migrator,
+    suspicion: &Suspicion,
 ) -> Result<(), DatabaseError> {
     let mut connection = pool.acquire().await?;
-    let session = within(STATEMENT, async {
+    let session = suspicion.within(STATEMENT, async {
         connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
         session::id(&mut connection).await
     });
     let session = session.await?;
     let describe = async || {
-        let blocker = within(ANSWER, session::blocker(pool, session)).await;
+        let blocker = suspicion
+            .within(ANSWER, session::blocker(pool, session))
+            .await;
         match blocker.ok().flatten() {
             Some(other) => format!("for migrations; {other} holds a lock that they need"),
             None => "for migrations, which are running".to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 
 use super::statements::from_due;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::{STATEMENT, Suspicion};
 use crate::store::consume::{
     Advanced, CHANNEL, Census, Claim, Heartbeat, Held, NativeConsume, Position,
 };
@@ -215,7 +215,11 @@ impl NativeConsume for Postgres {
         Ok(())
     }
 
-    async fn commit(mut tx: PgTransaction<'static>, guard: Self::Guard) -> sqlx::Result<bool> {
+    async fn commit(
+        mut tx: PgTransaction<'static>,
+        guard: Self::Guard,
+        suspicion: &Suspicion,
+    ) -> sqlx::Result<bool> {
         let Some(effect) = guard else {
             tx.commit().await?;
             return Ok(true);
@@ -225,7 +229,8 @@ impl NativeConsume for Postgres {
         sqlx::raw_sql(AssertSqlSafe(end)).execute(&mut *tx).await?;
         // All is committed. sqlx does not know, and would end the transaction once more: a warning in the
         // server's log, each time. So it gets the empty one that AND CHAIN has begun, and nobody waits.
-        tokio::spawn(within(STATEMENT, tx.commit()));
+        let suspicion = suspicion.clone();
+        tokio::spawn(async move { suspicion.within(STATEMENT, tx.commit()).await });
         Ok(true)
     }
 

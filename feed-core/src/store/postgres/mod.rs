@@ -24,6 +24,7 @@ use sqlx::{PgPool, Postgres};
 use super::listen::Listen;
 use super::{Backend, DatabaseError, Made, Operations, Pools, migration};
 use crate::database::DatabaseOptions;
+use crate::database::timeout::Suspicion;
 
 impl Backend for Postgres {}
 
@@ -46,12 +47,19 @@ impl Operations for Postgres {
         migration!("postgres", 9, "expand ids", "0009_expand_ids.sql"),
     ];
 
-    async fn connect(options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {
-        connect::connect(options).await
+    async fn connect(
+        options: &DatabaseOptions,
+        suspicion: &Suspicion,
+    ) -> Result<Pools<Self>, DatabaseError> {
+        connect::connect(options, suspicion).await
     }
 
-    async fn run_migrations(pool: &PgPool, migrator: &Migrator) -> Result<(), DatabaseError> {
-        connect::migrate(pool, migrator).await
+    async fn run_migrations(
+        pool: &PgPool,
+        migrator: &Migrator,
+        suspicion: &Suspicion,
+    ) -> Result<(), DatabaseError> {
+        connect::migrate(pool, migrator, suspicion).await
     }
 
     async fn migrations(pool: &PgPool, table: &'static str) -> sqlx::Result<Vec<Made>> {

@@ -19,7 +19,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("lock_timeout", LOCK_TIMEOUT),
     // An instance that freezes inside a transaction must not hold the head for ever.
     ("idle_in_transaction_session_timeout", "15s"),
-    // The limits of `database/patience.rs` hold; migrations and exports may take longer.
+    // The limits of `database/timeout.rs` hold; migrations and exports may take longer.
     ("statement_timeout", "0"),
     ("transaction_timeout", "0"),
     // One connection does nothing but listen.

@@ -7,6 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, SqlitePool, SqliteTransaction};
 
+use crate::database::timeout::Suspicion;
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools, begin_with};
 
 /// How a transaction that writes begins: with the write lock, for which it waits. One that begins as a reader
@@ -87,7 +88,8 @@ fn is_busy(error: &sqlx::Error) -> bool {
 
 /// Begins a transaction that writes.
 pub(super) async fn begin(pool: &SqlitePool) -> sqlx::Result<SqliteTransaction<'static>> {
-    begin_with(pool, BEGIN.into_sql_str()).await
+    // A file is never silent.
+    begin_with(pool, BEGIN.into_sql_str(), &Suspicion::default()).await
 }
 
 /// sqlx's migrator takes no lock on SQLite: instances that start together would fail on each

@@ -27,6 +27,7 @@ use sqlx::{Sqlite, SqlitePool};
 use super::listen::Listen;
 use super::{Backend, DatabaseError, Made, Operations, Pools, migration};
 use crate::database::DatabaseOptions;
+use crate::database::timeout::Suspicion;
 
 impl Backend for Sqlite {}
 
@@ -46,14 +47,21 @@ impl Operations for Sqlite {
         migration!("sqlite", 6, "expand ids", "0006_expand_ids.sql"),
     ];
 
-    async fn connect(options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {
+    async fn connect(
+        options: &DatabaseOptions,
+        _: &Suspicion,
+    ) -> Result<Pools<Self>, DatabaseError> {
         match options.direct_url {
             Some(_) => Err(DatabaseError::DirectFile),
             None => connect::connect(&options.url).await,
         }
     }
 
-    async fn run_migrations(pool: &SqlitePool, migrator: &Migrator) -> Result<(), DatabaseError> {
+    async fn run_migrations(
+        pool: &SqlitePool,
+        migrator: &Migrator,
+        _: &Suspicion,
+    ) -> Result<(), DatabaseError> {
         connect::migrate(pool, migrator).await
     }
 
