@@ -27,6 +27,9 @@ pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(10);
 /// once, and again when the event is retried. `SET CONSTRAINTS ALL IMMEDIATE` is refused as well: name the constraints.
 /// Savepoints are fine.
 ///
+/// On PostgreSQL a statement waits for locks three seconds at most, and then fails; `SET LOCAL lock_timeout` makes that
+/// another time, for the transaction. The planner is as the role and the database have set it.
+///
 /// An effect returns the error of each statement that fails. After one that it hides, PostgreSQL cannot commit the
 /// transaction, and the event counts as failed.
 pub trait Effect<B: Backend>: Send + Sync + 'static {

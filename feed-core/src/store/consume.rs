@@ -184,14 +184,17 @@ pub(crate) trait NativeConsume: sqlx::Database {
         effects: bool,
     ) -> impl Answer<Advanced<Self>>;
 
-    /// Claims events; returns the ids of those that were not claimed before.
+    /// Claims events; returns the ids of those that were not claimed before. `is_last`: the effect comes next, which
+    /// is to find the planner as its role has set it.
     fn claim(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         claims: &[Claim<'_>],
+        is_last: bool,
     ) -> impl Answer<Vec<String>>;
 
-    /// Sets the guard if it is not set: only [`commit`](NativeConsume::commit) can commit the transaction from here
+    /// Sets the guard if it is not set, as the last statement before an effect (see
+    /// [`claim`](NativeConsume::claim)): only [`commit`](NativeConsume::commit) can commit the transaction from here
     /// on. Where a statement cannot be [cancelled](NativeConsume::cancel), one that still runs after `limit` fails.
     fn begin_effect(
         tx: &mut Transaction<'_, Self>,
@@ -235,7 +238,8 @@ pub(crate) trait Consume: sqlx::Database {
     /// Which of these events are claimed.
     fn claimed(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;
 
-    /// Which of these subjects have a parked event.
+    /// Which of these subjects have a parked event. The last statement before an effect, but for those that park
+    /// what waits (see [`claim`](NativeConsume::claim)).
     fn blocked(
         tx: &mut Transaction<'_, Self>,
         s: &str,

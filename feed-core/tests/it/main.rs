@@ -17,6 +17,7 @@ mod history;
 mod lease;
 mod mistakes;
 mod outbox;
+mod planner;
 mod reconcile;
 mod row_cases;
 mod rows;

@@ -254,7 +254,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             })
             .collect();
         let arrived = arrivals.len();
-        let arrivals = self.claim(&mut tx, arrivals).await?;
+        let arrivals = self.claim(&mut tx, arrivals, !any_parked).await?;
         let won = arrivals.len();
         let work = Work::on(arrivals.iter().map(Arrival::applying));
         let (waiting, ready) = match any_parked {
@@ -278,11 +278,12 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         })
     }
 
-    /// Keeps the arrivals that nobody has claimed before, claiming them.
+    /// Keeps the arrivals that nobody has claimed before, claiming them. `is_last`: the effect comes next.
     async fn claim(
         &self,
         tx: &mut Transaction<'_, B>,
         arrivals: Vec<Arrival>,
+        is_last: bool,
     ) -> sqlx::Result<Vec<Arrival>> {
         if arrivals.is_empty() {
             return Ok(arrivals);
@@ -295,7 +296,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
                 subject: &arrival.event.subject,
             })
             .collect();
-        let won = B::claim(tx, &self.instance.subscription, &claims).await?;
+        let won = B::claim(tx, &self.instance.subscription, &claims, is_last).await?;
         // An id that stands twice in one document is claimed once.
         let mut won: HashSet<String> = won.into_iter().collect();
         Ok(arrivals

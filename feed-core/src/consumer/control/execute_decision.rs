@@ -127,7 +127,7 @@ async fn commit<B: Backend, E: Effect<B>>(
         })
         .collect();
     if !claims.is_empty() {
-        let won = B::claim(&mut tx, s, &claims).await?;
+        let won = B::claim(&mut tx, s, &claims, false).await?;
         let skips: Vec<Skip<'_>> = won
             .iter()
             .map(|id| Skip {

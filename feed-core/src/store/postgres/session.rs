@@ -26,7 +26,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("idle_session_timeout", "0"),
     // Some statements have a backslash in a text.
     ("standard_conforming_strings", "on"),
-    // A connection keeps its plans. One that reads a whole table because that is still empty would make the
+    // The next two are for our statements only: OWN_PLANNER undoes them before a service's statements. A
+    // connection keeps its plans. One that reads a whole table because that is still empty would make the
     // first million events take hours; each statement has an index to go by.
     ("enable_seqscan", "off"),
     // What is off counts as costly, and what is costly would be compiled first: for statements as short as
@@ -35,6 +36,17 @@ const SETTINGS: &[(&str, &str)] = &[
     // A ROLLBACK outside a transaction is a warning on each release; errors are errors still.
     ("client_min_messages", "error"),
 ];
+
+/// The columns of a `SELECT` that gives the rest of the transaction the planner's settings back that the session
+/// would have without us: those that [`begin_pooled`] has remembered, else those of the role and the database.
+pub(super) const OWN_PLANNER: &str =
+    "set_config('enable_seqscan', NULLIF(current_setting('feed.enable_seqscan', true), ''), true),
+     set_config('jit', NULLIF(current_setting('feed.jit', true), ''), true)";
+
+/// What [`OWN_PLANNER`] restores, remembered for the transaction.
+const REMEMBER_PLANNER: &str =
+    "SELECT set_config('feed.enable_seqscan', current_setting('enable_seqscan'), true),
+            set_config('feed.jit', current_setting('jit'), true)";
 
 /// How long a statement waits for what another transaction has locked.
 const LOCK_TIMEOUT: &str = "3s";
@@ -91,7 +103,7 @@ pub(super) fn begin_pooled(search_path: &str, clean: bool) -> SqlStr {
      END $$";
     let search_path = search_path.replace('\'', "''");
     let sql = format!(
-        "{BEGIN}, READ WRITE; SELECT set_config('search_path', '{search_path}', true); {}{}",
+        "{BEGIN}, READ WRITE; SELECT set_config('search_path', '{search_path}', true); {REMEMBER_PLANNER}; {}{}",
         set(true),
         if clean {
             format!("; {CLEAN}")

@@ -209,6 +209,7 @@ impl NativeConsume for Sqlite {
         tx: &mut SqliteTransaction<'_>,
         s: &str,
         claims: &[Claim<'_>],
+        _: bool,
     ) -> sqlx::Result<Vec<String>> {
         let events: Vec<_> = claims
             .iter()
