@@ -61,9 +61,14 @@ impl<B: Backend> Measured for Database<B> {
                 &[],
                 f64::from(u8::from(is_up)),
             );
-            let write = connections::<B>("write", &self.transactions);
-            let read = connections::<B>("read", &self.reader);
-            [up].into_iter().chain(write).chain(read).collect()
+            let pools = match self.ours.is_empty() {
+                true => vec![("host", &self.reader)],
+                false => vec![("write", &self.transactions), ("read", &self.reader)],
+            };
+            let pools = pools
+                .into_iter()
+                .flat_map(|(name, pool)| connections::<B>(name, pool));
+            [up].into_iter().chain(pools).collect()
         })
     }
 }

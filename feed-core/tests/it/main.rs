@@ -14,6 +14,7 @@ mod erase;
 mod faulty_effect;
 mod feed;
 mod history;
+mod host;
 mod lease;
 mod mistakes;
 mod outbox;

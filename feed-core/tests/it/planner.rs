@@ -8,6 +8,7 @@ use feed_core::{
     Subscription,
 };
 use harness::FreshDatabase;
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, Postgres, Row, Transaction};
 
 use crate::support::{Publisher, serve};
@@ -112,8 +113,25 @@ async fn in_sessions_of_ours() {
 async fn in_transactions_of_a_pooler() {
     let fresh = FreshDatabase::postgres().await;
     open(fresh.url()).await.close().await;
-    let mut options = DatabaseOptions::new(fresh.url());
-    options.direct_url = Some(fresh.url().to_owned());
+    let options = DatabaseOptions::new(fresh.url()).direct(fresh.url());
     let database = Database::open(options).await.unwrap();
     effects_find_the_own_planner(&database).await;
+}
+
+#[tokio::test]
+async fn in_transactions_on_a_pool_of_the_host() {
+    let fresh = FreshDatabase::postgres().await;
+    // What the host sets for its sessions counts, and not what the database says.
+    let own = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET jit = off', current_database());
+               EXECUTE format('ALTER DATABASE %I SET enable_seqscan = off', current_database()); END $$";
+    fresh.execute(own).await;
+    let pool = PgPoolOptions::new().after_connect(|session, _| {
+        Box::pin(async move {
+            let own = session.execute("SET jit = on; SET enable_seqscan = on");
+            own.await.map(drop)
+        })
+    });
+    let pool = pool.connect(fresh.url()).await.unwrap();
+    let database = Database::with_pool(pool, DatabaseOptions::default()).await;
+    effects_find_the_own_planner(&database.unwrap()).await;
 }
