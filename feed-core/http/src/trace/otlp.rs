@@ -165,15 +165,10 @@ pub fn start_tracing() -> Tracing {
 }
 
 fn exporter(endpoint: &str) -> Result<SpanExporter, Box<dyn std::error::Error>> {
-    // Fails where a provider is installed already: that one is used.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     // As to feeds: a proxy of the environment would see what OTEL_EXPORTER_OTLP_HEADERS says.
     let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy();
     // Without certificates nothing has to be installed for plain HTTP.
-    let client = match endpoint.starts_with("http:") {
-        true => client.tls_certs_only([]),
-        false => client,
-    };
+    let client = crate::tls::configure(client, !endpoint.starts_with("http:"))?;
     let sender = Sender {
         client: client.build()?,
         runtime: Handle::current(),

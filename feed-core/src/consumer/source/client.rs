@@ -24,6 +24,10 @@ use reqwest::ClientBuilder;
 /// `Accept-Encoding`. It sends `Accept`, `If-None-Match`, `If-Modified-Since`, `A-IM`, `Prefer` and
 /// [its credentials](crate::Subscription::credentials) itself. Let the client decode nothing (`gzip` and others), and
 /// set no time limit: the consumer has one for each request, which knows how long it was asked to wait.
+///
+/// For an `https:` feed reqwest makes TLS of these settings with the provider of cryptography that the process has
+/// (`rustls::crypto::CryptoProvider::install_default`). If it has none, ring's is installed for the process. Without a
+/// `FeedClient` the consumer uses the one that is there, or ring's for itself alone.
 #[derive(Clone)]
 pub struct FeedClient(Arc<Configure>);
 
