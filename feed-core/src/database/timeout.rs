@@ -77,7 +77,7 @@ mod tests {
         let (one, other) = (Suspicion::default(), Suspicion::default());
         let clone = one.clone();
         let done: sqlx::Result<u8> = other.within(STATEMENT, async { Ok(7) }).await;
-        assert_eq!(done.expect("it is in time"), 7);
+        assert!(matches!(done, Ok(7)));
         let silent: sqlx::Result<u8> = one.within(STATEMENT, pending()).await;
         assert!(matches!(silent, Err(sqlx::Error::Io(_))));
         assert!(clone.is_suspect());

@@ -84,7 +84,7 @@ pub enum DatabaseError {
     #[error("a schema is for PostgreSQL, not for a sqlite: file")]
     SchemaFile,
     /// The schema is not there, and we have not made it.
-    #[error("the schema {0} is missing; make it, and let our role use it")]
+    #[error("the schema {0} is missing: create it, and grant our role USAGE on it")]
     NoSchema(String, #[source] Option<sqlx::Error>),
     /// The host's pool cannot be used.
     #[error("the pool cannot be used as it is: {0}")]

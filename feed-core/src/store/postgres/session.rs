@@ -26,7 +26,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("idle_session_timeout", "0"),
     // Some statements have a backslash in a text.
     ("standard_conforming_strings", "on"),
-    // The next two are for our statements only: OWN_PLANNER undoes them before a service's statements. A
+    // The next two are for our statements only: OWN_PLANNER undoes them before an effect. A
     // connection keeps its plans. One that reads a whole table because that is still empty would make the
     // first million events take hours; each statement has an index to go by.
     ("enable_seqscan", "off"),
@@ -37,6 +37,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("client_min_messages", "error"),
 ];
 
+#[cfg(feature = "consume")]
 /// The columns of a `SELECT` that gives the rest of the transaction the planner's settings back that the session
 /// would have without us: those that [`begin_pooled`] has remembered, else those of the role and the database.
 pub(super) const OWN_PLANNER: &str =
