@@ -64,7 +64,7 @@ async fn a_server_that_falls_silent_is_waited_for_with_a_word_and_an_end() {
         (
             silent_after(&[LETS_IN]),
             "disable",
-            "has let us in, and answers no statement",
+            "accepted the connection, and answers no statement",
         ),
         // A network that is for documentation: nobody is there.
         ("192.0.2.1:5432".to_owned(), "disable", nothing),

@@ -176,7 +176,7 @@ async fn a_database_that_cannot_be_used_is_named() {
         (unknown.as_str(), "check user, password and database: "),
         (unknown.as_str(), "no pg_hba.conf entry"),
         (full.as_str(), "PostgreSQL refused another connection to "),
-        (starting.as_str(), "lets nobody in at the moment: "),
+        (starting.as_str(), "accepts no connections at the moment: "),
     ];
     // Some are waited for, so all at once.
     let cases = cases.map(async |(url, expected)| {

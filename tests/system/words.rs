@@ -6,6 +6,12 @@ use std::path::{Path, PathBuf};
 /// The list is a section of this document.
 const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
 
+/// Their texts are in the databases of whoever runs this, and stay as they are.
+const STORED: [&str; 2] = [
+    "feed-core/src/consumer/apply/call_effect.rs",
+    "feed-core/src/consumer/control/execute_decision.rs",
+];
+
 #[test]
 fn retired_words_stay_out_of_the_documentation() {
     let documents = files(|path| {
@@ -61,9 +67,17 @@ fn retired_words_stay_out_of_messages() {
         name.ends_with(".rs") && !is_test
     });
     assert!(sources.len() > 100, "{sources:?}");
+    assert!(
+        STORED
+            .iter()
+            .all(|file| sources.contains(&PathBuf::from(file)))
+    );
     let retired = retired();
     let mut found = Vec::new();
-    for file in &sources {
+    for file in sources
+        .iter()
+        .filter(|file| !STORED.contains(&file.to_str().unwrap()))
+    {
         let source = std::fs::read_to_string(root().join(file)).unwrap();
         for (line, text) in texts(&source) {
             found.extend(occurrences(file, &tokens(&text, line), &retired));

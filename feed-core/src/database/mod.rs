@@ -272,7 +272,7 @@ impl<B: Backend> Database<B> {
     }
 
     /// Runs `work`, which has a transaction, to its end in a task of its own: a client who hangs up
-    /// cannot stop it half-way. It ends with an error where the database says nothing for too long.
+    /// cannot stop it half-way. It ends with an error if the database does not answer for too long.
     ///
     /// # Errors
     ///

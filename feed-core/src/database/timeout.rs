@@ -36,7 +36,8 @@ impl Suspicion {
             Err(_) => {
                 // Before the connection goes back to its pool.
                 self.mark_suspect();
-                let silent = io::Error::new(io::ErrorKind::TimedOut, "the database says nothing");
+                let silent =
+                    io::Error::new(io::ErrorKind::TimedOut, "the database does not answer");
                 Err(sqlx::Error::Io(silent).into())
             }
         }

@@ -30,7 +30,7 @@ pub enum DatabaseError {
     #[error("nothing answers at {0}; PostgreSQL has to run there, and let this machine reach it")]
     Unreachable(String, #[source] Option<io::Error>),
     /// The server does not know whom the URL names, or has no such database.
-    #[error("{0} does not let us in; check user, password and database")]
+    #[error("{0} rejected the connection; check user, password and database")]
     Refused(String, #[source] sqlx::Error),
     /// The server, the database or the role has no connection left.
     #[error(
@@ -38,12 +38,12 @@ pub enum DatabaseError {
          take fewer (DATABASE_CONNECTIONS)"
     )]
     TooMany(String, #[source] sqlx::Error),
-    /// The server is there, and lets nobody in right now.
-    #[error("PostgreSQL at {0} lets nobody in at the moment")]
+    /// The server runs, and accepts no connections right now.
+    #[error("PostgreSQL at {0} accepts no connections at the moment")]
     NotYet(String, #[source] sqlx::Error),
-    /// It has let us in, and does not answer.
+    /// It has accepted the connection, and does not answer.
     #[error(
-        "{0} has let us in, and answers no statement; if it is a pooler, all its connections to PostgreSQL \
+        "{0} accepted the connection, and answers no statement; if it is a pooler, all its connections to PostgreSQL \
          may be in use"
     )]
     Silent(String),

@@ -12,7 +12,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
-    reason = "these are tests: one that cannot go on fails"
+    reason = "these are tests: one that cannot continue fails"
 )]
 
 mod app;

@@ -56,7 +56,7 @@ pub trait Service: Sized + Send + Sync + 'static {
     /// Settings beside those that each such service has; `()` if there are none.
     type Settings: clap::Args + Clone + Debug + Send + Sync + 'static;
 
-    /// Routes that anybody may read, such as those of scripts.
+    /// Routes that need no credentials, such as those of scripts.
     fn open_routes() -> Router {
         Router::new()
     }

@@ -18,7 +18,7 @@ use crate::database::timeout::{STATEMENT, Suspicion};
 use crate::database::{DatabaseOptions, Kind, redact_url, show_server};
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools};
 
-/// The longest time until a server has let us in at the start, and the same again until it has answered
+/// The longest time until a server has accepted the connection at the start, and the same again until it has answered
 /// what a session must be like.
 const REACH: Duration = Duration::from_secs(5);
 
@@ -257,7 +257,7 @@ impl Server {
         }
         info!(
             "{} does not keep prepared statements for its clients (PgBouncer does from 1.21 on, with \
-             max_prepared_statements): each statement of a transaction takes one trip more",
+             max_prepared_statements): each statement of a transaction takes one more round trip",
             self.name
         );
         // sqlx then prepares a statement each time it is used.
@@ -318,7 +318,7 @@ impl Server {
     ) -> Result<T, DatabaseError> {
         let describe = || {
             ready(format!(
-                "for {} to answer a statement; it has let us in",
+                "for {} to answer a statement; it accepted the connection",
                 self.name
             ))
         };
