@@ -17,17 +17,17 @@ use crate::{demo, moving};
 const EXAMPLES: &str = "\
 Examples:
   shop
-      opens on http://127.0.0.1:8080/ and keeps its data below data/
+      listens on http://127.0.0.1:8080/ and stores its data below data/
   shop demo
       places a hundred orders in it, from another terminal
   shop --data-dir /tmp/shop --listen 127.0.0.1:9000
-      opens a second one
+      starts a second shop
   RUST_LOG=debug shop
       logs more
 
-`cargo run --` stands for `shop`, and plain `cargo run` opens one. With PostgreSQL, or on several
-machines, the three run as programs of their own: see `order --help`; `shop export` takes along what
-there is.";
+`shop` is short for `cargo run --`; plain `cargo run` starts a shop. To use PostgreSQL or several
+machines, run the three services as separate programs: see `order --help`. `shop export` writes the
+existing data to files.";
 
 /// The whole shop in one process: order, invoice and shipping
 #[derive(Debug, Parser)]
@@ -36,33 +36,33 @@ pub(crate) struct CommandLine {
     #[command(flatten)]
     pub(crate) config: Config,
 
-    /// What to do instead of opening a shop
+    /// The command to run instead of the shop
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Fill a shop that is open with plausible orders
+    /// Fill a running shop with plausible orders
     ///
-    /// Use it to have something to look at, or something to do for a shop. Customers order what a
-    /// home needs, to addresses in many countries, and some think better of it. A shop that has few
-    /// customers or items gets more of them first. While the shop is away it is waited for, at most a
-    /// minute; no order is placed twice. Ctrl-C ends it. The exit code is 0 if all orders were placed.
+    /// Use it to try the shop, or to put load on it. Customers order household items, to addresses in
+    /// many countries, and cancel some of the orders. A shop with few customers or items gets more of
+    /// them first. If the shop is away, the demo waits for up to a minute; no order is placed twice.
+    /// Ctrl-C ends it. The exit code is 0 if all orders were placed.
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Config),
 
-    /// Write all that the shop has to files, to move it to other databases
+    /// Write the shop's data to files, to move it to other databases
     ///
-    /// Orders, events, invoices and shipments, with all numbers, ids and places in the feed. Stop the
-    /// shop first: what happens after the export is not in the files. They hold personal data.
+    /// Writes orders, events, invoices and shipments, with all numbers, ids and cursors. Stop the shop
+    /// first: later changes are not in the files. The files contain personal data.
     #[command(after_help = moving::EXAMPLES)]
     Export(moving::Config),
 
-    /// Fill three new databases with what `export` has written
+    /// Fill three new databases from the files of `export`
     ///
-    /// Each of them all or nothing. All numbers and ids stay as they were: with the same `BASE_URL`,
-    /// readers of the feed notice nothing. Do not open the old shop again.
+    /// Fills each database completely or not at all. All numbers and ids stay: with the same
+    /// `BASE_URL`, readers of the feed see no difference. Do not start the old shop again.
     #[command(after_help = moving::EXAMPLES)]
     Import(moving::Config),
 }
@@ -84,16 +84,16 @@ pub(crate) struct Config {
     #[arg(long, env, help_heading = "Network", value_name = "URL")]
     pub(crate) base_url: Option<BaseUrl>,
 
-    /// Ask for credentials: a file with one a line, `read NAME:PASSWORD` (the feed alone) or
-    /// `operate NAME:PASSWORD` (all), or a token in place of both; SIGHUP has it read again
+    /// A file of credentials to ask for, one per line: `read NAME:PASSWORD` (the feed only) or
+    /// `operate NAME:PASSWORD` (everything), or a token in place of both; SIGHUP reads it again
     #[arg(long, env, help_heading = "Network", value_name = "FILE", value_parser = Credentials::from_setting)]
     pub(crate) credentials_file: Option<Credentials>,
 
-    /// Listen on an address that other machines reach without credentials: anyone there can do all
+    /// Allow access from other machines without credentials: anyone there can do everything
     #[arg(long, env, help_heading = "Network", value_parser = BoolishValueParser::new())]
     pub(crate) allow_anonymous: bool,
 
-    /// Where the SQLite files are kept, one for each service
+    /// The directory of the SQLite files, one for each service
     #[arg(
         long,
         env,
@@ -104,8 +104,8 @@ pub(crate) struct Config {
     )]
     pub(crate) data_dir: PathBuf,
 
-    /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms; 1h at
-    /// most
+    /// The pause after a poll that found nothing, if the feed does not support waiting, such as
+    /// 500ms; at most 1h
     #[arg(
         long,
         env,
@@ -126,7 +126,7 @@ pub(crate) struct Config {
     )]
     pub(crate) instance: String,
 
-    /// The form of the log on standard error; `RUST_LOG` chooses what is logged, such as `debug`
+    /// The format of the log on standard error; `RUST_LOG` sets the level, such as `debug`
     #[arg(
         long,
         env,

@@ -111,13 +111,17 @@ async fn shop(
         database: database("invoice"),
         settings: settings("invoice")?,
         follow: follow.clone(),
-        order_url: Some(base.join("order/order/")),
+        own: invoice::Links {
+            order_url: Some(base.join("order/order/")),
+        },
     };
     let shipping = shipping::Config {
         database: database("shipping"),
         settings: settings("shipping")?,
         follow,
-        order_url: Some(base.join("order/order/")),
+        own: shipping::Links {
+            order_url: Some(base.join("order/order/")),
+        },
     };
     let frame = start_page::frame(base);
     let shop = Mounted::new(start_page::router(frame.clone()))

@@ -15,14 +15,14 @@ use feed_core::transfer::Moved;
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   shop export moving
-      writes what is below data/ to moving/order.jsonl, moving/invoice.jsonl, moving/shipping.jsonl
+      writes the data below data/ to moving/order.jsonl, moving/invoice.jsonl, moving/shipping.jsonl
   shop import --data-dir elsewhere moving
-      makes another shop of it
+      creates another shop from these files
   ORDER_DATABASE_URL=postgres://… INVOICE_DATABASE_URL=postgres://… \\
   SHIPPING_DATABASE_URL=postgres://… shop import moving
       moves it to PostgreSQL, into three new databases
 
-Stop the shop first. `cargo run --` stands for `shop`.";
+Stop the shop first. `shop` is short for `cargo run --`.";
 
 /// The consumers first: so none of them has taken an event that the order service does not have.
 const SERVICES: [(&str, Moved); 3] = [
@@ -38,11 +38,11 @@ pub(crate) struct Config {
     #[arg(value_hint = ValueHint::DirPath)]
     directory: PathBuf,
 
-    /// Where SQLite files are, if the services have no URLs
+    /// The directory of the SQLite files, if the services have no URLs
     #[arg(long, env, value_name = "DIRECTORY", value_hint = ValueHint::DirPath, default_value = "data")]
     data_dir: PathBuf,
 
-    /// The order service's database; may hold a password, so set it in the environment
+    /// The order service's database; may contain a password, so set it in the environment
     #[arg(long, env, value_name = "URL", hide_env_values = true)]
     order_database_url: Option<String>,
 
@@ -73,8 +73,8 @@ impl Config {
             }
             [None, None, None] => Ok(SERVICES.map(|(name, _)| sqlite(&self.data_dir, name))),
             _ => bail!(
-                "say where all three databases are (INVOICE_DATABASE_URL, SHIPPING_DATABASE_URL, \
-                 ORDER_DATABASE_URL), or none of them: then they are below DATA_DIR"
+                "set the URLs of all three databases (INVOICE_DATABASE_URL, SHIPPING_DATABASE_URL, \
+                 ORDER_DATABASE_URL), or none: then they are below DATA_DIR"
             ),
         }
     }
@@ -93,15 +93,12 @@ impl Config {
 pub(crate) async fn export(config: &Config) -> ExitCode {
     let export = async {
         std::fs::create_dir_all(&config.directory)
-            .with_context(|| format!("cannot make {}", config.directory.display()))?;
+            .with_context(|| format!("cannot create {}", config.directory.display()))?;
         // A directory has either all of one export or nothing: half of an older one would be taken for it.
         for (name, _) in SERVICES {
             let file = config.file(name);
             if file.exists() {
-                bail!(
-                    "{} is there already: export into a new directory",
-                    file.display()
-                );
+                bail!("{} exists: export into a new directory", file.display());
             }
         }
         config.each(|file| Command::Export { file }).await
@@ -135,7 +132,7 @@ fn explained(name: &str, error: CommandError) -> anyhow::Error {
             "the database of {name} cannot be used ({variable} or DATA_DIR)"
         )),
         CommandError::NoDatabase(file) => anyhow::anyhow!(
-            "there is no database {}: say where that of {name} is ({variable} or DATA_DIR)",
+            "there is no database {}: set that of {name} ({variable} or DATA_DIR)",
             file.display()
         ),
         error => anyhow::Error::new(error).context(name.to_owned()),

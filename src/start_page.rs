@@ -48,7 +48,7 @@ fn page(frame: &Frame<'_>) -> Markup {
         &html! {
             p {
                 "An order becomes an invoice and a shipment without a broker: the order service "
-                "publishes what happens as an Atom feed, the two others read it."
+                "publishes its events as an Atom feed, and the two others read it."
             }
             p.actions { a.button href=(base.path("order/form.html")) { "Place an order" } }
             div.columns {

@@ -149,15 +149,15 @@ impl<B: Backend> Sequencer<B> {
                         event.subject = row.subject,
                         sequence,
                         position,
-                        "event {id} is in quarantine, and all others go on: {reason}; correct or delete it \
-                         (feed_quarantine)",
+                        "event {id} is in quarantine, all others are published: {reason}; correct or delete \
+                         it (feed_quarantine)",
                     );
                     self.reported.store(position, Ordering::Relaxed);
                 }
             }
             Err(error) => warn!(
                 error = &error as &dyn std::error::Error,
-                "the log does not name what is in quarantine"
+                "cannot list the rows in quarantine"
             ),
         }
     }
@@ -241,7 +241,8 @@ impl<B: Backend> Sequencer<B> {
     pub(crate) fn is_another_history(&self, sequence: Sequence) {
         error!(
             sequence,
-            "feed history diverged at event {sequence}: was the database restored?"
+            "the feed history diverged at event {sequence}, which has another id than before: was the \
+             database restored?"
         );
         self.history.fetch_add(1, Ordering::Relaxed);
     }

@@ -12,12 +12,12 @@ use super::shop::PATIENCE;
 pub(super) enum ShopError {
     /// It has never answered.
     #[error(
-        "no shop answers at {0}: start one with `cargo run`, or say where it is with --url ({1})"
+        "no shop answers at {0}: start one with `cargo run`, or set its address with --url ({1})"
     )]
     NoShop(BaseUrl, String),
     /// It has answered before, or said that it will soon.
     #[error(
-        "the shop has been away for {patience} s ({0}): look at its log, and start it again",
+        "the shop has been away for {patience} s ({0}): check its log, and restart it",
         patience = PATIENCE.as_secs()
     )]
     Away(String),
@@ -99,14 +99,14 @@ fn cure(status: StatusCode, headers: &HeaderMap) -> String {
     let location = location.and_then(|location| location.to_str().ok());
     match (status.as_u16(), location) {
         (301 | 302 | 307 | 308, Some(location)) => {
-            format!("It points to {location}: say with --url where the shop is")
+            format!("It redirects to {location}: set the shop's address with --url")
         }
-        (401 | 403, _) => "Name a file with an operator's credentials: --credentials-file".into(),
+        (401 | 403, _) => "Set a file with `operate` credentials: --credentials-file".into(),
         (404..=406, _) => {
             "Is that a shop? --url takes its base URL, such as http://127.0.0.1:8080/".into()
         }
-        (409 | 422, _) => "Has something changed there meanwhile? Try again".into(),
-        _ => "The log of the shop tells more".into(),
+        (409 | 422, _) => "The shop may have changed meanwhile: try again".into(),
+        _ => "See the log of the shop".into(),
     }
 }
 
@@ -132,19 +132,19 @@ mod tests {
                 None,
                 errors,
                 "the shop refuses an order with 422: customer: There is no customer 9. orderLine: \
-                 An order has 1 to 1,000 lines. Has something changed there meanwhile? Try again",
+                 An order has 1 to 1,000 lines. The shop may have changed meanwhile: try again",
             ),
             (
                 500,
                 None,
                 r#"{"title": "The service failed", "detail": "the fault is ours"}"#,
-                "with 500: the fault is ours. The log of the shop tells more",
+                "with 500: the fault is ours. See the log of the shop",
             ),
             (
                 418,
                 None,
                 r#"{"title": "A teapot"}"#,
-                "with 418: A teapot. The",
+                "with 418: A teapot. See",
             ),
             (
                 404,
@@ -152,12 +152,12 @@ mod tests {
                 "<h1>nginx</h1>",
                 "with 404: Not Found. Is that a shop?",
             ),
-            (599, None, "", "with 599: nothing more. The"),
+            (599, None, "", "with 599: nothing more. See"),
             (
                 301,
                 Some("https://shop.example/"),
                 "",
-                "with 301: Moved Permanently. It points to https://shop.example/: say with --url",
+                "with 301: Moved Permanently. It redirects to https://shop.example/: set the shop's address",
             ),
         ] {
             let text = refusal(status, location, body);

@@ -40,18 +40,18 @@ Examples:
   shop demo
       places a hundred orders in the shop on this machine
   shop demo --orders 10000 --parallel 32
-      keeps it busy
+      puts load on it
   shop demo --orders 20 --seed 7 --cancel 50
       places the same twenty orders each time, and cancels half of them
   shop demo --url https://shop.example/
       fills a shop elsewhere
 
-`cargo run --` stands for `shop`.";
+`shop` is short for `cargo run --`.";
 
 /// What the demo is to do.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Config {
-    /// Where the shop is: its base URL
+    /// The base URL of the shop
     #[arg(
         long,
         env = "SHOP_URL",
@@ -60,8 +60,8 @@ pub(crate) struct Config {
     )]
     url: BaseUrl,
 
-    /// Credentials for a shop that asks for them: a file with one line, `NAME:PASSWORD` or a token,
-    /// of somebody who may operate it
+    /// A file with `operate` credentials, for a shop that asks for them: one line, `NAME:PASSWORD` or a
+    /// token
     #[arg(
         long,
         env = "SHOP_CREDENTIALS_FILE",
@@ -70,20 +70,20 @@ pub(crate) struct Config {
     )]
     credentials_file: Option<HeaderValue>,
 
-    /// How many orders to place
+    /// The number of orders to place
     #[arg(long, value_name = "N", default_value = "100", value_parser = value_parser!(i64).range(1..=1_000_000_000))]
     orders: i64,
 
-    /// How many of a hundred orders to cancel again
+    /// The share of orders to cancel, in percent
     #[arg(long, value_name = "PERCENT", default_value = "5",
           value_parser = value_parser!(u8).range(..=100))]
     cancel: u8,
 
-    /// The same number makes the same orders in the same shop [default: a new one each time]
+    /// The seed: the same number creates the same orders in the same shop [default: a new one each time]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
-    /// How many orders to place at the same time
+    /// The number of orders to place at the same time
     #[arg(long, value_name = "N", default_value = "8", value_parser = value_parser!(u16).range(1..=256))]
     parallel: u16,
 }
@@ -213,7 +213,7 @@ async fn items(shop: &Shop, tally: &Mutex<Tally>) -> Result<Vec<i64>, ShopError>
     }
 }
 
-/// A panic elsewhere has broken off no sum.
+/// A panic elsewhere has interrupted no sum.
 fn locked(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
     tally.lock().unwrap_or_else(PoisonError::into_inner)
 }

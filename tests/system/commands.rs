@@ -357,7 +357,7 @@ async fn a_halted_subscription_is_resumed(backend: Backend) {
                     "{resumed:?}"
                 );
                 let out = resumed.with(0);
-                assert!(out.contains("Resumed: it goes on"), "{out}");
+                assert!(out.contains("Resumed: it continues"), "{out}");
                 hands.run(&["status"]).await.with(0);
             }
             let again = hands.run(&["resume", "--keep"]).await;

@@ -178,7 +178,7 @@ async fn where_there_is_no_shop_the_demo_says_so() {
     let nobody = format!("http://127.0.0.1:{}/", port());
     let said = Said::by(program("shop").args(["demo", "--url", &nobody]));
     let expected = format!(
-        "no shop answers at {nobody}: start one with `cargo run`, or say where it is with --url"
+        "no shop answers at {nobody}: start one with `cargo run`, or set its address with --url"
     );
     assert!(said.err.contains(&expected), "{said:?}");
     assert_eq!(said.err.lines().count(), 1, "{said:?}");

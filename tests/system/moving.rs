@@ -323,7 +323,7 @@ async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
         .arg(&precious)
         .env("DATABASE_URL", new.url());
     let refused = Said::by(export.env_remove("RUST_LOG"));
-    assert!(refused.err.contains("is no export"), "{refused:?}");
+    assert!(refused.err.contains("is not an export"), "{refused:?}");
     refused.with(2);
     assert_eq!(std::fs::read(&precious).unwrap(), b"SQLite format 3");
     // An export that is there is replaced, whole, and nobody else may read it.

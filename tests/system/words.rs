@@ -49,6 +49,52 @@ fn a_retired_word_is_found_where_it_is() {
     }
 }
 
+/// Messages and the text of `--help` are string literals, and doc comments where clap reads them.
+#[test]
+fn retired_words_stay_out_of_messages() {
+    let sources = files(|path| {
+        let name = path.to_str().unwrap();
+        let is_test = ["tests", "benches", "fuzz"]
+            .iter()
+            .any(|folder| path.starts_with(folder))
+            || path.components().any(|part| part.as_os_str() == "tests");
+        name.ends_with(".rs") && !is_test
+    });
+    assert!(sources.len() > 100, "{sources:?}");
+    let retired = retired();
+    let mut found = Vec::new();
+    for file in &sources {
+        let source = std::fs::read_to_string(root().join(file)).unwrap();
+        for (line, text) in texts(&source) {
+            found.extend(occurrences(file, &tokens(&text, line), &retired));
+        }
+    }
+    assert!(found.is_empty(), "{}", list(&found));
+}
+
+#[test]
+fn the_texts_of_a_source_are_its_literals_and_its_help() {
+    let source = r##"
+        /// Help.
+        #[derive(clap::Args)]
+        struct A; // "not this"
+        /* "nor this" */
+        fn f<'a>() { ('"', '\'', b"one", "two \"2\" \
+            lines", r#"raw "text""#,
+            "-- name::of_a_statement
+             SELECT 1") }
+    "##;
+    let texts: Vec<_> = texts(source).into_iter().collect();
+    let expected = [
+        (2, " Help."),
+        (6, "one"),
+        (6, "two   2    \n            lines"),
+        (7, "raw \"text\""),
+        (8, "\n             SELECT 1"),
+    ];
+    assert_eq!(texts, expected.map(|(line, text)| (line, text.to_owned())));
+}
+
 /// A retired word or phrase in a file.
 struct Occurrence {
     file: PathBuf,
@@ -183,4 +229,101 @@ fn prose(document: &str) -> String {
         rest = inside.get(end + fence.len()..).unwrap_or("");
     }
     prose + rest
+}
+
+/// What a person may read of a program: its string literals and, where clap may read them, its doc
+/// comments; each with its line. Line breaks stay; escapes and the names of statements do not.
+fn texts(source: &str) -> Vec<(usize, String)> {
+    let has_help = source.contains("clap::");
+    let mut texts: Vec<(usize, String)> = Vec::new();
+    let (mut rest, mut line, mut last_comment) = (source, 1, 0);
+    while let Some(c) = rest.chars().next() {
+        let length = if rest.starts_with("//") {
+            let comment = rest.lines().next().unwrap();
+            if let Some(help) = comment.strip_prefix("///").filter(|_| has_help) {
+                match texts.last_mut().filter(|_| last_comment + 1 == line) {
+                    Some((_, text)) => *text += &format!("\n{help}"),
+                    None => texts.push((line, help.to_owned())),
+                }
+                last_comment = line;
+            }
+            comment.len()
+        } else if rest.starts_with("/*") {
+            rest.find("*/").unwrap() + 2
+        } else if let Some((quote, end)) = string(rest) {
+            let inside = &rest[quote..];
+            let length = if end == "\"" {
+                length_of_string(inside)
+            } else {
+                inside.find(&end).unwrap()
+            };
+            texts.push((line, readable(&inside[..length], end != "\"")));
+            quote + length + end.len()
+        } else if c == '\'' {
+            length_of_quote(rest)
+        } else if c.is_alphanumeric() || c == '_' {
+            // An identifier as a whole: no string begins within it.
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+            end.unwrap_or(rest.len())
+        } else {
+            c.len_utf8()
+        };
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
+    }
+    texts
+}
+
+/// If a string literal begins here: how long its beginning is, and how it ends.
+fn string(rest: &str) -> Option<(usize, String)> {
+    let prefix = ["br", "cr", "r", "b", "c", ""];
+    let prefix = prefix.iter().find(|prefix| rest.starts_with(**prefix))?;
+    let quote = &rest[prefix.len()..];
+    let hashes = match prefix.ends_with('r') {
+        true => quote.len() - quote.trim_start_matches('#').len(),
+        false => 0,
+    };
+    let is_string = quote[hashes..].starts_with('"');
+    let end = format!("\"{}", "#".repeat(hashes));
+    is_string.then(|| (prefix.len() + end.len(), end))
+}
+
+/// Up to the quotation mark that ends a literal with escapes.
+fn length_of_string(inside: &str) -> usize {
+    let mut escaped = false;
+    let end = inside.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    end.unwrap()
+}
+
+/// That of a character literal, or of the mark of a lifetime.
+fn length_of_quote(rest: &str) -> usize {
+    let inside = &rest[1..];
+    let escape = if inside.starts_with('\\') { 2 } else { 0 };
+    let character = inside[escape..]
+        .find('\'')
+        .filter(|&length| escape > 0 || inside[..length].chars().count() == 1);
+    character.map_or(1, |length| 1 + escape + length + 1)
+}
+
+fn readable(literal: &str, raw: bool) -> String {
+    let mut text = String::new();
+    let mut characters = literal.chars();
+    while let Some(c) = characters.next() {
+        if c == '\\' && !raw {
+            // `\n` and the end of a line separate words, other escapes are of no interest.
+            let escaped = characters.next();
+            text.push_str(if escaped == Some('\n') { " \n" } else { "  " });
+        } else {
+            text.push(c);
+        }
+    }
+    let lines = text.split('\n').map(|line| match line.trim_start() {
+        name if name.starts_with("-- ") => "",
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }

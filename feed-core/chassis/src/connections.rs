@@ -432,7 +432,7 @@ mod tests {
         slow.write_all(last.as_bytes()).await.expect("sent");
         let (mut all, mut part) = (0, vec![0; MUCH / 16]);
         loop {
-            let read = slow.read(&mut part).await.expect("it goes on");
+            let read = slow.read(&mut part).await.expect("the answer continues");
             if read == 0 {
                 break;
             }

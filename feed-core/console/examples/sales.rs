@@ -9,21 +9,15 @@ use std::process::ExitCode;
 
 use axum::extract::State;
 use axum::{Router, routing::get};
-use clap::Parser;
-use feed_chassis::html::stylesheet;
-use feed_chassis::{Settings, health, run};
-use feed_console::settings::SHARED;
-use feed_console::{DatabaseSettings, Follow, StartError, mount, not_halted, subscription};
-use feed_core::Received;
-use feed_core::consumer::Handle;
-use feed_core::http::Json;
-use feed_core::http::Problem;
-use feed_core::{Batch, Consumer, Database, Effect, EffectError};
+use feed_console::service::{self, Service, ServiceOn, Site};
+use feed_core::http::{Json, Problem};
+use feed_core::transfer::{Migrations, Table};
+use feed_core::{Batch, Database, Effect, EffectError, Received};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde_json::{Value, json};
 use sqlx::{Sqlite, Transaction};
 
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
+const MIGRATIONS: Migrations = &[(
     1,
     "sale",
     "CREATE TABLE sale (
@@ -36,8 +30,6 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[(
          PRIMARY KEY (order_id, line) -- no line counts twice, whatever else goes wrong
      )",
 )];
-
-const MENU: &[(&str, &str)] = &[("status", "Status")];
 
 /// The fields of an order that are needed here: all others may change.
 #[derive(serde::Deserialize)]
@@ -118,41 +110,38 @@ async fn sales(State(database): State<Database<Sqlite>>) -> Result<Json<Vec<Valu
     Ok(Json(rows.into_iter().map(sale).collect()))
 }
 
-#[derive(Parser)]
-struct Config {
-    #[command(flatten)]
-    settings: Settings,
-    #[command(flatten)]
-    database: DatabaseSettings,
-    #[command(flatten)]
-    follow: Follow,
-}
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    let defaults = [
+impl Service for Sales {
+    const NAME: &'static str = "sales";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const ABOUT: &'static str =
+        "What is sold on each day, by the orders that it reads of in a feed";
+    const TITLE: &'static str = "Sales";
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[
         ("database_url", "sqlite:data/sales.db"),
         ("listen", "127.0.0.1:8084"),
         ("feed_url", "http://127.0.0.1:8081/feed"),
     ];
-    let config: Config = Settings::parse(&defaults, SHARED);
-    run(config.settings, async |settings, shutdown| {
-        let database = Database::<Sqlite>::open(config.database.options()).await?;
-        database.migrate("_sale_migrations", MIGRATIONS).await?;
-        let orders = config.follow.subscription("order");
-        let consumer = Consumer::open(database.clone(), orders, Sales, shutdown).await?;
-        let (handle, frame) = (consumer.handle(), settings.frame("Sales", MENU));
-        let ready = |handle: Handle<_>| async move { not_halted(&handle).await };
-        let router = Router::new()
-            .route("/", get(sales).with_state(database.clone()))
-            .merge(health(ready).with_state(handle.clone()))
-            .merge(subscription::router::<_, ()>(handle, frame))
-            .merge(stylesheet());
-        Ok::<_, StartError>(
-            mount(router, database)
-                .with_metrics(consumer.handle())
-                .with_task(consumer.run()),
-        )
-    })
-    .await
+    const SUBSCRIPTION: &'static str = "order";
+    const MIGRATIONS_TABLE: &'static str = "_sale_migrations";
+    const TABLES: &'static [Table] = &[Table::new("sale")];
+    type Settings = ();
+}
+
+impl ServiceOn<Sqlite> for Sales {
+    const MIGRATIONS: Migrations = MIGRATIONS;
+    type Effect = Self;
+    type Expected = ();
+
+    fn effect(_: &()) -> Self {
+        Self
+    }
+
+    fn routes(site: Site<Sqlite>, _: &()) -> Router {
+        Router::new().route("/", get(sales).with_state(site.database))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    service::main_on::<Sales, Sqlite>().await
 }

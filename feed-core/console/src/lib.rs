@@ -1,19 +1,23 @@
 //! Pages and commands for the operators of feeds and consumers.
 //!
-//! In reading order: [`settings`] are those of a service that publishes or consumes, and [`mount`]
-//! makes it one that [`feed_chassis`] serves. [`subscription`] has the status pages and the
-//! commands of a consumer, [`feed`] the feed as a page in a browser, [`transfer`] the commands that
-//! move a database. [`command`] is the common part of all commands.
+//! [`service`] makes a whole service of an effect, its tables and its routes. Its parts, in reading order:
+//! [`settings`] are those of a service that publishes or consumes, and [`mount`] makes it one that
+//! [`feed_chassis`] serves. [`subscription`] has the status pages and the commands of a consumer,
+//! [`feed`] the feed as a page in a browser, [`transfer`] the commands that move a database.
+//! [`command`] is the common part of all commands.
 #![warn(missing_docs)]
 
 pub mod command;
+mod database;
 pub mod feed;
 mod health;
 mod mount;
+pub mod service;
 pub mod settings;
 pub mod subscription;
 pub mod transfer;
 
+pub use database::open_database;
 pub use health::not_halted;
 pub use mount::mount;
 pub use settings::{DatabaseSettings, Follow, StartError};

@@ -34,6 +34,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error("the database cannot be used (DATABASE_URL)")]
     Database(#[from] DatabaseError),
+    /// The service has no tables for a database of that kind.
+    #[error("DATABASE_URL must begin with {0}: for this service")]
+    OtherKind(&'static str),
 }
 
 impl From<StartError> for ServeError {

@@ -9,10 +9,10 @@ use sqlx::{Postgres, Sqlite};
 use crate::command::{self, CommandError, Done};
 use feed_chassis::{LogFormat, counted};
 use feed_core::Backend;
-use feed_core::transfer::{Import, Migrations, Moved, TransferError, export, import};
+use feed_core::transfer::{Import, Migrations, Moved, Table, TransferError, export, import};
 use feed_core::{Database, DatabaseOptions, Kind, redact_url};
 
-use crate::DatabaseSettings;
+use crate::{DatabaseSettings, open_database};
 
 impl From<TransferError> for CommandError {
     fn from(error: TransferError) -> Self {
@@ -26,31 +26,31 @@ impl From<TransferError> for CommandError {
 /// Moves all data of a service to another database.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
-    /// Write all data of this service to a file, to move it to another database
+    /// Write the service's data to a file, to move it to another database
     ///
-    /// Use it to move from SQLite to PostgreSQL, or back. Stop the service first: the file does not
-    /// contain later changes. The file has one readable line of JSON for each row; it contains
-    /// personal data, so protect it as you protect the database.
+    /// Use it to move from SQLite to PostgreSQL, or back. Stop the service first: later changes are not
+    /// in the file. The file has one line of JSON per row, and contains personal data: protect it like
+    /// the database.
     #[command(after_help = "Example: export order.jsonl")]
     Export {
-        /// Where to write; an existing export is replaced
+        /// The file to write; an existing export is replaced
         file: PathBuf,
     },
 
-    /// Fill a new database (`DATABASE_URL`) from an export, all or nothing
+    /// Fill a new database (`DATABASE_URL`) from the file of `export`, completely or not at all
     ///
-    /// All numbers and ids stay unchanged, so the service continues where it was: give it the same
-    /// `BASE_URL`, and its readers notice nothing. Do not run both services.
+    /// All numbers and ids stay, so the service continues where it was: with the same `BASE_URL`, its
+    /// readers see no difference. Never run both services.
     #[command(after_help = "Example: import order.jsonl")]
     Import {
-        /// The export to read
+        /// The file to read
         file: PathBuf,
     },
 
     /// As `import`, and rolls all of it back: whether it would work.
     #[command(skip)]
     Try {
-        /// The export to read
+        /// The file to read
         file: PathBuf,
     },
 }
@@ -79,38 +79,55 @@ impl Command {
         database: &DatabaseOptions,
         service: &Moved,
     ) -> Result<Done, CommandError> {
-        let url = &database.url;
-        let kind = match self {
-            Self::Export { .. } => command::existing(url)?,
-            Self::Import { file } | Self::Try { file } => match File::open(file) {
-                Ok(_) => url.parse()?,
-                Err(error) => return Err(TransferError::File(file.clone(), error).into()),
-            },
-        };
-        match kind {
+        let (table, tables) = (service.migrations, service.tables);
+        match self.kind(database)? {
             Kind::Sqlite => {
-                let database = Database::<Sqlite>::open(database.clone()).await?;
-                self.execute_on(database, url, service, service.sqlite)
+                let options = database.clone();
+                self.move_rows::<Sqlite>(options, table, service.sqlite, tables)
                     .await
             }
             Kind::Postgres => {
-                let database = Database::<Postgres>::open(database.clone()).await?;
-                self.execute_on(database, url, service, service.postgres)
+                let options = database.clone();
+                self.move_rows::<Postgres>(options, table, service.postgres, tables)
                     .await
             }
         }
     }
 
-    async fn execute_on<B: Backend>(
+    /// Executes it for a service on one kind of database.
+    pub(crate) async fn execute_on<B: Backend>(
         &self,
-        database: Database<B>,
-        url: &str,
-        service: &Moved,
+        database: DatabaseOptions,
+        table: &'static str,
         migrations: Migrations,
+        tables: &[Table],
     ) -> Result<Done, CommandError> {
-        database.belongs_to(service.migrations).await?;
-        database.migrate(service.migrations, migrations).await?;
-        let (place, tables) = (redact_url(url), service.tables);
+        self.kind(&database)?;
+        self.move_rows::<B>(database, table, migrations, tables)
+            .await
+    }
+
+    /// Returns the kind of the database, if the database exists, or the file for an import.
+    fn kind(&self, database: &DatabaseOptions) -> Result<Kind, CommandError> {
+        let url = &database.url;
+        match self {
+            Self::Export { .. } => command::existing(url),
+            Self::Import { file } | Self::Try { file } => match File::open(file) {
+                Ok(_) => Ok(url.parse()?),
+                Err(error) => Err(TransferError::File(file.clone(), error).into()),
+            },
+        }
+    }
+
+    async fn move_rows<B: Backend>(
+        &self,
+        options: DatabaseOptions,
+        table: &'static str,
+        migrations: Migrations,
+        tables: &[Table],
+    ) -> Result<Done, CommandError> {
+        let place = redact_url(&options.url);
+        let database: Database<B> = open_database(options, table, migrations).await?;
         let rows = |count: u64| counted(i64::try_from(count).unwrap_or(i64::MAX), "row");
         let moved =
             match self {

@@ -16,7 +16,9 @@
 //! waits for the next round.
 
 mod batch;
+mod counts;
 mod effect;
+mod outcome;
 mod received;
 mod sanitize;
 mod subscription;
@@ -34,8 +36,6 @@ mod control;
 mod pause;
 mod prepare;
 mod record_outcome;
-
-mod measure;
 
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
@@ -55,7 +55,7 @@ use apply::batch::Applier;
 use apply::instance::Instance;
 use apply::renewal::{give_back, keep_leases, renew};
 use apply::sweep::sweep_claims;
-use measure::Counts;
+use counts::Counts;
 use progress::cursors::Cursors;
 use progress::leases::{Leases, PARTITIONS};
 use round::follower::Follower;
@@ -74,8 +74,8 @@ pub use control::reconcile::{
 };
 pub use control::status::{Decided, Lag, Outcome, ParkedEvent, SkippedEvent, Status, TakenEvent};
 pub use effect::{Effect, EffectError};
+pub use outcome::{PollError, Polled};
 pub use received::Received;
-pub use round::outcome::{PollError, Polled};
 pub use sanitize::without_value;
 pub use source::charset::Undecodable;
 pub use source::client::FeedClient;

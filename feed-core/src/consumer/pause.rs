@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::effect::Effect;
+use super::outcome::{PollError, Polled};
 use super::prepare::prepare;
 use super::round::follower::Follower;
-use super::round::outcome::{PollError, Polled};
 use super::source::fetch_error::FetchError;
 use crate::store::Backend;
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::measure::Counts;
+use super::counts::Counts;
+use super::outcome::{PollError, Polled};
 use super::progress::leases::Leases;
-use super::round::outcome::{PollError, Polled};
 use super::sanitize::sanitize;
 use super::source::fetch_error::FetchError;
 use crate::database::patience::learn_from;

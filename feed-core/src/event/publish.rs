@@ -28,7 +28,7 @@ pub enum InvalidEvent {
     #[error("an event's title, summary and link have at most {LONGEST_TEXT} bytes each")]
     Text,
     /// Consumers cannot process its data.
-    #[error("an event's data cannot be taken by consumers")]
+    #[error("consumers cannot read the event's data")]
     Data(#[from] InvalidData),
 }
 

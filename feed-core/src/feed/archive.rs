@@ -37,7 +37,7 @@ pub enum ExportError {
     /// An existing file is not this feed's page at this address, or is incomplete.
     #[error(
         "{} is not the page that this feed has at {address}: it was written for another public address \
-         (BASE_URL), or is damaged; take an empty directory", file.display()
+         (BASE_URL), or is damaged; use an empty directory", file.display()
     )]
     Another {
         /// The file.

@@ -79,7 +79,7 @@ pub enum TransferError {
     #[error("cannot use {}", .0.display())]
     File(PathBuf, #[source] io::Error),
     /// The path is no export, and is not replaced by one.
-    #[error("{} is no export: choose another file, or remove that one", .0.display())]
+    #[error("{} exists and is not an export: choose another file, or remove that one", .0.display())]
     Occupied(PathBuf),
     /// A line of the file cannot be read.
     #[error("line {0} of the file cannot be read: {1}")]
@@ -88,15 +88,15 @@ pub enum TransferError {
     #[error("the file is not whole: its last line, with its digest, is missing")]
     Cut,
     /// The file has changed since it was written.
-    #[error("the file is damaged: it has another digest than its last line says")]
+    #[error("the file is damaged: its digest differs from that in its last line")]
     Damaged,
     /// The database is in use.
     #[error("there are rows in {0}: import into a new database, which no service has used yet")]
     Used(&'static str),
     /// Events keep arriving.
     #[error(
-        "there are always events without a number: stop the service; if it is stopped, find \
-         the session that locks the row of feed_head"
+        "new events keep arriving: stop the service; if it is stopped, find the session that holds the \
+         row of feed_head"
     )]
     Busy,
 }

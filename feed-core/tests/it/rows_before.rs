@@ -126,7 +126,7 @@ async fn goes_on<B: Testable>(url: &str, unreadable: &[i64], quarantined: &[&str
     assert_eq!(found, expected);
     for row in rows {
         let (id, reason) = (row["id"].as_str().unwrap(), row["reason"].as_str().unwrap());
-        let line = format!("event {id} is in quarantine, and all others go on: {reason}");
+        let line = format!("event {id} is in quarantine, all others are published: {reason}");
         let lines = log.lines();
         let named = lines
             .iter()

@@ -1,87 +1,27 @@
-//! Every setting of the service.
+//! The settings that only this service has, and what its command line says.
 
-use feed_chassis::{Settings, parse_url};
-use feed_console::subscription::command;
-use feed_console::transfer;
-use feed_console::{DatabaseSettings, Follow, settings};
+use feed_chassis::parse_url;
 use url::Url;
 
-const EXAMPLES: &str = "\
+pub(crate) const EXAMPLES: &str = "\
 Examples:
   invoice
-      opens on http://127.0.0.1:8082/, keeps its data in data/invoice.db, and follows the order
-      service on this machine, which need not be there yet
+      listens on http://127.0.0.1:8082/, stores its data in data/invoice.db, and follows the order
+      service on this machine, which may start later
   invoice --feed-url https://shop.example/order/feed
-      follows another one
+      follows another order service
   DATABASE_URL=postgres://invoice:PASSWORD@localhost/invoice invoice
-      keeps its data in PostgreSQL; an option would show the password to whoever lists processes
+      stores its data in PostgreSQL; an option would show the password in the list of processes
   invoice status
-      says how far the service has got, and what is stuck
+      shows the lag and the parked events
 
-`cargo run -p invoice --` stands for `invoice`. A command needs the DATABASE_URL of the service that
-it is about; `invoice help COMMAND` tells more of it.";
+`invoice` is short for `cargo run -p invoice --`. A command needs the service's DATABASE_URL;
+`invoice help COMMAND` explains it.";
 
-/// The invoice service: writes an invoice for each order that it reads of in a feed
-#[derive(Debug, Clone, clap::Parser)]
-#[command(version)]
-pub struct Config {
-    #[command(flatten)]
-    pub follow: Follow,
-
-    #[command(flatten)]
-    pub database: DatabaseSettings,
-
-    #[command(flatten)]
-    pub settings: Settings,
-
-    /// Where people find orders; an invoice then links to `URL/{order}`
+/// The service's own settings, beside those of every service that follows a feed.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Links {
+    /// The public address of the orders; an invoice then links to `URL/{order}`
     #[arg(long, env, help_heading = "Links", value_name = "URL", value_parser = parse_url)]
     pub order_url: Option<Url>,
-}
-
-impl Config {
-    /// What holds where nothing else is said, by the name of the field.
-    pub const DEFAULTS: &'static [(&'static str, &'static str)] = &[
-        ("listen", "127.0.0.1:8082"),
-        ("database_url", "sqlite:data/invoice.db"),
-        ("instance", "invoice"),
-        ("feed_url", "http://127.0.0.1:8081/feed"),
-    ];
-}
-
-/// The invoice service: writes an invoice for each order that it reads of in a feed
-#[derive(Debug, Clone, clap::Parser)]
-#[command(
-    version,
-    after_help = EXAMPLES,
-    subcommand_help_heading = "Commands, while the service runs or is stopped"
-)]
-pub struct CommandLine {
-    #[command(flatten)]
-    pub config: Config,
-
-    /// What to do instead of running the service
-    #[command(subcommand)]
-    pub command: Option<Command>,
-}
-
-impl CommandLine {
-    /// What the command line and the environment say. Ends the process with a clear message where
-    /// they are wrong.
-    #[must_use]
-    pub fn parse() -> Self {
-        Settings::parse(Config::DEFAULTS, settings::SHARED)
-    }
-}
-
-/// What to do about what the service follows and has. Without a command, the service runs.
-///
-/// The exit code is 0 if all is well, 1 if something was found that needs a person, and 2 if the
-/// command could not be carried out.
-#[derive(Debug, Clone, clap::Subcommand)]
-pub enum Command {
-    #[command(flatten)]
-    Subscription(command::Command),
-    #[command(flatten)]
-    Transfer(transfer::Command),
 }

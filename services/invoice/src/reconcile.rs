@@ -169,7 +169,7 @@ impl Demand {
         match (&self.placed, &self.cancelled) {
             _ if self.left_out => None,
             (Some(placed), _) => Some(format!("the order has no invoice: {}", placed.event)),
-            (None, Some(event)) => Some(format!("there is no invoice to be credited: {event}")),
+            (None, Some(event)) => Some(format!("there is no invoice to credit: {event}")),
             (None, None) => None,
         }
     }
@@ -178,7 +178,9 @@ impl Demand {
 fn unexplained(invoice: &Invoice) -> String {
     let number = invoice.number;
     match &invoice.cause {
-        Some(cause) => format!("invoice {number} is of event {cause}, which the feed has not"),
+        Some(cause) => {
+            format!("invoice {number} is of event {cause}, which the feed does not have")
+        }
         None => format!("no event of the feed explains invoice {number}"),
     }
 }

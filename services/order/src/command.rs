@@ -21,7 +21,7 @@ use crate::{MIGRATIONS, Service, assemble};
 
 /// Without a command, the service runs.
 ///
-/// The exit code is 0 if it is done, and 2 if it could not be carried out.
+/// The exit code is 0 if the command succeeded, and 2 if it failed.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
     #[command(flatten)]
@@ -33,58 +33,58 @@ pub enum Command {
 /// The service's own commands.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Own {
-    /// Erase a person: a customer's name, e-mail and addresses, wherever they are
+    /// Erase a customer's name, e-mail and addresses everywhere
     ///
-    /// Removes the customer, and the personal data from their orders and from the data of all events
-    /// of these; publishes `order.erased` for each order, by which the other services erase what
-    /// they have. What a law has them keep stays: see docs/erasure.md. It cannot be undone. If it is
-    /// broken off, run it again.
+    /// Removes the customer, and the personal data from their orders and from the data of these orders'
+    /// events. Publishes `order.erased` for each order, so that the other services erase their copies,
+    /// except what a law requires them to keep: see docs/erasure.md. An erasure cannot be undone. If it
+    /// is interrupted, run it again.
     ///
-    /// Run it with the settings of the service, `BASE_URL` among them (`--base-url` stands before
-    /// `erase`): the events that it publishes lead there.
+    /// Run it with the settings of the service, including `BASE_URL` (write `--base-url` before
+    /// `erase`): the links of the published events begin with it.
     #[command(after_help = "Example: erase --customer 7 --by eve")]
     Erase {
         /// The customer's number
         #[arg(long, value_name = "N")]
         customer: i64,
-        /// Who decides
+        /// The operator, who is recorded
         #[command(flatten)]
         by: By,
     },
 
-    /// Move old events out of the table that is written to, into an archive
+    /// Move old events from the log to an archive
     ///
-    /// Readers do not notice: each document stays where it is, byte for byte. What is written and
-    /// read all day becomes small. Events of the last two pages always stay. May run beside the
-    /// service, and as often as you like.
+    /// Readers see no difference: each document keeps its address and its bytes. The table that is
+    /// written and read all day becomes small. Events of the last two pages always stay. Run it as often
+    /// as you like, whether the service runs or not.
     #[command(after_help = "Example: archive --keep 100000")]
     Archive {
-        /// How many of the newest events stay
+        /// The number of newest events to keep in the log
         #[arg(long, value_name = "N")]
         keep: u64,
     },
 
-    /// Write the feed's final pages to files, which any web server can serve in place of the service
+    /// Write the feed's immutable pages to files, which any web server can serve in place of the service
     ///
-    /// Each is in `feed/EPOCH/NUMBER` below the directory, its address below the `BASE_URL`. Pages
-    /// that are there already stay: run it again for those that have become final since. They name
-    /// nobody: personal data is behind their links.
+    /// Each page is written to `feed/EPOCH/NUMBER` below the directory, its address below the
+    /// `BASE_URL`. Existing pages stay: run it again for those that have become immutable since. Pages
+    /// contain no personal data, only links to it.
     #[command(after_help = "Example: pages /var/www/order")]
     Pages {
-        /// The directory; it is made
+        /// The directory; it is created if it is missing
         directory: PathBuf,
     },
 
-    /// Begin again after a restored backup: the feed becomes another one for its readers
+    /// Give the feed a new epoch, after a backup was restored
     ///
     /// Use it before the service starts on a database that is older than what consumers have read:
-    /// events they know are gone, and new ones would take their numbers. With another epoch each
-    /// consumer halts, and a person has it `resume --from-start`: what it has already has no second
-    /// effect. New orders get numbers that no lost order had, if you say the highest that anybody has
-    /// seen.
+    /// events they have read are lost, and new ones would get the same numbers. With a new epoch, each
+    /// consumer halts until an operator runs `resume --from-start`; events that it has already applied
+    /// have no second effect. New orders get numbers above --last-order, so that no number of a lost
+    /// order is used again.
     #[command(after_help = "Example: restored --last-order 1234")]
     Restored {
-        /// The highest order number that a consumer or a customer has; new orders get higher ones
+        /// The highest order number known to a consumer or a customer; new orders get higher ones
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..=HIGHEST_ORDER))]
         last_order: i64,
     },
@@ -174,8 +174,8 @@ async fn restored<S: Store>(service: &Service<S>, last: OrderId) -> Result<Done,
     let next = S::number_orders_after(service.database.writer(), last).await?;
     let epoch = service.feed.change_epoch().await?;
     say(&format!(
-        "The feed is of epoch {epoch} now, and the next order is {next}. Each consumer halts: \
-         `resume --from-start` has it go on."
+        "The feed now has the epoch {epoch}, and the next order is {next}. Each consumer halts until an \
+         operator runs `resume --from-start`."
     ))
 }
 

@@ -25,7 +25,7 @@ pub use http::fuzz;
 use axum::Router;
 use feed_chassis::Mounted;
 use feed_chassis::html::Frame;
-use feed_console::StartError;
+use feed_console::{StartError, open_database};
 use feed_core::{Database, DatabaseError, Feed, FeedSettings, Kind, feed};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
@@ -84,9 +84,8 @@ pub(crate) async fn assemble<S: Store>(
 ) -> Result<Service<S>, DatabaseError> {
     let frame = http::frame(&config.settings);
     let base = frame.base.clone();
-    let database = Database::<S>::open(config.database.options()).await?;
-    database.belongs_to(MIGRATIONS).await?;
-    database.migrate(MIGRATIONS, S::MIGRATIONS).await?;
+    let options = config.database.options();
+    let database = open_database::<S>(options, MIGRATIONS, S::MIGRATIONS).await?;
     let settings = FeedSettings {
         author: "Shop".to_owned(),
         page: Some(feed_console::feed::page(frame.clone())),

@@ -64,7 +64,7 @@ pub enum OrderError {
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     /// The task that did it panicked or was stopped.
-    #[error("the work was broken off")]
+    #[error("the work was interrupted")]
     BrokenOff(#[from] JoinError),
 }
 

@@ -20,133 +20,81 @@ pub mod representation;
 mod config;
 mod http;
 
-use std::process::ExitCode;
-
 use axum::Router;
 use feed_chassis::Mounted;
-use feed_chassis::html::Frame;
-use feed_console::command::{self, CommandError, Done};
-use feed_console::{StartError, subscription};
-use feed_core::transfer::{Moved, Table};
-use feed_core::{Consumer, Database, DatabaseError, Kind, Subscription};
-use sqlx::{Postgres, Sqlite};
+use feed_chassis::openapi::{About, Description};
+use feed_console::StartError;
+use feed_console::service::{self, Service, ServiceOn, Site};
+use feed_core::http::BaseUrl;
+use feed_core::transfer::{Migrations, Moved, Table};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Command, CommandLine, Config};
+pub use config::Links;
 
 use effect::Shipping;
 use reconcile::Expected;
 use store::Store;
 
-/// The service on an open database.
-#[derive(Debug)]
-pub struct Service<S: Store> {
-    /// All routes, relative to the public base URL.
-    pub router: Router,
-    /// What its pages have around them.
-    pub frame: Frame<'static>,
-    /// What follows the feed.
-    pub consumer: Consumer<S, Shipping>,
-    pub database: Database<S>,
-}
+/// Every setting of the service.
+pub type Config = service::Config<Links>;
 
-/// Opens the database that the configuration names, and makes the service on it ready to be
-/// served, alone or beside others in one process. The feed need not be there.
+/// What goes along when the service moves to another database.
+pub const MOVED: Moved = service::moved::<ShippingService>();
+
+/// Makes the service ready to be served, alone or beside others in one process. The feed need not be
+/// there.
 ///
 /// # Errors
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, StartError> {
-    match config.database.url().parse()? {
-        Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
-        Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
+    service::start::<ShippingService>(config, shutdown).await
+}
+
+/// The service, as all that serve it need to know it.
+#[derive(Debug)]
+pub struct ShippingService;
+
+impl Service for ShippingService {
+    const NAME: &'static str = "shipping";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const ABOUT: &'static str = "The shipping service: creates a shipment for each order in a feed";
+    const EXAMPLES: &'static str = config::EXAMPLES;
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[
+        ("listen", "127.0.0.1:8083"),
+        ("database_url", "sqlite:data/shipping.db"),
+        ("instance", "shipping"),
+        ("feed_url", "http://127.0.0.1:8081/feed"),
+    ];
+
+    const SUBSCRIPTION: &'static str = "order";
+    const MIGRATIONS_TABLE: &'static str = "_shipping_migrations";
+    const TABLES: &'static [Table] = &[Table::new("shipment"), Table::new("shipment_line")];
+    const TITLE: &'static str = "Shipments";
+    const HOME: &'static str = "Shop";
+
+    type Settings = Links;
+
+    fn description() -> Option<(About, Description)> {
+        Some((http::ABOUT, http::description()))
+    }
+
+    fn log_start(base: &BaseUrl, feed: &str) {
+        tracing::info!("shipping: {base} (following {feed})");
     }
 }
 
-/// Opens the service without running anything beside its routes: what [`start`] does, and a test
-/// that steps the consumer by itself.
-///
-/// # Errors
-///
-/// As [`start`].
-pub async fn open<S: Store>(
-    config: &Config,
-    shutdown: CancellationToken,
-) -> Result<Service<S>, DatabaseError> {
-    let database = database::<S>(config).await?;
-    let consumer =
-        Consumer::open(database.clone(), subscription(config), Shipping, shutdown).await?;
-    let frame = http::frame(&config.settings);
-    let pages = http::Pages::new(frame.clone(), config.order_url.clone());
-    Ok(Service {
-        router: http::router(database.clone(), consumer.handle(), pages),
-        frame,
-        consumer,
-        database,
-    })
-}
+impl<S: Store> ServiceOn<S> for ShippingService {
+    const MIGRATIONS: Migrations = S::MIGRATIONS;
 
-/// Carries out a command on the database that the configuration names, beside a service that runs
-/// on it or without one. Says on standard error what goes wrong.
-pub async fn execute(config: &Config, command: Command) -> ExitCode {
-    let log = config.settings.log_format;
-    match command {
-        Command::Subscription(command) => {
-            command::run(log, &config.database, async |kind| match kind {
-                Kind::Sqlite => execute_on::<Sqlite>(config, command).await,
-                Kind::Postgres => execute_on::<Postgres>(config, command).await,
-            })
-            .await
-        }
-        Command::Transfer(command) => command.run(log, &config.database, &MOVED).await,
+    type Effect = Shipping;
+    type Expected = Expected;
+
+    fn effect(_: &Links) -> Shipping {
+        Shipping
     }
-}
 
-/// What goes along when the service moves to another database.
-pub const MOVED: Moved = Moved {
-    migrations: MIGRATIONS,
-    sqlite: <Sqlite as Store>::MIGRATIONS,
-    postgres: <Postgres as Store>::MIGRATIONS,
-    tables: &[Table::new("shipment"), Table::new("shipment_line")],
-};
-
-/// The table that lists our migrations.
-const MIGRATIONS: &str = "_shipping_migrations";
-
-async fn execute_on<S: Store>(
-    config: &Config,
-    command: subscription::command::Command,
-) -> Result<Done, CommandError> {
-    let database = database::<S>(config).await?;
-    subscription::command::execute::<S, _, Expected>(
-        command,
-        database,
-        subscription(config),
-        Shipping,
-    )
-    .await
-}
-
-async fn database<S: Store>(config: &Config) -> Result<Database<S>, DatabaseError> {
-    let database = Database::<S>::open(config.database.options()).await?;
-    database.belongs_to(MIGRATIONS).await?;
-    database.migrate(MIGRATIONS, S::MIGRATIONS).await?;
-    Ok(database)
-}
-
-fn subscription(config: &Config) -> Subscription {
-    let instance = config.settings.instance.clone();
-    Subscription {
-        instance: instance.unwrap_or_else(|| "shipping".to_owned()),
-        ..config.follow.subscription("order")
+    fn routes(site: Site<S>, links: &Links) -> Router {
+        http::routes(site, links)
     }
-}
-
-/// The service with the task that follows the feed.
-fn mounted<S: Store>(service: Service<S>) -> Mounted {
-    let consumer = service.consumer;
-    feed_console::mount(service.router, service.database)
-        .with_pages(service.frame)
-        .with_metrics(consumer.handle())
-        .with_task(consumer.run())
 }

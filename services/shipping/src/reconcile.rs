@@ -138,7 +138,7 @@ impl Demand {
         match (&self.placed, &self.cancelled) {
             _ if self.left_out => None,
             (Some(placed), _) => Some(format!("the order has no shipment: {}", placed.event)),
-            (None, Some(event)) => Some(format!("there is no shipment to be stopped: {event}")),
+            (None, Some(event)) => Some(format!("there is no shipment to stop: {event}")),
             (None, None) => None,
         }
     }
@@ -146,7 +146,7 @@ impl Demand {
 
 fn unexplained(shipment: &Shipment) -> String {
     match &shipment.cause {
-        Some(cause) => format!("the shipment is of event {cause}, which the feed has not"),
+        Some(cause) => format!("the shipment is of event {cause}, which the feed does not have"),
         None => "no event of the feed explains the shipment".to_owned(),
     }
 }

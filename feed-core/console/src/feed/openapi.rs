@@ -31,14 +31,14 @@ pub fn describe<D: JsonSchema>() -> Description {
 }
 
 fn subscription() -> Operation {
-    let about = "Poll with the `ETag` of the last answer. `after` returns the events after a \
-                 cursor, without other parameters. `type` and `subject` give filtered views, which \
-                 `before` pages through. Clients that accept neither Atom nor HTML get Atom.";
+    let about = "Poll with the `ETag` of the last answer. Catch up from a cursor with `after`, \
+                 and no other parameter. `type` and `subject` give filtered views, which `before` \
+                 pages through. Clients that accept neither Atom nor HTML get Atom.";
     let query = |name, about| Parameter::query(name, about, Schema::text());
     let header = |name, about| Parameter::header(name, about, Schema::text());
-    let wait = "`wait=N`: where `If-None-Match` matches, the answer is held back for up to `N` \
-                seconds (at most 30), until something new comes (RFC 7240)";
-    let delta = "`feed`, beside `Prefer: wait=N`: the new entries alone, as a `226` (RFC 3229)";
+    let wait = "`wait=N`: if `If-None-Match` matches, the answer is held back for up to `N` \
+                seconds (at most 30), until a new event arrives (RFC 7240)";
+    let delta = "`feed`, with `Prefer: wait=N`: the new entries only, as a `226` (RFC 3229)";
     Operation::get("/feed", "feed", "The newest events")
         .about(about)
         .parameter(query("after", "A cursor from a feed document, or `start`"))
@@ -55,23 +55,23 @@ fn subscription() -> Operation {
             200,
             "The newest events; the filtered ones; those after the cursor",
         ))
-        .answer(document(
-            226,
-            "The entries after the one that the `ETag` identifies",
-        ))
+        .answer(document(226, "The entries after the cursor of the `ETag`"))
         .answer(
-            Answer::new(303, "The page that holds the next event after the cursor")
-                .header("Location", "The page, relative to this address"),
+            Answer::new(
+                303,
+                "The page that contains the next event after the cursor",
+            )
+            .header("Location", "The page, relative to this address"),
         )
         .sometimes_conditional()
         .problem(
             400,
-            "A parameter is unknown or malformed, or does not go with the others",
+            "A parameter is unknown or malformed, or cannot be combined with the others",
         )
         .problem(406, NO_CODING)
         .problem(
             410,
-            "The cursor is no position in this feed; `oldest` and `newest` are",
+            "The cursor is not a position in this feed; `oldest` and `newest` are",
         )
 }
 
@@ -89,7 +89,7 @@ fn raw() -> Operation {
 
 fn page() -> Operation {
     Operation::get("/feed/{epoch}/{page}", "page", "A fixed range of events")
-        .about("Its bytes are final once the next page is full.")
+        .about("It is immutable once the next page is full.")
         .parameter(epoch())
         .parameter(Parameter::path("page", "The number of the page", number()))
         .answer(document(200, "The page"))
@@ -106,7 +106,7 @@ fn batch() -> Operation {
         "batch",
         "Events with their data",
     )
-    .about("Where `Link: rel=related` of a feed document leads.")
+    .about("The target of `Link: rel=related` in a feed document.")
     .parameter(epoch())
     .parameter(Parameter::path(
         "range",
@@ -116,7 +116,7 @@ fn batch() -> Operation {
     .answer(
         Answer::new(
             200,
-            "The events; one whose data would spoil the document is at its own address alone",
+            "The events; one whose data would break the document is only at its own address",
         )
         .content(BATCH, Schema::of::<Vec<CloudEvent>>()),
     )
@@ -142,13 +142,13 @@ fn event<D: JsonSchema>() -> Operation {
         .into_iter()
         .chain(["ce-sequence", "ce-traceparent"])
         .fold(Answer::new(200, about), |event, name| {
-            event.optional_header(name, "The attribute of the event, beside its data")
+            event.optional_header(name, "The attribute of the event")
         });
     let id = json!({"type": "string", "format": "uuid"});
     Operation::get("/events/{id}", "event", "One event, which never changes")
         .parameter(Parameter::path(
             "id",
-            "The event's id; in a feed document it follows `urn:uuid:`",
+            "The event's id; a feed document has it after `urn:uuid:`",
             Schema::literal(id),
         ))
         .answer(
@@ -162,15 +162,16 @@ fn event<D: JsonSchema>() -> Operation {
 
 fn status() -> Operation {
     let about = "Rows of the outbox or the log that could not be published or served as they were are in \
-                 quarantine. Everything else continues; an operator corrects or deletes them.";
+                 quarantine, until an operator corrects or deletes them. All other events are published.";
     Operation::get(
         "/feed/status",
         "feed-status",
-        "The state of the publishing side",
+        "Status of the publishing side",
     )
     .about(about)
     .answer(
-        Answer::new(200, "Its progress, and what is in quarantine").json(Schema::of::<Status>()),
+        Answer::new(200, "The newest sequence, and the rows in quarantine")
+            .json(Schema::of::<Status>()),
     )
     .problem(400, "It takes no parameters")
 }

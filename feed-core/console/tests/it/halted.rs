@@ -22,7 +22,7 @@ async fn a_halted_subscription_is_resumed_from_the_start<B: Testable>(url: &str)
         "another history",
         "From the start",
         "From now on",
-        "Go on from here",
+        "Resume from the cursor",
     ] {
         assert!(page.contains(shown), "{shown}: {page}");
     }
@@ -67,7 +67,7 @@ async fn a_halted_subscription_is_resumed_where_it_is<B: Testable>(url: &str) {
     B::run(&site.database, halt).await;
     let fields = [("from", "keep"), ("by", "eve")];
     assert_back_to_status(&site.press("/status/resume", &fields).await);
-    assert_eq!(site.carried_out().await, "goes on from where it was");
+    assert_eq!(site.carried_out().await, "continues from the cursor");
     let new = site.publisher.publish(2).await;
     site.settled().await;
     assert_eq!(effects(&site.database).await[5..], urns(&new));

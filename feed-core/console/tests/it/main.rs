@@ -7,6 +7,7 @@ mod lists;
 mod pages;
 mod parked;
 mod refused;
+mod service;
 #[path = "../../../tests/it/support.rs"]
 #[expect(dead_code, reason = "the tests of feed-core use the rest")]
 mod support;

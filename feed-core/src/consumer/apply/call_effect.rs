@@ -33,7 +33,7 @@ const MOST_SUSPECTS: usize = 1_000;
 
 /// The reason to park an event whose effect has continued outside of its transaction.
 const ENDED: &str = "the effect has ended the transaction that it was given, with COMMIT or ROLLBACK, or has \
-                     gone on after an error with which SQLite ended it; on PostgreSQL also SET CONSTRAINTS \
+                     continued after an error with which SQLite ended it; on PostgreSQL also SET CONSTRAINTS \
                      ALL IMMEDIATE, which an effect must not use";
 
 /// The reason to park an event whose effect returned success in a transaction that cannot be

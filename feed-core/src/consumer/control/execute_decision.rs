@@ -6,9 +6,9 @@ use tracing::{info, warn};
 use super::decision::{Decision, ResumeFrom};
 use crate::consumer::apply::renewal::renew;
 use crate::consumer::effect::Effect;
+use crate::consumer::outcome::PollError;
 use crate::consumer::round::backfill::walk_back;
 use crate::consumer::round::follower::Follower;
-use crate::consumer::round::outcome::PollError;
 use crate::consumer::source::document::Document;
 use crate::consumer::source::fetch::Source;
 use crate::consumer::source::fetch_error::FetchError;
@@ -58,11 +58,11 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
     if let Some(open) = within(STATEMENT, B::open_decision(pool, s)).await? {
         follower.tried = Some(open.position);
         let plan = match open.decision.parse() {
-            Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::saying("goes on from where it was"),
+            Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::saying("continues from the cursor"),
             Ok(Decision::Resume(ResumeFrom::Start)) => Plan {
                 to: Some(Position::default()),
                 begins: Some(0),
-                ..Plan::saying("goes on from the first event of the feed")
+                ..Plan::saying("continues from the first event of the feed")
             },
             Ok(Decision::Resume(ResumeFrom::Now)) => newest_position(follower).await?,
             Ok(Decision::Replay(from)) => replay(follower, from).await?,
@@ -156,7 +156,7 @@ async fn newest_position<B: Backend, E: Effect<B>>(
                 ..Position::default()
             }),
             claim,
-            ..Plan::saying("goes on after the newest entry of the feed")
+            ..Plan::saying("continues after the newest entry of the feed")
         });
     };
     let sequence = cursor.sequence;
@@ -170,7 +170,7 @@ async fn newest_position<B: Backend, E: Effect<B>>(
         }),
         begins: Some(sequence),
         ..Plan::saying(format!(
-            "goes on after event {sequence}; what came before and was not taken is not taken"
+            "continues after event {sequence}; earlier events that were not taken are never taken"
         ))
     })
 }

@@ -12,7 +12,7 @@ use super::status::{
     Decided, ParkedEvent, SkippedEvent, Status, TakenEvent, decided_of, parked_of, skipped_of,
     status_of, taken_of,
 };
-use crate::consumer::measure::Counts;
+use crate::consumer::counts::Counts;
 use crate::consumer::progress::leases::{Leases, PARTITIONS};
 use crate::consumer::received::Received;
 use crate::consumer::source::client::FeedClient;

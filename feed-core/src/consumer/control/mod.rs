@@ -1,9 +1,10 @@
 //! Serves operators through a [`Handle`](handle::Handle): shows the `status`, and records each
 //! `decision`. `execute_decision` executes those that need the feed. `reconcile` compares the
-//! stored data with the feed.
+//! stored data with the feed, and `metrics` exports the progress.
 
 pub(super) mod decision;
 pub(super) mod execute_decision;
 pub(super) mod handle;
+mod metrics;
 pub(super) mod reconcile;
 pub(super) mod status;

@@ -196,7 +196,7 @@ mod tests {
             etag: Some("tag".to_owned()),
             ..at(3)
         };
-        assert!(moves(&at(3), &tagged), "the tag is to be stored");
+        assert!(moves(&at(3), &tagged), "the tag must be stored");
         // Without sequences only the claims decide.
         assert!(moves(&at(0), &at(0)));
     }

@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use super::follower::Follower;
-use super::outcome::{PollError, Polled};
 use crate::consumer::apply::instance::Instance;
 use crate::consumer::effect::Effect;
+use crate::consumer::outcome::{PollError, Polled};
 use crate::consumer::progress::cursors::Share;
 use crate::consumer::source::content::arrivals;
 use crate::consumer::source::document::Document;

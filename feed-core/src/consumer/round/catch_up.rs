@@ -10,9 +10,9 @@ use std::time::Instant;
 use tracing::info;
 
 use super::follower::Follower;
-use super::outcome::{PollError, Polled};
 use crate::consumer::apply::batch::BATCH;
 use crate::consumer::effect::Effect;
+use crate::consumer::outcome::{PollError, Polled};
 use crate::consumer::progress::position::{cursor_at, discontinuity, position_after, position_at};
 use crate::consumer::source::content::{Arrival, TOGETHER};
 use crate::consumer::source::fetch_error::FetchError;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::outcome::{PollError, Polled};
 use crate::consumer::apply::batch::Applier;
 use crate::consumer::apply::instance::Instance;
 use crate::consumer::effect::Effect;
+use crate::consumer::outcome::{PollError, Polled};
 use crate::consumer::progress::cursors::Cursors;
 use crate::consumer::progress::leases::Leases;
 use crate::consumer::sanitize::sanitize;

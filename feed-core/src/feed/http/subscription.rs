@@ -85,7 +85,7 @@ impl View {
             }
             // No event has it, and PostgreSQL rejects it as a parameter.
             if value.contains('\0') {
-                return Err(Problem::bad_request(format!("`{name}` holds a NUL")));
+                return Err(Problem::bad_request(format!("`{name}` contains a NUL")));
             }
             match &*name {
                 "after" if value == "start" => after = Some(None),
@@ -98,15 +98,15 @@ impl View {
                 "before" => {
                     let sequence = super::canonical(&value);
                     before = Some(sequence.ok_or_else(|| {
-                        Problem::bad_request(format!("`before={value}` is no sequence"))
+                        Problem::bad_request(format!("`before={value}` is not a sequence"))
                     })?);
                 }
                 "type" => filter.event_type = Some(value.into_owned()),
                 "subject" => filter.subject = Some(value.into_owned()),
                 other => {
                     return Err(Problem::bad_request(format!(
-                        "`{other}` is no parameter of the feed; there are `after`, `type`, \
-                         `subject`, and `before` beside the latter two"
+                        "`{other}` is not a parameter of the feed; use `after`, `type` or \
+                         `subject`, and `before` with the latter two"
                     )));
                 }
             }
@@ -117,7 +117,7 @@ impl View {
             (Some(cursor), true, None) => Ok(Self::After(cursor)),
             (None, false, before) => Ok(Self::Filtered(filter, before)),
             _ => Err(Problem::bad_request(
-                "`after` goes alone, and `before` beside `type` or `subject`",
+                "use `after` alone, and `before` only with `type` or `subject`",
             )),
         }
     }
@@ -328,7 +328,7 @@ impl<B: Backend> Inner<B> {
                 head,
                 format!(
                     "sequence {at} is another event here than the one you have seen: this feed \
-                     was restored to an older state and then diverged"
+                     was restored to an older state and has diverged since"
                 ),
             ));
         }

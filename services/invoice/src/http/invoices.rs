@@ -6,11 +6,11 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use feed_chassis::list::{self, Before, Page};
 use feed_chassis::{Number, Wanted};
-use feed_core::http::Problem as Wire;
+use feed_core::http::Problem;
 use feed_core::http::conditional::tagged;
 
 use super::App;
-use super::problem::Problem;
+use super::problem::{no_such_invoice, not_credited};
 use crate::order::OrderId;
 use crate::representation::InvoiceDocument;
 use crate::store::Store;
@@ -55,9 +55,9 @@ async fn of_order<S: Store>(
 pub(super) struct Only(Option<OrderId>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Only {
-    type Rejection = Wire;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Wire> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let order = list::number(parts.uri.query().unwrap_or_default(), "order")?;
         Ok(Self(order.map(OrderId)))
     }
@@ -71,7 +71,7 @@ pub(super) async fn show<S: Store>(
 ) -> Result<Response, Problem> {
     let id = OrderId(id);
     let invoice = S::find(app.database.reader(), id).await?;
-    let invoice = invoice.ok_or(Problem::NoSuchInvoice(id))?;
+    let invoice = invoice.ok_or_else(|| no_such_invoice(id))?;
     Ok(wanted.answer(
         || app.pages.invoice(&invoice),
         || InvoiceDocument::new(&invoice),
@@ -85,7 +85,7 @@ pub(super) async fn credit_note<S: Store>(
 ) -> Result<Response, Problem> {
     let id = OrderId(id);
     let invoice = S::find(app.database.reader(), id).await?;
-    let invoice = invoice.ok_or(Problem::NoSuchInvoice(id))?;
-    let credited = invoice.credited.ok_or(Problem::NotCredited(id))?;
+    let invoice = invoice.ok_or_else(|| no_such_invoice(id))?;
+    let credited = invoice.credited.ok_or_else(|| not_credited(id))?;
     Ok(app.pages.credit_note(&invoice, credited).into_response())
 }

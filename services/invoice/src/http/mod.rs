@@ -1,4 +1,4 @@
-//! How people and programs reach the invoices: all routes on one screen.
+//! How people and programs reach the invoices: the service's own routes on one screen.
 
 mod invoices;
 mod openapi;
@@ -8,56 +8,45 @@ mod problem;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::get;
-use feed_chassis::html::{problems_as_pages, script, stylesheet};
-use feed_chassis::openapi::described;
-use feed_chassis::{health, keep_private, same_origin};
-use feed_console::not_halted;
-use feed_console::subscription;
+use feed_chassis::html::script;
+use feed_console::service::Site;
 use feed_core::Database;
-use feed_core::consumer::Handle;
 use feed_core::http::Problem;
 
-use crate::reconcile::Expected;
+use crate::config::Links;
 use crate::store::Store;
 
-pub(crate) use pages::{Pages, frame};
+pub(crate) use openapi::{ABOUT, description};
+
+use pages::Pages;
 
 /// What anybody may see: scripts.
 pub(crate) const OPEN: &[&str] = &["/print.js"];
 
-pub(crate) fn router<S: Store>(database: Database<S>, handle: Handle<S>, pages: Pages) -> Router {
-    let frame = pages.frame().clone();
-    let base = frame.base.clone();
+pub(crate) fn open_routes() -> Router {
+    script("/print.js", include_str!("pages/print.js"))
+}
+
+pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
     let state = App {
-        database,
-        handle: handle.clone(),
-        pages: Arc::new(pages),
+        database: site.database,
+        pages: Arc::new(Pages::new(site.frame, links.order_url.clone())),
     };
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
-    let routes = Router::new()
+    Router::new()
         .route("/", get(invoices::list::<S>).fallback(only_get))
         .route("/{id}", get(invoices::show::<S>).fallback(only_get))
         .route(
             "/{id}/credit-note",
             get(invoices::credit_note::<S>).fallback(only_get),
         )
-        .layer(from_fn_with_state(base.clone(), same_origin))
-        .layer(from_fn_with_state(frame.clone(), problems_as_pages))
-        .layer(map_response(keep_private))
-        .merge(health(ready::<S>))
         .with_state(state)
-        .merge(subscription::router::<S, Expected>(handle, frame))
-        .merge(stylesheet())
-        .merge(script("/print.js", include_str!("pages/print.js")));
-    described(routes, openapi::description(), openapi::ABOUT, &base)
 }
 
 /// What the handlers work with.
 struct App<S: Store> {
     database: Database<S>,
-    handle: Handle<S>,
     pages: Arc<Pages>,
 }
 
@@ -65,14 +54,7 @@ impl<S: Store> Clone for App<S> {
     fn clone(&self) -> Self {
         Self {
             database: self.database.clone(),
-            handle: self.handle.clone(),
             pages: Arc::clone(&self.pages),
         }
     }
-}
-
-/// The database answers and has our schema, and the subscription goes on.
-async fn ready<S: Store>(app: App<S>) -> Result<(), Problem> {
-    app.database.ready().await?;
-    not_halted(&app.handle).await
 }

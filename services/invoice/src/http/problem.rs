@@ -1,45 +1,20 @@
-//! What can be wrong with a request, in one table.
+//! What can be wrong with a request, beside what the database and the list say of it.
 
-use axum::response::{IntoResponse, Response};
-use feed_core::http::Problem as Wire;
+use feed_core::http::Problem;
 
 use crate::order::OrderId;
 
-/// Why a request is not answered with what it asked for.
-#[derive(Debug)]
-pub(super) enum Problem {
-    /// There is no invoice for this order; there may be one in a moment.
-    NoSuchInvoice(OrderId),
-    /// There is an invoice, and it stands.
-    NotCredited(OrderId),
-    Database(sqlx::Error),
+/// There is no invoice for this order; there may be one in a moment.
+pub(super) fn no_such_invoice(id: OrderId) -> Problem {
+    let detail = format!(
+        "there is no invoice for an order {id}; if that was placed a moment ago, it is on its way"
+    );
+    Problem::not_found(detail)
 }
 
-impl From<sqlx::Error> for Problem {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<Problem> for Wire {
-    fn from(problem: Problem) -> Self {
-        match problem {
-            Problem::NoSuchInvoice(id) => {
-                let detail = format!(
-                    "there is no invoice for an order {id}; if that was placed a moment ago, it is on its way"
-                );
-                Wire::not_found(detail)
-            }
-            Problem::NotCredited(id) => Wire::not_found(format!(
-                "the invoice for order {id} stands: there is no credit note"
-            )),
-            Problem::Database(error) => error.into(),
-        }
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        Wire::from(self).into_response()
-    }
+/// There is an invoice, and it stands.
+pub(super) fn not_credited(id: OrderId) -> Problem {
+    Problem::not_found(format!(
+        "the invoice for order {id} is not credited: there is no credit note"
+    ))
 }

@@ -1,84 +1,105 @@
 //! The service under test.
 
-use clap::Parser;
-use feed_core::consumer::{Handle, Reconciliation, reconcile};
+use conformance::{Line, Subject};
+use feed_core::consumer::Reconciliation;
+use harness::Sql;
 use harness::producer::Producer;
-use harness::{Follower, Sql};
-use invoice::effect::Invoicing;
-use invoice::reconcile::Expected;
+use invoice::InvoiceService;
 use invoice::store::Store;
-use invoice::{Config, Service};
-use tokio_util::sync::CancellationToken;
+use serde_json::Value;
 
 /// What tests ask of a database beside the service.
 pub(crate) trait Testable: Store + Sql {}
 impl<S: Store + Sql> Testable for S {}
 
-/// The settings of a service below a path, as behind a proxy.
-pub(crate) fn config(url: &str, feed_url: &str) -> Config {
-    Config::parse_from([
-        "invoice",
-        "--database-url",
-        url,
-        "--feed-url",
-        feed_url,
-        "--listen",
-        "127.0.0.1:0",
-        "--base-url",
-        "https://shop.example/invoice",
-    ])
+/// What the conformance suite needs to know of the service.
+pub(crate) struct Invoices;
+
+impl<S: Testable> Subject<S> for Invoices {
+    type Service = InvoiceService;
+
+    const ONE: &'static str = "an invoice";
+    const MANY: &'static str = "invoices";
+
+    const DOCUMENT: &'static str = r#"{
+        "id": 17,
+        "number": "2026-000001",
+        "customer": {"customerId": 1, "name": "<b>O'Brien", "firstname": "日本語",
+                     "email": "ob@example.com"},
+        "billingAddress": {"street": "Krischerstr. 100", "zip": "40789", "city": "Monheim"},
+        "invoiceLine": [
+            {"count": 2, "item": {"itemId": 1, "name": "iPod", "price": 42.00}},
+            {"count": 1, "item": {"itemId": 2, "name": "iPod touch", "price": 21.00}}
+        ],
+        "total": 105.00,
+        "currency": "EUR",
+        "status": "issued"
+    }"#;
+    const ORIGINAL: &'static str = r#"{
+        "id": 7,
+        "number": "2017-000001",
+        "customer": {"customerId": 1, "name": "Curie", "firstname": "Marie",
+                     "email": "marie@example.com"},
+        "billingAddress": {"street": "Rue 2", "zip": "75005", "city": "Paris"},
+        "invoiceLine": [{"count": 2, "item": {"itemId": 1, "name": "iPod", "price": 42.00}}],
+        "total": 84.00,
+        "currency": "EUR",
+        "status": "issued"
+    }"#;
+    const OF_ONE: &'static [&'static str] = &["id", "number"];
+    const ADDRESS: &'static str = "billingAddress";
+    const PLACED: &'static str = "issued";
+    const CANCELLED: &'static str = "credited";
+
+    const NAMED: &'static [&'static str] = &["/", "/1", "/1/credit-note"];
+    const APART: &'static [&'static str] = &["/{id}/credit-note"];
+
+    const TABLE: &'static str = "invoice";
+    const LINES_TABLE: &'static str = "invoice_line";
+    const COLUMNS: &'static [&'static str] = &[
+        "order_id",
+        "year",
+        "serial",
+        "total_cents",
+        "cause",
+        "status",
+    ];
+    const CANCELLED_AT: &'static str = "credited_at";
+    const PLACED_AT: &'static str = "issued_at";
+    const SPOILED: &'static str = "UPDATE invoice SET total_cents = 1";
+
+    const NO_ORDER: (&'static str, &'static str, &'static str) = (
+        "\"firstname\"",
+        "\"nickname\"",
+        "the data is no order: missing field `firstname` at line 4 column",
+    );
+    const NO_LINE: (Line<'static>, &'static str) = (
+        (1, "iPod touch", "21.005"),
+        "orderLine[1].item.price: 21.005 has more than two decimals",
+    );
+
+    /// Numbers are without holes.
+    fn check(documents: &[Value], year: i32) {
+        for (serial, invoice) in (1..).zip(documents) {
+            assert_eq!(invoice["number"], format!("{year}-{serial:06}"));
+        }
+    }
 }
 
 /// The service under test.
-pub(crate) type App<S> = Follower<S, Invoicing>;
+pub(crate) type App<S> = conformance::App<Invoices, S>;
 
 /// The service on a database, which has polled nothing yet.
 pub(crate) async fn open<S: Testable>(url: &str, feed_url: &str) -> App<S> {
-    let config = config(url, feed_url);
-    let service = invoice::open::<S>(&config, CancellationToken::new()).await;
-    let Service {
-        router,
-        consumer,
-        database,
-        ..
-    } = service.unwrap();
-    App::new(router, consumer, database, "invoices")
+    conformance::open::<Invoices, S>(url, feed_url).await
 }
 
 /// A service that has taken all that `producer` has published.
 pub(crate) async fn following<S: Testable>(url: &str, producer: &Producer) -> App<S> {
-    let mut app = open(url, &producer.feed_url).await;
-    app.catch_up(producer).await;
-    app
-}
-
-/// What a person looks at and decides with.
-pub(crate) async fn handle<S: Testable>(app: &App<S>, producer: &Producer) -> Handle<S> {
-    let (database, feed) = (app.database().clone(), producer.feed_url.parse().unwrap());
-    Handle::open(database, "order", feed).await.unwrap()
-}
-
-/// The events that have no effect, oldest first: sequence, type and reason.
-pub(crate) async fn recorded<S: Testable>(
-    app: &App<S>,
-    producer: &Producer,
-) -> Vec<(i64, String, String)> {
-    let skipped = handle(app, producer).await.skipped(100).await.unwrap();
-    let mut recorded: Vec<_> = skipped
-        .into_iter()
-        .map(|event| {
-            assert!(event.subject.starts_with("order/") && event.skipped_by.is_none());
-            let event_type = event.event_type.unwrap();
-            (event.sequence.unwrap(), event_type, event.reason)
-        })
-        .collect();
-    recorded.sort_unstable();
-    recorded
+    conformance::following::<Invoices, S>(url, producer).await
 }
 
 /// Compares what is stored with what `producer` has published.
 pub(crate) async fn compared<S: Testable>(app: &App<S>, producer: &Producer) -> Reconciliation {
-    let handle = handle(app, producer).await;
-    let compared = reconcile::<S, Expected>(&handle, None, |_, _| ()).await;
-    compared.unwrap()
+    conformance::compared::<Invoices, S>(app, producer).await
 }

@@ -6,9 +6,21 @@ mod app;
 mod erased;
 mod events;
 mod numbers;
-mod original;
 mod pages;
-mod parked;
 mod reconcile;
-mod recorded;
-mod service;
+
+/// What every service keeps to that makes something of orders.
+mod conformance {
+    ::conformance::conforms!(crate::app::Invoices);
+}
+
+#[test]
+fn it_has_the_documented_defaults() {
+    use feed_console::service::Service;
+
+    let [listen, _, _, feed] = invoice::InvoiceService::DEFAULTS else {
+        panic!("others than are documented");
+    };
+    assert_eq!(*listen, ("listen", "127.0.0.1:8082"));
+    assert_eq!(*feed, ("feed_url", "http://127.0.0.1:8081/feed"));
+}

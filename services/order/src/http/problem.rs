@@ -68,9 +68,11 @@ impl From<Problem> for Wire {
             Problem::NotAcceptable(offers) => Wire::not_acceptable(offers),
             Problem::PreconditionFailed => Wire::precondition_failed(),
             Problem::BadRequest(detail) => Wire::bad_request(detail),
-            Problem::Malformed(error) => Wire::bad_request(format!("the body is no JSON: {error}")),
+            Problem::Malformed(error) => {
+                Wire::bad_request(format!("the body is not JSON: {error}"))
+            }
             Problem::WrongType(expected) => {
-                let detail = format!("the body is to be sent as {expected}");
+                let detail = format!("send the body as {expected}");
                 Wire::new(
                     S::UNSUPPORTED_MEDIA_TYPE,
                     "wrong-type",
@@ -108,7 +110,8 @@ impl From<Problem> for Wire {
             )
             .member("errors", json!(errors)),
             Problem::KeyReused(id) => {
-                let detail = format!("this Idempotency-Key has placed order {id}; take a new one");
+                let detail =
+                    format!("this Idempotency-Key has already placed order {id}; use a new one");
                 Wire::new(
                     S::UNPROCESSABLE_ENTITY,
                     "key-reused",

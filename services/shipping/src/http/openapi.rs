@@ -1,25 +1,22 @@
 //! What the routes are, for programs.
 
+use feed_chassis::list;
 use feed_chassis::openapi::{About, Answer, Description, Operation, Parameter, Schema};
-use feed_chassis::{describe_health, list};
-use feed_console::subscription;
 
 use crate::order::OrderId;
 use crate::representation::ShipmentDocument;
 
-pub(super) const ABOUT: About = About {
+pub(crate) const ABOUT: About = About {
     title: "Shipments",
     description: "A shipment for each order that was placed. The service follows the feed of the \
                   order service; there may be a shipment a moment later than its order.",
     version: env!("CARGO_PKG_VERSION"),
 };
 
-/// All that there is at the service's addresses.
-pub(super) fn description() -> Description {
+/// What there is at the service's own addresses.
+pub(crate) fn description() -> Description {
     let about = "Goods on their way to customers";
     Description::of("Shipments", about, [list(), show(), dispatch()])
-        .with(subscription::describe())
-        .with(describe_health())
 }
 
 fn list() -> Operation {

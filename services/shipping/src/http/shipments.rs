@@ -6,12 +6,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use feed_chassis::list::{self, Before, Page};
 use feed_chassis::{Number, Wanted};
-use feed_core::http::Problem as Wire;
+use feed_core::http::Problem;
 use feed_core::http::conditional::tagged;
 use tracing::info;
 
 use super::App;
-use super::problem::Problem;
+use super::problem::{no_such_shipment, stopped};
 use crate::order::OrderId;
 use crate::representation::ShipmentDocument;
 use crate::shipment::{Shipment, Status};
@@ -57,9 +57,9 @@ async fn of_order<S: Store>(
 pub(super) struct Only(Option<OrderId>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Only {
-    type Rejection = Wire;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Wire> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let order = list::number(parts.uri.query().unwrap_or_default(), "order")?;
         Ok(Self(order.map(OrderId)))
     }
@@ -87,7 +87,7 @@ pub(super) async fn dispatch<S: Store>(
     if S::dispatch(app.database.writer(), id).await? {
         info!(order.id = %id, "dispatched order {id}");
     } else if find(&app, id).await?.status() == Status::Stopped {
-        return Err(Problem::Stopped(id));
+        return Err(stopped(id));
     }
     // Relative to this address, so that it holds behind any prefix.
     let page = [(header::LOCATION, format!("../{id}"))];
@@ -96,5 +96,5 @@ pub(super) async fn dispatch<S: Store>(
 
 async fn find<S: Store>(app: &App<S>, id: OrderId) -> Result<Shipment, Problem> {
     let shipment = S::find(app.database.reader(), id).await?;
-    shipment.ok_or(Problem::NoSuchShipment(id))
+    shipment.ok_or_else(|| no_such_shipment(id))
 }

@@ -2,17 +2,14 @@
 
 use std::future::Future;
 
-use clap::Parser;
+use conformance::{Line, Subject};
 use feed_core::Database;
-use feed_core::consumer::{Handle, Reconciliation, reconcile};
+use feed_core::consumer::Reconciliation;
+use harness::Sql;
 use harness::producer::Producer;
-use harness::{Follower, Sql};
-use shipping::effect::Shipping;
-use shipping::reconcile::Expected;
+use shipping::ShippingService;
 use shipping::store::Store;
-use shipping::{Config, Service};
 use sqlx::{Postgres, Sqlite};
-use tokio_util::sync::CancellationToken;
 
 /// What tests ask of a database beside the service.
 pub(crate) trait Testable: Store + Sql {
@@ -42,71 +39,72 @@ testable!(
      WHERE t.type = 'table' AND t.name <> 'feed_parked' AND t.name NOT LIKE '%_migrations'"
 );
 
-/// The settings of a service below a path, as behind a proxy.
-pub(crate) fn config(url: &str, feed_url: &str) -> Config {
-    Config::parse_from([
-        "shipping",
-        "--database-url",
-        url,
-        "--feed-url",
-        feed_url,
-        "--listen",
-        "127.0.0.1:0",
-        "--base-url",
-        "https://shop.example/shipping",
-    ])
+/// What the conformance suite needs to know of the service.
+pub(crate) struct Shipments;
+
+impl<S: Testable> Subject<S> for Shipments {
+    type Service = ShippingService;
+
+    const ONE: &'static str = "a shipment";
+    const MANY: &'static str = "shipments";
+
+    const DOCUMENT: &'static str = r#"{
+        "id": 17,
+        "customer": {"customerId": 1, "name": "<b>O'Brien", "firstname": "日本語"},
+        "shippingAddress": {"street": "Dock 9", "zip": "20457", "city": "Hamburg"},
+        "shipmentLine": [
+            {"count": 2, "item": {"itemId": 1, "name": "iPod"}},
+            {"count": 1, "item": {"itemId": 2, "name": "iPod touch"}}
+        ],
+        "status": "pending"
+    }"#;
+    const ORIGINAL: &'static str = r#"{
+        "id": 7,
+        "customer": {"customerId": 1, "name": "Curie", "firstname": "Marie"},
+        "shippingAddress": {"street": "Rue 1", "zip": "75005", "city": "Paris"},
+        "shipmentLine": [{"count": 2, "item": {"itemId": 1, "name": "iPod"}}],
+        "status": "pending"
+    }"#;
+    const OF_ONE: &'static [&'static str] = &["id"];
+    const ADDRESS: &'static str = "shippingAddress";
+    const PLACED: &'static str = "pending";
+    const CANCELLED: &'static str = "stopped";
+
+    const NAMED: &'static [&'static str] = &["/", "/1"];
+    const APART: &'static [&'static str] = &[];
+
+    const TABLE: &'static str = "shipment";
+    const LINES_TABLE: &'static str = "shipment_line";
+    const COLUMNS: &'static [&'static str] = &["order_id", "cause", "status"];
+    const CANCELLED_AT: &'static str = "cancelled_at";
+    const PLACED_AT: &'static str = "placed_at";
+    const SPOILED: &'static str = "UPDATE shipment_line SET count = 9";
+
+    const NO_ORDER: (&'static str, &'static str, &'static str) = (
+        "\"shippingAddress\"",
+        "\"address\"",
+        "shippingAddress: it is missing",
+    );
+    const NO_LINE: (Line<'static>, &'static str) = (
+        (-1, "iPod nano", "1.00"),
+        "orderLine[1].count: -1 is less than one piece",
+    );
 }
 
 /// The service under test.
-pub(crate) type App<S> = Follower<S, Shipping>;
+pub(crate) type App<S> = conformance::App<Shipments, S>;
 
 /// The service on a database, which has polled nothing yet.
 pub(crate) async fn open<S: Testable>(url: &str, feed_url: &str) -> App<S> {
-    let config = config(url, feed_url);
-    let service = shipping::open::<S>(&config, CancellationToken::new()).await;
-    let Service {
-        router,
-        consumer,
-        database,
-        ..
-    } = service.unwrap();
-    App::new(router, consumer, database, "shipments")
+    conformance::open::<Shipments, S>(url, feed_url).await
 }
 
 /// A service that has taken all that `producer` has published.
 pub(crate) async fn following<S: Testable>(url: &str, producer: &Producer) -> App<S> {
-    let mut app = open(url, &producer.feed_url).await;
-    app.catch_up(producer).await;
-    app
-}
-
-/// What a person looks at and decides with.
-pub(crate) async fn handle<S: Testable>(app: &App<S>, producer: &Producer) -> Handle<S> {
-    let (database, feed) = (app.database().clone(), producer.feed_url.parse().unwrap());
-    Handle::open(database, "order", feed).await.unwrap()
-}
-
-/// The events that have no effect, oldest first: sequence, type and reason.
-pub(crate) async fn recorded<S: Testable>(
-    app: &App<S>,
-    producer: &Producer,
-) -> Vec<(i64, String, String)> {
-    let skipped = handle(app, producer).await.skipped(100).await.unwrap();
-    let mut recorded: Vec<_> = skipped
-        .into_iter()
-        .map(|event| {
-            assert!(event.subject.starts_with("order/") && event.skipped_by.is_none());
-            let event_type = event.event_type.unwrap();
-            (event.sequence.unwrap(), event_type, event.reason)
-        })
-        .collect();
-    recorded.sort_unstable();
-    recorded
+    conformance::following::<Shipments, S>(url, producer).await
 }
 
 /// Compares what is stored with what `producer` has published.
 pub(crate) async fn compared<S: Testable>(app: &App<S>, producer: &Producer) -> Reconciliation {
-    let handle = handle(app, producer).await;
-    let compared = reconcile::<S, Expected>(&handle, None, |_, _| ()).await;
-    compared.unwrap()
+    conformance::compared::<Shipments, S>(app, producer).await
 }

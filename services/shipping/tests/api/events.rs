@@ -3,44 +3,14 @@
 
 use feed_core::{Batch, Effect, Received};
 use harness::producer::{LINES, PLACED, Producer, order};
-use serde_json::Value;
 use shipping::effect::Shipping;
 
 use crate::app::{Testable, following, open};
 
 harness::on_both_databases! {
-    a_placed_order_is_to_be_shipped
     a_cancelled_order_is_stopped
-    placed_and_cancelled_in_one_batch_is_stopped
-    a_cancellation_counts_for_what_came_before_it
     the_same_events_again_change_nothing
-    an_order_that_is_placed_twice_has_one_shipment
-    other_events_are_passed_over
     a_batch_succeeds_at_once
-    hundreds_of_orders_are_taken
-}
-
-fn parse(json: &str) -> Value {
-    serde_json::from_str(json).unwrap()
-}
-
-async fn a_placed_order_is_to_be_shipped<S: Testable>(url: &str) {
-    let producer = Producer::new().await;
-    producer.placed(17, LINES).await;
-    let app = following::<S>(url, &producer).await;
-    let expected = r#"{
-        "id": 17,
-        "customer": {"customerId": 1, "name": "<b>O'Brien", "firstname": "日本語"},
-        "shippingAddress": {"street": "Dock 9", "zip": "20457", "city": "Hamburg"},
-        "shipmentLine": [
-            {"count": 2, "item": {"itemId": 1, "name": "iPod"}},
-            {"count": 1, "item": {"itemId": 2, "name": "iPod touch"}}
-        ],
-        "status": "pending"
-    }"#;
-    assert_eq!(app.json("/17").await, parse(expected));
-    let expected = format!(r#"{{"shipments":[{expected}],"count":1,"_links":{{}}}}"#);
-    assert_eq!(app.json("/").await, parse(&expected));
 }
 
 async fn a_cancelled_order_is_stopped<S: Testable>(url: &str) {
@@ -57,26 +27,6 @@ async fn a_cancelled_order_is_stopped<S: Testable>(url: &str) {
         assert!(page.contains(text), "{text}");
     }
     assert!(!page.contains("Mark as dispatched"));
-}
-
-async fn placed_and_cancelled_in_one_batch_is_stopped<S: Testable>(url: &str) {
-    let producer = Producer::new().await;
-    producer.placed(1, LINES).await;
-    producer.cancelled(1, LINES).await;
-    producer.placed(2, LINES).await;
-    let app = following::<S>(url, &producer).await;
-    let expected = [(2, "pending".to_owned()), (1, "stopped".to_owned())];
-    assert_eq!(app.listed("status").await, expected);
-}
-
-async fn a_cancellation_counts_for_what_came_before_it<S: Testable>(url: &str) {
-    let producer = Producer::new().await;
-    producer.cancelled(1, LINES).await;
-    producer.placed(1, LINES).await;
-    producer.cancelled(2, LINES).await;
-    let app = following::<S>(url, &producer).await;
-    assert_eq!(app.listed("status").await, [(1, "pending".to_owned())]);
-    assert_eq!(app.status("parked").await, 0);
 }
 
 async fn the_same_events_again_change_nothing<S: Testable>(url: &str) {
@@ -108,35 +58,6 @@ async fn the_same_events_again_change_nothing<S: Testable>(url: &str) {
     let again = following::<S>(url, &producer).await;
     assert_eq!(again.status("parked").await, 0);
     assert_eq!(again.json("/").await, before);
-}
-
-async fn an_order_that_is_placed_twice_has_one_shipment<S: Testable>(url: &str) {
-    let producer = Producer::new().await;
-    producer.placed(1, LINES).await;
-    producer.placed(1, &[(9, "Something else", "9.99")]).await;
-    producer.placed(2, LINES).await;
-    let mut app = following::<S>(url, &producer).await;
-    producer.placed(1, &[(9, "Something else", "9.99")]).await;
-    app.catch_up(&producer).await;
-    assert_eq!(app.json("/").await["count"], 2);
-    assert_eq!(
-        app.json("/1").await["shipmentLine"][0]["item"]["name"],
-        "iPod"
-    );
-    assert_eq!(app.status("parked").await, 1);
-}
-
-async fn other_events_are_passed_over<S: Testable>(url: &str) {
-    let producer = Producer::new().await;
-    producer
-        .tell("order.applauded", 1, PLACED, "[1, 2, 3]")
-        .await;
-    producer.placed(1, LINES).await;
-    producer.tell("order.applauded", 1, PLACED, "null").await;
-    let app = following::<S>(url, &producer).await;
-    assert_eq!(app.listed("status").await, [(1, "pending".to_owned())]);
-    assert_eq!(app.status("parked").await, 0);
-    assert_eq!(app.status("sequence").await, 3);
 }
 
 /// Without the second chance that single events get when a batch fails.
@@ -174,35 +95,4 @@ async fn a_batch_succeeds_at_once<S: Testable>(url: &str) {
     let expected = [(3, "pending"), (2, "stopped"), (1, "pending")];
     let expected = expected.map(|(id, status)| (id, status.to_owned()));
     assert_eq!(app.listed("status").await, expected);
-}
-
-async fn hundreds_of_orders_are_taken<S: Testable>(url: &str) {
-    let producer = Producer::new().await;
-    for id in 1..=230 {
-        producer.placed(id, LINES).await;
-    }
-    let app = following::<S>(url, &producer).await;
-    assert_eq!(app.json("/").await["count"], 230);
-    let mut path = "/".to_owned();
-    let mut seen = Vec::new();
-    loop {
-        let page = app.json(&path).await;
-        let shipments = page["shipments"].as_array().unwrap();
-        assert!(shipments.len() <= 50);
-        seen.extend(
-            shipments
-                .iter()
-                .map(|shipment| shipment["id"].as_i64().unwrap()),
-        );
-        let whole = |shipment: &Value| shipment["shipmentLine"].as_array().unwrap().len() == 2;
-        assert!(shipments.iter().all(whole));
-        let Some(next) = page["_links"]["next"]["href"].as_str() else {
-            break;
-        };
-        path = next
-            .strip_prefix("https://shop.example/shipping")
-            .unwrap()
-            .to_owned();
-    }
-    assert_eq!(seen, (1..=230).rev().collect::<Vec<_>>());
 }

@@ -11,9 +11,10 @@ use crate::subscription::command::words::MOST;
 use feed_chassis::openapi::{Answer, Description, Fields, LINE, Operation, Parameter, Schema};
 use feed_core::consumer::{Decided, ParkedEvent, SkippedEvent, TakenEvent};
 
-/// Describes the routes of [`router`](super::router()).
+/// Describes the routes of [`router`](super::router()). `compares` is true if
+/// the service has a comparison.
 #[must_use]
-pub fn describe() -> Description {
+pub fn describe(compares: bool) -> Description {
     let status = Operation::get("/status", "status", "The state of the subscription").answer(
         Answer::new(200, "The state")
             .json(Schema::of::<StatusDocument>())
@@ -37,22 +38,23 @@ pub fn describe() -> Description {
         "The newest events without effect",
     );
     let decisions = Operation::get("/status/decisions", "decisions", "The newest decisions");
+    let before = [
+        status,
+        list::<TakenEvent>(events, "events"),
+        list::<ParkedEvent>(parked, "parked"),
+        list::<SkippedEvent>(skipped, "skipped"),
+        list::<Decided>(decisions, "decisions"),
+        retry(),
+        skip(),
+        resume(),
+        replay(),
+    ];
+    let comparing = compares.then(reconcile);
+    let operations = before.into_iter().chain(comparing).chain([poll()]);
     Description::of(
         "Subscription",
         "The progress of the subscription, and the decisions of operators",
-        [
-            status,
-            list::<TakenEvent>(events, "events"),
-            list::<ParkedEvent>(parked, "parked"),
-            list::<SkippedEvent>(skipped, "skipped"),
-            list::<Decided>(decisions, "decisions"),
-            retry(),
-            skip(),
-            resume(),
-            replay(),
-            reconcile(),
-            poll(),
-        ],
+        operations,
     )
 }
 

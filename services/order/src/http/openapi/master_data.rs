@@ -64,7 +64,7 @@ fn created<New: JsonSchema, Known: JsonSchema>(create: Operation) -> Operation {
         .answer(added)
         .answer(Answer::new(303, "It is added by the form").header("Location", "The list"))
         .answer(refused().html())
-        .problem(400, "The body is no JSON")
+        .problem(400, "The body is not JSON")
 }
 
 fn shown<Known: JsonSchema>(show: Operation) -> Operation {
@@ -78,7 +78,7 @@ fn replaced<New: JsonSchema, Known: JsonSchema>(replace: Operation) -> Operation
         .json(Schema::of::<New>())
         .answer(known)
         .answer(refused())
-        .problem(400, "The body is no JSON")
+        .problem(400, "The body is not JSON")
         .problem(404, "There is none")
 }
 

@@ -12,7 +12,7 @@ use crate::representation::OrderDocument;
 
 pub(super) const ABOUT: About = About {
     title: "Orders",
-    description: "Takes orders, and publishes what happens to them as a feed. Keeps the customers \
+    description: "Takes orders, and publishes their events as a feed. Keeps the customers \
                   who order, and the items they choose from.",
     version: env!("CARGO_PKG_VERSION"),
 };

@@ -38,7 +38,7 @@ fn place() -> Operation {
         .answer(placed)
         .problem(
             400,
-            "The body is no JSON, or the `Idempotency-Key` none that can be kept",
+            "The body is not JSON, or the `Idempotency-Key` is invalid",
         )
         .problem(
             422,
@@ -100,7 +100,7 @@ fn delete() -> Operation {
         "delete",
         "Cancel an order",
     ))
-    .about("The order stays, as a cancelled one. A second time is no second event.")
+    .about("The order stays, as a cancelled one. Cancelling it again publishes no second event.")
     .answer(cancelled)
 }
 
@@ -130,7 +130,7 @@ fn id() -> Parameter {
 fn traceparent() -> Parameter {
     Parameter::header(
         "traceparent",
-        "The W3C trace context: it goes with the event to whoever follows the feed",
+        "The W3C trace context: it is stored in the event and passed on to its consumers",
         Schema::text(),
     )
 }

@@ -3,7 +3,6 @@
 mod list;
 mod shipment;
 
-use feed_chassis::Settings;
 use feed_chassis::html::{Frame, below};
 use feed_core::http::BaseUrl;
 use maud::{Markup, html};
@@ -11,17 +10,6 @@ use url::Url;
 
 use crate::order::OrderId;
 use crate::shipment::Status;
-
-/// Where each page leads.
-const MENU: &[(&str, &str)] = &[("status", "Status")];
-
-/// The frame of all pages of the service.
-pub(crate) fn frame(settings: &Settings) -> Frame<'static> {
-    Frame {
-        home_name: "Shop",
-        ..settings.frame("Shipments", MENU)
-    }
-}
 
 /// What all pages have in common: the frame, and where the orders are.
 #[derive(Debug)]
@@ -33,10 +21,6 @@ pub(crate) struct Pages {
 impl Pages {
     pub(crate) fn new(frame: Frame<'static>, order_url: Option<Url>) -> Self {
         Self { frame, order_url }
-    }
-
-    pub(super) fn frame(&self) -> &Frame<'static> {
-        &self.frame
     }
 
     /// The public base URL.

@@ -1,16 +1,14 @@
-//! Metrics of a subscription: its lag, and the outcomes of polls and events.
+//! The counters of a subscription in this process: outcomes of polls and events, and since when it lags.
 
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use futures_util::future::BoxFuture;
 
+use super::outcome::{PollError, Polled};
 use super::source::fetch_error::FetchError;
 use super::source::wait::SILENCE;
-use super::{Handle, PollError, Polled};
 use crate::database::Turns;
-use crate::http::metrics::{Counter, Histogram, Labels, Measured, Metric};
-use crate::store::Backend;
+use crate::http::metrics::{Counter, Histogram, Metric};
 use crate::store::measure::Progress;
 
 /// Buckets for the events of one transaction.
@@ -26,7 +24,7 @@ pub(super) struct Counts {
     batches: Histogram<{ SIZES.len() }>,
     /// When all events of the feed were last known to be applied.
     caught_up: Mutex<Option<DateTime<Utc>>>,
-    turns: Turns,
+    pub(super) turns: Turns,
 }
 
 impl Default for Counts {
@@ -92,7 +90,7 @@ impl Counts {
         }
     }
 
-    fn metrics(&self, subscription: (&'static str, &str)) -> Vec<Metric> {
+    pub(super) fn metrics(&self, subscription: (&'static str, &str)) -> Vec<Metric> {
         let mut metrics = Vec::new();
         for (outcome, polls) in OUTCOMES.iter().zip(&self.polls) {
             metrics.push(Metric::counter(
@@ -121,7 +119,7 @@ impl Counts {
     }
 
     /// Returns the seconds since all events of the feed were applied, as far as is known.
-    fn lag(&self, progress: &Progress, now: DateTime<Utc>) -> f64 {
+    pub(super) fn lag(&self, progress: &Progress, now: DateTime<Utc>) -> f64 {
         let mut caught_up = self
             .caught_up
             .lock()
@@ -141,86 +139,6 @@ impl Counts {
             _ => 0.0,
         }
     }
-}
-
-impl<B: Backend> Measured for Handle<B> {
-    fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
-        Box::pin(async {
-            let subscription = ("subscription", self.subscription.as_str());
-            let mut metrics = Vec::new();
-            if let Some(progress) = self.progress().await {
-                metrics.extend(shared(subscription, &progress));
-                metrics.push(Metric::gauge(
-                    "subscription_lag_seconds",
-                    "Time since all events were taken that there were; it grows while the feed is out \
-                     of reach.",
-                    &[subscription],
-                    self.counts.lag(&progress, Utc::now()),
-                ));
-            }
-            metrics.extend(self.counts.metrics(subscription));
-            metrics
-        })
-    }
-}
-
-impl<B: Backend> Handle<B> {
-    async fn progress(&self) -> Option<Progress> {
-        let pool = self.database.reader().clone();
-        let name = self.subscription.clone();
-        let progress = async move { B::progress(&pool, &name).await };
-        let mut progress = self.counts.turns.ask(progress).await?;
-        // The state in this process is newer than the row of the last renewal.
-        if let Some(leases) = &self.leases {
-            let own = leases.heartbeat(|heartbeat| heartbeat.clone());
-            progress.head = progress.head.max(own.head_sequence);
-            progress.last_contact = progress.last_contact.max(own.last_contact);
-        }
-        Some(progress)
-    }
-}
-
-/// Metrics of all instances together.
-fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric> {
-    let labels: &Labels<'_> = &[subscription];
-    let mut metrics = Vec::new();
-    let mut gauge = |name, help, value| metrics.push(Metric::gauge(name, help, labels, value));
-    // A feed without sequences does not say how many events it has.
-    if let Some(head) = progress.head {
-        gauge(
-            "subscription_lag_events",
-            "Events that the feed has shown and that are not taken yet.",
-            (head - progress.sequence).max(0) as f64,
-        );
-    }
-    gauge(
-        "subscription_halted",
-        "1: nothing moves until a person decides.",
-        f64::from(u8::from(progress.halted)),
-    );
-    gauge(
-        "subscription_parked_events",
-        "Events that failed and wait for a retry or a person, up to 10,000.",
-        progress.parked as f64,
-    );
-    gauge(
-        "subscription_waiting_events",
-        "Later events of their subjects, which wait for them; up to 10,000 together.",
-        progress.waiting as f64,
-    );
-    gauge(
-        "subscription_last_contact_timestamp_seconds",
-        "When the feed last answered any instance, or an answer of it was still fresh; 0: never.",
-        progress
-            .last_contact
-            .map_or(0.0, |at| at.timestamp_millis() as f64 / 1000.0),
-    );
-    gauge(
-        "subscription_instances",
-        "Instances that work on it.",
-        progress.instances as f64,
-    );
-    metrics
 }
 
 #[cfg(test)]

@@ -1,0 +1,20 @@
+//! The database of a service.
+
+use feed_core::transfer::Migrations;
+use feed_core::{Backend, Database, DatabaseError, DatabaseOptions};
+
+/// Opens a service's database with its schema up to date; `table` lists its migrations there.
+///
+/// # Errors
+///
+/// The database is out of reach or of another service, or its schema cannot be brought up to date.
+pub async fn open_database<B: Backend>(
+    options: DatabaseOptions,
+    table: &'static str,
+    migrations: Migrations,
+) -> Result<Database<B>, DatabaseError> {
+    let database = Database::open(options).await?;
+    database.belongs_to(table).await?;
+    database.migrate(table, migrations).await?;
+    Ok(database)
+}

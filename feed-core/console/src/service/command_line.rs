@@ -1,0 +1,85 @@
+//! The command line of a service that follows a feed: its settings, and the commands beside it.
+
+use clap::Args;
+use feed_chassis::Settings;
+
+use super::Service;
+use crate::settings::SHARED;
+use crate::{DatabaseSettings, Follow, subscription, transfer};
+
+/// Every setting of a service that has `S` of its own.
+#[derive(Debug, Clone, Args)]
+pub struct Config<S: Args> {
+    /// The feed to follow
+    #[command(flatten)]
+    pub follow: Follow,
+
+    /// The database
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+
+    /// What each service has
+    #[command(flatten)]
+    pub settings: Settings,
+
+    /// Its own
+    #[command(flatten)]
+    pub own: S,
+}
+
+/// The command line of the service `T`.
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = T::NAME,
+    version = T::VERSION,
+    about = T::ABOUT,
+    long_about = None,
+    after_help = examples::<T>(),
+    subcommand_help_heading = "Commands, whether the service runs or not"
+)]
+pub struct CommandLine<T: Service> {
+    /// The settings
+    #[command(flatten)]
+    pub config: Config<T::Settings>,
+
+    /// The command to run instead of the service
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+fn examples<T: Service>() -> Option<&'static str> {
+    (!T::EXAMPLES.is_empty()).then_some(T::EXAMPLES)
+}
+
+impl<T: Service> CommandLine<T> {
+    /// What the command line and the environment say. Ends the process with a clear message where
+    /// they are wrong.
+    #[must_use]
+    pub fn parse() -> Self {
+        Settings::parse(T::DEFAULTS, SHARED)
+    }
+
+    /// The same from these arguments, of which the first is the program.
+    ///
+    /// # Errors
+    ///
+    /// They are wrong, or ask for help.
+    pub fn try_parse_from<'a>(
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, clap::Error> {
+        Settings::try_parse_from(T::DEFAULTS, SHARED, arguments)
+    }
+}
+
+/// Commands for the subscription and the data. Without a command, the service runs.
+///
+/// The exit code is 0 if nothing needs a decision, 1 if something does, and 2 if the command failed.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Command {
+    /// What a person does about the subscription
+    #[command(flatten)]
+    Subscription(subscription::command::Command),
+    /// The move to another database
+    #[command(flatten)]
+    Transfer(transfer::Command),
+}

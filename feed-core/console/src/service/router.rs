@@ -1,0 +1,65 @@
+//! The routes of a service that follows a feed: its own, and those that each such service has.
+
+use axum::Router;
+use axum::middleware::{from_fn_with_state, map_response};
+use feed_chassis::html::{problems_as_pages, stylesheet};
+use feed_chassis::openapi::described;
+use feed_chassis::{describe_health, health, keep_private, same_origin};
+use feed_core::consumer::{Handle, Reconcile};
+use feed_core::http::Problem;
+use feed_core::{Backend, Database};
+
+use super::{ServiceOn, Site};
+use crate::{not_halted, subscription};
+
+/// All routes of the service `T`, relative to its public base URL.
+pub(super) fn router<T: ServiceOn<B>, B: Backend>(
+    site: Site<B>,
+    settings: &T::Settings,
+    handle: Handle<B>,
+) -> Router {
+    let frame = site.frame.clone();
+    let base = frame.base.clone();
+    let state = Health {
+        database: site.database.clone(),
+        handle: handle.clone(),
+    };
+    let routes = T::routes(site, settings)
+        .layer(from_fn_with_state(base.clone(), same_origin))
+        .layer(from_fn_with_state(frame.clone(), problems_as_pages))
+        .layer(map_response(keep_private))
+        .merge(health(ready::<B>).with_state(state))
+        .merge(subscription::router::<B, T::Expected>(handle, frame))
+        .merge(stylesheet())
+        .merge(T::open_routes());
+    match T::description() {
+        Some((about, own)) => {
+            let compares = <T::Expected as Reconcile<B>>::COMPARES;
+            let subscription = subscription::describe(compares);
+            let all = own.with(subscription).with(describe_health());
+            described(routes, all, about, &base)
+        }
+        None => routes,
+    }
+}
+
+/// What says whether the service can do its work.
+struct Health<B: Backend> {
+    database: Database<B>,
+    handle: Handle<B>,
+}
+
+impl<B: Backend> Clone for Health<B> {
+    fn clone(&self) -> Self {
+        Self {
+            database: self.database.clone(),
+            handle: self.handle.clone(),
+        }
+    }
+}
+
+/// The database answers and has our schema, and the subscription goes on.
+async fn ready<B: Backend>(health: Health<B>) -> Result<(), Problem> {
+    health.database.ready().await?;
+    not_halted(&health.handle).await
+}

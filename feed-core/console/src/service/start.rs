@@ -1,0 +1,206 @@
+//! A service that follows a feed, from its settings: as a process, as a part of one, and opened for a test.
+
+use std::any::TypeId;
+use std::process::ExitCode;
+
+use axum::Router;
+use feed_chassis::html::Frame;
+use feed_chassis::{Mounted, run};
+use feed_core::{
+    Backend, CancellationToken, Consumer, Database, DatabaseError, Kind, Subscription,
+};
+use sqlx::{Postgres, Sqlite};
+
+use super::router::router;
+use super::{Command, CommandLine, Config, Service, ServiceOn, Site, moved};
+use crate::command::{self, CommandError, Done};
+use crate::{StartError, mount, open_database, subscription};
+
+/// Where the pages lead.
+const MENU: &[(&str, &str)] = &[("status", "Status")];
+
+/// All of the `main` of the service `T`, on whichever database its settings name: runs it, or carries out the
+/// command that the command line has.
+pub async fn main<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>() -> ExitCode {
+    let CommandLine { config, command } = CommandLine::<T>::parse();
+    let log = config.settings.log_format;
+    match command {
+        None => run_service::<T>(config, start::<T>).await,
+        Some(Command::Subscription(command)) => {
+            command::run(log, &config.database, async |kind| match kind {
+                Kind::Sqlite => execute_on::<T, Sqlite>(&config, command).await,
+                Kind::Postgres => execute_on::<T, Postgres>(&config, command).await,
+            })
+            .await
+        }
+        Some(Command::Transfer(command)) => command.run(log, &config.database, &moved::<T>()).await,
+    }
+}
+
+/// The same for a service on one kind of database.
+pub async fn main_on<T: ServiceOn<B>, B: Backend>() -> ExitCode {
+    let CommandLine { config, command } = CommandLine::<T>::parse();
+    let log = config.settings.log_format;
+    match command {
+        None => run_service::<T>(config, start_on::<T, B>).await,
+        Some(Command::Subscription(command)) => {
+            command::run(log, &config.database, async |kind| {
+                check::<B>(kind).map_err(refused)?;
+                execute_on::<T, B>(&config, command).await
+            })
+            .await
+        }
+        Some(Command::Transfer(command)) => {
+            let act = async || {
+                check::<B>(config.database.url().parse()?).map_err(refused)?;
+                let options = config.database.options();
+                let (table, migrations) = (T::MIGRATIONS_TABLE, T::MIGRATIONS);
+                command
+                    .execute_on::<B>(options, table, migrations, T::TABLES)
+                    .await
+            };
+            command::run_anywhere(log, act).await
+        }
+    }
+}
+
+/// Whether `B` is on databases of that kind: by the URL of another one, SQLite would make a file.
+fn check<B: Backend>(kind: Kind) -> Result<(), StartError> {
+    let (ours, scheme) = match TypeId::of::<B>() == TypeId::of::<Sqlite>() {
+        true => (Kind::Sqlite, "sqlite"),
+        false => (Kind::Postgres, "postgres"),
+    };
+    match kind == ours {
+        true => Ok(()),
+        false => Err(StartError::OtherKind(scheme)),
+    }
+}
+
+fn refused(error: StartError) -> CommandError {
+    CommandError::NotCarriedOut(error.to_string())
+}
+
+/// The service as a process, until `SIGTERM` or Ctrl-C.
+async fn run_service<T: Service>(
+    config: Config<T::Settings>,
+    start: impl AsyncFnOnce(Config<T::Settings>, CancellationToken) -> Result<Mounted, StartError>,
+) -> ExitCode {
+    run(
+        config.settings.clone(),
+        async |settings, shutdown| -> Result<_, StartError> {
+            let (base, feed) = (settings.base_url(), config.follow.way()?);
+            let service = start(Config { settings, ..config }, shutdown).await?;
+            T::log_start(&base, &feed);
+            Ok(service)
+        },
+    )
+    .await
+}
+
+/// Opens the database that the configuration names, and makes the service on it ready to be
+/// served, alone or beside others in one process. The feed need not be there.
+///
+/// # Errors
+///
+/// The database is out of reach, or its schema cannot be brought up to date.
+pub async fn start<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>(
+    config: Config<T::Settings>,
+    shutdown: CancellationToken,
+) -> Result<Mounted, StartError> {
+    match config.database.url().parse()? {
+        Kind::Sqlite => start_on::<T, Sqlite>(config, shutdown).await,
+        Kind::Postgres => start_on::<T, Postgres>(config, shutdown).await,
+    }
+}
+
+/// The same for a service on one kind of database.
+///
+/// # Errors
+///
+/// As [`start`], or the database is of another kind.
+pub async fn start_on<T: ServiceOn<B>, B: Backend>(
+    config: Config<T::Settings>,
+    shutdown: CancellationToken,
+) -> Result<Mounted, StartError> {
+    check::<B>(config.database.url().parse()?)?;
+    let service = open::<T, B>(&config, shutdown).await?;
+    let consumer = service.consumer;
+    Ok(mount(service.router, service.database)
+        .with_pages(service.frame)
+        .with_open(T::OPEN)
+        .with_metrics(consumer.handle())
+        .with_task(consumer.run()))
+}
+
+/// A service on an open database.
+#[derive(Debug)]
+pub struct Opened<T: ServiceOn<B>, B: Backend> {
+    /// All routes, relative to the public base URL.
+    pub router: Router,
+    /// What its pages have around them.
+    pub frame: Frame<'static>,
+    /// What follows the feed.
+    pub consumer: Consumer<B, T::Effect>,
+    /// Its database.
+    pub database: Database<B>,
+}
+
+/// Opens the service without running anything beside its routes: what [`start`] does, and a test
+/// that steps the consumer by itself.
+///
+/// # Errors
+///
+/// As [`start_on`].
+pub async fn open<T: ServiceOn<B>, B: Backend>(
+    config: &Config<T::Settings>,
+    shutdown: CancellationToken,
+) -> Result<Opened<T, B>, DatabaseError> {
+    let database = database::<T, B>(config).await?;
+    let effect = T::effect(&config.own);
+    let consumer = Consumer::open(
+        database.clone(),
+        subscription::<T>(config),
+        effect,
+        shutdown,
+    )
+    .await?;
+    let frame = Frame {
+        home_name: T::HOME,
+        ..config.settings.frame(T::TITLE, MENU)
+    };
+    let site = Site {
+        database: database.clone(),
+        frame: frame.clone(),
+    };
+    Ok(Opened {
+        router: router::<T, B>(site, &config.own, consumer.handle()),
+        frame,
+        consumer,
+        database,
+    })
+}
+
+async fn execute_on<T: ServiceOn<B>, B: Backend>(
+    config: &Config<T::Settings>,
+    command: subscription::command::Command,
+) -> Result<Done, CommandError> {
+    let database = database::<T, B>(config).await?;
+    let (subscription, effect) = (subscription::<T>(config), T::effect(&config.own));
+    subscription::command::execute::<B, _, T::Expected>(command, database, subscription, effect)
+        .await
+}
+
+async fn database<T: ServiceOn<B>, B: Backend>(
+    config: &Config<T::Settings>,
+) -> Result<Database<B>, DatabaseError> {
+    let options = config.database.options();
+    open_database(options, T::MIGRATIONS_TABLE, T::MIGRATIONS).await
+}
+
+fn subscription<T: Service>(config: &Config<T::Settings>) -> Subscription {
+    let instance = config.settings.instance.clone();
+    Subscription {
+        instance: instance.unwrap_or_else(|| T::NAME.to_owned()),
+        ..config.follow.subscription(T::SUBSCRIPTION)
+    }
+}

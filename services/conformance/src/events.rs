@@ -1,0 +1,140 @@
+//! What events do: one thing for each order that was placed, cancelled if the order was, however often it is told
+//! (I5).
+
+use feed_console::service::Service;
+use harness::Sql;
+use harness::producer::{LINES, PLACED, Producer};
+use serde_json::Value;
+
+use crate::{Subject, documents, following, statuses, without};
+
+fn parse(json: &str) -> Value {
+    serde_json::from_str(json).unwrap()
+}
+
+/// What the documents of all orders with [`LINES`] have in common.
+fn common<T: Subject<S>, S: Sql>() -> Value {
+    without(&parse(T::DOCUMENT), T::OF_ONE)
+}
+
+pub async fn a_placed_order_has_its_document<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    producer.placed(17, LINES).await;
+    let app = following::<T, S>(url, &producer).await;
+    // As text, since numbers that are equal may be written in other ways.
+    let document = app.json("/17").await;
+    assert_eq!(document.to_string(), parse(T::DOCUMENT).to_string());
+    let list = app.json("/").await;
+    let (many, document) = (T::MANY, T::DOCUMENT);
+    let expected = format!(r#"{{"{many}":[{document}],"count":1,"_links":{{}}}}"#);
+    assert_eq!(list.to_string(), parse(&expected).to_string());
+}
+
+pub async fn placed_and_cancelled_in_one_batch_is_cancelled<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    producer.placed(1, LINES).await;
+    producer.cancelled(1, LINES).await;
+    producer.placed(2, LINES).await;
+    let app = following::<T, S>(url, &producer).await;
+    let expected = [(2, T::PLACED.to_owned()), (1, T::CANCELLED.to_owned())];
+    assert_eq!(statuses::<T, S>(&app).await, expected);
+}
+
+pub async fn a_cancellation_counts_for_what_came_before_it<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    producer.cancelled(1, LINES).await;
+    producer.placed(1, LINES).await;
+    producer.cancelled(2, LINES).await;
+    let app = following::<T, S>(url, &producer).await;
+    let expected = [(1, T::PLACED.to_owned())];
+    assert_eq!(statuses::<T, S>(&app).await, expected);
+    assert_eq!(app.status("parked").await, 0);
+}
+
+pub async fn the_same_events_again_change_nothing<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    for id in 1..=3 {
+        producer.placed(id, LINES).await;
+    }
+    producer.cancelled(2, LINES).await;
+    let app = following::<T, S>(url, &producer).await;
+    let before = app.json("/").await;
+    // All that feed-core knows is lost; only the business keys are left.
+    for table in [
+        "feed_claim",
+        "feed_instance",
+        "feed_partition",
+        "feed_subscription",
+    ] {
+        S::run(app.database(), &format!("DELETE FROM {table}")).await;
+    }
+    let mut again = following::<T, S>(url, &producer).await;
+    assert_eq!(again.status("parked").await, 0);
+    assert_eq!(again.json("/").await, before);
+    // It goes on where it was.
+    producer.placed(4, LINES).await;
+    again.catch_up(&producer).await;
+    let all = documents::<T, S>(&again).await;
+    assert_eq!(all.len(), 4);
+    T::check(&all, 2026);
+}
+
+pub async fn an_order_that_is_placed_twice_has_one_document<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    producer.placed(1, LINES).await;
+    producer.placed(1, &[(9, "Something else", "9.99")]).await;
+    producer.placed(2, LINES).await;
+    let mut app = following::<T, S>(url, &producer).await;
+    producer.placed(1, &[(9, "Something else", "9.99")]).await;
+    app.catch_up(&producer).await;
+    let all = documents::<T, S>(&app).await;
+    assert_eq!(app.json("/").await["count"], 2);
+    for document in &all {
+        assert_eq!(without(document, T::OF_ONE), common::<T, S>());
+    }
+    T::check(&all, 2026);
+    assert_eq!(app.status("parked").await, 1);
+}
+
+pub async fn other_events_are_passed_over<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    producer
+        .tell("order.applauded", 1, PLACED, "[1, 2, 3]")
+        .await;
+    producer.placed(1, LINES).await;
+    producer.tell("order.applauded", 1, PLACED, "null").await;
+    let app = following::<T, S>(url, &producer).await;
+    let expected = [(1, T::PLACED.to_owned())];
+    assert_eq!(statuses::<T, S>(&app).await, expected);
+    assert_eq!(app.status("parked").await, 0);
+    assert_eq!(app.status("sequence").await, 3);
+}
+
+pub async fn hundreds_of_orders_are_taken<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    for id in 1..=230 {
+        producer.placed(id, LINES).await;
+    }
+    let app = following::<T, S>(url, &producer).await;
+    assert_eq!(app.json("/").await["count"], 230);
+    let base = format!("https://shop.example/{}", T::Service::NAME);
+    let mut path = "/".to_owned();
+    let mut seen = Vec::new();
+    loop {
+        let page = app.json(&path).await;
+        let documents = page[T::MANY].as_array().unwrap();
+        assert!(documents.len() <= 50);
+        for document in documents {
+            assert_eq!(without(document, T::OF_ONE), common::<T, S>());
+        }
+        seen.extend(documents.iter().cloned());
+        let Some(next) = page["_links"]["next"]["href"].as_str() else {
+            break;
+        };
+        path = next.strip_prefix(&base).unwrap().to_owned();
+    }
+    seen.reverse();
+    T::check(&seen, 2026);
+    let ids = seen.iter().map(|document| document["id"].as_i64().unwrap());
+    assert_eq!(ids.collect::<Vec<_>>(), (1..=230).collect::<Vec<_>>());
+}

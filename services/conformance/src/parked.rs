@@ -1,0 +1,138 @@
+//! One bad event holds its order, and nothing else (I7).
+
+use feed_console::service;
+use feed_core::{CancellationToken, Database};
+use harness::producer::{LINES, PLACED, Producer, order};
+use harness::{Sql, until};
+
+use crate::{App, Subject, config, documents, following, handle, open, statuses};
+
+/// Orders 1 to 5, the third of which is told as `data` and then cancelled.
+async fn tell_with_third(producer: &Producer, data: &str) {
+    for id in 1..=5 {
+        match id {
+            3 => _ = producer.tell("order.placed", id, PLACED, data).await,
+            _ => producer.placed(id, LINES).await,
+        }
+    }
+    producer.cancelled(3, LINES).await;
+    producer.cancelled(4, LINES).await;
+}
+
+async fn check<T: Subject<S>, S: Sql>(app: &App<T, S>, reason: &str) {
+    let expected = [
+        (5, T::PLACED),
+        (4, T::CANCELLED),
+        (2, T::PLACED),
+        (1, T::PLACED),
+    ];
+    let expected = expected.map(|(id, status)| (id, status.to_owned()));
+    assert_eq!(statuses::<T, S>(app).await, expected);
+    T::check(&documents::<T, S>(app).await, 2026);
+    assert_eq!(app.status("parked").await, 1);
+    // The cancellation has to wait for it.
+    assert_eq!(app.status("waiting").await, 1);
+    let page = app.page("/status").await;
+    assert!(page.contains(reason), "{reason}: {page}");
+    assert_eq!(app.send("GET", "/3", "*/*").await.status, 404);
+}
+
+pub async fn an_order_that_is_none_is_parked<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    let (named, otherwise, reason) = T::NO_ORDER;
+    let data = order(3, "placed", LINES).replace(named, otherwise);
+    tell_with_third(&producer, &data).await;
+    let app = following::<T, S>(url, &producer).await;
+    check::<T, S>(&app, reason).await;
+}
+
+pub async fn a_line_that_is_none_is_parked<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    let (line, reason) = T::NO_LINE;
+    let data = order(3, "placed", &[(1, "iPod", "42.00"), line]);
+    tell_with_third(&producer, &data).await;
+    let app = following::<T, S>(url, &producer).await;
+    check::<T, S>(&app, reason).await;
+}
+
+pub async fn a_cancellation_without_a_number_is_parked<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    producer.placed(1, LINES).await;
+    producer
+        .tell("order.cancelled", 1, PLACED, r#"{"customer": 1}"#)
+        .await;
+    producer.placed(2, LINES).await;
+    let app = following::<T, S>(url, &producer).await;
+    let expected = [(2, T::PLACED.to_owned()), (1, T::PLACED.to_owned())];
+    assert_eq!(statuses::<T, S>(&app).await, expected);
+    assert_eq!(app.status("parked").await, 1);
+    assert!(app.page("/status").await.contains("missing field `id`"));
+}
+
+/// Has the database refuse a second order of this customer.
+const TRAP: &str = "Trap";
+
+async fn set_trap<T: Subject<S>, S: Sql>(database: &Database<S>) {
+    let trap = format!(
+        "CREATE UNIQUE INDEX trap ON {} (customer_name) WHERE customer_name = '{TRAP}'",
+        T::TABLE
+    );
+    S::run(database, &trap).await;
+}
+
+fn trapped(id: i64) -> String {
+    order(id, "placed", LINES).replace("<b>O'Brien", TRAP)
+}
+
+pub async fn an_event_that_fails_in_the_database_is_parked<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    let mut app = open::<T, S>(url, &producer.feed_url).await;
+    set_trap::<T, S>(app.database()).await;
+    producer.tell("order.placed", 9, PLACED, &trapped(9)).await;
+    tell_with_third(&producer, &trapped(3)).await;
+    app.catch_up(&producer).await;
+    let listed = statuses::<T, S>(&app).await;
+    let ids: Vec<i64> = listed.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, [9, 5, 4, 2, 1]);
+    assert_eq!(app.status("parked").await, 1);
+    assert_eq!(app.status("waiting").await, 1);
+    assert!(
+        app.page("/status")
+            .await
+            .contains("the database refused the effect")
+    );
+}
+
+/// By what the cause is: one is mended, the other one never will be.
+pub async fn a_parked_event_is_retried_and_skipped_by_a_person<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    let mut app = open::<T, S>(url, &producer.feed_url).await;
+    set_trap::<T, S>(app.database()).await;
+    producer.tell("order.placed", 1, PLACED, &trapped(1)).await;
+    let refused = producer.tell("order.placed", 2, PLACED, &trapped(2)).await;
+    producer.cancelled(2, LINES).await;
+    let none = producer.tell("order.placed", 3, PLACED, "{}").await;
+    producer.cancelled(3, LINES).await;
+    app.catch_up(&producer).await;
+    assert_eq!(app.status("parked").await, 2);
+    assert_eq!(app.status("waiting").await, 2);
+    S::run(app.database(), "DROP INDEX trap").await;
+    let person = handle::<T, S>(&app, &producer).await;
+    person.retry(Some(&refused), "Ann").await.unwrap();
+    person.skip(&none, "a test", "Ann").await.unwrap();
+    // An instance that runs carries it out.
+    let config = config::<T, S>(url, &producer.feed_url);
+    let running = service::open::<T::Service, S>(&config, CancellationToken::new()).await;
+    let consumer = running.unwrap().consumer;
+    let (stop, task) = (consumer.shutdown(), tokio::spawn(consumer.run()));
+    until("nothing is parked, and nothing waits", async || {
+        let left = (app.status("parked").await, app.status("waiting").await);
+        (left == (0.into(), 0.into())).then_some(())
+    })
+    .await;
+    stop.cancel();
+    task.await.unwrap();
+    let expected = [(2, T::CANCELLED), (1, T::PLACED)];
+    let expected = expected.map(|(id, status)| (id, status.to_owned()));
+    assert_eq!(statuses::<T, S>(&app).await, expected);
+}

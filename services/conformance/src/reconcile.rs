@@ -1,0 +1,202 @@
+//! The comparison with the feed: it finds nothing where all is well, and what is spoiled.
+
+use feed_console::service::{self, Opened, Service};
+use feed_core::consumer::{Handle, Reconcile, Reconciliation, reconcile};
+use feed_core::{CancellationToken, Received};
+use harness::Sql;
+use harness::producer::{LINES, PLACED, Producer, order};
+
+use crate::{Expected, Subject, compared, config, following, handle};
+
+/// What differs, as `id: what`.
+#[must_use]
+pub fn found(result: &Reconciliation) -> Vec<String> {
+    let all = result.differences.iter();
+    let mut all: Vec<_> = all
+        .map(|difference| format!("{}: {}", difference.id, difference.what))
+        .collect();
+    all.sort_unstable();
+    assert_eq!(result.found, all.len() as u64);
+    all
+}
+
+const NONE: [&str; 0] = [];
+
+pub async fn all_is_well_after_normal_traffic<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    let mut app = following::<T, S>(url, &producer).await;
+    assert_eq!(found(&compared::<T, S>(&app, &producer).await), NONE);
+    for id in 1..=120 {
+        producer.placed(id, LINES).await;
+    }
+    producer
+        .placed(121, &[(3, "a", "33333333333333.33"), (1, "b", "0")])
+        .await;
+    producer.placed(122, &[]).await;
+    let late = order(123, "placed", LINES);
+    producer
+        .tell("order.placed", 123, "2025-12-31T23:59:59.999Z", &late)
+        .await;
+    producer.cancelled(1, LINES).await;
+    app.catch_up(&producer).await;
+    producer.cancelled(2, LINES).await;
+    producer.cancelled(2, LINES).await;
+    producer.placed(124, LINES).await;
+    producer.cancelled(124, LINES).await;
+    // Without an effect: of no order, of no known type, of an order that was told before; parked,
+    // and waiting for that.
+    producer.cancelled(900, LINES).await;
+    producer.tell("order.applauded", 3, PLACED, "null").await;
+    producer.placed(4, &[(9, "Something else", "9.99")]).await;
+    producer.tell("order.placed", 125, PLACED, "{}").await;
+    producer.cancelled(125, LINES).await;
+    app.catch_up(&producer).await;
+    let result = compared::<T, S>(&app, &producer).await;
+    assert_eq!(found(&result), NONE);
+    assert_eq!((result.from, result.to), (1, 133));
+    assert_eq!((result.events, result.left_out), (128, 5));
+}
+
+pub async fn all_is_well_while_traffic_goes_on<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    let mut running = Vec::new();
+    let mut opened = None;
+    for _ in 0..2 {
+        let config = config::<T, S>(url, &producer.feed_url);
+        let service = service::open::<T::Service, S>(&config, CancellationToken::new()).await;
+        let Opened {
+            consumer, database, ..
+        } = service.unwrap();
+        running.push((consumer.shutdown(), tokio::spawn(consumer.run())));
+        opened = Some(database);
+    }
+    let feed = producer.feed_url.parse().unwrap();
+    let handle = Handle::open(opened.unwrap(), T::Service::SUBSCRIPTION, feed)
+        .await
+        .unwrap();
+    let publishing = tokio::spawn(async move {
+        for id in 1..=100 {
+            producer.placed(id, LINES).await;
+            match id % 5 {
+                0 => producer.cancelled(id, LINES).await,
+                1 if id > 20 => producer.cancelled(id - 20, LINES).await,
+                2 => _ = producer.tell("order.placed", 1000 + id, PLACED, "{}").await,
+                _ => {}
+            }
+            producer.publish().await;
+        }
+        producer
+    });
+    loop {
+        let done = publishing.is_finished();
+        let result = reconcile::<S, Expected<T, S>>(&handle, None, |_, _| ()).await;
+        let result = result.unwrap();
+        assert_eq!(found(&result), NONE);
+        if done && result.to == 156 {
+            assert_eq!((result.events, result.left_out), (136, 20));
+            break;
+        }
+    }
+    for (stop, task) in running {
+        stop.cancel();
+        task.await.unwrap();
+    }
+}
+
+pub async fn what_is_left_out_hides_nothing_else<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    for id in 1..=3 {
+        producer.placed(id, LINES).await;
+    }
+    producer.tell("order.placed", 4, PLACED, "{}").await;
+    producer.cancelled(4, LINES).await;
+    producer.tell("order.applauded", 2, PLACED, "null").await;
+    let app = following::<T, S>(url, &producer).await;
+    S::run(app.database(), T::SPOILED).await;
+    let result = compared::<T, S>(&app, &producer).await;
+    assert_eq!(found(&result).len(), 3);
+    assert_eq!((result.events, result.left_out), (3, 3));
+}
+
+pub async fn only_a_whole_comparison_knows_what_is_unexplained<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    for id in 1..=3 {
+        producer.placed(id, LINES).await;
+    }
+    producer.cancelled(1, LINES).await;
+    let app = following::<T, S>(url, &producer).await;
+    let handle = handle::<T, S>(&app, &producer).await;
+    let later = reconcile::<S, Expected<T, S>>(&handle, Some(3), |_, _| ()).await;
+    assert_eq!(found(&later.unwrap()), NONE);
+    let undone = format!("UPDATE {} SET {} = NULL", T::TABLE, T::CANCELLED_AT);
+    S::run(app.database(), &undone).await;
+    let later = reconcile::<S, Expected<T, S>>(&handle, Some(3), |_, _| ()).await;
+    assert_eq!(found(&later.unwrap()).len(), 1, "the cancellation");
+}
+
+pub async fn an_erased_person_is_no_difference<T: Subject<S>, S: Sql>(_: &str) {
+    let erased = r#"{"id":7,"orderLine":[{"count":1,"item":{"itemId":1,"name":"a","price":1}}]}"#;
+    let event = |event_type: &str, data: &str| Received {
+        id: "urn:uuid:1".to_owned(),
+        event_type: Some(event_type.to_owned()),
+        subject: "order/7".to_owned(),
+        sequence: Some(1),
+        time: PLACED.parse().unwrap(),
+        data: data.to_owned(),
+        traceparent: None,
+    };
+    let expect = |event: &Received, settled| {
+        let mut expected = Expected::<T, S>::default();
+        Reconcile::<S>::expect(&mut expected, event, settled)
+    };
+    assert_eq!(expect(&event("order.placed", erased), true), Ok(()));
+    assert_eq!(expect(&event("order.cancelled", erased), true), Ok(()));
+    // What could be read before and cannot any more is a difference; what is parked is none.
+    assert!(expect(&event("order.placed", "{}"), true).is_err());
+    assert!(expect(&event("order.cancelled", "{}"), true).is_err());
+    assert_eq!(expect(&event("order.placed", "{}"), false), Ok(()));
+    assert_eq!(expect(&event("order.erased", "{}"), true), Ok(()));
+}
+
+/// A cancellation that is parked when it is read, and applied when we look at what is stored; an
+/// order likewise.
+pub async fn what_is_not_settled_may_come_meanwhile<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    for id in 1..=3 {
+        producer.placed(id, LINES).await;
+    }
+    let app = following::<T, S>(url, &producer).await;
+    let told = |event_type: &str, id: i64, data: &str| Received {
+        id: format!("tag:x,{event_type},{id}"),
+        event_type: Some(event_type.to_owned()),
+        subject: format!("order/{id}"),
+        sequence: Some(id),
+        time: PLACED.parse().unwrap(),
+        data: data.to_owned(),
+        traceparent: None,
+    };
+    let (table, cancelled, placed) = (T::TABLE, T::CANCELLED_AT, T::PLACED_AT);
+    let older = format!("UPDATE {table} SET cause = NULL, {cancelled} = {placed}");
+    S::run(app.database(), &older).await;
+    // By its data, and by its subject where the data is what is wrong with it.
+    for cancelled in [order(1, "cancelled", LINES), "{}".to_owned()] {
+        let mut expected = Expected::<T, S>::default();
+        let mut expect = |event: Received, settled| {
+            Reconcile::<S>::expect(&mut expected, &event, settled).unwrap();
+        };
+        for id in 1..=4 {
+            expect(
+                told("order.placed", id, &order(id, "placed", LINES)),
+                id != 3,
+            );
+        }
+        expect(told("order.cancelled", 1, &cancelled), false);
+        expect(
+            told("order.cancelled", 2, &order(2, "cancelled", LINES)),
+            true,
+        );
+        expect(told("order.cancelled", 4, "[]"), false);
+        let differences = expected.compare(app.database().reader()).await.unwrap();
+        assert_eq!(differences, []);
+    }
+}
