@@ -7,6 +7,7 @@ use std::error::Error;
 
 use feed_core::{Batch, CancellationToken, Consumer, Database, Effect, EffectError, Subscription};
 use sqlx::{Sqlite, Transaction};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The service's own table. feed-core keeps claims and cursors beside it.
 const MIGRATIONS: &[(i64, &str, &str)] = &[(
@@ -48,9 +49,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     database.migrate("_sold_migrations", MIGRATIONS).await?;
 
     let shutdown = CancellationToken::new();
-    let stop = shutdown.clone();
+    let (stop, mut terminate) = (shutdown.clone(), signal(SignalKind::terminate())?);
     tokio::spawn(async move {
-        let _ = tokio::signal::ctrl_c().await;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
         stop.cancel();
     });
     let sales = Subscription::new("sales", feed.parse()?);

@@ -1,5 +1,6 @@
 //! [examples/publisher.rs]: #a-publisher
 //! [examples/consumer.rs]: #a-consumer
+//! [examples/host.rs]: #a-service-that-takes-both-in
 #![doc = include_str!("../README.md")]
 //!
 //! ## A publisher
@@ -12,6 +13,12 @@
 //!
 #![doc = "```no_run"]
 #![doc = include_str!("../examples/consumer.rs")]
+#![doc = "```"]
+//!
+//! ## A service that takes both in
+//!
+#![doc = "```ignore"]
+#![doc = include_str!("../examples/host.rs")]
 #![doc = "```"]
 //!
 //! ## The map, in reading order
@@ -59,7 +66,7 @@ pub use consumer::{Batch, Consumer, Effect, EffectError, Received, Subscription}
 pub use cursor::{Cursor, Epoch, InvalidCursor};
 #[cfg(feature = "publish")]
 pub use data::InvalidData;
-pub use database::{Database, DatabaseOptions, Kind, redact_url};
+pub use database::{Database, DatabaseOptions, Kind, MigrationSql, redact_url};
 pub use event::{EventId, LAST_SEQUENCE, Sequence};
 #[cfg(feature = "publish")]
 pub use event::{InvalidEvent, NewEvent};

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::database::Database;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::STATEMENT;
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::listen::News;
@@ -66,7 +66,10 @@ pub(crate) struct Sequencer<B: Backend> {
 
 impl<B: Backend> Sequencer<B> {
     pub(crate) async fn new(database: Database<B>) -> sqlx::Result<Self> {
-        let head = within(STATEMENT, B::look(database.reader())).await?.head;
+        let head = database
+            .within(STATEMENT, B::look(database.reader()))
+            .await?
+            .head;
         Ok(Self {
             database,
             traced: AtomicI64::new(head.sequence),
@@ -121,7 +124,10 @@ impl<B: Backend> Sequencer<B> {
 
     async fn look_locked(&self) -> sqlx::Result<Look> {
         let asked = self.begun.elapsed();
-        let look = within(STATEMENT, B::look(self.database.reader())).await?;
+        let look = self
+            .database
+            .within(STATEMENT, B::look(self.database.reader()))
+            .await?;
         self.learn(&look.head, asked).await?;
         self.report_quarantined(look.quarantined).await;
         Ok(look)
@@ -134,7 +140,7 @@ impl<B: Backend> Sequencer<B> {
             return;
         }
         let rows = B::quarantined(self.database.reader(), known, REPORTED);
-        match within(STATEMENT, rows).await {
+        match self.database.within(STATEMENT, rows).await {
             Ok(rows) => {
                 for row in rows {
                     let Quarantined {
@@ -168,7 +174,11 @@ impl<B: Backend> Sequencer<B> {
         loop {
             let looking = self.looking.lock().await;
             let asked = self.begun.elapsed();
-            let look = match within(STATEMENT, B::number(self.database.numbering(), BATCH)).await? {
+            let look = match self
+                .database
+                .within(STATEMENT, B::number(self.database.numbering(), BATCH))
+                .await?
+            {
                 Numbered::Done(look) => {
                     self.learn(&look.head, asked).await?;
                     self.report_quarantined(look.quarantined).await;
@@ -224,10 +234,12 @@ impl<B: Backend> Sequencer<B> {
                 return Ok(());
             }
             std::cmp::Ordering::Equal => head.anchor,
-            // Within a second every step is seen. After a longer time the database may be another
-            // one that is further.
+            // What happens within a moment we see step by step. After a longer while the database may be
+            // another one, and further.
             std::cmp::Ordering::Greater if self.is_outdated() && known.sequence > 0 => {
-                within(STATEMENT, B::id_at(self.database.reader(), known.sequence)).await?
+                self.database
+                    .within(STATEMENT, B::id_at(self.database.reader(), known.sequence))
+                    .await?
             }
             std::cmp::Ordering::Greater => return Ok(()),
         };
@@ -255,7 +267,7 @@ impl<B: Backend> Sequencer<B> {
     /// Runs until `shutdown`; then numbers the rest, so that no event waits for another instance.
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
         let mut news = News::<B>::on(CHANNEL);
-        news.listen(self.database.reader());
+        news.listen(&self.database);
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let (mut committed, mut failing) = (false, false);
         loop {
@@ -299,7 +311,7 @@ impl<B: Backend> Sequencer<B> {
                 }
             }
             if !failing {
-                news.listen(self.database.reader());
+                news.listen(&self.database);
             }
         }
         if let Err(error) = self.number_all().await {
@@ -329,7 +341,7 @@ impl<B: Backend> Sequencer<B> {
             return Ok(left.to_std().unwrap_or(TICK).min(TICK));
         }
         let closing = B::close_second(self.database.numbering(), look.head.sequence);
-        within(STATEMENT, closing).await?;
+        self.database.within(STATEMENT, closing).await?;
         self.look().await?;
         Ok(TICK)
     }

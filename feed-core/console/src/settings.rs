@@ -133,6 +133,7 @@ impl DatabaseSettings {
             url: self.url().to_owned(),
             direct_url: direct.or(self.database_direct_url.as_ref()).cloned(),
             connections: self.database_connections,
+            ..DatabaseOptions::default()
         }
     }
 }

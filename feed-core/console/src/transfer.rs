@@ -73,7 +73,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// Returns an error if it fails; the new database is then unchanged.
+    /// It fails; an import leaves the database as it was.
     pub async fn execute(
         &self,
         database: &DatabaseOptions,
@@ -94,7 +94,7 @@ impl Command {
         }
     }
 
-    /// Executes it for a service on one kind of database.
+    /// The same for a service on one kind of database.
     pub(crate) async fn execute_on<B: Backend>(
         &self,
         database: DatabaseOptions,
@@ -107,7 +107,7 @@ impl Command {
             .await
     }
 
-    /// Returns the kind of the database, if the database exists, or the file for an import.
+    /// The kind of the database, if it or the file that is to fill it is there.
     fn kind(&self, database: &DatabaseOptions) -> Result<Kind, CommandError> {
         let url = &database.url;
         match self {

@@ -23,6 +23,9 @@ mod negotiate;
 mod problem;
 #[cfg(feature = "axum")]
 mod response;
+#[cfg(feature = "tls")]
+#[doc(hidden)]
+pub mod tls;
 pub mod trace;
 
 pub use base_url::{BaseUrl, InvalidBaseUrl};

@@ -1,4 +1,4 @@
-//! The counters of a subscription in this process: outcomes of polls and events, and since when it lags.
+//! What this process has counted of a subscription: the outcomes of polls and events, and its lag.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -28,8 +28,11 @@ pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(10);
 /// PostgreSQL such a statement is committed at once, and again when the event is retried. `SET
 /// CONSTRAINTS ALL IMMEDIATE` is rejected as well: name the constraints. Savepoints are allowed.
 ///
-/// An effect must return the error of each statement that fails. If it hides one, PostgreSQL cannot
-/// commit the transaction, and the event counts as failed.
+/// On PostgreSQL a statement waits for locks three seconds at most, and then fails; `SET LOCAL lock_timeout` makes that
+/// another time, for the transaction. The planner is as the role and the database have set it.
+///
+/// An effect returns the error of each statement that fails. After one that it hides, PostgreSQL cannot commit the
+/// transaction, and the event counts as failed.
 pub trait Effect<B: Backend>: Send + Sync + 'static {
     /// Applies `events`, in sequence, inside `tx`. Claims, effects and cursor commit together or
     /// not at all, so an effect is committed once, however often it is tried (I5).

@@ -62,7 +62,7 @@ use round::follower::Follower;
 use source::fetch::Source;
 
 use crate::database::Database;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::STATEMENT;
 use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
 
@@ -109,7 +109,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             name, if_halted, ..
         } = &subscription;
         let subscribed = B::subscribe(database.writer(), name, PARTITIONS);
-        within(STATEMENT, subscribed).await?;
+        database.within(STATEMENT, subscribed).await?;
         let instance = Arc::new(Instance {
             subscription: name.clone(),
             name: format!("{}-{:08x}", subscription.instance, fastrand::u32(..)),
@@ -119,7 +119,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         renew(&instance, &leases).await?;
         // Notify instances that now hold more than their share.
         let notified = B::notify(instance.database.writer(), CHANNEL);
-        within(STATEMENT, notified).await?;
+        instance.database.within(STATEMENT, notified).await?;
         if let Some(reason) = &leases.signals.borrow().halted {
             tracing::error!("the subscription {name} is still halted: {reason}; {if_halted}");
         }
@@ -228,6 +228,9 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     async fn pause_after(&mut self, round: &Result<Polled, PollError>) {
         let (follower, counts) = (&mut self.follower, &self.counts);
         let name = &follower.subscription.name;
+        if let Err(PollError::Database(error)) = round {
+            follower.instance.database.learn_from(error);
+        }
         record_outcome::record_outcome(round, name, &follower.leases, counts);
         let pause = pause::pause_after(follower, round);
         record_outcome::record_pause(round, pause, &follower.leases);

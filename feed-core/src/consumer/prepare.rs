@@ -8,7 +8,7 @@ use super::control::execute_decision::execute_decision;
 use super::effect::Effect;
 use super::outcome::{PollError, Polled};
 use super::round::follower::Follower;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::STATEMENT;
 use crate::store::Backend;
 use crate::store::consume::Heartbeat;
 
@@ -33,8 +33,16 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
     if !follower.cursors.is_known_under(signals.leases) {
         let (pool, s, me) = follower.instance.names();
         let before = follower.cursors.seen.epoch.clone();
-        let held = within(STATEMENT, B::held(pool, s, me)).await?;
-        let mut epochs = within(STATEMENT, B::epochs(pool, s)).await?;
+        let held = follower
+            .instance
+            .database
+            .within(STATEMENT, B::held(pool, s, me))
+            .await?;
+        let mut epochs = follower
+            .instance
+            .database
+            .within(STATEMENT, B::epochs(pool, s))
+            .await?;
         if epochs.len() > 1 {
             return Ok(Some(follower.halt(TWO_FEEDS).await?));
         }

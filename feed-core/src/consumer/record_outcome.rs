@@ -9,7 +9,6 @@ use super::outcome::{PollError, Polled};
 use super::progress::leases::Leases;
 use super::sanitize::sanitize;
 use super::source::fetch_error::FetchError;
-use crate::database::patience::learn_from;
 use crate::http::with_causes;
 
 /// Records the outcome of a round, and logs it if it differs from the one before.
@@ -20,9 +19,6 @@ pub(super) fn record_outcome(
     counts: &Counts,
 ) {
     counts.polled(round);
-    if let Err(PollError::Database(error)) = round {
-        learn_from(error);
-    }
     let (failures, is_news) = leases.heartbeat(|heartbeat| {
         let before = heartbeat.failures;
         // An interrupted round tells nothing about the feed.

@@ -8,7 +8,7 @@ use sqlx::Pool;
 use tokio::sync::Semaphore;
 
 use super::Database;
-use super::patience::{STATEMENT, within};
+use super::timeout::STATEMENT;
 use crate::http::metrics::{Measured, Metric};
 use crate::store::Backend;
 
@@ -29,14 +29,16 @@ impl Default for Turns {
 impl Turns {
     /// The answer, or `None` if there is none soon. The question then ends by itself, in its own time: left
     /// half-way, it would spoil its connection for others.
-    pub(crate) async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<B: Backend, T: Send + 'static>(
         &self,
+        database: &Database<B>,
         question: impl Future<Output = sqlx::Result<T>> + Send + 'static,
     ) -> Option<T> {
         let asked = async {
             let turn = Arc::clone(&self.0).acquire_owned().await.ok()?;
+            let suspicion = database.suspicion().clone();
             let answer = tokio::spawn(async move {
-                let answer = within(STATEMENT, question).await;
+                let answer = suspicion.within(STATEMENT, question).await;
                 drop(turn);
                 answer
             });
@@ -50,7 +52,8 @@ impl<B: Backend> Measured for Database<B> {
     fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
         Box::pin(async {
             let pool = self.reader.clone();
-            let answers = self.turns.ask(async move { B::ping(&pool).await }).await;
+            let answers = self.turns.ask(self, async move { B::ping(&pool).await });
+            let answers = answers.await;
             let is_up = answers.is_some() && self.is_there();
             let up = Metric::gauge(
                 "database_up",
@@ -58,9 +61,14 @@ impl<B: Backend> Measured for Database<B> {
                 &[],
                 f64::from(u8::from(is_up)),
             );
-            let write = connections::<B>("write", &self.transactions);
-            let read = connections::<B>("read", &self.reader);
-            [up].into_iter().chain(write).chain(read).collect()
+            let pools = match self.ours.is_empty() {
+                true => vec![("host", &self.reader)],
+                false => vec![("write", &self.transactions), ("read", &self.reader)],
+            };
+            let pools = pools
+                .into_iter()
+                .flat_map(|(name, pool)| connections::<B>(name, pool));
+            [up].into_iter().chain(pools).collect()
         })
     }
 }

@@ -3,26 +3,28 @@
 #[cfg(feature = "postgres")]
 pub(crate) mod announce;
 mod measure;
+mod migrate;
 mod options;
-pub(crate) mod patience;
 mod ready;
+pub(crate) mod timeout;
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
 #[cfg(feature = "postgres")]
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Pool, SqlSafeStr, SqlStr, Transaction};
+use sqlx::{Pool, SqlStr, Transaction};
 use tokio::task::JoinError;
 use tracing::{Instrument, Span};
 
-use crate::store::{Backend, DatabaseError, Made, Pools, begin_with};
+use crate::store::{Backend, DatabaseError, Pools, begin_with};
 pub(crate) use measure::Turns;
+pub use migrate::MigrationSql;
 pub use options::DatabaseOptions;
-use patience::{STATEMENT, TRANSACTION, within};
 use ready::Schema;
+use timeout::{Suspicion, TRANSACTION};
 
 /// Which backend a `DATABASE_URL` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,19 +72,23 @@ pub fn redact_url(url: &str) -> String {
 #[cfg(feature = "postgres")]
 fn redact_postgres(url: &str) -> String {
     match PgConnectOptions::from_str(url) {
-        Ok(options) => {
-            let user = options.get_username();
-            // Who names no database gets that of their name.
-            let name = options.get_database().unwrap_or(user);
-            match options.get_socket() {
-                Some(socket) => format!("postgres://{user}@/{name}?host={}", socket.display()),
-                None => {
-                    let (host, port) = (options.get_host(), options.get_port());
-                    format!("postgres://{user}@{host}:{port}/{name}")
-                }
-            }
-        }
+        Ok(options) => show_server(&options),
         Err(_) => "a malformed postgres: URL".to_owned(),
+    }
+}
+
+/// Where these options lead, and as whom.
+#[cfg(feature = "postgres")]
+pub(crate) fn show_server(options: &PgConnectOptions) -> String {
+    let user = options.get_username();
+    // Who names no database gets that of their name.
+    let name = options.get_database().unwrap_or(user);
+    match options.get_socket() {
+        Some(socket) => format!("postgres://{user}@/{name}?host={}", socket.display()),
+        None => {
+            let (host, port) = (options.get_host(), options.get_port());
+            format!("postgres://{user}@{host}:{port}/{name}")
+        }
     }
 }
 
@@ -116,6 +122,11 @@ pub struct Database<B: Backend> {
     /// Where it is, without passwords.
     shown: Arc<str>,
     turns: Arc<Turns>,
+    suspicion: Suspicion,
+    /// Where our tables are, if that was said.
+    schema: Option<Arc<str>>,
+    /// The pools that are not the host's: ours to close.
+    ours: Vec<Pool<B>>,
 }
 
 impl<B: Backend> Clone for Database<B> {
@@ -130,6 +141,9 @@ impl<B: Backend> Clone for Database<B> {
             file: self.file,
             shown: Arc::clone(&self.shown),
             turns: Arc::clone(&self.turns),
+            suspicion: self.suspicion.clone(),
+            schema: self.schema.clone(),
+            ours: self.ours.clone(),
         }
     }
 }
@@ -152,15 +166,60 @@ impl<B: Backend> Database<B> {
     /// migrated.
     pub async fn open(options: impl Into<DatabaseOptions>) -> Result<Self, DatabaseError> {
         let options = options.into();
+        let suspicion = Suspicion::default();
+        let pools = B::connect(&options, &suspicion).await?;
+        Self::on(pools, &options, suspicion).await
+    }
+
+    /// Works on a pool that the host has, and brings feed-core's own tables up to date. Of the options only
+    /// [`schema`](DatabaseOptions::schema) and [`without_migrations`](DatabaseOptions::without_migrations) count:
+    /// [`DatabaseOptions::default`] has neither.
+    ///
+    /// The pool stays the host's: [`close`](Database::close) leaves it open.
+    ///
+    /// # What the pool has to be like
+    ///
+    /// | PostgreSQL | SQLite |
+    /// |---|---|
+    /// | at least [`MIN_CONNECTIONS`](DatabaseOptions::MIN_CONNECTIONS); a feed and a consumer keep one each, to listen | one connection, which is the writer; feed-core opens four more to read from |
+    /// | sessions, not those of a pooler in transaction mode | `journal_mode = WAL`, `synchronous = FULL`, `foreign_keys = ON`, `secure_delete = ON`, a `busy_timeout` |
+    /// | `read committed`, read-write, `standard_conforming_strings`, no `synchronous_commit = off` | |
+    /// | with a `schema`: that schema in the `search_path` of its sessions | |
+    ///
+    /// Each transaction sets by itself all else that it relies on, for itself.
+    ///
+    /// # What [`Database::open`] has over it
+    ///
+    /// There reads and the numbering of events have connections of their own: long transactions of the host do not stop
+    /// the feed, and the feed's work does not keep the host waiting for a connection. The statements of feed-core
+    /// outside transactions have planner settings of their own. After somebody has waited in vain, connections that may
+    /// be dead are not used again; a host's pool finds them by `test_before_acquire`, which is sqlx's default.
+    ///
+    /// # Errors
+    ///
+    /// The pool cannot be used as it is, which the error tells how to change; the database is out of reach; or its
+    /// schema cannot be migrated.
+    pub async fn with_pool(pool: Pool<B>, options: DatabaseOptions) -> Result<Self, DatabaseError> {
+        let pools = B::adopt(pool, &options).await?;
+        Self::on(pools, &options, Suspicion::default()).await
+    }
+
+    async fn on(
+        pools: Pools<B>,
+        options: &DatabaseOptions,
+        suspicion: Suspicion,
+    ) -> Result<Self, DatabaseError> {
         let Pools {
             reader,
             writer,
             transactions,
             begin,
-        } = B::connect(&options).await?;
+            ours,
+            shown,
+        } = pools;
         let database = Self {
             file: B::file(&writer),
-            shown: options.to_string().into(),
+            shown: shown.into(),
             reader,
             writer,
             transactions,
@@ -168,8 +227,11 @@ impl<B: Backend> Database<B> {
             begin,
             schemas: Arc::default(),
             turns: Arc::default(),
+            suspicion,
+            schema: options.schema.as_deref().map(Arc::from),
+            ours,
         };
-        database.migrate("_feed_migrations", B::MIGRATIONS).await?;
+        database.migrate_own(options.migrate).await?;
         Ok(database)
     }
 
@@ -206,7 +268,7 @@ impl<B: Backend> Database<B> {
     ///
     /// No connection became free in time, or the database is gone.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, B>> {
-        begin_with(&self.transactions, self.begin.clone()).await
+        begin_with(&self.transactions, self.begin.clone(), &self.suspicion).await
     }
 
     /// Runs `work`, which has a transaction, to its end in a task of its own: a client who hangs up
@@ -215,7 +277,7 @@ impl<B: Backend> Database<B> {
     /// # Errors
     ///
     /// Those of `work`; the database is silent; or `work` panicked.
-    pub async fn to_its_end<T, E>(
+    pub async fn run_to_completion<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<T, E>
@@ -223,97 +285,42 @@ impl<B: Backend> Database<B> {
         T: Send + 'static,
         E: From<sqlx::Error> + From<JoinError> + Send + 'static,
     {
-        let work = within(TRANSACTION, work);
+        let suspicion = self.suspicion.clone();
+        let work = async move { suspicion.within(TRANSACTION, work).await };
         tokio::spawn(work.instrument(Span::current())).await?
-    }
-
-    /// Runs the migrations in `files`, (number, name, SQL), that `table` does not list yet.
-    /// Safe when several instances start at once.
-    ///
-    /// Programs of two versions share a database for as long as an upgrade takes. A migration beside which
-    /// the version before can work on has a name that begins with `expand`: that version stays ready, and
-    /// starts again, although it does not know of it. What takes something away or changes its meaning
-    /// has to wait for the version after, when nobody uses the old any more; its name begins otherwise.
-    ///
-    /// # Errors
-    ///
-    /// A migration fails, or one that has run was changed since.
-    pub async fn migrate(
-        &self,
-        table: &'static str,
-        files: &[(i64, &'static str, &'static str)],
-    ) -> Result<(), DatabaseError> {
-        let migrations = files
-            .iter()
-            .map(|&(version, name, sql)| {
-                let sql = sql.into_sql_str();
-                Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-            })
-            .collect();
-        let mut migrator = Migrator::with_migrations(migrations);
-        migrator.dangerous_set_table_name(table);
-        let schema = Schema {
-            table,
-            versions: files.iter().map(|&(version, ..)| version).collect(),
-        };
-        let made = self.made(table).await?;
-        migrator.set_ignore_missing(schema.unknown(&made).is_none());
-        B::run_migrations(&self.writer, &migrator).await?;
-        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
-        schemas.push(schema);
-        Ok(())
-    }
-
-    /// The migrations that `table` lists, if it is there.
-    async fn made(&self, table: &'static str) -> sqlx::Result<Vec<Made>> {
-        let tables = self.migration_tables().await?;
-        match tables.iter().any(|there| there == table) {
-            true => within(STATEMENT, B::migrations(&self.reader, table)).await,
-            false => Ok(Vec::new()),
-        }
-    }
-
-    async fn migration_tables(&self) -> sqlx::Result<Vec<String>> {
-        within(STATEMENT, B::migration_tables(&self.reader)).await
-    }
-
-    /// For a service that shares its database with nobody: refuses one in which another service has
-    /// its tables. `table` is where this one lists its migrations.
-    ///
-    /// # Errors
-    ///
-    /// The database is another service's, or out of reach.
-    pub async fn belongs_to(&self, table: &str) -> Result<(), DatabaseError> {
-        // Ours, and those of who uses `sqlx migrate`.
-        let known = [table, "_feed_migrations", "_sqlx_migrations"];
-        let mut tables = self.migration_tables().await?.into_iter();
-        match tables.find(|other| !known.contains(&other.as_str())) {
-            Some(other) => Err(DatabaseError::Others(other)),
-            None => Ok(()),
-        }
-    }
-
-    fn schemas(&self) -> Vec<Schema> {
-        let schemas = self.schemas.lock();
-        schemas.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes what a failed statement says of connections: a session of PostgreSQL that began while its database was
     /// to be read only stays so, also when it may be written to again; and a plan from before a table was
     /// altered stays in its session.
     pub fn learn_from(&self, error: &sqlx::Error) {
-        patience::learn_from(error);
+        self.suspicion.learn_from(error);
     }
 
     /// Notes that somebody waited for this database in vain: for a minute, connections that come back are closed.
     pub fn suspect_connections(&self) {
-        patience::in_vain();
+        self.suspicion.mark_suspect();
     }
 
-    /// Closes all connections. On SQLite this also folds the write-ahead log into the file.
+    /// The outcome of `work` on this database, or an error if there is none in time; its connections are then
+    /// suspect, and those of no other database.
+    pub(crate) async fn within<T, E: From<sqlx::Error>>(
+        &self,
+        longest: Duration,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.suspicion.within(longest, work).await
+    }
+
+    pub(crate) fn suspicion(&self) -> &Suspicion {
+        &self.suspicion
+    }
+
+    /// Closes all connections but those of a [pool of the host](Database::with_pool). On SQLite this also folds the
+    /// write-ahead log into the file.
     pub async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
-        self.transactions.close().await;
+        for pool in &self.ours {
+            pool.close().await;
+        }
     }
 }

@@ -17,6 +17,15 @@ pub struct DatabaseOptions {
     /// Connections to PostgreSQL, at most; from [`DatabaseOptions::MIN_CONNECTIONS`] on. One half is for
     /// transactions, the other one for everything else. SQLite always has one writer and four readers.
     pub connections: u32,
+    /// The schema of PostgreSQL in which feed-core's tables are; `None`: the first one of the role's own
+    /// `search_path`. It comes first in the `search_path` of our sessions and transactions, and the role's own
+    /// after it. It is made where it is missing.
+    ///
+    /// Who [appends](crate::outbox::append) in a transaction of a pool of their own needs it in the `search_path` there.
+    pub schema: Option<String>,
+    /// Whether [`Database::open`](super::Database::open) brings feed-core's tables up to date. If not, it changes
+    /// nothing, needs no right to, and fails where [migrations](super::Database::migrations) are missing.
+    pub migrate: bool,
 }
 
 impl DatabaseOptions {
@@ -33,7 +42,43 @@ impl DatabaseOptions {
         Self {
             url: url.into(),
             direct_url: None,
-            connections: Self::DEFAULT_CONNECTIONS,
+            ..Self::default()
+        }
+    }
+
+    /// With the address of PostgreSQL itself, where `url` is that of a pooler.
+    #[must_use]
+    pub fn direct(self, url: impl Into<String>) -> Self {
+        Self {
+            direct_url: Some(url.into()),
+            ..self
+        }
+    }
+
+    /// With so many connections to PostgreSQL, at most.
+    #[must_use]
+    pub fn connections(self, connections: u32) -> Self {
+        Self {
+            connections,
+            ..self
+        }
+    }
+
+    /// With feed-core's tables in this schema of PostgreSQL.
+    #[must_use]
+    pub fn schema(self, schema: impl Into<String>) -> Self {
+        Self {
+            schema: Some(schema.into()),
+            ..self
+        }
+    }
+
+    /// Without migrations: the host has run them.
+    #[must_use]
+    pub fn without_migrations(self) -> Self {
+        Self {
+            migrate: false,
+            ..self
         }
     }
 
@@ -42,6 +87,19 @@ impl DatabaseOptions {
     pub(crate) fn split(&self) -> (u32, u32) {
         let connections = self.connections.max(Self::MIN_CONNECTIONS);
         (connections / 2, connections - connections / 2)
+    }
+}
+
+/// For [`Database::with_pool`](super::Database::with_pool): without an address.
+impl Default for DatabaseOptions {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            direct_url: None,
+            connections: Self::DEFAULT_CONNECTIONS,
+            schema: None,
+            migrate: true,
+        }
     }
 }
 
@@ -74,6 +132,8 @@ impl fmt::Debug for DatabaseOptions {
             .field("url", &redact_url(&self.url))
             .field("direct_url", &self.direct_url.as_deref().map(redact_url))
             .field("connections", &self.connections)
+            .field("schema", &self.schema)
+            .field("migrate", &self.migrate)
             .finish()
     }
 }

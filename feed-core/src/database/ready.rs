@@ -57,6 +57,11 @@ impl<B: Backend> Database<B> {
 }
 
 impl Schema {
+    pub(super) fn of(table: &'static str, files: &[(i64, &'static str, &'static str)]) -> Self {
+        let versions = files.iter().map(|&(version, ..)| version).collect();
+        Self { table, versions }
+    }
+
     /// What is wrong with a database that has had these migrations.
     fn compare(&self, made: &[Made]) -> Option<String> {
         let Self { table, versions } = self;

@@ -27,7 +27,7 @@ pub enum InvalidEvent {
     /// Its title, summary or link is too long.
     #[error("an event's title, summary and link have at most {LONGEST_TEXT} bytes each")]
     Text,
-    /// Consumers cannot process its data.
+    /// Its data is not what consumers can take.
     #[error("consumers cannot read the event's data")]
     Data(#[from] InvalidData),
 }

@@ -8,7 +8,8 @@ use super::body::Body;
 use super::form::Form;
 use super::http::LinkHeaders;
 use super::page::Pages;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::Database;
+use crate::database::timeout::STATEMENT;
 use crate::event::{Entry, Event, EventId, Sequence};
 use crate::sequencer::Sequencer;
 use crate::store::Backend;
@@ -105,7 +106,7 @@ impl HeadEntries {
     pub(super) async fn newest<B: Backend>(
         &self,
         sequencer: &Sequencer<B>,
-        pool: &sqlx::Pool<B>,
+        database: &Database<B>,
     ) -> sqlx::Result<Arc<Snapshot>> {
         if let Some(known) = self.known(&sequencer.head()) {
             return Ok(known);
@@ -130,10 +131,12 @@ impl HeadEntries {
             .filter(|entry| range.contains(&entry.sequence))
             .cloned()
             .collect();
-        let mut new = Vec::new();
+        let (mut new, pool) = (Vec::new(), database.reader());
         if let Some(last) = entries.last() {
-            // Read the last known event too: if it is another one now, all before it may be.
-            new = within(STATEMENT, B::events(pool, last.sequence, *range.end())).await?;
+            // With the last one that is here: if it is another one now, so may be all before it.
+            new = database
+                .within(STATEMENT, B::events(pool, last.sequence, *range.end()))
+                .await?;
             let same = new.first().is_some_and(|first| first.entry.id == last.id);
             if same {
                 new.remove(0);
@@ -144,7 +147,9 @@ impl HeadEntries {
             }
         }
         if entries.is_empty() {
-            entries = within(STATEMENT, B::entries(pool, *range.start(), *range.end())).await?;
+            entries = database
+                .within(STATEMENT, B::entries(pool, *range.start(), *range.end()))
+                .await?;
         }
         entries.extend(new.iter().map(|event| event.entry.clone()));
         let snapshot = Arc::new(Snapshot {

@@ -15,7 +15,8 @@ impl<B: Backend> Measured for Feed<B> {
         Box::pin(async {
             let feed = &self.inner;
             let pool = feed.database.reader().clone();
-            let published = feed.turns.ask(async move { B::published(&pool).await });
+            let published = async move { B::published(&pool).await };
+            let published = feed.turns.ask(&feed.database, published);
             let published = published.await.map(|published| {
                 let gauge = |name, help, value| Metric::gauge(name, help, &[], value);
                 let unnumbered = published.unnumbered;

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::cursor::{Cursor, Epoch};
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::STATEMENT;
 use crate::database::{Database, Turns};
 use crate::event::EventId;
 use crate::http::BaseUrl;
@@ -140,8 +140,11 @@ impl<B: Backend> Feed<B> {
         let mut inner = Inner::load(database, settings, shutdown).await?;
         let (base, presentation) = (inner.addresses.base(), inner.presentation.number);
         let writer = inner.database.writer();
-        within(STATEMENT, B::present(writer, base.as_str(), presentation)).await?;
-        if let Some(source) = within(STATEMENT, B::source(writer)).await? {
+        inner
+            .database
+            .within(STATEMENT, B::present(writer, base.as_str(), presentation))
+            .await?;
+        if let Some(source) = inner.database.within(STATEMENT, B::source(writer)).await? {
             inner.source = source;
         }
         inner.sequencer.look().await?;
@@ -220,7 +223,7 @@ impl<B: Backend> Inner<B> {
         let (id, epoch) = (EventId::new(), Epoch::random());
         let page_size = settings.page_size.max(1).into();
         let created = B::create_feed(database.writer(), id, &epoch, page_size);
-        within(STATEMENT, created).await?;
+        database.within(STATEMENT, created).await?;
         let sequencer = Sequencer::new(database.clone()).await?;
         let base = settings.base_url;
         let mut inner = Self {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Feed;
 use super::measure::age;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::STATEMENT;
 use crate::event::Sequence;
 use crate::store::{self, Backend};
 
@@ -83,10 +83,19 @@ impl<B: Backend> Feed<B> {
     /// Returns the error of the database.
     pub async fn status(&self) -> sqlx::Result<Status> {
         let pool = self.inner.database.reader();
-        let published = within(STATEMENT, B::published(pool)).await?;
+        let published = self
+            .inner
+            .database
+            .within(STATEMENT, B::published(pool))
+            .await?;
         let quarantine = match published.quarantined {
             0 => Vec::new(),
-            _ => within(STATEMENT, B::quarantined(pool, 0, LISTED)).await?,
+            _ => {
+                self.inner
+                    .database
+                    .within(STATEMENT, B::quarantined(pool, 0, LISTED))
+                    .await?
+            }
         };
         Ok(Status {
             epoch: self.inner.sequencer.head().epoch.to_string(),

@@ -3,7 +3,7 @@
 use sqlx::{Pool, SqlStr, Transaction};
 
 use super::Backend;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::{STATEMENT, Suspicion};
 
 /// Begins a transaction, in a task of its own that runs to its end and drops what nobody waits for:
 /// in sqlx 0.9.0 a `begin_with` that is dropped half-way leaves a transaction open in the pool, in
@@ -11,8 +11,9 @@ use crate::database::patience::{STATEMENT, within};
 pub(crate) async fn begin_with<B: Backend>(
     pool: &Pool<B>,
     statement: SqlStr,
+    suspicion: &Suspicion,
 ) -> sqlx::Result<Transaction<'static, B>> {
-    let pool = pool.clone();
+    let (pool, suspicion) = (pool.clone(), suspicion.clone());
     let begun = tokio::spawn(async move {
         let begin = pool.begin_with(statement);
         if B::ONE_WRITER {
@@ -20,7 +21,7 @@ pub(crate) async fn begin_with<B: Backend>(
             return begin.await;
         }
         // Whose connection is not used again.
-        within(STATEMENT, begin).await
+        suspicion.within(STATEMENT, begin).await
     });
     begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }

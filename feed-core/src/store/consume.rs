@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Pool, Transaction};
 
 use super::answer::Answer;
+use crate::database::timeout::Suspicion;
 use crate::event::Sequence;
 
 /// The position of a partition.
@@ -188,25 +189,31 @@ pub(crate) trait NativeConsume: sqlx::Database {
         effects: bool,
     ) -> impl Answer<Advanced<Self>>;
 
-    /// Claims events; returns the ids of those that were not claimed before.
+    /// Claims events; returns the ids of those that were not claimed before. `is_last`: the effect comes next, which
+    /// is to find the planner as its role has set it.
     fn claim(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         claims: &[Claim<'_>],
+        is_last: bool,
     ) -> impl Answer<Vec<String>>;
 
-    /// Sets the guard if it is not set: only [`commit`](NativeConsume::commit) can commit the
-    /// transaction from here on. Where a statement cannot be [cancelled](NativeConsume::cancel),
-    /// one that still runs after `limit` fails.
+    /// Sets the guard if it is not set, as the last statement before an effect (see
+    /// [`claim`](NativeConsume::claim)): only [`commit`](NativeConsume::commit) can commit the transaction from here
+    /// on. Where a statement cannot be [cancelled](NativeConsume::cancel), one that still runs after `limit` fails.
     fn begin_effect(
         tx: &mut Transaction<'_, Self>,
         guard: &mut Self::Guard,
         limit: Duration,
     ) -> impl Answer<()>;
 
-    /// Commits; returns false if the effect has ended the transaction before. Returns an error if a
-    /// statement has failed after which PostgreSQL would answer `COMMIT` with `ROLLBACK`.
-    fn commit(tx: Transaction<'static, Self>, guard: Self::Guard) -> impl Answer<bool>;
+    /// Commits; false if the effect has ended the transaction before. Fails where a statement has failed
+    /// after which PostgreSQL would answer `COMMIT` with `ROLLBACK`.
+    fn commit(
+        tx: Transaction<'static, Self>,
+        guard: Self::Guard,
+        suspicion: &Suspicion,
+    ) -> impl Answer<bool>;
 
     /// Cancels the statement that the server still runs for the effect; returns false if there is
     /// none.
@@ -238,7 +245,8 @@ pub(crate) trait Consume: sqlx::Database {
     /// Returns which of these events are claimed.
     fn claimed(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;
 
-    /// Returns which of these subjects have a parked event.
+    /// Which of these subjects have a parked event. The last statement before an effect, but for those that park
+    /// what waits (see [`claim`](NativeConsume::claim)).
     fn blocked(
         tx: &mut Transaction<'_, Self>,
         s: &str,

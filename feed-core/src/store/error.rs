@@ -74,6 +74,21 @@ pub enum DatabaseError {
     /// The schema could not be brought up to date.
     #[error("cannot bring its tables up to date{}", newer(.0))]
     Migrate(#[from] MigrateError),
+    /// The host runs them, and has not yet.
+    #[error(
+        "these migrations of feed-core are missing: {0}; run them first (Database::migrations has their SQL), or let \
+         Database::open do it"
+    )]
+    Pending(String),
+    /// A SQLite file has no schemas.
+    #[error("a schema is for PostgreSQL, not for a sqlite: file")]
+    SchemaFile,
+    /// The schema is not there, and we have not made it.
+    #[error("the schema {0} is missing: create it, and grant our role USAGE on it")]
+    NoSchema(String, #[source] Option<sqlx::Error>),
+    /// The host's pool cannot be used.
+    #[error("the pool cannot be used as it is: {0}")]
+    Pool(String),
     /// Another session holds a lock for too long.
     #[error(
         "cannot bring its tables up to date: another session holds a lock that migrations need; find it \

@@ -7,7 +7,8 @@ use tracing::warn;
 
 use super::Backend;
 use super::answer::Answer;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::Database;
+use crate::database::timeout::STATEMENT;
 
 /// A database with or without notifications.
 pub(crate) trait Listen: sqlx::Database {
@@ -48,11 +49,14 @@ impl<B: Backend> News<B> {
         }
     }
 
-    /// Begins to listen, unless it already does.
-    pub(crate) fn listen(&mut self, pool: &Pool<B>) {
+    /// Begins to listen, unless it has already.
+    pub(crate) fn listen(&mut self, database: &Database<B>) {
         if matches!(self.state, State::Idle) {
-            let (pool, channel) = (pool.clone(), self.channel);
-            let listen = async move { within(STATEMENT, B::listen(&pool, channel)).await };
+            let (database, channel) = (database.clone(), self.channel);
+            let listen = async move {
+                let listening = B::listen(database.reader(), channel);
+                database.within(STATEMENT, listening).await
+            };
             self.state = State::Connecting(tokio::spawn(listen));
         }
     }

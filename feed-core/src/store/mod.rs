@@ -31,6 +31,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Pool, SqlStr};
 
 use crate::database::DatabaseOptions;
+use crate::database::timeout::Suspicion;
 use answer::Answer;
 pub(crate) use begin::begin_with;
 pub use error::DatabaseError;
@@ -55,11 +56,24 @@ pub(crate) trait Operations:
     /// feed-core's own migrations: number, name, SQL.
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)];
 
+    /// The columns of a table in which sqlx lists migrations.
+    const MIGRATION_LIST: &'static str;
+
+    /// What stands before and after bytes in hexadecimal.
+    const BYTES: [&'static str; 2];
+
     /// True if only one transaction at a time can write: then whatever writes takes its turn there.
     const ONE_WRITER: bool;
 
     /// Opens the pools.
     fn connect(
+        options: &DatabaseOptions,
+        suspicion: &Suspicion,
+    ) -> impl Future<Output = Result<Pools<Self>, DatabaseError>> + Send;
+
+    /// Looks whether a pool of the host can be used, and how.
+    fn adopt(
+        pool: Pool<Self>,
         options: &DatabaseOptions,
     ) -> impl Future<Output = Result<Pools<Self>, DatabaseError>> + Send;
 
@@ -67,13 +81,15 @@ pub(crate) trait Operations:
     fn run_migrations(
         pool: &Pool<Self>,
         migrator: &Migrator,
+        schema: Option<&str>,
+        suspicion: &Suspicion,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
 
     /// The migrations that `table` lists.
     fn migrations(pool: &Pool<Self>, table: &'static str) -> impl Answer<Vec<Made>>;
 
-    /// The tables that list migrations, by our way to name them.
-    fn migration_tables(pool: &Pool<Self>) -> impl Answer<Vec<String>>;
+    /// The tables that list migrations, by our way to name them; of `schema`, or of the one that is in use.
+    fn migration_tables(pool: &Pool<Self>, schema: Option<&str>) -> impl Answer<Vec<String>>;
 
     /// Fails if the database does not answer.
     fn ping(pool: &Pool<Self>) -> impl Answer<()>;
@@ -116,6 +132,10 @@ pub(crate) struct Pools<B: sqlx::Database> {
     pub(crate) transactions: Pool<B>,
     /// The message that begins one there.
     pub(crate) begin: SqlStr,
+    /// Those of them that are not the host's.
+    pub(crate) ours: Vec<Pool<B>>,
+    /// Where it is, without passwords.
+    pub(crate) shown: String,
 }
 
 /// A migration that has been made.

@@ -78,7 +78,7 @@ pub enum TransferError {
     /// The file cannot be read or written.
     #[error("cannot use {}", .0.display())]
     File(PathBuf, #[source] io::Error),
-    /// The path is no export, and is not replaced by one.
+    /// What is there is no export, and is not replaced by one.
     #[error("{} exists and is not an export: choose another file, or remove that one", .0.display())]
     Occupied(PathBuf),
     /// A line of the file cannot be read.
@@ -87,7 +87,7 @@ pub enum TransferError {
     /// The end of the file is missing.
     #[error("the file is not whole: its last line, with its digest, is missing")]
     Cut,
-    /// The file has changed since it was written.
+    /// It is not as it was written.
     #[error("the file is damaged: its digest differs from that in its last line")]
     Damaged,
     /// The database is in use.

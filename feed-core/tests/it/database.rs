@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use harness::FreshDatabase;
 use sqlx::{Executor, Postgres};
 
-use crate::support::{Publisher, Testable, event};
+use crate::support::{Publisher, Testable, event, until};
 
 harness::on_both_databases! {
     instances_that_start_together_migrate_once
@@ -119,4 +119,39 @@ async fn a_lock_that_migrations_need_is_named_as_the_cause() {
         .await
         .unwrap();
     assert_eq!(waits, "3s");
+}
+
+/// A host may have several databases in one process: what one of them does to its connections is no news of another.
+#[tokio::test]
+async fn a_suspicion_closes_the_connections_of_one_database_only() {
+    let fresh = [
+        FreshDatabase::postgres().await,
+        FreshDatabase::postgres().await,
+    ];
+    let [suspect, trusted] = [
+        Database::<Postgres>::open(fresh[0].url()).await.unwrap(),
+        Database::<Postgres>::open(fresh[1].url()).await.unwrap(),
+    ];
+    let session = async |database: &Database<Postgres>| -> i32 {
+        let mut connection = database.reader().acquire().await.unwrap();
+        sqlx::query_scalar("SELECT pg_backend_pid()")
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap()
+    };
+    let in_use = (session(&suspect).await, session(&trusted).await);
+    suspect.suspect_connections();
+    let is_there = async |session: i32| -> bool {
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)")
+            .bind(session)
+            .fetch_one(trusted.reader())
+            .await
+            .unwrap()
+    };
+    until("the suspect one closes what comes back", async || {
+        suspect.reader().fetch_one("SELECT 1").await.unwrap();
+        !is_there(in_use.0).await
+    })
+    .await;
+    assert!(is_there(in_use.1).await, "the other keeps its connections");
 }

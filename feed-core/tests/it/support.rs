@@ -137,7 +137,10 @@ impl<B: Testable> Publisher<B> {
     }
 
     pub(crate) async fn at(url: &str, base: &str) -> Self {
-        let database = Database::open(url).await.unwrap();
+        Self::on(Database::open(url).await.unwrap(), base).await
+    }
+
+    pub(crate) async fn on(database: Database<B>, base: &str) -> Self {
         let shutdown = CancellationToken::new();
         let settings = FeedSettings {
             base_url: base.parse::<BaseUrl>().unwrap(),
@@ -366,13 +369,17 @@ impl<B: Testable> Effect<B> for Recorder {
 /// A consumer's database with the table of [`Recorder`].
 pub(crate) async fn consumer_database<B: Testable>(url: &str) -> Database<B> {
     let database = Database::open(url).await.unwrap();
+    create_effect_table(&database).await;
+    database
+}
+
+pub(crate) async fn create_effect_table<B: Testable>(database: &Database<B>) {
     let sql = format!(
         "CREATE TABLE IF NOT EXISTS effect (
              position {}, event_id TEXT UNIQUE, subject TEXT, data TEXT)",
         B::COUNTER
     );
-    B::run(&database, &sql).await;
-    database
+    B::run(database, &sql).await;
 }
 
 pub(crate) async fn consumer<B: Testable>(

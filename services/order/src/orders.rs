@@ -118,7 +118,7 @@ impl<S: Store> Orders<S> {
     ) -> Result<Order, OrderError> {
         let orders = self.clone();
         let place = async move { orders.place_now(draft, key, traceparent).await };
-        self.database.to_its_end(place).await
+        self.database.run_to_completion(place).await
     }
 
     /// Cancels an order, if it is not yet. `None`: there is no such order.
@@ -133,7 +133,7 @@ impl<S: Store> Orders<S> {
     ) -> Result<Option<Order>, OrderError> {
         let orders = self.clone();
         let cancel = async move { Ok(orders.cancel_now(id, traceparent).await?) };
-        self.database.to_its_end(cancel).await
+        self.database.run_to_completion(cancel).await
     }
 
     /// The order, its key and its event, all or none (I1): what returns early rolls back.

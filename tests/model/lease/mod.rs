@@ -1,4 +1,4 @@
-//! How several instances share a subscription: `feed-core/src/consumer/{lease,place,poll,apply}.rs`
+//! How several instances share a subscription: `feed-core/src/consumer/{progress,round,apply}/`
 //! and `store/{postgres,sqlite,statements}/consume.rs`. Three instances, two partitions, three events. Twice the clock
 //! may jump past the end of a lease, or a keeper give one back; once an instance may die, the answer to
 //! a `COMMIT` be lost, or a person let the subscription begin anew: at any moment. An instance that is

@@ -1,5 +1,5 @@
 //! Clients and feeds that take what they can get: the service stays up and answers others, and its
-//! memory is bounded (I11). How each is refused stands in `feed-core/src/service/connections.rs` and
+//! memory is bounded (I11). How each is refused stands in `feed-core/chassis/src/connections.rs` and
 //! `tests/consumer`; here it is a process under all of it.
 
 mod feeds;

@@ -166,15 +166,10 @@ pub fn start_tracing() -> Tracing {
 }
 
 fn exporter(endpoint: &str) -> Result<SpanExporter, Box<dyn std::error::Error>> {
-    // Fails if a provider is installed already: that one is used.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     // Use no proxy of the environment, as for feeds: it would see OTEL_EXPORTER_OTLP_HEADERS.
     let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy();
     // Without certificates, plain HTTP needs none installed.
-    let client = match endpoint.starts_with("http:") {
-        true => client.tls_certs_only([]),
-        false => client,
-    };
+    let client = crate::tls::configure(client, !endpoint.starts_with("http:"))?;
     let sender = Sender {
         client: client.build()?,
         runtime: Handle::current(),

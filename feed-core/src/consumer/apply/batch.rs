@@ -17,7 +17,7 @@ use crate::consumer::progress::leases::partition_of;
 use crate::consumer::progress::position::{moves, position_between};
 use crate::consumer::received::Received;
 use crate::consumer::source::content::Arrival;
-use crate::database::patience::{STATEMENT, TRANSACTION, within};
+use crate::database::timeout::{STATEMENT, TRANSACTION};
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Position};
 use crate::trace::Work;
@@ -197,14 +197,17 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             won,
             ready,
             work,
-        } = within(TRANSACTION, begun).await?;
+        } = self.instance.database.within(TRANSACTION, begun).await?;
         let (mut applied, mut passed_over) = (Vec::new(), PassedOver::new());
         match (failure, ready.as_slice()) {
             (_, []) => self.caller.commit(tx, guard, &[]).await?,
             (Some(failure), [one]) => {
                 work.fail(&describe(&failure));
                 let s = &self.instance.subscription;
-                within(STATEMENT, park(&mut tx, s, one, Some(&failure))).await?;
+                self.instance
+                    .database
+                    .within(STATEMENT, park(&mut tx, s, one, Some(&failure)))
+                    .await?;
                 self.caller.commit(tx, guard, &[]).await?;
             }
             (_, all) => {
@@ -251,7 +254,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             })
             .collect();
         let arrived = arrivals.len();
-        let arrivals = self.claim(&mut tx, arrivals).await?;
+        let arrivals = self.claim(&mut tx, arrivals, !any_parked).await?;
         let won = arrivals.len();
         let work = Work::on(arrivals.iter().map(Arrival::applying));
         let (waiting, ready) = match any_parked {
@@ -275,11 +278,12 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         })
     }
 
-    /// Claims the arrivals, and keeps those that were not claimed before.
+    /// Keeps the arrivals that nobody has claimed before, claiming them. `is_last`: the effect comes next.
     async fn claim(
         &self,
         tx: &mut Transaction<'_, B>,
         arrivals: Vec<Arrival>,
+        is_last: bool,
     ) -> sqlx::Result<Vec<Arrival>> {
         if arrivals.is_empty() {
             return Ok(arrivals);
@@ -292,8 +296,8 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
                 subject: &arrival.event.subject,
             })
             .collect();
-        let won = B::claim(tx, &self.instance.subscription, &claims).await?;
-        // Claim an id once that occurs twice in one document.
+        let won = B::claim(tx, &self.instance.subscription, &claims, is_last).await?;
+        // An id that stands twice in one document is claimed once.
         let mut won: HashSet<String> = won.into_iter().collect();
         Ok(arrivals
             .into_iter()

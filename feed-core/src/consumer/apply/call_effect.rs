@@ -17,7 +17,7 @@ use crate::consumer::batch::Batch;
 use crate::consumer::effect::{Effect, EffectError, LONGEST_CALL};
 use crate::consumer::received::Received;
 use crate::consumer::sanitize::sanitize;
-use crate::database::patience::{STATEMENT, TRANSACTION, learn_from, within};
+use crate::database::timeout::{STATEMENT, TRANSACTION};
 use crate::store::Backend;
 use crate::store::operate::Skip;
 
@@ -109,7 +109,10 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         events: &[Received],
     ) -> Result<PassedOver, Failure> {
         let limit = self.effect.time_limit().min(LONGEST_CALL);
-        within(STATEMENT, B::begin_effect(&mut tx, &mut guard, limit)).await?;
+        self.instance
+            .database
+            .within(STATEMENT, B::begin_effect(&mut tx, &mut guard, limit))
+            .await?;
         let batch = Batch::new(events);
         let (ended, overran) = in_time(limit, self.effect.apply(&mut tx, &batch)).await;
         let passed_over = batch.into_reasons();
@@ -157,12 +160,20 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         guard: B::Guard,
         events: &[Received],
     ) -> Result<(), Failure> {
-        match within(TRANSACTION, B::commit(tx, guard)).await {
+        match self
+            .instance
+            .database
+            .within(
+                TRANSACTION,
+                B::commit(tx, guard, self.instance.database.suspicion()),
+            )
+            .await
+        {
             Ok(true) => Ok(()),
             Ok(false) => Err(EffectError::Park(ENDED.to_owned()).into()),
             Err(error) if events.is_empty() => Err(error.into()),
-            // This includes deferred constraints and triggers.
-            Err(error) if cause_of(&error) == Cause::Event => Err(at_fault(error)),
+            // Also a constraint or trigger that is deferred.
+            Err(error) if cause_of(&error) == Cause::Event => Err(self.at_fault(error)),
             Err(error) => Err(self.stopped_by(error, events)),
         }
     }
@@ -178,10 +189,16 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
     ) -> Failure {
         // Cancel on another connection. A statement that continues would keep its locks.
         let other = self.instance.database.reader();
-        if matches!(within(STATEMENT, B::cancel(other, guard)).await, Ok(true)) {
+        if matches!(
+            self.instance
+                .database
+                .within(STATEMENT, B::cancel(other, guard))
+                .await,
+            Ok(true)
+        ) {
             return took_longer_than(limit);
         }
-        match within(ANSWER, tx.ping()).await {
+        match self.instance.database.within(ANSWER, tx.ping()).await {
             Ok(()) => took_longer_than(limit),
             Err(silence) => self.stopped_by(silence, events),
         }
@@ -195,11 +212,15 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         events: &[Received],
     ) -> Failure {
         let ours = match cause_of(&error) {
-            Cause::Event => return at_fault(error),
+            Cause::Event => return self.at_fault(error),
             Cause::Server => true,
-            // If the transaction's connection answers, the error came from another connection, or
-            // from the way in which the effect used this one.
-            Cause::Connection => within(ANSWER, tx.ping()).await.is_err(),
+            // Of another connection, if this one answers, or of the way in which the effect used it.
+            Cause::Connection => self
+                .instance
+                .database
+                .within(ANSWER, tx.ping())
+                .await
+                .is_err(),
         };
         match ours {
             true => self.stopped_by(error, events),
@@ -207,8 +228,18 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         }
     }
 
-    /// Handles a failure of the database at one of `events`. The database is the cause, unless it
-    /// fails at the same event again and again.
+    /// What it means that the event, or what the effect did with it, has caused `error`.
+    fn at_fault(&self, error: sqlx::Error) -> Failure {
+        self.instance.database.learn_from(&error);
+        match misuse_of(&error) {
+            Some(Misuse::Ended) => EffectError::Park(ENDED.to_owned()),
+            Some(Misuse::Hidden) => EffectError::Retry(HIDDEN.to_owned()),
+            None => EffectError::Database(error),
+        }
+        .into()
+    }
+
+    /// The database has failed at one of `events`: it is the cause, unless it fails there again and again.
     fn stopped_by(&self, error: sqlx::Error, events: &[Received]) -> Failure {
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         match suspects.count(events) {
@@ -241,25 +272,16 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
             })
             .collect();
         if !skips.is_empty() {
-            within(
-                STATEMENT,
-                B::skip(tx, &self.instance.subscription, &skips, None),
-            )
-            .await?;
+            self.instance
+                .database
+                .within(
+                    STATEMENT,
+                    B::skip(tx, &self.instance.subscription, &skips, None),
+                )
+                .await?;
         }
         Ok(())
     }
-}
-
-/// Classifies an `error` that the event, or the effect's use of it, has caused.
-fn at_fault(error: sqlx::Error) -> Failure {
-    learn_from(&error);
-    match misuse_of(&error) {
-        Some(Misuse::Ended) => EffectError::Park(ENDED.to_owned()),
-        Some(Misuse::Hidden) => EffectError::Retry(HIDDEN.to_owned()),
-        None => EffectError::Database(error),
-    }
-    .into()
 }
 
 fn took_longer_than(limit: Duration) -> Failure {

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::instance::Instance;
 use crate::consumer::progress::leases::{Leases, Rebalance, rebalance};
-use crate::database::patience::{TRANSACTION, within};
+use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
 use crate::store::consume::CHANNEL;
 use crate::store::listen::News;
@@ -29,7 +29,7 @@ pub(crate) async fn keep_leases<B: Backend>(
     let mut news = News::<B>::on(CHANNEL);
     loop {
         if !failing {
-            news.listen(instance.database.reader());
+            news.listen(&instance.database);
         }
         // Renew also when listening begins: partitions may have become free before.
         tokio::select! {
@@ -65,7 +65,10 @@ pub(crate) async fn renew_if_due<B: Backend>(
 
 /// Renews, then acquires or releases partitions.
 pub(crate) async fn renew<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
-    within(TRANSACTION, rebalanced(instance, leases)).await
+    instance
+        .database
+        .within(TRANSACTION, rebalanced(instance, leases))
+        .await
 }
 
 async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {

@@ -14,7 +14,7 @@ use super::parked;
 use crate::consumer::effect::{Effect, EffectError};
 use crate::consumer::source::content::{Content, Missing, content_again};
 use crate::consumer::source::fetch::Source;
-use crate::database::patience::{STATEMENT, TRANSACTION, within};
+use crate::database::timeout::{STATEMENT, TRANSACTION};
 use crate::store::Backend;
 use crate::store::consume::{Held, Parked};
 use crate::trace::{Kind, Work, of_event};
@@ -55,7 +55,12 @@ pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
 ) -> sqlx::Result<()> {
     let begun = Instant::now();
     let (pool, s, me) = caller.instance.names();
-    for (partition, subject) in within(STATEMENT, B::due(pool, s, me, SUBJECTS)).await? {
+    for (partition, subject) in caller
+        .instance
+        .database
+        .within(STATEMENT, B::due(pool, s, me, SUBJECTS))
+        .await?
+    {
         if begun.elapsed() > LONGEST_ROUND {
             break;
         }
@@ -101,11 +106,14 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
             }
             Err(Failure::Database(error)) => return Err(error),
             Err(Failure::Effect(error)) => {
-                return within(
-                    TRANSACTION,
-                    postpone(&caller.instance, held, &tried, &error),
-                )
-                .await;
+                return caller
+                    .instance
+                    .database
+                    .within(
+                        TRANSACTION,
+                        postpone(&caller.instance, held, &tried, &error),
+                    )
+                    .await;
             }
         }
     }
@@ -120,7 +128,7 @@ async fn retry_first<B: Backend, E: Effect<B>>(
     tried: &Tried,
 ) -> Result<First, Failure> {
     let first = first_due(&caller.instance, held, subject);
-    let Some((mut tx, parked)) = within(TRANSACTION, first).await? else {
+    let Some((mut tx, parked)) = caller.instance.database.within(TRANSACTION, first).await? else {
         return Ok(First::NotDue);
     };
     let _ = tried.set((parked.event_id.clone(), parked.attempts));
@@ -150,7 +158,11 @@ async fn retry_first<B: Backend, E: Effect<B>>(
     let applying = of_event("feed.apply", Kind::Internal, &event.id, parent, now);
     let work = Work::on(std::iter::once(applying));
     let (s, events) = (&caller.instance.subscription, std::slice::from_ref(&event));
-    within(STATEMENT, B::unpark(&mut tx, s, &parked.event_id)).await?;
+    caller
+        .instance
+        .database
+        .within(STATEMENT, B::unpark(&mut tx, s, &parked.event_id))
+        .await?;
     caller.call(tx, B::Guard::default(), events).await?;
     work.done();
     info!(event.id, event.subject, "applied parked event {}", event.id);

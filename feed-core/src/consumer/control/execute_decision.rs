@@ -15,7 +15,7 @@ use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::walk::{Walk, WalkError};
 use crate::consumer::source::window::Window;
 use crate::cursor::Cursor;
-use crate::database::patience::{STATEMENT, TRANSACTION, within};
+use crate::database::timeout::{STATEMENT, TRANSACTION};
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Position};
@@ -55,7 +55,12 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<(), PollError> {
     let (pool, s, _) = follower.instance.names();
-    if let Some(open) = within(STATEMENT, B::open_decision(pool, s)).await? {
+    if let Some(open) = follower
+        .instance
+        .database
+        .within(STATEMENT, B::open_decision(pool, s))
+        .await?
+    {
         follower.tried = Some(open.position);
         let plan = match open.decision.parse() {
             Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::saying("continues from the cursor"),
@@ -70,7 +75,11 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
             Err(error) => Plan::saying(format!("not carried out: {error}")),
         };
         let resumes = open.decision.starts_with("resume");
-        within(TRANSACTION, commit(follower, &open, plan, resumes)).await?;
+        follower
+            .instance
+            .database
+            .within(TRANSACTION, commit(follower, &open, plan, resumes))
+            .await?;
     }
     follower.tried = None;
     follower.leases.signals.send_modify(|signals| {
@@ -118,7 +127,7 @@ async fn commit<B: Backend, E: Effect<B>>(
         })
         .collect();
     if !claims.is_empty() {
-        let won = B::claim(&mut tx, s, &claims).await?;
+        let won = B::claim(&mut tx, s, &claims, false).await?;
         let skips: Vec<Skip<'_>> = won
             .iter()
             .map(|id| Skip {
@@ -199,7 +208,11 @@ async fn replay<B: Backend, E: Effect<B>>(
     from: Sequence,
 ) -> Result<Plan, PollError> {
     let (pool, s, _) = follower.instance.names();
-    let standing = within(STATEMENT, B::standing(pool, s)).await?;
+    let standing = follower
+        .instance
+        .database
+        .within(STATEMENT, B::standing(pool, s))
+        .await?;
     let Some(epoch) = standing.epoch else {
         return Ok(match from {
             1 => Plan {

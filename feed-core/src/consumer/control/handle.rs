@@ -22,7 +22,7 @@ use crate::consumer::source::redact::redact_url;
 use crate::consumer::source::settings::SourceSettings;
 use crate::consumer::subscription::Subscription;
 use crate::database::Database;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::STATEMENT;
 use crate::store::consume::{CHANNEL, ParkedRow};
 use crate::store::operate::{NewDecision, Skip};
 use crate::store::{Backend, DatabaseError};
@@ -64,7 +64,7 @@ impl<B: Backend> Handle<B> {
         feed_url: Url,
     ) -> Result<Self, DatabaseError> {
         let subscribed = B::subscribe(database.writer(), subscription, PARTITIONS);
-        within(STATEMENT, subscribed).await?;
+        database.within(STATEMENT, subscribed).await?;
         Ok(Self {
             database,
             subscription: subscription.to_owned(),

@@ -1,4 +1,4 @@
-//! Metrics of a subscription: its lag, and the outcomes of polls and events.
+//! What a subscription shows at `/metrics`: how far it is behind, and what became of polls and events.
 
 use chrono::Utc;
 use futures_util::future::BoxFuture;
@@ -29,13 +29,13 @@ impl<B: Backend> Measured for Handle<B> {
     }
 }
 
-/// Returns the progress of all instances, from their rows and from the newer state of this one.
+/// How far all instances have got, by what they have written, and by what this one knows.
 async fn progress<B: Backend>(handle: &Handle<B>) -> Option<Progress> {
     let pool = handle.database.reader().clone();
     let name = handle.subscription.clone();
     let progress = async move { B::progress(&pool, &name).await };
-    let mut progress = handle.counts.turns.ask(progress).await?;
-    // The state in this process is newer than the row of the last renewal.
+    let mut progress = handle.counts.turns.ask(&handle.database, progress).await?;
+    // What we know ourselves is newer than what we wrote with the last renewal.
     if let Some(leases) = &handle.leases {
         let own = leases.heartbeat(|heartbeat| heartbeat.clone());
         progress.head = progress.head.max(own.head_sequence);
@@ -44,12 +44,12 @@ async fn progress<B: Backend>(handle: &Handle<B>) -> Option<Progress> {
     Some(progress)
 }
 
-/// Metrics of all instances together.
+/// What all instances know together.
 fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric> {
     let labels: &Labels<'_> = &[subscription];
     let mut metrics = Vec::new();
     let mut gauge = |name, help, value| metrics.push(Metric::gauge(name, help, labels, value));
-    // A feed without sequences does not say how many events it has.
+    // A feed that does not number its events does not say how many there are.
     if let Some(head) = progress.head {
         gauge(
             "subscription_lag_events",

@@ -1,6 +1,6 @@
 //! Serves operators through a [`Handle`](handle::Handle): shows the `status`, and records each
 //! `decision`. `execute_decision` executes those that need the feed. `reconcile` compares the
-//! stored data with the feed, and `metrics` exports the progress.
+//! stored data with the feed, and `metrics` measures the progress.
 
 pub(super) mod decision;
 pub(super) mod execute_decision;

@@ -25,6 +25,10 @@ use reqwest::ClientBuilder;
 /// and [its credentials](crate::Subscription::credentials) itself. Do not let the client decode
 /// content (`gzip` and others), and set no timeout: the consumer has one for each request, which
 /// depends on the wait that it asks for.
+///
+/// For an `https:` feed reqwest makes TLS of these settings with the provider of cryptography that the process has
+/// (`rustls::crypto::CryptoProvider::install_default`). If it has none, ring's is installed for the process. Without a
+/// `FeedClient` the consumer uses the one that is there, or ring's for itself alone.
 #[derive(Clone)]
 pub struct FeedClient(Arc<Configure>);
 

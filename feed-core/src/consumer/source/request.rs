@@ -1,5 +1,6 @@
 //! One request on its way to the feed: directly, or through a proxy; and why there is no answer.
 
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{self, HeaderMap};
@@ -13,7 +14,7 @@ use super::fetch_error::FetchError;
 use super::proxy::FeedProxy;
 use super::redact::redact_url;
 use super::settings::SourceSettings;
-use crate::http::with_causes;
+use crate::http::{tls, with_causes};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,26 +24,35 @@ const CANNOT_BE_REACHED: &str = "cannot be reached";
 /// The client for a feed.
 fn client(settings: &SourceSettings) -> Client {
     let (feed_url, proxy) = (&settings.feed_url, settings.proxy.as_ref());
-    // Fails where a provider is installed already: that one is used.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = || builder(settings);
     // Without certificates nothing has to be installed for plain HTTP.
     let trusting_nobody = || {
-        let builder = client().tls_certs_only([]).build();
-        builder.expect("a client with constant settings")
+        let builder = tls::configure(builder(settings), false).map(ClientBuilder::build);
+        let client = builder.expect("TLS with constant settings");
+        client.expect("a client with constant settings")
     };
     let is_encrypted = feed_url.scheme() == "https" || proxy.is_some_and(FeedProxy::is_https);
     match is_encrypted {
         false => trusting_nobody(),
-        true => client().build().unwrap_or_else(|error| {
+        true => encrypting(settings).unwrap_or_else(|error| {
             // The service still answers, and each poll says what is missing.
             error!(
-                error = &error as &dyn std::error::Error,
+                error = &*error,
                 "no certificates of authorities on this machine: https feeds cannot be read"
             );
             trusting_nobody()
         }),
     }
+}
+
+/// The client for a feed that is encrypted on the way.
+fn encrypting(settings: &SourceSettings) -> Result<Client, Box<dyn Error>> {
+    let builder = builder(settings);
+    if settings.client.is_some() {
+        // reqwest then makes TLS by itself, of certificates that may be among them.
+        tls::install_if_missing();
+        return Ok(builder.build()?);
+    }
+    Ok(tls::configure(builder, true)?.build()?)
 }
 
 /// What all requests have in common.
@@ -230,5 +240,22 @@ fn refused_by(proxy: &FeedProxy, url: &Url, status: u16) -> FetchError {
         proxy: proxy.to_string(),
         wrong: format!("answered {status}: {means}"),
         cause: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::Subscription;
+
+    /// A host's own may be another one, and come later.
+    #[test]
+    fn no_provider_of_cryptography_is_installed_for_the_process() {
+        for feed in ["https://feed.example/feed", "http://feed.example/feed"] {
+            let feed = feed.parse().expect("a URL");
+            Requester::new(&Subscription::new("order", feed).source());
+        }
+        let installed = rustls::crypto::CryptoProvider::get_default();
+        assert!(installed.is_none(), "{installed:?}");
     }
 }

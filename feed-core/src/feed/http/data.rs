@@ -10,7 +10,7 @@ use axum::response::Response;
 use super::answer::{LinkHeaders, Metadata, PRIVATE};
 use super::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::Epoch;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::STATEMENT;
 use crate::event::{EventId, Sequence};
 use crate::feed::body::Body;
 use crate::feed::document::BATCH;
@@ -74,8 +74,10 @@ impl<B: Backend> Inner<B> {
         let batch = match batch {
             Some(batch) => batch,
             None => {
-                let events =
-                    within(STATEMENT, B::events(self.database.reader(), first, last)).await?;
+                let events = self
+                    .database
+                    .within(STATEMENT, B::events(self.database.reader(), first, last))
+                    .await?;
                 cloudevents::batch(&events, source)
             }
         };
@@ -103,7 +105,9 @@ pub(super) async fn event<B: Backend>(
         .ok()
         .filter(|uuid| uuid.to_string() == id)
         .ok_or_else(missing)?;
-    let event = within(STATEMENT, B::event(feed.database.reader(), EventId(uuid)))
+    let event = feed
+        .database
+        .within(STATEMENT, B::event(feed.database.reader(), EventId(uuid)))
         .await?
         .ok_or_else(missing)?;
     let source = feed.source.as_str();

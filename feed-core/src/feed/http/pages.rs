@@ -15,7 +15,7 @@ use lru::LruCache;
 use super::answer::{IMMUTABLE, LinkHeaders, Metadata, SEALED};
 use super::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::{Cursor, Epoch};
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::STATEMENT;
 use crate::feed::body::{Body, Coding};
 use crate::feed::document::{Document, Link};
 use crate::feed::form::Form;
@@ -170,7 +170,7 @@ impl<B: Backend> Inner<B> {
     ) -> sqlx::Result<Written> {
         let range = Self::layout(head).range(number);
         let entries = B::entries(self.database.reader(), *range.start(), *range.end());
-        let entries = within(STATEMENT, entries).await?;
+        let entries = self.database.within(STATEMENT, entries).await?;
         let Some(newest) = entries.last() else {
             return Err(sqlx::Error::RowNotFound);
         };

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use super::answer::{HEAD, LinkHeaders, Metadata, NO_STORE};
 use super::{beyond, see_other};
 use crate::cursor::Cursor;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::STATEMENT;
 use crate::event::{Entry, Sequence};
 use crate::feed::address::Addresses;
 use crate::feed::body::Body;
@@ -184,11 +184,8 @@ impl<B: Backend> Inner<B> {
         known: &[Cursor],
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
-        let snapshot = self
-            .entries
-            .newest(&self.sequencer, self.database.reader())
-            .await?;
-        // Take the newest closed second, unless the cursor has moved meanwhile.
+        let snapshot = self.entries.newest(&self.sequencer, &self.database).await?;
+        // The newest closed second, unless the cursor has moved on meanwhile.
         let head = Some(self.sequencer.head()).filter(|head| head.is_same(&snapshot.head));
         let mut metadata = self.head_metadata(form, head.as_ref().unwrap_or(&snapshot.head));
         metadata.links = snapshot.links(|| {
@@ -274,11 +271,13 @@ impl<B: Backend> Inner<B> {
             return Ok(see_other(&Addresses::page_from_head(&head.epoch, next)));
         }
         let first = cursor.sequence + 1;
-        let entries = within(
-            STATEMENT,
-            B::entries(self.database.reader(), first, head.sequence),
-        )
-        .await?;
+        let entries = self
+            .database
+            .within(
+                STATEMENT,
+                B::entries(self.database.reader(), first, head.sequence),
+            )
+            .await?;
         let mut links = vec![
             Link::feed("self", self.addresses.after(&cursor)),
             Link::feed("current", self.addresses.head()),
@@ -321,7 +320,11 @@ impl<B: Backend> Inner<B> {
         let anchor = match at {
             0 => None,
             _ if at == head.sequence => head.anchor,
-            _ => within(STATEMENT, B::id_at(self.database.reader(), at)).await?,
+            _ => {
+                self.database
+                    .within(STATEMENT, B::id_at(self.database.reader(), at))
+                    .await?
+            }
         };
         if cursor.anchor != anchor {
             return Err(lost(

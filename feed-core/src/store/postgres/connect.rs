@@ -14,8 +14,8 @@ use tracing::{info, warn};
 
 use super::session;
 use crate::database::announce::announced;
-use crate::database::patience::{STATEMENT, doubts, within};
-use crate::database::{DatabaseOptions, Kind, redact_url};
+use crate::database::timeout::{STATEMENT, Suspicion};
+use crate::database::{DatabaseOptions, Kind, redact_url, show_server};
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools};
 
 /// The longest time until a server has let us in at the start, and the same again until it has answered
@@ -38,34 +38,87 @@ const MIGRATIONS: Duration = Duration::from_secs(3600);
 /// How long migrations wait for what another session has locked, such as an instance that is migrating.
 const MIGRATION_LOCK_TIMEOUT: &str = "SET lock_timeout = '10min'";
 
-pub(super) async fn connect(options: &DatabaseOptions) -> Result<Pools<Postgres>, DatabaseError> {
+pub(super) async fn connect(
+    options: &DatabaseOptions,
+    suspicion: &Suspicion,
+) -> Result<Pools<Postgres>, DatabaseError> {
     let (transactions, others) = options.split();
     let Some(direct) = &options.direct_url else {
-        let server = Server::parse(&options.url)?;
+        let server = Server::parse(&options.url, options)?;
         let found = server.look_at_sessions("DATABASE_DIRECT_URL").await?;
         found.warn_of_limit(transactions + others);
-        let writer = server.session_pool(transactions);
+        let writer = server.session_pool(transactions, suspicion);
+        let reader = server.session_pool(others, suspicion);
         return Ok(Pools {
-            reader: server.session_pool(others),
+            ours: vec![reader.clone(), writer.clone()],
+            shown: options.to_string(),
+            reader,
             writer: writer.clone(),
             transactions: writer,
             begin: session::BEGIN.into_sql_str(),
         });
     };
     let opened = async {
-        let server = Server::parse(direct)?;
+        let server = Server::parse(direct, options)?;
         let found = server.look_at_sessions("it").await?;
         found.warn_of_limit(others);
-        Ok((server.session_pool(others), found))
+        Ok((server.session_pool(others, suspicion), found))
     };
     let (sessions, found) = opened.await.map_err(DatabaseError::direct)?;
-    let pooler = Server::parse(&options.url)?;
-    let (transactions, begin) = pooler.pooled(transactions, &found).await?;
+    let pooler = Server::parse(&options.url, options)?;
+    let (transactions, begin) = pooler.pooled(transactions, &found, suspicion).await?;
     Ok(Pools {
+        ours: vec![sessions.clone(), transactions.clone()],
+        shown: options.to_string(),
         reader: sessions.clone(),
         writer: sessions,
         transactions,
         begin,
+    })
+}
+
+/// Takes the host's pool for everything, if it can be used.
+pub(super) async fn adopt(
+    pool: PgPool,
+    options: &DatabaseOptions,
+) -> Result<Pools<Postgres>, DatabaseError> {
+    const LEAST: u32 = DatabaseOptions::MIN_CONNECTIONS;
+    if pool.options().get_max_connections() < LEAST {
+        let why = format!("set max_connections({LEAST}) or more");
+        return Err(DatabaseError::Pool(why));
+    }
+    let server = Server {
+        name: show_server(&pool.connect_options()),
+        options: (*pool.connect_options()).clone(),
+        schema: options.schema.clone(),
+        may_create: options.migrate,
+    };
+    let looked = server.answered(async {
+        let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
+        if session::is_pooled(&mut one, &mut other).await? {
+            let pooled = DatabaseError::Pooled(server.name.clone(), "the pool");
+            return Ok(Err(pooled));
+        }
+        if let Err(missing) = server.ensure_schema(&mut one).await? {
+            return Ok(Err(missing));
+        }
+        let unfit = session::unfit(&mut one, options.schema.as_deref()).await?;
+        Ok(match unfit.is_empty() {
+            true => Ok(()),
+            false => Err(DatabaseError::Pool(format!(
+                "its sessions need {} (PgConnectOptions::options)",
+                unfit.join(", ")
+            ))),
+        })
+    });
+    looked.await??;
+    Ok(Pools {
+        ours: Vec::new(),
+        shown: server.name,
+        reader: pool.clone(),
+        writer: pool.clone(),
+        transactions: pool,
+        begin: session::begin_adopted(options.schema.as_deref()),
     })
 }
 
@@ -96,10 +149,13 @@ struct Server {
     /// Without a password.
     name: String,
     options: PgConnectOptions,
+    schema: Option<String>,
+    /// Whether a schema that is missing is made.
+    may_create: bool,
 }
 
 impl Server {
-    fn parse(url: &str) -> Result<Self, DatabaseError> {
+    fn parse(url: &str, of: &DatabaseOptions) -> Result<Self, DatabaseError> {
         if url.parse::<Kind>()? != Kind::Postgres {
             return Err(DatabaseError::DirectFile);
         }
@@ -108,8 +164,34 @@ impl Server {
             // Poolers refuse startup parameters that they do not know.
             .extra_float_digits(None)
             .disable_statement_logging();
-        let name = redact_url(url);
-        Ok(Self { name, options })
+        Ok(Self {
+            name: redact_url(url),
+            options,
+            schema: of.schema.clone(),
+            may_create: of.migrate,
+        })
+    }
+
+    /// Makes the schema that our tables are to be in, if it is missing and we may.
+    async fn ensure_schema(
+        &self,
+        session: &mut PgConnection,
+    ) -> sqlx::Result<Result<(), DatabaseError>> {
+        let Some(schema) = &self.schema else {
+            return Ok(Ok(()));
+        };
+        if session::has_schema(session, schema).await? {
+            return Ok(Ok(()));
+        }
+        let refused = match self.may_create {
+            true => session::create_schema(session, schema).await.err(),
+            false => None,
+        };
+        // Another instance may have made it meanwhile, which is an error for those who come second.
+        match session::has_schema(session, schema).await? {
+            true => Ok(Ok(())),
+            false => Ok(Err(DatabaseError::NoSchema(schema.clone(), refused))),
+        }
     }
 
     /// Checks that connections are sessions, and that our settings are in force in them. `setting` is the one
@@ -121,7 +203,10 @@ impl Server {
             if session::is_pooled(&mut one, &mut other).await? {
                 return Ok(Err(DatabaseError::Pooled(self.name.clone(), setting)));
             }
-            session::prepare(&mut one).await?;
+            if let Err(missing) = self.ensure_schema(&mut one).await? {
+                return Ok(Err(missing));
+            }
+            session::prepare(&mut one, self.schema.as_deref()).await?;
             let missing = session::not_in_force(&mut one).await?;
             if !missing.is_empty() {
                 let missing = missing.join(", ");
@@ -148,6 +233,7 @@ impl Server {
         &self,
         connections: u32,
         sessions: &Found,
+        suspicion: &Suspicion,
     ) -> Result<(PgPool, SqlStr), DatabaseError> {
         let mut connection = self.reach().await?;
         let begin = session::begin_pooled(&sessions.search_path, true);
@@ -164,7 +250,7 @@ impl Server {
             let servers = [self.name.clone(), sessions.server.clone()];
             return Err(DatabaseError::Different(servers));
         }
-        let pool = pool_of(connections);
+        let pool = pool_of(connections, suspicion);
         if !keeps_names {
             let begin = session::begin_pooled(&sessions.search_path, false);
             return Ok((pool.connect_lazy_with(self.options.clone()), begin));
@@ -180,9 +266,17 @@ impl Server {
     }
 
     /// A pool of sessions.
-    fn session_pool(&self, connections: u32) -> PgPool {
-        pool_of(connections)
-            .after_connect(|connection, _| Box::pin(within(ANSWER, session::prepare(connection))))
+    fn session_pool(&self, connections: u32, suspicion: &Suspicion) -> PgPool {
+        let (suspects, schema) = (suspicion.clone(), self.schema.clone());
+        pool_of(connections, suspicion)
+            .after_connect(move |connection, _| {
+                let (suspicion, schema) = (suspects.clone(), schema.clone());
+                Box::pin(async move {
+                    suspicion
+                        .within(ANSWER, session::prepare(connection, schema.as_deref()))
+                        .await
+                })
+            })
             .connect_lazy_with(self.options.clone())
     }
 
@@ -245,36 +339,48 @@ fn may_pass(error: &sqlx::Error) -> bool {
     }
 }
 
-fn pool_of(connections: u32) -> PgPoolOptions {
+fn pool_of(connections: u32, suspicion: &Suspicion) -> PgPoolOptions {
+    let (asked, released) = (suspicion.clone(), suspicion.clone());
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
-        .before_acquire(|connection, last| {
+        .before_acquire(move |connection, last| {
+            let suspicion = asked.clone();
             Box::pin(async move {
                 if last.idle_for > TESTED {
                     // An error closes it, and another one is taken.
-                    within(ANSWER, connection.ping()).await?;
+                    suspicion.within(ANSWER, connection.ping()).await?;
                 }
                 Ok(true)
             })
         })
-        .after_release(|_, _| Box::pin(async { Ok(!doubts()) }))
+        .after_release(move |_, _| {
+            let is_suspect = released.is_suspect();
+            Box::pin(async move { Ok(!is_suspect) })
+        })
 }
 
 /// Runs the migrations while no other instance does: sqlx's migrator holds an advisory lock.
 pub(super) async fn migrate(
     pool: &Pool<Postgres>,
     migrator: &Migrator,
+    schema: Option<&str>,
+    suspicion: &Suspicion,
 ) -> Result<(), DatabaseError> {
     let mut connection = pool.acquire().await?;
-    let session = within(STATEMENT, async {
+    let session = suspicion.within(STATEMENT, async {
         connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
+        if let Some(schema) = schema {
+            session::enter(&mut connection, schema).await?;
+        }
         session::id(&mut connection).await
     });
     let session = session.await?;
     let describe = async || {
-        let blocker = within(ANSWER, session::blocker(pool, session)).await;
+        let blocker = suspicion
+            .within(ANSWER, session::blocker(pool, session))
+            .await;
         match blocker.ok().flatten() {
             Some(other) => format!("for migrations; {other} holds a lock that they need"),
             None => "for migrations, which are running".to_owned(),

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 
+use super::session::OWN_PLANNER;
 use super::statements::from_due;
-use crate::database::patience::{STATEMENT, within};
+use crate::database::timeout::{STATEMENT, Suspicion};
 use crate::store::consume::{
     Advanced, CHANNEL, Census, Claim, Heartbeat, Held, NativeConsume, Position,
 };
@@ -177,23 +178,29 @@ impl NativeConsume for Postgres {
         tx: &mut PgTransaction<'_>,
         s: &str,
         claims: &[Claim<'_>],
+        is_last: bool,
     ) -> sqlx::Result<Vec<String>> {
         let ids: Vec<&str> = claims.iter().map(|claim| claim.event_id).collect();
         let sequences: Vec<Option<i64>> = claims.iter().map(|claim| claim.sequence).collect();
         let subjects: Vec<&str> = claims.iter().map(|claim| claim.subject).collect();
-        sqlx::query_scalar(
+        sqlx::query_scalar(sql!(
             "-- consumer::claim
+             WITH own AS MATERIALIZED (
+                 SELECT {OWN_PLANNER} WHERE $5
+             )
              INSERT INTO feed_claim (subscription, event_id, sequence, subject)
              SELECT $1, event_id, sequence, subject
              FROM UNNEST($2::text[], $3::bigint[], $4::text[])
                       AS event (event_id, sequence, subject)
+             LEFT JOIN own ON TRUE
              ORDER BY event_id
-             ON CONFLICT DO NOTHING RETURNING event_id",
-        )
+             ON CONFLICT DO NOTHING RETURNING event_id"
+        ))
         .bind(s)
         .bind(ids)
         .bind(sequences)
         .bind(subjects)
+        .bind(is_last)
         .fetch_all(&mut **tx)
         .await
     }
@@ -204,28 +211,39 @@ impl NativeConsume for Postgres {
         _: Duration,
     ) -> sqlx::Result<()> {
         if guard.is_none() {
-            *guard = sqlx::query_scalar(
+            let begun: (i64, Option<String>, Option<String>) = sqlx::query_as(sql!(
                 "-- effect::begin
                  INSERT INTO feed_effect (id) VALUES (pg_current_xact_id()::text::bigint)
-                 RETURNING id",
-            )
+                 RETURNING id, {OWN_PLANNER}"
+            ))
             .fetch_one(&mut **tx)
             .await?;
+            *guard = Some(begun.0);
         }
         Ok(())
     }
 
-    async fn commit(mut tx: PgTransaction<'static>, guard: Self::Guard) -> sqlx::Result<bool> {
+    async fn commit(
+        mut tx: PgTransaction<'static>,
+        guard: Self::Guard,
+        suspicion: &Suspicion,
+    ) -> sqlx::Result<bool> {
         let Some(effect) = guard else {
             tx.commit().await?;
             return Ok(true);
         };
-        // One message, so that the check costs no round trip.
-        let end = format!("-- effect::end\nSELECT feed_end_effect({effect}); COMMIT AND CHAIN");
+        // One message, so that the check costs no round trip. Its plan is ours; what the service has deferred to
+        // the commit finds the planner as its statements did.
+        let end = format!(
+            "-- effect::end
+             SELECT set_config('enable_seqscan', 'off', true), feed_end_effect({effect}), {OWN_PLANNER};
+             COMMIT AND CHAIN"
+        );
         sqlx::raw_sql(AssertSqlSafe(end)).execute(&mut *tx).await?;
         // All is committed. sqlx does not know, and would end the transaction once more: a warning in the
         // server's log, each time. So it gets the empty one that AND CHAIN has begun, and nobody waits.
-        tokio::spawn(within(STATEMENT, tx.commit()));
+        let suspicion = suspicion.clone();
+        tokio::spawn(async move { suspicion.within(STATEMENT, tx.commit()).await });
         Ok(true)
     }
 

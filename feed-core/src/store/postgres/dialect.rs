@@ -6,6 +6,8 @@ use sqlx::postgres::{PgArgumentBuffer, PgRow, PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Encode, Postgres, Type};
 use uuid::Uuid;
 
+#[cfg(feature = "consume")]
+use super::session::OWN_PLANNER;
 use crate::event::EventId;
 #[cfg(feature = "publish")]
 use crate::store::publish::Text;
@@ -54,6 +56,16 @@ pub(super) fn now_plus(seconds: &str) -> String {
 /// The condition that what stands before it is in a [`list`].
 pub(super) fn is_in(list: &str) -> String {
     format!("= ANY ({list})")
+}
+
+#[cfg(feature = "consume")]
+/// The rows of `select`, in a statement after which the planner is as the role has set it; a row of nothing more, if
+/// there are none.
+pub(super) fn restoring_planner(select: &str) -> String {
+    format!(
+        "WITH own AS MATERIALIZED (SELECT {OWN_PLANNER})
+         SELECT found.* FROM own LEFT JOIN ({select}) AS found ON TRUE"
+    )
 }
 
 #[cfg(feature = "consume")]

@@ -24,11 +24,21 @@ use sqlx::{PgPool, Postgres};
 use super::listen::Listen;
 use super::{Backend, DatabaseError, Made, Operations, Pools, migration};
 use crate::database::DatabaseOptions;
+use crate::database::timeout::Suspicion;
 
 impl Backend for Postgres {}
 
 impl Operations for Postgres {
     const ONE_WRITER: bool = false;
+    const MIGRATION_LIST: &'static str = "
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
+    success BOOLEAN NOT NULL,
+    checksum BYTEA NOT NULL,
+    execution_time BIGINT NOT NULL
+";
+    const BYTES: [&'static str; 2] = ["'\\x", "'"];
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
         migration!("postgres", 1, "feed", "0001_feed.sql"),
         migration!("postgres", 2, "decisions", "0002_decisions.sql"),
@@ -46,24 +56,38 @@ impl Operations for Postgres {
         migration!("postgres", 9, "expand ids", "0009_expand_ids.sql"),
     ];
 
-    async fn connect(options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {
-        connect::connect(options).await
+    async fn connect(
+        options: &DatabaseOptions,
+        suspicion: &Suspicion,
+    ) -> Result<Pools<Self>, DatabaseError> {
+        connect::connect(options, suspicion).await
     }
 
-    async fn run_migrations(pool: &PgPool, migrator: &Migrator) -> Result<(), DatabaseError> {
-        connect::migrate(pool, migrator).await
+    async fn adopt(pool: PgPool, options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {
+        connect::adopt(pool, options).await
+    }
+
+    async fn run_migrations(
+        pool: &PgPool,
+        migrator: &Migrator,
+        schema: Option<&str>,
+        suspicion: &Suspicion,
+    ) -> Result<(), DatabaseError> {
+        connect::migrate(pool, migrator, schema, suspicion).await
     }
 
     async fn migrations(pool: &PgPool, table: &'static str) -> sqlx::Result<Vec<Made>> {
         statements::migrations(pool, table).await
     }
 
-    async fn migration_tables(pool: &PgPool) -> sqlx::Result<Vec<String>> {
+    async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
             "-- database::migration_tables
              SELECT tablename::text FROM pg_tables
-             WHERE schemaname = current_schema() AND tablename LIKE '\\_%\\_migrations'",
+             WHERE schemaname = COALESCE($1, current_schema())
+               AND tablename LIKE '\\_%\\_migrations'",
         )
+        .bind(schema)
         .fetch_all(pool)
         .await
     }

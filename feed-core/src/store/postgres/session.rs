@@ -19,14 +19,15 @@ const SETTINGS: &[(&str, &str)] = &[
     ("lock_timeout", LOCK_TIMEOUT),
     // An instance that freezes inside a transaction must not hold the head for ever.
     ("idle_in_transaction_session_timeout", "15s"),
-    // The limits of `database/patience.rs` hold; migrations and exports may take longer.
+    // The limits of `database/timeout.rs` hold; migrations and exports may take longer.
     ("statement_timeout", "0"),
     ("transaction_timeout", "0"),
     // One connection does nothing but listen.
     ("idle_session_timeout", "0"),
     // Some statements have a backslash in a text.
     ("standard_conforming_strings", "on"),
-    // A connection keeps its plans. One that reads a whole table because that is still empty would make the
+    // The next two are for our statements only: OWN_PLANNER undoes them before an effect. A
+    // connection keeps its plans. One that reads a whole table because that is still empty would make the
     // first million events take hours; each statement has an index to go by.
     ("enable_seqscan", "off"),
     // What is off counts as costly, and what is costly would be compiled first: for statements as short as
@@ -35,6 +36,18 @@ const SETTINGS: &[(&str, &str)] = &[
     // A ROLLBACK outside a transaction is a warning on each release; errors are errors still.
     ("client_min_messages", "error"),
 ];
+
+#[cfg(feature = "consume")]
+/// The columns of a `SELECT` that gives the rest of the transaction the planner's settings back that the session
+/// would have without us: those that [`begin_pooled`] has remembered, else those of the role and the database.
+pub(super) const OWN_PLANNER: &str =
+    "set_config('enable_seqscan', NULLIF(current_setting('feed.enable_seqscan', true), ''), true),
+     set_config('jit', NULLIF(current_setting('feed.jit', true), ''), true)";
+
+/// What [`OWN_PLANNER`] restores, remembered for the transaction.
+const REMEMBER_PLANNER: &str =
+    "SELECT set_config('feed.enable_seqscan', current_setting('enable_seqscan'), true),
+            set_config('feed.jit', current_setting('jit'), true)";
 
 /// How long a statement waits for what another transaction has locked.
 const LOCK_TIMEOUT: &str = "3s";
@@ -61,12 +74,86 @@ fn set(for_transaction: bool) -> String {
     )
 }
 
-/// Puts [`SETTINGS`] in force for the session, in one trip. Not by startup parameters: poolers refuse or drop
-/// them.
-pub(super) async fn prepare(session: &mut PgConnection) -> sqlx::Result<()> {
-    let set = AssertSqlSafe(format!("-- session::prepare\n{}", set(false)));
+/// Puts [`SETTINGS`] in force for the session, and `schema` before its `search_path`, in one trip. Not by startup
+/// parameters: poolers refuse or drop them.
+pub(super) async fn prepare(session: &mut PgConnection, schema: Option<&str>) -> sqlx::Result<()> {
+    let path = match schema {
+        Some(schema) => format!(
+            "\nUNION ALL SELECT set_config('search_path', {}, false)",
+            path_from(schema)
+        ),
+        None => String::new(),
+    };
+    let set = AssertSqlSafe(format!("-- session::prepare\n{}{path}", set(false)));
     session.execute(set).await?;
     Ok(())
+}
+
+/// The `search_path` that begins with `schema`, and goes on as that of the session.
+fn path_from(schema: &str) -> String {
+    let first = quoted(&format!("\"{}\"", schema.replace('"', "\"\"")));
+    format!(
+        "CASE WHEN starts_with(current_setting('search_path'), {first})
+              THEN current_setting('search_path')
+              ELSE concat_ws(', ', {first}, NULLIF(current_setting('search_path'), '')) END"
+    )
+}
+
+/// A text as it stands in SQL.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// True if there is such a schema.
+pub(super) async fn has_schema(session: &mut PgConnection, schema: &str) -> sqlx::Result<bool> {
+    let sql = AssertSqlSafe(format!(
+        "-- session::has_schema
+         SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = {})",
+        quoted(schema)
+    ));
+    session.fetch_one(sql).await?.try_get(0)
+}
+
+/// Makes the schema.
+pub(super) async fn create_schema(session: &mut PgConnection, schema: &str) -> sqlx::Result<()> {
+    let name = schema.replace('"', "\"\"");
+    let sql = AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS \"{name}\""));
+    session.execute(sql).await.map(drop)
+}
+
+/// Puts `schema` before the `search_path` of the session.
+pub(super) async fn enter(session: &mut PgConnection, schema: &str) -> sqlx::Result<()> {
+    let path = path_from(schema);
+    let sql = AssertSqlSafe(format!("SELECT set_config('search_path', {path}, false)"));
+    session.execute(sql).await.map(drop)
+}
+
+/// What single statements rely on in the sessions of a host's pool, and is not so there.
+pub(super) async fn unfit(
+    session: &mut PgConnection,
+    schema: Option<&str>,
+) -> sqlx::Result<Vec<String>> {
+    let path = match schema {
+        Some(schema) => format!(
+            "UNION ALL SELECT 'search_path with ' || quote_ident({schema})
+             WHERE {schema} <> ALL (current_schemas(false))",
+            schema = quoted(schema)
+        ),
+        None => String::new(),
+    };
+    let sql = AssertSqlSafe(format!(
+        "-- session::unfit
+         SELECT concat(name, ' = ', value)
+         FROM (VALUES ('default_transaction_isolation', 'read committed'),
+                      ('default_transaction_read_only', 'off'),
+                      ('standard_conforming_strings', 'on')) AS wanted (name, value)
+         WHERE current_setting(name) <> value
+         UNION ALL
+         SELECT 'synchronous_commit = on' WHERE current_setting('synchronous_commit') = 'off'
+         {path}"
+    ));
+    let rows = session.fetch_all(sql).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// The settings that are not in force.
@@ -89,15 +176,32 @@ pub(super) fn begin_pooled(search_path: &str, clean: bool) -> SqlStr {
          FOR statement IN SELECT name FROM pg_prepared_statements WHERE starts_with(name, 'sqlx_s_')
          LOOP EXECUTE format('DEALLOCATE %I', statement); END LOOP;
      END $$";
-    let search_path = search_path.replace('\'', "''");
     let sql = format!(
-        "{BEGIN}, READ WRITE; SELECT set_config('search_path', '{search_path}', true); {}{}",
+        "{BEGIN}, READ WRITE; SELECT set_config('search_path', {}, true); {REMEMBER_PLANNER}; {}{}",
+        quoted(search_path),
         set(true),
         if clean {
             format!("; {CLEAN}")
         } else {
             String::new()
         }
+    );
+    AssertSqlSafe(sql).into_sql_str()
+}
+
+/// The message that begins a transaction in a session of the host: everything that it relies on is set for this
+/// transaction.
+pub(super) fn begin_adopted(schema: Option<&str>) -> SqlStr {
+    let path = match schema {
+        Some(schema) => format!(
+            "SELECT set_config('search_path', {}, true); ",
+            path_from(schema)
+        ),
+        None => String::new(),
+    };
+    let sql = format!(
+        "{BEGIN}, READ WRITE; {path}{REMEMBER_PLANNER}; {}",
+        set(true)
     );
     AssertSqlSafe(sql).into_sql_str()
 }

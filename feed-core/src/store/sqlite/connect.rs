@@ -5,8 +5,13 @@ use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, SqlitePool, SqliteTransaction};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Sqlite, SqlitePool,
+    SqliteTransaction,
+};
 
+use crate::database::DatabaseOptions;
+use crate::database::timeout::Suspicion;
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools, begin_with};
 
 /// How a transaction that writes begins: with the write lock, for which it waits. One that begins as a reader
@@ -22,8 +27,8 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// Readers of a SQLite file; in WAL mode they never wait for the writer.
 const SQLITE_READERS: u32 = 4;
 
-pub(super) async fn connect(url: &str) -> Result<Pools<Sqlite>, DatabaseError> {
-    let options = SqliteConnectOptions::from_str(url)
+pub(super) async fn connect(database: &DatabaseOptions) -> Result<Pools<Sqlite>, DatabaseError> {
+    let options = SqliteConnectOptions::from_str(&database.url)
         .map_err(DatabaseError::Malformed)?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -40,24 +45,79 @@ pub(super) async fn connect(url: &str) -> Result<Pools<Sqlite>, DatabaseError> {
     }
     let file = options.get_filename().to_owned();
     let unusable = |error| DatabaseError::File(file.clone(), error);
-    let pool = |connections: u32| {
-        SqlitePoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A file does not hang up. But after an error of the disk SQLite has ended the transaction by
-            // itself, sqlx 0.9.0 believes in it for ever, and begins no other one: it takes a new connection.
-            .test_before_acquire(false)
-            .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
-    };
     // The writer first: it creates the file and switches it to WAL.
-    let writer = pool(1).idle_timeout(None).max_lifetime(None);
+    let writer = pool_of(1).idle_timeout(None).max_lifetime(None);
     let writer = open_file(writer, &options).await.map_err(unusable)?;
-    let reader = open_file(pool(SQLITE_READERS), &options.read_only(true)).await;
+    let reader = open_file(pool_of(SQLITE_READERS), &options.read_only(true)).await;
+    let reader = reader.map_err(unusable)?;
     Ok(Pools {
-        reader: reader.map_err(unusable)?,
+        ours: vec![reader.clone(), writer.clone()],
+        reader,
         writer: writer.clone(),
         transactions: writer,
         begin: BEGIN.into_sql_str(),
+        shown: database.to_string(),
+    })
+}
+
+fn pool_of(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A file does not hang up. But after an error of the disk SQLite has ended the transaction by
+        // itself, sqlx 0.9.0 believes in it for ever, and begins no other one: it takes a new connection.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+}
+
+/// What the writer of a host has to be like: a pragma, what it says where it is so, and how to set it.
+const PRAGMAS: &[(&str, &str, &str)] = &[
+    (
+        "journal_mode",
+        "wal",
+        "journal_mode(SqliteJournalMode::Wal)",
+    ),
+    ("synchronous", "2", "synchronous(SqliteSynchronous::Full)"),
+    ("foreign_keys", "1", "foreign_keys(true)"),
+    ("secure_delete", "1", "pragma(\"secure_delete\", \"ON\")"),
+];
+
+/// Takes the host's pool as the writer, and opens readers beside it.
+pub(super) async fn adopt(writer: SqlitePool) -> Result<Pools<Sqlite>, DatabaseError> {
+    let file = writer.connect_options().get_filename().to_owned();
+    let unusable = |error| DatabaseError::File(file.clone(), error);
+    let mut missing = Vec::new();
+    for (pragma, wanted, setting) in PRAGMAS {
+        let found = writer.fetch_one(AssertSqlSafe(format!("PRAGMA {pragma}")));
+        let found = found.await.map_err(unusable)?;
+        let found = found.try_get_unchecked::<String, _>(0).map_err(unusable)?;
+        if found != *wanted {
+            missing.push(*setting);
+        }
+    }
+    let busy_timeout = writer.fetch_one("PRAGMA busy_timeout").await;
+    let busy_timeout: i64 = busy_timeout.map_err(unusable)?.get(0);
+    if busy_timeout == 0 {
+        missing.push("busy_timeout(Duration::from_secs(5))");
+    }
+    // They would fight for the file, and no one is told when it is their turn.
+    if writer.options().get_max_connections() != 1 {
+        missing.push("max_connections(1), with another pool for what only reads");
+    }
+    if !missing.is_empty() {
+        let missing = format!("set {}", missing.join(", "));
+        return Err(DatabaseError::Pool(missing));
+    }
+    let options = (*writer.connect_options()).clone().read_only(true);
+    let reader = open_file(pool_of(SQLITE_READERS), &options).await;
+    let reader = reader.map_err(unusable)?;
+    Ok(Pools {
+        ours: vec![reader.clone()],
+        reader,
+        writer: writer.clone(),
+        transactions: writer,
+        begin: BEGIN.into_sql_str(),
+        shown: format!("sqlite:{}", file.display()),
     })
 }
 
@@ -87,7 +147,8 @@ fn is_busy(error: &sqlx::Error) -> bool {
 
 /// Begins a transaction that writes.
 pub(super) async fn begin(pool: &SqlitePool) -> sqlx::Result<SqliteTransaction<'static>> {
-    begin_with(pool, BEGIN.into_sql_str()).await
+    // A file is never silent.
+    begin_with(pool, BEGIN.into_sql_str(), &Suspicion::default()).await
 }
 
 /// sqlx's migrator takes no lock on SQLite: instances that start together would fail on each

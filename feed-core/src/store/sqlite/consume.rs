@@ -11,6 +11,7 @@ use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 use super::connect::begin;
 use super::dialect::{NOW, instant, now_plus};
 use super::statements::from_due;
+use crate::database::timeout::Suspicion;
 use crate::store::consume::{Advanced, Census, Claim, Heartbeat, Held, NativeConsume, Position};
 use crate::store::sql::sql;
 
@@ -208,6 +209,7 @@ impl NativeConsume for Sqlite {
         tx: &mut SqliteTransaction<'_>,
         s: &str,
         claims: &[Claim<'_>],
+        _: bool,
     ) -> sqlx::Result<Vec<String>> {
         let events: Vec<_> = claims
             .iter()
@@ -247,7 +249,11 @@ impl NativeConsume for Sqlite {
         Ok(())
     }
 
-    async fn commit(tx: SqliteTransaction<'static>, guard: Self::Guard) -> sqlx::Result<bool> {
+    async fn commit(
+        tx: SqliteTransaction<'static>,
+        guard: Self::Guard,
+        _: &Suspicion,
+    ) -> sqlx::Result<bool> {
         if guard.load(Ordering::Acquire) {
             return Ok(false);
         }

@@ -54,6 +54,12 @@ pub(super) fn now_plus(seconds: &str) -> String {
 }
 
 #[cfg(feature = "consume")]
+/// The rows of `select`: we have set nothing.
+pub(super) fn restoring_planner(select: &str) -> String {
+    select.to_owned()
+}
+
+#[cfg(feature = "consume")]
 /// The condition that what stands before it is in a [`list`].
 pub(super) fn is_in(list: &str) -> String {
     format!("IN (SELECT value FROM json_each({list}))")

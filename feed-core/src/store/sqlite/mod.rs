@@ -27,11 +27,21 @@ use sqlx::{Sqlite, SqlitePool};
 use super::listen::Listen;
 use super::{Backend, DatabaseError, Made, Operations, Pools, migration};
 use crate::database::DatabaseOptions;
+use crate::database::timeout::Suspicion;
 
 impl Backend for Sqlite {}
 
 impl Operations for Sqlite {
     const ONE_WRITER: bool = true;
+    const MIGRATION_LIST: &'static str = "
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    success BOOLEAN NOT NULL,
+    checksum BLOB NOT NULL,
+    execution_time BIGINT NOT NULL
+";
+    const BYTES: [&'static str; 2] = ["X'", "'"];
     const MIGRATIONS: &'static [(i64, &'static str, &'static str)] = &[
         migration!("sqlite", 1, "feed", "0001_feed.sql"),
         migration!("sqlite", 2, "decisions", "0002_decisions.sql"),
@@ -46,14 +56,33 @@ impl Operations for Sqlite {
         migration!("sqlite", 6, "expand ids", "0006_expand_ids.sql"),
     ];
 
-    async fn connect(options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {
-        match options.direct_url {
-            Some(_) => Err(DatabaseError::DirectFile),
-            None => connect::connect(&options.url).await,
+    async fn connect(
+        options: &DatabaseOptions,
+        _: &Suspicion,
+    ) -> Result<Pools<Self>, DatabaseError> {
+        match (&options.direct_url, &options.schema) {
+            (Some(_), _) => Err(DatabaseError::DirectFile),
+            (_, Some(_)) => Err(DatabaseError::SchemaFile),
+            (None, None) => connect::connect(options).await,
         }
     }
 
-    async fn run_migrations(pool: &SqlitePool, migrator: &Migrator) -> Result<(), DatabaseError> {
+    async fn adopt(
+        pool: SqlitePool,
+        options: &DatabaseOptions,
+    ) -> Result<Pools<Self>, DatabaseError> {
+        match options.schema {
+            Some(_) => Err(DatabaseError::SchemaFile),
+            None => connect::adopt(pool).await,
+        }
+    }
+
+    async fn run_migrations(
+        pool: &SqlitePool,
+        migrator: &Migrator,
+        _: Option<&str>,
+        _: &Suspicion,
+    ) -> Result<(), DatabaseError> {
         connect::migrate(pool, migrator).await
     }
 
@@ -61,7 +90,7 @@ impl Operations for Sqlite {
         statements::migrations(pool, table).await
     }
 
-    async fn migration_tables(pool: &SqlitePool) -> sqlx::Result<Vec<String>> {
+    async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
             "-- database::migration_tables
              SELECT name FROM sqlite_master

@@ -4,7 +4,7 @@ use sqlx::{FromRow, Row as _};
 
 use super::{
     Db, FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, NOW, Pool, Row, Transaction, from_row, is_in, list,
-    now_plus,
+    now_plus, restoring_planner,
 };
 use crate::store::consume::{Census, Consume, Held, Parked, Parking, Position};
 use crate::store::sql::sql;
@@ -123,16 +123,20 @@ impl Consume for Db {
         s: &str,
         subjects: &[&str],
     ) -> sqlx::Result<Vec<String>> {
-        sqlx::query_scalar(sql!(
+        let found: Vec<Option<String>> = sqlx::query_scalar(sql!(
             "-- parked::blocked
-             SELECT DISTINCT subject FROM feed_parked
-             WHERE subscription = $1 AND subject {in_list}",
-            in_list = is_in("$2")
+             {restoring}",
+            restoring = restoring_planner(&format!(
+                "SELECT DISTINCT subject FROM feed_parked
+                 WHERE subscription = $1 AND subject {in_list}",
+                in_list = is_in("$2")
+            ))
         ))
         .bind(s)
         .bind(list(subjects))
         .fetch_all(&mut **tx)
-        .await
+        .await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn park(tx: &mut Transaction<'_>, s: &str, parking: &Parking<'_>) -> sqlx::Result<()> {

@@ -23,7 +23,9 @@ pub(super) use database::{migrations, ping};
 use super::dialect::NOW;
 use super::dialect::{Db, HAS_UNNUMBERED, JSON_OBJECT, Row};
 #[cfg(feature = "consume")]
-use super::dialect::{FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, is_in, list, now_plus};
+use super::dialect::{
+    FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, is_in, list, now_plus, restoring_planner,
+};
 #[cfg(feature = "publish")]
 use super::dialect::{GREATEST, NOW_MILLIS, SECOND_CLOSES};
 

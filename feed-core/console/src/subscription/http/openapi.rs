@@ -11,12 +11,11 @@ use crate::subscription::command::words::MOST;
 use feed_chassis::openapi::{Answer, Description, Fields, LINE, Operation, Parameter, Schema};
 use feed_core::consumer::{Decided, ParkedEvent, SkippedEvent, TakenEvent};
 
-/// Describes the routes of [`router`](super::router()). `compares` is true if
-/// the service has a comparison.
+/// Describes the routes of [`router`](super::router()). `compares` says whether the service has a comparison.
 #[must_use]
 pub fn describe(compares: bool) -> Description {
-    let status = Operation::get("/status", "status", "The state of the subscription").answer(
-        Answer::new(200, "The state")
+    let status = Operation::get("/status", "status", "How the subscription stands").answer(
+        Answer::new(200, "How it stands")
             .json(Schema::of::<StatusDocument>())
             .html(),
     );
@@ -53,7 +52,7 @@ pub fn describe(compares: bool) -> Description {
     let operations = before.into_iter().chain(comparing).chain([poll()]);
     Description::of(
         "Subscription",
-        "The progress of the subscription, and the decisions of operators",
+        "How far the feed was followed, and what people decide about it",
         operations,
     )
 }

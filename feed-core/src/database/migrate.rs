@@ -1,0 +1,170 @@
+//! Migrations: which there are, and which a database has had.
+
+use std::fmt::Write;
+use std::sync::PoisonError;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+
+use super::Database;
+use super::ready::Schema;
+use super::timeout::STATEMENT;
+use crate::store::{Backend, DatabaseError, Made};
+
+/// Where feed-core lists its own.
+const TABLE: &str = "_feed_migrations";
+
+/// One of feed-core's migrations, for a host that runs them by a tool of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MigrationSql {
+    /// They run in the order of these numbers, each of them once.
+    pub version: i64,
+    /// What it brings.
+    pub name: &'static str,
+    /// Several statements, to be run in one transaction as they are. The last ones record the migration in the table
+    /// `_feed_migrations`, where [`Database::open`] looks for it.
+    pub sql: String,
+}
+
+impl<B: Backend> Database<B> {
+    /// The migrations that [`Database::open`] runs, as data. A host that runs them by a tool of its own opens the
+    /// database [`without_migrations`](super::DatabaseOptions::without_migrations).
+    ///
+    /// On PostgreSQL they make their tables in the first schema of the session's `search_path`.
+    #[must_use]
+    pub fn migrations() -> Vec<MigrationSql> {
+        let migration = |migration: &Migration, name| {
+            let hex = migration
+                .checksum
+                .iter()
+                .fold(String::new(), |mut hex, byte| {
+                    let _ = write!(hex, "{byte:02x}");
+                    hex
+                });
+            let (list, [begin, end]) = (B::MIGRATION_LIST, B::BYTES);
+            let (version, sql) = (migration.version, migration.sql.as_str());
+            let sql = format!(
+                "{sql}
+CREATE TABLE IF NOT EXISTS {TABLE} ({list});
+INSERT INTO {TABLE} (version, description, success, checksum, execution_time)
+VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
+"
+            );
+            MigrationSql { version, name, sql }
+        };
+        let files = B::MIGRATIONS.iter();
+        files
+            .map(|file| migration(&of_file(file), file.1))
+            .collect()
+    }
+
+    /// Brings feed-core's own tables up to date; or only looks whether they are, if the host does that.
+    pub(super) async fn migrate_own(&self, may_migrate: bool) -> Result<(), DatabaseError> {
+        if may_migrate {
+            return self.migrate(TABLE, B::MIGRATIONS).await;
+        }
+        let schema = Schema::of(TABLE, B::MIGRATIONS);
+        let made = self.made(TABLE).await?;
+        if let Some(newer) = schema.unknown(&made) {
+            return Err(MigrateError::VersionMissing(newer.version).into());
+        }
+        let missing = B::MIGRATIONS.iter().filter(|(version, ..)| {
+            let mut made = made.iter();
+            made.all(|made| made.version != *version)
+        });
+        let missing: Vec<String> = missing
+            .map(|(version, name, _)| format!("{version} ({name})"))
+            .collect();
+        if !missing.is_empty() {
+            return Err(DatabaseError::Pending(missing.join(", ")));
+        }
+        self.knows(schema);
+        Ok(())
+    }
+
+    /// Runs the migrations in `files`, (number, name, SQL), that `table` does not list yet.
+    /// Safe when several instances start at once.
+    ///
+    /// Programs of two versions share a database for as long as an upgrade takes. A migration beside which
+    /// the version before can work on has a name that begins with `expand`: that version stays ready, and
+    /// starts again, although it does not know of it. What takes something away or changes its meaning
+    /// has to wait for the version after, when nobody uses the old any more; its name begins otherwise.
+    ///
+    /// # Errors
+    ///
+    /// A migration fails, or one that has run was changed since.
+    pub async fn migrate(
+        &self,
+        table: &'static str,
+        files: &[(i64, &'static str, &'static str)],
+    ) -> Result<(), DatabaseError> {
+        let migrations = files.iter().map(of_file).collect();
+        let mut migrator = Migrator::with_migrations(migrations);
+        migrator.dangerous_set_table_name(table);
+        let schema = Schema::of(table, files);
+        let made = self.made(table).await?;
+        migrator.set_ignore_missing(schema.unknown(&made).is_none());
+        B::run_migrations(
+            &self.writer,
+            &migrator,
+            self.schema.as_deref(),
+            &self.suspicion,
+        )
+        .await?;
+        self.knows(schema);
+        Ok(())
+    }
+
+    /// Compares it from now on with what is there.
+    fn knows(&self, schema: Schema) {
+        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        schemas.push(schema);
+    }
+
+    /// The migrations that `table` lists, if it is there.
+    async fn made(&self, table: &'static str) -> sqlx::Result<Vec<Made>> {
+        let tables = self.migration_tables().await?;
+        match tables.iter().any(|there| there == table) {
+            true => {
+                self.within(STATEMENT, B::migrations(&self.reader, table))
+                    .await
+            }
+            false => Ok(Vec::new()),
+        }
+    }
+
+    async fn migration_tables(&self) -> sqlx::Result<Vec<String>> {
+        self.within(
+            STATEMENT,
+            B::migration_tables(&self.reader, self.schema.as_deref()),
+        )
+        .await
+    }
+
+    /// For a service that shares its database with nobody: refuses one in which another service has
+    /// its tables. `table` is where this one lists its migrations.
+    ///
+    /// # Errors
+    ///
+    /// The database is another service's, or out of reach.
+    pub async fn belongs_to(&self, table: &str) -> Result<(), DatabaseError> {
+        // Ours, and those of who uses `sqlx migrate`.
+        let known = [table, TABLE, "_sqlx_migrations"];
+        let mut tables = self.migration_tables().await?.into_iter();
+        match tables.find(|other| !known.contains(&other.as_str())) {
+            Some(other) => Err(DatabaseError::Others(other)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn schemas(&self) -> Vec<Schema> {
+        let schemas = self.schemas.lock();
+        schemas.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn of_file(&(version, name, sql): &(i64, &'static str, &'static str)) -> Migration {
+    let sql = sql.into_sql_str();
+    Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+}
