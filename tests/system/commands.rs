@@ -348,7 +348,7 @@ async fn a_halted_subscription_is_resumed(backend: Backend) {
                 assert!(out.contains("Halted: the feed is another one."), "{out}");
                 assert!(out.contains("--from-start"), "{out}");
                 let refused = hands.run(&["replay", "--from", "1"]).await;
-                assert!(refused.err.contains("decide first"), "{refused:?}");
+                assert!(refused.err.contains("resume it first"), "{refused:?}");
                 refused.with(2);
                 let resumed = hands.run(&["resume", how]).await;
                 assert_eq!(

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_says_more_of_itself_stays_as_it_is() {
+    async fn an_answer_with_cache_control_stays_unchanged() {
         let plain = keep_private("".into_response()).await;
         assert_eq!(plain.headers()["cache-control"], "private, no-cache");
         let problem = keep_private(Problem::internal().into_response()).await;

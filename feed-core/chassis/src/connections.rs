@@ -178,8 +178,8 @@ async fn answer(
         Ok(response) => response?,
         Err(_) => {
             let problem = Problem::unavailable("the request took too long");
-            // The request may have waited for a database, or for a slow client. If it has a body,
-            // transactions report a slow database themselves.
+            // The request may have waited for a database or, if it has a body, for a slow client.
+            // Transactions report a slow database themselves.
             match has_body {
                 true => problem.into_response(),
                 false => problem
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_silent_client_is_let_go_and_others_are_served() {
+    async fn a_silent_client_is_disconnected_and_others_are_served() {
         let server = Server::start(SHORT).await;
         // More of them than the limit: each is closed, and the next one served.
         for _ in 0..3 {
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_late_and_says_nothing_makes_room() {
+    async fn an_idle_connection_makes_room_when_half_are_in_use() {
         let server = Server::start(Limits {
             headers: Duration::from_secs(600),
             ..SHORT
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_does_not_read_is_let_go() {
+    async fn a_client_that_does_not_read_is_disconnected() {
         let one = Limits {
             connections: 1,
             headers: Duration::from_secs(20),
@@ -432,7 +432,7 @@ mod tests {
         slow.write_all(last.as_bytes()).await.expect("sent");
         let (mut all, mut part) = (0, vec![0; MUCH / 16]);
         loop {
-            let read = slow.read(&mut part).await.expect("it continues");
+            let read = slow.read(&mut part).await.expect("the answer continues");
             if read == 0 {
                 break;
             }

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_needs_all() {
+    fn an_unknown_path_requires_full_access() {
         let (read, operate) = (Some(Access::Read), Some(Access::Operate));
         let order = area("/order", &["/form.js"]);
         for (method, path, expected) in [

@@ -114,7 +114,7 @@ impl Requests {
         }
     }
 
-    /// Returns the number of counting routes.
+    /// Returns the number of layers that count.
     #[cfg(test)]
     pub(super) fn made(&self) -> usize {
         Arc::strong_count(&self.0)

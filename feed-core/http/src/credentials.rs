@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_without_the_secret() {
+    fn errors_do_not_contain_the_secret() {
         for line in [
             "hunter2",
             "ada:hunter2",
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn who_operates_shows_no_credential_for_reading() {
+    fn an_operator_sends_no_credential_for_reading() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("credentials");
         let path = file.to_str().expect("UTF-8");

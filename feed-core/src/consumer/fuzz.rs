@@ -69,7 +69,7 @@ pub fn document(body: &[u8]) -> Option<usize> {
             assert_eq!(
                 discontinuity(&at, &document, end),
                 None,
-                "it continues itself"
+                "it continues from itself"
             );
         }
     }

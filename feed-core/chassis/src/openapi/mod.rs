@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_follows_is_added_by_itself() {
+    async fn derived_answers_are_added() {
         let (status, _, text) = send("/openapi.json", header::ACCEPT, "*/*").await;
         assert_eq!(status, 200);
         let document: Value = serde_json::from_str(&text).expect("JSON");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_not_sent_twice_and_found_from_anywhere() {
+    async fn the_description_is_sent_once_and_linked_from_each_answer() {
         let (_, headers, _) = send("/openapi.json", header::ACCEPT, "*/*").await;
         let tag = headers["etag"].to_str().expect("a tag");
         let (status, headers, body) = send("/openapi.json", header::IF_NONE_MATCH, tag).await;

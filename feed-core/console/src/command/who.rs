@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::CommandError;
 
-/// The operator, for the record.
+/// The name of the operator.
 #[derive(Debug, Clone, clap::Args)]
 pub struct By {
     /// Your name, which is recorded [default: $USER, or the login name]

@@ -22,7 +22,7 @@ async fn a_halted_subscription_is_resumed_from_the_start<B: Testable>(url: &str)
         "another history",
         "From the start",
         "From now on",
-        "Resume from here",
+        "Resume from the cursor",
     ] {
         assert!(page.contains(shown), "{shown}: {page}");
     }

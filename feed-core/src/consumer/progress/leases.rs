@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_move_by_anybody_has_the_cursors_read_again() {
+    fn cursors_are_read_again_after_a_move_by_any_instance() {
         let mut signals = Signals::default();
         let known = |epochs| Census {
             epochs,

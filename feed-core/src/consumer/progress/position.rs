@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_goes_on_from_us_or_does_not() {
+    fn a_document_continues_from_the_cursor_or_does_not() {
         for (sequence, first, last, goes_on) in [
             (0, 1, 3, true),
             (0, 2, 3, false),

@@ -135,8 +135,8 @@ fn log_progress<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) {
 }
 
 /// Takes full transactions out of `gathered`, which ends at `at`, and returns where they end. The
-/// rest waits for more events: a transaction for a few would double the statements. Takes
-/// everything at the end, or if it is large.
+/// rest waits for more events: a transaction for a few would double the statements. If `last`,
+/// takes everything.
 fn full_of(
     gathered: &mut Vec<Arrival>,
     at: &Position,

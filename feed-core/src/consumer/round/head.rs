@@ -147,7 +147,7 @@ async fn take_head<B: Backend, E: Effect<B>>(
     })
 }
 
-/// Returns when a wait at the server must end: a requested poll, a change of leases, or shutdown.
+/// Returns when a wait at the server must end: for other work, a requested poll, or shutdown.
 async fn interrupted(leases: &Leases, known: u64, shutdown: &CancellationToken) {
     let mut signals = leases.signals.subscribe();
     tokio::select! {

@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_is_named() {
+    fn an_unknown_field_is_named() {
         for (values, named) in [
             (&["br"][..], Some("content coding br,")),
             (&["gzip", "gzip"], Some("content coding gzip, gzip,")),
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_feed_is_called_what_it_is() {
+    fn a_body_that_is_no_feed_is_identified() {
         let html = "a login page or a captive portal?";
         for (media_type, body, said) in [
             ("text/html; charset=utf-8", "", Some(html)),

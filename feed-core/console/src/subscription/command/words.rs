@@ -117,10 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn nobody_says_since_when_nothing_is_taken_that_never_was() {
+    fn lag_has_no_time_before_the_first_event() {
         let behind = |events, seconds| behind(Lag { events, seconds });
         assert_eq!(behind(0, Some(0)), "none");
-        let silent = "none known, but no word from the feed for 5 min";
+        let silent = "none known, but the feed has not answered for 5 min";
         assert_eq!(behind(0, Some(300)), silent);
         assert_eq!(behind(1, Some(5)), "1 event, 5 s");
         assert_eq!(behind(1_200, None), "1,200 events");

@@ -11,7 +11,7 @@ use feed_core::http::BaseUrl;
 
 /// The ways to resume after a halt: value, button, meaning.
 const WAYS: [(&str, &str, &str); 3] = [
-    ("keep", "Resume from here", KEEP),
+    ("keep", "Resume from the cursor", KEEP),
     ("start", "From the start", FROM_START),
     ("now", "From now on", FROM_NOW),
 ];
