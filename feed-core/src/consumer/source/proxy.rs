@@ -34,8 +34,8 @@ pub struct InvalidProxy;
 
 impl FeedProxy {
     /// Why a proxy is refused that would see the credentials of a feed.
-    pub const SEES_CREDENTIALS: &str = "would see the feed's credentials, since http: is not encrypted. Follow the feed by https:, or set \
-     FEED_PROXY_SEES_CREDENTIALS=true if you trust the proxy and the way to it";
+    pub(crate) const SEES_CREDENTIALS: &str = "would see the feed's credentials, since http: is not encrypted. Follow the feed by https:, or allow \
+     it (FeedProxy::sees_credentials) if you trust the proxy and the way to it";
 
     /// The proxy at `url`: `http:` or `https:`, a host, and nothing behind the port.
     ///
