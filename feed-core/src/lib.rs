@@ -66,7 +66,7 @@ pub use consumer::{Batch, Consumer, Effect, EffectError, Received, Subscription}
 pub use cursor::{Cursor, Epoch, InvalidCursor};
 #[cfg(feature = "publish")]
 pub use data::InvalidData;
-pub use database::{Database, DatabaseOptions, Kind, MigrationSql, redact_url};
+pub use database::{Database, DatabaseOptions, Kind, MigrationSql, OptionNames, redact_url};
 pub use event::{EventId, LAST_SEQUENCE, Sequence};
 #[cfg(feature = "publish")]
 pub use event::{InvalidEvent, NewEvent};

@@ -74,7 +74,7 @@ async fn a_proxy_sees_credentials_only_where_that_is_allowed<B: Recording>(url: 
         let refused = showing(name, &address, credentials.clone(), proxy(&through));
         let mut reader = Reader::<B>::subscribed(url, refused).await;
         let error = reader.fails().await;
-        assert_says(&error, &["feed_proxy_sees_credentials=true"]);
+        assert_says(&error, &["feedproxy::sees_credentials"]);
         assert!(
             !error.contains("secret@") && !error.contains("s3cr"),
             "{error}"

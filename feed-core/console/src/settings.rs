@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use feed_chassis::{ServeError, parse_duration, parse_url};
 use feed_core::consumer::{FeedCredentials, FeedProxy, Subscription, proxies_in_environment};
-use feed_core::{DatabaseError, DatabaseOptions};
+use feed_core::{DatabaseError, DatabaseOptions, OptionNames};
 use tracing::info;
 
 use crate::subscription::WHAT_TO_DO;
@@ -29,7 +29,10 @@ pub const SHARED: &[&str] = &[
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The proxy would see the feed's credentials, which is not allowed.
-    #[error("the proxy {0} (FEED_PROXY) {why}", why = FeedProxy::SEES_CREDENTIALS)]
+    #[error(
+        "the proxy {0} (FEED_PROXY) would see the feed's credentials, since http: is not encrypted. Follow the feed \
+         by https:, or set FEED_PROXY_SEES_CREDENTIALS=true if you trust the proxy and the way to it"
+    )]
     ProxySeesCredentials(FeedProxy),
     /// The database cannot be used.
     #[error("the database cannot be used (DATABASE_URL)")]
@@ -133,6 +136,10 @@ impl DatabaseSettings {
             url: self.url().to_owned(),
             direct_url: direct.or(self.database_direct_url.as_ref()).cloned(),
             connections: self.database_connections,
+            names: OptionNames {
+                direct_url: "DATABASE_DIRECT_URL",
+                connections: "DATABASE_CONNECTIONS",
+            },
             ..DatabaseOptions::default()
         }
     }

@@ -79,7 +79,7 @@ pub use received::Received;
 pub use sanitize::without_value;
 pub use source::charset::Undecodable;
 pub use source::client::FeedClient;
-pub use source::credentials::FeedCredentials;
+pub use source::credentials::{FeedCredentials, InvalidCredentials};
 pub use source::entry::InvalidDocument;
 pub use source::fetch_error::FetchError;
 pub use source::link::RefusedLink;

@@ -22,11 +22,11 @@ use tracing::{Instrument, Span};
 use crate::store::{Backend, DatabaseError, Pools, begin_with};
 pub(crate) use measure::Turns;
 pub use migrate::MigrationSql;
-pub use options::DatabaseOptions;
+pub use options::{DatabaseOptions, OptionNames};
 use ready::Schema;
 use timeout::{Suspicion, TRANSACTION};
 
-/// Which backend a `DATABASE_URL` names.
+/// Which backend the URL of a database names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `sqlite:`

@@ -26,6 +26,27 @@ pub struct DatabaseOptions {
     /// Whether [`Database::open`](super::Database::open) brings feed-core's tables up to date. If not, it changes
     /// nothing, needs no right to, and fails where [migrations](super::Database::migrations) are missing.
     pub migrate: bool,
+    /// What errors and the log call these options.
+    pub names: OptionNames,
+}
+
+/// What errors and the log call the options of a database, for the operator of a program: by the names that its
+/// settings have. The default is the name of the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptionNames {
+    /// [`DatabaseOptions::direct_url`].
+    pub direct_url: &'static str,
+    /// [`DatabaseOptions::connections`].
+    pub connections: &'static str,
+}
+
+impl Default for OptionNames {
+    fn default() -> Self {
+        Self {
+            direct_url: "DatabaseOptions::direct_url",
+            connections: "DatabaseOptions::connections",
+        }
+    }
 }
 
 impl DatabaseOptions {
@@ -99,6 +120,7 @@ impl Default for DatabaseOptions {
             connections: Self::DEFAULT_CONNECTIONS,
             schema: None,
             migrate: true,
+            names: OptionNames::default(),
         }
     }
 }

@@ -35,9 +35,9 @@ pub enum DatabaseError {
     /// The server, the database or the role has no connection left.
     #[error(
         "PostgreSQL refused another connection to {0}: raise the limit that it names, or have each instance \
-         take fewer (DATABASE_CONNECTIONS)"
+         take fewer ({1})"
     )]
-    TooMany(String, #[source] sqlx::Error),
+    TooMany(String, &'static str, #[source] sqlx::Error),
     /// The server runs, and accepts no connections right now.
     #[error("PostgreSQL at {0} accepts no connections at the moment")]
     NotYet(String, #[source] sqlx::Error),
@@ -57,17 +57,14 @@ pub enum DatabaseError {
     #[error("{0} does not put these settings in force: {1}; a proxy or pooler there may drop them")]
     Settings(String, String),
     /// The two addresses lead to different databases.
-    #[error(
-        "{} and {} (DATABASE_DIRECT_URL) have to lead to the same database and schema",
-        .0[0], .0[1]
-    )]
-    Different([String; 2]),
+    #[error("{0} and {1} ({2}) have to lead to the same database and schema")]
+    Different(String, String, &'static str),
     /// The direct address cannot be used.
-    #[error("by its direct address (DATABASE_DIRECT_URL)")]
-    Direct(#[source] Box<DatabaseError>),
+    #[error("by its direct address ({0})")]
+    Direct(&'static str, #[source] Box<DatabaseError>),
     /// A SQLite file has one address.
-    #[error("DATABASE_DIRECT_URL is for PostgreSQL behind a pooler, not for a sqlite: file")]
-    DirectFile,
+    #[error("{0} is for PostgreSQL behind a pooler, not for a sqlite: file")]
+    DirectFile(&'static str),
     /// The server answers, and it does not work all the same.
     #[error("cannot open {0}")]
     Open(String, #[source] sqlx::Error),

@@ -33,9 +33,9 @@ pub struct FeedProxy {
 pub struct InvalidProxy;
 
 impl FeedProxy {
-    /// Why a proxy that would see the credentials of a feed is rejected.
-    pub const SEES_CREDENTIALS: &str = "would see the feed's credentials, since http: is not encrypted. Follow the feed by https:, or set \
-     FEED_PROXY_SEES_CREDENTIALS=true if you trust the proxy and the way to it";
+    /// Why a proxy is rejected that would see the credentials of a feed.
+    pub(crate) const SEES_CREDENTIALS: &str = "would see the feed's credentials, since http: is not encrypted. Follow the feed by https:, or allow \
+     it (FeedProxy::sees_credentials) if you trust the proxy and the way to it";
 
     /// Creates the proxy at `url`: `http:` or `https:`, a host, and nothing behind the port.
     ///

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::session;
 use crate::database::announce::announced;
 use crate::database::timeout::{STATEMENT, Suspicion};
-use crate::database::{DatabaseOptions, Kind, redact_url, show_server};
+use crate::database::{DatabaseOptions, Kind, OptionNames, redact_url, show_server};
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools};
 
 /// The longest time until a server has accepted the connection at the start, and the same again until it has answered
@@ -45,7 +45,7 @@ pub(super) async fn connect(
     let (transactions, others) = options.split();
     let Some(direct) = &options.direct_url else {
         let server = Server::parse(&options.url, options)?;
-        let found = server.look_at_sessions("DATABASE_DIRECT_URL").await?;
+        let found = server.look_at_sessions(options.names.direct_url).await?;
         found.warn_of_limit(transactions + others);
         let writer = server.session_pool(transactions, suspicion);
         let reader = server.session_pool(others, suspicion);
@@ -64,7 +64,9 @@ pub(super) async fn connect(
         found.warn_of_limit(others);
         Ok((server.session_pool(others, suspicion), found))
     };
-    let (sessions, found) = opened.await.map_err(DatabaseError::direct)?;
+    let (sessions, found) = opened
+        .await
+        .map_err(|error: DatabaseError| error.direct(options.names))?;
     let pooler = Server::parse(&options.url, options)?;
     let (transactions, begin) = pooler.pooled(transactions, &found, suspicion).await?;
     Ok(Pools {
@@ -92,6 +94,7 @@ pub(super) async fn adopt(
         options: (*pool.connect_options()).clone(),
         schema: options.schema.clone(),
         may_create: options.migrate,
+        names: options.names,
     };
     let looked = server.answered(async {
         let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
@@ -128,6 +131,7 @@ struct Found {
     identity: String,
     search_path: String,
     limit: Option<i32>,
+    names: OptionNames,
 }
 
 impl Found {
@@ -137,8 +141,8 @@ impl Found {
         {
             warn!(
                 "{} allows {limit} connections (CONNECTION LIMIT of the role or the database), and this \
-                 instance takes up to {connections}: raise the limit, or lower DATABASE_CONNECTIONS",
-                self.server
+                 instance takes up to {connections}: raise the limit, or lower {}",
+                self.server, self.names.connections
             );
         }
     }
@@ -152,12 +156,13 @@ struct Server {
     schema: Option<String>,
     /// Whether a schema that is missing is made.
     may_create: bool,
+    names: OptionNames,
 }
 
 impl Server {
     fn parse(url: &str, of: &DatabaseOptions) -> Result<Self, DatabaseError> {
         if url.parse::<Kind>()? != Kind::Postgres {
-            return Err(DatabaseError::DirectFile);
+            return Err(DatabaseError::DirectFile(of.names.direct_url));
         }
         let options = PgConnectOptions::from_str(url)
             .map_err(DatabaseError::Malformed)?
@@ -169,6 +174,7 @@ impl Server {
             options,
             schema: of.schema.clone(),
             may_create: of.migrate,
+            names: of.names,
         })
     }
 
@@ -218,6 +224,7 @@ impl Server {
                 identity,
                 search_path,
                 limit: session::connection_limit(&mut one).await?,
+                names: self.names,
             }))
         });
         let found = found.await??;
@@ -247,8 +254,12 @@ impl Server {
         let (identity, keeps_names) = looked.await?;
         let _ = tokio::time::timeout(ANSWER, connection.close()).await;
         if identity != sessions.identity {
-            let servers = [self.name.clone(), sessions.server.clone()];
-            return Err(DatabaseError::Different(servers));
+            let (pooler, server) = (self.name.clone(), sessions.server.clone());
+            return Err(DatabaseError::Different(
+                pooler,
+                server,
+                self.names.direct_url,
+            ));
         }
         let pool = pool_of(connections, suspicion);
         if !keeps_names {
@@ -308,7 +319,7 @@ impl Server {
             Some(Err(error)) => error,
             None => failure().take().unwrap_or(sqlx::Error::PoolTimedOut),
         };
-        Err(DatabaseError::of_postgres(&self.name, error))
+        Err(DatabaseError::of_postgres(&self.name, self.names, error))
     }
 
     /// The outcome of `statements`, within the limit.
@@ -323,7 +334,9 @@ impl Server {
             ))
         };
         match announced(REACH, describe, statements).await {
-            Some(done) => done.map_err(|error| DatabaseError::of_postgres(&self.name, error)),
+            Some(done) => {
+                done.map_err(|error| DatabaseError::of_postgres(&self.name, self.names, error))
+            }
             None => Err(DatabaseError::Silent(self.name.clone())),
         }
     }

@@ -1,10 +1,11 @@
 //! Why a server cannot be used, by what it says.
 
+use crate::database::OptionNames;
 use crate::store::DatabaseError;
 
 impl DatabaseError {
     /// Why the PostgreSQL at `server` could not be opened.
-    pub(super) fn of_postgres(server: &str, error: sqlx::Error) -> Self {
+    pub(super) fn of_postgres(server: &str, names: OptionNames, error: sqlx::Error) -> Self {
         let server = server.to_owned();
         match error {
             sqlx::Error::PoolTimedOut => Self::Unreachable(server, None),
@@ -14,15 +15,15 @@ impl DatabaseError {
                 // 3D000: no such database; 42501: no right to connect; class 28: invalid authorization.
                 "3D000" | "42501" => Self::Refused(server, error),
                 code if code.starts_with("28") => Self::Refused(server, error),
-                code if code.starts_with("53") => Self::TooMany(server, error),
+                code if code.starts_with("53") => Self::TooMany(server, names.connections, error),
                 _ => Self::Open(server, error),
             },
             error => Self::Open(server, error),
         }
     }
 
-    pub(super) fn direct(self) -> Self {
-        Self::Direct(Box::new(self))
+    pub(super) fn direct(self, names: OptionNames) -> Self {
+        Self::Direct(names.direct_url, Box::new(self))
     }
 }
 

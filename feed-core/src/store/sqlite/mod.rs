@@ -61,7 +61,7 @@ impl Operations for Sqlite {
         _: &Suspicion,
     ) -> Result<Pools<Self>, DatabaseError> {
         match (&options.direct_url, &options.schema) {
-            (Some(_), _) => Err(DatabaseError::DirectFile),
+            (Some(_), _) => Err(DatabaseError::DirectFile(options.names.direct_url)),
             (_, Some(_)) => Err(DatabaseError::SchemaFile),
             (None, None) => connect::connect(options).await,
         }
