@@ -1,10 +1,10 @@
 //! A microservice chassis: what any web service needs around its own business.
 //!
-//! In reading order: [`Settings`] come from the command line and the environment. [`run`] is a
+//! In reading order: [`Settings`] come from the command line and the environment. [`fn@run`] is a
 //! service's `main` except its own part. A [`Mounted`] service has its routes and background tasks,
 //! alone on a listening address or joined with others. Every request to it passes limits,
 //! credentials and counters. [`html`] is the layout of the pages of all services, [`list`] pages
-//! through lists, and [`openapi`] describes routes for programs. [`health`] and `/metrics` are for
+//! through lists, and [`openapi`] describes routes for programs. [`fn@health`] and `/metrics` are for
 //! operators.
 //!
 //! It depends on HTTP, and on neither feeds nor databases.

@@ -1,7 +1,7 @@
 //! Pages and commands for the operators of feeds and consumers.
 //!
 //! [`service`] makes a whole service of an effect, its tables and its routes. What it is made of, in reading order:
-//! [`settings`] are those of a service that publishes or consumes, and [`mount`] makes it one that
+//! [`settings`] are those of a service that publishes or consumes, and [`fn@mount`] makes it one that
 //! [`feed_chassis`] serves. [`subscription`] has the status pages and the commands of a consumer, [`feed`] the feed as a
 //! page in a browser, [`transfer`] the commands that move a database. [`command`] is what all commands have in
 //! common.

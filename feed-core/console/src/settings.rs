@@ -167,7 +167,7 @@ fn read_secret(path: &str) -> Result<String, String> {
 /// a feed can ask for.
 const LONGEST_POLL_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Flatten it into a service's own [`clap::Parser`], beside [`Settings`](super::Settings).
+/// Flatten it into a service's own [`clap::Parser`], beside [`Settings`](feed_chassis::Settings).
 #[derive(Debug, Clone, clap::Args)]
 pub struct Follow {
     /// The feed to follow; it may be unreachable, also at the start

@@ -1,6 +1,6 @@
 //! The HTTP primitives that [`feed-core`] and the crates around it share.
 //!
-//! A handler returns a [`Problem`] (RFC 9457) on failure, chooses a form by [`negotiate`] (RFC
+//! A handler returns a [`Problem`] (RFC 9457) on failure, chooses a form by [`fn@negotiate`] (RFC
 //! 9110, 12.5.1), and answers `304` by [`conditional`] (RFC 9110, 13). A [`BaseUrl`] makes links.
 //! [`credentials`] reads the file that a service and its clients share, [`metrics`] represents
 //! measurements as data, and [`trace`] carries the W3C trace context.

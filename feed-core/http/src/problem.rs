@@ -30,7 +30,7 @@ pub struct Problem {
 }
 
 /// The cause of a failure on the server's side. It travels with the response
-/// ([`http::Extensions`](http::Extensions)) to layers that use it; the client does not see it.
+/// ([`http::Extensions`]) to layers that use it; the client does not see it.
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// The operation that failed, for the log.

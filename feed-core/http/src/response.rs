@@ -37,7 +37,7 @@ impl IntoResponse for Problem {
 }
 
 /// The text of a problem for a page. It travels with the document
-/// ([`http::Extensions`](http::Extensions)) to the layer that makes the page.
+/// ([`http::Extensions`]) to the layer that makes the page.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// The title of the problem's type.
