@@ -25,8 +25,8 @@
 //!
 //! An [`event`](NewEvent) is [appended](outbox::append) in the caller's transaction, numbered by
 //! the `sequencer` after the commit, and shown by the [`feed`]. A [`consumer`] follows the feed.
-//! All SQL lies below `store`. What a service needs around it all is not here: the crates
-//! `feed-chassis` and `feed-console` have it for whoever wants it.
+//! All SQL lies below `store`. The command line, the listener, pages and operators' commands are in
+//! the crates `feed-chassis` and `feed-console`.
 #![warn(missing_docs)]
 // A side without a database, or a database without a side, has nothing to do: much of it is then unused.
 #![cfg_attr(

@@ -74,6 +74,7 @@ async fn a_damaged_file_of_sqlite_is_not_served() {
     let mut order = Service::new("order", Backend::Sqlite).await;
     order.start().await;
     load::place_many(&order.client, 150).await;
+    load::published(&order).await;
     let whole = walk(&order.client).await.unwrap();
     assert_eq!(order.stop().await, Some(0));
     let file = order.database.directory().unwrap().join("test.db");

@@ -93,7 +93,9 @@ fn lines(order: &Order, event: &Received) -> Vec<Value> {
     let (id, day) = (order.id, event.time.date_naive());
     let row = |(line, Line { count, item }): (usize, &Line)| {
         let cents = item.price.checked_mul(Decimal::ONE_HUNDRED);
-        let cents = cents.and_then(|cents| cents.to_i64());
+        let cents = cents
+            .filter(Decimal::is_integer)
+            .and_then(|cents| cents.to_i64());
         json!([id, line, day, item.name, count, cents])
     };
     order.lines.iter().enumerate().map(row).collect()

@@ -12,7 +12,7 @@ use super::sanitize::without_value;
 use crate::store::Backend;
 
 /// The timeout of one call of an effect. It is shorter than the time for which a session may be
-/// idle in a transaction (`store/connect.rs`), so that the effect ends first.
+/// idle in a transaction (`store/postgres/session.rs`), so that the effect ends first.
 pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(10);
 
 /// What a service does with the events of another service.
