@@ -233,6 +233,7 @@ async fn numbers_that_are_not_given_again_travel(from: Backend) {
 
 /// The CloudEvents `source` of the newest event.
 async fn source(order: &Service) -> String {
+    load::published(order).await;
     let head = order.client.get("feed", &[]).await;
     let id = head.elements("id").remove(1);
     let path = format!("events/{}", &id["urn:uuid:".len()..]);
