@@ -8,13 +8,11 @@ mod sqlite;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
+use feed_core::transfer::Migrations;
 use sqlx::{Pool, Transaction};
 
 use crate::invoice::Invoice;
 use crate::order::OrderId;
-
-/// A service's migrations: number, name, SQL.
-pub type Migrations = &'static [(i64, &'static str, &'static str)];
 
 /// A database that can hold invoices.
 pub trait Store: feed_core::Backend {

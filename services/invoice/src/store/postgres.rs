@@ -1,12 +1,13 @@
 //! The invoices in PostgreSQL. Lists travel as arrays, one for each column.
 
 use chrono::{DateTime, Utc};
+use feed_core::transfer::Migrations;
 use sqlx::{PgPool, PgTransaction, Postgres};
 
+use super::Store;
 use super::rows::{
     InvoiceRow, LineRow, invoice_columns, invoices, line_columns, lines_of, orders_of, to_cents,
 };
-use super::{Migrations, Store};
 use crate::invoice::Invoice;
 use crate::order::OrderId;
 

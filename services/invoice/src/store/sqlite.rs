@@ -1,13 +1,14 @@
 //! The invoices in SQLite. Lists travel as JSON, which `json_each` unfolds.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use feed_core::transfer::Migrations;
 use serde_json::{Value, json};
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
+use super::Store;
 use super::rows::{
     InvoiceRow, LineRow, invoice_columns, invoices, line_columns, lines_of, orders_of, to_cents,
 };
-use super::{Migrations, Store};
 use crate::invoice::Invoice;
 use crate::order::OrderId;
 

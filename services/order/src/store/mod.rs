@@ -10,6 +10,7 @@ mod sqlite;
 use std::collections::BTreeSet;
 use std::future::Future;
 
+use feed_core::transfer::Migrations;
 use sqlx::{Pool, Transaction};
 
 use crate::order::{CustomerId, ItemId, NewOrder, Order, OrderId, Summary};
@@ -17,9 +18,6 @@ use crate::rules::Catalog;
 
 pub use erasure::Erasure;
 pub use master_data::MasterData;
-
-/// A service's migrations: number, name, SQL.
-pub type Migrations = &'static [(i64, &'static str, &'static str)];
 
 /// Customers and items that a form can offer to choose from.
 const MAX_CHOICES: i64 = 1_000;

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use feed_core::transfer::Migrations;
 use sqlx::{Sqlite, SqliteExecutor, SqlitePool, SqliteTransaction};
 
 use super::rows::{LineRow, OrderRow, catalog, key_claim, order_columns, order_matches, to_cents};
-use super::{KeyClaim, MAX_CHOICES, Migrations, Store};
+use super::{KeyClaim, MAX_CHOICES, Store};
 use crate::order::{CustomerId, ItemId, NewOrder, Order, OrderId, Summary};
 use crate::rules::Catalog;
 

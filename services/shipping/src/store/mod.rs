@@ -8,13 +8,11 @@ mod sqlite;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
+use feed_core::transfer::Migrations;
 use sqlx::{Pool, Transaction};
 
 use crate::order::OrderId;
 use crate::shipment::Shipment;
-
-/// A service's migrations: number, name, SQL.
-pub type Migrations = &'static [(i64, &'static str, &'static str)];
 
 /// A database that can hold shipments.
 pub trait Store: feed_core::Backend {

@@ -1,12 +1,13 @@
 //! The shipments in PostgreSQL. Lists travel as arrays, one for each column.
 
 use chrono::{DateTime, Utc};
+use feed_core::transfer::Migrations;
 use sqlx::{PgPool, PgTransaction, Postgres};
 
+use super::Store;
 use super::rows::{
     LineRow, ShipmentRow, line_columns, lines_of, orders_of, shipment_columns, shipments,
 };
-use super::{Migrations, Store};
 use crate::order::OrderId;
 use crate::shipment::Shipment;
 

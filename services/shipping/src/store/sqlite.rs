@@ -1,13 +1,14 @@
 //! The shipments in SQLite. Lists travel as JSON, which `json_each` unfolds.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use feed_core::transfer::Migrations;
 use serde_json::{Value, json};
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
+use super::Store;
 use super::rows::{
     LineRow, ShipmentRow, line_columns, lines_of, orders_of, shipment_columns, shipments,
 };
-use super::{Migrations, Store};
 use crate::order::OrderId;
 use crate::shipment::Shipment;
 
