@@ -111,14 +111,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             Err(Failure::Database(error)) => return Err(error),
             Err(Failure::Effect(error)) => error,
         };
-        if let [one] = chunk {
-            warn!(
-                event.id = one.event.id,
-                event.subject = one.event.subject,
-                "parked event {}: {}",
-                one.event.id,
-                describe(&failure)
-            );
+        if chunk.len() == 1 {
             return match self.attempt(held, chunk, to, Some(failure)).await {
                 Ok(applied) => Ok(applied),
                 Err(Failure::Database(error)) => Err(error),
@@ -202,13 +195,20 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         match (failure, ready.as_slice()) {
             (_, []) => self.caller.commit(tx, guard, &[]).await?,
             (Some(failure), [one]) => {
-                work.fail(&describe(&failure));
+                let reason = describe(&failure);
+                work.fail(&reason);
                 let s = &self.instance.subscription;
                 self.instance
                     .database
                     .within(STATEMENT, park(&mut tx, s, one, Some(&failure)))
                     .await?;
                 self.caller.commit(tx, guard, &[]).await?;
+                let id = &one.event.id;
+                warn!(
+                    event.id = id,
+                    event.subject = one.event.subject,
+                    "parked event {id}: {reason}"
+                );
             }
             (_, all) => {
                 if let Some(missing) = all.iter().find_map(|arrival| arrival.missing.clone()) {
