@@ -51,7 +51,7 @@ struct Shop {
 }
 
 impl Shop {
-    /// The change and the event that tells of it: both or neither.
+    /// The change and its event: both or neither.
     async fn order(self, item: String) -> Result<i64, Box<dyn Error + Send + Sync>> {
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let insert =

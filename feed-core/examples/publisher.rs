@@ -1,4 +1,4 @@
-//! A minimal publisher: it takes an order each second, and tells of it in a feed.
+//! A minimal publisher: it sells an item each second, and publishes each sale in a feed.
 //!
 //! In one terminal: `cargo run -p feed-core --example publisher`. In another one, the consumer:
 //! `cargo run -p feed-core --example consumer`. Or look at it: `curl http://127.0.0.1:8090/feed`.
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The change and the event that tells of it: both or neither.
+/// The change and its event: both or neither.
 async fn sell(database: &Database<Sqlite>, feed: &Feed<Sqlite>, item: &str) -> sqlx::Result<i64> {
     let mut tx = database.begin().await?;
     let id: i64 = sqlx::query_scalar("INSERT INTO sale (item) VALUES ($1) RETURNING id")

@@ -1,4 +1,4 @@
-//! Waiting at the start: within a limit, and never without a word.
+//! Waiting at the start: within a limit, and logged.
 
 use std::pin::pin;
 use std::time::Duration;

@@ -192,12 +192,12 @@ impl<B: Backend> Database<B> {
     ///
     /// There reads and the numbering of events have connections of their own: long transactions of the host do not stop
     /// the feed, and the feed's work does not keep the host waiting for a connection. The statements of feed-core
-    /// outside transactions have planner settings of their own. After somebody has waited in vain, connections that may
-    /// be dead are not used again; a host's pool finds them by `test_before_acquire`, which is sqlx's default.
+    /// outside transactions have planner settings of their own. After a timeout, connections that may be dead are not
+    /// used again; a host's pool finds them by `test_before_acquire`, which is sqlx's default.
     ///
     /// # Errors
     ///
-    /// The pool cannot be used as it is, which the error tells how to change; the database is out of reach; or its
+    /// The pool cannot be used as it is (the error says what to set); the database is out of reach; or its
     /// schema cannot be migrated.
     pub async fn with_pool(pool: Pool<B>, options: DatabaseOptions) -> Result<Self, DatabaseError> {
         let pools = B::adopt(pool, &options).await?;
@@ -271,8 +271,8 @@ impl<B: Backend> Database<B> {
         begin_with(&self.transactions, self.begin.clone(), &self.suspicion).await
     }
 
-    /// Runs `work`, which has a transaction, to its end in a task of its own: a client who hangs up
-    /// cannot stop it half-way. It ends with an error if the database does not answer for too long.
+    /// Runs `work`, which has a transaction, until it has finished, in a task of its own: a client that
+    /// disconnects cannot stop it half-way. It ends with an error if the database does not answer for too long.
     ///
     /// # Errors
     ///
@@ -290,14 +290,14 @@ impl<B: Backend> Database<B> {
         tokio::spawn(work.instrument(Span::current())).await?
     }
 
-    /// Notes what a failed statement says of connections: a session of PostgreSQL that began while its database was
-    /// to be read only stays so, also when it may be written to again; and a plan from before a table was
-    /// altered stays in its session.
+    /// Closes connections as they return to their pool, for a minute, after an error that lasts as long as its
+    /// session: a session of PostgreSQL that began while the database was read-only stays read-only, and a plan
+    /// from before a table was altered stays in its session.
     pub fn learn_from(&self, error: &sqlx::Error) {
         self.suspicion.learn_from(error);
     }
 
-    /// Notes that somebody waited for this database in vain: for a minute, connections that come back are closed.
+    /// Closes connections as they return to their pool, for a minute: call it after a timeout.
     pub fn suspect_connections(&self) {
         self.suspicion.mark_suspect();
     }

@@ -21,7 +21,7 @@ pub struct DatabaseOptions {
     /// `search_path`. It comes first in the `search_path` of our sessions and transactions, and the role's own
     /// after it. It is made where it is missing.
     ///
-    /// Who [appends](crate::outbox::append) in a transaction of a pool of their own needs it in the `search_path` there.
+    /// A host that [appends](crate::outbox::append) in a transaction of its own pool needs it in that pool's `search_path`.
     pub schema: Option<String>,
     /// Whether [`Database::open`](super::Database::open) brings feed-core's tables up to date. If not, it changes
     /// nothing, needs no right to, and fails where [migrations](super::Database::migrations) are missing.

@@ -7,8 +7,8 @@ use super::Database;
 use crate::http::Problem;
 use crate::store::{Backend, Made};
 
-/// How long it may take to say so; who asks is a machine that asks again soon.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The timeout of the check; the caller is a machine that asks again soon.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Migrations that a program knows of: the table that lists them, and their numbers.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ impl<B: Backend> Database<B> {
     ///
     /// A `503` that says what is wrong.
     pub async fn ready(&self) -> Result<(), Problem> {
-        let checked = tokio::time::timeout(PATIENCE, self.check_schemas()).await;
+        let checked = tokio::time::timeout(TIMEOUT, self.check_schemas()).await;
         checked.unwrap_or_else(|_| Err(Problem::unavailable("the database does not answer")))
     }
 

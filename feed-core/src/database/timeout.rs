@@ -1,6 +1,6 @@
-//! How long to wait for a database that says nothing. A connection whose other end is gone without a
-//! word (a machine that lost its power, a firewall that forgot) looks like one that takes its time, for
-//! a quarter of an hour or for ever.
+//! Timeouts for a database that does not answer. A connection whose other end has disappeared (a machine
+//! that lost its power, a firewall that dropped its state) looks like a slow one, for a quarter of an hour or
+//! for ever.
 
 use std::io;
 use std::pin::pin;
@@ -18,13 +18,13 @@ pub(crate) const TRANSACTION: Duration = Duration::from_secs(20);
 #[cfg(feature = "postgres")]
 const SUSPECT_FOR: Duration = Duration::from_secs(60);
 
-/// Whether the connections of one database are to be trusted. Its pools and all who wait for it share it.
+/// Whether the connections of one database are suspect. Its pools and everything that waits for it share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Suspicion(Arc<Mutex<Option<Instant>>>);
 
 impl Suspicion {
-    /// The outcome of `work`, or an error if there is none in time; then the connections are suspect. Whether a
-    /// commit on the way was done, nobody knows.
+    /// Returns the outcome of `work`, or an error after a timeout, which makes the connections suspect. A commit
+    /// that was under way may or may not have been done.
     pub(crate) async fn within<T, E: From<sqlx::Error>>(
         &self,
         longest: Duration,
@@ -43,14 +43,14 @@ impl Suspicion {
         }
     }
 
-    /// Somebody has waited in vain.
+    /// Marks the connections as suspect.
     pub(crate) fn mark_suspect(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Notes what an error says of connections: a session of PostgreSQL that began while its database was
-    /// to be read only stays so, also when it may be written to again; and a plan from before a table was
-    /// altered stays in its session.
+    /// Marks the connections as suspect after an error that lasts as long as its session: a session of
+    /// PostgreSQL that began while the database was read-only stays read-only, and a plan from before a table
+    /// was altered stays in its session.
     pub(crate) fn learn_from(&self, error: &sqlx::Error) {
         let code = error.as_database_error().and_then(|error| error.code());
         if code.is_some_and(|code| matches!(&*code, "25006" | "0A000")) {
@@ -58,8 +58,8 @@ impl Suspicion {
         }
     }
 
-    /// True if a connection that comes back to its pool is to be closed. To ask it whether it is there might
-    /// take for ever; and who left it may have left a transaction open in it.
+    /// Returns true if a connection that returns to its pool must be closed. A ping might never return, and
+    /// the connection may still have an open transaction.
     #[cfg(feature = "postgres")]
     pub(crate) fn is_suspect(&self) -> bool {
         let marked = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn only_the_database_that_said_nothing_is_suspect() {
+    async fn only_the_database_that_did_not_answer_is_suspect() {
         let (one, other) = (Suspicion::default(), Suspicion::default());
         let clone = one.clone();
         let done: sqlx::Result<u8> = other.within(STATEMENT, async { Ok(7) }).await;
