@@ -90,7 +90,7 @@ fn main() -> Result<()> {
             .enable_all()
             .build()?
             .block_on(bare::run(command)),
-        // Who measures takes one core at most.
+        // The client takes one core at most.
         None => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?
@@ -136,7 +136,7 @@ async fn measure(options: Options) -> Result<()> {
             figures,
         };
         report.rows.insert((*name).to_owned(), row);
-        // After each: who loses patience has what was measured.
+        // After each, so that an interrupted run keeps what was measured.
         report.save(&options.json)?;
     }
     println!("\nwritten to {}", options.json.display());

@@ -1,4 +1,4 @@
-//! What can go wrong between the demo and the shop, in the shop's own words, and what to do about it.
+//! Errors between the demo and the shop, and what to do about them.
 
 use feed_core::http::BaseUrl;
 use reqwest::StatusCode;
@@ -15,22 +15,22 @@ pub(super) enum ShopError {
         "no shop answers at {0}: start one with `cargo run`, or set its address with --url ({1})"
     )]
     NoShop(BaseUrl, String),
-    /// It has answered before, or said that it will soon.
+    /// It has answered before, or announced that it will soon.
     #[error(
         "the shop has been away for {patience} s ({0}): check its log, and restart it",
         patience = PATIENCE.as_secs()
     )]
     Away(String),
-    /// It does not want to.
+    /// It refuses the request.
     #[error(transparent)]
     Refused(Refusal),
-    /// What answers is something else.
+    /// The answer is not that of a shop.
     #[error("{0} answers, but not as a shop of this version does ({1}): is that its base URL?")]
     Strange(BaseUrl, String),
-    /// A person has stopped it.
+    /// Ctrl-C has stopped it.
     #[error("stopped before all orders were placed")]
     Stopped,
-    /// The process would not hear that it is to stop.
+    /// The handler for Ctrl-C cannot be installed.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
     /// This machine has no certificates of authorities.
@@ -38,7 +38,7 @@ pub(super) enum ShopError {
     Client(#[source] reqwest::Error),
 }
 
-/// A request that the shop does not carry out.
+/// A request that the shop refuses.
 #[derive(Debug, thiserror::Error)]
 #[error("the shop refuses {what} with {}. {cure}", self.reason())]
 pub(super) struct Refusal {
@@ -49,7 +49,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// What an answer of this status, headers and body says.
+    /// The refusal in an answer of this status, headers and body.
     pub(super) fn read(
         what: &'static str,
         status: StatusCode,
@@ -64,13 +64,13 @@ impl Refusal {
         }
     }
 
-    /// The status, and what was said.
+    /// The status, and the server's reason.
     pub(super) fn reason(&self) -> String {
         format!("{}: {}", self.status.as_u16(), self.said)
     }
 }
 
-/// What the server says about it: a problem document (RFC 9457), or just its status.
+/// The server's reason: a problem document (RFC 9457), or just its status.
 fn said(status: StatusCode, body: &[u8]) -> String {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     let fields: Vec<String> = problem["errors"]
@@ -93,7 +93,7 @@ fn said(status: StatusCode, body: &[u8]) -> String {
     told.trim_end_matches('.').to_owned()
 }
 
-/// What a person can do about it.
+/// What the user can do about it.
 fn cure(status: StatusCode, headers: &HeaderMap) -> String {
     let location = headers.get(header::LOCATION);
     let location = location.and_then(|location| location.to_str().ok());

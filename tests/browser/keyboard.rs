@@ -1,11 +1,11 @@
-//! The keyboard alone: nothing needs a mouse, and the focus goes where the eye does.
+//! The keyboard alone: nothing needs a mouse, and the focus follows what happens.
 
 use crate::page::Look;
 use crate::shop::Shop;
 use crate::story::tell;
 use crate::webdriver::{ENTER, TAB};
 
-/// The fields in the order in which they stand on the form.
+/// The fields in the order of the form.
 const ORDER: [&str; 9] = [
     "customer",
     "shippingAddress-street",
@@ -66,7 +66,7 @@ async fn an_order_is_placed_by_the_keyboard() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_line_that_goes_leaves_the_focus_in_the_form() {
+async fn removing_a_line_keeps_the_focus_in_the_form() {
     let shop = Shop::open().await;
     tell(Look::DESKTOP, async |page| {
         page.open(&shop.url("order/form.html")).await;

@@ -1,4 +1,4 @@
-//! Mistakes in the order form: each is told at its field, and nothing that was typed is lost.
+//! Mistakes in the order form: each is reported at its field, and the form keeps what was typed.
 
 use crate::axe;
 use crate::clerk::{fill_in_customer, fill_in_line};
@@ -21,7 +21,7 @@ const FIELDS: [&str; 9] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_mistake_is_told_at_its_field() {
+async fn each_mistake_is_reported_at_its_field() {
     let shop = Shop::open().await;
     tell(Look::DESKTOP, async |page| {
         page.foresee("status of 422");
@@ -42,7 +42,7 @@ async fn each_mistake_is_told_at_its_field() {
         );
         axe::check(page, "the form with mistakes").await;
 
-        // One after the other is mended; what is right keeps what was typed.
+        // One after the other is corrected; the others keep what was typed.
         fill_in_customer(page).await;
         page.fill("billingAddress-zip", "").await;
         fill_in_line(page, 0, "iPod,", "0").await;

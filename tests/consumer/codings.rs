@@ -1,5 +1,5 @@
-//! Lengths and content codings that a server or a proxy gets wrong: the whole body or an error, never a
-//! shorter text.
+//! Lengths and content codings that a server or a proxy gets wrong: the result is the whole body or
+//! an error, never a shorter text.
 
 use std::io::Write;
 
@@ -86,7 +86,8 @@ fn whole(text: &str) -> Vec<(&'static str, Reply)> {
     ]
 }
 
-/// Ways in which less than `text`, or something else, may look like all of it; and what is said of each.
+/// Ways in which less than `text`, or something else, may look like all of it; and the error for
+/// each.
 fn damaged(text: &str) -> Vec<(&'static str, Reply, &'static str)> {
     let gzip = zipped(text);
     let cut = |from_end: usize| gzip[..gzip.len() - from_end].to_vec();
@@ -232,7 +233,7 @@ async fn a_batch_that_is_cut_or_damaged_is_read_event_by_event<B: Recording>(url
     }
 }
 
-/// What is said in it may be lost; that it is an error may not.
+/// The reason in it may be lost; its status may not.
 async fn an_error_says_its_status_whatever_its_body_is<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;

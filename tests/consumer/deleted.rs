@@ -1,4 +1,4 @@
-//! RFC 6721: what a feed says of entries that are gone. Advice, and never an error.
+//! RFC 6721: deletions of entries in a feed. They are advice, and never an error.
 
 use harness::fake::{Atom, Entry, Reply};
 
@@ -91,7 +91,7 @@ async fn strange_deletions_are_no_error<B: Recording>(url: &str) {
         deleted("tag:nobody", "2026-06-01T00:00:00Z"),
         // Compared character by character, too.
         deleted(&ids([1])[0].to_uppercase(), "2026-06-01T00:00:00Z"),
-        // The name alone says nothing.
+        // The name alone means nothing.
         format!(
             "<deleted-entry xmlns=\"urn:none\" ref=\"{}\" when=\"2026-06-01T00:00:00Z\"/>",
             ids([1])[0]

@@ -1,4 +1,4 @@
-//! A feed that is read through a proxy: what the proxy sees, and what is said of it when it fails.
+//! A feed that is read through a proxy: what the proxy sees, and the error when it fails.
 
 use feed_core::Subscription;
 use feed_core::consumer::{FeedCredentials, FeedProxy};
@@ -107,7 +107,7 @@ async fn a_proxy_sees_credentials_only_where_that_is_allowed<B: Recording>(url: 
     assert_eq!(connect.header("authorization"), None);
 }
 
-/// Whether an answer is the proxy's own cannot always be seen, so it is named in each.
+/// Whether an answer is the proxy's own is not always visible, so each error names it.
 async fn an_answer_of_the_proxy_names_it<B: Recording>(url: &str) {
     let feed = numbered(3).await.url("/feed");
     for (status, said) in [
