@@ -1,4 +1,4 @@
-//! A consumer that can be stepped and looked at.
+//! A consumer that is run round by round and inspected.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const ROUNDS: usize = 100;
 
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// The pause of a consumer that has nothing better to go by.
+/// The pause of a consumer for which nothing else sets one.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
 
 /// A consumer and what it has done.
@@ -62,7 +62,7 @@ impl<B: Recording> Reader<B> {
         Self::subscribed(database, subscription).await
     }
 
-    /// The only subscription of a test, which shows these credentials.
+    /// The only subscription of a test, which sends these credentials.
     pub(crate) async fn showing(database: &str, feed: &str, shown: FeedCredentials) -> Self {
         let subscription = Subscription {
             poll_interval: INTERVAL,
@@ -119,7 +119,7 @@ impl<B: Recording> Reader<B> {
         loop {
             let round = tokio::time::timeout(DEADLINE, self.consumer.poll_once()).await;
             match round.expect("a round ends within its bounds") {
-                // The leases were looked after meanwhile.
+                // The leases were renewed meanwhile.
                 Ok(Polled::Interrupted) => {}
                 Ok(polled) => return Ok(polled),
                 Err(error) => return Err(chain(&error)),
@@ -157,7 +157,7 @@ impl<B: Recording> Reader<B> {
         assert_eq!(status.halted, None);
     }
 
-    /// What people look at, also during a round.
+    /// What the status pages read, also during a round.
     pub(crate) fn handle(&self) -> Handle<B> {
         self.consumer.handle()
     }
@@ -211,7 +211,7 @@ impl<B: Recording> Seen<B> {
         self.handle.poll_now();
     }
 
-    /// How the subscription stands.
+    /// The state of the subscription.
     pub(crate) async fn status(&self) -> Status {
         self.handle.status().await.unwrap()
     }
@@ -221,7 +221,7 @@ impl<B: Recording> Seen<B> {
         self.handle.parked(100).await.unwrap()
     }
 
-    /// Looks into the database, which has the same tables on both.
+    /// Queries the database, which has the same tables on both.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         B::number(&self.database, sql).await
     }
@@ -264,7 +264,7 @@ pub(crate) async fn serving(document: &Atom) -> Fake {
     fake
 }
 
-/// A healthy feed in our format.
+/// A correct feed in our format.
 pub(crate) async fn numbered(newest: i64) -> Fake {
     let fake = Fake::start().await;
     Numbered::new(newest).serve(&fake);
@@ -278,7 +278,7 @@ pub(crate) fn assert_says(text: &str, words: &[&str]) {
     assert!(said, "nothing of {words:?} in: {text}");
 }
 
-/// A file with a credential, and what shows it.
+/// A file with a credential, and the `FeedCredentials` that read it.
 pub(crate) fn credentials(text: &str) -> (tempfile::TempDir, FeedCredentials) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("credentials");

@@ -1,4 +1,4 @@
-//! The checker: reads what a run has left, and decides V1 to V12 one by one.
+//! The checker: reads what a run has left, and checks V1 to V12 one by one.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ pub(crate) fn violations(directory: &Path) -> Vec<String> {
     RULES.iter().filter_map(decide).collect()
 }
 
-/// Fails unless a run has violated nothing.
+/// Fails if a run has violated a rule.
 pub(crate) fn assert_innocent(directory: &Path) {
     let violations = violations(directory);
     assert!(
@@ -45,7 +45,7 @@ pub(crate) fn assert_innocent(directory: &Path) {
     );
 }
 
-/// Fails unless one of these is violated, and says how.
+/// Fails unless one of these is violated, and prints how.
 pub(crate) fn assert_guilty(directory: &Path, rules: &[&str]) {
     let violations = violations(directory);
     let named = |violation: &&String| {

@@ -1,5 +1,5 @@
 //! The whole system while everything that can fail does: real processes, real databases, real HTTP,
-//! and a checker that decides afterwards what must have held. What takes minutes is left to
+//! and a checker that decides afterwards whether the rules held. Tests that take minutes are for
 //! `tests/long faults`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

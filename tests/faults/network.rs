@@ -1,5 +1,5 @@
 //! The network between the services, and between them and their databases: connections that fall
-//! silent, and nobody is told; a link that is down for a while; a line that is slow.
+//! silent without a notification; a link that is down for a while; a slow line.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn connections_to_the_feed_that_fall_silent_lose_nothing() {
     assert_innocent(&life.end().await);
 }
 
-/// Every connection that a service has to its database is dead, and looks as if it were not.
+/// Every connection of a service to its database is dead, and looks alive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_to_the_database_that_fall_silent_lose_nothing() {
     let plan = Plan::quiet(Backend::Postgres, [1, 2, 1]);
@@ -48,9 +48,9 @@ async fn connections_to_the_database_that_fall_silent_lose_nothing() {
     assert_innocent(&life.end().await);
 }
 
-/// One connection alone is dead, at a statement that is asked now and then.
+/// One connection alone is dead, at a statement that is sent now and then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_falls_silent_at_a_statement_holds_up_nothing() {
+async fn a_connection_that_falls_silent_at_a_statement_delays_nothing_else() {
     let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
     let mut fleet = Fleet::prepare(&plan, "silent-statement").await;
     let mut wires = Vec::new();
@@ -107,8 +107,8 @@ async fn a_slow_line_to_the_feed_loses_nothing() {
     assert_innocent(&life.end().await);
 }
 
-/// For a while nothing passes between the consumers and the feed, or only in one direction: what is sent
-/// is lost, without a word.
+/// For a while nothing passes between the consumers and the feed, or only in one direction: what is
+/// sent is lost silently.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not quick: tests/long faults"]
 async fn a_link_that_is_down_for_a_while_loses_nothing() {
@@ -142,10 +142,10 @@ async fn a_link_that_is_down_for_a_while_loses_nothing() {
     assert_innocent(&life.end().await);
 }
 
-/// Packets are lost, doubled, damaged, or overtake each other, and all are slow.
+/// Packets are lost, doubled, damaged or reordered, and all are slow.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not quick: tests/long faults"]
-async fn a_link_in_bad_weather_loses_nothing() {
+async fn a_link_with_errors_loses_no_events() {
     let Some((mut life, link)) = over_a_link("weather", 1_500).await else {
         return;
     };
@@ -168,8 +168,8 @@ async fn a_link_in_bad_weather_loses_nothing() {
     assert_innocent(&life.end().await);
 }
 
-/// Consumers that reach the feed over a link; `None`: there can be none. Clients pause for so many
-/// milliseconds, or as they usually do.
+/// Consumers that reach the feed over a link; `None`: no link can be created. Clients pause for so
+/// many milliseconds, or as usual.
 async fn over_a_link(name: &str, pause: u64) -> Option<(Life, Link)> {
     let mut plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
     if pause > 0 {
@@ -187,13 +187,13 @@ async fn over_a_link(name: &str, pause: u64) -> Option<(Life, Link)> {
     Some((Life::of(fleet, &plan), link))
 }
 
-/// How far the invoices have got.
+/// The number of invoices.
 async fn invoiced(fleet: &Fleet) -> i64 {
     let invoice = &fleet.groups[Whose::Invoice as usize];
     invoice.cluster.lowest().await
 }
 
-/// Something between a service and its PostgreSQL, and the address of the database through it.
+/// A front between a service and its PostgreSQL, and the address of the database through it.
 async fn before(database: &FreshDatabase) -> (Front, String) {
     let url: url::Url = database.url().parse().unwrap();
     let directory = url

@@ -1,6 +1,6 @@
-//! Random lives on both databases: everything dies, freezes, is cut off, stopped, scaled and started
-//! again at random moments, the database server too, while orders come in and readers read. A seed
-//! decides all of it: `SEED=17 tests/long faults` does the same again.
+//! Random faults on both databases: everything dies, freezes, is disconnected, stopped, scaled and
+//! restarted at random moments, the database server too, while orders are placed and readers read.
+//! A seed decides all of it: `SEED=17 tests/long faults` repeats one run.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ async fn many_lives() {
     }
 }
 
-/// Judges a run again by what it left: `DIRECTORY=… cargo test -p harness --test faults judge --
+/// Checks a run again by what it left: `DIRECTORY=… cargo test -p harness --test faults judge --
 /// --ignored`.
 #[test]
 #[ignore = "needs a run that has left something"]
@@ -55,7 +55,7 @@ fn judge_what_a_run_has_left() {
     assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
-/// Lives through one plan; returns where it has left its evidence.
+/// Runs one plan; returns the directory of its evidence.
 async fn live(plan: &Plan, name: &str) -> PathBuf {
     let mut life = Life::start(plan, name).await;
     let begin = Instant::now();

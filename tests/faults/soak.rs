@@ -1,5 +1,5 @@
-//! Half an hour of load with restarts, on both databases at the same time: what ought to stay as large
-//! as it is, does. `MINUTES=3 tests/long soak` for less.
+//! Half an hour of load with restarts, on both databases at the same time: what should keep its
+//! size does. `MINUTES=3 tests/long soak` for less.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,10 +18,11 @@ use crate::life::Life;
 use crate::plan::{Fault, Plan, Whose};
 use crate::verdict;
 
-/// Between two looks.
+/// Between two measurements.
 const EACH: Duration = Duration::from_secs(5);
 
-/// Claims that may stay: those within the margin below the cursor, and what comes until the next sweep.
+/// Claims that may stay: those within the margin below the cursor, and those that are added until
+/// the next sweep.
 const CLAIMS: i64 = 12_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,8 +151,8 @@ fn size_of(directory: &Path) -> i64 {
     sizes.map(|file| file.len() as i64 / 1024).sum()
 }
 
-/// Prints what each thing was in the first, the middle and the last third; returns what has grown from
-/// the middle third on. In the first one everything warms up.
+/// Prints the size of each thing in the first, the middle and the last third; returns what has
+/// grown since the middle third. The first one is the warm-up.
 fn table(name: &str, evidence: &Evidence) -> Vec<String> {
     let mut all: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     let mut bounded = Vec::new();
@@ -176,7 +177,7 @@ fn table(name: &str, evidence: &Evidence) -> Vec<String> {
             panic!("too short: {sizes:?}")
         };
         println!("{what:<34} {first:>10} {middle:>10} {last:>10}");
-        // A tenth, and what is not worth a word.
+        // A tenth, and what is too small to matter.
         let slack = if what.ends_with("KiB") { 4_096 } else { 5 };
         if last > middle + middle / 10 + slack && !bounded.contains(&what) {
             grown.push(format!("{name}, {what}: {first}, {middle}, {last}"));

@@ -1,6 +1,6 @@
-//! The order service dies at each statement of what it does: an order with its lines, its key and its
-//! event, a cancellation, numbering, the closing of a second, and each commit; or it is never told what
-//! became of a commit. (Consumers die at each step in `tests/instances`.)
+//! The order service dies at each statement of its work: an order with its lines, its key and its
+//! event, a cancellation, numbering, the closing of a second, and each commit; or it never learns
+//! the result of a commit. (Consumers die at each step in `tests/instances`.)
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ const ON_POSTGRES: [(&str, &str); 15] = [
     ("feed_head", "BEFORE UPDATE OF closed_until"),
 ];
 
-/// On SQLite a commit is no place where anything can wait.
+/// On SQLite nothing can wait inside a commit.
 const ON_SQLITE: [(&str, &str); 9] = [
     ("orders", "BEFORE INSERT"),
     ("order_line", "AFTER INSERT"),
@@ -46,7 +46,7 @@ const ON_SQLITE: [(&str, &str); 9] = [
     ("feed_head", "BEFORE UPDATE OF closed_until"),
 ];
 
-/// A second is closed while nobody orders.
+/// A second is closed while no orders are placed.
 fn plan(backend: Backend) -> Plan {
     let mut plan = Plan::quiet(backend, [1, 1, 1]);
     plan.pauses = vec![10, 1_000];
@@ -90,7 +90,7 @@ async fn an_order_service_killed_at_any_statement_loses_nothing_on_sqlite() {
                                 SELECT count(*) FROM n)";
         let gate = format!("CREATE TRIGGER test_gate {when} ON {table} BEGIN {for_ever}; END");
         tables::run(&url, &gate).await;
-        stands_in_a_transaction(&url).await;
+        waits_in_a_transaction(&url).await;
         life.fleet.group(Whose::Order).kill(0);
         tables::run(&url, "DROP TRIGGER test_gate").await;
         life.quiet(false);
@@ -99,8 +99,8 @@ async fn an_order_service_killed_at_any_statement_loses_nothing_on_sqlite() {
     assert_innocent(&life.end().await);
 }
 
-/// Waits until somebody holds the file for longer than a transaction takes.
-async fn stands_in_a_transaction(url: &str) {
+/// Waits until another session holds the file for longer than a transaction takes.
+async fn waits_in_a_transaction(url: &str) {
     until("a transaction stands at the gate", async || {
         let mut connection = SqliteConnection::connect(url).await.unwrap();
         let patience = connection.execute("PRAGMA busy_timeout = 500").await;
@@ -112,7 +112,7 @@ async fn stands_in_a_transaction(url: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_whose_commit_is_done_and_not_answered_is_told_once() {
+async fn an_order_whose_commit_was_not_confirmed_is_published_once() {
     commits_get_lost(Lost::Answer, "commit-answers").await;
 }
 

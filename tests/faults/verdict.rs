@@ -1,5 +1,5 @@
-//! What the checker decides by what clients were told and what is in all databases: V1 to V7, V11 and
-//! V12. Each says what is wrong.
+//! What the checker finds in the answers to clients and in all databases: V1 to V7, V11 and V12.
+//! Each returns what is wrong.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -15,7 +15,7 @@ use crate::seen::always_the_same;
 /// What is wrong, or nothing.
 pub(crate) type Verdict = Result<(), String>;
 
-/// How long after the last fault all must be taken.
+/// How long after the last fault everything must be applied, in milliseconds.
 const LIVENESS: u64 = 30_000;
 
 pub(crate) fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Verdict {
@@ -34,7 +34,7 @@ pub(crate) fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or_default()
 }
 
-/// The subjects of requests to `place` or `cancel` an order that were answered, and when they were.
+/// The subjects of requests to `place` or `cancel` an order that were answered, and when.
 pub(crate) fn acknowledged(evidence: &Evidence, what: &str) -> Vec<(String, u64)> {
     let asked = evidence.history.iter().filter(|line| line["do"] == what);
     let asked: HashSet<u64> = asked.filter_map(|line| line["op"].as_u64()).collect();
@@ -52,14 +52,14 @@ pub(crate) fn acknowledged(evidence: &Evidence, what: &str) -> Vec<(String, u64)
 fn told_of<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
     let events = list(&evidence.order["events"]).iter();
     events
-        // What was written past the service has no order.
+        // An event that was written past the service has no order.
         .filter(|event| event["type"] == kind && !text(&event["data"]).contains("\"poison\""))
         .map(|event| text(&event["subject"]))
         .collect()
 }
 
-/// Every acknowledged change is in the feed, and every event of that at every consumer: with its
-/// effect, parked, or passed over with a reason.
+/// Every acknowledged change is in the feed, and every event of the feed is at every consumer: with
+/// its effect, parked, or skipped with a reason.
 pub(crate) fn v1_no_loss(evidence: &Evidence) -> Verdict {
     let placed: BTreeSet<&str> = told_of(evidence, "order.placed").into_iter().collect();
     let cancelled: BTreeSet<&str> = told_of(evidence, "order.cancelled").into_iter().collect();
@@ -85,8 +85,8 @@ pub(crate) fn v1_no_loss(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// Every event tells of a change that was committed, and every change has its events; what was
-/// refused has left nothing, and no request has left two orders.
+/// Every event describes a change that was committed, and every change has its events; a refused
+/// request has left nothing, and no request has left two orders.
 pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Verdict {
     let orders = list(&evidence.order["orders"]);
     let changed = |status: Option<&str>| -> Vec<String> {
@@ -138,7 +138,7 @@ pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// The sequence is 1, 2, 3 …, and what stands at a number has been the same in every answer.
+/// The sequence is 1, 2, 3 …, and the event of a sequence is the same in every answer.
 pub(crate) fn v3_dense_and_immutable(evidence: &Evidence) -> Verdict {
     let events = list(&evidence.order["events"]);
     let numbers: Vec<i64> = events
@@ -162,7 +162,7 @@ pub(crate) fn v3_dense_and_immutable(evidence: &Evidence) -> Verdict {
     always_the_same(evidence)
 }
 
-/// What happens to one order is told, and taken, in that order.
+/// The events of one order are published, and applied, in their order.
 pub(crate) fn v4_in_order(evidence: &Evidence) -> Verdict {
     let mut placed = BTreeSet::new();
     for event in list(&evidence.order["events"]) {
@@ -183,7 +183,7 @@ pub(crate) fn v4_in_order(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// One document for each order, of the event that told it, with its amounts; the sums are equal.
+/// One document for each order, of the event that placed it, with its amounts; the sums are equal.
 pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Verdict {
     let story = Story::told(list(&evidence.order["events"]));
     for (name, consumer) in &evidence.consumers {
@@ -218,7 +218,7 @@ pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Verdict {
     })
 }
 
-/// Cursors only go on, and stand at the head, at its event.
+/// Cursors only advance, and are at the head, with its anchor.
 pub(crate) fn v6_cursors(evidence: &Evidence) -> Verdict {
     let head = &evidence.order["head"][0];
     let anchor = format!("urn:uuid:{}", text(&head["anchor"]));
@@ -235,7 +235,7 @@ pub(crate) fn v6_cursors(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// Nobody has written under a lease that was another's.
+/// No instance has written under another's lease.
 pub(crate) fn v7_fencing(evidence: &Evidence) -> Verdict {
     for (name, consumer) in &evidence.consumers {
         audit::owners(list(&consumer["audit"])).map_err(|wrong| format!("{name}: {wrong}"))?;
@@ -243,7 +243,7 @@ pub(crate) fn v7_fencing(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// Soon after the last fault all is taken, and nobody has to decide anything.
+/// Soon after the last fault everything is applied, without a decision of an operator.
 pub(crate) fn v11_live(evidence: &Evidence) -> Verdict {
     let (last, level) = (evidence.mark("last fault"), evidence.mark("level"));
     let took = level
@@ -259,7 +259,7 @@ pub(crate) fn v11_live(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// Nothing waits for a number, and nothing has grown beyond its bounds.
+/// No event waits for a number, and nothing has grown beyond its bounds.
 pub(crate) fn v12_bounded(evidence: &Evidence) -> Verdict {
     holds(evidence.order["unnumbered"] == 0, || {
         format!("{} events have no number", evidence.order["unnumbered"])

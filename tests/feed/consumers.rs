@@ -1,5 +1,5 @@
-//! Consumers as another team writes them: in Python with nothing of ours, and in Rust with what
-//! feed-core shows to everybody. They are killed again and again, also amid a transaction.
+//! Consumers as another team writes them: in Python without our code, and in Rust with the public
+//! items of feed-core. They are killed again and again, also during a transaction.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ use crate::publisher::{place, started};
 harness::on_both_backends! {
     python_books_each_event_once_however_often_it_is_killed
     python_halts_at_another_feed
-    python_goes_on_behind_an_event_that_cannot_be_read
+    python_continues_after_an_event_that_cannot_be_read
     the_sales_example_counts_each_order_once_however_often_it_is_killed
 }
 
-/// What a second effect would be seen by, although `sale` itself refuses it.
+/// Where a second effect would be seen, although `sale` itself refuses it.
 const ATTEMPTS: &str = "
     CREATE TABLE test_log (number INTEGER PRIMARY KEY, what TEXT);
     CREATE TRIGGER test_sold BEFORE INSERT ON sale
@@ -68,7 +68,7 @@ async fn python_halts_at_another_feed(backend: Backend) {
     order.start().await;
     place(&order, 1).await;
     assert_eq!(process.ended().await, Some(1));
-    // It does not begin anew by itself either.
+    // A restart does not begin anew either.
     let mut again = python.start();
     assert_eq!(again.ended().await, Some(1));
     let log = again.log();
@@ -77,8 +77,8 @@ async fn python_halts_at_another_feed(backend: Backend) {
     assert_eq!(python.taken().await, 3);
 }
 
-/// As the migration leaves it, when another program had written what is no JSON.
-async fn python_goes_on_behind_an_event_that_cannot_be_read(backend: Backend) {
+/// As the migration leaves it, when another program had written invalid JSON.
+async fn python_continues_after_an_event_that_cannot_be_read(backend: Backend) {
     if !available(&["python3"]) {
         return;
     }
@@ -86,7 +86,7 @@ async fn python_goes_on_behind_an_event_that_cannot_be_read(backend: Backend) {
     place(&order, 5).await;
     let broken = "UPDATE feed_event SET data = '' WHERE sequence = 2";
     order.database.execute(broken).await;
-    // One that not every parser takes, from before it was refused: it is not in the batch.
+    // One that not every parser accepts, from before it was refused: it is not in the batch.
     let deep = format!(
         "{{\"total\": 1, \"deep\": {}{}}}",
         "[".repeat(200),
@@ -151,7 +151,7 @@ async fn the_sales_example_counts_each_order_once_however_often_it_is_killed(bac
     assert_eq!(compared.status, 404);
 }
 
-/// What has happened to each order: `17 sold`, `17 taken off`.
+/// The history of each order: `17 sold`, `17 taken off`.
 fn by_order(all: impl IntoIterator<Item = String>) -> BTreeMap<String, Vec<String>> {
     let mut orders: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for one in all {
@@ -163,7 +163,7 @@ fn by_order(all: impl IntoIterator<Item = String>) -> BTreeMap<String, Vec<Strin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_smallest_publisher_and_consumer_go_on_where_they_were() {
+async fn the_smallest_publisher_and_consumer_continue_after_a_restart() {
     let (publisher_at, directory) = (free_address(), tempfile::tempdir().unwrap());
     let start = |name: &str, setting: (&str, &str)| {
         let mut example = built(&format!("examples/{name}"));

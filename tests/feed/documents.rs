@@ -1,5 +1,5 @@
-//! Every feed document is Atom, by the schema of RFC 4287 and by two parsers that know nothing of
-//! us; and none names a person.
+//! Every feed document is Atom, by the schema of RFC 4287 and by two parsers without our code; and
+//! none names a person.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ harness::on_both_backends! {
     no_document_names_a_person
 }
 
-/// What a customer may be called who means no good. In SQL, a quote is written twice.
+/// Names of hostile customers. In SQL, a quote is written twice.
 const HOSTILE: &str = "]]><!--&bogus;<script>\"''😀\u{1}\u{B}\u{FFFE}\u{202E}%00 O''Brien";
 
 /// A document of each kind.
@@ -102,8 +102,8 @@ async fn after(client: &Client, cursor: &str) -> Answer {
     client.get(&format!("feed?after={cursor}"), &[]).await
 }
 
-/// Gives customers and items hostile names, in the database itself: no rule of the service stands
-/// in the way there.
+/// Gives customers and items hostile names, in the database itself: the rules of the service do not
+/// apply there.
 async fn rename(order: &Service) {
     let sql = format!(
         "UPDATE customers SET name = 'Mallory{HOSTILE}', firstname = 'Trudy{HOSTILE}',
@@ -229,7 +229,7 @@ async fn no_document_names_a_person(backend: Backend) {
     }
 }
 
-/// The first address that stands behind `attribute`.
+/// The first address in the attribute.
 fn link(document: &str, attribute: &str) -> String {
     let (_, rest) = document.split_once(attribute).unwrap();
     rest.split('"').next().unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! A consumer of another team that is killed again and again, also amid a transaction.
+//! A consumer of another team that is killed again and again, also during a transaction.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::publisher::newest;
 
-/// A consumer that keeps what is its own in a file of SQLite.
+/// A consumer with a SQLite file of its own.
 pub(crate) struct Consumer {
     name: &'static str,
     command: Command,
     /// Its table of claims.
     claims: &'static str,
-    /// What a kill leaves behind that would only go by waiting.
+    /// What a kill leaves behind that would otherwise time out.
     leftovers: &'static str,
     pub(crate) url: String,
     directory: tempfile::TempDir,
@@ -73,20 +73,20 @@ impl Consumer {
         run(&self.url, self.leftovers).await;
     }
 
-    /// How many events it has.
+    /// The number of events that it has applied.
     pub(crate) async fn taken(&self) -> i64 {
         count(&self.url, self.claims).await.unwrap_or(0)
     }
 
-    /// Waits until it has so many.
+    /// Waits until it has applied so many.
     pub(crate) async fn takes(&self, goal: i64) {
         let what = format!("{} has taken {goal} events", self.name);
         until(&what, async || (self.taken().await >= goal).then_some(())).await;
     }
 
-    /// Follows a feed with a past while orders are placed and cancelled. It is killed while it stands
-    /// at each of the gates, which lie inside its transaction, and wherever it is a moment after. In
-    /// the end so many `instances` take what there is; they go on running.
+    /// Follows a feed with a history while orders are placed and cancelled. It is killed while it
+    /// waits at each of the gates, which are inside its transaction, and at random moments after
+    /// that. In the end so many `instances` apply the rest; they keep running.
     pub(crate) async fn lives(
         &mut self,
         order: &mut Service,
@@ -99,12 +99,12 @@ impl Consumer {
         let trading = tokio::spawn(trade_until(closing.clone(), client.clone()));
         self.killed_at_random().await;
         for gate in gates {
-            // So that there is something to take.
+            // So that there is an event to apply.
             told += trade(&client, 2).await;
             let gate = format!("CREATE TRIGGER test_gate {gate} BEGIN {FOR_EVER}; END");
             run(&self.url, &gate).await;
             let process = self.start();
-            stands_in_a_transaction(&self.url).await;
+            waits_in_a_transaction(&self.url).await;
             self.kill(process).await;
             run(&self.url, "DROP TRIGGER test_gate").await;
             self.killed_at_random().await;
@@ -112,7 +112,7 @@ impl Consumer {
         closing.cancel();
         told += trading.await.unwrap();
         let running = (0..instances).map(|_| self.start()).collect();
-        // They outlive that the feed is away.
+        // They survive that the feed is down.
         assert_eq!(order.stop().await, Some(0));
         order.start().await;
         told += trade(&client, 20).await;
@@ -120,7 +120,7 @@ impl Consumer {
         running
     }
 
-    /// Dies soon after it has taken something.
+    /// Dies soon after it has applied something.
     async fn killed_at_random(&mut self) {
         let before = self.taken().await;
         let process = self.start();
@@ -130,12 +130,12 @@ impl Consumer {
     }
 }
 
-/// What a trigger does at which a transaction stands until it is killed.
+/// The trigger body at which a transaction waits until it is killed.
 const FOR_EVER: &str = "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
                                 SELECT count(*) FROM n)";
 
-/// Waits until somebody holds the file for longer than a batch takes.
-async fn stands_in_a_transaction(url: &str) {
+/// Waits until another session holds the file for longer than a batch takes.
+async fn waits_in_a_transaction(url: &str) {
     until("a transaction stands at the gate", async || {
         let mut connection = SqliteConnection::connect(url).await.unwrap();
         let patience = connection.execute("PRAGMA busy_timeout = 1000").await;
@@ -146,7 +146,7 @@ async fn stands_in_a_transaction(url: &str) {
     .await;
 }
 
-/// Places orders, and cancels every third; returns how many events tell of that.
+/// Places orders, and cancels every third; returns the number of their events.
 async fn trade(client: &Client, orders: usize) -> usize {
     let mut events = 0;
     for n in 0..orders {
@@ -162,7 +162,7 @@ async fn trade(client: &Client, orders: usize) -> usize {
     events
 }
 
-/// Trades without haste until `closing`; returns how many events tell of that.
+/// Trades slowly until `closing`; returns the number of the events.
 async fn trade_until(closing: CancellationToken, client: Client) -> usize {
     let mut events = 0;
     while !closing.is_cancelled() {

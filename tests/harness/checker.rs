@@ -1,6 +1,5 @@
 //! What must hold after the last fault, read from all databases: each event of the feed has exactly
-//! one effect, one parked row or one record that it has none, and the state is that of a run that
-//! nobody disturbed.
+//! one effect, one parked row or one skip, and the state is that of a run without faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::tables::{is_postgres, number, rows, texts};
 use crate::{DEADLINE, audit};
 
-/// Claims that stay for sure: those far below the cursor are swept.
+/// Claims that are certain to stay: those far below the cursor are swept.
 const MARGIN: i64 = 10_000;
 
 /// An event as the publisher has stored it.
@@ -24,7 +23,7 @@ struct Told {
     data: Value,
 }
 
-/// All that a feed tells.
+/// All events of a feed.
 #[derive(Debug)]
 pub struct Story {
     told: Vec<Told>,
@@ -85,10 +84,10 @@ impl Story {
         self.told.last().map_or(0, |event| event.sequence)
     }
 
-    /// Waits until all is taken, and checks what a consumer has made of it; returns how long it
+    /// Waits until everything is applied, and checks the consumer's state; returns how long it
     /// took.
     pub async fn check(&self, cluster: &Cluster) -> Duration {
-        let took = self.taken_by(cluster).await;
+        let took = self.applied_by(cluster).await;
         self.effects(cluster).await;
         self.records(cluster).await;
         let url = cluster.database.url();
@@ -106,7 +105,7 @@ impl Story {
     }
 
     /// Waits until lag is 0 in every partition.
-    pub async fn taken_by(&self, cluster: &Cluster) -> Duration {
+    pub async fn applied_by(&self, cluster: &Cluster) -> Duration {
         let begin = Instant::now();
         while cluster.lowest().await < self.newest() {
             if begin.elapsed() > DEADLINE {
@@ -123,7 +122,7 @@ impl Story {
         begin.elapsed()
     }
 
-    /// One document for each order that was placed, of the event that told it, with its amounts.
+    /// One document for each order that was placed, of the event that placed it, with its amounts.
     async fn effects(&self, cluster: &Cluster) {
         let url = cluster.database.url();
         if cluster.service == "invoice" {
@@ -140,7 +139,7 @@ impl Story {
         same("effects", expected, found.into_iter().collect());
     }
 
-    /// What [`documents_in`] finds in a consumer that has taken all of this.
+    /// What [`documents_in`] finds in a consumer that has applied all of this.
     #[must_use]
     pub fn documents(&self, service: &str) -> BTreeSet<String> {
         match service {
@@ -149,7 +148,7 @@ impl Story {
         }
     }
 
-    /// The ids of all events, of those that are parked for good, and of those that are passed over.
+    /// The ids of all events, of those that stay parked, and of those that are skipped.
     #[must_use]
     pub fn ids(&self) -> [BTreeSet<String>; 3] {
         let which: [fn(&Told) -> bool; 3] = [|_| true, Told::is_poison, Told::is_unknown];
@@ -198,8 +197,8 @@ impl Story {
         orders.values().map(line).collect()
     }
 
-    /// All claims that are not swept, and no other; what is poison is parked, what nobody knows is
-    /// passed over; every cursor is at the head.
+    /// All claims that are not swept, and no other; poison is parked, unknown types are skipped;
+    /// every cursor is at the head.
     async fn records(&self, cluster: &Cluster) {
         let url = cluster.database.url();
         let claims = texts(url, "SELECT event_id FROM feed_claim").await;
@@ -227,7 +226,7 @@ impl Story {
 }
 
 impl Told {
-    /// True for what cannot be applied, in the tests that say so.
+    /// True for events that cannot be applied, in the tests that use them.
     fn is_poison(&self) -> bool {
         self.data["poison"] == Value::Bool(true)
     }
@@ -264,7 +263,7 @@ fn cents(line: &Value) -> i64 {
     count * (price * 100.0).round() as i64
 }
 
-/// What a consumer has made of the feed, a text for each document.
+/// A query for the consumer's documents, a text for each.
 #[must_use]
 pub fn documents_in(service: &str) -> &'static str {
     match service {
@@ -282,14 +281,14 @@ pub fn documents_in(service: &str) -> &'static str {
     }
 }
 
-/// Fails with what is missing and what is too much.
+/// Fails with what is missing and what is superfluous.
 fn same(what: &str, expected: BTreeSet<String>, found: BTreeSet<String>) {
     if let Some(difference) = difference(&expected, &found) {
         panic!("{what}: {difference}");
     }
 }
 
-/// What is missing and what is too much, if anything is.
+/// What is missing and what is superfluous, if anything is.
 #[must_use]
 pub fn difference(expected: &BTreeSet<String>, found: &BTreeSet<String>) -> Option<String> {
     let missing: Vec<_> = expected.difference(found).take(5).collect();

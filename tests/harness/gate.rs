@@ -1,5 +1,5 @@
-//! A place in the batch transaction at which one instance waits until a test lets it go on: a
-//! trigger that waits for an advisory lock, on PostgreSQL.
+//! A step of the batch transaction at which one instance waits until a test opens it: a trigger
+//! that waits for an advisory lock, on PostgreSQL.
 
 use sqlx::{Connection, PgConnection};
 
@@ -12,7 +12,7 @@ const LOCK: i64 = 4711;
 /// A step of the batch transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// What a table of results calls it.
+    /// Its name in a table of results.
     pub name: &'static str,
     /// The table that is written …
     pub table: &'static str,
@@ -56,7 +56,7 @@ pub struct Gate {
     reason = "what does not go as it ought to ends the test"
 )]
 impl Gate {
-    /// Closes the way of the instance that calls itself `application` at the database.
+    /// Stops the instance with this `application_name` at the step.
     pub async fn close(url: &str, step: Step, application: &str) -> Self {
         let mut holder = postgres(url).await;
         sqlx::query("SELECT pg_advisory_lock($1)")
@@ -90,7 +90,7 @@ impl Gate {
         Self { url, holder }
     }
 
-    /// Waits until somebody stands at the gate.
+    /// Waits until an instance waits at the gate.
     pub async fn waiting(&self) {
         patiently("an instance stands at the gate", async || {
             let waiting = "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
@@ -100,7 +100,7 @@ impl Gate {
         .await;
     }
 
-    /// Lets all pass from now on.
+    /// Lets all instances continue from now on.
     pub async fn open(self) {
         self.holder.close().await.expect("a close");
     }

@@ -40,8 +40,8 @@ pub use system::{Backend, Service, System, free_address, new_order};
 
 use std::time::{Duration, Instant};
 
-/// How long a condition may take to come true on a loaded machine. A test that hits it has
-/// failed; none depends on it being short.
+/// How long a condition may take to come true on a loaded machine. A test that reaches it has
+/// failed; none depends on a short value.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Waits until `holds` gives something.
@@ -93,7 +93,7 @@ macro_rules! on_both_databases {
     };
 }
 
-/// Makes of each test one on SQLite and one on PostgreSQL. A test is a function that takes the
+/// Makes two tests of each: on SQLite and on PostgreSQL. A test is a function that takes the
 /// [`Backend`] of the services it starts.
 #[macro_export]
 macro_rules! on_both_backends {
