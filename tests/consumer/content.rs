@@ -201,9 +201,7 @@ fn of_one_subject(numbers: std::ops::RangeInclusive<u32>) -> Atom {
     Atom::foreign(entries).attribute("xmlns:event", NAMESPACE)
 }
 
-async fn missing_content_holds_its_subject_until_it_is_back<B: Recording>(
-    url: &str,
-) {
+async fn missing_content_holds_its_subject_until_it_is_back<B: Recording>(url: &str) {
     let fake = serving(&of_one_subject(1..=3)).await;
     let data = |number: u32| Reply::ok("application/json", format!("{{\"id\":{number}}}"));
     fake.at("/2", data(2));

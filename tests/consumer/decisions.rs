@@ -69,9 +69,7 @@ async fn a_resume_from_the_start_keeps_parked_and_skipped_events<B: Recording>(u
     );
 }
 
-async fn a_decision_that_fails_is_repeated_at_the_servers_pace<B: Recording>(
-    url: &str,
-) {
+async fn a_decision_that_fails_is_repeated_at_the_servers_pace<B: Recording>(url: &str) {
     let fake = numbered(5).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.takes(&Numbered::ids(5)).await;

@@ -89,7 +89,7 @@ pub type Line<'a> = (i64, &'a str, &'a str);
 /// Two lines over 105.00.
 pub const LINES: &[Line<'_>] = &[(2, "iPod", "42.00"), (1, "iPod touch", "21.00")];
 
-/// An order as the order service writes it (DESIGN, section 4).
+/// An order as the order service writes it.
 #[must_use]
 pub fn order(id: i64, status: &str, lines: &[Line<'_>]) -> String {
     let count = lines.len();

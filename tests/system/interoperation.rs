@@ -16,8 +16,8 @@ crate::on_both! {
     a_poller_like_the_originals_gets_every_order
 }
 
-/// The original's order service as far as its wire format goes: one document without sequence,
-/// tag or pages; orders by address; dates that RFC 3339 does not allow.
+/// The original's order service, as far as its wire format is concerned: one document without
+/// sequence, tag or pages; orders by address; dates that RFC 3339 does not allow.
 fn original(orders: Arc<Mutex<Vec<u32>>>) -> Router {
     let feed = move |headers: HeaderMap| {
         let orders = orders.lock().unwrap().clone();

@@ -26,7 +26,7 @@ mod upgrade;
 mod way;
 mod words;
 
-/// Makes of each test one on SQLite and one on PostgreSQL.
+/// Makes two tests of each: on SQLite and on PostgreSQL.
 macro_rules! on_both {
     ($($test:ident)*) => {
         mod sqlite {

@@ -1,4 +1,4 @@
-//! What somebody who publishes or changes this code relies on.
+//! What users of the crates and contributors rely on.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +14,7 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The members of the workspace that others take into their builds: feed-core and what lies below it.
+/// The members of the workspace that other projects depend on: feed-core and the crates below it.
 fn libraries() -> Vec<Value> {
     let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
     let metadata: Value = serde_json::from_str(&metadata).unwrap();
@@ -26,7 +26,7 @@ fn libraries() -> Vec<Value> {
     members.filter(is_library).cloned().collect()
 }
 
-/// Both licences ask for it, and a package is read without this repository.
+/// Both licences require it, and a package is read without this repository.
 #[test]
 fn each_published_package_holds_its_licences_and_readme() {
     let libraries = libraries();

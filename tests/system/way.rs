@@ -1,5 +1,5 @@
-//! The way of an event: from the order to the invoice and the shipment, whoever starts first and
-//! whoever is away.
+//! The way of an event: from the order to the invoice and the shipment, in any order of starts, and
+//! while services are down.
 
 use harness::{Backend, System, until};
 use serde_json::json;
@@ -9,7 +9,7 @@ crate::on_both! {
     an_order_by_form_becomes_an_invoice_and_a_shipment
     a_cancelled_order_is_credited_and_not_shipped
     consumers_may_start_before_the_order_service
-    pages_answer_while_the_order_service_is_away
+    pages_answer_while_the_order_service_is_down
     each_service_restarts_in_any_order
 }
 
@@ -99,7 +99,7 @@ async fn consumers_may_start_before_the_order_service(backend: Backend) {
     system.shipment(id).await;
 }
 
-async fn pages_answer_while_the_order_service_is_away(backend: Backend) {
+async fn pages_answer_while_the_order_service_is_down(backend: Backend) {
     let mut system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;

@@ -1,28 +1,28 @@
-//! What may happen, in words.
+//! The steps, and their descriptions.
 
 use std::fmt;
 
-/// A step of somebody.
+/// A step of an instance, of the operator or of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Action {
     /// `Consume::acquire`
     Acquire(usize, usize),
     /// `NativeConsume::renew`
     Renew(usize),
-    /// `Consume::release`, by the keeper of the leases, while a batch is on its way.
+    /// `Consume::release`, by the task that renews leases, during a batch.
     Release(usize, usize),
-    /// `Consume::held` and `Place::load`
+    /// `Consume::held` and `Cursors::load`
     Load(usize),
     /// `Source::head`, or `?after=` for a part of it.
     Fetch(usize, u8),
     /// The cursor in a transaction of its own.
     Store(usize),
-    /// `apply::transact`
+    /// `Batch::transact`
     Apply(usize),
     ApplyUnanswered(usize),
     Die(usize),
     ClockJumps(usize),
-    /// `carry_out`: a person's `resume --from-start`
+    /// `execute_decision`: an operator's `resume --from-start`
     BeginAnew,
 }
 

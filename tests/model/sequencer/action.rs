@@ -1,8 +1,8 @@
-//! What may happen, in words.
+//! The steps, and their descriptions.
 
 use std::fmt;
 
-/// A step of somebody.
+/// A step of a writer, an instance or a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Action {
     /// `outbox::append`
@@ -11,7 +11,7 @@ pub(super) enum Action {
     RollBack(usize),
     /// The first statement of `feed_number`: `SELECT … FOR UPDATE SKIP LOCKED`.
     Lock(usize),
-    /// In one statement the snapshot comes before the lock.
+    /// In one statement, the snapshot is older than the lock.
     Look(usize),
     /// Its second statement.
     Number(usize),

@@ -2,8 +2,9 @@
 //! `migrations/postgres/0003_outbox.sql`. Three writers, two instances that number, two readers that
 //! page by number; one of the numbering instances may die in its transaction.
 //!
-//! A numbered row is an updated one here, and not one that is moved to another table: that is how
-//! rivals rewrite numbers. Moved rows are gone for the second one, so there the guard is doubled.
+//! Here numbering updates a row, and does not move it to another table, so that rivals rewrite
+//! numbers. A second instance does not find rows that were moved, so the code has a second guard
+//! there.
 
 mod action;
 mod state;
@@ -23,7 +24,7 @@ const ALL_SEEN: &str = "when nothing is left to do, everybody has seen what was 
 /// What keeps the numbers right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
-    /// `outbox::append` gives no number: that comes after the commit.
+    /// `outbox::append` assigns no sequence: that follows after the commit.
     NumberAfterCommit,
     /// `feed_number` takes its snapshot after it has the lock, in a statement of its own.
     TwoStatements,

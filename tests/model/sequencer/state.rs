@@ -24,11 +24,11 @@ pub(super) enum Numbering {
     Locked,
     /// In one statement: it has a snapshot with these events, and no lock yet.
     Looked(Vec<usize>),
-    /// Nobody else sees these numbers before it commits.
+    /// Others see these numbers only after the commit.
     Done(Vec<(usize, u8)>),
 }
 
-/// Somebody who reads the feed: what was seen, with its number.
+/// A reader of the feed: the events that it has seen, with their numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reader {
     pub(super) seen: Vec<(usize, u8)>,
@@ -45,11 +45,11 @@ pub(super) struct State {
     pub(super) writers: [Writing; WRITERS],
     /// `feed_outbox.position` of each event, in the order of insertion.
     pub(super) inserted: Vec<usize>,
-    /// In which order they have committed.
+    /// The order of the commits.
     pub(super) committed: Vec<usize>,
     /// `feed_event.sequence` of each event, as others see it.
     pub(super) numbers: [Option<u8>; WRITERS],
-    /// `feed_head.sequence`, and who has locked that row.
+    /// `feed_head.sequence`, and the instance that has locked that row.
     pub(super) head: u8,
     pub(super) lock: Option<usize>,
     pub(super) rivals: [Numbering; RIVALS],
@@ -58,7 +58,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// What has committed and has no number, in the order of insertion.
+    /// The events that are committed and have no number, in the order of insertion.
     pub(super) fn unnumbered(&self) -> Vec<usize> {
         let waiting = self.inserted.iter().copied();
         waiting
@@ -86,7 +86,7 @@ impl State {
             .collect()
     }
 
-    /// True if somebody else changes the same order.
+    /// True if another writer changes the same order.
     pub(super) fn subject_is_locked(&self, writer: usize) -> bool {
         let about = |writer| usize::from(writer == 2);
         (0..WRITERS)
