@@ -115,7 +115,7 @@ async fn strike(cases: &[Case]) {
     let lags = join_all(
         struck
             .iter()
-            .map(|(ready, _)| story.taken_by(&ready.cluster)),
+            .map(|(ready, _)| story.applied_by(&ready.cluster)),
     )
     .await;
     for ((Ready { case, cluster, .. }, took), lag) in struck.iter().zip(lags) {

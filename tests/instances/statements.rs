@@ -104,7 +104,7 @@ async fn drain(order: &Service, instances: usize) -> Cost {
     })
     .await;
     let took = begin.elapsed();
-    story.taken_by(&cluster).await;
+    story.applied_by(&cluster).await;
     drop(running);
     let statements = statements(&url).await;
     story.check(&cluster).await;

@@ -17,7 +17,7 @@ pub(super) enum Action {
     Fetch(usize, u8),
     /// The cursor in a transaction of its own.
     Store(usize),
-    /// `Batch::transact`
+    /// `Applier::transact`
     Apply(usize),
     ApplyUnanswered(usize),
     Die(usize),

@@ -26,9 +26,9 @@ const ALL_DONE: &str = "when nothing is left to do, each event has its effect (I
 enum Guard {
     /// `NativeConsume::advance`: owner, lease epoch and sequence in the `WHERE`.
     Fence,
-    /// `Batch::transact`: the cursor is moved in the transaction of the effect.
+    /// `Applier::transact`: the cursor is moved in the transaction of the effect.
     OneTransaction,
-    /// `Batch::claim`
+    /// `Applier::claim`
     Claims,
     /// `Cursors::load`: a tag is sent only if all partitions agree on it.
     AllAgreeOnTag,
