@@ -14,16 +14,20 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The members of the workspace that other projects depend on: feed-core and the crates below it.
-fn libraries() -> Vec<Value> {
+/// The members of the workspace, as cargo describes them.
+pub(crate) fn members() -> Vec<Value> {
     let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
-    let metadata: Value = serde_json::from_str(&metadata).unwrap();
-    let members = metadata["packages"].as_array().unwrap().iter();
-    let is_library = |member: &&Value| {
+    let mut metadata: Value = serde_json::from_str(&metadata).unwrap();
+    serde_json::from_value(metadata["packages"].take()).unwrap()
+}
+
+/// The members that other projects depend on: feed-core and the crates below it.
+fn libraries() -> Vec<Value> {
+    let is_library = |member: &Value| {
         let manifest = Path::new(member["manifest_path"].as_str().unwrap());
         manifest.starts_with(root().join("feed-core"))
     };
-    members.filter(is_library).cloned().collect()
+    members().into_iter().filter(is_library).collect()
 }
 
 /// Both licences require it, and a package is read without this repository.
