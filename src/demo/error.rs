@@ -40,12 +40,12 @@ pub(super) enum ShopError {
 
 /// A request that the shop refuses.
 #[derive(Debug, thiserror::Error)]
-#[error("the shop refuses {what} with {}. {cure}", self.reason())]
+#[error("the shop refuses {what} with {}. {remedy}", self.reason())]
 pub(super) struct Refusal {
     what: &'static str,
     status: StatusCode,
-    said: String,
-    cure: String,
+    detail: String,
+    remedy: String,
 }
 
 impl Refusal {
@@ -59,19 +59,19 @@ impl Refusal {
         Self {
             what,
             status,
-            said: said(status, body),
-            cure: cure(status, headers),
+            detail: detail(status, body),
+            remedy: remedy(status, headers),
         }
     }
 
     /// The status, and the server's reason.
     pub(super) fn reason(&self) -> String {
-        format!("{}: {}", self.status.as_u16(), self.said)
+        format!("{}: {}", self.status.as_u16(), self.detail)
     }
 }
 
 /// The server's reason: a problem document (RFC 9457), or just its status.
-fn said(status: StatusCode, body: &[u8]) -> String {
+fn detail(status: StatusCode, body: &[u8]) -> String {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     let fields: Vec<String> = problem["errors"]
         .as_array()
@@ -88,13 +88,15 @@ fn said(status: StatusCode, body: &[u8]) -> String {
     if !fields.is_empty() {
         return fields.join(" ").trim_end_matches('.').to_owned();
     }
-    let told = problem["detail"].as_str().or(problem["title"].as_str());
-    let told = told.or(status.canonical_reason()).unwrap_or("nothing more");
-    told.trim_end_matches('.').to_owned()
+    let reason = problem["detail"].as_str().or(problem["title"].as_str());
+    let reason = reason
+        .or(status.canonical_reason())
+        .unwrap_or("nothing more");
+    reason.trim_end_matches('.').to_owned()
 }
 
 /// What the user can do about it.
-fn cure(status: StatusCode, headers: &HeaderMap) -> String {
+fn remedy(status: StatusCode, headers: &HeaderMap) -> String {
     let location = headers.get(header::LOCATION);
     let location = location.and_then(|location| location.to_str().ok());
     match (status.as_u16(), location) {

@@ -50,7 +50,7 @@ async fn an_order_is_placed_by_the_keyboard() {
         page.tab_to("Add line").await;
         page.key(' ').await;
         page.find("#orderLine-1-item").await;
-        assert_eq!(page.focus().await, "orderLine-1-item", "where to go on");
+        assert_eq!(page.focus().await, "orderLine-1-item", "the next field");
         page.keys("iPod nano").await;
         page.sees("#total", "101.00").await;
         // Enter in a field sends the form.

@@ -32,18 +32,18 @@ pub(crate) async fn tell(look: Look, story: impl AsyncFnOnce(&Page)) {
     let profile = tempfile::tempdir().unwrap();
     let session = Session::start(&driver.url, capabilities(profile.path())).await;
     let page = Page::new(session.unwrap());
-    let told = AssertUnwindSafe(async {
+    let outcome = AssertUnwindSafe(async {
         page.look(look).await;
         story(&page).await;
         calm(&page).await;
     });
-    let told = timeout(LONGEST, told.catch_unwind()).await;
-    if !matches!(told, Ok(Ok(()))) {
+    let outcome = timeout(LONGEST, outcome.catch_unwind()).await;
+    if !matches!(outcome, Ok(Ok(()))) {
         keep(&page).await;
     }
     // A browser that cannot be closed ends with its driver.
     let closed = timeout(Duration::from_secs(10), page.session.end()).await;
-    match told {
+    match outcome {
         Ok(Ok(())) => closed.unwrap().unwrap(),
         Ok(Err(panic)) => resume_unwind(panic),
         Err(_) => panic!("the story takes longer than {LONGEST:?}"),

@@ -42,7 +42,7 @@ async fn the_error_is_reported_while_it_lasts<B: Recording>(url: &str) {
     assert!(error.contains("/feed"), "{error}");
     let hole = Atom::of(10..=12).link("prev-archive", "/archive/1");
     fake.at("/feed", Reply::feed(hole.xml()));
-    harness::until("the next error is told", async || {
+    harness::until("the next error is reported", async || {
         let error = seen.status().await.last_error?;
         error.contains("/archive/1").then_some(())
     })

@@ -121,7 +121,7 @@ fn damaged(text: &str) -> Vec<(&'static str, Reply, &'static str)> {
         ("another length", coded("gzip", changed(1)), "gzip"),
         ("not packed", coded("gzip", text), "gzip"),
         (
-            "packed without a word",
+            "packed without a header",
             Reply::ok("application/json", gzip.clone()),
             "without",
         ),

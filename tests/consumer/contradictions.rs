@@ -129,7 +129,7 @@ async fn doubtful_documents_apply_each_event_once<B: Recording>(url: &str) {
     let epoch = epoch.replace("<event:epoch>fakefeed", "<event:epoch>otherfed");
     for (name, document) in [
         (
-            "anchor of nobody",
+            "unknown anchor",
             fits("00000000000000000000000000000000").xml(),
         ),
         (

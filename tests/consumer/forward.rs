@@ -101,7 +101,7 @@ async fn links_that_lead_nowhere_are_abandoned<B: Recording>(url: &str) {
             Reply::redirect(303, &feed.address(1)),
         ),
         ("a circle", Reply::redirect(303, "/feed?after=start")),
-        ("away", Reply::status(503)),
+        ("unavailable", Reply::status(503)),
         ("unknown", Reply::status(404)),
     ] {
         let fake = numbered(NEWEST).await;

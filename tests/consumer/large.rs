@@ -151,7 +151,7 @@ async fn a_server_that_takes_too_long_is_abandoned<B: Recording>(url: &str) {
         let (_, looking) = tokio::join!(polling, looking);
         assert!(
             looking < Duration::from_secs(5),
-            "{name}: nobody else may wait"
+            "{name}: no other event may wait"
         );
         assert!(begin.elapsed() < Duration::from_secs(30), "{name}");
         fake.at("/feed", Reply::feed(Atom::of(1..=3).xml()));

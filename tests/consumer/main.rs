@@ -1,5 +1,5 @@
 //! The consumer against a fake producer: any Atom feed works, and one that is hostile or broken
-//! harms nobody.
+//! does no harm.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answers;

@@ -296,7 +296,7 @@ async fn a_fresh_answer_counts_as_contact<B: Recording>(url: &str) {
                 .filter(|_| heads(&fake) > 0)
         })
         .await;
-        let asked = until("contact goes on", async || {
+        let asked = until("there is contact again", async || {
             let at = seen.status().await.last_contact?;
             (at > first + Duration::from_secs(1)).then(|| heads(&fake))
         })

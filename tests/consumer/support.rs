@@ -236,7 +236,10 @@ impl<B: Recording> Seen<B> {
 
     /// Waits until a round has failed; returns why.
     pub(crate) async fn error(&self) -> String {
-        until("an error is told", async || self.status().await.last_error).await
+        until("an error is reported", async || {
+            self.status().await.last_error
+        })
+        .await
     }
 }
 

@@ -22,12 +22,12 @@ fn problem(status: u16) -> Reply {
         .body(format!("{{\"detail\":\"it began\\u0000{long}\"}}"))
 }
 
-fn assert_short(told: &str) {
-    assert!(told.contains("it began"), "{told}");
+fn assert_short(text: &str) {
+    assert!(text.contains("it began"), "{text}");
     assert!(
-        told.len() < 1_000 && !told.contains('\0'),
+        text.len() < 1_000 && !text.contains('\0'),
         "{} bytes",
-        told.len()
+        text.len()
     );
 }
 

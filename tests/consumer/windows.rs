@@ -88,7 +88,7 @@ async fn a_window_that_continues_is_taken<B: Recording>(url: &str) {
         ("pinned", "4 13 12 11 10 9 8 7 6 5", &[11, 12, 13]),
         ("newest edited", "10'14 13 12 11 9 8 7 6 5 4", &[11, 12, 13]),
         ("newest deleted", "12 11 9 8 7 6 5 4 3 2", &[11, 12]),
-        ("nothing but old ones", "6 5 4 3", &[]),
+        ("only old ones", "6 5 4 3", &[]),
         ("backdated", "12 11 10 9 8 0 7 6 5 4", &[0, 11, 12]),
         ("edited where it is", "12 11'13 10 9 8 7 6 5 4 3", &[11, 12]),
         ("without an order", "12 4 10 6 9 11 7 3 8 5", &[11, 12]),
@@ -182,7 +182,7 @@ async fn a_resume_from_the_start_applies_what_is_shown<B: Recording>(url: &str) 
     assert!(reason.contains("resume --from-start"), "{reason}");
     let from_start = Decision::Resume(ResumeFrom::Start);
     reader.handle().decide(from_start, "eve").await.unwrap();
-    until("it goes on", async || {
+    until("it continues", async || {
         reader.poll().await.unwrap();
         let halted = reader.status().await.halted;
         halted.is_none().then_some(())

@@ -70,7 +70,7 @@ async fn pages_are_cached_and_the_head_is_not(platform: On) {
 
     site.end(&mut order);
     assert_eq!(ask().await, (200, "HIT".to_owned()));
-    until("the head is away", async || {
+    until("the service is down", async || {
         let head = site.client.get("order/feed", &[]).await;
         (head.status == 502).then_some(())
     })

@@ -51,7 +51,7 @@ const ONE_STATEMENT: &str = "
         ), gone AS (
             DELETE FROM feed_outbox USING committed
             WHERE feed_outbox.position = committed.position
-        ), told AS (
+        ), published AS (
             INSERT INTO feed_event (sequence, id, event_type, subject, time, updated, title,
                                     summary, link, data, traceparent)
             SELECT number, id, event_type, subject, time, clock_timestamp(), title, summary, link,

@@ -56,7 +56,7 @@ impl Life {
     pub(crate) async fn until(&mut self, what: &str, mut holds: impl AsyncFnMut(&Fleet) -> bool) {
         let begin = Instant::now();
         while !holds(&self.fleet).await {
-            assert!(begin.elapsed() < DEADLINE, "in vain: {what}");
+            assert!(begin.elapsed() < DEADLINE, "timed out: {what}");
             self.last(Duration::from_millis(100)).await;
         }
     }

@@ -102,7 +102,7 @@ async fn a_locked_partition_delays_one_instance() {
     let lock = another_session(&url, lock).await;
     let ahead = "SELECT count(*) FROM feed_partition
                  WHERE sequence > (SELECT min(sequence) FROM feed_partition)";
-    life.until("the partitions of the other one go on", async |_| {
+    life.until("the partitions of the other one continue", async |_| {
         tables::number(&url, ahead).await >= PARTITIONS / 2
     })
     .await;

@@ -115,7 +115,7 @@ async fn a_link_that_is_down_for_a_while_loses_nothing() {
     let Some((mut life, link)) = over_a_link("link", 0).await else {
         return;
     };
-    life.until("it goes on", async |fleet| invoiced(fleet).await > 0)
+    life.until("it continues", async |fleet| invoiced(fleet).await > 0)
         .await;
     for (there, back, seconds) in [
         (false, false, 1),
@@ -136,7 +136,7 @@ async fn a_link_that_is_down_for_a_while_loses_nothing() {
         let at = invoiced(&life.fleet).await;
         life.last(Duration::from_secs(seconds)).await;
         let now = invoiced(&life.fleet).await;
-        assert_eq!(at, now, "it went on");
+        assert_eq!(at, now, "it continued");
         link.set(FAIR);
     }
     assert_innocent(&life.end().await);
@@ -162,7 +162,7 @@ async fn a_link_with_errors_loses_no_events() {
     life.last(Duration::from_secs(10)).await;
     let at = invoiced(&life.fleet).await;
     life.last(Duration::from_secs(30)).await;
-    life.until("it goes on", async |fleet| invoiced(fleet).await > at)
+    life.until("it continues", async |fleet| invoiced(fleet).await > at)
         .await;
     link.set(FAIR);
     assert_innocent(&life.end().await);

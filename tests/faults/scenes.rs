@@ -73,7 +73,7 @@ async fn partitions_that_are_behind_are_taken_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_writer_makes_no_request_fail() {
     let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
-    let mut life = Life::start(&plan, "stranger").await;
+    let mut life = Life::start(&plan, "other-writer").await;
     let url = life.fleet.url(Whose::Order).to_owned();
     let stop = CancellationToken::new();
     let stopped = stop.clone();
@@ -82,17 +82,17 @@ async fn another_writer_makes_no_request_fail() {
     let writing = tokio::spawn(async move {
         let mut connection = SqliteConnection::connect(&url).await.unwrap();
         let quick = "PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000;
-                     CREATE TABLE test_stranger AS SELECT 1 AS n";
+                     CREATE TABLE test_writer AS SELECT 1 AS n";
         connection.execute(quick).await.unwrap();
         while !stopped.is_cancelled() {
-            let little = "UPDATE test_stranger SET n = n + 1";
+            let little = "UPDATE test_writer SET n = n + 1";
             connection.execute(little).await.unwrap();
             written.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
     life.last(Duration::from_secs(4)).await;
-    life.until("the stranger writes", async |_| {
+    life.until("the other writer writes", async |_| {
         times.load(Ordering::Relaxed) > 20
     })
     .await;

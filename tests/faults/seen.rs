@@ -129,7 +129,7 @@ pub(crate) fn v10_independent(evidence: &Evidence) -> Verdict {
         let seen = sequences
             .get(subject.as_str())
             .and_then(|sequence| first.get(sequence));
-        let seen = seen.ok_or_else(|| format!("nobody has seen {subject}"))?;
+        let seen = seen.ok_or_else(|| format!("no reader has seen {subject}"))?;
         delays.push(seen.saturating_sub(at));
     }
     delays.sort_unstable();

@@ -101,7 +101,7 @@ async fn an_order_service_killed_at_any_statement_loses_nothing_on_sqlite() {
 
 /// Waits until another session holds the file for longer than a transaction takes.
 async fn waits_in_a_transaction(url: &str) {
-    until("a transaction stands at the gate", async || {
+    until("a transaction waits at the gate", async || {
         let mut connection = SqliteConnection::connect(url).await.unwrap();
         let patience = connection.execute("PRAGMA busy_timeout = 500").await;
         patience.unwrap();

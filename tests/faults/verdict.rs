@@ -49,7 +49,7 @@ pub(crate) fn acknowledged(evidence: &Evidence, what: &str) -> Vec<(String, u64)
 }
 
 /// Subjects that have an event of this type.
-fn told_of<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
+fn published_for<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
     let events = list(&evidence.order["events"]).iter();
     events
         // An event that was written past the service has no order.
@@ -61,16 +61,20 @@ fn told_of<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
 /// Every acknowledged change is in the feed, and every event of the feed is at every consumer: with
 /// its effect, parked, or skipped with a reason.
 pub(crate) fn v1_no_loss(evidence: &Evidence) -> Verdict {
-    let placed: BTreeSet<&str> = told_of(evidence, "order.placed").into_iter().collect();
-    let cancelled: BTreeSet<&str> = told_of(evidence, "order.cancelled").into_iter().collect();
-    for (what, told) in [("place", &placed), ("cancel", &cancelled)] {
+    let placed: BTreeSet<&str> = published_for(evidence, "order.placed")
+        .into_iter()
+        .collect();
+    let cancelled: BTreeSet<&str> = published_for(evidence, "order.cancelled")
+        .into_iter()
+        .collect();
+    for (what, published) in [("place", &placed), ("cancel", &cancelled)] {
         for (subject, at) in acknowledged(evidence, what) {
-            holds(told.contains(subject.as_str()), || {
-                format!("to {what} {subject} was acknowledged at {at} ms, and no event tells of it")
+            holds(published.contains(subject.as_str()), || {
+                format!("to {what} {subject} was acknowledged at {at} ms, and it has no event")
             })?;
         }
     }
-    let story = Story::told(list(&evidence.order["events"]));
+    let story = Story::from_rows(list(&evidence.order["events"]));
     let all = story.claimed();
     for (name, consumer) in &evidence.consumers {
         let claimed: BTreeSet<String> = list(&consumer["claims"])
@@ -102,14 +106,14 @@ pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Verdict {
         ("order.cancelled", changed(Some("cancelled"))),
     ] {
         // As lists, so that two events of one change are found.
-        let mut told: Vec<String> = told_of(evidence, kind)
+        let mut published: Vec<String> = published_for(evidence, kind)
             .into_iter()
             .map(str::to_owned)
             .collect();
         expected.sort();
-        told.sort();
-        holds(expected == told, || {
-            let sets = [expected, told].map(|list| list.into_iter().collect());
+        published.sort();
+        holds(expected == published, || {
+            let sets = [expected, published].map(|list| list.into_iter().collect());
             let difference = difference(&sets[0], &sets[1]);
             format!(
                 "{kind}: {}",
@@ -171,7 +175,7 @@ pub(crate) fn v4_in_order(evidence: &Evidence) -> Verdict {
                 placed.insert(text(&event["subject"]));
             }
             "order.cancelled" => holds(placed.contains(text(&event["subject"])), || {
-                format!("told before it was placed: {event}")
+                format!("published before it was placed: {event}")
             })?,
             _ => {}
         }
@@ -185,7 +189,7 @@ pub(crate) fn v4_in_order(evidence: &Evidence) -> Verdict {
 
 /// One document for each order, of the event that placed it, with its amounts; the sums are equal.
 pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Verdict {
-    let story = Story::told(list(&evidence.order["events"]));
+    let story = Story::from_rows(list(&evidence.order["events"]));
     for (name, consumer) in &evidence.consumers {
         let found = list(&consumer["documents"])
             .iter()

@@ -44,12 +44,12 @@ async fn python_books_each_event_once_however_often_it_is_killed(backend: Backen
     ];
     let _two_of_it = python.lives(&mut order, &gates, 2).await;
     let sign = "CASE event_type WHEN 'order.placed' THEN '' ELSE '-' END";
-    let told =
+    let published =
         format!("SELECT subject || ' ' || {sign} || 18400 FROM feed_event ORDER BY sequence");
     let booked = "SELECT subject || ' ' || cents FROM ledger ORDER BY number";
     assert_eq!(
         texts(&python.url, booked).await,
-        texts(order.database.url(), &told).await
+        texts(order.database.url(), &published).await
     );
 }
 
@@ -125,14 +125,19 @@ async fn the_sales_example_counts_each_order_once_however_often_it_is_killed(bac
     let _running = sales.lives(&mut order, &gates, 1).await;
 
     let what = "CASE event_type WHEN 'order.placed' THEN ' sold' ELSE ' taken off' END";
-    let told = format!("SELECT substr(subject, 7) || {what} FROM feed_event ORDER BY sequence");
-    let told = texts(order.database.url(), &told).await;
+    let published =
+        format!("SELECT substr(subject, 7) || {what} FROM feed_event ORDER BY sequence");
+    let published = texts(order.database.url(), &published).await;
     // Each order has two lines.
-    let told = by_order(told.into_iter().flat_map(|event| [event.clone(), event]));
+    let published = by_order(
+        published
+            .into_iter()
+            .flat_map(|event| [event.clone(), event]),
+    );
     let attempts = texts(&sales.url, "SELECT what FROM test_log ORDER BY number").await;
-    assert_eq!(by_order(attempts), told);
+    assert_eq!(by_order(attempts), published);
 
-    let kept = told.values().filter(|what| what.len() == 2).count() as i64;
+    let kept = published.values().filter(|what| what.len() == 2).count() as i64;
     let (mut sold, mut cents) = (BTreeMap::new(), 0);
     for row in client.json("").await.unwrap().as_array().unwrap() {
         let item = row["item"].as_str().unwrap().to_owned();

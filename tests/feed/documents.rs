@@ -39,7 +39,7 @@ async fn samples(order: &Service) -> Vec<Sample> {
     };
     let empty = client.get("feed", &[]).await;
     add("after-empty", after(client, "start").await, 0);
-    let (nobody, _) = (cursor(&empty), add("empty", empty, 0));
+    let (start, _) = (cursor(&empty), add("empty", empty, 0));
     rename(order).await;
     place(order, 205).await;
     let tag = client.get("feed", &[]).await.header("etag").to_owned();
@@ -64,8 +64,8 @@ async fn samples(order: &Service) -> Vec<Sample> {
     let sealed = client.get(&page(&head, 2), &[]).await;
     add("after", after(client, &cursor(&sealed)).await, 15);
     add("after-newest", after(client, &cursor(&head)).await, 0);
-    let forward = client.get(&format!("feed?after={nobody}"), &[]).await;
-    assert_eq!(forward.status, 303, "the way forward begins with a page");
+    let forward = client.get(&format!("feed?after={start}"), &[]).await;
+    assert_eq!(forward.status, 303, "catching up begins with a page");
     add("immutable", immutable, 100);
     add("sealed", sealed, 100);
     add("head", head, 115);
@@ -224,7 +224,7 @@ async fn no_document_names_a_person(backend: Backend) {
     for secret in person {
         assert!(data.contains(secret), "{secret} is not in {data}");
         for (name, text) in &texts {
-            assert!(!text.contains(secret), "{secret} stands in {name}");
+            assert!(!text.contains(secret), "{name} contains {secret}");
         }
     }
 }

@@ -94,13 +94,13 @@ impl Consumer {
         instances: usize,
     ) -> Vec<Process> {
         let client = order.client.clone();
-        let mut told = newest(&client).await;
+        let mut published = newest(&client).await;
         let closing = CancellationToken::new();
         let trading = tokio::spawn(trade_until(closing.clone(), client.clone()));
         self.killed_at_random().await;
         for gate in gates {
             // So that there is an event to apply.
-            told += trade(&client, 2).await;
+            published += trade(&client, 2).await;
             let gate = format!("CREATE TRIGGER test_gate {gate} BEGIN {FOR_EVER}; END");
             run(&self.url, &gate).await;
             let process = self.start();
@@ -110,13 +110,13 @@ impl Consumer {
             self.killed_at_random().await;
         }
         closing.cancel();
-        told += trading.await.unwrap();
+        published += trading.await.unwrap();
         let running = (0..instances).map(|_| self.start()).collect();
         // They survive that the feed is down.
         assert_eq!(order.stop().await, Some(0));
         order.start().await;
-        told += trade(&client, 20).await;
-        self.takes(told as i64).await;
+        published += trade(&client, 20).await;
+        self.takes(published as i64).await;
         running
     }
 
@@ -136,7 +136,7 @@ const FOR_EVER: &str = "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELEC
 
 /// Waits until another session holds the file for longer than a batch takes.
 async fn waits_in_a_transaction(url: &str) {
-    until("a transaction stands at the gate", async || {
+    until("a transaction waits at the gate", async || {
         let mut connection = SqliteConnection::connect(url).await.unwrap();
         let patience = connection.execute("PRAGMA busy_timeout = 1000").await;
         patience.unwrap();

@@ -81,7 +81,7 @@ async fn readers_of_every_kind_get_every_event_while_twenty_create(backend: Back
         back(&order.client, all.len()),
         create(&order, [&by_tag, &by_date]),
     );
-    assert!(forward == all, "the way forward: {forward:?}");
+    assert!(forward == all, "catching up: {forward:?}");
     assert!(walks > 1, "no walk back met a feed that grows");
     until("the loop by tag has printed each event once", async || {
         let mut seen = by_tag.seen();
@@ -132,7 +132,7 @@ async fn create(order: &Service, loops: [&Loop; 2]) {
 /// Follows `?after=` from the first event until there are `count`.
 async fn forward(client: &Client, count: usize) -> Vec<usize> {
     let (mut read, mut at) = (Vec::new(), "start".to_owned());
-    until("the way forward leads to the newest event", async || {
+    until("catching up reaches the newest event", async || {
         let address = client.url(&format!("feed?after={at}"));
         let mut answer = client.get(&address, &[]).await;
         if answer.status == 303 {

@@ -15,7 +15,7 @@ const MARGIN: i64 = 10_000;
 
 /// An event as the publisher has stored it.
 #[derive(Debug)]
-struct Told {
+struct Published {
     sequence: i64,
     id: String,
     kind: String,
@@ -26,12 +26,12 @@ struct Told {
 /// All events of a feed.
 #[derive(Debug)]
 pub struct Story {
-    told: Vec<Told>,
+    events: Vec<Published>,
 }
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Story {
     /// Reads the events of an order service; all of them are published.
@@ -51,8 +51,8 @@ impl Story {
             .iter()
             .map(|row| serde_json::from_str(row).expect("JSON"))
             .collect();
-        let story = Self::told(&events);
-        let dense = story.told.iter().zip(1..);
+        let story = Self::from_rows(&events);
+        let dense = story.events.iter().zip(1..);
         assert!(
             dense.into_iter().all(|(event, n)| event.sequence == n),
             "the feed has a hole"
@@ -62,10 +62,10 @@ impl Story {
 
     /// The same from rows with `sequence`, `id`, `type`, `subject` and `data`, in sequence.
     #[must_use]
-    pub fn told(events: &[Value]) -> Self {
+    pub fn from_rows(events: &[Value]) -> Self {
         let read = |event: &Value| {
             let text = |name: &str| event[name].as_str().expect("a text").to_owned();
-            Told {
+            Published {
                 sequence: event["sequence"].as_i64().expect("a published event"),
                 id: format!("urn:uuid:{}", text("id")),
                 kind: text("type"),
@@ -74,14 +74,14 @@ impl Story {
             }
         };
         Self {
-            told: events.iter().map(read).collect(),
+            events: events.iter().map(read).collect(),
         }
     }
 
     /// The newest sequence.
     #[must_use]
     pub fn newest(&self) -> i64 {
-        self.told.last().map_or(0, |event| event.sequence)
+        self.events.last().map_or(0, |event| event.sequence)
     }
 
     /// Waits until everything is applied, and checks the consumer's state; returns how long it
@@ -151,7 +151,8 @@ impl Story {
     /// The ids of all events, of those that stay parked, and of those that are skipped.
     #[must_use]
     pub fn ids(&self) -> [BTreeSet<String>; 3] {
-        let which: [fn(&Told) -> bool; 3] = [|_| true, Told::is_poison, Told::is_unknown];
+        let which: [fn(&Published) -> bool; 3] =
+            [|_| true, Published::is_poison, Published::is_unknown];
         which.map(|which| self.ids_of(&which))
     }
 
@@ -162,14 +163,14 @@ impl Story {
         self.ids_of(&|event| event.sequence > kept)
     }
 
-    fn ids_of(&self, which: &dyn Fn(&Told) -> bool) -> BTreeSet<String> {
-        let told = self.told.iter().filter(|event| which(event));
-        told.map(|event| event.id.clone()).collect()
+    fn ids_of(&self, which: &dyn Fn(&Published) -> bool) -> BTreeSet<String> {
+        let events = self.events.iter().filter(|event| which(event));
+        events.map(|event| event.id.clone()).collect()
     }
 
     fn expected(&self, placed: &str, cancelled: &str, amounts: bool) -> BTreeSet<String> {
-        let mut orders: BTreeMap<&str, (&Told, &str)> = BTreeMap::new();
-        for event in self.told.iter().filter(|event| !event.is_poison()) {
+        let mut orders: BTreeMap<&str, (&Published, &str)> = BTreeMap::new();
+        for event in self.events.iter().filter(|event| !event.is_poison()) {
             match event.kind.as_str() {
                 "order.placed" => {
                     orders.entry(&event.subject).or_insert((event, placed));
@@ -182,7 +183,7 @@ impl Story {
                 _ => {}
             }
         }
-        let line = |(event, status): &(&Told, &str)| {
+        let line = |(event, status): &(&Published, &str)| {
             let lines = event.data["orderLine"].as_array().expect("lines");
             let (id, count) = (event.data["id"].to_string(), lines.len());
             let begin = format!("{id}|{}|{status}", event.id);
@@ -209,13 +210,13 @@ impl Story {
             "claims of no event"
         );
         for (table, expected) in [
-            ("feed_parked", self.ids_of(&Told::is_poison)),
-            ("feed_skip", self.ids_of(&Told::is_unknown)),
+            ("feed_parked", self.ids_of(&Published::is_poison)),
+            ("feed_skip", self.ids_of(&Published::is_unknown)),
         ] {
             let found = texts(url, &format!("SELECT event_id FROM {table}")).await;
             same(table, expected, found.into_iter().collect());
         }
-        let anchor = self.told.last().map_or("", |event| event.id.as_str());
+        let anchor = self.events.last().map_or("", |event| event.id.as_str());
         let off = format!(
             "SELECT count(*) FROM feed_partition
              WHERE sequence <> {} OR anchor <> '{anchor}'",
@@ -225,7 +226,7 @@ impl Story {
     }
 }
 
-impl Told {
+impl Published {
     /// True for events that cannot be applied, in the tests that use them.
     fn is_poison(&self) -> bool {
         self.data["poison"] == Value::Bool(true)

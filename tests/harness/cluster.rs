@@ -39,7 +39,7 @@ pub struct Instance {
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Cluster {
     /// A consumer without instances on an empty database.
@@ -152,7 +152,7 @@ pub async fn patiently<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>)
         if let Some(found) = holds().await {
             return found;
         }
-        assert!(begin.elapsed() < DEADLINE, "in vain: {what}");
+        assert!(begin.elapsed() < DEADLINE, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

@@ -32,13 +32,17 @@ pub async fn assert_described(router: &Router, apart: &[&str]) -> serde_json::Va
             continue;
         }
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            let told = described
+            let is_described = described
                 .get(&path)
                 .is_some_and(|path| path.get(method.to_lowercase()).is_some());
             let status = send(router, method, &path.replace(['{', '}'], ""))
                 .await
                 .status;
-            assert_eq!(told, status != 405, "{method} {path} answers {status}");
+            assert_eq!(
+                is_described,
+                status != 405,
+                "{method} {path} answers {status}"
+            );
         }
     }
     document

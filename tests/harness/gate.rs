@@ -53,7 +53,7 @@ pub struct Gate {
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Gate {
     /// Stops the instance with this `application_name` at the step.
@@ -92,7 +92,7 @@ impl Gate {
 
     /// Waits until an instance waits at the gate.
     pub async fn waiting(&self) {
-        patiently("an instance stands at the gate", async || {
+        patiently("an instance waits at the gate", async || {
             let waiting = "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
                            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
             (!texts(&self.url, waiting).await.is_empty()).then_some(())

@@ -55,7 +55,7 @@ pub async fn until<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> 
         if let Some(found) = holds().await {
             return found;
         }
-        assert!(begin.elapsed() < DEADLINE, "in vain: {what}");
+        assert!(begin.elapsed() < DEADLINE, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -21,7 +21,7 @@ pub struct Pooler {
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Pooler {
     /// In a pool mode (`session`, `transaction`, `statement`), with additional settings, a line

@@ -37,7 +37,7 @@ pub struct Tap {
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Tap {
     /// In front of the server at this address, `http://127.0.0.1:8081/`.

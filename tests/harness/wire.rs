@@ -40,7 +40,7 @@ pub struct Wire {
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Wire {
     /// In front of the database at `url`, which names the directory of a socket.

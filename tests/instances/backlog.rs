@@ -46,7 +46,7 @@ async fn follow(order: &Service, database: FreshDatabase) {
         }
         assert!(
             begin.elapsed() < Duration::from_secs(1_800),
-            "stands at {at}"
+            "the cursor is {at}"
         );
         if said.elapsed() > Duration::from_secs(5) {
             said = Instant::now();

@@ -133,12 +133,12 @@ async fn a_deadlock_parks_no_event() {
     let gate = Gate::close(&url, *claimed, "one").await;
     load::place_many(&two.order.client, 40).await;
     gate.waiting().await;
-    let mut stranger = PgConnection::connect(&url).await.unwrap();
+    let mut other = PgConnection::connect(&url).await.unwrap();
     let first = "SET deadlock_timeout = '1min'; BEGIN; UPDATE invoice_counter SET next = next";
-    stranger.execute(first).await.unwrap();
+    other.execute(first).await.unwrap();
     let then = "SELECT FROM feed_partition WHERE lease_owner LIKE 'one-%' FOR UPDATE; COMMIT";
-    let circle = tokio::spawn(async move { stranger.execute(then).await.map(drop) });
-    patiently("the stranger waits", async || {
+    let circle = tokio::spawn(async move { other.execute(then).await.map(drop) });
+    patiently("the other waits", async || {
         let waiting = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND query LIKE 'SELECT FROM%COMMIT'
                          AND wait_event_type = 'Lock'";

@@ -174,13 +174,13 @@ impl Consumer {
     async fn revive(&mut self) {
         let mut left = Vec::new();
         for mut instance in self.running.drain(..) {
-            let stands = patiently("it has started or ended", async || {
+            let started = patiently("it has started or ended", async || {
                 if instance.process.is_gone() {
                     return Some(false);
                 }
                 instance.client.json("status").await.map(|_| true)
             });
-            if stands.await {
+            if started.await {
                 left.push(instance);
                 continue;
             }

@@ -175,10 +175,10 @@ async fn a_demo_that_is_stopped_prints_what_it_has_done() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_shop_the_demo_reports_that() {
-    let nobody = format!("http://127.0.0.1:{}/", port());
-    let said = Finished::by(program("shop").args(["demo", "--url", &nobody]));
+    let nothing_there = format!("http://127.0.0.1:{}/", port());
+    let said = Finished::by(program("shop").args(["demo", "--url", &nothing_there]));
     let expected = format!(
-        "no shop answers at {nobody}: start one with `cargo run`, or set its address with --url"
+        "no shop answers at {nothing_there}: start one with `cargo run`, or set its address with --url"
     );
     assert!(said.err.contains(&expected), "{said:?}");
     assert_eq!(said.err.lines().count(), 1, "{said:?}");

@@ -354,8 +354,8 @@ async fn a_command_that_is_killed_is_finished_by_the_next_one(backend: Backend) 
     let said = run(command(&system.order, customer)).await;
     assert!(said.status.success(), "{said:?}");
     let url = system.order.database.url();
-    let told = "SELECT count(*) FROM feed_event WHERE event_type = 'order.erased'";
-    assert_eq!(number(url, told).await, placed);
+    let erased = "SELECT count(*) FROM feed_event WHERE event_type = 'order.erased'";
+    assert_eq!(number(url, erased).await, placed);
     let orders = "SELECT count(DISTINCT subject) FROM feed_event WHERE event_type = 'order.erased'";
     assert_eq!(number(url, orders).await, placed);
     caught_up(&system.order, &system.invoice).await;

@@ -159,7 +159,7 @@ async fn an_order_service_that_went_back_is_reported_and_restarts_its_feed(backe
         command(consumer, name, &feed, &["resume", "--from-start"])
             .await
             .with(0);
-        until("it goes on", async || {
+        until("it continues", async || {
             let status = consumer.client.json("status").await?;
             (status["sequence"] == 9 && status["halted"] == Value::Null).then_some(())
         })

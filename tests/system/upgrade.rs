@@ -85,7 +85,7 @@ async fn place(addresses: &[Client], key: &str, n: u64) -> i64 {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("nobody takes an order");
+    panic!("no service accepts an order");
 }
 
 /// Restarts a service while a reader waits at its feed, if it has one.

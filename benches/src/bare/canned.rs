@@ -57,7 +57,7 @@ pub(super) fn waiting(file: &Path) -> Result<Router> {
     };
     let tell = move || async move {
         let now = now();
-        teller.send_modify(|told| *told += 1);
+        teller.send_modify(|count| *count += 1);
         now.to_string()
     };
     Ok(Router::new()

@@ -138,7 +138,7 @@ async fn tell(pool: PgPool, news: Arc<Notify>) {
     loop {
         news.notified().await;
         if let Err(error) = pool.execute("NOTIFY bench_outbox").await {
-            warn!("the relay was not told: {error}");
+            warn!("the relay was not notified: {error}");
         }
     }
 }

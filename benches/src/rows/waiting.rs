@@ -121,10 +121,10 @@ async fn all_answered(
     // Each has reached the point where it waits.
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     ensure!(readers.try_join_next().is_none(), "a reader was not held back");
-    let told = tell().await?;
+    let notified = tell().await?;
     let mut took = Vec::new();
     while let Some(answered) = readers.join_next().await {
-        took.push((answered?? - told) * 1e3);
+        took.push((answered?? - notified) * 1e3);
     }
     Ok([percentile(&mut took, 0.5), percentile(&mut took, 0.99)])
 }

@@ -105,7 +105,7 @@ async fn answers_to_credentials_are_not_cached(cache: Cache) {
         }
         for client in [&proxy.plain, &proxy.eager, &operator.showing("Bearer no")] {
             let answer = client.anonymous().get(path, &[]).await;
-            assert_eq!(answer.status, 401, "{path} for anybody");
+            assert_eq!(answer.status, 401, "{path} without credentials");
         }
     }
     // What is public is cached.

@@ -97,7 +97,7 @@ impl fmt::Debug for Fake {
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Fake {
     /// A server with nothing on it.

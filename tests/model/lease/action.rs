@@ -31,8 +31,8 @@ impl fmt::Display for Action {
         match self {
             Self::Acquire(i, p) => write!(f, "instance {i} acquires partition {p}"),
             Self::Renew(i) => write!(f, "instance {i} renews its leases"),
-            Self::Release(i, p) => write!(f, "instance {i} gives partition {p} back"),
-            Self::Load(i) => write!(f, "instance {i} reads what it holds"),
+            Self::Release(i, p) => write!(f, "instance {i} releases partition {p}"),
+            Self::Load(i) => write!(f, "instance {i} reads its partitions"),
             Self::Fetch(i, to) => write!(f, "instance {i} fetches the events up to {to}"),
             Self::Store(i) => write!(f, "instance {i} stores its cursors"),
             Self::Apply(i) => write!(f, "instance {i} commits its batch"),
@@ -41,7 +41,7 @@ impl fmt::Display for Action {
             }
             Self::Die(i) => write!(f, "instance {i} dies, and starts again"),
             Self::ClockJumps(p) => write!(f, "the lease of partition {p} ends"),
-            Self::BeginAnew => write!(f, "a person has all begin with the first event again"),
+            Self::BeginAnew => write!(f, "an operator resumes from the start"),
         }
     }
 }

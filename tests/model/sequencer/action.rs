@@ -12,7 +12,7 @@ pub(super) enum Action {
     /// The first statement of `feed_number`: `SELECT … FOR UPDATE SKIP LOCKED`.
     Lock(usize),
     /// In one statement, the snapshot is older than the lock.
-    Look(usize),
+    TakeSnapshot(usize),
     /// Its second statement.
     Number(usize),
     Publish(usize),
@@ -29,7 +29,9 @@ impl fmt::Display for Action {
             Self::Commit(w) => write!(f, "writer {w} commits"),
             Self::RollBack(w) => write!(f, "writer {w} rolls back"),
             Self::Lock(s) => write!(f, "sequencer {s} locks the head"),
-            Self::Look(s) => write!(f, "sequencer {s} takes a snapshot of what has no number"),
+            Self::TakeSnapshot(s) => {
+                write!(f, "sequencer {s} takes a snapshot of what has no number")
+            }
             Self::Number(s) => write!(f, "sequencer {s} numbers it"),
             Self::Publish(s) => write!(f, "sequencer {s} commits"),
             Self::Die(s) => write!(f, "sequencer {s} dies in its transaction"),

@@ -19,7 +19,7 @@ const DENSE: &str = "numbers are 1, 2, 3 … without holes (I2)";
 const BEFORE: &str = "who has seen k has seen all before k (I2)";
 const STAYS: &str = "what was published stays as it was (I3)";
 const IN_ORDER: &str = "events of one subject are numbered in the order of their changes (I6)";
-const ALL_SEEN: &str = "when nothing is left to do, everybody has seen what was committed (I1)";
+const ALL_SEEN: &str = "when nothing is left to do, every reader has seen what was committed (I1)";
 
 /// What keeps the numbers right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +80,10 @@ impl Model for Sequencer {
             match numbering {
                 Numbering::Idle if state.unnumbered().is_empty() => {}
                 Numbering::Idle if !self.has(Guard::TwoStatements) => {
-                    actions.push(Action::Look(rival));
+                    actions.push(Action::TakeSnapshot(rival));
                 }
                 Numbering::Idle if lock_is_free => actions.push(Action::Lock(rival)),
-                Numbering::Looked(_) if lock_is_free => actions.push(Action::Number(rival)),
+                Numbering::HasSnapshot(_) if lock_is_free => actions.push(Action::Number(rival)),
                 Numbering::Locked => actions.push(Action::Number(rival)),
                 Numbering::Done(_) => actions.push(Action::Publish(rival)),
                 _ => {}
@@ -116,10 +116,12 @@ impl Model for Sequencer {
                 state.lock = Some(rival);
                 state.rivals[rival] = Numbering::Locked;
             }
-            Action::Look(rival) => state.rivals[rival] = Numbering::Looked(state.unnumbered()),
+            Action::TakeSnapshot(rival) => {
+                state.rivals[rival] = Numbering::HasSnapshot(state.unnumbered())
+            }
             Action::Number(rival) => {
                 let events = match &state.rivals[rival] {
-                    Numbering::Looked(events) => events.clone(),
+                    Numbering::HasSnapshot(events) => events.clone(),
                     _ => state.unnumbered(),
                 };
                 state.lock = Some(rival);
@@ -185,7 +187,7 @@ impl Model for Sequencer {
                 state.writers[0] == Writing::Open && state.readers[0].seen.len() == 1
             }),
             Property::sometimes(
-                "after a rollback and a death all goes on",
+                "numbering continues after a rollback and a death",
                 |_, state: &State| {
                     state.deaths == 1 && state.writers[0] == Writing::RolledBack && state.head == 2
                 },

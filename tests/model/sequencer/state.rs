@@ -23,7 +23,7 @@ pub(super) enum Numbering {
     /// It has the lock, and no snapshot yet.
     Locked,
     /// In one statement: it has a snapshot with these events, and no lock yet.
-    Looked(Vec<usize>),
+    HasSnapshot(Vec<usize>),
     /// Others see these numbers only after the commit.
     Done(Vec<(usize, u8)>),
 }

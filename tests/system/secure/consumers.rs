@@ -74,10 +74,10 @@ async fn wrong_credentials_are_an_outage_that_says_so(backend: Backend) {
         assert_eq!(
             status["halted"],
             json!(null),
-            "it goes on by itself: {status}"
+            "it continues by itself: {status}"
         );
         let ready = consumer.client.anonymous().get("health/ready", &[]).await;
-        assert_eq!(ready.status, 200, "what is there can be looked at");
+        assert_eq!(ready.status, 200, "its pages are still served");
         let log = consumer.process().unwrap().log();
         let errors = log.lines().filter(|line| line.contains("ERROR"));
         assert_eq!(errors.count(), 1, "{log}");

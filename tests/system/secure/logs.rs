@@ -186,13 +186,13 @@ async fn an_event_that_cannot_be_read_is_not_quoted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_error_contains_the_password_of_the_database() {
     let directory = tempfile::tempdir().unwrap();
-    let nobody = free_address();
+    let unused = free_address();
     for url in [
         "postgres://eve:s3cret@127.0.0.1:port/shop".to_owned(),
         "postgres://eve:s3cret@[::1/shop".to_owned(),
         "postgres://eve:s3cret@127.0.0.1/shop?sslmode=perhaps".to_owned(),
         "mysql://eve:s3cret@127.0.0.1/shop".to_owned(),
-        format!("postgres://eve:s3cret@{nobody}/shop"),
+        format!("postgres://eve:s3cret@{unused}/shop"),
     ] {
         for name in ["order", "invoice", "shipping"] {
             let settings = [
