@@ -5,6 +5,19 @@ use crate::picture::pages;
 use crate::shop::Shop;
 use crate::story::tell;
 
+/// The fields of a form with one line, in their order.
+pub(crate) const FIELDS: [&str; 9] = [
+    "customer",
+    "shippingAddress-street",
+    "shippingAddress-zip",
+    "shippingAddress-city",
+    "billingAddress-street",
+    "billingAddress-zip",
+    "billingAddress-city",
+    "orderLine-0-item",
+    "orderLine-0-count",
+];
+
 /// Fills in whom the order is for and where it goes.
 pub(crate) async fn fill_in_customer(page: &Page) {
     page.choose("customer", "Rod Johnson").await;

@@ -1,22 +1,10 @@
 //! The keyboard alone: nothing needs a mouse, and the focus follows what happens.
 
+use crate::clerk::FIELDS;
 use crate::page::Look;
 use crate::shop::Shop;
 use crate::story::tell;
 use crate::webdriver::{ENTER, TAB};
-
-/// The fields in the order of the form.
-const ORDER: [&str; 9] = [
-    "customer",
-    "shippingAddress-street",
-    "shippingAddress-zip",
-    "shippingAddress-city",
-    "billingAddress-street",
-    "billingAddress-zip",
-    "billingAddress-city",
-    "orderLine-0-item",
-    "orderLine-0-count",
-];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_is_placed_by_the_keyboard() {
@@ -32,7 +20,7 @@ async fn an_order_is_placed_by_the_keyboard() {
         assert_eq!(page.focus().await, "customer", "past the menu");
         // In a closed list, letters choose.
         page.keys("Rod").await;
-        for (at, id) in ORDER.iter().enumerate().skip(1) {
+        for (at, id) in FIELDS.iter().enumerate().skip(1) {
             page.key(TAB).await;
             // Between the addresses and the lines there may be more to choose.
             if page.focus().await != *id {

@@ -1,24 +1,11 @@
 //! Mistakes in the order form: each is reported at its field, and the form keeps what was typed.
 
 use crate::axe;
-use crate::clerk::{fill_in_customer, fill_in_line};
+use crate::clerk::{FIELDS, fill_in_customer, fill_in_line};
 use crate::page::{Look, Page};
 use crate::shop::Shop;
 use crate::story::tell;
 use crate::webdriver::By;
-
-/// The fields of a form with one line.
-const FIELDS: [&str; 9] = [
-    "customer",
-    "shippingAddress-street",
-    "shippingAddress-zip",
-    "shippingAddress-city",
-    "billingAddress-street",
-    "billingAddress-zip",
-    "billingAddress-city",
-    "orderLine-0-item",
-    "orderLine-0-count",
-];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_mistake_is_reported_at_its_field() {

@@ -2,7 +2,7 @@
 //! internal.
 
 use harness::programs::available;
-use harness::{Backend, new_order};
+use harness::{Backend, new_order, new_order_form};
 use url::Url;
 
 use crate::site::Site;
@@ -27,18 +27,7 @@ async fn links_and_redirects_hold_behind_the_prefix() {
         .await
         .unwrap();
     assert_eq!(placed.status, 201, "{}", placed.body);
-    let form = [
-        ("customer", "2"),
-        ("shippingAddress.street", "Rue 1"),
-        ("shippingAddress.zip", "75005"),
-        ("shippingAddress.city", "Paris"),
-        ("billingAddress.street", "Rue 2"),
-        ("billingAddress.zip", "75005"),
-        ("billingAddress.city", "Paris"),
-        ("orderLine[0].item", "2"),
-        ("orderLine[0].count", "3"),
-    ];
-    let answer = site.client.post_form("order/", &form).await;
+    let answer = site.client.post_form("order/", &new_order_form()).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
     for (base, location) in [
         ("order/orders", placed.header("location")),

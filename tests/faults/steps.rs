@@ -4,10 +4,9 @@
 
 use std::time::Duration;
 
-use harness::gate::{Gate, Step};
+use harness::gate::{FOR_EVER, Gate, Step, held_on_sqlite};
 use harness::wire::{Lost, Wire};
-use harness::{Backend, tables, until};
-use sqlx::{Connection, Executor, SqliteConnection};
+use harness::{Backend, tables};
 
 use crate::fleet::Fleet;
 use crate::judge::assert_innocent;
@@ -86,29 +85,15 @@ async fn an_order_service_killed_at_any_statement_loses_nothing_on_sqlite() {
     for (table, when) in ON_SQLITE {
         life.fleet.history.fault(&format!("{when} {table}"));
         life.quiet(when.ends_with("closed_until"));
-        let for_ever = "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
-                                SELECT count(*) FROM n)";
-        let gate = format!("CREATE TRIGGER test_gate {when} ON {table} BEGIN {for_ever}; END");
+        let gate = format!("CREATE TRIGGER test_gate {when} ON {table} BEGIN {FOR_EVER}; END");
         tables::run(&url, &gate).await;
-        waits_in_a_transaction(&url).await;
+        held_on_sqlite(&url, 500).await;
         life.fleet.group(Whose::Order).kill(0);
         tables::run(&url, "DROP TRIGGER test_gate").await;
         life.quiet(false);
         life.last(Duration::from_millis(300)).await;
     }
     assert_innocent(&life.end().await);
-}
-
-/// Waits until another session holds the file for longer than a transaction takes.
-async fn waits_in_a_transaction(url: &str) {
-    until("a transaction waits at the gate", async || {
-        let mut connection = SqliteConnection::connect(url).await.unwrap();
-        let patience = connection.execute("PRAGMA busy_timeout = 500").await;
-        patience.unwrap();
-        let begun = connection.execute("BEGIN IMMEDIATE; ROLLBACK").await;
-        begun.is_err().then_some(())
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use harness::gate::{FOR_EVER, held_on_sqlite};
 use harness::programs::program;
 use harness::tables::run;
 use harness::{Client, Process, Service, built, free_address, new_order, until};
-use sqlx::{Connection, Executor, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::publisher::newest;
@@ -104,7 +105,7 @@ impl Consumer {
             let gate = format!("CREATE TRIGGER test_gate {gate} BEGIN {FOR_EVER}; END");
             run(&self.url, &gate).await;
             let process = self.start();
-            waits_in_a_transaction(&self.url).await;
+            held_on_sqlite(&self.url, 1_000).await;
             self.kill(process).await;
             run(&self.url, "DROP TRIGGER test_gate").await;
             self.killed_at_random().await;
@@ -128,22 +129,6 @@ impl Consumer {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(0..40))).await;
         self.kill(process).await;
     }
-}
-
-/// The trigger body at which a transaction waits until it is killed.
-const FOR_EVER: &str = "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
-                                SELECT count(*) FROM n)";
-
-/// Waits until another session holds the file for longer than a batch takes.
-async fn waits_in_a_transaction(url: &str) {
-    until("a transaction waits at the gate", async || {
-        let mut connection = SqliteConnection::connect(url).await.unwrap();
-        let patience = connection.execute("PRAGMA busy_timeout = 1000").await;
-        patience.unwrap();
-        let begun = connection.execute("BEGIN IMMEDIATE; ROLLBACK").await;
-        begun.is_err().then_some(())
-    })
-    .await;
 }
 
 /// Places orders, and cancels every third; returns the number of their events.

@@ -1,9 +1,7 @@
 //! Several instances of one consumer on one database, each a process of its own.
 
-use std::time::{Duration, Instant};
-
 use crate::tables::{is_postgres, number};
-use crate::{Client, DEADLINE, FreshDatabase, Process, free_address};
+use crate::{Client, FreshDatabase, Process, free_address, patiently};
 
 /// Partitions of a subscription.
 pub const PARTITIONS: i64 = 16;
@@ -137,23 +135,6 @@ impl Cluster {
     pub async fn lowest(&self) -> i64 {
         let sql = "SELECT COALESCE(min(sequence), 0) FROM feed_partition";
         number(self.database.url(), sql).await
-    }
-}
-
-/// As [`until`](crate::until), for what takes seconds: it polls less often, since many tests wait
-/// in parallel.
-///
-/// # Panics
-///
-/// It gives nothing in time.
-pub async fn patiently<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = holds().await {
-            return found;
-        }
-        assert!(begin.elapsed() < DEADLINE, "timed out: {what}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 

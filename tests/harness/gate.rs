@@ -1,10 +1,11 @@
 //! A step of the batch transaction at which one instance waits until a test opens it: a trigger
-//! that waits for an advisory lock, on PostgreSQL.
+//! that waits for an advisory lock, on PostgreSQL. On SQLite a trigger can only wait until its process
+//! is killed.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
-use crate::patiently;
 use crate::tables::{postgres, run, texts};
+use crate::{patiently, until};
 
 /// The advisory lock; each test has a database of its own, and so a lock of its own.
 const LOCK: i64 = 4711;
@@ -104,4 +105,25 @@ impl Gate {
     pub async fn open(self) {
         self.holder.close().await.expect("a close");
     }
+}
+
+/// The body of a trigger on SQLite at which a transaction waits until its process is killed.
+pub const FOR_EVER: &str = "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+                                    SELECT count(*) FROM n)";
+
+/// Waits until a transaction holds the SQLite file at `url` for longer than so many milliseconds: it
+/// waits at a trigger.
+///
+/// # Panics
+///
+/// There is no such file, or none does in time.
+pub async fn held_on_sqlite(url: &str, milliseconds: u32) {
+    until("a transaction waits at the gate", async || {
+        let mut connection = SqliteConnection::connect(url).await.expect("a file");
+        let timeout = AssertSqlSafe(format!("PRAGMA busy_timeout = {milliseconds}"));
+        connection.execute(timeout).await.expect("a timeout");
+        let begun = connection.execute("BEGIN IMMEDIATE; ROLLBACK").await;
+        begun.is_err().then_some(())
+    })
+    .await;
 }

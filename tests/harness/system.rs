@@ -201,6 +201,22 @@ pub fn new_order() -> Value {
     })
 }
 
+/// Another order, as a browser sends it; its total is 63.00.
+#[must_use]
+pub fn new_order_form() -> [(&'static str, &'static str); 9] {
+    [
+        ("customer", "2"),
+        ("shippingAddress.street", "Rue 1"),
+        ("shippingAddress.zip", "75005"),
+        ("shippingAddress.city", "Paris"),
+        ("billingAddress.street", "Rue 2"),
+        ("billingAddress.zip", "75005"),
+        ("billingAddress.city", "Paris"),
+        ("orderLine[0].item", "2"),
+        ("orderLine[0].count", "3"),
+    ]
+}
+
 /// An address that is free now, and that a service can use again after a restart: below the ports
 /// that the system gives to outgoing connections.
 #[must_use]

@@ -58,6 +58,20 @@ const FOLLOWING: &[&str] = &[
     "LOG_FORMAT",
 ];
 
+/// The commands of a consumer.
+pub(crate) const CONSUMER: [&str; 10] = [
+    "status",
+    "events",
+    "parked",
+    "skipped",
+    "decisions",
+    "retry",
+    "skip",
+    "resume",
+    "replay",
+    "reconcile",
+];
+
 fn help(name: &str, arguments: &[&str]) -> String {
     Finished::by(program(name).args(arguments).arg("--help")).with(0)
 }
@@ -99,18 +113,6 @@ fn the_help_of_each_program_names_its_settings_and_examples() {
 
 #[test]
 fn help_fits_a_hundred_columns_and_shows_no_value_of_the_environment() {
-    let commands = [
-        "status",
-        "events",
-        "parked",
-        "skipped",
-        "decisions",
-        "retry",
-        "skip",
-        "resume",
-        "replay",
-        "reconcile",
-    ];
     let of = |name: &'static str, commands: &[&'static str]| -> Vec<(&str, Vec<&str>)> {
         let commands = commands.iter().map(|command| (name, vec![*command]));
         commands.chain([(name, vec![])]).collect()
@@ -118,8 +120,8 @@ fn help_fits_a_hundred_columns_and_shows_no_value_of_the_environment() {
     let all = [
         of("shop", &["demo"]),
         of("order", &["erase"]),
-        of("invoice", &commands),
-        of("shipping", &commands),
+        of("invoice", &CONSUMER),
+        of("shipping", &CONSUMER),
     ];
     for (name, arguments) in all.concat() {
         for help in ["-h", "--help"] {

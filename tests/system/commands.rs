@@ -4,6 +4,7 @@
 use harness::{Backend, Service, System, tables, until};
 use serde_json::Value;
 
+use crate::command_line::CONSUMER;
 use crate::program::{Finished, program};
 
 crate::on_both! {
@@ -479,22 +480,10 @@ fn the_commands_of_the_readme_are_commands() {
 fn each_command_explains_itself() {
     let moving = ["export", "import"];
     let order = ["erase", "archive", "pages", "restored"];
-    let consumer = [
-        "status",
-        "events",
-        "parked",
-        "skipped",
-        "decisions",
-        "retry",
-        "skip",
-        "resume",
-        "replay",
-        "reconcile",
-    ];
     for (name, own) in [
         ("order", &order[..]),
-        ("invoice", &consumer),
-        ("shipping", &consumer),
+        ("invoice", &CONSUMER),
+        ("shipping", &CONSUMER),
     ] {
         let help = Finished::by(program(name).arg("--help")).with(0);
         for command in own.iter().chain(&moving) {

@@ -26,25 +26,4 @@ mod upgrade;
 mod way;
 mod words;
 
-/// Makes two tests of each: on SQLite and on PostgreSQL.
-macro_rules! on_both {
-    ($($test:ident)*) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    super::$test(harness::Backend::Sqlite).await;
-                }
-            )*
-        }
-        mod postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    super::$test(harness::Backend::Postgres).await;
-                }
-            )*
-        }
-    };
-}
-pub(crate) use on_both;
+pub(crate) use harness::on_both_backends as on_both;

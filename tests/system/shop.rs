@@ -118,7 +118,7 @@ async fn every_link_of_every_page_works() {
 }
 
 /// The values of `href` and `src`.
-fn links(body: &str) -> Vec<String> {
+pub(crate) fn links(body: &str) -> Vec<String> {
     ["href=\"", "src=\""]
         .iter()
         .flat_map(|attribute| body.split(attribute).skip(1))

@@ -7,33 +7,12 @@ use harness::{Backend, System, new_order, until};
 
 use crate::collector::{Collector, Span};
 
-/// As in the other tests, but only if the programs have traces.
-macro_rules! on_both {
-    ($($test:ident)*) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                #[ignore = "it needs the feature otlp: `tests/long traces`"]
-                async fn $test() {
-                    super::$test(harness::Backend::Sqlite).await;
-                }
-            )*
-        }
-        mod postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                #[ignore = "it needs the feature otlp: `tests/long traces`"]
-                async fn $test() {
-                    super::$test(harness::Backend::Postgres).await;
-                }
-            )*
-        }
-    };
-}
-
-on_both! {
+crate::on_both! {
+    #[ignore = "it needs the feature otlp: `tests/long traces`"]
     a_trace_leads_from_the_request_to_the_invoice
+    #[ignore = "it needs the feature otlp: `tests/long traces`"]
     a_parked_event_is_a_failure_in_its_trace
+    #[ignore = "it needs the feature otlp: `tests/long traces`"]
     a_service_works_and_stops_without_its_collector
 }
 

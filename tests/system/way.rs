@@ -1,7 +1,7 @@
 //! The way of an event: from the order to the invoice and the shipment, in any order of starts, and
 //! while services are down.
 
-use harness::{Backend, System, until};
+use harness::{Backend, System, new_order_form, until};
 use serde_json::json;
 
 crate::on_both! {
@@ -38,18 +38,7 @@ async fn an_order_by_json_becomes_an_invoice_and_a_shipment(backend: Backend) {
 
 async fn an_order_by_form_becomes_an_invoice_and_a_shipment(backend: Backend) {
     let system = System::started(backend).await;
-    let form = [
-        ("customer", "2"),
-        ("shippingAddress.street", "Rue 1"),
-        ("shippingAddress.zip", "75005"),
-        ("shippingAddress.city", "Paris"),
-        ("billingAddress.street", "Rue 2"),
-        ("billingAddress.zip", "75005"),
-        ("billingAddress.city", "Paris"),
-        ("orderLine[0].item", "2"),
-        ("orderLine[0].count", "3"),
-    ];
-    let answer = system.order.client.post_form("", &form).await;
+    let answer = system.order.client.post_form("", &new_order_form()).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
     let location = answer.header("location");
     let id: i64 = location.strip_prefix("order/").unwrap().parse().unwrap();

@@ -6,6 +6,7 @@ use std::path::Path;
 use harness::{Client, Process, free_address, new_order, until};
 
 use super::{CREDENTIALS, EVE, READER};
+use crate::shop::links;
 
 /// A shop with credentials on an address of its own, and a client with all rights.
 async fn open(directory: &Path, credentials: &str, listen: &str) -> (Process, Client) {
@@ -33,16 +34,6 @@ async fn place(client: &Client, id: i64) {
     for path in [format!("invoice/{id}"), format!("shipping/{id}")] {
         until(&path, async || client.json(&path).await).await;
     }
-}
-
-/// The values of `href` and `src`.
-fn links(body: &str) -> Vec<String> {
-    ["href=\"", "src=\""]
-        .iter()
-        .flat_map(|attribute| body.split(attribute).skip(1))
-        .map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&"))
-        .filter(|link| !link.starts_with("urn:"))
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
