@@ -24,7 +24,7 @@ Examples:
 
 Stop the shop first. `shop` is short for `cargo run --`.";
 
-/// The consumers first: so none of them has taken an event that the order service does not have.
+/// The consumers first: so none of them has applied an event that the order service does not have.
 const SERVICES: [(&str, Moved); 3] = [
     ("invoice", invoice::MOVED),
     ("shipping", shipping::MOVED),

@@ -195,7 +195,7 @@ impl Lab {
         Ok(pool.connect_with(options).await?)
     }
 
-    /// The tables of a consumer whose database this is, made by the service itself.
+    /// The tables of a consumer, which the service itself creates in its database.
     pub(crate) async fn prepare(&self, service: &str, url: &str) -> Result<()> {
         let start = Start::service(service, url);
         let nowhere = start.set("FEED_URL", "http://127.0.0.1:9/feed");

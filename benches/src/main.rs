@@ -5,7 +5,7 @@
 //! sides run in turns (`lab`), so that a machine that is slow for a while is slow for both; what
 //! counts is the ratio within a round (`measure`).
 //!
-//! Brokers in the place of the feed (`peers`) are measured on demand: `benches/run --peers`.
+//! Brokers in place of the feed (`peers`) are measured on demand: `benches/run --peers`.
 
 mod bare;
 mod conditions;
@@ -44,12 +44,12 @@ struct Options {
     #[arg(long)]
     quick: bool,
 
-    /// Measure brokers in the place of the feed too: `benches/run` installs NATS and `RabbitMQ` from
+    /// Measure brokers in place of the feed too: `benches/run` installs NATS and `RabbitMQ` from
     /// Debian's packages, and runs them privately
     #[arg(long)]
     peers: bool,
 
-    /// Say which benchmarks there are
+    /// List the benchmarks
     #[arg(long)]
     list: bool,
 

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_the_shop_says() {
+    fn a_refusal_repeats_the_reason_of_the_shop() {
         let errors = r#"{"title": "The order is not valid", "detail": "see `errors` for each field",
             "errors": [{"field": "customer", "message": "There is no customer 9."},
                        {"field": "orderLine", "message": "An order has 1 to 1,000 lines."}]}"#;

@@ -1,5 +1,5 @@
-//! The services answer as their descriptions say, also to wrong requests. schemathesis generates
-//! the requests from `/openapi.json`; `tests/run` installs it.
+//! The services answer as their descriptions specify, also to wrong requests. schemathesis
+//! generates the requests from `/openapi.json`; `tests/run` installs it.
 //!
 //! Each run makes the same requests. `EXAMPLES=1000` makes more of them for each operation, and
 //! `SEED=17` others.

@@ -45,7 +45,7 @@ async fn three_addresses_are_joined_by_links() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_is_away_leaves_the_page_complete() {
+async fn a_service_that_is_down_leaves_the_page_complete() {
     let shop = Shop::open().await;
     let id = shop.place(&order("Main Street 1")).await;
     shop.delivered(id).await;

@@ -18,7 +18,7 @@ pub(crate) const FIELDS: [&str; 9] = [
     "orderLine-0-count",
 ];
 
-/// Fills in whom the order is for and where it goes.
+/// Fills in the customer and the addresses.
 pub(crate) async fn fill_in_customer(page: &Page) {
     page.choose("customer", "Rod Johnson").await;
     for kind in ["shippingAddress", "billingAddress"] {

@@ -16,7 +16,7 @@ static RUNNING: Mutex<Weak<Driver>> = Mutex::const_new(Weak::new());
 /// A running chromedriver.
 #[derive(Debug)]
 pub(crate) struct Driver {
-    /// Where it takes commands.
+    /// The address for commands.
     pub(crate) url: String,
     _process: Process,
     _directory: TempDir,

@@ -17,7 +17,7 @@ async fn each_mistake_is_reported_at_its_field() {
         page.press("Place order").await;
         page.find("[role=alert]").await;
         assert_eq!(invalid(page).await, FIELDS);
-        focus_is_on_what_is_wrong(page).await;
+        focus_is_on_the_summary_or_an_invalid_field(page).await;
         for field in FIELDS {
             let message = message(page, field).await;
             assert!(message.ends_with('.'), "{field}: {message:?}");
@@ -40,7 +40,7 @@ async fn each_mistake_is_reported_at_its_field() {
             invalid(page).await,
             ["billingAddress-zip", "orderLine-0-count"]
         );
-        focus_is_on_what_is_wrong(page).await;
+        focus_is_on_the_summary_or_an_invalid_field(page).await;
         assert_eq!(page.value("shippingAddress-street").await, "Main Street 1");
         assert_eq!(page.value("orderLine-0-count").await, "0");
         // The summary leads to the field.
@@ -79,7 +79,7 @@ async fn message(page: &Page, field: &str) -> String {
     messages.join(" ")
 }
 
-async fn focus_is_on_what_is_wrong(page: &Page) {
+async fn focus_is_on_the_summary_or_an_invalid_field(page: &Page) {
     let at = "const at = document.activeElement; \
               return at.matches('[aria-invalid=true]') || at.closest('[role=alert]') !== null";
     assert_eq!(

@@ -67,7 +67,7 @@ async fn texts_are_shown_as_they_were_typed() {
         page.press("Save").await;
         page.arrives("/order/customers").await;
         page.sees("main", "O'Brien").await;
-        // What was sold stays as it was.
+        // The order keeps the name that the customer had then.
         page.open(&shop.url("order/order/1")).await;
         page.sees("main", NAME).await;
     })

@@ -6,7 +6,7 @@ use crate::shop::{Shop, order};
 use crate::story::tell;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_feed_reads_like_a_page() {
+async fn the_feed_is_a_page_in_a_browser() {
     let shop = Shop::open().await;
     shop.place(&order("Main Street 1")).await;
     tell(Look::DESKTOP, async |page| {

@@ -42,7 +42,7 @@ impl Page {
         }
     }
 
-    /// Announces an error on the console: a browser notes each page that is answered with 4xx.
+    /// Announces an error on the console: a browser logs each page that is answered with 4xx.
     pub(crate) fn foresee(&self, part: &'static str) {
         self.foreseen.lock().unwrap().push(part);
     }

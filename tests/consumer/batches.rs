@@ -7,7 +7,7 @@ use crate::support::{Reader, Recording, numbered};
 harness::on_both_databases! {
     a_bad_batch_holds_no_event
     events_that_a_batch_lacks_are_fetched_alone
-    a_batch_is_not_needed
+    a_feed_without_batches_is_read
     a_bad_event_of_a_batch_is_parked_alone
 }
 
@@ -105,7 +105,7 @@ async fn events_that_a_batch_lacks_are_fetched_alone<B: Recording>(url: &str) {
     assert!(alone(1) && alone(4) && alone(5), "{targets:?}");
 }
 
-async fn a_batch_is_not_needed<B: Recording>(url: &str) {
+async fn a_feed_without_batches_is_read<B: Recording>(url: &str) {
     let fake = numbered(25).await;
     let feed = Numbered::new(25);
     let tag = feed.tag();

@@ -10,11 +10,11 @@ use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 use crate::support::{Reader, Recording, assert_says, ids, numbered, serving};
 
 harness::on_both_databases! {
-    a_body_is_taken_whole_however_it_comes
+    a_body_is_read_completely_however_it_is_sent
     data_that_is_cut_or_damaged_parks_its_event_alone
     a_document_that_is_cut_or_damaged_is_an_error
     a_batch_that_is_cut_or_damaged_is_read_event_by_event
-    an_error_says_its_status_whatever_its_body_is
+    an_error_contains_its_status_for_any_body
 }
 
 fn zipped(bytes: impl AsRef<[u8]>) -> Vec<u8> {
@@ -159,7 +159,7 @@ async fn one_and_another() -> Fake {
     serving(&Atom::foreign([entry, Entry::foreign(2)])).await
 }
 
-async fn a_body_is_taken_whole_however_it_comes<B: Recording>(url: &str) {
+async fn a_body_is_read_completely_however_it_is_sent<B: Recording>(url: &str) {
     for (name, reply) in whole(DATA) {
         let fake = one_and_another().await;
         fake.at("/data", reply);
@@ -234,7 +234,7 @@ async fn a_batch_that_is_cut_or_damaged_is_read_event_by_event<B: Recording>(url
 }
 
 /// The reason in it may be lost; its status may not.
-async fn an_error_says_its_status_whatever_its_body_is<B: Recording>(url: &str) {
+async fn an_error_contains_its_status_for_any_body<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     let problem = "{\"detail\": \"the shop is closed\"}";

@@ -7,9 +7,9 @@ use harness::until;
 use crate::support::{Reader, Recording, ids, serving};
 
 harness::on_both_databases! {
-    data_arrives_from_every_kind_of_content
-    the_trace_context_comes_beside_the_data
-    elements_arrive_as_elements
+    every_kind_of_content_is_read
+    the_trace_context_is_read_with_the_data
+    elements_are_read_as_well_formed_xml
     content_that_cannot_be_read_is_parked_alone
     content_that_is_unavailable_is_awaited
     missing_content_holds_its_subject_until_it_is_back
@@ -27,7 +27,7 @@ fn entry(number: u32, content: &str) -> Entry {
     }
 }
 
-async fn data_arrives_from_every_kind_of_content<B: Recording>(url: &str) {
+async fn every_kind_of_content_is_read<B: Recording>(url: &str) {
     const JSON: &str = "{\"total\": 1.50, \"of\": \"<b>ä</b>\"}";
     let escaped = JSON.replace('<', "&lt;");
     let contents = [
@@ -65,7 +65,7 @@ async fn data_arrives_from_every_kind_of_content<B: Recording>(url: &str) {
 }
 
 /// As in a batch; `CloudEvents` in binary mode has it in a header.
-async fn the_trace_context_comes_beside_the_data<B: Recording>(url: &str) {
+async fn the_trace_context_is_read_with_the_data<B: Recording>(url: &str) {
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let contents = [(1, "/traced"), (2, "/untraced")];
     let entries = contents.map(|(number, src)| {
@@ -83,7 +83,7 @@ async fn the_trace_context_comes_beside_the_data<B: Recording>(url: &str) {
     assert_eq!(reader.traces().await, [TRACE, ""]);
 }
 
-async fn elements_arrive_as_elements<B: Recording>(url: &str) {
+async fn elements_are_read_as_well_formed_xml<B: Recording>(url: &str) {
     for (name, media_type) in [
         ("suffix", "application/vnd.order+xml"),
         ("whole", "application/xml"),

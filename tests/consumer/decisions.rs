@@ -19,7 +19,7 @@ harness::on_both_databases! {
 /// Decides, and polls until that is executed and nothing is new.
 async fn execute<B: Recording>(reader: &mut Reader<B>, decision: Decision) {
     reader.handle().decide(decision, "eve").await.unwrap();
-    until("the decision is carried out", async || {
+    until("the decision is executed", async || {
         reader.poll().await.unwrap();
         let open = reader.status().await.decision;
         open.is_none().then_some(())

@@ -6,7 +6,7 @@ use harness::fake::{Atom, Entry, Fake, Reply};
 use crate::support::{Reader, Recording, ids, serving};
 
 harness::on_both_databases! {
-    the_original_is_read_again_and_again
+    the_feed_of_the_original_is_read_repeatedly
     the_order_of_entries_has_no_meaning
     ids_are_compared_character_by_character
     a_link_without_rel_is_not_followed
@@ -18,7 +18,7 @@ harness::on_both_databases! {
     after_a_redirect_the_new_address_is_the_base
 }
 
-async fn the_original_is_read_again_and_again<B: Recording>(url: &str) {
+async fn the_feed_of_the_original_is_read_repeatedly<B: Recording>(url: &str) {
     let original = Original::default();
     let mut reader = Reader::<B>::open(url, &original.serve().await).await;
     let id = |n: &u32| format!("tag:example.com/microservice-atom/order/{n}");

@@ -11,7 +11,7 @@ harness::on_both_databases! {
     another_epoch_halts
     another_history_of_the_same_epoch_halts
     a_gap_while_catching_up_halts
-    a_late_cache_does_not_halt
+    a_stale_cache_does_not_halt
     a_feed_restored_to_between_two_cursors_halts
     an_instance_that_has_applied_nothing_follows_the_others_feed
     instances_that_have_followed_two_feeds_halt
@@ -95,7 +95,7 @@ async fn a_gap_while_catching_up_halts<B: Recording>(url: &str) {
     halts(&fake, &mut reader).await;
 }
 
-async fn a_late_cache_does_not_halt<B: Recording>(url: &str) {
+async fn a_stale_cache_does_not_halt<B: Recording>(url: &str) {
     let (fake, mut reader) = at_five::<B>("order", url).await;
     for seen in [0, 1, 3, 4] {
         let (stale, now) = (Numbered::new(seen), Numbered::new(5));

@@ -5,13 +5,13 @@
 mod answers;
 mod batches;
 mod bounds;
+mod catch_up;
 mod codings;
 mod content;
 mod contradictions;
 mod decisions;
 mod deleted;
 mod foreign;
-mod forward;
 mod hostile;
 mod instances;
 mod large;

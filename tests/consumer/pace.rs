@@ -17,7 +17,7 @@ harness::on_both_databases! {
     expired_freshness_is_no_pause
     a_server_that_does_not_wait_is_not_asked_in_a_loop
     a_server_that_fails_is_not_asked_in_a_loop
-    a_server_answers_at_once_before_it_holds_anything_back
+    the_first_request_does_not_wait_at_the_server
     a_fresh_answer_counts_as_contact
     waits_that_are_cut_become_shorter
 }
@@ -256,7 +256,7 @@ async fn a_server_that_fails_is_not_asked_in_a_loop<B: Recording>(url: &str) {
 }
 
 /// Otherwise it is unknown for 20 s after a start, or after a failure, whether the feed answers.
-async fn a_server_answers_at_once_before_it_holds_anything_back<B: Recording>(url: &str) {
+async fn the_first_request_does_not_wait_at_the_server<B: Recording>(url: &str) {
     let fake = numbered(3).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.takes(&Numbered::ids(3)).await;

@@ -12,7 +12,7 @@ harness::on_both_databases! {
     the_latest_state_of_a_repeated_entry_counts
     a_page_that_is_gone_holds_all_that_is_newer
     a_gap_in_the_middle_holds_all_that_is_newer
-    pages_that_lead_in_a_circle_are_noticed
+    pages_that_link_in_a_circle_are_detected
 }
 
 /// Entries of a page.
@@ -21,7 +21,7 @@ const PAGE: u32 = 10;
 /// Which way a feed's documents lead to older ones.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// RFC 5005, section 3: pages whose entries move on as new ones come.
+    /// RFC 5005, section 3: pages whose entries move to older pages as new ones are added.
     Paged,
     /// RFC 5005, section 4: pages that stay as they are.
     Archived,
@@ -192,7 +192,7 @@ async fn a_gap_in_the_middle_holds_all_that_is_newer<B: Recording>(url: &str) {
     reader.takes(&ids(1..=52)).await;
 }
 
-async fn pages_that_lead_in_a_circle_are_noticed<B: Recording>(url: &str) {
+async fn pages_that_link_in_a_circle_are_detected<B: Recording>(url: &str) {
     for rel in ["next", "prev-archive"] {
         for (name, way) in [
             ("two", vec!["/one", "/two", "/one"]),

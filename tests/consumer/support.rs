@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::recorder::Recorder;
 pub(crate) use crate::recorder::Recording;
 
-/// Rounds after which a consumer must have nothing left to take.
+/// Rounds after which a consumer must be up to date.
 const ROUNDS: usize = 100;
 
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -7,10 +7,10 @@ use harness::until;
 use crate::support::{Reader, Recording, ids, numbered, serving};
 
 harness::on_both_databases! {
-    an_error_is_reported_without_it
-    a_halt_is_reported_without_it
-    an_event_is_parked_without_it
-    an_id_with_it_is_refused
+    an_error_is_reported_without_unstorable_text
+    a_halt_is_reported_without_unstorable_text
+    an_event_is_parked_without_unstorable_text
+    an_id_with_unstorable_text_is_refused
     an_id_that_fits_no_index_is_refused
 }
 
@@ -32,7 +32,7 @@ fn assert_short(text: &str) {
 }
 
 /// The error is stored with the leases, and these are renewed.
-async fn an_error_is_reported_without_it<B: Recording>(url: &str) {
+async fn an_error_is_reported_without_unstorable_text<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     fake.at("/feed", problem(500));
     let reader = Reader::<B>::open(url, &fake.url("/feed")).await.run();
@@ -41,7 +41,7 @@ async fn an_error_is_reported_without_it<B: Recording>(url: &str) {
     reader.has(3).await;
 }
 
-async fn a_halt_is_reported_without_it<B: Recording>(url: &str) {
+async fn a_halt_is_reported_without_unstorable_text<B: Recording>(url: &str) {
     let fake = numbered(3).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.takes(&Numbered::ids(3)).await;
@@ -56,7 +56,7 @@ async fn a_halt_is_reported_without_it<B: Recording>(url: &str) {
     assert_short(&halted);
 }
 
-async fn an_event_is_parked_without_it<B: Recording>(url: &str) {
+async fn an_event_is_parked_without_unstorable_text<B: Recording>(url: &str) {
     let lost = Entry::new(&ids([1])[0], "2026-05-01T00:00:00Z").src("/lost");
     let fake = serving(&Atom::foreign([lost, Entry::foreign(2)])).await;
     fake.at("/lost", problem(404));
@@ -78,7 +78,7 @@ async fn refused<B: Recording>(url: &str, entry: Entry, why: &str) {
     reader.takes(&ids(1..=3)).await;
 }
 
-async fn an_id_with_it_is_refused<B: Recording>(url: &str) {
+async fn an_id_with_unstorable_text_is_refused<B: Recording>(url: &str) {
     let entry = Entry::new("tag:a\0b", "2026-05-01T00:00:00Z").text("x");
     refused::<B>(url, entry, "not well-formed").await;
 }

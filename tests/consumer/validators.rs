@@ -5,12 +5,12 @@ use harness::fake::{Atom, Fake, Reply};
 use crate::support::{Reader, Recording, ids};
 
 harness::on_both_databases! {
-    a_tag_is_sent_back_as_it_came
+    a_tag_is_sent_back_unchanged
     a_tag_that_would_fill_a_request_is_not_kept
-    a_date_is_sent_back_as_it_came
+    a_date_is_sent_back_unchanged
     an_incomplete_answer_leaves_no_tag
     not_modified_needs_a_condition
-    an_unchanged_tag_hides_nothing
+    an_unchanged_tag_hides_no_event
     an_answer_that_is_not_applied_leaves_no_tag
 }
 
@@ -22,7 +22,7 @@ fn seen(fake: &Fake) -> Option<Vec<u8>> {
     last.bytes("if-none-match").map(<[u8]>::to_vec)
 }
 
-async fn a_tag_is_sent_back_as_it_came<B: Recording>(url: &str) {
+async fn a_tag_is_sent_back_unchanged<B: Recording>(url: &str) {
     let tags: [&[u8]; 12] = [
         b"\"a\"",
         b"W/\"a\"",
@@ -70,7 +70,7 @@ async fn a_tag_that_would_fill_a_request_is_not_kept<B: Recording>(url: &str) {
     assert_eq!(seen(&fake), None);
 }
 
-async fn a_date_is_sent_back_as_it_came<B: Recording>(url: &str) {
+async fn a_date_is_sent_back_unchanged<B: Recording>(url: &str) {
     for (name, date) in [
         ("imf", "Fri, 01 May 2026 10:00:05 GMT"),
         ("rfc 850", "Friday, 01-May-26 10:00:05 GMT"),
@@ -147,7 +147,7 @@ async fn not_modified_needs_a_condition<B: Recording>(url: &str) {
     reader.takes(&ids(1..=3)).await;
 }
 
-async fn an_unchanged_tag_hides_nothing<B: Recording>(url: &str) {
+async fn an_unchanged_tag_hides_no_event<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     for newest in [2, 3, 7] {

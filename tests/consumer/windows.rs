@@ -10,14 +10,14 @@ use crate::support::{Reader, Recording, assert_says, ids, serving};
 
 harness::on_both_databases! {
     a_window_that_moved_on_halts_although_it_shows_old_entries
-    a_window_that_continues_is_taken
+    a_window_that_continues_is_applied
     a_feed_that_was_empty_for_a_moment_continues
     a_feed_that_moved_on_while_empty_halts
     further_pages_are_read_until_no_entry_can_be_missing
     a_page_whose_next_is_itself_is_the_last
     a_resume_from_the_start_applies_what_is_shown
     an_interrupted_walk_keeps_its_position
-    each_position_of_the_partitions_must_be_shown
+    a_feed_must_show_the_position_of_every_partition
     an_entry_that_cannot_be_read_is_parked_alone
 }
 
@@ -36,7 +36,7 @@ fn feed(entries: &str) -> Atom {
     Atom::foreign(entries.split_whitespace().map(entry))
 }
 
-/// A consumer that has taken the entries 1 to 10 of a feed that shows ten.
+/// A consumer that has applied the entries 1 to 10 of a feed that shows ten.
 async fn at_ten<B: Recording>(name: &str, url: &str) -> (Fake, Reader<B>) {
     let fake = serving(&Atom::of(1..=10)).await;
     let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
@@ -77,7 +77,7 @@ async fn a_window_that_moved_on_halts_although_it_shows_old_entries<B: Recording
     }
 }
 
-async fn a_window_that_continues_is_taken<B: Recording>(url: &str) {
+async fn a_window_that_continues_is_applied<B: Recording>(url: &str) {
     for (name, shown, new) in [
         ("some", "13 12 11 10 9 8 7 6 5 4", [11, 12, 13].as_slice()),
         (
@@ -217,7 +217,7 @@ async fn an_interrupted_walk_keeps_its_position<B: Recording>(url: &str) {
 }
 
 /// As if another instance had half of the partitions, and stopped earlier.
-async fn each_position_of_the_partitions_must_be_shown<B: Recording>(url: &str) {
+async fn a_feed_must_show_the_position_of_every_partition<B: Recording>(url: &str) {
     for (name, shown, halted) in [
         ("both are shown", 4..=14, false),
         ("the late one is not", 9..=18, true),

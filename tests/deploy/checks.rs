@@ -53,7 +53,7 @@ pub(crate) async fn yaml(mut python: Command, text: &str) -> Vec<Value> {
     serde_json::from_str(&succeed(python).await).unwrap()
 }
 
-/// Fails unless the service knows each of these settings, and takes its value.
+/// Fails unless the service knows each of these settings, and accepts its value.
 pub(crate) async fn takes(service: &str, environment: &[(String, String)], copy: &Copy) {
     let mut help = harness::built(service);
     help.arg("--help");

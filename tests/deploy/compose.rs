@@ -29,7 +29,7 @@ fn texts(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_files_are_what_the_specification_asks() {
+async fn the_files_follow_the_compose_specification() {
     let (Some(mut schema), Some(mut docker)) = (tool("check-jsonschema"), tool("hadolint")) else {
         return;
     };
@@ -42,7 +42,7 @@ async fn the_files_are_what_the_specification_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_container_is_bounded_watched_and_started_again() {
+async fn each_container_has_limits_a_health_check_and_restarts() {
     let copy = Copy::new().await;
     let Some(config) = configured(&copy, &["compose.yaml"]).await else {
         return;
@@ -124,7 +124,7 @@ async fn the_proxy_can_be_configured_to_require_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn secrets_are_made_once_and_only_where_they_are_missing() {
+async fn only_missing_secrets_are_created() {
     let copy = Copy::new().await;
     let before = copy.read("deploy/secrets/order-database-url");
     let password = copy.read("deploy/secrets/order-password");

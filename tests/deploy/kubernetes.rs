@@ -41,7 +41,7 @@ async fn each_resource_fits_its_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_container_is_bounded_and_watched() {
+async fn each_container_has_limits_and_probes() {
     let copy = Copy::new().await;
     let Some((_, resources)) = resources(&copy).await else {
         return;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use harness::Backend;
 
+use crate::checker::assert_no_violations;
 use crate::fleet::Fleet;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
@@ -125,7 +125,7 @@ async fn clocks_of_services_on_sqlite_may_be_wrong() {
         }
         life.last(Duration::from_secs(4)).await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// The clock of the server stamps events and ends leases.
@@ -145,7 +145,7 @@ async fn the_clock_of_the_database_server_may_be_wrong() {
         }
         life.last(Duration::from_secs(4)).await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// The clock of order, and all its waits, run at double speed, those of the consumers at half
@@ -174,5 +174,5 @@ async fn clocks_may_run_at_different_speeds() {
         life.fleet.group(whose).kill(0);
     }
     life.last(Duration::from_secs(6)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }

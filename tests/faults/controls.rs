@@ -8,8 +8,8 @@ use std::time::Duration;
 use harness::programs::{available, succeed};
 use harness::{Backend, tables};
 
+use crate::checker::assert_violates;
 use crate::fleet::Fleet;
-use crate::judge::assert_guilty;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
@@ -66,15 +66,15 @@ const ONE_STATEMENT: &str = "
     END $$;";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn paging_by_id_is_found() {
+async fn the_checker_finds_paging_by_id() {
     let directory = life_with(PAGING_BY_ID, "control-id").await;
-    assert_guilty(&directory, &["V1", "V3"]);
+    assert_violates(&directory, &["V1", "V3"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sequencer_of_one_statement_is_found() {
+async fn the_checker_finds_a_sequencer_of_one_statement() {
     let directory = life_with(ONE_STATEMENT, "control-statement").await;
-    assert_guilty(&directory, &["V3"]);
+    assert_violates(&directory, &["V3"]);
 }
 
 /// `tests/long controls` runs them; this test checks only that the patches apply.

@@ -11,8 +11,8 @@ use std::time::Duration;
 use harness::Backend;
 use harness::programs::succeed;
 
+use crate::checker::assert_no_violations;
 use crate::fleet::Fleet;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
@@ -104,7 +104,7 @@ async fn a_full_disk_under_sqlite_loses_nothing() {
         disk.free();
     }
     life.last(Duration::from_secs(1)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,7 +128,7 @@ async fn a_full_disk_under_postgres_loses_nothing() {
         disk.free();
         life.fleet.server.as_ref().unwrap().launch_if_down().await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// Files reach the limit of their size, which is an error of the disk: SQLite then ends the
@@ -154,7 +154,7 @@ async fn a_file_at_its_size_limit_loses_nothing() {
         let name = group.cluster.service;
         assert_eq!(group.started, 1, "{name} has ended:\n{log}");
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 async fn limit(life: &mut Life, whose: Whose, limit: &str) {

@@ -117,7 +117,7 @@ impl Fleet {
         self.groups[whose as usize].cluster.database.url()
     }
 
-    /// Starts missing instances, wakes up those whose time is over.
+    /// Starts missing instances, and wakes up frozen ones after their time.
     pub(crate) fn supervise(&mut self) {
         for group in &mut self.groups {
             group.supervise();
@@ -164,7 +164,7 @@ impl Fleet {
         }
     }
 
-    pub(crate) async fn suffer(&mut self, fault: Fault) {
+    pub(crate) async fn inject(&mut self, fault: Fault) {
         self.history.fault(&format!("{fault:?}"));
         match fault {
             Fault::Kill(whose, which) => self.group(whose).kill(which),

@@ -8,8 +8,8 @@ use harness::{Backend, load};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::checker::assert_no_violations;
 use crate::clients::hang_up;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::Plan;
 
@@ -46,7 +46,7 @@ async fn clients_that_disconnect_do_not_affect_others(backend: Backend) {
         each.await.unwrap();
     }
     life.last(Duration::from_secs(2)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 async fn send(authority: &str, request: &str, after: Duration) -> std::io::Result<()> {

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use harness::{Backend, PARTITIONS, load, patiently, tables};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use crate::checker::assert_no_violations;
 use crate::fleet::Fleet;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
@@ -64,7 +64,7 @@ async fn a_locked_order_delays_no_other() {
         open.close().await.unwrap();
     }
     cancelling.await.unwrap();
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// Nothing is numbered while another session holds the head; orders are placed all the same, and
@@ -84,7 +84,7 @@ async fn a_locked_head_stops_no_order() {
     })
     .await;
     lock.close().await.unwrap();
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// An instance that waits for a partition delays its own partitions, and not those of another
@@ -108,7 +108,7 @@ async fn a_locked_partition_delays_one_instance() {
     .await;
     life.last(held()).await;
     lock.close().await.unwrap();
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// A database that is slow for everything, and slowest for one order.
@@ -132,7 +132,7 @@ async fn a_slow_database_loses_nothing() {
         tables::run(life.fleet.url(whose), &slow).await;
     }
     life.last(held()).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// The server has fewer connections than the instances want.
@@ -141,7 +141,7 @@ async fn a_slow_database_loses_nothing() {
 async fn too_few_connections_lose_nothing() {
     let plan = Plan::quiet(Backend::Postgres, [2, 4, 2]);
     let mut fleet = Fleet::prepare(&plan, "few-connections").await;
-    // Three are reserved for us, who are superusers, unlike them.
+    // Three are reserved for superusers, as we are and they are not.
     let few = "CREATE ROLE service LOGIN; ALTER SYSTEM SET max_connections = 26";
     for sql in few.split(';') {
         tables::run(fleet.url(Whose::Order), sql).await;
@@ -163,9 +163,9 @@ async fn too_few_connections_lose_nothing() {
     let mut instances = life.fleet.groups.iter().flat_map(|group| &group.running);
     let refused = instances.any(|instance| instance.process.log().contains("pool timed out"));
     assert!(refused, "there were enough");
-    // Like an operator who is woken up by that.
+    // As an operator would who is woken up by that.
     for group in &mut life.fleet.groups {
         group.scale(1).await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use harness::wire::{Lost, Wire};
 use harness::{Backend, FreshDatabase, tables};
 
+use crate::checker::assert_no_violations;
 use crate::fleet::Fleet;
 use crate::front::Front;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::link::{FAIR, Link, Weather};
 use crate::plan::{Plan, Whose};
@@ -20,7 +20,7 @@ async fn connections_to_the_feed_that_fall_silent_lose_nothing() {
     let mut life = Life::start(&plan, "silent-feed").await;
     life.last(Duration::from_secs(3)).await;
     life.fleet.front.lose();
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// Every connection of a service to its database is dead, and looks alive.
@@ -45,7 +45,7 @@ async fn connections_to_the_database_that_fall_silent_lose_nothing() {
         .history
         .fault("all connections to databases fall silent");
     life.last(Duration::from_secs(1)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// One connection alone is dead, at a statement that is sent now and then.
@@ -86,7 +86,7 @@ async fn a_connection_that_falls_silent_at_a_statement_delays_nothing_else() {
     })
     .await;
     life.fleet.history.fault("one connection of each is silent");
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// 64 kbit a second, and some 200 ms until anything arrives.
@@ -104,7 +104,7 @@ async fn a_slow_line_to_the_feed_loses_nothing() {
     fleet.settle().await;
     let mut life = Life::of(fleet, &plan);
     life.last(Duration::from_secs(10)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// For a while nothing passes between the consumers and the feed, or only in one direction: what is
@@ -139,7 +139,7 @@ async fn a_link_that_is_down_for_a_while_loses_nothing() {
         assert_eq!(at, now, "it continued");
         link.set(FAIR);
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// Packets are lost, doubled, damaged or reordered, and all are slow.
@@ -165,7 +165,7 @@ async fn a_link_with_errors_loses_no_events() {
     life.until("it continues", async |fleet| invoiced(fleet).await > at)
         .await;
     link.set(FAIR);
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// Consumers that reach the feed over a link; `None`: no link can be created. Clients pause for so

@@ -8,8 +8,8 @@ use std::time::Duration;
 use harness::programs::{available, succeed};
 use harness::{Backend, tables};
 
+use crate::checker::{assert_no_violations, assert_violates};
 use crate::fleet::Fleet;
-use crate::judge::{assert_guilty, assert_innocent};
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
@@ -77,7 +77,7 @@ async fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_a_power_loss_on_sqlite() {
+async fn acknowledged_changes_survive_a_power_loss_on_sqlite() {
     let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
     let mut fleet = Fleet::prepare(&plan, "power-sqlite").await;
     let mut disks = Vec::new();
@@ -101,14 +101,14 @@ async fn what_was_acknowledged_survives_a_power_loss_on_sqlite() {
         }
     }
     life.last(Duration::from_secs(1)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not quick: tests/long faults"]
-async fn what_was_acknowledged_survives_a_power_loss_on_postgres() {
+async fn acknowledged_changes_survive_a_power_loss_on_postgres() {
     if let Some(directory) = on_postgres("power-postgres", "on").await {
-        assert_innocent(&directory);
+        assert_no_violations(&directory);
     }
 }
 
@@ -116,9 +116,9 @@ async fn what_was_acknowledged_survives_a_power_loss_on_postgres() {
 /// answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not quick: tests/long faults"]
-async fn a_commit_that_is_not_synced_is_found() {
+async fn the_checker_finds_a_commit_that_is_not_synced() {
     if let Some(directory) = on_postgres("power-control", "off").await {
-        assert_guilty(&directory, &["V1", "V9"]);
+        assert_violates(&directory, &["V1", "V9"]);
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::evidence::Evidence;
-use crate::verdict::{Verdict, acknowledged, holds, list, number, text};
+use crate::rules::{Checked, acknowledged, holds, list, number, text};
 
 /// The longest delay between instances, in milliseconds.
 const LATE: u64 = 1_000;
@@ -27,7 +27,7 @@ fn shown<'a>(
 }
 
 /// Every answer with a sequence showed the same event there, and it is the one in the database.
-pub(crate) fn always_the_same(evidence: &Evidence) -> Verdict {
+pub(crate) fn always_the_same(evidence: &Evidence) -> Checked {
     for what in ["events", "data"] {
         let mut known: BTreeMap<i64, &Value> = BTreeMap::new();
         for (answer, event) in shown(evidence, what) {
@@ -58,7 +58,7 @@ fn first_seen(evidence: &Evidence) -> BTreeMap<i64, u64> {
 
 /// No reader got a 304 that asked more than a second after another reader had a newer event; and an
 /// announced date is never in the future.
-pub(crate) fn v8_no_304_hides_an_event(evidence: &Evidence) -> Verdict {
+pub(crate) fn v8_no_304_hides_an_event(evidence: &Evidence) -> Checked {
     let first = first_seen(evidence);
     for answer in evidence
         .http
@@ -85,7 +85,7 @@ pub(crate) fn v8_no_304_hides_an_event(evidence: &Evidence) -> Verdict {
 }
 
 /// What was seen is still there.
-pub(crate) fn v9_durable(evidence: &Evidence) -> Verdict {
+pub(crate) fn v9_durable(evidence: &Evidence) -> Checked {
     let there: BTreeMap<i64, String> = list(&evidence.order["events"])
         .iter()
         .map(|event| {
@@ -111,7 +111,7 @@ pub(crate) fn v9_durable(evidence: &Evidence) -> Verdict {
 
 /// While a writer stalls (from the mark `stall` to the mark `stalled`), the orders of others are
 /// visible as soon as before.
-pub(crate) fn v10_independent(evidence: &Evidence) -> Verdict {
+pub(crate) fn v10_independent(evidence: &Evidence) -> Checked {
     let (Some(from), Some(to)) = (evidence.mark("stall"), evidence.mark("stalled")) else {
         return Ok(());
     };

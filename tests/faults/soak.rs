@@ -11,12 +11,12 @@ use harness::tables::{is_postgres, number};
 use harness::{Backend, FreshDatabase};
 use serde_json::json;
 
+use crate::checker::assert_no_violations;
 use crate::evidence::Evidence;
 use crate::fleet::Fleet;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Fault, Plan, Whose};
-use crate::verdict;
+use crate::rules;
 
 /// Between two measurements.
 const EACH: Duration = Duration::from_secs(5);
@@ -55,14 +55,14 @@ async fn soaked(
         life.last(EACH).await;
         if restart < Instant::now() {
             restart = Instant::now() + Duration::from_secs(rng.u64(10..40));
-            life.fleet.suffer(fault(&mut rng, backend)).await;
+            life.fleet.inject(fault(&mut rng, backend)).await;
             life.fleet.settle().await;
         }
         look(&life.fleet).await;
     }
     let directory = life.end().await;
     let grown = table(name, &Evidence::read(&directory));
-    assert_innocent(&directory);
+    assert_no_violations(&directory);
     grown
 }
 
@@ -157,10 +157,10 @@ fn table(name: &str, evidence: &Evidence) -> Vec<String> {
     let mut all: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     let mut bounded = Vec::new();
     for sample in &evidence.samples {
-        let what = verdict::text(&sample["what"]);
+        let what = rules::text(&sample["what"]);
         all.entry(what)
             .or_default()
-            .push(verdict::number(&sample["size"]));
+            .push(rules::number(&sample["size"]));
         if sample["bound"] != 0 {
             bounded.push(what);
         }

@@ -8,8 +8,8 @@ use harness::gate::{FOR_EVER, Gate, Step, held_on_sqlite};
 use harness::wire::{Lost, Wire};
 use harness::{Backend, tables};
 
+use crate::checker::assert_no_violations;
 use crate::fleet::Fleet;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
@@ -74,7 +74,7 @@ async fn an_order_service_killed_at_any_statement_loses_nothing_on_postgres() {
         life.quiet(false);
         life.last(Duration::from_millis(300)).await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,7 +93,7 @@ async fn an_order_service_killed_at_any_statement_loses_nothing_on_sqlite() {
         life.quiet(false);
         life.last(Duration::from_millis(300)).await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,5 +119,5 @@ async fn commits_get_lost(lost: Lost, name: &str) {
     life.until("commits are lost", async |_| wire.losses() >= 5)
         .await;
     wire.lose(0);
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }

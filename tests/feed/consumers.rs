@@ -13,10 +13,10 @@ use crate::killed::{Consumer, count};
 use crate::publisher::{place, started};
 
 harness::on_both_backends! {
-    python_books_each_event_once_however_often_it_is_killed
+    python_books_each_event_once_despite_kills
     python_halts_at_another_feed
     python_continues_after_an_event_that_cannot_be_read
-    the_sales_example_counts_each_order_once_however_often_it_is_killed
+    the_sales_example_counts_each_order_once_despite_kills
 }
 
 /// Where a second effect would be seen, although `sale` itself refuses it.
@@ -27,7 +27,7 @@ const ATTEMPTS: &str = "
     CREATE TRIGGER test_taken_off AFTER DELETE ON sale
         BEGIN INSERT INTO test_log (what) VALUES (old.order_id || ' taken off'); END;";
 
-async fn python_books_each_event_once_however_often_it_is_killed(backend: Backend) {
+async fn python_books_each_event_once_despite_kills(backend: Backend) {
     if !available(&["python3"]) {
         return;
     }
@@ -107,7 +107,7 @@ async fn python_continues_after_an_event_that_cannot_be_read(backend: Backend) {
     );
 }
 
-async fn the_sales_example_counts_each_order_once_however_often_it_is_killed(backend: Backend) {
+async fn the_sales_example_counts_each_order_once_despite_kills(backend: Backend) {
     let mut order = started(backend).await;
     let tap = Tap::before(&order.client.url("")).await;
     let (mut sales, client) = Consumer::sales(&tap.url("feed"));

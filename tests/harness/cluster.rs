@@ -114,7 +114,7 @@ impl Cluster {
         number(self.database.url(), &sql).await
     }
 
-    /// Waits until each of these has its fair share of the partitions, and all together have all.
+    /// Waits until each of these has its fair share of the partitions, and no partition is left.
     pub async fn spread(&self, names: &[&str]) {
         let share = PARTITIONS / names.len() as i64;
         patiently("the work is spread", async || {

@@ -1,4 +1,4 @@
-//! What tests of this workspace share: fresh databases, and real processes.
+//! Fixtures that the tests of this workspace share: fresh databases, and real processes.
 
 pub mod audit;
 pub mod checker;

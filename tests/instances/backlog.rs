@@ -15,7 +15,7 @@ async fn a_consumer_that_was_down_requests_each_page_once() {
     follow(&order, FreshDatabase::sqlite()).await;
 }
 
-/// `EVENTS` says how many, 100,000 if it is not set.
+/// `EVENTS` sets how many, 100,000 by default.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes: tests/long"]
 async fn an_empty_database_and_a_hundred_thousand_events() {

@@ -69,7 +69,7 @@ async fn live(schedule: Schedule) {
             Whose::Shipping => &mut consumers[1],
         };
         consumer.thaw(false).await;
-        consumer.suffer(*event).await;
+        consumer.inject(*event).await;
     }
     for client in clients {
         client.await.unwrap();
@@ -142,7 +142,7 @@ impl Consumer {
         self.running.push(self.cluster.launch(&name));
     }
 
-    async fn suffer(&mut self, event: Event) {
+    async fn inject(&mut self, event: Event) {
         let running = self.running.len();
         match event {
             Event::Join if running + self.frozen.len() < 8 => self.start(),
@@ -192,7 +192,7 @@ impl Consumer {
         }
     }
 
-    /// Wakes up those whose time is over; with `all`, waits for the others.
+    /// Wakes up frozen instances after their time; with `all`, waits for the others.
     async fn thaw(&mut self, all: bool) {
         let mut kept = Vec::new();
         for (until, instance) in self.frozen.drain(..) {

@@ -33,7 +33,7 @@ async fn claim_statements_do_not_grow_with_the_instances() {
     assert_eq!(eight.rows("consumer::claim"), newest);
 }
 
-/// The table for readers: `EVENTS` says how many, 5,000 if it is not set.
+/// The table for readers: `EVENTS` sets how many, 5,000 by default.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a table for people: tests/long"]
 async fn the_table() {

@@ -33,8 +33,8 @@ async fn our_consumers_follow_the_originals_feed(backend: Backend) {
     }
 }
 
-/// It takes `content[0]@src` of each entry, reads the JSON, and would abort its whole poll at
-/// anything but a 200.
+/// The poller reads `content[0]@src` of each entry and parses the JSON, and would abort its whole
+/// poll at any status but 200.
 async fn a_poller_like_the_originals_gets_every_order(backend: Backend) {
     let mut system = System::new(backend).await;
     system.order.start().await;

@@ -13,6 +13,7 @@ mod erase;
 mod interoperation;
 mod moving;
 mod observe;
+mod order_to_invoice;
 mod postgresql;
 mod program;
 mod proxies;
@@ -23,7 +24,6 @@ mod shop;
 mod start;
 mod traces;
 mod upgrade;
-mod way;
 mod words;
 
 pub(crate) use harness::on_both_backends as on_both;

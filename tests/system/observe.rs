@@ -11,15 +11,15 @@ use sqlx::{Connection, Executor, PgConnection};
 
 crate::on_both! {
     a_healthy_shop_reports_no_fault
-    a_consumer_that_is_gone_does_not_answer
-    a_feed_that_is_away_is_seen
-    a_halted_subscription_is_seen
-    a_parked_event_is_seen
-    a_database_that_is_gone_is_seen
-    a_schema_of_another_program_is_seen
+    a_consumer_that_is_down_does_not_answer
+    a_feed_that_is_down_is_reported
+    a_halted_subscription_is_reported
+    a_parked_event_is_reported
+    a_database_that_is_gone_is_reported
+    a_schema_of_another_program_is_reported
     one_event_is_found_in_all_logs
-    a_row_in_quarantine_is_seen
-    the_documentation_names_what_is_shown
+    a_row_in_quarantine_is_reported
+    the_documentation_has_every_metric
 }
 
 /// The numbers of a service that answers.
@@ -89,7 +89,7 @@ async fn a_healthy_shop_reports_no_fault(backend: Backend) {
 }
 
 /// `up == 0`.
-async fn a_consumer_that_is_gone_does_not_answer(backend: Backend) {
+async fn a_consumer_that_is_down_does_not_answer(backend: Backend) {
     let mut system = System::started(backend).await;
     system.invoice.kill();
     let gone = Metrics::scrape(&system.invoice.client, "metrics").await;
@@ -109,7 +109,7 @@ async fn a_consumer_that_is_gone_does_not_answer(backend: Backend) {
 }
 
 /// Rules: `subscription_lag_seconds > 60`, `time() - subscription_last_contact_timestamp_seconds > 120`.
-async fn a_feed_that_is_away_is_seen(backend: Backend) {
+async fn a_feed_that_is_down_is_reported(backend: Backend) {
     let mut system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
@@ -155,7 +155,7 @@ async fn a_feed_that_is_away_is_seen(backend: Backend) {
 }
 
 /// Rule: `subscription_halted > 0`.
-async fn a_halted_subscription_is_seen(backend: Backend) {
+async fn a_halted_subscription_is_reported(backend: Backend) {
     let mut system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
@@ -175,7 +175,7 @@ async fn a_halted_subscription_is_seen(backend: Backend) {
 }
 
 /// Rule: `subscription_parked_events > 0`.
-async fn a_parked_event_is_seen(backend: Backend) {
+async fn a_parked_event_is_reported(backend: Backend) {
     let system = System::started(backend).await;
     let sql = "CREATE UNIQUE INDEX by_mistake ON invoice (customer_id)";
     system.invoice.database.execute(sql).await;
@@ -192,7 +192,7 @@ async fn a_parked_event_is_seen(backend: Backend) {
 }
 
 /// Rule: `database_up == 0`, and a rate of answers with a `5xx`.
-async fn a_database_that_is_gone_is_seen(backend: Backend) {
+async fn a_database_that_is_gone_is_reported(backend: Backend) {
     let system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
@@ -236,7 +236,7 @@ async fn remove(database: &FreshDatabase) {
     std::fs::remove_file(directory.join("test.db")).unwrap();
 }
 
-async fn a_schema_of_another_program_is_seen(backend: Backend) {
+async fn a_schema_of_another_program_is_reported(backend: Backend) {
     let system = System::started(backend).await;
     let tables = [
         (&system.order, "_order_migrations"),
@@ -264,7 +264,7 @@ async fn a_schema_of_another_program_is_seen(backend: Backend) {
 /// Rule: `feed_oldest_unnumbered_seconds > 30`. On SQLite an event has its sequence when it
 /// commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_that_are_not_numbered_are_seen() {
+async fn events_that_are_not_numbered_are_reported() {
     let mut system = System::new(Backend::Postgres).await;
     system.order.start().await;
     let mut holder = PgConnection::connect(system.order.database.url())
@@ -348,7 +348,7 @@ async fn one_event_is_found_in_all_logs(backend: Backend) {
 
 /// Rule: `feed_quarantined_rows > 0`. Another program has used an id that is published; on SQLite
 /// the insert is refused, so the row is added as the migration does it.
-async fn a_row_in_quarantine_is_seen(backend: Backend) {
+async fn a_row_in_quarantine_is_reported(backend: Backend) {
     let system = System::started(backend).await;
     let first = system.place().await;
     system.invoice(first).await;
@@ -385,7 +385,7 @@ async fn a_row_in_quarantine_is_seen(backend: Backend) {
 }
 
 /// The table in docs/metrics.md has all metrics, and nothing else.
-async fn the_documentation_names_what_is_shown(backend: Backend) {
+async fn the_documentation_has_every_metric(backend: Backend) {
     let system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 crate::on_both! {
     a_rolling_restart_loses_and_doubles_nothing
-    an_old_program_works_beside_what_a_new_one_has_added
+    an_old_program_works_with_the_additions_of_a_new_one
 }
 
 /// How long a service may take to stop (`SIGTERM`).
@@ -196,7 +196,7 @@ const ADDED: [&str; 6] = [
     "feed_instance",
 ];
 
-async fn an_old_program_works_beside_what_a_new_one_has_added(backend: Backend) {
+async fn an_old_program_works_with_the_additions_of_a_new_one(backend: Backend) {
     let mut system = System::started(backend).await;
     let load = Load::on(std::slice::from_ref(&system.order.client));
     let columns: Vec<String> = ADDED

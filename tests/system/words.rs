@@ -1,4 +1,4 @@
-//! One term for one thing: the words that ARCHITECTURE.md retires do not come back.
+//! One term for one thing: the words that ARCHITECTURE.md retires must not be used again.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

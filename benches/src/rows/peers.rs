@@ -1,13 +1,13 @@
 //! A broker in place of the feed: what the shop does by HTTP, against the same work by outbox,
 //! relay, broker and consumer (`peers`), each set up anew for its turn.
 //!
-//! - *orders*: by HTTP, 32 writers, while invoices are written beside. Who writes orders fast and
-//!   lets the invoices wait shows in the line after it.
+//! - *orders*: by HTTP, 32 writers, while invoices are written. The next row shows whether a side
+//!   accepts orders fast at the cost of late invoices.
 //! - *drain*: events wait in the broker, or in the feed, when the consumer's process starts; until
 //!   the last invoice.
 //! - *commit to invoice*: as in the row `latency`.
-//! - *CPU*: of all processes but who places the orders, PostgreSQL's included, from the first order
-//!   of a burst to half a second after the last invoice.
+//! - *CPU*: of all processes except the client, PostgreSQL's included, from the first order of a
+//!   burst to half a second after the last invoice.
 //! - *memory*: of the same processes then, without PostgreSQL, which is one for both.
 
 use std::time::{Duration, Instant};

@@ -129,8 +129,8 @@ impl Fake {
         format!("http://{}{path}", self.address)
     }
 
-    /// From now on, `target` is answered with `reply`. A target is a path with a query or
-    /// without; or, with `*` at its end, all that begin like it.
+    /// From now on, `target` is answered with `reply`. A target is a path with a query or without;
+    /// or, with `*` at its end, all targets with that beginning.
     pub fn at(&self, target: &str, reply: Reply) {
         self.each(target, move |_| reply.clone());
     }

@@ -288,6 +288,6 @@ fn without_claims_an_event_has_two_effects() {
 }
 
 #[test]
-fn with_a_tag_that_not_all_agree_on_an_event_is_hidden() {
+fn with_a_tag_of_one_partition_alone_an_event_is_hidden() {
     without(Guard::AllAgreeOnTag, ALL_DONE);
 }

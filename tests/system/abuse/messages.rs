@@ -9,7 +9,7 @@ use super::{connect, rest, serves_others};
 
 const POST: &str = "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
 
-/// Each is refused or closed, and never taken for two requests.
+/// Each is refused or closed, and never understood as two requests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_is_refused() {
     let mut system = System::new(Backend::Sqlite).await;

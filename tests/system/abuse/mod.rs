@@ -37,7 +37,7 @@ async fn connect(client: &Client) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
-/// A connection that has sent `bytes`, as far as they are taken, and reads nothing.
+/// A connection that has sent `bytes`, as far as the service accepts them, and reads nothing.
 async fn deaf(client: &Client, bytes: &[u8]) -> TcpStream {
     let mut stream = connect(client).await;
     let writing = stream.write_all(bytes);

@@ -10,7 +10,7 @@ use super::{CREDENTIALS, protected, started};
 
 crate::on_both! {
     an_order_becomes_an_invoice_and_a_shipment
-    wrong_credentials_are_an_outage_that_says_so
+    wrong_credentials_are_reported_as_an_outage
     new_credentials_need_no_restart
     commands_send_credentials_too
 }
@@ -43,7 +43,7 @@ async fn last_error(consumer: &Service) -> String {
     .await
 }
 
-async fn wrong_credentials_are_an_outage_that_says_so(backend: Backend) {
+async fn wrong_credentials_are_reported_as_an_outage(backend: Backend) {
     let mut system = protected(backend).await;
     system.order.start().await;
     let id = system.place().await;

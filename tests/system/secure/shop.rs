@@ -37,7 +37,7 @@ async fn place(client: &Client, id: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_with_credentials_sees_all_and_without_nothing() {
+async fn a_browser_sees_pages_with_credentials_alone() {
     let directory = tempfile::tempdir().unwrap();
     let (shop, client) = open(directory.path(), CREDENTIALS, &free_address()).await;
     place(&client, 1).await;

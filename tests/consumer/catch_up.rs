@@ -6,8 +6,8 @@ use harness::fake::{Atom, Fake, Numbered, Reply};
 use crate::support::{Reader, Recording, numbered};
 
 harness::on_both_databases! {
-    pages_that_overlap_are_taken_once
-    pages_in_the_wrong_order_are_taken_in_sequence
+    pages_that_overlap_are_applied_once
+    pages_in_the_wrong_order_are_applied_in_sequence
     links_that_lead_nowhere_are_abandoned
     a_feed_that_refuses_cursors_halts_until_a_resume
 }
@@ -31,7 +31,7 @@ fn leading(page: i64, next: &str) -> Atom {
         .link("next-archive", next)
 }
 
-async fn pages_that_overlap_are_taken_once<B: Recording>(url: &str) {
+async fn pages_that_overlap_are_applied_once<B: Recording>(url: &str) {
     let fake = numbered(NEWEST).await;
     for page in 2..=5 {
         let last = page * Numbered::PAGE;
@@ -53,7 +53,7 @@ async fn pages_that_overlap_are_taken_once<B: Recording>(url: &str) {
     reader.takes(&Numbered::ids(NEWEST)).await;
 }
 
-async fn pages_in_the_wrong_order_are_taken_in_sequence<B: Recording>(url: &str) {
+async fn pages_in_the_wrong_order_are_applied_in_sequence<B: Recording>(url: &str) {
     let address = |page| Numbered::new(NEWEST).address(page);
     let mut halted = Vec::new();
     for (name, wrong) in [

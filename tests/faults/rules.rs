@@ -13,12 +13,12 @@ use crate::evidence::Evidence;
 use crate::seen::always_the_same;
 
 /// What is wrong, or nothing.
-pub(crate) type Verdict = Result<(), String>;
+pub(crate) type Checked = Result<(), String>;
 
 /// How long after the last fault everything must be applied, in milliseconds.
 const LIVENESS: u64 = 30_000;
 
-pub(crate) fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Verdict {
+pub(crate) fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Checked {
     if condition { Ok(()) } else { Err(otherwise()) }
 }
 
@@ -60,7 +60,7 @@ fn published_for<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
 
 /// Every acknowledged change is in the feed, and every event of the feed is at every consumer: with
 /// its effect, parked, or skipped with a reason.
-pub(crate) fn v1_no_loss(evidence: &Evidence) -> Verdict {
+pub(crate) fn v1_no_loss(evidence: &Evidence) -> Checked {
     let placed: BTreeSet<&str> = published_for(evidence, "order.placed")
         .into_iter()
         .collect();
@@ -91,7 +91,7 @@ pub(crate) fn v1_no_loss(evidence: &Evidence) -> Verdict {
 
 /// Every event describes a change that was committed, and every change has its events; a refused
 /// request has left nothing, and no request has left two orders.
-pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Verdict {
+pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Checked {
     let orders = list(&evidence.order["orders"]);
     let changed = |status: Option<&str>| -> Vec<String> {
         let orders = orders
@@ -143,7 +143,7 @@ pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Verdict {
 }
 
 /// The sequence is 1, 2, 3 …, and the event of a sequence is the same in every answer.
-pub(crate) fn v3_dense_and_immutable(evidence: &Evidence) -> Verdict {
+pub(crate) fn v3_dense_and_immutable(evidence: &Evidence) -> Checked {
     let events = list(&evidence.order["events"]);
     let numbers: Vec<i64> = events
         .iter()
@@ -167,7 +167,7 @@ pub(crate) fn v3_dense_and_immutable(evidence: &Evidence) -> Verdict {
 }
 
 /// The events of one order are published, and applied, in their order.
-pub(crate) fn v4_in_order(evidence: &Evidence) -> Verdict {
+pub(crate) fn v4_in_order(evidence: &Evidence) -> Checked {
     let mut placed = BTreeSet::new();
     for event in list(&evidence.order["events"]) {
         match text(&event["type"]) {
@@ -188,7 +188,7 @@ pub(crate) fn v4_in_order(evidence: &Evidence) -> Verdict {
 }
 
 /// One document for each order, of the event that placed it, with its amounts; the sums are equal.
-pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Verdict {
+pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Checked {
     let story = Story::from_rows(list(&evidence.order["events"]));
     for (name, consumer) in &evidence.consumers {
         let found = list(&consumer["documents"])
@@ -223,7 +223,7 @@ pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Verdict {
 }
 
 /// Cursors only advance, and are at the head, with its anchor.
-pub(crate) fn v6_cursors(evidence: &Evidence) -> Verdict {
+pub(crate) fn v6_cursors(evidence: &Evidence) -> Checked {
     let head = &evidence.order["head"][0];
     let anchor = format!("urn:uuid:{}", text(&head["anchor"]));
     for (name, consumer) in &evidence.consumers {
@@ -240,7 +240,7 @@ pub(crate) fn v6_cursors(evidence: &Evidence) -> Verdict {
 }
 
 /// No instance has written under another's lease.
-pub(crate) fn v7_fencing(evidence: &Evidence) -> Verdict {
+pub(crate) fn v7_fencing(evidence: &Evidence) -> Checked {
     for (name, consumer) in &evidence.consumers {
         audit::owners(list(&consumer["audit"])).map_err(|wrong| format!("{name}: {wrong}"))?;
     }
@@ -248,7 +248,7 @@ pub(crate) fn v7_fencing(evidence: &Evidence) -> Verdict {
 }
 
 /// Soon after the last fault everything is applied, without a decision of an operator.
-pub(crate) fn v11_live(evidence: &Evidence) -> Verdict {
+pub(crate) fn v11_live(evidence: &Evidence) -> Checked {
     let (last, level) = (evidence.mark("last fault"), evidence.mark("level"));
     let took = level
         .zip(last)
@@ -264,7 +264,7 @@ pub(crate) fn v11_live(evidence: &Evidence) -> Verdict {
 }
 
 /// No event waits for a number, and nothing has grown beyond its bounds.
-pub(crate) fn v12_bounded(evidence: &Evidence) -> Verdict {
+pub(crate) fn v12_bounded(evidence: &Evidence) -> Checked {
     holds(evidence.order["unnumbered"] == 0, || {
         format!("{} events have no number", evidence.order["unnumbered"])
     })?;

@@ -9,7 +9,7 @@ use harness::{Backend, tables, until};
 use sqlx::{Connection, Executor, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
-use crate::judge::assert_innocent;
+use crate::checker::assert_no_violations;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
@@ -27,13 +27,13 @@ async fn an_instance_frozen_past_its_lease_writes_nothing() {
         life.fleet.group(Whose::Invoice).freeze(0, 12_000);
     }
     life.last(Duration::from_secs(14)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// Orders come in bursts, and a reader by date requests within a second; then for a while no event
 /// follows that would reveal what it has missed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_that_is_not_over_hides_nothing() {
+async fn a_second_that_is_not_closed_hides_no_event() {
     let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
     let mut life = Life::start(&plan, "bursts").await;
     for _ in 0..4 {
@@ -42,7 +42,7 @@ async fn a_second_that_is_not_over_hides_nothing() {
         life.quiet(true);
         life.last(Duration::from_millis(2_600)).await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// One of two instances dies before it has applied everything, and no new event follows: the other
@@ -66,7 +66,7 @@ async fn partitions_that_are_behind_are_taken_over() {
         (tables::number(&url, stored).await >= 8).then_some(())
     })
     .await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// Another program writes to the file all the time, a little: no request fails because of that.
@@ -102,13 +102,13 @@ async fn another_writer_makes_no_request_fail() {
     let history = std::fs::read_to_string(directory.join("history.jsonl")).unwrap();
     let failed = history.lines().find(|line| line.contains("\"status\":5"));
     assert_eq!(failed, None, "a request failed");
-    assert_innocent(&directory);
+    assert_no_violations(&directory);
 }
 
 /// One of two order services is frozen, and gets a request before it wakes up: it must not answer
 /// from its older state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_service_that_was_frozen_hides_nothing() {
+async fn an_order_service_that_was_frozen_hides_no_event() {
     let plan = Plan::quiet(Backend::Postgres, [2, 1, 1]);
     let mut life = Life::start(&plan, "slept").await;
     life.last(Duration::from_secs(1)).await;
@@ -140,7 +140,7 @@ async fn an_order_service_that_was_frozen_hides_nothing() {
 
 /// An order service without its database does not know what others publish: it answers that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_service_without_its_database_hides_nothing() {
+async fn an_order_service_without_its_database_hides_no_event() {
     let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
     let mut life = Life::start(&plan, "blind").await;
     life.last(Duration::from_secs(1)).await;
@@ -164,5 +164,5 @@ async fn an_order_service_without_its_database_hides_nothing() {
     })
     .await;
     life.quiet(false);
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
