@@ -1,8 +1,7 @@
-//! What the service asks of its database. All its SQL lies below this folder: one module for each
-//! database, and the same tests for both.
+//! What the service asks of its database. All its SQL is below this folder: `statements.rs` is compiled once for
+//! each database, whose own module has the rest. The same tests run on both.
 
 mod postgres;
-mod rows;
 mod sqlite;
 
 use std::future::Future;
@@ -11,44 +10,49 @@ use chrono::{DateTime, Utc};
 use feed_core::transfer::Migrations;
 use sqlx::{Pool, Transaction};
 
-use crate::order::OrderId;
+use crate::order::{Line, OrderId};
 use crate::shipment::Shipment;
 
-/// A database that can hold shipments.
-pub trait Store: feed_core::Backend {
+/// What each database does in its own way.
+pub trait NativeStore: feed_core::Backend {
+    /// The service's migrations.
     const MIGRATIONS: Migrations;
-
-    /// Which of these orders have a shipment, with the events these were made from.
-    fn causes(
-        tx: &mut Transaction<'_, Self>,
-        orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, Option<String>)>>> + Send;
 
     /// Stores shipments with their lines.
     ///
     /// # Errors
     ///
-    /// An order has a shipment already. The caller has looked before, so that made another one at
-    /// the same moment.
+    /// An order has a shipment already. The caller has looked before, so another transaction stored one at the same
+    /// moment.
     fn insert(
         tx: &mut Transaction<'_, Self>,
         shipments: &[Shipment],
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Notes that orders were cancelled at that time; returns those for which that is new, with
-    /// true where the goods had left.
+    /// Records that orders were cancelled at that time. Returns those that were not cancelled before, with true where
+    /// the goods had left.
     fn cancel(
         tx: &mut Transaction<'_, Self>,
         cancelled: &[(OrderId, DateTime<Utc>)],
     ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, bool)>>> + Send;
+}
 
-    /// Removes the person: the name and the address.
+/// A database that can hold shipments.
+pub trait Store: NativeStore {
+    /// The orders among these that have a shipment, with the event that it was made from.
+    fn causes(
+        tx: &mut Transaction<'_, Self>,
+        orders: &[OrderId],
+    ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, Option<String>)>>> + Send;
+
+    /// Removes the personal data: the name and the address.
     fn erase(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Notes that the goods of a pending shipment have left; false if there is none.
+    /// Records that the goods of a pending shipment have left; false if there is none. It is one statement, so it waits
+    /// for a concurrent cancellation and then finds it.
     fn dispatch(pool: &Pool<Self>, id: OrderId) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
     /// The shipment of an order.
@@ -66,4 +70,31 @@ pub trait Store: feed_core::Backend {
 
     /// How many shipments there are.
     fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
+}
+
+/// The service's migrations, from the folder of a database.
+macro_rules! migrations {
+    ($folder:literal) => {
+        &[
+            (
+                1,
+                "shipment",
+                include_str!(concat!("../../migrations/", $folder, "/0001_shipment.sql")),
+            ),
+            (
+                2,
+                "cause",
+                include_str!(concat!("../../migrations/", $folder, "/0002_cause.sql")),
+            ),
+        ]
+    };
+}
+use migrations;
+
+/// The lines of all shipments: order, number of the line, line.
+fn lines(shipments: &[Shipment]) -> impl Iterator<Item = (OrderId, i64, &Line)> {
+    shipments.iter().flat_map(|shipment| {
+        let numbered = (1..).zip(&shipment.lines);
+        numbered.map(|(number, line)| (shipment.order, number, line))
+    })
 }
