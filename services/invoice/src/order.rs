@@ -3,12 +3,19 @@
 
 use std::fmt;
 
-use feed_core::consumer::without_value;
+use feed_console::service::data::{self, Unfit, check_text};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::money;
+
+/// The type of the event of an order that was placed, with the whole order.
+pub const PLACED: &str = "order.placed";
+/// The type of the event of an order that was cancelled.
+pub const CANCELLED: &str = "order.cancelled";
+/// The type of the event of an order whose customer was erased.
+pub const ERASED: &str = "order.erased";
 
 /// The number of an order.
 #[derive(
@@ -78,25 +85,24 @@ pub struct Customer {
 #[serde(rename_all = "camelCase")]
 struct Told {
     customer_id: i64,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "data::unless_null")]
     name: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "data::unless_null")]
     firstname: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "data::unless_null")]
     email: Option<String>,
 }
 
 impl TryFrom<Told> for Customer {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(told: Told) -> Result<Self, Self::Error> {
-        let (name, firstname, email) = match (told.name, told.firstname, told.email) {
-            (None, None, None) => Default::default(),
-            (Some(name), Some(firstname), Some(email)) => (name, firstname, email),
-            (None, ..) => return Err("missing field `name`"),
-            (_, None, _) => return Err("missing field `firstname`"),
-            (.., None) => return Err("missing field `email`"),
-        };
+    fn try_from(told: Told) -> Result<Self, String> {
+        let fields = [
+            ("name", told.name),
+            ("firstname", told.firstname),
+            ("email", told.email),
+        ];
+        let [name, firstname, email] = data::all_or_none(fields)?;
         Ok(Self {
             id: told.customer_id,
             name,
@@ -104,11 +110,6 @@ impl TryFrom<Told> for Customer {
             email,
         })
     }
-}
-
-/// A text that is there: `null` is none.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
 }
 
 impl Customer {
@@ -174,32 +175,6 @@ pub struct Item {
     pub price: Decimal,
 }
 
-/// Why the data of an event is no order that we can do anything with.
-#[derive(Debug, thiserror::Error)]
-pub enum Unfit {
-    /// It is no JSON, or not of an order's form. Says in which line and column, and quotes nothing: it
-    /// goes to the log.
-    #[error("the data is no order: {}", without_value(.0))]
-    Form(#[from] serde_json::Error),
-    /// It has the form of an order, but no order is like that.
-    #[error("{field}: {wrong}")]
-    Field {
-        /// Where: `orderLine[2].item.price`.
-        field: String,
-        /// What is wrong there.
-        wrong: String,
-    },
-}
-
-impl Unfit {
-    fn field(field: impl Into<String>, wrong: impl Into<String>) -> Self {
-        Self::Field {
-            field: field.into(),
-            wrong: wrong.into(),
-        }
-    }
-}
-
 impl Order {
     /// Reads the data of an event that tells of a whole order.
     ///
@@ -207,7 +182,7 @@ impl Order {
     ///
     /// It is none that an invoice can be written for.
     pub fn read(data: &str) -> Result<Self, Unfit> {
-        let mut order: Self = serde_json::from_str(data)?;
+        let mut order: Self = data::read("order", data)?;
         check_lines(&mut order.lines)?;
         order.check_texts()?;
         Ok(order)
@@ -223,7 +198,7 @@ impl Order {
         struct Identified {
             id: OrderId,
         }
-        Ok(serde_json::from_str::<Identified>(data)?.id)
+        Ok(data::read::<Identified>("order", data)?.id)
     }
 
     /// The price of all its lines. Exact, and within the bounds of a column: `read` has seen to it.
@@ -234,14 +209,14 @@ impl Order {
 
     fn check_texts(&self) -> Result<(), Unfit> {
         let customer = &self.customer;
-        text("customer.name", &customer.name)?;
-        text("customer.firstname", &customer.firstname)?;
-        text("customer.email", &customer.email)?;
+        check_text("customer.name", &customer.name)?;
+        check_text("customer.firstname", &customer.firstname)?;
+        check_text("customer.email", &customer.email)?;
         match &self.billing_address {
             Some(address) => {
-                text("billingAddress.street", &address.street)?;
-                text("billingAddress.zip", &address.zip)?;
-                text("billingAddress.city", &address.city)?;
+                check_text("billingAddress.street", &address.street)?;
+                check_text("billingAddress.zip", &address.zip)?;
+                check_text("billingAddress.city", &address.city)?;
             }
             None if customer.is_erased() => {}
             None => return Err(Unfit::field("billingAddress", "it is missing")),
@@ -257,7 +232,7 @@ impl Sold {
     ///
     /// It tells of nothing that was sold.
     pub fn read(data: &str) -> Result<Self, Unfit> {
-        let mut sold: Self = serde_json::from_str(data)?;
+        let mut sold: Self = data::read("order", data)?;
         check_lines(&mut sold.lines)?;
         check_currency(&sold.currency)?;
         Ok(sold)
@@ -281,7 +256,7 @@ fn check_lines(lines: &mut [Line]) -> Result<(), Unfit> {
             let wrong = format!("{} is less than one piece", line.count);
             return Err(Unfit::field(field("count"), wrong));
         }
-        text(&field("item.name"), &line.item.name)?;
+        check_text(field("item.name"), &line.item.name)?;
         let sum = Decimal::from(line.count).checked_mul(line.item.price);
         total = total
             .zip(sum)
@@ -308,14 +283,6 @@ fn total(lines: &[Line]) -> Decimal {
     // The sum of nothing, or of what costs nothing, would have no decimals.
     total.rescale(money::DECIMALS);
     total
-}
-
-/// PostgreSQL stores no NUL in a text. On SQLite it is refused as well, since both behave alike.
-fn text(field: &str, text: &str) -> Result<(), Unfit> {
-    match text.contains('\0') {
-        true => Err(Unfit::field(field, "it has a NUL character")),
-        false => Ok(()),
-    }
 }
 
 fn euro() -> String {

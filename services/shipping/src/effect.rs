@@ -2,23 +2,21 @@
 //! that of one that was cancelled is stopped, or called back if it has left; who is erased is
 //! forgotten.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, SubsecRound, Utc};
+use feed_console::service::data::{Unfit, read_all};
 use feed_core::{Batch, Effect, EffectError, Received};
 use sqlx::Transaction;
 use tracing::{debug, warn};
 
-use crate::order::{Order, OrderId, Unfit};
+use crate::order::{CANCELLED, ERASED, Order, OrderId, PLACED};
 use crate::shipment::Shipment;
 use crate::store::Store;
 
 /// Makes shipments and stops them. A batch takes few statements, however many events it has.
 #[derive(Debug, Clone, Copy)]
 pub struct Shipping;
-
-/// The type of the events that tell that the person is erased.
-const ERASED: &str = "order.erased";
 
 /// What an event means to us.
 enum Fact {
@@ -32,8 +30,8 @@ impl Fact {
     fn read(event: &Received) -> Result<Option<Self>, Unfit> {
         match event.event_type.as_deref() {
             // The feed of the original has no types: each entry is an order that exists.
-            None | Some("order.placed") => Order::read(&event.data).map(Self::Placed).map(Some),
-            Some("order.cancelled") => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
+            None | Some(PLACED) => Order::read(&event.data).map(Self::Placed).map(Some),
+            Some(CANCELLED) => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
             Some(ERASED) => Order::read_id(&event.data).map(Self::Erased).map(Some),
             Some(_) => Ok(None),
         }
@@ -53,10 +51,9 @@ impl<S: Store> Effect<S> for Shipping {
         tx: &mut Transaction<'_, S>,
         events: &Batch<'_>,
     ) -> Result<(), EffectError> {
-        let facts = read(events)?;
+        let facts = read_all(events, Fact::read)?;
         let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
-        let causes = S::causes(tx, &orders).await?;
-        let mut causes: HashMap<OrderId, Option<String>> = causes.into_iter().collect();
+        let mut causes = S::causes(tx, &orders).await?;
         // In sequence: a cancellation counts for what came before it.
         let mut placed = Vec::new();
         let mut cancelled = BTreeMap::new();
@@ -105,24 +102,6 @@ impl<S: Store> Effect<S> for Shipping {
     fn erases(&self, event: &Received) -> bool {
         event.event_type.as_deref() == Some(ERASED)
     }
-}
-
-/// What all events mean; those of unknown types are passed over. Nothing is written before all of
-/// them are understood.
-fn read<'a>(events: &'a Batch<'_>) -> Result<Vec<(&'a Received, Fact)>, EffectError> {
-    let mut facts = Vec::with_capacity(events.len());
-    for event in events {
-        let fact = Fact::read(event).map_err(|unfit| EffectError::Park(unfit.to_string()))?;
-        match fact {
-            Some(fact) => facts.push((event, fact)),
-            None => {
-                let other = event.event_type.as_deref().unwrap_or("none");
-                let reason = format!("an event of type {other}, which is unknown here");
-                events.pass_over(event, reason);
-            }
-        }
-    }
-    Ok(facts)
 }
 
 /// Makes the shipments of orders that have none.

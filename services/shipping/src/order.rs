@@ -4,9 +4,16 @@
 
 use std::fmt;
 
-use feed_core::consumer::without_value;
+use feed_console::service::data::{self, Unfit, check_text};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+/// The type of the event of an order that was placed, with the whole order.
+pub const PLACED: &str = "order.placed";
+/// The type of the event of an order that was cancelled.
+pub const CANCELLED: &str = "order.cancelled";
+/// The type of the event of an order whose customer was erased.
+pub const ERASED: &str = "order.erased";
 
 /// The number of an order.
 #[derive(
@@ -69,33 +76,24 @@ pub struct Customer {
 #[serde(rename_all = "camelCase")]
 struct Told {
     customer_id: i64,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "data::unless_null")]
     name: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "data::unless_null")]
     firstname: Option<String>,
 }
 
 impl TryFrom<Told> for Customer {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(told: Told) -> Result<Self, Self::Error> {
-        let (name, firstname) = match (told.name, told.firstname) {
-            (None, None) => Default::default(),
-            (Some(name), Some(firstname)) => (name, firstname),
-            (None, _) => return Err("missing field `name`"),
-            (_, None) => return Err("missing field `firstname`"),
-        };
+    fn try_from(told: Told) -> Result<Self, String> {
+        let fields = [("name", told.name), ("firstname", told.firstname)];
+        let [name, firstname] = data::all_or_none(fields)?;
         Ok(Self {
             id: told.customer_id,
             name,
             firstname,
         })
     }
-}
-
-/// A text that is there: `null` is none.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
 }
 
 impl Customer {
@@ -146,23 +144,6 @@ pub struct Item {
     pub name: String,
 }
 
-/// Why the data of an event is no order that we can do anything with.
-#[derive(Debug, thiserror::Error)]
-pub enum Unfit {
-    /// It is no JSON, or not of an order's form. Says in which line and column, and quotes nothing: it
-    /// goes to the log.
-    #[error("the data is no order: {}", without_value(.0))]
-    Form(#[from] serde_json::Error),
-    /// It has the form of an order, but no order is like that.
-    #[error("{field}: {wrong}")]
-    Field {
-        /// Where: `orderLine[2].count`.
-        field: String,
-        /// What is wrong there.
-        wrong: String,
-    },
-}
-
 impl Order {
     /// Reads the data of an event that tells of a whole order.
     ///
@@ -170,24 +151,19 @@ impl Order {
     ///
     /// It is none that can be shipped.
     pub fn read(data: &str) -> Result<Self, Unfit> {
-        let order: Self = serde_json::from_str(data)?;
+        let order: Self = data::read("order", data)?;
         check_lines(&order.lines)?;
         let customer = &order.customer;
-        text("customer.name", &customer.name)?;
-        text("customer.firstname", &customer.firstname)?;
+        check_text("customer.name", &customer.name)?;
+        check_text("customer.firstname", &customer.firstname)?;
         match &order.shipping_address {
             Some(address) => {
-                text("shippingAddress.street", &address.street)?;
-                text("shippingAddress.zip", &address.zip)?;
-                text("shippingAddress.city", &address.city)?;
+                check_text("shippingAddress.street", &address.street)?;
+                check_text("shippingAddress.zip", &address.zip)?;
+                check_text("shippingAddress.city", &address.city)?;
             }
             None if customer.is_erased() => {}
-            None => {
-                return Err(Unfit::Field {
-                    field: "shippingAddress".to_owned(),
-                    wrong: "it is missing".to_owned(),
-                });
-            }
+            None => return Err(Unfit::field("shippingAddress", "it is missing")),
         }
         Ok(order)
     }
@@ -202,7 +178,7 @@ impl Order {
         struct Identified {
             id: OrderId,
         }
-        Ok(serde_json::from_str::<Identified>(data)?.id)
+        Ok(data::read::<Identified>("order", data)?.id)
     }
 }
 
@@ -213,7 +189,7 @@ impl Sold {
     ///
     /// It tells of nothing that was sold.
     pub fn read(data: &str) -> Result<Self, Unfit> {
-        let sold: Self = serde_json::from_str(data)?;
+        let sold: Self = data::read("order", data)?;
         check_lines(&sold.lines)?;
         Ok(sold)
     }
@@ -222,23 +198,10 @@ impl Sold {
 fn check_lines(lines: &[Line]) -> Result<(), Unfit> {
     for (n, line) in lines.iter().enumerate() {
         if line.count < 1 {
-            return Err(Unfit::Field {
-                field: format!("orderLine[{n}].count"),
-                wrong: format!("{} is less than one piece", line.count),
-            });
+            let wrong = format!("{} is less than one piece", line.count);
+            return Err(Unfit::field(format!("orderLine[{n}].count"), wrong));
         }
-        text(&format!("orderLine[{n}].item.name"), &line.item.name)?;
-    }
-    Ok(())
-}
-
-/// PostgreSQL stores no NUL in a text. On SQLite it is refused as well, since both behave alike.
-fn text(field: &str, text: &str) -> Result<(), Unfit> {
-    if text.contains('\0') {
-        return Err(Unfit::Field {
-            field: field.to_owned(),
-            wrong: "it has a NUL character".to_owned(),
-        });
+        check_text(format!("orderLine[{n}].item.name"), &line.item.name)?;
     }
     Ok(())
 }

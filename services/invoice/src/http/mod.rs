@@ -29,9 +29,9 @@ pub(crate) fn open_routes() -> Router {
 }
 
 pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
-    let state = App {
+    let app = App {
         database: site.database,
-        pages: Arc::new(Pages::new(site.frame, links.order_url.clone())),
+        pages: Pages::new(site.frame, links.order_url.clone()),
     };
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     Router::new()
@@ -41,20 +41,13 @@ pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
             "/{id}/credit-note",
             get(invoices::credit_note::<S>).fallback(only_get),
         )
-        .with_state(state)
+        .with_state(Arc::new(app))
 }
 
 /// What the handlers work with.
 struct App<S: Store> {
     database: Database<S>,
-    pages: Arc<Pages>,
+    pages: Pages,
 }
 
-impl<S: Store> Clone for App<S> {
-    fn clone(&self) -> Self {
-        Self {
-            database: self.database.clone(),
-            pages: Arc::clone(&self.pages),
-        }
-    }
-}
+type SharedApp<S> = Arc<App<S>>;

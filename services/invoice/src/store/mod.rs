@@ -4,6 +4,7 @@
 mod postgres;
 mod sqlite;
 
+use std::collections::HashMap;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
@@ -44,7 +45,7 @@ pub trait Store: NativeStore {
     fn causes(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, Option<String>)>>> + Send;
+    ) -> impl Future<Output = sqlx::Result<HashMap<OrderId, Option<String>>>> + Send;
 
     /// Reserves `count` numbers of `year` and returns the first. Other instances wait for theirs until
     /// this transaction ends. If it rolls back, they get the same numbers.

@@ -21,9 +21,9 @@ pub(crate) use openapi::{ABOUT, description};
 use pages::Pages;
 
 pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
-    let state = App {
+    let app = App {
         database: site.database,
-        pages: Arc::new(Pages::new(site.frame, links.order_url.clone())),
+        pages: Pages::new(site.frame, links.order_url.clone()),
     };
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     let only_post = || async { Problem::method_not_allowed("POST") };
@@ -34,20 +34,13 @@ pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
             "/{id}/dispatch",
             post(shipments::dispatch::<S>).fallback(only_post),
         )
-        .with_state(state)
+        .with_state(Arc::new(app))
 }
 
 /// What the handlers work with.
 struct App<S: Store> {
     database: Database<S>,
-    pages: Arc<Pages>,
+    pages: Pages,
 }
 
-impl<S: Store> Clone for App<S> {
-    fn clone(&self) -> Self {
-        Self {
-            database: self.database.clone(),
-            pages: Arc::clone(&self.pages),
-        }
-    }
-}
+type SharedApp<S> = Arc<App<S>>;

@@ -4,6 +4,7 @@
 mod postgres;
 mod sqlite;
 
+use std::collections::HashMap;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
@@ -43,7 +44,7 @@ pub trait Store: NativeStore {
     fn causes(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, Option<String>)>>> + Send;
+    ) -> impl Future<Output = sqlx::Result<HashMap<OrderId, Option<String>>>> + Send;
 
     /// Removes the personal data: the name and the address.
     fn erase(

@@ -23,7 +23,7 @@ impl Store for Db {
     async fn causes(
         tx: &mut Transaction<'_>,
         orders: &[OrderId],
-    ) -> sqlx::Result<Vec<(OrderId, Option<String>)>> {
+    ) -> sqlx::Result<HashMap<OrderId, Option<String>>> {
         let rows: Vec<(i64, Option<String>)> = sqlx::query_as(sql!(
             "-- shipment::causes
              SELECT order_id, cause FROM shipment WHERE order_id {in_list}",
