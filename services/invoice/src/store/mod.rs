@@ -1,5 +1,5 @@
-//! What the service asks of its database. All its SQL is below this folder: `statements.rs` is compiled once for
-//! each database, whose own module has the rest. The same tests run on both.
+//! What the service asks of its database. All its SQL is in `statements.rs`, which is compiled once for each database.
+//! The same tests run on both.
 
 mod postgres;
 mod sqlite;
@@ -9,15 +9,13 @@ use std::future::Future;
 
 use chrono::{DateTime, Utc};
 use feed_core::transfer::Migrations;
-use rust_decimal::Decimal;
 use sqlx::{Pool, Transaction};
 
 use crate::invoice::Invoice;
-use crate::money;
-use crate::order::{Line, OrderId};
+use crate::order::OrderId;
 
-/// What each database does in its own way.
-pub trait NativeStore: feed_core::Backend {
+/// A database that can hold invoices.
+pub trait Store: feed_core::Backend {
     /// The service's migrations.
     const MIGRATIONS: Migrations;
 
@@ -37,10 +35,7 @@ pub trait NativeStore: feed_core::Backend {
         tx: &mut Transaction<'_, Self>,
         cancelled: &[(OrderId, DateTime<Utc>)],
     ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
-}
 
-/// A database that can hold invoices.
-pub trait Store: NativeStore {
     /// The orders among these that have an invoice, with the event that it was made from.
     fn causes(
         tx: &mut Transaction<'_, Self>,
@@ -83,39 +78,4 @@ pub trait Store: NativeStore {
         pool: &Pool<Self>,
         limit: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<(i32, i64, i64)>>> + Send;
-}
-
-/// The service's migrations, from the folder of a database.
-macro_rules! migrations {
-    ($folder:literal) => {
-        &[
-            (
-                1,
-                "invoice",
-                include_str!(concat!("../../migrations/", $folder, "/0001_invoice.sql")),
-            ),
-            (
-                2,
-                "cause",
-                include_str!(concat!("../../migrations/", $folder, "/0002_cause.sql")),
-            ),
-        ]
-    };
-}
-use migrations;
-
-/// The lines of all invoices: order, number of the line, line.
-fn lines(invoices: &[Invoice]) -> impl Iterator<Item = (OrderId, i64, &Line)> {
-    invoices.iter().flat_map(|invoice| {
-        let numbered = (1..).zip(&invoice.lines);
-        numbered.map(|(number, line)| (invoice.order, number, line))
-    })
-}
-
-/// # Errors
-///
-/// The amount is no whole number of cents, or more than a column holds. An order that was read has no such amounts.
-fn to_cents(amount: Decimal) -> sqlx::Result<i64> {
-    money::cents(amount)
-        .ok_or_else(|| sqlx::Error::Encode(format!("{amount} is no amount of money").into()))
 }

@@ -3,13 +3,16 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
+use feed_core::dialect::Column;
 use feed_core::sql;
+use feed_core::transfer::Migrations;
 use rust_decimal::Decimal;
 use sqlx::Row as _;
 
-use super::{Db, Row, is_in, list};
+use super::{Db, MIGRATIONS, Row, arguments, is_in, list, rows};
 use crate::invoice::{Invoice, InvoiceNumber};
-use crate::money::DECIMALS;
+use crate::money::{DECIMALS, cents};
 use crate::order::{Address, Customer, Item, Line, OrderId};
 use crate::store::Store;
 
@@ -22,6 +25,8 @@ const COLUMNS: &str = "order_id, year, serial, issued_at, credited_at,
              billing_street, billing_zip, billing_city, currency, total_cents, cause";
 
 impl Store for Db {
+    const MIGRATIONS: Migrations = MIGRATIONS;
+
     async fn causes(
         tx: &mut Transaction<'_>,
         orders: &[OrderId],
@@ -49,6 +54,70 @@ impl Store for Db {
         .bind(count)
         .fetch_one(&mut **tx)
         .await
+    }
+
+    async fn insert(tx: &mut Transaction<'_>, invoices: &[Invoice]) -> sqlx::Result<()> {
+        let total = |invoice: &Invoice| to_cents(invoice.total);
+        let totals: Vec<i64> = invoices.iter().map(total).collect::<sqlx::Result<_>>()?;
+        let columns = [
+            Column::integers(invoices, |invoice| invoice.order.0),
+            Column::integers(invoices, |invoice| invoice.number.year.into()),
+            Column::integers(invoices, |invoice| invoice.number.serial),
+            Column::instants(invoices, |invoice| invoice.issued),
+            Column::integers(invoices, |invoice| invoice.customer.id),
+            Column::texts(invoices, |invoice| invoice.customer.name.as_str()),
+            Column::texts(invoices, |invoice| invoice.customer.firstname.as_str()),
+            Column::texts(invoices, |invoice| invoice.customer.email.as_str()),
+            Column::texts(invoices, |invoice| invoice.billing_address.street.as_str()),
+            Column::texts(invoices, |invoice| invoice.billing_address.zip.as_str()),
+            Column::texts(invoices, |invoice| invoice.billing_address.city.as_str()),
+            Column::texts(invoices, |invoice| invoice.currency.as_str()),
+            Column::Integers(totals),
+            Column::texts(invoices, |invoice| invoice.cause.as_deref()),
+            Column::instants(invoices, |invoice| invoice.credited),
+        ];
+        let insert = sql!(
+            "-- invoice::insert
+             INSERT INTO invoice
+                 (order_id, year, serial, issued_at,
+                  customer_id, customer_name, customer_firstname, customer_email,
+                  billing_street, billing_zip, billing_city, currency, total_cents, cause,
+                  credited_at)
+             SELECT * FROM {rows}",
+            rows = rows(
+                "issued",
+                "order_id bigint, year int, serial bigint, issued_at timestamptz, \
+                 customer_id bigint, customer_name text, customer_firstname text, \
+                 customer_email text, billing_street text, billing_zip text, billing_city text, \
+                 currency text, total_cents bigint, cause text, credited_at timestamptz"
+            )
+        );
+        sqlx::query_with(insert, arguments(&columns)?)
+            .execute(&mut **tx)
+            .await?;
+        insert_lines(tx, invoices).await
+    }
+
+    async fn credit(
+        tx: &mut Transaction<'_>,
+        cancelled: &[(OrderId, DateTime<Utc>)],
+    ) -> sqlx::Result<Vec<OrderId>> {
+        let columns = [
+            Column::integers(cancelled, |(order, _)| order.0),
+            Column::instants(cancelled, |(_, at)| *at),
+        ];
+        let credit = sql!(
+            "-- invoice::credit
+             UPDATE invoice SET credited_at = cancelled.at
+             FROM {rows}
+             WHERE invoice.order_id = cancelled.order_id AND credited_at IS NULL
+             RETURNING invoice.order_id",
+            rows = rows("cancelled", "order_id bigint, at timestamptz")
+        );
+        let ids: Vec<i64> = sqlx::query_scalar_with(credit, arguments(&columns)?)
+            .fetch_all(&mut **tx)
+            .await?;
+        Ok(ids.into_iter().map(OrderId).collect())
     }
 
     async fn erase(tx: &mut Transaction<'_>, orders: &[OrderId]) -> sqlx::Result<()> {
@@ -128,6 +197,40 @@ impl Store for Db {
     }
 }
 
+/// Stores the lines of invoices.
+async fn insert_lines(tx: &mut Transaction<'_>, invoices: &[Invoice]) -> sqlx::Result<()> {
+    let mut lines: Vec<(OrderId, i64, &Line)> = Vec::new();
+    let mut prices = Vec::new();
+    for invoice in invoices {
+        for (number, line) in (1..).zip(&invoice.lines) {
+            lines.push((invoice.order, number, line));
+            prices.push(to_cents(line.item.price)?);
+        }
+    }
+    let columns = [
+        Column::integers(&lines, |(order, _, _)| order.0),
+        Column::integers(&lines, |(_, number, _)| *number),
+        Column::integers(&lines, |(_, _, line)| line.count),
+        Column::integers(&lines, |(_, _, line)| line.item.id),
+        Column::texts(&lines, |(_, _, line)| line.item.name.as_str()),
+        Column::Integers(prices),
+    ];
+    let insert = sql!(
+        "-- invoice::insert_lines
+         INSERT INTO invoice_line (order_id, line, count, item_id, item_name, price_cents)
+         SELECT * FROM {rows}",
+        rows = rows(
+            "lines",
+            "order_id bigint, line bigint, count bigint, item_id bigint, item_name text, \
+                 price_cents bigint"
+        )
+    );
+    sqlx::query_with(insert, arguments(&columns)?)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 /// The invoices of rows, with their lines.
 async fn invoices(pool: &Pool, rows: Vec<Row>) -> sqlx::Result<Vec<Invoice>> {
     if rows.is_empty() {
@@ -187,4 +290,12 @@ fn invoice(row: &Row) -> sqlx::Result<Invoice> {
 
 fn numbers(orders: &[OrderId]) -> Vec<i64> {
     orders.iter().map(|order| order.0).collect()
+}
+
+/// # Errors
+///
+/// The amount is no whole number of cents, or more than a column holds. An order that was read has no such amounts.
+fn to_cents(amount: Decimal) -> sqlx::Result<i64> {
+    cents(amount)
+        .ok_or_else(|| sqlx::Error::Encode(format!("{amount} is no amount of money").into()))
 }

@@ -1,5 +1,5 @@
-//! What the service asks of its database. All its SQL is below this folder: `statements.rs` is compiled once for
-//! each database, whose own module has the rest. The same tests run on both.
+//! What the service asks of its database. All its SQL is in `statements.rs`, which is compiled once for each database.
+//! The same tests run on both.
 
 mod postgres;
 mod sqlite;
@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 use feed_core::transfer::Migrations;
 use sqlx::{Pool, Transaction};
 
-use crate::order::{Line, OrderId};
+use crate::order::OrderId;
 use crate::shipment::Shipment;
 
-/// What each database does in its own way.
-pub trait NativeStore: feed_core::Backend {
+/// A database that can hold shipments.
+pub trait Store: feed_core::Backend {
     /// The service's migrations.
     const MIGRATIONS: Migrations;
 
@@ -36,10 +36,7 @@ pub trait NativeStore: feed_core::Backend {
         tx: &mut Transaction<'_, Self>,
         cancelled: &[(OrderId, DateTime<Utc>)],
     ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, bool)>>> + Send;
-}
 
-/// A database that can hold shipments.
-pub trait Store: NativeStore {
     /// The orders among these that have a shipment, with the event that it was made from.
     fn causes(
         tx: &mut Transaction<'_, Self>,
@@ -71,31 +68,4 @@ pub trait Store: NativeStore {
 
     /// How many shipments there are.
     fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
-}
-
-/// The service's migrations, from the folder of a database.
-macro_rules! migrations {
-    ($folder:literal) => {
-        &[
-            (
-                1,
-                "shipment",
-                include_str!(concat!("../../migrations/", $folder, "/0001_shipment.sql")),
-            ),
-            (
-                2,
-                "cause",
-                include_str!(concat!("../../migrations/", $folder, "/0002_cause.sql")),
-            ),
-        ]
-    };
-}
-use migrations;
-
-/// The lines of all shipments: order, number of the line, line.
-fn lines(shipments: &[Shipment]) -> impl Iterator<Item = (OrderId, i64, &Line)> {
-    shipments.iter().flat_map(|shipment| {
-        let numbered = (1..).zip(&shipment.lines);
-        numbered.map(|(number, line)| (shipment.order, number, line))
-    })
 }

@@ -3,10 +3,13 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
+use feed_core::dialect::Column;
 use feed_core::sql;
+use feed_core::transfer::Migrations;
 use sqlx::Row as _;
 
-use super::{Db, NOW, Row, is_in, list};
+use super::{Db, MIGRATIONS, NOW, Row, arguments, is_in, list, rows};
 use crate::order::{Address, Customer, Item, Line, OrderId};
 use crate::shipment::Shipment;
 use crate::store::Store;
@@ -20,6 +23,8 @@ const COLUMNS: &str = "order_id, placed_at, dispatched_at, cancelled_at,
              shipping_street, shipping_zip, shipping_city, cause";
 
 impl Store for Db {
+    const MIGRATIONS: Migrations = MIGRATIONS;
+
     async fn causes(
         tx: &mut Transaction<'_>,
         orders: &[OrderId],
@@ -34,6 +39,64 @@ impl Store for Db {
         .await?;
         let causes = rows.into_iter().map(|(id, cause)| (OrderId(id), cause));
         Ok(causes.collect())
+    }
+
+    async fn insert(tx: &mut Transaction<'_>, shipments: &[Shipment]) -> sqlx::Result<()> {
+        let columns = [
+            Column::integers(shipments, |shipment| shipment.order.0),
+            Column::instants(shipments, |shipment| shipment.placed),
+            Column::integers(shipments, |shipment| shipment.customer.id),
+            Column::texts(shipments, |shipment| shipment.customer.name.as_str()),
+            Column::texts(shipments, |shipment| shipment.customer.firstname.as_str()),
+            Column::texts(shipments, |shipment| {
+                shipment.shipping_address.street.as_str()
+            }),
+            Column::texts(shipments, |shipment| shipment.shipping_address.zip.as_str()),
+            Column::texts(shipments, |shipment| {
+                shipment.shipping_address.city.as_str()
+            }),
+            Column::texts(shipments, |shipment| shipment.cause.as_deref()),
+        ];
+        let insert = sql!(
+            "-- shipment::insert
+             INSERT INTO shipment
+                 (order_id, placed_at, customer_id, customer_name, customer_firstname,
+                  shipping_street, shipping_zip, shipping_city, cause)
+             SELECT * FROM {rows}",
+            rows = rows(
+                "made",
+                "order_id bigint, placed_at timestamptz, customer_id bigint, \
+                 customer_name text, customer_firstname text, shipping_street text, \
+                 shipping_zip text, shipping_city text, cause text"
+            )
+        );
+        sqlx::query_with(insert, arguments(&columns)?)
+            .execute(&mut **tx)
+            .await?;
+        insert_lines(tx, shipments).await
+    }
+
+    async fn cancel(
+        tx: &mut Transaction<'_>,
+        cancelled: &[(OrderId, DateTime<Utc>)],
+    ) -> sqlx::Result<Vec<(OrderId, bool)>> {
+        let columns = [
+            Column::integers(cancelled, |(order, _)| order.0),
+            Column::instants(cancelled, |(_, at)| *at),
+        ];
+        let cancel = sql!(
+            "-- shipment::cancel
+             UPDATE shipment SET cancelled_at = cancelled.at
+             FROM {rows}
+             WHERE shipment.order_id = cancelled.order_id AND cancelled_at IS NULL
+             RETURNING shipment.order_id, dispatched_at IS NOT NULL",
+            rows = rows("cancelled", "order_id bigint, at timestamptz")
+        );
+        let rows: Vec<(i64, bool)> = sqlx::query_as_with(cancel, arguments(&columns)?)
+            .fetch_all(&mut **tx)
+            .await?;
+        let known = rows.into_iter().map(|(id, left)| (OrderId(id), left));
+        Ok(known.collect())
     }
 
     async fn erase(tx: &mut Transaction<'_>, orders: &[OrderId]) -> sqlx::Result<()> {
@@ -94,6 +157,35 @@ impl Store for Db {
         .fetch_one(pool)
         .await
     }
+}
+
+/// Stores the lines of shipments.
+async fn insert_lines(tx: &mut Transaction<'_>, shipments: &[Shipment]) -> sqlx::Result<()> {
+    let mut lines: Vec<(OrderId, i64, &Line)> = Vec::new();
+    for shipment in shipments {
+        let numbered = (1..).zip(&shipment.lines);
+        lines.extend(numbered.map(|(number, line)| (shipment.order, number, line)));
+    }
+    let columns = [
+        Column::integers(&lines, |(order, _, _)| order.0),
+        Column::integers(&lines, |(_, number, _)| *number),
+        Column::integers(&lines, |(_, _, line)| line.count),
+        Column::integers(&lines, |(_, _, line)| line.item.id),
+        Column::texts(&lines, |(_, _, line)| line.item.name.as_str()),
+    ];
+    let insert = sql!(
+        "-- shipment::insert_lines
+         INSERT INTO shipment_line (order_id, line, count, item_id, item_name)
+         SELECT * FROM {rows}",
+        rows = rows(
+            "lines",
+            "order_id bigint, line bigint, count bigint, item_id bigint, item_name text"
+        )
+    );
+    sqlx::query_with(insert, arguments(&columns)?)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// The shipments of rows, with their lines.
