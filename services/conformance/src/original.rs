@@ -1,11 +1,11 @@
-//! It follows a feed in the wire format of the original (ORIGINAL-WIRE.md).
+//! The service follows a feed in the wire format of the original (ORIGINAL-WIRE.md).
 
 use harness::{Original, Sql};
 use serde_json::Value;
 
 use crate::{Subject, documents, open, statuses};
 
-pub async fn orders_of_the_original_are_taken<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn orders_of_the_original_are_applied<T: Subject<S>, S: Sql>(url: &str) {
     let original = Original::default();
     let feed_url = original.serve().await;
     let mut app = open::<T, S>(url, &feed_url).await;

@@ -1,6 +1,5 @@
-//! What becomes of the events of the order service: an order that was placed gets an invoice, one
-//! that was cancelled gets it credited, and that of one whose person is erased keeps what a law has
-//! it keep (docs/erasure.md).
+//! The effect of the order service's events. An order that was placed gets an invoice. If the order is cancelled, the
+//! invoice is credited. If the customer is erased, the invoice keeps only what a law requires (docs/erasure.md).
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,7 +17,7 @@ use crate::store::Store;
 #[derive(Debug, Clone, Copy)]
 pub struct Invoicing;
 
-/// What an event means to us.
+/// What an event means to this service.
 enum Fact {
     Placed(Order),
     Cancelled(OrderId),
@@ -26,10 +25,10 @@ enum Fact {
 }
 
 impl Fact {
-    /// Reads an event; `None` if it is of a type that we do not know.
+    /// Reads an event; `None` if its type is unknown here.
     fn read(event: &Received) -> Result<Option<Self>, Unfit> {
         match event.event_type.as_deref() {
-            // The feed of the original has no types: each entry is an order that exists.
+            // The feed of the original has no types: each entry is an order.
             None | Some(PLACED) => Order::read(&event.data).map(Self::Placed).map(Some),
             Some(CANCELLED) => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
             Some(ERASED) => Order::read_id(&event.data).map(Self::Erased).map(Some),
@@ -54,7 +53,7 @@ impl<S: Store> Effect<S> for Invoicing {
         let facts = read_all(events, Fact::read)?;
         let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
         let mut causes = S::causes(tx, &orders).await?;
-        // In sequence: a cancellation counts for what came before it.
+        // In sequence: a cancellation has an effect only on an order that was placed before it.
         let mut placed = Vec::new();
         let mut cancelled = Cancelled::new();
         let mut erased = Vec::new();
@@ -66,13 +65,13 @@ impl<S: Store> Effect<S> for Invoicing {
                     placed.push((event, order));
                 }
                 (Fact::Placed(_), Some(Some(cause))) if *cause != event.id => {
-                    // Of another feed, or of one that began anew: what comes after it about this
-                    // order must not touch what is here.
+                    // The event is of another feed, or of one that began anew. Later events of this order must
+                    // not change the invoice that is here.
                     return Err(EffectError::Park(format!(
                         "order {id} has an invoice already, of event {cause}"
                     )));
                 }
-                // It comes again, or an older version has not noted where that one is from.
+                // The event comes again, or an older version has not recorded the cause.
                 (Fact::Placed(_), Some(_)) => {
                     debug!(event.id, order.id = %id, "order {id} has its invoice already");
                 }
@@ -94,9 +93,9 @@ impl<S: Store> Effect<S> for Invoicing {
         let (at_once, cancelled): (Cancelled<'_>, Cancelled<'_>) =
             cancelled.into_iter().partition(|(id, _)| new.contains(id));
         credit(tx, &cancelled).await?;
-        // Last, since it reserves numbers: all instances share those.
+        // Last, since it reserves numbers, for which other instances wait.
         issue(tx, placed, &at_once).await?;
-        // After all that brings personal data.
+        // After the statements that store personal data.
         if !erased.is_empty() {
             S::erase(tx, &erased).await?;
         }
@@ -108,7 +107,7 @@ impl<S: Store> Effect<S> for Invoicing {
     }
 }
 
-/// Orders that were cancelled, by the events that tell it.
+/// Orders that were cancelled, with the event of the cancellation.
 type Cancelled<'a> = BTreeMap<OrderId, &'a Received>;
 
 /// Writes the invoices of orders that have none, some of which are `cancelled` already.
@@ -124,8 +123,8 @@ async fn issue<S: Store>(
     for (event, _) in &placed {
         *serials.entry(Invoice::year(event.time)).or_default() += 1;
     }
-    // One that has reserved holds up the others until it commits: so this is done once for each
-    // year, and in the order of years.
+    // Other instances wait for this reservation until the commit. So it is made once for each year, in the order
+    // of years, which excludes deadlocks.
     for (year, serial) in &mut serials {
         *serial = S::reserve(tx, *year, *serial).await?;
     }
@@ -166,7 +165,7 @@ async fn credit<S: Store>(
     Ok(())
 }
 
-/// When an order was cancelled, as it is stored.
+/// The time of a cancellation, in the precision that the database stores.
 fn credited_at(event: &Received) -> DateTime<Utc> {
     event.time.trunc_subsecs(3)
 }

@@ -1,5 +1,5 @@
-//! An order as an event tells of it: our own view of what the order service writes, and only as
-//! much as an invoice needs. All else in it is ignored, so that it may change.
+//! An order as an event describes it: our own view of what the order service writes, and only as
+//! much as an invoice needs. All other fields are ignored, so that they may change.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ impl fmt::Display for OrderId {
 }
 
 impl OrderId {
-    /// The order that an event says it is about: `order/17`.
+    /// The order that is the subject of an event: `order/17`.
     #[must_use]
     pub fn of_subject(subject: &str) -> Option<Self> {
         Some(Self(subject.strip_prefix("order/")?.parse().ok()?))
@@ -45,7 +45,7 @@ impl OrderId {
 pub struct Order {
     pub id: OrderId,
     pub customer: Customer,
-    /// Is there, unless the person is erased.
+    /// Missing only if the customer is erased.
     pub billing_address: Option<Address>,
     #[serde(rename = "orderLine")]
     pub lines: Vec<Line>,
@@ -54,7 +54,7 @@ pub struct Order {
     pub currency: String,
 }
 
-/// What was sold with an order, without who bought it: that may be erased one day.
+/// What was sold with an order, without the customer, who may be erased later.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Sold {
     pub id: OrderId,
@@ -64,8 +64,7 @@ pub struct Sold {
     pub currency: String,
 }
 
-/// Who pays, as they were when they ordered. A person who was erased has a number
-/// alone.
+/// The customer, as they were when they ordered. An erased customer has a number alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Told")]
 pub struct Customer {
@@ -80,7 +79,7 @@ pub struct Customer {
     pub email: String,
 }
 
-/// A customer as an event tells of them: whole, or a number alone.
+/// A customer in an event: with all fields, or with the number alone.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Told {
@@ -113,7 +112,7 @@ impl TryFrom<Told> for Customer {
 }
 
 impl Customer {
-    /// The name as people write it.
+    /// The first name and the family name.
     #[must_use]
     pub fn full_name(&self) -> String {
         match self.is_erased() {
@@ -122,14 +121,14 @@ impl Customer {
         }
     }
 
-    /// True if the order names nobody.
+    /// True if the personal data was erased.
     #[must_use]
     pub fn is_erased(&self) -> bool {
         self.name.is_empty() && self.firstname.is_empty()
     }
 }
 
-/// Where it goes; all of it is empty once the person is erased.
+/// An address. All fields are empty if the customer is erased.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub street: String,
@@ -138,14 +137,14 @@ pub struct Address {
 }
 
 impl Address {
-    /// True if there is none.
+    /// True if the address was erased.
     #[must_use]
     pub fn is_erased(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// So many pieces of an item.
+/// A number of pieces of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     pub count: i64,
@@ -153,7 +152,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The price of all its pieces.
+    /// The price of all pieces.
     #[must_use]
     pub fn total(&self) -> Decimal {
         Decimal::from(self.count) * self.item.price
@@ -176,11 +175,11 @@ pub struct Item {
 }
 
 impl Order {
-    /// Reads the data of an event that tells of a whole order.
+    /// Reads the data of an event that contains a whole order.
     ///
     /// # Errors
     ///
-    /// It is none that an invoice can be written for.
+    /// No invoice can be written for the data: it is no order, or a field has a wrong value.
     pub fn read(data: &str) -> Result<Self, Unfit> {
         let mut order: Self = data::read("order", data)?;
         check_lines(&mut order.lines)?;
@@ -188,7 +187,7 @@ impl Order {
         Ok(order)
     }
 
-    /// The number of the order alone, which is all that counts where it is cancelled.
+    /// Reads the number of the order alone, which is all that a cancellation needs.
     ///
     /// # Errors
     ///
@@ -201,7 +200,7 @@ impl Order {
         Ok(data::read::<Identified>("order", data)?.id)
     }
 
-    /// The price of all its lines. Exact, and within the bounds of a column: `read` has seen to it.
+    /// The price of all lines. It is exact and fits into a column, since `read` checks that.
     #[must_use]
     pub fn total(&self) -> Decimal {
         total(&self.lines)
@@ -226,11 +225,11 @@ impl Order {
 }
 
 impl Sold {
-    /// Reads the same of the data of an event as [`Order::read`], where the person may be erased.
+    /// Reads the same from the data of an event as [`Order::read`], whatever is left of the customer.
     ///
     /// # Errors
     ///
-    /// It tells of nothing that was sold.
+    /// The data is no order, or a field of a line has a wrong value.
     pub fn read(data: &str) -> Result<Self, Unfit> {
         let mut sold: Self = data::read("order", data)?;
         check_lines(&mut sold.lines)?;
@@ -238,14 +237,14 @@ impl Sold {
         Ok(sold)
     }
 
-    /// The price of all its lines.
+    /// The price of all lines.
     #[must_use]
     pub fn total(&self) -> Decimal {
         total(&self.lines)
     }
 }
 
-/// Prices get their two decimals, and the total fits into a column.
+/// Checks the lines, and gives prices their two decimals. The total must fit into a column.
 fn check_lines(lines: &mut [Line]) -> Result<(), Unfit> {
     let mut total = Some(Decimal::ZERO);
     for (n, line) in lines.iter_mut().enumerate() {
@@ -280,7 +279,7 @@ fn check_currency(currency: &str) -> Result<(), Unfit> {
 
 fn total(lines: &[Line]) -> Decimal {
     let mut total = lines.iter().map(Line::total).sum::<Decimal>();
-    // The sum of nothing, or of what costs nothing, would have no decimals.
+    // A sum of zeros has no decimals of its own.
     total.rescale(money::DECIMALS);
     total
 }
@@ -315,7 +314,7 @@ mod tests {
             ("0.1000", Ok("0.10")),
             ("4.2e1", Ok("42.00")),
             ("0", Ok("0.00")),
-            // Not to be told apart as binary floats.
+            // Binary floats cannot represent these.
             ("9007199254740993.01", Ok("9007199254740993.01")),
             ("92233720368547758.07", Ok("92233720368547758.07")),
             (
@@ -352,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_is_refused_with_the_place() {
+    fn an_invalid_order_is_refused_with_the_field() {
         let line = |count: &str, price: &str| {
             format!(r#"{{"count":{count},"item":{{"itemId":1,"name":"iPod","price":{price}}}}}"#)
         };

@@ -1,4 +1,4 @@
-//! What the invoices must be, by the events of the order service. Names and addresses are not compared: they may be
+//! Compares the invoices with the events of the order service. Names and addresses are not compared: they may be
 //! erased later, in the feed or here.
 
 use feed_console::service::demand::{Demand, Demanded, Demands, fingerprint};
@@ -142,7 +142,7 @@ impl Demanded for Invoice {
     }
 }
 
-/// The currency of an order; zeros if a stored one is no code of three letters.
+/// A currency as an order has it; zeros if a stored one is no code of three letters.
 fn three_letters(currency: &str) -> [u8; 3] {
     currency.as_bytes().try_into().unwrap_or_default()
 }

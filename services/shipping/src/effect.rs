@@ -1,6 +1,5 @@
-//! What becomes of the events of the order service: an order that was placed gets a shipment, and
-//! that of one that was cancelled is stopped, or called back if it has left; who is erased is
-//! forgotten.
+//! The effect of the order service's events. An order that was placed gets a shipment. If the order is cancelled, the
+//! shipment is stopped, or recalled if it has left. If the customer is erased, so is their personal data here.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +17,7 @@ use crate::store::Store;
 #[derive(Debug, Clone, Copy)]
 pub struct Shipping;
 
-/// What an event means to us.
+/// What an event means to this service.
 enum Fact {
     Placed(Order),
     Cancelled(OrderId),
@@ -26,10 +25,10 @@ enum Fact {
 }
 
 impl Fact {
-    /// Reads an event; `None` if it is of a type that we do not know.
+    /// Reads an event; `None` if its type is unknown here.
     fn read(event: &Received) -> Result<Option<Self>, Unfit> {
         match event.event_type.as_deref() {
-            // The feed of the original has no types: each entry is an order that exists.
+            // The feed of the original has no types: each entry is an order.
             None | Some(PLACED) => Order::read(&event.data).map(Self::Placed).map(Some),
             Some(CANCELLED) => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
             Some(ERASED) => Order::read_id(&event.data).map(Self::Erased).map(Some),
@@ -54,7 +53,7 @@ impl<S: Store> Effect<S> for Shipping {
         let facts = read_all(events, Fact::read)?;
         let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
         let mut causes = S::causes(tx, &orders).await?;
-        // In sequence: a cancellation counts for what came before it.
+        // In sequence: a cancellation has an effect only on an order that was placed before it.
         let mut placed = Vec::new();
         let mut cancelled = BTreeMap::new();
         let mut erased = Vec::new();
@@ -66,13 +65,13 @@ impl<S: Store> Effect<S> for Shipping {
                     placed.push((event, order));
                 }
                 (Fact::Placed(_), Some(Some(cause))) if *cause != event.id => {
-                    // Of another feed, or of one that began anew: what comes after it about this
-                    // order must not touch what is here.
+                    // The event is of another feed, or of one that began anew. Later events of this order must
+                    // not change the shipment that is here.
                     return Err(EffectError::Park(format!(
                         "order {id} has a shipment already, of event {cause}"
                     )));
                 }
-                // It comes again, or an older version has not noted where that one is from.
+                // The event comes again, or an older version has not recorded the cause.
                 (Fact::Placed(_), Some(_)) => {
                     debug!(event.id, order.id = %id, "order {id} has its shipment already");
                 }
@@ -92,7 +91,7 @@ impl<S: Store> Effect<S> for Shipping {
         }
         make(tx, placed).await?;
         cancel(tx, &cancelled).await?;
-        // After all that brings personal data.
+        // After the statements that store personal data.
         if !erased.is_empty() {
             S::erase(tx, &erased).await?;
         }
@@ -124,7 +123,7 @@ async fn make<S: Store>(
     Ok(())
 }
 
-/// Stops the shipments of orders that were cancelled, by the events that tell it.
+/// Stops the shipments of orders that were cancelled, by the event of the cancellation.
 async fn cancel<S: Store>(
     tx: &mut Transaction<'_, S>,
     cancelled: &BTreeMap<OrderId, &Received>,

@@ -1,6 +1,6 @@
-//! An order as an event tells of it: our own view of what the order service writes, and only as
-//! much as a shipment needs. All else in it is ignored, so that it may change: what the goods cost
-//! and where the invoice is sent never gets in here.
+//! An order as an event describes it: our own view of what the order service writes, and only as
+//! much as a shipment needs. All other fields are ignored, so that they may change: prices and the billing address
+//! are never read.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl fmt::Display for OrderId {
 }
 
 impl OrderId {
-    /// The order that an event says it is about: `order/17`.
+    /// The order that is the subject of an event: `order/17`.
     #[must_use]
     pub fn of_subject(subject: &str) -> Option<Self> {
         Some(Self(subject.strip_prefix("order/")?.parse().ok()?))
@@ -43,13 +43,13 @@ impl OrderId {
 pub struct Order {
     pub id: OrderId,
     pub customer: Customer,
-    /// Is there, unless the person is erased.
+    /// Missing only if the customer is erased.
     pub shipping_address: Option<Address>,
     #[serde(rename = "orderLine")]
     pub lines: Vec<Line>,
 }
 
-/// What was sold with an order, without who bought it: that may be erased one day.
+/// What was sold with an order, without the customer, who may be erased later.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Sold {
     pub id: OrderId,
@@ -57,8 +57,8 @@ pub struct Sold {
     pub lines: Vec<Line>,
 }
 
-/// Who gets it, as they were when they ordered. Their e-mail address is none of our business.
-/// A person who was erased has a number alone.
+/// The customer, as they were when they ordered, without the e-mail address, which shipping does not need.
+/// An erased customer has a number alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Told")]
 pub struct Customer {
@@ -71,7 +71,7 @@ pub struct Customer {
     pub firstname: String,
 }
 
-/// A customer as an event tells of them: whole, or a number alone.
+/// A customer in an event: with all fields, or with the number alone.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Told {
@@ -97,7 +97,7 @@ impl TryFrom<Told> for Customer {
 }
 
 impl Customer {
-    /// The name as people write it.
+    /// The first name and the family name.
     #[must_use]
     pub fn full_name(&self) -> String {
         match self.is_erased() {
@@ -106,14 +106,14 @@ impl Customer {
         }
     }
 
-    /// True if the order names nobody.
+    /// True if the personal data was erased.
     #[must_use]
     pub fn is_erased(&self) -> bool {
         self.name.is_empty() && self.firstname.is_empty()
     }
 }
 
-/// Where it goes; all of it is empty once the person is erased.
+/// An address. All fields are empty if the customer is erased.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub street: String,
@@ -122,14 +122,14 @@ pub struct Address {
 }
 
 impl Address {
-    /// True if there is none.
+    /// True if the address was erased.
     #[must_use]
     pub fn is_erased(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// So many pieces of an item.
+/// A number of pieces of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     pub count: i64,
@@ -145,11 +145,11 @@ pub struct Item {
 }
 
 impl Order {
-    /// Reads the data of an event that tells of a whole order.
+    /// Reads the data of an event that contains a whole order.
     ///
     /// # Errors
     ///
-    /// It is none that can be shipped.
+    /// The data cannot be shipped: it is no order, or a field has a wrong value.
     pub fn read(data: &str) -> Result<Self, Unfit> {
         let order: Self = data::read("order", data)?;
         check_lines(&order.lines)?;
@@ -168,7 +168,7 @@ impl Order {
         Ok(order)
     }
 
-    /// The number of the order alone, which is all that counts where it is cancelled.
+    /// Reads the number of the order alone, which is all that a cancellation needs.
     ///
     /// # Errors
     ///
@@ -183,11 +183,11 @@ impl Order {
 }
 
 impl Sold {
-    /// Reads the same of the data of an event as [`Order::read`], where the person may be erased.
+    /// Reads the same from the data of an event as [`Order::read`], whatever is left of the customer.
     ///
     /// # Errors
     ///
-    /// It tells of nothing that was sold.
+    /// The data is no order, or a field of a line has a wrong value.
     pub fn read(data: &str) -> Result<Self, Unfit> {
         let sold: Self = data::read("order", data)?;
         check_lines(&sold.lines)?;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_is_refused_with_the_place() {
+    fn an_invalid_order_is_refused_with_the_field() {
         let good = with_count("1");
         let order = Order::read(&good).expect("an order, whatever its prices and dates");
         assert_eq!(order.lines[0].count, 1);

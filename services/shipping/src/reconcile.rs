@@ -1,4 +1,4 @@
-//! What the shipments must be, by the events of the order service. Names and addresses are not compared: they may be
+//! Compares the shipments with the events of the order service. Names and addresses are not compared: they may be
 //! erased later, in the feed or here. Nor is the dispatch, which is no event.
 
 use feed_console::service::demand::{Demand, Demanded, Demands, fingerprint};

@@ -1,18 +1,29 @@
 //! The list of invoices, and one of them.
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use feed_chassis::list::{self, Before, Page};
 use feed_chassis::{Number, Wanted};
+use feed_core::Database;
 use feed_core::http::Problem;
 use feed_core::http::conditional::tagged;
 
-use super::SharedApp;
+use super::pages::Pages;
 use super::problem::{no_such_invoice, not_credited};
 use crate::order::OrderId;
 use crate::representation::InvoiceDocument;
 use crate::store::Store;
+
+/// What the handlers work with.
+pub(super) struct App<S: Store> {
+    pub(super) database: Database<S>,
+    pub(super) pages: Pages,
+}
+
+type SharedApp<S> = Arc<App<S>>;
 
 /// `GET /`: the invoices, for people or for programs. With `?order=17` the list has that of this order alone, if there
 /// is one, and a tag, so that a client can wait for it with cheap requests.

@@ -1,4 +1,4 @@
-//! How people and programs reach the invoices: the service's own routes on one screen.
+//! The service's own routes.
 
 mod invoices;
 mod openapi;
@@ -11,7 +11,6 @@ use axum::Router;
 use axum::routing::get;
 use feed_chassis::html::script;
 use feed_console::service::Site;
-use feed_core::Database;
 use feed_core::http::Problem;
 
 use crate::config::Links;
@@ -21,7 +20,7 @@ pub(crate) use openapi::{ABOUT, description};
 
 use pages::Pages;
 
-/// What anybody may see: scripts.
+/// The routes that need no credentials: scripts.
 pub(crate) const OPEN: &[&str] = &["/print.js"];
 
 pub(crate) fn open_routes() -> Router {
@@ -29,7 +28,7 @@ pub(crate) fn open_routes() -> Router {
 }
 
 pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
-    let app = App {
+    let app = invoices::App {
         database: site.database,
         pages: Pages::new(site.frame, links.order_url.clone()),
     };
@@ -43,11 +42,3 @@ pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
         )
         .with_state(Arc::new(app))
 }
-
-/// What the handlers work with.
-struct App<S: Store> {
-    database: Database<S>,
-    pages: Pages,
-}
-
-type SharedApp<S> = Arc<App<S>>;

@@ -8,20 +8,20 @@ use crate::order::{CustomerId, Order, OrderId};
 
 /// A database in which customers can be erased.
 pub trait Erasure: feed_core::Backend {
-    /// Removes a customer, and records who has decided it. False: there is none, nor was one erased.
+    /// Removes a customer and records the operator. False: there is no such customer, and none was erased.
     fn remove_customer(
         tx: &mut Transaction<'_, Self>,
         customer: CustomerId,
         by: &str,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// Waits until the orders have ended that were being placed when the customer was removed.
+    /// Waits for the transactions that were placing an order when the customer was removed.
     fn settle(
         pool: &Pool<Self>,
         customer: CustomerId,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// The first `limit` orders after `after` that still name the customer.
+    /// The first `limit` orders after `after` that still have the customer's personal data.
     fn orders_to_erase(
         pool: &Pool<Self>,
         customer: CustomerId,
@@ -29,15 +29,14 @@ pub trait Erasure: feed_core::Backend {
         limit: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
 
-    /// Removes the person from an order, and locks it until the transaction ends. `None`: it names
-    /// nobody.
+    /// Removes the personal data from an order, and locks it until the transaction ends. `None`: it has none.
     fn erase_order(
         tx: &mut Transaction<'_, Self>,
         id: OrderId,
     ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
 
-    /// Drops what is left of the requests that placed the orders, which are never placed again; and
-    /// records that all is done.
+    /// Deletes the idempotency keys of the customer's orders, whose requests never come again, and records that the
+    /// erasure is finished.
     fn finish_erasure(
         tx: &mut Transaction<'_, Self>,
         customer: CustomerId,

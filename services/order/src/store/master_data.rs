@@ -33,7 +33,7 @@ pub trait MasterData: feed_core::Backend {
         customer: NewCustomer,
     ) -> impl Future<Output = sqlx::Result<Customer>> + Send;
 
-    /// Changes a customer; false if there is none. What was sold to them stays as it was.
+    /// Changes a customer; false if there is none. Their orders stay as they are.
     fn update_customer(
         pool: &Pool<Self>,
         customer: &Customer,
@@ -63,7 +63,7 @@ pub trait MasterData: feed_core::Backend {
         item: NewItem,
     ) -> impl Future<Output = sqlx::Result<Item>> + Send;
 
-    /// Changes an item; false if there is none. What was sold stays as it was.
+    /// Changes an item; false if there is none. Orders stay as they are.
     fn update_item(
         pool: &Pool<Self>,
         item: &Item,

@@ -20,7 +20,7 @@ use crate::rules::Catalog;
 pub use erasure::Erasure;
 pub use master_data::MasterData;
 
-/// Customers and items that a form can offer to choose from.
+/// The most customers, and the most items, that a form offers.
 const MAX_CHOICES: i64 = 1_000;
 
 /// What each database does in its own way.
@@ -77,8 +77,8 @@ pub trait Store: NativeStore + MasterData + Erasure {
     /// How many orders there are.
     fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
-    /// As [`Store::list`], of those whose number is `text`, or whose customer's name or e-mail
-    /// contains it. Latin letters match whatever their case.
+    /// The same for orders whose number is `text`, or whose customer's name or e-mail contains it. The case of Latin
+    /// letters does not matter.
     fn search(
         pool: &Pool<Self>,
         text: &str,

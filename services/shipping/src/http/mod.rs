@@ -1,4 +1,4 @@
-//! How people and programs reach the shipments: the service's own routes on one screen.
+//! The service's own routes.
 
 mod openapi;
 mod pages;
@@ -10,7 +10,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 use feed_console::service::Site;
-use feed_core::Database;
 use feed_core::http::Problem;
 
 use crate::config::Links;
@@ -21,7 +20,7 @@ pub(crate) use openapi::{ABOUT, description};
 use pages::Pages;
 
 pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
-    let app = App {
+    let app = shipments::App {
         database: site.database,
         pages: Pages::new(site.frame, links.order_url.clone()),
     };
@@ -36,11 +35,3 @@ pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
         )
         .with_state(Arc::new(app))
 }
-
-/// What the handlers work with.
-struct App<S: Store> {
-    database: Database<S>,
-    pages: Pages,
-}
-
-type SharedApp<S> = Arc<App<S>>;

@@ -1,20 +1,31 @@
 //! The list of shipments, one of them, and its dispatch.
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use feed_chassis::list::{self, Before, Page};
 use feed_chassis::{Number, Wanted};
+use feed_core::Database;
 use feed_core::http::Problem;
 use feed_core::http::conditional::tagged;
 use tracing::info;
 
+use super::pages::Pages;
 use super::problem::{no_such_shipment, stopped};
-use super::{App, SharedApp};
 use crate::order::OrderId;
 use crate::representation::ShipmentDocument;
 use crate::shipment::{Shipment, Status};
 use crate::store::Store;
+
+/// What the handlers work with.
+pub(super) struct App<S: Store> {
+    pub(super) database: Database<S>,
+    pub(super) pages: Pages,
+}
+
+type SharedApp<S> = Arc<App<S>>;
 
 /// `GET /`: the shipments, for people or for programs. With `?order=17` the list has that of this order alone, if there
 /// is one, and a tag, so that a client can wait for it with cheap requests.
@@ -56,7 +67,7 @@ pub(super) async fn show<S: Store>(
     ))
 }
 
-/// `POST /{id}/dispatch`: the goods have left; back to the page. A second time changes nothing.
+/// `POST /{id}/dispatch`: records that the goods have left, and leads back to the page. A second time changes nothing.
 pub(super) async fn dispatch<S: Store>(
     State(app): State<SharedApp<S>>,
     Number(id): Number,
@@ -67,7 +78,7 @@ pub(super) async fn dispatch<S: Store>(
     } else if find(&app, id).await?.status() == Status::Stopped {
         return Err(stopped(id));
     }
-    // Relative to this address, so that it holds behind any prefix.
+    // Relative to this address, so that it works behind any prefix.
     let page = [(header::LOCATION, format!("../{id}"))];
     Ok((StatusCode::SEE_OTHER, page).into_response())
 }
