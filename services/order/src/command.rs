@@ -16,7 +16,7 @@ use url::Url;
 use crate::config::Config;
 use crate::erase::EraseError;
 use crate::order::{CustomerId, OrderId};
-use crate::store::{NativeStore, Store};
+use crate::store::Store;
 use crate::{MIGRATIONS, Service, assemble};
 
 /// Without a command, the service runs.
@@ -96,8 +96,8 @@ const HIGHEST_ORDER: i64 = 999_999_999_999;
 /// What moves with the service to another database.
 pub const MOVED: Moved = Moved {
     migrations: MIGRATIONS,
-    sqlite: <Sqlite as NativeStore>::MIGRATIONS,
-    postgres: <Postgres as NativeStore>::MIGRATIONS,
+    sqlite: <Sqlite as Store>::MIGRATIONS,
+    postgres: <Postgres as Store>::MIGRATIONS,
     tables: &[
         Table::with_seeds("customers", 2),
         Table::with_seeds("items", 4),

@@ -23,8 +23,8 @@ pub use master_data::MasterData;
 /// The most customers, and the most items, that a form offers.
 const MAX_CHOICES: i64 = 1_000;
 
-/// What each database does in its own way.
-pub trait NativeStore: feed_core::Backend {
+/// A database that can hold the shop's orders.
+pub trait Store: MasterData + Erasure {
     /// The service's migrations.
     const MIGRATIONS: Migrations;
 
@@ -39,10 +39,7 @@ pub trait NativeStore: feed_core::Backend {
         pool: &Pool<Self>,
         last: OrderId,
     ) -> impl Future<Output = sqlx::Result<OrderId>> + Send;
-}
 
-/// A database that can hold the shop's orders.
-pub trait Store: NativeStore + MasterData + Erasure {
     /// The customers and items that a form offers.
     fn catalog(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Catalog>> + Send;
 
@@ -113,25 +110,6 @@ pub enum KeyClaim {
     /// A request with this body has placed this order.
     Used { fingerprint: i64, order: OrderId },
 }
-
-/// The service's migrations, from the folder of a database.
-macro_rules! migrations {
-    ($folder:literal) => {
-        &[
-            (
-                1,
-                "order",
-                include_str!(concat!("../../migrations/", $folder, "/0001_order.sql")),
-            ),
-            (
-                2,
-                "erasure",
-                include_str!(concat!("../../migrations/", $folder, "/0002_erasure.sql")),
-            ),
-        ]
-    };
-}
-use migrations;
 
 /// # Errors
 ///

@@ -5,7 +5,7 @@ use feed_core::dialect::sqlite::{Db, GREATEST, NOW, POSITION, Row, is_in, list};
 use feed_core::transfer::Migrations;
 use sqlx::{SqlitePool, SqliteTransaction};
 
-use super::{NativeStore, migrations, to_cents};
+use super::to_cents;
 use crate::order::{NewOrder, Order, OrderId};
 
 #[expect(
@@ -23,74 +23,80 @@ const NAMED_CUSTOMER: &str = "-- order::named_customer
 const SETTLE: &str = "-- order::settle
      SELECT $1";
 
-impl NativeStore for Db {
-    const MIGRATIONS: Migrations = migrations!("sqlite");
+const MIGRATIONS: Migrations = &[
+    (
+        1,
+        "order",
+        include_str!("../../migrations/sqlite/0001_order.sql"),
+    ),
+    (
+        2,
+        "erasure",
+        include_str!("../../migrations/sqlite/0002_erasure.sql"),
+    ),
+];
 
-    async fn insert(
-        tx: &mut SqliteTransaction<'_>,
-        order: NewOrder,
-    ) -> sqlx::Result<Option<Order>> {
-        // No other transaction writes, so the customer is still there.
-        let (id, now): (i64, DateTime<Utc>) = sqlx::query_as(
-            "-- order::insert
-             INSERT INTO orders
-                 (status, placed, updated,
-                  customer_id, customer_name, customer_firstname, customer_email,
-                  shipping_street, shipping_zip, shipping_city,
-                  billing_street, billing_zip, billing_city, total_cents, number_of_lines)
-             SELECT 'placed', now, now, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
-             FROM (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS now)
-             RETURNING id, placed",
-        )
-        .bind(order.customer.id.0)
-        .bind(&order.customer.name)
-        .bind(&order.customer.firstname)
-        .bind(&order.customer.email)
-        .bind(&order.shipping_address.street)
-        .bind(&order.shipping_address.zip)
-        .bind(&order.shipping_address.city)
-        .bind(&order.billing_address.street)
-        .bind(&order.billing_address.zip)
-        .bind(&order.billing_address.city)
-        .bind(to_cents(order.total())?)
-        .bind(i64::try_from(order.lines.len()).unwrap_or(i64::MAX))
-        .fetch_one(&mut **tx)
-        .await?;
-        let mut lines = Vec::with_capacity(order.lines.len());
-        for line in &order.lines {
-            let item = &line.item;
-            lines.push((line.count, item.id, &item.name, to_cents(item.price)?));
-        }
-        sqlx::query(
-            "-- order::insert_lines
-             INSERT INTO order_line (order_id, line, count, item_id, item_name, price_cents)
-             SELECT $1, key + 1, value ->> 0, value ->> 1, value ->> 2, value ->> 3
-             FROM json_each($2)",
-        )
-        .bind(id)
-        .bind(list(&lines))
-        .execute(&mut **tx)
-        .await?;
-        Ok(Some(order.placed(OrderId(id), now)))
+async fn insert(tx: &mut SqliteTransaction<'_>, order: NewOrder) -> sqlx::Result<Option<Order>> {
+    // No other transaction writes, so the customer is still there.
+    let (id, now): (i64, DateTime<Utc>) = sqlx::query_as(
+        "-- order::insert
+         INSERT INTO orders
+             (status, placed, updated,
+              customer_id, customer_name, customer_firstname, customer_email,
+              shipping_street, shipping_zip, shipping_city,
+              billing_street, billing_zip, billing_city, total_cents, number_of_lines)
+         SELECT 'placed', now, now, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+         FROM (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS now)
+         RETURNING id, placed",
+    )
+    .bind(order.customer.id.0)
+    .bind(&order.customer.name)
+    .bind(&order.customer.firstname)
+    .bind(&order.customer.email)
+    .bind(&order.shipping_address.street)
+    .bind(&order.shipping_address.zip)
+    .bind(&order.shipping_address.city)
+    .bind(&order.billing_address.street)
+    .bind(&order.billing_address.zip)
+    .bind(&order.billing_address.city)
+    .bind(to_cents(order.total())?)
+    .bind(i64::try_from(order.lines.len()).unwrap_or(i64::MAX))
+    .fetch_one(&mut **tx)
+    .await?;
+    let mut lines = Vec::with_capacity(order.lines.len());
+    for line in &order.lines {
+        let item = &line.item;
+        lines.push((line.count, item.id, &item.name, to_cents(item.price)?));
     }
+    sqlx::query(
+        "-- order::insert_lines
+         INSERT INTO order_line (order_id, line, count, item_id, item_name, price_cents)
+         SELECT $1, key + 1, value ->> 0, value ->> 1, value ->> 2, value ->> 3
+         FROM json_each($2)",
+    )
+    .bind(id)
+    .bind(list(&lines))
+    .execute(&mut **tx)
+    .await?;
+    Ok(Some(order.placed(OrderId(id), now)))
+}
 
-    async fn number_orders_after(pool: &SqlitePool, last: OrderId) -> sqlx::Result<OrderId> {
-        // There is no row before the first order.
-        sqlx::query(
-            "-- order::begin_numbers
-             INSERT INTO sqlite_sequence (name, seq)
-             SELECT 'orders', 0 WHERE NOT EXISTS (SELECT * FROM sqlite_sequence WHERE name = 'orders')",
-        )
-        .execute(pool)
-        .await?;
-        let next: i64 = sqlx::query_scalar(
-            "-- order::number_after
-             UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = 'orders'
-             RETURNING seq + 1",
-        )
-        .bind(last.0)
-        .fetch_one(pool)
-        .await?;
-        Ok(OrderId(next))
-    }
+async fn number_orders_after(pool: &SqlitePool, last: OrderId) -> sqlx::Result<OrderId> {
+    // There is no row before the first order.
+    sqlx::query(
+        "-- order::begin_numbers
+         INSERT INTO sqlite_sequence (name, seq)
+         SELECT 'orders', 0 WHERE NOT EXISTS (SELECT * FROM sqlite_sequence WHERE name = 'orders')",
+    )
+    .execute(pool)
+    .await?;
+    let next: i64 = sqlx::query_scalar(
+        "-- order::number_after
+         UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = 'orders'
+         RETURNING seq + 1",
+    )
+    .bind(last.0)
+    .fetch_one(pool)
+    .await?;
+    Ok(OrderId(next))
 }

@@ -7,12 +7,14 @@ mod master_data;
 use std::collections::BTreeSet;
 
 use feed_core::sql;
+use feed_core::transfer::Migrations;
 use rust_decimal::Decimal;
 use sqlx::{FromRow, Row as _};
 
-use super::{Db, GREATEST, NAMED_CUSTOMER, NOW, POSITION, Row, SETTLE, is_in, list};
+use super::{Db, GREATEST, MIGRATIONS, NAMED_CUSTOMER, NOW, POSITION, Row, SETTLE, is_in, list};
 use crate::order::{
-    Address, Customer, CustomerId, Item, ItemId, Order, OrderId, OrderLine, Status, Summary,
+    Address, Customer, CustomerId, Item, ItemId, NewOrder, Order, OrderId, OrderLine, Status,
+    Summary,
 };
 use crate::rules::Catalog;
 use crate::store::{KeyClaim, MAX_CHOICES, Store};
@@ -35,6 +37,16 @@ fn matches(text: &str) -> String {
 }
 
 impl Store for Db {
+    const MIGRATIONS: Migrations = MIGRATIONS;
+
+    async fn insert(tx: &mut Transaction<'_>, order: NewOrder) -> sqlx::Result<Option<Order>> {
+        super::insert(tx, order).await
+    }
+
+    async fn number_orders_after(pool: &Pool, last: OrderId) -> sqlx::Result<OrderId> {
+        super::number_orders_after(pool, last).await
+    }
+
     async fn catalog(pool: &Pool) -> sqlx::Result<Catalog> {
         let customers = sqlx::query_as(
             "-- order::customers
