@@ -22,6 +22,11 @@
 //!             in_list = is_in("$1")
 //!         ))
 //!         .bind(list(ids))
+//!         .execute(&mut **tx)
+//!         .await?;
+//!         Ok(())
+//!     }
+//! }
 //! ```
 //!
 //! A statement on many rows gets their values as [`Column`]s, and reads them from the table that `rows` names:
