@@ -1,4 +1,4 @@
-//! The order service in a process of its own, or a command about what it has.
+//! The order service as a process, or one of its commands.
 
 use std::process::ExitCode;
 

@@ -2,10 +2,9 @@
 //! that was placed, and stops those of orders that were cancelled. It knows the order service by
 //! the address of that feed alone.
 //!
-//! In reading order: what an event tells of an order ([`order`]), what a shipment is
-//! ([`shipment`]), what becomes of events ([`effect`]), what the shipments ought to be by them
-//! ([`reconcile`]), where shipments are kept ([`store`]), how they look as JSON
-//! ([`representation`]), and how people and programs reach them (`http`).
+//! In reading order: an order as events describe it ([`order`]); a shipment ([`shipment`]); the
+//! effect of events ([`effect`]) and the comparison with them ([`reconcile`]); the database
+//! ([`store`]); a shipment as JSON ([`representation`]); the routes and pages (`http`).
 
 pub mod order;
 
@@ -38,11 +37,10 @@ use store::Store;
 /// Every setting of the service.
 pub type Config = service::Config<Links>;
 
-/// What goes along when the service moves to another database.
+/// What moves with the service to another database.
 pub const MOVED: Moved = service::moved::<ShippingService>();
 
-/// Makes the service ready to be served, alone or beside others in one process. The feed need not be
-/// there.
+/// Opens the service, which can then be served alone or beside others in one process. The feed need not answer.
 ///
 /// # Errors
 ///
@@ -51,7 +49,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounte
     service::start::<ShippingService>(config, shutdown).await
 }
 
-/// The service, as all that serve it need to know it.
+/// The service, for all that serves it.
 #[derive(Debug)]
 pub struct ShippingService;
 

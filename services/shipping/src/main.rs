@@ -1,4 +1,4 @@
-//! The shipping service in a process of its own, or a command about what it follows.
+//! The shipping service as a process, or one of its commands.
 
 use std::process::ExitCode;
 

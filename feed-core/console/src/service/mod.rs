@@ -6,9 +6,13 @@
 //! pages, `/metrics`, and the description of all routes. `main` is then one line: [`main()`], or [`main_on()`] for a
 //! service on one kind of database.
 //!
+//! A service reads events with the help of [`data`], and compares its records with events by [`demand`].
+//!
 //! `examples/sales.rs` is a whole service.
 
 mod command_line;
+pub mod data;
+pub mod demand;
 mod router;
 mod start;
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::App;
+use super::app::App;
 use super::body::FormBody;
 use super::context::{MAX_KEY, Traceparent};
 use super::problem::Problem;

@@ -46,7 +46,7 @@ impl From<OrderError> for Problem {
             OrderError::Invalid(errors) => Self::Invalid(errors),
             OrderError::KeyReused(order) => Self::KeyReused(order),
             OrderError::Database(error) => Self::Database(error),
-            OrderError::BrokenOff(error) => {
+            OrderError::Interrupted(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "lost a request");
                 Self::Internal
             }
