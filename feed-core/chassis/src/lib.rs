@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 mod answer;
+mod body;
 mod command_line;
 mod connections;
 mod credentials;
@@ -35,6 +36,7 @@ mod telemetry;
 mod words;
 
 pub use answer::{Wanted, keep_private};
+pub use body::{FORM, is_of_type, read_body};
 pub use command_line::parse_command_line;
 pub use credentials::Credentials;
 pub use failures::TimedOut;

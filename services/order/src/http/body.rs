@@ -1,15 +1,13 @@
 //! Bodies: what is wrong with one is answered with a problem document.
 
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
+use feed_chassis::{FORM, is_of_type, read_body};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
+use super::MAX_BODY;
 use super::problem::Problem;
-
-/// What a browser sends a form as.
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A body of type `application/json`, as it was sent.
 #[derive(Debug)]
@@ -40,7 +38,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        body(request, state, "application/json").await.map(Self)
+        let body = read_body(request, state, "application/json", MAX_BODY).await;
+        Ok(Self(body?))
     }
 }
 
@@ -58,7 +57,8 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        body(request, state, FORM).await.map(Self)
+        let body = read_body(request, state, FORM, MAX_BODY).await;
+        Ok(Self(body?))
     }
 }
 
@@ -89,7 +89,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if is_type(request.headers(), FORM) {
+        if is_of_type(request.headers(), FORM) {
             let FormBody(body) = FormBody::from_request(request, state).await?;
             let fields = form_urlencoded::parse(&body).into_owned();
             return Ok(Self {
@@ -106,27 +106,4 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             form: false,
         })
     }
-}
-
-async fn body<S: Send + Sync>(
-    request: Request,
-    state: &S,
-    expected: &'static str,
-) -> Result<Bytes, Problem> {
-    if !is_type(request.headers(), expected) {
-        return Err(Problem::WrongType(expected));
-    }
-    let read = Bytes::from_request(request, state).await;
-    read.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
-        _ => Problem::Unreadable,
-    })
-}
-
-/// True if the body is of `media_type`, whatever its parameters.
-fn is_type(headers: &HeaderMap, media_type: &str) -> bool {
-    let value = headers.get(header::CONTENT_TYPE);
-    let value = value.and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = value.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case(media_type)
 }

@@ -22,11 +22,8 @@ pub(super) enum Problem {
     BadRequest(String),
     /// The body is no JSON.
     Malformed(serde_json::Error),
-    /// The body came in another type than this one, or in none.
-    WrongType(&'static str),
-    TooLarge,
-    /// The body could not be read to its end.
-    Unreadable,
+    /// The body is of another media type, too large, or was cut off.
+    Body(Wire),
     /// The order breaks rules.
     Invalid(Vec<FieldError>),
     /// The idempotency key belongs to another request, which has placed this order.
@@ -60,6 +57,12 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
+impl From<Wire> for Problem {
+    fn from(problem: Wire) -> Self {
+        Self::Body(problem)
+    }
+}
+
 impl From<Problem> for Wire {
     fn from(problem: Problem) -> Self {
         use StatusCode as S;
@@ -71,25 +74,7 @@ impl From<Problem> for Wire {
             Problem::Malformed(error) => {
                 Wire::bad_request(format!("the body is not JSON: {error}"))
             }
-            Problem::WrongType(expected) => {
-                let detail = format!("send the body as {expected}");
-                Wire::new(
-                    S::UNSUPPORTED_MEDIA_TYPE,
-                    "wrong-type",
-                    "The body is of another type",
-                    detail,
-                )
-            }
-            Problem::TooLarge => {
-                let detail = format!("a body has at most {} bytes", super::MAX_BODY);
-                Wire::new(
-                    S::PAYLOAD_TOO_LARGE,
-                    "too-large",
-                    "The body is too large",
-                    detail,
-                )
-            }
-            Problem::Unreadable => Wire::bad_request("the body ended early"),
+            Problem::Body(problem) => problem,
             Problem::Invalid(errors) => {
                 let detail = "see `errors` for each field";
                 Wire::new(
