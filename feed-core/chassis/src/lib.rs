@@ -4,8 +4,8 @@
 //! service's `main` except its own part. A [`Mounted`] service has its routes and background tasks,
 //! alone on a listening address or joined with others. Every request to it passes limits,
 //! credentials and counters. [`html`] is the layout of the pages of all services, [`list`] pages
-//! through lists, and [`openapi`] describes routes for programs. [`fn@health`] and `/metrics` are for
-//! operators.
+//! through lists, [`routing`] makes routes, and [`openapi`] describes them for programs.
+//! [`fn@health`] and `/metrics` are for operators.
 //!
 //! It depends on HTTP, and on neither feeds nor databases.
 #![warn(missing_docs)]
@@ -25,10 +25,10 @@ mod metrics;
 pub mod openapi;
 mod origin;
 mod path;
-mod patience;
 mod probe;
 mod progress;
 mod requests;
+pub mod routing;
 mod run;
 mod serve;
 mod settings;

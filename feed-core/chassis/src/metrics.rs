@@ -8,11 +8,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use feed_http::Problem;
 use feed_http::metrics::{Measured, Metric, Value};
 use prometheus::TextEncoder;
 use prometheus::proto::{self, MetricFamily, MetricType};
+
+use super::routing::get;
 
 /// The text format of Prometheus.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -40,8 +41,7 @@ impl Metrics {
             let metrics = self.clone();
             async move { metrics.show().await }
         };
-        let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
-        Router::new().route("/metrics", get(show).fallback(only_get))
+        Router::new().route("/metrics", get(show))
     }
 
     async fn show(&self) -> Response {

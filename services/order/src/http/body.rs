@@ -1,4 +1,4 @@
-//! Bodies: what is wrong with one is answered with a problem document.
+//! The bodies of requests.
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use super::problem::Problem;
 pub(super) struct JsonBody(Bytes);
 
 impl JsonBody {
-    /// What it says.
+    /// Parses it.
     pub(super) fn parse(&self) -> Result<Value, Problem> {
         serde_json::from_slice(&self.0).map_err(Problem::Malformed)
     }
@@ -24,8 +24,8 @@ impl JsonBody {
     }
 }
 
-/// A number that another body will not have by accident (64-bit FNV-1a, the same for ever). Who
-/// makes two bodies collide on purpose deceives nobody but themselves.
+/// Returns a number that no other body has by accident (64-bit FNV-1a, the same for ever). A client
+/// that makes two bodies collide on purpose deceives only itself.
 fn fingerprint(body: &[u8]) -> i64 {
     let offset = 0xcbf2_9ce4_8422_2325_u64;
     let hash = body.iter().fold(offset, |hash, byte| {
@@ -62,12 +62,11 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
     }
 }
 
-/// A few named values, from a form or from JSON. What is of another type than it is asked for counts
-/// as missing.
+/// A few named values, from a form or from JSON. A value of an unexpected type counts as missing.
 #[derive(Debug)]
 pub(super) struct Fields {
     pub(super) values: Map<String, Value>,
-    /// True if a person filled in a form.
+    /// True if it was a form.
     pub(super) form: bool,
 }
 
@@ -76,7 +75,7 @@ impl Fields {
         self.values.get(name)?.as_str().map(str::to_owned)
     }
 
-    /// A number, digit by digit; or a text, since a form has nothing else.
+    /// Returns a number with all its digits, or a text, since a form has no numbers.
     pub(super) fn number(&self, name: &str) -> Option<String> {
         match self.values.get(name)? {
             Value::Number(number) => Some(number.to_string()),

@@ -1,4 +1,4 @@
-//! What can be wrong with a request, in one table.
+//! The problems of requests, in one table.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -9,18 +9,18 @@ use crate::order::{CustomerId, ItemId, OrderId};
 use crate::orders::OrderError;
 use crate::rules::FieldError;
 
-/// Why a request is not answered with what it asked for.
+/// Why a request fails.
 #[derive(Debug)]
 pub(super) enum Problem {
     /// There is no such order.
     NoSuchOrder(OrderId),
-    /// The client takes none of what we offer.
+    /// The client accepts none of these media types.
     NotAcceptable(&'static [&'static str]),
     /// The client's condition for the request does not hold.
     PreconditionFailed,
-    /// A parameter or header is none that we understand.
+    /// A parameter or header is malformed.
     BadRequest(String),
-    /// The body is no JSON.
+    /// The body is not JSON.
     Malformed(serde_json::Error),
     /// The body is of another media type, too large, or was cut off.
     Body(Wire),
