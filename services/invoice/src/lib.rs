@@ -23,10 +23,9 @@ mod config;
 mod http;
 
 use axum::Router;
-use feed_chassis::Mounted;
 use feed_chassis::openapi::{About, Description};
-use feed_console::StartError;
 use feed_console::service::{self, Service, ServiceOn, Site};
+use feed_console::{Running, Started};
 use feed_core::http::BaseUrl;
 use feed_core::transfer::{Migrations, Moved, Table};
 use tokio_util::sync::CancellationToken;
@@ -48,8 +47,13 @@ pub const MOVED: Moved = service::moved::<InvoiceService>();
 /// # Errors
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
-pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, StartError> {
-    service::start::<InvoiceService>(config, shutdown).await
+pub fn start(config: Config, shutdown: CancellationToken) -> Started {
+    Box::pin(service::start::<InvoiceService>(config, shutdown))
+}
+
+/// All of `main`: runs the service, or carries out the command that the command line has.
+pub fn main() -> Running {
+    Box::pin(service::main::<InvoiceService>())
 }
 
 /// The service, for all that serves it.

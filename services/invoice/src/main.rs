@@ -2,10 +2,7 @@
 
 use std::process::ExitCode;
 
-use feed_console::service;
-use invoice::InvoiceService;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    service::main::<InvoiceService>().await
+    invoice::main().await
 }

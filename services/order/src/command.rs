@@ -2,9 +2,9 @@
 //! was restored.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use feed_chassis::counted;
+use feed_console::Running;
 use feed_console::command::{self, By, CommandError, Done, say};
 use feed_console::transfer;
 use feed_core::http::with_causes;
@@ -110,18 +110,20 @@ pub const MOVED: Moved = Moved {
 
 /// Executes a command on the database that the configuration names, whether a service runs on it or not. Reports errors
 /// on standard error.
-pub async fn execute(config: &Config, command: Command) -> ExitCode {
+pub fn execute(config: Config, command: Command) -> Running {
     let log = config.settings.log_format;
-    match command {
-        Command::Own(command) => {
-            let act = async |kind| match kind {
-                Kind::Sqlite => own::<Sqlite>(config, command).await,
-                Kind::Postgres => own::<Postgres>(config, command).await,
-            };
-            command::run(log, &config.database, act).await
+    Box::pin(async move {
+        match command {
+            Command::Own(command) => {
+                let act = async |kind| match kind {
+                    Kind::Sqlite => own::<Sqlite>(&config, command).await,
+                    Kind::Postgres => own::<Postgres>(&config, command).await,
+                };
+                command::run(log, &config.database, act).await
+            }
+            Command::Transfer(command) => command.run(log, &config.database, &MOVED).await,
         }
-        Command::Transfer(command) => command.run(log, &config.database, &MOVED).await,
-    }
+    })
 }
 
 async fn own<S: Store>(config: &Config, command: Own) -> Result<Done, CommandError> {

@@ -26,7 +26,7 @@ pub use http::fuzz;
 use axum::Router;
 use feed_chassis::Mounted;
 use feed_chassis::html::Frame;
-use feed_console::{StartError, open_database};
+use feed_console::{Started, open_database};
 use feed_core::{Database, DatabaseError, Feed, FeedSettings, Kind, feed};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
@@ -58,11 +58,13 @@ pub struct Service<S: Store> {
 /// # Errors
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
-pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, StartError> {
-    match config.database.url().parse()? {
-        Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
-        Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
-    }
+pub fn start(config: Config, shutdown: CancellationToken) -> Started {
+    Box::pin(async move {
+        match config.database.url().parse()? {
+            Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
+            Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
+        }
+    })
 }
 
 /// Opens the service and runs nothing beside its routes, for [`start`] and for a test that steps the feed itself.

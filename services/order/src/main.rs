@@ -9,7 +9,7 @@ use order::{CommandLine, Config};
 async fn main() -> ExitCode {
     let CommandLine { config, command } = CommandLine::parse();
     if let Some(command) = command {
-        return order::execute(&config, command).await;
+        return order::execute(config, command).await;
     }
     run(
         config.settings.clone(),

@@ -2,10 +2,7 @@
 
 use std::process::ExitCode;
 
-use feed_console::service;
-use shipping::ShippingService;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    service::main::<ShippingService>().await
+    shipping::main().await
 }
