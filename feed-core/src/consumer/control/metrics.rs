@@ -34,7 +34,11 @@ async fn progress<B: Backend>(handle: &Handle<B>) -> Option<Progress> {
     let pool = handle.database.reader().clone();
     let name = handle.subscription.clone();
     let progress = async move { B::progress(&pool, &name).await };
-    let mut progress = handle.counts.turns.ask(&handle.database, progress).await?;
+    let mut progress = handle
+        .counts
+        .turns
+        .ask(handle.database.suspicion(), progress)
+        .await?;
     // What we know ourselves is newer than what we wrote with the last renewal.
     if let Some(leases) = &handle.leases {
         let own = leases.heartbeat(|heartbeat| heartbeat.clone());

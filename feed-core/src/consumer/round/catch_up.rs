@@ -10,7 +10,7 @@ use std::time::Instant;
 use tracing::info;
 
 use super::follower::Follower;
-use crate::consumer::apply::batch::BATCH;
+use crate::consumer::apply::batch::LARGEST_BATCH;
 use crate::consumer::effect::Effect;
 use crate::consumer::outcome::{PollError, Polled};
 use crate::consumer::progress::position::{cursor_at, discontinuity, position_after, position_at};
@@ -144,7 +144,7 @@ fn full_of(
 ) -> (Option<Vec<Arrival>>, Position) {
     let count = match last {
         true => gathered.len(),
-        false => gathered.len() - gathered.len() % BATCH,
+        false => gathered.len() - gathered.len() % LARGEST_BATCH,
     };
     let rest = gathered.split_off(count);
     let full = std::mem::replace(gathered, rest);
