@@ -14,7 +14,6 @@ use tracing::{error, info, warn};
 
 use crate::database::Database;
 use crate::database::news::News;
-use crate::database::timeout::STATEMENT;
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::publish::{CHANNEL, Head, Look, Numbered, Quarantined};
@@ -66,10 +65,7 @@ pub(crate) struct Sequencer<B: Backend> {
 
 impl<B: Backend> Sequencer<B> {
     pub(crate) async fn new(database: Database<B>) -> sqlx::Result<Self> {
-        let head = database
-            .within(STATEMENT, B::look(database.reader()))
-            .await?
-            .head;
+        let head = database.statement(B::look(database.reader())).await?.head;
         Ok(Self {
             database,
             traced: AtomicI64::new(head.sequence),
@@ -124,10 +120,8 @@ impl<B: Backend> Sequencer<B> {
 
     async fn look_locked(&self) -> sqlx::Result<Look> {
         let asked = self.begun.elapsed();
-        let look = self
-            .database
-            .within(STATEMENT, B::look(self.database.reader()))
-            .await?;
+        let look = B::look(self.database.reader());
+        let look = self.database.statement(look).await?;
         self.learn(&look.head, asked).await?;
         self.report_quarantined(look.quarantined).await;
         Ok(look)
@@ -140,7 +134,7 @@ impl<B: Backend> Sequencer<B> {
             return;
         }
         let rows = B::quarantined(self.database.reader(), known, REPORTED);
-        match self.database.within(STATEMENT, rows).await {
+        match self.database.statement(rows).await {
             Ok(rows) => {
                 for row in rows {
                     let Quarantined {
@@ -174,14 +168,8 @@ impl<B: Backend> Sequencer<B> {
         loop {
             let looking = self.looking.lock().await;
             let asked = self.begun.elapsed();
-            let look = match self
-                .database
-                .within(
-                    STATEMENT,
-                    B::number(self.database.numbering(), MOST_NUMBERED),
-                )
-                .await?
-            {
+            let numbered = B::number(self.database.numbering(), MOST_NUMBERED);
+            let look = match self.database.statement(numbered).await? {
                 Numbered::Done(look) => {
                     self.learn(&look.head, asked).await?;
                     self.report_quarantined(look.quarantined).await;
@@ -240,9 +228,8 @@ impl<B: Backend> Sequencer<B> {
             // What happens within a moment we see step by step. After a longer while the database may be
             // another one, and further.
             std::cmp::Ordering::Greater if self.is_outdated() && known.sequence > 0 => {
-                self.database
-                    .within(STATEMENT, B::id_at(self.database.reader(), known.sequence))
-                    .await?
+                let found = B::id_at(self.database.reader(), known.sequence);
+                self.database.statement(found).await?
             }
             std::cmp::Ordering::Greater => return Ok(()),
         };
@@ -345,7 +332,7 @@ impl<B: Backend> Sequencer<B> {
             return Ok(left.to_std().unwrap_or(TICK).min(TICK));
         }
         let closing = B::close_second(self.database.numbering(), look.head.sequence);
-        self.database.within(STATEMENT, closing).await?;
+        self.database.statement(closing).await?;
         self.look().await?;
         Ok(TICK)
     }

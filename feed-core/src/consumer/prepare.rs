@@ -8,7 +8,6 @@ use super::control::execute_decision::execute_decision;
 use super::effect::Effect;
 use super::outcome::{PollError, Polled};
 use super::round::follower::Follower;
-use crate::database::timeout::STATEMENT;
 use crate::store::Backend;
 use crate::store::consume::Heartbeat;
 
@@ -29,16 +28,8 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
     if !follower.cursors.is_known_under(signals.leases) {
         let (pool, s, me) = follower.instance.names();
         let before = follower.cursors.seen.epoch.clone();
-        let held = follower
-            .instance
-            .database
-            .within(STATEMENT, B::held(pool, s, me))
-            .await?;
-        let mut epochs = follower
-            .instance
-            .database
-            .within(STATEMENT, B::epochs(pool, s))
-            .await?;
+        let held = follower.instance.statement(B::held(pool, s, me)).await?;
+        let mut epochs = follower.instance.statement(B::epochs(pool, s)).await?;
         if epochs.len() > 1 {
             // Instances have begun with different feeds at the same moment.
             let setting = follower.subscription.names.feed_url;

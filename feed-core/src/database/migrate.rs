@@ -8,7 +8,6 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
 use super::Database;
 use super::schema::Schema;
-use super::timeout::STATEMENT;
 use crate::store::{Backend, DatabaseError, Made};
 
 /// Where feed-core lists its own.
@@ -126,20 +125,14 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
     async fn made(&self, table: &'static str) -> sqlx::Result<Vec<Made>> {
         let tables = self.migration_tables().await?;
         match tables.iter().any(|there| there == table) {
-            true => {
-                self.within(STATEMENT, B::migrations(&self.reader, table))
-                    .await
-            }
+            true => self.statement(B::migrations(&self.reader, table)).await,
             false => Ok(Vec::new()),
         }
     }
 
     async fn migration_tables(&self) -> sqlx::Result<Vec<String>> {
-        self.within(
-            STATEMENT,
-            B::migration_tables(&self.reader, self.schema.as_deref()),
-        )
-        .await
+        self.statement(B::migration_tables(&self.reader, self.schema.as_deref()))
+            .await
     }
 
     /// For a service that shares its database with nobody: refuses one in which another service has

@@ -27,7 +27,7 @@ pub use address::{Kind, redact_url};
 pub use migrate::MigrationSql;
 pub use options::{DatabaseOptions, OptionNames};
 use schema::Schema;
-use timeout::{Suspicion, TRANSACTION};
+use timeout::{STATEMENT, Suspicion, TRANSACTION};
 pub(crate) use turns::Turns;
 
 /// The connections of one service to its database: one pool to read from and one to write to.
@@ -242,6 +242,14 @@ impl<B: Backend> Database<B> {
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         self.suspicion.within(longest, work).await
+    }
+
+    /// The outcome of one of our statements, or an error if there is none in time.
+    pub(crate) async fn statement<T>(
+        &self,
+        statement: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        self.within(STATEMENT, statement).await
     }
 
     pub(crate) fn suspicion(&self) -> &Suspicion {

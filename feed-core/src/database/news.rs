@@ -4,7 +4,6 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use super::Database;
-use super::timeout::STATEMENT;
 use crate::store::Backend;
 
 /// The notifications on one channel, as long as the connection lasts.
@@ -36,7 +35,7 @@ impl<B: Backend> News<B> {
             let (database, channel) = (database.clone(), self.channel);
             let listen = async move {
                 let listening = B::listen(database.reader(), channel);
-                database.within(STATEMENT, listening).await
+                database.statement(listening).await
             };
             self.state = State::Connecting(tokio::spawn(listen));
         }

@@ -36,7 +36,6 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::cursor::{Cursor, Epoch};
-use crate::database::timeout::STATEMENT;
 use crate::database::{Database, Turns};
 use crate::event::EventId;
 use crate::http::BaseUrl;
@@ -139,11 +138,9 @@ impl<B: Backend> Feed<B> {
         let mut inner = Inner::load(database, settings, shutdown).await?;
         let (base, presentation) = (inner.documents.addresses.base(), inner.presentation.number);
         let writer = inner.database.writer();
-        inner
-            .database
-            .within(STATEMENT, B::present(writer, base.as_str(), presentation))
-            .await?;
-        if let Some(source) = inner.database.within(STATEMENT, B::source(writer)).await? {
+        let presented = B::present(writer, base.as_str(), presentation);
+        inner.database.statement(presented).await?;
+        if let Some(source) = inner.database.statement(B::source(writer)).await? {
             inner.event_source = source;
         }
         inner.sequencer.look().await?;
@@ -212,7 +209,7 @@ impl<B: Backend> Inner<B> {
         let (id, epoch) = (EventId::new(), Epoch::random());
         let page_size = settings.page_size.max(1).into();
         let created = B::create_feed(database.writer(), id, &epoch, page_size);
-        database.within(STATEMENT, created).await?;
+        database.statement(created).await?;
         let sequencer = Sequencer::new(database.clone()).await?;
         let event_source = settings.base_url.url().as_str().to_owned();
         let documents = Documents {

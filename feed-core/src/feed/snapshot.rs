@@ -9,7 +9,6 @@ use super::document::LinkHeaders;
 use super::form::Form;
 use super::page::Pages;
 use crate::database::Database;
-use crate::database::timeout::STATEMENT;
 use crate::event::{Entry, Event, EventId, Sequence};
 use crate::sequencer::Sequencer;
 use crate::store::Backend;
@@ -132,9 +131,8 @@ impl Snapshots {
         let (mut new, pool) = (Vec::new(), database.reader());
         if let Some(last) = entries.last() {
             // With the last one that is here: if it is another one now, so may be all before it.
-            new = database
-                .within(STATEMENT, B::events(pool, last.sequence, *range.end()))
-                .await?;
+            let events = B::events(pool, last.sequence, *range.end());
+            new = database.statement(events).await?;
             let same = new.first().is_some_and(|first| first.entry.id == last.id);
             if same {
                 new.remove(0);
@@ -145,9 +143,8 @@ impl Snapshots {
             }
         }
         if entries.is_empty() {
-            entries = database
-                .within(STATEMENT, B::entries(pool, *range.start(), *range.end()))
-                .await?;
+            let all = B::entries(pool, *range.start(), *range.end());
+            entries = database.statement(all).await?;
         }
         entries.extend(new.iter().map(|event| event.entry.clone()));
         let snapshot = Arc::new(Snapshot {

@@ -17,7 +17,7 @@ use crate::consumer::progress::leases::partition_of;
 use crate::consumer::progress::position::{moves, position_between};
 use crate::consumer::received::Received;
 use crate::consumer::source::content::Arrival;
-use crate::database::timeout::{STATEMENT, TRANSACTION};
+use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Position};
 use crate::trace::Work;
@@ -197,10 +197,8 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
                 let reason = describe(&failure);
                 work.fail(&reason);
                 let s = &self.instance.subscription;
-                self.instance
-                    .database
-                    .within(STATEMENT, park(&mut tx, s, one, Some(&failure)))
-                    .await?;
+                let parked = park(&mut tx, s, one, Some(&failure));
+                self.instance.statement(parked).await?;
                 self.caller.commit(tx, guard, &[]).await?;
                 let id = &one.event.id;
                 warn!(

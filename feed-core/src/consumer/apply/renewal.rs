@@ -65,10 +65,8 @@ pub(crate) async fn renew_if_due<B: Backend>(
 
 /// Renews, then acquires or releases partitions.
 pub(crate) async fn renew<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
-    instance
-        .database
-        .within(TRANSACTION, rebalanced(instance, leases))
-        .await
+    let rebalanced = rebalanced(instance, leases);
+    instance.database.within(TRANSACTION, rebalanced).await
 }
 
 async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {

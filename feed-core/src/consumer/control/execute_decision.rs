@@ -15,11 +15,11 @@ use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::walk::{Walk, WalkError};
 use crate::consumer::source::window::Window;
 use crate::cursor::Cursor;
-use crate::database::timeout::{STATEMENT, TRANSACTION};
+use crate::database::timeout::TRANSACTION;
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Position};
-use crate::store::operate::{DecisionRow, Skip};
+use crate::store::operate::{Decided, Skip};
 
 /// The changes that a decision makes.
 struct Plan {
@@ -55,12 +55,8 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<(), PollError> {
     let (pool, s, _) = follower.instance.names();
-    if let Some(open) = follower
-        .instance
-        .database
-        .within(STATEMENT, B::open_decision(pool, s))
-        .await?
-    {
+    let open = B::open_decision(pool, s);
+    if let Some(open) = follower.instance.statement(open).await? {
         follower.tried = Some(open.position);
         let plan = match open.decision.parse() {
             Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::saying("goes on from where it was"),
@@ -94,7 +90,7 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
 
 async fn commit<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
-    open: &DecisionRow,
+    open: &Decided,
     plan: Plan,
     resumes: bool,
 ) -> Result<(), PollError> {
@@ -208,11 +204,7 @@ async fn replay<B: Backend, E: Effect<B>>(
     from: Sequence,
 ) -> Result<Plan, PollError> {
     let (pool, s, _) = follower.instance.names();
-    let standing = follower
-        .instance
-        .database
-        .within(STATEMENT, B::standing(pool, s))
-        .await?;
+    let standing = follower.instance.statement(B::standing(pool, s)).await?;
     let Some(epoch) = standing.epoch else {
         return Ok(match from {
             1 => Plan {

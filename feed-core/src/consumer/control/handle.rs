@@ -8,19 +8,15 @@ use url::Url;
 
 use super::decision::{DecideError, Decision};
 use super::reconcile::report::Reconciliation;
-use super::status::{
-    Decided, ParkedEvent, SkippedEvent, Status, TakenEvent, decided_of, parked_of, skipped_of,
-    status_of, taken_of,
-};
+use super::status::{Status, status_of};
 use crate::consumer::counts::Counts;
 use crate::consumer::progress::leases::{Leases, PARTITIONS};
 use crate::consumer::received::Received;
 use crate::consumer::source::redact::redact_url;
 use crate::consumer::subscription::Subscription;
 use crate::database::Database;
-use crate::database::timeout::STATEMENT;
-use crate::store::consume::{CHANNEL, ParkedRow};
-use crate::store::operate::{NewDecision, Skip};
+use crate::store::consume::CHANNEL;
+use crate::store::operate::{Decided, NewDecision, ParkedEvent, Skip, SkippedEvent, TakenEvent};
 use crate::store::{Backend, DatabaseError};
 
 /// A handle on a subscription: reads its state and records decisions, in an instance or without
@@ -56,7 +52,7 @@ impl<B: Backend> Handle<B> {
         subscription: Subscription,
     ) -> Result<Self, DatabaseError> {
         let subscribed = B::subscribe(database.writer(), &subscription.name, PARTITIONS);
-        database.within(STATEMENT, subscribed).await?;
+        database.statement(subscribed).await?;
         Ok(Self {
             database,
             subscription,
@@ -126,8 +122,7 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn parked(&self, limit: u32) -> sqlx::Result<Vec<ParkedEvent>> {
         let pool = self.database.reader();
-        let rows = B::parked(pool, &self.subscription.name, None, limit.into()).await?;
-        Ok(rows.into_iter().map(parked_of).collect())
+        B::parked(pool, &self.subscription.name, None, limit.into()).await
     }
 
     /// Returns the newest `limit` events that were taken; with an id, that event, if its claim
@@ -138,8 +133,7 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn events(&self, id: Option<&str>, limit: u32) -> sqlx::Result<Vec<TakenEvent>> {
         let pool = self.database.reader();
-        let rows = B::taken(pool, &self.subscription.name, id, limit.into()).await?;
-        Ok(rows.into_iter().map(taken_of).collect())
+        B::taken(pool, &self.subscription.name, id, limit.into()).await
     }
 
     /// Returns the newest `limit` events without an effect.
@@ -149,8 +143,7 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn skipped(&self, limit: u32) -> sqlx::Result<Vec<SkippedEvent>> {
         let pool = self.database.reader();
-        let rows = B::skipped(pool, &self.subscription.name, limit.into()).await?;
-        Ok(rows.into_iter().map(skipped_of).collect())
+        B::skipped(pool, &self.subscription.name, limit.into()).await
     }
 
     /// Returns the newest `limit` decisions.
@@ -160,8 +153,7 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn decisions(&self, limit: u32) -> sqlx::Result<Vec<Decided>> {
         let pool = self.database.reader();
-        let rows = B::decisions(pool, &self.subscription.name, limit.into()).await?;
-        Ok(rows.into_iter().map(decided_of).collect())
+        B::decisions(pool, &self.subscription.name, limit.into()).await
     }
 
     /// Retries a failed event now, and then the later events of its subject; without an id, retries
@@ -261,12 +253,12 @@ impl<B: Backend> Handle<B> {
     }
 
     /// Returns the parked event with that id, if it failed itself.
-    async fn failed(&self, id: &str) -> Result<ParkedRow, DecideError> {
+    async fn failed(&self, id: &str) -> Result<ParkedEvent, DecideError> {
         let pool = self.database.reader();
         let mut rows = B::parked(pool, &self.subscription.name, Some(id), 1).await?;
         match rows.pop() {
             None => Err(DecideError::NotParked(id.to_owned())),
-            Some(row) if row.reason.is_none() => Err(DecideError::Waits(row.event_id, row.subject)),
+            Some(row) if row.reason.is_none() => Err(DecideError::Waits(row.id, row.subject)),
             Some(row) => Ok(row),
         }
     }

@@ -18,7 +18,6 @@ use crate::consumer::source::fetch::NewHead;
 use crate::consumer::source::redact::redact_url;
 use crate::consumer::source::walk::{Limits, Walk};
 use crate::consumer::source::window::Window;
-use crate::database::timeout::STATEMENT;
 use crate::store::Backend;
 use crate::store::consume::Position;
 
@@ -167,10 +166,7 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
 /// Returns which of these events any instance has claimed.
 async fn claimed<B: Backend>(instance: &Instance<B>, ids: &[&str]) -> sqlx::Result<Vec<String>> {
     let (pool, s, _) = instance.names();
-    instance
-        .database
-        .within(STATEMENT, B::claimed(pool, s, ids))
-        .await
+    instance.statement(B::claimed(pool, s, ids)).await
 }
 
 /// Returns true if all of a further document is newer than all of the head: new entries then appear

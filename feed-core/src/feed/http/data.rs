@@ -10,7 +10,6 @@ use axum::response::Response;
 use super::answer::{Metadata, PRIVATE};
 use super::request::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::Epoch;
-use crate::database::timeout::STATEMENT;
 use crate::event::{EventId, Sequence};
 use crate::feed::body::Body;
 use crate::feed::document::{BATCH, LinkHeaders};
@@ -74,10 +73,8 @@ impl<B: Backend> Inner<B> {
         let batch = match batch {
             Some(batch) => batch,
             None => {
-                let events = self
-                    .database
-                    .within(STATEMENT, B::events(self.database.reader(), first, last))
-                    .await?;
+                let events = B::events(self.database.reader(), first, last);
+                let events = self.database.statement(events).await?;
                 cloudevents::batch_document(&events, source)
             }
         };
@@ -105,11 +102,8 @@ pub(super) async fn event<B: Backend>(
         .ok()
         .filter(|uuid| uuid.to_string() == id)
         .ok_or_else(missing)?;
-    let event = feed
-        .database
-        .within(STATEMENT, B::event(feed.database.reader(), EventId(uuid)))
-        .await?
-        .ok_or_else(missing)?;
+    let event = B::event(feed.database.reader(), EventId(uuid));
+    let event = feed.database.statement(event).await?.ok_or_else(missing)?;
     let source = feed.event_source.as_str();
     let offers = ["application/json", cloudevents::STRUCTURED];
     let withheld = || {

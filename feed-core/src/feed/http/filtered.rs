@@ -7,7 +7,6 @@ use axum::response::Response;
 
 use super::answer::{HEAD, Metadata};
 use crate::cursor::Cursor;
-use crate::database::timeout::STATEMENT;
 use crate::event::Sequence;
 use crate::feed::Inner;
 use crate::feed::document::{Document, Link, LinkHeaders};
@@ -31,13 +30,8 @@ impl<B: Backend> Inner<B> {
         let size = usize::try_from(head.page_size).unwrap_or(usize::MAX);
         // One more than is shown: it tells whether an older document exists.
         let pool = self.database.reader();
-        let mut entries = self
-            .database
-            .within(
-                STATEMENT,
-                B::filtered(pool, filter, bound, head.page_size + 1),
-            )
-            .await?;
+        let entries = B::filtered(pool, filter, bound, head.page_size + 1);
+        let mut entries = self.database.statement(entries).await?;
         let more = entries.len() > size;
         entries.truncate(size);
         let newer = self.newer(filter, before, entries.first().map(|entry| entry.sequence));

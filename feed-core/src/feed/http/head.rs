@@ -11,7 +11,6 @@ use chrono::TimeDelta;
 use super::answer::{HEAD, Metadata, NO_STORE};
 use super::request::{canonical, no_parameters};
 use crate::cursor::Cursor;
-use crate::database::timeout::STATEMENT;
 use crate::event::Sequence;
 use crate::feed::address::Addresses;
 use crate::feed::body::Body;
@@ -254,13 +253,8 @@ impl<B: Backend> Inner<B> {
             return Ok(see_other(&Addresses::page_from_head(&head.epoch, next)));
         }
         let first = cursor.sequence + 1;
-        let entries = self
-            .database
-            .within(
-                STATEMENT,
-                B::entries(self.database.reader(), first, head.sequence),
-            )
-            .await?;
+        let entries = B::entries(self.database.reader(), first, head.sequence);
+        let entries = self.database.statement(entries).await?;
         let mut links = vec![
             Link::feed("self", self.documents.addresses.after(&cursor)),
             Link::feed("current", self.documents.addresses.head()),
@@ -306,9 +300,8 @@ impl<B: Backend> Inner<B> {
             0 => None,
             _ if at == head.sequence => head.anchor,
             _ => {
-                self.database
-                    .within(STATEMENT, B::id_at(self.database.reader(), at))
-                    .await?
+                let id = B::id_at(self.database.reader(), at);
+                self.database.statement(id).await?
             }
         };
         if cursor.anchor != anchor {

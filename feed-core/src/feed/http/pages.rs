@@ -13,7 +13,6 @@ use chrono::{DateTime, Utc};
 use super::answer::{IMMUTABLE, Metadata, SEALED};
 use super::request::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::{Cursor, Epoch};
-use crate::database::timeout::STATEMENT;
 use crate::feed::body::Coding;
 use crate::feed::document::{Document, Link, LinkHeaders};
 use crate::feed::form::Form;
@@ -112,7 +111,7 @@ impl<B: Backend> Inner<B> {
     ) -> sqlx::Result<Written> {
         let range = Pages::from(head).range(number);
         let entries = B::entries(self.database.reader(), *range.start(), *range.end());
-        let entries = self.database.within(STATEMENT, entries).await?;
+        let entries = self.database.statement(entries).await?;
         let Some(newest) = entries.last() else {
             return Err(sqlx::Error::RowNotFound);
         };
