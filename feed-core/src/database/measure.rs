@@ -3,28 +3,31 @@
 use futures_util::future::BoxFuture;
 use sqlx::Pool;
 
-use super::Database;
+use super::{Database, Shared};
 use crate::http::metrics::{Measured, Metric};
 use crate::store::Backend;
 
 impl<B: Backend> Measured for Database<B> {
     fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
         Box::pin(async {
-            let pool = self.reader.clone();
-            let answers = self
-                .turns
-                .ask(&self.suspicion, async move { B::ping(&pool).await });
-            let answers = answers.await;
-            let is_up = answers.is_some() && self.is_there();
+            let pool = self.shared.pools.reader.clone();
+            let Shared {
+                pools,
+                turns,
+                suspicion,
+                ..
+            } = &*self.shared;
+            let ping = turns.ask(suspicion, async move { B::ping(&pool).await });
+            let is_up = ping.await.is_some() && self.is_there();
             let up = Metric::gauge(
                 "database_up",
                 "1: the database has answered just now; 0: it has not, and what is read from it is missing.",
                 &[],
                 f64::from(u8::from(is_up)),
             );
-            let pools = match self.ours.is_empty() {
-                true => vec![("host", &self.reader)],
-                false => vec![("write", &self.transactions), ("read", &self.reader)],
+            let pools = match pools.ours.is_empty() {
+                true => vec![("host", &pools.reader)],
+                false => vec![("write", &pools.transactions), ("read", &pools.reader)],
             };
             let pools = pools
                 .into_iter()

@@ -105,10 +105,10 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
         let made = self.made(table).await?;
         migrator.set_ignore_missing(schema.unknown(&made).is_none());
         B::run_migrations(
-            &self.writer,
+            &self.shared.pools.writer,
             &migrator,
-            self.schema.as_deref(),
-            &self.suspicion,
+            self.shared.schema.as_deref(),
+            &self.shared.suspicion,
         )
         .await?;
         self.knows(schema);
@@ -117,7 +117,11 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
 
     /// Compares it from now on with what is there.
     fn knows(&self, schema: Schema) {
-        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut schemas = self
+            .shared
+            .schemas
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         schemas.push(schema);
     }
 
@@ -125,14 +129,20 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
     async fn made(&self, table: &'static str) -> sqlx::Result<Vec<Made>> {
         let tables = self.migration_tables().await?;
         match tables.iter().any(|there| there == table) {
-            true => self.statement(B::migrations(&self.reader, table)).await,
+            true => {
+                self.statement(B::migrations(&self.shared.pools.reader, table))
+                    .await
+            }
             false => Ok(Vec::new()),
         }
     }
 
     async fn migration_tables(&self) -> sqlx::Result<Vec<String>> {
-        self.statement(B::migration_tables(&self.reader, self.schema.as_deref()))
-            .await
+        self.statement(B::migration_tables(
+            &self.shared.pools.reader,
+            self.shared.schema.as_deref(),
+        ))
+        .await
     }
 
     /// For a service that shares its database with nobody: refuses one in which another service has
@@ -152,7 +162,7 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
     }
 
     pub(super) fn schemas(&self) -> Vec<Schema> {
-        let schemas = self.schemas.lock();
+        let schemas = self.shared.schemas.lock();
         schemas.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

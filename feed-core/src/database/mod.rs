@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sqlx::{Pool, SqlStr, Transaction};
+use sqlx::{Pool, Transaction};
 use tokio::task::JoinError;
 use tracing::{Instrument, Span};
 
@@ -36,46 +36,40 @@ pub(crate) use turns::Turns;
 /// in memory instead of fighting for the file. On PostgreSQL transactions may wait for each other's
 /// rows; what is read, and the numbering of events, does not wait behind them. Transactions may go
 /// through a pooler there ([`DatabaseOptions::direct_url`]).
+///
+/// # Statements of the host
+///
+/// On PostgreSQL, statements that a host sends through [`reader`](Database::reader), [`writer`](Database::writer) or
+/// in a transaction of [`begin`](Database::begin) find the settings that feed-core's own statements rely on, among
+/// them `enable_seqscan = off`, `jit = off` and `lock_timeout = 3s`. So reports that read whole tables belong to
+/// another pool; in a transaction, `SET LOCAL enable_seqscan = on; SET LOCAL jit = on` undoes the planner's part.
+/// Inside an [effect](crate::Effect) the planner is as the role and the database have set it. A
+/// [pool of the host](Database::with_pool) keeps its own settings outside transactions of [`begin`](Database::begin).
 #[derive(Debug)]
 pub struct Database<B: Backend> {
-    reader: Pool<B>,
-    /// For single statements.
-    writer: Pool<B>,
-    /// The same pool, but where transactions go through a pooler.
-    transactions: Pool<B>,
+    shared: Arc<Shared<B>>,
+}
+
+/// What all clones share.
+#[derive(Debug)]
+struct Shared<B: Backend> {
+    pools: Pools<B>,
     /// True if transactions go through a pooler.
     pooled: bool,
-    /// The message that begins a transaction.
-    begin: SqlStr,
     /// What this program has migrated, to compare with what is there later.
-    schemas: Arc<Mutex<Vec<Schema>>>,
+    schemas: Mutex<Vec<Schema>>,
     /// Which file it is, if it is one.
     file: Option<(u64, u64)>,
-    /// Where it is, without passwords.
-    shown: Arc<str>,
-    turns: Arc<Turns>,
+    turns: Turns,
     suspicion: Suspicion,
     /// Where our tables are, if that was said.
-    schema: Option<Arc<str>>,
-    /// The pools that are not the host's: ours to close.
-    ours: Vec<Pool<B>>,
+    schema: Option<String>,
 }
 
 impl<B: Backend> Clone for Database<B> {
     fn clone(&self) -> Self {
         Self {
-            reader: self.reader.clone(),
-            writer: self.writer.clone(),
-            transactions: self.transactions.clone(),
-            pooled: self.pooled,
-            begin: self.begin.clone(),
-            schemas: Arc::clone(&self.schemas),
-            file: self.file,
-            shown: Arc::clone(&self.shown),
-            turns: Arc::clone(&self.turns),
-            suspicion: self.suspicion.clone(),
-            schema: self.schema.clone(),
-            ours: self.ours.clone(),
+            shared: Arc::clone(&self.shared),
         }
     }
 }
@@ -83,7 +77,7 @@ impl<B: Backend> Clone for Database<B> {
 /// Where it is, without passwords.
 impl<B: Backend> fmt::Display for Database<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
+        f.write_str(&self.shared.pools.shown)
     }
 }
 
@@ -141,27 +135,16 @@ impl<B: Backend> Database<B> {
         options: &DatabaseOptions,
         suspicion: Suspicion,
     ) -> Result<Self, DatabaseError> {
-        let Pools {
-            reader,
-            writer,
-            transactions,
-            begin,
-            ours,
-            shown,
-        } = pools;
         let database = Self {
-            file: B::file(&writer),
-            shown: shown.into(),
-            reader,
-            writer,
-            transactions,
-            pooled: options.direct_url.is_some(),
-            begin,
-            schemas: Arc::default(),
-            turns: Arc::default(),
-            suspicion,
-            schema: options.schema.as_deref().map(Arc::from),
-            ours,
+            shared: Arc::new(Shared {
+                file: B::file(&pools.writer),
+                pools,
+                pooled: options.direct_url.is_some(),
+                schemas: Mutex::default(),
+                turns: Turns::default(),
+                suspicion,
+                schema: options.schema.clone(),
+            }),
         };
         database.migrate_own(options.migrate).await?;
         Ok(database)
@@ -171,22 +154,22 @@ impl<B: Backend> Database<B> {
     /// with the writer for the file.
     #[must_use]
     pub fn reader(&self) -> &Pool<B> {
-        &self.reader
+        &self.shared.pools.reader
     }
 
     /// Where single writing statements go.
     #[must_use]
     pub fn writer(&self) -> &Pool<B> {
-        &self.writer
+        &self.shared.pools.writer
     }
 
     /// Where events are numbered.
     #[cfg(feature = "publish")]
     pub(crate) fn numbering(&self) -> &Pool<B> {
         if B::ONE_WRITER {
-            &self.writer
+            &self.shared.pools.writer
         } else {
-            &self.reader
+            &self.shared.pools.reader
         }
     }
 
@@ -200,7 +183,12 @@ impl<B: Backend> Database<B> {
     ///
     /// No connection became free in time, or the database is gone.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, B>> {
-        begin_with(&self.transactions, self.begin.clone(), &self.suspicion).await
+        begin_with(
+            &self.shared.pools.transactions,
+            self.shared.pools.begin.clone(),
+            &self.shared.suspicion,
+        )
+        .await
     }
 
     /// Runs `work`, which has a transaction, until it has finished, in a task of its own: a client that
@@ -217,7 +205,7 @@ impl<B: Backend> Database<B> {
         T: Send + 'static,
         E: From<sqlx::Error> + From<JoinError> + Send + 'static,
     {
-        let suspicion = self.suspicion.clone();
+        let suspicion = self.shared.suspicion.clone();
         let work = async move { suspicion.within(TRANSACTION, work).await };
         tokio::spawn(work.instrument(Span::current())).await?
     }
@@ -226,12 +214,12 @@ impl<B: Backend> Database<B> {
     /// session: a session of PostgreSQL that began while the database was read-only stays read-only, and a plan
     /// from before a table was altered stays in its session.
     pub fn learn_from(&self, error: &sqlx::Error) {
-        self.suspicion.learn_from(error);
+        self.shared.suspicion.learn_from(error);
     }
 
     /// Closes connections as they return to their pool, for a minute: call it after a timeout.
     pub fn suspect_connections(&self) {
-        self.suspicion.mark_suspect();
+        self.shared.suspicion.mark_suspect();
     }
 
     /// The outcome of `work` on this database, or an error if there is none in time; its connections are then
@@ -241,7 +229,7 @@ impl<B: Backend> Database<B> {
         longest: Duration,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        self.suspicion.within(longest, work).await
+        self.shared.suspicion.within(longest, work).await
     }
 
     /// The outcome of one of our statements, or an error if there is none in time.
@@ -253,13 +241,13 @@ impl<B: Backend> Database<B> {
     }
 
     pub(crate) fn suspicion(&self) -> &Suspicion {
-        &self.suspicion
+        &self.shared.suspicion
     }
 
     /// Closes all connections but those of a [pool of the host](Database::with_pool). On SQLite this also folds the
     /// write-ahead log into the file.
     pub async fn close(&self) {
-        for pool in &self.ours {
+        for pool in &self.shared.pools.ours {
             pool.close().await;
         }
     }

@@ -25,7 +25,7 @@ impl<B: Backend> Database<B> {
     /// False if somebody has removed the database's file, or put another one there: what we have open
     /// would not tell.
     pub(super) fn is_there(&self) -> bool {
-        B::file(&self.writer) == self.file
+        B::file(&self.shared.pools.writer) == self.shared.file
     }
 
     async fn check_schemas(&self) -> Result<(), Problem> {
@@ -36,13 +36,13 @@ impl<B: Backend> Database<B> {
             ));
         }
         for schema in self.schemas() {
-            let found = B::migrations(&self.reader, schema.table).await?;
+            let found = B::migrations(&self.shared.pools.reader, schema.table).await?;
             if let Some(wrong) = schema.compare(&found) {
                 return Err(Problem::unavailable(wrong));
             }
         }
         // Through a pooler, if there is one: it may be away where the database is not.
-        if self.pooled {
+        if self.shared.pooled {
             self.begin().await?;
         }
         Ok(())

@@ -49,6 +49,8 @@ pub trait Backend: Operations {}
 pub(crate) trait Operations:
     sides::PublishSide
     + sides::ConsumeSide
+    + Check
+    + Open
     + listen::Listen
     + transfer::NativeTransfer
     + transfer::Transfer
@@ -65,6 +67,15 @@ pub(crate) trait Operations:
     /// True if only one transaction at a time can write: then whatever writes takes its turn there.
     const ONE_WRITER: bool;
 
+    /// The tables that list migrations, by our way to name them; of `schema`, or of the one that is in use.
+    fn migration_tables(pool: &Pool<Self>, schema: Option<&str>) -> impl Answer<Vec<String>>;
+
+    /// What tells a file from another one in its place; a server tells by itself that it is gone.
+    fn file(pool: &Pool<Self>) -> Option<(u64, u64)>;
+}
+
+/// How a database is opened.
+pub(crate) trait Open: sqlx::Database {
     /// Opens the pools.
     fn connect(
         options: &DatabaseOptions,
@@ -84,18 +95,15 @@ pub(crate) trait Operations:
         schema: Option<&str>,
         suspicion: &Suspicion,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
+}
 
-    /// The migrations that `table` lists.
-    fn migrations(pool: &Pool<Self>, table: &'static str) -> impl Answer<Vec<Made>>;
-
-    /// The tables that list migrations, by our way to name them; of `schema`, or of the one that is in use.
-    fn migration_tables(pool: &Pool<Self>, schema: Option<&str>) -> impl Answer<Vec<String>>;
-
+/// Whether the database answers, and what it is.
+pub(crate) trait Check: sqlx::Database {
     /// Fails if the database does not answer.
     fn ping(pool: &Pool<Self>) -> impl Answer<()>;
 
-    /// What tells a file from another one in its place; a server tells by itself that it is gone.
-    fn file(pool: &Pool<Self>) -> Option<(u64, u64)>;
+    /// The migrations that `table`, where sqlx lists them, has; the name is a constant of the program.
+    fn migrations(pool: &Pool<Self>, table: &'static str) -> impl Answer<Vec<Made>>;
 }
 
 /// One of feed-core's migrations: folder, number, name, file.
@@ -123,6 +131,7 @@ pub(crate) fn sqlstate(_: &dyn sqlx::error::DatabaseError) -> Option<&str> {
 }
 
 /// The connections to one database.
+#[derive(Debug)]
 pub(crate) struct Pools<B: sqlx::Database> {
     /// For what is read.
     pub(crate) reader: Pool<B>,

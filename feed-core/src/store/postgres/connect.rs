@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, PgPool, Pool, Postgres, SqlSafeStr, SqlStr};
+use sqlx::{ConnectOptions, Connection, Executor, PgPool, Postgres, SqlSafeStr, SqlStr};
 use tracing::{info, warn};
 
 use super::session;
 use crate::database::announce::announced;
 use crate::database::timeout::{STATEMENT, Suspicion};
 use crate::database::{DatabaseOptions, Kind, OptionNames, redact_url, show_server};
-use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools};
+use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools};
 
 /// The longest time until a server has accepted the connection at the start, and the same again until it has answered
 /// what a session must be like.
@@ -38,91 +38,129 @@ const MIGRATIONS: Duration = Duration::from_secs(3600);
 /// How long migrations wait for what another session has locked, such as an instance that is migrating.
 const MIGRATION_LOCK_TIMEOUT: &str = "SET lock_timeout = '10min'";
 
-pub(super) async fn connect(
-    options: &DatabaseOptions,
-    suspicion: &Suspicion,
-) -> Result<Pools<Postgres>, DatabaseError> {
-    let (transactions, others) = options.split();
-    let Some(direct) = &options.direct_url else {
-        let server = Server::parse(&options.url, options)?;
-        let found = server.look_at_sessions(options.names.direct_url).await?;
-        found.warn_of_limit(transactions + others);
-        let writer = server.session_pool(transactions, suspicion);
-        let reader = server.session_pool(others, suspicion);
-        return Ok(Pools {
-            ours: vec![reader.clone(), writer.clone()],
+impl Open for Postgres {
+    async fn connect(
+        options: &DatabaseOptions,
+        suspicion: &Suspicion,
+    ) -> Result<Pools<Postgres>, DatabaseError> {
+        let (transactions, others) = options.split();
+        let Some(direct) = &options.direct_url else {
+            let server = Server::parse(&options.url, options)?;
+            let found = server.look_at_sessions(options.names.direct_url).await?;
+            found.warn_of_limit(transactions + others);
+            let writer = server.session_pool(transactions, suspicion);
+            let reader = server.session_pool(others, suspicion);
+            return Ok(Pools {
+                ours: vec![reader.clone(), writer.clone()],
+                shown: options.to_string(),
+                reader,
+                writer: writer.clone(),
+                transactions: writer,
+                begin: session::BEGIN.into_sql_str(),
+            });
+        };
+        let opened = async {
+            let server = Server::parse(direct, options)?;
+            let found = server.look_at_sessions("it").await?;
+            found.warn_of_limit(others);
+            Ok((server.session_pool(others, suspicion), found))
+        };
+        let (sessions, found) = opened
+            .await
+            .map_err(|error: DatabaseError| error.direct(options.names))?;
+        let pooler = Server::parse(&options.url, options)?;
+        let (transactions, begin) = pooler.pooled(transactions, &found, suspicion).await?;
+        Ok(Pools {
+            ours: vec![sessions.clone(), transactions.clone()],
             shown: options.to_string(),
-            reader,
-            writer: writer.clone(),
-            transactions: writer,
-            begin: session::BEGIN.into_sql_str(),
-        });
-    };
-    let opened = async {
-        let server = Server::parse(direct, options)?;
-        let found = server.look_at_sessions("it").await?;
-        found.warn_of_limit(others);
-        Ok((server.session_pool(others, suspicion), found))
-    };
-    let (sessions, found) = opened
-        .await
-        .map_err(|error: DatabaseError| error.direct(options.names))?;
-    let pooler = Server::parse(&options.url, options)?;
-    let (transactions, begin) = pooler.pooled(transactions, &found, suspicion).await?;
-    Ok(Pools {
-        ours: vec![sessions.clone(), transactions.clone()],
-        shown: options.to_string(),
-        reader: sessions.clone(),
-        writer: sessions,
-        transactions,
-        begin,
-    })
-}
-
-/// Takes the host's pool for everything, if it can be used.
-pub(super) async fn adopt(
-    pool: PgPool,
-    options: &DatabaseOptions,
-) -> Result<Pools<Postgres>, DatabaseError> {
-    const LEAST: u32 = DatabaseOptions::MIN_CONNECTIONS;
-    if pool.options().get_max_connections() < LEAST {
-        let why = format!("set max_connections({LEAST}) or more");
-        return Err(DatabaseError::Pool(why));
-    }
-    let server = Server {
-        name: show_server(&pool.connect_options()),
-        options: (*pool.connect_options()).clone(),
-        schema: options.schema.clone(),
-        may_create: options.migrate,
-        names: options.names,
-    };
-    let looked = server.answered(async {
-        let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
-        if session::is_pooled(&mut one, &mut other).await? {
-            let pooled = DatabaseError::Pooled(server.name.clone(), "the pool");
-            return Ok(Err(pooled));
-        }
-        if let Err(missing) = server.ensure_schema(&mut one).await? {
-            return Ok(Err(missing));
-        }
-        let unfit = session::unfit(&mut one, options.schema.as_deref()).await?;
-        Ok(match unfit.is_empty() {
-            true => Ok(()),
-            false => Err(DatabaseError::Pool(format!(
-                "its sessions need {} (PgConnectOptions::options)",
-                unfit.join(", ")
-            ))),
+            reader: sessions.clone(),
+            writer: sessions,
+            transactions,
+            begin,
         })
-    });
-    looked.await??;
-    Ok(Pools {
-        ours: Vec::new(),
-        shown: server.name,
-        reader: pool.clone(),
-        writer: pool.clone(),
-        transactions: pool,
-        begin: session::begin_adopted(options.schema.as_deref()),
-    })
+    }
+
+    /// Takes the host's pool for everything.
+    async fn adopt(
+        pool: PgPool,
+        options: &DatabaseOptions,
+    ) -> Result<Pools<Postgres>, DatabaseError> {
+        const LEAST: u32 = DatabaseOptions::MIN_CONNECTIONS;
+        if pool.options().get_max_connections() < LEAST {
+            let why = format!("set max_connections({LEAST}) or more");
+            return Err(DatabaseError::Pool(why));
+        }
+        let server = Server {
+            name: show_server(&pool.connect_options()),
+            options: (*pool.connect_options()).clone(),
+            schema: options.schema.clone(),
+            may_create: options.migrate,
+            names: options.names,
+        };
+        let looked = server.answered(async {
+            let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
+            if session::is_pooled(&mut one, &mut other).await? {
+                let pooled = DatabaseError::Pooled(server.name.clone(), "the pool");
+                return Ok(Err(pooled));
+            }
+            if let Err(missing) = server.ensure_schema(&mut one).await? {
+                return Ok(Err(missing));
+            }
+            let unfit = session::unfit(&mut one, options.schema.as_deref()).await?;
+            Ok(match unfit.is_empty() {
+                true => Ok(()),
+                false => Err(DatabaseError::Pool(format!(
+                    "its sessions need {} (PgConnectOptions::options)",
+                    unfit.join(", ")
+                ))),
+            })
+        });
+        looked.await??;
+        Ok(Pools {
+            ours: Vec::new(),
+            shown: server.name,
+            reader: pool.clone(),
+            writer: pool.clone(),
+            transactions: pool,
+            begin: session::begin_adopted(options.schema.as_deref()),
+        })
+    }
+
+    /// sqlx's migrator holds an advisory lock meanwhile.
+    async fn run_migrations(
+        pool: &PgPool,
+        migrator: &Migrator,
+        schema: Option<&str>,
+        suspicion: &Suspicion,
+    ) -> Result<(), DatabaseError> {
+        let mut connection = pool.acquire().await?;
+        let session = suspicion.within(STATEMENT, async {
+            connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
+            if let Some(schema) = schema {
+                session::enter(&mut connection, schema).await?;
+            }
+            session::id(&mut connection).await
+        });
+        let session = session.await?;
+        let describe = async || {
+            let blocker = suspicion
+                .within(ANSWER, session::blocker(pool, session))
+                .await;
+            match blocker.ok().flatten() {
+                Some(other) => format!("for migrations; {other} holds a lock that they need"),
+                None => "for migrations, which are running".to_owned(),
+            }
+        };
+        let migrating = migrator.run_direct(None, &mut *connection, false);
+        let migrated = announced(MIGRATIONS, describe, migrating).await;
+        // Its settings are not those of the pool.
+        let _ = tokio::time::timeout(ANSWER, connection.close()).await;
+        match migrated {
+            Some(Err(error)) if is_lock_timeout(&error) => Err(DatabaseError::Locked(error)),
+            Some(migrated) => Ok(migrated?),
+            None => Err(DatabaseError::MigrationsTimedOut),
+        }
+    }
 }
 
 /// What was found at an address that gives sessions.
@@ -372,42 +410,6 @@ fn pool_of(connections: u32, suspicion: &Suspicion) -> PgPoolOptions {
             let is_suspect = released.is_suspect();
             Box::pin(async move { Ok(!is_suspect) })
         })
-}
-
-/// Runs the migrations while no other instance does: sqlx's migrator holds an advisory lock.
-pub(super) async fn migrate(
-    pool: &Pool<Postgres>,
-    migrator: &Migrator,
-    schema: Option<&str>,
-    suspicion: &Suspicion,
-) -> Result<(), DatabaseError> {
-    let mut connection = pool.acquire().await?;
-    let session = suspicion.within(STATEMENT, async {
-        connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
-        if let Some(schema) = schema {
-            session::enter(&mut connection, schema).await?;
-        }
-        session::id(&mut connection).await
-    });
-    let session = session.await?;
-    let describe = async || {
-        let blocker = suspicion
-            .within(ANSWER, session::blocker(pool, session))
-            .await;
-        match blocker.ok().flatten() {
-            Some(other) => format!("for migrations; {other} holds a lock that they need"),
-            None => "for migrations, which are running".to_owned(),
-        }
-    };
-    let migrating = migrator.run_direct(None, &mut *connection, false);
-    let migrated = announced(MIGRATIONS, describe, migrating).await;
-    // Its settings are not those of the pool.
-    let _ = tokio::time::timeout(ANSWER, connection.close()).await;
-    match migrated {
-        Some(Err(error)) if is_lock_timeout(&error) => Err(DatabaseError::Locked(error)),
-        Some(migrated) => Ok(migrated?),
-        None => Err(DatabaseError::MigrationsTimedOut),
-    }
 }
 
 fn is_lock_timeout(error: &MigrateError) -> bool {

@@ -88,32 +88,25 @@ impl NativeConsume for Sqlite {
         .execute(&mut *tx)
         .await?;
         // What is to last longer than anything does was written when the clock was ahead.
-        sqlx::query(sql!(
-            "-- lease::correct
-             UPDATE feed_partition
-             SET lease_until = {until}
-             WHERE subscription = $1
-               AND lease_until > {too_long}",
-            until = now_plus("$2"),
-            too_long = now_plus("2 * $2")
-        ))
-        .bind(s)
-        .bind(term)
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query(sql!(
-            "-- lease::correct_too
-             UPDATE feed_instance
-             SET alive_until = {until}
-             WHERE subscription = $1
-               AND alive_until > {too_long}",
-            until = now_plus("$2"),
-            too_long = now_plus("2 * $2")
-        ))
-        .bind(s)
-        .bind(term)
-        .execute(&mut *tx)
-        .await?;
+        for correct in [
+            sql!(
+                "-- lease::correct
+                 UPDATE feed_partition SET lease_until = {until}
+                 WHERE subscription = $1 AND lease_until > {too_long}",
+                until = now_plus("$2"),
+                too_long = now_plus("2 * $2")
+            ),
+            sql!(
+                "-- lease::correct_too
+                 UPDATE feed_instance SET alive_until = {until}
+                 WHERE subscription = $1 AND alive_until > {too_long}",
+                until = now_plus("$2"),
+                too_long = now_plus("2 * $2")
+            ),
+        ] {
+            let corrected = sqlx::query(correct).bind(s).bind(term);
+            corrected.execute(&mut *tx).await?;
+        }
         let census = sqlx::query_as(sql!(
             "-- lease::census
              SELECT (SELECT count(*) FROM feed_instance

@@ -204,31 +204,18 @@ impl Operate for Db {
     }
 
     async fn forget(tx: &mut Transaction<'_>, s: &str, from: Sequence) -> sqlx::Result<u64> {
-        let claims = sqlx::query(
-            "-- replay::claims
-             DELETE FROM feed_claim WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
-        )
-        .bind(s)
-        .bind(from)
-        .execute(&mut **tx)
-        .await?;
-        sqlx::query(
-            "-- replay::parked
-             DELETE FROM feed_parked WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
-        )
-        .bind(s)
-        .bind(from)
-        .execute(&mut **tx)
-        .await?;
-        sqlx::query(
-            "-- replay::passed_over
-             DELETE FROM feed_skip
-             WHERE subscription = $1 AND skipped_by IS NULL AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
-        )
-        .bind(s)
-        .bind(from)
-        .execute(&mut **tx)
-        .await?;
+        const FROM: &str = "subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)";
+        let [claims, parked, passed_over] = [
+            sql!("-- replay::claims\nDELETE FROM feed_claim WHERE {FROM}"),
+            sql!("-- replay::parked\nDELETE FROM feed_parked WHERE {FROM}"),
+            sql!(
+                "-- replay::passed_over\nDELETE FROM feed_skip WHERE skipped_by IS NULL AND {FROM}"
+            ),
+        ]
+        .map(|sql| sqlx::query(sql).bind(s).bind(from));
+        let claims = claims.execute(&mut **tx).await?;
+        parked.execute(&mut **tx).await?;
+        passed_over.execute(&mut **tx).await?;
         Ok(claims.rows_affected())
     }
 
