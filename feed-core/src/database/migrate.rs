@@ -58,7 +58,7 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
             .collect()
     }
 
-    /// Brings feed-core's own tables up to date; or only looks whether they are, if the host does that.
+    /// Brings feed-core's own tables up to date; or only checks whether they are, if the host does that.
     pub(super) async fn migrate_own(&self, may_migrate: bool) -> Result<(), DatabaseError> {
         if may_migrate {
             return self.migrate(TABLE, B::MIGRATIONS).await;
@@ -88,7 +88,7 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
     /// Programs of two versions share a database for as long as an upgrade takes. A migration beside which
     /// the version before can work on has a name that begins with `expand`: that version stays ready, and
     /// starts again, although it does not know of it. What takes something away or changes its meaning
-    /// has to wait for the version after, when nobody uses the old any more; its name begins otherwise.
+    /// has to wait for the next version, when no program uses the old form any more; its name begins otherwise.
     ///
     /// # Errors
     ///
@@ -145,14 +145,14 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
         .await
     }
 
-    /// For a service that shares its database with nobody: refuses one in which another service has
+    /// For a service with a database of its own: refuses one in which another service has
     /// its tables. `table` is where this one lists its migrations.
     ///
     /// # Errors
     ///
     /// The database is another service's, or out of reach.
     pub async fn belongs_to(&self, table: &str) -> Result<(), DatabaseError> {
-        // Ours, and those of who uses `sqlx migrate`.
+        // Ours, and that of `sqlx migrate`.
         let known = [table, TABLE, "_sqlx_migrations"];
         let mut tables = self.migration_tables().await?.into_iter();
         match tables.find(|other| !known.contains(&other.as_str())) {

@@ -83,7 +83,7 @@ impl<B: Backend> fmt::Display for Database<B> {
 
 impl<B: Backend> Database<B> {
     /// Connects to the database at a URL, or as the options say, and brings feed-core's own tables up to date.
-    /// On PostgreSQL it waits up to five seconds for a server to let it in, five more for an answer, and
+    /// On PostgreSQL it waits up to five seconds for a connection, five more for an answer, and
     /// for migrations up to an hour; from two seconds on it logs what it waits for.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl<B: Backend> Database<B> {
     ///
     /// The pool stays the host's: [`close`](Database::close) leaves it open.
     ///
-    /// # What the pool has to be like
+    /// # Requirements for the pool
     ///
     /// | PostgreSQL | SQLite |
     /// |---|---|

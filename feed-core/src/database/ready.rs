@@ -22,8 +22,7 @@ impl<B: Backend> Database<B> {
         checked.unwrap_or_else(|_| Err(Problem::unavailable("the database does not answer")))
     }
 
-    /// False if somebody has removed the database's file, or put another one there: what we have open
-    /// would not tell.
+    /// False if the database's file was removed or replaced: our open connections would not notice.
     pub(super) fn is_there(&self) -> bool {
         B::file(&self.shared.pools.writer) == self.shared.file
     }

@@ -10,8 +10,8 @@ use super::timeout::{STATEMENT, Suspicion};
 /// How long a request for metrics waits for a database.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks a database for metrics, one at a time: where it hangs, the next one who asks takes no
-/// connection more.
+/// Asks a database for metrics, one at a time: while one hangs, the next request takes no
+/// further connection.
 #[derive(Debug)]
 pub(crate) struct Turns(Arc<Semaphore>);
 

@@ -64,13 +64,13 @@ pub(crate) trait Operations:
     /// What stands before and after bytes in hexadecimal.
     const BYTES: [&'static str; 2];
 
-    /// True if only one transaction at a time can write: then whatever writes takes its turn there.
+    /// True if only one transaction at a time can write.
     const ONE_WRITER: bool;
 
     /// The tables that list migrations, by our way to name them; of `schema`, or of the one that is in use.
     fn migration_tables(pool: &Pool<Self>, schema: Option<&str>) -> impl Answer<Vec<String>>;
 
-    /// What tells a file from another one in its place; a server tells by itself that it is gone.
+    /// What distinguishes a file from another one in its place; a server that is gone ends its connections.
     fn file(pool: &Pool<Self>) -> Option<(u64, u64)>;
 }
 
@@ -82,7 +82,7 @@ pub(crate) trait Open: sqlx::Database {
         suspicion: &Suspicion,
     ) -> impl Future<Output = Result<Pools<Self>, DatabaseError>> + Send;
 
-    /// Looks whether a pool of the host can be used, and how.
+    /// Checks whether a pool of the host can be used, and how.
     fn adopt(
         pool: Pool<Self>,
         options: &DatabaseOptions,
@@ -118,10 +118,10 @@ macro_rules! migration {
 }
 use migration;
 
-/// Rows that metrics count; there may be more where nobody has looked for long.
+/// The most rows that metrics count.
 pub(crate) const COUNTED: i64 = 10_000;
 
-/// How long a request waits for a free connection before it is told that the service is busy.
+/// How long a request waits for a free connection before the answer is that the service is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The SQLSTATE of an error, if it is one of PostgreSQL's.
@@ -155,8 +155,8 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// True if programs that do not know of it can work on: it adds something, and takes nothing away. Its
-    /// name says so: `0004_expand_archive.sql`.
+    /// True if programs that do not know it can continue: it adds something and removes nothing. Its name says
+    /// so: `0004_expand_archive.sql`.
     pub(crate) fn is_expansion(&self) -> bool {
         self.description.starts_with("expand ")
     }

@@ -275,7 +275,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         })
     }
 
-    /// Keeps the arrivals that nobody has claimed before, claiming them. `is_last`: the effect comes next.
+    /// Claims the arrivals, and keeps those that were not claimed before. `is_last`: the effect comes next.
     async fn claim(
         &self,
         tx: &mut Transaction<'_, B>,

@@ -80,7 +80,7 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     }
     match new.document.cursor.clone() {
         Some(cursor) => {
-            // A head below the cursor tells nothing new: it may come from a cache.
+            // A head below the cursor contains nothing new: it may come from a cache.
             follower.leases.heard(Some(cursor.sequence));
             take_head(follower, new, &cursor).await
         }

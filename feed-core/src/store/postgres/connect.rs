@@ -1,5 +1,5 @@
 //! Opens the pools of PostgreSQL, directly or through a pooler, and runs migrations while no other instance
-//! does. Everything here ends within a limit, and says what it waits for.
+//! does. Everything here ends within a limit, and logs what it waits for.
 
 use std::future::ready;
 use std::io;
@@ -25,11 +25,11 @@ const REACH: Duration = Duration::from_secs(5);
 /// The pause before another attempt to connect.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// How long a connection may take to say that it is there.
+/// How long a connection may take to answer a ping.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// A connection that was used within this time is not tried before it is used again: that would be a
-/// trip to the database before each statement.
+/// A connection that was used within this time is not tested before it is used again: that would be a
+/// round trip before each statement.
 const TESTED: Duration = Duration::from_secs(1);
 
 /// The longest time for the migrations of one program: they may rewrite tables of millions of rows.
@@ -216,7 +216,7 @@ impl Server {
         })
     }
 
-    /// Makes the schema that our tables are to be in, if it is missing and we may.
+    /// Creates the schema of our tables, if it is missing and we may.
     async fn ensure_schema(
         &self,
         session: &mut PgConnection,
@@ -231,7 +231,7 @@ impl Server {
             true => session::create_schema(session, schema).await.err(),
             false => None,
         };
-        // Another instance may have made it meanwhile, which is an error for those who come second.
+        // If another instance has created it meanwhile, ours failed.
         match session::has_schema(session, schema).await? {
             true => Ok(Ok(())),
             false => Ok(Err(DatabaseError::NoSchema(schema.clone(), refused))),
@@ -266,7 +266,7 @@ impl Server {
             }))
         });
         let found = found.await??;
-        // So that their places are free again when the pools need them.
+        // So that the server has connections left when the pools need them.
         let closed = async { tokio::join!(one.close(), other.close()) };
         let _ = tokio::time::timeout(ANSWER, closed).await;
         Ok(found)
@@ -380,7 +380,7 @@ impl Server {
     }
 }
 
-/// True for what may be over a moment later: nobody listens, a proxy or pooler has lost its server, the server
+/// True for what may pass in a moment: no process listens, a proxy or pooler has lost its server, the server
 /// is starting or has no connection left.
 fn may_pass(error: &sqlx::Error) -> bool {
     match error {

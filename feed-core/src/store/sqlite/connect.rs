@@ -1,4 +1,4 @@
-//! Opens a SQLite file, and runs migrations while nobody else does.
+//! Opens a SQLite file, and runs migrations under its write lock.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ impl Open for Sqlite {
         if busy_timeout == 0 {
             missing.push("busy_timeout(Duration::from_secs(5))");
         }
-        // They would fight for the file, and no one is told when it is their turn.
+        // Several would compete for the file, without a queue.
         if writer.options().get_max_connections() != 1 {
             missing.push("max_connections(1), with another pool for what only reads");
         }
@@ -135,12 +135,12 @@ fn pool_of(connections: u32) -> SqlitePoolOptions {
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A file does not hang up. But after an error of the disk SQLite has ended the transaction by
-        // itself, sqlx 0.9.0 believes in it for ever, and begins no other one: it takes a new connection.
+        // itself, sqlx 0.9.0 believes in it for ever, and begins no other one: then a new connection is used.
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
 }
 
-/// What the writer of a host has to be like: a pragma, what it says where it is so, and how to set it.
+/// What the writer of a host needs: a pragma, its value, and how to set it.
 const PRAGMAS: &[(&str, &str, &str)] = &[
     (
         "journal_mode",
@@ -152,8 +152,8 @@ const PRAGMAS: &[(&str, &str, &str)] = &[
     ("secure_delete", "1", "pragma(\"secure_delete\", \"ON\")"),
 ];
 
-/// Of several that open a new file at once, one switches it to WAL, and SQLite tells the others that it
-/// is locked, without waiting as long as they would: so they come again.
+/// Opens the file, and tries again while it is locked: of several processes that open a new file, one switches it to
+/// WAL, and SQLite rejects the others without waiting for their busy timeout.
 async fn open_file(
     pool: SqlitePoolOptions,
     file: &SqliteConnectOptions,
@@ -169,7 +169,7 @@ async fn open_file(
     }
 }
 
-/// `SQLITE_BUSY`; what stands above its eight bits tells why.
+/// `SQLITE_BUSY`; the bits above its eight contain the reason.
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     let code = code.and_then(|code| code.parse::<i32>().ok());
