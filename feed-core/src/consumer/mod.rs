@@ -146,19 +146,13 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// Returns a handle that shows the subscription and wakes the consumer.
     #[must_use]
     pub fn handle(&self) -> Handle<B> {
-        let Follower {
-            subscription,
-            instance,
-            leases,
-            ..
-        } = &self.follower;
-        let (leases, counts) = (Arc::clone(leases), Arc::clone(&self.counts));
-        Handle::of(
-            instance.database.clone(),
-            subscription.clone(),
-            leases,
-            counts,
-        )
+        let follower = &self.follower;
+        Handle {
+            database: follower.instance.database.clone(),
+            subscription: follower.subscription.clone(),
+            leases: Some(Arc::clone(&follower.leases)),
+            counts: Arc::clone(&self.counts),
+        }
     }
 
     /// Returns the token that stops the consumer.

@@ -78,11 +78,22 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
     pub(crate) async fn apply(
         self: &Arc<Self>,
         held: &mut [Held],
-        arrivals: Vec<Arrival>,
+        arrivals: &[Arrival],
+        to: &Position,
+    ) -> sqlx::Result<Applied> {
+        self.apply_by(LARGEST_BATCH, held, arrivals, to).await
+    }
+
+    /// Applies `arrivals` in transactions of at most `size` events.
+    async fn apply_by(
+        self: &Arc<Self>,
+        size: usize,
+        held: &mut [Held],
+        arrivals: &[Arrival],
         to: &Position,
     ) -> sqlx::Result<Applied> {
         let mut total = Applied::default();
-        let mut chunks = arrivals.chunks(LARGEST_BATCH).peekable();
+        let mut chunks = arrivals.chunks(size).peekable();
         loop {
             let chunk = chunks.next().unwrap_or_default();
             let end = match chunks.peek() {
@@ -111,33 +122,15 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             Err(Failure::Database(error)) => return Err(error),
             Err(Failure::Effect(error)) => error,
         };
-        if chunk.len() == 1 {
-            return match self.attempt(held, chunk, to, Some(failure)).await {
-                Ok(applied) => Ok(applied),
-                Err(Failure::Database(error)) => Err(error),
-                Err(Failure::Effect(error)) => Err(sqlx::Error::Protocol(error.to_string())),
-            };
+        if let events @ 2.. = chunk.len() {
+            debug!("a batch of {events} events failed, they go one by one: {failure}");
+            return Box::pin(self.apply_by(1, held, chunk, to)).await;
         }
-        debug!(
-            "a batch of {} events failed, they go one by one: {failure}",
-            chunk.len()
-        );
-        let mut total = Applied::default();
-        for (index, one) in chunk.iter().enumerate() {
-            let one = std::slice::from_ref(one);
-            let end = if index + 1 == chunk.len() {
-                to.clone()
-            } else {
-                position_between(one, to, held)
-            };
-            let applied = Box::pin(self.apply_chunk(held, one, &end)).await?;
-            total.events += applied.events;
-            total.fenced |= applied.fenced;
-            if total.fenced {
-                break;
-            }
+        match self.attempt(held, chunk, to, Some(failure)).await {
+            Ok(applied) => Ok(applied),
+            Err(Failure::Database(error)) => Err(error),
+            Err(Failure::Effect(error)) => Err(sqlx::Error::Protocol(error.to_string())),
         }
-        Ok(total)
     }
 
     /// Runs one transaction in a task of its own, so that a caller that stops waiting does not

@@ -61,21 +61,6 @@ impl<B: Backend> Handle<B> {
         })
     }
 
-    /// Creates the handle of a consumer in this process.
-    pub(in crate::consumer) fn of(
-        database: Database<B>,
-        subscription: Subscription,
-        leases: Arc<Leases>,
-        counts: Arc<Counts>,
-    ) -> Self {
-        Self {
-            database,
-            subscription,
-            leases: Some(leases),
-            counts,
-        }
-    }
-
     /// Returns the address of the feed.
     #[must_use]
     pub fn feed_url(&self) -> &Url {

@@ -48,7 +48,7 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
         arrivals: Vec<Arrival>,
         to: Position,
     ) -> Result<Option<usize>, PollError> {
-        let applied = self.applier.apply(&mut self.cursors.held, arrivals, &to);
+        let applied = self.applier.apply(&mut self.cursors.held, &arrivals, &to);
         match applied.await {
             Ok(applied) if !applied.fenced => {
                 self.cursors.reach(to);
