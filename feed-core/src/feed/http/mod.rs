@@ -32,9 +32,9 @@ impl<B: Backend> Feed<B> {
     /// Returns the routes of the feed, for a router with any state: `/feed` and what is below it,
     /// and `/events/{id}`.
     ///
-    /// Merge them into the router at [`FeedSettings::base_url`]. If that router has such paths of
-    /// its own, nest them and add the prefix to the base URL: `Router::new().nest("/orders",
-    /// feed.router())` requires `https://shop.example/orders/`.
+    /// Merge them into the router at the [base URL](crate::FeedSettings::base_url). If that router has
+    /// such paths of its own, nest them and add the prefix to the base URL:
+    /// `Router::new().nest("/orders", feed.router())` requires `https://shop.example/orders/`.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         Router::new()
             .route("/feed", read_only(get(head::by_parameters::<B>)))
