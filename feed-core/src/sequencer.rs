@@ -13,10 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::database::Database;
-use crate::database::timeout::STATEMENT;
+use crate::database::news::News;
 use crate::event::Sequence;
 use crate::store::Backend;
-use crate::store::listen::News;
 use crate::store::publish::{CHANNEL, Head, Look, Numbered, Quarantined};
 use crate::trace::{self, Kind, of_event};
 
@@ -32,7 +31,7 @@ const LONGEST_AGE: Duration = Duration::from_secs(1);
 const REPORTED: i64 = 100;
 
 /// Events numbered in one transaction; bounds how long the head is locked.
-const BATCH: i64 = 1_000;
+const MOST_NUMBERED: i64 = 1_000;
 
 /// The shortest interval between two numberings. A single event is numbered at once; events within
 /// this interval share one transaction, and readers one new head.
@@ -55,9 +54,9 @@ pub(crate) struct Sequencer<B: Backend> {
     /// earlier one.
     looking: Mutex<()>,
     committed: Notify,
-    /// Increases when the database turns out to have other events under known sequences: it was
-    /// restored to an older state. What was read of it before is then invalid.
-    history: AtomicU64,
+    /// Increases when the database turns out to have other events under known sequences: one was
+    /// corrected, or the database was restored. What was read before is then invalid.
+    rewrites: AtomicU64,
     /// The last event whose publication was traced.
     traced: AtomicI64,
     /// The last row in quarantine that was logged.
@@ -66,10 +65,7 @@ pub(crate) struct Sequencer<B: Backend> {
 
 impl<B: Backend> Sequencer<B> {
     pub(crate) async fn new(database: Database<B>) -> sqlx::Result<Self> {
-        let head = database
-            .within(STATEMENT, B::look(database.reader()))
-            .await?
-            .head;
+        let head = database.statement(B::look(database.reader())).await?.head;
         Ok(Self {
             database,
             traced: AtomicI64::new(head.sequence),
@@ -78,7 +74,7 @@ impl<B: Backend> Sequencer<B> {
             begun: Instant::now(),
             looking: Mutex::new(()),
             committed: Notify::new(),
-            history: AtomicU64::new(0),
+            rewrites: AtomicU64::new(0),
             reported: AtomicI64::new(0),
         })
     }
@@ -124,10 +120,8 @@ impl<B: Backend> Sequencer<B> {
 
     async fn look_locked(&self) -> sqlx::Result<Look> {
         let asked = self.begun.elapsed();
-        let look = self
-            .database
-            .within(STATEMENT, B::look(self.database.reader()))
-            .await?;
+        let look = B::look(self.database.reader());
+        let look = self.database.statement(look).await?;
         self.learn(&look.head, asked).await?;
         self.report_quarantined(look.quarantined).await;
         Ok(look)
@@ -140,7 +134,7 @@ impl<B: Backend> Sequencer<B> {
             return;
         }
         let rows = B::quarantined(self.database.reader(), known, REPORTED);
-        match self.database.within(STATEMENT, rows).await {
+        match self.database.statement(rows).await {
             Ok(rows) => {
                 for row in rows {
                     let Quarantined {
@@ -174,11 +168,8 @@ impl<B: Backend> Sequencer<B> {
         loop {
             let looking = self.looking.lock().await;
             let asked = self.begun.elapsed();
-            let look = match self
-                .database
-                .within(STATEMENT, B::number(self.database.numbering(), BATCH))
-                .await?
-            {
+            let numbered = B::number(self.database.numbering(), MOST_NUMBERED);
+            let look = match self.database.statement(numbered).await? {
                 Numbered::Done(look) => {
                     self.learn(&look.head, asked).await?;
                     self.report_quarantined(look.quarantined).await;
@@ -219,7 +210,7 @@ impl<B: Backend> Sequencer<B> {
     async fn confirm(&self, known: &Head, head: &Head) -> sqlx::Result<()> {
         if head.revision != known.revision {
             info!(revision = head.revision, "a published event was corrected");
-            self.history.fetch_add(1, Ordering::Relaxed);
+            self.rewrites.fetch_add(1, Ordering::Relaxed);
         }
         let found = match head.sequence.cmp(&known.sequence) {
             std::cmp::Ordering::Less => {
@@ -230,38 +221,38 @@ impl<B: Backend> Sequencer<B> {
                     known.sequence,
                     head.sequence
                 );
-                self.history.fetch_add(1, Ordering::Relaxed);
+                self.rewrites.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
             std::cmp::Ordering::Equal => head.anchor,
             // What happens within a moment we see step by step. After a longer while the database may be
             // another one, and further.
             std::cmp::Ordering::Greater if self.is_outdated() && known.sequence > 0 => {
-                self.database
-                    .within(STATEMENT, B::id_at(self.database.reader(), known.sequence))
-                    .await?
+                let found = B::id_at(self.database.reader(), known.sequence);
+                self.database.statement(found).await?
             }
             std::cmp::Ordering::Greater => return Ok(()),
         };
         if found != known.anchor {
-            self.is_another_history(known.sequence);
+            self.report_divergence(known.sequence);
         }
         Ok(())
     }
 
     /// Records that the database has another event under this sequence.
-    pub(crate) fn is_another_history(&self, sequence: Sequence) {
+    pub(crate) fn report_divergence(&self, sequence: Sequence) {
         error!(
             sequence,
             "the feed history diverged at event {sequence}, which has another id than before: was the \
              database restored?"
         );
-        self.history.fetch_add(1, Ordering::Relaxed);
+        self.rewrites.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the number of the feed's history: what was read under another number is invalid.
-    pub(crate) fn history(&self) -> u64 {
-        self.history.load(Ordering::Relaxed)
+    /// Returns how often events under known sequences have changed. What was read under another
+    /// number is invalid.
+    pub(crate) fn rewrites(&self) -> u64 {
+        self.rewrites.load(Ordering::Relaxed)
     }
 
     /// Runs until `shutdown`; then numbers the rest, so that no event waits for another instance.
@@ -341,7 +332,7 @@ impl<B: Backend> Sequencer<B> {
             return Ok(left.to_std().unwrap_or(TICK).min(TICK));
         }
         let closing = B::close_second(self.database.numbering(), look.head.sequence);
-        self.database.within(STATEMENT, closing).await?;
+        self.database.statement(closing).await?;
         self.look().await?;
         Ok(TICK)
     }
@@ -355,7 +346,7 @@ impl<B: Backend> Sequencer<B> {
         }
         let newest = self.head().sequence;
         let traced = self.traced.swap(newest, Ordering::Relaxed);
-        let first = (traced + 1).max(newest - BATCH + 1);
+        let first = (traced + 1).max(newest - MOST_NUMBERED + 1);
         if first > newest {
             return;
         }

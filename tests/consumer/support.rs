@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use feed_core::consumer::{FeedCredentials, Handle, ParkedEvent, Polled, Status};
+use feed_core::consumer::{FeedCredentials, FeedOptionNames, Handle, ParkedEvent, Polled, Status};
 use feed_core::{Consumer, Database, Subscription};
 use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 use harness::{DEADLINE, until};
@@ -19,6 +19,13 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// The pause of a consumer for which nothing else sets one.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
+
+/// What the operator calls the options: messages name them so.
+const NAMES: FeedOptionNames = FeedOptionNames {
+    feed_url: "FEED_URL",
+    credentials: "FEED_CREDENTIALS_FILE",
+    proxy: "FEED_PROXY",
+};
 
 /// A consumer and what it has done.
 #[derive(Debug)]
@@ -73,7 +80,8 @@ impl<B: Recording> Reader<B> {
     }
 
     /// With settings of its own.
-    pub(crate) async fn subscribed(database: &str, subscription: Subscription) -> Self {
+    pub(crate) async fn subscribed(database: &str, mut subscription: Subscription) -> Self {
+        subscription.names = NAMES;
         let database = Database::open(database).await.unwrap();
         let sql = format!(
             "CREATE TABLE IF NOT EXISTS effect (position {}, subscription TEXT, instance TEXT, \

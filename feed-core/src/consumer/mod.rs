@@ -62,7 +62,6 @@ use round::follower::Follower;
 use source::fetch::Source;
 
 use crate::database::Database;
-use crate::database::timeout::STATEMENT;
 use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
 
@@ -72,7 +71,7 @@ pub use control::handle::Handle;
 pub use control::reconcile::{
     Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile,
 };
-pub use control::status::{Decided, Lag, Outcome, ParkedEvent, SkippedEvent, Status, TakenEvent};
+pub use control::status::{Lag, Status};
 pub use effect::{Effect, EffectError};
 pub use outcome::{PollError, Polled};
 pub use received::Received;
@@ -83,8 +82,11 @@ pub use source::credentials::{FeedCredentials, InvalidCredentials};
 pub use source::entry::InvalidDocument;
 pub use source::fetch_error::FetchError;
 pub use source::link::RefusedLink;
+pub use source::option_names::FeedOptionNames;
 pub use source::proxy::{FeedProxy, InvalidProxy, in_environment as proxies_in_environment};
 pub use subscription::Subscription;
+
+pub use crate::store::operate::{Decided, Outcome, ParkedEvent, SkippedEvent, TakenEvent};
 
 /// One instance of a consumer.
 #[derive(Debug)]
@@ -109,7 +111,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             name, if_halted, ..
         } = &subscription;
         let subscribed = B::subscribe(database.writer(), name, PARTITIONS);
-        database.within(STATEMENT, subscribed).await?;
+        database.statement(subscribed).await?;
         let instance = Arc::new(Instance {
             subscription: name.clone(),
             name: format!("{}-{:08x}", subscription.instance, fastrand::u32(..)),
@@ -119,7 +121,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         renew(&instance, &leases).await?;
         // Notify instances that now hold more than their share.
         let notified = B::notify(instance.database.writer(), CHANNEL);
-        instance.database.within(STATEMENT, notified).await?;
+        instance.statement(notified).await?;
         if let Some(reason) = &leases.signals.borrow().halted {
             tracing::error!("the subscription {name} is still halted: {reason}; {if_halted}");
         }
@@ -127,7 +129,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let (owner, counted) = (Arc::clone(&instance), Arc::clone(&counts));
         let follower = Follower {
             applier: Arc::new(Applier::new(owner, effect, counted)),
-            source: Source::new(&subscription.source()),
+            source: Source::new(&subscription),
             subscription,
             instance,
             leases,
@@ -144,14 +146,13 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     /// Returns a handle that shows the subscription and wakes the consumer.
     #[must_use]
     pub fn handle(&self) -> Handle<B> {
-        let Follower {
-            subscription,
-            instance,
-            leases,
-            ..
-        } = &self.follower;
-        let (leases, counts) = (Arc::clone(leases), Arc::clone(&self.counts));
-        Handle::of(instance.database.clone(), subscription, leases, counts)
+        let follower = &self.follower;
+        Handle {
+            database: follower.instance.database.clone(),
+            subscription: follower.subscription.clone(),
+            leases: Some(Arc::clone(&follower.leases)),
+            counts: Arc::clone(&self.counts),
+        }
     }
 
     /// Returns the token that stops the consumer.

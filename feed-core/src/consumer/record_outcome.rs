@@ -21,7 +21,7 @@ pub(super) fn record_outcome(
     counts.polled(round);
     let (failures, is_news) = leases.heartbeat(|heartbeat| {
         let before = heartbeat.failures;
-        // An interrupted round tells nothing about the feed.
+        // An interrupted round shows nothing about the feed.
         if matches!(round, Ok(Polled::Interrupted)) {
             return (before, false);
         }

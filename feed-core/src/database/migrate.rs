@@ -7,8 +7,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
 use super::Database;
-use super::ready::Schema;
-use super::timeout::STATEMENT;
+use super::schema::Schema;
 use crate::store::{Backend, DatabaseError, Made};
 
 /// Where feed-core lists its own.
@@ -59,7 +58,7 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
             .collect()
     }
 
-    /// Brings feed-core's own tables up to date; or only looks whether they are, if the host does that.
+    /// Brings feed-core's own tables up to date; or only checks whether they are, if the host does that.
     pub(super) async fn migrate_own(&self, may_migrate: bool) -> Result<(), DatabaseError> {
         if may_migrate {
             return self.migrate(TABLE, B::MIGRATIONS).await;
@@ -89,7 +88,7 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
     /// Programs of two versions share a database for as long as an upgrade takes. A migration beside which
     /// the version before can work on has a name that begins with `expand`: that version stays ready, and
     /// starts again, although it does not know of it. What takes something away or changes its meaning
-    /// has to wait for the version after, when nobody uses the old any more; its name begins otherwise.
+    /// has to wait for the next version, when no program uses the old form any more; its name begins otherwise.
     ///
     /// # Errors
     ///
@@ -106,10 +105,10 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
         let made = self.made(table).await?;
         migrator.set_ignore_missing(schema.unknown(&made).is_none());
         B::run_migrations(
-            &self.writer,
+            &self.shared.pools.writer,
             &migrator,
-            self.schema.as_deref(),
-            &self.suspicion,
+            self.shared.schema.as_deref(),
+            &self.shared.suspicion,
         )
         .await?;
         self.knows(schema);
@@ -118,7 +117,11 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
 
     /// Compares it from now on with what is there.
     fn knows(&self, schema: Schema) {
-        let mut schemas = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut schemas = self
+            .shared
+            .schemas
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         schemas.push(schema);
     }
 
@@ -127,7 +130,7 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
         let tables = self.migration_tables().await?;
         match tables.iter().any(|there| there == table) {
             true => {
-                self.within(STATEMENT, B::migrations(&self.reader, table))
+                self.statement(B::migrations(&self.shared.pools.reader, table))
                     .await
             }
             false => Ok(Vec::new()),
@@ -135,21 +138,21 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
     }
 
     async fn migration_tables(&self) -> sqlx::Result<Vec<String>> {
-        self.within(
-            STATEMENT,
-            B::migration_tables(&self.reader, self.schema.as_deref()),
-        )
+        self.statement(B::migration_tables(
+            &self.shared.pools.reader,
+            self.shared.schema.as_deref(),
+        ))
         .await
     }
 
-    /// For a service that shares its database with nobody: refuses one in which another service has
+    /// For a service with a database of its own: refuses one in which another service has
     /// its tables. `table` is where this one lists its migrations.
     ///
     /// # Errors
     ///
     /// The database is another service's, or out of reach.
     pub async fn belongs_to(&self, table: &str) -> Result<(), DatabaseError> {
-        // Ours, and those of who uses `sqlx migrate`.
+        // Ours, and that of `sqlx migrate`.
         let known = [table, TABLE, "_sqlx_migrations"];
         let mut tables = self.migration_tables().await?.into_iter();
         match tables.find(|other| !known.contains(&other.as_str())) {
@@ -159,7 +162,7 @@ VALUES ({version}, '{name}', TRUE, {begin}{hex}{end}, 0);
     }
 
     pub(super) fn schemas(&self) -> Vec<Schema> {
-        let schemas = self.schemas.lock();
+        let schemas = self.shared.schemas.lock();
         schemas.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -1,102 +1,34 @@
 //! A service's own database: connections, transactions that no client can break, migrations.
 
+mod address;
 #[cfg(feature = "postgres")]
 pub(crate) mod announce;
 mod measure;
 mod migrate;
+pub(crate) mod news;
 mod options;
 mod ready;
+mod schema;
 pub(crate) mod timeout;
+mod turns;
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-#[cfg(feature = "postgres")]
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{Pool, SqlStr, Transaction};
+use sqlx::{Pool, Transaction};
 use tokio::task::JoinError;
 use tracing::{Instrument, Span};
 
 use crate::store::{Backend, DatabaseError, Pools, begin_with};
-pub(crate) use measure::Turns;
+#[cfg(feature = "postgres")]
+pub(crate) use address::show_server;
+pub use address::{Kind, redact_url};
 pub use migrate::MigrationSql;
 pub use options::{DatabaseOptions, OptionNames};
-use ready::Schema;
-use timeout::{Suspicion, TRANSACTION};
-
-/// Which backend the URL of a database names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `sqlite:`
-    Sqlite,
-    /// `postgres:` or `postgresql:`
-    Postgres,
-}
-
-impl FromStr for Kind {
-    type Err = DatabaseError;
-
-    fn from_str(url: &str) -> Result<Self, DatabaseError> {
-        // The scheme alone is repeated: the rest of the URL may hold a password.
-        let (scheme, _) = url.split_once(':').ok_or(DatabaseError::NoUrl)?;
-        match scheme {
-            "sqlite" => Ok(Self::Sqlite),
-            "postgres" | "postgresql" => Ok(Self::Postgres),
-            other if other.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-                Err(DatabaseError::Scheme(other.to_owned()))
-            }
-            _ => Err(DatabaseError::NoUrl),
-        }
-    }
-}
-
-/// A database as it may be told: where it is, and as whom we use it, without a password.
-///
-/// ```
-/// # use feed_core::redact_url;
-/// assert_eq!(redact_url("sqlite:data/order.db?mode=rwc"), "sqlite:data/order.db");
-/// let url = "postgres://eve:secret@db.example/orders?sslmode=require";
-/// assert_eq!(redact_url(url), "postgres://eve@db.example:5432/orders");
-/// ```
-#[must_use]
-pub fn redact_url(url: &str) -> String {
-    match url.parse() {
-        Ok(Kind::Sqlite) => url.split('?').next().unwrap_or_default().to_owned(),
-        Ok(Kind::Postgres) => redact_postgres(url),
-        Err(_) => "a malformed URL".to_owned(),
-    }
-}
-
-#[cfg(feature = "postgres")]
-fn redact_postgres(url: &str) -> String {
-    match PgConnectOptions::from_str(url) {
-        Ok(options) => show_server(&options),
-        Err(_) => "a malformed postgres: URL".to_owned(),
-    }
-}
-
-/// Where these options lead, and as whom.
-#[cfg(feature = "postgres")]
-pub(crate) fn show_server(options: &PgConnectOptions) -> String {
-    let user = options.get_username();
-    // Who names no database gets that of their name.
-    let name = options.get_database().unwrap_or(user);
-    match options.get_socket() {
-        Some(socket) => format!("postgres://{user}@/{name}?host={}", socket.display()),
-        None => {
-            let (host, port) = (options.get_host(), options.get_port());
-            format!("postgres://{user}@{host}:{port}/{name}")
-        }
-    }
-}
-
-/// Only the driver knows which parts of such a URL are secret.
-#[cfg(not(feature = "postgres"))]
-fn redact_postgres(_: &str) -> String {
-    "a postgres: URL".to_owned()
-}
+use schema::Schema;
+use timeout::{STATEMENT, Suspicion, TRANSACTION};
+pub(crate) use turns::Turns;
 
 /// The connections of one service to its database: one pool to read from and one to write to.
 ///
@@ -104,46 +36,40 @@ fn redact_postgres(_: &str) -> String {
 /// in memory instead of fighting for the file. On PostgreSQL transactions may wait for each other's
 /// rows; what is read, and the numbering of events, does not wait behind them. Transactions may go
 /// through a pooler there ([`DatabaseOptions::direct_url`]).
+///
+/// # Statements of the host
+///
+/// On PostgreSQL, statements that a host sends through [`reader`](Database::reader), [`writer`](Database::writer) or
+/// in a transaction of [`begin`](Database::begin) find the settings that feed-core's own statements rely on, among
+/// them `enable_seqscan = off`, `jit = off` and `lock_timeout = 3s`. So reports that read whole tables belong to
+/// another pool; in a transaction, `SET LOCAL enable_seqscan = on; SET LOCAL jit = on` undoes the planner's part.
+/// Inside an [effect](crate::Effect) the planner is as the role and the database have set it. A
+/// [pool of the host](Database::with_pool) keeps its own settings outside transactions of [`begin`](Database::begin).
 #[derive(Debug)]
 pub struct Database<B: Backend> {
-    reader: Pool<B>,
-    /// For single statements.
-    writer: Pool<B>,
-    /// The same pool, but where transactions go through a pooler.
-    transactions: Pool<B>,
+    shared: Arc<Shared<B>>,
+}
+
+/// What all clones share.
+#[derive(Debug)]
+struct Shared<B: Backend> {
+    pools: Pools<B>,
     /// True if transactions go through a pooler.
     pooled: bool,
-    /// The message that begins a transaction.
-    begin: SqlStr,
     /// What this program has migrated, to compare with what is there later.
-    schemas: Arc<Mutex<Vec<Schema>>>,
+    schemas: Mutex<Vec<Schema>>,
     /// Which file it is, if it is one.
     file: Option<(u64, u64)>,
-    /// Where it is, without passwords.
-    shown: Arc<str>,
-    turns: Arc<Turns>,
+    turns: Turns,
     suspicion: Suspicion,
     /// Where our tables are, if that was said.
-    schema: Option<Arc<str>>,
-    /// The pools that are not the host's: ours to close.
-    ours: Vec<Pool<B>>,
+    schema: Option<String>,
 }
 
 impl<B: Backend> Clone for Database<B> {
     fn clone(&self) -> Self {
         Self {
-            reader: self.reader.clone(),
-            writer: self.writer.clone(),
-            transactions: self.transactions.clone(),
-            pooled: self.pooled,
-            begin: self.begin.clone(),
-            schemas: Arc::clone(&self.schemas),
-            file: self.file,
-            shown: Arc::clone(&self.shown),
-            turns: Arc::clone(&self.turns),
-            suspicion: self.suspicion.clone(),
-            schema: self.schema.clone(),
-            ours: self.ours.clone(),
+            shared: Arc::clone(&self.shared),
         }
     }
 }
@@ -151,13 +77,13 @@ impl<B: Backend> Clone for Database<B> {
 /// Where it is, without passwords.
 impl<B: Backend> fmt::Display for Database<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
+        f.write_str(&self.shared.pools.shown)
     }
 }
 
 impl<B: Backend> Database<B> {
     /// Connects to the database at a URL, or as the options say, and brings feed-core's own tables up to date.
-    /// On PostgreSQL it waits up to five seconds for a server to let it in, five more for an answer, and
+    /// On PostgreSQL it waits up to five seconds for a connection, five more for an answer, and
     /// for migrations up to an hour; from two seconds on it logs what it waits for.
     ///
     /// # Errors
@@ -177,7 +103,7 @@ impl<B: Backend> Database<B> {
     ///
     /// The pool stays the host's: [`close`](Database::close) leaves it open.
     ///
-    /// # What the pool has to be like
+    /// # Requirements for the pool
     ///
     /// | PostgreSQL | SQLite |
     /// |---|---|
@@ -209,27 +135,16 @@ impl<B: Backend> Database<B> {
         options: &DatabaseOptions,
         suspicion: Suspicion,
     ) -> Result<Self, DatabaseError> {
-        let Pools {
-            reader,
-            writer,
-            transactions,
-            begin,
-            ours,
-            shown,
-        } = pools;
         let database = Self {
-            file: B::file(&writer),
-            shown: shown.into(),
-            reader,
-            writer,
-            transactions,
-            pooled: options.direct_url.is_some(),
-            begin,
-            schemas: Arc::default(),
-            turns: Arc::default(),
-            suspicion,
-            schema: options.schema.as_deref().map(Arc::from),
-            ours,
+            shared: Arc::new(Shared {
+                file: B::file(&pools.writer),
+                pools,
+                pooled: options.direct_url.is_some(),
+                schemas: Mutex::default(),
+                turns: Turns::default(),
+                suspicion,
+                schema: options.schema.clone(),
+            }),
         };
         database.migrate_own(options.migrate).await?;
         Ok(database)
@@ -239,22 +154,22 @@ impl<B: Backend> Database<B> {
     /// with the writer for the file.
     #[must_use]
     pub fn reader(&self) -> &Pool<B> {
-        &self.reader
+        &self.shared.pools.reader
     }
 
     /// Where single writing statements go.
     #[must_use]
     pub fn writer(&self) -> &Pool<B> {
-        &self.writer
+        &self.shared.pools.writer
     }
 
     /// Where events are numbered.
     #[cfg(feature = "publish")]
     pub(crate) fn numbering(&self) -> &Pool<B> {
         if B::ONE_WRITER {
-            &self.writer
+            &self.shared.pools.writer
         } else {
-            &self.reader
+            &self.shared.pools.reader
         }
     }
 
@@ -268,7 +183,12 @@ impl<B: Backend> Database<B> {
     ///
     /// No connection became free in time, or the database is gone.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, B>> {
-        begin_with(&self.transactions, self.begin.clone(), &self.suspicion).await
+        begin_with(
+            &self.shared.pools.transactions,
+            self.shared.pools.begin.clone(),
+            &self.shared.suspicion,
+        )
+        .await
     }
 
     /// Runs `work`, which has a transaction, until it has finished, in a task of its own: a client that
@@ -285,7 +205,7 @@ impl<B: Backend> Database<B> {
         T: Send + 'static,
         E: From<sqlx::Error> + From<JoinError> + Send + 'static,
     {
-        let suspicion = self.suspicion.clone();
+        let suspicion = self.shared.suspicion.clone();
         let work = async move { suspicion.within(TRANSACTION, work).await };
         tokio::spawn(work.instrument(Span::current())).await?
     }
@@ -294,12 +214,12 @@ impl<B: Backend> Database<B> {
     /// session: a session of PostgreSQL that began while the database was read-only stays read-only, and a plan
     /// from before a table was altered stays in its session.
     pub fn learn_from(&self, error: &sqlx::Error) {
-        self.suspicion.learn_from(error);
+        self.shared.suspicion.learn_from(error);
     }
 
     /// Closes connections as they return to their pool, for a minute: call it after a timeout.
     pub fn suspect_connections(&self) {
-        self.suspicion.mark_suspect();
+        self.shared.suspicion.mark_suspect();
     }
 
     /// The outcome of `work` on this database, or an error if there is none in time; its connections are then
@@ -309,17 +229,25 @@ impl<B: Backend> Database<B> {
         longest: Duration,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        self.suspicion.within(longest, work).await
+        self.shared.suspicion.within(longest, work).await
+    }
+
+    /// The outcome of one of our statements, or an error if there is none in time.
+    pub(crate) async fn statement<T>(
+        &self,
+        statement: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        self.within(STATEMENT, statement).await
     }
 
     pub(crate) fn suspicion(&self) -> &Suspicion {
-        &self.suspicion
+        &self.shared.suspicion
     }
 
     /// Closes all connections but those of a [pool of the host](Database::with_pool). On SQLite this also folds the
     /// write-ahead log into the file.
     pub async fn close(&self) {
-        for pool in &self.ours {
+        for pool in &self.shared.pools.ours {
             pool.close().await;
         }
     }

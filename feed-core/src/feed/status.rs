@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::Feed;
 use super::measure::age;
-use crate::database::timeout::STATEMENT;
 use crate::event::Sequence;
 use crate::store::{self, Backend};
 
@@ -83,17 +82,13 @@ impl<B: Backend> Feed<B> {
     /// Returns the error of the database.
     pub async fn status(&self) -> sqlx::Result<Status> {
         let pool = self.inner.database.reader();
-        let published = self
-            .inner
-            .database
-            .within(STATEMENT, B::published(pool))
-            .await?;
+        let published = self.inner.database.statement(B::published(pool)).await?;
         let quarantine = match published.quarantined {
             0 => Vec::new(),
             _ => {
                 self.inner
                     .database
-                    .within(STATEMENT, B::quarantined(pool, 0, LISTED))
+                    .statement(B::quarantined(pool, 0, LISTED))
                     .await?
             }
         };

@@ -5,7 +5,7 @@ use sqlx::{Pool, SqlStr, Transaction};
 use super::Backend;
 use crate::database::timeout::{STATEMENT, Suspicion};
 
-/// Begins a transaction, in a task of its own that runs to its end and drops what nobody waits for:
+/// Begins a transaction, in a task of its own that also finishes when the caller stops waiting:
 /// in sqlx 0.9.0 a `begin_with` that is dropped half-way leaves a transaction open in the pool, in
 /// which the next writer's work would vanish although it reported success.
 pub(crate) async fn begin_with<B: Backend>(
@@ -17,10 +17,10 @@ pub(crate) async fn begin_with<B: Backend>(
     let begun = tokio::spawn(async move {
         let begin = pool.begin_with(statement);
         if B::ONE_WRITER {
-            // A file is never silent: it tells that it is locked.
+            // A file always answers, if only that it is locked.
             return begin.await;
         }
-        // Whose connection is not used again.
+        // After a timeout the connection is not used again.
         suspicion.within(STATEMENT, begin).await
     });
     begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))

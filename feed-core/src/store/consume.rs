@@ -131,21 +131,6 @@ pub(crate) struct Standing {
     pub(crate) now: DateTime<Utc>,
 }
 
-/// A parked event as operators see it.
-#[derive(Debug, Clone)]
-pub(crate) struct ParkedRow {
-    pub(crate) event_id: String,
-    pub(crate) partition: i64,
-    pub(crate) subject: String,
-    pub(crate) sequence: Option<Sequence>,
-    /// The event as JSON.
-    pub(crate) event: String,
-    pub(crate) reason: Option<String>,
-    pub(crate) attempts: i64,
-    pub(crate) parked_at: DateTime<Utc>,
-    pub(crate) retry_at: Option<DateTime<Utc>>,
-}
-
 /// The channel that announces changes of leases or decisions. Each database has channels of its
 /// own.
 pub(crate) const CHANNEL: &str = "feed_subscription";

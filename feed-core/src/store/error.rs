@@ -14,7 +14,7 @@ pub enum DatabaseError {
     /// It is no URL at all.
     #[error("write sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")]
     NoUrl,
-    /// The URL begins well, and does not go on so.
+    /// The URL has a known scheme, and is malformed after it.
     #[error(
         "write sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME, with %40 for an @ in the password \
          and the like"

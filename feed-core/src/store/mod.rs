@@ -9,7 +9,7 @@ mod begin;
 #[cfg(feature = "consume")]
 pub(crate) mod consume;
 mod error;
-pub(crate) mod listen;
+mod listen;
 #[cfg(feature = "consume")]
 pub(crate) mod measure;
 #[cfg(feature = "consume")]
@@ -49,6 +49,8 @@ pub trait Backend: Operations {}
 pub(crate) trait Operations:
     sides::PublishSide
     + sides::ConsumeSide
+    + Check
+    + Open
     + listen::Listen
     + transfer::NativeTransfer
     + transfer::Transfer
@@ -62,16 +64,25 @@ pub(crate) trait Operations:
     /// What stands before and after bytes in hexadecimal.
     const BYTES: [&'static str; 2];
 
-    /// True if only one transaction at a time can write: then whatever writes takes its turn there.
+    /// True if only one transaction at a time can write.
     const ONE_WRITER: bool;
 
+    /// The tables that list migrations, by our way to name them; of `schema`, or of the one that is in use.
+    fn migration_tables(pool: &Pool<Self>, schema: Option<&str>) -> impl Answer<Vec<String>>;
+
+    /// What distinguishes a file from another one in its place; a server that is gone ends its connections.
+    fn file(pool: &Pool<Self>) -> Option<(u64, u64)>;
+}
+
+/// How a database is opened.
+pub(crate) trait Open: sqlx::Database {
     /// Opens the pools.
     fn connect(
         options: &DatabaseOptions,
         suspicion: &Suspicion,
     ) -> impl Future<Output = Result<Pools<Self>, DatabaseError>> + Send;
 
-    /// Looks whether a pool of the host can be used, and how.
+    /// Checks whether a pool of the host can be used, and how.
     fn adopt(
         pool: Pool<Self>,
         options: &DatabaseOptions,
@@ -84,18 +95,15 @@ pub(crate) trait Operations:
         schema: Option<&str>,
         suspicion: &Suspicion,
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
+}
 
-    /// The migrations that `table` lists.
-    fn migrations(pool: &Pool<Self>, table: &'static str) -> impl Answer<Vec<Made>>;
-
-    /// The tables that list migrations, by our way to name them; of `schema`, or of the one that is in use.
-    fn migration_tables(pool: &Pool<Self>, schema: Option<&str>) -> impl Answer<Vec<String>>;
-
+/// Whether the database answers, and what it is.
+pub(crate) trait Check: sqlx::Database {
     /// Fails if the database does not answer.
     fn ping(pool: &Pool<Self>) -> impl Answer<()>;
 
-    /// What tells a file from another one in its place; a server tells by itself that it is gone.
-    fn file(pool: &Pool<Self>) -> Option<(u64, u64)>;
+    /// The migrations that `table`, where sqlx lists them, has; the name is a constant of the program.
+    fn migrations(pool: &Pool<Self>, table: &'static str) -> impl Answer<Vec<Made>>;
 }
 
 /// One of feed-core's migrations: folder, number, name, file.
@@ -110,10 +118,10 @@ macro_rules! migration {
 }
 use migration;
 
-/// Rows that metrics count; there may be more where nobody has looked for long.
+/// The most rows that metrics count.
 pub(crate) const COUNTED: i64 = 10_000;
 
-/// How long a request waits for a free connection before it is told that the service is busy.
+/// How long a request waits for a free connection before the answer is that the service is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The SQLSTATE of an error, if it is one of PostgreSQL's.
@@ -123,6 +131,7 @@ pub(crate) fn sqlstate(_: &dyn sqlx::error::DatabaseError) -> Option<&str> {
 }
 
 /// The connections to one database.
+#[derive(Debug)]
 pub(crate) struct Pools<B: sqlx::Database> {
     /// For what is read.
     pub(crate) reader: Pool<B>,
@@ -146,8 +155,8 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// True if programs that do not know of it can work on: it adds something, and takes nothing away. Its
-    /// name says so: `0004_expand_archive.sql`.
+    /// True if programs that do not know it can continue: it adds something and removes nothing. Its name says
+    /// so: `0004_expand_archive.sql`.
     pub(crate) fn is_expansion(&self) -> bool {
         self.description.starts_with("expand ")
     }

@@ -1,10 +1,13 @@
 //! The operator's interface to a database: reads the state, records decisions, and executes them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
+#[cfg(feature = "schemars")]
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 use sqlx::{Pool, Transaction};
 
 use super::answer::Answer;
-use super::consume::{ParkedRow, Position, Standing};
+use super::consume::{Position, Standing};
 use crate::event::Sequence;
 
 /// An event that has no effect, and why.
@@ -17,43 +20,126 @@ pub(crate) struct Skip<'a> {
     pub(crate) reason: &'a str,
 }
 
-/// A record of such an event.
-#[derive(Debug, Clone)]
-pub(crate) struct SkipRow {
-    pub(crate) event_id: String,
-    pub(crate) subject: String,
-    pub(crate) event_type: Option<String>,
-    pub(crate) sequence: Option<Sequence>,
-    pub(crate) reason: String,
-    /// The operator; `None` if the effect had nothing to do.
-    pub(crate) skipped_by: Option<String>,
-    pub(crate) skipped_at: DateTime<Utc>,
+/// A parked event.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+pub struct ParkedEvent {
+    /// The event's id.
+    pub id: String,
+    #[serde(skip)]
+    pub(crate) partition: i64,
+    /// The event's subject.
+    pub subject: String,
+    /// Its sequence in the feed.
+    pub sequence: Option<Sequence>,
+    /// As JSON.
+    #[serde(skip)]
+    pub(crate) event: String,
+    /// Why it failed; `null` if it waits for an earlier event of its subject.
+    pub reason: Option<String>,
+    /// The number of attempts.
+    pub attempts: i64,
+    /// When it was parked.
+    #[serde(serialize_with = "moment")]
+    pub parked_at: DateTime<Utc>,
+    /// When it is retried; `null` if it waits for the operator.
+    #[serde(serialize_with = "instant")]
+    pub retry_at: Option<DateTime<Utc>>,
 }
 
-/// An event that was taken, and its outcome.
-#[derive(Debug, Clone)]
-pub(crate) struct TakenRow {
-    pub(crate) event_id: String,
-    pub(crate) subject: Option<String>,
-    pub(crate) sequence: Option<Sequence>,
-    pub(crate) claimed: DateTime<Utc>,
-    /// Why it is parked, or was skipped.
-    pub(crate) reason: Option<String>,
-    pub(crate) parked: bool,
-    pub(crate) skipped: bool,
-    pub(crate) skipped_by: Option<String>,
+/// An event that was taken from the feed. Claims far below the cursor are no longer listed.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+pub struct TakenEvent {
+    /// The event's id.
+    pub id: String,
+    /// The event's subject; `null` for events taken by an older version.
+    pub subject: Option<String>,
+    /// Its sequence in the feed.
+    pub sequence: Option<Sequence>,
+    /// When it was claimed.
+    #[serde(serialize_with = "moment")]
+    pub claimed: DateTime<Utc>,
+    /// What has happened to it.
+    pub outcome: Outcome,
+    /// Why it is parked, skipped or passed over.
+    pub reason: Option<String>,
 }
 
-/// A decision.
-#[derive(Debug, Clone)]
-pub(crate) struct DecisionRow {
-    pub(crate) position: i64,
-    pub(crate) decision: String,
-    pub(crate) reason: Option<String>,
-    pub(crate) decided_by: String,
-    pub(crate) decided_at: DateTime<Utc>,
-    pub(crate) done_at: Option<DateTime<Utc>>,
-    pub(crate) outcome: Option<String>,
+/// What has happened to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Its effect is committed.
+    Applied,
+    /// Its effect failed.
+    Parked,
+    /// It waits for a parked event of its subject.
+    Waiting,
+    /// An operator has skipped it.
+    Skipped,
+    /// The effect had nothing to do for it.
+    PassedOver,
+}
+
+/// An event without an effect.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+pub struct SkippedEvent {
+    /// The event's id.
+    pub id: String,
+    /// The event's subject.
+    pub subject: String,
+    /// The `CloudEvents` type, if the feed gives one.
+    pub event_type: Option<String>,
+    /// Its sequence in the feed.
+    pub sequence: Option<Sequence>,
+    /// Why it has no effect.
+    pub reason: String,
+    /// The operator who skipped it; `null` if the effect had nothing to do.
+    pub skipped_by: Option<String>,
+    /// When it was skipped or passed over.
+    #[serde(serialize_with = "moment")]
+    pub skipped_at: DateTime<Utc>,
+}
+
+/// A decision of an operator.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+pub struct Decided {
+    /// The number of the decision, ascending.
+    pub position: i64,
+    /// The decision as text.
+    pub decision: String,
+    /// The reason, if the operator gave one.
+    pub reason: Option<String>,
+    /// The operator's name.
+    pub decided_by: String,
+    /// When the operator decided.
+    #[serde(serialize_with = "moment")]
+    pub decided_at: DateTime<Utc>,
+    /// When an instance executed it; `null` if it is open.
+    #[serde(serialize_with = "instant")]
+    pub done_at: Option<DateTime<Utc>>,
+    /// The outcome.
+    pub outcome: Option<String>,
+}
+
+/// Writes an instant with milliseconds.
+pub(crate) fn instant<S: Serializer>(
+    at: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    at.as_ref().map(text).serialize(serializer)
+}
+
+fn moment<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    text(at).serialize(serializer)
+}
+
+fn text(at: &DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// A decision to record.
@@ -105,7 +191,7 @@ pub(crate) trait Operate: sqlx::Database {
         s: &str,
         event_id: Option<&str>,
         limit: i64,
-    ) -> impl Answer<Vec<ParkedRow>>;
+    ) -> impl Answer<Vec<ParkedEvent>>;
 
     /// Returns the newest `limit` events that were taken; with an id, only that one.
     fn taken(
@@ -113,13 +199,13 @@ pub(crate) trait Operate: sqlx::Database {
         s: &str,
         event_id: Option<&str>,
         limit: i64,
-    ) -> impl Answer<Vec<TakenRow>>;
+    ) -> impl Answer<Vec<TakenEvent>>;
 
     /// Returns the newest `limit` events without an effect.
-    fn skipped(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<SkipRow>>;
+    fn skipped(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<SkippedEvent>>;
 
     /// Returns the newest `limit` decisions.
-    fn decisions(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<DecisionRow>>;
+    fn decisions(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<Decided>>;
 
     /// Makes the failed event due now; without an id, all failed events. Returns their number.
     fn retry_now(
@@ -136,7 +222,7 @@ pub(crate) trait Operate: sqlx::Database {
     ) -> impl Answer<i64>;
 
     /// Returns the oldest open decision.
-    fn open_decision(pool: &Pool<Self>, s: &str) -> impl Answer<Option<DecisionRow>>;
+    fn open_decision(pool: &Pool<Self>, s: &str) -> impl Answer<Option<Decided>>;
 
     /// Records the outcome of a decision; returns false if another transaction has done so already.
     fn close_decision(

@@ -108,7 +108,11 @@ async fn read<B: Testable>(publisher: &Publisher<B>, reader: &mut Reader, what: 
         reader.date = by_date.header("last-modified");
         reader.by_date = by_date.sequences().first().copied().unwrap_or(0);
     }
-    assert_eq!((reader.by_tag, reader.by_date), (newest, newest), "{what}");
+    // On a slow machine a request finds the head outdated, and reads what other instances have numbered.
+    let known = newest..=publisher.feed.cursor().sequence;
+    for seen in [reader.by_tag, reader.by_date] {
+        assert!(known.contains(&seen), "{what}: {seen} of {known:?}");
+    }
 }
 
 /// What was published stays, in its place, and there is no hole.

@@ -8,7 +8,7 @@ use sqlx::Transaction;
 use tracing::{Instrument, debug, info, warn};
 
 use super::call_effect::{EffectCaller, PassedOver};
-use super::failure::{Failure, describe, run_to_completion};
+use super::failure::{Failure, describe, run_detached};
 use super::instance::Instance;
 use super::parked::{erase_parked, park};
 use crate::consumer::counts::Counts;
@@ -17,13 +17,13 @@ use crate::consumer::progress::leases::partition_of;
 use crate::consumer::progress::position::{moves, position_between};
 use crate::consumer::received::Received;
 use crate::consumer::source::content::Arrival;
-use crate::database::timeout::{STATEMENT, TRANSACTION};
+use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Position};
 use crate::trace::Work;
 
 /// The most events of one transaction.
-pub(crate) const BATCH: usize = 100;
+pub(crate) const LARGEST_BATCH: usize = 100;
 
 /// The outcome of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -78,11 +78,22 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
     pub(crate) async fn apply(
         self: &Arc<Self>,
         held: &mut [Held],
-        arrivals: Vec<Arrival>,
+        arrivals: &[Arrival],
+        to: &Position,
+    ) -> sqlx::Result<Applied> {
+        self.apply_by(LARGEST_BATCH, held, arrivals, to).await
+    }
+
+    /// Applies `arrivals` in transactions of at most `size` events.
+    async fn apply_by(
+        self: &Arc<Self>,
+        size: usize,
+        held: &mut [Held],
+        arrivals: &[Arrival],
         to: &Position,
     ) -> sqlx::Result<Applied> {
         let mut total = Applied::default();
-        let mut chunks = arrivals.chunks(BATCH).peekable();
+        let mut chunks = arrivals.chunks(size).peekable();
         loop {
             let chunk = chunks.next().unwrap_or_default();
             let end = match chunks.peek() {
@@ -111,33 +122,15 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             Err(Failure::Database(error)) => return Err(error),
             Err(Failure::Effect(error)) => error,
         };
-        if chunk.len() == 1 {
-            return match self.attempt(held, chunk, to, Some(failure)).await {
-                Ok(applied) => Ok(applied),
-                Err(Failure::Database(error)) => Err(error),
-                Err(Failure::Effect(error)) => Err(sqlx::Error::Protocol(error.to_string())),
-            };
+        if let events @ 2.. = chunk.len() {
+            debug!("a batch of {events} events failed, they go one by one: {failure}");
+            return Box::pin(self.apply_by(1, held, chunk, to)).await;
         }
-        debug!(
-            "a batch of {} events failed, they go one by one: {failure}",
-            chunk.len()
-        );
-        let mut total = Applied::default();
-        for (index, one) in chunk.iter().enumerate() {
-            let one = std::slice::from_ref(one);
-            let end = if index + 1 == chunk.len() {
-                to.clone()
-            } else {
-                position_between(one, to, held)
-            };
-            let applied = Box::pin(self.apply_chunk(held, one, &end)).await?;
-            total.events += applied.events;
-            total.fenced |= applied.fenced;
-            if total.fenced {
-                break;
-            }
+        match self.attempt(held, chunk, to, Some(failure)).await {
+            Ok(applied) => Ok(applied),
+            Err(Failure::Database(error)) => Err(error),
+            Err(Failure::Effect(error)) => Err(sqlx::Error::Protocol(error.to_string())),
         }
-        Ok(total)
     }
 
     /// Runs one transaction in a task of its own, so that a caller that stops waiting does not
@@ -164,8 +157,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         }
         let asked = batch.held.len();
         let applier = Arc::clone(self);
-        let (kept, events) =
-            run_to_completion(async move { applier.transact(batch).await }).await?;
+        let (kept, events) = run_detached(async move { applier.transact(batch).await }).await?;
         for held in held
             .iter_mut()
             .filter(|held| kept.contains(&held.partition))
@@ -198,10 +190,8 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
                 let reason = describe(&failure);
                 work.fail(&reason);
                 let s = &self.instance.subscription;
-                self.instance
-                    .database
-                    .within(STATEMENT, park(&mut tx, s, one, Some(&failure)))
-                    .await?;
+                let parked = park(&mut tx, s, one, Some(&failure));
+                self.instance.statement(parked).await?;
                 self.caller.commit(tx, guard, &[]).await?;
                 let id = &one.event.id;
                 warn!(
@@ -278,7 +268,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         })
     }
 
-    /// Keeps the arrivals that nobody has claimed before, claiming them. `is_last`: the effect comes next.
+    /// Claims the arrivals, and keeps those that were not claimed before. `is_last`: the effect comes next.
     async fn claim(
         &self,
         tx: &mut Transaction<'_, B>,

@@ -17,7 +17,7 @@ use crate::consumer::batch::Batch;
 use crate::consumer::effect::{Effect, EffectError, LONGEST_CALL};
 use crate::consumer::received::Received;
 use crate::consumer::sanitize::sanitize;
-use crate::database::timeout::{STATEMENT, TRANSACTION};
+use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
 use crate::store::operate::Skip;
 
@@ -26,7 +26,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// How often the database may fail at the same event. After that, this event or another one of its
 /// batch counts as the cause, and the batch is applied one by one.
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = EffectError::MOST_ROUNDS / 2 - 1;
 
 /// The most events that are counted.
 const MOST_SUSPECTS: usize = 1_000;
@@ -109,10 +109,8 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         events: &[Received],
     ) -> Result<PassedOver, Failure> {
         let limit = self.effect.time_limit().min(LONGEST_CALL);
-        self.instance
-            .database
-            .within(STATEMENT, B::begin_effect(&mut tx, &mut guard, limit))
-            .await?;
+        let begun = B::begin_effect(&mut tx, &mut guard, limit);
+        self.instance.statement(begun).await?;
         let batch = Batch::new(events);
         let (ended, overran) = in_time(limit, self.effect.apply(&mut tx, &batch)).await;
         let passed_over = batch.into_reasons();
@@ -160,15 +158,9 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         guard: B::Guard,
         events: &[Received],
     ) -> Result<(), Failure> {
-        match self
-            .instance
-            .database
-            .within(
-                TRANSACTION,
-                B::commit(tx, guard, self.instance.database.suspicion()),
-            )
-            .await
-        {
+        let database = &self.instance.database;
+        let committed = B::commit(tx, guard, database.suspicion());
+        match database.within(TRANSACTION, committed).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(EffectError::Park(ENDED.to_owned()).into()),
             Err(error) if events.is_empty() => Err(error.into()),
@@ -189,13 +181,8 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
     ) -> Failure {
         // Cancel on another connection. A statement that continues would keep its locks.
         let other = self.instance.database.reader();
-        if matches!(
-            self.instance
-                .database
-                .within(STATEMENT, B::cancel(other, guard))
-                .await,
-            Ok(true)
-        ) {
+        let cancelled = self.instance.statement(B::cancel(other, guard)).await;
+        if matches!(cancelled, Ok(true)) {
             return took_longer_than(limit);
         }
         match self.instance.database.within(ANSWER, tx.ping()).await {
@@ -215,12 +202,10 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
             Cause::Event => return self.at_fault(error),
             Cause::Server => true,
             // Of another connection, if this one answers, or of the way in which the effect used it.
-            Cause::Connection => self
-                .instance
-                .database
-                .within(ANSWER, tx.ping())
-                .await
-                .is_err(),
+            Cause::Connection => {
+                let answer = self.instance.database.within(ANSWER, tx.ping());
+                answer.await.is_err()
+            }
         };
         match ours {
             true => self.stopped_by(error, events),
@@ -272,13 +257,8 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
             })
             .collect();
         if !skips.is_empty() {
-            self.instance
-                .database
-                .within(
-                    STATEMENT,
-                    B::skip(tx, &self.instance.subscription, &skips, None),
-                )
-                .await?;
+            let skipped = B::skip(tx, &self.instance.subscription, &skips, None);
+            self.instance.statement(skipped).await?;
         }
         Ok(())
     }

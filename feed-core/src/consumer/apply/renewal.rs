@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::instance::Instance;
 use crate::consumer::progress::leases::{Leases, Rebalance, rebalance};
+use crate::database::news::News;
 use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
 use crate::store::consume::CHANNEL;
-use crate::store::listen::News;
 
 /// How long a lease lasts without renewal. Longer than the slowest batch in a healthy system; short
 /// enough that a crash causes no outage.
@@ -65,10 +65,8 @@ pub(crate) async fn renew_if_due<B: Backend>(
 
 /// Renews, then acquires or releases partitions.
 pub(crate) async fn renew<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {
-    instance
-        .database
-        .within(TRANSACTION, rebalanced(instance, leases))
-        .await
+    let rebalanced = rebalanced(instance, leases);
+    instance.database.within(TRANSACTION, rebalanced).await
 }
 
 async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx::Result<()> {

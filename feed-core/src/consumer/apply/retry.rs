@@ -8,13 +8,13 @@ use sqlx::Transaction;
 use tracing::info;
 
 use super::call_effect::EffectCaller;
-use super::failure::{Failure, describe, retry_in, run_to_completion};
+use super::failure::{Failure, describe, retry_in, run_detached};
 use super::instance::Instance;
 use super::parked;
 use crate::consumer::effect::{Effect, EffectError};
 use crate::consumer::source::content::{Content, Missing, content_again};
 use crate::consumer::source::fetch::Source;
-use crate::database::timeout::{STATEMENT, TRANSACTION};
+use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
 use crate::store::consume::{Held, Parked};
 use crate::trace::{Kind, Work, of_event};
@@ -55,21 +55,13 @@ pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
 ) -> sqlx::Result<()> {
     let begun = Instant::now();
     let (pool, s, me) = caller.instance.names();
-    for (partition, subject) in caller
-        .instance
-        .database
-        .within(STATEMENT, B::due(pool, s, me, SUBJECTS))
-        .await?
-    {
+    let due = B::due(pool, s, me, SUBJECTS);
+    for (partition, subject) in caller.instance.statement(due).await? {
         if begun.elapsed() > LONGEST_ROUND {
             break;
         }
-        let held = held
-            .iter()
-            .find(|held| held.partition == partition)
-            .cloned();
-        if let Some(held) = held {
-            retry_subject(caller, source, &held, &subject).await?;
+        if let Some(held) = held.iter().find(|held| held.partition == partition) {
+            retry_subject(caller, source, held, &subject).await?;
         }
     }
     Ok(())
@@ -84,10 +76,10 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
     let mut found = None;
     loop {
         let (again, content) = (Arc::clone(caller), found.take());
-        let (first, tried) = ((held.clone(), subject.to_owned()), Tried::default());
+        let (owned, tried) = ((held.clone(), subject.to_owned()), Tried::default());
         let trying = Arc::clone(&tried);
-        let retried = run_to_completion(async move {
-            let (held, subject) = first;
+        let retried = run_detached(async move {
+            let (held, subject) = owned;
             retry_first(&again, &held, &subject, content, &trying).await
         });
         match retried.await {
@@ -99,20 +91,16 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
                 src,
                 media_type,
             }) => {
-                found = Some((
-                    event_id,
-                    content_again(source, &src, media_type.as_deref()).await,
-                ));
+                let content = content_again(source, &src, media_type.as_deref()).await;
+                found = Some((event_id, content));
             }
             Err(Failure::Database(error)) => return Err(error),
             Err(Failure::Effect(error)) => {
+                let postponed = postpone(&caller.instance, held, &tried, &error);
                 return caller
                     .instance
                     .database
-                    .within(
-                        TRANSACTION,
-                        postpone(&caller.instance, held, &tried, &error),
-                    )
+                    .within(TRANSACTION, postponed)
                     .await;
             }
         }
@@ -158,11 +146,8 @@ async fn retry_first<B: Backend, E: Effect<B>>(
     let applying = of_event("feed.apply", Kind::Internal, &event.id, parent, now);
     let work = Work::on(std::iter::once(applying));
     let (s, events) = (&caller.instance.subscription, std::slice::from_ref(&event));
-    caller
-        .instance
-        .database
-        .within(STATEMENT, B::unpark(&mut tx, s, &parked.event_id))
-        .await?;
+    let unparked = B::unpark(&mut tx, s, &parked.event_id);
+    caller.instance.statement(unparked).await?;
     caller.call(tx, B::Guard::default(), events).await?;
     work.done();
     info!(event.id, event.subject, "applied parked event {}", event.id);

@@ -15,11 +15,11 @@ use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::walk::{Walk, WalkError};
 use crate::consumer::source::window::Window;
 use crate::cursor::Cursor;
-use crate::database::timeout::{STATEMENT, TRANSACTION};
+use crate::database::timeout::TRANSACTION;
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Position};
-use crate::store::operate::{DecisionRow, Skip};
+use crate::store::operate::{Decided, Skip};
 
 /// The changes that a decision makes.
 struct Plan {
@@ -55,12 +55,8 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<(), PollError> {
     let (pool, s, _) = follower.instance.names();
-    if let Some(open) = follower
-        .instance
-        .database
-        .within(STATEMENT, B::open_decision(pool, s))
-        .await?
-    {
+    let open = B::open_decision(pool, s);
+    if let Some(open) = follower.instance.statement(open).await? {
         follower.tried = Some(open.position);
         let plan = match open.decision.parse() {
             Ok(Decision::Resume(ResumeFrom::Kept)) => Plan::saying("goes on from where it was"),
@@ -94,7 +90,7 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
 
 async fn commit<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
-    open: &DecisionRow,
+    open: &Decided,
     plan: Plan,
     resumes: bool,
 ) -> Result<(), PollError> {
@@ -208,11 +204,7 @@ async fn replay<B: Backend, E: Effect<B>>(
     from: Sequence,
 ) -> Result<Plan, PollError> {
     let (pool, s, _) = follower.instance.names();
-    let standing = follower
-        .instance
-        .database
-        .within(STATEMENT, B::standing(pool, s))
-        .await?;
+    let standing = follower.instance.statement(B::standing(pool, s)).await?;
     let Some(epoch) = standing.epoch else {
         return Ok(match from {
             1 => Plan {
@@ -223,50 +215,41 @@ async fn replay<B: Backend, E: Effect<B>>(
             _ => Plan::saying("not carried out: the feed has no numbers, only 1 is possible"),
         });
     };
-    let outcome = format!("takes the events from {from} on again");
-    if from == 1 {
-        // Keep the epoch: the repeated events must be of the same feed (I8).
-        let Ok(known) = epoch.parse() else {
-            return Ok(Plan::saying(
-                "not carried out: the stored epoch cannot be read",
-            ));
-        };
-        // Drop nothing before the feed has returned the events.
-        return match follower.source.after(Some(&Cursor::start(known))).await {
-            Ok(_) => Ok(Plan {
-                to: Some(Position {
-                    epoch: Some(epoch),
-                    ..Position::default()
-                }),
-                forget: Some(from),
-                ..Plan::saying(outcome)
-            }),
-            Err(FetchError::Status { status: 410, .. }) => {
-                Ok(Plan::saying("not carried out: the feed is another one"))
-            }
-            Err(error) if takes_no_cursor(&error) => {
-                Ok(Plan::saying(format!("not carried out: {error}")))
-            }
-            Err(error) => Err(error.into()),
-        };
-    }
-    let found = match position_of(&follower.source, &epoch, from - 1).await {
-        Err(PollError::Fetch(error)) if takes_no_cursor(&error) => {
-            return Ok(Plan::saying(format!("not carried out: {error}")));
-        }
-        found => found?,
+    let found = match from {
+        1 => start_of(&follower.source, &epoch).await,
+        _ => position_of(&follower.source, &epoch, from - 1).await,
     };
-    match found {
-        Some(to) => Ok(Plan {
-            from,
+    Ok(match found {
+        Ok(Ok(to)) => Plan {
+            // All partitions move, also those that have taken nothing.
+            from: if from == 1 { 0 } else { from },
             to: Some(to),
             forget: Some(from),
-            ..Plan::saying(outcome)
-        }),
-        None => Ok(Plan::saying(format!(
-            "not carried out: the feed has no event {} of epoch {epoch}",
-            from - 1
-        ))),
+            ..Plan::saying(format!("takes the events from {from} on again"))
+        },
+        Ok(Err(reason)) => Plan::saying(format!("not carried out: {reason}")),
+        Err(PollError::Fetch(error)) if takes_no_cursor(&error) => {
+            Plan::saying(format!("not carried out: {error}"))
+        }
+        Err(error) => return Err(error),
+    })
+}
+
+/// Returns the position before the first event, or why the feed has none. It keeps the epoch: the
+/// repeated events must be of the same feed (I8). The feed is asked for them before anything is dropped.
+async fn start_of(source: &Source, epoch: &str) -> Result<Result<Position, String>, PollError> {
+    let Ok(known) = epoch.parse() else {
+        return Ok(Err("the stored epoch cannot be read".to_owned()));
+    };
+    match source.after(Some(&Cursor::start(known))).await {
+        Ok(_) => Ok(Ok(Position {
+            epoch: Some(epoch.to_owned()),
+            ..Position::default()
+        })),
+        Err(FetchError::Status { status: 410, .. }) => {
+            Ok(Err("the feed is another one".to_owned()))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -275,18 +258,23 @@ fn takes_no_cursor(error: &FetchError) -> bool {
     matches!(error, FetchError::Status { status: 400, .. })
 }
 
-/// Finds the position of an event by walking the pages up to it. It is rarely needed, and a page
-/// costs milliseconds.
+/// Finds the position of an event by walking the pages up to it, or says why there is none. It is rarely
+/// needed, and a page costs milliseconds.
 async fn position_of(
     source: &Source,
     epoch: &str,
     sequence: Sequence,
-) -> Result<Option<Position>, PollError> {
+) -> Result<Result<Position, String>, PollError> {
+    let missing = || {
+        Ok(Err(format!(
+            "the feed has no event {sequence} of epoch {epoch}"
+        )))
+    };
     let mut walk = Walk::forward(source, None);
     loop {
         let document = match walk.next().await {
             Ok(Some(document)) => document,
-            Ok(None) | Err(WalkError::NotSequenced(_)) => return Ok(None),
+            Ok(None) | Err(WalkError::NotSequenced(_)) => return missing(),
             // Ignore a link that must not be followed, and use `?after=` instead.
             Err(WalkError::Fetch(FetchError::Link(_))) if walk.at().is_some() => {
                 walk.continue_here();
@@ -296,10 +284,10 @@ async fn position_of(
         };
         let end = document.cursor.as_ref();
         if end.is_none_or(|end| end.epoch.as_str() != epoch) {
-            return Ok(None);
+            return missing();
         }
         if let Some(entry) = document.at(sequence) {
-            return Ok(Some(Position {
+            return Ok(Ok(Position {
                 epoch: Some(epoch.to_owned()),
                 sequence,
                 anchor: Some(entry.id.clone()),

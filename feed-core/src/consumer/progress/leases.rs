@@ -30,7 +30,7 @@ pub(crate) fn partition_of(subject: &str) -> i64 {
     i64::from((folded % 16) as u8)
 }
 
-/// What the renewal of the leases tells the poller.
+/// What the renewal of the leases reports to the poller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Signals {
     /// Increases whenever the set of held partitions may have changed.

@@ -18,7 +18,6 @@ use crate::consumer::source::fetch::NewHead;
 use crate::consumer::source::redact::redact_url;
 use crate::consumer::source::walk::{Limits, Walk};
 use crate::consumer::source::window::Window;
-use crate::database::timeout::STATEMENT;
 use crate::store::Backend;
 use crate::store::consume::Position;
 
@@ -150,7 +149,7 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
             !found
         });
         backlog.known.extend(claimed);
-        backlog.add(document);
+        backlog.add(document, follower.subscription.names.feed_url);
         if sought.is_empty() && !begins {
             return Ok(backlog);
         }
@@ -167,10 +166,7 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
 /// Returns which of these events any instance has claimed.
 async fn claimed<B: Backend>(instance: &Instance<B>, ids: &[&str]) -> sqlx::Result<Vec<String>> {
     let (pool, s, _) = instance.names();
-    instance
-        .database
-        .within(STATEMENT, B::claimed(pool, s, ids))
-        .await
+    instance.statement(B::claimed(pool, s, ids)).await
 }
 
 /// Returns true if all of a further document is newer than all of the head: new entries then appear
@@ -190,7 +186,7 @@ fn missing_after(lost: &Window) -> String {
 }
 
 impl Backlog {
-    fn add(&mut self, document: Document) {
+    fn add(&mut self, document: Document, setting: &str) {
         for entry in &document.entries {
             let this = (self.documents.len(), entry.updated);
             let latest = self.latest.entry(entry.id.clone()).or_insert(this);
@@ -203,7 +199,7 @@ impl Backlog {
         {
             warn!(
                 "the pages after {0} have newer entries than it has: what appears there later is not \
-                 seen. FEED_URL must point to the document with the newest entries, and `next` lead to \
+                 seen. {setting} must point to the document with the newest entries, and `next` lead to \
                  older ones",
                 redact_url(head.address())
             );

@@ -17,7 +17,6 @@ use crate::consumer::sanitize::sanitize;
 use crate::consumer::source::content::Arrival;
 use crate::consumer::source::fetch::Source;
 use crate::consumer::subscription::Subscription;
-use crate::database::timeout::STATEMENT;
 use crate::store::Backend;
 use crate::store::consume::Position;
 
@@ -49,7 +48,7 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
         arrivals: Vec<Arrival>,
         to: Position,
     ) -> Result<Option<usize>, PollError> {
-        let applied = self.applier.apply(&mut self.cursors.held, arrivals, &to);
+        let applied = self.applier.apply(&mut self.cursors.held, &arrivals, &to);
         match applied.await {
             Ok(applied) if !applied.fenced => {
                 self.cursors.reach(to);
@@ -81,10 +80,7 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
         let reason = sanitize(reason);
         error!("the subscription {name} is halted: {reason}; {if_halted}");
         let (pool, s, _) = self.instance.names();
-        self.instance
-            .database
-            .within(STATEMENT, B::halt(pool, s, &reason))
-            .await?;
+        self.instance.statement(B::halt(pool, s, &reason)).await?;
         let signals = &self.leases.signals;
         signals.send_modify(|signals| signals.halted = Some(reason));
         self.cursors.forget();

@@ -29,7 +29,7 @@ pub(in crate::consumer) async fn poll<B: Backend, E: Effect<B>>(
     match ask(follower).await {
         Err(PollError::Fetch(
             ref error @ FetchError::Document {
-                cause: InvalidDocument::Filtered,
+                cause: InvalidDocument::Filtered(_),
                 ..
             },
         )) => follower.halt(&with_causes(error)).await,
@@ -75,11 +75,12 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     };
     let url = || follower.subscription.feed_url.clone();
     if new.document.is_no_head() {
-        return Err(PollError::NotTheHead(url()));
+        let setting = follower.subscription.names.feed_url;
+        return Err(PollError::NotTheHead(url(), setting));
     }
     match new.document.cursor.clone() {
         Some(cursor) => {
-            // A head below the cursor tells nothing new: it may come from a cache.
+            // A head below the cursor contains nothing new: it may come from a cache.
             follower.leases.heard(Some(cursor.sequence));
             take_head(follower, new, &cursor).await
         }

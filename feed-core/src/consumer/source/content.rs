@@ -91,7 +91,7 @@ pub(crate) async fn arrivals(
         [] => HashMap::new(),
         // A batch document of a hundred events would be too much for one of them.
         [_] if document.entries.len() > 1 => HashMap::new(),
-        _ => batch(source, document, entries).await?,
+        _ => fetch_batch_document(source, document, entries).await?,
     };
     let mut arrivals = Vec::with_capacity(entries.len());
     let mut single = Vec::new();
@@ -100,10 +100,7 @@ pub(crate) async fn arrivals(
         let mut arrival = arrival_of(entry);
         match found {
             _ if arrival.missing.is_some() => {}
-            Some(event) => {
-                arrival.event.data = event.data;
-                arrival.event.traceparent = event.traceparent;
-            }
+            Some(content) => (arrival.event.data, arrival.event.traceparent) = content,
             None => single.push(index),
         }
         arrivals.push(arrival);
@@ -119,10 +116,10 @@ pub(crate) async fn arrivals(
             break;
         }
         match content? {
-            Ok((data, traceparent)) => {
-                bytes += data.len();
-                arrivals[index].event.data = data;
-                arrivals[index].event.traceparent = traceparent;
+            Ok(content) => {
+                bytes += content.0.len();
+                let event = &mut arrivals[index].event;
+                (event.data, event.traceparent) = content;
             }
             Err(missing) => arrivals[index].missing = Some(missing),
         }
@@ -136,37 +133,31 @@ pub(crate) async fn arrivals(
 
 /// Returns the data of those `entries` that are in the batch document, by id. Empty if there is no
 /// batch document, or if it exceeds the bound: each is then fetched alone.
-async fn batch(
+async fn fetch_batch_document(
     source: &Source,
     document: &Document,
     entries: &[&FoundEntry],
-) -> Result<HashMap<String, BatchEvent>, FetchError> {
+) -> Result<HashMap<String, Content>, FetchError> {
     let batch = "application/cloudevents-batch+json";
     let Some(url) = document.link("related", Some(batch))? else {
         return Ok(HashMap::new());
     };
+    // Fetch each event alone instead, so that one that spoils the batch document affects no other.
+    let none = |error: &(dyn std::error::Error + 'static)| {
+        warn!(
+            error,
+            "the batch document cannot be read: its events are fetched one by one"
+        );
+        Ok(HashMap::new())
+    };
     let body = match source.text(url, batch).await {
         Ok(Ok(text)) => text,
-        Ok(Err(error)) => {
-            warn!(
-                error = &error as &dyn std::error::Error,
-                "no batch: one by one"
-            );
-            return Ok(HashMap::new());
-        }
-        // Fetch each event alone instead, so that one that spoils the batch document affects no
-        // other.
+        Ok(Err(error)) => return none(&error),
         Err(
             error @ (FetchError::TooLarge { .. }
             | FetchError::Unusable { .. }
             | FetchError::Status { .. }),
-        ) => {
-            warn!(
-                error = &error as &dyn std::error::Error,
-                "no batch: one by one"
-            );
-            return Ok(HashMap::new());
-        }
+        ) => return none(&error),
         Err(error) => return Err(error),
     };
     let wanted: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
@@ -175,15 +166,9 @@ async fn batch(
             .into_iter()
             .map(|event| (format!("urn:uuid:{}", event.id), event))
             .filter(|(id, _)| wanted.contains(id.as_str()))
-            .map(|(id, event)| (id, event.into()))
+            .map(|(id, event)| (id, (event.data.get().to_owned(), event.traceparent)))
             .collect()),
-        Err(error) => {
-            warn!(
-                error = &error as &dyn std::error::Error,
-                "the batch cannot be read"
-            );
-            Ok(HashMap::new())
-        }
+        Err(error) => none(&error),
     }
 }
 
@@ -320,15 +305,8 @@ fn unmarked(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
 
-/// The fields that are read of an event in a batch document: the entry has its identity and
-/// position.
-#[derive(Debug)]
-struct BatchEvent {
-    data: String,
-    traceparent: Option<String>,
-}
-
-/// An event in a batch document, borrowed until it is known to be wanted.
+/// What is read of an event in a batch document, borrowed until it is known to be wanted: the entry
+/// has its identity and position.
 #[derive(Deserialize)]
 struct Structured<'a> {
     #[serde(borrow)]
@@ -336,13 +314,4 @@ struct Structured<'a> {
     traceparent: Option<String>,
     #[serde(borrow)]
     data: &'a RawValue,
-}
-
-impl From<Structured<'_>> for BatchEvent {
-    fn from(event: Structured<'_>) -> Self {
-        Self {
-            data: event.data.get().to_owned(),
-            traceparent: event.traceparent,
-        }
-    }
 }

@@ -95,7 +95,7 @@ impl FeedCredentials {
         })))
     }
 
-    /// The same for a setting; the error is told on one line.
+    /// The same for a setting; the error is one line.
     ///
     /// # Errors
     ///

@@ -118,9 +118,7 @@ impl FeedProxy {
         let line = std::str::from_utf8(&line).ok();
         Ok(line.and_then(|line| line.split(' ').nth(1)?.parse().ok()))
     }
-}
 
-impl FeedProxy {
     /// Returns `Proxy-Authorization` as the HTTP client makes it from the URL.
     fn authorization(&self) -> Option<String> {
         if self.url.username().is_empty() && self.url.password().is_none() {

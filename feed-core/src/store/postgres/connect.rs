@@ -1,5 +1,5 @@
 //! Opens the pools of PostgreSQL, directly or through a pooler, and runs migrations while no other instance
-//! does. Everything here ends within a limit, and says what it waits for.
+//! does. Everything here ends within a limit, and logs what it waits for.
 
 use std::future::ready;
 use std::io;
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, PgPool, Pool, Postgres, SqlSafeStr, SqlStr};
+use sqlx::{ConnectOptions, Connection, Executor, PgPool, Postgres, SqlSafeStr, SqlStr};
 use tracing::{info, warn};
 
 use super::session;
 use crate::database::announce::announced;
 use crate::database::timeout::{STATEMENT, Suspicion};
 use crate::database::{DatabaseOptions, Kind, OptionNames, redact_url, show_server};
-use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools};
+use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools};
 
 /// The longest time until a server has accepted the connection at the start, and the same again until it has answered
 /// what a session must be like.
@@ -25,11 +25,11 @@ const REACH: Duration = Duration::from_secs(5);
 /// The pause before another attempt to connect.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// How long a connection may take to say that it is there.
+/// How long a connection may take to answer a ping.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// A connection that was used within this time is not tried before it is used again: that would be a
-/// trip to the database before each statement.
+/// A connection that was used within this time is not tested before it is used again: that would be a
+/// round trip before each statement.
 const TESTED: Duration = Duration::from_secs(1);
 
 /// The longest time for the migrations of one program: they may rewrite tables of millions of rows.
@@ -38,91 +38,129 @@ const MIGRATIONS: Duration = Duration::from_secs(3600);
 /// How long migrations wait for what another session has locked, such as an instance that is migrating.
 const MIGRATION_LOCK_TIMEOUT: &str = "SET lock_timeout = '10min'";
 
-pub(super) async fn connect(
-    options: &DatabaseOptions,
-    suspicion: &Suspicion,
-) -> Result<Pools<Postgres>, DatabaseError> {
-    let (transactions, others) = options.split();
-    let Some(direct) = &options.direct_url else {
-        let server = Server::parse(&options.url, options)?;
-        let found = server.look_at_sessions(options.names.direct_url).await?;
-        found.warn_of_limit(transactions + others);
-        let writer = server.session_pool(transactions, suspicion);
-        let reader = server.session_pool(others, suspicion);
-        return Ok(Pools {
-            ours: vec![reader.clone(), writer.clone()],
+impl Open for Postgres {
+    async fn connect(
+        options: &DatabaseOptions,
+        suspicion: &Suspicion,
+    ) -> Result<Pools<Postgres>, DatabaseError> {
+        let (transactions, others) = options.split();
+        let Some(direct) = &options.direct_url else {
+            let server = Server::parse(&options.url, options)?;
+            let found = server.look_at_sessions(options.names.direct_url).await?;
+            found.warn_of_limit(transactions + others);
+            let writer = server.session_pool(transactions, suspicion);
+            let reader = server.session_pool(others, suspicion);
+            return Ok(Pools {
+                ours: vec![reader.clone(), writer.clone()],
+                shown: options.to_string(),
+                reader,
+                writer: writer.clone(),
+                transactions: writer,
+                begin: session::BEGIN.into_sql_str(),
+            });
+        };
+        let opened = async {
+            let server = Server::parse(direct, options)?;
+            let found = server.look_at_sessions("it").await?;
+            found.warn_of_limit(others);
+            Ok((server.session_pool(others, suspicion), found))
+        };
+        let (sessions, found) = opened
+            .await
+            .map_err(|error: DatabaseError| error.direct(options.names))?;
+        let pooler = Server::parse(&options.url, options)?;
+        let (transactions, begin) = pooler.pooled(transactions, &found, suspicion).await?;
+        Ok(Pools {
+            ours: vec![sessions.clone(), transactions.clone()],
             shown: options.to_string(),
-            reader,
-            writer: writer.clone(),
-            transactions: writer,
-            begin: session::BEGIN.into_sql_str(),
-        });
-    };
-    let opened = async {
-        let server = Server::parse(direct, options)?;
-        let found = server.look_at_sessions("it").await?;
-        found.warn_of_limit(others);
-        Ok((server.session_pool(others, suspicion), found))
-    };
-    let (sessions, found) = opened
-        .await
-        .map_err(|error: DatabaseError| error.direct(options.names))?;
-    let pooler = Server::parse(&options.url, options)?;
-    let (transactions, begin) = pooler.pooled(transactions, &found, suspicion).await?;
-    Ok(Pools {
-        ours: vec![sessions.clone(), transactions.clone()],
-        shown: options.to_string(),
-        reader: sessions.clone(),
-        writer: sessions,
-        transactions,
-        begin,
-    })
-}
-
-/// Takes the host's pool for everything, if it can be used.
-pub(super) async fn adopt(
-    pool: PgPool,
-    options: &DatabaseOptions,
-) -> Result<Pools<Postgres>, DatabaseError> {
-    const LEAST: u32 = DatabaseOptions::MIN_CONNECTIONS;
-    if pool.options().get_max_connections() < LEAST {
-        let why = format!("set max_connections({LEAST}) or more");
-        return Err(DatabaseError::Pool(why));
-    }
-    let server = Server {
-        name: show_server(&pool.connect_options()),
-        options: (*pool.connect_options()).clone(),
-        schema: options.schema.clone(),
-        may_create: options.migrate,
-        names: options.names,
-    };
-    let looked = server.answered(async {
-        let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
-        if session::is_pooled(&mut one, &mut other).await? {
-            let pooled = DatabaseError::Pooled(server.name.clone(), "the pool");
-            return Ok(Err(pooled));
-        }
-        if let Err(missing) = server.ensure_schema(&mut one).await? {
-            return Ok(Err(missing));
-        }
-        let unfit = session::unfit(&mut one, options.schema.as_deref()).await?;
-        Ok(match unfit.is_empty() {
-            true => Ok(()),
-            false => Err(DatabaseError::Pool(format!(
-                "its sessions need {} (PgConnectOptions::options)",
-                unfit.join(", ")
-            ))),
+            reader: sessions.clone(),
+            writer: sessions,
+            transactions,
+            begin,
         })
-    });
-    looked.await??;
-    Ok(Pools {
-        ours: Vec::new(),
-        shown: server.name,
-        reader: pool.clone(),
-        writer: pool.clone(),
-        transactions: pool,
-        begin: session::begin_adopted(options.schema.as_deref()),
-    })
+    }
+
+    /// Takes the host's pool for everything.
+    async fn adopt(
+        pool: PgPool,
+        options: &DatabaseOptions,
+    ) -> Result<Pools<Postgres>, DatabaseError> {
+        const LEAST: u32 = DatabaseOptions::MIN_CONNECTIONS;
+        if pool.options().get_max_connections() < LEAST {
+            let why = format!("set max_connections({LEAST}) or more");
+            return Err(DatabaseError::Pool(why));
+        }
+        let server = Server {
+            name: show_server(&pool.connect_options()),
+            options: (*pool.connect_options()).clone(),
+            schema: options.schema.clone(),
+            may_create: options.migrate,
+            names: options.names,
+        };
+        let looked = server.answered(async {
+            let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
+            if session::is_pooled(&mut one, &mut other).await? {
+                let pooled = DatabaseError::Pooled(server.name.clone(), "the pool");
+                return Ok(Err(pooled));
+            }
+            if let Err(missing) = server.ensure_schema(&mut one).await? {
+                return Ok(Err(missing));
+            }
+            let unfit = session::unfit(&mut one, options.schema.as_deref()).await?;
+            Ok(match unfit.is_empty() {
+                true => Ok(()),
+                false => Err(DatabaseError::Pool(format!(
+                    "its sessions need {} (PgConnectOptions::options)",
+                    unfit.join(", ")
+                ))),
+            })
+        });
+        looked.await??;
+        Ok(Pools {
+            ours: Vec::new(),
+            shown: server.name,
+            reader: pool.clone(),
+            writer: pool.clone(),
+            transactions: pool,
+            begin: session::begin_adopted(options.schema.as_deref()),
+        })
+    }
+
+    /// sqlx's migrator holds an advisory lock meanwhile.
+    async fn run_migrations(
+        pool: &PgPool,
+        migrator: &Migrator,
+        schema: Option<&str>,
+        suspicion: &Suspicion,
+    ) -> Result<(), DatabaseError> {
+        let mut connection = pool.acquire().await?;
+        let session = suspicion.within(STATEMENT, async {
+            connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
+            if let Some(schema) = schema {
+                session::enter(&mut connection, schema).await?;
+            }
+            session::id(&mut connection).await
+        });
+        let session = session.await?;
+        let describe = async || {
+            let blocker = suspicion
+                .within(ANSWER, session::blocker(pool, session))
+                .await;
+            match blocker.ok().flatten() {
+                Some(other) => format!("for migrations; {other} holds a lock that they need"),
+                None => "for migrations, which are running".to_owned(),
+            }
+        };
+        let migrating = migrator.run_direct(None, &mut *connection, false);
+        let migrated = announced(MIGRATIONS, describe, migrating).await;
+        // Its settings are not those of the pool.
+        let _ = tokio::time::timeout(ANSWER, connection.close()).await;
+        match migrated {
+            Some(Err(error)) if is_lock_timeout(&error) => Err(DatabaseError::Locked(error)),
+            Some(migrated) => Ok(migrated?),
+            None => Err(DatabaseError::MigrationsTimedOut),
+        }
+    }
 }
 
 /// What was found at an address that gives sessions.
@@ -178,7 +216,7 @@ impl Server {
         })
     }
 
-    /// Makes the schema that our tables are to be in, if it is missing and we may.
+    /// Creates the schema of our tables, if it is missing and we may.
     async fn ensure_schema(
         &self,
         session: &mut PgConnection,
@@ -193,7 +231,7 @@ impl Server {
             true => session::create_schema(session, schema).await.err(),
             false => None,
         };
-        // Another instance may have made it meanwhile, which is an error for those who come second.
+        // If another instance has created it meanwhile, ours failed.
         match session::has_schema(session, schema).await? {
             true => Ok(Ok(())),
             false => Ok(Err(DatabaseError::NoSchema(schema.clone(), refused))),
@@ -228,7 +266,7 @@ impl Server {
             }))
         });
         let found = found.await??;
-        // So that their places are free again when the pools need them.
+        // So that the server has connections left when the pools need them.
         let closed = async { tokio::join!(one.close(), other.close()) };
         let _ = tokio::time::timeout(ANSWER, closed).await;
         Ok(found)
@@ -342,7 +380,7 @@ impl Server {
     }
 }
 
-/// True for what may be over a moment later: nobody listens, a proxy or pooler has lost its server, the server
+/// True for what may pass in a moment: no process listens, a proxy or pooler has lost its server, the server
 /// is starting or has no connection left.
 fn may_pass(error: &sqlx::Error) -> bool {
     match error {
@@ -372,42 +410,6 @@ fn pool_of(connections: u32, suspicion: &Suspicion) -> PgPoolOptions {
             let is_suspect = released.is_suspect();
             Box::pin(async move { Ok(!is_suspect) })
         })
-}
-
-/// Runs the migrations while no other instance does: sqlx's migrator holds an advisory lock.
-pub(super) async fn migrate(
-    pool: &Pool<Postgres>,
-    migrator: &Migrator,
-    schema: Option<&str>,
-    suspicion: &Suspicion,
-) -> Result<(), DatabaseError> {
-    let mut connection = pool.acquire().await?;
-    let session = suspicion.within(STATEMENT, async {
-        connection.execute(MIGRATION_LOCK_TIMEOUT).await?;
-        if let Some(schema) = schema {
-            session::enter(&mut connection, schema).await?;
-        }
-        session::id(&mut connection).await
-    });
-    let session = session.await?;
-    let describe = async || {
-        let blocker = suspicion
-            .within(ANSWER, session::blocker(pool, session))
-            .await;
-        match blocker.ok().flatten() {
-            Some(other) => format!("for migrations; {other} holds a lock that they need"),
-            None => "for migrations, which are running".to_owned(),
-        }
-    };
-    let migrating = migrator.run_direct(None, &mut *connection, false);
-    let migrated = announced(MIGRATIONS, describe, migrating).await;
-    // Its settings are not those of the pool.
-    let _ = tokio::time::timeout(ANSWER, connection.close()).await;
-    match migrated {
-        Some(Err(error)) if is_lock_timeout(&error) => Err(DatabaseError::Locked(error)),
-        Some(migrated) => Ok(migrated?),
-        None => Err(DatabaseError::MigrationsTimedOut),
-    }
 }
 
 fn is_lock_timeout(error: &MigrateError) -> bool {

@@ -56,7 +56,7 @@ impl NativeConsume for Postgres {
                  WHERE subscription = $1 AND lease_owner = $2
                  RETURNING lease_epoch
              ), corrected AS (
-                 -- What is to last longer than anything does was written when the clock was ahead.
+                 -- A lease that lasts longer than any term was written when the clock was ahead.
                  UPDATE feed_partition SET lease_until = now + term FROM clock
                  WHERE subscription = $1 AND lease_owner <> $2 AND lease_until > now + 2 * term
              ), corrected_too AS (
@@ -232,16 +232,16 @@ impl NativeConsume for Postgres {
             tx.commit().await?;
             return Ok(true);
         };
-        // One message, so that the check costs no round trip. Its plan is ours; what the service has deferred to
-        // the commit finds the planner as its statements did.
+        // One message, so that the check costs no round trip. It is planned with our settings; what the service has
+        // deferred to the commit is planned as its statements were.
         let end = format!(
             "-- effect::end
              SELECT set_config('enable_seqscan', 'off', true), feed_end_effect({effect}), {OWN_PLANNER};
              COMMIT AND CHAIN"
         );
         sqlx::raw_sql(AssertSqlSafe(end)).execute(&mut *tx).await?;
-        // All is committed. sqlx does not know, and would end the transaction once more: a warning in the
-        // server's log, each time. So it gets the empty one that AND CHAIN has begun, and nobody waits.
+        // All is committed. sqlx does not know that and would end the transaction once more, each time with a
+        // warning in the server's log. So it ends the empty one that AND CHAIN has begun, in the background.
         let suspicion = suspicion.clone();
         tokio::spawn(async move { suspicion.within(STATEMENT, tx.commit()).await });
         Ok(true)

@@ -17,14 +17,11 @@ mod transfer;
 #[cfg(feature = "consume")]
 pub(crate) use error::sqlstate;
 
-use sqlx::migrate::Migrator;
 use sqlx::postgres::PgListener;
 use sqlx::{PgPool, Postgres};
 
 use super::listen::Listen;
-use super::{Backend, DatabaseError, Made, Operations, Pools, migration};
-use crate::database::DatabaseOptions;
-use crate::database::timeout::Suspicion;
+use super::{Backend, Operations, migration};
 
 impl Backend for Postgres {}
 
@@ -56,30 +53,6 @@ impl Operations for Postgres {
         migration!("postgres", 9, "expand ids", "0009_expand_ids.sql"),
     ];
 
-    async fn connect(
-        options: &DatabaseOptions,
-        suspicion: &Suspicion,
-    ) -> Result<Pools<Self>, DatabaseError> {
-        connect::connect(options, suspicion).await
-    }
-
-    async fn adopt(pool: PgPool, options: &DatabaseOptions) -> Result<Pools<Self>, DatabaseError> {
-        connect::adopt(pool, options).await
-    }
-
-    async fn run_migrations(
-        pool: &PgPool,
-        migrator: &Migrator,
-        schema: Option<&str>,
-        suspicion: &Suspicion,
-    ) -> Result<(), DatabaseError> {
-        connect::migrate(pool, migrator, schema, suspicion).await
-    }
-
-    async fn migrations(pool: &PgPool, table: &'static str) -> sqlx::Result<Vec<Made>> {
-        statements::migrations(pool, table).await
-    }
-
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
             "-- database::migration_tables
@@ -90,10 +63,6 @@ impl Operations for Postgres {
         .bind(schema)
         .fetch_all(pool)
         .await
-    }
-
-    async fn ping(pool: &PgPool) -> sqlx::Result<()> {
-        statements::ping(pool).await
     }
 
     fn file(_: &PgPool) -> Option<(u64, u64)> {

@@ -1,4 +1,4 @@
-//! What people ask of a subscription, as far as it is PostgreSQL's own.
+//! Operators' statements on a subscription, where PostgreSQL's differ.
 
 use sqlx::{PgPool, PgTransaction, Postgres};
 

@@ -39,8 +39,8 @@ impl NativePublish for Postgres {
         tx: &mut PgTransaction<'_>,
         subject: &str,
     ) -> sqlx::Result<Vec<(EventId, String)>> {
-        // Numbering alone takes rows from the outbox. To lock the rows themselves ended in deadlocks
-        // with it.
+        // Only numbering takes rows from the outbox. Locking the rows themselves led to deadlocks with
+        // it.
         hold(tx).await?;
         sqlx::query_as(
             "-- outbox::unnumbered
@@ -70,7 +70,7 @@ impl NativePublish for Postgres {
         first: Sequence,
         last: Sequence,
     ) -> sqlx::Result<u64> {
-        // An erasure at the same moment would look for these rows where they no longer are.
+        // A concurrent erasure would look for these rows where they no longer are.
         hold(tx).await?;
         let moved = sqlx::query(
             "-- archive::move
@@ -126,8 +126,7 @@ impl NativePublish for Postgres {
     }
 }
 
-/// Holds numbering off until the transaction ends, and whoever else takes this lock: numbering passes
-/// over a head that is locked, and comes again.
+/// Locks the head until the transaction ends: numbering skips a locked head and tries again later.
 async fn hold(tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
     sqlx::query(
         "-- outbox::hold

@@ -15,7 +15,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_read_only", "off"),
     ("default_transaction_deferrable", "off"),
-    // Bounded, since it takes a connection away from those who wait for nothing.
+    // Bounded, since a waiting statement occupies a connection that others need.
     ("lock_timeout", LOCK_TIMEOUT),
     // An instance that freezes inside a transaction must not hold the head for ever.
     ("idle_in_transaction_session_timeout", "15s"),
@@ -74,7 +74,7 @@ fn set(for_transaction: bool) -> String {
     )
 }
 
-/// Puts [`SETTINGS`] in force for the session, and `schema` before its `search_path`, in one trip. Not by startup
+/// Puts [`SETTINGS`] in force for the session, and `schema` before its `search_path`, in one round trip. Not by startup
 /// parameters: poolers refuse or drop them.
 pub(super) async fn prepare(session: &mut PgConnection, schema: Option<&str>) -> sqlx::Result<()> {
     let path = match schema {
@@ -89,7 +89,7 @@ pub(super) async fn prepare(session: &mut PgConnection, schema: Option<&str>) ->
     Ok(())
 }
 
-/// The `search_path` that begins with `schema`, and goes on as that of the session.
+/// The `search_path` that begins with `schema` and continues as that of the session.
 fn path_from(schema: &str) -> String {
     let first = quoted(&format!("\"{}\"", schema.replace('"', "\"\"")));
     format!(
@@ -168,7 +168,7 @@ pub(super) async fn not_in_force(session: &mut PgConnection) -> sqlx::Result<Vec
 }
 
 /// The message that begins a transaction at a pooler that gives each one another session: everything that
-/// it relies on is set for this transaction, in the same trip. `search_path` is that of our sessions: another
+/// it relies on is set for this transaction, in the same round trip. `search_path` is that of our sessions: another
 /// client of the pooler may have left its own. `clean` also removes the prepared statements that sqlx
 /// has left in this session from an earlier transaction, where no pooler keeps them apart.
 pub(super) fn begin_pooled(search_path: &str, clean: bool) -> SqlStr {
@@ -250,8 +250,8 @@ pub(super) async fn identity(connection: &mut PgConnection) -> sqlx::Result<(Str
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// True if prepared statements keep their names on the way to the server: then nobody keeps those of several
-/// clients apart. A pooler that does renames them. Asked inside a transaction.
+/// True if prepared statements keep their names on the way to the server: then no pooler keeps those of several
+/// clients apart. One that does renames them. Asked inside a transaction.
 pub(super) async fn keeps_names(transaction: &mut PgConnection) -> sqlx::Result<bool> {
     let prepared = sqlx::query_scalar("-- session::prepared\nSELECT $1::int8").bind(1_i64);
     let _: i64 = prepared.fetch_one(&mut *transaction).await?;
@@ -260,7 +260,7 @@ pub(super) async fn keeps_names(transaction: &mut PgConnection) -> sqlx::Result<
     transaction.fetch_one(sql).await?.try_get(0)
 }
 
-/// Who keeps the session `waiting` from going on.
+/// The session that blocks the session `waiting`.
 pub(super) async fn blocker(other: &sqlx::PgPool, waiting: i32) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar(
         "-- session::blocker

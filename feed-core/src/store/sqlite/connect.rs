@@ -1,4 +1,4 @@
-//! Opens a SQLite file, and runs migrations while nobody else does.
+//! Opens a SQLite file, and runs migrations under its write lock.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use sqlx::{
 
 use crate::database::DatabaseOptions;
 use crate::database::timeout::Suspicion;
-use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Pools, begin_with};
+use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools, begin_with};
 
 /// How a transaction that writes begins: with the write lock, for which it waits. One that begins as a reader
 /// would fail at once where another one writes.
@@ -27,37 +27,107 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// Readers of a SQLite file; in WAL mode they never wait for the writer.
 const SQLITE_READERS: u32 = 4;
 
-pub(super) async fn connect(database: &DatabaseOptions) -> Result<Pools<Sqlite>, DatabaseError> {
-    let options = SqliteConnectOptions::from_str(&database.url)
-        .map_err(DatabaseError::Malformed)?
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // An event that was seen over HTTP must survive a power loss (FULL syncs each commit).
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
-        // What is deleted or rewritten may be a person's: it is overwritten, not just let go.
-        .pragma("secure_delete", "ON")
-        .disable_statement_logging();
-    if let Some(directory) = options.get_filename().parent() {
-        let created = std::fs::create_dir_all(directory);
-        created.map_err(|error| DatabaseError::Directory(directory.to_owned(), error))?;
+impl Open for Sqlite {
+    async fn connect(
+        database: &DatabaseOptions,
+        _: &Suspicion,
+    ) -> Result<Pools<Sqlite>, DatabaseError> {
+        if database.direct_url.is_some() {
+            return Err(DatabaseError::DirectFile(database.names.direct_url));
+        }
+        if database.schema.is_some() {
+            return Err(DatabaseError::SchemaFile);
+        }
+        let options = SqliteConnectOptions::from_str(&database.url)
+            .map_err(DatabaseError::Malformed)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // An event that was seen over HTTP must survive a power loss (FULL syncs each commit).
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            // What is deleted or rewritten may be a person's: it is overwritten, not just let go.
+            .pragma("secure_delete", "ON")
+            .disable_statement_logging();
+        if let Some(directory) = options.get_filename().parent() {
+            let created = std::fs::create_dir_all(directory);
+            created.map_err(|error| DatabaseError::Directory(directory.to_owned(), error))?;
+        }
+        let file = options.get_filename().to_owned();
+        let unusable = |error| DatabaseError::File(file.clone(), error);
+        // The writer first: it creates the file and switches it to WAL.
+        let writer = pool_of(1).idle_timeout(None).max_lifetime(None);
+        let writer = open_file(writer, &options).await.map_err(unusable)?;
+        let reader = open_file(pool_of(SQLITE_READERS), &options.read_only(true)).await;
+        let reader = reader.map_err(unusable)?;
+        Ok(Pools {
+            ours: vec![reader.clone(), writer.clone()],
+            reader,
+            writer: writer.clone(),
+            transactions: writer,
+            begin: BEGIN.into_sql_str(),
+            shown: database.to_string(),
+        })
     }
-    let file = options.get_filename().to_owned();
-    let unusable = |error| DatabaseError::File(file.clone(), error);
-    // The writer first: it creates the file and switches it to WAL.
-    let writer = pool_of(1).idle_timeout(None).max_lifetime(None);
-    let writer = open_file(writer, &options).await.map_err(unusable)?;
-    let reader = open_file(pool_of(SQLITE_READERS), &options.read_only(true)).await;
-    let reader = reader.map_err(unusable)?;
-    Ok(Pools {
-        ours: vec![reader.clone(), writer.clone()],
-        reader,
-        writer: writer.clone(),
-        transactions: writer,
-        begin: BEGIN.into_sql_str(),
-        shown: database.to_string(),
-    })
+
+    /// Takes the host's pool as the writer, and opens readers beside it.
+    async fn adopt(
+        writer: SqlitePool,
+        options: &DatabaseOptions,
+    ) -> Result<Pools<Sqlite>, DatabaseError> {
+        if options.schema.is_some() {
+            return Err(DatabaseError::SchemaFile);
+        }
+        let file = writer.connect_options().get_filename().to_owned();
+        let unusable = |error| DatabaseError::File(file.clone(), error);
+        let mut missing = Vec::new();
+        for (pragma, wanted, setting) in PRAGMAS {
+            let found = writer.fetch_one(AssertSqlSafe(format!("PRAGMA {pragma}")));
+            let found = found.await.map_err(unusable)?;
+            let found = found.try_get_unchecked::<String, _>(0).map_err(unusable)?;
+            if found != *wanted {
+                missing.push(*setting);
+            }
+        }
+        let busy_timeout = writer.fetch_one("PRAGMA busy_timeout").await;
+        let busy_timeout: i64 = busy_timeout.map_err(unusable)?.get(0);
+        if busy_timeout == 0 {
+            missing.push("busy_timeout(Duration::from_secs(5))");
+        }
+        // Several would compete for the file, without a queue.
+        if writer.options().get_max_connections() != 1 {
+            missing.push("max_connections(1), with another pool for what only reads");
+        }
+        if !missing.is_empty() {
+            let missing = format!("set {}", missing.join(", "));
+            return Err(DatabaseError::Pool(missing));
+        }
+        let options = (*writer.connect_options()).clone().read_only(true);
+        let reader = open_file(pool_of(SQLITE_READERS), &options).await;
+        let reader = reader.map_err(unusable)?;
+        Ok(Pools {
+            ours: vec![reader.clone()],
+            reader,
+            writer: writer.clone(),
+            transactions: writer,
+            begin: BEGIN.into_sql_str(),
+            shown: format!("sqlite:{}", file.display()),
+        })
+    }
+
+    /// sqlx's migrator takes no lock on SQLite: instances that start together would fail on each
+    /// other's tables, so all of it runs inside one `BEGIN IMMEDIATE`.
+    async fn run_migrations(
+        pool: &SqlitePool,
+        migrator: &Migrator,
+        _: Option<&str>,
+        _: &Suspicion,
+    ) -> Result<(), DatabaseError> {
+        let mut tx = begin(pool).await?;
+        migrator.run_direct(None, &mut *tx, false).await?;
+        tx.commit().await?;
+        Ok(())
+    }
 }
 
 fn pool_of(connections: u32) -> SqlitePoolOptions {
@@ -65,12 +135,12 @@ fn pool_of(connections: u32) -> SqlitePoolOptions {
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A file does not hang up. But after an error of the disk SQLite has ended the transaction by
-        // itself, sqlx 0.9.0 believes in it for ever, and begins no other one: it takes a new connection.
+        // itself, sqlx 0.9.0 believes in it for ever, and begins no other one: then a new connection is used.
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
 }
 
-/// What the writer of a host has to be like: a pragma, what it says where it is so, and how to set it.
+/// What the writer of a host needs: a pragma, its value, and how to set it.
 const PRAGMAS: &[(&str, &str, &str)] = &[
     (
         "journal_mode",
@@ -82,47 +152,8 @@ const PRAGMAS: &[(&str, &str, &str)] = &[
     ("secure_delete", "1", "pragma(\"secure_delete\", \"ON\")"),
 ];
 
-/// Takes the host's pool as the writer, and opens readers beside it.
-pub(super) async fn adopt(writer: SqlitePool) -> Result<Pools<Sqlite>, DatabaseError> {
-    let file = writer.connect_options().get_filename().to_owned();
-    let unusable = |error| DatabaseError::File(file.clone(), error);
-    let mut missing = Vec::new();
-    for (pragma, wanted, setting) in PRAGMAS {
-        let found = writer.fetch_one(AssertSqlSafe(format!("PRAGMA {pragma}")));
-        let found = found.await.map_err(unusable)?;
-        let found = found.try_get_unchecked::<String, _>(0).map_err(unusable)?;
-        if found != *wanted {
-            missing.push(*setting);
-        }
-    }
-    let busy_timeout = writer.fetch_one("PRAGMA busy_timeout").await;
-    let busy_timeout: i64 = busy_timeout.map_err(unusable)?.get(0);
-    if busy_timeout == 0 {
-        missing.push("busy_timeout(Duration::from_secs(5))");
-    }
-    // They would fight for the file, and no one is told when it is their turn.
-    if writer.options().get_max_connections() != 1 {
-        missing.push("max_connections(1), with another pool for what only reads");
-    }
-    if !missing.is_empty() {
-        let missing = format!("set {}", missing.join(", "));
-        return Err(DatabaseError::Pool(missing));
-    }
-    let options = (*writer.connect_options()).clone().read_only(true);
-    let reader = open_file(pool_of(SQLITE_READERS), &options).await;
-    let reader = reader.map_err(unusable)?;
-    Ok(Pools {
-        ours: vec![reader.clone()],
-        reader,
-        writer: writer.clone(),
-        transactions: writer,
-        begin: BEGIN.into_sql_str(),
-        shown: format!("sqlite:{}", file.display()),
-    })
-}
-
-/// Of several that open a new file at once, one switches it to WAL, and SQLite tells the others that it
-/// is locked, without waiting as long as they would: so they come again.
+/// Opens the file, and tries again while it is locked: of several processes that open a new file, one switches it to
+/// WAL, and SQLite rejects the others without waiting for their busy timeout.
 async fn open_file(
     pool: SqlitePoolOptions,
     file: &SqliteConnectOptions,
@@ -138,7 +169,7 @@ async fn open_file(
     }
 }
 
-/// `SQLITE_BUSY`; what stands above its eight bits tells why.
+/// `SQLITE_BUSY`; the bits above its eight contain the reason.
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     let code = code.and_then(|code| code.parse::<i32>().ok());
@@ -149,13 +180,4 @@ fn is_busy(error: &sqlx::Error) -> bool {
 pub(super) async fn begin(pool: &SqlitePool) -> sqlx::Result<SqliteTransaction<'static>> {
     // A file is never silent.
     begin_with(pool, BEGIN.into_sql_str(), &Suspicion::default()).await
-}
-
-/// sqlx's migrator takes no lock on SQLite: instances that start together would fail on each
-/// other's tables, so all of it runs inside one `BEGIN IMMEDIATE`.
-pub(super) async fn migrate(pool: &SqlitePool, migrator: &Migrator) -> Result<(), DatabaseError> {
-    let mut tx = begin(pool).await?;
-    migrator.run_direct(None, &mut *tx, false).await?;
-    tx.commit().await?;
-    Ok(())
 }

@@ -1,5 +1,5 @@
 //! The consuming side, as far as it is SQLite's own. Lists travel as JSON, which `json_each` unfolds; the write
-//! lock of the transaction stands for every row lock.
+//! lock of the transaction replaces every row lock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::database::timeout::Suspicion;
 use crate::store::consume::{Advanced, Census, Claim, Heartbeat, Held, NativeConsume, Position};
 use crate::store::sql::sql;
 
-/// Steps of SQLite's virtual machine after which a statement looks whether it is to end: some tenths of a
+/// Steps of SQLite's virtual machine between two checks of a statement's time limit: some tenths of a
 /// millisecond.
 const STEPS: i32 = 10_000;
 
@@ -87,33 +87,26 @@ impl NativeConsume for Sqlite {
         .bind(term)
         .execute(&mut *tx)
         .await?;
-        // What is to last longer than anything does was written when the clock was ahead.
-        sqlx::query(sql!(
-            "-- lease::correct
-             UPDATE feed_partition
-             SET lease_until = {until}
-             WHERE subscription = $1
-               AND lease_until > {too_long}",
-            until = now_plus("$2"),
-            too_long = now_plus("2 * $2")
-        ))
-        .bind(s)
-        .bind(term)
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query(sql!(
-            "-- lease::correct_too
-             UPDATE feed_instance
-             SET alive_until = {until}
-             WHERE subscription = $1
-               AND alive_until > {too_long}",
-            until = now_plus("$2"),
-            too_long = now_plus("2 * $2")
-        ))
-        .bind(s)
-        .bind(term)
-        .execute(&mut *tx)
-        .await?;
+        // A lease that lasts longer than any term was written when the clock was ahead.
+        for correct in [
+            sql!(
+                "-- lease::correct
+                 UPDATE feed_partition SET lease_until = {until}
+                 WHERE subscription = $1 AND lease_until > {too_long}",
+                until = now_plus("$2"),
+                too_long = now_plus("2 * $2")
+            ),
+            sql!(
+                "-- lease::correct_too
+                 UPDATE feed_instance SET alive_until = {until}
+                 WHERE subscription = $1 AND alive_until > {too_long}",
+                until = now_plus("$2"),
+                too_long = now_plus("2 * $2")
+            ),
+        ] {
+            let corrected = sqlx::query(correct).bind(s).bind(term);
+            corrected.execute(&mut *tx).await?;
+        }
         let census = sqlx::query_as(sql!(
             "-- lease::census
              SELECT (SELECT count(*) FROM feed_instance
@@ -232,7 +225,7 @@ impl NativeConsume for Sqlite {
         guard: &mut Self::Guard,
         limit: Duration,
     ) -> sqlx::Result<()> {
-        // The connection outlives the guard, and is used for others.
+        // The connection outlives the guard: later transactions use it too.
         let running = Arc::downgrade(guard);
         let (committing, ended) = (running.clone(), running.clone());
         let until = Instant::now() + limit;
@@ -257,7 +250,7 @@ impl NativeConsume for Sqlite {
         if guard.load(Ordering::Acquire) {
             return Ok(false);
         }
-        // The commit hook refuses while it is there.
+        // The commit hook rejects the commit as long as the guard exists.
         drop(guard);
         tx.commit().await?;
         Ok(true)

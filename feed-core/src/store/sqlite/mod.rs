@@ -21,13 +21,10 @@ mod transfer;
 
 use std::os::unix::fs::MetadataExt;
 
-use sqlx::migrate::Migrator;
 use sqlx::{Sqlite, SqlitePool};
 
 use super::listen::Listen;
-use super::{Backend, DatabaseError, Made, Operations, Pools, migration};
-use crate::database::DatabaseOptions;
-use crate::database::timeout::Suspicion;
+use super::{Backend, Operations, migration};
 
 impl Backend for Sqlite {}
 
@@ -56,40 +53,6 @@ impl Operations for Sqlite {
         migration!("sqlite", 6, "expand ids", "0006_expand_ids.sql"),
     ];
 
-    async fn connect(
-        options: &DatabaseOptions,
-        _: &Suspicion,
-    ) -> Result<Pools<Self>, DatabaseError> {
-        match (&options.direct_url, &options.schema) {
-            (Some(_), _) => Err(DatabaseError::DirectFile(options.names.direct_url)),
-            (_, Some(_)) => Err(DatabaseError::SchemaFile),
-            (None, None) => connect::connect(options).await,
-        }
-    }
-
-    async fn adopt(
-        pool: SqlitePool,
-        options: &DatabaseOptions,
-    ) -> Result<Pools<Self>, DatabaseError> {
-        match options.schema {
-            Some(_) => Err(DatabaseError::SchemaFile),
-            None => connect::adopt(pool).await,
-        }
-    }
-
-    async fn run_migrations(
-        pool: &SqlitePool,
-        migrator: &Migrator,
-        _: Option<&str>,
-        _: &Suspicion,
-    ) -> Result<(), DatabaseError> {
-        connect::migrate(pool, migrator).await
-    }
-
-    async fn migrations(pool: &SqlitePool, table: &'static str) -> sqlx::Result<Vec<Made>> {
-        statements::migrations(pool, table).await
-    }
-
     async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
             "-- database::migration_tables
@@ -98,10 +61,6 @@ impl Operations for Sqlite {
         )
         .fetch_all(pool)
         .await
-    }
-
-    async fn ping(pool: &SqlitePool) -> sqlx::Result<()> {
-        statements::ping(pool).await
     }
 
     fn file(pool: &SqlitePool) -> Option<(u64, u64)> {

@@ -1,4 +1,4 @@
-//! What people ask of a subscription, as far as it is SQLite's own.
+//! Operators' statements on a subscription, where SQLite's differ.
 
 use serde_json::json;
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
@@ -47,7 +47,7 @@ impl NativeOperate for Sqlite {
     }
 
     async fn lock_partition(_: &mut SqliteTransaction<'_>, _: &str, _: i64) -> sqlx::Result<()> {
-        // The write lock, which the transaction has from its beginning, stands for it.
+        // The transaction has had the write lock from its beginning.
         Ok(())
     }
 

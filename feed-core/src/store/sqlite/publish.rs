@@ -1,5 +1,5 @@
-//! The publishing side, as far as it is SQLite's own: one writer at a time, so an event gets its number in the
-//! transaction of the change it tells of.
+//! The publishing side, where SQLite's differs: there is one writer at a time, so an event gets its sequence in the
+//! transaction of the change that it describes.
 
 use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
@@ -98,7 +98,7 @@ impl NativePublish for Sqlite {
         Ok(moved.rows_affected())
     }
 
-    /// An event has its number when it commits.
+    /// An event has its sequence when it commits.
     async fn published(pool: &SqlitePool) -> sqlx::Result<Published> {
         let (sequence, quarantined) = sqlx::query_as(
             "-- feed::published

@@ -2,31 +2,27 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::{Pool, from_row};
-use crate::store::Made;
+use super::{Db, Pool, from_row};
+use crate::store::{Check, Made};
 
-/// Returns an error if the database does not answer.
-pub(in super::super) async fn ping(pool: &Pool) -> sqlx::Result<()> {
-    sqlx::query(
-        "-- database::ping
-         SELECT 1",
-    )
-    .execute(pool)
-    .await
-    .map(drop)
-}
+impl Check for Db {
+    async fn ping(pool: &Pool) -> sqlx::Result<()> {
+        sqlx::query(
+            "-- database::ping
+             SELECT 1",
+        )
+        .execute(pool)
+        .await
+        .map(drop)
+    }
 
-/// Returns the applied migrations from the table in which sqlx lists them. The table's name is a
-/// constant of the program.
-pub(in super::super) async fn migrations(
-    pool: &Pool,
-    table: &'static str,
-) -> sqlx::Result<Vec<Made>> {
-    let sql = format!(
-        "-- database::migrations
-         SELECT version, description FROM {table} WHERE success ORDER BY version"
-    );
-    sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await
+    async fn migrations(pool: &Pool, table: &'static str) -> sqlx::Result<Vec<Made>> {
+        let sql = format!(
+            "-- database::migrations
+             SELECT version, description FROM {table} WHERE success ORDER BY version"
+        );
+        sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await
+    }
 }
 
 from_row! { Made: version, description }

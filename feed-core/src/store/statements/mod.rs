@@ -17,7 +17,6 @@ mod transfer;
 
 #[cfg(feature = "consume")]
 pub(super) use consume::from_due;
-pub(super) use database::{migrations, ping};
 
 #[cfg(any(feature = "consume", feature = "publish"))]
 use super::dialect::NOW;

@@ -1,9 +1,13 @@
 //! Statements behind status pages and an operator's decisions.
 
-use super::{Db, NOW, Pool, Transaction, from_row, is_in, list};
+use sqlx::{FromRow, Row as _};
+
+use super::{Db, NOW, Pool, Row, Transaction, from_row, is_in, list};
 use crate::event::Sequence;
-use crate::store::consume::{ParkedRow, Standing};
-use crate::store::operate::{DecisionRow, NewDecision, Operate, SkipRow, TakenRow};
+use crate::store::consume::Standing;
+use crate::store::operate::{
+    Decided, NewDecision, Operate, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
+};
 use crate::store::sql::sql;
 
 impl Operate for Db {
@@ -46,10 +50,10 @@ impl Operate for Db {
         s: &str,
         event_id: Option<&str>,
         limit: i64,
-    ) -> sqlx::Result<Vec<ParkedRow>> {
+    ) -> sqlx::Result<Vec<ParkedEvent>> {
         sqlx::query_as(
             "-- parked::list
-             SELECT event_id, partition, subject, sequence, event, reason, attempts, parked_at,
+             SELECT event_id AS id, partition, subject, sequence, event, reason, attempts, parked_at,
                     retry_at
              FROM feed_parked
              WHERE subscription = $1 AND (CAST($2 AS TEXT) IS NULL OR event_id = $2)
@@ -67,10 +71,10 @@ impl Operate for Db {
         s: &str,
         event_id: Option<&str>,
         limit: i64,
-    ) -> sqlx::Result<Vec<TakenRow>> {
+    ) -> sqlx::Result<Vec<TakenEvent>> {
         sqlx::query_as(
             "-- claim::list
-             SELECT claim.event_id, claim.subject, claim.sequence, claimed,
+             SELECT claim.event_id AS id, claim.subject, claim.sequence, claimed,
                     COALESCE(skip.reason, parked.reason) AS reason,
                     parked.event_id IS NOT NULL AS parked, skip.event_id IS NOT NULL AS skipped,
                     skip.skipped_by
@@ -89,10 +93,10 @@ impl Operate for Db {
         .await
     }
 
-    async fn skipped(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<SkipRow>> {
+    async fn skipped(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<SkippedEvent>> {
         sqlx::query_as(
             "-- skip::list
-             SELECT event_id, subject, event_type, sequence, reason, skipped_by, skipped_at
+             SELECT event_id AS id, subject, event_type, sequence, reason, skipped_by, skipped_at
              FROM feed_skip WHERE subscription = $1
              ORDER BY skipped_at DESC, sequence DESC LIMIT $2",
         )
@@ -102,7 +106,7 @@ impl Operate for Db {
         .await
     }
 
-    async fn decisions(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<DecisionRow>> {
+    async fn decisions(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<Decided>> {
         sqlx::query_as(
             "-- decision::list
              SELECT position, decision, reason, decided_by, decided_at, done_at, outcome
@@ -152,7 +156,7 @@ impl Operate for Db {
         .await
     }
 
-    async fn open_decision(pool: &Pool, s: &str) -> sqlx::Result<Option<DecisionRow>> {
+    async fn open_decision(pool: &Pool, s: &str) -> sqlx::Result<Option<Decided>> {
         sqlx::query_as(
             "-- decision::open
              SELECT position, decision, reason, decided_by, decided_at, done_at, outcome
@@ -200,31 +204,18 @@ impl Operate for Db {
     }
 
     async fn forget(tx: &mut Transaction<'_>, s: &str, from: Sequence) -> sqlx::Result<u64> {
-        let claims = sqlx::query(
-            "-- replay::claims
-             DELETE FROM feed_claim WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
-        )
-        .bind(s)
-        .bind(from)
-        .execute(&mut **tx)
-        .await?;
-        sqlx::query(
-            "-- replay::parked
-             DELETE FROM feed_parked WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
-        )
-        .bind(s)
-        .bind(from)
-        .execute(&mut **tx)
-        .await?;
-        sqlx::query(
-            "-- replay::passed_over
-             DELETE FROM feed_skip
-             WHERE subscription = $1 AND skipped_by IS NULL AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)",
-        )
-        .bind(s)
-        .bind(from)
-        .execute(&mut **tx)
-        .await?;
+        const FROM: &str = "subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)";
+        let [claims, parked, passed_over] = [
+            sql!("-- replay::claims\nDELETE FROM feed_claim WHERE {FROM}"),
+            sql!("-- replay::parked\nDELETE FROM feed_parked WHERE {FROM}"),
+            sql!(
+                "-- replay::passed_over\nDELETE FROM feed_skip WHERE skipped_by IS NULL AND {FROM}"
+            ),
+        ]
+        .map(|sql| sqlx::query(sql).bind(s).bind(from));
+        let claims = claims.execute(&mut **tx).await?;
+        parked.execute(&mut **tx).await?;
+        passed_over.execute(&mut **tx).await?;
         Ok(claims.rows_affected())
     }
 
@@ -287,17 +278,35 @@ from_row! {
 }
 
 from_row! {
-    ParkedRow: event_id, partition, subject, sequence, event, reason, attempts, parked_at, retry_at
+    ParkedEvent: id, partition, subject, sequence, event, reason, attempts, parked_at, retry_at
+}
+
+impl FromRow<'_, Row> for TakenEvent {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
+        let (reason, by): (Option<_>, Option<String>) =
+            (row.try_get("reason")?, row.try_get("skipped_by")?);
+        let outcome = match (row.try_get("skipped")?, row.try_get("parked")?) {
+            (true, _) if by.is_some() => Outcome::Skipped,
+            (true, _) => Outcome::PassedOver,
+            (false, true) if reason.is_some() => Outcome::Parked,
+            (false, true) => Outcome::Waiting,
+            (false, false) => Outcome::Applied,
+        };
+        Ok(Self {
+            id: row.try_get("id")?,
+            subject: row.try_get("subject")?,
+            sequence: row.try_get("sequence")?,
+            claimed: row.try_get("claimed")?,
+            outcome,
+            reason,
+        })
+    }
 }
 
 from_row! {
-    TakenRow: event_id, subject, sequence, claimed, reason, parked, skipped, skipped_by
+    SkippedEvent: id, subject, event_type, sequence, reason, skipped_by, skipped_at
 }
 
 from_row! {
-    SkipRow: event_id, subject, event_type, sequence, reason, skipped_by, skipped_at
-}
-
-from_row! {
-    DecisionRow: position, decision, reason, decided_by, decided_at, done_at, outcome
+    Decided: position, decision, reason, decided_by, decided_at, done_at, outcome
 }
