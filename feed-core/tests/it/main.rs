@@ -17,6 +17,7 @@ mod history;
 mod host;
 mod lease;
 mod mistakes;
+mod number_at_commit;
 mod outbox;
 mod planner;
 mod reconcile;
