@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::database::Database;
+use crate::database::news::News;
 use crate::database::timeout::STATEMENT;
 use crate::event::Sequence;
 use crate::store::Backend;
-use crate::store::listen::News;
 use crate::store::publish::{CHANNEL, Head, Look, Numbered, Quarantined};
 use crate::trace::{self, Kind, of_event};
 
@@ -32,7 +32,7 @@ const LONGEST_AGE: Duration = Duration::from_secs(1);
 const REPORTED: i64 = 100;
 
 /// Events numbered in one transaction; bounds how long the head is locked.
-const BATCH: i64 = 1_000;
+const MOST_NUMBERED: i64 = 1_000;
 
 /// The shortest interval between two numberings. A single event is numbered at once; events within
 /// this interval share one transaction, and readers one new head.
@@ -55,9 +55,9 @@ pub(crate) struct Sequencer<B: Backend> {
     /// earlier one.
     looking: Mutex<()>,
     committed: Notify,
-    /// Increases when the database turns out to have other events under known sequences: it was
-    /// restored to an older state. What was read of it before is then invalid.
-    history: AtomicU64,
+    /// Increases when the database turns out to have other events under known sequences: one was
+    /// corrected, or the database was restored. What was read before is then invalid.
+    rewrites: AtomicU64,
     /// The last event whose publication was traced.
     traced: AtomicI64,
     /// The last row in quarantine that was logged.
@@ -78,7 +78,7 @@ impl<B: Backend> Sequencer<B> {
             begun: Instant::now(),
             looking: Mutex::new(()),
             committed: Notify::new(),
-            history: AtomicU64::new(0),
+            rewrites: AtomicU64::new(0),
             reported: AtomicI64::new(0),
         })
     }
@@ -176,7 +176,10 @@ impl<B: Backend> Sequencer<B> {
             let asked = self.begun.elapsed();
             let look = match self
                 .database
-                .within(STATEMENT, B::number(self.database.numbering(), BATCH))
+                .within(
+                    STATEMENT,
+                    B::number(self.database.numbering(), MOST_NUMBERED),
+                )
                 .await?
             {
                 Numbered::Done(look) => {
@@ -219,7 +222,7 @@ impl<B: Backend> Sequencer<B> {
     async fn confirm(&self, known: &Head, head: &Head) -> sqlx::Result<()> {
         if head.revision != known.revision {
             info!(revision = head.revision, "a published event was corrected");
-            self.history.fetch_add(1, Ordering::Relaxed);
+            self.rewrites.fetch_add(1, Ordering::Relaxed);
         }
         let found = match head.sequence.cmp(&known.sequence) {
             std::cmp::Ordering::Less => {
@@ -230,7 +233,7 @@ impl<B: Backend> Sequencer<B> {
                     known.sequence,
                     head.sequence
                 );
-                self.history.fetch_add(1, Ordering::Relaxed);
+                self.rewrites.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
             std::cmp::Ordering::Equal => head.anchor,
@@ -244,24 +247,25 @@ impl<B: Backend> Sequencer<B> {
             std::cmp::Ordering::Greater => return Ok(()),
         };
         if found != known.anchor {
-            self.is_another_history(known.sequence);
+            self.report_divergence(known.sequence);
         }
         Ok(())
     }
 
     /// Records that the database has another event under this sequence.
-    pub(crate) fn is_another_history(&self, sequence: Sequence) {
+    pub(crate) fn report_divergence(&self, sequence: Sequence) {
         error!(
             sequence,
             "the feed history diverged at event {sequence}, which has another id than before: was the \
              database restored?"
         );
-        self.history.fetch_add(1, Ordering::Relaxed);
+        self.rewrites.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the number of the feed's history: what was read under another number is invalid.
-    pub(crate) fn history(&self) -> u64 {
-        self.history.load(Ordering::Relaxed)
+    /// Returns how often events under known sequences have changed. What was read under another
+    /// number is invalid.
+    pub(crate) fn rewrites(&self) -> u64 {
+        self.rewrites.load(Ordering::Relaxed)
     }
 
     /// Runs until `shutdown`; then numbers the rest, so that no event waits for another instance.
@@ -355,7 +359,7 @@ impl<B: Backend> Sequencer<B> {
         }
         let newest = self.head().sequence;
         let traced = self.traced.swap(newest, Ordering::Relaxed);
-        let first = (traced + 1).max(newest - BATCH + 1);
+        let first = (traced + 1).max(newest - MOST_NUMBERED + 1);
         if first > newest {
             return;
         }

@@ -209,7 +209,7 @@ async fn refused_credentials_are_read_again<B: Recording>(url: &str) {
     let mut reader = Reader::<B>::showing(url, &home.url("/feed"), shown).await;
     let error = reader.fails().await;
     assert!(
-        error.contains("401") && error.contains("FEED_CREDENTIALS_FILE"),
+        error.contains("401") && error.contains("Subscription::credentials"),
         "{error}"
     );
     assert_eq!(home.targets(), ["/feed"], "once: nothing has changed");

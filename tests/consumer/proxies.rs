@@ -173,7 +173,7 @@ async fn a_proxy_that_is_away_is_named<B: Recording>(url: &str) {
         let mut reader = Reader::<B>::subscribed(url, subscription).await;
         let error = reader.fails().await;
         let expected =
-            format!("{feed} was not asked: the proxy {closed} (FEED_PROXY) cannot be reached");
+            format!("{feed} was not asked: the proxy {closed} (Subscription::proxy) cannot be reached");
         assert!(error.contains(&expected), "{error}");
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use feed_chassis::{ServeError, parse_duration, parse_url};
-use feed_core::consumer::{FeedCredentials, FeedProxy, Subscription, proxies_in_environment};
+use feed_core::consumer::{
+    FeedCredentials, FeedOptionNames, FeedProxy, Subscription, proxies_in_environment,
+};
 use feed_core::{DatabaseError, DatabaseOptions, OptionNames};
 use tracing::info;
 
@@ -222,6 +224,11 @@ impl Follow {
             proxy: self.proxy(),
             poll_interval: self.poll_interval,
             if_halted: WHAT_TO_DO,
+            names: FeedOptionNames {
+                feed_url: "FEED_URL",
+                credentials: "FEED_CREDENTIALS_FILE",
+                proxy: "FEED_PROXY",
+            },
             ..Subscription::new(name, self.feed_url.clone())
         }
     }

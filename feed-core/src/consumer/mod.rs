@@ -83,6 +83,7 @@ pub use source::credentials::{FeedCredentials, InvalidCredentials};
 pub use source::entry::InvalidDocument;
 pub use source::fetch_error::FetchError;
 pub use source::link::RefusedLink;
+pub use source::option_names::FeedOptionNames;
 pub use source::proxy::{FeedProxy, InvalidProxy, in_environment as proxies_in_environment};
 pub use subscription::Subscription;
 
@@ -127,7 +128,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let (owner, counted) = (Arc::clone(&instance), Arc::clone(&counts));
         let follower = Follower {
             applier: Arc::new(Applier::new(owner, effect, counted)),
-            source: Source::new(&subscription.source()),
+            source: Source::new(&subscription),
             subscription,
             instance,
             leases,
@@ -151,7 +152,12 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             ..
         } = &self.follower;
         let (leases, counts) = (Arc::clone(leases), Arc::clone(&self.counts));
-        Handle::of(instance.database.clone(), subscription, leases, counts)
+        Handle::of(
+            instance.database.clone(),
+            subscription.clone(),
+            leases,
+            counts,
+        )
     }
 
     /// Returns the token that stops the consumer.

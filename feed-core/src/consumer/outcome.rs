@@ -32,9 +32,10 @@ pub enum PollError {
     /// The consumer's database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// The address is that of a page, which ends.
-    #[error("{0} is a part of a feed, not its head: FEED_URL must point to the head of the feed")]
-    NotTheHead(url::Url),
+    /// The address is that of a page, which ends. The text is what the operator calls
+    /// [`Subscription::feed_url`](crate::Subscription::feed_url).
+    #[error("{0} is a part of a feed, not its head: {1} must point to the head of the feed")]
+    NotTheHead(url::Url, &'static str),
     /// The feed has sequences no longer.
     #[error("the feed has no sequence any more: is {0} still the same feed?")]
     NotSequenced(url::Url),

@@ -12,10 +12,6 @@ use crate::database::timeout::STATEMENT;
 use crate::store::Backend;
 use crate::store::consume::Heartbeat;
 
-/// Why a subscription halts whose instances have begun with different feeds at the same moment.
-const TWO_FEEDS: &str =
-    "events of two feeds have been taken: is FEED_URL the same for all instances?";
-
 /// Executes decisions, renews leases, retries events. Returns the outcome of the round if there is
 /// nothing to ask the feed for.
 pub(super) async fn prepare<B: Backend, E: Effect<B>>(
@@ -44,7 +40,12 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
             .within(STATEMENT, B::epochs(pool, s))
             .await?;
         if epochs.len() > 1 {
-            return Ok(Some(follower.halt(TWO_FEEDS).await?));
+            // Instances have begun with different feeds at the same moment.
+            let setting = follower.subscription.names.feed_url;
+            let reason = format!(
+                "events of two feeds have been taken: is {setting} the same for all instances?"
+            );
+            return Ok(Some(follower.halt(&reason).await?));
         }
         follower.cursors.load(held, epochs.pop(), signals.leases);
         if before != follower.cursors.seen.epoch {

@@ -6,8 +6,8 @@ use url::Url;
 
 use super::source::client::FeedClient;
 use super::source::credentials::FeedCredentials;
+use super::source::option_names::FeedOptionNames;
 use super::source::proxy::FeedProxy;
-use super::source::settings::SourceSettings;
 use super::source::wait::WAIT;
 
 /// The feed to consume, and how.
@@ -23,9 +23,9 @@ pub struct Subscription {
     pub proxy: Option<FeedProxy>,
     /// The service's own settings of the HTTP client.
     pub client: Option<FeedClient>,
-    /// How long a round may wait at the server for a new event, in whole seconds; the default and
-    /// the maximum are twenty. With zero the server answers at once, and so does
-    /// [`poll_once`](crate::Consumer::poll_once).
+    /// How long a round may wait at the server for a new event; the default and the maximum are twenty seconds.
+    /// The request names whole seconds: a fraction counts as one more. With zero the server answers at once, and
+    /// so does [`poll_once`](crate::Consumer::poll_once).
     pub wait: Duration,
     /// The pause after a poll that found nothing and could not wait at the server.
     pub poll_interval: Duration,
@@ -33,6 +33,8 @@ pub struct Subscription {
     pub instance: String,
     /// The instruction that the log adds to the reason of a halt.
     pub if_halted: &'static str,
+    /// What errors and the log call these options.
+    pub names: FeedOptionNames,
 }
 
 impl Subscription {
@@ -50,16 +52,7 @@ impl Subscription {
             poll_interval: Duration::from_secs(1),
             instance: "consumer".to_owned(),
             if_halted: "an operator has to resume it (Decision::Resume)",
-        }
-    }
-
-    pub(super) fn source(&self) -> SourceSettings {
-        SourceSettings {
-            feed_url: self.feed_url.clone(),
-            credentials: self.credentials.clone(),
-            proxy: self.proxy.clone(),
-            client: self.client.clone(),
-            wait: self.wait,
+            names: FeedOptionNames::default(),
         }
     }
 }

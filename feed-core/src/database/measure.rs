@@ -1,58 +1,19 @@
 //! What a database shows at `/metrics`: does it answer, and are there connections left?
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use futures_util::future::BoxFuture;
 use sqlx::Pool;
-use tokio::sync::Semaphore;
 
 use super::Database;
-use super::timeout::STATEMENT;
 use crate::http::metrics::{Measured, Metric};
 use crate::store::Backend;
-
-/// How long whoever asks for metrics waits for a database.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Asks a database for metrics, one at a time: where it hangs, the next one who asks takes no
-/// connection more.
-#[derive(Debug)]
-pub(crate) struct Turns(Arc<Semaphore>);
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
-    }
-}
-
-impl Turns {
-    /// The answer, or `None` if there is none soon. The question then ends by itself, in its own time: left
-    /// half-way, it would spoil its connection for others.
-    pub(crate) async fn ask<B: Backend, T: Send + 'static>(
-        &self,
-        database: &Database<B>,
-        question: impl Future<Output = sqlx::Result<T>> + Send + 'static,
-    ) -> Option<T> {
-        let asked = async {
-            let turn = Arc::clone(&self.0).acquire_owned().await.ok()?;
-            let suspicion = database.suspicion().clone();
-            let answer = tokio::spawn(async move {
-                let answer = suspicion.within(STATEMENT, question).await;
-                drop(turn);
-                answer
-            });
-            answer.await.ok()?.ok()
-        };
-        tokio::time::timeout(PATIENCE, asked).await.ok()?
-    }
-}
 
 impl<B: Backend> Measured for Database<B> {
     fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
         Box::pin(async {
             let pool = self.reader.clone();
-            let answers = self.turns.ask(self, async move { B::ping(&pool).await });
+            let answers = self
+                .turns
+                .ask(&self.suspicion, async move { B::ping(&pool).await });
             let answers = answers.await;
             let is_up = answers.is_some() && self.is_there();
             let up = Metric::gauge(

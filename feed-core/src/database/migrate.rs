@@ -7,7 +7,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
 use super::Database;
-use super::ready::Schema;
+use super::schema::Schema;
 use super::timeout::STATEMENT;
 use crate::store::{Backend, DatabaseError, Made};
 

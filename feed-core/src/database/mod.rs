@@ -1,102 +1,34 @@
 //! A service's own database: connections, transactions that no client can break, migrations.
 
+mod address;
 #[cfg(feature = "postgres")]
 pub(crate) mod announce;
 mod measure;
 mod migrate;
+pub(crate) mod news;
 mod options;
 mod ready;
+mod schema;
 pub(crate) mod timeout;
+mod turns;
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-#[cfg(feature = "postgres")]
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{Pool, SqlStr, Transaction};
 use tokio::task::JoinError;
 use tracing::{Instrument, Span};
 
 use crate::store::{Backend, DatabaseError, Pools, begin_with};
-pub(crate) use measure::Turns;
+#[cfg(feature = "postgres")]
+pub(crate) use address::show_server;
+pub use address::{Kind, redact_url};
 pub use migrate::MigrationSql;
 pub use options::{DatabaseOptions, OptionNames};
-use ready::Schema;
+use schema::Schema;
 use timeout::{Suspicion, TRANSACTION};
-
-/// Which backend the URL of a database names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `sqlite:`
-    Sqlite,
-    /// `postgres:` or `postgresql:`
-    Postgres,
-}
-
-impl FromStr for Kind {
-    type Err = DatabaseError;
-
-    fn from_str(url: &str) -> Result<Self, DatabaseError> {
-        // The scheme alone is repeated: the rest of the URL may hold a password.
-        let (scheme, _) = url.split_once(':').ok_or(DatabaseError::NoUrl)?;
-        match scheme {
-            "sqlite" => Ok(Self::Sqlite),
-            "postgres" | "postgresql" => Ok(Self::Postgres),
-            other if other.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-                Err(DatabaseError::Scheme(other.to_owned()))
-            }
-            _ => Err(DatabaseError::NoUrl),
-        }
-    }
-}
-
-/// A database as it may be told: where it is, and as whom we use it, without a password.
-///
-/// ```
-/// # use feed_core::redact_url;
-/// assert_eq!(redact_url("sqlite:data/order.db?mode=rwc"), "sqlite:data/order.db");
-/// let url = "postgres://eve:secret@db.example/orders?sslmode=require";
-/// assert_eq!(redact_url(url), "postgres://eve@db.example:5432/orders");
-/// ```
-#[must_use]
-pub fn redact_url(url: &str) -> String {
-    match url.parse() {
-        Ok(Kind::Sqlite) => url.split('?').next().unwrap_or_default().to_owned(),
-        Ok(Kind::Postgres) => redact_postgres(url),
-        Err(_) => "a malformed URL".to_owned(),
-    }
-}
-
-#[cfg(feature = "postgres")]
-fn redact_postgres(url: &str) -> String {
-    match PgConnectOptions::from_str(url) {
-        Ok(options) => show_server(&options),
-        Err(_) => "a malformed postgres: URL".to_owned(),
-    }
-}
-
-/// Where these options lead, and as whom.
-#[cfg(feature = "postgres")]
-pub(crate) fn show_server(options: &PgConnectOptions) -> String {
-    let user = options.get_username();
-    // Who names no database gets that of their name.
-    let name = options.get_database().unwrap_or(user);
-    match options.get_socket() {
-        Some(socket) => format!("postgres://{user}@/{name}?host={}", socket.display()),
-        None => {
-            let (host, port) = (options.get_host(), options.get_port());
-            format!("postgres://{user}@{host}:{port}/{name}")
-        }
-    }
-}
-
-/// Only the driver knows which parts of such a URL are secret.
-#[cfg(not(feature = "postgres"))]
-fn redact_postgres(_: &str) -> String {
-    "a postgres: URL".to_owned()
-}
+pub(crate) use turns::Turns;
 
 /// The connections of one service to its database: one pool to read from and one to write to.
 ///

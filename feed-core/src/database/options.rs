@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::redact_url;
+use super::address::redact_url;
 
 /// The address of a database and how to use it, for [`Database::open`](super::Database::open). A plain URL
 /// converts into it.

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 #[cfg(feature = "publish")]
-mod publish;
+mod new_event;
 
 #[cfg(all(test, feature = "publish"))]
-pub(crate) use publish::LONGEST_TEXT;
+pub(crate) use new_event::LONGEST_TEXT;
 #[cfg(feature = "publish")]
-pub(crate) use publish::{Entry, Event, is_traceparent};
+pub(crate) use new_event::{Entry, Event, is_traceparent};
 #[cfg(feature = "publish")]
-pub use publish::{InvalidEvent, NewEvent};
+pub use new_event::{InvalidEvent, NewEvent};
 
 /// The identity of an event: a UUID, the same for ever and on every replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

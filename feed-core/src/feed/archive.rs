@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use super::Feed;
 use super::form::Form;
-use super::page::State;
-use super::{Feed, Inner};
+use super::page::{Pages, State};
 use crate::cursor::Epoch;
 use crate::event::Sequence;
 use crate::store::Backend;
@@ -61,7 +61,7 @@ impl<B: Backend> Feed<B> {
     pub async fn archive(&self, keep: u64) -> sqlx::Result<u64> {
         let feed = &self.inner;
         let head = feed.sequencer.look().await?.head;
-        let layout = Inner::<B>::layout(&head);
+        let layout = Pages::from(&head);
         let keep = i64::try_from(keep).unwrap_or(Sequence::MAX);
         let mut archived = 0;
         while let Some(oldest) = B::oldest(feed.database.reader()).await? {
@@ -88,14 +88,14 @@ impl<B: Backend> Feed<B> {
     pub async fn export_pages(&self, directory: &Path) -> Result<Exported, ExportError> {
         let feed = &self.inner;
         let head = feed.sequencer.look().await?.head;
-        let layout = Inner::<B>::layout(&head);
+        let layout = Pages::from(&head);
         let directory = directory.join("feed").join(head.epoch.as_str());
         std::fs::create_dir_all(&directory)
             .map_err(|error| ExportError::File(directory.clone(), error))?;
         let (mut written, mut kept) = (0, 0);
         for number in (1..).take_while(|number| layout.state(*number) == State::Immutable) {
             let file = directory.join(number.to_string());
-            let address = feed.addresses.page(&head.epoch, number);
+            let address = feed.documents.addresses.page(&head.epoch, number);
             match std::fs::read(&file) {
                 Ok(there) if is_page(&there, &address) => kept += 1,
                 Ok(_) => return Err(ExportError::Another { file, address }),

@@ -56,7 +56,6 @@ impl Page {
             id: EventId(uuid::Uuid::nil()).urn(),
             title: "Orders",
             author: "Shop",
-            page: None,
             updated: self
                 .entries
                 .last()

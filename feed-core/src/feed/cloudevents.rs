@@ -122,21 +122,21 @@ pub(super) fn structured(event: &Event, source: &str) -> Option<Bytes> {
 /// Writes many events in batch mode, in sequence. The document is one JSON text, and one event must
 /// not make it unreadable: an older event with data that [`outbox::append`](crate::outbox::append)
 /// would reject is served at its own address alone.
-pub(super) fn batch(events: &[Event], source: &str) -> Batch {
+pub(super) fn batch_document(events: &[Event], source: &str) -> BatchDocument {
     let readable = events
         .iter()
         .filter_map(|event| Structured::new(event, source));
     let mut readable: Vec<_> = readable.collect();
     let is_whole = readable.len() == events.len();
     readable.retain(|event| check_json(event.data.get()).is_ok());
-    Batch {
+    BatchDocument {
         is_whole,
         body: to_json(&readable),
     }
 }
 
 /// A batch document.
-pub(super) struct Batch {
+pub(super) struct BatchDocument {
     /// False if an event is in quarantine, since its data cannot be read.
     pub(super) is_whole: bool,
     pub(super) body: Bytes,

@@ -1,9 +1,11 @@
 //! The content of a feed document, independent of its form.
 
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
 use chrono::{DateTime, Utc};
 use url::Url;
 
-use super::view::PageWriter;
 use crate::cursor::Cursor;
 use crate::event::Entry;
 
@@ -29,14 +31,35 @@ impl Link {
     }
 }
 
+/// Links in the form of headers (RFC 8288), written once for each document.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LinkHeaders(Arc<[HeaderValue]>);
+
+impl LinkHeaders {
+    pub(super) fn new(links: &[Link]) -> Self {
+        let values = links.iter().filter_map(|link| {
+            let media_type = match link.media_type {
+                Some(media_type) => format!("; type=\"{media_type}\""),
+                None => String::new(),
+            };
+            let value = format!("<{}>; rel=\"{}\"{media_type}", link.href, link.rel);
+            // An address is ASCII.
+            HeaderValue::try_from(value).ok()
+        });
+        Self(values.collect())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.0.iter()
+    }
+}
+
 /// One feed document.
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     pub(super) id: String,
     pub(super) title: &'a str,
     pub(super) author: &'a str,
-    /// Writes the document as a page for people, if set.
-    pub(super) page: Option<&'a PageWriter>,
     pub(super) updated: DateTime<Utc>,
     /// The position of a reader after this document.
     pub(super) cursor: Cursor,

@@ -1,15 +1,8 @@
-//! The forms of a document, and the choice between them.
+//! The forms of a document, and a reader's choice between them.
 
 use axum::http::{HeaderMap, HeaderValue, header};
-use bytes::Bytes;
 
-use super::address::Addresses;
-use super::body::Body;
-use super::document::Document;
-use super::view::View;
-use super::{Inner, atom};
 use crate::http::negotiate;
-use crate::store::Backend;
 
 /// The forms of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +29,7 @@ impl Form {
 
     /// Returns the form that a reader prefers. A reader that accepts none gets Atom (RFC 9110,
     /// 12.5.1): many that read it ask for something else.
-    fn wanted(headers: &HeaderMap) -> Self {
+    pub(super) fn wanted(headers: &HeaderMap) -> Self {
         let offer = negotiate(headers, &Self::OFFERS).map(|offer| Self::OFFERS[offer]);
         let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
         match (offer, accept) {
@@ -49,26 +42,6 @@ impl Form {
         match self {
             Self::Atom => "application/atom+xml; charset=utf-8",
             Self::Html => "text/html; charset=utf-8",
-        }
-    }
-
-    pub(super) fn write(self, document: &Document<'_>, addresses: &Addresses) -> Body {
-        Body::new(match self {
-            Self::Atom => atom::write(document, addresses),
-            Self::Html => match document.page {
-                Some(page) => page.write(&View::of(document, addresses)),
-                None => Bytes::new(),
-            },
-        })
-    }
-}
-
-impl<B: Backend> Inner<B> {
-    /// Returns the form that a reader prefers; Atom, if no page writer is set.
-    pub(super) fn wanted(&self, headers: &HeaderMap) -> Form {
-        match self.page {
-            Some(_) => Form::wanted(headers),
-            None => Form::Atom,
         }
     }
 }

@@ -37,7 +37,6 @@ pub fn page(text: &str) {
         id: entry.id.urn(),
         title: text,
         author: text,
-        page: None,
         updated: time,
         cursor: Cursor {
             epoch: "abcdefgh".parse().expect("an epoch"),

@@ -41,7 +41,7 @@ impl<B: Backend> Feed<B> {
         let pool = self.inner.database.reader();
         let entries = B::filtered(pool, &filter, LAST_SEQUENCE, most.into()).await?;
         let happened = |entry: crate::event::Entry| Happened {
-            url: self.inner.addresses.event(entry.id),
+            url: self.inner.documents.addresses.event(entry.id),
             sequence: entry.sequence,
             id: entry.id,
             event_type: entry.event_type,

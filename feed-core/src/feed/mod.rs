@@ -7,30 +7,31 @@
 mod address;
 mod archive;
 mod atom;
-mod batches;
+mod batch_documents;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
 mod body;
 mod cloudevents;
 mod document;
+mod documents;
 mod form;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
 pub mod fuzz;
-mod head;
 mod history;
 mod http;
 mod measure;
 mod page;
+mod page_cache;
 mod prefer;
 mod presentation;
+mod snapshot;
 mod status;
 mod view;
 
 use std::sync::Arc;
 
-use axum::Router;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -45,11 +46,12 @@ use crate::store::{Backend, DatabaseError};
 
 use address::Addresses;
 pub use archive::{ExportError, Exported};
-use batches::Batches;
-use head::HeadEntries;
+use batch_documents::BatchDocuments;
+use documents::Documents;
 pub use history::Happened;
-use http::PageCache;
+use page_cache::PageCache;
 use presentation::Presentation;
+use snapshot::Snapshots;
 
 pub use cloudevents::STRUCTURED;
 pub use document::BATCH;
@@ -109,17 +111,14 @@ impl<B: Backend> Clone for Feed<B> {
 #[derive(Debug)]
 struct Inner<B: Backend> {
     database: Database<B>,
-    title: String,
-    author: String,
-    page: Option<PageWriter>,
-    addresses: Addresses,
+    documents: Documents,
     /// The CloudEvents `source` of the events.
-    source: String,
+    event_source: String,
     presentation: Presentation,
     sequencer: Sequencer<B>,
-    entries: HeadEntries,
+    entries: Snapshots,
     pages: PageCache,
-    batches: Batches,
+    batch_documents: BatchDocuments,
     turns: Turns,
     shutdown: CancellationToken,
 }
@@ -138,14 +137,14 @@ impl<B: Backend> Feed<B> {
         shutdown: CancellationToken,
     ) -> Result<Self, DatabaseError> {
         let mut inner = Inner::load(database, settings, shutdown).await?;
-        let (base, presentation) = (inner.addresses.base(), inner.presentation.number);
+        let (base, presentation) = (inner.documents.addresses.base(), inner.presentation.number);
         let writer = inner.database.writer();
         inner
             .database
             .within(STATEMENT, B::present(writer, base.as_str(), presentation))
             .await?;
         if let Some(source) = inner.database.within(STATEMENT, B::source(writer)).await? {
-            inner.source = source;
+            inner.event_source = source;
         }
         inner.sequencer.look().await?;
         Ok(Self {
@@ -200,17 +199,7 @@ impl<B: Backend> Feed<B> {
     /// Returns the address of the feed for other services and for people.
     #[must_use]
     pub fn url(&self) -> Url {
-        self.inner.addresses.head()
-    }
-
-    /// Returns the routes of the feed, for a router with any state: `/feed` and what is below it,
-    /// and `/events/{id}`.
-    ///
-    /// Merge them into the router at [`FeedSettings::base_url`]. If that router has such paths of
-    /// its own, nest them and add the prefix to the base URL: `Router::new().nest("/orders",
-    /// feed.router())` requires `https://shop.example/orders/`.
-    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        http::router(self.clone())
+        self.inner.documents.addresses.head()
     }
 }
 
@@ -225,24 +214,25 @@ impl<B: Backend> Inner<B> {
         let created = B::create_feed(database.writer(), id, &epoch, page_size);
         database.within(STATEMENT, created).await?;
         let sequencer = Sequencer::new(database.clone()).await?;
-        let base = settings.base_url;
-        let mut inner = Self {
-            database,
+        let event_source = settings.base_url.url().as_str().to_owned();
+        let documents = Documents {
             title: settings.title,
             author: settings.author,
             page: settings.page,
-            source: base.url().as_str().to_owned(),
-            addresses: Addresses::new(base),
-            presentation: Presentation::default(),
+            addresses: Addresses::new(settings.base_url),
+        };
+        Ok(Self {
+            database,
+            event_source,
+            presentation: Presentation::of(&documents),
+            documents,
             sequencer,
-            entries: HeadEntries::default(),
+            entries: Snapshots::default(),
             pages: PageCache::default(),
-            batches: Batches::default(),
+            batch_documents: BatchDocuments::default(),
             turns: Turns::default(),
             shutdown,
-        };
-        inner.presentation = Presentation::of(&inner);
-        Ok(inner)
+        })
     }
 
     /// Returns true if this instance has the presentation that `head` stores: only then are the

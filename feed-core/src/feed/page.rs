@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::event::Sequence;
+use crate::store::publish::Head;
 
 /// The division of the feed into pages while `newest` is its newest sequence.
 #[derive(Debug, Clone, Copy)]
@@ -22,11 +23,16 @@ pub(super) enum State {
     Immutable,
 }
 
-impl Pages {
-    pub(super) fn new(size: i64, newest: Sequence) -> Self {
-        Self { size, newest }
+impl From<&Head> for Pages {
+    fn from(head: &Head) -> Self {
+        Self {
+            size: head.page_size,
+            newest: head.sequence,
+        }
     }
+}
 
+impl Pages {
     /// Returns the page that contains event `sequence`.
     pub(super) fn of(self, sequence: Sequence) -> i64 {
         (sequence - 1) / self.size + 1
@@ -68,7 +74,7 @@ mod tests {
     #[test]
     fn each_event_is_in_one_page_and_the_walk_from_the_head_meets_each_once() {
         for newest in 0..=35 {
-            let pages = Pages::new(10, newest);
+            let pages = Pages { size: 10, newest };
             let mut seen: Vec<i64> = pages.head().collect();
             let mut next = pages.before_head();
             while let Some(page) = next {

@@ -4,13 +4,12 @@
 
 use chrono::DateTime;
 
-use super::Inner;
 use super::body::Coding;
+use super::documents::Documents;
 use super::form::Form;
 use crate::cursor::Cursor;
 use crate::event::{Entry, EventId};
 use crate::http::conditional::digest;
-use crate::store::Backend;
 use crate::store::publish::Head;
 
 /// Digests of a document with fixed events: equal for instances of one version with the same
@@ -24,7 +23,7 @@ pub(super) struct Presentation {
 }
 
 impl Presentation {
-    pub(super) fn of<B: Backend>(feed: &Inner<B>) -> Self {
+    pub(super) fn of(documents: &Documents) -> Self {
         let no_id = EventId(uuid::Uuid::nil());
         let head = Head {
             feed_id: no_id,
@@ -51,12 +50,10 @@ impl Presentation {
             summary: "summary".to_owned(),
             link: "link".to_owned(),
         }];
-        let links = feed.head_links(&head, 1..=head.sequence);
-        let document = feed.document(&head, head.cursor(), links, &entries);
+        let links = documents.head_links(&head, 1..=head.sequence);
+        let document = documents.document(&head, head.cursor(), links, &entries);
         let of = |form: Form| {
-            let (bytes, _) = form
-                .write(&document, &feed.addresses)
-                .coded(Coding::Identity);
+            let (bytes, _) = documents.write(form, &document).coded(Coding::Identity);
             digest(&[&bytes])
         };
         let (atom, html) = (of(Form::Atom), of(Form::Html));

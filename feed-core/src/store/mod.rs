@@ -9,7 +9,7 @@ mod begin;
 #[cfg(feature = "consume")]
 pub(crate) mod consume;
 mod error;
-pub(crate) mod listen;
+mod listen;
 #[cfg(feature = "consume")]
 pub(crate) mod measure;
 #[cfg(feature = "consume")]

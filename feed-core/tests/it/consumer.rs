@@ -304,7 +304,7 @@ async fn a_part_of_a_feed_halts_the_subscription<B: Testable>(url: &str) {
     for part in ["type=order.placed", "subject=order%2F1"] {
         forget_all(&database).await;
         let reason = halted(&database, &format!("{feed}?{part}")).await;
-        let says = "FEED_URL must point to the whole feed";
+        let says = "Subscription::feed_url must point to the whole feed";
         assert!(reason.contains(says), "{part}: {reason}");
     }
 }
@@ -330,7 +330,7 @@ async fn a_feed_that_takes_no_cursor_halts_the_subscription<B: Testable>(url: &s
     );
     let database = consumer_database::<B>(url).await;
     let reason = halted(&database, &feed).await;
-    let says = "FEED_URL must point to the whole feed";
+    let says = "Subscription::feed_url must point to the whole feed";
     assert!(reason.contains(says) && reason.contains("400"), "{reason}");
 }
 

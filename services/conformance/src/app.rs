@@ -1,8 +1,8 @@
 //! The service under test, and what a test has of it.
 
 use feed_console::service::{self, CommandLine, Config, Service, ServiceOn};
-use feed_core::CancellationToken;
 use feed_core::consumer::{Handle, Reconciliation, reconcile};
+use feed_core::{CancellationToken, Subscription};
 use harness::producer::Producer;
 use harness::{Follower, Sql};
 use serde_json::Value;
@@ -58,8 +58,8 @@ pub async fn following<T: Subject<S>, S: Sql>(url: &str, producer: &Producer) ->
 /// What a person looks at and decides with.
 pub async fn handle<T: Subject<S>, S: Sql>(app: &App<T, S>, producer: &Producer) -> Handle<S> {
     let (database, feed) = (app.database().clone(), producer.feed_url.parse().unwrap());
-    let handle = Handle::open(database, T::Service::SUBSCRIPTION, feed).await;
-    handle.unwrap()
+    let subscription = Subscription::new(T::Service::SUBSCRIPTION, feed);
+    Handle::open(database, subscription).await.unwrap()
 }
 
 /// The events that have no effect, oldest first: sequence, type and reason.

@@ -2,7 +2,7 @@
 
 use feed_console::service::{self, Opened, Service};
 use feed_core::consumer::{Handle, Reconcile, Reconciliation, reconcile};
-use feed_core::{CancellationToken, Received};
+use feed_core::{CancellationToken, Received, Subscription};
 use harness::Sql;
 use harness::producer::{LINES, PLACED, Producer, order};
 
@@ -71,9 +71,8 @@ pub async fn all_is_well_while_traffic_goes_on<T: Subject<S>, S: Sql>(url: &str)
         opened = Some(database);
     }
     let feed = producer.feed_url.parse().unwrap();
-    let handle = Handle::open(opened.unwrap(), T::Service::SUBSCRIPTION, feed)
-        .await
-        .unwrap();
+    let subscription = Subscription::new(T::Service::SUBSCRIPTION, feed);
+    let handle = Handle::open(opened.unwrap(), subscription).await.unwrap();
     let publishing = tokio::spawn(async move {
         for id in 1..=100 {
             producer.placed(id, LINES).await;

@@ -8,7 +8,7 @@ use sqlx::Transaction;
 use tracing::{Instrument, debug, info, warn};
 
 use super::call_effect::{EffectCaller, PassedOver};
-use super::failure::{Failure, describe, run_to_completion};
+use super::failure::{Failure, describe, run_detached};
 use super::instance::Instance;
 use super::parked::{erase_parked, park};
 use crate::consumer::counts::Counts;
@@ -23,7 +23,7 @@ use crate::store::consume::{Claim, Held, Position};
 use crate::trace::Work;
 
 /// The most events of one transaction.
-pub(crate) const BATCH: usize = 100;
+pub(crate) const LARGEST_BATCH: usize = 100;
 
 /// The outcome of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         to: &Position,
     ) -> sqlx::Result<Applied> {
         let mut total = Applied::default();
-        let mut chunks = arrivals.chunks(BATCH).peekable();
+        let mut chunks = arrivals.chunks(LARGEST_BATCH).peekable();
         loop {
             let chunk = chunks.next().unwrap_or_default();
             let end = match chunks.peek() {
@@ -164,8 +164,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         }
         let asked = batch.held.len();
         let applier = Arc::clone(self);
-        let (kept, events) =
-            run_to_completion(async move { applier.transact(batch).await }).await?;
+        let (kept, events) = run_detached(async move { applier.transact(batch).await }).await?;
         for held in held
             .iter_mut()
             .filter(|held| kept.contains(&held.partition))

@@ -26,7 +26,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// How often the database may fail at the same event. After that, this event or another one of its
 /// batch counts as the cause, and the batch is applied one by one.
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = EffectError::MOST_ROUNDS / 2 - 1;
 
 /// The most events that are counted.
 const MOST_SUSPECTS: usize = 1_000;

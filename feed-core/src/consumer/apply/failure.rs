@@ -49,7 +49,7 @@ impl From<Missing> for EffectError {
 
 /// Runs a transaction until it has finished, even if the caller stops waiting. A panic of the
 /// effect parks the event.
-pub(crate) async fn run_to_completion<T: Send + 'static>(
+pub(crate) async fn run_detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
     match tokio::spawn(work).await {

@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::instance::Instance;
 use crate::consumer::progress::leases::{Leases, Rebalance, rebalance};
+use crate::database::news::News;
 use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
 use crate::store::consume::CHANNEL;
-use crate::store::listen::News;
 
 /// How long a lease lasts without renewal. Longer than the slowest batch in a healthy system; short
 /// enough that a crash causes no outage.

@@ -8,7 +8,7 @@ use sqlx::Transaction;
 use tracing::info;
 
 use super::call_effect::EffectCaller;
-use super::failure::{Failure, describe, retry_in, run_to_completion};
+use super::failure::{Failure, describe, retry_in, run_detached};
 use super::instance::Instance;
 use super::parked;
 use crate::consumer::effect::{Effect, EffectError};
@@ -86,7 +86,7 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
         let (again, content) = (Arc::clone(caller), found.take());
         let (first, tried) = ((held.clone(), subject.to_owned()), Tried::default());
         let trying = Arc::clone(&tried);
-        let retried = run_to_completion(async move {
+        let retried = run_detached(async move {
             let (held, subject) = first;
             retry_first(&again, &held, &subject, content, &trying).await
         });

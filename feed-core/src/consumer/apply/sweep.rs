@@ -16,7 +16,7 @@ use crate::store::Backend;
 const MARGIN: i64 = 10_000;
 
 /// Claims deleted by one statement, and the pause after it, so that no other statement waits long.
-const BATCH: i64 = 1_000;
+const SWEPT_AT_ONCE: i64 = 1_000;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often to check whether the cursor has moved far enough for a sweep.
@@ -31,7 +31,7 @@ pub(crate) async fn sweep_claims<B: Backend>(
     let mut swept_at = None;
     loop {
         let reached = leases.heartbeat(|heartbeat| heartbeat.head_sequence);
-        let far = swept_at.is_none_or(|at| reached.unwrap_or(0) - at >= BATCH);
+        let far = swept_at.is_none_or(|at| reached.unwrap_or(0) - at >= SWEPT_AT_ONCE);
         if far {
             match sweep(instance, shutdown).await {
                 Ok(()) => swept_at = Some(reached.unwrap_or(0)),
@@ -53,7 +53,7 @@ async fn sweep<B: Backend>(
     shutdown: &CancellationToken,
 ) -> sqlx::Result<()> {
     let (pool, s, _) = instance.names();
-    while B::sweep(pool, s, MARGIN, BATCH).await? == BATCH as u64 {
+    while B::sweep(pool, s, MARGIN, SWEPT_AT_ONCE).await? == SWEPT_AT_ONCE as u64 {
         tokio::select! {
             () = shutdown.cancelled() => break,
             () = tokio::time::sleep(PAUSE) => {}

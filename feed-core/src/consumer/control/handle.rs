@@ -15,11 +15,7 @@ use super::status::{
 use crate::consumer::counts::Counts;
 use crate::consumer::progress::leases::{Leases, PARTITIONS};
 use crate::consumer::received::Received;
-use crate::consumer::source::client::FeedClient;
-use crate::consumer::source::credentials::FeedCredentials;
-use crate::consumer::source::proxy::FeedProxy;
 use crate::consumer::source::redact::redact_url;
-use crate::consumer::source::settings::SourceSettings;
 use crate::consumer::subscription::Subscription;
 use crate::database::Database;
 use crate::database::timeout::STATEMENT;
@@ -32,9 +28,7 @@ use crate::store::{Backend, DatabaseError};
 #[derive(Debug)]
 pub struct Handle<B: Backend> {
     pub(in crate::consumer) database: Database<B>,
-    pub(in crate::consumer) subscription: String,
-    /// How to request the feed.
-    pub(super) source: SourceSettings,
+    pub(in crate::consumer) subscription: Subscription,
     /// The consumer in this process, if there is one.
     pub(in crate::consumer) leases: Option<Arc<Leases>>,
     pub(in crate::consumer) counts: Arc<Counts>,
@@ -45,7 +39,6 @@ impl<B: Backend> Clone for Handle<B> {
         Self {
             database: self.database.clone(),
             subscription: self.subscription.clone(),
-            source: self.source.clone(),
             leases: self.leases.clone(),
             counts: Arc::clone(&self.counts),
         }
@@ -60,52 +53,28 @@ impl<B: Backend> Handle<B> {
     /// Returns an error if the database is unreachable.
     pub async fn open(
         database: Database<B>,
-        subscription: &str,
-        feed_url: Url,
+        subscription: Subscription,
     ) -> Result<Self, DatabaseError> {
-        let subscribed = B::subscribe(database.writer(), subscription, PARTITIONS);
+        let subscribed = B::subscribe(database.writer(), &subscription.name, PARTITIONS);
         database.within(STATEMENT, subscribed).await?;
         Ok(Self {
             database,
-            subscription: subscription.to_owned(),
-            source: SourceSettings::new(feed_url),
+            subscription,
             leases: None,
             counts: Arc::default(),
         })
     }
 
-    /// Sends these credentials to the feed.
-    #[must_use]
-    pub fn with_credentials(mut self, credentials: Option<FeedCredentials>) -> Self {
-        self.source.credentials = credentials;
-        self
-    }
-
-    /// Reads the feed through this proxy.
-    #[must_use]
-    pub fn with_proxy(mut self, proxy: Option<FeedProxy>) -> Self {
-        self.source.proxy = proxy;
-        self
-    }
-
-    /// Reads the feed with these settings of the HTTP client.
-    #[must_use]
-    pub fn with_client(mut self, client: Option<FeedClient>) -> Self {
-        self.source.client = client;
-        self
-    }
-
     /// Creates the handle of a consumer in this process.
     pub(in crate::consumer) fn of(
         database: Database<B>,
-        subscription: &Subscription,
+        subscription: Subscription,
         leases: Arc<Leases>,
         counts: Arc<Counts>,
     ) -> Self {
         Self {
             database,
-            subscription: subscription.name.clone(),
-            source: subscription.source(),
+            subscription,
             leases: Some(leases),
             counts,
         }
@@ -114,7 +83,7 @@ impl<B: Backend> Handle<B> {
     /// Returns the address of the feed.
     #[must_use]
     pub fn feed_url(&self) -> &Url {
-        &self.source.feed_url
+        &self.subscription.feed_url
     }
 
     /// Makes the consumer in this process, if there is one, poll at once, bypassing caches.
@@ -139,7 +108,7 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn status(&self) -> sqlx::Result<Status> {
-        let mut standing = B::standing(self.database.reader(), &self.subscription).await?;
+        let mut standing = B::standing(self.database.reader(), &self.subscription.name).await?;
         // The state in this process is newer than the row of the last renewal.
         if let Some(leases) = &self.leases {
             let own = leases.heartbeat(|heartbeat| heartbeat.clone());
@@ -147,7 +116,7 @@ impl<B: Backend> Handle<B> {
             standing.last_contact = standing.last_contact.max(own.last_contact);
             standing.last_error = own.last_error.or(standing.last_error);
         }
-        Ok(status_of(standing, redact_url(&self.source.feed_url)))
+        Ok(status_of(standing, redact_url(&self.subscription.feed_url)))
     }
 
     /// Returns the oldest `limit` parked events.
@@ -157,7 +126,7 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn parked(&self, limit: u32) -> sqlx::Result<Vec<ParkedEvent>> {
         let pool = self.database.reader();
-        let rows = B::parked(pool, &self.subscription, None, limit.into()).await?;
+        let rows = B::parked(pool, &self.subscription.name, None, limit.into()).await?;
         Ok(rows.into_iter().map(parked_of).collect())
     }
 
@@ -169,7 +138,7 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn events(&self, id: Option<&str>, limit: u32) -> sqlx::Result<Vec<TakenEvent>> {
         let pool = self.database.reader();
-        let rows = B::taken(pool, &self.subscription, id, limit.into()).await?;
+        let rows = B::taken(pool, &self.subscription.name, id, limit.into()).await?;
         Ok(rows.into_iter().map(taken_of).collect())
     }
 
@@ -180,7 +149,7 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn skipped(&self, limit: u32) -> sqlx::Result<Vec<SkippedEvent>> {
         let pool = self.database.reader();
-        let rows = B::skipped(pool, &self.subscription, limit.into()).await?;
+        let rows = B::skipped(pool, &self.subscription.name, limit.into()).await?;
         Ok(rows.into_iter().map(skipped_of).collect())
     }
 
@@ -191,7 +160,7 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn decisions(&self, limit: u32) -> sqlx::Result<Vec<Decided>> {
         let pool = self.database.reader();
-        let rows = B::decisions(pool, &self.subscription, limit.into()).await?;
+        let rows = B::decisions(pool, &self.subscription.name, limit.into()).await?;
         Ok(rows.into_iter().map(decided_of).collect())
     }
 
@@ -208,7 +177,7 @@ impl<B: Backend> Handle<B> {
             self.failed(id).await?;
         }
         let mut tx = self.database.begin().await?;
-        let events = B::retry_now(&mut tx, &self.subscription, id).await?;
+        let events = B::retry_now(&mut tx, &self.subscription.name, id).await?;
         let decision = match id {
             Some(id) => format!("retry {id}"),
             None => "retry all".to_owned(),
@@ -220,7 +189,7 @@ impl<B: Backend> Handle<B> {
             decided_by: by,
             outcome: Some(&outcome),
         };
-        B::decide(&mut tx, &self.subscription, &decided).await?;
+        B::decide(&mut tx, &self.subscription.name, &decided).await?;
         tx.commit().await?;
         self.notify_instances().await?;
         Ok(events)
@@ -236,7 +205,7 @@ impl<B: Backend> Handle<B> {
     pub async fn skip(&self, id: &str, reason: &str, by: &str) -> Result<(), DecideError> {
         let by = given(by, "the operator's name")?;
         let reason = given(reason, "the reason")?;
-        let s = &self.subscription;
+        let s = &self.subscription.name;
         let parked = self.failed(id).await?;
         let event: Option<Received> = serde_json::from_str(&parked.event).ok();
         let mut tx = self.database.begin().await?;
@@ -285,7 +254,7 @@ impl<B: Backend> Handle<B> {
             decided_by: by,
             outcome: None,
         };
-        let position = B::decide(&mut tx, &self.subscription, &decided).await?;
+        let position = B::decide(&mut tx, &self.subscription.name, &decided).await?;
         tx.commit().await?;
         self.notify_instances().await?;
         Ok(position)
@@ -294,7 +263,7 @@ impl<B: Backend> Handle<B> {
     /// Returns the parked event with that id, if it failed itself.
     async fn failed(&self, id: &str) -> Result<ParkedRow, DecideError> {
         let pool = self.database.reader();
-        let mut rows = B::parked(pool, &self.subscription, Some(id), 1).await?;
+        let mut rows = B::parked(pool, &self.subscription.name, Some(id), 1).await?;
         match rows.pop() {
             None => Err(DecideError::NotParked(id.to_owned())),
             Some(row) if row.reason.is_none() => Err(DecideError::Waits(row.event_id, row.subject)),
@@ -308,7 +277,7 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn reconciliation(&self) -> sqlx::Result<Option<Reconciliation>> {
-        let stored = B::reconciled(self.database.reader(), &self.subscription).await?;
+        let stored = B::reconciled(self.database.reader(), &self.subscription.name).await?;
         // Ignore a result that another version stored in another form.
         Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
     }

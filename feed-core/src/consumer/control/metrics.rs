@@ -11,7 +11,7 @@ use crate::store::measure::Progress;
 impl<B: Backend> Measured for Handle<B> {
     fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
         Box::pin(async {
-            let subscription = ("subscription", self.subscription.as_str());
+            let subscription = ("subscription", self.subscription.name.as_str());
             let mut metrics = Vec::new();
             if let Some(progress) = progress(self).await {
                 metrics.extend(shared(subscription, &progress));
@@ -32,9 +32,13 @@ impl<B: Backend> Measured for Handle<B> {
 /// How far all instances have got, by what they have written, and by what this one knows.
 async fn progress<B: Backend>(handle: &Handle<B>) -> Option<Progress> {
     let pool = handle.database.reader().clone();
-    let name = handle.subscription.clone();
+    let name = handle.subscription.name.clone();
     let progress = async move { B::progress(&pool, &name).await };
-    let mut progress = handle.counts.turns.ask(&handle.database, progress).await?;
+    let mut progress = handle
+        .counts
+        .turns
+        .ask(handle.database.suspicion(), progress)
+        .await?;
     // What we know ourselves is newer than what we wrote with the last renewal.
     if let Some(leases) = &handle.leases {
         let own = leases.heartbeat(|heartbeat| heartbeat.clone());

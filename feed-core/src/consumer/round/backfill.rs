@@ -150,7 +150,7 @@ pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
             !found
         });
         backlog.known.extend(claimed);
-        backlog.add(document);
+        backlog.add(document, follower.subscription.names.feed_url);
         if sought.is_empty() && !begins {
             return Ok(backlog);
         }
@@ -190,7 +190,7 @@ fn missing_after(lost: &Window) -> String {
 }
 
 impl Backlog {
-    fn add(&mut self, document: Document) {
+    fn add(&mut self, document: Document, setting: &str) {
         for entry in &document.entries {
             let this = (self.documents.len(), entry.updated);
             let latest = self.latest.entry(entry.id.clone()).or_insert(this);
@@ -203,7 +203,7 @@ impl Backlog {
         {
             warn!(
                 "the pages after {0} have newer entries than it has: what appears there later is not \
-                 seen. FEED_URL must point to the document with the newest entries, and `next` lead to \
+                 seen. {setting} must point to the document with the newest entries, and `next` lead to \
                  older ones",
                 redact_url(head.address())
             );

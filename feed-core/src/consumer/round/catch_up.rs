@@ -10,12 +10,13 @@ use std::time::Instant;
 use tracing::info;
 
 use super::follower::Follower;
-use crate::consumer::apply::batch::BATCH;
+use crate::consumer::apply::batch::LARGEST_BATCH;
 use crate::consumer::effect::Effect;
 use crate::consumer::outcome::{PollError, Polled};
 use crate::consumer::progress::position::{cursor_at, discontinuity, position_after, position_at};
 use crate::consumer::source::content::{Arrival, TOGETHER};
 use crate::consumer::source::fetch_error::FetchError;
+use crate::consumer::source::option_names::FeedOptionNames;
 use crate::consumer::source::prefetch::{Prefetch, Step};
 use crate::consumer::source::walk::{Walk, WalkError};
 use crate::store::Backend;
@@ -30,6 +31,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,
 ) -> Result<Polled, PollError> {
     let signals = follower.leases.signals.borrow().clone();
+    let names = follower.subscription.names;
     let begin = follower.cursors.seen.sequence;
     // Collected events are not stored: if the next document fails, the cursor has not moved.
     let mut gathered = Vec::new();
@@ -46,7 +48,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
             end,
             whole,
         } = match steps.next().await {
-            Err(WalkError::Fetch(error)) => match unknown_cursor(&error) {
+            Err(WalkError::Fetch(error)) => match unknown_cursor(&error, names) {
                 Some(reason) => return follower.halt(&reason).await,
                 None => return Err(error.into()),
             },
@@ -102,7 +104,7 @@ pub(super) async fn contradiction<B: Backend, E: Effect<B>>(
     while let Some(place) = cursors.unconfirmed.last() {
         let document = match source.after(cursor_at(place)?.as_ref()).await {
             Ok(document) => document,
-            Err(error) => match unknown_cursor(&error) {
+            Err(error) => match unknown_cursor(&error, follower.subscription.names) {
                 Some(reason) => return Ok(Some(reason)),
                 None => return Err(error.into()),
             },
@@ -144,7 +146,7 @@ fn full_of(
 ) -> (Option<Vec<Arrival>>, Position) {
     let count = match last {
         true => gathered.len(),
-        false => gathered.len() - gathered.len() % BATCH,
+        false => gathered.len() - gathered.len() % LARGEST_BATCH,
     };
     let rest = gathered.split_off(count);
     let full = std::mem::replace(gathered, rest);
@@ -156,7 +158,7 @@ fn full_of(
 }
 
 /// Returns why to halt if the feed rejects the cursor as unknown, or takes no cursor.
-fn unknown_cursor(error: &FetchError) -> Option<String> {
+fn unknown_cursor(error: &FetchError, names: FeedOptionNames) -> Option<String> {
     match error {
         FetchError::Status {
             status: 410,
@@ -168,8 +170,9 @@ fn unknown_cursor(error: &FetchError) -> Option<String> {
             detail,
             ..
         } => Some(format!(
-            "the feed does not accept the cursor (400: {detail}): FEED_URL must point to \
-             the whole feed, without `type` or `subject`"
+            "the feed does not accept the cursor (400: {detail}): {} must point to the whole feed, \
+             without `type` or `subject`",
+            names.feed_url
         )),
         _ => None,
     }

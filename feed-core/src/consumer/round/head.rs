@@ -29,7 +29,7 @@ pub(in crate::consumer) async fn poll<B: Backend, E: Effect<B>>(
     match ask(follower).await {
         Err(PollError::Fetch(
             ref error @ FetchError::Document {
-                cause: InvalidDocument::Filtered,
+                cause: InvalidDocument::Filtered(_),
                 ..
             },
         )) => follower.halt(&with_causes(error)).await,
@@ -75,7 +75,8 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     };
     let url = || follower.subscription.feed_url.clone();
     if new.document.is_no_head() {
-        return Err(PollError::NotTheHead(url()));
+        let setting = follower.subscription.names.feed_url;
+        return Err(PollError::NotTheHead(url(), setting));
     }
     match new.document.cursor.clone() {
         Some(cursor) => {

@@ -9,8 +9,10 @@ use url::Url;
 use super::body;
 use super::charset::{Undecodable, decode};
 use super::document::Document;
+use super::entry::InvalidDocument;
 use super::fetch_error::FetchError;
 use super::header::{from_header, retry_after};
+use super::option_names::FeedOptionNames;
 use super::request::is_refused;
 use crate::consumer::sanitize::sanitize;
 
@@ -24,6 +26,8 @@ pub(super) struct Answer {
     pub(super) proxied: bool,
     /// The URL for future requests.
     pub(super) moved: Option<Url>,
+    /// What the operator calls our settings.
+    pub(super) names: FeedOptionNames,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -35,9 +39,13 @@ impl Answer {
             StatusCode::OK | StatusCode::IM_USED => {
                 let content_type = self.content_type();
                 let read = Document::read(&self.body, content_type.as_deref(), self.url.clone());
+                let read = read.and_then(|document| match document.is_filtered() {
+                    true => Err(InvalidDocument::Filtered(self.names.feed_url)),
+                    false => Ok(document),
+                });
                 read.map_err(|cause| {
                     let url = self.name;
-                    match body::instead_of_a_feed(&self.headers, &self.body) {
+                    match body::instead_of_a_feed(&self.headers, &self.body, self.names) {
                         Some(found) => FetchError::NotAFeed { url, found },
                         None => FetchError::Document { url, cause },
                     }
@@ -58,7 +66,10 @@ impl Answer {
     pub(super) fn into_error(self, detail: &str) -> FetchError {
         let status = self.status.as_u16();
         let detail = match status {
-            407 => "a proxy on the way asks for a user and a password; FEED_PROXY sets them",
+            407 => &format!(
+                "a proxy on the way asks for a user and a password; {} sets them",
+                self.names.proxy
+            ),
             511 => {
                 "the network asks for a login first (a captive portal); log in to it, or have this \
                  machine exempted"
@@ -68,12 +79,13 @@ impl Answer {
         let detail = problem_detail(&self.body).unwrap_or_else(|| detail.to_owned());
         let url = self.name;
         if is_refused(self.status) {
+            let ours = self.names.credentials;
             let needs = match self.proxied && self.status == StatusCode::FORBIDDEN {
-                true => {
-                    "the feed needs other credentials than ours (FEED_CREDENTIALS_FILE), or the proxy \
-                     does not let us reach it"
-                }
-                false => "it needs other credentials than ours (FEED_CREDENTIALS_FILE)",
+                true => format!(
+                    "the feed needs other credentials than ours ({ours}), or the proxy does not let us \
+                     reach it"
+                ),
+                false => format!("it needs other credentials than ours ({ours})"),
             };
             return FetchError::Refused {
                 url,

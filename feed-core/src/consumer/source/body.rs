@@ -17,6 +17,7 @@ use serde::de::IgnoredAny;
 
 use super::header::from_header;
 use super::media_type::{essence, is_json, is_xml};
+use super::option_names::FeedOptionNames;
 use crate::consumer::sanitize::sanitize;
 
 /// The largest body, before and after decoding: a hundred events of 160 KiB each.
@@ -176,13 +177,18 @@ fn is_all(range: &str) -> bool {
 }
 
 /// Rejects a web page if the entry gives its data another type.
-pub(crate) fn check_type(headers: &HeaderMap, expected: Option<&str>) -> Result<(), String> {
+pub(crate) fn check_type(
+    headers: &HeaderMap,
+    expected: Option<&str>,
+    names: FeedOptionNames,
+) -> Result<(), String> {
     let expected = expected.map(essence).filter(|expected| !is_html(expected));
     match (media_type(headers), expected) {
         (found, Some(expected)) if is_html(&found) => Err(format!(
             "is {found} instead of {}: a login page or a captive portal? Open the address in a browser; \
-             the feed may need FEED_CREDENTIALS_FILE",
-            sanitize(&expected)
+             the feed may need {}",
+            sanitize(&expected),
+            names.credentials
         )),
         _ => Ok(()),
     }
@@ -234,7 +240,16 @@ fn media_type(headers: &HeaderMap) -> String {
 }
 
 /// Describes a body that cannot be a feed, and what to do about it; `None` if it may be a feed.
-pub(crate) fn instead_of_a_feed(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+pub(crate) fn instead_of_a_feed(
+    headers: &HeaderMap,
+    body: &[u8],
+    names: FeedOptionNames,
+) -> Option<String> {
+    let FeedOptionNames {
+        feed_url,
+        credentials,
+        ..
+    } = names;
     let media_type = media_type(headers);
     let begin = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let begin = begin.trim_ascii_start();
@@ -246,33 +261,23 @@ pub(crate) fn instead_of_a_feed(headers: &HeaderMap, body: &[u8]) -> Option<Stri
         "" => kind.to_owned(),
         known => known.to_owned(),
     };
+    let atom = format!("{feed_url} must be the address of an Atom feed");
     let (what, cure) = if is_html(&media_type) || begins("<!doctype html") || begins("<html") {
-        (
-            match media_type.contains("html") {
-                true => media_type,
-                false => "a web page".to_owned(),
-            },
-            "a login page or a captive portal? Open the address in a browser; the feed may need \
-             FEED_CREDENTIALS_FILE, or FEED_URL another address",
-        )
+        let cure = format!(
+            "a login page or a captive portal? Open the address in a browser; the feed may need {credentials}, or \
+             {feed_url} another address"
+        );
+        match media_type.contains("html") {
+            true => (media_type, cure),
+            false => ("a web page".to_owned(), cure),
+        }
     } else if begins("{") || begins("[") || is_json(&media_type) {
-        (
-            named("JSON"),
-            "FEED_URL must be the address of an Atom feed",
-        )
+        (named("JSON"), atom)
     } else if begins("<rss") || begins("<rdf:RDF") {
-        (
-            "RSS".to_owned(),
-            "FEED_URL must be the address of an Atom feed, which the server may have beside it",
-        )
-    } else if begin
-        .first()
-        .is_some_and(|first| first.is_ascii_alphanumeric())
-    {
-        (
-            named("text"),
-            "FEED_URL must be the address of an Atom feed",
-        )
+        let cure = format!("{atom}, which the server may have beside it");
+        ("RSS".to_owned(), cure)
+    } else if begin.first().is_some_and(u8::is_ascii_alphanumeric) {
+        (named("text"), atom)
     } else {
         return None;
     };
@@ -387,7 +392,7 @@ mod tests {
                 "" => HeaderMap::new(),
                 known => headers(header::CONTENT_TYPE, &[known]),
             };
-            let found = instead_of_a_feed(&found, body.as_bytes());
+            let found = instead_of_a_feed(&found, body.as_bytes(), FeedOptionNames::default());
             assert_eq!(found.is_some(), said.is_some(), "{media_type} {body}");
             let found = found.unwrap_or_default();
             assert!(found.contains(said.unwrap_or_default()), "{found}");

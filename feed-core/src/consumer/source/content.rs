@@ -91,7 +91,7 @@ pub(crate) async fn arrivals(
         [] => HashMap::new(),
         // A batch document of a hundred events would be too much for one of them.
         [_] if document.entries.len() > 1 => HashMap::new(),
-        _ => batch(source, document, entries).await?,
+        _ => fetch_batch_document(source, document, entries).await?,
     };
     let mut arrivals = Vec::with_capacity(entries.len());
     let mut single = Vec::new();
@@ -136,7 +136,7 @@ pub(crate) async fn arrivals(
 
 /// Returns the data of those `entries` that are in the batch document, by id. Empty if there is no
 /// batch document, or if it exceeds the bound: each is then fetched alone.
-async fn batch(
+async fn fetch_batch_document(
     source: &Source,
     document: &Document,
     entries: &[&FoundEntry],

@@ -45,12 +45,13 @@ pub enum InvalidDocument {
     /// It is nested deeper than any feed.
     #[error("it is nested deeper than {DEEPEST} elements")]
     TooDeep,
-    /// It is a view of some events of a feed with sequences.
+    /// It is a view of some events of a feed with sequences. The text is what the operator calls
+    /// [`Subscription::feed_url`](crate::Subscription::feed_url).
     #[error(
-        "it has only some of the events of its feed, whose numbers cannot be followed there: FEED_URL must \
+        "it has only some of the events of its feed, whose numbers cannot be followed there: {0} must \
          point to the whole feed, without `type` or `subject`"
     )]
-    Filtered,
+    Filtered(&'static str),
     /// Its entries contradict each other.
     #[error("{0}")]
     Contradiction(String),

@@ -16,11 +16,12 @@ use super::document::Document;
 use super::fetch_error::FetchError;
 use super::freshness::fresh;
 use super::header::{from_header, to_header, validator};
+use super::option_names::FeedOptionNames;
 use super::redact::redact_query;
 use super::request::Requester;
-use super::settings::SourceSettings;
 use super::wait::{WAIT, Wait};
 use crate::consumer::sanitize::sanitize;
+use crate::consumer::subscription::Subscription;
 use crate::cursor::Cursor;
 use crate::http::with_causes;
 
@@ -80,11 +81,11 @@ const A_IM: HeaderName = HeaderName::from_static("a-im");
 const ATOM: HeaderValue = HeaderValue::from_static("application/atom+xml, application/xml;q=0.5");
 
 impl Source {
-    pub(crate) fn new(settings: &SourceSettings) -> Self {
+    pub(crate) fn new(subscription: &Subscription) -> Self {
         Self {
-            requester: Requester::new(settings),
+            requester: Requester::new(subscription),
             moved: None,
-            wait: Wait::new(settings.wait),
+            wait: Wait::new(subscription.wait),
         }
     }
 
@@ -219,7 +220,8 @@ impl Source {
         // Follow a permanent redirect only to a feed: during maintenance a server may redirect to a
         // page that says so, which would then be requested for ever.
         if let (Some(moved), Some(_)) = (moved, &new) {
-            warn!("the feed has moved permanently: set FEED_URL to {moved}");
+            let setting = self.requester.names.feed_url;
+            warn!("the feed has moved permanently: set {setting} to {moved}");
             self.moved = Some(moved);
         }
         Ok(HeadAnswer { new, waited, fresh })
@@ -262,10 +264,13 @@ impl Source {
     ) -> Result<(Result<String, Undecodable>, Option<String>), FetchError> {
         let answer = self.found(url, "application/json, */*;q=0.5").await?;
         let text = answer.text();
-        let wrong = body::check_type(&answer.headers, media_type).and_then(|()| match &text {
-            Ok(text) => body::check_end(&answer.headers, text),
-            Err(_) => Ok(()),
-        });
+        let wrong =
+            body::check_type(&answer.headers, media_type, answer.names).and_then(
+                |()| match &text {
+                    Ok(text) => body::check_end(&answer.headers, text),
+                    Err(_) => Ok(()),
+                },
+            );
         if let Err(wrong) = wrong {
             return Err(FetchError::Unusable {
                 url: answer.name,
@@ -334,7 +339,7 @@ impl Source {
             };
             let target = target.map_err(redirect_error)?;
             if target.origin() != asked.origin() {
-                return Err(redirect_error(elsewhere(&target)));
+                return Err(redirect_error(elsewhere(&target, self.requester.names)));
             }
             for_good &= matches!(response.status().as_u16(), 301 | 308);
             if for_good {
@@ -372,6 +377,7 @@ impl Source {
         };
         Ok(Answer {
             proxied: self.requester.is_proxied(&url),
+            names: self.requester.names,
             url,
             name,
             moved,
@@ -384,11 +390,12 @@ impl Source {
 
 /// Names the target of a redirect to another origin, without its query, which may contain a secret
 /// of a login.
-fn elsewhere(target: &Url) -> String {
+fn elsewhere(target: &Url, names: FeedOptionNames) -> String {
     format!(
-        "to another origin: {}; a login page or a captive portal? If the feed has moved there, FEED_URL \
-         must say so",
-        redact_query(target)
+        "to another origin: {}; a login page or a captive portal? If the feed has moved there, {} must \
+         say so",
+        redact_query(target),
+        names.feed_url
     )
 }
 

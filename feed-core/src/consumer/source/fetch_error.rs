@@ -19,12 +19,14 @@ pub enum FetchError {
         cause: reqwest::Error,
     },
     /// The proxy does not forward the request.
-    #[error("{url} was not asked: the proxy {proxy} (FEED_PROXY) {wrong}")]
+    #[error("{url} was not asked: the proxy {proxy} ({setting}) {wrong}")]
     Proxy {
         /// The requested URL.
         url: String,
         /// The proxy, without its credentials.
         proxy: String,
+        /// What the operator calls [`Subscription::proxy`](crate::Subscription::proxy).
+        setting: &'static str,
         /// What the proxy does, and what to do about it.
         wrong: String,
         /// The cause, if the proxy did not answer.
@@ -51,7 +53,7 @@ pub enum FetchError {
         /// The status code, `401` or `403`.
         status: u16,
         /// What to do about it.
-        needs: &'static str,
+        needs: String,
         /// The `detail` of the problem document, or nothing.
         detail: String,
     },

@@ -14,7 +14,7 @@ pub struct RefusedLink {
 /// Resolves `href`, found in a document that calls itself `own` and was read from `read_from`.
 ///
 /// It takes an absolute link relative to the document's public address, and applies that to the
-/// address the document was read from: so `FEED_URL` may be an internal address while the links are
+/// address the document was read from: so the configured one may be an internal address while the links are
 /// public. A link that then leads to another origin is rejected: a feed must not make the consumer
 /// fetch from elsewhere.
 pub(crate) fn resolve(

@@ -11,9 +11,10 @@ use url::Url;
 use super::body;
 use super::credentials::FeedCredentials;
 use super::fetch_error::FetchError;
+use super::option_names::FeedOptionNames;
 use super::proxy::FeedProxy;
 use super::redact::redact_url;
-use super::settings::SourceSettings;
+use crate::consumer::subscription::Subscription;
 use crate::http::{tls, with_causes};
 
 /// How long a connection may take.
@@ -22,18 +23,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CANNOT_BE_REACHED: &str = "cannot be reached";
 
 /// The client for a feed.
-fn client(settings: &SourceSettings) -> Client {
-    let (feed_url, proxy) = (&settings.feed_url, settings.proxy.as_ref());
+fn client(subscription: &Subscription) -> Client {
+    let (feed_url, proxy) = (&subscription.feed_url, subscription.proxy.as_ref());
     // Without certificates nothing has to be installed for plain HTTP.
     let trusting_nobody = || {
-        let builder = tls::configure(builder(settings), false).map(ClientBuilder::build);
+        let builder = tls::configure(builder(subscription), false).map(ClientBuilder::build);
         let client = builder.expect("TLS with constant settings");
         client.expect("a client with constant settings")
     };
     let is_encrypted = feed_url.scheme() == "https" || proxy.is_some_and(FeedProxy::is_https);
     match is_encrypted {
         false => trusting_nobody(),
-        true => encrypting(settings).unwrap_or_else(|error| {
+        true => encrypting(subscription).unwrap_or_else(|error| {
             // The service still answers, and each poll says what is missing.
             error!(
                 error = &*error,
@@ -45,9 +46,9 @@ fn client(settings: &SourceSettings) -> Client {
 }
 
 /// The client for a feed that is encrypted on the way.
-fn encrypting(settings: &SourceSettings) -> Result<Client, Box<dyn Error>> {
-    let builder = builder(settings);
-    if settings.client.is_some() {
+fn encrypting(subscription: &Subscription) -> Result<Client, Box<dyn Error>> {
+    let builder = builder(subscription);
+    if subscription.client.is_some() {
         // reqwest then makes TLS by itself, of certificates that may be among them.
         tls::install_if_missing();
         return Ok(builder.build()?);
@@ -56,9 +57,9 @@ fn encrypting(settings: &SourceSettings) -> Result<Client, Box<dyn Error>> {
 }
 
 /// What all requests have in common.
-fn builder(settings: &SourceSettings) -> ClientBuilder {
+fn builder(subscription: &Subscription) -> ClientBuilder {
     let builder = Client::builder().user_agent(concat!("feed-core/", env!("CARGO_PKG_VERSION")));
-    let builder = match &settings.client {
+    let builder = match &subscription.client {
         Some(own) => own.configure(builder),
         None => builder,
     };
@@ -72,7 +73,7 @@ fn builder(settings: &SourceSettings) -> ClientBuilder {
         // Not even where the environment names one.
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT);
-    match settings.proxy.as_ref().map(FeedProxy::to_client) {
+    match subscription.proxy.as_ref().map(FeedProxy::to_client) {
         Some(proxy) => builder.proxy(proxy.expect("a URL that was checked")),
         None => builder,
     }
@@ -86,19 +87,21 @@ pub(super) struct Requester {
     feed_url: Url,
     credentials: Option<FeedCredentials>,
     proxy: Option<FeedProxy>,
+    pub(super) names: FeedOptionNames,
 }
 
 impl Requester {
-    pub(super) fn new(settings: &SourceSettings) -> Self {
+    pub(super) fn new(subscription: &Subscription) -> Self {
         Self {
-            client: client(settings),
-            feed_url: settings.feed_url.clone(),
-            credentials: settings.credentials.clone(),
-            proxy: settings.proxy.clone(),
+            client: client(subscription),
+            feed_url: subscription.feed_url.clone(),
+            credentials: subscription.credentials.clone(),
+            proxy: subscription.proxy.clone(),
+            names: subscription.names,
         }
     }
 
-    /// The address of the feed by the settings.
+    /// The address of the feed by the subscription.
     pub(super) fn feed_url(&self) -> &Url {
         &self.feed_url
     }
@@ -143,12 +146,9 @@ impl Requester {
     /// Fails where a proxy would see the feed's credentials without being meant to.
     fn may_show_credentials(&self, url: &Url) -> Result<(), FetchError> {
         match &self.proxy {
-            Some(proxy) if proxy.must_not_carry_credentials(url) => Err(FetchError::Proxy {
-                url: redact_url(url),
-                proxy: proxy.to_string(),
-                wrong: FeedProxy::SEES_CREDENTIALS.to_owned(),
-                cause: None,
-            }),
+            Some(proxy) if proxy.must_not_carry_credentials(url) => {
+                Err(self.proxy_error(url, FeedProxy::SEES_CREDENTIALS, None))
+            }
             _ => Ok(()),
         }
     }
@@ -172,8 +172,8 @@ impl Requester {
         };
         match &self.proxy {
             // Only a proxy answers so.
-            Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                Err(refused_by(proxy, url, 407))
+            Some(_) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Err(self.refused_by_proxy(url, 407))
             }
             _ => Ok(response),
         }
@@ -188,7 +188,7 @@ impl Requester {
         let wrong = match (proxy, tunnel) {
             (Some(_), Some((_, how))) if how.starts_with("failed to create") => CANNOT_BE_REACHED,
             (Some(proxy), Some(_)) => match proxy.refusal(url).await {
-                Some(status) => return refused_by(proxy, url, status),
+                Some(status) => return self.refused_by_proxy(url, status),
                 None => "does not connect us to it",
             },
             (Some(_), None) if url.scheme() == "http" => CANNOT_BE_REACHED,
@@ -203,11 +203,36 @@ impl Requester {
                 };
             }
         };
+        self.proxy_error(url, wrong, Some(cause))
+    }
+
+    /// The proxy itself has answered.
+    fn refused_by_proxy(&self, url: &Url, status: u16) -> FetchError {
+        let means = match status {
+            407 => &format!(
+                "it asks for a user and a password, and {} has none or the wrong ones; write \
+                 http://USER:PASSWORD@HOST:PORT",
+                self.names.proxy
+            ),
+            500.. => "it cannot reach the feed",
+            _ => "it does not let us reach the feed; its operator has to allow that",
+        };
+        self.proxy_error(url, format!("answered {status}: {means}"), None)
+    }
+
+    fn proxy_error(
+        &self,
+        url: &Url,
+        wrong: impl Into<String>,
+        cause: Option<reqwest::Error>,
+    ) -> FetchError {
+        let proxy = self.proxy.as_ref();
         FetchError::Proxy {
             url: redact_url(url),
             proxy: proxy.map(FeedProxy::to_string).unwrap_or_default(),
-            wrong: wrong.to_owned(),
-            cause: Some(cause),
+            setting: self.names.proxy,
+            wrong: wrong.into(),
+            cause,
         }
     }
 
@@ -225,35 +250,16 @@ pub(super) fn is_refused(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-/// The proxy itself has answered.
-fn refused_by(proxy: &FeedProxy, url: &Url, status: u16) -> FetchError {
-    let means = match status {
-        407 => {
-            "it asks for a user and a password, and FEED_PROXY has none or the wrong ones; write \
-             http://USER:PASSWORD@HOST:PORT"
-        }
-        500.. => "it cannot reach the feed",
-        _ => "it does not let us reach the feed; its operator has to allow that",
-    };
-    FetchError::Proxy {
-        url: redact_url(url),
-        proxy: proxy.to_string(),
-        wrong: format!("answered {status}: {means}"),
-        cause: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consumer::Subscription;
 
     /// A host's own may be another one, and come later.
     #[test]
     fn no_provider_of_cryptography_is_installed_for_the_process() {
         for feed in ["https://feed.example/feed", "http://feed.example/feed"] {
             let feed = feed.parse().expect("a URL");
-            Requester::new(&Subscription::new("order", feed).source());
+            Requester::new(&Subscription::new("order", feed));
         }
         let installed = rustls::crypto::CryptoProvider::get_default();
         assert!(installed.is_none(), "{installed:?}");

@@ -27,9 +27,10 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    /// Waits for at most `bound`, and never longer than [`WAIT`].
+    /// Waits for at most `bound`, in whole seconds, and never longer than [`WAIT`].
     pub(crate) fn new(bound: Duration) -> Self {
-        let bound = bound.min(WAIT);
+        let fraction = u64::from(bound.subsec_nanos() > 0);
+        let bound = Duration::from_secs(bound.as_secs().saturating_add(fraction)).min(WAIT);
         Self {
             bound,
             longest: bound,
@@ -105,7 +106,14 @@ mod tests {
         assert_eq!(wait.next(now), seconds(2));
         assert_eq!(wait.next(now + SHORTER), seconds(4));
         assert_eq!(wait.next(now + 2 * SHORTER), seconds(5));
-        assert_eq!(Wait::new(seconds(60)).next(now), WAIT);
+        for (bound, asked) in [
+            (seconds(60), WAIT),
+            (Duration::MAX, WAIT),
+            (Duration::from_millis(1_500), seconds(2)),
+            (Duration::from_nanos(1), seconds(1)),
+        ] {
+            assert_eq!(Wait::new(bound).next(now), asked, "{bound:?}");
+        }
         assert_eq!(
             Wait::new(Duration::ZERO).next(now + SHORTER),
             Duration::ZERO

@@ -269,7 +269,7 @@ mod tests {
 
     use super::*;
     use crate::consumer::source::document::tests::{feed, numbered};
-    use crate::consumer::source::settings::SourceSettings;
+    use crate::consumer::subscription::Subscription;
 
     /// A feed that answers each path with one of these documents, and other paths with 404.
     async fn serve(documents: &[(&'static str, String)]) -> Source {
@@ -294,7 +294,7 @@ mod tests {
             }
         });
         let url = Url::parse(&format!("http://{address}/feed")).expect("a URL");
-        Source::new(&SourceSettings::new(url))
+        Source::new(&Subscription::new("order", url))
     }
 
     fn page(first: i64, last: i64, next: Option<&str>) -> String {

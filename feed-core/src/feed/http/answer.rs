@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use crate::feed::body::{Body, Coding, coding};
-use crate::feed::document::Link;
+use crate::feed::document::LinkHeaders;
 use crate::feed::prefer::IM;
 use crate::http::Problem;
 use crate::http::conditional::{Outcome, Validators, evaluate};
@@ -28,25 +28,6 @@ pub(super) const NO_STORE: &str = "no-store";
 /// For new entries alone (RFC 3229, 10.4.1): `im` is for caches that know it, `no-store` for all
 /// others.
 pub(super) const DELTA: &str = "no-store, im";
-
-/// Links in the form of headers (RFC 8288), written once for each document.
-#[derive(Debug, Clone, Default)]
-pub(in crate::feed) struct LinkHeaders(Arc<[HeaderValue]>);
-
-impl LinkHeaders {
-    pub(super) fn new(links: &[Link]) -> Self {
-        let values = links.iter().filter_map(|link| {
-            let media_type = match link.media_type {
-                Some(media_type) => format!("; type=\"{media_type}\""),
-                None => String::new(),
-            };
-            let value = format!("<{}>; rel=\"{}\"{media_type}", link.href, link.rel);
-            // An address is ASCII.
-            HeaderValue::try_from(value).ok()
-        });
-        Self(values.collect())
-    }
-}
 
 /// The headers of an answer.
 #[derive(Debug)]
@@ -110,7 +91,7 @@ impl Metadata {
         if coding == Coding::Gzip {
             headers.insert(header::CONTENT_ENCODING, constant("gzip"));
         }
-        for link in self.links.0.iter() {
+        for link in self.links.iter() {
             headers.append(header::LINK, link.clone());
         }
         Ok((status, headers, bytes).into_response())

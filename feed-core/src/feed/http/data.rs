@@ -7,13 +7,13 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::answer::{LinkHeaders, Metadata, PRIVATE};
-use super::{another_epoch, canonical, no_parameters, unreadable_path};
+use super::answer::{Metadata, PRIVATE};
+use super::request::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::Epoch;
 use crate::database::timeout::STATEMENT;
 use crate::event::{EventId, Sequence};
 use crate::feed::body::Body;
-use crate::feed::document::BATCH;
+use crate::feed::document::{BATCH, LinkHeaders};
 use crate::feed::{Feed, Inner, cloudevents};
 use crate::http::Problem;
 use crate::http::negotiate;
@@ -60,15 +60,15 @@ impl<B: Backend> Inner<B> {
         first: Sequence,
         last: Sequence,
     ) -> Result<Arc<Body>, Problem> {
-        if let Some(body) = self.batches.get(head, (first, last)) {
+        if let Some(body) = self.batch_documents.get(head, (first, last)) {
             return Ok(body);
         }
-        let source = self.source.as_str();
+        let source = self.event_source.as_str();
         let newest = self.entries.known(&self.sequencer.head());
         let batch = newest
             .as_ref()
             .and_then(|newest| newest.events(first, last))
-            .map(|events| cloudevents::batch(events, source))
+            .map(|events| cloudevents::batch_document(events, source))
             // Only the database has the corrected event.
             .filter(|batch| batch.is_whole);
         let batch = match batch {
@@ -78,13 +78,13 @@ impl<B: Backend> Inner<B> {
                     .database
                     .within(STATEMENT, B::events(self.database.reader(), first, last))
                     .await?;
-                cloudevents::batch(&events, source)
+                cloudevents::batch_document(&events, source)
             }
         };
         let body = Arc::new(Body::new(batch.body));
         // The missing event is included as soon as it is corrected.
         if batch.is_whole {
-            self.batches.put(head, (first, last), &body);
+            self.batch_documents.put(head, (first, last), &body);
         }
         Ok(body)
     }
@@ -110,7 +110,7 @@ pub(super) async fn event<B: Backend>(
         .within(STATEMENT, B::event(feed.database.reader(), EventId(uuid)))
         .await?
         .ok_or_else(missing)?;
-    let source = feed.source.as_str();
+    let source = feed.event_source.as_str();
     let offers = ["application/json", cloudevents::STRUCTURED];
     let withheld = || {
         Problem::new(

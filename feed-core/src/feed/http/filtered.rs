@@ -5,12 +5,12 @@
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::answer::{HEAD, LinkHeaders, Metadata};
+use super::answer::{HEAD, Metadata};
 use crate::cursor::Cursor;
 use crate::database::timeout::STATEMENT;
 use crate::event::Sequence;
 use crate::feed::Inner;
-use crate::feed::document::{Document, Link};
+use crate::feed::document::{Document, Link, LinkHeaders};
 use crate::feed::form::Form;
 use crate::http::Problem;
 use crate::http::conditional::Outcome;
@@ -48,7 +48,7 @@ impl<B: Backend> Inner<B> {
             sequence: newest.map_or(0, |entry| entry.sequence),
             anchor: newest.map(|entry| entry.id),
         };
-        let view = |before| self.addresses.filtered(filter, before);
+        let view = |before| self.documents.addresses.filtered(filter, before);
         let mut links = vec![
             Link::feed("self", view(before)),
             Link::feed("first", view(None)),
@@ -61,16 +61,15 @@ impl<B: Backend> Inner<B> {
         let name = name(filter);
         let document = Document {
             id: format!("{}#{name}", head.feed_id.urn()),
-            title: &format!("{}: {name}", self.title),
-            author: &self.author,
-            page: self.page.as_ref(),
+            title: &format!("{}: {name}", self.documents.title),
+            author: &self.documents.author,
             updated: newest.map_or(head.created, |entry| entry.updated),
             cursor,
             links,
             archive: false,
             entries: &entries,
         };
-        let body = form.write(&document, &self.addresses);
+        let body = self.documents.write(form, &document);
         let metadata = Metadata {
             media_type: form.media_type(),
             caching: HEAD,
@@ -96,8 +95,8 @@ impl<B: Backend> Inner<B> {
         // next newer one.
         let bound = newest.unwrap_or(before).max(before) + size;
         let newer = match bound > self.sequencer.head().sequence {
-            true => self.addresses.filtered(filter, None),
-            false => self.addresses.filtered(filter, Some(bound)),
+            true => self.documents.addresses.filtered(filter, None),
+            false => self.documents.addresses.filtered(filter, Some(bound)),
         };
         Some(Link::feed("previous", newer))
     }

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::NO_STORE;
-use super::no_parameters;
+use super::request::no_parameters;
 use crate::feed::Feed;
 use crate::http::{Json, Problem};
 use crate::store::Backend;

@@ -61,11 +61,7 @@ where
     E: Effect<B>,
     R: Reconcile<B>,
 {
-    let feed_url = subscription.feed_url.clone();
-    let handle = Handle::open(database.clone(), &subscription.name, feed_url)
-        .await?
-        .with_credentials(subscription.credentials.clone())
-        .with_proxy(subscription.proxy.clone());
+    let handle = Handle::open(database.clone(), subscription.clone()).await?;
     let done = match command {
         Command::Status { json } => show::status(&handle, json).await,
         Command::Events { id, listing } => lists::events(&handle, id.as_deref(), listing).await,

@@ -165,7 +165,7 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
         return Err(ReconcileError::ComparesNothing);
     }
     let start = Snapshot::of(handle).await?;
-    let source = Source::new(&handle.source);
+    let source = Source::new(&handle.subscription);
     let books = Books::<B, R>::new(handle, &source);
     let result = match start.standing.epoch.clone() {
         Some(epoch) => {
@@ -182,7 +182,7 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
         return Err(ReconcileError::Moved);
     }
     let text = serde_json::to_string(&result).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    B::set_reconciled(handle.database.writer(), &handle.subscription, &text).await?;
+    B::set_reconciled(handle.database.writer(), &handle.subscription.name, &text).await?;
     Ok(result)
 }
 
@@ -292,7 +292,10 @@ async fn unnumbered<B: Backend, R: Reconcile<B>>(
             .collect();
         due.reverse();
         let ids: Vec<&str> = due.iter().map(|entry| entry.id.as_str()).collect();
-        let (pool, s) = (books.handle.database.reader(), &books.handle.subscription);
+        let (pool, s) = (
+            books.handle.database.reader(),
+            &books.handle.subscription.name,
+        );
         // Read the claims first and the parked events later. In the other order, an event that is
         // parked in between would seem to have its effect.
         let taken = B::claimed(pool, s, &ids).await?.into_iter().collect();
@@ -323,7 +326,7 @@ struct Snapshot {
 
 impl Snapshot {
     async fn of<B: Backend>(handle: &Handle<B>) -> sqlx::Result<Self> {
-        let (pool, s) = (handle.database.reader(), &handle.subscription);
+        let (pool, s) = (handle.database.reader(), &handle.subscription.name);
         let decisions = B::decisions(pool, s, DECISIONS).await?.into_iter();
         let carried_out = decisions
             .filter(|row| row.done_at.is_some() && row.decision.parse::<Decision>().is_ok())
@@ -382,7 +385,7 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
         mut taken: HashSet<String>,
     ) -> Result<(), ReconcileError> {
         let ids: Vec<&str> = due.iter().map(|entry| entry.id.as_str()).collect();
-        let (pool, s) = (self.handle.database.reader(), &self.handle.subscription);
+        let (pool, s) = (self.handle.database.reader(), &self.handle.subscription.name);
         for id in B::without_effect(pool, s, &ids).await? {
             taken.remove(&id);
         }

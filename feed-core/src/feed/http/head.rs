@@ -1,27 +1,26 @@
 //! Serves `/feed`: the head, which readers poll, and the events after a cursor.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 
-use super::answer::{HEAD, LinkHeaders, Metadata, NO_STORE};
-use super::{beyond, see_other};
+use super::answer::{HEAD, Metadata, NO_STORE};
+use super::request::{canonical, no_parameters};
 use crate::cursor::Cursor;
 use crate::database::timeout::STATEMENT;
-use crate::event::{Entry, Sequence};
+use crate::event::Sequence;
 use crate::feed::address::Addresses;
 use crate::feed::body::Body;
-use crate::feed::document::{Document, Link};
+use crate::feed::document::{Link, LinkHeaders};
 use crate::feed::form::Form;
-use crate::feed::head::Snapshot;
-use crate::feed::page::State as PageState;
+use crate::feed::page::{Pages, State as PageState};
 use crate::feed::prefer::{PREFERENCE_APPLIED, accepts_delta, wait};
 use crate::feed::presentation::cursor_in;
+use crate::feed::snapshot::Snapshot;
 use crate::feed::{Feed, Inner};
 use crate::http::HeldBack;
 use crate::http::Problem;
@@ -30,7 +29,7 @@ use crate::store::Backend;
 use crate::store::publish::{Filter, Head};
 
 /// Serves the head, the events after a cursor, or a filtered view, by the parameters.
-pub(super) async fn subscription<B: Backend>(
+pub(super) async fn by_parameters<B: Backend>(
     State(feed): State<Feed<B>>,
     // The whole request: an extractor would copy its headers.
     request: Request,
@@ -40,7 +39,7 @@ pub(super) async fn subscription<B: Backend>(
         Some(query) => View::from_query(query)?,
     };
     let headers = request.headers();
-    let form = feed.inner.wanted(headers);
+    let form = feed.inner.documents.form(headers);
     match view {
         View::Head => feed.inner.head(form, request.method(), headers).await,
         View::After(cursor) => feed.inner.after(form, cursor, headers).await,
@@ -56,7 +55,7 @@ pub(super) async fn raw<B: Backend>(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    super::no_parameters(query.as_deref())?;
+    no_parameters(query.as_deref())?;
     let mut response = feed.inner.head(Form::Atom, &method, &headers).await?;
     let caching = HeaderValue::from_static(NO_STORE);
     response
@@ -96,7 +95,7 @@ impl View {
                     after = Some(Some(cursor));
                 }
                 "before" => {
-                    let sequence = super::canonical(&value);
+                    let sequence = canonical(&value);
                     before = Some(sequence.ok_or_else(|| {
                         Problem::bad_request(format!("`before={value}` is not a sequence"))
                     })?);
@@ -190,7 +189,7 @@ impl<B: Backend> Inner<B> {
         let mut metadata = self.head_metadata(form, head.as_ref().unwrap_or(&snapshot.head));
         metadata.links = snapshot.links(|| {
             let head = &snapshot.head;
-            LinkHeaders::new(&self.head_links(head, Self::layout(head).head()))
+            LinkHeaders::new(&self.documents.head_links(head, Pages::from(head).head()))
         });
         let wants_delta = form == Form::Atom && wait.is_some() && accepts_delta(request);
         match newest_seen(known, &snapshot).filter(|_| wants_delta) {
@@ -230,26 +229,10 @@ impl<B: Backend> Inner<B> {
             let first = entries
                 .first()
                 .map_or(head.sequence + 1, |entry| entry.sequence);
-            let links = self.head_links(head, first..=head.sequence);
-            form.write(
-                &self.document(head, head.cursor(), links, entries),
-                &self.addresses,
-            )
+            let links = self.documents.head_links(head, first..=head.sequence);
+            let document = self.documents.document(head, head.cursor(), links, entries);
+            self.documents.write(form, &document)
         })
-    }
-
-    pub(in crate::feed) fn head_links(
-        &self,
-        head: &Head,
-        events: RangeInclusive<Sequence>,
-    ) -> Vec<Link> {
-        let mut links = vec![Link::feed("self", self.addresses.head())];
-        if let Some(page) = Self::layout(head).before_head() {
-            let page = self.addresses.page(&head.epoch, page);
-            links.push(Link::feed("prev-archive", page));
-        }
-        links.extend(self.batch_link(head, *events.start(), *events.end()));
-        links
     }
 
     /// Serves the events after `cursor`: the page that contains the next event, or what is newer.
@@ -265,7 +248,7 @@ impl<B: Backend> Inner<B> {
             .await?;
         let cursor = cursor.unwrap_or_else(|| Cursor::start(head.epoch));
         self.verify(&cursor, &head).await?;
-        let pages = Self::layout(&head);
+        let pages = Pages::from(&head);
         let next = pages.of(cursor.sequence + 1);
         if pages.state(next) != PageState::Open {
             return Ok(see_other(&Addresses::page_from_head(&head.epoch, next)));
@@ -279,12 +262,14 @@ impl<B: Backend> Inner<B> {
             )
             .await?;
         let mut links = vec![
-            Link::feed("self", self.addresses.after(&cursor)),
-            Link::feed("current", self.addresses.head()),
+            Link::feed("self", self.documents.addresses.after(&cursor)),
+            Link::feed("current", self.documents.addresses.head()),
         ];
-        links.extend(self.batch_link(&head, first, head.sequence));
+        links.extend(self.documents.batch_link(&head, first..=head.sequence));
         let link_headers = LinkHeaders::new(&links);
-        let document = self.document(&head, head.cursor(), links, &entries);
+        let document = self
+            .documents
+            .document(&head, head.cursor(), links, &entries);
         let metadata = Metadata {
             media_type: form.media_type(),
             caching: NO_STORE,
@@ -292,7 +277,7 @@ impl<B: Backend> Inner<B> {
             links: link_headers,
             vary: "Accept, Accept-Encoding",
         };
-        metadata.ok(request, &form.write(&document, &self.addresses))
+        metadata.ok(request, &self.documents.write(form, &document))
     }
 
     /// Rejects a cursor that is no position in this feed (I8).
@@ -337,27 +322,6 @@ impl<B: Backend> Inner<B> {
         }
         Ok(())
     }
-
-    /// Creates a document of the feed itself, with the feed's id and title.
-    pub(in crate::feed) fn document<'a>(
-        &'a self,
-        head: &Head,
-        cursor: Cursor,
-        links: Vec<Link>,
-        entries: &'a [Entry],
-    ) -> Document<'a> {
-        Document {
-            id: head.feed_id.urn(),
-            title: &self.title,
-            author: &self.author,
-            page: self.page.as_ref(),
-            updated: entries.last().map_or(head.updated, |entry| entry.updated),
-            cursor,
-            links,
-            archive: false,
-            entries,
-        }
-    }
 }
 
 /// Tells a reader whose cursor is no position in this feed where it can resume.
@@ -377,4 +341,18 @@ fn newest_seen(known: &[Cursor], snapshot: &Snapshot) -> Option<Sequence> {
         .filter(|cursor| cursor.sequence > 0 && snapshot.anchor(cursor.sequence) == cursor.anchor)
         .map(|cursor| cursor.sequence)
         .max()
+}
+
+/// Returns true if `cursor` claims to have seen more of this feed than `head` has.
+fn beyond(cursor: &Cursor, head: &Head) -> bool {
+    cursor.epoch == head.epoch && cursor.sequence > head.sequence
+}
+
+/// An answer without a body that caches must not store.
+fn see_other(location: &str) -> Response {
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, NO_STORE),
+    ];
+    (StatusCode::SEE_OTHER, headers).into_response()
 }

@@ -24,7 +24,7 @@ type Range = (Sequence, Sequence);
 
 /// The batch documents that were requested since the head last moved.
 #[derive(Debug, Default)]
-pub(super) struct Batches(Mutex<Kept>);
+pub(super) struct BatchDocuments(Mutex<Kept>);
 
 #[derive(Debug)]
 struct Kept {
@@ -41,7 +41,7 @@ impl Default for Kept {
     }
 }
 
-impl Batches {
+impl BatchDocuments {
     /// Returns the batch document of `range`, if it was written while the head was `head`.
     pub(super) fn get(&self, head: &Head, range: Range) -> Option<Arc<Body>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,7 +95,7 @@ mod tests {
             presented: None,
             revision: 0,
         };
-        let (batches, body) = (Batches::default(), Arc::new(Body::default()));
+        let (batches, body) = (BatchDocuments::default(), Arc::new(Body::default()));
         let (before, after) = (at(10), at(11));
         batches.put(&before, (1, 10), &body);
         assert!(batches.get(&before, (1, 10)).is_some());

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::body::Body;
+use super::document::LinkHeaders;
 use super::form::Form;
-use super::http::LinkHeaders;
 use super::page::Pages;
 use crate::database::Database;
 use crate::database::timeout::STATEMENT;
@@ -19,8 +19,8 @@ use crate::store::publish::Head;
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) head: Head,
-    /// The history of the feed that it belongs to.
-    history: u64,
+    /// See [`Sequencer::rewrites`].
+    rewrites: u64,
     /// In sequence.
     pub(super) entries: Vec<Entry>,
     /// The events that were new in this snapshot, with their data: readers that were notified of
@@ -36,11 +36,9 @@ pub(super) struct Snapshot {
 impl Snapshot {
     /// Returns the entries after `sequence`; `None` if the snapshot does not have them all.
     pub(super) fn after(&self, sequence: Sequence) -> Option<&[Entry]> {
-        let first = *Pages::new(self.head.page_size, self.head.sequence)
-            .head()
-            .start();
-        let skip = usize::try_from(sequence + 1 - first).ok()?;
-        self.entries.get(skip..)
+        let first = *Pages::from(&self.head).head().start();
+        let known = usize::try_from(sequence + 1 - first).ok()?;
+        self.entries.get(known..)
     }
 
     /// Returns true if a feed at this snapshot may have continued to `head`.
@@ -87,14 +85,14 @@ impl Snapshot {
 
 /// The newest snapshot.
 #[derive(Debug, Default)]
-pub(super) struct HeadEntries {
+pub(super) struct Snapshots {
     newest: Mutex<Option<Arc<Snapshot>>>,
     /// Locked while one request reads for all: concurrent requests wait, later ones find the
     /// result.
     reading: tokio::sync::Mutex<()>,
 }
 
-impl HeadEntries {
+impl Snapshots {
     /// Returns the last snapshot, if it is still the newest.
     pub(super) fn known(&self, head: &Head) -> Option<Arc<Snapshot>> {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,17 +111,17 @@ impl HeadEntries {
         }
         let _one_for_all = self.reading.lock().await;
         // Read both under the lock, so that no snapshot is older than the one before.
-        let (history, head) = (sequencer.history(), sequencer.head());
+        let (rewrites, head) = (sequencer.rewrites(), sequencer.head());
         if let Some(known) = self.known(&head) {
             return Ok(known);
         }
         let known = {
             let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
             let leads_here =
-                |known: &Arc<Snapshot>| known.history == history && known.leads_to(&head);
+                |known: &Arc<Snapshot>| known.rewrites == rewrites && known.leads_to(&head);
             newest.clone().filter(leads_here)
         };
-        let range = Pages::new(head.page_size, head.sequence).head();
+        let range = Pages::from(&head).head();
         // Read only the new events; the last snapshot has the rest of the range.
         let mut entries: Vec<Entry> = known
             .iter()
@@ -141,7 +139,7 @@ impl HeadEntries {
             if same {
                 new.remove(0);
             } else {
-                sequencer.is_another_history(last.sequence);
+                sequencer.report_divergence(last.sequence);
                 entries.clear();
                 new.clear();
             }
@@ -154,7 +152,7 @@ impl HeadEntries {
         entries.extend(new.iter().map(|event| event.entry.clone()));
         let snapshot = Arc::new(Snapshot {
             head,
-            history,
+            rewrites,
             entries,
             new,
             written: Mutex::default(),

@@ -1,0 +1,69 @@
+//! The migrations that a program knows of, compared with those that a database has had.
+
+use crate::store::Made;
+
+/// Migrations that a program knows of: the table that lists them, and their numbers.
+#[derive(Debug, Clone)]
+pub(super) struct Schema {
+    pub(super) table: &'static str,
+    pub(super) versions: Vec<i64>,
+}
+
+impl Schema {
+    pub(super) fn of(table: &'static str, files: &[(i64, &'static str, &'static str)]) -> Self {
+        let versions = files.iter().map(|&(version, ..)| version).collect();
+        Self { table, versions }
+    }
+
+    /// What is wrong with a database that has had these migrations.
+    pub(super) fn compare(&self, made: &[Made]) -> Option<String> {
+        let Self { table, versions } = self;
+        let is_made = |version: &&i64| made.iter().any(|made| made.version == **version);
+        let pending = versions.iter().find(|version| !is_made(version));
+        match (self.unknown(made), pending) {
+            (Some(Made { version, .. }), _) => Some(format!(
+                "the schema is newer than this program: migration {version} in {table} is unknown here"
+            )),
+            (None, Some(version)) => Some(format!(
+                "the schema is older than this program: migration {version} in {table} is pending; a \
+                 restart makes it"
+            )),
+            (None, None) => None,
+        }
+    }
+
+    /// A migration that we do not know of, and cannot work beside.
+    pub(super) fn unknown<'a>(&self, made: &'a [Made]) -> Option<&'a Made> {
+        let mut unknown = made
+            .iter()
+            .filter(|made| !self.versions.contains(&made.version));
+        unknown.find(|made| !made.is_expansion())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_that_is_older_or_newer_is_told() {
+        let schema = Schema {
+            table: "_feed_migrations",
+            versions: vec![1, 2],
+        };
+        let made = |versions: &[i64], description: &str| -> Vec<Made> {
+            let made = |version: &i64| Made {
+                version: *version,
+                description: description.to_owned(),
+            };
+            versions.iter().map(made).collect()
+        };
+        let told = |made: &[Made]| schema.compare(made).unwrap_or_default();
+        assert_eq!(told(&made(&[1, 2], "feed")), "");
+        assert!(told(&made(&[1], "feed")).contains("older than this program: migration 2"));
+        let newer = made(&[1, 2, 3], "contract something");
+        assert!(told(&newer).contains("newer than this program: migration 3"));
+        assert_eq!(told(&made(&[1, 2, 3], "expand something")), "");
+        assert!(told(&made(&[1, 3], "expand something")).contains("migration 2"));
+    }
+}

@@ -1,0 +1,86 @@
+//! What all documents of this feed share: titles, addresses, links, and the form in which they are
+//! written.
+
+use std::ops::RangeInclusive;
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+
+use super::address::Addresses;
+use super::atom;
+use super::body::Body;
+use super::document::{BATCH, Document, Link};
+use super::form::Form;
+use super::page::Pages;
+use super::view::{PageWriter, View};
+use crate::cursor::Cursor;
+use crate::event::{Entry, Sequence};
+use crate::store::publish::Head;
+
+/// The documents of one feed, as its settings present them.
+#[derive(Debug)]
+pub(super) struct Documents {
+    pub(super) title: String,
+    pub(super) author: String,
+    pub(super) page: Option<PageWriter>,
+    pub(super) addresses: Addresses,
+}
+
+impl Documents {
+    /// Returns the form that a reader prefers; Atom, if no page writer is set.
+    pub(super) fn form(&self, headers: &HeaderMap) -> Form {
+        match self.page {
+            Some(_) => Form::wanted(headers),
+            None => Form::Atom,
+        }
+    }
+
+    pub(super) fn write(&self, form: Form, document: &Document<'_>) -> Body {
+        Body::new(match (form, &self.page) {
+            (Form::Atom, _) => atom::write(document, &self.addresses),
+            (Form::Html, Some(page)) => page.write(&View::of(document, &self.addresses)),
+            (Form::Html, None) => Bytes::new(),
+        })
+    }
+
+    /// Creates a document of the feed itself, with the feed's id and title.
+    pub(super) fn document<'a>(
+        &'a self,
+        head: &Head,
+        cursor: Cursor,
+        links: Vec<Link>,
+        entries: &'a [Entry],
+    ) -> Document<'a> {
+        Document {
+            id: head.feed_id.urn(),
+            title: &self.title,
+            author: &self.author,
+            updated: entries.last().map_or(head.updated, |entry| entry.updated),
+            cursor,
+            links,
+            archive: false,
+            entries,
+        }
+    }
+
+    /// Returns the links of a head with these events.
+    pub(super) fn head_links(&self, head: &Head, events: RangeInclusive<Sequence>) -> Vec<Link> {
+        let mut links = vec![Link::feed("self", self.addresses.head())];
+        if let Some(page) = Pages::from(head).before_head() {
+            let page = self.addresses.page(&head.epoch, page);
+            links.push(Link::feed("prev-archive", page));
+        }
+        links.extend(self.batch_link(head, events));
+        links
+    }
+
+    /// Returns the link to the batch document of these events, if there are any.
+    pub(super) fn batch_link(&self, head: &Head, events: RangeInclusive<Sequence>) -> Option<Link> {
+        let (first, last) = (*events.start(), *events.end());
+        (first <= last).then(|| Link {
+            rel: "related",
+            href: self.addresses.batch(&head.epoch, first, last),
+            media_type: Some(BATCH),
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! Reads a request: its path, its parameters, and the head that it needs.
+
+use axum::extract::rejection::PathRejection;
+
+use crate::cursor::Epoch;
+use crate::event::LAST_SEQUENCE;
+use crate::feed::Inner;
+use crate::http::Problem;
+use crate::store::Backend;
+use crate::store::publish::Head;
+
+impl<B: Backend> Inner<B> {
+    /// Returns the head; reads it from the database if `known` is false for the head in memory: the
+    /// reader may have learnt of newer events from another instance.
+    pub(super) async fn head_where(&self, known: impl Fn(&Head) -> bool) -> Result<Head, Problem> {
+        let head = self.sequencer.head();
+        if known(&head) {
+            return Ok(head);
+        }
+        Ok(self.sequencer.look().await?.head)
+    }
+}
+
+/// Parses a number in its canonical form: `007` would be another address of the same bytes.
+pub(super) fn canonical(text: &str) -> Option<i64> {
+    let number: i64 = text.parse().ok()?;
+    ((1..=LAST_SEQUENCE).contains(&number) && number.to_string() == text).then_some(number)
+}
+
+/// Rejects parameters where none exist: if ignored, each would be another cache key of the same
+/// bytes.
+pub(super) fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
+    match query {
+        None => Ok(()),
+        Some(_) => Err(Problem::bad_request("this address takes no parameters")),
+    }
+}
+
+pub(super) fn another_epoch(epoch: &Epoch, head: &Head) -> Problem {
+    Problem::not_found(format!(
+        "this feed is of epoch {}, not {epoch}: it is another history",
+        head.epoch
+    ))
+}
+
+/// A path that is not UTF-8 names no resource.
+pub(super) fn unreadable_path(_: PathRejection) -> Problem {
+    Problem::not_found("there is nothing under such a name")
+}
