@@ -172,8 +172,9 @@ async fn a_proxy_that_is_away_is_named<B: Recording>(url: &str) {
         let subscription = subscription(feed, feed, proxy);
         let mut reader = Reader::<B>::subscribed(url, subscription).await;
         let error = reader.fails().await;
-        let expected =
-            format!("{feed} was not asked: the proxy {closed} (Subscription::proxy) cannot be reached");
+        let expected = format!(
+            "{feed} was not asked: the proxy {closed} (Subscription::proxy) cannot be reached"
+        );
         assert!(error.contains(&expected), "{error}");
     }
 }

@@ -112,8 +112,6 @@ impl<B: Backend> Clone for Feed<B> {
 struct Inner<B: Backend> {
     database: Database<B>,
     documents: Documents,
-    /// The CloudEvents `source` of the events.
-    event_source: String,
     presentation: Presentation,
     sequencer: Sequencer<B>,
     entries: Snapshots,
@@ -144,7 +142,7 @@ impl<B: Backend> Feed<B> {
             .within(STATEMENT, B::present(writer, base.as_str(), presentation))
             .await?;
         if let Some(source) = inner.database.within(STATEMENT, B::source(writer)).await? {
-            inner.event_source = source;
+            inner.documents.event_source = source;
         }
         inner.sequencer.look().await?;
         Ok(Self {
@@ -214,8 +212,8 @@ impl<B: Backend> Inner<B> {
         let created = B::create_feed(database.writer(), id, &epoch, page_size);
         database.within(STATEMENT, created).await?;
         let sequencer = Sequencer::new(database.clone()).await?;
-        let event_source = settings.base_url.url().as_str().to_owned();
         let documents = Documents {
+            event_source: settings.base_url.url().as_str().to_owned(),
             title: settings.title,
             author: settings.author,
             page: settings.page,
@@ -223,7 +221,6 @@ impl<B: Backend> Inner<B> {
         };
         Ok(Self {
             database,
-            event_source,
             presentation: Presentation::of(&documents),
             documents,
             sequencer,

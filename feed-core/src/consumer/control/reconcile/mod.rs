@@ -385,7 +385,10 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
         mut taken: HashSet<String>,
     ) -> Result<(), ReconcileError> {
         let ids: Vec<&str> = due.iter().map(|entry| entry.id.as_str()).collect();
-        let (pool, s) = (self.handle.database.reader(), &self.handle.subscription.name);
+        let (pool, s) = (
+            self.handle.database.reader(),
+            &self.handle.subscription.name,
+        );
         for id in B::without_effect(pool, s, &ids).await? {
             taken.remove(&id);
         }
