@@ -27,3 +27,4 @@ mod rows_before;
 #[expect(dead_code, reason = "the tests of the console use the rest")]
 mod support;
 mod upgrade;
+mod with_data;
