@@ -1,6 +1,7 @@
 #!/bin/sh
-# One database and one role for each service; no role reaches another's database. PostgreSQL's image
-# runs it once, on an empty volume. Run again, it adds what is missing and sets the passwords anew:
+# One database and one role for each service; no role has access to another's database. PostgreSQL's
+# image runs it once, on an empty volume. Run again, it adds what is missing and sets the passwords
+# anew:
 #
 #   docker compose exec postgres /docker-entrypoint-initdb.d/roles.sh
 set -eu

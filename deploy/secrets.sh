@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the secrets of the deployment that are not there yet, below deploy/secrets. The directory is
-# for us alone; a file in it is for all, since the user in a container has another number than we.
+# Creates the missing secrets of the deployment, below deploy/secrets. Only we can read the
+# directory; a file in it is readable for all, since the user in a container has another number.
 set -eu
 umask 022
 cd "$(dirname "$0")"

@@ -138,7 +138,7 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The public base URL: the configured one, or that of the address that is listened on.
+    /// The public base URL: the configured one, or that of the address on which the shop listens.
     pub(crate) fn base_url(&self, address: SocketAddr) -> anyhow::Result<BaseUrl> {
         match &self.base_url {
             Some(base) => Ok(base.clone()),
@@ -146,7 +146,7 @@ impl Config {
         }
     }
 
-    /// Why a service does not start, by the setting that this program has.
+    /// Why a service does not start, in terms of this program's settings.
     pub(crate) fn explained(&self, name: &str, error: StartError) -> anyhow::Error {
         let directory = self.data_dir.display();
         match error {

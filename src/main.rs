@@ -1,5 +1,5 @@
-//! The whole shop in one process: order, invoice and shipping on one address, each with a
-//! database of its own. They still meet by the feed alone, over HTTP.
+//! The whole shop in one process: order, invoice and shipping on one address, each with a database
+//! of its own. They still communicate by the feed alone, over HTTP.
 
 mod config;
 mod demo;
@@ -76,7 +76,8 @@ async fn shop(
     base: &BaseUrl,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Mounted> {
-    // The consumers reach the feed where this process listens, whatever the world calls it.
+    // The consumers reach the feed at the address on which this process listens, not at its public
+    // URL.
     let follow = Follow {
         feed_url: format!("http://{}/order/feed", reachable(address)).parse()?,
         feed_credentials_file: match &config.credentials_file {
@@ -147,7 +148,7 @@ async fn shop(
     Ok(shop)
 }
 
-/// An address that stands for all of this machine is reached by the loopback one.
+/// A wildcard address is reached at the loopback one.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

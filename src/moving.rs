@@ -1,5 +1,5 @@
-//! `shop export` and `shop import`: the three databases to another place, such as from SQLite to
-//! PostgreSQL. Each service moves its own; here is only where they are.
+//! `shop export` and `shop import`: the three databases to other ones, such as from SQLite to
+//! PostgreSQL. Each service moves its own; this module knows where they are.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ Examples:
 
 Stop the shop first. `shop` is short for `cargo run --`.";
 
-/// The consumers first: so none of them has taken an event that the order service does not have.
+/// The consumers first: so none of them has applied an event that the order service does not have.
 const SERVICES: [(&str, Moved); 3] = [
     ("invoice", invoice::MOVED),
     ("shipping", shipping::MOVED),
@@ -94,7 +94,7 @@ pub(crate) async fn export(config: &Config) -> ExitCode {
     let export = async {
         std::fs::create_dir_all(&config.directory)
             .with_context(|| format!("cannot create {}", config.directory.display()))?;
-        // A directory has either all of one export or nothing: half of an older one would be taken for it.
+        // A directory has all of one export or nothing: half of an older one would pass for it.
         for (name, _) in SERVICES {
             let file = config.file(name);
             if file.exists() {
@@ -106,7 +106,7 @@ pub(crate) async fn export(config: &Config) -> ExitCode {
     ended(export.await)
 }
 
-/// Fills three new databases from files, once all three have been tried.
+/// Fills three new databases from files, after all three have been checked.
 pub(crate) async fn import(config: &Config) -> ExitCode {
     let import = async {
         for (name, _) in SERVICES {
@@ -124,7 +124,7 @@ pub(crate) fn sqlite(data_dir: &Path, name: &str) -> String {
     format!("sqlite:{}", data_dir.join(format!("{name}.db")).display())
 }
 
-/// What went wrong, by the settings that this program has.
+/// What went wrong, in terms of this program's settings.
 fn explained(name: &str, error: CommandError) -> anyhow::Error {
     let variable = format!("{}_DATABASE_URL", name.to_uppercase());
     match error {

@@ -1,4 +1,4 @@
-//! The start page: where to go from here.
+//! The start page: links to the pages of the services.
 
 use axum::Router;
 use axum::http::header;
@@ -9,7 +9,7 @@ use feed_core::http::BaseUrl;
 use feed_core::http::Problem;
 use maud::{Markup, html};
 
-/// The frame of the page, and of what is told about other pages that are not there.
+/// The frame of the page, and of the page about addresses that do not exist.
 pub(crate) fn frame(base: &BaseUrl) -> Frame<'static> {
     Frame {
         base: base.clone(),

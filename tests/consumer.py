@@ -29,7 +29,7 @@ CURSOR = "{urn:uuid:2f6f2a3e-8f3c-4c0e-9d64-6c1d0f0e5a71}cursor"
 
 
 def book(db, event):
-    """The effect: it runs inside the transaction, and touches nothing but `db`."""
+    """The effect: it runs inside the transaction, and uses only `db`."""
     sign = {"order.placed": 1, "order.cancelled": -1}.get(event["type"])
     if sign is not None:  # types that we do not know may come one day
         cents = sign * int(event["data"]["total"] * 100)
@@ -56,7 +56,7 @@ def link(document, rel):
 def events_of(feed, document):
     """The events of a document in sequence: id, and the event, or None if its data cannot be read."""
     batch, known = link(document, "related"), {}
-    # Links begin with the service's public address; we may know it by another one.
+    # Links begin with the service's public address; ours may be another one.
     public = link(document, "current").removesuffix("feed")
     here = lambda url: feed.removesuffix("feed") + url.removeprefix(public)
     if batch:
@@ -98,7 +98,7 @@ def follow(db, feed):
         document, _ = get(f"{feed}?after={cursor}")
         if take(db, feed, ElementTree.fromstring(document)):
             continue
-        # Only who has committed all of a document may ask for what is newer than it.
+        # Only a consumer that has committed all of a document may ask for what is newer than it.
         known = {"If-None-Match": etag} if seen == cursor else {}
         head, tag = get(feed, {"A-IM": "feed", "Prefer": "wait=20", **known})
         if head:
@@ -115,6 +115,6 @@ while True:
         follow(db, feed)
     except (OSError, HTTPException) as error:
         if getattr(error, "code", None) == 410:  # it is another feed, or has gone back
-            sys.exit(f"halted: {json.load(error)['detail']}")  # a person says how to go on
+            sys.exit(f"halted: {json.load(error)['detail']}")  # an operator decides how to continue
         print(f"{feed}: {error}", file=sys.stderr, flush=True)
         time.sleep(random.uniform(0.5, 2))

@@ -1,5 +1,5 @@
-# A private PostgreSQL in a temporary directory: sourced by `tests/run`, `benches/run` and whoever else needs
-# one. Installs the server where it is missing.
+# A private PostgreSQL in a temporary directory: sourced by `tests/run`, `benches/run` and other
+# scripts. Installs the server where it is missing.
 # shellcheck shell=bash
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
@@ -12,7 +12,7 @@ find_postgres() {
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-# Installs packages of Debian without starting a service: not now, nor when the machine starts.
+# Installs packages of Debian without starting a service: neither now nor when the machine starts.
 install_quietly() {
     local policy=/usr/sbin/policy-rc.d mine=
     if [ ! -e "$policy" ]; then
@@ -52,9 +52,9 @@ install_postgres() {
     fi
 }
 
-# Starts a PostgreSQL in a directory of its own, and sets `cluster` to that and `postgres_url`.
-# It goes away with the calling script. Takes a template of the directory's name, then options of
-# the server.
+# Starts a PostgreSQL in a directory of its own, and sets `cluster` to that and `postgres_url`. It
+# ends with the calling script. Takes a template of the directory's name, then options of the
+# server.
 private_postgres() {
     local template=$1 option options=()
     shift
@@ -84,7 +84,7 @@ private_postgres() {
     done
     as_postgres "$bin/pg_ctl" --pgdata "$cluster/data" --wait --silent --log "$cluster/data/log" \
         --options "${options[*]}" start
-    # shellcheck disable=SC2034 # for who sources this
+    # shellcheck disable=SC2034 # for the calling script
     postgres_url="postgres://postgres@localhost/postgres?host=$cluster"
 }
 

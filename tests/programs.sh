@@ -1,8 +1,8 @@
-# Programs that the tests work with, beside PostgreSQL: sourced after tests/postgres.sh.
+# Programs that the tests need, besides PostgreSQL: sourced after tests/postgres.sh.
 # shellcheck shell=bash
 
-# Installs those of these packages that are missing, on Debian. Elsewhere the tests skip what they
-# miss.
+# Installs those of these packages that are missing, on Debian. Elsewhere the tests without their
+# programs are skipped.
 install_programs() {
     local package missing=()
     if ! command -v apt-get >/dev/null; then
@@ -22,8 +22,8 @@ install_programs() {
 axe_version=4.14.1
 axe_sum=29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c
 
-# axe-core, which finds barriers on pages: one script out of its package on npm, to target/tools.
-# It runs in the browser alone.
+# axe-core, which finds accessibility barriers on pages: one script from its package on npm, to
+# target/tools. It runs in the browser alone.
 fetch_axe() {
     axe_is_here && return
     say "fetching axe-core $axe_version"

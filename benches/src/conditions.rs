@@ -1,4 +1,4 @@
-//! Under which conditions figures came about.
+//! The conditions under which figures were measured.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -38,7 +38,7 @@ pub(crate) async fn conditions(lab: &Lab) -> Result<BTreeMap<String, String>> {
     let memory: u64 = memory.parse().unwrap_or(0) / 1024;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let directory = lab.directory.display().to_string();
-    let dirty = match said("git", &["status", "--porcelain"]).is_empty() {
+    let dirty = match output_of("git", &["status", "--porcelain"]).is_empty() {
         true => "",
         false => " with changes",
     };
@@ -48,10 +48,10 @@ pub(crate) async fn conditions(lab: &Lab) -> Result<BTreeMap<String, String>> {
             format!("{} × {}", cores, model.map_or("", |(_, name)| name.trim())),
         ),
         ("memory", format!("{memory} MiB")),
-        ("kernel", said("uname", &["-sr"])),
+        ("kernel", output_of("uname", &["-sr"])),
         (
             "disk",
-            said(
+            output_of(
                 "findmnt",
                 &["-no", "SOURCE,FSTYPE,OPTIONS", "-T", &directory],
             ),
@@ -60,12 +60,12 @@ pub(crate) async fn conditions(lab: &Lab) -> Result<BTreeMap<String, String>> {
         ("PostgreSQL", lab.setting("server_version").await?),
         ("settings", settings.join(" ")),
         ("SQLite", "WAL, synchronous=FULL".to_owned()),
-        ("compiler", said("rustc", &["--version"])),
+        ("compiler", output_of("rustc", &["--version"])),
         (
             "commit",
-            said("git", &["rev-parse", "--short", "HEAD"]) + dirty,
+            output_of("git", &["rev-parse", "--short", "HEAD"]) + dirty,
         ),
-        ("at", said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
+        ("at", output_of("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
         (
             "load before",
             std::fs::read_to_string("/proc/loadavg")
@@ -82,7 +82,7 @@ pub(crate) async fn conditions(lab: &Lab) -> Result<BTreeMap<String, String>> {
         .collect())
 }
 
-/// What a commit costs at least: a write that is synced.
+/// The least that a commit costs: a write that is synced.
 fn sync_time(directory: &Path) -> Result<String> {
     let path = directory.join("sync");
     let mut options = OpenOptions::new();
@@ -95,7 +95,7 @@ fn sync_time(directory: &Path) -> Result<String> {
     let mut times = Vec::new();
     for _ in 0..200 {
         let begin = Instant::now();
-        // In place, as a write-ahead log that is used again.
+        // Overwrites the same bytes, as a write-ahead log that is reused does.
         file.rewind()?;
         file.write_all(&block)?;
         file.sync_data()?;
@@ -106,8 +106,8 @@ fn sync_time(directory: &Path) -> Result<String> {
     Ok(format!("{median:.2} ms, p99 {slow:.2} ms"))
 }
 
-/// What a program prints; nothing if it is not there.
-fn said(program: &str, arguments: &[&str]) -> String {
+/// What a program prints; empty if it is not installed.
+fn output_of(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     text.unwrap_or_default()

@@ -40,7 +40,7 @@ pub(crate) async fn load(pool: &PgPool, events: i64) -> Result<()> {
                        (SELECT sequence FROM feed_head));",
     )
     .await?;
-    // As it would be after a while: no first reader pays for all.
+    // As it would be after a while; otherwise the first reader would pay for all.
     pool.execute("VACUUM ANALYZE feed_event").await?;
     pool.execute("CHECKPOINT").await?;
     Ok(())

@@ -1,5 +1,6 @@
-//! An HTTP client that costs little, so that what is measured is the server: requests are bytes
-//! made before, and of an answer only what has to be is read. The same for both sides of a row.
+//! An HTTP client that costs little, so that the server is what is measured: requests are bytes
+//! that were made before, and only the necessary part of an answer is read. Both sides of a row use
+//! it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
 }
 
-/// An answer; lies in the connection's buffer until the next one.
+/// An answer; it is in the connection's buffer until the next one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
@@ -107,8 +108,8 @@ impl Connection {
     }
 }
 
-/// Asks on so many connections at once, each for one of `requests` after the other, for that long;
-/// returns how many were answered in a second.
+/// Sends requests on so many connections at once, for that long; each connection sends one of
+/// `requests` after the other. Returns how many were answered per second.
 pub(crate) async fn rate(
     address: SocketAddr,
     requests: Vec<Vec<u8>>,

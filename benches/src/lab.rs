@@ -17,7 +17,7 @@ pub(crate) struct Lab {
     server: PgConnectOptions,
     server_url: String,
     admin: PgPool,
-    /// On a real disk; goes away after the run.
+    /// On a real disk; removed after the run.
     pub(crate) directory: PathBuf,
     pub(crate) rounds: usize,
     pub(crate) quick: bool,
@@ -78,7 +78,7 @@ impl Lab {
         self.bar.finish_and_clear();
     }
 
-    /// Says what is being done.
+    /// Shows what is being done.
     pub(crate) fn say(&self, message: impl Into<String>) {
         self.bar.set_message(message.into());
     }
@@ -96,7 +96,7 @@ impl Lab {
     }
 
     /// Measures both sides in turns, after one round that does not count; each gives one value for
-    /// each of `figures`. Who goes first changes from round to round.
+    /// each of `figures`. The side that goes first changes from round to round.
     pub(crate) async fn compare<const N: usize>(
         &mut self,
         figures: [Figure; N],
@@ -111,8 +111,8 @@ impl Lab {
         .await
     }
 
-    /// The same, for sides that are set up anew in each round, so that one that waits for its turn
-    /// takes nothing from the other.
+    /// The same, for sides that are set up anew in each round, so that the side that waits for its
+    /// turn uses nothing of the machine.
     pub(crate) async fn compare_set_up<const N: usize>(
         &mut self,
         mut figures: [Figure; N],
@@ -150,7 +150,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Notes a figure.
+    /// Records a figure.
     pub(crate) fn record(&mut self, mut figure: Figure) {
         self.row.clone_into(&mut figure.row);
         self.bar
@@ -163,7 +163,7 @@ impl Lab {
         self.create(None).await
     }
 
-    /// A copy of a database that nobody is connected to.
+    /// A copy of a database that has no connections.
     pub(crate) async fn copy(&mut self, template: &str) -> Result<String> {
         let template = database_of(template)?.to_owned();
         self.create(Some(&template)).await
@@ -195,7 +195,7 @@ impl Lab {
         Ok(pool.connect_with(options).await?)
     }
 
-    /// The tables of a consumer whose database this is, made by the service itself.
+    /// The tables of a consumer, which the service itself creates in its database.
     pub(crate) async fn prepare(&self, service: &str, url: &str) -> Result<()> {
         let start = Start::service(service, url);
         let nowhere = start.set("FEED_URL", "http://127.0.0.1:9/feed");
@@ -203,7 +203,7 @@ impl Lab {
     }
 
     /// The order service's database with a history of 1,000,000 events (fewer with `--quick`), one
-    /// for the whole run: and how many they are.
+    /// for the whole run; and the number of its events.
     pub(crate) async fn long_history(&mut self) -> Result<(String, i64)> {
         let events = self.many(1_000_000, 200_000);
         if let Some(url) = &self.long_history {

@@ -5,7 +5,7 @@
 //! sides run in turns (`lab`), so that a machine that is slow for a while is slow for both; what
 //! counts is the ratio within a round (`measure`).
 //!
-//! Brokers in the place of the feed (`peers`) are measured on demand: `benches/run --peers`.
+//! Brokers in place of the feed (`peers`) are measured on demand: `benches/run --peers`.
 
 mod bare;
 mod conditions;
@@ -44,12 +44,12 @@ struct Options {
     #[arg(long)]
     quick: bool,
 
-    /// Measure brokers in the place of the feed too: `benches/run` installs NATS and `RabbitMQ` from
+    /// Measure brokers in place of the feed too: `benches/run` installs NATS and `RabbitMQ` from
     /// Debian's packages, and runs them privately
     #[arg(long)]
     peers: bool,
 
-    /// Say which benchmarks there are
+    /// List the benchmarks
     #[arg(long)]
     list: bool,
 
@@ -90,7 +90,7 @@ fn main() -> Result<()> {
             .enable_all()
             .build()?
             .block_on(bare::run(command)),
-        // Who measures takes one core at most.
+        // The client takes one core at most.
         None => tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?
@@ -136,7 +136,7 @@ async fn measure(options: Options) -> Result<()> {
             figures,
         };
         report.rows.insert((*name).to_owned(), row);
-        // After each: who loses patience has what was measured.
+        // After each, so that an interrupted run keeps what was measured.
         report.save(&options.json)?;
     }
     println!("\nwritten to {}", options.json.display());

@@ -1,34 +1,34 @@
-//! Figures: what was measured, round by round, and what it comes to.
+//! Figures: what was measured, round by round, and the result.
 
 use serde::{Deserialize, Serialize};
 
-/// What a figure ought to be.
+/// The goal of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "bound", rename_all = "snake_case")]
 pub(crate) enum Goal {
-    /// Nobody has asked for one: it explains another figure.
+    /// No goal: the figure explains another one.
     None,
-    /// Ours by the limit's, where more is better.
+    /// The least ratio of ours to the limit's, where more is better.
     RatioAtLeast(f64),
-    /// Ours by the limit's, where less is better.
+    /// The greatest ratio of ours to the limit's, where less is better.
     RatioAtMost(f64),
-    /// Ours, where there is no limit to compare with.
+    /// The greatest value of ours, where there is no limit to compare with.
     AtMost(f64),
 }
 
 impl Goal {
-    /// True if the goal is no distance but the order of the two.
-    fn is_to_be_ahead(self) -> bool {
+    /// True if the goal is only to be better than the other side.
+    fn is_only_the_order(self) -> bool {
         matches!(self, Self::RatioAtLeast(1.0) | Self::RatioAtMost(1.0))
     }
 }
 
-/// What became of a goal.
+/// Whether a goal was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Met,
     Missed,
-    /// Who is ahead changes from round to round.
+    /// The side that is ahead changes from round to round.
     Equal,
 }
 
@@ -45,11 +45,11 @@ pub(crate) struct Figure {
     pub(crate) goal: Goal,
     /// One value a round.
     pub(crate) ours: Vec<f64>,
-    /// Beside it, from the same round.
+    /// The other side's value, from the same round.
     pub(crate) limit: Vec<f64>,
 }
 
-/// The middle of some values, and how far they are apart.
+/// The median of some values, and their range.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -58,7 +58,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of no value: all zeros.
+    /// Of no values: all zeros.
     #[must_use]
     pub(crate) fn of(values: &[f64]) -> Self {
         let mut sorted = values.to_vec();
@@ -103,7 +103,7 @@ impl Figure {
         self
     }
 
-    /// Ours by the limit's in each round: what slowed down both is not in it.
+    /// Ours divided by the limit's, in each round: what slowed down both cancels out.
     #[must_use]
     pub(crate) fn ratios(&self) -> Vec<f64> {
         let pairs = self.ours.iter().zip(&self.limit);
@@ -116,7 +116,7 @@ impl Figure {
         (!ratios.is_empty()).then(|| Spread::of(&ratios))
     }
 
-    /// What became of the goal; `None`: there is none.
+    /// Whether the goal was met; `None`: there is none.
     #[must_use]
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         let ratio = self.ratio();
@@ -129,7 +129,7 @@ impl Figure {
         };
         let either = ratio.is_some_and(|ratio| ratio.lowest < 1.0 && ratio.highest > 1.0);
         Some(match met {
-            _ if either && self.goal.is_to_be_ahead() => Verdict::Equal,
+            _ if either && self.goal.is_only_the_order() => Verdict::Equal,
             true => Verdict::Met,
             false => Verdict::Missed,
         })

@@ -33,9 +33,9 @@ pub(crate) struct Start {
     pub(crate) settings: Vec<(&'static str, String)>,
     /// The one core it may use; `None`: all of them.
     pub(crate) core: Option<usize>,
-    /// Where it listens, if that was said before.
+    /// Where it listens, if that is fixed.
     pub(crate) address: Option<SocketAddr>,
-    /// What is asked to see whether it is there; empty: whether it takes a connection.
+    /// The path that shows whether it answers; empty: whether it accepts a connection.
     pub(crate) probe: &'static str,
 }
 
@@ -69,7 +69,7 @@ impl Start {
         self
     }
 
-    /// Leaves the other cores to whoever asks, so that what is measured is the server alone.
+    /// Leaves the other cores to the client, so that the server alone is measured.
     #[must_use]
     pub(crate) fn on_core(mut self, core: usize) -> Self {
         self.core = has_taskset().then_some(core);

@@ -1,4 +1,4 @@
-//! What people and programs get to see: a table, a JSON file, and the page with the results.
+//! Output for people and programs: a table, a JSON file, and the page with the results.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::{Figure, Goal, Spread, Verdict};
 
-/// Where the table stands in `RESULTS.md`.
+/// Where the table begins in `RESULTS.md`.
 const BEGIN: &str = "<!-- figures: benches/run --write -->";
 const END: &str = "<!-- end of figures -->";
 
-/// All that is known: a run of some rows leaves the others as they were.
+/// All figures: a run of some rows leaves the others as they were.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) rows: BTreeMap<String, Row>,
@@ -28,7 +28,7 @@ pub(crate) struct Row {
 }
 
 impl Report {
-    /// What earlier runs have left, if anything.
+    /// The figures of earlier runs, if there are any.
     #[must_use]
     pub(crate) fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -40,7 +40,7 @@ impl Report {
         std::fs::write(path, text).with_context(|| path.display().to_string())
     }
 
-    /// Puts the table into the page with the results, in the order of `names`.
+    /// Writes the table into the page with the results, in the order of `names`.
     pub(crate) fn write_into(&self, path: &Path, names: &[&str]) -> Result<()> {
         let page = std::fs::read_to_string(path)?;
         let (before, rest) = page.split_once(BEGIN).context("no mark in the page")?;
@@ -129,7 +129,7 @@ fn range(spread: Spread) -> String {
     )
 }
 
-/// Three figures that count.
+/// Three significant figures.
 fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),

@@ -1,7 +1,7 @@
-//! How long it takes from an order to its invoice, whatever lies between.
+//! The time from an order to its invoice, through the feed or a broker.
 //!
-//! Both times are PostgreSQL's own (`track_commit_timestamp`), of one server and clock, so that
-//! nobody has to watch.
+//! Both times are PostgreSQL's own (`track_commit_timestamp`), of one server and clock, so that no
+//! process has to observe.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

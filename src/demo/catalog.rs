@@ -1,4 +1,4 @@
-//! What the demo knows by heart: people, goods, and places to send them to.
+//! The data of the demo: people, goods and addresses.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub(super) struct Item {
     pub(super) price: &'static str,
 }
 
-/// Where somebody lives. The number of the house takes the place of the `#`.
+/// A home. The number of the house takes the place of the `#`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) street: &'static str,
@@ -41,7 +41,7 @@ const fn place(street: &'static str, zip: &'static str, city: &'static str) -> P
     Place { street, zip, city }
 }
 
-/// Names as people have them: with accents, apostrophes, spaces, and in other scripts.
+/// Realistic names: with accents, apostrophes, spaces, and in other scripts.
 pub(super) const CUSTOMERS: &[Customer] = &[
     customer("Maeve", "O'Brien", "maeve.obrien@example.com"),
     customer("Jürgen", "Müller", "juergen.mueller@example.com"),
@@ -113,7 +113,7 @@ pub(super) const ITEMS: &[Item] = &[
     item("Gift wrapping", "0.00"),
 ];
 
-/// Streets as they are written there.
+/// Streets as they are written in that country.
 pub(super) const PLACES: &[Place] = &[
     place("Krischerstr. #", "40789", "Monheim am Rhein"),
     place("Straße des 17. Juni #", "10623", "Berlin"),

@@ -1,4 +1,4 @@
-//! What can go wrong between the demo and the shop, in the shop's own words, and what to do about it.
+//! Errors between the demo and the shop, and what to do about them.
 
 use feed_core::http::BaseUrl;
 use reqwest::StatusCode;
@@ -15,22 +15,22 @@ pub(super) enum ShopError {
         "no shop answers at {0}: start one with `cargo run`, or set its address with --url ({1})"
     )]
     NoShop(BaseUrl, String),
-    /// It has answered before, or said that it will soon.
+    /// It has answered before, or announced that it will soon.
     #[error(
         "the shop has been away for {patience} s ({0}): check its log, and restart it",
         patience = PATIENCE.as_secs()
     )]
     Away(String),
-    /// It does not want to.
+    /// It refuses the request.
     #[error(transparent)]
     Refused(Refusal),
-    /// What answers is something else.
+    /// The answer is not that of a shop.
     #[error("{0} answers, but not as a shop of this version does ({1}): is that its base URL?")]
     Strange(BaseUrl, String),
-    /// A person has stopped it.
+    /// Ctrl-C has stopped it.
     #[error("stopped before all orders were placed")]
     Stopped,
-    /// The process would not hear that it is to stop.
+    /// The handler for Ctrl-C cannot be installed.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
     /// This machine has no certificates of authorities.
@@ -38,18 +38,18 @@ pub(super) enum ShopError {
     Client(#[source] reqwest::Error),
 }
 
-/// A request that the shop does not carry out.
+/// A request that the shop refuses.
 #[derive(Debug, thiserror::Error)]
-#[error("the shop refuses {what} with {}. {cure}", self.reason())]
+#[error("the shop refuses {what} with {}. {remedy}", self.reason())]
 pub(super) struct Refusal {
     what: &'static str,
     status: StatusCode,
-    said: String,
-    cure: String,
+    detail: String,
+    remedy: String,
 }
 
 impl Refusal {
-    /// What an answer of this status, headers and body says.
+    /// The refusal in an answer of this status, headers and body.
     pub(super) fn read(
         what: &'static str,
         status: StatusCode,
@@ -59,19 +59,19 @@ impl Refusal {
         Self {
             what,
             status,
-            said: said(status, body),
-            cure: cure(status, headers),
+            detail: detail(status, body),
+            remedy: remedy(status, headers),
         }
     }
 
-    /// The status, and what was said.
+    /// The status, and the server's reason.
     pub(super) fn reason(&self) -> String {
-        format!("{}: {}", self.status.as_u16(), self.said)
+        format!("{}: {}", self.status.as_u16(), self.detail)
     }
 }
 
-/// What the server says about it: a problem document (RFC 9457), or just its status.
-fn said(status: StatusCode, body: &[u8]) -> String {
+/// The server's reason: a problem document (RFC 9457), or just its status.
+fn detail(status: StatusCode, body: &[u8]) -> String {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     let fields: Vec<String> = problem["errors"]
         .as_array()
@@ -88,13 +88,15 @@ fn said(status: StatusCode, body: &[u8]) -> String {
     if !fields.is_empty() {
         return fields.join(" ").trim_end_matches('.').to_owned();
     }
-    let told = problem["detail"].as_str().or(problem["title"].as_str());
-    let told = told.or(status.canonical_reason()).unwrap_or("nothing more");
-    told.trim_end_matches('.').to_owned()
+    let reason = problem["detail"].as_str().or(problem["title"].as_str());
+    let reason = reason
+        .or(status.canonical_reason())
+        .unwrap_or("nothing more");
+    reason.trim_end_matches('.').to_owned()
 }
 
-/// What a person can do about it.
-fn cure(status: StatusCode, headers: &HeaderMap) -> String {
+/// What the user can do about it.
+fn remedy(status: StatusCode, headers: &HeaderMap) -> String {
     let location = headers.get(header::LOCATION);
     let location = location.and_then(|location| location.to_str().ok());
     match (status.as_u16(), location) {
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_the_shop_says() {
+    fn a_refusal_repeats_the_reason_of_the_shop() {
         let errors = r#"{"title": "The order is not valid", "detail": "see `errors` for each field",
             "errors": [{"field": "customer", "message": "There is no customer 9."},
                        {"field": "orderLine", "message": "An order has 1 to 1,000 lines."}]}"#;

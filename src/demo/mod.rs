@@ -29,7 +29,7 @@ use tally::Tally;
 /// A shop with fewer customers or items than this gets more of them.
 const FEW: i64 = 10;
 
-/// Between two looks at how far it is.
+/// The interval at which the progress is updated.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The exit code of a program that Ctrl-C has stopped.
@@ -48,7 +48,7 @@ Examples:
 
 `shop` is short for `cargo run --`.";
 
-/// What the demo is to do.
+/// The settings of the demo.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Config {
     /// The base URL of the shop
@@ -88,14 +88,14 @@ pub(crate) struct Config {
     parallel: u16,
 }
 
-/// Places the orders, and says what came of it. The exit code is 0 if all were placed.
+/// Places the orders, and prints the result. The exit code is 0 if all were placed.
 pub(crate) async fn run(config: Config) -> ExitCode {
     let seed = config.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let tally = Mutex::new(Tally::new());
     let ended = fill(&config, seed, &tally).await;
     let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     if tally.orders() > 0 {
-        // That nobody reads it, as with `| true`, is no fault.
+        // A closed pipe, as with `| true`, is no error.
         let summary = tally.summary(seed, &config.url);
         let _ = std::io::stdout().write_all(summary.as_bytes());
     }
@@ -111,7 +111,7 @@ pub(crate) async fn run(config: Config) -> ExitCode {
     }
 }
 
-/// Places the orders of `seed`. What is done is in `tally`, also where it ends with an error.
+/// Places the orders of `seed`. `tally` has what was done, also after an error.
 async fn fill(config: &Config, seed: u64, tally: &Mutex<Tally>) -> Result<(), ShopError> {
     let stop = CancellationToken::new();
     stop_signal(stop.clone()).map_err(ShopError::Signals)?;
@@ -139,7 +139,7 @@ async fn fill(config: &Config, seed: u64, tally: &Mutex<Tally>) -> Result<(), Sh
                 None => break,
                 Some(Ok(())) => {}
                 Some(Err(error)) => {
-                    // What is under way comes to its end, and counts.
+                    // Requests that have been sent are finished, and count.
                     stop.cancel();
                     failed.get_or_insert(error);
                 }
@@ -168,7 +168,7 @@ async fn place(shop: &Shop, planned: Planned, tally: &Mutex<Tally>) -> Result<()
     Ok(())
 }
 
-/// The customers who order, in the order of their numbers; a shop that has few gets ours.
+/// The customers who order, by their numbers; a shop that has few gets more first.
 async fn customers(shop: &Shop, tally: &Mutex<Tally>) -> Result<Vec<i64>, ShopError> {
     let mut known = shop.customers().await?;
     if known.count < FEW {

@@ -1,11 +1,11 @@
-//! Which orders the demo places: made up, and the same for the same seed.
+//! The orders that the demo places: random, and the same for the same seed.
 
 use fastrand::Rng;
 use serde::Serialize;
 
 use super::catalog::{PLACES, Place};
 
-/// An order as the shop is asked for it.
+/// An order as it is sent to the shop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct NewOrder {
@@ -28,7 +28,7 @@ struct Line {
     count: i64,
 }
 
-/// An order, and what its customer is going to do about it.
+/// An order, and whether it will be cancelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Planned {
     pub(super) order: NewOrder,
@@ -41,12 +41,12 @@ pub(super) struct Orders {
     rng: Rng,
     customers: Vec<i64>,
     items: Vec<i64>,
-    /// How many of a hundred are cancelled.
+    /// The share of cancelled orders, in percent.
     cancel: u8,
 }
 
 impl Orders {
-    /// Orders of these customers for these items, of which there is at least one each.
+    /// Orders of these customers for these items, with at least one of each.
     pub(super) fn new(seed: u64, customers: Vec<i64>, items: Vec<i64>, cancel: u8) -> Self {
         Self {
             rng: Rng::with_seed(seed),
@@ -56,13 +56,13 @@ impl Orders {
         }
     }
 
-    /// Some come again and again, others hardly ever.
+    /// Some customers order often, others hardly ever.
     fn customer(&mut self) -> i64 {
         let last = self.customers.len();
         self.customers[self.rng.usize(..last).min(self.rng.usize(..last))]
     }
 
-    /// Most go home, some to where somebody works or is visited.
+    /// Most go to the customer's home, some to another address.
     fn shipping_address(&mut self, home: &Address) -> Address {
         match self.rng.u8(..5) {
             0 => address(&mut self.rng),
@@ -70,7 +70,7 @@ impl Orders {
         }
     }
 
-    /// Few lines of few pieces; now and then somebody fits out an office.
+    /// Few lines of few pieces; now and then a large order.
     fn lines(&mut self) -> Vec<Line> {
         let wanted = 1 + self.rng.usize(..5).min(self.rng.usize(..5));
         let office = self.rng.u8(..40) == 0;
@@ -105,7 +105,7 @@ impl Iterator for Orders {
     }
 }
 
-/// Where a customer lives, whatever they order.
+/// The home of a customer, the same in each order.
 fn home(customer: i64) -> Address {
     address(&mut Rng::with_seed(customer.unsigned_abs()))
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shop_accepts_all_of_them() {
+    fn every_order_keeps_the_rules_of_the_shop() {
         let catalog = catalog();
         for Planned { order, .. } in orders(1, 5) {
             let json = serde_json::to_value(&order).expect("JSON");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shop_may_be_small() {
+    fn one_customer_and_one_item_are_enough() {
         for Planned { order, .. } in Orders::new(1, vec![7], vec![8], 0).take(MANY) {
             assert_eq!(order.customer, 7);
             let items: Vec<i64> = order.order_line.iter().map(|line| line.item).collect();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_are_cancelled_as_wanted() {
+    fn the_configured_share_is_cancelled() {
         let cancelled = |cancel| {
             let orders = orders(7, cancel);
             orders.iter().filter(|planned| planned.cancelled).count()
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_orders_and_lives_at_one_place() {
+    fn every_customer_orders_and_has_one_home() {
         let mut homes: BTreeMap<i64, Address> = BTreeMap::new();
         let orders = orders(9, 0);
         for Planned { order, .. } in &orders {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_and_nothing_is_there_twice() {
+    fn customers_and_items_are_unique() {
         let emails: BTreeSet<&str> = CUSTOMERS.iter().map(|customer| customer.email).collect();
         assert_eq!(emails.len(), CUSTOMERS.len());
         let names: BTreeSet<&str> = ITEMS.iter().map(|item| item.name).collect();

@@ -1,4 +1,4 @@
-//! The shop as the demo sees it: asked in JSON over HTTP, and asked again while it is away.
+//! The shop as the demo sees it: its JSON over HTTP, with retries while it does not answer.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{Refusal, ShopError};
 
-/// How long one answer may take: the server gives up earlier.
+/// The longest time for one answer: the server gives up earlier.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a shop may be away: long enough for a restart.
+/// How long a shop may be down: long enough for a restart.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pause before the second try; it doubles from then on.
@@ -39,7 +39,7 @@ pub(super) struct Shop {
     stop: CancellationToken,
     /// It has answered once.
     met: AtomicBool,
-    /// What it is waited for, if it is.
+    /// Why the demo waits for it, if it does.
     trouble: Mutex<Option<String>>,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct KnownItem {
     pub(super) name: String,
 }
 
-/// An order that the shop has taken.
+/// An order that the shop has accepted.
 #[derive(Debug, Deserialize)]
 pub(super) struct Placed {
     pub(super) id: i64,
@@ -81,7 +81,7 @@ pub(super) struct Placed {
 }
 
 impl Shop {
-    /// The shop at `base`, to which `authorization` is shown. It is not asked anything yet.
+    /// The shop at `base`; requests have this `Authorization`. None is sent yet.
     pub(super) fn at(
         base: BaseUrl,
         authorization: Option<HeaderValue>,
@@ -98,7 +98,7 @@ impl Shop {
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT);
-        // Without certificates nothing has to be installed for plain HTTP.
+        // Plain HTTP works on a machine without certificates.
         let builder = match base.url().scheme() {
             "http" => builder.tls_certs_only([]),
             _ => builder,
@@ -112,12 +112,12 @@ impl Shop {
         })
     }
 
-    /// It answers otherwise than a shop does.
+    /// The error for an answer that is not a shop's.
     pub(super) fn strange(&self, how: &str) -> ShopError {
         ShopError::Strange(self.base.clone(), how.to_owned())
     }
 
-    /// Why we wait for it, if we do.
+    /// Why the demo waits for it, if it does.
     pub(super) fn trouble(&self) -> Option<String> {
         let trouble = self.trouble.lock();
         trouble.unwrap_or_else(PoisonError::into_inner).clone()
@@ -143,7 +143,7 @@ impl Shop {
         self.ask::<Value>("an item", request).await.map(drop)
     }
 
-    /// Places an order. With its `key` it is placed once, however often it has to be asked for.
+    /// Places an order. With its `key` it is placed once, however often the request is repeated.
     pub(super) async fn place(
         &self,
         order: &impl Serialize,
@@ -154,7 +154,7 @@ impl Shop {
         self.ask("an order", request).await
     }
 
-    /// Cancels an order. Once more does no harm.
+    /// Cancels an order. A second time does no harm.
     pub(super) async fn cancel(&self, id: i64) -> Result<Placed, ShopError> {
         let request = self.request(Method::DELETE, &format!("order/order/{id}"));
         self.ask("a cancellation", request).await
@@ -172,7 +172,7 @@ impl Shop {
         request.body(body)
     }
 
-    /// Asks until there is an answer that counts.
+    /// Repeats a request until there is a final answer.
     async fn ask<T: DeserializeOwned>(
         &self,
         what: &'static str,
@@ -193,7 +193,7 @@ impl Shop {
                 return Err(ShopError::Away(reason));
             }
             self.say(Some(reason));
-            // Those that ask at the same time do not come back at the same time.
+            // Requests that failed at the same time are not repeated at the same time.
             let pause_now = pause.mul_f64(0.5 + fastrand::f64()).max(retry_after);
             tokio::select! {
                 () = tokio::time::sleep(pause_now.min(LONGEST_PAUSE)) => {}
@@ -225,7 +225,7 @@ impl Shop {
             return Ok(Attempt::Answered(body));
         }
         let refusal = Refusal::read(what, status, &headers, &body);
-        // A proxy before it says that it is away in words of its own.
+        // A proxy in front of it reports in its own words that the shop is down.
         if matches!(status.as_u16(), 429 | 502..=504) {
             return Ok(Attempt::Away(refusal.reason(), retry_after(&headers)));
         }
@@ -238,10 +238,10 @@ impl Shop {
     }
 }
 
-/// What comes of asking once.
+/// The outcome of one attempt.
 enum Attempt {
     Answered(Vec<u8>),
-    /// Why it has to be asked again, and when at the earliest.
+    /// Why it has to be repeated, and when at the earliest.
     Away(String, Duration),
 }
 
@@ -249,7 +249,7 @@ async fn answer(request: RequestBuilder) -> reqwest::Result<(StatusCode, HeaderM
     let mut response: Response = request.send().await?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        // What is longer is no answer of a shop, and will not be understood.
+        // A longer one is no answer of a shop, and cannot be parsed.
         if body.len() + chunk.len() > LARGEST_ANSWER {
             break;
         }

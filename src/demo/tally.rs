@@ -1,4 +1,4 @@
-//! What the demo has done, and how it tells that.
+//! What the demo has done, and its summary.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub(super) struct Tally {
     began: Instant,
 }
 
-/// Orders, and what they come to in each currency.
+/// Orders, and their total in each currency.
 #[derive(Debug, Default)]
 struct Sum {
     orders: i64,
@@ -61,7 +61,7 @@ impl Tally {
         self.items += 1;
     }
 
-    /// The clock runs from now on.
+    /// Starts the clock.
     pub(super) fn begin(&mut self) {
         self.began = Instant::now();
     }
@@ -79,7 +79,7 @@ impl Tally {
         self.placed.orders
     }
 
-    /// What a person wants to know at the end.
+    /// The summary for the user.
     pub(super) fn summary(&self, seed: u64, base: &BaseUrl) -> String {
         self.summary_of(self.began.elapsed(), seed, base)
     }

@@ -1,7 +1,7 @@
-//! The services answer as they are described, whatever they are asked. schemathesis makes up the
-//! requests, right ones and wrong ones, from `/openapi.json`; `tests/run` installs it.
+//! The services answer as their descriptions specify, also to wrong requests. schemathesis
+//! generates the requests from `/openapi.json`; `tests/run` installs it.
 //!
-//! They are the same requests in each run. `EXAMPLES=1000` makes more of them for each operation, and
+//! Each run makes the same requests. `EXAMPLES=1000` makes more of them for each operation, and
 //! `SEED=17` others.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -74,7 +74,7 @@ async fn place(order: &Service, count: usize) {
     }
 }
 
-/// What checks a service.
+/// The program that checks a service.
 struct Tools {
     validator: Command,
     schemathesis: Command,
@@ -88,8 +88,8 @@ impl Tools {
         })
     }
 
-    /// Checks the description of `service`, and then by it the service. The configuration has names
-    /// for what is there to be asked for.
+    /// Checks the description of `service`, and then the service against it. The configuration
+    /// refers to what exists by names.
     async fn check(mut self, service: &Service, configuration: &str, there: &[(&str, &str)]) {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("openapi.json");
@@ -119,7 +119,7 @@ impl Tools {
             .args(["--generation-database", "none"])
             .arg("--continue-on-failure");
         println!("{}", succeed(self.schemathesis).await);
-        // Beside the answers: nothing has broken inside.
+        // Besides the answers: nothing has failed inside.
         let ready = service.client.get("health/ready", &[]).await;
         assert_eq!(ready.status, 200, "{}", ready.body);
         let log = service.process().unwrap().log();

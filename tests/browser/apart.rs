@@ -1,5 +1,5 @@
 //! Three services on three addresses, where pages of another one are links; and a service that is
-//! away, which takes nothing from the pages of the others.
+//! down, which does not change the pages of the others.
 
 use harness::{Backend, System};
 use serde_json::json;
@@ -33,7 +33,7 @@ async fn three_addresses_are_joined_by_links() {
         }
     })
     .await;
-    // What does not answer is a link all the same.
+    // A service that does not answer is a link all the same.
     system.invoice.stop().await;
     tell(Look::DESKTOP, async |page| {
         page.open(&system.order.client.url(&format!("order/{id}")))
@@ -45,7 +45,7 @@ async fn three_addresses_are_joined_by_links() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_is_away_leaves_the_page_complete() {
+async fn a_service_that_is_down_leaves_the_page_complete() {
     let shop = Shop::open().await;
     let id = shop.place(&order("Main Street 1")).await;
     shop.delivered(id).await;

@@ -15,7 +15,7 @@ const RUN: &str = "
         .then(result => done(result.violations), error => done(String(error)));
 ";
 
-/// The script, which `tests/run` fetches; nothing where it has said that it could not, and why.
+/// The script, which `tests/run` fetches; none where it has reported that it could not, and why.
 static AXE: LazyLock<Option<String>> = LazyLock::new(|| {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../target/tools/axe.min.js"]
         .iter()
@@ -43,12 +43,12 @@ pub(crate) async fn check(page: &Page, what: &str) {
     assert!(
         violations.is_empty(),
         "barriers on {what}:\n{}",
-        told(violations)
+        report(violations)
     );
 }
 
 /// Each rule that is broken, with the elements that break it and why.
-fn told(violations: &[Value]) -> String {
+fn report(violations: &[Value]) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut lines = Vec::new();
     for violation in violations {

@@ -5,7 +5,20 @@ use crate::picture::pages;
 use crate::shop::Shop;
 use crate::story::tell;
 
-/// Fills in whom the order is for and where it goes.
+/// The fields of a form with one line, in their order.
+pub(crate) const FIELDS: [&str; 9] = [
+    "customer",
+    "shippingAddress-street",
+    "shippingAddress-zip",
+    "shippingAddress-city",
+    "billingAddress-street",
+    "billingAddress-zip",
+    "billingAddress-city",
+    "orderLine-0-item",
+    "orderLine-0-count",
+];
+
+/// Fills in the customer and the addresses.
 pub(crate) async fn fill_in_customer(page: &Page) {
     page.choose("customer", "Rod Johnson").await;
     for kind in ["shippingAddress", "billingAddress"] {

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-/// The one that runs. It ends with the last story that holds it: a static would outlive the tests.
+/// The running driver. It ends with the last story that holds it: a static would outlive the tests.
 static RUNNING: Mutex<Weak<Driver>> = Mutex::const_new(Weak::new());
 
 /// A running chromedriver.
 #[derive(Debug)]
 pub(crate) struct Driver {
-    /// Where it takes commands.
+    /// The address for commands.
     pub(crate) url: String,
     _process: Process,
     _directory: TempDir,
@@ -40,7 +40,7 @@ impl Driver {
         let (_, port) = address.split_once(':').unwrap();
         let mut command = program("chromedriver");
         command.arg(format!("--port={port}"));
-        // Nothing of it is kept in the home of whoever runs the tests.
+        // Nothing of it is kept in the home of the user who runs the tests.
         let home = directory.path().to_str().unwrap();
         let settings = [("XDG_CONFIG_HOME", home), ("XDG_CACHE_HOME", home)];
         let process =
@@ -59,7 +59,7 @@ impl Driver {
     }
 }
 
-/// A browser that keeps its data in `profile`, speaks to this machine alone, and notes what it does.
+/// A browser that keeps its data in `profile`, reaches this machine alone, and logs what it does.
 pub(crate) fn capabilities(profile: &Path) -> Value {
     let mut arguments = vec![
         "--headless=new".to_owned(),

@@ -1,5 +1,5 @@
-//! Every page in every look: without barriers, nothing cut off or to be scrolled sideways, and a
-//! picture of it for who wants to see (`tests/screenshots`).
+//! Every page in every look: without accessibility barriers, with nothing cut off and no sideways
+//! scrolling, and a picture of it (`tests/screenshots`).
 
 use serde_json::{Value, json};
 
@@ -13,9 +13,9 @@ use crate::story::tell;
 struct View {
     name: &'static str,
     path: &'static str,
-    /// What is pressed there, each with what comes of it.
+    /// What is pressed there, each with its result.
     press: &'static [(&'static str, &'static str)],
-    /// What is seen in the end: where, and which text.
+    /// What is seen in the end: the element, and its text.
     sees: (&'static str, &'static str),
 }
 

@@ -1,22 +1,10 @@
-//! The keyboard alone: nothing needs a mouse, and the focus goes where the eye does.
+//! The keyboard alone: nothing needs a mouse, and the focus follows what happens.
 
+use crate::clerk::FIELDS;
 use crate::page::Look;
 use crate::shop::Shop;
 use crate::story::tell;
 use crate::webdriver::{ENTER, TAB};
-
-/// The fields in the order in which they stand on the form.
-const ORDER: [&str; 9] = [
-    "customer",
-    "shippingAddress-street",
-    "shippingAddress-zip",
-    "shippingAddress-city",
-    "billingAddress-street",
-    "billingAddress-zip",
-    "billingAddress-city",
-    "orderLine-0-item",
-    "orderLine-0-count",
-];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_is_placed_by_the_keyboard() {
@@ -32,7 +20,7 @@ async fn an_order_is_placed_by_the_keyboard() {
         assert_eq!(page.focus().await, "customer", "past the menu");
         // In a closed list, letters choose.
         page.keys("Rod").await;
-        for (at, id) in ORDER.iter().enumerate().skip(1) {
+        for (at, id) in FIELDS.iter().enumerate().skip(1) {
             page.key(TAB).await;
             // Between the addresses and the lines there may be more to choose.
             if page.focus().await != *id {
@@ -50,7 +38,7 @@ async fn an_order_is_placed_by_the_keyboard() {
         page.tab_to("Add line").await;
         page.key(' ').await;
         page.find("#orderLine-1-item").await;
-        assert_eq!(page.focus().await, "orderLine-1-item", "where to go on");
+        assert_eq!(page.focus().await, "orderLine-1-item", "the next field");
         page.keys("iPod nano").await;
         page.sees("#total", "101.00").await;
         // Enter in a field sends the form.
@@ -66,7 +54,7 @@ async fn an_order_is_placed_by_the_keyboard() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_line_that_goes_leaves_the_focus_in_the_form() {
+async fn removing_a_line_keeps_the_focus_in_the_form() {
     let shop = Shop::open().await;
     tell(Look::DESKTOP, async |page| {
         page.open(&shop.url("order/form.html")).await;

@@ -1,27 +1,14 @@
-//! Mistakes in the order form: each is told at its field, and nothing that was typed is lost.
+//! Mistakes in the order form: each is reported at its field, and the form keeps what was typed.
 
 use crate::axe;
-use crate::clerk::{fill_in_customer, fill_in_line};
+use crate::clerk::{FIELDS, fill_in_customer, fill_in_line};
 use crate::page::{Look, Page};
 use crate::shop::Shop;
 use crate::story::tell;
 use crate::webdriver::By;
 
-/// The fields of a form with one line.
-const FIELDS: [&str; 9] = [
-    "customer",
-    "shippingAddress-street",
-    "shippingAddress-zip",
-    "shippingAddress-city",
-    "billingAddress-street",
-    "billingAddress-zip",
-    "billingAddress-city",
-    "orderLine-0-item",
-    "orderLine-0-count",
-];
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_mistake_is_told_at_its_field() {
+async fn each_mistake_is_reported_at_its_field() {
     let shop = Shop::open().await;
     tell(Look::DESKTOP, async |page| {
         page.foresee("status of 422");
@@ -30,7 +17,7 @@ async fn each_mistake_is_told_at_its_field() {
         page.press("Place order").await;
         page.find("[role=alert]").await;
         assert_eq!(invalid(page).await, FIELDS);
-        focus_is_on_what_is_wrong(page).await;
+        focus_is_on_the_summary_or_an_invalid_field(page).await;
         for field in FIELDS {
             let message = message(page, field).await;
             assert!(message.ends_with('.'), "{field}: {message:?}");
@@ -42,7 +29,7 @@ async fn each_mistake_is_told_at_its_field() {
         );
         axe::check(page, "the form with mistakes").await;
 
-        // One after the other is mended; what is right keeps what was typed.
+        // One after the other is corrected; the others keep what was typed.
         fill_in_customer(page).await;
         page.fill("billingAddress-zip", "").await;
         fill_in_line(page, 0, "iPod,", "0").await;
@@ -53,7 +40,7 @@ async fn each_mistake_is_told_at_its_field() {
             invalid(page).await,
             ["billingAddress-zip", "orderLine-0-count"]
         );
-        focus_is_on_what_is_wrong(page).await;
+        focus_is_on_the_summary_or_an_invalid_field(page).await;
         assert_eq!(page.value("shippingAddress-street").await, "Main Street 1");
         assert_eq!(page.value("orderLine-0-count").await, "0");
         // The summary leads to the field.
@@ -92,7 +79,7 @@ async fn message(page: &Page, field: &str) -> String {
     messages.join(" ")
 }
 
-async fn focus_is_on_what_is_wrong(page: &Page) {
+async fn focus_is_on_the_summary_or_an_invalid_field(page: &Page) {
     let at = "const at = document.activeElement; \
               return at.matches('[aria-invalid=true]') || at.closest('[role=alert]') !== null";
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Names and texts as people have them: shown as they were typed, on all pages.
+//! Realistic names and texts: shown as they were typed, on all pages.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ const ITEM: &str = "日本語 \"quoted\" <script>alert('x')</script> & more";
 const STREET: &str = "Müllerstraße 5 \"Hof\" &amp; <i>";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_typed_is_shown() {
+async fn texts_are_shown_as_they_were_typed() {
     let shop = Shop::open().await;
     tell(Look::DESKTOP, async |page| {
         page.open(&shop.url("order/customers/new")).await;
@@ -67,14 +67,14 @@ async fn what_was_typed_is_shown() {
         page.press("Save").await;
         page.arrives("/order/customers").await;
         page.sees("main", "O'Brien").await;
-        // What was sold stays as it was.
+        // The order keeps the name that the customer had then.
         page.open(&shop.url("order/order/1")).await;
         page.sees("main", NAME).await;
     })
     .await;
 }
 
-/// Of the longest words that the rules let through, on the narrowest screen.
+/// With the longest words that the rules permit, on the narrowest screen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_word_makes_no_page_wider() {
     let shop = Shop::open().await;

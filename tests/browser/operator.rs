@@ -1,4 +1,4 @@
-//! Whoever is on call: the feed, and the status page with what is stuck.
+//! The operator on call: the feed, and the status page with the parked events.
 
 use crate::axe;
 use crate::page::Look;
@@ -6,7 +6,7 @@ use crate::shop::{Shop, order};
 use crate::story::tell;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_feed_reads_like_a_page() {
+async fn the_feed_is_a_page_in_a_browser() {
     let shop = Shop::open().await;
     shop.place(&order("Main Street 1")).await;
     tell(Look::DESKTOP, async |page| {
@@ -20,7 +20,7 @@ async fn the_feed_reads_like_a_page() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_stuck_is_mended_by_buttons() {
+async fn buttons_retry_and_skip_parked_events() {
     let shop = Shop::open().await;
     let well = shop.place(&order("Main Street 1")).await;
     shop.delivered(well).await;
@@ -38,7 +38,7 @@ async fn what_is_stuck_is_mended_by_buttons() {
         page.sees(&card, "customer_id").await;
         axe::check(page, "the status with parked events").await;
 
-        // Not mended yet: it fails once more.
+        // The cause is not corrected yet: it fails once more.
         page.fill("by-retry-0", "eve").await;
         page.find(&format!("{card} form[action$=retry] button"))
             .await
@@ -47,7 +47,7 @@ async fn what_is_stuck_is_mended_by_buttons() {
             .unwrap();
         page.sees("main", "retry urn:uuid:").await;
 
-        // The later one is given up.
+        // The later one is skipped.
         let card = "section[aria-labelledby=parked-1]";
         page.sees(card, &format!("order/{given_up}")).await;
         page.find(&format!("{card} summary"))

@@ -1,4 +1,4 @@
-//! What a person does on a page, and sees there. What is not there yet is waited for.
+//! What a user does on a page, and sees there. Each step waits for its element.
 
 use std::sync::Mutex;
 
@@ -42,7 +42,7 @@ impl Page {
         }
     }
 
-    /// Announces an error on the console: a browser notes each page that is answered with 4xx.
+    /// Announces an error on the console: a browser logs each page that is answered with 4xx.
     pub(crate) fn foresee(&self, part: &'static str) {
         self.foreseen.lock().unwrap().push(part);
     }
@@ -51,7 +51,7 @@ impl Page {
         self.foreseen.lock().unwrap().clone()
     }
 
-    /// Looks at it in another way.
+    /// Shows the page in another look.
     pub(crate) async fn look(&self, look: Look) {
         let (width, height, scale) = if look.phone {
             (390, 844, 2)
@@ -123,7 +123,7 @@ impl Page {
 
     /// Presses a link or a button.
     pub(crate) async fn press(&self, name: &str) {
-        // What is being replaced right now is found again.
+        // An element that is being replaced is looked up again.
         until(&format!("{name} can be pressed"), async || {
             self.control(name).await.click().await.ok()
         })
@@ -142,7 +142,7 @@ impl Page {
         self.session.act(mouse).await.unwrap();
     }
 
-    /// Replaces what stands in a field.
+    /// Replaces the text of a field.
     pub(crate) async fn fill(&self, id: &str, text: &str) {
         let field = self.find(&format!("[id='{id}']")).await;
         field.clear().await.unwrap();
@@ -159,7 +159,7 @@ impl Page {
         option.click().await.unwrap();
     }
 
-    /// What stands in a field.
+    /// The text of a field.
     pub(crate) async fn value(&self, id: &str) -> String {
         let field = self.find(&format!("[id='{id}']")).await;
         field.property("value").await.unwrap()
@@ -175,7 +175,7 @@ impl Page {
         let mut seen = String::new();
         let found = tokio::time::timeout(harness::DEADLINE, async {
             loop {
-                // An element that has just been replaced is found again.
+                // An element that has just been replaced is looked up again.
                 if let Ok(element) = self.session.find(By::Css(css)).await {
                     seen = element.text().await.unwrap_or_default();
                 }
@@ -244,7 +244,7 @@ impl Page {
         Url::parse(&url).unwrap().path().to_owned()
     }
 
-    /// Waits until the browser is somewhere else.
+    /// Waits until the browser is at `path`.
     pub(crate) async fn arrives(&self, path: &str) {
         until(&format!("the page {path}"), async || {
             (self.path().await == path).then_some(())

@@ -16,7 +16,7 @@ impl Page {
         STANDARD.decode(printed["data"].as_str().unwrap()).unwrap()
     }
 
-    /// Looks at it as it would be on a sheet of A4, at 96 dots an inch.
+    /// Lays the page out as on a sheet of A4, at 96 dots an inch.
     pub(crate) async fn lay_on_paper(&self) {
         let size = json!({"width": 794, "height": 1123, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", size)
@@ -52,7 +52,7 @@ pub(crate) fn pages(pdf: &[u8]) -> usize {
         .count()
 }
 
-/// Writes a picture where `tests/screenshots` wants them, which says so by `SCREENSHOTS=1`.
+/// Writes a picture if `tests/screenshots` asks for it, by `SCREENSHOTS=1`.
 pub(crate) fn keep(name: &str, bytes: &[u8]) {
     if std::env::var_os("SCREENSHOTS").is_none_or(|wanted| wanted != "1") {
         return;

@@ -1,4 +1,4 @@
-//! A shop to visit: one process with all three services, and what can be done to it from behind.
+//! A shop for the browser: one process with all three services, and access to its databases.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tempfile::TempDir;
 
-/// A running shop. It goes away with its data.
+/// A running shop. It is removed with its data.
 #[derive(Debug)]
 pub(crate) struct Shop {
     /// Where it listens.
@@ -17,7 +17,7 @@ pub(crate) struct Shop {
     directory: TempDir,
 }
 
-/// A database that nobody else can write to.
+/// A database that is locked for all other writers.
 #[derive(Debug)]
 pub(crate) struct Held(SqliteConnection);
 
@@ -51,7 +51,7 @@ impl Shop {
         self.client.url(path)
     }
 
-    /// Places an order behind the pages' back; returns its id.
+    /// Places an order without the pages; returns its id.
     pub(crate) async fn place(&self, order: &Value) -> i64 {
         let placed = self.client.post_json("order/orders", order).await.unwrap();
         assert_eq!(placed.status, 201, "{}", placed.body);
@@ -112,14 +112,14 @@ impl Shop {
         Held(database)
     }
 
-    /// Comes back with another order service, whose feed nobody knows.
+    /// Restarts with another order service, whose feed the consumers do not know.
     pub(crate) async fn forget_the_orders(&mut self) {
         let mut process = self.process.take().unwrap();
         assert_eq!(process.stop("TERM").await, Some(0));
         for suffix in ["", "-wal", "-shm"] {
             let mut file = self.file("order").into_os_string();
             file.push(suffix);
-            // The last two are there after a crash only.
+            // The last two exist only after a crash.
             let _ = std::fs::remove_file(file);
         }
         self.start().await;
@@ -127,7 +127,7 @@ impl Shop {
 }
 
 impl Held {
-    /// What waits goes on.
+    /// Lets waiting writers continue.
     pub(crate) async fn release(self) {
         self.0.close().await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! A story: a browser of its own, what holds of every story, and what is left of one that failed.
+//! A story: a browser of its own, what must hold in each story, and what a failed one leaves.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::PathBuf;
@@ -21,8 +21,8 @@ static SEATS: Semaphore = Semaphore::const_new(2);
 /// A story that takes longer hangs: the driver has no limit of its own.
 const LONGEST: Duration = Duration::from_secs(240);
 
-/// Tells a story in a new browser. At its end the console must have no error in it, and nothing
-/// may have been asked of another host.
+/// Runs a story in a new browser. At its end the console must have no error, and no request may
+/// have gone to another host.
 pub(crate) async fn tell(look: Look, story: impl AsyncFnOnce(&Page)) {
     if !available(&["chromium", "chromedriver"]) {
         return;
@@ -32,18 +32,18 @@ pub(crate) async fn tell(look: Look, story: impl AsyncFnOnce(&Page)) {
     let profile = tempfile::tempdir().unwrap();
     let session = Session::start(&driver.url, capabilities(profile.path())).await;
     let page = Page::new(session.unwrap());
-    let told = AssertUnwindSafe(async {
+    let outcome = AssertUnwindSafe(async {
         page.look(look).await;
         story(&page).await;
         calm(&page).await;
     });
-    let told = timeout(LONGEST, told.catch_unwind()).await;
-    if !matches!(told, Ok(Ok(()))) {
+    let outcome = timeout(LONGEST, outcome.catch_unwind()).await;
+    if !matches!(outcome, Ok(Ok(()))) {
         keep(&page).await;
     }
     // A browser that cannot be closed ends with its driver.
     let closed = timeout(Duration::from_secs(10), page.session.end()).await;
-    match told {
+    match outcome {
         Ok(Ok(())) => closed.unwrap().unwrap(),
         Ok(Err(panic)) => resume_unwind(panic),
         Err(_) => panic!("the story takes longer than {LONGEST:?}"),
@@ -93,7 +93,7 @@ fn is_foreign(url: &str) -> bool {
     host.is_some_and(|host| host != "127.0.0.1")
 }
 
-/// Keeps what a story that failed has seen last.
+/// Saves the last page of a story that failed.
 async fn keep(page: &Page) {
     let directory: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../target/browser"]
         .iter()

@@ -1,4 +1,4 @@
-//! An impatient hand: pressed twice, or sent again after going back, it is one order.
+//! A double click, or sending again after going back, places one order.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ async fn fill_in(shop: &Shop, page: &Page) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pressed_twice_it_is_one_order() {
+async fn a_double_click_places_one_order() {
     let shop = Shop::open().await;
     tell(Look::DESKTOP, async |page| {
         fill_in(&shop, page).await;
@@ -35,7 +35,7 @@ async fn pressed_twice_it_is_one_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sent_again_after_going_back_it_is_one_order() {
+async fn going_back_and_sending_again_places_one_order() {
     let shop = Shop::open().await;
     tell(Look::DESKTOP, async |page| {
         page.foresee("status of 409");
@@ -48,7 +48,7 @@ async fn sent_again_after_going_back_it_is_one_order() {
         page.press("Place order").await;
         page.arrives("/order/order/1").await;
         assert_eq!(shop.orders().await, json!(1));
-        // With something else in it, it may be meant: that is asked, and then done.
+        // With other content, it may be intended: the page asks, and then places it.
         page.session.back().await.unwrap();
         page.arrives("/order/form.html").await;
         page.fill("orderLine-0-count", "4").await;

@@ -1,4 +1,5 @@
-//! Answers that are no feed, and connections that break: an error that is told, and nothing lost.
+//! Answers that are no feed, and connections that break: the error is reported, and nothing is
+//! lost.
 
 use harness::fake::{Atom, Fake, Numbered, Reply};
 
@@ -6,11 +7,11 @@ use crate::support::{Reader, Recording, assert_says, ids, numbered, serving};
 
 harness::on_both_databases! {
     every_other_status_is_an_error
-    the_error_is_told_while_it_lasts
-    a_feed_is_known_by_what_it_is
-    what_answers_instead_of_a_feed_is_named
+    the_error_is_reported_while_it_lasts
+    a_feed_is_recognised_by_its_content
+    an_answer_that_is_no_feed_is_named
     broken_messages_are_errors
-    data_that_breaks_off_is_asked_for_again
+    interrupted_data_is_fetched_again
 }
 
 async fn every_other_status_is_an_error<B: Recording>(url: &str) {
@@ -21,7 +22,7 @@ async fn every_other_status_is_an_error<B: Recording>(url: &str) {
         201, 204, 206, 300, 400, 401, 403, 404, 406, 407, 418, 429, 500, 501, 502, 503, 504, 599,
     ];
     for (status, newest) in statuses.into_iter().zip(2..) {
-        // A feed in it is not to be believed.
+        // A feed in its body must not be read.
         let feed = Atom::of(1..=newest).xml();
         fake.at("/feed", Reply::status(status).body(feed.clone()));
         let error = reader.fails().await;
@@ -32,7 +33,7 @@ async fn every_other_status_is_an_error<B: Recording>(url: &str) {
     }
 }
 
-async fn the_error_is_told_while_it_lasts<B: Recording>(url: &str) {
+async fn the_error_is_reported_while_it_lasts<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let portal = Reply::ok("text/html", "<html><body>Please log in</body></html>");
     fake.at("/feed", portal);
@@ -41,7 +42,7 @@ async fn the_error_is_told_while_it_lasts<B: Recording>(url: &str) {
     assert!(error.contains("/feed"), "{error}");
     let hole = Atom::of(10..=12).link("prev-archive", "/archive/1");
     fake.at("/feed", Reply::feed(hole.xml()));
-    harness::until("the next error is told", async || {
+    harness::until("the next error is reported", async || {
         let error = seen.status().await.last_error?;
         error.contains("/archive/1").then_some(())
     })
@@ -55,7 +56,7 @@ async fn the_error_is_told_while_it_lasts<B: Recording>(url: &str) {
     assert_eq!(seen.ids().await, ids(1..=12));
 }
 
-async fn a_feed_is_known_by_what_it_is<B: Recording>(url: &str) {
+async fn a_feed_is_recognised_by_its_content<B: Recording>(url: &str) {
     for (number, media_type) in [
         "application/atom+xml;type=feed;charset=utf-8",
         "APPLICATION/ATOM+XML",
@@ -76,13 +77,13 @@ async fn a_feed_is_known_by_what_it_is<B: Recording>(url: &str) {
     fake.at("/feed", Reply::status(200).body(Atom::of(1..=2).xml()));
     let mut reader = Reader::<B>::of("none", url, &fake.url("/feed")).await;
     reader.takes(&ids(1..=2)).await;
-    // With a mark before it, as some editors write it.
+    // With a byte order mark, as some editors write it.
     let marked = format!("\u{feff}{}", Atom::of(1..=3).xml());
     fake.at("/feed", Reply::feed(marked));
     reader.takes(&ids(1..=3)).await;
 }
 
-async fn what_answers_instead_of_a_feed_is_named<B: Recording>(url: &str) {
+async fn an_answer_that_is_no_feed_is_named<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     let page = "<!DOCTYPE html><html><body>Please log in</body></html>";
@@ -176,14 +177,14 @@ async fn broken_messages_are_errors<B: Recording>(url: &str) {
         fake.at("/feed", Reply::feed(Atom::of(1..=newest).xml()));
         reader.takes(&ids(1..=newest)).await;
     }
-    // Nobody there.
+    // No listener.
     let closed = harness::free_address();
     let mut reader = Reader::<B>::of("closed", url, &format!("http://{closed}/feed")).await;
     reader.fails().await;
     assert_eq!(reader.status().await.halted, None);
 }
 
-async fn data_that_breaks_off_is_asked_for_again<B: Recording>(url: &str) {
+async fn interrupted_data_is_fetched_again<B: Recording>(url: &str) {
     let cuts = [Reply::cut_short as fn(Reply) -> Reply, Reply::cut_chunk];
     for (number, cut) in cuts.into_iter().enumerate() {
         let fake = numbered(1).await;

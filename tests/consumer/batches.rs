@@ -1,19 +1,19 @@
-//! The data of many events in one answer: where that answer is no good, each is fetched by itself.
+//! The data of many events in one answer: if that is unusable, each event is fetched by itself.
 
 use harness::fake::{Numbered, Reply};
 
 use crate::support::{Reader, Recording, numbered};
 
 harness::on_both_databases! {
-    a_bad_batch_stands_in_nobodys_way
-    what_a_batch_lacks_is_fetched_alone
-    a_batch_is_not_needed
+    a_bad_batch_holds_no_event
+    events_that_a_batch_lacks_are_fetched_alone
+    a_feed_without_batches_is_read
     a_bad_event_of_a_batch_is_parked_alone
 }
 
 const BATCH: &str = "application/cloudevents-batch+json";
 
-async fn a_bad_batch_stands_in_nobodys_way<B: Recording>(url: &str) {
+async fn a_bad_batch_holds_no_event<B: Recording>(url: &str) {
     let json = |text: &str| Reply::ok(BATCH, text);
     let good = Numbered::batch(1, 5);
     let swapped = good.replace("0192f0c1-", "0192f0c2-");
@@ -80,9 +80,9 @@ async fn a_bad_batch_stands_in_nobodys_way<B: Recording>(url: &str) {
     }
 }
 
-async fn what_a_batch_lacks_is_fetched_alone<B: Recording>(url: &str) {
+async fn events_that_a_batch_lacks_are_fetched_alone<B: Recording>(url: &str) {
     let fake = numbered(5).await;
-    // Twice one, and one that is none of ours.
+    // One twice, and one that was not requested.
     let events = [
         Numbered::batch(2, 3),
         Numbered::batch(2, 2),
@@ -105,7 +105,7 @@ async fn what_a_batch_lacks_is_fetched_alone<B: Recording>(url: &str) {
     assert!(alone(1) && alone(4) && alone(5), "{targets:?}");
 }
 
-async fn a_batch_is_not_needed<B: Recording>(url: &str) {
+async fn a_feed_without_batches_is_read<B: Recording>(url: &str) {
     let fake = numbered(25).await;
     let feed = Numbered::new(25);
     let tag = feed.tag();

@@ -1,4 +1,4 @@
-//! What has no end is left, with an error that says so.
+//! Documents without an end are abandoned, with an error that says so.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,8 @@ use harness::fake::{Atom, Fake, Reply};
 use crate::support::{Reader, Recording, assert_says, ids};
 
 harness::on_both_databases! {
-    an_endless_chain_of_pages_is_left
-    a_chain_of_large_pages_is_left
+    an_endless_chain_of_pages_is_abandoned
+    a_chain_of_large_pages_is_abandoned
     a_long_chain_within_the_bounds_is_read
 }
 
@@ -42,18 +42,18 @@ async fn left<B: Recording>(url: &str, fake: &Fake, documents: std::ops::RangeIn
     let asked = fake.asked().len();
     assert!(documents.contains(&asked), "{asked} documents");
     assert_eq!(reader.ids().await, ids([]), "nothing is applied");
-    // Mended, it is read, by the same consumer.
+    // Corrected, it is read, by the same consumer.
     fake.at("/feed", Reply::feed(Atom::of(1..=3).xml()));
     reader.takes(&ids(1..=3)).await;
 }
 
-async fn an_endless_chain_of_pages_is_left<B: Recording>(url: &str) {
+async fn an_endless_chain_of_pages_is_abandoned<B: Recording>(url: &str) {
     let fake = endless("prev-archive", 0).await;
     left::<B>(url, &fake, DOCUMENTS - 1..=DOCUMENTS + 1).await;
 }
 
 /// 64 MiB in documents of 4 MiB.
-async fn a_chain_of_large_pages_is_left<B: Recording>(url: &str) {
+async fn a_chain_of_large_pages_is_abandoned<B: Recording>(url: &str) {
     let fake = endless("next", 4 * 1024 * 1024).await;
     left::<B>(url, &fake, 15..=17).await;
 }

@@ -1,5 +1,5 @@
-//! Lengths and content codings that a server or a proxy gets wrong: the whole body or an error, never a
-//! shorter text.
+//! Lengths and content codings that a server or a proxy gets wrong: the result is the whole body or
+//! an error, never a shorter text.
 
 use std::io::Write;
 
@@ -10,11 +10,11 @@ use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 use crate::support::{Reader, Recording, assert_says, ids, numbered, serving};
 
 harness::on_both_databases! {
-    a_body_is_taken_whole_however_it_comes
+    a_body_is_read_completely_however_it_is_sent
     data_that_is_cut_or_damaged_parks_its_event_alone
     a_document_that_is_cut_or_damaged_is_an_error
     a_batch_that_is_cut_or_damaged_is_read_event_by_event
-    an_error_says_its_status_whatever_its_body_is
+    an_error_contains_its_status_for_any_body
 }
 
 fn zipped(bytes: impl AsRef<[u8]>) -> Vec<u8> {
@@ -86,7 +86,8 @@ fn whole(text: &str) -> Vec<(&'static str, Reply)> {
     ]
 }
 
-/// Ways in which less than `text`, or something else, may look like all of it; and what is said of each.
+/// Ways in which less than `text`, or something else, may look like all of it; and the error for
+/// each.
 fn damaged(text: &str) -> Vec<(&'static str, Reply, &'static str)> {
     let gzip = zipped(text);
     let cut = |from_end: usize| gzip[..gzip.len() - from_end].to_vec();
@@ -120,7 +121,7 @@ fn damaged(text: &str) -> Vec<(&'static str, Reply, &'static str)> {
         ("another length", coded("gzip", changed(1)), "gzip"),
         ("not packed", coded("gzip", text), "gzip"),
         (
-            "packed without a word",
+            "packed without a header",
             Reply::ok("application/json", gzip.clone()),
             "without",
         ),
@@ -158,7 +159,7 @@ async fn one_and_another() -> Fake {
     serving(&Atom::foreign([entry, Entry::foreign(2)])).await
 }
 
-async fn a_body_is_taken_whole_however_it_comes<B: Recording>(url: &str) {
+async fn a_body_is_read_completely_however_it_is_sent<B: Recording>(url: &str) {
     for (name, reply) in whole(DATA) {
         let fake = one_and_another().await;
         fake.at("/data", reply);
@@ -232,8 +233,8 @@ async fn a_batch_that_is_cut_or_damaged_is_read_event_by_event<B: Recording>(url
     }
 }
 
-/// What is said in it may be lost; that it is an error may not.
-async fn an_error_says_its_status_whatever_its_body_is<B: Recording>(url: &str) {
+/// The reason in it may be lost; its status may not.
+async fn an_error_contains_its_status_for_any_body<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     let problem = "{\"detail\": \"the shop is closed\"}";

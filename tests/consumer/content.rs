@@ -1,4 +1,4 @@
-//! Data that stands in the entries (RFC 4287, 4.1.3.3), and data that cannot be read.
+//! Data inside the entries (RFC 4287, 4.1.3.3), and data that cannot be read.
 
 use feed_core::http::NAMESPACE;
 use harness::fake::{Atom, Entry, Fake, Reply};
@@ -7,15 +7,15 @@ use harness::until;
 use crate::support::{Reader, Recording, ids, serving};
 
 harness::on_both_databases! {
-    data_arrives_from_every_kind_of_content
-    the_trace_context_comes_beside_the_data
-    elements_arrive_as_elements
+    every_kind_of_content_is_read
+    the_trace_context_is_read_with_the_data
+    elements_are_read_as_well_formed_xml
     content_that_cannot_be_read_is_parked_alone
-    content_that_is_away_for_now_is_waited_for
-    content_that_comes_back_is_taken_and_holds_its_subject_until_then
-    content_is_looked_for_again_when_a_person_says_so
-    content_elsewhere_is_taken_once_the_feed_is_read_there
-    content_that_stands_in_the_entry_has_no_effect_without_it
+    content_that_is_unavailable_is_awaited
+    missing_content_holds_its_subject_until_it_is_back
+    a_retry_by_the_operator_fetches_content_again
+    content_of_another_origin_is_applied_once_the_feed_is_read_there
+    a_retry_of_unreadable_inline_content_parks_it_again
 }
 
 /// An entry with that content and nothing else.
@@ -27,7 +27,7 @@ fn entry(number: u32, content: &str) -> Entry {
     }
 }
 
-async fn data_arrives_from_every_kind_of_content<B: Recording>(url: &str) {
+async fn every_kind_of_content_is_read<B: Recording>(url: &str) {
     const JSON: &str = "{\"total\": 1.50, \"of\": \"<b>ä</b>\"}";
     let escaped = JSON.replace('<', "&lt;");
     let contents = [
@@ -65,7 +65,7 @@ async fn data_arrives_from_every_kind_of_content<B: Recording>(url: &str) {
 }
 
 /// As in a batch; `CloudEvents` in binary mode has it in a header.
-async fn the_trace_context_comes_beside_the_data<B: Recording>(url: &str) {
+async fn the_trace_context_is_read_with_the_data<B: Recording>(url: &str) {
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let contents = [(1, "/traced"), (2, "/untraced")];
     let entries = contents.map(|(number, src)| {
@@ -83,7 +83,7 @@ async fn the_trace_context_comes_beside_the_data<B: Recording>(url: &str) {
     assert_eq!(reader.traces().await, [TRACE, ""]);
 }
 
-async fn elements_arrive_as_elements<B: Recording>(url: &str) {
+async fn elements_are_read_as_well_formed_xml<B: Recording>(url: &str) {
     for (name, media_type) in [
         ("suffix", "application/vnd.order+xml"),
         ("whole", "application/xml"),
@@ -120,7 +120,7 @@ fn is_well_formed(markup: &str) -> bool {
 
 async fn content_that_cannot_be_read_is_parked_alone<B: Recording>(url: &str) {
     let contents = [
-        // What many write, although it is not Base64.
+        // Many programs write it, although it is not Base64.
         (
             "<content type=\"application/json\">{\"total\": 1.50}</content>",
             "Base64",
@@ -166,14 +166,14 @@ async fn content_that_cannot_be_read_is_parked_alone<B: Recording>(url: &str) {
         let said = event.reason.as_deref().unwrap_or_default();
         assert!(said.contains(reason), "{content}: {said}");
     }
-    // Nor later on.
+    // Nor in a later round.
     let more = Atom::foreign([Entry::foreign(60), Entry::foreign(50)]);
     fake.at("/feed", Reply::feed(more.xml()));
     reader.drain().await;
     assert_eq!(reader.ids().await, ids([5, 50, 60]));
 }
 
-async fn content_that_is_away_for_now_is_waited_for<B: Recording>(url: &str) {
+async fn content_that_is_unavailable_is_awaited<B: Recording>(url: &str) {
     for status in [401_u16, 403, 500, 503] {
         let feed = Atom::foreign([entry(1, "<content src=\"/one\"/>"), Entry::foreign(2)]);
         let fake = serving(&feed).await;
@@ -201,9 +201,7 @@ fn of_one_subject(numbers: std::ops::RangeInclusive<u32>) -> Atom {
     Atom::foreign(entries).attribute("xmlns:event", NAMESPACE)
 }
 
-async fn content_that_comes_back_is_taken_and_holds_its_subject_until_then<B: Recording>(
-    url: &str,
-) {
+async fn missing_content_holds_its_subject_until_it_is_back<B: Recording>(url: &str) {
     let fake = serving(&of_one_subject(1..=3)).await;
     let data = |number: u32| Reply::ok("application/json", format!("{{\"id\":{number}}}"));
     fake.at("/2", data(2));
@@ -214,7 +212,7 @@ async fn content_that_comes_back_is_taken_and_holds_its_subject_until_then<B: Re
     assert_eq!((status.parked, status.waiting), (1, 2), "{status:?}");
     let first = reader.parked().await.remove(0);
     assert!(first.retry_at.is_some(), "it is tried again: {first:?}");
-    // By itself. The third is away as well, which shows when it is its turn.
+    // The consumer finds it by itself. The third is missing too, which shows when its turn is.
     fake.at("/1", data(1));
     until("the first two are applied", async || {
         reader.poll().await.unwrap();
@@ -242,7 +240,7 @@ async fn content_that_comes_back_is_taken_and_holds_its_subject_until_then<B: Re
     assert_eq!(reader.traces().await[3], "00-1-2-03");
 }
 
-async fn content_is_looked_for_again_when_a_person_says_so<B: Recording>(url: &str) {
+async fn a_retry_by_the_operator_fetches_content_again<B: Recording>(url: &str) {
     let other = Fake::start().await;
     other.at("/1", Reply::ok("application/json", "{\"id\":\"not ours\"}"));
     for (name, wrong) in [
@@ -263,7 +261,7 @@ async fn content_is_looked_for_again_when_a_person_says_so<B: Recording>(url: &s
             parked.retry_at, None,
             "{name}: a person decides: {parked:?}"
         );
-        // Without a cure, it is as before; a server that fails does not fail the others.
+        // While the cause remains, nothing changes; a server that fails does not affect the others.
         for (attempts, reason) in [(2, None), (3, Some("503"))] {
             if let Some(status) = reason {
                 fake.at("/1", Reply::status(status.parse().unwrap()));
@@ -291,10 +289,10 @@ async fn content_is_looked_for_again_when_a_person_says_so<B: Recording>(url: &s
     assert!(other.asked().is_empty(), "it is another origin still");
 }
 
-async fn content_elsewhere_is_taken_once_the_feed_is_read_there<B: Recording>(url: &str) {
+async fn content_of_another_origin_is_applied_once_the_feed_is_read_there<B: Recording>(url: &str) {
     let there = Fake::start().await;
     there.at("/data", Reply::ok("application/json", "{\"id\":1}"));
-    // Relative to another base, which is no part of the address itself.
+    // Relative to another base, which is not part of the address itself.
     let base = format!("<content xml:base=\"{}\" src=\"data\"/>", there.url("/"));
     let feed = Atom::foreign([entry(1, &base)]);
     let here = serving(&feed).await;
@@ -314,7 +312,7 @@ async fn content_elsewhere_is_taken_once_the_feed_is_read_there<B: Recording>(ur
     assert_eq!(reader.data().await, ["{\"id\":1}"]);
 }
 
-async fn content_that_stands_in_the_entry_has_no_effect_without_it<B: Recording>(url: &str) {
+async fn a_retry_of_unreadable_inline_content_parks_it_again<B: Recording>(url: &str) {
     let unreadable = entry(1, "<content type=\"application/json\">%%%</content>");
     let fake = serving(&Atom::foreign([unreadable])).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;

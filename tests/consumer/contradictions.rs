@@ -1,5 +1,5 @@
-//! Documents in our format that contradict themselves: nothing of them is taken, and the same
-//! consumer then takes the healthy feed.
+//! Documents in our format that contradict themselves: nothing of them is applied, and the same
+//! consumer then reads the correct feed.
 
 use harness::fake::{Atom, Entry, Numbered, Reply};
 
@@ -7,13 +7,13 @@ use crate::support::{Reader, Recording, numbered};
 
 harness::on_both_databases! {
     contradictions_are_refused
-    what_may_be_taken_is_taken_once
+    doubtful_documents_apply_each_event_once
     the_order_of_numbered_entries_has_no_meaning
     a_cursor_ahead_of_its_entries_skips_nothing
     a_feed_that_loses_its_numbers_is_an_error
 }
 
-/// The events that come next, and one more that is known.
+/// The next events, and one that is known already.
 fn entries(known: i64) -> Vec<Entry> {
     (known..=known + 4).rev().map(Numbered::entry).collect()
 }
@@ -32,7 +32,7 @@ fn renumbered(sequence: i64, number: &str) -> Entry {
     Entry { markup, ..entry }
 }
 
-/// Documents after event `known` of which nothing may be taken.
+/// Documents after event `known` that must be refused.
 fn contradictions(known: i64) -> Vec<(&'static str, Atom)> {
     let feed = Numbered::new(known + 4);
     let cursor = feed.cursor(known + 4);
@@ -118,7 +118,7 @@ async fn contradictions_are_refused<B: Recording>(url: &str) {
     assert!(believed.is_empty(), "taken, or halted: {believed:?}");
 }
 
-async fn what_may_be_taken_is_taken_once<B: Recording>(url: &str) {
+async fn doubtful_documents_apply_each_event_once<B: Recording>(url: &str) {
     let feed = Numbered::new(6);
     let fits = |anchor: &str| {
         let cursor = feed.cursor(6);
@@ -129,7 +129,7 @@ async fn what_may_be_taken_is_taken_once<B: Recording>(url: &str) {
     let epoch = epoch.replace("<event:epoch>fakefeed", "<event:epoch>otherfed");
     for (name, document) in [
         (
-            "anchor of nobody",
+            "unknown anchor",
             fits("00000000000000000000000000000000").xml(),
         ),
         (
@@ -147,7 +147,7 @@ async fn what_may_be_taken_is_taken_once<B: Recording>(url: &str) {
         reader.takes(&Numbered::ids(2)).await;
         feed.serve(&fake);
         fake.at("/feed", Reply::feed(document));
-        // Refused or not.
+        // Either result is right.
         println!("{name}: {:?}", reader.poll().await);
         Numbered::new(7).serve(&fake);
         reader.takes(&Numbered::ids(7)).await;
@@ -177,7 +177,7 @@ async fn a_cursor_ahead_of_its_entries_skips_nothing<B: Recording>(url: &str) {
     let fake = numbered(5).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.takes(&Numbered::ids(5)).await;
-    // It could not be told from "nothing new", if one went by the cursor alone.
+    // By the cursor alone, it would look like "nothing new".
     let feed = Numbered::new(9);
     let nothing = Atom::ours(&feed.cursor(9), []).xml();
     fake.each("/feed", move |asked| match asked.query("after") {

@@ -1,5 +1,5 @@
-//! What a person decides: it is carried out when the feed lets it be, without a hurry and without a
-//! circle, and it does not undo what was decided before.
+//! Decisions of the operator: they are executed when the feed permits, at the server's pace and
+//! without a loop, and undo no earlier decision.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use harness::{tables, until};
 use crate::support::{Reader, Recording, ids, numbered};
 
 harness::on_both_databases! {
-    what_was_decided_about_stays_so_from_the_start
-    a_decision_that_cannot_be_carried_out_is_tried_at_the_servers_pace
-    a_replay_is_not_led_in_a_circle
-    what_was_there_before_now_is_never_taken
+    a_resume_from_the_start_keeps_parked_and_skipped_events
+    a_decision_that_fails_is_repeated_at_the_servers_pace
+    a_replay_ends_although_pages_link_in_a_circle
+    a_resume_from_now_never_applies_older_entries
 }
 
-/// Decides, and polls until that is carried out and nothing is new.
-async fn carry_out<B: Recording>(reader: &mut Reader<B>, decision: Decision) {
+/// Decides, and polls until that is executed and nothing is new.
+async fn execute<B: Recording>(reader: &mut Reader<B>, decision: Decision) {
     reader.handle().decide(decision, "eve").await.unwrap();
-    until("the decision is carried out", async || {
+    until("the decision is executed", async || {
         reader.poll().await.unwrap();
         let open = reader.status().await.decision;
         open.is_none().then_some(())
@@ -32,8 +32,8 @@ async fn halt(url: &str) {
     tables::run(url, "UPDATE feed_subscription SET halted = 'for a test'").await;
 }
 
-/// The claims of old events are swept; what is parked or was skipped must not come anew.
-async fn what_was_decided_about_stays_so_from_the_start<B: Recording>(url: &str) {
+/// The claims of old events are swept; a parked or skipped event must not be applied anew.
+async fn a_resume_from_the_start_keeps_parked_and_skipped_events<B: Recording>(url: &str) {
     let fake = numbered(5).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     let (second, third) = (Numbered::id(2), Numbered::id(3));
@@ -47,7 +47,7 @@ async fn what_was_decided_about_stays_so_from_the_start<B: Recording>(url: &str)
     handle.skip(&third, "a test", "eve").await.unwrap();
     tables::run(url, "DROP INDEX by_mistake; DELETE FROM feed_claim").await;
     halt(url).await;
-    carry_out(&mut reader, Decision::Resume(ResumeFrom::Start)).await;
+    execute(&mut reader, Decision::Resume(ResumeFrom::Start)).await;
     let status = reader.status().await;
     assert_eq!((status.sequence, status.parked), (5, 1), "{status:?}");
     let taken = reader.ids().await;
@@ -55,7 +55,7 @@ async fn what_was_decided_about_stays_so_from_the_start<B: Recording>(url: &str)
         !taken.contains(&second) && !taken.contains(&third),
         "{taken:?}"
     );
-    // What is mended has its effect, the one that was skipped has none.
+    // The corrected event has its effect, the skipped one has none.
     handle.retry(None, "eve").await.unwrap();
     until("it is tried again", async || {
         reader.poll().await.unwrap();
@@ -69,9 +69,7 @@ async fn what_was_decided_about_stays_so_from_the_start<B: Recording>(url: &str)
     );
 }
 
-async fn a_decision_that_cannot_be_carried_out_is_tried_at_the_servers_pace<B: Recording>(
-    url: &str,
-) {
+async fn a_decision_that_fails_is_repeated_at_the_servers_pace<B: Recording>(url: &str) {
     let fake = numbered(5).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.takes(&Numbered::ids(5)).await;
@@ -87,18 +85,18 @@ async fn a_decision_that_cannot_be_carried_out_is_tried_at_the_servers_pace<B: R
         (asked.len() >= 4).then_some(())
     })
     .await;
-    // The first may come at once, since the decision is new.
+    // The first may be immediate, since the decision is new.
     let pauses = asked[1..].windows(2).map(|pair| pair[1].at - pair[0].at);
     let pauses: Vec<Duration> = pauses.collect();
     let least = Duration::from_millis(1_900);
     assert!(pauses.iter().all(|pause| *pause >= least), "{pauses:?}");
-    // And it is carried out as soon as it can be.
+    // And it is executed as soon as that is possible.
     Numbered::new(5).serve(&fake);
     seen.has(8).await;
 }
 
 /// The link of the second page leads back to the first.
-async fn a_replay_is_not_led_in_a_circle<B: Recording>(url: &str) {
+async fn a_replay_ends_although_pages_link_in_a_circle<B: Recording>(url: &str) {
     let fake = numbered(45).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.takes(&Numbered::ids(45)).await;
@@ -109,13 +107,13 @@ async fn a_replay_is_not_led_in_a_circle<B: Recording>(url: &str) {
     assert!(page.contains(&link(&third)), "{page}");
     let page = page.replace(&link(&third), &link(&first));
     fake.at(&feed.address(2), Reply::feed(page));
-    carry_out(&mut reader, Decision::Replay(41)).await;
+    execute(&mut reader, Decision::Replay(41)).await;
     let again = (1..=45).chain(41..=45).map(Numbered::id);
     assert_eq!(reader.ids().await, again.collect::<Vec<_>>());
 }
 
-/// Also where the shares do not come equally far, and all of a feed without numbers is looked at.
-async fn what_was_there_before_now_is_never_taken<B: Recording>(url: &str) {
+/// Also where the partitions differ, and all of a feed without sequences is read.
+async fn a_resume_from_now_never_applies_older_entries<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let document =
         |numbers: std::ops::RangeInclusive<u32>| Atom::foreign(numbers.rev().map(Entry::foreign));
@@ -124,7 +122,7 @@ async fn what_was_there_before_now_is_never_taken<B: Recording>(url: &str) {
     fake.at("/feed", Reply::feed(head(15).xml()));
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     halt(url).await;
-    carry_out(&mut reader, Decision::Resume(ResumeFrom::Now)).await;
+    execute(&mut reader, Decision::Resume(ResumeFrom::Now)).await;
     assert_eq!(reader.ids().await, Vec::<String>::new());
     let uneven = "UPDATE feed_partition SET anchor = NULL WHERE partition < 8";
     tables::run(url, uneven).await;

@@ -1,12 +1,12 @@
-//! RFC 6721: what a feed says of entries that are gone. Advice, and never an error.
+//! RFC 6721: deletions of entries in a feed. They are advice, and never an error.
 
 use harness::fake::{Atom, Entry, Reply};
 
 use crate::support::{Reader, Recording, ids, serving};
 
 harness::on_both_databases! {
-    a_deleted_entry_is_passed_over
-    an_entry_published_again_is_taken
+    a_deleted_entry_has_no_effect
+    an_entry_published_again_is_applied
     a_deletion_undoes_nothing
     strange_deletions_are_no_error
     a_namespace_may_be_declared_where_it_is_used
@@ -34,7 +34,7 @@ fn three() -> [Entry; 3] {
     [Entry::foreign(1), second, Entry::foreign(3)]
 }
 
-async fn a_deleted_entry_is_passed_over<B: Recording>(url: &str) {
+async fn a_deleted_entry_has_no_effect<B: Recording>(url: &str) {
     for (name, when) in [
         ("later", "2026-05-01T10:00:03Z"),
         ("in the same instant", "2026-05-01T12:00:02+02:00"),
@@ -56,7 +56,7 @@ async fn a_deleted_entry_is_passed_over<B: Recording>(url: &str) {
     }
 }
 
-async fn an_entry_published_again_is_taken<B: Recording>(url: &str) {
+async fn an_entry_published_again_is_applied<B: Recording>(url: &str) {
     for (name, when) in [
         ("a second", "2026-05-01T10:00:01Z"),
         ("a fraction", "2026-05-01T10:00:01.999Z"),
@@ -91,7 +91,7 @@ async fn strange_deletions_are_no_error<B: Recording>(url: &str) {
         deleted("tag:nobody", "2026-06-01T00:00:00Z"),
         // Compared character by character, too.
         deleted(&ids([1])[0].to_uppercase(), "2026-06-01T00:00:00Z"),
-        // The name alone says nothing.
+        // The name alone means nothing.
         format!(
             "<deleted-entry xmlns=\"urn:none\" ref=\"{}\" when=\"2026-06-01T00:00:00Z\"/>",
             ids([1])[0]

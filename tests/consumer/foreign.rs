@@ -6,10 +6,10 @@ use harness::fake::{Atom, Entry, Fake, Reply};
 use crate::support::{Reader, Recording, ids, serving};
 
 harness::on_both_databases! {
-    the_original_is_read_again_and_again
+    the_feed_of_the_original_is_read_repeatedly
     the_order_of_entries_has_no_meaning
     ids_are_compared_character_by_character
-    a_link_without_rel_is_nothing_to_follow
+    a_link_without_rel_is_not_followed
     dates_in_all_their_forms_are_read
     foreign_markup_and_signatures_are_passed_over
     another_namespace_with_our_prefix_is_not_ours
@@ -18,7 +18,7 @@ harness::on_both_databases! {
     after_a_redirect_the_new_address_is_the_base
 }
 
-async fn the_original_is_read_again_and_again<B: Recording>(url: &str) {
+async fn the_feed_of_the_original_is_read_repeatedly<B: Recording>(url: &str) {
     let original = Original::default();
     let mut reader = Reader::<B>::open(url, &original.serve().await).await;
     let id = |n: &u32| format!("tag:example.com/microservice-atom/order/{n}");
@@ -66,7 +66,7 @@ async fn ids_are_compared_character_by_character<B: Recording>(url: &str) {
         Reply::feed(Atom::foreign(entries).xml())
     };
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
-    // Those that come later are new, however much they look like one that is known.
+    // Later ones are new, however similar to a known one.
     for known in [1, 3, alike.len()] {
         fake.at("/feed", of(&alike[..known]));
         reader.takes(&alike[..known]).await;
@@ -75,7 +75,7 @@ async fn ids_are_compared_character_by_character<B: Recording>(url: &str) {
     assert!(!elsewhere, "an id is no address: {:?}", fake.asked());
 }
 
-async fn a_link_without_rel_is_nothing_to_follow<B: Recording>(url: &str) {
+async fn a_link_without_rel_is_not_followed<B: Recording>(url: &str) {
     let entry = Entry::foreign(1).with("<link href=\"/order/1\"/><link href=\"\"/>");
     let feed = Atom::foreign([Entry::foreign(2), entry]);
     let fake = serving(&feed.with("<link href=\"/index.html\"/>")).await;
@@ -143,7 +143,7 @@ async fn another_namespace_with_our_prefix_is_not_ours<B: Recording>(url: &str) 
     reader.takes(&ids(1..=2)).await;
 }
 
-/// Answers each address with itself, so that what has arrived tells where it came from.
+/// Answers each address with itself, so that the data shows where it came from.
 async fn echoing() -> Fake {
     let fake = Fake::start().await;
     fake.each("/*", |asked| {

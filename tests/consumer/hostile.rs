@@ -1,4 +1,4 @@
-//! Documents that mean no good: refused, and the same consumer then takes the healthy feed.
+//! Hostile documents: refused, and the same consumer then reads the correct feed.
 
 use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 
@@ -8,12 +8,12 @@ harness::on_both_databases! {
     hostile_documents_are_refused
     hostile_documents_in_our_format_are_refused
     a_hostile_page_is_refused
-    nobody_is_asked_for_an_entity
+    no_external_entity_is_requested
     an_entry_without_an_id_is_no_event
-    strange_entries_harm_no_others
+    unusual_entries_do_not_affect_others
 }
 
-/// What stands in place of a whole document.
+/// The documents, in place of the whole feed.
 fn hostile(healthy: &str) -> Vec<(&'static str, Vec<u8>)> {
     let inside = |markup: &str| healthy.replacen("<entry>", &format!("{markup}<entry>"), 1);
     let laughs: String = (1..10)
@@ -141,7 +141,7 @@ async fn a_hostile_page_is_refused<B: Recording>(url: &str) {
     assert!(believed.is_empty(), "taken for feeds: {believed:?}");
 }
 
-async fn nobody_is_asked_for_an_entity<B: Recording>(url: &str) {
+async fn no_external_entity_is_requested<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let doctype = format!(
         "<!DOCTYPE feed SYSTEM \"{0}\" [<!ENTITY e SYSTEM \"{0}\"><!ENTITY % p SYSTEM \"{0}\">%p;]>\
@@ -187,7 +187,7 @@ async fn an_entry_without_an_id_is_no_event<B: Recording>(url: &str) {
     }
 }
 
-async fn strange_entries_harm_no_others<B: Recording>(url: &str) {
+async fn unusual_entries_do_not_affect_others<B: Recording>(url: &str) {
     let long = "x".repeat(100_000);
     let strange = [
         Entry::new(&format!("tag:{long}"), "2026-05-01T00:00:01Z").text("long id"),
@@ -203,7 +203,7 @@ async fn strange_entries_harm_no_others<B: Recording>(url: &str) {
         Entry::new("tag:raw", "2026-05-01T00:00:10Z").with("<content>a\0b</content>"),
         Entry::new("tag:null", "2026-05-01T00:00:08Z").with("<content>a&#0;b</content>"),
     ];
-    // Each may be taken, parked or refused, but none stands in the way of the healthy feed.
+    // Each may be applied, parked or refused, but none blocks the correct feed.
     for (number, entry) in strange.into_iter().enumerate() {
         let fake = serving(&Atom::foreign([Entry::foreign(90), entry])).await;
         let mut reader = Reader::<B>::of(&number.to_string(), url, &fake.url("/feed")).await;

@@ -1,4 +1,4 @@
-//! Several instances at a feed that numbers nothing: the claims alone say what is done.
+//! Several instances at a feed without sequences: only the claims record what is done.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,7 +43,7 @@ async fn two_instances_apply_each_entry_once<B: Recording>(url: &str) {
         (seen.number(owners).await == 2).then_some(())
     })
     .await;
-    // One that comes to a partition knows nothing of what was done there but the claims.
+    // An instance that takes over a partition knows only the claims of what was done there.
     let mut newest = 60;
     let both = until("both have applied something", async || {
         newest += 30;

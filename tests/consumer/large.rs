@@ -1,4 +1,4 @@
-//! What is too much, or takes too long, is left in time and with bounded memory.
+//! What is too large, or takes too long, is abandoned in time and with bounded memory.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -10,19 +10,19 @@ use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 use crate::support::{Reader, Recording, ids, numbered, serving};
 
 harness::on_both_databases! {
-    a_gigantic_feed_is_left
-    a_gzip_bomb_is_left
+    a_gigantic_feed_is_abandoned
+    a_gzip_bomb_is_abandoned
     gigantic_data_is_parked_alone
-    a_server_that_takes_too_long_is_left
-    much_data_is_taken_in_parts
+    a_server_that_takes_too_long_is_abandoned
+    large_data_is_applied_in_parts
 }
 
 const MIB: usize = 1024 * 1024;
 
-/// What a server could send of a gigantic answer: the bound, and what is on its way in sockets.
+/// What a server can send of a gigantic answer: the bound, and what the sockets buffer.
 const MOST: u64 = 24 * MIB as u64;
 
-/// A healthy document that is never over.
+/// A valid document that never ends.
 fn gigantic() -> Reply {
     let open = Atom::of(1..=2).xml().replace("</feed>", "");
     Reply::feed(open).endless(1024 * MIB as u64)
@@ -34,7 +34,7 @@ fn zipped(text: &[u8]) -> Vec<u8> {
     zipped.finish().unwrap()
 }
 
-async fn a_gigantic_feed_is_left<B: Recording>(url: &str) {
+async fn a_gigantic_feed_is_abandoned<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     fake.at("/feed", gigantic().header("etag", "\"giant\""));
@@ -60,10 +60,10 @@ async fn a_gigantic_feed_is_left<B: Recording>(url: &str) {
     reader.takes(&ids(1..=3)).await;
 }
 
-async fn a_gzip_bomb_is_left<B: Recording>(url: &str) {
+async fn a_gzip_bomb_is_abandoned<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
-    // Well-formed, and a feed, if somebody read all of it.
+    // Well-formed, and a feed, if it were read to the end.
     let mut bomb = Atom::of(1..=9).xml().into_bytes();
     bomb.resize(64 * MIB, b' ');
     let bomb = zipped(&bomb);
@@ -103,15 +103,15 @@ async fn gigantic_data_is_parked_alone<B: Recording>(url: &str) {
     assert!(sent < MOST, "it could send {sent} bytes");
 }
 
-/// Each is within the bound, and all together would not fit into any memory.
-async fn much_data_is_taken_in_parts<B: Recording>(url: &str) {
+/// Each is within the bound; together they would exceed any memory.
+async fn large_data_is_applied_in_parts<B: Recording>(url: &str) {
     let data = format!("\"{}\"", "x".repeat(4 * MIB));
     let fake = numbered(25).await;
     fake.at("/batch/*", Reply::status(404));
     fake.at("/events/*", Reply::ok("application/json", data.clone()));
     let mut reader = Reader::<B>::of("ours", url, &fake.url("/feed")).await;
     reader.takes(&Numbered::ids(25)).await;
-    // More of them in the head than go together.
+    // The head has more of them than fit into one part.
     Numbered::new(39).serve(&fake);
     fake.at("/batch/*", Reply::status(404));
     fake.at("/events/*", Reply::ok("application/json", data.clone()));
@@ -131,7 +131,7 @@ async fn much_data_is_taken_in_parts<B: Recording>(url: &str) {
 }
 
 /// The only test that waits for a time limit.
-async fn a_server_that_takes_too_long_is_left<B: Recording>(url: &str) {
+async fn a_server_that_takes_too_long_is_abandoned<B: Recording>(url: &str) {
     let slow = async |name: &str, reply: Reply| {
         let fake = Fake::start().await;
         fake.at("/feed", reply);
@@ -151,7 +151,7 @@ async fn a_server_that_takes_too_long_is_left<B: Recording>(url: &str) {
         let (_, looking) = tokio::join!(polling, looking);
         assert!(
             looking < Duration::from_secs(5),
-            "{name}: nobody else may wait"
+            "{name}: no other event may wait"
         );
         assert!(begin.elapsed() < Duration::from_secs(30), "{name}");
         fake.at("/feed", Reply::feed(Atom::of(1..=3).xml()));

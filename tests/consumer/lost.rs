@@ -1,5 +1,4 @@
-//! A place that is lost is loud (I8): the subscription halts and says why. A cache that is late is
-//! not that.
+//! A lost cursor halts the subscription, which says why (I8). A stale cache does not.
 
 use feed_core::consumer::Polled;
 use harness::fake::{Atom, Fake, Numbered, Reply};
@@ -11,11 +10,11 @@ harness::on_both_databases! {
     a_cursor_that_is_gone_halts
     another_epoch_halts
     another_history_of_the_same_epoch_halts
-    a_hole_on_the_way_forward_is_not_jumped
-    a_late_cache_does_not_halt
-    a_feed_restored_to_between_two_shares_halts
-    a_share_that_has_taken_nothing_follows_the_others_feed
-    shares_that_have_followed_two_feeds_halt
+    a_gap_while_catching_up_halts
+    a_stale_cache_does_not_halt
+    a_feed_restored_to_between_two_cursors_halts
+    an_instance_that_has_applied_nothing_follows_the_others_feed
+    instances_that_have_followed_two_feeds_halt
 }
 
 /// A consumer that has read five events.
@@ -27,12 +26,12 @@ async fn at_five<B: Recording>(name: &str, url: &str) -> (Fake, Reader<B>) {
     (fake, reader)
 }
 
-/// Fails unless it stops now, and for good; returns why.
+/// Fails unless it halts now, and stays halted; returns why.
 async fn halts<B: Recording>(fake: &Fake, reader: &mut Reader<B>) -> String {
     assert_eq!(reader.poll().await, Ok(Polled::Halted));
     let status = reader.status().await;
     fake.news();
-    // Not even when the feed is as it was before: a person has to see it.
+    // Not even when the feed is as it was before: the operator has to decide.
     Numbered::new(9).serve(fake);
     assert_eq!(reader.poll().await, Ok(Polled::Halted));
     assert!(fake.news().is_empty(), "there is nothing to ask");
@@ -65,7 +64,7 @@ async fn another_epoch_halts<B: Recording>(url: &str) {
         other.serve(&fake);
         let reason = halts(&fake, &mut reader).await;
         assert_says(&reason, &["epoch", "history", "otherfed"]);
-        // Where every question has the same answer.
+        // Where every request has the same answer.
         let (fake, mut reader) = at_five::<B>(&format!("{name}, alone"), url).await;
         fake.at("/feed", Reply::feed(other.head().xml()));
         let reason = halts(&fake, &mut reader).await;
@@ -74,7 +73,7 @@ async fn another_epoch_halts<B: Recording>(url: &str) {
 }
 
 async fn another_history_of_the_same_epoch_halts<B: Recording>(url: &str) {
-    // A backup that took another way: the same numbers, other events.
+    // A backup that diverged: the same sequences, other events.
     let (fake, mut reader) = at_five::<B>("order", url).await;
     let other = Numbered::new(8)
         .head()
@@ -85,10 +84,10 @@ async fn another_history_of_the_same_epoch_halts<B: Recording>(url: &str) {
     assert!(reason.contains('5'), "{reason}");
 }
 
-async fn a_hole_on_the_way_forward_is_not_jumped<B: Recording>(url: &str) {
+async fn a_gap_while_catching_up_halts<B: Recording>(url: &str) {
     let (fake, mut reader) = at_five::<B>("order", url).await;
     let feed = Numbered::new(45);
-    // Its answer goes on from 30.
+    // Its answer continues at 31.
     fake.each("/feed", move |asked| match asked.query("after") {
         Some(_) => Reply::feed(feed.document(31, 45).link("current", "/feed").xml()),
         None => Reply::feed(feed.head().xml()),
@@ -96,7 +95,7 @@ async fn a_hole_on_the_way_forward_is_not_jumped<B: Recording>(url: &str) {
     halts(&fake, &mut reader).await;
 }
 
-async fn a_late_cache_does_not_halt<B: Recording>(url: &str) {
+async fn a_stale_cache_does_not_halt<B: Recording>(url: &str) {
     let (fake, mut reader) = at_five::<B>("order", url).await;
     for seen in [0, 1, 3, 4] {
         let (stale, now) = (Numbered::new(seen), Numbered::new(5));
@@ -112,7 +111,7 @@ async fn a_late_cache_does_not_halt<B: Recording>(url: &str) {
         assert_eq!(reader.status().await.halted, None);
         assert_eq!(reader.ids().await, Numbered::ids(5));
     }
-    // And it does not come between us and what is new.
+    // And it does not hide what is new.
     let (stale, now) = (Numbered::new(3), Numbered::new(7));
     now.serve(&fake);
     fake.each("/feed", move |asked| match asked.query("after") {
@@ -125,9 +124,9 @@ async fn a_late_cache_does_not_halt<B: Recording>(url: &str) {
     reader.takes(&Numbered::ids(8)).await;
 }
 
-/// Of two instances one was behind when the feed was restored to where that one is: its cursor is good
-/// still, and that of the other is not.
-async fn a_feed_restored_to_between_two_shares_halts<B: Recording>(url: &str) {
+/// Of two instances one was behind when the feed was restored to the position of that one: its
+/// cursor is still valid, and that of the other is not.
+async fn a_feed_restored_to_between_two_cursors_halts<B: Recording>(url: &str) {
     let fake = numbered(9).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.takes(&Numbered::ids(9)).await;
@@ -161,16 +160,16 @@ async fn a_feed_restored_to_between_two_shares_halts<B: Recording>(url: &str) {
     assert_says(&reason, &["of another history"]);
 }
 
-/// An instance whose `FEED_URL` is another one than that of the others.
-async fn a_share_that_has_taken_nothing_follows_the_others_feed<B: Recording>(url: &str) {
+/// An instance whose `FEED_URL` differs from that of the others.
+async fn an_instance_that_has_applied_nothing_follows_the_others_feed<B: Recording>(url: &str) {
     let fake = numbered(0).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.drain().await;
-    // What another instance takes meanwhile, of another feed.
+    // What another instance applies meanwhile, of another feed.
     let other = "UPDATE feed_partition SET epoch = 'otherfed', lease_owner = 'other'
                  WHERE partition < 8";
     tables::run(url, other).await;
-    // It does not know that yet: nothing of what it takes is committed.
+    // It does not know that yet: nothing that it applies is committed.
     Numbered::new(9).serve(&fake);
     assert_eq!(reader.poll().await, Ok(Polled::Halted));
     assert_eq!(reader.ids().await, Vec::<String>::new());
@@ -179,7 +178,7 @@ async fn a_share_that_has_taken_nothing_follows_the_others_feed<B: Recording>(ur
 }
 
 /// Two instances have begun at the same moment.
-async fn shares_that_have_followed_two_feeds_halt<B: Recording>(url: &str) {
+async fn instances_that_have_followed_two_feeds_halt<B: Recording>(url: &str) {
     let fake = numbered(9).await;
     let reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     let two = "UPDATE feed_partition SET epoch = CASE WHEN partition < 8 THEN 'otherfed'

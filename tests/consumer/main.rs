@@ -1,17 +1,17 @@
 //! The consumer against a fake producer: any Atom feed works, and one that is hostile or broken
-//! harms nobody.
+//! does no harm.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answers;
 mod batches;
 mod bounds;
+mod catch_up;
 mod codings;
 mod content;
 mod contradictions;
 mod decisions;
 mod deleted;
 mod foreign;
-mod forward;
 mod hostile;
 mod instances;
 mod large;

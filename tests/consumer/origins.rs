@@ -1,5 +1,5 @@
-//! A feed must not make us fetch what lies at another origin. "Another" is a second server that
-//! must see no request.
+//! A feed must not make us fetch from another origin. "Another" is a second server that must get no
+//! request.
 
 use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 
@@ -11,12 +11,12 @@ harness::on_both_databases! {
     a_batch_elsewhere_is_not_fetched
     a_feed_that_moves_elsewhere_is_an_error
     a_base_elsewhere_is_refused
-    credentials_stay_at_home
-    credentials_from_a_file_stay_at_home
+    credentials_go_to_the_origin_of_the_feed_alone
+    credentials_from_a_file_go_to_the_origin_of_the_feed_alone
     refused_credentials_are_read_again
 }
 
-/// A server with everything anybody could want.
+/// A server with everything that a feed could link to.
 async fn elsewhere() -> Fake {
     let other = Fake::start().await;
     other.each("/*", |_| Reply::feed(Atom::of(1..=9).xml()));
@@ -115,7 +115,7 @@ async fn a_feed_that_moves_elsewhere_is_an_error<B: Recording>(url: &str) {
     for status in [301, 302, 303, 307, 308] {
         home.at("/feed", Reply::redirect(status, &other.url("/feed")));
         reader.fails().await;
-        // Nor by a way around.
+        // Nor through a second redirect.
         home.at("/feed", Reply::redirect(status, "/around"));
         home.at("/around", Reply::redirect(status, &other.url("/feed")));
         reader.fails().await;
@@ -143,7 +143,7 @@ async fn a_base_elsewhere_is_refused<B: Recording>(url: &str) {
     assert_eq!(reader.parked().await[0].id, ids([1])[0]);
 }
 
-async fn credentials_stay_at_home<B: Recording>(url: &str) {
+async fn credentials_go_to_the_origin_of_the_feed_alone<B: Recording>(url: &str) {
     let other = elsewhere().await;
     let entry = Entry::new(&ids([1])[0], "2026-05-01T00:00:00Z").src("/data");
     let feed = Atom::foreign([entry, Entry::foreign(2)]);
@@ -155,13 +155,13 @@ async fn credentials_stay_at_home<B: Recording>(url: &str) {
     assert_untouched(&other);
     let head = home.asked().remove(0);
     assert_eq!(head.header("authorization"), Some("Basic dXNlcjpzZWNyZXQ="));
-    // Nor into what people look at.
+    // Nor into the status.
     let parked = reader.parked().await;
     let status = format!("{:?}{parked:?}", reader.status().await);
     assert!(!status.contains("secret"), "{status}");
 }
 
-async fn credentials_from_a_file_stay_at_home<B: Recording>(url: &str) {
+async fn credentials_from_a_file_go_to_the_origin_of_the_feed_alone<B: Recording>(url: &str) {
     let other = elsewhere().await;
     let (_directory, shown) = credentials("user:secret");
     let entry = Entry::new(&ids([1])[0], "2026-05-01T00:00:00Z").src("/data");

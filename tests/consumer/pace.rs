@@ -1,4 +1,4 @@
-//! How often a server is asked: as seldom as it wants, and never in a hot loop.
+//! How often a server is asked: as rarely as it demands, and never in a hot loop.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,17 +8,17 @@ use harness::until;
 use crate::support::{INTERVAL, Reader, Recording, numbered};
 
 harness::on_both_databases! {
-    a_server_that_is_busy_is_left_alone_so_long
-    a_meaningless_retry_after_is_no_leave_to_ask_at_once
+    retry_after_is_the_least_pause
+    a_meaningless_retry_after_does_not_shorten_the_pause
     the_heads_freshness_is_the_least_pause
-    a_fresh_head_is_no_pause_on_the_way_to_it
-    a_fresh_head_is_no_pause_in_the_midst_of_it
+    a_fresh_head_does_not_delay_catching_up
+    a_fresh_head_does_not_delay_the_rest_of_its_data
     freshness_is_read_in_every_spelling
-    freshness_that_is_used_up_is_no_pause
+    expired_freshness_is_no_pause
     a_server_that_does_not_wait_is_not_asked_in_a_loop
     a_server_that_fails_is_not_asked_in_a_loop
-    a_server_answers_at_once_before_it_holds_anything_back
-    an_answer_that_is_still_enough_is_contact
+    the_first_request_does_not_wait_at_the_server
+    a_fresh_answer_counts_as_contact
     waits_that_are_cut_become_shorter
 }
 
@@ -50,7 +50,7 @@ fn assert_at_least(name: &str, pauses: &[Duration], least: Duration) {
     assert!(long_enough, "{name}: {pauses:?}, not {least:?} each");
 }
 
-async fn a_server_that_is_busy_is_left_alone_so_long<B: Recording>(url: &str) {
+async fn retry_after_is_the_least_pause<B: Recording>(url: &str) {
     // A date has whole seconds, so this is three to four from when it is asked.
     let date = || httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(4));
     let seconds = || "3".to_owned();
@@ -69,7 +69,7 @@ async fn a_server_that_is_busy_is_left_alone_so_long<B: Recording>(url: &str) {
     );
 }
 
-async fn a_meaningless_retry_after_is_no_leave_to_ask_at_once<B: Recording>(url: &str) {
+async fn a_meaningless_retry_after_does_not_shorten_the_pause<B: Recording>(url: &str) {
     let strange = async |name: &str| {
         let fake = Fake::start().await;
         fake.at("/feed", Reply::status(503).header("retry-after", name));
@@ -84,7 +84,7 @@ async fn a_meaningless_retry_after_is_no_leave_to_ask_at_once<B: Recording>(url:
     );
 }
 
-/// A feed with that caching, and without anything else to go by.
+/// A feed with that caching, and with nothing else that sets the pause.
 async fn fresh(name: &str, caching: &str, age: &str) -> Fake {
     let fake = Fake::start().await;
     let tagged = name.starts_with("tagged");
@@ -143,8 +143,8 @@ fn heads(fake: &Fake) -> usize {
     asked.iter().filter(|asked| asked.target == "/feed").count()
 }
 
-/// There are more documents than are read in one round.
-async fn a_fresh_head_is_no_pause_on_the_way_to_it<B: Recording>(url: &str) {
+/// More documents than are read in one round.
+async fn a_fresh_head_does_not_delay_catching_up<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     serve_fresh(&fake, 1_055);
     let seen = Reader::<B>::open(url, &fake.url("/feed")).await.run();
@@ -153,8 +153,8 @@ async fn a_fresh_head_is_no_pause_on_the_way_to_it<B: Recording>(url: &str) {
     assert_eq!(seen.ids().await, Numbered::ids(1_055));
 }
 
-/// There is more data in the head than is taken at once.
-async fn a_fresh_head_is_no_pause_in_the_midst_of_it<B: Recording>(url: &str) {
+/// The head has more data than is applied at once.
+async fn a_fresh_head_does_not_delay_the_rest_of_its_data<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     serve_fresh(&fake, 12);
     let data = format!("\"{}\"", "x".repeat(4 * 1024 * 1024));
@@ -174,7 +174,7 @@ async fn freshness_is_read_in_every_spelling<B: Recording>(url: &str) {
     );
 }
 
-async fn freshness_that_is_used_up_is_no_pause<B: Recording>(url: &str) {
+async fn expired_freshness_is_no_pause<B: Recording>(url: &str) {
     let polled = async |name: &str, caching: &str, age: &str| {
         let fake = fresh(name, caching, age).await;
         let pauses = pauses::<B>(name, url, &fake, INTERVAL, 10).await;
@@ -255,12 +255,12 @@ async fn a_server_that_fails_is_not_asked_in_a_loop<B: Recording>(url: &str) {
     );
 }
 
-/// Else nobody could tell for 20 s after a start, or after a failure, whether the feed is there.
-async fn a_server_answers_at_once_before_it_holds_anything_back<B: Recording>(url: &str) {
+/// Otherwise it is unknown for 20 s after a start, or after a failure, whether the feed answers.
+async fn the_first_request_does_not_wait_at_the_server<B: Recording>(url: &str) {
     let fake = numbered(3).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.takes(&Numbered::ids(3)).await;
-    // Until it has the tag, and may be told to wait.
+    // Until it has the tag, and may be asked to wait.
     until("it asks what is new", async || {
         reader.poll().await.unwrap();
         let asked = fake.asked().pop()?;
@@ -282,8 +282,9 @@ async fn a_server_answers_at_once_before_it_holds_anything_back<B: Recording>(ur
     .await;
 }
 
-/// While nobody needs to ask, no alarm may come of that; once a feed has failed, it must.
-async fn an_answer_that_is_still_enough_is_contact<B: Recording>(url: &str) {
+/// While the answer is fresh, nothing is requested, and no alert may follow; once a feed has
+/// failed, it must.
+async fn a_fresh_answer_counts_as_contact<B: Recording>(url: &str) {
     let hour = Duration::from_secs(3600);
     let quiet = async |name: &str, fake: Fake, interval| {
         let reader = Reader::<B>::with(name, "one", interval, url, &fake.url("/feed")).await;
@@ -295,7 +296,7 @@ async fn an_answer_that_is_still_enough_is_contact<B: Recording>(url: &str) {
                 .filter(|_| heads(&fake) > 0)
         })
         .await;
-        let asked = until("contact goes on", async || {
+        let asked = until("there is contact again", async || {
             let at = seen.status().await.last_contact?;
             (at > first + Duration::from_secs(1)).then(|| heads(&fake))
         })
@@ -325,7 +326,7 @@ async fn an_answer_that_is_still_enough_is_contact<B: Recording>(url: &str) {
     tokio::join!(long, seldom);
 }
 
-/// A server that waits as it is asked to, behind something that allows `limit`, and then does `cut`.
+/// A server that waits as requested, behind a proxy that allows `limit`, and then answers `cut`.
 fn behind(fake: &Fake, limit: Duration, cut: Reply) {
     let feed = Numbered::new(3);
     fake.each("/feed", move |asked| {
@@ -354,7 +355,7 @@ async fn waits_that_are_cut_become_shorter<B: Recording>(url: &str) {
             waits.collect::<Vec<_>>()
         };
         until("it waits for less", async || {
-            // At no time does it look like an outage.
+            // It never looks like an outage.
             assert_eq!(seen.status().await.last_error, None, "{name}");
             (waits().len() >= 4).then_some(())
         })
@@ -365,7 +366,7 @@ async fn waits_that_are_cut_become_shorter<B: Recording>(url: &str) {
             "{name}"
         );
         assert_eq!(seen.ids().await, Numbered::ids(3));
-        // A feed that is away is told as ever.
+        // A feed that is down is reported as before.
         fake.at("/feed", Reply::status(504));
         let error = seen.error().await;
         assert!(error.contains("504"), "{name}: {error}");

@@ -1,4 +1,4 @@
-//! Feeds in many documents: all of it from zero, oldest first, each page once; later only what is
+//! Feeds in many documents: at first all of it, oldest first, each page once; later only what is
 //! new.
 
 use harness::fake::{Atom, Entry, Fake, Reply};
@@ -8,11 +8,11 @@ use crate::support::{Reader, Recording, assert_says, ids, serving};
 harness::on_both_databases! {
     a_paged_feed_is_read_from_its_beginning
     an_archived_feed_is_read_from_its_beginning
-    later_rounds_walk_only_to_what_is_known
-    of_an_entry_that_comes_twice_the_latest_state_counts
+    later_rounds_stop_at_the_first_known_entry
+    the_latest_state_of_a_repeated_entry_counts
     a_page_that_is_gone_holds_all_that_is_newer
     a_gap_in_the_middle_holds_all_that_is_newer
-    pages_that_lead_in_a_circle_are_noticed
+    pages_that_link_in_a_circle_are_detected
 }
 
 /// Entries of a page.
@@ -21,7 +21,7 @@ const PAGE: u32 = 10;
 /// Which way a feed's documents lead to older ones.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// RFC 5005, section 3: pages whose entries move on as new ones come.
+    /// RFC 5005, section 3: pages whose entries move to older pages as new ones are added.
     Paged,
     /// RFC 5005, section 4: pages that stay as they are.
     Archived,
@@ -93,7 +93,7 @@ async fn an_archived_feed_is_read_from_its_beginning<B: Recording>(url: &str) {
     reader.takes(&ids(1..=37)).await;
 }
 
-async fn later_rounds_walk_only_to_what_is_known<B: Recording>(url: &str) {
+async fn later_rounds_stop_at_the_first_known_entry<B: Recording>(url: &str) {
     for (name, kind, few, many) in [
         ("paged", Kind::Paged, 0, ["/feed?page=2", "/feed?page=3"]),
         ("archived", Kind::Archived, 0, ["/archive/5", "/archive/4"]),
@@ -103,7 +103,7 @@ async fn later_rounds_walk_only_to_what_is_known<B: Recording>(url: &str) {
         let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
         reader.takes(&ids(1..=33)).await;
         fake.news();
-        // Two more: what is known stands beside them.
+        // Two more: known entries are beside them.
         serve(&fake, kind, 35);
         reader.poll().await.unwrap();
         let older = fake.targets().len() - 1;
@@ -120,7 +120,7 @@ async fn later_rounds_walk_only_to_what_is_known<B: Recording>(url: &str) {
     }
 }
 
-async fn of_an_entry_that_comes_twice_the_latest_state_counts<B: Recording>(url: &str) {
+async fn the_latest_state_of_a_repeated_entry_counts<B: Recording>(url: &str) {
     let state = |updated: &str, data: &str| {
         let at = format!("2026-05-01T00:00:{updated}Z");
         Entry::new("tag:twice", &at).text(data)
@@ -192,7 +192,7 @@ async fn a_gap_in_the_middle_holds_all_that_is_newer<B: Recording>(url: &str) {
     reader.takes(&ids(1..=52)).await;
 }
 
-async fn pages_that_lead_in_a_circle_are_noticed<B: Recording>(url: &str) {
+async fn pages_that_link_in_a_circle_are_detected<B: Recording>(url: &str) {
     for rel in ["next", "prev-archive"] {
         for (name, way) in [
             ("two", vec!["/one", "/two", "/one"]),
@@ -214,7 +214,7 @@ async fn pages_that_lead_in_a_circle_are_noticed<B: Recording>(url: &str) {
             assert_eq!(reader.ids().await, ids([]), "{name}");
             let asked = fake.asked().len();
             assert!(asked <= way.len() + 1, "{name}: {asked} requests");
-            // Mended, it is read.
+            // Corrected, it is read.
             fake.at("/feed", Reply::feed(Atom::of(30..=32).xml()));
             reader.takes(&ids(30..=32)).await;
         }

@@ -1,4 +1,4 @@
-//! A feed that is read through a proxy: what the proxy sees, and what is said of it when it fails.
+//! A feed that is read through a proxy: what the proxy sees, and the error when it fails.
 
 use feed_core::Subscription;
 use feed_core::consumer::{FeedCredentials, FeedProxy};
@@ -12,7 +12,7 @@ harness::on_both_databases! {
     a_proxy_sees_credentials_only_where_that_is_allowed
     an_answer_of_the_proxy_names_it
     a_tunnel_that_is_refused_names_the_proxy
-    a_proxy_that_is_away_is_named
+    a_proxy_that_is_down_is_named
 }
 
 /// `Basic` for `eve:s3cr et`.
@@ -32,7 +32,7 @@ fn subscription(name: &str, feed: &str, proxy: FeedProxy) -> Subscription {
     }
 }
 
-/// What a poll of `feed` through `proxy` fails with; it says where, and no secret.
+/// The error of a poll of `feed` through `proxy`; it names the proxy, and no secret.
 async fn error<B: Recording>(name: &str, url: &str, feed: &str, through: &Fake) -> String {
     let subscription = subscription(name, feed, proxy(through));
     let mut reader = Reader::<B>::subscribed(url, subscription).await;
@@ -90,7 +90,7 @@ async fn a_proxy_sees_credentials_only_where_that_is_allowed<B: Recording>(url: 
             assert_eq!(shown, Some("Basic dXNlcjpzZWNyZXQ="), "{asked:?}");
         }
     }
-    // They pass unseen through a tunnel. What is at its end speaks no TLS.
+    // A tunnel hides them from the proxy. Its end speaks no TLS.
     let end = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("https://{}/feed", end.local_addr().unwrap());
     tokio::spawn(async move {
@@ -107,7 +107,7 @@ async fn a_proxy_sees_credentials_only_where_that_is_allowed<B: Recording>(url: 
     assert_eq!(connect.header("authorization"), None);
 }
 
-/// Whether an answer is the proxy's own cannot always be seen, so it is named in each.
+/// Whether an answer is the proxy's own is not always visible, so each error names it.
 async fn an_answer_of_the_proxy_names_it<B: Recording>(url: &str) {
     let feed = numbered(3).await.url("/feed");
     for (status, said) in [
@@ -165,7 +165,7 @@ async fn a_tunnel_that_is_refused_names_the_proxy<B: Recording>(url: &str) {
     }
 }
 
-async fn a_proxy_that_is_away_is_named<B: Recording>(url: &str) {
+async fn a_proxy_that_is_down_is_named<B: Recording>(url: &str) {
     let closed = format!("http://{}/", harness::free_address());
     for feed in ["http://feed.example/feed", "https://feed.example/feed"] {
         let proxy = FeedProxy::new(closed.parse().unwrap()).unwrap();

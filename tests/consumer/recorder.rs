@@ -50,7 +50,7 @@ recording! {
     Sqlite: "INTEGER PRIMARY KEY AUTOINCREMENT"
 }
 
-/// An effect that is one row for each event. Nothing else keeps an event from having two.
+/// An effect that inserts one row for each event. Only the claims prevent a second row.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     pub(crate) subscription: String,

@@ -6,12 +6,12 @@ use crate::support::{Reader, Recording, ids};
 
 harness::on_both_databases! {
     a_permanent_redirect_is_remembered
-    a_permanent_redirect_to_something_else_is_not
-    an_address_that_is_given_up_is_left
-    a_copy_that_stands_still_is_left
-    another_redirect_is_not
-    only_what_is_permanent_from_the_beginning_is_remembered
-    redirects_are_counted
+    a_permanent_redirect_to_something_else_is_not_remembered
+    a_remembered_address_that_fails_is_forgotten
+    a_copy_without_new_events_is_forgotten
+    a_temporary_redirect_is_not_remembered
+    only_leading_permanent_redirects_are_remembered
+    redirects_are_limited
     a_redirect_to_nowhere_is_an_error
 }
 
@@ -35,8 +35,8 @@ async fn a_permanent_redirect_is_remembered<B: Recording>(url: &str) {
     }
 }
 
-/// As while a server is mended.
-async fn a_permanent_redirect_to_something_else_is_not<B: Recording>(url: &str) {
+/// As during the maintenance of a server.
+async fn a_permanent_redirect_to_something_else_is_not_remembered<B: Recording>(url: &str) {
     for (name, sorry) in [
         ("status", Reply::status(503)),
         ("page", Reply::ok("text/html", "<html>Sorry</html>")),
@@ -52,7 +52,7 @@ async fn a_permanent_redirect_to_something_else_is_not<B: Recording>(url: &str) 
     }
 }
 
-async fn an_address_that_is_given_up_is_left<B: Recording>(url: &str) {
+async fn a_remembered_address_that_fails_is_forgotten<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     fake.at("/feed", Reply::redirect(301, "/new"));
     fake.at("/new", Reply::feed(Atom::of(1..=2).xml()));
@@ -62,7 +62,7 @@ async fn an_address_that_is_given_up_is_left<B: Recording>(url: &str) {
     fake.forget("/new");
     reader.fails().await;
     reader.takes(&ids(1..=3)).await;
-    // The way forward begins there too, and is asked for without the head.
+    // Catching up begins there too, and does not request the head.
     let fake = Fake::start().await;
     let feed = Numbered::new(2);
     feed.serve(&fake);
@@ -74,14 +74,14 @@ async fn an_address_that_is_given_up_is_left<B: Recording>(url: &str) {
     fake.forget("/new");
     for _ in 0..2 {
         reader.handle().poll_now();
-        // The first of them fails where the feed was, the second is answered where it is again.
+        // The first fails at the old address, the second is answered at the new one.
         let _ = reader.poll().await;
     }
     assert_eq!(reader.ids().await, Numbered::ids(3));
 }
 
-/// While a server was mended its readers were sent to a copy of the feed, for good by mistake.
-async fn a_copy_that_stands_still_is_left<B: Recording>(url: &str) {
+/// During maintenance, readers were redirected to a copy of the feed, permanently by mistake.
+async fn a_copy_without_new_events_is_forgotten<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let feed = Numbered::new(2);
     feed.serve(&fake);
@@ -96,7 +96,7 @@ async fn a_copy_that_stands_still_is_left<B: Recording>(url: &str) {
     reader.takes(&Numbered::ids(3)).await;
 }
 
-async fn another_redirect_is_not<B: Recording>(url: &str) {
+async fn a_temporary_redirect_is_not_remembered<B: Recording>(url: &str) {
     for status in [302_u16, 303, 307] {
         let fake = Fake::start().await;
         fake.at("/feed", Reply::redirect(status, "/for-now"));
@@ -106,14 +106,14 @@ async fn another_redirect_is_not<B: Recording>(url: &str) {
         fake.news();
         reader.poll().await.unwrap();
         assert_eq!(fake.targets(), ["/feed", "/for-now"], "{status}");
-        // So that the way back is open.
+        // So that it can be undone.
         fake.at("/feed", Reply::feed(Atom::of(1..=3).xml()));
         fake.forget("/for-now");
         reader.takes(&ids(1..=3)).await;
     }
 }
 
-async fn only_what_is_permanent_from_the_beginning_is_remembered<B: Recording>(url: &str) {
+async fn only_leading_permanent_redirects_are_remembered<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     fake.at("/feed", Reply::redirect(301, "/a"));
     fake.at("/a", Reply::redirect(308, "/b"));
@@ -127,10 +127,10 @@ async fn only_what_is_permanent_from_the_beginning_is_remembered<B: Recording>(u
     assert_eq!(fake.targets(), ["/b", "/c", "/d"]);
 }
 
-async fn redirects_are_counted<B: Recording>(url: &str) {
+async fn redirects_are_limited<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
-    // Around in a circle, and on and on.
+    // In a circle, and without end.
     fake.at("/feed", Reply::redirect(302, "/around"));
     fake.at("/around", Reply::redirect(302, "/feed"));
     reader.fails().await;

@@ -134,7 +134,7 @@ async fn catching_up_with_the_real_feed_costs_each_page_once<B: Recording>(url: 
         .map(|page| format!("/feed/{epoch}/{page}"))
         .collect();
     assert_once(&counts(&fake), &pages);
-    // What comes next: told while it waits at the server, once it knows the tag.
+    // The next event is delivered while it waits at the server, once it knows the tag.
     reader.poll().await.unwrap();
     fake.news();
     let published = async {

@@ -1,4 +1,4 @@
-//! A consumer that can be stepped and looked at.
+//! A consumer that is run round by round and inspected.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 use crate::recorder::Recorder;
 pub(crate) use crate::recorder::Recording;
 
-/// Rounds after which a consumer must have nothing left to take.
+/// Rounds after which a consumer must be up to date.
 const ROUNDS: usize = 100;
 
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// The pause of a consumer that has nothing better to go by.
+/// The pause of a consumer for which nothing else sets one.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
 
 /// A consumer and what it has done.
@@ -62,7 +62,7 @@ impl<B: Recording> Reader<B> {
         Self::subscribed(database, subscription).await
     }
 
-    /// The only subscription of a test, which shows these credentials.
+    /// The only subscription of a test, which sends these credentials.
     pub(crate) async fn showing(database: &str, feed: &str, shown: FeedCredentials) -> Self {
         let subscription = Subscription {
             poll_interval: INTERVAL,
@@ -119,7 +119,7 @@ impl<B: Recording> Reader<B> {
         loop {
             let round = tokio::time::timeout(DEADLINE, self.consumer.poll_once()).await;
             match round.expect("a round ends within its bounds") {
-                // The leases were looked after meanwhile.
+                // The leases were renewed meanwhile.
                 Ok(Polled::Interrupted) => {}
                 Ok(polled) => return Ok(polled),
                 Err(error) => return Err(chain(&error)),
@@ -157,7 +157,7 @@ impl<B: Recording> Reader<B> {
         assert_eq!(status.halted, None);
     }
 
-    /// What people look at, also during a round.
+    /// What the status pages read, also during a round.
     pub(crate) fn handle(&self) -> Handle<B> {
         self.consumer.handle()
     }
@@ -211,7 +211,7 @@ impl<B: Recording> Seen<B> {
         self.handle.poll_now();
     }
 
-    /// How the subscription stands.
+    /// The state of the subscription.
     pub(crate) async fn status(&self) -> Status {
         self.handle.status().await.unwrap()
     }
@@ -221,7 +221,7 @@ impl<B: Recording> Seen<B> {
         self.handle.parked(100).await.unwrap()
     }
 
-    /// Looks into the database, which has the same tables on both.
+    /// Queries the database, which has the same tables on both.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         B::number(&self.database, sql).await
     }
@@ -236,7 +236,10 @@ impl<B: Recording> Seen<B> {
 
     /// Waits until a round has failed; returns why.
     pub(crate) async fn error(&self) -> String {
-        until("an error is told", async || self.status().await.last_error).await
+        until("an error is reported", async || {
+            self.status().await.last_error
+        })
+        .await
     }
 }
 
@@ -264,7 +267,7 @@ pub(crate) async fn serving(document: &Atom) -> Fake {
     fake
 }
 
-/// A healthy feed in our format.
+/// A correct feed in our format.
 pub(crate) async fn numbered(newest: i64) -> Fake {
     let fake = Fake::start().await;
     Numbered::new(newest).serve(&fake);
@@ -278,7 +281,7 @@ pub(crate) fn assert_says(text: &str, words: &[&str]) {
     assert!(said, "nothing of {words:?} in: {text}");
 }
 
-/// A file with a credential, and what shows it.
+/// A file with a credential, and the `FeedCredentials` that read it.
 pub(crate) fn credentials(text: &str) -> (tempfile::TempDir, FeedCredentials) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("credentials");

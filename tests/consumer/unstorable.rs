@@ -1,5 +1,5 @@
-//! What no database can hold, wherever a feed says it, is refused or told without it: it never ends
-//! as an error of our own database, which would be tried again for ever.
+//! Text that no database can store is refused, or removed from what is reported: it never causes an
+//! error of our own database, which would be retried for ever.
 
 use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 use harness::until;
@@ -7,10 +7,10 @@ use harness::until;
 use crate::support::{Reader, Recording, ids, numbered, serving};
 
 harness::on_both_databases! {
-    an_error_is_told_without_it
-    a_halt_is_told_without_it
-    an_event_is_parked_without_it
-    an_id_with_it_is_refused
+    an_error_is_reported_without_unstorable_text
+    a_halt_is_reported_without_unstorable_text
+    an_event_is_parked_without_unstorable_text
+    an_id_with_unstorable_text_is_refused
     an_id_that_fits_no_index_is_refused
 }
 
@@ -22,17 +22,17 @@ fn problem(status: u16) -> Reply {
         .body(format!("{{\"detail\":\"it began\\u0000{long}\"}}"))
 }
 
-fn assert_short(told: &str) {
-    assert!(told.contains("it began"), "{told}");
+fn assert_short(text: &str) {
+    assert!(text.contains("it began"), "{text}");
     assert!(
-        told.len() < 1_000 && !told.contains('\0'),
+        text.len() < 1_000 && !text.contains('\0'),
         "{} bytes",
-        told.len()
+        text.len()
     );
 }
 
-/// What is told is kept with the leases, and these are renewed.
-async fn an_error_is_told_without_it<B: Recording>(url: &str) {
+/// The error is stored with the leases, and these are renewed.
+async fn an_error_is_reported_without_unstorable_text<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     fake.at("/feed", problem(500));
     let reader = Reader::<B>::open(url, &fake.url("/feed")).await.run();
@@ -41,11 +41,11 @@ async fn an_error_is_told_without_it<B: Recording>(url: &str) {
     reader.has(3).await;
 }
 
-async fn a_halt_is_told_without_it<B: Recording>(url: &str) {
+async fn a_halt_is_reported_without_unstorable_text<B: Recording>(url: &str) {
     let fake = numbered(3).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.takes(&Numbered::ids(3)).await;
-    // The head has gone on, and the way there is closed.
+    // The head has moved on, and catching up to it is refused.
     let head = Numbered::new(500).head().xml();
     fake.each("/feed", move |asked| match asked.query("after") {
         Some(_) => problem(410),
@@ -56,7 +56,7 @@ async fn a_halt_is_told_without_it<B: Recording>(url: &str) {
     assert_short(&halted);
 }
 
-async fn an_event_is_parked_without_it<B: Recording>(url: &str) {
+async fn an_event_is_parked_without_unstorable_text<B: Recording>(url: &str) {
     let lost = Entry::new(&ids([1])[0], "2026-05-01T00:00:00Z").src("/lost");
     let fake = serving(&Atom::foreign([lost, Entry::foreign(2)])).await;
     fake.at("/lost", problem(404));
@@ -68,7 +68,7 @@ async fn an_event_is_parked_without_it<B: Recording>(url: &str) {
     assert_short(parked[0].reason.as_deref().unwrap());
 }
 
-/// The document is refused, and read as soon as it is mended.
+/// The document is refused, and read as soon as it is corrected.
 async fn refused<B: Recording>(url: &str, entry: Entry, why: &str) {
     let fake = serving(&Atom::foreign([Entry::foreign(2), entry])).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
@@ -78,13 +78,13 @@ async fn refused<B: Recording>(url: &str, entry: Entry, why: &str) {
     reader.takes(&ids(1..=3)).await;
 }
 
-async fn an_id_with_it_is_refused<B: Recording>(url: &str) {
+async fn an_id_with_unstorable_text_is_refused<B: Recording>(url: &str) {
     let entry = Entry::new("tag:a\0b", "2026-05-01T00:00:00Z").text("x");
     refused::<B>(url, entry, "not well-formed").await;
 }
 
 async fn an_id_that_fits_no_index_is_refused<B: Recording>(url: &str) {
-    // Nothing that a database could compress.
+    // Random text, which a database cannot compress.
     let mut random = fastrand::Rng::with_seed(8);
     let long: String = (0..5_000).map(|_| random.alphanumeric()).collect();
     let entry = Entry::new(&format!("tag:{long}"), "2026-05-01T00:00:00Z").text("x");

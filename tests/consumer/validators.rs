@@ -1,20 +1,20 @@
-//! Tags and dates: sent back as they came, and only those of answers that were taken.
+//! Tags and dates: sent back as they came, and only those of answers that were applied.
 
 use harness::fake::{Atom, Fake, Reply};
 
 use crate::support::{Reader, Recording, ids};
 
 harness::on_both_databases! {
-    a_tag_is_sent_back_as_it_came
+    a_tag_is_sent_back_unchanged
     a_tag_that_would_fill_a_request_is_not_kept
-    a_date_is_sent_back_as_it_came
+    a_date_is_sent_back_unchanged
     an_incomplete_answer_leaves_no_tag
-    not_modified_needs_something_that_could_be
-    an_unchanged_tag_hides_nothing
-    what_is_not_taken_leaves_no_tag
+    not_modified_needs_a_condition
+    an_unchanged_tag_hides_no_event
+    an_answer_that_is_not_applied_leaves_no_tag
 }
 
-/// What the last request for the head said it had seen.
+/// The tag or the date in the last request for the head.
 fn seen(fake: &Fake) -> Option<Vec<u8>> {
     let asked = fake.asked();
     let mut heads = asked.iter().rev().filter(|asked| asked.path() == "/feed");
@@ -22,7 +22,7 @@ fn seen(fake: &Fake) -> Option<Vec<u8>> {
     last.bytes("if-none-match").map(<[u8]>::to_vec)
 }
 
-async fn a_tag_is_sent_back_as_it_came<B: Recording>(url: &str) {
+async fn a_tag_is_sent_back_unchanged<B: Recording>(url: &str) {
     let tags: [&[u8]; 12] = [
         b"\"a\"",
         b"W/\"a\"",
@@ -34,7 +34,7 @@ async fn a_tag_is_sent_back_as_it_came<B: Recording>(url: &str) {
         b"\"with space\"",
         b"\"\xc3\xa4\xe2\x82\xac\"",
         b"\"\xe9\x80\xff\"",
-        // No tags at all, but some servers send them, and know them again.
+        // Invalid as tags, but some servers send them, and recognise them.
         b"abc",
         b"W/abc",
     ];
@@ -56,7 +56,7 @@ async fn a_tag_is_sent_back_as_it_came<B: Recording>(url: &str) {
     }
 }
 
-/// A server that is mended since would refuse to read it.
+/// A server that would refuse to read it, even after it is corrected.
 async fn a_tag_that_would_fill_a_request_is_not_kept<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let long = format!("\"{}\"", "a".repeat(100_000));
@@ -70,7 +70,7 @@ async fn a_tag_that_would_fill_a_request_is_not_kept<B: Recording>(url: &str) {
     assert_eq!(seen(&fake), None);
 }
 
-async fn a_date_is_sent_back_as_it_came<B: Recording>(url: &str) {
+async fn a_date_is_sent_back_unchanged<B: Recording>(url: &str) {
     for (name, date) in [
         ("imf", "Fri, 01 May 2026 10:00:05 GMT"),
         ("rfc 850", "Friday, 01-May-26 10:00:05 GMT"),
@@ -122,10 +122,10 @@ async fn an_incomplete_answer_leaves_no_tag<B: Recording>(url: &str) {
     }
 }
 
-async fn not_modified_needs_something_that_could_be<B: Recording>(url: &str) {
+async fn not_modified_needs_a_condition<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
-    // To everything, and to the first request too.
+    // In reply to everything, also to the first request.
     fake.at("/feed", Reply::status(304).header("etag", "\"cache\""));
     for _ in 0..2 {
         let error = reader.fails().await;
@@ -147,7 +147,7 @@ async fn not_modified_needs_something_that_could_be<B: Recording>(url: &str) {
     reader.takes(&ids(1..=3)).await;
 }
 
-async fn an_unchanged_tag_hides_nothing<B: Recording>(url: &str) {
+async fn an_unchanged_tag_hides_no_event<B: Recording>(url: &str) {
     let fake = Fake::start().await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     for newest in [2, 3, 7] {
@@ -161,7 +161,7 @@ async fn an_unchanged_tag_hides_nothing<B: Recording>(url: &str) {
     }
 }
 
-async fn what_is_not_taken_leaves_no_tag<B: Recording>(url: &str) {
+async fn an_answer_that_is_not_applied_leaves_no_tag<B: Recording>(url: &str) {
     let portal = "<!-- Welcome --><html><head><title>Wifi</title></head>\
                   <body><p>Please log in</p></body></html>";
     let strict = portal.replace("<html>", "<html xmlns=\"http://www.w3.org/1999/xhtml\">");
@@ -174,7 +174,7 @@ async fn what_is_not_taken_leaves_no_tag<B: Recording>(url: &str) {
         ("disguised", Reply::feed(portal)),
         ("json", Reply::ok("application/json", "{\"feed\": []}")),
         ("nothing", Reply::feed("")),
-        // A feed, but not all of it is there.
+        // A feed, but incomplete.
         ("a hole", Reply::feed(elsewhere)),
     ] {
         let fake = Fake::start().await;
@@ -191,7 +191,7 @@ async fn what_is_not_taken_leaves_no_tag<B: Recording>(url: &str) {
         );
         reader.poll().await.unwrap();
         fake.at("/feed", answer);
-        // Of the last one, something is known already.
+        // An event of the last one is known already.
         for _ in 0..2 {
             let _ = reader.poll().await;
         }

@@ -1,5 +1,6 @@
-//! A feed without numbers shows its newest entries. Where it has gone on by more than that, the consumer
-//! halts, whatever old entries are still shown; where further documents have what is missing, it takes that.
+//! A feed without sequences shows its newest entries. If it has moved on by more than these, the
+//! consumer halts, even if old entries are still shown; if further documents have the missing
+//! entries, it reads them.
 
 use feed_core::consumer::{Decision, Polled, ResumeFrom};
 use harness::fake::{Atom, Entry, Fake, Reply};
@@ -8,15 +9,15 @@ use harness::{tables, until};
 use crate::support::{Reader, Recording, assert_says, ids, serving};
 
 harness::on_both_databases! {
-    a_window_that_moved_on_halts_whatever_old_entry_it_still_shows
-    a_window_that_continues_is_taken
-    a_feed_that_was_empty_for_a_moment_goes_on_where_it_was
-    a_feed_that_was_empty_for_a_moment_may_have_moved_on
-    further_pages_are_read_until_nothing_can_be_missing
+    a_window_that_moved_on_halts_although_it_shows_old_entries
+    a_window_that_continues_is_applied
+    a_feed_that_was_empty_for_a_moment_continues
+    a_feed_that_moved_on_while_empty_halts
+    further_pages_are_read_until_no_entry_can_be_missing
     a_page_whose_next_is_itself_is_the_last
-    a_consumer_that_halted_takes_what_is_shown_when_a_person_says_so
-    a_walk_that_was_cut_off_still_knows_where_it_was
-    shares_that_are_apart_are_each_looked_for
+    a_resume_from_the_start_applies_what_is_shown
+    an_interrupted_walk_keeps_its_position
+    a_feed_must_show_the_position_of_every_partition
     an_entry_that_cannot_be_read_is_parked_alone
 }
 
@@ -35,7 +36,7 @@ fn feed(entries: &str) -> Atom {
     Atom::foreign(entries.split_whitespace().map(entry))
 }
 
-/// A consumer that has taken the entries 1 to 10 of a feed that shows ten.
+/// A consumer that has applied the entries 1 to 10 of a feed that shows ten.
 async fn at_ten<B: Recording>(name: &str, url: &str) -> (Fake, Reader<B>) {
     let fake = serving(&Atom::of(1..=10)).await;
     let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
@@ -53,7 +54,7 @@ async fn halts<B: Recording>(name: &str, reader: &mut Reader<B>) -> String {
     reader.status().await.halted.unwrap()
 }
 
-async fn a_window_that_moved_on_halts_whatever_old_entry_it_still_shows<B: Recording>(url: &str) {
+async fn a_window_that_moved_on_halts_although_it_shows_old_entries<B: Recording>(url: &str) {
     for (name, shown) in [
         ("none", "40 39 38 37 36 35 34 33 32 31"),
         ("an old one is pinned", "4 40 39 38 37 36 35 34 33 32"),
@@ -76,7 +77,7 @@ async fn a_window_that_moved_on_halts_whatever_old_entry_it_still_shows<B: Recor
     }
 }
 
-async fn a_window_that_continues_is_taken<B: Recording>(url: &str) {
+async fn a_window_that_continues_is_applied<B: Recording>(url: &str) {
     for (name, shown, new) in [
         ("some", "13 12 11 10 9 8 7 6 5 4", [11, 12, 13].as_slice()),
         (
@@ -87,7 +88,7 @@ async fn a_window_that_continues_is_taken<B: Recording>(url: &str) {
         ("pinned", "4 13 12 11 10 9 8 7 6 5", &[11, 12, 13]),
         ("newest edited", "10'14 13 12 11 9 8 7 6 5 4", &[11, 12, 13]),
         ("newest deleted", "12 11 9 8 7 6 5 4 3 2", &[11, 12]),
-        ("nothing but old ones", "6 5 4 3", &[]),
+        ("only old ones", "6 5 4 3", &[]),
         ("backdated", "12 11 10 9 8 0 7 6 5 4", &[0, 11, 12]),
         ("edited where it is", "12 11'13 10 9 8 7 6 5 4 3", &[11, 12]),
         ("without an order", "12 4 10 6 9 11 7 3 8 5", &[11, 12]),
@@ -109,7 +110,7 @@ async fn a_window_that_continues_is_taken<B: Recording>(url: &str) {
     }
 }
 
-/// What a feed shows that has nothing to show.
+/// An empty feed.
 fn empty(name: &str) -> Atom {
     match name {
         "no entries" => Atom::foreign([]),
@@ -125,7 +126,7 @@ fn tombstone(number: u32) -> String {
     format!("<at:deleted-entry ref=\"{id}\" when=\"2026-06-01T00:00:00Z\"/>")
 }
 
-async fn a_feed_that_was_empty_for_a_moment_goes_on_where_it_was<B: Recording>(url: &str) {
+async fn a_feed_that_was_empty_for_a_moment_continues<B: Recording>(url: &str) {
     for name in ["no entries", "only deleted ones"] {
         let (fake, mut reader) = at_ten::<B>(name, url).await;
         serve(&fake, &empty(name));
@@ -137,7 +138,7 @@ async fn a_feed_that_was_empty_for_a_moment_goes_on_where_it_was<B: Recording>(u
     }
 }
 
-async fn a_feed_that_was_empty_for_a_moment_may_have_moved_on<B: Recording>(url: &str) {
+async fn a_feed_that_moved_on_while_empty_halts<B: Recording>(url: &str) {
     for name in ["no entries", "only deleted ones", "one entry"] {
         let (fake, mut reader) = at_ten::<B>(name, url).await;
         serve(&fake, &empty(name));
@@ -147,7 +148,7 @@ async fn a_feed_that_was_empty_for_a_moment_may_have_moved_on<B: Recording>(url:
     }
 }
 
-async fn further_pages_are_read_until_nothing_can_be_missing<B: Recording>(url: &str) {
+async fn further_pages_are_read_until_no_entry_can_be_missing<B: Recording>(url: &str) {
     for rel in ["next", "prev-archive"] {
         let (fake, mut reader) = at_ten::<B>(rel, url).await;
         // One is pinned to the top of each page.
@@ -174,14 +175,14 @@ async fn a_page_whose_next_is_itself_is_the_last<B: Recording>(url: &str) {
     reader.takes(&ids(1..=6)).await;
 }
 
-async fn a_consumer_that_halted_takes_what_is_shown_when_a_person_says_so<B: Recording>(url: &str) {
+async fn a_resume_from_the_start_applies_what_is_shown<B: Recording>(url: &str) {
     let (fake, mut reader) = at_ten::<B>("order", url).await;
     serve(&fake, &feed("4 40 39 38"));
     let reason = halts("order", &mut reader).await;
     assert!(reason.contains("resume --from-start"), "{reason}");
     let from_start = Decision::Resume(ResumeFrom::Start);
     reader.handle().decide(from_start, "eve").await.unwrap();
-    until("it goes on", async || {
+    until("it continues", async || {
         reader.poll().await.unwrap();
         let halted = reader.status().await.halted;
         halted.is_none().then_some(())
@@ -191,8 +192,8 @@ async fn a_consumer_that_halted_takes_what_is_shown_when_a_person_says_so<B: Rec
     reader.takes(&ids(all)).await;
 }
 
-/// The data of one entry is away while the others of its walk are taken.
-async fn a_walk_that_was_cut_off_still_knows_where_it_was<B: Recording>(url: &str) {
+/// The data of one entry is unavailable while the other entries of its walk are applied.
+async fn an_interrupted_walk_keeps_its_position<B: Recording>(url: &str) {
     let (fake, mut reader) = at_ten::<B>("order", url).await;
     let away = |number| {
         let bare = Entry::foreign(number);
@@ -208,15 +209,15 @@ async fn a_walk_that_was_cut_off_still_knows_where_it_was<B: Recording>(url: &st
     fake.at("/away", Reply::status(503));
     reader.fails().await;
     assert_eq!(reader.ids().await, ids(1..=12));
-    // It comes back when the feed has gone on without it.
+    // It restarts after the feed has moved on.
     let mut reader = reader.again(url, &fake.url("/feed")).await;
     serve(&fake, &Atom::of(31..=40));
     assert_eq!(reader.poll().await, Ok(Polled::Halted));
     assert_eq!(reader.ids().await, ids(1..=12));
 }
 
-/// As where another instance had half of the shares, and stopped sooner.
-async fn shares_that_are_apart_are_each_looked_for<B: Recording>(url: &str) {
+/// As if another instance had half of the partitions, and stopped earlier.
+async fn a_feed_must_show_the_position_of_every_partition<B: Recording>(url: &str) {
     for (name, shown, halted) in [
         ("both are shown", 4..=14, false),
         ("the late one is not", 9..=18, true),

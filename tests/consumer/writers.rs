@@ -1,5 +1,5 @@
-//! The same feed as other programs write it: with prefixes, indented, in another charset, with a byte
-//! order mark, as XML in CDATA, with a delta for an answer. Nothing of that changes what is taken.
+//! The same feed as other programs write it: with prefixes, indented, in another charset, with a
+//! byte order mark, as XML in CDATA, with a delta as the answer. The effects are the same.
 
 use harness::fake::{Atom, Entry, Fake, Numbered, Reply};
 
@@ -16,7 +16,7 @@ harness::on_both_databases! {
     data_is_decoded_by_its_media_type
     a_byte_order_mark_is_no_part_of_the_data
     xml_may_be_written_as_text
-    a_delta_of_another_server_holds_nothing_up
+    a_delta_of_another_server_is_applied
 }
 
 const ATOM: &str = "http://www.w3.org/2005/Atom";
@@ -65,7 +65,7 @@ async fn takes_all<B: Recording>(name: &str, url: &str, rewrite: impl Fn(String)
     reader.takes(&ids(1..=3)).await;
     let data = reader.data().await;
     assert_eq!(data, ["{\"id\":1}", "{\"id\":2}", "{\"id\":3}"], "{name}");
-    // As it was written before: nothing of it is new.
+    // As it was written before: nothing in it is new.
     serve(&fake, |document| document);
     reader.takes(&ids(1..=3)).await;
 }
@@ -281,7 +281,7 @@ async fn data_is_decoded_by_its_media_type<B: Recording>(url: &str) {
             "text/plain; charset=utf-16",
             b"\xff\xfeM\0\xfc\0l\0l\0e\0r\0".to_vec(),
         ),
-        // Not decodable: parked alone, and it says why.
+        // Not decodable: parked alone, with the reason.
         ("text/plain; charset=klingon", b"Muller".to_vec()),
         ("application/json", b"M\xfcller".to_vec()),
     ];
@@ -383,9 +383,9 @@ async fn xml_may_be_written_as_text<B: Recording>(url: &str) {
     }
 }
 
-/// Some answer `A-IM: feed` by what is newer in their window, which may have moved on; and some answer a
-/// `226` whatever they are asked.
-async fn a_delta_of_another_server_holds_nothing_up<B: Recording>(url: &str) {
+/// Some servers answer `A-IM: feed` with what is newer in their window, which may have moved on;
+/// and some answer `226` to every request.
+async fn a_delta_of_another_server_is_applied<B: Recording>(url: &str) {
     for (name, whatever) in [("asked for", false), ("whatever is asked", true)] {
         let fake = Fake::start().await;
         let serve = |from: u32, to: u32, delta: u32| {

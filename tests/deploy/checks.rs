@@ -1,4 +1,4 @@
-//! A copy of the files as they are deployed, and what is asked of them.
+//! A copy of the files as they are deployed, and checks of them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -26,7 +26,7 @@ impl Copy {
             .arg(directory.path());
         succeed(cp).await;
         let copy = Self { directory };
-        // Those of whoever works here are no concern of ours.
+        // A developer's own settings must not affect the tests.
         let _ = std::fs::remove_dir_all(copy.path("deploy/secrets"));
         for _ in 0..2 {
             succeed(Command::new(copy.path("deploy/secrets.sh"))).await;
@@ -53,7 +53,7 @@ pub(crate) async fn yaml(mut python: Command, text: &str) -> Vec<Value> {
     serde_json::from_str(&succeed(python).await).unwrap()
 }
 
-/// Fails unless the service knows each of these settings, and takes its value.
+/// Fails unless the service knows each of these settings, and accepts its value.
 pub(crate) async fn takes(service: &str, environment: &[(String, String)], copy: &Copy) {
     let mut help = harness::built(service);
     help.arg("--help");
@@ -64,7 +64,7 @@ pub(crate) async fn takes(service: &str, environment: &[(String, String)], copy:
         let secrets = copy.path("deploy/secrets/").display().to_string();
         probe.env(name, value.replace("/run/secrets/", &secrets));
     }
-    // Whether anything listens there is not the question: 2 is what a wrong setting ends with.
+    // Whether anything listens there does not matter: a wrong setting ends with 2.
     probe.arg("--probe");
     let probed = harness::programs::run(probe).await;
     assert_ne!(probed.status.code(), Some(2), "{service}: {probed:?}");

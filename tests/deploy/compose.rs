@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::checks::{Copy, SERVICES, takes, yaml};
 use crate::site::deploy;
 
-/// What Compose makes of these files, with all profiles; none without it.
+/// The result of Compose for these files, with all profiles; none without Compose.
 async fn configured(copy: &Copy, files: &[&str]) -> Option<Value> {
     let python = tool("python3")?;
     if !available(&["docker-compose"]) {
@@ -29,7 +29,7 @@ fn texts(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_files_are_what_the_specification_asks() {
+async fn the_files_follow_the_compose_specification() {
     let (Some(mut schema), Some(mut docker)) = (tool("check-jsonschema"), tool("hadolint")) else {
         return;
     };
@@ -42,7 +42,7 @@ async fn the_files_are_what_the_specification_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_container_is_bounded_watched_and_started_again() {
+async fn each_container_has_limits_a_health_check_and_restarts() {
     let copy = Copy::new().await;
     let Some(config) = configured(&copy, &["compose.yaml"]).await else {
         return;
@@ -60,7 +60,7 @@ async fn each_container_is_bounded_watched_and_started_again() {
             image.contains(':') || !service["build"].is_null(),
             "{image}"
         );
-        // What is for all names no address of this machine but its own.
+        // Public ports are bound to the loopback address only.
         for port in texts(&service["ports"]) {
             assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");
         }
@@ -76,7 +76,7 @@ async fn each_container_is_bounded_watched_and_started_again() {
     }
     for name in SERVICES {
         let service = &services[name];
-        // Several can run beside each other.
+        // Several can run in parallel.
         assert!(service["ports"].is_null() && service["container_name"].is_null());
         assert_eq!(service["user"], "65532:65532");
         assert_eq!(texts(&service["cap_drop"]), ["ALL"]);
@@ -92,13 +92,13 @@ async fn each_container_is_bounded_watched_and_started_again() {
             .collect();
         takes(name, &environment, &copy).await;
     }
-    // Nobody but the services gets to the database.
+    // Only the services reach the database.
     let on_database = services
         .iter()
         .filter(|(_, service)| service["networks"].get("database").is_some());
     assert_eq!(on_database.count(), 4);
     assert_eq!(config["networks"]["database"]["internal"], true);
-    // No secret is in what anybody may look at.
+    // No secret is where other users can read it.
     let secrets = config["secrets"].as_object().unwrap();
     assert_eq!(secrets.len(), 7);
     for secret in secrets.values() {
@@ -109,7 +109,7 @@ async fn each_container_is_bounded_watched_and_started_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_proxy_can_be_told_to_ask_for_credentials() {
+async fn the_proxy_can_be_configured_to_require_credentials() {
     let copy = Copy::new().await;
     let Some(config) = configured(&copy, &["compose.yaml", "deploy/protected.yaml"]).await else {
         return;
@@ -124,7 +124,7 @@ async fn the_proxy_can_be_told_to_ask_for_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn secrets_are_made_once_and_only_where_they_are_missing() {
+async fn only_missing_secrets_are_created() {
     let copy = Copy::new().await;
     let before = copy.read("deploy/secrets/order-database-url");
     let password = copy.read("deploy/secrets/order-password");

@@ -5,7 +5,7 @@ use harness::programs::{succeed, tool};
 use crate::checks::yaml;
 use crate::site::deploy;
 
-/// What has to pass is written once, in `.ci/run`.
+/// The required checks are listed once, in `.ci/run`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_workflow_runs_what_a_commit_has_to_pass() {
     let (Some(mut schema), Some(python)) = (tool("check-jsonschema"), tool("python3")) else {

@@ -1,4 +1,5 @@
-//! What Kubernetes is told, as `kubectl` puts it together, by the schemas of its interface.
+//! The resources for Kubernetes, as `kubectl` assembles them, checked against the schemas of its
+//! API.
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -8,8 +9,8 @@ use serde_json::Value;
 
 use crate::checks::{Copy, SERVICES, takes, yaml};
 
-/// All that Kubernetes is told, as text and read; none without `kubectl`. A missing one fails the test,
-/// unless `tests/run` has said that there is none, and why.
+/// All resources, as text and parsed; none without `kubectl`. A missing one fails the test, unless
+/// `tests/run` has reported that there is none, and why.
 async fn resources(copy: &Copy) -> Option<(String, Vec<Value>)> {
     let python = tool("python3")?;
     let mut kustomize = Command::new("kubectl");
@@ -40,7 +41,7 @@ async fn each_resource_fits_its_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_container_is_bounded_and_watched() {
+async fn each_container_has_limits_and_probes() {
     let copy = Copy::new().await;
     let Some((_, resources)) = resources(&copy).await else {
         return;
@@ -72,7 +73,7 @@ async fn each_container_is_bounded_and_watched() {
             assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");
             assert!(!container["livenessProbe"].is_null(), "{name}");
         }
-        // What it mounts is there.
+        // What it mounts exists.
         for volume in pod["volumes"].as_array().unwrap() {
             for (kind, key, field) in [
                 ("Secret", "secret", "secretName"),
@@ -83,7 +84,7 @@ async fn each_container_is_bounded_and_watched() {
                 }
             }
         }
-        // And what it is called by leads to it.
+        // And its hostname leads to it.
         let service = named[&("Service", name)];
         let labels = &workload["spec"]["template"]["metadata"]["labels"];
         assert_eq!(&service["spec"]["selector"], labels, "{name}");

@@ -1,6 +1,6 @@
-//! The deployment, with everything of it that runs without a container: the real proxy with its
-//! own configuration before real services, the roles on a real PostgreSQL, the alerts in Prometheus's
-//! own checker, and the files of Compose and Kubernetes as their tools read them.
+//! The deployment, as far as it runs without a container: the real proxy with its own configuration
+//! before real services, the roles on a real PostgreSQL, the alerts in Prometheus's own checker,
+//! and the files of Compose and Kubernetes as their tools read them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alerts;

@@ -1,4 +1,4 @@
-//! Names of services: what the resolver of Compose or Kubernetes does for them.
+//! Names of services: a resolver like that of Compose or Kubernetes.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use tokio::net::UdpSocket;
 
-/// A resolver of its own. What is added or removed is known at the next question.
+/// A resolver. A change takes effect with the next query.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// Where it is asked.
+    /// The address for queries.
     pub(crate) address: SocketAddr,
     known: Known,
 }
@@ -44,7 +44,7 @@ async fn answer(socket: UdpSocket, known: Known) {
     loop {
         let (length, from) = socket.recv_from(&mut question).await.unwrap();
         let answer = reply(&question[..length], &known.lock().unwrap());
-        // Who has gone meanwhile does not need it.
+        // A client that is gone does not need the answer.
         let _ = socket.send_to(&answer, from).await;
     }
 }

@@ -1,4 +1,5 @@
-//! Final pages of the feed as files, served by nginx in place of the service, as docs/retention.md says.
+//! Immutable pages of the feed as files, served by nginx instead of the service, as
+//! docs/retention.md says.
 
 use std::path::Path;
 
@@ -68,7 +69,7 @@ async fn a_web_server_serves_pages_in_place_of_the_service() {
     let mut nginx = nginx(directory.path(), &address, &locations, service).await;
     nginx.ready(&public).await;
 
-    // The same bytes, although the service is not asked, and answers to conditions.
+    // The same bytes without a request to the service, and conditional requests work.
     let first = public.get("feed?after=start", &[]).await;
     let first = first.header("location").to_owned();
     let own = order.client.get(&first, &[]).await;
@@ -79,12 +80,12 @@ async fn a_web_server_serves_pages_in_place_of_the_service() {
     }
     let again = [("if-none-match", served.header("etag"))];
     assert_eq!(public.get(&first, &again).await.status, 304);
-    // The newest sealed page is still to change: the service has it.
+    // The newest sealed page can still change: the service has it.
     let (folder, _) = first.rsplit_once('/').unwrap();
     let sealed = format!("{folder}/{}", final_pages + 1);
     assert_eq!(public.get(&sealed, &[]).await.status, 200);
 
-    // A consumer that begins now reads them all, and the service is asked for none of these.
+    // A new consumer reads them all, and none of these requests reaches the service.
     let asked = async || {
         let metrics = order.client.get("metrics", &[]).await;
         let lines = metrics.body.lines();
@@ -105,6 +106,6 @@ async fn a_web_server_serves_pages_in_place_of_the_service() {
         (there == 320).then_some(())
     })
     .await;
-    // But for the one page that is not final.
+    // Except for the one page that is not immutable.
     assert!(asked().await <= before + 1, "{before} before");
 }

@@ -1,5 +1,5 @@
-//! Services behind a `PgBouncer`: in session mode, in transaction mode with a direct address beside it, and
-//! refused where neither would do.
+//! Services behind a `PgBouncer`: in session mode, in transaction mode with a direct address
+//! besides, and refused where neither works.
 
 use harness::load::{self, place, published};
 use harness::pooler::Pooler;
@@ -7,7 +7,7 @@ use harness::programs::available;
 use harness::{Backend, FreshDatabase, Service, System, settings, tables, until};
 use sqlx::{Connection, Executor, PgConnection};
 
-/// Waits until invoice has taken all `count` orders, and checks that each had one effect.
+/// Waits until invoice has applied all `count` orders, and checks that each had one effect.
 async fn all_arrive(system: &System, count: i64) {
     assert_eq!(published(&system.order).await, count);
     let url = system.invoice.database.url();
@@ -61,7 +61,7 @@ async fn orders_arrive(mode: &str, options: &str) {
     pooler.restart().await;
     for n in 301..320 {
         let client = &system.order.client;
-        // What the cut has hit is refused; the client asks again.
+        // Requests that the interruption has hit are refused; the client repeats them.
         until("an order is taken", async || place(client, n).await).await;
     }
     all_arrive(&system, 320).await;
@@ -84,7 +84,8 @@ async fn orders_arrive_through_a_transaction_pooler() {
     orders_arrive("transaction", &format!("default_pool_size = 5\n{usual}")).await;
 }
 
-/// What a service says that refuses to start with these settings; nothing was made in its database.
+/// The error of a service that refuses to start with these settings; nothing was created in its
+/// database.
 async fn refused(database: &FreshDatabase, settings: &[(&'static str, String)]) -> String {
     let mut order = Service::new("order", Backend::Sqlite).await;
     order.set("RUST_LOG", "info".to_owned());
@@ -100,7 +101,7 @@ async fn refused(database: &FreshDatabase, settings: &[(&'static str, String)]) 
     log
 }
 
-/// Clients of a pooler that work all the time, so that its sessions change hands.
+/// Clients of a pooler that work without a pause, so that its sessions change hands.
 struct Crowd(Vec<tokio::task::JoinHandle<()>>);
 
 impl Crowd {
@@ -129,7 +130,7 @@ async fn a_transaction_pooler_without_a_direct_address_is_refused_by_name() {
         return;
     }
     let database = FreshDatabase::postgres().await;
-    // However it chooses among its sessions, and whoever else is there.
+    // However it chooses among its sessions, and whatever other clients do.
     for (settings, crowded) in [
         ("default_pool_size = 1", false),
         ("default_pool_size = 20", false),
@@ -155,7 +156,7 @@ async fn a_transaction_pooler_without_a_direct_address_is_refused_by_name() {
         }
         assert_eq!(said.lines().count(), 1, "{said}");
 
-        // The direct address has to be one.
+        // The direct address has to be direct.
         let both = [("DATABASE_URL", url.clone()), ("DATABASE_DIRECT_URL", url)];
         let said = refused(&database, &both).await;
         for expected in [

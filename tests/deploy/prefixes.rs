@@ -1,7 +1,8 @@
-//! Addresses: prefixes end at the proxy, links and redirects hold, and what is for inside stays there.
+//! Addresses: prefixes end at the proxy, links and redirects are right, and internal addresses stay
+//! internal.
 
 use harness::programs::available;
-use harness::{Backend, new_order};
+use harness::{Backend, new_order, new_order_form};
 use url::Url;
 
 use crate::site::Site;
@@ -26,18 +27,7 @@ async fn links_and_redirects_hold_behind_the_prefix() {
         .await
         .unwrap();
     assert_eq!(placed.status, 201, "{}", placed.body);
-    let form = [
-        ("customer", "2"),
-        ("shippingAddress.street", "Rue 1"),
-        ("shippingAddress.zip", "75005"),
-        ("shippingAddress.city", "Paris"),
-        ("billingAddress.street", "Rue 2"),
-        ("billingAddress.zip", "75005"),
-        ("billingAddress.city", "Paris"),
-        ("orderLine[0].item", "2"),
-        ("orderLine[0].count", "3"),
-    ];
-    let answer = site.client.post_form("order/", &form).await;
+    let answer = site.client.post_form("order/", &new_order_form()).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
     for (base, location) in [
         ("order/orders", placed.header("location")),
@@ -62,7 +52,7 @@ async fn links_and_redirects_hold_behind_the_prefix() {
             "{style}"
         );
     }
-    // What is written with % stays what it was, and is neither a query nor a path.
+    // Percent-encoded characters stay encoded, and become neither a query nor a path.
     for path in [
         "order/1%3Fx=1",
         "customers?q=a%26b%2Fc%20d",
@@ -78,7 +68,7 @@ async fn links_and_redirects_hold_behind_the_prefix() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_for_inside_stays_there() {
+async fn internal_addresses_are_not_reachable() {
     if !available(&["nginx"]) {
         return;
     }
@@ -102,12 +92,12 @@ async fn what_is_for_inside_stays_there() {
         let body = raw(&site, path).await;
         let (status, body) = body.split_once("\r\n").unwrap();
         assert_eq!(status, "HTTP/1.1 404 Not Found", "{path}: {body}");
-        // By the proxy, which has asked nobody.
+        // The proxy answers, without a request to the service.
         assert!(body.contains("<center>nginx</center>"), "{path}: {body}");
     }
 }
 
-/// The answer to a path that a client would have tidied up.
+/// The answer to a path that a client would have normalised.
 async fn raw(site: &Site, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(site.address())
@@ -120,7 +110,7 @@ async fn raw(site: &Site, path: &str) -> String {
     answer
 }
 
-/// A person may know the shop by a name that `BASE_URL` does not have.
+/// A user may know the shop by a name that differs from `BASE_URL`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_form_is_accepted_under_any_name_of_the_proxy() {
     if !available(&["nginx"]) {

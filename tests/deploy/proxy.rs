@@ -1,4 +1,4 @@
-//! What the proxy does with the feed, and with a service that is away.
+//! What the proxy does with the feed, and with a service that is down.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use harness::{Answer, Backend, Client, load, until};
 
 use crate::site::{On, Site};
 
-/// The address of the feed's first page, once that is final.
+/// The address of the feed's first page, once that is immutable.
 async fn first_page(site: &Site, order: &Client) -> String {
     until("the first page is immutable", async || {
         let head = site.client.get("order/feed", &[]).await;
         let cursor = head.elements("event:cursor").remove(0);
         let (epoch, _) = cursor.split_once('.').unwrap();
-        // Past the cache, which would keep it as it is now.
+        // Not through the cache, which would keep it as it is now.
         let page = format!("feed/{epoch}/1");
         let control = order.get(&page, &[]).await;
         let control = control.header("cache-control");
@@ -25,20 +25,20 @@ async fn first_page(site: &Site, order: &Client) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_are_kept_and_the_head_passes_on_compose() {
+async fn pages_are_cached_and_the_head_is_not_on_compose() {
     if available(&["nginx"]) {
-        pages_are_kept_and_the_head_passes(On::Compose).await;
+        pages_are_cached_and_the_head_is_not(On::Compose).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_are_kept_and_the_head_passes_on_kubernetes() {
+async fn pages_are_cached_and_the_head_is_not_on_kubernetes() {
     if available(&["nginx"]) {
-        pages_are_kept_and_the_head_passes(On::Kubernetes).await;
+        pages_are_cached_and_the_head_is_not(On::Kubernetes).await;
     }
 }
 
-async fn pages_are_kept_and_the_head_passes(platform: On) {
+async fn pages_are_cached_and_the_head_is_not(platform: On) {
     let site = Site::on(platform, &[]).await;
     let mut order = site.started("order", Backend::Sqlite).await;
     load::place_many(&order.service.client, 160).await;
@@ -63,19 +63,19 @@ async fn pages_are_kept_and_the_head_passes(platform: On) {
     let unseen = site.client.get("order/feed", &tag).await;
     let delta = [tag[0], ("a-im", "feed"), ("prefer", "wait=5")];
     assert_eq!(site.client.get("order/feed", &delta).await.status, 226);
-    // A page's condition too gets its answer, from the cache.
+    // A conditional request for a page is answered too, by the cache.
     let kept = site.client.get(&page, &[]).await;
     let tag = [("if-none-match", kept.header("etag"))];
     assert_eq!(site.client.get(&page, &tag).await.status, 304);
 
     site.end(&mut order);
     assert_eq!(ask().await, (200, "HIT".to_owned()));
-    until("the head is away", async || {
+    until("the service is down", async || {
         let head = site.client.get("order/feed", &[]).await;
         (head.status == 502).then_some(())
     })
     .await;
-    // A new container is elsewhere.
+    // A new container has another address.
     site.move_elsewhere(&mut order);
     site.start_up(&mut order).await;
     let back = until("the head is back", async || {
@@ -87,11 +87,11 @@ async fn pages_are_kept_and_the_head_passes(platform: On) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_away_is_said_to_be_and_the_others_go_on() {
+async fn a_service_that_is_down_is_reported_and_the_others_continue() {
     if !available(&["nginx"]) {
         return;
     }
-    // The proxy is there before all others.
+    // The proxy starts before all others.
     let site = Site::open().await;
     let away = |answer: &Answer| {
         assert_eq!(answer.status, 502, "{}", answer.body);
@@ -118,14 +118,14 @@ async fn who_is_away_is_said_to_be_and_the_others_go_on() {
     away(&site.client.get("invoice/", &[]).await);
     invoice.service.start().await;
     assert_eq!(site.client.get("invoice/", &[]).await.status, 200);
-    // What a service says of itself passes: here that there is no such page.
+    // A service's own answers pass: here that there is no such page.
     let missing = site.client.get("invoice/nothing/here", &[]).await;
     missing.assert_problem(404);
 }
 
 /// The service holds a reader for 30 seconds at most.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_may_wait_as_long_as_the_service_has_it() {
+async fn a_reader_may_wait_as_long_as_the_service_permits() {
     if !available(&["nginx"]) {
         return;
     }
@@ -147,7 +147,7 @@ async fn a_reader_may_wait_as_long_as_the_service_has_it() {
     assert_eq!(waited.status, 304);
     assert!(begin.elapsed() >= Duration::from_secs(29), "it was held");
 
-    // And is told at once, not when a buffer is full.
+    // And is notified at once, not when a buffer is full.
     let mut waiting = std::pin::pin!(site.client.get("order/feed", &wait));
     let held = tokio::time::timeout(Duration::from_secs(1), &mut waiting).await;
     assert!(held.is_err(), "it waits: {held:?}");
@@ -158,7 +158,7 @@ async fn a_reader_may_wait_as_long_as_the_service_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_proxy_asks_for_credentials_if_it_has_some() {
+async fn the_proxy_requires_credentials_if_they_are_configured() {
     if !available(&["nginx"]) {
         return;
     }
@@ -185,7 +185,7 @@ async fn the_proxy_asks_for_credentials_if_it_has_some() {
     for path in ["", "order/", "order/feed", &page, "order", "invoice/"] {
         for others in [&[][..], &mallory] {
             let answer = site.client.get(path, others).await;
-            // A redirect tells nothing.
+            // A redirect reveals nothing.
             let refused = if path == "order" { 308 } else { 401 };
             assert_eq!(answer.status, refused, "{path}: {}", answer.body);
         }

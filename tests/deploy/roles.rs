@@ -1,4 +1,5 @@
-//! The roles in a real PostgreSQL: each service gets to its own database, and to no other one.
+//! The roles in a real PostgreSQL: each service has access to its own database, and to no other
+//! one.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +23,7 @@ async fn owner() -> (PgConnection, String) {
     (options.connect().await.unwrap(), socket.into_owned())
 }
 
-/// The tests' PostgreSQL trusts everybody; the roles of the services have to show their passwords,
+/// The tests' PostgreSQL trusts every user; the roles of the services have to send their passwords,
 /// as in the image.
 async fn ask_for_passwords(owner: &mut PgConnection) {
     const RULE: &str = "local all order,invoice,shipping scram-sha-256\n";
@@ -37,7 +38,7 @@ async fn ask_for_passwords(owner: &mut PgConnection) {
     }
 }
 
-/// Runs the script as PostgreSQL's image does, in its own surroundings.
+/// Runs the script as PostgreSQL's image does, with the same environment.
 async fn make_roles(copy: &Copy, socket: &str) {
     let mut roles = Command::new(copy.path("deploy/roles.sh"));
     roles
@@ -46,7 +47,7 @@ async fn make_roles(copy: &Copy, socket: &str) {
     succeed(roles).await;
 }
 
-/// The URL that a service's file holds, with the test's server in place of the container `postgres`.
+/// The URL in a service's file, with the test's server in place of the container `postgres`.
 fn url(copy: &Copy, service: &str, socket: &str) -> Url {
     let text = copy.read(&format!("deploy/secrets/{service}-database-url"));
     let mut url = Url::parse(text.trim()).unwrap();
@@ -74,7 +75,7 @@ async fn each_service_has_its_database_and_no_other() {
     let (mut owner, socket) = owner().await;
     ask_for_passwords(&mut owner).await;
 
-    // A service that comes before its database ends with the reason, to be started again.
+    // A service that starts before its database ends with the reason, and is restarted.
     let mut order = Service::new("order", Backend::Sqlite).await;
     let file = copy.path("order-url");
     std::fs::write(&file, format!("{}\n", url(&copy, "order", &socket))).unwrap();
@@ -88,7 +89,7 @@ async fn each_service_has_its_database_and_no_other() {
         "{log}"
     );
 
-    // Twice: it may be run again.
+    // Twice: it may be repeated.
     make_roles(&copy, &socket).await;
     make_roles(&copy, &socket).await;
     order.start().await;
@@ -133,7 +134,7 @@ async fn each_service_has_its_database_and_no_other() {
         }
     }
 
-    // New passwords: of what is connected already nothing is lost.
+    // New passwords: existing connections lose nothing.
     let before = url(&copy, "order", &socket);
     for name in ["order-password", "invoice-password"] {
         std::fs::remove_file(copy.path("deploy/secrets").join(name)).unwrap();
@@ -144,7 +145,8 @@ async fn each_service_has_its_database_and_no_other() {
     assert_eq!(refused(&url(&copy, "order", &socket)).await, None);
     harness::load::place(&order.client, 2).await.unwrap();
 
-    // A backup is put back as docs/backup.md says: into a database that is made anew, with its rights.
+    // A backup is restored as docs/backup.md says: into a database that is created anew, with its
+    // rights.
     if !available(&["pg_dump", "pg_restore", "dropdb"]) {
         return;
     }

@@ -53,7 +53,7 @@ async fn three_instances_share_the_name_and_the_work() {
         (upstreams.len() == 3).then_some(())
     })
     .await;
-    // One dies, and its name is known for a while: nobody notices.
+    // One dies, and its name is known for a while: no client notices.
     instances[1].service.kill();
     for _ in 0..20 {
         assert_eq!(site.client.get("invoice/", &[]).await.status, 200);

@@ -8,10 +8,10 @@ use harness::{Backend, Client, Process, Service, free_address, until};
 
 use crate::names::Names;
 
-/// The proxy, and where it looks for services.
+/// The proxy, and its resolver.
 #[derive(Debug)]
 pub(crate) struct Site {
-    /// Of whoever comes from outside.
+    /// A client from outside.
     pub(crate) client: Client,
     address: String,
     /// The port of all services.
@@ -19,7 +19,7 @@ pub(crate) struct Site {
     domain: &'static str,
     names: Names,
     directory: tempfile::TempDir,
-    /// Dropped, and with it killed, before its directory is.
+    /// Dropped, and so killed, before its directory is.
     process: Option<Process>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) enum On {
     Kubernetes,
 }
 
-/// One process of a service, and where the names have it.
+/// One process of a service, and its address in the resolver.
 #[derive(Debug)]
 pub(crate) struct Deployed {
     pub(crate) service: Service,
@@ -38,7 +38,7 @@ pub(crate) struct Deployed {
     at: Ipv4Addr,
 }
 
-/// Where the files of the deployment are.
+/// The files of the deployment.
 pub(crate) fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
 }
@@ -53,7 +53,7 @@ impl Site {
         Self::on(On::Compose, &[]).await
     }
 
-    /// The proxy alone, with these files more in its directory.
+    /// The proxy alone, with these additional files in its directory.
     pub(crate) async fn on(platform: On, files: &[(&str, &str)]) -> Self {
         let names = Names::start().await;
         let directory = tempfile::tempdir().unwrap();
@@ -72,7 +72,7 @@ impl Site {
             assert!(text.contains(what), "{what} is not in {text}");
             text.replace(what, by)
         };
-        // What only a container has: addresses, ports and directories of its own.
+        // Only a container has these: addresses, ports and directories of its own.
         let mut nginx = read("nginx.conf");
         for (what, by) in [
             ("listen 8080;", format!("listen {address};")),
@@ -123,8 +123,8 @@ impl Site {
         .await;
     }
 
-    /// A service behind it, with an address of its own, that is not started yet. Its public address
-    /// is the proxy's.
+    /// A service behind it, with an address of its own, not started yet. Its public address is the
+    /// proxy's.
     pub(crate) async fn service(&self, name: &'static str, backend: Backend) -> Deployed {
         let mut service = Service::new(name, backend).await;
         service.set("BASE_URL", self.client.url(&format!("{name}/")));
@@ -148,26 +148,26 @@ impl Site {
         deployed.service.set("LISTEN", listen);
     }
 
-    /// A service behind it that runs.
+    /// A running service behind it.
     pub(crate) async fn started(&self, name: &'static str, backend: Backend) -> Deployed {
         let mut deployed = self.service(name, backend).await;
         self.start_up(&mut deployed).await;
         deployed
     }
 
-    /// Starts a service, and gives it its name.
+    /// Starts a service, and registers its name.
     pub(crate) async fn start_up(&self, deployed: &mut Deployed) {
         deployed.service.start().await;
         self.names.add(&deployed.name, deployed.at);
     }
 
-    /// Ends a service at once. Its name goes too, as in a container that has ended.
+    /// Kills a service. Its name goes too, as with a container that has ended.
     pub(crate) fn end(&self, deployed: &mut Deployed) {
         deployed.service.kill();
         self.names.remove(&deployed.name, deployed.at);
     }
 
-    /// Where the proxy listens.
+    /// The address on which the proxy listens.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }

@@ -1,5 +1,5 @@
-//! How a service starts in a container: its database's URL comes from a file, and it is asked about
-//! its health by itself.
+//! How a service starts in a container: the URL of its database comes from a file, and it checks
+//! its own health.
 
 use harness::{Backend, Client, Process, Service, built, free_address, programs, until};
 
@@ -60,7 +60,7 @@ async fn a_file_that_cannot_be_used_is_named() {
             assert!(said.contains(expected), "{arguments:?}: {said}");
         }
     }
-    // Both at once: which one holds would be a guess.
+    // Both at once: choosing one would be a guess.
     let file = directory.path().join("url");
     std::fs::write(&file, "sqlite:x").unwrap();
     let mut invoice = built("invoice");
@@ -76,7 +76,7 @@ async fn a_file_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_program_asks_its_own_service() {
+async fn a_program_checks_its_own_service() {
     let mut invoice = Service::new("invoice", Backend::Sqlite).await;
     let listen = invoice.client.url("");
     let listen = listen
@@ -100,7 +100,7 @@ async fn a_program_asks_its_own_service() {
     assert_eq!(code, Some(1));
     assert!(said.contains("(LISTEN): Connection refused"), "{said}");
 
-    // A feed that is gone for good halts the service: it lives, and is not ready.
+    // A feed that is gone permanently halts the service: it lives, and is not ready.
     let mut order = Service::new("order", Backend::Sqlite).await;
     order.start().await;
     invoice.set("FEED_URL", order.client.url("feed"));

@@ -1,5 +1,5 @@
-//! Clients that place orders and cancel some, hang up at random moments, and come again with the
-//! same key where they do not know what became of a request. They write down what they ask and hear.
+//! Clients that place orders and cancel some, disconnect at random moments, and repeat a request
+//! with the same key if they do not know its result. They record what they ask and hear.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +23,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Clients at work.
 pub(crate) struct Clients {
     closing: CancellationToken,
-    /// True while they do nothing.
+    /// True while they pause.
     paused: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -54,12 +54,12 @@ impl Clients {
         }
     }
 
-    /// They do nothing from now on, or go on.
+    /// Pauses them, or lets them continue.
     pub(crate) fn pause(&self, paused: bool) {
         self.paused.send_replace(paused);
     }
 
-    /// Lets them finish what they are at.
+    /// Lets them finish their requests.
     pub(crate) async fn stop(self) {
         self.closing.cancel();
         self.pause(false);
@@ -76,12 +76,12 @@ struct OneClient {
     pause: u64,
     operations: Arc<AtomicU64>,
     number: usize,
-    /// Orders that it knows of and has not cancelled.
+    /// Orders that it knows and has not cancelled.
     placed: Vec<i64>,
     paused: watch::Receiver<bool>,
 }
 
-/// What a client knows of a request.
+/// What a client knows about a request.
 enum Known {
     Ok(i64),
     Fail(u16),
@@ -105,7 +105,7 @@ impl OneClient {
         }
     }
 
-    /// Once: if there is no answer, nobody knows.
+    /// Once: without an answer, the result stays unknown.
     async fn place(&mut self, op: u64) {
         self.invoke(op, json!({"do": "place", "marker": marker(op)}));
         let body = load::nth_order(op).to_string();
@@ -115,7 +115,7 @@ impl OneClient {
         self.placed.extend(known.order());
     }
 
-    /// With a key, again and again, until it is known.
+    /// With a key, repeated until the result is known.
     async fn place_surely(&mut self, op: u64, closing: &CancellationToken) {
         let key = format!("key-{op}");
         self.invoke(op, json!({"do": "place", "marker": marker(op), "key": key}));
@@ -146,13 +146,13 @@ impl OneClient {
         self.hear(op, &known);
     }
 
-    /// What is known after a request; who gets no answer in time hangs up.
+    /// The result of a request; a client without an answer in time disconnects.
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Known {
         let request = self.client.try_send(method, path, headers, body);
         known(tokio::time::timeout(PATIENCE, request).await.ok().flatten())
     }
 
-    /// Sends a request, and is gone some microseconds later.
+    /// Sends a request, and disconnects some microseconds later.
     async fn hang_up(&mut self, op: u64) {
         self.invoke(op, json!({"do": "place", "marker": marker(op)}));
         let after = Duration::from_micros(self.rng.u64(0..8_000));
@@ -189,7 +189,7 @@ impl Known {
     }
 }
 
-/// What `load::nth_order` writes into an order that no other one has.
+/// A text that `load::nth_order` writes into one order alone.
 pub(crate) fn marker(op: u64) -> String {
     format!("Dock {op}")
 }
@@ -199,7 +199,7 @@ fn known(answer: Option<Answer>) -> Known {
         Some(answer) if answer.status == 200 || answer.status == 201 => {
             Known::Ok(answer.json()["id"].as_i64().unwrap())
         }
-        // It was refused. Who answers 5xx may not know himself: a commit may be done.
+        // It was refused. A service that answers 5xx may not know itself: a commit may be done.
         Some(answer) if answer.status < 500 => Known::Fail(answer.status),
         Some(answer) => Known::Unknown(Some(answer.status)),
         None => Known::Unknown(None),

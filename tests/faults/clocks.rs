@@ -1,17 +1,17 @@
-//! Clocks that are wrong, jump, stand still or are past 2038: of the services, and of their database
-//! server. Ages and leases come from them; order, and what a `304` hides, must not.
+//! Clocks that are wrong, jump, stop or are past 2038: of the services, and of their database
+//! server. Ages and leases depend on them; order, and what a `304` hides, must not.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use harness::Backend;
 
+use crate::checker::assert_no_violations;
 use crate::fleet::Fleet;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
-/// A clock that can be set while those who have it run.
+/// A clock that can be set while its processes run.
 struct Clock {
     library: PathBuf,
     file: PathBuf,
@@ -19,7 +19,7 @@ struct Clock {
 }
 
 impl Clock {
-    /// `None`: without libfaketime, and `tests/run` has said why.
+    /// `None`: without libfaketime, and `tests/run` has reported why.
     fn new() -> Option<Self> {
         let Some(library) = library() else {
             let reason = std::env::var("TEST_WITHOUT_PROGRAMS");
@@ -31,7 +31,7 @@ impl Clock {
             .prefix("clock")
             .tempdir_in("/tmp")
             .unwrap();
-        // For the user of the database server, too.
+        // The user of the database server reads it, too.
         let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(directory.path(), readable).unwrap();
         let clock = Self {
@@ -50,8 +50,8 @@ impl Clock {
         std::fs::rename(&new, &self.file).unwrap();
     }
 
-    /// Whoever has this in his environment has this clock. Waiting goes by another one, unless that is
-    /// to be wrong, too.
+    /// A process with this environment has this clock. Waits use another one, unless that has to be
+    /// wrong, too.
     fn environment(&self, waiting_too: bool) -> Vec<(&'static str, String)> {
         vec![
             ("LD_PRELOAD", self.library.display().to_string()),
@@ -72,8 +72,8 @@ fn library() -> Option<PathBuf> {
     paths.find(|path: &PathBuf| Path::exists(path))
 }
 
-/// What the clocks of order and of the consumers show, one after the other; who is named is killed then,
-/// so that what it has left behind is an hour off for who comes after it.
+/// What the clocks of order and of the consumers show, one after the other; the named service is
+/// killed then, so that what it leaves behind is an hour off for its successor.
 const SHOWN: [(&str, &str, &[Whose]); 7] = [
     ("-1h", "+0", &[]),
     ("+0", "-1h", &[Whose::Invoice, Whose::Shipping]),
@@ -125,7 +125,7 @@ async fn clocks_of_services_on_sqlite_may_be_wrong() {
         }
         life.last(Duration::from_secs(4)).await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 /// The clock of the server stamps events and ends leases.
@@ -145,14 +145,14 @@ async fn the_clock_of_the_database_server_may_be_wrong() {
         }
         life.last(Duration::from_secs(4)).await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
-/// The clock of order, and all that it waits by, runs at double speed, and that of the consumers at half
-/// of it.
+/// The clock of order, and all its waits, run at double speed, those of the consumers at half
+/// speed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not quick: tests/long faults"]
-async fn clocks_may_run_at_another_speed() {
+async fn clocks_may_run_at_different_speeds() {
     let (Some(order), Some(consumers)) = (Clock::new(), Clock::new()) else {
         return;
     };
@@ -174,5 +174,5 @@ async fn clocks_may_run_at_another_speed() {
         life.fleet.group(whose).kill(0);
     }
     life.last(Duration::from_secs(6)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }

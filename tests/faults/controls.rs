@@ -1,5 +1,5 @@
-//! Is the checker any good? Faults that are put into the database of the order service, and that it
-//! must find. Those that are put into the code are in `controls/`, for `tests/long controls`.
+//! Controls of the checker: it must find these faults, which are put into the database of the order
+//! service. Faults in the code are in `controls/`, for `tests/long controls`.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,12 +8,12 @@ use std::time::Duration;
 use harness::programs::{available, succeed};
 use harness::{Backend, tables};
 
+use crate::checker::assert_violates;
 use crate::fleet::Fleet;
-use crate::judge::assert_guilty;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
-/// The number is taken in the transaction of the change, by which it is seen out of order: what
+/// The number is taken in the transaction of the change, and so becomes visible out of order: what
 /// commits late is never read.
 const PAGING_BY_ID: &str = "
     CREATE SEQUENCE test_number;
@@ -51,7 +51,7 @@ const ONE_STATEMENT: &str = "
         ), gone AS (
             DELETE FROM feed_outbox USING committed
             WHERE feed_outbox.position = committed.position
-        ), told AS (
+        ), published AS (
             INSERT INTO feed_event (sequence, id, event_type, subject, time, updated, title,
                                     summary, link, data, traceparent)
             SELECT number, id, event_type, subject, time, clock_timestamp(), title, summary, link,
@@ -66,20 +66,20 @@ const ONE_STATEMENT: &str = "
     END $$;";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn paging_by_id_is_found() {
+async fn the_checker_finds_paging_by_id() {
     let directory = life_with(PAGING_BY_ID, "control-id").await;
-    assert_guilty(&directory, &["V1", "V3"]);
+    assert_violates(&directory, &["V1", "V3"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sequencer_of_one_statement_is_found() {
+async fn the_checker_finds_a_sequencer_of_one_statement() {
     let directory = life_with(ONE_STATEMENT, "control-statement").await;
-    assert_guilty(&directory, &["V3"]);
+    assert_violates(&directory, &["V3"]);
 }
 
-/// They are played by `tests/long controls`; here only whether they are patches still.
+/// `tests/long controls` runs them; this test checks only that the patches apply.
 #[tokio::test]
-async fn the_faults_in_the_code_can_be_put_there() {
+async fn every_control_patch_applies_to_the_code() {
     if !available(&["patch"]) {
         return;
     }
@@ -101,7 +101,7 @@ async fn the_faults_in_the_code_can_be_put_there() {
     assert!(count > 0);
 }
 
-/// Two order services on a database that has been changed, and nothing else that happens to them.
+/// Two order services on a database that has been changed, without other faults.
 async fn life_with(sql: &str, name: &str) -> std::path::PathBuf {
     let mut plan = Plan::quiet(Backend::Postgres, [2, 1, 1]);
     plan.pauses = vec![2; 8];

@@ -1,6 +1,6 @@
-//! Files are damaged behind the services' backs: what is found damaged is not served as if it were whole.
-//! SQLite has no checksums for its pages: a changed letter in a text is the next best text to it, and
-//! is not found here. PostgreSQL has, where they were asked for when it was set up.
+//! Files are damaged behind the services' backs: what is recognised as damaged is not served as if
+//! it were whole. SQLite has no checksums for its pages: a changed letter in a text is valid text,
+//! and is not found here. PostgreSQL has them, if they were enabled when it was set up.
 
 use std::fs;
 use std::path::Path;
@@ -40,11 +40,11 @@ async fn get(client: &Client, path: &str) -> Option<Answer> {
     client.try_send("GET", path, &[], "").await
 }
 
-/// Starts a service on a damaged file: what it then serves is whole, or it serves nothing.
+/// Starts a service on a damaged file: it then serves the whole feed, or nothing.
 async fn serves_all_or_nothing(order: &mut Service, whole: &[(String, String)], damage: &str) {
     let client = order.client.clone();
     order.launch();
-    // It may refuse to start, which is as well.
+    // It may refuse to start, which is also right.
     let mut served = None;
     for _ in 0..40 {
         if get(&client, "feed").await.is_some() {
@@ -94,7 +94,7 @@ async fn a_damaged_file_of_sqlite_is_not_served() {
             [b"damaged!".as_slice(), &good[8..]].concat(),
         ),
     ];
-    // The head of a page says what it is and where its cells are: of some twenty.
+    // The head of a page contains its kind and the positions of its cells: of some twenty.
     let pages = good.len() / page;
     for number in (1..pages).step_by(1 + pages / 20) {
         let mut bad = good.clone();
@@ -107,7 +107,7 @@ async fn a_damaged_file_of_sqlite_is_not_served() {
         replace(&file, bad);
         serves_all_or_nothing(&mut order, &whole, damage).await;
     }
-    // Nothing of that stays when the file is whole again.
+    // No effect remains when the file is whole again.
     replace(&file, &good);
     order.start().await;
     assert_eq!(walk(&order.client).await.unwrap(), whole);
@@ -120,8 +120,8 @@ fn replace(file: &Path, content: &[u8]) {
     fs::write(file, content).unwrap();
 }
 
-/// What is behind a damaged place in the write-ahead log counts as never written: the feed is an older
-/// one, and whoever has seen more stops.
+/// What follows a damaged part of the write-ahead log counts as never written: the feed is an older
+/// one, and consumers that have seen more halt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn consumers_find_that_a_damaged_log_has_lost_events() {
     let mut system = System::started(Backend::Sqlite).await;

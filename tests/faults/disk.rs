@@ -1,6 +1,6 @@
-//! The disk is full, under each service and under the database server, and has room again: requests fail
-//! meanwhile, the feed is read as ever, and all goes on by itself (the server is started by a person,
-//! if it has stopped).
+//! The disk is full, under each service and under the database server, and has room again: requests
+//! fail meanwhile, the feed is read as before, and everything continues by itself (the operator
+//! starts the server, if it has stopped).
 
 use std::fs;
 use std::io::Write;
@@ -11,16 +11,17 @@ use std::time::Duration;
 use harness::Backend;
 use harness::programs::succeed;
 
+use crate::checker::assert_no_violations;
 use crate::fleet::Fleet;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
-/// A small disk in the place of a directory. Goes away with it.
+/// A small disk in place of a directory. Removed with it.
 struct Disk(PathBuf);
 
 impl Disk {
-    /// With room for what is in `directory` and so many MiB more. `None`: we may not mount.
+    /// With room for the content of `directory` and so many MiB more. `None`: we have no right to
+    /// mount.
     async fn over(directory: &Path, spare: u64) -> Option<Self> {
         let aside = directory.with_extension("aside");
         fs::rename(directory, &aside).unwrap();
@@ -66,7 +67,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
-        // Whose directory it was could not remove it.
+        // The owner of the directory could not remove it.
         let _ = fs::remove_dir(&self.0);
         let _ = self.0.parent().map(fs::remove_dir);
     }
@@ -103,7 +104,7 @@ async fn a_full_disk_under_sqlite_loses_nothing() {
         disk.free();
     }
     life.last(Duration::from_secs(1)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,18 +128,18 @@ async fn a_full_disk_under_postgres_loses_nothing() {
         disk.free();
         life.fleet.server.as_ref().unwrap().launch_if_down().await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
-/// Files reach the limit of their size, which is an error of the disk: SQLite ends the transaction by itself
-/// then. The processes stay, and write again as soon as they may.
+/// Files reach the limit of their size, which is an error of the disk: SQLite then ends the
+/// transaction by itself. The processes stay, and write again as soon as possible.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_may_not_grow_loses_nothing() {
+async fn a_file_at_its_size_limit_loses_nothing() {
     let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
     let mut life = Life::start(&plan, "file-size").await;
     for whose in [Whose::Order, Whose::Invoice, Whose::Shipping] {
         life.last(Duration::from_secs(1)).await;
-        // Less than there is already when the tables have been made.
+        // Less than the size that the tables take.
         limit(&mut life, whose, "--fsize=180000:unlimited").await;
         life.until("it cannot write", async |fleet| {
             let log = fleet.groups[whose as usize].running[0].process.log();
@@ -153,7 +154,7 @@ async fn a_file_that_may_not_grow_loses_nothing() {
         let name = group.cluster.service;
         assert_eq!(group.started, 1, "{name} has ended:\n{log}");
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 async fn limit(life: &mut Life, whose: Whose, limit: &str) {

@@ -1,4 +1,4 @@
-//! What a run leaves behind in its directory: what clients and readers wrote down, and what is in all
+//! What a run leaves in its directory: the records of clients and readers, and the content of all
 //! databases after the last fault.
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::fleet::Fleet;
 use crate::history::FILES;
 
-/// All that the checker decides by.
+/// The input of the checker.
 pub(crate) struct Evidence {
     pub(crate) history: Vec<Value>,
     pub(crate) http: Vec<Value>,
@@ -21,7 +21,7 @@ pub(crate) struct Evidence {
     pub(crate) consumers: Vec<(&'static str, Value)>,
 }
 
-/// The services that follow.
+/// The consumers.
 const CONSUMERS: [&str; 2] = ["invoice", "shipping"];
 
 impl Evidence {

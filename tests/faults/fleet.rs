@@ -1,5 +1,5 @@
 //! The services as processes: several instances of each, one address before the order service, and
-//! what can be done to them. Whoever dies is started again.
+//! faults for them. An instance that dies is restarted.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::history::History;
 use crate::plan::{Fault, Plan, Whose};
 use crate::server::Server;
 
-/// Everything that runs.
+/// All processes.
 pub(crate) struct Fleet {
     pub(crate) history: History,
     pub(crate) front: Front,
@@ -30,27 +30,27 @@ pub(crate) struct Group {
     frozen: Vec<(Instant, Instance)>,
     pub(crate) wanted: usize,
     pub(crate) started: usize,
-    /// What each is started with.
+    /// The settings of each.
     pub(crate) settings: Vec<(&'static str, String)>,
-    /// With the logs, which go last.
+    /// With the logs, and so dropped last.
     pub(crate) cluster: Cluster,
 }
 
 impl Fleet {
-    /// Starts what `plan` says, and waits until it answers.
+    /// Starts the instances of `plan`, and waits until the feed answers.
     pub(crate) async fn start(plan: &Plan, name: &str) -> Self {
         let mut fleet = Self::prepare(plan, name).await;
         fleet.settle().await;
         fleet
     }
 
-    /// Databases with their tables, and no instances yet. What is left behind lies in a directory beside
-    /// what cargo builds.
+    /// Databases with their tables, without instances. What a run leaves is in a directory below
+    /// cargo's own.
     pub(crate) async fn prepare(plan: &Plan, name: &str) -> Self {
         Self::prepare_with(plan, name, &[]).await
     }
 
-    /// The same with something in the environment of the database server.
+    /// The same with additions to the environment of the database server.
     pub(crate) async fn prepare_with(
         plan: &Plan,
         name: &str,
@@ -61,7 +61,7 @@ impl Fleet {
             .join(name);
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(&directory).unwrap();
-        // Printed first, so that it can be seen if this one fails.
+        // Printed first, so that it is known if this one fails.
         println!("{plan}\n  in {}", directory.display());
         let server = match plan.backend {
             Backend::Postgres => Some(Server::start(&["fsync=off"], environment).await),
@@ -117,7 +117,7 @@ impl Fleet {
         self.groups[whose as usize].cluster.database.url()
     }
 
-    /// Starts what is missing, wakes up those whose time has come.
+    /// Starts missing instances, and wakes up frozen ones after their time.
     pub(crate) fn supervise(&mut self) {
         for group in &mut self.groups {
             group.supervise();
@@ -129,7 +129,7 @@ impl Fleet {
             }
             !over
         });
-        // A proxy does not know who is frozen.
+        // A proxy does not know which are frozen.
         let order = &self.groups[0];
         let frozen = order.frozen.iter().map(|(_, instance)| instance);
         let instances = order.running.iter().chain(frozen);
@@ -137,7 +137,7 @@ impl Fleet {
             .before(instances.map(|instance| instance.client.url("")));
     }
 
-    /// Waits until all that is to run answers, and nobody is frozen any more.
+    /// Waits until all wanted instances answer, and none is frozen.
     pub(crate) async fn settle(&mut self) {
         patiently("everything runs", async || {
             self.supervise();
@@ -145,7 +145,7 @@ impl Fleet {
                 return None;
             }
             for group in &mut self.groups {
-                // Who was frozen when others were stopped may be one too many.
+                // An instance that was frozen when others were stopped may be one too many.
                 group.scale(group.wanted).await;
                 if !group.answers().await {
                     return None;
@@ -156,7 +156,7 @@ impl Fleet {
         .await;
     }
 
-    /// Those that are frozen, too.
+    /// The frozen ones, too.
     pub(crate) fn kill_all(&mut self) {
         for group in &mut self.groups {
             group.frozen.clear();
@@ -164,7 +164,7 @@ impl Fleet {
         }
     }
 
-    pub(crate) async fn suffer(&mut self, fault: Fault) {
+    pub(crate) async fn inject(&mut self, fault: Fault) {
         self.history.fault(&format!("{fault:?}"));
         match fault {
             Fault::Kill(whose, which) => self.group(whose).kill(which),
@@ -182,7 +182,7 @@ impl Fleet {
                 }
             }
             Fault::Restart { at_once } => {
-                // A server waits for its own that are frozen.
+                // A server waits for its own processes that are frozen.
                 for (_, pid) in self.backends.drain(..) {
                     signal("CONT", pid);
                 }
@@ -199,7 +199,7 @@ impl Fleet {
 }
 
 impl Group {
-    /// Starts instances until as many run as ought to.
+    /// Starts instances until enough of them run.
     fn supervise(&mut self) {
         let now = Instant::now();
         for (_, instance) in self.frozen.extract_if(.., |(until, _)| now >= *until) {
@@ -229,7 +229,7 @@ impl Group {
     async fn answers(&mut self) -> bool {
         for instance in &self.running {
             let answer = instance.client.try_send("GET", "health/ready", &[], "");
-            // Who halts has found something, and the judge is to see that.
+            // An instance that is halted has found an error, and the checker must see that.
             let ready = |answer: &Answer| answer.status == 200 || answer.body.contains("halted");
             if !answer.await.is_some_and(|answer| ready(&answer)) {
                 return false;
@@ -259,7 +259,7 @@ impl Group {
         if !self.running.is_empty() {
             let which = which % self.running.len();
             let mut instance = self.running.remove(which);
-            // One that has just been started may not listen for it yet, or not reach its database.
+            // A new one may not handle the signal yet, or not reach its database.
             let code = instance.process.stop("TERM").await;
             assert!(matches!(code, Some(0 | 1) | None), "ended with {code:?}");
         }
@@ -291,6 +291,6 @@ async fn backend(url: &str) -> Option<i64> {
 
 fn signal(signal: &str, pid: i64) {
     let mut kill = std::process::Command::new("kill");
-    // It may be gone by now.
+    // It may have ended already.
     let _ = kill.arg(format!("-{signal}")).arg(pid.to_string()).output();
 }

@@ -1,6 +1,6 @@
-//! One address before the instances of a service, as a proxy is: each connection goes to one of
-//! those that run. What it stands before may come and go, and the network between may fall silent:
-//! then nothing arrives, and nobody is told.
+//! One address before the instances of a service, like a proxy: each connection goes to one of
+//! those that run. These may come and go, and the network between may fall silent: then nothing
+//! arrives, and neither side is notified.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +16,7 @@ pub(crate) struct Front {
     /// Its address, which ends with a slash.
     pub(crate) url: String,
     targets: Arc<Mutex<Vec<String>>>,
-    /// Goes up when all connections there are fall silent.
+    /// Incremented when all current connections fall silent.
     lost: watch::Sender<u64>,
     /// True if it is a slow network.
     slow: bool,
@@ -25,7 +25,7 @@ pub(crate) struct Front {
 /// Bytes a second of a slow network: 64 kbit.
 const RATE: u64 = 8_000;
 
-/// What it takes at least and at most, in milliseconds, for some bytes that come together.
+/// The least and the most time for bytes that arrive together, in milliseconds.
 const DELAY: std::ops::Range<u64> = 100..300;
 
 impl Front {
@@ -58,8 +58,8 @@ impl Front {
         front
     }
 
-    /// From now on these take the connections, by their addresses: `http://127.0.0.1:8081/`, or the
-    /// path of a socket.
+    /// From now on these accept the connections, by their addresses: `http://127.0.0.1:8081/`, or
+    /// the path of a socket.
     pub(crate) fn before(&self, addresses: impl IntoIterator<Item = String>) {
         let authority = |url: String| {
             let url = url.trim_start_matches("http://");
@@ -68,8 +68,8 @@ impl Front {
         *self.targets() = addresses.into_iter().map(authority).collect();
     }
 
-    /// The connections that there are stay open, and nothing passes through them ever again: so it is
-    /// when a machine or a firewall between has lost its memory. New ones are as ever.
+    /// Current connections stay open, and nothing passes through them any more, as after a machine
+    /// or a firewall between has lost its state. New ones work.
     pub(crate) fn lose(&self) {
         self.lost.send_modify(|times| *times += 1);
     }
@@ -79,7 +79,7 @@ impl Front {
     }
 }
 
-/// To the first that listens; if nobody does, the client finds its connection closed.
+/// To the first that listens; if none does, the client finds its connection closed.
 async fn pass(mut client: TcpStream, targets: Vec<String>, slow: bool, lost: watch::Receiver<u64>) {
     for target in targets {
         if target.starts_with('/') {

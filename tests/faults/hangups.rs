@@ -1,6 +1,6 @@
-//! Clients that hang up at random microseconds, amid a request of any kind: what others are told
-//! afterwards is true still. (In sqlx a transaction whose begin is dropped half-way stays open in the
-//! pool, and what the next one writes in it vanishes.)
+//! Clients that disconnect at random microseconds, during requests of all kinds: later answers to
+//! other clients are still true. (In sqlx a transaction whose begin is dropped half-way stays open
+//! in the pool, and what the next one writes in it vanishes.)
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use harness::{Backend, load};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::checker::assert_no_violations;
 use crate::clients::hang_up;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::Plan;
 
-harness::on_both_backends! { clients_that_hang_up_spoil_nothing_for_others }
+harness::on_both_backends! { clients_that_disconnect_do_not_affect_others }
 
-/// Of each of those who hang up.
+/// Of each client that disconnects.
 const TIMES: u64 = 150;
 
-async fn clients_that_hang_up_spoil_nothing_for_others(backend: Backend) {
+async fn clients_that_disconnect_do_not_affect_others(backend: Backend) {
     let plan = Plan::quiet(backend, [1, 1, 1]);
     let mut life = Life::start(&plan, &format!("hangups-{backend:?}")).await;
     let authority = life.fleet.front.url.clone();
@@ -31,7 +31,7 @@ async fn clients_that_hang_up_spoil_nothing_for_others(backend: Backend) {
         tokio::spawn(async move {
             for n in 0..TIMES {
                 let after = Duration::from_micros(fastrand::u64(0..5_000));
-                // Orders that no other client's are like.
+                // Orders that are unlike those of other clients.
                 let order = load::nth_order(1_000_000 + who * TIMES + n);
                 let _ = match who {
                     0..3 => hang_up(&authority, &order, after).await,
@@ -46,7 +46,7 @@ async fn clients_that_hang_up_spoil_nothing_for_others(backend: Backend) {
         each.await.unwrap();
     }
     life.last(Duration::from_secs(2)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 async fn send(authority: &str, request: &str, after: Duration) -> std::io::Result<()> {

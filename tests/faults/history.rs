@@ -1,5 +1,5 @@
-//! Where it is written down what happens, a JSON line each, with the milliseconds since the
-//! beginning: what clients ask and hear, what readers see, what is done to the system.
+//! Records what happens, a JSON line each, with the milliseconds since the beginning: what clients
+//! ask and hear, what readers see, and the faults of the system.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -16,8 +16,8 @@ pub(crate) struct History {
     files: Arc<[Mutex<BufWriter<File>>; 3]>,
 }
 
-/// Their names: what clients did and what was done to them, what readers saw of the feed, and how
-/// large things were.
+/// Their names: what clients did and which faults they met, what readers saw of the feed, and the
+/// sizes of things.
 pub(crate) const FILES: [&str; 3] = ["history.jsonl", "http.jsonl", "samples.jsonl"];
 
 impl History {
@@ -35,7 +35,7 @@ impl History {
         self.begin.elapsed().as_millis() as u64
     }
 
-    /// What a client asks or hears.
+    /// A request of a client, or its answer.
     pub(crate) fn tell(&self, what: Value) {
         self.write(0, what);
     }
@@ -45,17 +45,17 @@ impl History {
         self.write(1, what);
     }
 
-    /// How large something is.
+    /// The size of something.
     pub(crate) fn measured(&self, what: Value) {
         self.write(2, what);
     }
 
-    /// What is done to the system.
+    /// A fault of the system.
     pub(crate) fn fault(&self, what: &str) {
         self.tell(json!({"type": "fault", "fault": what}));
     }
 
-    /// A moment that the checker asks for.
+    /// A moment that the checker refers to.
     pub(crate) fn mark(&self, what: &str) {
         self.tell(json!({"type": "mark", "mark": what}));
     }
@@ -66,7 +66,7 @@ impl History {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         writeln!(file, "{what}").unwrap();
-        // A run that fails leaves all of it behind.
+        // A run that fails leaves all of it.
         file.flush().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! A system at work, with clients and readers, from its start to its evidence.
+//! A running system, with clients and readers, from its start to its evidence.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::fleet::Fleet;
 use crate::plan::{Plan, Whose};
 use crate::readers::Readers;
 
-/// How long to wait for what the checker wants within half a minute.
+/// The deadline for what the checker expects within half a minute.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// The number of the last order, which is none of a client's.
+/// The number of the last order, which no client uses.
 const LAST: u64 = 4_000_000;
 
 /// Everything that runs.
@@ -32,7 +32,7 @@ impl Life {
         Self::of(fleet, plan)
     }
 
-    /// Of services that run.
+    /// With services that run already.
     pub(crate) fn of(fleet: Fleet, plan: &Plan) -> Self {
         Self {
             clients: Clients::start(plan, &fleet.front.url, &fleet.history),
@@ -42,7 +42,7 @@ impl Life {
         }
     }
 
-    /// Goes on for a while; who dies is started again.
+    /// Continues for a while; an instance that dies is restarted.
     pub(crate) async fn last(&mut self, span: Duration) {
         let begin = Instant::now();
         while begin.elapsed() < span {
@@ -52,27 +52,27 @@ impl Life {
         }
     }
 
-    /// Goes on until `holds`, with a deadline; who dies is started again.
+    /// Continues until `holds`, with a deadline; an instance that dies is restarted.
     pub(crate) async fn until(&mut self, what: &str, mut holds: impl AsyncFnMut(&Fleet) -> bool) {
         let begin = Instant::now();
         while !holds(&self.fleet).await {
-            assert!(begin.elapsed() < DEADLINE, "in vain: {what}");
+            assert!(begin.elapsed() < DEADLINE, "timed out: {what}");
             self.last(Duration::from_millis(100)).await;
         }
     }
 
-    /// Has the clients pause, or go on.
+    /// Pauses the clients, or lets them continue.
     pub(crate) fn quiet(&self, quiet: bool) {
         self.clients.pause(quiet);
     }
 
-    /// From here on nothing happens but that the frozen ones wake up: waits until all is taken, an order
-    /// that comes only now, too, and returns where the evidence is.
+    /// No more faults, except that frozen processes wake up: waits until everything is applied,
+    /// also an order that is placed only now, and returns the directory of the evidence.
     pub(crate) async fn end(mut self) -> PathBuf {
         self.fleet.settle().await;
         self.fleet.history.mark("last fault");
         self.clients.stop().await;
-        // A system that takes no orders any more would have nothing left to do.
+        // A system that accepts no orders any more would have nothing left to do.
         let client = Client::new(&self.fleet.front.url);
         patiently("an order is taken", async || {
             load::place(&client, LAST).await
@@ -92,7 +92,7 @@ impl Life {
     }
 }
 
-/// True if all that is written is told, and taken by all.
+/// True if all changes are published, and applied by all consumers.
 async fn is_level(fleet: &Fleet) -> bool {
     let order = fleet.url(Whose::Order);
     if is_postgres(order) && number(order, "SELECT count(*) FROM feed_outbox").await > 0 {

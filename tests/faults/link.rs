@@ -11,7 +11,7 @@ use harness::{Process, patiently};
 
 use crate::front::Front;
 
-/// What becomes of packets. The shares are of all of them.
+/// What happens to packets. The shares are of all of them.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub(crate) struct Weather {
     /// Whether anything passes from here to there …
@@ -23,7 +23,7 @@ pub(crate) struct Weather {
     pub(crate) damaged: f64,
     /// Take twice as long as others.
     pub(crate) late: f64,
-    /// What every packet takes, in seconds.
+    /// The delay of each packet, in seconds.
     pub(crate) delay: f64,
 }
 
@@ -40,7 +40,7 @@ pub(crate) const FAIR: Weather = Weather {
 
 /// Two ends of a cable, one of them in a network namespace of its own.
 pub(crate) struct Link {
-    /// Of the namespace; the ends are called so, too.
+    /// The name of the namespace, and of the ends.
     name: String,
     here: String,
     /// The address of the other end.
@@ -50,13 +50,13 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// In fair weather. `None`: only root can make one.
+    /// Without errors. `None`: only root can create one.
     pub(crate) async fn new(directory: &Path) -> Option<Self> {
         if Command::new("id").arg("-u").output().unwrap().stdout != b"0\n" {
             println!("SKIPPED, only root can make a network namespace");
             return None;
         }
-        // Nobody else's.
+        // Unused by others.
         static MADE: AtomicU32 = AtomicU32::new(0);
         let id = std::process::id() + MADE.fetch_add(1, Ordering::Relaxed) * 40_000;
         let address = |end| format!("10.{}.{}.{end}", id / 250 % 250, id % 250);
@@ -98,14 +98,14 @@ impl Link {
         Some(link)
     }
 
-    /// From now on the weather is so.
+    /// Sets the errors from now on.
     pub(crate) fn set(&self, weather: Weather) {
         let new = self.weather.with_extension("new");
         std::fs::write(&new, serde_json::to_string(&weather).unwrap()).unwrap();
         std::fs::rename(&new, &self.weather).unwrap();
     }
 
-    /// Where something here listens that only the other end reaches.
+    /// A front that listens here and only the other end reaches.
     pub(crate) async fn front(&self) -> Front {
         Front::at(&format!("{}:0", self.here), false).await
     }

@@ -1,5 +1,5 @@
-//! Somebody holds on to what others need: a row of an order, the head, a partition, a transaction
-//! that stays open. Who does not need it goes on as ever (V10).
+//! Another session holds what others need: a row of an order, the head, a partition, a transaction
+//! that stays open. Requests that do not need it are as fast as before (V10).
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use futures_util::future::join_all;
 use harness::{Backend, PARTITIONS, load, patiently, tables};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use crate::checker::assert_no_violations;
 use crate::fleet::Fleet;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
-/// How long things are held: longer than a client waits for a connection. `HELD=60` for longer.
+/// How long locks are held: longer than a client waits for a connection. `HELD=60` for longer.
 fn held() -> Duration {
     let seconds = std::env::var("HELD").map_or(6, |seconds| seconds.parse().unwrap());
     Duration::from_secs(seconds)
 }
 
-/// A stranger's connection with an open transaction.
-async fn stranger(url: &str, sql: &str) -> PgConnection {
+/// Another session, with an open transaction.
+async fn another_session(url: &str, sql: &str) -> PgConnection {
     let mut connection = PgConnection::connect(url).await.unwrap();
     connection
         .execute(AssertSqlSafe(format!("BEGIN; {sql}")))
@@ -28,22 +28,23 @@ async fn stranger(url: &str, sql: &str) -> PgConnection {
     connection
 }
 
-/// More clients than there are connections want to cancel an order that is locked, by a transaction that
-/// is prepared and has nobody. Others stay open: one that reads, and one that writes to another database.
+/// More clients than there are connections cancel an order that is locked, by a prepared
+/// transaction without a session. Others stay open: one that reads, and one that writes to another
+/// database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_is_locked_delays_no_other() {
+async fn a_locked_order_delays_no_other() {
     let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
     let mut life = Life::start(&plan, "locked-order").await;
     let url = life.fleet.url(Whose::Order).to_owned();
     let client = harness::Client::new(&life.fleet.front.url);
-    // One that no client of ours knows of.
+    // One that our clients do not know.
     let id = load::place(&client, 3_000_000).await.unwrap();
     let lock = format!("SELECT FROM orders WHERE id = {id} FOR UPDATE; PREPARE TRANSACTION 'lock'");
-    stranger(&url, &lock).await.close().await.unwrap();
+    another_session(&url, &lock).await.close().await.unwrap();
     let reader = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM orders";
-    let reader = stranger(&url, reader).await;
+    let reader = another_session(&url, reader).await;
     let writer = "SELECT pg_current_xact_id()";
-    let writer = stranger(life.fleet.url(Whose::Invoice), writer).await;
+    let writer = another_session(life.fleet.url(Whose::Invoice), writer).await;
     let cancelling = tokio::spawn(async move {
         let path = format!("order/{id}");
         let cancels = (0..24).map(|_| client.try_send("DELETE", &path, &[], ""));
@@ -63,18 +64,18 @@ async fn an_order_that_is_locked_delays_no_other() {
         open.close().await.unwrap();
     }
     cancelling.await.unwrap();
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
-/// Nothing is numbered while somebody holds the head; orders are placed all the same, and in the feed
-/// as soon as it is free.
+/// Nothing is numbered while another session holds the head; orders are placed all the same, and
+/// are in the feed as soon as it is released.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_head_that_is_locked_stops_no_order() {
+async fn a_locked_head_stops_no_order() {
     let plan = Plan::quiet(Backend::Postgres, [2, 1, 1]);
     let mut life = Life::start(&plan, "locked-head").await;
     let url = life.fleet.url(Whose::Order).to_owned();
     life.last(Duration::from_secs(1)).await;
-    let lock = stranger(&url, "SELECT FROM feed_head FOR UPDATE").await;
+    let lock = another_session(&url, "SELECT FROM feed_head FOR UPDATE").await;
     let orders = "SELECT count(*) FROM orders";
     let before = tables::number(&url, orders).await;
     life.last(held()).await;
@@ -83,12 +84,13 @@ async fn a_head_that_is_locked_stops_no_order() {
     })
     .await;
     lock.close().await.unwrap();
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
-/// Who waits for a partition delays its own, and not those of another instance.
+/// An instance that waits for a partition delays its own partitions, and not those of another
+/// instance.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_partition_that_is_locked_delays_one_instance() {
+async fn a_locked_partition_delays_one_instance() {
     let plan = Plan::quiet(Backend::Postgres, [1, 2, 1]);
     let mut life = Life::start(&plan, "locked-partition").await;
     let url = life.fleet.url(Whose::Invoice).to_owned();
@@ -97,19 +99,19 @@ async fn a_partition_that_is_locked_delays_one_instance() {
     let lock = "SELECT FROM feed_partition WHERE partition =
                 (SELECT min(partition) FROM feed_partition WHERE lease_owner LIKE 'invoice1-%')
                 FOR UPDATE";
-    let lock = stranger(&url, lock).await;
+    let lock = another_session(&url, lock).await;
     let ahead = "SELECT count(*) FROM feed_partition
                  WHERE sequence > (SELECT min(sequence) FROM feed_partition)";
-    life.until("the partitions of the other one go on", async |_| {
+    life.until("the partitions of the other one continue", async |_| {
         tables::number(&url, ahead).await >= PARTITIONS / 2
     })
     .await;
     life.last(held()).await;
     lock.close().await.unwrap();
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
-/// A database that takes its time for everything, and for one order most of all.
+/// A database that is slow for everything, and slowest for one order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not quick: tests/long faults"]
 async fn a_slow_database_loses_nothing() {
@@ -130,16 +132,16 @@ async fn a_slow_database_loses_nothing() {
         tables::run(life.fleet.url(whose), &slow).await;
     }
     life.last(held()).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
-/// The server has fewer connections than the instances would like to have.
+/// The server has fewer connections than the instances want.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not quick: tests/long faults"]
 async fn too_few_connections_lose_nothing() {
     let plan = Plan::quiet(Backend::Postgres, [2, 4, 2]);
     let mut fleet = Fleet::prepare(&plan, "few-connections").await;
-    // Three are kept for us, who are superusers, unlike them.
+    // Three are reserved for superusers, as we are and they are not.
     let few = "CREATE ROLE service LOGIN; ALTER SYSTEM SET max_connections = 26";
     for sql in few.split(';') {
         tables::run(fleet.url(Whose::Order), sql).await;
@@ -161,9 +163,9 @@ async fn too_few_connections_lose_nothing() {
     let mut instances = life.fleet.groups.iter().flat_map(|group| &group.running);
     let refused = instances.any(|instance| instance.process.log().contains("pool timed out"));
     assert!(refused, "there were enough");
-    // As somebody would who is woken up by that.
+    // As an operator would who is woken up by that.
     for group in &mut life.fleet.groups {
         group.scale(1).await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }

@@ -1,8 +1,9 @@
 //! The whole system while everything that can fail does: real processes, real databases, real HTTP,
-//! and a checker that decides afterwards what must have held. What takes minutes is left to
+//! and a checker that decides afterwards whether the rules held. Tests that take minutes are for
 //! `tests/long faults`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checker;
 mod clients;
 mod clocks;
 mod controls;
@@ -11,9 +12,9 @@ mod disk;
 mod evidence;
 mod fleet;
 mod front;
+mod guards;
 mod hangups;
 mod history;
-mod judge;
 mod life;
 mod link;
 mod locks;
@@ -23,9 +24,8 @@ mod power;
 mod random;
 mod readers;
 mod restore;
-mod scenes;
+mod rules;
 mod seen;
 mod server;
 mod soak;
 mod steps;
-mod verdict;

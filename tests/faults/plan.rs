@@ -1,4 +1,4 @@
-//! What happens to a system, and when: decided by a seed alone.
+//! The faults of a system, and when: decided by a seed alone.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,26 +14,26 @@ pub(crate) enum Whose {
     Shipping,
 }
 
-/// Something that happens. An instance is named by its place among those that run then.
+/// A fault. An instance is named by its index among those that run then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
-    /// `kill -9`. Another one is started in its place, as whoever runs services does.
+    /// `kill -9`. Another one is started in its place, as a supervisor does.
     Kill(Whose, usize),
     /// `kill -9` of all services at once.
     KillAll,
-    /// Frozen, for so many milliseconds: for longer than a lease, too.
+    /// Frozen, for so many milliseconds: also for longer than a lease.
     Freeze(Whose, usize, u64),
-    /// Stopped orderly, and started again.
+    /// Stopped in order, and restarted.
     Stop(Whose, usize),
     /// From now on so many instances run.
     Scale(Whose, usize),
     /// A connection to the database is cut.
     Cut(Whose),
-    /// Events come that nobody knows, and such that nobody can apply, from this order on.
+    /// Events of unknown types, and events that cannot be applied, from this order on.
     Odd(i64),
     /// A process of the database is frozen, for so many milliseconds.
     FreezeBackend(Whose, u64),
-    /// The database server is stopped and started again; at once means without a word to anybody.
+    /// The database server is restarted; at once means without a shutdown.
     Restart { at_once: bool },
 }
 
@@ -42,20 +42,20 @@ pub(crate) enum Fault {
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) backend: Backend,
-    /// How long the system is disturbed.
+    /// How long faults happen.
     pub(crate) span: Duration,
     /// Instances at the beginning, of order, invoice and shipping.
     pub(crate) instances: [usize; 3],
     /// The longest pause after a request, in milliseconds, of each client.
     pub(crate) pauses: Vec<u64>,
-    /// No reader reads all of the feed again and again.
+    /// No reader repeatedly reads all of the feed.
     pub(crate) few_readers: bool,
     /// In milliseconds since the beginning.
     pub(crate) faults: Vec<(u64, Fault)>,
 }
 
 impl Plan {
-    /// A life of so many seconds.
+    /// A plan for so many seconds.
     pub(crate) fn of(seed: u64, backend: Backend, seconds: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let postgres = backend == Backend::Postgres;
@@ -83,7 +83,7 @@ impl Plan {
         }
     }
 
-    /// So many instances of each service, a few busy clients, and nothing happens by itself.
+    /// So many instances of each service, a few busy clients, and no faults.
     pub(crate) fn quiet(backend: Backend, instances: [usize; 3]) -> Self {
         Self {
             seed: 1,

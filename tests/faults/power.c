@@ -1,4 +1,4 @@
-/* What is on a disk after the power is lost: no more than was synced. A library to be preloaded that
+/* What is on a disk after a power failure: only what was synced. A library for LD_PRELOAD that
    copies each file below $POWER_FROM to $POWER_TO when it is synced; what a program writes and does not
    sync is not there. */
 #define _GNU_SOURCE

@@ -1,5 +1,5 @@
-//! The power is lost, again and again: of all files there is no more than was synced. What was
-//! acknowledged, or seen in the feed, is there still (V9). `kill -9` does not show that.
+//! The power fails, again and again: of all files only what was synced is left. What was
+//! acknowledged, or seen in the feed, is still there (V9). `kill -9` does not show that.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use harness::programs::{available, succeed};
 use harness::{Backend, tables};
 
+use crate::checker::{assert_no_violations, assert_violates};
 use crate::fleet::Fleet;
-use crate::judge::{assert_guilty, assert_innocent};
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
 const ALL: [Whose; 3] = [Whose::Order, Whose::Invoice, Whose::Shipping];
 
-/// A disk: a directory, and what would be in it without what was not synced.
+/// A disk: a directory, and its content without what was not synced.
 struct Disk {
     directory: PathBuf,
     library: PathBuf,
@@ -23,7 +23,7 @@ struct Disk {
 }
 
 impl Disk {
-    /// Whose files lie in `directory` and are synced, all of them. `None`: without a C compiler.
+    /// For the files in `directory`, all of which are synced. `None`: without a C compiler.
     async fn of(directory: &Path) -> Option<Self> {
         if !available(&["cc"]) {
             return None;
@@ -62,7 +62,7 @@ impl Disk {
         ]
     }
 
-    /// All that was not synced is gone.
+    /// Loses what was not synced.
     async fn lose_power(&self) {
         std::fs::remove_dir_all(&self.directory).unwrap();
         copy(&self.files(), &self.directory).await;
@@ -77,7 +77,7 @@ async fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_a_power_loss_on_sqlite() {
+async fn acknowledged_changes_survive_a_power_loss_on_sqlite() {
     let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
     let mut fleet = Fleet::prepare(&plan, "power-sqlite").await;
     let mut disks = Vec::new();
@@ -101,23 +101,24 @@ async fn what_was_acknowledged_survives_a_power_loss_on_sqlite() {
         }
     }
     life.last(Duration::from_secs(1)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not quick: tests/long faults"]
-async fn what_was_acknowledged_survives_a_power_loss_on_postgres() {
+async fn acknowledged_changes_survive_a_power_loss_on_postgres() {
     if let Some(directory) = on_postgres("power-postgres", "on").await {
-        assert_innocent(&directory);
+        assert_no_violations(&directory);
     }
 }
 
-/// Is the simulation any good? A server that answers before it has synced loses what it has answered.
+/// A control of the simulation: a server that answers before it has synced loses what it has
+/// answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not quick: tests/long faults"]
-async fn a_commit_that_is_not_synced_is_found() {
+async fn the_checker_finds_a_commit_that_is_not_synced() {
     if let Some(directory) = on_postgres("power-control", "off").await {
-        assert_guilty(&directory, &["V1", "V9"]);
+        assert_violates(&directory, &["V1", "V9"]);
     }
 }
 
@@ -139,7 +140,7 @@ async fn on_postgres(name: &str, synchronous_commit: &str) -> Option<PathBuf> {
     for _ in 0..2 {
         life.last(Duration::from_millis(fastrand::u64(2_000..3_000)))
             .await;
-        // What is written is written to files now and then, too.
+        // Writes reach files now and then, too.
         tables::run(life.fleet.url(Whose::Order), "CHECKPOINT").await;
         life.last(Duration::from_millis(fastrand::u64(500..1_500)))
             .await;
@@ -148,7 +149,7 @@ async fn on_postgres(name: &str, synchronous_commit: &str) -> Option<PathBuf> {
         let server = life.fleet.server.as_ref()?;
         server.stop("immediate").await;
         disk.lose_power().await;
-        // Whom it names is gone, but may not have been buried yet.
+        // The process that it names is gone, but the kernel may still list it.
         let _ = std::fs::remove_file(server.data().join("postmaster.pid"));
         server.launch().await;
     }

@@ -1,29 +1,29 @@
-//! Random lives on both databases: everything dies, freezes, is cut off, stopped, scaled and started
-//! again at random moments, the database server too, while orders come in and readers read. A seed
-//! decides all of it: `SEED=17 tests/long faults` does the same again.
+//! Random faults on both databases: everything dies, freezes, is disconnected, stopped, scaled and
+//! restarted at random moments, the database server too, while orders are placed and readers read.
+//! A seed decides all of it: `SEED=17 tests/long faults` repeats one run.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use harness::Backend;
 
-use crate::judge::{assert_innocent, violations};
+use crate::checker::{assert_no_violations, violations};
 use crate::life::Life;
 use crate::plan::Plan;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_short_life_on_sqlite() {
-    assert_innocent(&live(&Plan::of(1, Backend::Sqlite, 15), "sqlite-1").await);
+async fn a_short_random_run_on_sqlite() {
+    assert_no_violations(&live(&Plan::of(1, Backend::Sqlite, 15), "sqlite-1").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_short_life_on_postgres() {
-    assert_innocent(&live(&Plan::of(1, Backend::Postgres, 15), "postgres-1").await);
+async fn a_short_random_run_on_postgres() {
+    assert_no_violations(&live(&Plan::of(1, Backend::Postgres, 15), "postgres-1").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes: tests/long faults"]
-async fn many_lives() {
+async fn many_random_runs() {
     let number = |name: &str| {
         std::env::var(name)
             .ok()
@@ -36,7 +36,7 @@ async fn many_lives() {
     for seed in first..first + count {
         let one = async |backend: Backend, name: &str| {
             let plan = Plan::of(seed, backend, seconds);
-            assert_innocent(&live(&plan, &format!("{name}-{seed}")).await);
+            assert_no_violations(&live(&plan, &format!("{name}-{seed}")).await);
         };
         tokio::join!(
             one(Backend::Sqlite, "sqlite"),
@@ -45,24 +45,24 @@ async fn many_lives() {
     }
 }
 
-/// Judges a run again by what it left: `DIRECTORY=… cargo test -p harness --test faults judge --
+/// Checks a run again by what it left: `DIRECTORY=… cargo test -p harness --test faults check_the_evidence --
 /// --ignored`.
 #[test]
 #[ignore = "needs a run that has left something"]
-fn judge_what_a_run_has_left() {
+fn check_the_evidence_of_a_run() {
     let directory = std::env::var_os("DIRECTORY").expect("DIRECTORY names what a run has left");
     let violations = violations(&PathBuf::from(directory));
     assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
-/// Lives through one plan; returns where it has left its evidence.
+/// Runs one plan; returns the directory of its evidence.
 async fn live(plan: &Plan, name: &str) -> PathBuf {
     let mut life = Life::start(plan, name).await;
     let begin = Instant::now();
     for (at, fault) in &plan.faults {
         let at = Duration::from_millis(*at);
         life.last(at.saturating_sub(begin.elapsed())).await;
-        life.fleet.suffer(*fault).await;
+        life.fleet.inject(*fault).await;
     }
     life.last(plan.span.saturating_sub(begin.elapsed())).await;
     life.end().await

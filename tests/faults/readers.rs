@@ -1,5 +1,5 @@
-//! Readers of the feed, each in its own way. They write down every answer: which events it showed,
-//! and what a `304` was an answer to.
+//! Readers of the feed, each in its own way. They record every answer: which events it showed, and
+//! which condition a `304` answered.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl Readers {
         Self { closing, tasks }
     }
 
-    /// Lets them read to their end.
+    /// Lets them finish.
     pub(crate) async fn stop(self) {
         self.closing.cancel();
         for task in self.tasks {
@@ -54,7 +54,7 @@ struct Reader {
 const ALONE: (&str, &str) = ("connection", "close");
 
 impl Reader {
-    /// Asks with the last tag, and has itself kept waiting.
+    /// Requests with the last tag, and waits at the server.
     async fn by_tag(self) {
         let (mut tag, mut known) = (String::new(), 0);
         while !self.closing.is_cancelled() {
@@ -67,21 +67,21 @@ impl Reader {
             let answer = self.ask("tag", "feed", &headers, known).await;
             if let Some(answer) = answer.filter(|answer| matches!(answer.status, 200 | 226)) {
                 answer.header("etag").clone_into(&mut tag);
-                // An older head is another tag, which stands for what it shows.
+                // An older head has another tag, which identifies its content.
                 known = newest(&answer);
             }
             self.pause(20).await;
         }
     }
 
-    /// Asks with the last date, as a file is kept up to date.
+    /// Requests with the last date, as a mirrored file is kept up to date.
     async fn by_date(self) {
         let (mut date, mut known) = (String::new(), 0);
         while !self.closing.is_cancelled() {
             let headers = [ALONE, ("if-modified-since", &date)];
             let answer = self.ask("date", "feed", &headers, known).await;
             if let Some(answer) = answer.filter(|answer| answer.status == 200) {
-                // Without one it asks without one.
+                // Without a date it requests without a condition.
                 answer.header("last-modified").clone_into(&mut date);
                 known = newest(&answer);
             }
@@ -94,7 +94,8 @@ impl Reader {
         loop {
             let last = self.closing.is_cancelled();
             let mut at = "start".to_owned();
-            // Where numbers are missing at the end of a page, it leads to itself: the checker sees that.
+            // If sequences are missing at the end of a page, it leads to itself: the checker sees
+            // that.
             while let Some(next) = self.step(&at).await.filter(|next| *next != at) {
                 at = next;
             }
@@ -128,7 +129,7 @@ impl Reader {
         let _ = self.closing.run_until_cancelled(pause).await;
     }
 
-    /// A request that is written down. `known` is the newest event in what its validator is of.
+    /// A request that is recorded. `known` is the newest event in the document of its validator.
     async fn ask(
         &self,
         reader: &str,

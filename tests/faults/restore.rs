@@ -1,14 +1,15 @@
-//! The order service's database is put back to an older state, and goes on from there: its consumers
-//! have seen events that are gone. They stop and say so, and apply nothing of the other history (I8).
+//! The order service's database is restored to an older state, and continues from there: its
+//! consumers have seen events that are gone. They halt and report it, and apply nothing of the
+//! other history (I8).
 
 use std::time::Duration;
 
 use harness::{Backend, Client, Service, System, load, tables, until};
 
 harness::on_both_backends! {
-    consumers_that_are_ahead_of_a_restored_feed_stop
-    a_restored_feed_that_has_overtaken_its_consumers_stops_them
-    a_feed_restored_to_between_two_shares_stops_them
+    consumers_that_are_ahead_of_a_restored_feed_halt
+    a_restored_feed_that_has_overtaken_its_consumers_halts_them
+    a_feed_restored_to_between_two_cursors_halts_them
 }
 
 /// A copy of the database of a service that is stopped.
@@ -50,7 +51,7 @@ fn name(order: &Service) -> String {
     url.path().trim_start_matches('/').to_owned()
 }
 
-/// A system that has taken 30 orders, of which the backup has 20; order is stopped.
+/// A system that has applied 30 orders, of which the backup has 20; order is stopped.
 async fn ahead(backend: Backend) -> System {
     let mut system = System::started(backend).await;
     load::place_many(&system.order.client, 20).await;
@@ -75,7 +76,7 @@ async fn taken(system: &System) {
     for consumer in [&system.invoice, &system.shipping] {
         let lowest = "SELECT min(sequence) FROM feed_partition";
         until("all is taken", async || {
-            // It may be about to make its tables.
+            // It may be creating its tables.
             let taken = tables::try_number(consumer.database.url(), lowest).await?;
             (taken >= newest).then_some(())
         })
@@ -83,7 +84,7 @@ async fn taken(system: &System) {
     }
 }
 
-/// Waits until it says that it is halted, to people and machines.
+/// Waits until it reports that it is halted, on the page and in the metrics.
 async fn halted(client: &Client) {
     until("it is halted", async || {
         let status = client.json("status").await?;
@@ -104,7 +105,7 @@ async fn documents(system: &System) -> [Vec<String>; 2] {
     ]
 }
 
-async fn consumers_that_are_ahead_of_a_restored_feed_stop(backend: Backend) {
+async fn consumers_that_are_ahead_of_a_restored_feed_halt(backend: Backend) {
     let mut system = ahead(backend).await;
     let before = documents(&system).await;
     restore(&system.order).await;
@@ -115,12 +116,12 @@ async fn consumers_that_are_ahead_of_a_restored_feed_stop(backend: Backend) {
     assert_eq!(documents(&system).await, before);
 }
 
-async fn a_restored_feed_that_has_overtaken_its_consumers_stops_them(backend: Backend) {
+async fn a_restored_feed_that_has_overtaken_its_consumers_halts_them(backend: Backend) {
     let mut system = ahead(backend).await;
     let before = documents(&system).await;
     restore_while_all_are_stopped(&mut system).await;
     system.order.start().await;
-    // Other events have the numbers that they have seen, and more.
+    // Other events have the sequences that they have seen, and more.
     load::place_many(&system.order.client, 60).await;
     load::published(&system.order).await;
     for consumer in [&mut system.invoice, &mut system.shipping] {
@@ -132,9 +133,9 @@ async fn a_restored_feed_that_has_overtaken_its_consumers_stops_them(backend: Ba
     assert_eq!(documents(&system).await, before);
 }
 
-/// An instance was behind, just where the backup is: that its place is in the feed says nothing of the
-/// places of the others.
-async fn a_feed_restored_to_between_two_shares_stops_them(backend: Backend) {
+/// An instance was behind, exactly where the backup is: its cursor is in the feed, but that does
+/// not hold for the cursors of the others.
+async fn a_feed_restored_to_between_two_cursors_halts_them(backend: Backend) {
     let mut system = ahead(backend).await;
     let before = documents(&system).await;
     restore_while_all_are_stopped(&mut system).await;

@@ -1,22 +1,23 @@
-//! What the checker decides by the answers that readers of the feed have had: V3 in part, V8 to V10.
+//! What the checker finds in the answers that readers of the feed got: V3 in part, V8 to V10.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::evidence::Evidence;
-use crate::verdict::{Verdict, acknowledged, holds, list, number, text};
+use crate::rules::{Checked, acknowledged, holds, list, number, text};
 
-/// How late an instance may be.
+/// The longest delay between instances, in milliseconds.
 const LATE: u64 = 1_000;
 
-/// How much of that a loaded machine may add between the two ends of a connection.
+/// What a loaded machine may add between the two ends of a connection, in milliseconds.
 const SLACK: u64 = 250;
 
-/// How soon an event is to be seen that another writer's stalls do not concern, for nine of ten.
+/// The longest time until an event is visible that another writer's stalls do not concern, for nine
+/// of ten, in milliseconds.
 const PROMPT: u64 = 500;
 
-/// Each event that an answer showed: where it stood, its id, and a hash of what it said.
+/// Each event in an answer: its sequence, its id, and a hash of its content.
 fn shown<'a>(
     evidence: &'a Evidence,
     what: &'a str,
@@ -25,8 +26,8 @@ fn shown<'a>(
     all.flat_map(move |answer| list(&answer[what]).iter().map(move |event| (answer, event)))
 }
 
-/// Every answer that showed a number showed the same event there, and it is the one in the database.
-pub(crate) fn always_the_same(evidence: &Evidence) -> Verdict {
+/// Every answer with a sequence showed the same event there, and it is the one in the database.
+pub(crate) fn always_the_same(evidence: &Evidence) -> Checked {
     for what in ["events", "data"] {
         let mut known: BTreeMap<i64, &Value> = BTreeMap::new();
         for (answer, event) in shown(evidence, what) {
@@ -55,9 +56,9 @@ fn first_seen(evidence: &Evidence) -> BTreeMap<i64, u64> {
     first
 }
 
-/// Nobody was told that there is nothing new who asked more than a second after somebody else had it;
-/// and what is announced as a date is never later than now.
-pub(crate) fn v8_no_304_hides_an_event(evidence: &Evidence) -> Verdict {
+/// No reader got a 304 that asked more than a second after another reader had a newer event; and an
+/// announced date is never in the future.
+pub(crate) fn v8_no_304_hides_an_event(evidence: &Evidence) -> Checked {
     let first = first_seen(evidence);
     for answer in evidence
         .http
@@ -83,8 +84,8 @@ pub(crate) fn v8_no_304_hides_an_event(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// What was seen is there still.
-pub(crate) fn v9_durable(evidence: &Evidence) -> Verdict {
+/// What was seen is still there.
+pub(crate) fn v9_durable(evidence: &Evidence) -> Checked {
     let there: BTreeMap<i64, String> = list(&evidence.order["events"])
         .iter()
         .map(|event| {
@@ -108,9 +109,9 @@ pub(crate) fn v9_durable(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// While a writer stalls (from the mark `stall` to the mark `stalled`), the orders of others are seen
-/// as soon as ever.
-pub(crate) fn v10_independent(evidence: &Evidence) -> Verdict {
+/// While a writer stalls (from the mark `stall` to the mark `stalled`), the orders of others are
+/// visible as soon as before.
+pub(crate) fn v10_independent(evidence: &Evidence) -> Checked {
     let (Some(from), Some(to)) = (evidence.mark("stall"), evidence.mark("stalled")) else {
         return Ok(());
     };
@@ -128,7 +129,7 @@ pub(crate) fn v10_independent(evidence: &Evidence) -> Verdict {
         let seen = sequences
             .get(subject.as_str())
             .and_then(|sequence| first.get(sequence));
-        let seen = seen.ok_or_else(|| format!("nobody has seen {subject}"))?;
+        let seen = seen.ok_or_else(|| format!("no reader has seen {subject}"))?;
         delays.push(seen.saturating_sub(at));
     }
     delays.sort_unstable();

@@ -1,17 +1,17 @@
-//! A PostgreSQL server of a test's own, to be stopped, killed and started again.
+//! A PostgreSQL server of a test's own, which can be stopped, killed and restarted.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::programs::{run, succeed};
 
-/// A running server. It goes away with its directory.
+/// A running server. Removed with its directory.
 #[derive(Debug)]
 pub(crate) struct Server {
     /// The address of its first database.
     pub(crate) url: String,
     bin: PathBuf,
-    /// From its next start on.
+    /// In effect from its next start.
     pub(crate) environment: Vec<(&'static str, String)>,
     directory: tempfile::TempDir,
 }
@@ -84,7 +84,7 @@ impl Server {
         std::fs::write(file, text).unwrap();
     }
 
-    /// Starts it again, and waits until it answers.
+    /// Restarts it, and waits until it answers.
     pub(crate) async fn launch(&self) {
         let mut start = self.command("pg_ctl");
         start.args(["start", "--wait", "--silent", "--log"]);
@@ -112,7 +112,7 @@ impl Server {
         }
     }
 
-    /// Makes the directory of its data its own again.
+    /// Gives it the ownership of its data directory again.
     pub(crate) async fn own_data(&self) {
         let mut permissions = Command::new("chmod");
         permissions.arg("0700").arg(self.data());
@@ -124,7 +124,7 @@ impl Server {
         }
     }
 
-    /// Where its data lies.
+    /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
@@ -146,7 +146,7 @@ impl Server {
                 "env",
             ]);
         }
-        // Only now: what is in it may be nothing for those before.
+        // Last: a process that was started before cannot use its content.
         for (name, value) in &self.environment {
             command.arg(format!("{name}={value}"));
         }
@@ -165,7 +165,7 @@ impl Drop for Server {
     }
 }
 
-/// Where `tests/postgres.sh` finds it: Debian keeps it out of `PATH`.
+/// As in `tests/postgres.sh`: Debian keeps it out of `PATH`.
 fn installed() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()

@@ -1,5 +1,5 @@
-//! Half an hour of load with restarts, on both databases at the same time: what ought to stay as large
-//! as it is, does. `MINUTES=3 tests/long soak` for less.
+//! Half an hour of load with restarts, on both databases at the same time: what should keep its
+//! size does. `MINUTES=3 tests/long soak` for less.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,17 +11,18 @@ use harness::tables::{is_postgres, number};
 use harness::{Backend, FreshDatabase};
 use serde_json::json;
 
+use crate::checker::assert_no_violations;
 use crate::evidence::Evidence;
 use crate::fleet::Fleet;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Fault, Plan, Whose};
-use crate::verdict;
+use crate::rules;
 
-/// Between two looks.
+/// Between two measurements.
 const EACH: Duration = Duration::from_secs(5);
 
-/// Claims that may stay: those within the margin below the cursor, and what comes until the next sweep.
+/// Claims that may stay: those within the margin below the cursor, and those that are added until
+/// the next sweep.
 const CLAIMS: i64 = 12_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,14 +55,14 @@ async fn soaked(
         life.last(EACH).await;
         if restart < Instant::now() {
             restart = Instant::now() + Duration::from_secs(rng.u64(10..40));
-            life.fleet.suffer(fault(&mut rng, backend)).await;
+            life.fleet.inject(fault(&mut rng, backend)).await;
             life.fleet.settle().await;
         }
         look(&life.fleet).await;
     }
     let directory = life.end().await;
     let grown = table(name, &Evidence::read(&directory));
-    assert_innocent(&directory);
+    assert_no_violations(&directory);
     grown
 }
 
@@ -150,16 +151,16 @@ fn size_of(directory: &Path) -> i64 {
     sizes.map(|file| file.len() as i64 / 1024).sum()
 }
 
-/// Prints what each thing was in the first, the middle and the last third; returns what has grown from
-/// the middle third on. In the first one everything warms up.
+/// Prints the size of each thing in the first, the middle and the last third; returns what has
+/// grown since the middle third. The first one is the warm-up.
 fn table(name: &str, evidence: &Evidence) -> Vec<String> {
     let mut all: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     let mut bounded = Vec::new();
     for sample in &evidence.samples {
-        let what = verdict::text(&sample["what"]);
+        let what = rules::text(&sample["what"]);
         all.entry(what)
             .or_default()
-            .push(verdict::number(&sample["size"]));
+            .push(rules::number(&sample["size"]));
         if sample["bound"] != 0 {
             bounded.push(what);
         }
@@ -176,7 +177,7 @@ fn table(name: &str, evidence: &Evidence) -> Vec<String> {
             panic!("too short: {sizes:?}")
         };
         println!("{what:<34} {first:>10} {middle:>10} {last:>10}");
-        // A tenth, and what is not worth a word.
+        // A tenth, and what is too small to matter.
         let slack = if what.ends_with("KiB") { 4_096 } else { 5 };
         if last > middle + middle / 10 + slack && !bounded.contains(&what) {
             grown.push(format!("{name}, {what}: {first}, {middle}, {last}"));

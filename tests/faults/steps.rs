@@ -1,16 +1,15 @@
-//! The order service dies at each statement of what it does: an order with its lines, its key and its
-//! event, a cancellation, numbering, the closing of a second, and each commit; or it is never told what
-//! became of a commit. (Consumers die at each step in `tests/instances`.)
+//! The order service dies at each statement of its work: an order with its lines, its key and its
+//! event, a cancellation, numbering, the closing of a second, and each commit; or it never learns
+//! the result of a commit. (Consumers die at each step in `tests/instances`.)
 
 use std::time::Duration;
 
-use harness::gate::{Gate, Step};
+use harness::gate::{FOR_EVER, Gate, Step, held_on_sqlite};
 use harness::wire::{Lost, Wire};
-use harness::{Backend, tables, until};
-use sqlx::{Connection, Executor, SqliteConnection};
+use harness::{Backend, tables};
 
+use crate::checker::assert_no_violations;
 use crate::fleet::Fleet;
-use crate::judge::assert_innocent;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
@@ -33,7 +32,7 @@ const ON_POSTGRES: [(&str, &str); 15] = [
     ("feed_head", "BEFORE UPDATE OF closed_until"),
 ];
 
-/// On SQLite a commit is no place where anything can wait.
+/// On SQLite nothing can wait inside a commit.
 const ON_SQLITE: [(&str, &str); 9] = [
     ("orders", "BEFORE INSERT"),
     ("order_line", "AFTER INSERT"),
@@ -46,7 +45,7 @@ const ON_SQLITE: [(&str, &str); 9] = [
     ("feed_head", "BEFORE UPDATE OF closed_until"),
 ];
 
-/// A second is closed while nobody orders.
+/// A second is closed while no orders are placed.
 fn plan(backend: Backend) -> Plan {
     let mut plan = Plan::quiet(backend, [1, 1, 1]);
     plan.pauses = vec![10, 1_000];
@@ -75,7 +74,7 @@ async fn an_order_service_killed_at_any_statement_loses_nothing_on_postgres() {
         life.quiet(false);
         life.last(Duration::from_millis(300)).await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,33 +85,19 @@ async fn an_order_service_killed_at_any_statement_loses_nothing_on_sqlite() {
     for (table, when) in ON_SQLITE {
         life.fleet.history.fault(&format!("{when} {table}"));
         life.quiet(when.ends_with("closed_until"));
-        let for_ever = "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
-                                SELECT count(*) FROM n)";
-        let gate = format!("CREATE TRIGGER test_gate {when} ON {table} BEGIN {for_ever}; END");
+        let gate = format!("CREATE TRIGGER test_gate {when} ON {table} BEGIN {FOR_EVER}; END");
         tables::run(&url, &gate).await;
-        stands_in_a_transaction(&url).await;
+        held_on_sqlite(&url, 500).await;
         life.fleet.group(Whose::Order).kill(0);
         tables::run(&url, "DROP TRIGGER test_gate").await;
         life.quiet(false);
         life.last(Duration::from_millis(300)).await;
     }
-    assert_innocent(&life.end().await);
-}
-
-/// Waits until somebody holds the file for longer than a transaction takes.
-async fn stands_in_a_transaction(url: &str) {
-    until("a transaction stands at the gate", async || {
-        let mut connection = SqliteConnection::connect(url).await.unwrap();
-        let patience = connection.execute("PRAGMA busy_timeout = 500").await;
-        patience.unwrap();
-        let begun = connection.execute("BEGIN IMMEDIATE; ROLLBACK").await;
-        begun.is_err().then_some(())
-    })
-    .await;
+    assert_no_violations(&life.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_whose_commit_is_done_and_not_answered_is_told_once() {
+async fn an_order_whose_commit_was_not_confirmed_is_published_once() {
     commits_get_lost(Lost::Answer, "commit-answers").await;
 }
 
@@ -134,5 +119,5 @@ async fn commits_get_lost(lost: Lost, name: &str) {
     life.until("commits are lost", async |_| wire.losses() >= 5)
         .await;
     wire.lose(0);
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }

@@ -1,5 +1,5 @@
-//! Consumers as another team writes them: in Python with nothing of ours, and in Rust with what
-//! feed-core shows to everybody. They are killed again and again, also amid a transaction.
+//! Consumers as another team writes them: in Python without our code, and in Rust with the public
+//! items of feed-core. They are killed again and again, also during a transaction.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use crate::killed::{Consumer, count};
 use crate::publisher::{place, started};
 
 harness::on_both_backends! {
-    python_books_each_event_once_however_often_it_is_killed
+    python_books_each_event_once_despite_kills
     python_halts_at_another_feed
-    python_goes_on_behind_an_event_that_cannot_be_read
-    the_sales_example_counts_each_order_once_however_often_it_is_killed
+    python_continues_after_an_event_that_cannot_be_read
+    the_sales_example_counts_each_order_once_despite_kills
 }
 
-/// What a second effect would be seen by, although `sale` itself refuses it.
+/// Where a second effect would be seen, although `sale` itself refuses it.
 const ATTEMPTS: &str = "
     CREATE TABLE test_log (number INTEGER PRIMARY KEY, what TEXT);
     CREATE TRIGGER test_sold BEFORE INSERT ON sale
@@ -27,7 +27,7 @@ const ATTEMPTS: &str = "
     CREATE TRIGGER test_taken_off AFTER DELETE ON sale
         BEGIN INSERT INTO test_log (what) VALUES (old.order_id || ' taken off'); END;";
 
-async fn python_books_each_event_once_however_often_it_is_killed(backend: Backend) {
+async fn python_books_each_event_once_despite_kills(backend: Backend) {
     if !available(&["python3"]) {
         return;
     }
@@ -44,12 +44,12 @@ async fn python_books_each_event_once_however_often_it_is_killed(backend: Backen
     ];
     let _two_of_it = python.lives(&mut order, &gates, 2).await;
     let sign = "CASE event_type WHEN 'order.placed' THEN '' ELSE '-' END";
-    let told =
+    let published =
         format!("SELECT subject || ' ' || {sign} || 18400 FROM feed_event ORDER BY sequence");
     let booked = "SELECT subject || ' ' || cents FROM ledger ORDER BY number";
     assert_eq!(
         texts(&python.url, booked).await,
-        texts(order.database.url(), &told).await
+        texts(order.database.url(), &published).await
     );
 }
 
@@ -68,7 +68,7 @@ async fn python_halts_at_another_feed(backend: Backend) {
     order.start().await;
     place(&order, 1).await;
     assert_eq!(process.ended().await, Some(1));
-    // It does not begin anew by itself either.
+    // A restart does not begin anew either.
     let mut again = python.start();
     assert_eq!(again.ended().await, Some(1));
     let log = again.log();
@@ -77,8 +77,8 @@ async fn python_halts_at_another_feed(backend: Backend) {
     assert_eq!(python.taken().await, 3);
 }
 
-/// As the migration leaves it, when another program had written what is no JSON.
-async fn python_goes_on_behind_an_event_that_cannot_be_read(backend: Backend) {
+/// As the migration leaves it, when another program had written invalid JSON.
+async fn python_continues_after_an_event_that_cannot_be_read(backend: Backend) {
     if !available(&["python3"]) {
         return;
     }
@@ -86,7 +86,7 @@ async fn python_goes_on_behind_an_event_that_cannot_be_read(backend: Backend) {
     place(&order, 5).await;
     let broken = "UPDATE feed_event SET data = '' WHERE sequence = 2";
     order.database.execute(broken).await;
-    // One that not every parser takes, from before it was refused: it is not in the batch.
+    // One that not every parser accepts, from before it was refused: it is not in the batch.
     let deep = format!(
         "{{\"total\": 1, \"deep\": {}{}}}",
         "[".repeat(200),
@@ -107,7 +107,7 @@ async fn python_goes_on_behind_an_event_that_cannot_be_read(backend: Backend) {
     );
 }
 
-async fn the_sales_example_counts_each_order_once_however_often_it_is_killed(backend: Backend) {
+async fn the_sales_example_counts_each_order_once_despite_kills(backend: Backend) {
     let mut order = started(backend).await;
     let tap = Tap::before(&order.client.url("")).await;
     let (mut sales, client) = Consumer::sales(&tap.url("feed"));
@@ -125,14 +125,19 @@ async fn the_sales_example_counts_each_order_once_however_often_it_is_killed(bac
     let _running = sales.lives(&mut order, &gates, 1).await;
 
     let what = "CASE event_type WHEN 'order.placed' THEN ' sold' ELSE ' taken off' END";
-    let told = format!("SELECT substr(subject, 7) || {what} FROM feed_event ORDER BY sequence");
-    let told = texts(order.database.url(), &told).await;
+    let published =
+        format!("SELECT substr(subject, 7) || {what} FROM feed_event ORDER BY sequence");
+    let published = texts(order.database.url(), &published).await;
     // Each order has two lines.
-    let told = by_order(told.into_iter().flat_map(|event| [event.clone(), event]));
+    let published = by_order(
+        published
+            .into_iter()
+            .flat_map(|event| [event.clone(), event]),
+    );
     let attempts = texts(&sales.url, "SELECT what FROM test_log ORDER BY number").await;
-    assert_eq!(by_order(attempts), told);
+    assert_eq!(by_order(attempts), published);
 
-    let kept = told.values().filter(|what| what.len() == 2).count() as i64;
+    let kept = published.values().filter(|what| what.len() == 2).count() as i64;
     let (mut sold, mut cents) = (BTreeMap::new(), 0);
     for row in client.json("").await.unwrap().as_array().unwrap() {
         let item = row["item"].as_str().unwrap().to_owned();
@@ -151,7 +156,7 @@ async fn the_sales_example_counts_each_order_once_however_often_it_is_killed(bac
     assert_eq!(compared.status, 404);
 }
 
-/// What has happened to each order: `17 sold`, `17 taken off`.
+/// The history of each order: `17 sold`, `17 taken off`.
 fn by_order(all: impl IntoIterator<Item = String>) -> BTreeMap<String, Vec<String>> {
     let mut orders: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for one in all {
@@ -163,7 +168,7 @@ fn by_order(all: impl IntoIterator<Item = String>) -> BTreeMap<String, Vec<Strin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_smallest_publisher_and_consumer_go_on_where_they_were() {
+async fn the_smallest_publisher_and_consumer_continue_after_a_restart() {
     let (publisher_at, directory) = (free_address(), tempfile::tempdir().unwrap());
     let start = |name: &str, setting: (&str, &str)| {
         let mut example = built(&format!("examples/{name}"));

@@ -1,5 +1,5 @@
-//! Every feed document is Atom, by the schema of RFC 4287 and by two parsers that know nothing of
-//! us; and none names a person.
+//! Every feed document is Atom, by the schema of RFC 4287 and by two parsers without our code; and
+//! none names a person.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ harness::on_both_backends! {
     no_document_names_a_person
 }
 
-/// What a customer may be called who means no good. In SQL, a quote is written twice.
+/// Names of hostile customers. In SQL, a quote is written twice.
 const HOSTILE: &str = "]]><!--&bogus;<script>\"''😀\u{1}\u{B}\u{FFFE}\u{202E}%00 O''Brien";
 
 /// A document of each kind.
@@ -39,7 +39,7 @@ async fn samples(order: &Service) -> Vec<Sample> {
     };
     let empty = client.get("feed", &[]).await;
     add("after-empty", after(client, "start").await, 0);
-    let (nobody, _) = (cursor(&empty), add("empty", empty, 0));
+    let (start, _) = (cursor(&empty), add("empty", empty, 0));
     rename(order).await;
     place(order, 205).await;
     let tag = client.get("feed", &[]).await.header("etag").to_owned();
@@ -64,8 +64,8 @@ async fn samples(order: &Service) -> Vec<Sample> {
     let sealed = client.get(&page(&head, 2), &[]).await;
     add("after", after(client, &cursor(&sealed)).await, 15);
     add("after-newest", after(client, &cursor(&head)).await, 0);
-    let forward = client.get(&format!("feed?after={nobody}"), &[]).await;
-    assert_eq!(forward.status, 303, "the way forward begins with a page");
+    let forward = client.get(&format!("feed?after={start}"), &[]).await;
+    assert_eq!(forward.status, 303, "catching up begins with a page");
     add("immutable", immutable, 100);
     add("sealed", sealed, 100);
     add("head", head, 115);
@@ -102,8 +102,8 @@ async fn after(client: &Client, cursor: &str) -> Answer {
     client.get(&format!("feed?after={cursor}"), &[]).await
 }
 
-/// Gives customers and items hostile names, in the database itself: no rule of the service stands
-/// in the way there.
+/// Gives customers and items hostile names, in the database itself: the rules of the service do not
+/// apply there.
 async fn rename(order: &Service) {
     let sql = format!(
         "UPDATE customers SET name = 'Mallory{HOSTILE}', firstname = 'Trudy{HOSTILE}',
@@ -224,12 +224,12 @@ async fn no_document_names_a_person(backend: Backend) {
     for secret in person {
         assert!(data.contains(secret), "{secret} is not in {data}");
         for (name, text) in &texts {
-            assert!(!text.contains(secret), "{secret} stands in {name}");
+            assert!(!text.contains(secret), "{name} contains {secret}");
         }
     }
 }
 
-/// The first address that stands behind `attribute`.
+/// The first address in the attribute.
 fn link(document: &str, attribute: &str) -> String {
     let (_, rest) = document.split_once(attribute).unwrap();
     rest.split('"').next().unwrap().to_owned()

@@ -1,24 +1,25 @@
-//! A consumer of another team that is killed again and again, also amid a transaction.
+//! A consumer of another team that is killed again and again, also during a transaction.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use harness::gate::{FOR_EVER, held_on_sqlite};
 use harness::programs::program;
 use harness::tables::run;
 use harness::{Client, Process, Service, built, free_address, new_order, until};
-use sqlx::{Connection, Executor, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::publisher::newest;
 
-/// A consumer that keeps what is its own in a file of SQLite.
+/// A consumer with a SQLite file of its own.
 pub(crate) struct Consumer {
     name: &'static str,
     command: Command,
     /// Its table of claims.
     claims: &'static str,
-    /// What a kill leaves behind that would only go by waiting.
+    /// What a kill leaves behind that would otherwise time out.
     leftovers: &'static str,
     pub(crate) url: String,
     directory: tempfile::TempDir,
@@ -73,20 +74,20 @@ impl Consumer {
         run(&self.url, self.leftovers).await;
     }
 
-    /// How many events it has.
+    /// The number of events that it has applied.
     pub(crate) async fn taken(&self) -> i64 {
         count(&self.url, self.claims).await.unwrap_or(0)
     }
 
-    /// Waits until it has so many.
+    /// Waits until it has applied so many.
     pub(crate) async fn takes(&self, goal: i64) {
         let what = format!("{} has taken {goal} events", self.name);
         until(&what, async || (self.taken().await >= goal).then_some(())).await;
     }
 
-    /// Follows a feed with a past while orders are placed and cancelled. It is killed while it stands
-    /// at each of the gates, which lie inside its transaction, and wherever it is a moment after. In
-    /// the end so many `instances` take what there is; they go on running.
+    /// Follows a feed with a history while orders are placed and cancelled. It is killed while it
+    /// waits at each of the gates, which are inside its transaction, and at random moments after
+    /// that. In the end so many `instances` apply the rest; they keep running.
     pub(crate) async fn lives(
         &mut self,
         order: &mut Service,
@@ -94,33 +95,33 @@ impl Consumer {
         instances: usize,
     ) -> Vec<Process> {
         let client = order.client.clone();
-        let mut told = newest(&client).await;
+        let mut published = newest(&client).await;
         let closing = CancellationToken::new();
         let trading = tokio::spawn(trade_until(closing.clone(), client.clone()));
         self.killed_at_random().await;
         for gate in gates {
-            // So that there is something to take.
-            told += trade(&client, 2).await;
+            // So that there is an event to apply.
+            published += trade(&client, 2).await;
             let gate = format!("CREATE TRIGGER test_gate {gate} BEGIN {FOR_EVER}; END");
             run(&self.url, &gate).await;
             let process = self.start();
-            stands_in_a_transaction(&self.url).await;
+            held_on_sqlite(&self.url, 1_000).await;
             self.kill(process).await;
             run(&self.url, "DROP TRIGGER test_gate").await;
             self.killed_at_random().await;
         }
         closing.cancel();
-        told += trading.await.unwrap();
+        published += trading.await.unwrap();
         let running = (0..instances).map(|_| self.start()).collect();
-        // They outlive that the feed is away.
+        // They survive that the feed is down.
         assert_eq!(order.stop().await, Some(0));
         order.start().await;
-        told += trade(&client, 20).await;
-        self.takes(told as i64).await;
+        published += trade(&client, 20).await;
+        self.takes(published as i64).await;
         running
     }
 
-    /// Dies soon after it has taken something.
+    /// Dies soon after it has applied something.
     async fn killed_at_random(&mut self) {
         let before = self.taken().await;
         let process = self.start();
@@ -130,23 +131,7 @@ impl Consumer {
     }
 }
 
-/// What a trigger does at which a transaction stands until it is killed.
-const FOR_EVER: &str = "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
-                                SELECT count(*) FROM n)";
-
-/// Waits until somebody holds the file for longer than a batch takes.
-async fn stands_in_a_transaction(url: &str) {
-    until("a transaction stands at the gate", async || {
-        let mut connection = SqliteConnection::connect(url).await.unwrap();
-        let patience = connection.execute("PRAGMA busy_timeout = 1000").await;
-        patience.unwrap();
-        let begun = connection.execute("BEGIN IMMEDIATE; ROLLBACK").await;
-        begun.is_err().then_some(())
-    })
-    .await;
-}
-
-/// Places orders, and cancels every third; returns how many events tell of that.
+/// Places orders, and cancels every third; returns the number of their events.
 async fn trade(client: &Client, orders: usize) -> usize {
     let mut events = 0;
     for n in 0..orders {
@@ -162,7 +147,7 @@ async fn trade(client: &Client, orders: usize) -> usize {
     events
 }
 
-/// Trades without haste until `closing`; returns how many events tell of that.
+/// Trades slowly until `closing`; returns the number of the events.
 async fn trade_until(closing: CancellationToken, client: Client) -> usize {
     let mut events = 0;
     while !closing.is_cancelled() {

@@ -1,5 +1,5 @@
-//! Loops of curl, as in a shell, and walks over the pages, all at the same time as twenty creators
-//! place orders: nothing is skipped, and nothing comes twice where the reader remembers a tag.
+//! Loops of curl, as in a shell, and walks over the pages, while twenty creators place orders: no
+//! event is missed, and none comes twice where the reader remembers a tag.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ const CREATORS: usize = 20;
 /// Orders of each creator.
 const ORDERS: usize = 25;
 
-/// How far a loop may fall behind while orders come in. The head shows a hundred events at least:
-/// whoever looks less often goes on through `?after=` or the pages.
+/// How far a loop may fall behind while orders are placed. The head shows a hundred events at
+/// least: a reader that polls less often continues through `?after=` or the pages.
 const BEHIND: usize = 70;
 
 /// The whole reader: one request to one address, which waits for what is new.
@@ -44,7 +44,7 @@ struct Loop {
 impl Loop {
     fn start(script: &str, feed: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        // The first comparison is with nothing.
+        // The first comparison is with an empty file.
         std::fs::write(directory.path().join("seen"), "").unwrap();
         let mut shell = program("sh");
         shell
@@ -81,7 +81,7 @@ async fn readers_of_every_kind_get_every_event_while_twenty_create(backend: Back
         back(&order.client, all.len()),
         create(&order, [&by_tag, &by_date]),
     );
-    assert!(forward == all, "the way forward: {forward:?}");
+    assert!(forward == all, "catching up: {forward:?}");
     assert!(walks > 1, "no walk back met a feed that grows");
     until("the loop by tag has printed each event once", async || {
         let mut seen = by_tag.seen();
@@ -95,7 +95,7 @@ async fn readers_of_every_kind_get_every_event_while_twenty_create(backend: Back
     })
     .await;
 
-    // One more wakes the loop that waits; both end well.
+    // One more order wakes the loop that waits; both end without an error.
     by_tag.stop();
     by_date.stop();
     place(&order, 1).await;
@@ -132,7 +132,7 @@ async fn create(order: &Service, loops: [&Loop; 2]) {
 /// Follows `?after=` from the first event until there are `count`.
 async fn forward(client: &Client, count: usize) -> Vec<usize> {
     let (mut read, mut at) = (Vec::new(), "start".to_owned());
-    until("the way forward leads to the newest event", async || {
+    until("catching up reaches the newest event", async || {
         let address = client.url(&format!("feed?after={at}"));
         let mut answer = client.get(&address, &[]).await;
         if answer.status == 303 {
@@ -141,7 +141,7 @@ async fn forward(client: &Client, count: usize) -> Vec<usize> {
             answer = client.get(page.as_str(), &[]).await;
         }
         assert_eq!(answer.status, 200, "{}", answer.body);
-        // A page may begin before the place we are at.
+        // A page may begin before the cursor.
         let known = read.len();
         read.extend(
             sequences(&answer.body)
@@ -157,7 +157,7 @@ async fn forward(client: &Client, count: usize) -> Vec<usize> {
 }
 
 /// Walks from the head over `prev-archive` to the first event, again and again, until the head
-/// shows the last event; each walk meets each event that was there once. Returns how many.
+/// shows the last event; each walk meets each event of that moment once. Returns how many.
 async fn back(client: &Client, count: usize) -> usize {
     let mut walks = 0;
     until("a walk back begins at the last event", async || {

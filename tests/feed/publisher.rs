@@ -1,4 +1,4 @@
-//! An order service that publishes, and ways to look at its feed.
+//! An order service that publishes, and functions that read its feed.
 
 use harness::{Answer, Backend, Client, Service, new_order, until};
 
@@ -42,7 +42,7 @@ pub(crate) async fn place(order: &Service, count: usize) {
     .await;
 }
 
-/// Waits until the head has a date that stands for its newest event.
+/// Waits until the head has a date that identifies its newest event.
 pub(crate) async fn dated(order: &Service) {
     until("the second of the newest event is closed", async || {
         let head = order.client.get("feed", &[]).await;
@@ -61,7 +61,7 @@ pub(crate) fn sequence_of(cursor: &str) -> usize {
     cursor.split('.').nth(1).unwrap().parse().unwrap()
 }
 
-/// The sequences in a feed document or in many, in the order in which they stand there.
+/// The sequences in one or more feed documents, in the order of the text.
 pub(crate) fn sequences(text: &str) -> Vec<usize> {
     let parts = text.split("<event:sequence>").skip(1);
     parts
@@ -69,8 +69,8 @@ pub(crate) fn sequences(text: &str) -> Vec<usize> {
         .collect()
 }
 
-/// Where a link of a document leads, by its `Link` header; without scheme and host, so that it can
-/// be followed through a cache.
+/// The target of a link of a document, by its `Link` header; without scheme and host, so that it
+/// can be followed through a cache.
 pub(crate) fn link(document: &Answer, rel: &str) -> Option<String> {
     let links = document.headers.get_all("link").iter();
     let href = links.filter_map(|link| {

@@ -1,5 +1,5 @@
-//! Feed readers show each event once: newsboat, sfeed and rss2email, as a person would run them, again
-//! and again while orders come in. What libraries accept is in `feed-core/tests/it/accept.rs`.
+//! Feed readers show each event once: newsboat, sfeed and rss2email, run as a user would, again and
+//! again while orders are placed. What libraries accept is in `feed-core/tests/it/accept.rs`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,11 +17,11 @@ harness::on_both_backends! {
     rss2email_sends_each_event_once
 }
 
-/// Orders between two looks of a reader: fewer than the head shows, so that it can see all.
+/// Orders between two runs of a reader: fewer than the head shows, so that it can see all.
 const ROUND: usize = 70;
 
-/// Three pages of events in all. In a round without orders the reader gets to know a date too: the
-/// next answer must not be dropped for it.
+/// Three pages of events in all. In a round without orders the reader gets a date too: the next
+/// answer must not be dropped because of it.
 const ROUNDS: [usize; 6] = [1, ROUND, 0, ROUND, ROUND, 0];
 
 async fn newsboat_shows_each_event_once(backend: Backend) {
@@ -95,7 +95,7 @@ async fn rss2email_sends_each_event_once(backend: Backend) {
     succeed(r2e(&["add", "orders", &order.client.url("feed")])).await;
     follow(&order, async || {
         let said = harness::programs::run(r2e(&["run"])).await;
-        // It ends well even if it could not read the feed, but then it says so.
+        // It exits with 0 even if it could not read the feed, but then it prints that.
         assert!(said.status.success() && said.stderr.is_empty(), "{said:#?}");
         std::fs::read_dir(home.path().join("mail/new"))
             .unwrap()
@@ -111,7 +111,8 @@ async fn rss2email_sends_each_event_once(backend: Backend) {
     .await;
 }
 
-/// Has a reader look again and again while orders come in; it returns the ids of all that it has shown.
+/// Runs a reader again and again while orders are placed; it returns the ids of all that it has
+/// shown.
 async fn follow(order: &Service, mut look: impl AsyncFnMut() -> Vec<String>) {
     for count in ROUNDS {
         place(order, count).await;

@@ -8,7 +8,7 @@ harness::on_both_backends! {
     immutable_pages_are_the_same_after_a_kill
 }
 
-/// Each page that is said to be final, in each form: its address and form, its tag, its bytes.
+/// Each page that is marked as immutable, in each form: its address and form, its tag, its bytes.
 async fn final_pages(client: &Client) -> Vec<(String, String, String)> {
     let head = client.get("feed", &[]).await;
     let mut pages = Vec::new();
@@ -45,7 +45,7 @@ async fn immutable_pages_are_the_same_after_a_kill(backend: Backend) {
     place(&order, 100).await;
     let after = final_pages(&order.client).await;
     assert!(after.starts_with(&before), "nor when the feed grows");
-    // For people they are not final: what stands around them is another one after an upgrade.
+    // In HTML they are not immutable: the frame around them changes with an upgrade.
     assert_eq!((before.len(), after.len()), (2, 3));
 }
 
@@ -57,7 +57,7 @@ async fn another_process_on_the_same_database_serves_the_same() {
     replica.set("BASE_URL", order.client.url(""));
     replica.start().await;
     place(&order, 305).await;
-    // It has not been told of anything: it may be late by a look at the database.
+    // It has no notifications: it may be late by a poll of the database.
     let (tag, expected) = (
         tag_of_head(&order.client).await,
         final_pages(&order.client).await,
@@ -67,7 +67,7 @@ async fn another_process_on_the_same_database_serves_the_same() {
     })
     .await;
     assert_eq!(final_pages(&replica.client).await, expected);
-    // And whoever has read there goes on here.
+    // And a reader of the other process continues here.
     let conditions = [("if-none-match", tag.as_str())];
     assert_eq!(order.client.get("feed", &conditions).await.status, 304);
 }

@@ -1,6 +1,7 @@
-//! What was written, by whom and in which transaction: a table beside those of the consumer, filled
-//! by triggers. On SQLite it does not know who has written, nor in which transaction. It shows what the final state alone hides: a late instance that wrote
-//! what was there already, a cursor that went back, effects apart from their claims.
+//! What was written, by which process and in which transaction: a table beside those of the
+//! consumer, filled by triggers. (On SQLite it knows neither process nor transaction.) It shows
+//! what the final state alone hides: a late instance that wrote the same again, a cursor that went
+//! back, effects apart from their claims.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +95,7 @@ fn on_sqlite(table: &str, order: &str, change: &str) -> String {
     )
 }
 
-/// Fails where something was written late, twice, out of order, or apart.
+/// Fails if something was written late, twice, out of order, or apart.
 ///
 /// # Panics
 ///
@@ -133,11 +134,11 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// A cursor only goes on from where it was, under lease epochs that never go back (V6, V7).
+/// A cursor only advances, under lease epochs that never decrease (V6, V7).
 ///
 /// # Errors
 ///
-/// Says what did not.
+/// What does not hold.
 pub fn moves(rows: &[Value]) -> Verdict {
     let mut at: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     for row in all(rows, "move") {
@@ -156,11 +157,11 @@ pub fn moves(rows: &[Value]) -> Verdict {
     Ok(())
 }
 
-/// Who moves a partition's cursor is the process whose lease it is (V7).
+/// The process that moves a partition's cursor has its lease (V7).
 ///
 /// # Errors
 ///
-/// Says who was not.
+/// What does not hold.
 pub fn owners(rows: &[Value]) -> Verdict {
     let mut processes: BTreeMap<String, String> = BTreeMap::new();
     for row in all(rows, "move") {
@@ -177,7 +178,7 @@ pub fn owners(rows: &[Value]) -> Verdict {
 ///
 /// # Errors
 ///
-/// Says what was not.
+/// What does not hold.
 pub fn claims(rows: &[Value]) -> Verdict {
     let mut last: BTreeMap<String, i64> = BTreeMap::new();
     for row in all(rows, "claim") {
@@ -190,12 +191,12 @@ pub fn claims(rows: &[Value]) -> Verdict {
     Ok(())
 }
 
-/// Each order has one effect of each kind, in order, committed with its claim and the cursor; that
-/// of one that was parked in a transaction of its own (V4, V5).
+/// Each order has one effect of each kind, in order, committed with its claim and the cursor; the
+/// effect of a parked event is in a transaction of its own (V4, V5).
 ///
 /// # Errors
 ///
-/// Says which has not.
+/// What does not hold.
 pub fn effects(rows: &[Value]) -> Verdict {
     let transactions = |what: &str| -> BTreeSet<(Option<i64>, String)> {
         let key = |row: &Value| (row["tx"].as_i64(), text(&row["key"]));

@@ -1,6 +1,5 @@
 //! What must hold after the last fault, read from all databases: each event of the feed has exactly
-//! one effect, one parked row or one record that it has none, and the state is that of a run that
-//! nobody disturbed.
+//! one effect, one parked row or one skip, and the state is that of a run without faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,12 +10,12 @@ use crate::cluster::Cluster;
 use crate::tables::{is_postgres, number, rows, texts};
 use crate::{DEADLINE, audit};
 
-/// Claims that stay for sure: those far below the cursor are swept.
+/// Claims that are certain to stay: those far below the cursor are swept.
 const MARGIN: i64 = 10_000;
 
 /// An event as the publisher has stored it.
 #[derive(Debug)]
-struct Told {
+struct Published {
     sequence: i64,
     id: String,
     kind: String,
@@ -24,15 +23,15 @@ struct Told {
     data: Value,
 }
 
-/// All that a feed tells.
+/// All events of a feed.
 #[derive(Debug)]
 pub struct Story {
-    told: Vec<Told>,
+    events: Vec<Published>,
 }
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Story {
     /// Reads the events of an order service; all of them are published.
@@ -52,8 +51,8 @@ impl Story {
             .iter()
             .map(|row| serde_json::from_str(row).expect("JSON"))
             .collect();
-        let story = Self::told(&events);
-        let dense = story.told.iter().zip(1..);
+        let story = Self::from_rows(&events);
+        let dense = story.events.iter().zip(1..);
         assert!(
             dense.into_iter().all(|(event, n)| event.sequence == n),
             "the feed has a hole"
@@ -63,10 +62,10 @@ impl Story {
 
     /// The same from rows with `sequence`, `id`, `type`, `subject` and `data`, in sequence.
     #[must_use]
-    pub fn told(events: &[Value]) -> Self {
+    pub fn from_rows(events: &[Value]) -> Self {
         let read = |event: &Value| {
             let text = |name: &str| event[name].as_str().expect("a text").to_owned();
-            Told {
+            Published {
                 sequence: event["sequence"].as_i64().expect("a published event"),
                 id: format!("urn:uuid:{}", text("id")),
                 kind: text("type"),
@@ -75,20 +74,20 @@ impl Story {
             }
         };
         Self {
-            told: events.iter().map(read).collect(),
+            events: events.iter().map(read).collect(),
         }
     }
 
     /// The newest sequence.
     #[must_use]
     pub fn newest(&self) -> i64 {
-        self.told.last().map_or(0, |event| event.sequence)
+        self.events.last().map_or(0, |event| event.sequence)
     }
 
-    /// Waits until all is taken, and checks what a consumer has made of it; returns how long it
+    /// Waits until everything is applied, and checks the consumer's state; returns how long it
     /// took.
     pub async fn check(&self, cluster: &Cluster) -> Duration {
-        let took = self.taken_by(cluster).await;
+        let took = self.applied_by(cluster).await;
         self.effects(cluster).await;
         self.records(cluster).await;
         let url = cluster.database.url();
@@ -106,7 +105,7 @@ impl Story {
     }
 
     /// Waits until lag is 0 in every partition.
-    pub async fn taken_by(&self, cluster: &Cluster) -> Duration {
+    pub async fn applied_by(&self, cluster: &Cluster) -> Duration {
         let begin = Instant::now();
         while cluster.lowest().await < self.newest() {
             if begin.elapsed() > DEADLINE {
@@ -123,7 +122,7 @@ impl Story {
         begin.elapsed()
     }
 
-    /// One document for each order that was placed, of the event that told it, with its amounts.
+    /// One document for each order that was placed, of the event that placed it, with its amounts.
     async fn effects(&self, cluster: &Cluster) {
         let url = cluster.database.url();
         if cluster.service == "invoice" {
@@ -140,7 +139,7 @@ impl Story {
         same("effects", expected, found.into_iter().collect());
     }
 
-    /// What [`documents_in`] finds in a consumer that has taken all of this.
+    /// What [`documents_in`] finds in a consumer that has applied all of this.
     #[must_use]
     pub fn documents(&self, service: &str) -> BTreeSet<String> {
         match service {
@@ -149,10 +148,11 @@ impl Story {
         }
     }
 
-    /// The ids of all events, of those that are parked for good, and of those that are passed over.
+    /// The ids of all events, of those that stay parked, and of those that are skipped.
     #[must_use]
     pub fn ids(&self) -> [BTreeSet<String>; 3] {
-        let which: [fn(&Told) -> bool; 3] = [|_| true, Told::is_poison, Told::is_unknown];
+        let which: [fn(&Published) -> bool; 3] =
+            [|_| true, Published::is_poison, Published::is_unknown];
         which.map(|which| self.ids_of(&which))
     }
 
@@ -163,14 +163,14 @@ impl Story {
         self.ids_of(&|event| event.sequence > kept)
     }
 
-    fn ids_of(&self, which: &dyn Fn(&Told) -> bool) -> BTreeSet<String> {
-        let told = self.told.iter().filter(|event| which(event));
-        told.map(|event| event.id.clone()).collect()
+    fn ids_of(&self, which: &dyn Fn(&Published) -> bool) -> BTreeSet<String> {
+        let events = self.events.iter().filter(|event| which(event));
+        events.map(|event| event.id.clone()).collect()
     }
 
     fn expected(&self, placed: &str, cancelled: &str, amounts: bool) -> BTreeSet<String> {
-        let mut orders: BTreeMap<&str, (&Told, &str)> = BTreeMap::new();
-        for event in self.told.iter().filter(|event| !event.is_poison()) {
+        let mut orders: BTreeMap<&str, (&Published, &str)> = BTreeMap::new();
+        for event in self.events.iter().filter(|event| !event.is_poison()) {
             match event.kind.as_str() {
                 "order.placed" => {
                     orders.entry(&event.subject).or_insert((event, placed));
@@ -183,7 +183,7 @@ impl Story {
                 _ => {}
             }
         }
-        let line = |(event, status): &(&Told, &str)| {
+        let line = |(event, status): &(&Published, &str)| {
             let lines = event.data["orderLine"].as_array().expect("lines");
             let (id, count) = (event.data["id"].to_string(), lines.len());
             let begin = format!("{id}|{}|{status}", event.id);
@@ -198,8 +198,8 @@ impl Story {
         orders.values().map(line).collect()
     }
 
-    /// All claims that are not swept, and no other; what is poison is parked, what nobody knows is
-    /// passed over; every cursor is at the head.
+    /// All claims that are not swept, and no other; poison is parked, unknown types are skipped;
+    /// every cursor is at the head.
     async fn records(&self, cluster: &Cluster) {
         let url = cluster.database.url();
         let claims = texts(url, "SELECT event_id FROM feed_claim").await;
@@ -210,13 +210,13 @@ impl Story {
             "claims of no event"
         );
         for (table, expected) in [
-            ("feed_parked", self.ids_of(&Told::is_poison)),
-            ("feed_skip", self.ids_of(&Told::is_unknown)),
+            ("feed_parked", self.ids_of(&Published::is_poison)),
+            ("feed_skip", self.ids_of(&Published::is_unknown)),
         ] {
             let found = texts(url, &format!("SELECT event_id FROM {table}")).await;
             same(table, expected, found.into_iter().collect());
         }
-        let anchor = self.told.last().map_or("", |event| event.id.as_str());
+        let anchor = self.events.last().map_or("", |event| event.id.as_str());
         let off = format!(
             "SELECT count(*) FROM feed_partition
              WHERE sequence <> {} OR anchor <> '{anchor}'",
@@ -226,8 +226,8 @@ impl Story {
     }
 }
 
-impl Told {
-    /// True for what cannot be applied, in the tests that say so.
+impl Published {
+    /// True for events that cannot be applied, in the tests that use them.
     fn is_poison(&self) -> bool {
         self.data["poison"] == Value::Bool(true)
     }
@@ -264,7 +264,7 @@ fn cents(line: &Value) -> i64 {
     count * (price * 100.0).round() as i64
 }
 
-/// What a consumer has made of the feed, a text for each document.
+/// A query for the consumer's documents, a text for each.
 #[must_use]
 pub fn documents_in(service: &str) -> &'static str {
     match service {
@@ -282,14 +282,14 @@ pub fn documents_in(service: &str) -> &'static str {
     }
 }
 
-/// Fails with what is missing and what is too much.
+/// Fails with what is missing and what is superfluous.
 fn same(what: &str, expected: BTreeSet<String>, found: BTreeSet<String>) {
     if let Some(difference) = difference(&expected, &found) {
         panic!("{what}: {difference}");
     }
 }
 
-/// What is missing and what is too much, if anything is.
+/// What is missing and what is superfluous, if anything is.
 #[must_use]
 pub fn difference(expected: &BTreeSet<String>, found: &BTreeSet<String>) -> Option<String> {
     let missing: Vec<_> = expected.difference(found).take(5).collect();

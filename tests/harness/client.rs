@@ -1,4 +1,4 @@
-//! An HTTP client that follows nothing and hides nothing.
+//! An HTTP client that follows no redirects and hides nothing.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 pub struct Client {
     client: reqwest::Client,
     base: String,
-    /// What is shown with each request that shows nothing of its own.
+    /// The `Authorization` of requests without one of their own.
     authorization: Option<String>,
 }
 
-/// An answer, read to its end.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
@@ -62,7 +62,7 @@ impl Answer {
         assert_eq!(self.json()["status"], status);
     }
 
-    /// The values of an element in a feed document, in the order in which they stand there.
+    /// The values of an element in a feed document, in the order of the text.
     #[must_use]
     pub fn elements(&self, name: &str) -> Vec<String> {
         let tag = format!("<{name}>");
@@ -103,7 +103,7 @@ impl Client {
         }
     }
 
-    /// The same client, which shows this in `Authorization`.
+    /// The same client with this `Authorization`.
     #[must_use]
     pub fn showing(&self, authorization: &str) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl Client {
         }
     }
 
-    /// The same client, which shows nothing.
+    /// The same client without `Authorization`.
     #[must_use]
     pub fn anonymous(&self) -> Self {
         Self {

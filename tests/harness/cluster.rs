@@ -1,44 +1,43 @@
 //! Several instances of one consumer on one database, each a process of its own.
 
-use std::time::{Duration, Instant};
-
 use crate::tables::{is_postgres, number};
-use crate::{Client, DEADLINE, FreshDatabase, Process, free_address};
+use crate::{Client, FreshDatabase, Process, free_address, patiently};
 
-/// Shares of a subscription.
+/// Partitions of a subscription.
 pub const PARTITIONS: i64 = 16;
 
-/// A consumer and its database; its instances come and go.
+/// A consumer and its database; instances are started and stopped.
 #[derive(Debug)]
 pub struct Cluster {
     /// The service: `invoice` or `shipping`.
     pub service: &'static str,
     /// The one database.
     pub database: FreshDatabase,
-    /// What it follows.
+    /// The feed that it follows.
     pub feed_url: String,
-    /// The address of the database as the instances reach it; a test may put something between.
+    /// The address of the database as the instances reach it; a test may put a proxy between.
     pub database_url: String,
     /// What the instances log.
     pub log: &'static str,
-    /// Goes away after the processes.
+    /// Removed after the processes.
     directory: tempfile::TempDir,
 }
 
 /// One process.
 #[derive(Debug)]
 pub struct Instance {
-    /// Its `INSTANCE`, and its `application_name` at the database, unless they were chosen apart.
+    /// Its `INSTANCE`, and its `application_name` at the database, unless they were chosen
+    /// separately.
     pub name: String,
     /// The process.
     pub process: Process,
-    /// Where it listens.
+    /// The address on which it listens.
     pub client: Client,
 }
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Cluster {
     /// A consumer without instances on an empty database.
@@ -54,7 +53,7 @@ impl Cluster {
         }
     }
 
-    /// Has the tables made, and stops again: so that triggers can be put on them before any event.
+    /// Creates the tables, and stops again: so that triggers can be added before any event.
     pub async fn prepare(&self) {
         let nowhere = [("FEED_URL", "http://127.0.0.1:9/feed")];
         let mut first = self.launch_with("first", "first", &nowhere);
@@ -102,7 +101,7 @@ impl Cluster {
         instance
     }
 
-    /// How many partitions are held under a name, by leases that are not over.
+    /// How many partitions are held under a name, by leases that have not expired.
     pub async fn held(&self, name: &str) -> i64 {
         let now = match is_postgres(self.database.url()) {
             true => "clock_timestamp()",
@@ -115,7 +114,7 @@ impl Cluster {
         number(self.database.url(), &sql).await
     }
 
-    /// Waits until each of these has its fair share, and all together have all.
+    /// Waits until each of these has its fair share of the partitions, and no partition is left.
     pub async fn spread(&self, names: &[&str]) {
         let share = PARTITIONS / names.len() as i64;
         patiently("the work is spread", async || {
@@ -132,27 +131,10 @@ impl Cluster {
         .await;
     }
 
-    /// How far the partition that has got least far is.
+    /// The lowest cursor of all partitions.
     pub async fn lowest(&self) -> i64 {
         let sql = "SELECT COALESCE(min(sequence), 0) FROM feed_partition";
         number(self.database.url(), sql).await
-    }
-}
-
-/// As [`until`](crate::until), for what takes seconds: it looks less often, since many tests wait
-/// beside each other.
-///
-/// # Panics
-///
-/// It gives nothing in time.
-pub async fn patiently<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = holds().await {
-            return found;
-        }
-        assert!(begin.elapsed() < DEADLINE, "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 
 use crate::tables;
 
-/// A database of its own for one test. SQLite goes away with it; PostgreSQL with the private
+/// A database of its own for one test. SQLite is removed with it; PostgreSQL with the private
 /// cluster of the test run.
 #[derive(Debug)]
 pub struct FreshDatabase {
@@ -74,7 +74,7 @@ impl FreshDatabase {
         }
     }
 
-    /// Where a SQLite file lies.
+    /// The directory of a SQLite file.
     #[must_use]
     pub fn directory(&self) -> Option<&Path> {
         self.directory.as_ref().map(tempfile::TempDir::path)

@@ -1,4 +1,4 @@
-//! Whether a service's description tells of all its routes, and of nothing else.
+//! Whether a service's description has all its routes, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use axum::http::Request;
 
 use crate::{Answer, call};
 
-/// What belongs to pages, by the ends of names.
+/// Endings of the names of resources that belong to pages.
 const OF_PAGES: [&str; 4] = [".html", ".css", ".js", ".svg"];
 
-/// Compares `/openapi.json` with what the routes of `router` answer to; returns the document.
-/// `apart` are pages for people alone.
+/// Compares `/openapi.json` with the routes of `router`; returns the document. `apart` are pages
+/// for people alone.
 ///
 /// # Panics
 ///
@@ -32,13 +32,17 @@ pub async fn assert_described(router: &Router, apart: &[&str]) -> serde_json::Va
             continue;
         }
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            let told = described
+            let is_described = described
                 .get(&path)
                 .is_some_and(|path| path.get(method.to_lowercase()).is_some());
             let status = send(router, method, &path.replace(['{', '}'], ""))
                 .await
                 .status;
-            assert_eq!(told, status != 405, "{method} {path} answers {status}");
+            assert_eq!(
+                is_described,
+                status != 405,
+                "{method} {path} answers {status}"
+            );
         }
     }
     document
@@ -49,7 +53,7 @@ async fn send(router: &Router, method: &str, path: &str) -> Answer {
     call(router, request.body(Body::empty()).expect("a request")).await
 }
 
-/// The paths of a router's routes. It tells them nowhere but in its debug form.
+/// The paths of a router's routes. Only its debug form has them.
 fn paths(router: &Router) -> BTreeSet<String> {
     let text = format!("{router:?}");
     let quoted = text.split('"').skip(1).step_by(2);

@@ -1,5 +1,5 @@
-//! A service that follows a feed, under test: its routes are called in process, its consumer is
-//! stepped.
+//! A service that follows a feed, under test: its routes are called in process, its consumer runs
+//! round by round.
 
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::producer::Producer;
 use crate::{Answer, call};
 
-/// What a test has of the service. What does not go as it ought to ends the test.
+/// A service under test. An unexpected result ends the test.
 #[derive(Debug)]
 pub struct Follower<S: Backend, E: Effect<S>> {
     router: Router,
@@ -38,7 +38,7 @@ impl<S: Backend, E: Effect<S>> Follower<S, E> {
         }
     }
 
-    /// Takes all that `producer` has published, without waiting there for more.
+    /// Applies all that `producer` has published, without waiting there for more.
     pub async fn catch_up(&mut self, producer: &Producer) {
         let newest = producer.publish().await;
         while self.status("sequence").await.as_i64() < Some(newest) {
@@ -47,7 +47,7 @@ impl<S: Backend, E: Effect<S>> Follower<S, E> {
         }
     }
 
-    /// Polls a feed that cannot make us wait, until it has nothing new.
+    /// Polls a feed that does not support waiting, until nothing is new.
     pub async fn drain(&mut self) {
         let done = Polled::UpToDate { waited: false };
         while self.consumer.poll_once().await.expect("a round") != done {}
@@ -98,7 +98,7 @@ impl<S: Backend, E: Effect<S>> Follower<S, E> {
         self.json("/status").await[member].clone()
     }
 
-    /// The orders on the first page of the list, with what they have as `member`.
+    /// The orders on the first page of the list, with the value of `member`.
     pub async fn listed(&self, member: &str) -> Vec<(i64, String)> {
         let page = self.json("/").await;
         let items = page[self.list].as_array().expect("a list").iter();

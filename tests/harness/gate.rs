@@ -1,10 +1,11 @@
-//! A place in the batch transaction at which one instance waits until a test lets it go on: a
-//! trigger that waits for an advisory lock, on PostgreSQL.
+//! A step of the batch transaction at which one instance waits until a test opens it: a trigger
+//! that waits for an advisory lock, on PostgreSQL. On SQLite a trigger can only wait until its process
+//! is killed.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
-use crate::patiently;
 use crate::tables::{postgres, run, texts};
+use crate::{patiently, until};
 
 /// The advisory lock; each test has a database of its own, and so a lock of its own.
 const LOCK: i64 = 4711;
@@ -12,7 +13,7 @@ const LOCK: i64 = 4711;
 /// A step of the batch transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// What a table of results calls it.
+    /// Its name in a table of results.
     pub name: &'static str,
     /// The table that is written …
     pub table: &'static str,
@@ -53,10 +54,10 @@ pub struct Gate {
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Gate {
-    /// Closes the way of the instance that calls itself `application` at the database.
+    /// Stops the instance with this `application_name` at the step.
     pub async fn close(url: &str, step: Step, application: &str) -> Self {
         let mut holder = postgres(url).await;
         sqlx::query("SELECT pg_advisory_lock($1)")
@@ -90,9 +91,9 @@ impl Gate {
         Self { url, holder }
     }
 
-    /// Waits until somebody stands at the gate.
+    /// Waits until an instance waits at the gate.
     pub async fn waiting(&self) {
-        patiently("an instance stands at the gate", async || {
+        patiently("an instance waits at the gate", async || {
             let waiting = "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
                            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
             (!texts(&self.url, waiting).await.is_empty()).then_some(())
@@ -100,8 +101,29 @@ impl Gate {
         .await;
     }
 
-    /// Lets all pass from now on.
+    /// Lets all instances continue from now on.
     pub async fn open(self) {
         self.holder.close().await.expect("a close");
     }
+}
+
+/// The body of a trigger on SQLite at which a transaction waits until its process is killed.
+pub const FOR_EVER: &str = "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+                                    SELECT count(*) FROM n)";
+
+/// Waits until a transaction holds the SQLite file at `url` for longer than so many milliseconds: it
+/// waits at a trigger.
+///
+/// # Panics
+///
+/// There is no such file, or none does in time.
+pub async fn held_on_sqlite(url: &str, milliseconds: u32) {
+    until("a transaction waits at the gate", async || {
+        let mut connection = SqliteConnection::connect(url).await.expect("a file");
+        let timeout = AssertSqlSafe(format!("PRAGMA busy_timeout = {milliseconds}"));
+        connection.execute(timeout).await.expect("a timeout");
+        let begun = connection.execute("BEGIN IMMEDIATE; ROLLBACK").await;
+        begun.is_err().then_some(())
+    })
+    .await;
 }

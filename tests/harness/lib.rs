@@ -1,4 +1,4 @@
-//! What tests of this workspace share: fresh databases, and real processes.
+//! Fixtures that the tests of this workspace share: fresh databases, and real processes.
 
 pub mod audit;
 pub mod checker;
@@ -28,7 +28,7 @@ pub mod wire;
 
 pub use checker::Story;
 pub use client::{Answer, Client};
-pub use cluster::{Cluster, Instance, PARTITIONS, patiently};
+pub use cluster::{Cluster, Instance, PARTITIONS};
 pub use database::FreshDatabase;
 pub use described::assert_described;
 pub use follower::Follower;
@@ -36,12 +36,12 @@ pub use original::Original;
 pub use process::{Process, built};
 pub use routes::{call, serve};
 pub use sql::Sql;
-pub use system::{Backend, Service, System, free_address, new_order};
+pub use system::{Backend, Service, System, free_address, new_order, new_order_form};
 
 use std::time::{Duration, Instant};
 
-/// How long a condition may take to come true on a loaded machine. A test that hits it has
-/// failed; none depends on it being short.
+/// How long a condition may take to come true on a loaded machine. A test that reaches it has
+/// failed; none depends on a short value.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Waits until `holds` gives something.
@@ -49,14 +49,27 @@ pub const DEADLINE: Duration = Duration::from_secs(120);
 /// # Panics
 ///
 /// It gives nothing within [`DEADLINE`].
-pub async fn until<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, holds: impl AsyncFnMut() -> Option<T>) -> T {
+    poll(Duration::from_millis(20), what, holds).await
+}
+
+/// As [`until`], for what takes seconds: it polls less often, since many tests wait in parallel.
+///
+/// # Panics
+///
+/// It gives nothing within [`DEADLINE`].
+pub async fn patiently<T>(what: &str, holds: impl AsyncFnMut() -> Option<T>) -> T {
+    poll(Duration::from_millis(200), what, holds).await
+}
+
+async fn poll<T>(pause: Duration, what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = holds().await {
             return found;
         }
-        assert!(begin.elapsed() < DEADLINE, "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(begin.elapsed() < DEADLINE, "timed out: {what}");
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -93,13 +106,14 @@ macro_rules! on_both_databases {
     };
 }
 
-/// Makes of each test one on SQLite and one on PostgreSQL. A test is a function that takes the
-/// [`Backend`] of the services it starts.
+/// Makes two tests of each: on SQLite and on PostgreSQL. A test is a function that takes the
+/// [`Backend`] of the services it starts. Attributes, such as `#[ignore]`, apply to both tests.
 #[macro_export]
 macro_rules! on_both_backends {
-    ($($test:ident)*) => {
+    ($($(#[$attribute:meta])* $test:ident)*) => {
         mod sqlite {
             $(
+                $(#[$attribute])*
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
                     super::$test($crate::Backend::Sqlite).await;
@@ -108,6 +122,7 @@ macro_rules! on_both_backends {
         }
         mod postgres {
             $(
+                $(#[$attribute])*
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
                     super::$test($crate::Backend::Postgres).await;

@@ -84,8 +84,8 @@ pub async fn place_many(client: &Client, count: u64) {
     }
 }
 
-/// Writes `count` events past the service that are of a type which nobody knows, and as many that
-/// nobody can apply. Their orders are numbered from `first`.
+/// Writes `count` events past the service that are of an unknown type, and as many that cannot be
+/// applied. Their orders are numbered from `first`.
 ///
 /// # Panics
 ///
@@ -134,14 +134,14 @@ pub async fn copy_more(order: &Service, first: i64, last: i64) -> i64 {
     published(order).await
 }
 
-/// Waits until every event has its number; returns the newest one.
+/// Waits until every event has its sequence; returns the newest one.
 ///
 /// # Panics
 ///
 /// One does not get it in time.
 pub async fn published(order: &Service) -> i64 {
     let url = order.database.url();
-    // On SQLite an event has its number when it commits.
+    // On SQLite an event has its sequence when it commits.
     if is_postgres(url) {
         until("all events are published", async || {
             let unnumbered = "SELECT count(*) FROM feed_outbox";

@@ -1,5 +1,5 @@
-//! Mutations of real documents, the same for the same seed: what the targets of `fuzz/` are fed
-//! where there is no fuzzer.
+//! Mutations of real documents, the same for the same seed: input for the targets of `fuzz/` where
+//! there is no fuzzer.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use fastrand::Rng;
 /// So many mutations of documents take about a second.
 pub const SOME: usize = 2_000;
 
-/// The real documents that a target begins with: `fuzz/seeds/NAME`.
+/// The real documents with which a target begins: `fuzz/seeds/NAME`.
 #[derive(Debug)]
 pub struct Seeds(Vec<Vec<u8>>);
 
@@ -35,8 +35,8 @@ impl Seeds {
     }
 }
 
-/// So many documents: first the seeds themselves, then what came of them. Prints by which number it
-/// was done; `FUZZ_SEED` does it again.
+/// So many documents: first the seeds themselves, then mutations. Prints the number that was used;
+/// `FUZZ_SEED` repeats the run.
 ///
 /// # Panics
 ///
@@ -55,7 +55,7 @@ pub fn mutations(seeds: &Seeds, count: usize) -> impl Iterator<Item = Vec<u8>> +
     seeds.0.iter().cloned().chain(made).take(count)
 }
 
-/// What has a meaning in one of the formats.
+/// Tokens of the formats.
 const WORDS: [&[u8]; 40] = [
     b"<",
     b">",
@@ -114,7 +114,7 @@ fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Rng) {
         3 if from < bytes.len() => bytes[from] ^= 1 << random.u8(..8),
         4 => bytes.truncate(bytes.len() - bytes.len() / 8),
         5 => {
-            // A part of another one, of any size, in the place of one of ours.
+            // A part of another document, of any size, replaces a part of this one.
             let other = random.choice(seeds).expect("some seeds");
             let begin = random.usize(..=other.len());
             let end = (begin + random.usize(..=256)).min(other.len());

@@ -1,5 +1,6 @@
-//! A feed and orders in the wire format of the original (ORIGINAL-WIRE.md): no sequence, no types,
-//! no pages, no entity tags, dates that RFC 3339 does not allow.
+//! A feed and orders in the wire format of the original shop: entries without a sequence or a type,
+//! one document without pages, no entity tags, and dates that RFC 3339 does not allow. Consumers
+//! must be able to read it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,8 +12,8 @@ use axum::routing::get;
 
 use crate::serve;
 
-/// The order service of the original, as far as its wire format goes. Times are made of the
-/// orders' numbers, which are therefore below 60.
+/// The order service of the original, as far as its wire format is concerned. Times are derived
+/// from the orders' numbers, which are therefore below 60.
 #[derive(Debug, Clone, Default)]
 pub struct Original(Arc<Mutex<Vec<(u32, String)>>>);
 
@@ -26,14 +27,14 @@ impl Original {
         format!("{}/feed", serve(routes).await)
     }
 
-    /// Places an order. The feed lists orders as they were placed, and not by their numbers; one
-    /// that is placed again comes last.
+    /// Places an order. The feed lists orders as they were placed, and not by their numbers; an
+    /// order that is placed again is the last.
     pub fn place(&self, id: u32) {
         let links = ORDER.replace("order/7", &format!("order/{id}"));
         self.answer(id, &links.replace("\"id\": 7", &format!("\"id\": {id}")));
     }
 
-    /// Places an order, and answers with `body` to who asks for it.
+    /// Places an order, and answers requests for it with `body`.
     pub fn answer(&self, id: u32, body: &str) {
         let mut orders = self.orders();
         orders.retain(|(known, _)| *known != id);

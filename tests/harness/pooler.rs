@@ -11,7 +11,7 @@ use crate::process::Process;
 use crate::programs::{program, run};
 use crate::{free_address, until};
 
-/// A running `PgBouncer`. It goes away with its directory.
+/// A running `PgBouncer`. Removed with its directory.
 #[derive(Debug)]
 pub struct Pooler {
     address: String,
@@ -21,11 +21,11 @@ pub struct Pooler {
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Pooler {
-    /// In a pool mode (`session`, `transaction`, `statement`), with more settings, a line each, before the
-    /// server of the database at `url`, which names the directory of a socket.
+    /// In a pool mode (`session`, `transaction`, `statement`), with additional settings, a line
+    /// each, before the server of the database at `url`, which names the directory of a socket.
     pub async fn start(url: &str, mode: &str, settings: &str) -> Self {
         let parsed: Url = url.parse().expect("a URL");
         let host = parsed.query_pairs().find(|(name, _)| name == "host");
@@ -94,7 +94,7 @@ impl Pooler {
     }
 }
 
-/// The number of the user who runs PostgreSQL, if we are root; everything in `directory` is theirs then.
+/// The id of the user that runs PostgreSQL, if we are root; it then owns everything in `directory`.
 async fn owner_of_postgres(directory: &Path, id: Command) -> Option<u32> {
     let mut ours = Command::new("id");
     ours.arg("-u");

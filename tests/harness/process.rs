@@ -72,7 +72,7 @@ impl Process {
         .await;
     }
 
-    /// `kill -9`: nothing is finished, nothing is released.
+    /// `kill -9`: it finishes and releases nothing.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -145,8 +145,8 @@ impl Drop for Process {
     }
 }
 
-/// One of the workspace's binaries, or of its examples: `examples/sales`. The tests lie in `deps`,
-/// beside what was built with them.
+/// One of the workspace's binaries, or of its examples: `examples/sales`. The tests are in `deps`,
+/// beside the binaries of the same build.
 ///
 /// # Panics
 ///

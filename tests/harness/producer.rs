@@ -1,4 +1,4 @@
-//! Who writes events: the real feed on a database of its own, with orders as the order service
+//! A publisher of events: the real feed on a database of its own, with orders as the order service
 //! writes them.
 
 use chrono::{DateTime, Utc};
@@ -8,23 +8,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{FreshDatabase, serve};
 
-/// When orders are placed, unless a test says otherwise.
+/// When orders are placed, unless a test sets another time.
 pub const PLACED: &str = "2026-03-04T05:06:07.089Z";
 
-/// A feed that is served. What does not go as it ought to ends the test.
+/// A feed that is served. An unexpected result ends the test.
 #[derive(Debug)]
 pub struct Producer {
-    /// Where it is read.
+    /// The address for readers.
     pub feed_url: String,
     feed: Feed<Sqlite>,
     database: Database<Sqlite>,
-    /// Goes away with the producer.
+    /// Removed with the producer.
     _file: FreshDatabase,
 }
 
 #[expect(clippy::missing_panics_doc, reason = "said above, once for all")]
 impl Producer {
-    /// A feed without events. Its public address is not the one it is read from.
+    /// A feed without events. Its public address differs from the one at which it is read.
     pub async fn new() -> Self {
         let file = FreshDatabase::sqlite();
         let database = Database::open(file.url()).await.expect("a database");
@@ -89,7 +89,7 @@ pub type Line<'a> = (i64, &'a str, &'a str);
 /// Two lines over 105.00.
 pub const LINES: &[Line<'_>] = &[(2, "iPod", "42.00"), (1, "iPod touch", "21.00")];
 
-/// An order as the order service writes it (DESIGN, section 4).
+/// An order as the order service writes it.
 #[must_use]
 pub fn order(id: i64, status: &str, lines: &[Line<'_>]) -> String {
     let count = lines.len();

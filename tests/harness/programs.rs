@@ -1,17 +1,17 @@
-//! Programs that are not ours.
+//! Programs of other projects.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Where to look for them, before `PATH`: the feedparser of the system is that of the system's
-/// Python, and servers lie where only root has a `PATH` to.
+/// Where they are looked up before `PATH`: the feedparser of the system belongs to the system's
+/// Python, and only root's `PATH` has the directories of servers.
 const DIRECTORIES: [&str; 2] = ["/usr/bin", "/usr/sbin"];
 
-/// True if all these programs are here.
+/// True if all these programs are installed.
 ///
 /// # Panics
 ///
-/// One is missing, and `tests/run` has not said that it cannot install any, and why.
+/// One is missing, and `tests/run` has not reported that it cannot install any, and why.
 #[must_use]
 pub fn available(names: &[&str]) -> bool {
     for name in names {
@@ -29,7 +29,7 @@ pub fn available(names: &[&str]) -> bool {
     true
 }
 
-/// Starts to make a command of a program.
+/// A command of a program, without arguments.
 #[must_use]
 pub fn program(name: &str) -> Command {
     Command::new(path(name))
@@ -47,7 +47,7 @@ fn path(name: &str) -> String {
 ///
 /// # Panics
 ///
-/// It is missing, and `tests/run` has not said that it cannot install any, and why.
+/// It is missing, and `tests/run` has not reported that it cannot install any, and why.
 #[must_use]
 pub fn tool(name: &str) -> Option<Command> {
     let path = environment().join(name);
@@ -63,14 +63,14 @@ pub fn tool(name: &str) -> Option<Command> {
     }
 }
 
-/// Beside what cargo has built: tests lie in `target/debug/deps`.
+/// Beside cargo's output: tests are in `target/debug/deps`.
 fn environment() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let target = test.ancestors().nth(3).expect("a target directory");
     target.join("tools/python/bin")
 }
 
-/// Runs it to its end; returns what it has printed.
+/// Runs a command until it has finished; returns what it has printed.
 ///
 /// # Panics
 ///
@@ -83,7 +83,7 @@ pub async fn run(mut command: Command) -> Output {
     output.await.expect("a command that was started")
 }
 
-/// Runs it to its end, which is a good one; returns what it has printed.
+/// Runs a command until it has succeeded; returns what it has printed.
 ///
 /// # Panics
 ///

@@ -1,8 +1,8 @@
-//! Which settings of PostgreSQL are in force where an order service works.
+//! Which settings of PostgreSQL are in force in the sessions of an order service.
 
 use crate::tables;
 
-/// Writes them down where an event is appended (in a transaction) and where it is numbered (by a single
+/// Records them where an event is appended (in a transaction) and where it is numbered (by a single
 /// statement).
 const RECORD: &str = "
     CREATE TABLE test_settings (place TEXT, settings TEXT);
@@ -25,7 +25,7 @@ pub async fn record(url: &str) {
     tables::run(url, RECORD).await;
 }
 
-/// Fails unless orders were taken, and all that was recorded is as the services need it.
+/// Fails unless orders were placed, and all that was recorded is as the services need it.
 ///
 /// # Panics
 ///

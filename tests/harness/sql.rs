@@ -1,12 +1,12 @@
-//! A look into a service's tables.
+//! Queries of a service's tables.
 
 use std::future::Future;
 
 use feed_core::{Backend, Database};
 use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite};
 
-/// A database whose tables a test may look into, by SQL that is the same on both. What fails ends
-/// the test.
+/// A database whose tables a test may read, by SQL that is the same on both. A failure ends the
+/// test.
 pub trait Sql: Backend {
     /// The table that an event is inserted into.
     const OUTBOX: &'static str;

@@ -1,4 +1,4 @@
-//! What a consumer has stored, to be compared with another one of the same feed.
+//! What a consumer has stored, for a comparison with another consumer of the same feed.
 
 use crate::checker::difference;
 use crate::cluster::Cluster;
@@ -12,7 +12,8 @@ impl Cluster {
         }
     }
 
-    /// All that it has stored for people, but what depends on the order of arrival or the time.
+    /// All that it has stored and shows on pages, except what depends on the order of arrival or
+    /// the time.
     pub async fn state(&self) -> Vec<String> {
         let url = self.database.url();
         let mut tables = vec![

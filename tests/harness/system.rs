@@ -17,14 +17,14 @@ pub enum Backend {
     Postgres,
 }
 
-/// One service: its database and address stay when its process goes.
+/// One service: its database and address stay when its process ends.
 #[derive(Debug)]
 pub struct Service {
     name: &'static str,
     settings: Vec<(&'static str, String)>,
     process: Option<Process>,
     directory: tempfile::TempDir,
-    /// Where it listens.
+    /// The address on which it listens.
     pub client: Client,
     /// Its database.
     pub database: FreshDatabase,
@@ -64,7 +64,7 @@ impl Service {
         self.settings.push((name, value));
     }
 
-    /// From the next start on it asks for the credentials in `text`, a line each; its client shows
+    /// From the next start on it requires the credentials in `text`, a line each; its client sends
     /// `authorization`.
     ///
     /// # Panics
@@ -87,7 +87,7 @@ impl Service {
         file.display().to_string()
     }
 
-    /// Takes a setting away.
+    /// Removes a setting.
     pub fn unset(&mut self, name: &str) {
         self.settings.retain(|(known, _)| *known != name);
     }
@@ -114,7 +114,7 @@ impl Service {
         self.process = None;
     }
 
-    /// Stops it orderly; returns its exit code.
+    /// Stops it with SIGTERM; returns its exit code.
     pub async fn stop(&mut self) -> Option<i32> {
         let mut process = self.process.take()?;
         process.stop("TERM").await
@@ -201,11 +201,27 @@ pub fn new_order() -> Value {
     })
 }
 
-/// An address that is free now, and that a service can come back to after a restart: below the
-/// ports that the system gives to outgoing connections.
+/// Another order, as a browser sends it; its total is 63.00.
+#[must_use]
+pub fn new_order_form() -> [(&'static str, &'static str); 9] {
+    [
+        ("customer", "2"),
+        ("shippingAddress.street", "Rue 1"),
+        ("shippingAddress.zip", "75005"),
+        ("shippingAddress.city", "Paris"),
+        ("billingAddress.street", "Rue 2"),
+        ("billingAddress.zip", "75005"),
+        ("billingAddress.city", "Paris"),
+        ("orderLine[0].item", "2"),
+        ("orderLine[0].count", "3"),
+    ]
+}
+
+/// An address that is free now, and that a service can use again after a restart: below the ports
+/// that the system gives to outgoing connections.
 #[must_use]
 pub fn free_address() -> String {
-    // In turn: nobody is given one that another has been given and does not listen at yet.
+    // In turn: no address is given to two services before the first one listens.
     static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(fastrand::u16(..20_000)));
     loop {
         let next = NEXT.fetch_add(1, Ordering::Relaxed) % 20_000;

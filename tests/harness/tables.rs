@@ -1,5 +1,5 @@
-//! What is in a database, past the service that owns it, by SQL that both databases understand.
-//! What fails ends the test.
+//! Queries of a database, past the service that owns it, by SQL that both databases understand. A
+//! failure ends the test.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
 use crate::DEADLINE;
 
-/// A connection to PostgreSQL. When it has none left, because so many tests run at once, it is asked again.
+/// A connection to PostgreSQL. If none is left, because so many tests run at once, it tries again.
 ///
 /// # Panics
 ///
@@ -89,8 +89,8 @@ pub async fn run(url: &str, sql: &str) {
     }
 }
 
-/// All rows of a table as JSON arrays, without some columns, in an order that depends on nothing
-/// but the rows.
+/// All rows of a table as JSON arrays, without some columns, in an order that depends only on the
+/// rows.
 ///
 /// # Panics
 ///

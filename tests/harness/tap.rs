@@ -1,5 +1,5 @@
-//! Something between a reader and an HTTP server that counts what is asked, and holds a request or
-//! its answer back until a test lets it go on.
+//! A proxy between a reader and an HTTP server that counts requests, and holds a request or its
+//! answer back until a test releases it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,9 +22,9 @@ pub enum Held {
 struct State {
     upstream: String,
     asked: Mutex<Vec<String>>,
-    /// Which targets are held back, by a part of them.
+    /// Parts of the targets that are held back.
     rule: watch::Sender<Option<(Held, &'static str)>>,
-    /// How often one was.
+    /// How often one was held back.
     held: watch::Sender<usize>,
 }
 
@@ -37,10 +37,10 @@ pub struct Tap {
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Tap {
-    /// Stands before the server at this address, `http://127.0.0.1:8081/`.
+    /// In front of the server at this address, `http://127.0.0.1:8081/`.
     pub async fn before(origin: &str) -> Self {
         let upstream = origin.trim_start_matches("http://").trim_end_matches('/');
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -62,7 +62,7 @@ impl Tap {
         Self { address, state }
     }
 
-    /// The address of `path`, through here.
+    /// The address of `path` through this proxy.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
@@ -74,7 +74,7 @@ impl Tap {
         lock(&self.state.asked).clone()
     }
 
-    /// From now on, holds back what is asked of targets that contain `part`.
+    /// From now on, holds back requests for targets that contain `part`.
     pub fn hold(&self, held: Held, part: &'static str) {
         self.state.rule.send_replace(Some((held, part)));
     }
@@ -87,7 +87,7 @@ impl Tap {
         .await;
     }
 
-    /// Lets all go on from now on.
+    /// Releases everything.
     pub fn open(&self) {
         self.state.rule.send_replace(None);
     }
@@ -106,8 +106,8 @@ impl State {
     }
 }
 
-/// Passes the requests of one connection on, one after the other: no client of ours sends a second
-/// one before the answer, and none has a body.
+/// Passes the requests of one connection on, one after the other: our clients send the second one
+/// after the first answer, and no bodies.
 async fn pass(mut client: TcpStream, state: &State) -> std::io::Result<()> {
     let mut server = TcpStream::connect(&state.upstream).await?;
     let (mut asked, mut answered) = (Vec::new(), vec![0; 64 * 1024]);

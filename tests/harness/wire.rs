@@ -1,5 +1,5 @@
-//! Something between a service and its PostgreSQL that loses a `COMMIT` on the way, or the answer
-//! to it: the client cannot know which. Or has one connection fall silent at a statement.
+//! A proxy between a service and its PostgreSQL that loses a `COMMIT`, or the answer to it: the
+//! client cannot know which. Or it lets one connection fall silent at a statement.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,12 +9,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use url::Url;
 
-/// What becomes of a `COMMIT` that is lost.
+/// What happens to a `COMMIT` that is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
     /// The server never sees it.
     Request,
-    /// The server has committed, and nobody hears of it.
+    /// The server has committed, and the client gets no answer.
     Answer,
 }
 
@@ -26,24 +26,24 @@ struct State {
     each: AtomicU32,
     commits: AtomicU32,
     losses: AtomicU32,
-    /// The next message with this text in it is the last of its connection.
-    last_word: Mutex<Option<String>>,
+    /// The next message with this text is the last one of its connection.
+    silenced: Mutex<Option<String>>,
 }
 
 /// A listener on a port of its own. Ends with the runtime of its test.
 #[derive(Debug)]
 pub struct Wire {
-    /// The address of the database through here.
+    /// The address of the database through this proxy.
     pub url: String,
     state: Arc<State>,
 }
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Wire {
-    /// Stands before the database at `url`, which names the directory of a socket.
+    /// In front of the database at `url`, which names the directory of a socket.
     pub async fn before(url: &str, lost: Lost) -> Self {
         let parsed: Url = url.parse().expect("a URL");
         let host = parsed.query_pairs().find(|(name, _)| name == "host");
@@ -56,7 +56,7 @@ impl Wire {
             each: AtomicU32::new(0),
             commits: AtomicU32::new(0),
             losses: AtomicU32::new(0),
-            last_word: Mutex::new(None),
+            silenced: Mutex::new(None),
         });
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
@@ -80,18 +80,18 @@ impl Wire {
         self.state.each.store(each, Ordering::Relaxed);
     }
 
-    /// The next connection that wants to say `text` falls silent, and stays open.
+    /// The next connection that sends `text` falls silent, and stays open.
     pub fn silence(&self, text: &str) {
-        *self.state.last_word() = Some(text.to_owned());
+        *self.state.silenced() = Some(text.to_owned());
     }
 
     /// True if that has happened.
     #[must_use]
     pub fn is_silent(&self) -> bool {
-        self.state.last_word().is_none()
+        self.state.silenced().is_none()
     }
 
-    /// How many were.
+    /// How many were lost.
     #[must_use]
     pub fn losses(&self) -> u32 {
         self.state.losses.load(Ordering::Relaxed)
@@ -99,25 +99,23 @@ impl Wire {
 }
 
 impl State {
-    fn last_word(&self) -> MutexGuard<'_, Option<String>> {
-        self.last_word
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn silenced(&self) -> MutexGuard<'_, Option<String>> {
+        self.silenced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn silences(&self, message: &[u8]) -> bool {
-        let mut last_word = self.last_word();
-        let said = last_word.as_ref().is_some_and(|text| {
+        let mut silenced = self.silenced();
+        let said = silenced.as_ref().is_some_and(|text| {
             let text = text.as_bytes();
             message.windows(text.len()).any(|part| part == text)
         });
         if said {
-            *last_word = None;
+            *silenced = None;
         }
         said
     }
 
-    /// `empty`: the transaction that is open is the one that a batch has begun with its commit.
+    /// `empty`: the open transaction is the one that a batch has begun with its commit.
     fn loses(&self, message: &[u8], empty: &mut bool) -> bool {
         let chains = message.ends_with(b"; COMMIT AND CHAIN\0");
         let commits = chains || message == b"Q\0\0\0\x0bCOMMIT\0";
@@ -161,7 +159,7 @@ async fn pass(client: TcpStream, state: &State) -> std::io::Result<()> {
     };
     lost?;
     if state.lost == Lost::Answer {
-        // The first bytes of the answer come when the commit is done.
+        // The first bytes of the answer arrive when the commit is done.
         let _ = from_server.read(&mut [0; 64]).await?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A long history: what a consumer with an empty database needs for it, and whom one bad event
+//! A long history: what a consumer with an empty database needs for it, and what one bad event
 //! delays in it.
 
 use std::collections::HashMap;
@@ -8,14 +8,14 @@ use harness::tap::Tap;
 use harness::{Cluster, FreshDatabase, Instance, Service, Story, load, patiently, tables};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_consumer_that_was_away_asks_for_each_page_once() {
+async fn a_consumer_that_was_down_requests_each_page_once() {
     let order = load::order().await;
     load::copy_orders(&order, 1_550).await;
     follow(&order, FreshDatabase::postgres().await).await;
     follow(&order, FreshDatabase::sqlite()).await;
 }
 
-/// `EVENTS` says how many, 100,000 if it is not set.
+/// `EVENTS` sets how many, 100,000 by default.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes: tests/long"]
 async fn an_empty_database_and_a_hundred_thousand_events() {
@@ -26,7 +26,7 @@ async fn an_empty_database_and_a_hundred_thousand_events() {
     follow(&order, FreshDatabase::sqlite()).await;
 }
 
-/// Has one instance take the whole feed, and says what it took.
+/// Lets one instance apply the whole feed, and prints its costs.
 async fn follow(order: &Service, database: FreshDatabase) {
     let kind = match tables::is_postgres(database.url()) {
         true => "PostgreSQL",
@@ -46,7 +46,7 @@ async fn follow(order: &Service, database: FreshDatabase) {
         }
         assert!(
             begin.elapsed() < Duration::from_secs(1_800),
-            "stands at {at}"
+            "the cursor is {at}"
         );
         if said.elapsed() > Duration::from_secs(5) {
             said = Instant::now();
@@ -87,11 +87,11 @@ fn peak(instance: &Instance) -> u64 {
     words.map_or(0, |number| number.parse().unwrap())
 }
 
-/// One event that nobody can apply lies among 10,000: its batch goes one by one, and no other
+/// One event that cannot be applied is among 10,000: its batch is applied one by one, and no other
 /// order waits for it (I7).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes: tests/long"]
-async fn a_poison_event_among_ten_thousand_delays_nobody() {
+async fn a_poison_event_among_ten_thousand_delays_no_other_order() {
     let mut times = Vec::new();
     for poison in [false, true] {
         let order = load::order().await;

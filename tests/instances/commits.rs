@@ -1,5 +1,5 @@
-//! Nobody knows what became of a commit, a transaction loses its connection, or waits in a circle: none
-//! of that is an event's fault, and all goes on.
+//! The result of a commit is unknown, a transaction loses its connection, or waits in a deadlock:
+//! none of that parks an event, and the work continues.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::compare_with_an_undisturbed_run;
 struct Two {
     order: Service,
     instances: [Instance; 2],
-    /// With the logs, which go last.
+    /// With the logs, and so dropped last.
     cluster: Cluster,
 }
 
@@ -83,7 +83,7 @@ async fn commits_get_lost(lost: Lost) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_is_done_and_not_answered_has_one_effect() {
+async fn a_commit_that_is_not_confirmed_has_one_effect() {
     commits_get_lost(Lost::Answer).await;
 }
 
@@ -115,15 +115,15 @@ pub(crate) async fn terminate(url: &str) -> i64 {
     tables::number(url, sql).await
 }
 
-/// A transaction of a stranger locks what a batch locks, the other way round; ours is the one that
-/// is rolled back, since it waits last.
+/// A transaction of another session locks the same as a batch, in the opposite order; ours is
+/// rolled back, since it waits last.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deadlock_is_nobodys_fault() {
+async fn a_deadlock_parks_no_event() {
     let quick = "ALTER DATABASE @NAME@ SET deadlock_timeout = '20ms'";
     let (two, _) = Two::new(quick, None).await;
     let url = two.cluster.database.url().to_owned();
     load::place_many(&two.order.client, 4).await;
-    // So that what comes next are invoices, which take numbers.
+    // So that invoices follow, which take numbers.
     let newest = load::published(&two.order).await;
     patiently("all of that is taken", async || {
         (two.cluster.lowest().await >= newest).then_some(())
@@ -133,12 +133,12 @@ async fn a_deadlock_is_nobodys_fault() {
     let gate = Gate::close(&url, *claimed, "one").await;
     load::place_many(&two.order.client, 40).await;
     gate.waiting().await;
-    let mut stranger = PgConnection::connect(&url).await.unwrap();
+    let mut other = PgConnection::connect(&url).await.unwrap();
     let first = "SET deadlock_timeout = '1min'; BEGIN; UPDATE invoice_counter SET next = next";
-    stranger.execute(first).await.unwrap();
+    other.execute(first).await.unwrap();
     let then = "SELECT FROM feed_partition WHERE lease_owner LIKE 'one-%' FOR UPDATE; COMMIT";
-    let circle = tokio::spawn(async move { stranger.execute(then).await.map(drop) });
-    patiently("the stranger waits", async || {
+    let circle = tokio::spawn(async move { other.execute(then).await.map(drop) });
+    patiently("the other waits", async || {
         let waiting = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND query LIKE 'SELECT FROM%COMMIT'
                          AND wait_event_type = 'Lock'";
@@ -147,7 +147,7 @@ async fn a_deadlock_is_nobodys_fault() {
     .await;
     gate.open().await;
     circle.await.unwrap().unwrap();
-    // The stranger goes on as soon as we are rolled back, and our log says so a moment later.
+    // The other session continues as soon as we are rolled back, and our log has it a moment later.
     patiently("a round of ours has failed by a deadlock", async || {
         let log = two.instances[0].process.log();
         log.contains("deadlock detected").then_some(())

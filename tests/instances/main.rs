@@ -1,5 +1,5 @@
-//! Several instances of a consumer, whatever dies: each event has exactly one effect (I5, I6). Real
-//! processes on a real PostgreSQL; what takes minutes is left to `tests/long`.
+//! Several instances of a consumer, while some die: each event has exactly one effect (I5, I6).
+//! Real processes on a real PostgreSQL; tests that take minutes are for `tests/long`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backlog;
@@ -12,7 +12,7 @@ mod statements;
 
 use harness::{Cluster, FreshDatabase, Story};
 
-/// Has one instance with an empty database follow the same feed alone, and compares.
+/// Lets one instance with an empty database follow the same feed alone, and compares.
 async fn compare_with_an_undisturbed_run(story: &Story, clusters: &[&Cluster], feed_url: &str) {
     let alone = Cluster::new(
         clusters[0].service,

@@ -1,5 +1,5 @@
 //! An instance dies, or freezes for longer than its lease, at each step of a batch, and another one
-//! goes on: one that runs already, or one that starts then.
+//! continues: one that runs already, or one that starts then.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use harness::{
 
 use crate::compare_with_an_undisturbed_run;
 
-/// Where an instance is struck.
+/// Where an instance fails.
 #[derive(Debug, Clone, Copy)]
 enum Place {
     /// At a statement of the transaction.
@@ -33,7 +33,7 @@ enum Fault {
 struct Case {
     place: Place,
     fault: Fault,
-    /// Another instance runs already; else one starts after the fault.
+    /// Another instance runs already; otherwise one starts after the fault.
     beside: bool,
 }
 
@@ -53,7 +53,7 @@ async fn an_instance_killed_at_any_step_leaves_one_effect_per_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_that_freezes_in_its_batch_and_comes_back_writes_nothing_twice() {
+async fn an_instance_frozen_at_any_step_writes_nothing_twice() {
     let wanted = ["invoice", "COMMIT", "the data's answer"];
     let mut cases = cases(Fault::Freeze, true);
     cases.retain(|case| wanted.contains(&case.place.name()));
@@ -98,7 +98,7 @@ struct Ready {
     other: Option<Instance>,
     gate: Option<Gate>,
     tap: Tap,
-    /// With the logs, which go last.
+    /// With the logs, and so dropped last.
     cluster: Cluster,
 }
 
@@ -109,13 +109,13 @@ async fn strike(cases: &[Case]) {
     let ready = join_all(cases.iter().map(|case| Ready::new(*case, &url))).await;
     tell(&order, 60, 900_000).await;
     let struck = join_all(ready.into_iter().map(Ready::strike)).await;
-    // All of it goes on, and nobody is held up by what was left behind.
+    // All of them continue, and nothing that was left behind delays them.
     tell(&order, 12, 990_000).await;
     let story = Story::of(order.database.url()).await;
     let lags = join_all(
         struck
             .iter()
-            .map(|(ready, _)| story.taken_by(&ready.cluster)),
+            .map(|(ready, _)| story.applied_by(&ready.cluster)),
     )
     .await;
     for ((Ready { case, cluster, .. }, took), lag) in struck.iter().zip(lags) {
@@ -131,7 +131,7 @@ async fn strike(cases: &[Case]) {
     compare_with_an_undisturbed_run(&story, &clusters, &order.client.url("feed")).await;
 }
 
-/// Orders, cancellations, and what cannot be applied.
+/// Orders, cancellations, and events that cannot be applied.
 async fn tell(order: &Service, orders: u64, odd: i64) {
     let client = &order.client;
     load::place_many(client, orders).await;
@@ -173,7 +173,7 @@ impl Ready {
         }
     }
 
-    /// Strikes the victim where it stands; returns how long the other one took to have all.
+    /// Applies the fault to the waiting instance; returns how long the other one took to apply all.
     async fn strike(mut self) -> (Self, Duration) {
         match &self.gate {
             Some(gate) => gate.waiting().await,
@@ -209,7 +209,7 @@ impl Ready {
         (self, took)
     }
 
-    /// How far the other one has got in the partitions that are its own from the beginning.
+    /// The newest cursor of the other one in the partitions that it held from the beginning.
     async fn newest(&self) -> i64 {
         let sql = "SELECT max(sequence) FROM feed_partition";
         harness::tables::number(self.cluster.database.url(), sql).await

@@ -1,11 +1,11 @@
-//! What happens to a system, and when: decided by a seed alone.
+//! The faults of a system, and when: decided by a seed alone.
 
 use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// How long a system is disturbed.
+/// How long faults happen.
 pub(crate) const SPAN: Duration = Duration::from_secs(8);
 
 /// A consumer.
@@ -15,14 +15,14 @@ pub(crate) enum Whose {
     Shipping,
 }
 
-/// Something that happens. An instance is named by its place among those that run then.
+/// A fault. An instance is named by its index among those that run then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Event {
     /// `kill -9`.
     Kill(usize),
-    /// Frozen, for so many milliseconds: for longer than the lease, too.
+    /// Frozen, for so many milliseconds: also for longer than the lease.
     Freeze(usize, u64),
-    /// Stopped orderly.
+    /// Stopped in order.
     Stop(usize),
     /// One more starts.
     Join,

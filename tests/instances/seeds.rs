@@ -1,6 +1,6 @@
-//! Random kills, pauses, joins, orderly stops and cut connections, at random moments, of one to
-//! eight instances, while orders come in. A seed decides all of it: `SEED=17 tests/long seeds` does
-//! the same again.
+//! Random kills, pauses, joins, stops and disconnections, at random moments, of one to eight
+//! instances, while orders are placed. A seed decides all of it: `SEED=17 tests/long seeds` repeats
+//! one run.
 
 use std::time::{Duration, Instant};
 
@@ -40,19 +40,19 @@ async fn seeds(first: u64, count: u64) {
     }
 }
 
-/// A consumer and those of its instances that run.
+/// A consumer and its running instances.
 struct Consumer {
     running: Vec<Instance>,
     /// Until when they are frozen.
     frozen: Vec<(Instant, Instance)>,
     started: usize,
-    /// With the logs, which go last.
+    /// With the logs, and so dropped last.
     cluster: Cluster,
 }
 
-/// Lives through one schedule.
+/// Runs one schedule.
 async fn live(schedule: Schedule) {
-    // Printed first, so that it can be seen if this one fails.
+    // Printed first, so that it is known if this one fails.
     println!("{schedule}");
     let order = load::order().await;
     let mut consumers = [
@@ -69,12 +69,12 @@ async fn live(schedule: Schedule) {
             Whose::Shipping => &mut consumers[1],
         };
         consumer.thaw(false).await;
-        consumer.suffer(*event).await;
+        consumer.inject(*event).await;
     }
     for client in clients {
         client.await.unwrap();
     }
-    // From here on nothing happens to them but that the frozen ones wake up.
+    // From here on there are no faults, except that the frozen ones wake up.
     for consumer in &mut consumers {
         consumer.thaw(true).await;
         consumer.revive().await;
@@ -142,7 +142,7 @@ impl Consumer {
         self.running.push(self.cluster.launch(&name));
     }
 
-    async fn suffer(&mut self, event: Event) {
+    async fn inject(&mut self, event: Event) {
         let running = self.running.len();
         match event {
             Event::Join if running + self.frozen.len() < 8 => self.start(),
@@ -161,7 +161,7 @@ impl Consumer {
             Event::Stop(which) if running > 0 => {
                 let mut instance = self.running.remove(which % running);
                 match instance.process.stop("TERM").await {
-                    // One that has just been started may not listen for it yet.
+                    // A new one may not handle the signal yet.
                     Some(0) | None => {}
                     Some(_) => assert_cut_off(&instance),
                 }
@@ -170,17 +170,17 @@ impl Consumer {
         }
     }
 
-    /// Starts one if none is left, as whoever runs services does.
+    /// Starts one if none is left, as a supervisor does.
     async fn revive(&mut self) {
         let mut left = Vec::new();
         for mut instance in self.running.drain(..) {
-            let stands = patiently("it has started or ended", async || {
+            let started = patiently("it has started or ended", async || {
                 if instance.process.is_gone() {
                     return Some(false);
                 }
                 instance.client.json("status").await.map(|_| true)
             });
-            if stands.await {
+            if started.await {
                 left.push(instance);
                 continue;
             }
@@ -192,7 +192,7 @@ impl Consumer {
         }
     }
 
-    /// Wakes up those whose time has come; with `all`, waits for the others.
+    /// Wakes up frozen instances after their time; with `all`, waits for the others.
     async fn thaw(&mut self, all: bool) {
         let mut kept = Vec::new();
         for (until, instance) in self.frozen.drain(..) {
@@ -210,8 +210,8 @@ impl Consumer {
     }
 }
 
-/// Fails unless an instance that has ended was cut off from its database while it started: then it may end
-/// with a word of it. One that has started goes on whatever happens.
+/// Fails unless an instance that has ended was disconnected from its database while it started:
+/// then it may end with an error. One that has started continues in any case.
 fn assert_cut_off(instance: &Instance) {
     let log = instance.process.log();
     let started = log.contains("(following");

@@ -1,4 +1,4 @@
-//! Who does the work: it spreads when an instance joins, and moves when one goes.
+//! How the work is shared: it spreads when an instance joins, and moves when one leaves.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use harness::{Cluster, FreshDatabase, PARTITIONS, Story, audit, load, tables, un
 
 use crate::compare_with_an_undisturbed_run;
 
-/// The term of a lease, and the renewal that finds it over.
+/// The term of a lease, and the interval of its renewal.
 const LEASE: Duration = Duration::from_secs(10 + 3);
 
 /// What a loaded machine may add.
@@ -25,7 +25,7 @@ async fn holds(cluster: &Cluster, name: &str, count: i64) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn work_spreads_to_those_who_join_and_moves_from_those_who_go() {
+async fn work_spreads_when_instances_join_and_moves_when_they_leave() {
     let order = load::order().await;
     let database = FreshDatabase::postgres().await;
     let cluster = Cluster::new("invoice", database, &order.client.url("feed"));
@@ -42,7 +42,7 @@ async fn work_spreads_to_those_who_join_and_moves_from_those_who_go() {
     assert_eq!(two.process.stop("TERM").await, Some(0));
     let left = holds(&cluster, "one", PARTITIONS).await;
     println!("work moves {left:.2?} after an instance has stopped orderly");
-    // A second on a machine that is free. Without a word of it, it would be the term of a lease.
+    // A second on an idle machine. Without a release, it would be the term of a lease.
     assert!(left < LEASE / 2, "after an orderly stop: {left:?}");
 
     let mut more = Vec::new();
@@ -79,8 +79,8 @@ async fn story(order: &harness::Service) -> Story {
     Story::of(order.database.url()).await
 }
 
-/// The lease of one that wakes up late is another's, and nothing has changed but that: what it has
-/// in hand is not written (V7).
+/// Another instance has the leases of one that wakes up late, and nothing else has changed: its
+/// current batch is not written (V7).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_instance_writes_nothing_under_the_lease_of_another() {
     let order = load::order().await;
@@ -100,7 +100,7 @@ async fn a_late_instance_writes_nothing_under_the_lease_of_another() {
     late_tap.waiting().await;
     late.process.signal("STOP");
 
-    // The other one takes the leases over, and does nothing yet.
+    // The other one takes the leases over, and applies nothing yet.
     cluster.feed_url = other_tap.url("feed");
     other_tap.hold(Held::Request, "/feed");
     let _other = cluster.start("other").await;
@@ -108,7 +108,7 @@ async fn a_late_instance_writes_nothing_under_the_lease_of_another() {
     let asked = late_tap.asked().len();
     late_tap.open();
     late.process.signal("CONT");
-    // It has tried to write what it had when it asks again.
+    // Its next request shows that it has tried to write its batch.
     until("the late one asks again", async || {
         (late_tap.asked().len() > asked).then_some(())
     })

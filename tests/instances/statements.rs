@@ -1,5 +1,5 @@
-//! What an event costs in statements: no more with many instances than with one. Counted by
-//! `pg_stat_statements`, under the names that our statements carry in their first lines.
+//! The statements for each event: no more with many instances than with one. `pg_stat_statements`
+//! counts them, by the names in their first lines.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -27,13 +27,13 @@ async fn claim_statements_do_not_grow_with_the_instances() {
         println!("{name}: {with_one} with one instance, {with_eight} with eight");
         assert!(with_one > 0 && with_eight * 10 <= with_one * 13, "{name}");
     }
-    // A batch guards its transaction in the statement that opens it.
+    // A batch guards its transaction in the statement that begins it.
     assert_eq!(one.calls("effect::begin"), 0);
     assert_eq!(one.rows("consumer::claim"), newest);
     assert_eq!(eight.rows("consumer::claim"), newest);
 }
 
-/// The table for people: `EVENTS` says how many, 5,000 if it is not set.
+/// The table for readers: `EVENTS` sets how many, 5,000 by default.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a table for people: tests/long"]
 async fn the_table() {
@@ -81,7 +81,7 @@ async fn the_table() {
     println!();
 }
 
-/// Has so many instances that have shared the work take the whole feed from its beginning.
+/// Lets so many instances that have shared the partitions apply the whole feed from its beginning.
 async fn drain(order: &Service, instances: usize) -> Cost {
     let tap = Tap::before(&order.client.url("")).await;
     tap.hold(Held::Request, "/feed");
@@ -104,7 +104,7 @@ async fn drain(order: &Service, instances: usize) -> Cost {
     })
     .await;
     let took = begin.elapsed();
-    story.taken_by(&cluster).await;
+    story.applied_by(&cluster).await;
     drop(running);
     let statements = statements(&url).await;
     story.check(&cluster).await;
@@ -129,7 +129,7 @@ async fn counted(url: &str) {
     tables::run(url, begin).await;
 }
 
-/// What has been counted of ours, but the leases' own: by the names in their first lines.
+/// The counts of our statements, except for those about leases: by the names in their first lines.
 async fn statements(url: &str) -> Vec<(String, i64, i64)> {
     let sql = "SELECT name || '|' || sum(calls) || '|' || sum(rows) FROM (
                    SELECT substring(query FROM '^-- ([a-z_:]+)') AS name, calls, rows

@@ -1,9 +1,11 @@
-//! The two protocols that all else rests on, as small models of which a checker sees every state:
-//! `sequencer` is how events get their numbers, `lease` how several instances share a subscription.
-//! Each model holds as it is, and breaks as soon as one of its guards is left out: the checker then
-//! finds the shortest way there, which `cargo test -p harness --test model -- --nocapture` prints.
+//! The two protocols that everything rests on, as small models of which a checker visits every
+//! state: `sequencer` is how events get their sequences, `lease` how several instances share a
+//! subscription. Each model holds as it is, and breaks as soon as one of its guards is removed: the
+//! checker then finds the shortest path to that, which `cargo test -p harness --test model --
+//! --nocapture` prints.
 //!
-//! What is in a model is named after the code that it stands for; a change there is to be made here.
+//! What is in a model is named after the code that it represents; a change of that code must be
+//! repeated here.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod lease;
@@ -16,11 +18,11 @@ use std::time::Instant;
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path, Property};
 
-/// No way to a fault is as long as that.
+/// No path to a fault is as long as that.
 const LONGEST: usize = 20;
 
-/// Looks at all states: each property holds, and what is to be possible is. States of which
-/// `representative` makes the same are looked at once.
+/// Visits all states: each property holds, and what should be possible is. States with the same
+/// `representative` are visited once.
 fn holds<M>(model: M, representative: fn(&M::State) -> M::State)
 where
     M: Model<State: Clone + Debug + Hash + PartialEq + Send + Sync> + Send + Sync + 'static,
@@ -35,7 +37,7 @@ where
     {
         match (expectation, checker.discovery(name)) {
             (Expectation::Sometimes, found) => assert!(found.is_some(), "never: {name}"),
-            (_, Some(path)) => panic!("{}", told(name, path)),
+            (_, Some(path)) => panic!("{}", describe(name, path)),
             (_, None) => {}
         }
     }
@@ -47,7 +49,7 @@ where
     );
 }
 
-/// Finds and prints the shortest way to where a property does not hold.
+/// Finds and prints the shortest path to a state in which a property does not hold.
 fn breaks<M>(model: M, name: &'static str)
 where
     M: Model<State: Clone + Debug + Hash + PartialEq + Send + Sync> + Clone + Send + Sync + 'static,
@@ -60,11 +62,11 @@ where
         checker.discovery(name)
     });
     let way = way.unwrap_or_else(|| panic!("it holds all the same: {name}"));
-    println!("{}", told(name, way));
+    println!("{}", describe(name, way));
 }
 
-/// A way in words.
-fn told<S, A: Display>(name: &str, path: Path<S, A>) -> String {
+/// A path as text.
+fn describe<S, A: Display>(name: &str, path: Path<S, A>) -> String {
     let mut text = format!("It is not so that {name}:");
     for (number, action) in path.into_actions().iter().enumerate() {
         write!(text, "\n{:3}. {action}", number + 1).unwrap();

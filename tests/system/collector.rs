@@ -1,4 +1,4 @@
-//! A collector of traces: takes what comes by OTLP over HTTP, and keeps what a test looks at.
+//! A collector of traces: accepts OTLP over HTTP, and keeps what the tests check.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +23,7 @@ pub(crate) struct Span {
     pub(crate) ended: u64,
 }
 
-/// Where spans are sent to.
+/// A running collector.
 #[derive(Debug)]
 pub(crate) struct Collector {
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -41,7 +41,7 @@ impl Collector {
         Self { endpoint, spans }
     }
 
-    /// All that have come.
+    /// All spans so far.
     pub(crate) fn spans(&self) -> Vec<Span> {
         self.spans.lock().unwrap().clone()
     }

@@ -1,11 +1,11 @@
-//! What all programs say about themselves: help, and completion for shells.
+//! The command lines of all programs: help, and completion for shells.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::program::{Said, program};
+use crate::program::{Finished, program};
 
-/// What each program can be told in the environment.
+/// The environment variables of each program.
 const PROGRAMS: &[(&str, &[&str])] = &[
     (
         "shop",
@@ -58,8 +58,22 @@ const FOLLOWING: &[&str] = &[
     "LOG_FORMAT",
 ];
 
+/// The commands of a consumer.
+pub(crate) const CONSUMER: [&str; 10] = [
+    "status",
+    "events",
+    "parked",
+    "skipped",
+    "decisions",
+    "retry",
+    "skip",
+    "resume",
+    "replay",
+    "reconcile",
+];
+
 fn help(name: &str, arguments: &[&str]) -> String {
-    Said::by(program(name).args(arguments).arg("--help")).with(0)
+    Finished::by(program(name).args(arguments).arg("--help")).with(0)
 }
 
 #[test]
@@ -80,7 +94,7 @@ fn the_help_of_each_program_names_its_settings_and_examples() {
         ] {
             assert!(help.contains(said), "{said}: {help}");
         }
-        let short = Said::by(program(name).arg("-h")).with(0);
+        let short = Finished::by(program(name).arg("-h")).with(0);
         assert!(short.lines().count() < help.lines().count(), "{short}");
     }
     let demo = help("shop", &["demo"]);
@@ -99,18 +113,6 @@ fn the_help_of_each_program_names_its_settings_and_examples() {
 
 #[test]
 fn help_fits_a_hundred_columns_and_shows_no_value_of_the_environment() {
-    let commands = [
-        "status",
-        "events",
-        "parked",
-        "skipped",
-        "decisions",
-        "retry",
-        "skip",
-        "resume",
-        "replay",
-        "reconcile",
-    ];
     let of = |name: &'static str, commands: &[&'static str]| -> Vec<(&str, Vec<&str>)> {
         let commands = commands.iter().map(|command| (name, vec![*command]));
         commands.chain([(name, vec![])]).collect()
@@ -118,8 +120,8 @@ fn help_fits_a_hundred_columns_and_shows_no_value_of_the_environment() {
     let all = [
         of("shop", &["demo"]),
         of("order", &["erase"]),
-        of("invoice", &commands),
-        of("shipping", &commands),
+        of("invoice", &CONSUMER),
+        of("shipping", &CONSUMER),
     ];
     for (name, arguments) in all.concat() {
         for help in ["-h", "--help"] {
@@ -128,7 +130,7 @@ fn help_fits_a_hundred_columns_and_shows_no_value_of_the_environment() {
             for variable in ["DATABASE_URL", "FEED_URL", "BASE_URL", "SHOP_URL"] {
                 command.env(variable, "https://eve:s3cret@example.com/");
             }
-            let help = Said::by(&mut command).with(0);
+            let help = Finished::by(&mut command).with(0);
             for line in help.lines() {
                 assert!(line.chars().count() <= 100, "{name} {arguments:?}: {line}");
             }
@@ -138,7 +140,7 @@ fn help_fits_a_hundred_columns_and_shows_no_value_of_the_environment() {
 }
 
 #[test]
-fn completions_are_scripts_whatever_the_environment_says() {
+fn completions_are_scripts_in_any_environment() {
     for (name, variables) in PROGRAMS {
         for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
             let mut command = program(name);
@@ -146,7 +148,7 @@ fn completions_are_scripts_whatever_the_environment_says() {
             for variable in *variables {
                 command.env(variable, "nonsense");
             }
-            let said = Said::by(&mut command);
+            let said = Finished::by(&mut command);
             assert_eq!(said.err, "", "{name}");
             let script = said.with(0);
             assert!(script.contains("listen"), "{name}: {script}");
@@ -155,13 +157,13 @@ fn completions_are_scripts_whatever_the_environment_says() {
                 is_bash(&script);
             }
         }
-        let wrong = Said::by(program(name).args(["--completions", "telnet"]));
+        let wrong = Finished::by(program(name).args(["--completions", "telnet"]));
         assert!(wrong.err.contains("possible values: bash"), "{wrong:?}");
         assert_eq!(wrong.with(2), "");
     }
 }
 
-/// `bash -n` reads it without a complaint, and a bash that has read it knows the program.
+/// `bash -n` accepts it, and a bash that has read it completes the program.
 fn is_bash(script: &str) {
     for arguments in [&["-n"][..], &["-c", "eval \"$(cat)\" && complete -p"]] {
         let mut bash = Command::new("bash");
@@ -173,7 +175,7 @@ fn is_bash(script: &str) {
         let mut input = bash.stdin.take().unwrap();
         input.write_all(script.as_bytes()).unwrap();
         drop(input);
-        let said = Said::of(bash.wait_with_output().unwrap());
+        let said = Finished::of(bash.wait_with_output().unwrap());
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{script}");
     }
 }

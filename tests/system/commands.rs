@@ -4,26 +4,27 @@
 use harness::{Backend, Service, System, tables, until};
 use serde_json::Value;
 
-use crate::program::{Said, program};
+use crate::command_line::CONSUMER;
+use crate::program::{Finished, program};
 
 crate::on_both! {
-    a_poison_event_is_mended_beside_a_running_service
+    a_poison_event_is_retried_beside_a_running_service
     a_mistake_in_an_effect_stops_no_other_order
     a_poison_event_is_skipped_while_the_service_is_stopped
     a_replay_rebuilds_what_was_lost
     a_halted_subscription_is_resumed
-    what_cannot_be_done_is_said_on_one_line
+    an_impossible_command_is_refused_on_one_line
     a_command_on_the_database_of_another_service_changes_nothing
 }
 
 /// A consumer's commands.
-struct Hands<'a> {
+struct Commands<'a> {
     name: &'static str,
     service: &'a Service,
     feed_url: String,
 }
 
-impl<'a> Hands<'a> {
+impl<'a> Commands<'a> {
     fn both(system: &'a System) -> [Self; 2] {
         let of = |name, service| Self {
             name,
@@ -37,7 +38,7 @@ impl<'a> Hands<'a> {
     }
 
     /// Runs a command. It takes no terminal and no address.
-    async fn run(&self, arguments: &[&str]) -> Said {
+    async fn run(&self, arguments: &[&str]) -> Finished {
         let mut command = program(self.name);
         command
             .args(arguments)
@@ -46,7 +47,7 @@ impl<'a> Hands<'a> {
             .env("LISTEN", "192.0.2.1:1")
             .env("USER", "eve")
             .env_remove("RUST_LOG");
-        let said = tokio::task::spawn_blocking(move || Said::by(&mut command));
+        let said = tokio::task::spawn_blocking(move || Finished::by(&mut command));
         said.await.unwrap()
     }
 
@@ -58,14 +59,14 @@ impl<'a> Hands<'a> {
         }
     }
 
-    /// From now on, a second order of a customer is refused by the database.
+    /// From now on, the database refuses a second order of a customer.
     async fn poison(&self) {
         let table = self.table();
         let sql = format!("CREATE UNIQUE INDEX by_mistake ON {table} (customer_id)");
         self.service.database.execute(&sql).await;
     }
 
-    async fn mend(&self) {
+    async fn correct(&self) {
         self.service.database.execute("DROP INDEX by_mistake").await;
     }
 
@@ -86,12 +87,12 @@ async fn cancel(system: &System, id: i64) {
     assert_eq!(answer.status, 303);
 }
 
-async fn a_poison_event_is_mended_beside_a_running_service(backend: Backend) {
+async fn a_poison_event_is_retried_beside_a_running_service(backend: Backend) {
     let system = System::started(backend).await;
     let well = system.place().await;
     system.invoice(well).await;
     system.shipment(well).await;
-    for hands in Hands::both(&system) {
+    for hands in Commands::both(&system) {
         let out = hands.run(&["status"]).await.with(0);
         assert!(out.contains("Nothing is stuck."), "{out}");
         assert!(
@@ -105,7 +106,7 @@ async fn a_poison_event_is_mended_beside_a_running_service(backend: Backend) {
     }
     let stuck = system.place().await;
     cancel(&system, stuck).await;
-    for hands in Hands::both(&system) {
+    for hands in Commands::both(&system) {
         hands.parked(1, 1).await;
         let out = hands.run(&["status"]).await.with(1);
         assert!(out.contains("1 event is parked"), "{out}");
@@ -135,7 +136,7 @@ async fn a_poison_event_is_mended_beside_a_running_service(backend: Backend) {
         let event = hands.run(&["events", waits, "--json"]).await.json(0);
         assert_eq!(event["events"][0]["outcome"], "waiting");
 
-        // Not mended yet: it fails once more.
+        // The cause remains: it fails once more.
         let out = hands.run(&["retry", cause]).await.with(0);
         assert!(out.contains("tried again within seconds"), "{out}");
         until("it was tried again", async || {
@@ -147,7 +148,7 @@ async fn a_poison_event_is_mended_beside_a_running_service(backend: Backend) {
         assert!(refused.err.contains("decide about that one"), "{refused:?}");
         refused.with(2);
 
-        hands.mend().await;
+        hands.correct().await;
         hands
             .run(&["retry", "--all", "--by", "mallory"])
             .await
@@ -171,11 +172,11 @@ async fn a_poison_event_is_mended_beside_a_running_service(backend: Backend) {
     assert_eq!(system.shipment(stuck).await["status"], "stopped");
 }
 
-/// A column that is not there on PostgreSQL; on SQLite an error that ends the transaction.
+/// A missing column on PostgreSQL; on SQLite an error that ends the transaction.
 async fn a_mistake_in_an_effect_stops_no_other_order(backend: Backend) {
     let system = System::started(backend).await;
     let well = system.place().await;
-    for hands in Hands::both(&system) {
+    for hands in Commands::both(&system) {
         let (table, wrong) = (hands.table(), well + 1);
         let sql = match backend {
             Backend::Postgres => format!(
@@ -199,15 +200,15 @@ async fn a_mistake_in_an_effect_stops_no_other_order(backend: Backend) {
     let later = system.place().await;
     system.invoice(later).await;
     system.shipment(later).await;
-    for hands in Hands::both(&system) {
+    for hands in Commands::both(&system) {
         hands.parked(1, 1).await;
         let status = hands.service.client.json("status").await.unwrap();
         assert_eq!(status["halted"], Value::Null);
-        let mend = match backend {
+        let correct = match backend {
             Backend::Postgres => "DROP FUNCTION by_mistake CASCADE",
             Backend::Sqlite => "DROP TRIGGER by_mistake",
         };
-        hands.service.database.execute(mend).await;
+        hands.service.database.execute(correct).await;
         hands.run(&["retry", "--all"]).await.with(0);
         hands.parked(0, 0).await;
     }
@@ -220,22 +221,22 @@ async fn a_poison_event_is_skipped_while_the_service_is_stopped(backend: Backend
     let well = system.place().await;
     system.invoice(well).await;
     system.shipment(well).await;
-    for hands in Hands::both(&system) {
+    for hands in Commands::both(&system) {
         hands.poison().await;
     }
     system.place().await;
-    for hands in Hands::both(&system) {
+    for hands in Commands::both(&system) {
         hands.parked(1, 0).await;
     }
     system.invoice.stop().await;
     system.shipping.stop().await;
-    for hands in Hands::both(&system) {
+    for hands in Commands::both(&system) {
         hands.run(&["status"]).await.with(1);
         let parked = hands.run(&["parked", "--json"]).await.json(0);
         let id = parked["parked"][0]["id"].as_str().unwrap();
         let out = hands.run(&["retry", id]).await.with(0);
         assert!(out.contains("when the service starts"), "{out}");
-        // Nothing is tried before a person has decided about the halt.
+        // Nothing is retried before the operator has decided about the halt.
         let halted = |value| format!("UPDATE feed_subscription SET halted = {value}");
         let database = &hands.service.database;
         database.execute(&halted("'why'")).await;
@@ -261,8 +262,8 @@ async fn a_poison_event_is_skipped_while_the_service_is_stopped(backend: Backend
         assert!(out.contains("a test order") && out.contains("eve"), "{out}");
         let event = hands.run(&["events", id]).await.with(0);
         assert!(event.contains("skipped"), "{event}");
-        hands.mend().await;
-        // What was skipped is no difference.
+        hands.correct().await;
+        // A skipped event is no difference.
         let out = hands.run(&["reconcile"]).await.with(0);
         assert!(out.contains("No difference"), "{out}");
     }
@@ -270,7 +271,7 @@ async fn a_poison_event_is_skipped_while_the_service_is_stopped(backend: Backend
 
 async fn a_replay_rebuilds_what_was_lost(backend: Backend) {
     let mut system = System::started(backend).await;
-    for hands in Hands::both(&system) {
+    for hands in Commands::both(&system) {
         let out = hands.run(&["reconcile"]).await.with(0);
         assert!(out.contains("nothing to compare"), "{out}");
     }
@@ -283,7 +284,7 @@ async fn a_replay_rebuilds_what_was_lost(backend: Backend) {
         system.invoice(id).await;
         system.shipment(id).await;
     }
-    for hands in Hands::both(&system) {
+    for hands in Commands::both(&system) {
         let compared = hands.run(&["reconcile", "--json"]).await.json(0);
         assert_eq!(
             (&compared["found"], &compared["to"]),
@@ -305,7 +306,7 @@ async fn a_replay_rebuilds_what_was_lost(backend: Backend) {
         if stopped {
             system.shipping.stop().await;
         }
-        let [_, shipping] = Hands::both(&system);
+        let [_, shipping] = Commands::both(&system);
         let out = shipping.run(&["reconcile"]).await.with(1);
         assert!(out.contains(&format!("order/{lost}")), "{out}");
         assert!(out.contains("1 difference"), "{out}");
@@ -320,12 +321,12 @@ async fn a_replay_rebuilds_what_was_lost(backend: Backend) {
         let out = shipping.run(&["reconcile"]).await.with(0);
         assert!(out.contains("No difference"), "{out}");
     }
-    // Nothing was lost here, and nothing comes twice.
-    let [invoice, _] = Hands::both(&system);
+    // Nothing was lost here, and no effect is repeated.
+    let [invoice, _] = Commands::both(&system);
     invoice.run(&["replay", "--from", "1"]).await.with(0);
     invoice.run(&["reconcile"]).await.with(0);
-    // No instance is left behind by a command.
-    let [_, shipping] = Hands::both(&system);
+    // A command leaves no instance behind.
+    let [_, shipping] = Commands::both(&system);
     let status = shipping.run(&["status", "--json"]).await.json(0);
     assert_eq!(status["instances"], 0);
 }
@@ -341,7 +342,7 @@ async fn a_halted_subscription_is_resumed(backend: Backend) {
             system.invoice.stop().await;
             system.shipping.stop().await;
         }
-        for hands in Hands::both(&system) {
+        for hands in Commands::both(&system) {
             for how in ["--keep", "--from-start", "--from-now"] {
                 hands.service.database.execute(halt).await;
                 let out = hands.run(&["status"]).await.with(1);
@@ -372,12 +373,12 @@ async fn a_halted_subscription_is_resumed(backend: Backend) {
     system.shipment(next).await;
 }
 
-async fn what_cannot_be_done_is_said_on_one_line(backend: Backend) {
+async fn an_impossible_command_is_refused_on_one_line(backend: Backend) {
     let mut system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
     system.shipment(id).await;
-    for hands in Hands::both(&system) {
+    for hands in Commands::both(&system) {
         for (arguments, said) in [
             (&["retry", "urn:uuid:0"][..], "urn:uuid:0 is not parked"),
             (
@@ -412,7 +413,7 @@ async fn what_cannot_be_done_is_said_on_one_line(backend: Backend) {
         }
     }
     system.order.kill();
-    let [invoice, _] = Hands::both(&system);
+    let [invoice, _] = Commands::both(&system);
     let failed = invoice.run(&["reconcile"]).await;
     assert!(
         failed.err.contains("cannot compare: cannot read the feed"),
@@ -434,7 +435,7 @@ async fn a_command_on_the_database_of_another_service_changes_nothing(backend: B
             _ => &["status"],
         };
         let mut command = program(name);
-        let refused = Said::by(command.args(arguments).env("DATABASE_URL", url));
+        let refused = Finished::by(command.args(arguments).env("DATABASE_URL", url));
         assert!(
             refused
                 .err
@@ -462,7 +463,7 @@ fn the_commands_of_the_readme_are_commands() {
         let arguments = command
             .split(' ')
             .chain(["--database-url", "sqlite:/nowhere/x.db"]);
-        let said = Said::by(program("invoice").args(arguments));
+        let said = Finished::by(program("invoice").args(arguments));
         assert!(
             said.err.starts_with("there is no database"),
             "{command}: {said:?}"
@@ -479,30 +480,18 @@ fn the_commands_of_the_readme_are_commands() {
 fn each_command_explains_itself() {
     let moving = ["export", "import"];
     let order = ["erase", "archive", "pages", "restored"];
-    let consumer = [
-        "status",
-        "events",
-        "parked",
-        "skipped",
-        "decisions",
-        "retry",
-        "skip",
-        "resume",
-        "replay",
-        "reconcile",
-    ];
     for (name, own) in [
         ("order", &order[..]),
-        ("invoice", &consumer),
-        ("shipping", &consumer),
+        ("invoice", &CONSUMER),
+        ("shipping", &CONSUMER),
     ] {
-        let help = Said::by(program(name).arg("--help")).with(0);
+        let help = Finished::by(program(name).arg("--help")).with(0);
         for command in own.iter().chain(&moving) {
             assert!(
                 help.contains(&format!("\n  {command} ")),
                 "{command}: {help}"
             );
-            let help = Said::by(program(name).args([*command, "--help"])).with(0);
+            let help = Finished::by(program(name).args([*command, "--help"])).with(0);
             let example = format!("Example: {name} {command}");
             assert!(help.contains(&example), "{command}: {help}");
         }

@@ -38,7 +38,7 @@ async fn nothing_new_is_a_304_by_tag_and_by_date(backend: Backend) {
     .await;
 }
 
-/// As the original's pollers do: one `GET`, later with the last `Last-Modified` seen.
+/// As the original's pollers: one `GET`, later with the last `Last-Modified`.
 async fn two_orders_in_one_second_reach_a_reader_that_knows_dates_alone(backend: Backend) {
     let mut system = System::new(backend).await;
     system.order.start().await;

@@ -18,7 +18,7 @@ async fn a_consumer_killed_in_mid_batch_has_each_effect_once(backend: Backend) {
     system.order.start().await;
     let mut placed = 0;
     for round in 0..8 {
-        // Each batch lies ready before the consumer starts, and the kill hits it at another place.
+        // Each batch is complete before the consumer starts, and the kill hits it at another step.
         for _ in 0..25 {
             system.place().await;
         }
@@ -43,7 +43,7 @@ async fn a_consumer_killed_in_mid_batch_has_each_effect_once(backend: Backend) {
         .map(|invoice| invoice["id"].as_i64().unwrap())
         .collect();
     assert_eq!(ids, (1..=placed).collect());
-    // The numbers tell of a second effect, or of one that was rolled back with its number kept.
+    // The numbers reveal a second effect, or one that was rolled back with its number kept.
     let numbers: BTreeSet<&str> = invoices
         .iter()
         .map(|i| i["number"].as_str().unwrap())
@@ -97,7 +97,7 @@ async fn an_order_that_was_acknowledged_survives_a_kill(backend: Backend) {
     let last = system.place().await;
     acknowledged.insert(last);
 
-    // Every event is of an order, every order has its event, and each an invoice.
+    // Every event has an order, every order has its event, and each an invoice.
     let stored = system.order.client.json("").await.unwrap()["count"]
         .as_i64()
         .unwrap();
@@ -108,8 +108,8 @@ async fn an_order_that_was_acknowledged_survives_a_kill(backend: Backend) {
     assert_eq!(head.elements("event:sequence")[0], stored.to_string());
 }
 
-/// An open transaction of another writer commits after later ones: its order comes late, and
-/// nothing is skipped (I2).
+/// An open transaction of another writer commits after later ones: its order comes late, and no
+/// event is skipped (I2).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_of_a_slow_transaction_is_not_skipped() {
     let system = System::started(Backend::Postgres).await;

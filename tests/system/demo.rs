@@ -5,7 +5,7 @@ use std::process::Command;
 use harness::{Client, Process, until};
 use serde_json::Value;
 
-use crate::program::{Said, program};
+use crate::program::{Finished, program};
 use crate::shop::{Shop, port};
 
 /// A shop in a directory of its own.
@@ -38,9 +38,9 @@ impl Filled {
         command
     }
 
-    async fn run(&self, arguments: &[&str]) -> Said {
+    async fn run(&self, arguments: &[&str]) -> Finished {
         let mut command = self.demo(arguments);
-        let said = tokio::task::spawn_blocking(move || Said::by(&mut command));
+        let said = tokio::task::spawn_blocking(move || Finished::by(&mut command));
         said.await.unwrap()
     }
 
@@ -152,7 +152,7 @@ async fn a_demo_waits_for_a_shop_that_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_demo_that_is_stopped_says_what_it_has_done() {
+async fn a_demo_that_is_stopped_prints_what_it_has_done() {
     let filled = Filled::open().await;
     let mut command = filled.demo(&["--orders", "1000000"]);
     let mut demo = Process::start_command("demo", &mut command, &[], filled.directory.path());
@@ -174,11 +174,11 @@ async fn a_demo_that_is_stopped_says_what_it_has_done() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_there_is_no_shop_the_demo_says_so() {
-    let nobody = format!("http://127.0.0.1:{}/", port());
-    let said = Said::by(program("shop").args(["demo", "--url", &nobody]));
+async fn without_a_shop_the_demo_reports_that() {
+    let nothing_there = format!("http://127.0.0.1:{}/", port());
+    let said = Finished::by(program("shop").args(["demo", "--url", &nothing_there]));
     let expected = format!(
-        "no shop answers at {nobody}: start one with `cargo run`, or set its address with --url"
+        "no shop answers at {nothing_there}: start one with `cargo run`, or set its address with --url"
     );
     assert!(said.err.contains(&expected), "{said:?}");
     assert_eq!(said.err.lines().count(), 1, "{said:?}");
@@ -211,7 +211,7 @@ async fn where_there_is_no_shop_the_demo_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shop_that_asks_for_credentials_is_shown_them() {
+async fn the_demo_sends_the_configured_credentials() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let file = directory.path().join(name);
@@ -238,7 +238,7 @@ async fn a_shop_that_asks_for_credentials_is_shown_them() {
         if let Some(file) = file {
             demo.env("SHOP_CREDENTIALS_FILE", file);
         }
-        Said::by(&mut demo)
+        Finished::by(&mut demo)
     };
     for (file, code, expected) in [
         (None, 1, "with 401: "),

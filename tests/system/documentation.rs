@@ -5,9 +5,12 @@ use std::process::Command;
 
 use harness::{Client, Process, built, until};
 
+use crate::repository::members;
+use crate::words::files;
+
 const README: &str = include_str!("../../README.md");
 
-/// The pages for those who use a shop that is open.
+/// The pages for users of a running shop.
 const PAGES: [(&str, &str); 4] = [
     ("clerk", include_str!("../../docs/clerk.md")),
     ("operator", include_str!("../../docs/operator.md")),
@@ -18,7 +21,7 @@ const PAGES: [(&str, &str); 4] = [
 /// The page for a team that writes a consumer, with the order service alone.
 const CONSUMER: &str = include_str!("../../docs/consumer.md");
 
-/// Where the documentation has the shop.
+/// The address of the shop in the documentation.
 const DOCUMENTED: &str = "http://127.0.0.1:8080/";
 
 pub(crate) fn root() -> &'static Path {
@@ -35,20 +38,68 @@ fn commands(text: &'static str) -> Vec<&'static str> {
         .collect()
 }
 
+/// The program that a `cargo run` starts, and its arguments; `None` for another command. It is the
+/// program that was built for the tests: cargo would build it again, with other features, while
+/// other tests start it.
+///
+/// # Panics
+///
+/// The workspace has no such package, program or example, or the flag is not one of these.
+fn cargo_run(command: &str) -> Option<(String, String)> {
+    let (flags, arguments) = match command.split_once(" -- ") {
+        Some((flags, arguments)) => (flags, arguments),
+        None => (command.strip_suffix(" --").unwrap_or(command), ""),
+    };
+    let (mut package, mut example) = (None, None);
+    let mut words = flags.strip_prefix("cargo run")?.split_whitespace();
+    while let Some(word) = words.next() {
+        match word {
+            "-q" => {}
+            "-p" => package = words.next(),
+            "--example" => example = words.next(),
+            _ => panic!("not tested: {word} of {command}"),
+        }
+    }
+    let members = members();
+    let member = members.iter().find(|member| match package {
+        Some(name) => member["name"] == name,
+        None => member["manifest_path"] == root().join("Cargo.toml").to_str().unwrap(),
+    });
+    let member = member.unwrap_or_else(|| panic!("no such package: {command}"));
+    let kind = if example.is_some() { "example" } else { "bin" };
+    let targets = member["targets"].as_array().unwrap().iter();
+    let names = targets
+        .filter(|target| target["kind"][0] == kind)
+        .map(|target| target["name"].as_str().unwrap())
+        .filter(|name| example.is_none_or(|example| example == *name));
+    let names: Vec<&str> = names.collect();
+    let [name] = names[..] else {
+        panic!("not one program: {command} starts {names:?}");
+    };
+    let path = example.map_or(name.to_owned(), |example| format!("examples/{example}"));
+    let program = built(&path).get_program().to_str().unwrap().to_owned();
+    Some((name.to_owned(), format!("'{program}' {arguments}")))
+}
+
+/// The command that does what a line of the documentation says.
+fn shell(line: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {line}")]);
+    shell
+}
+
 /// Runs a command of the documentation against the shop at `base`.
-fn carry_out(command: &str, base: &str, directory: &Path) {
-    let known = ["curl ", "cargo run -q -- demo"];
-    let is_known = known.iter().any(|known| command.starts_with(known));
-    assert!(is_known, "not tested: {command}");
-    let manifest = root().join("Cargo.toml");
-    let cargo = format!(
-        "{} run --manifest-path {}",
-        env!("CARGO"),
-        manifest.display()
+fn execute(command: &str, base: &str, directory: &Path) {
+    let line = match cargo_run(command) {
+        Some((_, line)) => line,
+        None => command.to_owned(),
+    };
+    assert!(
+        line != command || command.starts_with("curl "),
+        "not tested: {command}"
     );
-    let command = command.replace("cargo run", &cargo);
     let output = Command::new("sh")
-        .args(["-c", &command.replace(DOCUMENTED, base)])
+        .args(["-c", &line.replace(DOCUMENTED, base)])
         .env("SHOP_URL", base)
         .current_dir(directory)
         .output()
@@ -57,6 +108,22 @@ fn carry_out(command: &str, base: &str, directory: &Path) {
         output.status.success() && !output.stdout.is_empty(),
         "{command}: {output:?}"
     );
+}
+
+/// Each `cargo run` in a document, also in the middle of a sentence, names a program of ours.
+#[test]
+fn every_cargo_run_of_the_documents_starts_a_program() {
+    let mut found = 0;
+    for file in files(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        for command in text.split("cargo run").skip(1) {
+            let end = command.find(['\n', '`', '#']).unwrap_or(command.len());
+            let command = format!("cargo run{}", command[..end].trim_end());
+            assert!(cargo_run(&command).is_some(), "{command}");
+            found += 1;
+        }
+    }
+    assert!(found >= 8, "{found}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,7 +142,7 @@ async fn every_command_of_the_pages_works() {
     for (name, text) in PAGES {
         assert!(text.contains(DOCUMENTED), "{name} says where the shop is");
         for command in commands(text) {
-            carry_out(command, &base, directory.path());
+            execute(command, &base, directory.path());
             run += 1;
         }
     }
@@ -100,38 +167,35 @@ async fn every_command_for_a_team_that_adds_a_consumer_works() {
     let mut running = Vec::new();
     let (mut servers, mut tried) = (0, 0);
     for command in commands(CONSUMER) {
-        let server = match command {
-            "cargo run -p order" => Some(("order", built("order"), order.as_str())),
-            "cargo run -p feed-console --example sales" => {
-                Some(("sales", built("examples/sales"), sales.as_str()))
+        let server = match cargo_run(command) {
+            None if command.starts_with("python3 tests/consumer.py ") => {
+                Some(("ledger".to_owned(), here(command)))
             }
-            _ if command.starts_with("python3 tests/consumer.py ") => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("exec {}", here(command))]);
-                Some(("ledger", shell, ""))
-            }
-            _ => None,
+            server => server,
         };
-        if let Some((name, mut command, listen)) = server {
+        if let Some((name, line)) = server {
+            let listen = if name == "order" { &order } else { &sales };
             let database = format!("sqlite:{name}.db");
             let settings = [
-                ("LISTEN", listen),
+                ("LISTEN", listen.as_str()),
                 ("DATABASE_URL", database.as_str()),
                 ("FEED_URL", feed.as_str()),
             ];
+            let mut command = shell(&line);
             command.current_dir(directory.path());
-            let process = Process::start_command(name, &mut command, &settings, directory.path());
+            let process = Process::start_command(&name, &mut command, &settings, directory.path());
             running.push(process);
             servers += 1;
         } else {
-            // It is for somebody who has waited until the server was there.
+            // A reader has waited until the server answers.
             let line = here(command);
             until(command, async || {
                 let mut shell = Command::new("sh");
                 shell.args(["-c", &line]).current_dir(directory.path());
                 let output = shell.output().unwrap();
-                let told = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-                (output.status.success() && !told.is_empty() && told != "[]").then_some(())
+                let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+                let is_empty = printed.is_empty() || printed == "[]";
+                (output.status.success() && !is_empty).then_some(())
             })
             .await;
             tried += 1;
@@ -151,7 +215,7 @@ async fn every_command_of_the_readme_works() {
     let mut run = 0;
     for command in commands(README) {
         if command == "tests/run" {
-            // What runs this test.
+            // It runs this test.
             assert!(root.join(command).exists());
         } else if command == "cargo run" {
             let data = directory.path().join("data");
@@ -159,25 +223,13 @@ async fn every_command_of_the_readme_works() {
                 ("LISTEN", listen.as_str()),
                 ("DATA_DIR", data.to_str().unwrap()),
             ];
-            // However long it takes to build; then it opens at once.
-            let mut build = Command::new(env!("CARGO"));
-            assert!(
-                build
-                    .arg("build")
-                    .current_dir(root)
-                    .status()
-                    .unwrap()
-                    .success()
-            );
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.arg("run").current_dir(root);
-            // Cargo itself does not end with its child; the shop is what is stopped.
+            let (name, line) = cargo_run(command).unwrap();
             let mut process =
-                Process::start_command("cargo", &mut cargo, &settings, directory.path());
+                Process::start_command(&name, &mut shell(&line), &settings, directory.path());
             process.ready(&client).await;
             shop = Some(process);
         } else {
-            carry_out(command, &base, directory.path());
+            execute(command, &base, directory.path());
             run += 1;
         }
     }
@@ -188,8 +240,8 @@ async fn every_command_of_the_readme_works() {
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
-/// Each entry of the runbook names a test that has caused it, what is quoted there is said by a program,
-/// and there is an entry for each alert.
+/// Each entry of the runbook names a test that causes it, a program prints the message that it quotes,
+/// and each alert has an entry.
 #[test]
 fn every_entry_of_the_runbook_was_caused_in_a_test() {
     let mut sources = String::new();
@@ -234,7 +286,7 @@ fn read_sources(directory: &Path, sources: &mut String) {
     }
 }
 
-/// The entry says by which tests it is shown, and they are there.
+/// The entry names the tests that show it, and they exist.
 fn names_a_test(entry: &str) {
     let (title, _) = entry.split_once('\n').unwrap();
     let (_, shown) = entry.split_once("Shown by ").expect(title);
@@ -250,7 +302,7 @@ fn names_a_test(entry: &str) {
     }
 }
 
-/// Each guarantee names what shows it.
+/// Each guarantee names the tests that show it.
 #[test]
 fn every_guarantee_is_shown_by_a_test() {
     let guarantees = include_str!("../../docs/guarantees.md");

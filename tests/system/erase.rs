@@ -1,5 +1,5 @@
-//! A person is erased by the command, with all three services at work: nowhere anything is left of them
-//! but what an invoice has to keep.
+//! A person is erased by the command, while all three services run: nothing is left of them except
+//! what an invoice has to keep.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -10,7 +10,7 @@ use harness::{Backend, Service, System, built, new_order, until};
 use serde_json::{Value, json};
 
 crate::on_both! {
-    nothing_is_left_but_what_an_invoice_keeps
+    nothing_is_left_except_what_an_invoice_keeps
     a_command_that_is_killed_is_finished_by_the_next_one
 }
 
@@ -42,7 +42,7 @@ fn order_of(customer: i64) -> Value {
     order
 }
 
-/// The command as somebody types it, who has the settings of the service.
+/// The command as the operator types it, with the settings of the service.
 fn command(order: &Service, customer: i64) -> Command {
     let mut command = built("order");
     command
@@ -58,7 +58,7 @@ async fn run(mut command: Command) -> Output {
     output.await.unwrap().unwrap()
 }
 
-/// Waits until a consumer has taken all, and nothing is parked.
+/// Waits until a consumer has applied everything, and nothing is parked.
 async fn caught_up(order: &Service, consumer: &Service) {
     let head = number(order.database.url(), "SELECT sequence FROM feed_head").await;
     until("all is taken", async || {
@@ -70,7 +70,7 @@ async fn caught_up(order: &Service, consumer: &Service) {
     .await;
 }
 
-/// All that lies in the tables of a service.
+/// The content of all tables of a service.
 async fn stored(service: &Service) -> String {
     let url = service.database.url();
     let tables = match is_postgres(url) {
@@ -134,7 +134,7 @@ async fn pages(system: &System) -> Vec<String> {
     }
 }
 
-async fn nothing_is_left_but_what_an_invoice_keeps(backend: Backend) {
+async fn nothing_is_left_except_what_an_invoice_keeps(backend: Backend) {
     let mut system = System::started(backend).await;
     let customer = add_person(&system).await;
     let mut ids = Vec::new();
@@ -186,7 +186,7 @@ async fn nothing_is_left_but_what_an_invoice_keeps(backend: Backend) {
     caught_up(&system.order, &system.invoice).await;
     caught_up(&system.order, &system.shipping).await;
 
-    // A consumer that comes now gets there, and so does a poller like the original's.
+    // A new consumer can read the whole feed, and so can a poller like the original's.
     let mut late = Service::new("shipping", backend).await;
     late.set("FEED_URL", system.order.client.url("feed"));
     late.start().await;
@@ -267,7 +267,7 @@ async fn nothing_is_left_but_what_an_invoice_keeps(backend: Backend) {
         let said = run(reconcile).await;
         assert!(said.status.success(), "{said:?}");
     }
-    // A second time there is nothing to do, and for nobody's number it is refused.
+    // A second time there is nothing to do, and an unknown number is refused.
     let said = run(command(&system.order, customer)).await;
     let text = String::from_utf8(said.stdout).unwrap();
     assert_eq!(
@@ -354,8 +354,8 @@ async fn a_command_that_is_killed_is_finished_by_the_next_one(backend: Backend) 
     let said = run(command(&system.order, customer)).await;
     assert!(said.status.success(), "{said:?}");
     let url = system.order.database.url();
-    let told = "SELECT count(*) FROM feed_event WHERE event_type = 'order.erased'";
-    assert_eq!(number(url, told).await, placed);
+    let erased = "SELECT count(*) FROM feed_event WHERE event_type = 'order.erased'";
+    assert_eq!(number(url, erased).await, placed);
     let orders = "SELECT count(DISTINCT subject) FROM feed_event WHERE event_type = 'order.erased'";
     assert_eq!(number(url, orders).await, placed);
     caught_up(&system.order, &system.invoice).await;

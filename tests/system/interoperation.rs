@@ -1,102 +1,27 @@
 //! Together with the original example: its feed is read by our consumers, and our feed by a
 //! client that behaves like its pollers.
 
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use harness::{Backend, Service, System, until};
-use serde_json::{Value, json};
+use harness::{Backend, Original, Service, System, until};
+use serde_json::json;
 
 crate::on_both! {
     our_consumers_follow_the_originals_feed
     a_poller_like_the_originals_gets_every_order
 }
 
-/// The original's order service as far as its wire format goes: one document without sequence,
-/// tag or pages; orders by address; dates that RFC 3339 does not allow.
-fn original(orders: Arc<Mutex<Vec<u32>>>) -> Router {
-    let feed = move |headers: HeaderMap| {
-        let orders = orders.lock().unwrap().clone();
-        async move { feed_document(&orders, &headers) }
-    };
-    Router::new().route("/feed", get(feed)).route(
-        "/order/{id}",
-        get(async |Path(id): Path<u32>| axum::Json(order(id))),
-    )
-}
-
-fn feed_document(orders: &[u32], headers: &HeaderMap) -> Response {
-    let newest = orders.iter().max().copied().unwrap_or(0);
-    let modified = format!("Mon, 01 May 2017 10:00:{newest:02} GMT");
-    if headers
-        .get(header::IF_MODIFIED_SINCE)
-        .is_some_and(|since| since == modified.as_str())
-    {
-        return StatusCode::NOT_MODIFIED.into_response();
-    }
-    let entries: String = orders
-        .iter()
-        .map(|id| {
-            format!(
-                "<entry><title>Order {id}</title>\
-                 <id>tag:example.com/microservice-atom/order/{id}</id>\
-                 <updated>2017-05-01T10:00:{id:02}Z</updated>\
-                 <content type=\"application/json\" src=\"http://order:8080/order/{id}\"/>\
-                 <summary>This is the order {id}</summary></entry>"
-            )
-        })
-        .collect();
-    let document = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><feed xmlns=\"http://www.w3.org/2005/Atom\">\
-         <title>Order</title><link rel=\"self\" href=\"http://order:8080/feed\"/>\
-         <author><name>Example Commerce</name></author><subtitle>List of all orders</subtitle>\
-         <id>tag:example.com/microservice-atom/order</id>\
-         <updated>2017-05-01T10:00:{newest:02}Z</updated>{entries}</feed>"
-    );
-    let headers = [
-        (header::CONTENT_TYPE, "application/atom+xml".to_owned()),
-        (header::LAST_MODIFIED, modified),
-    ];
-    (headers, document).into_response()
-}
-
-fn order(id: u32) -> Value {
-    let itself = format!("http://order:8080/order/{id}");
-    json!({
-        "id": id,
-        "customer": {"customerId": 1, "name": "Curie", "firstname": "Marie",
-                     "email": "marie@example.com", "street": "ignored", "city": "as well"},
-        "updated": "2017-05-01T10:00:05.351+0000",
-        "shippingAddress": {"street": "Rue 1", "zip": "75005", "city": "Paris"},
-        "billingAddress": {"street": "Rue 2", "zip": "75005", "city": "Paris"},
-        "orderLine": [{"count": 2, "item": {"itemId": 1, "name": "iPod", "price": 42.0}}],
-        "numberOfLines": 1,
-        "_links": {"self": {"href": itself}, "order": {"href": itself}},
-    })
-}
-
 async fn our_consumers_follow_the_originals_feed(backend: Backend) {
-    let orders = Arc::new(Mutex::new(Vec::new()));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let feed = format!("http://{}/feed", listener.local_addr().unwrap());
-    let router = original(Arc::clone(&orders));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-
     for (name, list) in [("invoice", "invoices"), ("shipping", "shipments")] {
         let mut consumer = Service::new(name, backend).await;
-        consumer.set("FEED_URL", feed.clone());
-        *orders.lock().unwrap() = vec![9, 7, 8];
+        let original = Original::default();
+        consumer.set("FEED_URL", original.serve().await);
+        [9, 7, 8].iter().for_each(|id| original.place(*id));
         consumer.start().await;
-        for ids in [vec![7, 8, 9], vec![7, 8, 9, 10]] {
-            orders.lock().unwrap().clone_from(&ids);
+        for ids in [7..=9, 7..=10] {
+            ids.clone().for_each(|id| original.place(id));
             until("all orders are taken", async || {
                 let all = consumer.client.json("").await?;
-                (all["count"] == json!(ids.len())).then_some(())?;
-                (all[list].as_array()?.len() == ids.len()).then_some(())
+                (all["count"] == json!(ids.clone().count())).then_some(())?;
+                (all[list].as_array()?.len() == ids.clone().count()).then_some(())
             })
             .await;
         }
@@ -108,8 +33,8 @@ async fn our_consumers_follow_the_originals_feed(backend: Backend) {
     }
 }
 
-/// It takes `content[0]@src` of each entry, reads the JSON, and would abort its whole poll at
-/// anything but a 200.
+/// The poller reads `content[0]@src` of each entry and parses the JSON, and would abort its whole
+/// poll at any status but 200.
 async fn a_poller_like_the_originals_gets_every_order(backend: Backend) {
     let mut system = System::new(backend).await;
     system.order.start().await;

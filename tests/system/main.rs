@@ -13,6 +13,7 @@ mod erase;
 mod interoperation;
 mod moving;
 mod observe;
+mod order_to_invoice;
 mod postgresql;
 mod program;
 mod proxies;
@@ -23,28 +24,6 @@ mod shop;
 mod start;
 mod traces;
 mod upgrade;
-mod way;
 mod words;
 
-/// Makes of each test one on SQLite and one on PostgreSQL.
-macro_rules! on_both {
-    ($($test:ident)*) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    super::$test(harness::Backend::Sqlite).await;
-                }
-            )*
-        }
-        mod postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    super::$test(harness::Backend::Postgres).await;
-                }
-            )*
-        }
-    };
-}
-pub(crate) use on_both;
+pub(crate) use harness::on_both_backends as on_both;

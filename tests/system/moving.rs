@@ -1,5 +1,5 @@
-//! A shop moves to other databases: nobody who reads the feed can tell, nothing is lost, and nothing has a
-//! second effect.
+//! A shop moves to other databases: readers of the feed see no difference, nothing is lost, and
+//! nothing has a second effect.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -9,12 +9,12 @@ use harness::tables::{number, rows};
 use harness::{Backend, FreshDatabase, Service, System, built, load, new_order, until};
 use serde_json::Value;
 
-use crate::program::Said;
+use crate::program::Finished;
 
 crate::on_both! {
-    a_shop_moves_and_nobody_notices
-    numbers_that_are_not_given_again_travel
-    what_cannot_be_moved_is_said_and_changes_nothing
+    a_shop_moves_and_readers_see_no_difference
+    numbers_that_were_used_are_not_reused_after_a_move
+    a_refused_move_is_explained_and_changes_nothing
 }
 
 /// More than three pages of events.
@@ -35,7 +35,7 @@ fn services(system: &mut System) -> [&mut Service; 3] {
 }
 
 /// A command of the shop about the databases of these services.
-async fn shop(system: &mut System, arguments: &[&str]) -> Said {
+async fn shop(system: &mut System, arguments: &[&str]) -> Finished {
     let mut command = built("shop");
     command.args(arguments).env_remove("RUST_LOG");
     for (name, service) in NAMES.iter().zip(services(system)) {
@@ -43,15 +43,15 @@ async fn shop(system: &mut System, arguments: &[&str]) -> Said {
         command.env(variable, service.database.url());
     }
     let output = tokio::task::spawn_blocking(move || command.output());
-    Said::of(output.await.unwrap().unwrap())
+    Finished::of(output.await.unwrap().unwrap())
 }
 
-/// The rows of a file, in an order that depends on nothing but them.
+/// The rows of a file, in an order that depends only on them.
 fn read(directory: &Path, name: &str) -> Vec<String> {
     let text = std::fs::read_to_string(directory.join(format!("{name}.jsonl"))).unwrap();
     let mut lines: Vec<String> = text
         .lines()
-        // The digest is that of another order.
+        // The digest depends on the order of the rows.
         .filter(|line| !line.starts_with("{\"digest\""))
         .map(|line| serde_json::from_str::<Value>(line).unwrap().to_string())
         .collect();
@@ -59,7 +59,7 @@ fn read(directory: &Path, name: &str) -> Vec<String> {
     lines
 }
 
-/// Whatever anybody can read of the shop, by its address.
+/// Everything that can be read of the shop, by its address.
 async fn all_that_can_be_read(system: &System) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     let mut read = async |service: &Service, path: &str, accept: &str| {
@@ -98,7 +98,7 @@ async fn all_that_can_be_read(system: &System) -> BTreeMap<String, String> {
     all
 }
 
-async fn a_shop_moves_and_nobody_notices(from: Backend) {
+async fn a_shop_moves_and_readers_see_no_difference(from: Backend) {
     let mut system = System::started(from).await;
     let client = system.order.client.clone();
     load::place_many(&client, ORDERS).await;
@@ -109,7 +109,7 @@ async fn a_shop_moves_and_nobody_notices(from: Backend) {
     let body = new_order().to_string();
     let placed = client.try_send("POST", "orders", &key, &body).await;
     let last = placed.unwrap().json()["id"].as_i64().unwrap();
-    // Two are stuck at invoice.
+    // Two are parked at invoice.
     let mistake =
         format!("CREATE UNIQUE INDEX by_mistake ON invoice (customer_id) WHERE order_id >= {last}");
     until("the last one before has its invoice", async || {
@@ -148,7 +148,7 @@ async fn a_shop_moves_and_nobody_notices(from: Backend) {
     shop(&mut system, &["import", first.to_str().unwrap()])
         .await
         .with(0);
-    // What comes out again is what went in, row by row.
+    // The second export has the same rows as the first.
     shop(&mut system, &["export", second.to_str().unwrap()])
         .await
         .with(0);
@@ -173,7 +173,7 @@ async fn a_shop_moves_and_nobody_notices(from: Backend) {
     assert_eq!(next, stuck[1] + 1);
     system.invoice(next).await;
     system.shipment(next).await;
-    // What was stuck is stuck still, and goes on when somebody says so.
+    // Parked events are still parked, and are applied after a retry.
     assert_eq!(
         system.invoice.client.json("status").await.unwrap()["parked"],
         parked
@@ -199,8 +199,8 @@ async fn a_shop_moves_and_nobody_notices(from: Backend) {
     assert_eq!(number(shipments.0, &shipments.1).await, orders);
 }
 
-/// The numbers of orders that a backup did not have.
-async fn numbers_that_are_not_given_again_travel(from: Backend) {
+/// The numbers of orders that the backup does not have.
+async fn numbers_that_were_used_are_not_reused_after_a_move(from: Backend) {
     let mut order = Service::new("order", from).await;
     order.start().await;
     load::place_many(&order.client, 3).await;
@@ -220,14 +220,14 @@ async fn numbers_that_are_not_given_again_travel(from: Backend) {
     ] {
         let mut command = built("order");
         command.args(arguments).env("DATABASE_URL", url);
-        Said::by(command.env_remove("RUST_LOG")).with(0);
+        Finished::by(command.env_remove("RUST_LOG")).with(0);
     }
     order.set("DATABASE_URL", new.url().to_owned());
     order.set("BASE_URL", "https://shop.example/order/".to_owned());
     order.start().await;
     assert_eq!(load::place(&order.client, 1).await, Some(501));
     assert_eq!(load::place(&order.client, 1).await, Some(502));
-    // Nor do events become those of another source, with another address and after commands without one.
+    // Events do not get another source either, at another address and after commands without one.
     assert_eq!(source(&order).await, known);
 }
 
@@ -245,7 +245,7 @@ async fn source(order: &Service) -> String {
         .to_owned()
 }
 
-async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
+async fn a_refused_move_is_explained_and_changes_nothing(backend: Backend) {
     let mut system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
@@ -253,11 +253,11 @@ async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
     let directory = files.path().to_str().unwrap().to_owned();
     shop(&mut system, &["export", &directory]).await.with(0);
 
-    // Half of the shop stays where it is.
+    // A part of the shop cannot be exported.
     let mut all = built("shop");
     all.args(["export", &format!("{directory}/half")]);
     all.env("ORDER_DATABASE_URL", system.order.database.url());
-    let refused = Said::by(all.env_remove("RUST_LOG"));
+    let refused = Finished::by(all.env_remove("RUST_LOG"));
     assert!(refused.err.contains("all three databases"), "{refused:?}");
     refused.with(2);
 
@@ -267,7 +267,7 @@ async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
     used.with(2);
     system.invoice(id).await;
 
-    // Files that are not whole, or of something else.
+    // Files that are incomplete, or of something else.
     let file = files.path().join("order.jsonl");
     let whole = std::fs::read_to_string(&file).unwrap();
     let (cut, _) = whole.trim_end().rsplit_once('\n').unwrap();
@@ -300,7 +300,7 @@ async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
             .arg("import")
             .arg(&file)
             .env("DATABASE_URL", new.url());
-        let refused = Said::by(import.env_remove("RUST_LOG"));
+        let refused = Finished::by(import.env_remove("RUST_LOG"));
         assert!(refused.err.contains(why), "{why}: {refused:?}");
         refused.with(2);
         assert_eq!(rows(new.url(), "orders", &[]).await, [""; 0]);
@@ -312,10 +312,10 @@ async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
         .arg("import")
         .arg(&file)
         .env("DATABASE_URL", new.url());
-    Said::by(import.env_remove("RUST_LOG")).with(0);
+    Finished::by(import.env_remove("RUST_LOG")).with(0);
     assert_eq!(rows(new.url(), "orders", &[]).await.len(), 1);
 
-    // Whoever mistakes the file for the database loses neither.
+    // Confusing the file with the database destroys neither.
     let mut export = built("order");
     let precious = files.path().join("precious.db");
     std::fs::write(&precious, "SQLite format 3").unwrap();
@@ -323,21 +323,21 @@ async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
         .arg("export")
         .arg(&precious)
         .env("DATABASE_URL", new.url());
-    let refused = Said::by(export.env_remove("RUST_LOG"));
+    let refused = Finished::by(export.env_remove("RUST_LOG"));
     assert!(refused.err.contains("is not an export"), "{refused:?}");
     refused.with(2);
     assert_eq!(std::fs::read(&precious).unwrap(), b"SQLite format 3");
-    // An export that is there is replaced, whole, and nobody else may read it.
+    // An existing export is replaced as a whole, and only its owner can read it.
     let mut export = built("order");
     export
         .arg("export")
         .arg(&file)
         .env("DATABASE_URL", new.url());
-    Said::by(export.env_remove("RUST_LOG")).with(0);
+    Finished::by(export.env_remove("RUST_LOG")).with(0);
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
-    // Nothing to import makes no database, and nothing to export neither.
+    // An import without a file creates no database, and neither does an export without one.
     let missing = files.path().join("missing.db");
     let missing_url = format!("sqlite:{}", missing.display());
     let mut import = built("order");
@@ -345,7 +345,7 @@ async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
         .arg("import")
         .arg(files.path().join("nothing.jsonl"))
         .env("DATABASE_URL", &missing_url);
-    let refused = Said::by(import.env_remove("RUST_LOG"));
+    let refused = Finished::by(import.env_remove("RUST_LOG"));
     assert!(refused.err.contains("nothing.jsonl"), "{refused:?}");
     refused.with(2);
     assert!(!missing.exists());
@@ -354,7 +354,7 @@ async fn what_cannot_be_moved_is_said_and_changes_nothing(backend: Backend) {
         .arg("export")
         .arg(&file)
         .env("DATABASE_URL", &missing_url);
-    let refused = Said::by(export.env_remove("RUST_LOG"));
+    let refused = Finished::by(export.env_remove("RUST_LOG"));
     assert!(refused.err.contains("there is no database"), "{refused:?}");
     refused.with(2);
     assert!(!missing.exists());

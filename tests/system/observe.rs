@@ -1,5 +1,5 @@
-//! What a service shows of itself: each fault that somebody ought to be woken for is seen at
-//! `/metrics` and by `/health/ready`, and an event can be followed through all logs.
+//! What a service reports about itself: each fault for which an operator should be woken is visible
+//! at `/metrics` and by `/health/ready`, and an event can be followed through all logs.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection};
 
 crate::on_both! {
-    a_shop_that_is_well_shows_it
-    a_consumer_that_is_gone_does_not_answer
-    a_feed_that_is_away_is_seen
-    a_halted_subscription_is_seen
-    a_parked_event_is_seen
-    a_database_that_is_gone_is_seen
-    a_schema_of_another_program_is_seen
+    a_healthy_shop_reports_no_fault
+    a_consumer_that_is_down_does_not_answer
+    a_feed_that_is_down_is_reported
+    a_halted_subscription_is_reported
+    a_parked_event_is_reported
+    a_database_that_is_gone_is_reported
+    a_schema_of_another_program_is_reported
     one_event_is_found_in_all_logs
-    a_row_in_quarantine_is_seen
-    the_documentation_names_what_is_shown
+    a_row_in_quarantine_is_reported
+    the_documentation_has_every_metric
 }
 
 /// The numbers of a service that answers.
@@ -28,7 +28,7 @@ async fn scrape(service: &Service) -> Metrics {
     metrics.expect("the service answers")
 }
 
-/// The number of that name, once it is as a rule asks.
+/// The number of that name, once the rule holds for it.
 async fn becomes(service: &Service, name: &str, holds: impl Fn(f64) -> bool) -> f64 {
     until(name, async || {
         let value = scrape(service).await.value(name, &[]);
@@ -41,7 +41,7 @@ async fn ready(service: &Service) -> u16 {
     service.client.get("health/ready", &[]).await.status
 }
 
-/// Waits until a service says that it cannot work, and why.
+/// Waits until a service reports that it is not ready, and why.
 async fn unready(service: &Service, why: &str) {
     until(&format!("it is not ready: {why}"), async || {
         let answer = service.client.get("health/ready", &[]).await;
@@ -57,7 +57,7 @@ fn now() -> f64 {
 
 const LAST_CONTACT: &str = "subscription_last_contact_timestamp_seconds";
 
-async fn a_shop_that_is_well_shows_it(backend: Backend) {
+async fn a_healthy_shop_reports_no_fault(backend: Backend) {
     let system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
@@ -89,7 +89,7 @@ async fn a_shop_that_is_well_shows_it(backend: Backend) {
 }
 
 /// `up == 0`.
-async fn a_consumer_that_is_gone_does_not_answer(backend: Backend) {
+async fn a_consumer_that_is_down_does_not_answer(backend: Backend) {
     let mut system = System::started(backend).await;
     system.invoice.kill();
     let gone = Metrics::scrape(&system.invoice.client, "metrics").await;
@@ -109,7 +109,7 @@ async fn a_consumer_that_is_gone_does_not_answer(backend: Backend) {
 }
 
 /// Rules: `subscription_lag_seconds > 60`, `time() - subscription_last_contact_timestamp_seconds > 120`.
-async fn a_feed_that_is_away_is_seen(backend: Backend) {
+async fn a_feed_that_is_down_is_reported(backend: Backend) {
     let mut system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
@@ -122,17 +122,17 @@ async fn a_feed_that_is_away_is_seen(backend: Backend) {
         (failed? >= 2.0).then_some(())
     })
     .await;
-    // No news is no good news: the last contact stays what it was, and the lag begins to grow.
+    // Without contact, the last contact stays what it was, and the lag begins to grow.
     let last = scrape(&system.invoice).await.value(LAST_CONTACT, &[]);
     becomes(&system.invoice, "subscription_lag_seconds", |lag| {
         lag > 30.0
     })
     .await;
     assert_eq!(scrape(&system.invoice).await.value(LAST_CONTACT, &[]), last);
-    // Nobody is told to restart it for that.
+    // It must not be restarted because of that.
     assert_eq!(ready(&system.invoice).await, 200);
 
-    // An hour later, in a process that has just been started.
+    // An hour later, in a process that has just started.
     assert_eq!(system.invoice.stop().await, Some(0));
     let ago = match is_postgres(system.invoice.database.url()) {
         true => "last_contact - interval '1 hour'",
@@ -155,12 +155,12 @@ async fn a_feed_that_is_away_is_seen(backend: Backend) {
 }
 
 /// Rule: `subscription_halted > 0`.
-async fn a_halted_subscription_is_seen(backend: Backend) {
+async fn a_halted_subscription_is_reported(backend: Backend) {
     let mut system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
     system.order.stop().await;
-    // Another database is another feed.
+    // Another database has another feed.
     let other = Service::new("order", backend).await;
     system
         .order
@@ -175,7 +175,7 @@ async fn a_halted_subscription_is_seen(backend: Backend) {
 }
 
 /// Rule: `subscription_parked_events > 0`.
-async fn a_parked_event_is_seen(backend: Backend) {
+async fn a_parked_event_is_reported(backend: Backend) {
     let system = System::started(backend).await;
     let sql = "CREATE UNIQUE INDEX by_mistake ON invoice (customer_id)";
     system.invoice.database.execute(sql).await;
@@ -186,13 +186,13 @@ async fn a_parked_event_is_seen(backend: Backend) {
         parked == 1.0
     })
     .await;
-    // It has looked at all of them: nothing is late.
+    // It has processed all of them: there is no lag.
     becomes(&system.invoice, "subscription_lag_events", |lag| lag == 0.0).await;
     assert_eq!(ready(&system.invoice).await, 200);
 }
 
 /// Rule: `database_up == 0`, and a rate of answers with a `5xx`.
-async fn a_database_that_is_gone_is_seen(backend: Backend) {
+async fn a_database_that_is_gone_is_reported(backend: Backend) {
     let system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
@@ -205,7 +205,7 @@ async fn a_database_that_is_gone_is_seen(backend: Backend) {
         unready(service, "database").await;
     }
     if backend == Backend::Sqlite {
-        // What is open goes on to work, and to show what it holds.
+        // What is open continues to work, and to show what it has.
         return;
     }
     let answer = system.order.client.post_json("orders", &new_order()).await;
@@ -236,7 +236,7 @@ async fn remove(database: &FreshDatabase) {
     std::fs::remove_file(directory.join("test.db")).unwrap();
 }
 
-async fn a_schema_of_another_program_is_seen(backend: Backend) {
+async fn a_schema_of_another_program_is_reported(backend: Backend) {
     let system = System::started(backend).await;
     let tables = [
         (&system.order, "_order_migrations"),
@@ -251,19 +251,20 @@ async fn a_schema_of_another_program_is_seen(backend: Backend) {
                  FROM {table} WHERE version = {from}"
             )
         };
-        // As after an upgrade, beside an instance that is still the old one.
+        // As after an upgrade, beside an instance of the old version.
         service.database.execute(&copy("1", "999")).await;
         unready(service, "newer than this program: migration 999").await;
-        // As after a backup was put in the place of what an upgrade had made.
+        // As after a backup replaced the result of an upgrade.
         let back = format!("DELETE FROM {table} WHERE version IN (1, 999)");
         service.database.execute(&back).await;
         unready(service, "older than this program: migration 1").await;
     }
 }
 
-/// Rule: `feed_oldest_unnumbered_seconds > 30`. On SQLite an event has its number when it commits.
+/// Rule: `feed_oldest_unnumbered_seconds > 30`. On SQLite an event has its sequence when it
+/// commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_that_are_not_numbered_are_seen() {
+async fn events_that_are_not_numbered_are_reported() {
     let mut system = System::new(Backend::Postgres).await;
     system.order.start().await;
     let mut holder = PgConnection::connect(system.order.database.url())
@@ -286,7 +287,7 @@ async fn events_that_are_not_numbered_are_seen() {
     becomes(&system.order, "feed_sequence", |sequence| sequence == 1.0).await;
 }
 
-/// Who asks for metrics takes one connection, however long the database hangs.
+/// Scrapes use one connection, however long the database hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scrape_that_hangs_takes_no_connection_from_others() {
     let mut system = System::new(Backend::Postgres).await;
@@ -302,7 +303,8 @@ async fn a_scrape_that_hangs_takes_no_connection_from_others() {
         let metrics = scrape(&system.order).await;
         assert_eq!(metrics.value("feed_sequence", &[]), None);
         assert_eq!(metrics.value("database_up", &[]), Some(1.0));
-        // All scrapes together have one; the others are the sequencer's two, and that of the answer.
+        // All scrapes together have one; the others are the sequencer's two, and that of the
+        // answer.
         let used = metrics.value("database_connections", &[("state", "used")]);
         assert!(used.unwrap() <= 4.0, "{used:?}");
     }
@@ -326,7 +328,7 @@ async fn one_event_is_found_in_all_logs(backend: Backend) {
     assert_eq!(ids.len(), 2);
     for service in [&system.order, &system.invoice, &system.shipping] {
         for id in &ids {
-            // A consumer says so beside its next batch.
+            // A consumer logs it with its next batch.
             until(&format!("{id} is in the log"), async || {
                 let log = service.process()?.log();
                 let lines = log.lines().map(|line| {
@@ -344,9 +346,9 @@ async fn one_event_is_found_in_all_logs(backend: Backend) {
     }
 }
 
-/// Rule: `feed_quarantined_rows > 0`. Another program has taken an id that is published; on SQLite that is
-/// refused where it is written, so the row is put there as the migration does it.
-async fn a_row_in_quarantine_is_seen(backend: Backend) {
+/// Rule: `feed_quarantined_rows > 0`. Another program has used an id that is published; on SQLite
+/// the insert is refused, so the row is added as the migration does it.
+async fn a_row_in_quarantine_is_reported(backend: Backend) {
     let system = System::started(backend).await;
     let first = system.place().await;
     system.invoice(first).await;
@@ -365,7 +367,7 @@ async fn a_row_in_quarantine_is_seen(backend: Backend) {
     };
     run(url, &row).await;
     becomes(&system.order, "feed_quarantined_rows", |rows| rows == 1.0).await;
-    // Everybody else goes on, and it says which it is.
+    // All others are applied, and the page names this one.
     let next = system.place().await;
     system.invoice(next).await;
     assert_eq!(ready(&system.order).await, 200);
@@ -382,8 +384,8 @@ async fn a_row_in_quarantine_is_seen(backend: Backend) {
     becomes(&system.order, "feed_quarantined_rows", |rows| rows == 0.0).await;
 }
 
-/// The table in docs/metrics.md has all that is shown, and nothing else.
-async fn the_documentation_names_what_is_shown(backend: Backend) {
+/// The table in docs/metrics.md has all metrics, and nothing else.
+async fn the_documentation_has_every_metric(backend: Backend) {
     let system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;

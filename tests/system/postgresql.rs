@@ -1,5 +1,5 @@
-//! PostgreSQL as people have it: servers that fall silent while a service starts, locks and limits that it
-//! meets there, and roles with defaults of their own.
+//! PostgreSQL as it is configured elsewhere: servers that fall silent while a service starts, locks
+//! and limits, and roles with defaults of their own.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -38,7 +38,7 @@ fn answer(mut client: TcpStream, answers: &[&[u8]]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What an order service says that does not start with this database, and how long that took.
+/// The log of an order service that does not start with this database, and how long that took.
 async fn refused(url: &str) -> (String, Duration) {
     let mut order = Service::new("order", Backend::Sqlite).await;
     order.set("RUST_LOG", "info".to_owned());
@@ -53,7 +53,7 @@ async fn refused(url: &str) -> (String, Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_falls_silent_is_waited_for_with_a_word_and_an_end() {
+async fn a_silent_server_is_reported_and_times_out() {
     let nothing = "nothing answers at postgres://eve@";
     let cases = [
         (silent_after(&[]), "disable", nothing),
@@ -66,7 +66,7 @@ async fn a_server_that_falls_silent_is_waited_for_with_a_word_and_an_end() {
             "disable",
             "accepted the connection, and answers no statement",
         ),
-        // A network that is for documentation: nobody is there.
+        // A network that is reserved for documentation: no host answers.
         ("192.0.2.1:5432".to_owned(), "disable", nothing),
     ];
     let cases = cases.map(async |(address, ssl, expected)| {
@@ -103,7 +103,7 @@ async fn role(database: &FreshDatabase, options: &str, settings: &[&str]) -> Str
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_of_connections_is_told_as_one() {
+async fn a_limit_of_connections_is_reported_as_such() {
     let database = FreshDatabase::postgres().await;
     let url = role(&database, "CONNECTION LIMIT 1", &[]).await;
     let _only = tables::postgres(&url).await;
@@ -117,7 +117,7 @@ async fn a_limit_of_connections_is_told_as_one() {
     }
     assert!(!said.contains("nothing answers"), "{said}");
 
-    // One that allows fewer than the service may take is told before they are missing.
+    // A limit below what the service may use is reported before connections are missing.
     let limit = format!(
         "ALTER ROLE CURRENT_USER CONNECTION LIMIT 8; ALTER DATABASE {} CONNECTION LIMIT 9",
         {
@@ -166,7 +166,7 @@ async fn the_fewest_connections_are_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn migrations_of_another_instance_are_waited_for_with_a_word() {
+async fn a_wait_for_migrations_of_another_instance_is_reported() {
     let mut order = Service::new("order", Backend::Postgres).await;
     let mut other = tables::postgres(order.database.url()).await;
     let other: &mut PgConnection = &mut other;
@@ -192,7 +192,7 @@ async fn migrations_of_another_instance_are_waited_for_with_a_word() {
     .await;
 }
 
-/// Whatever a role says, transactions and sessions are as the services need them.
+/// Whatever the defaults of a role are, transactions and sessions are as the services need them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn defaults_of_a_role_change_nothing() {
     const ORDERS: u64 = 200;

@@ -1,4 +1,4 @@
-//! The real programs, run to their end.
+//! The real programs, run until they have finished.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -12,16 +12,16 @@ pub(crate) fn program(name: &str) -> Command {
     Command::new(target)
 }
 
-/// What a program has said.
+/// The output and the exit code of a program.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct Finished {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Said {
-    /// Runs a command to its end.
+impl Finished {
+    /// Runs a command until it has finished.
     pub(crate) fn by(command: &mut Command) -> Self {
         Self::of(command.output().unwrap())
     }

@@ -1,4 +1,5 @@
-//! Proxies as an operator meets them: in the environment, as a setting, and in the log.
+//! Proxies as an operator configures and sees them: in the environment, as a setting, and in the
+//! log.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use harness::fake::{Atom, Fake, Numbered, Reply};
 use harness::{Backend, Service, until};
 
 crate::on_both! {
-    a_proxy_of_the_environment_is_not_followed
+    a_proxy_of_the_environment_is_ignored
     a_proxy_is_named_in_the_first_lines
     a_proxy_that_would_see_credentials_stops_the_start
     a_wait_that_is_cut_is_logged_once
@@ -38,7 +39,7 @@ fn empty(fake: &Fake) {
     fake.at("/feed", Reply::feed(Atom::foreign([]).xml()));
 }
 
-async fn a_proxy_of_the_environment_is_not_followed(backend: Backend) {
+async fn a_proxy_of_the_environment_is_ignored(backend: Backend) {
     let (feed, through) = (Fake::start().await, Fake::start().await);
     empty(&feed);
     let address = through.url("/").replace("//", "//eve:s3cret@");

@@ -1,4 +1,4 @@
-//! What somebody who publishes or changes this code relies on.
+//! What users of the crates and contributors rely on.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,19 +14,23 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The members of the workspace that others take into their builds: feed-core and what lies below it.
-fn libraries() -> Vec<Value> {
+/// The members of the workspace, as cargo describes them.
+pub(crate) fn members() -> Vec<Value> {
     let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
-    let metadata: Value = serde_json::from_str(&metadata).unwrap();
-    let members = metadata["packages"].as_array().unwrap().iter();
-    let is_library = |member: &&Value| {
+    let mut metadata: Value = serde_json::from_str(&metadata).unwrap();
+    serde_json::from_value(metadata["packages"].take()).unwrap()
+}
+
+/// The members that other projects depend on: feed-core and the crates below it.
+fn libraries() -> Vec<Value> {
+    let is_library = |member: &Value| {
         let manifest = Path::new(member["manifest_path"].as_str().unwrap());
         manifest.starts_with(root().join("feed-core"))
     };
-    members.filter(is_library).cloned().collect()
+    members().into_iter().filter(is_library).collect()
 }
 
-/// Both licences ask for it, and a package is read without this repository.
+/// Both licences require it, and a package is read without this repository.
 #[test]
 fn each_published_package_holds_its_licences_and_readme() {
     let libraries = libraries();

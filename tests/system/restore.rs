@@ -1,5 +1,5 @@
-//! Backups are taken while the services run, and put back: the order service's, which is then older than
-//! what its consumers have read (I8), and a consumer's.
+//! Backups are taken while the services run, and restored: the order service's, which is then older
+//! than what its consumers have read (I8), and a consumer's.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,13 +9,13 @@ use harness::tables::{is_postgres, number};
 use harness::{Backend, FreshDatabase, Service, System, built, until};
 use serde_json::{Value, json};
 
-use crate::program::Said;
+use crate::program::Finished;
 
 crate::on_both! {
-    an_order_service_that_went_back_is_loud_and_begins_again
+    an_order_service_that_went_back_is_reported_and_restarts_its_feed
     an_older_feed_is_not_mistaken_for_the_one_that_was_read
-    an_order_service_whose_database_is_put_back_below_it_says_so
-    a_consumer_that_went_back_takes_up_where_it_was
+    an_order_service_whose_database_is_restored_while_it_runs_reports_it
+    a_restored_consumer_applies_the_missing_events
 }
 
 /// A backup as docs/backup.md says to take it, while the service runs.
@@ -45,7 +45,7 @@ async fn backup(service: &Service, directory: &Path) -> Option<PathBuf> {
     Some(file)
 }
 
-/// Puts it back: on PostgreSQL into a new database, of which the service is told.
+/// Restores it: on PostgreSQL into a new database, whose URL the service gets.
 async fn restore(service: &mut Service, file: &Path) {
     if is_postgres(service.database.url()) {
         service.database = FreshDatabase::postgres().await;
@@ -55,7 +55,7 @@ async fn restore(service: &mut Service, file: &Path) {
             .arg(file);
         succeed(restore).await;
     } else {
-        // The write-ahead log of a process that was killed lies beside it.
+        // The write-ahead log of a process that was killed is beside it.
         let path = service.database.url().trim_start_matches("sqlite:");
         assert!(Path::new(&format!("{path}-wal")).exists());
         let mut restore = program("sqlite3");
@@ -80,8 +80,8 @@ async fn place(system: &System, count: i64) -> i64 {
     id
 }
 
-/// A command of a service, which runs.
-async fn command(service: &Service, name: &str, feed: &str, arguments: &[&str]) -> Said {
+/// Runs a command of a service.
+async fn command(service: &Service, name: &str, feed: &str, arguments: &[&str]) -> Finished {
     let mut command: Command = built(name);
     command
         .args(arguments)
@@ -92,7 +92,7 @@ async fn command(service: &Service, name: &str, feed: &str, arguments: &[&str]) 
     if name != "order" {
         command.env("FEED_URL", feed);
     }
-    let said = tokio::task::spawn_blocking(move || Said::by(&mut command));
+    let said = tokio::task::spawn_blocking(move || Finished::by(&mut command));
     said.await.unwrap()
 }
 
@@ -124,7 +124,7 @@ async fn gone_back(backend: Backend) -> Option<System> {
     Some(system)
 }
 
-async fn an_order_service_that_went_back_is_loud_and_begins_again(backend: Backend) {
+async fn an_order_service_that_went_back_is_reported_and_restarts_its_feed(backend: Backend) {
     let Some(mut system) = gone_back(backend).await else {
         return;
     };
@@ -138,7 +138,7 @@ async fn an_order_service_that_went_back_is_loud_and_begins_again(backend: Backe
     .await;
     let said = said.with(0);
     assert!(said.contains("the next order is 13"), "{said}");
-    // A number that was given away is not taken back.
+    // A number that was used is not used again.
     let fewer = ["restored", "--last-order", "3"];
     let said = command(&system.order, "order", &feed, &fewer).await.with(0);
     assert!(said.contains("the next order is 13"), "{said}");
@@ -149,7 +149,7 @@ async fn an_order_service_that_went_back_is_loud_and_begins_again(backend: Backe
         let ready = consumer.client.get("health/ready", &[]).await;
         assert_eq!(ready.status, 503, "{}", ready.body);
     }
-    // Orders come in meanwhile; nobody else is held up.
+    // Orders are placed meanwhile; other subjects do not wait.
     assert_eq!(system.place().await, 13);
 
     for (consumer, name, table) in [
@@ -159,7 +159,7 @@ async fn an_order_service_that_went_back_is_loud_and_begins_again(backend: Backe
         command(consumer, name, &feed, &["resume", "--from-start"])
             .await
             .with(0);
-        until("it goes on", async || {
+        until("it continues", async || {
             let status = consumer.client.json("status").await?;
             (status["sequence"] == 9 && status["halted"] == Value::Null).then_some(())
         })
@@ -167,7 +167,7 @@ async fn an_order_service_that_went_back_is_loud_and_begins_again(backend: Backe
         let status = consumer.client.json("status").await.unwrap();
         assert_eq!(status["parked"], 0);
         assert_eq!(count(consumer, table).await, 13);
-        // What the order service has lost is named.
+        // The output names what the order service has lost.
         let compared = command(consumer, name, &feed, &["reconcile"]).await.with(1);
         for lost in 9..=12 {
             assert!(compared.contains(&format!("order/{lost}")), "{compared}");
@@ -176,8 +176,8 @@ async fn an_order_service_that_went_back_is_loud_and_begins_again(backend: Backe
     }
 }
 
-/// Who has not read this page and just starts the service is stopped, too: before there are as many events
-/// as there were, and after.
+/// An operator who has not read this page and just starts the service is stopped, too: before there
+/// are as many events as there were, and after.
 async fn an_older_feed_is_not_mistaken_for_the_one_that_was_read(backend: Backend) {
     for orders in [0, 1, 6] {
         let Some(mut system) = gone_back(backend).await else {
@@ -203,8 +203,8 @@ async fn an_older_feed_is_not_mistaken_for_the_one_that_was_read(backend: Backen
     }
 }
 
-/// Nobody has stopped it, as one should.
-async fn an_order_service_whose_database_is_put_back_below_it_says_so(backend: Backend) {
+/// The service was not stopped, although it should have been.
+async fn an_order_service_whose_database_is_restored_while_it_runs_reports_it(backend: Backend) {
     let system = System::started(backend).await;
     place(&system, 12).await;
     let anchor = "(SELECT id FROM feed_event WHERE sequence = 8)";
@@ -225,7 +225,7 @@ async fn an_order_service_whose_database_is_put_back_below_it_says_so(backend: B
     }
 }
 
-async fn a_consumer_that_went_back_takes_up_where_it_was(backend: Backend) {
+async fn a_restored_consumer_applies_the_missing_events(backend: Backend) {
     let mut system = System::started(backend).await;
     let directory = tempfile::tempdir().unwrap();
     place(&system, 5).await;

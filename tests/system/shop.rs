@@ -64,13 +64,13 @@ async fn a_shop_survives_ctrl_c_and_a_restart_with_all_data() {
     assert_eq!(again.status, 304, "the tag holds over a restart");
 }
 
-/// Every link of every page leads somewhere, at the root and behind a prefix.
+/// Every link of every page works, at the root and behind a prefix.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_link_of_every_page_leads_somewhere() {
+async fn every_link_of_every_page_works() {
     for prefix in ["", "some/where/"] {
         let directory = tempfile::tempdir().unwrap();
         let port = port();
-        // What a proxy does that strips the prefix, a client can do itself.
+        // A client can remove the prefix itself, as a proxy does.
         let public = format!("https://shop.example/{prefix}");
         let shop = Shop::open(directory.path(), port, &public).await;
         for _ in 0..3 {
@@ -117,8 +117,8 @@ async fn every_link_of_every_page_leads_somewhere() {
     }
 }
 
-/// What stands in `href` and `src`.
-fn links(body: &str) -> Vec<String> {
+/// The values of `href` and `src`.
+pub(crate) fn links(body: &str) -> Vec<String> {
     ["href=\"", "src=\""]
         .iter()
         .flat_map(|attribute| body.split(attribute).skip(1))

@@ -1,5 +1,5 @@
-//! How programs start, and how they refuse to: each error stands on one line, names the setting and
-//! what to do, and repeats no password.
+//! How programs start, and how they refuse to: each error is one line, names the setting and what
+//! to do, and contains no password.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use harness::{FreshDatabase, Process, until};
 
 use crate::program::program;
 
-/// A program with these settings beside an address of its own.
+/// A program with these settings and an address of its own.
 fn start(name: &str, settings: &[(&str, &str)], directory: &Path) -> Process {
     let mut command = program(name);
     command
@@ -20,7 +20,7 @@ fn start(name: &str, settings: &[(&str, &str)], directory: &Path) -> Process {
     Process::start_command(name, &mut command, settings, directory)
 }
 
-/// What a program says that ends before it has begun.
+/// The error of a program that does not start.
 async fn refused(name: &str, settings: &[(&str, &str)], code: i32) -> String {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("file"), "this is no database").unwrap();
@@ -33,7 +33,7 @@ async fn refused(name: &str, settings: &[(&str, &str)], code: i32) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_setting_is_named_with_the_value_and_the_cure() {
+async fn a_wrong_setting_is_named_with_its_value_and_what_to_do() {
     for (name, variable, value, cure) in [
         (
             "order",
@@ -101,7 +101,7 @@ async fn a_wrong_setting_is_named_with_the_value_and_the_cure() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_that_cannot_be_had_is_named() {
+async fn an_address_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken
         .local_addr()
@@ -178,7 +178,7 @@ async fn a_database_that_cannot_be_used_is_named() {
         (full.as_str(), "PostgreSQL refused another connection to "),
         (starting.as_str(), "accepts no connections at the moment: "),
     ];
-    // Some are waited for, so all at once.
+    // Some take until a timeout, so all at once.
     let cases = cases.map(async |(url, expected)| {
         let said = refused("order", &[("DATABASE_URL", url)], 1).await;
         for expected in [expected, "the database cannot be used (DATABASE_URL): "] {
@@ -197,7 +197,7 @@ async fn a_database_that_cannot_be_used_is_named() {
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
-/// The URL of a PostgreSQL that answers whatever a client begins with by an error of this code.
+/// The URL of a PostgreSQL that answers every first message with an error of this code.
 fn refusing(code: &'static str, message: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -218,7 +218,7 @@ fn refuse(mut client: TcpStream, code: &str, message: &str) -> std::io::Result<(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_starts_says_where_to_look_and_how_to_stop() {
+async fn a_service_that_starts_logs_its_address_and_how_to_stop_it() {
     let postgres = FreshDatabase::postgres().await;
     let secret = postgres.url().replace("postgres@", "postgres:s3cret@");
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! One trace shows the way of an order, through all three services. They have to be built with the
+//! One trace shows an order on its way through all three services. They must be built with the
 //! feature `otlp`, which the usual build is not: so `tests/long traces` runs this.
 
 use std::collections::BTreeMap;
@@ -7,33 +7,12 @@ use harness::{Backend, System, new_order, until};
 
 use crate::collector::{Collector, Span};
 
-/// As in the other tests, but only where the programs have traces.
-macro_rules! on_both {
-    ($($test:ident)*) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                #[ignore = "it needs the feature otlp: `tests/long traces`"]
-                async fn $test() {
-                    super::$test(harness::Backend::Sqlite).await;
-                }
-            )*
-        }
-        mod postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                #[ignore = "it needs the feature otlp: `tests/long traces`"]
-                async fn $test() {
-                    super::$test(harness::Backend::Postgres).await;
-                }
-            )*
-        }
-    };
-}
-
-on_both! {
+crate::on_both! {
+    #[ignore = "it needs the feature otlp: `tests/long traces`"]
     a_trace_leads_from_the_request_to_the_invoice
+    #[ignore = "it needs the feature otlp: `tests/long traces`"]
     a_parked_event_is_a_failure_in_its_trace
+    #[ignore = "it needs the feature otlp: `tests/long traces`"]
     a_service_works_and_stops_without_its_collector
 }
 
@@ -50,7 +29,7 @@ async fn traced(backend: Backend, endpoint: &str) -> System {
     system
 }
 
-/// The spans of a trace by service and name, once all of them have come.
+/// The spans of a trace by service and name, once all of them have arrived.
 async fn way(collector: &Collector, trace: impl Fn(&Span) -> bool) -> BTreeMap<String, Span> {
     until("the whole way is traced", async || {
         let spans = collector.spans().into_iter().filter(&trace);
@@ -104,7 +83,7 @@ async fn a_trace_leads_from_the_request_to_the_invoice(backend: Backend) {
         );
     }
 
-    // A request without a trace begins one; so do those that come together in one batch.
+    // A request without a trace begins one, and so does a batch of several.
     for expected in [2, 3] {
         assert_eq!(system.place().await, expected);
         system.invoice(expected).await;
@@ -113,7 +92,7 @@ async fn a_trace_leads_from_the_request_to_the_invoice(backend: Backend) {
     let feed = system.order.client.get("feed", &[]).await;
     let mut traces = vec![TRACE.to_owned()];
     for event in &feed.elements("id")[1..3] {
-        // Spans are sent now and then.
+        // Spans are sent in intervals.
         let trace = until("a span of the event", async || {
             let of_event = |span: &Span| span.event.as_ref() == Some(event);
             Some(collector.spans().into_iter().find(of_event)?.trace)

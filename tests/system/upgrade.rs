@@ -1,5 +1,5 @@
-//! A new version takes the place of the old one while orders come in: process by process, over one database
-//! that both use. No request that was acknowledged is lost, and no effect is doubled.
+//! A new version replaces the old one while orders are placed: process by process, over one
+//! database that both use. No request that was acknowledged is lost, and no effect is doubled.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 crate::on_both! {
     a_rolling_restart_loses_and_doubles_nothing
-    an_old_program_works_beside_what_a_new_one_has_added
+    an_old_program_works_with_the_additions_of_a_new_one
 }
 
 /// How long a service may take to stop (`SIGTERM`).
@@ -22,7 +22,7 @@ const STOPS: Duration = Duration::from_secs(10);
 /// Restarts of each process.
 const ROUNDS: usize = 2;
 
-/// Clients that place orders at one of the addresses, or at the next one where that is away; each
+/// Clients that place orders at one of the addresses, or at the next one if that is down; each
 /// order has a key, so that it may be sent again.
 struct Load {
     stop: Arc<AtomicBool>,
@@ -67,7 +67,7 @@ impl Load {
     }
 }
 
-/// Places an order, however often it takes.
+/// Places an order, with as many attempts as necessary.
 async fn place(addresses: &[Client], key: &str, n: u64) -> i64 {
     let headers = [
         ("idempotency-key", key),
@@ -77,7 +77,7 @@ async fn place(addresses: &[Client], key: &str, n: u64) -> i64 {
     let begin = Instant::now();
     while begin.elapsed() < DEADLINE {
         for client in addresses {
-            // Who stops takes no connection more; what it has taken it answers.
+            // A service that stops accepts no new connections; it answers the requests that it has.
             if let Some(answer) = client.try_send("POST", "orders", &headers, &body).await {
                 assert_eq!(answer.status, 201, "{}", answer.body);
                 return answer.json()["id"].as_i64().unwrap();
@@ -85,10 +85,10 @@ async fn place(addresses: &[Client], key: &str, n: u64) -> i64 {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("nobody takes an order");
+    panic!("no service accepts an order");
 }
 
-/// Stops and starts a service while somebody waits at its feed, if it has one.
+/// Restarts a service while a reader waits at its feed, if it has one.
 async fn restart(service: &mut Service, is_feed: bool) {
     let client = service.client.clone();
     let tag = match is_feed {
@@ -123,7 +123,7 @@ async fn beside(service: &Service, name: &'static str, more: &[(&'static str, St
     other
 }
 
-/// Fails unless each order has one event, one invoice and one shipment, and these are all.
+/// Fails unless each order has one event, one invoice and one shipment, and there are no others.
 async fn each_has_one(system: &System, placed: &BTreeSet<i64>) {
     let orders = placed.len() as i64;
     let count = async |service: &Service, sql: &str| number(service.database.url(), sql).await;
@@ -172,12 +172,12 @@ async fn a_rolling_restart_loses_and_doubles_nothing(backend: Backend) {
     }
     let placed = load.end().await;
     assert!(placed.len() > 10, "{}", placed.len());
-    // And once more with nothing new, so that who waits at the feed waits indeed.
+    // And once more with nothing new, so that the reader at the feed really waits.
     restart(&mut system.order, true).await;
     each_has_one(&system, &placed).await;
 }
 
-/// What the next version adds to a database, and has noted there.
+/// What the next version adds to a database, and records there.
 fn addition(table: &str, name: &str, change: &str) -> String {
     format!(
         "{change};
@@ -186,7 +186,7 @@ fn addition(table: &str, name: &str, change: &str) -> String {
     )
 }
 
-/// Columns and tables more, in every table that is read and written all the time.
+/// Additional columns and tables, for every table that is read and written all the time.
 const ADDED: [&str; 6] = [
     "feed_head",
     "feed_event",
@@ -196,7 +196,7 @@ const ADDED: [&str; 6] = [
     "feed_instance",
 ];
 
-async fn an_old_program_works_beside_what_a_new_one_has_added(backend: Backend) {
+async fn an_old_program_works_with_the_additions_of_a_new_one(backend: Backend) {
     let mut system = System::started(backend).await;
     let load = Load::on(std::slice::from_ref(&system.order.client));
     let columns: Vec<String> = ADDED
@@ -220,7 +220,7 @@ async fn an_old_program_works_beside_what_a_new_one_has_added(backend: Backend) 
     for service in [&mut system.order, &mut system.invoice, &mut system.shipping] {
         let ready = service.client.get("health/ready", &[]).await;
         assert_eq!(ready.status, 200, "{}", ready.body);
-        // The old version starts again, too: it may fall over before the upgrade is done.
+        // The old version restarts, too: it may crash before the upgrade is done.
         restart(service, false).await;
         let ready = service.client.get("health/ready", &[]).await;
         assert_eq!(ready.status, 200, "{}", ready.body);
@@ -228,7 +228,7 @@ async fn an_old_program_works_beside_what_a_new_one_has_added(backend: Backend) 
     let placed = load.end().await;
     each_has_one(&system, &placed).await;
 
-    // Where the next version has taken something away, the old one says so and does not start.
+    // Where the next version has removed something, the old one reports it and does not start.
     let contract =
         "UPDATE _feed_migrations SET description = 'contract colour' WHERE version = 999";
     run(system.invoice.database.url(), contract).await;

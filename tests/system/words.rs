@@ -1,12 +1,15 @@
-//! One term for one thing: the words that ARCHITECTURE.md retires do not come back.
+//! One term for one thing: the words that ARCHITECTURE.md retires must not be used again.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The list is a section of this document.
+/// The list is the last section of this document.
 const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
 
-/// Their texts are in the databases of whoever runs this, and stay as they are.
+/// The title of that section.
+const RETIRED: &str = "\n### Retired words\n";
+
+/// Their texts are stored in databases, and stay as they are.
 const STORED: [&str; 2] = [
     "feed-core/src/consumer/apply/call_effect.rs",
     "feed-core/src/consumer/control/execute_decision.rs",
@@ -14,16 +17,13 @@ const STORED: [&str; 2] = [
 
 #[test]
 fn retired_words_stay_out_of_the_documentation() {
-    let documents = files(|path| {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        let is_page = path.starts_with("docs") || path.starts_with("benches");
-        name.starts_with("README") || (is_page && name.ends_with(".md"))
-    });
-    assert!(documents.len() > 15, "{documents:?}");
+    let documents = files(|path| path.extension().is_some_and(|extension| extension == "md"));
+    assert!(documents.len() > 20, "{documents:?}");
     let retired = retired();
     let mut found = Vec::new();
     for file in &documents {
         let text = std::fs::read_to_string(root().join(file)).unwrap();
+        let text = text.split(RETIRED).next().unwrap().to_owned();
         found.extend(occurrences(file, &tokens(&prose(&text), 1), &retired));
     }
     assert!(found.is_empty(), "{}", list(&found));
@@ -79,7 +79,7 @@ fn retired_words_stay_out_of_messages() {
         .filter(|file| !STORED.contains(&file.to_str().unwrap()))
     {
         let source = std::fs::read_to_string(root().join(file)).unwrap();
-        for (line, text) in texts(&source) {
+        for (line, text) in texts(&source, Kind::Message) {
             found.extend(occurrences(file, &tokens(&text, line), &retired));
         }
     }
@@ -87,7 +87,26 @@ fn retired_words_stay_out_of_messages() {
 }
 
 #[test]
-fn the_texts_of_a_source_are_its_literals_and_its_help() {
+fn retired_words_stay_out_of_comments_and_names_of_functions() {
+    let sources = files(|path| {
+        let is_covered = ["benches", "fuzz", "src", "tests"];
+        let is_covered = is_covered.iter().any(|folder| path.starts_with(folder));
+        is_covered && path.extension().is_some_and(|extension| extension == "rs")
+    });
+    assert!(sources.len() > 200, "{sources:?}");
+    let retired = retired();
+    let mut found = Vec::new();
+    for file in &sources {
+        let source = std::fs::read_to_string(root().join(file)).unwrap();
+        for (line, text) in texts(&source, Kind::Comment) {
+            found.extend(occurrences(file, &tokens(&prose(&text), line), &retired));
+        }
+    }
+    assert!(found.is_empty(), "{}", list(&found));
+}
+
+#[test]
+fn the_texts_of_a_source_are_messages_or_comments() {
     let source = r##"
         /// Help.
         #[derive(clap::Args)]
@@ -98,15 +117,27 @@ fn the_texts_of_a_source_are_its_literals_and_its_help() {
             "-- name::of_a_statement
              SELECT 1") }
     "##;
-    let texts: Vec<_> = texts(source).into_iter().collect();
-    let expected = [
+    let messages = [
         (2, " Help."),
         (6, "one"),
         (6, "two   2    \n            lines"),
         (7, "raw \"text\""),
         (8, "\n             SELECT 1"),
     ];
-    assert_eq!(texts, expected.map(|(line, text)| (line, text.to_owned())));
+    let comments = [
+        (2, " Help."),
+        (4, " \"not this\""),
+        (5, " \"nor this\" "),
+        (6, "f"),
+    ];
+    for (kind, expected) in [
+        (Kind::Message, &messages[..]),
+        (Kind::Comment, &comments[..]),
+    ] {
+        let found = texts(source, kind);
+        let found: Vec<_> = found.iter().map(|(line, text)| (*line, &**text)).collect();
+        assert_eq!(found, expected);
+    }
 }
 
 /// A retired word or phrase in a file.
@@ -136,7 +167,7 @@ fn root() -> &'static Path {
 }
 
 /// The files of the project that are `wanted`, by their paths from its root.
-fn files(wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+pub(crate) fn files(wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![root().to_owned()];
     while let Some(folder) = folders.pop() {
@@ -161,7 +192,7 @@ fn files(wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
 
 /// The first column of the table of retired words, each word or phrase as its words.
 fn retired() -> Vec<Vec<String>> {
-    let (_, section) = ARCHITECTURE.split_once("\n### Retired words\n").unwrap();
+    let (_, section) = ARCHITECTURE.split_once(RETIRED).unwrap();
     let section = section.split("\n#").next().unwrap();
     // The first row has the titles; the line below it begins with `|-`.
     let rows = section.lines().filter_map(|line| line.strip_prefix("| "));
@@ -245,25 +276,40 @@ fn prose(document: &str) -> String {
     prose + rest
 }
 
-/// What a person may read of a program: its string literals and, where clap may read them, its doc
-/// comments; each with its line. Line breaks stay; escapes and the names of statements do not.
-fn texts(source: &str) -> Vec<(usize, String)> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// What a user may read of a program: its string literals and, where clap may read them, its
+    /// doc comments.
+    Message,
+    /// What a contributor reads: comments, and the words in the names of functions.
+    Comment,
+}
+
+/// The texts of a kind, each with its line. Line breaks stay; escapes and the names of statements
+/// do not.
+fn texts(source: &str, kind: Kind) -> Vec<(usize, String)> {
     let has_help = source.contains("clap::");
     let mut texts: Vec<(usize, String)> = Vec::new();
     let (mut rest, mut line, mut last_comment) = (source, 1, 0);
     while let Some(c) = rest.chars().next() {
         let length = if rest.starts_with("//") {
             let comment = rest.lines().next().unwrap();
-            if let Some(help) = comment.strip_prefix("///").filter(|_| has_help) {
+            if kind == Kind::Comment || (has_help && comment.starts_with("///")) {
+                let comment = comment.trim_start_matches('/');
+                let comment = comment.strip_prefix('!').unwrap_or(comment);
                 match texts.last_mut().filter(|_| last_comment + 1 == line) {
-                    Some((_, text)) => *text += &format!("\n{help}"),
-                    None => texts.push((line, help.to_owned())),
+                    Some((_, text)) => *text += &format!("\n{comment}"),
+                    None => texts.push((line, comment.to_owned())),
                 }
                 last_comment = line;
             }
             comment.len()
         } else if rest.starts_with("/*") {
-            rest.find("*/").unwrap() + 2
+            let length = rest.find("*/").unwrap();
+            if kind == Kind::Comment {
+                texts.push((line, rest[2..length].to_owned()));
+            }
+            length + 2
         } else if let Some((quote, end)) = string(rest) {
             let inside = &rest[quote..];
             let length = if end == "\"" {
@@ -271,14 +317,20 @@ fn texts(source: &str) -> Vec<(usize, String)> {
             } else {
                 inside.find(&end).unwrap()
             };
-            texts.push((line, readable(&inside[..length], end != "\"")));
+            if kind == Kind::Message {
+                texts.push((line, readable(&inside[..length], end != "\"")));
+            }
             quote + length + end.len()
         } else if c == '\'' {
             length_of_quote(rest)
         } else if c.is_alphanumeric() || c == '_' {
-            // An identifier as a whole: no string begins within it.
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-            end.unwrap_or(rest.len())
+            // A word as a whole: no string begins within it.
+            let end = end_of_word(rest);
+            if kind == Kind::Comment && &rest[..end] == "fn" && rest[end..].starts_with(' ') {
+                let name = &rest[end + 1..];
+                texts.push((line, name[..end_of_word(name)].replace('_', " ")));
+            }
+            end
         } else {
             c.len_utf8()
         };
@@ -286,6 +338,12 @@ fn texts(source: &str) -> Vec<(usize, String)> {
         rest = &rest[length..];
     }
     texts
+}
+
+/// The length of the identifier, keyword or number at the beginning.
+fn end_of_word(rest: &str) -> usize {
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+    end.unwrap_or(rest.len())
 }
 
 /// If a string literal begins here: how long its beginning is, and how it ends.
@@ -302,7 +360,7 @@ fn string(rest: &str) -> Option<(usize, String)> {
     is_string.then(|| (prefix.len() + end.len(), end))
 }
 
-/// Up to the quotation mark that ends a literal with escapes.
+/// The length up to the quotation mark that ends a literal with escapes.
 fn length_of_string(inside: &str) -> usize {
     let mut escaped = false;
     let end = inside.find(|c| {
@@ -313,7 +371,7 @@ fn length_of_string(inside: &str) -> usize {
     end.unwrap()
 }
 
-/// That of a character literal, or of the mark of a lifetime.
+/// The length of a character literal, or of the mark of a lifetime.
 fn length_of_quote(rest: &str) -> usize {
     let inside = &rest[1..];
     let escape = if inside.starts_with('\\') { 2 } else { 0 };

@@ -1,5 +1,5 @@
-//! An axum route that always gives the same answer: the headers and bytes that the service gave a
-//! moment before, all of them made beforehand. Whatever the feed does beside that is its cost.
+//! An axum route that always gives the same answer: headers and bytes that were taken from the
+//! service beforehand. What the feed does besides that is its cost.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-/// Writes an answer down for a server that is to repeat it.
+/// Writes an answer to a file, for a server that repeats it.
 pub(crate) fn save(directory: &Path, path: &str, head: &[u8], body: &[u8]) -> Result<PathBuf> {
     let path = path.split('?').next().unwrap_or_default();
     let file = directory.join(format!("answer.{}", fastrand::u32(..)));
@@ -42,7 +42,7 @@ pub(super) fn at_once(file: &Path) -> Result<Router> {
     Ok(Router::new().route(&path, get(handler)))
 }
 
-/// Requests wait for one watch. `POST /tell` lets them go, and answers when that was.
+/// Requests wait for one watch. `POST /tell` releases them, and answers with the time of that.
 pub(super) fn waiting(file: &Path) -> Result<Router> {
     let (path, answer) = read(file)?;
     let sender = watch::Sender::new(0_u64);
@@ -50,14 +50,14 @@ pub(super) fn waiting(file: &Path) -> Result<Router> {
     let handler = move || {
         let (mut news, answer) = (sender.subscribe(), answer.clone());
         async move {
-            // Fails if nobody can tell any more, which ends the wait too.
+            // Fails if the sender is gone, which ends the wait too.
             let _ = news.changed().await;
             answer
         }
     };
     let tell = move || async move {
         let now = now();
-        teller.send_modify(|told| *told += 1);
+        teller.send_modify(|count| *count += 1);
         now.to_string()
     };
     Ok(Router::new()
@@ -65,7 +65,7 @@ pub(super) fn waiting(file: &Path) -> Result<Router> {
         .route("/tell", post(tell)))
 }
 
-/// Seconds since 1970, by the clock that PostgreSQL has too.
+/// Seconds since 1970, by the clock that PostgreSQL uses too.
 #[must_use]
 pub(crate) fn now() -> f64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);

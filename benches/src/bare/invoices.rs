@@ -1,5 +1,5 @@
-//! The invoice database without a feed: the same effect in one transaction with a claim for each
-//! event, so that one which comes twice has one invoice.
+//! The invoice database without a feed: the same effect in one transaction, with a claim for each
+//! event, so that an event that arrives twice has one invoice.
 
 use anyhow::Result;
 use feed_core::{Batch, Database, Effect, Received};
@@ -25,7 +25,7 @@ impl Invoices {
         Ok(Self { database })
     }
 
-    /// Writes the invoices of those events that nobody has claimed.
+    /// Writes the invoices of those events that are not claimed yet.
     pub(crate) async fn apply(&self, mut events: Vec<Received>) -> Result<()> {
         let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
         let mut tx = self.database.begin().await?;

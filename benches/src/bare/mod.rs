@@ -1,5 +1,5 @@
-//! The limits that are servers: as bare as they can be, behind the same listener and layers as the
-//! services (`feed_chassis::serve`), each a process of its own like these.
+//! The limits that are servers: as little as possible, behind the same listener and layers as the
+//! services (`feed_chassis::serve`). Each is a process of its own, as the services are.
 
 pub(crate) mod canned;
 pub(crate) mod invoices;
@@ -19,7 +19,7 @@ use relay::Relay;
 
 pub(crate) use orders::Outbox;
 
-/// Which one.
+/// Which limit.
 #[derive(Debug, clap::Subcommand)]
 #[command(hide = true)]
 pub(crate) enum Command {
@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Canned {
         /// The path, then the answer that was taken from the service
         file: PathBuf,
-        /// Hold requests back until somebody posts to `/tell`
+        /// Hold requests back until a POST to `/tell`
         #[arg(long)]
         wait: bool,
         #[arg(long, env)]
@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Peers(crate::peers::Command),
 }
 
-/// Runs one until it is told to stop.
+/// Runs one until it is stopped.
 pub(crate) async fn run(command: Command) -> Result<()> {
     start_logging(LogFormat::Text);
     match command {
@@ -92,7 +92,7 @@ pub(crate) async fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Works, and answers that it does.
+/// Runs `task`, and answers requests meanwhile.
 pub(crate) async fn work(
     address: SocketAddr,
     task: impl Future<Output = ()> + Send + 'static,

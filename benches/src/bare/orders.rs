@@ -1,6 +1,6 @@
-//! The order service with append and sequencer left out: the same rules, statements, tasks and
-//! answers, from the same crate. What becomes of an order beside that has one place here: nothing,
-//! or a row in a hand-written outbox with a NOTIFY in the transaction or after it.
+//! The order service without append and sequencer: the same rules, statements, tasks and answers,
+//! from the same crate. Only here is defined what an order leaves besides its rows: nothing, or a
+//! row in a hand-written outbox with a NOTIFY in the transaction or after it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,15 +25,16 @@ use sqlx::{Executor, PgPool, Postgres};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-/// What becomes of an order beside its rows.
+/// What an order leaves besides its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Outbox {
-    /// Nothing: it is told to nobody
+    /// Nothing: no reader learns of it
     None,
-    /// A row that the relay takes away, and a NOTIFY, in the same transaction
+    /// A row that the relay removes, and a NOTIFY, in the same transaction
     Notify,
-    /// The row likewise, and a NOTIFY after the commit, one for all that commit meanwhile. A NOTIFY
-    /// in their transactions has orders commit one after the other: it holds a lock until the end
+    /// The row likewise, and after the commit one NOTIFY for all orders that commit meanwhile. A
+    /// NOTIFY in their transactions makes orders commit one after the other: it holds a lock until
+    /// the end
     NotifyAfter,
 }
 
@@ -132,12 +133,12 @@ impl Orders {
     }
 }
 
-/// Tells the relay that there are rows. One that is not told looks by itself before long.
+/// Notifies the relay of new rows. A relay that misses it polls before long.
 async fn tell(pool: PgPool, news: Arc<Notify>) {
     loop {
         news.notified().await;
         if let Err(error) = pool.execute("NOTIFY bench_outbox").await {
-            warn!("the relay was not told: {error}");
+            warn!("the relay was not notified: {error}");
         }
     }
 }

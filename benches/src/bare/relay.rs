@@ -1,10 +1,10 @@
 //! The other side of a hand-written outbox: a process that listens to the order database, reads the
-//! rows in order, hands the events to somebody who keeps them for good, and then takes the rows
-//! away. It needs what our invoice service does not: a role and a connection in somebody else's
+//! rows in order, passes the events to a target that stores them permanently, and then removes the
+//! rows. It needs what our invoice service does not: a role and a connection in another service's
 //! database.
 //!
-//! Who keeps the events is the invoice database itself (`invoices`), as a team would write it for
-//! two databases and no broker, or a broker (`peers`).
+//! The target is the invoice database itself (`invoices`), as a team would write it for two
+//! databases without a broker, or a broker (`peers`).
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use tracing::error;
 
-/// Events that are handed on together; as many as our consumer takes.
+/// Events that are passed on together; as many as our consumer takes.
 pub(crate) const BATCH: usize = 100;
 
 /// Where events go.
 pub(crate) trait Target: Send + 'static {
-    /// Returns when the events are safe there. A relay that dies before it has removed its rows
-    /// hands them on again.
+    /// Returns when the events are stored there. A relay that dies before it has removed its rows
+    /// passes them on again.
     fn keep(&mut self, events: Vec<Received>) -> impl Future<Output = Result<()>> + Send;
 }
 
@@ -92,7 +92,7 @@ impl<T: Target> Relay<T> {
         Ok(taken.len())
     }
 
-    /// What was told until now needs no look of its own: the next one sees it.
+    /// Drops the notifications received until now: the next poll sees their rows.
     async fn forget_news(&mut self) {
         loop {
             tokio::select! {

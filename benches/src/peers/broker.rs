@@ -1,5 +1,6 @@
-//! A broker as a private process: its files in the benchmark's directory, reached from this machine
-//! alone, settings of its package otherwise. It goes away with what it has started.
+//! A broker as a private process: its files are in the benchmark's directory, only this machine
+//! reaches it, and its other settings are those of its package. It is killed with all that it has
+//! started.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -43,7 +44,7 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        // Its data is of no use to anybody, so it need not end in order.
+        // Its data is not needed, so it need not shut down in order.
         for id in self.ids().flat_map(usage::descendants).flatten() {
             let _ = Command::new("kill")
                 .args(["-KILL", &id.to_string()])
@@ -103,7 +104,8 @@ async fn rabbitmq(address: SocketAddr, directory: &Path, lab: &Lab) -> Result<Ve
         .set("RABBITMQ_MNESIA_BASE", below("data"))
         .set("RABBITMQ_LOG_BASE", below("log"))
         .set("RABBITMQ_PID_FILE", below("pid"))
-        // None of these are there: whatever this machine has for another server is not ours.
+        // None of these files exist, so that settings of another server on this machine have no
+        // effect.
         .set("RABBITMQ_CONF_ENV_FILE", below("environment"))
         .set("RABBITMQ_CONFIG_FILE", below("rabbitmq"))
         .set("RABBITMQ_ADVANCED_CONFIG_FILE", below("advanced.config"))

@@ -1,6 +1,6 @@
-//! What stands in the place of our invoice service: it takes what the broker has, up to a batch,
-//! commits the invoices, and acknowledges after that. What comes again, because it died between the
-//! two, finds its claim.
+//! The counterpart of our invoice service: it takes what the broker has, up to a batch, commits the
+//! invoices, and acknowledges the messages after that. A message that comes again, because the
+//! process died between the two, finds its claim.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -23,7 +23,7 @@ pub(super) trait Inbox: Send + 'static {
     fn acknowledge(&mut self, batch: Self::Receipt) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// Ends at the first error, and its process with it: whoever starts it anew gets again what was not
+/// Ends at the first error, and its process with it: the next process gets again what was not
 /// acknowledged.
 pub(super) async fn run(mut inbox: impl Inbox, invoices: Invoices) {
     loop {

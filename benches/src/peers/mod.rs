@@ -23,7 +23,8 @@ use crate::bare::invoices::Invoices;
 use crate::bare::relay::Relay;
 use crate::bare::work;
 
-/// What a consumer lets the broker send ahead: some batches, so that it never waits for one.
+/// How many messages a broker sends ahead to a consumer: some batches, so that it never waits for
+/// one.
 const AHEAD: u16 = 500;
 
 /// Which broker.
@@ -45,7 +46,7 @@ impl Peer {
         }
     }
 
-    /// What the table calls it. It says what a confirmation is worth where that is less than a
+    /// Its name in the table, which says what a confirmation guarantees where that is less than a
     /// commit of PostgreSQL.
     #[must_use]
     pub(crate) fn label(self) -> &'static str {
@@ -82,7 +83,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Runs one until it is told to stop.
+/// Runs one until it is stopped.
 pub(crate) async fn run(command: Command) -> Result<()> {
     match command {
         Command::Publish {

@@ -1,8 +1,9 @@
 //! A stream of NATS `JetStream` with file storage, and a durable pull consumer of it.
 //!
 //! The server writes a message to its file before it confirms it, but syncs that file once a minute
-//! only (`defaultSyncInterval` in `filestore.go` of 2.9; a setting for it came with 2.10): who loses
-//! power loses events that were confirmed. Our feed has them in PostgreSQL, which syncs each commit.
+//! only (`defaultSyncInterval` in `filestore.go` of 2.9; a setting for it came with 2.10): a loss
+//! of power loses events that were confirmed. Our feed has them in PostgreSQL, which syncs each
+//! commit.
 
 use std::net::SocketAddr;
 
@@ -23,7 +24,7 @@ const SUBJECT: &str = "orders";
 async fn open(address: SocketAddr) -> Result<(Context, Stream)> {
     let client = async_nats::connect(format!("nats://{address}")).await?;
     let context = jetstream::new(client);
-    // Its events stay, as those of our feed do: nothing is to be removed when one is acknowledged.
+    // Its events stay, as those of our feed do: an acknowledgement removes nothing.
     let stream = stream::Config {
         name: SUBJECT.to_owned(),
         storage: StorageType::File,
@@ -68,14 +69,14 @@ impl Inbox {
         let (_, stream) = open(address).await?;
         let config = Config {
             durable_name: Some("invoice".to_owned()),
-            // One for all before it would also acknowledge what was sent ahead to a process that
-            // has died, and these events would have no effect.
+            // One acknowledgement for all would also acknowledge what was sent ahead to a process
+            // that has died, and these events would have no effect.
             ack_policy: AckPolicy::Explicit,
             max_ack_pending: i64::from(AHEAD) * 4,
             ..Default::default()
         };
         let consumer: PullConsumer = stream.get_or_create_consumer("invoice", config).await?;
-        // Asks for more when half of them have come.
+        // Requests more when half of them have arrived.
         let messages = consumer.stream().max_messages_per_batch(AHEAD.into());
         let messages = messages.messages().await?;
         Ok(Self { messages })
@@ -95,7 +96,7 @@ impl consumer::Inbox for Inbox {
 
     async fn acknowledge(&mut self, batch: Vec<Acker>) -> Result<()> {
         for receipt in batch {
-            // Into a buffer: nothing answers.
+            // Into a buffer: there is no answer.
             receipt.ack().await.map_err(anyhow::Error::from_boxed)?;
         }
         Ok(())

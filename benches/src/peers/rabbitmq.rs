@@ -1,8 +1,8 @@
 //! A durable quorum queue of `RabbitMQ` with persistent messages.
 //!
-//! It is the queue that answers as PostgreSQL does. Its write-ahead log writes what has come, calls
-//! `fdatasync`, and tells the queue after that; the queue confirms what it was told (`ra_log_wal.erl`:
-//! write strategy `default`, sync method `datasync`).
+//! It is the queue whose confirmation means the same as a commit of PostgreSQL. Its write-ahead log
+//! writes what has arrived, calls `fdatasync`, and notifies the queue after that; then the queue
+//! confirms (`ra_log_wal.erl`: write strategy `default`, sync method `datasync`).
 
 use std::net::SocketAddr;
 
@@ -113,7 +113,7 @@ impl consumer::Inbox for Inbox {
     }
 
     async fn acknowledge(&mut self, last: Acker) -> Result<()> {
-        // Of this channel alone: what another process was sent is not touched.
+        // Of this channel alone: deliveries to another process stay as they are.
         let acknowledged = last.ack(BasicAckOptions { multiple: true }).await?;
         ensure!(acknowledged, "the channel is closed");
         Ok(())

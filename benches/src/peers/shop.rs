@@ -1,5 +1,5 @@
-//! All processes from an order to its invoice, on databases of their own: ours, or those around a
-//! broker. One shop is there at a time, so that the other one takes nothing from it.
+//! All processes between an order and its invoice, on databases of their own: ours, or those around
+//! a broker. Only one shop exists at a time, so that the other one uses nothing of the machine.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::way::Way;
 /// How long invoices may take.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// Goes away in the order of its fields: the broker after those who are connected to it.
+/// Dropped in the order of its fields: the broker after its clients.
 #[derive(Debug)]
 pub(crate) struct Shop {
     order: Process,
@@ -32,7 +32,7 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// Opens a shop on two databases; ours if there is no `peer`. Nobody writes invoices yet.
+    /// Opens a shop on two databases; ours if there is no `peer`. No process writes invoices yet.
     pub(crate) async fn open(
         lab: &Lab,
         peer: Option<Peer>,
@@ -71,7 +71,7 @@ impl Shop {
         })
     }
 
-    /// Starts who writes invoices.
+    /// Starts the process that writes invoices.
     pub(crate) async fn invoice(&mut self, lab: &Lab) -> Result<()> {
         let start = match &self.broker {
             None => {
@@ -88,7 +88,7 @@ impl Shop {
         Ok(())
     }
 
-    /// Waits until all events of the outbox are in the broker, and needs no relay after that.
+    /// Waits until all events of the outbox are in the broker; then the relay is no longer needed.
     pub(crate) async fn publish_all(&mut self) -> Result<()> {
         if self.relay.is_some() {
             until(
@@ -103,7 +103,7 @@ impl Shop {
 
     /// Waits until so many orders have their invoices.
     pub(crate) async fn invoiced(&self, orders: i64) -> Result<()> {
-        // The newest is cheap to ask for, and comes among the last.
+        // The newest is cheap to query, and is among the last to arrive.
         let newest = format!("SELECT COALESCE(max(order_id) >= {orders}, false) FROM invoice");
         until(&self.way.invoices, &newest).await?;
         let all = format!("SELECT count(*) >= {orders} FROM invoice");
@@ -174,7 +174,7 @@ impl Shop {
     }
 }
 
-/// Asks again and again until it is so.
+/// Repeats a query until it returns true.
 async fn until(pool: &PgPool, sql: &str) -> Result<()> {
     let begin = Instant::now();
     loop {

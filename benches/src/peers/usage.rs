@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 /// `USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 
-/// What `/proc/PID/stat` tells of a process.
+/// What is used of `/proc/PID/stat`.
 #[derive(Debug, Clone, Copy)]
 struct Stat {
     parent: u32,
@@ -38,7 +38,7 @@ pub(super) fn memory(root: u32) -> Result<f64> {
     Ok(kib / 1024.0)
 }
 
-/// Who has started a process.
+/// The process that has started this one.
 pub(super) fn parent(id: u32) -> Result<u32> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
     Ok(read(&stat).context("no parent")?.parent)

@@ -1,11 +1,11 @@
-//! A consumer that has everything still to do: the invoice service as a process of its own reads
+//! A consumer that has yet to apply everything: the invoice service as a process of its own reads
 //! all events of an order service by HTTP, and writes an invoice for each.
 //!
-//! Against the statements that no way around is known to: cursors, claims, counter, invoices and
-//! lines, as arrays, 100 events a transaction, on one connection, of orders that were read and
-//! understood before. The same disk, the same server, the same rows.
+//! Against the statements that it cannot avoid: cursors, claims, counter, invoices and lines, as
+//! arrays, 100 events a transaction, on one connection, of orders that were read and parsed before.
+//! The same disk, the same server, the same rows.
 //!
-//! Then four instances against one, and what each event takes in statements.
+//! Then four instances against one, and the statements for each event.
 
 use std::time::{Duration, Instant};
 
@@ -83,7 +83,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Starts so many instances; returns events in a second until all cursors are at the end.
+/// Starts so many instances; returns events per second until all cursors are at the end.
 async fn drain(lab: &Lab, url: &str, feed: &str, events: i64, instances: usize) -> Result<f64> {
     let pool = lab.pool(url).await?;
     let begin = Instant::now();

@@ -54,7 +54,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Places orders at an even pace, whatever the answers take; ends with the task.
+/// Places orders at an even pace, however long the answers take; ends with the task.
 async fn order_all_the_time(address: SocketAddr) -> Result<()> {
     let (clients, order) = (8, new_order());
     let mut connections = Vec::new();

@@ -1,9 +1,9 @@
-//! The same requests to a feed with a long history, and to one with 1,000 events: nothing a reader
-//! asks for may get slower with the past.
+//! The same requests to a feed with a long history, and to one with 1,000 events: no request may
+//! get slower as the history grows.
 //!
-//! Two processes, two databases on one server. Pages are read from memory once they were asked for,
-//! so the batch (100 events with their data, of more places than are kept) stands for the rest. Places
-//! in the history are spread over all of it.
+//! Two processes, two databases on one server. Pages are in memory once they were requested, so the
+//! batch (100 events with their data, at more positions than are kept) represents the rest. The
+//! positions are spread over all of the history.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use crate::lab::Lab;
 use crate::measure::{Figure, Goal};
 use crate::process::Start;
 
-/// A feed, and where in it is asked.
+/// A feed, and the positions in it that are requested.
 struct Feed {
     address: SocketAddr,
     etag: String,
@@ -28,7 +28,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     let short = lab.history(1_000).await?;
     let long_order = lab.start(Start::service("order", &long)).await?;
     let short_order = lab.start(Start::service("order", &short)).await?;
-    // What other benchmarks have placed since is there too.
+    // Includes what other benchmarks have placed since.
     let long = Feed::look(long_order.address, events).await?;
     let short = Feed::look(short_order.address, 1_000).await?;
     type Requests = fn(&Feed) -> Vec<Vec<u8>>;
@@ -80,7 +80,7 @@ impl Feed {
             cursors: Vec::new(),
         };
         // The cursor of a page is its last event: seeking it leads to the next page.
-        for page in feed.places() {
+        for page in feed.positions() {
             let path = format!("/feed/{}/{page}", feed.epoch);
             let (_, body) = once(address, &get(&path, &[])).await?;
             let body = String::from_utf8(body)?;
@@ -92,7 +92,7 @@ impl Feed {
     }
 
     /// Eight immutable pages, spread over the history.
-    fn places(&self) -> Vec<i64> {
+    fn positions(&self) -> Vec<i64> {
         let last = self.events / 100 - 1;
         (0..8).map(|n| 1 + n * (last - 1) / 8).collect()
     }
@@ -110,8 +110,8 @@ impl Feed {
     }
 
     fn pages(&self, path: fn(&str, i64) -> String) -> Vec<Vec<u8>> {
-        let places = self.places().into_iter();
-        places
+        let positions = self.positions().into_iter();
+        positions
             .map(|page| get(&path(&self.epoch, page), &[]))
             .collect()
     }

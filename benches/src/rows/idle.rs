@@ -1,5 +1,5 @@
-//! What a consumer costs that waits for the next event: processor time by the scheduler's account,
-//! and the statements its database gets meanwhile.
+//! What a consumer costs while it waits for the next event: processor time, as the scheduler
+//! accounts for it, and the statements that its database gets meanwhile.
 
 use anyhow::Result;
 
@@ -13,7 +13,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     let url = lab.database().await?;
     let invoice = Start::service("invoice", &url).set("FEED_URL", order.url("/feed"));
     let invoice = lab.start(invoice).await?;
-    // Until it has read all, and what comes once after a start is over.
+    // Until it has read everything, and the work after a start is done.
     tokio::time::sleep(lab.seconds(75.0, 5.0)).await;
     let time = lab.seconds(60.0, 10.0);
     lab.forget_statements().await?;

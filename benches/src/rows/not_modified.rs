@@ -1,8 +1,8 @@
-//! A `304` from the head: what every reader gets that has missed nothing, most of all requests.
+//! A `304` from the head: the answer for a reader that is up to date, and so the most frequent one.
 //!
 //! Against an axum route that gives the same status and headers as constants, behind the same
 //! listener and layers: what HTTP itself costs here. 16 connections that are kept; the server has
-//! one core and who asks another, so that the cost of asking does not blur the ratio.
+//! one core and the client another, so that the client's cost does not blur the ratio.
 
 use anyhow::Result;
 

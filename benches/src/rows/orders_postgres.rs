@@ -1,7 +1,7 @@
 //! Orders by HTTP on PostgreSQL, 32 writers.
 //!
-//! Against the same service with append and sequencer left out: what the shop would take if it told
-//! nobody of its orders. Each has a database of its own on the same server.
+//! Against the same service without append and sequencer: what the shop would take if it published
+//! nothing. Each has a database of its own on the same server.
 
 use anyhow::Result;
 

@@ -33,7 +33,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
         page_size: FeedSettings::PAGE_SIZE,
         page: None,
     };
-    // Makes the row of the head; nothing of it runs.
+    // Creates the row of the head; the feed itself does not run.
     Feed::open(database.clone(), settings, CancellationToken::new()).await?;
     let request = new_order();
     let body = request.split(|byte| *byte == b'\n').next_back();

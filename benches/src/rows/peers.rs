@@ -1,13 +1,13 @@
-//! A broker in the place of the feed: what the shop does by HTTP, against the same work by outbox,
+//! A broker in place of the feed: what the shop does by HTTP, against the same work by outbox,
 //! relay, broker and consumer (`peers`), each set up anew for its turn.
 //!
-//! - *orders*: by HTTP, 32 writers, while invoices are written beside. Who writes orders fast and
-//!   lets the invoices wait shows in the line after it.
+//! - *orders*: by HTTP, 32 writers, while invoices are written. The next row shows whether a side
+//!   accepts orders fast at the cost of late invoices.
 //! - *drain*: events wait in the broker, or in the feed, when the consumer's process starts; until
 //!   the last invoice.
 //! - *commit to invoice*: as in the row `latency`.
-//! - *CPU*: of all processes but who places the orders, PostgreSQL's included, from the first order
-//!   of a burst to half a second after the last invoice.
+//! - *CPU*: of all processes except the client, PostgreSQL's included, from the first order of a
+//!   burst to half a second after the last invoice.
 //! - *memory*: of the same processes then, without PostgreSQL, which is one for both.
 
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::peers::Peer;
 use crate::peers::shop::Shop;
 use crate::process::Start;
 
-/// Writers of a burst, and of what comes before it to have all connections open.
+/// Writers of a burst, and of the orders before it that open all connections.
 const WRITERS: i64 = 16;
 
 /// Databases that both sides are set up with.
@@ -106,7 +106,7 @@ async fn burst(shop: &Shop, orders: i64) -> Result<(f64, f64)> {
     let used = shop.cpu().await?;
     shop.place(orders, WRITERS).await?;
     shop.invoiced(before + orders).await?;
-    // What is acknowledged, removed or noted after the last invoice belongs to it.
+    // What is acknowledged, removed or recorded after the last invoice belongs to it.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let used = shop.cpu().await?.saturating_sub(used);
     let [placed, invoiced] = shop.count().await?;

@@ -1,7 +1,7 @@
 //! What a consumer that follows the end of the feed transfers for each new event: all bytes both
 //! ways, and all requests, of the real invoice service, counted on the wire between the two.
 //!
-//! With a long history against one of 100 events: the past must cost a consumer nothing.
+//! With a long history against one of 100 events: a long history must cost a consumer nothing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::process::{Process, Start, free_address};
 /// Orders of a round, one after the other.
 const ORDERS: u64 = 40;
 
-/// An order service, a consumer at its end, and what lies between them.
+/// An order service, a consumer at its end, and the wire between them.
 struct Pair {
     order: Process,
     _invoice: Process,
@@ -79,7 +79,7 @@ impl Pair {
         })
     }
 
-    /// Places orders, each when the one before has its invoice; returns bytes and requests of one.
+    /// Places orders, each when the one before has its invoice; returns bytes and requests for one.
     async fn follow(&self) -> Result<[f64; 2]> {
         let read = || {
             let bytes = self.wire.bytes.load(Ordering::Relaxed);

@@ -1,10 +1,10 @@
-//! A thousand readers wait at the head (`Prefer: wait`), and one order comes: how long after its
-//! commit has each got the new entry, and what does that cost the database?
+//! A thousand readers wait at the head (`Prefer: wait`), and one order is placed: how long after
+//! its commit does each get the new entry, and what does that cost the database?
 //!
 //! Against a thousand requests that wait for one tokio `watch` on a bare axum route, which gives
 //! the same bytes. Ours has to number the event first (a transaction, a sync of the disk), and to
 //! read it. The clock of both starts at the server: at the order's commit by PostgreSQL's clock,
-//! and where the watch is told.
+//! and when the watch is notified.
 
 use std::net::SocketAddr;
 
@@ -77,7 +77,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     .await?;
     let statements = lab.statements(&url).await?;
     let reads = statements.iter().filter(|each| {
-        // What readers ask for; the look at the head is the sequencer's, whoever reads.
+        // What readers cause; the sequencer polls the head with or without readers.
         each.name().starts_with("feed::") && each.name() != "feed::look"
     });
     let reads: i64 = reads.map(|each| each.calls).sum();
@@ -101,8 +101,8 @@ fn ask(etag: &str) -> Vec<u8> {
     )
 }
 
-/// Has all readers wait, lets `tell` happen, and returns median and 99th percentile of how much
-/// later they were answered, in milliseconds.
+/// Lets all readers wait, runs `tell`, and returns median and 99th percentile of how much later
+/// they were answered, in milliseconds.
 async fn all_answered(
     address: SocketAddr,
     asked: &[u8],
@@ -118,13 +118,13 @@ async fn all_answered(
             Ok(canned::now())
         });
     }
-    // All have come to the point where they wait.
+    // Each has reached the point where it waits.
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     ensure!(readers.try_join_next().is_none(), "a reader was not held back");
-    let told = tell().await?;
+    let notified = tell().await?;
     let mut took = Vec::new();
     while let Some(answered) = readers.join_next().await {
-        took.push((answered?? - told) * 1e3);
+        took.push((answered?? - notified) * 1e3);
     }
     Ok([percentile(&mut took, 0.5), percentile(&mut took, 0.99)])
 }

@@ -1,5 +1,5 @@
 //! A page of 100 entries, written by us and by `atom_syndication`'s own writer: the same entries,
-//! as that crate has read them from our page. In this process, on one thread, nothing but the
+//! as that crate has read them from our page. In this process, on one thread, only the
 //! writing. (`cargo bench -p bench --features page` has the same and the reading in more detail.)
 
 use std::hint::black_box;

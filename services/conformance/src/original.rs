@@ -1,4 +1,5 @@
-//! It follows a feed in the wire format of the original (ORIGINAL-WIRE.md).
+//! It follows a feed in the wire format of the original shop: no sequences, types, pages or entity
+//! tags.
 
 use harness::{Original, Sql};
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! The feed behind caches: what is final is served without us, and nothing new is hidden.
+//! The feed behind caches: immutable pages are served without the service, and nothing new is
+//! hidden.
 
 mod proxy;
 
@@ -10,7 +11,7 @@ use harness::{Backend, Client, Service, until};
 use crate::publisher::{dated, newest, page, place, sequences, started};
 use proxy::Cache;
 
-/// Makes of each test one behind nginx and one behind Varnish.
+/// Makes two tests of each: behind nginx and behind Varnish.
 macro_rules! behind_both {
     ($($test:ident)*) => {
         mod nginx {
@@ -38,13 +39,13 @@ macro_rules! behind_both {
 
 behind_both! {
     an_immutable_page_is_served_while_the_origin_is_down
-    what_was_shown_to_one_is_kept_for_nobody
+    answers_to_credentials_are_not_cached
     the_head_never_hides_an_event
-    a_kept_head_is_at_most_seconds_old_and_outlives_its_origin
+    a_cached_head_is_at_most_seconds_old_and_outlives_its_origin
     a_304_freshens_what_is_stored
     a_delta_is_never_stored
     codings_and_forms_do_not_mix
-    a_consumer_applies_everything_and_stays_calm
+    a_consumer_applies_everything_and_does_not_loop
 }
 
 async fn an_immutable_page_is_served_while_the_origin_is_down(cache: Cache) {
@@ -82,8 +83,8 @@ async fn an_immutable_page_is_served_while_the_origin_is_down(cache: Cache) {
     }
 }
 
-/// A cache asks nobody for credentials, and what it has it gives to everybody.
-async fn what_was_shown_to_one_is_kept_for_nobody(cache: Cache) {
+/// A cache does not ask for credentials, and gives what it has to every client.
+async fn answers_to_credentials_are_not_cached(cache: Cache) {
     let mut order = Service::new("order", Backend::Sqlite).await;
     order.protect("read reader\noperate operator", "Bearer operator");
     order.start().await;
@@ -104,18 +105,18 @@ async fn what_was_shown_to_one_is_kept_for_nobody(cache: Cache) {
         }
         for client in [&proxy.plain, &proxy.eager, &operator.showing("Bearer no")] {
             let answer = client.anonymous().get(path, &[]).await;
-            assert_eq!(answer.status, 401, "{path} for anybody");
+            assert_eq!(answer.status, 401, "{path} without credentials");
         }
     }
-    // What is open is kept.
+    // What is public is cached.
     for expected in ["MISS", "HIT"] {
         let answer = proxy.plain.get("form.js", &[]).await;
         assert_eq!((answer.status, answer.header("x-cache")), (200, expected));
     }
 }
 
-/// As soon as the origin shows an event, the cache does: to readers that know nothing, a tag, a
-/// date, or both.
+/// As soon as the origin shows an event, the cache does: to readers with nothing, a tag, a date, or
+/// both.
 async fn the_head_never_hides_an_event(cache: Cache) {
     let order = started(Backend::Sqlite).await;
     place(&order, 1).await;
@@ -123,7 +124,7 @@ async fn the_head_never_hides_an_event(cache: Cache) {
     for client in [&proxy.plain, &proxy.eager] {
         for round in 0..8 {
             if round % 4 == 3 {
-                // Now the date stands for this state, and a cache may answer by it.
+                // Now the date identifies this state, and a cache may answer by it.
                 dated(&order).await;
             }
             let known = client.get("feed", &[]).await;
@@ -140,7 +141,7 @@ async fn the_head_never_hides_an_event(cache: Cache) {
     }
 }
 
-async fn a_kept_head_is_at_most_seconds_old_and_outlives_its_origin(cache: Cache) {
+async fn a_cached_head_is_at_most_seconds_old_and_outlives_its_origin(cache: Cache) {
     let mut order = started(Backend::Sqlite).await;
     let proxy = cache.before(&order).await;
     for count in 1..=5 {
@@ -186,7 +187,7 @@ async fn a_304_freshens_what_is_stored(cache: Cache) {
     assert_eq!(proxy.keeping.get("feed", &tag).await.status, 304);
 }
 
-/// A 226 holds what one reader lacks. Whoever comes next gets what they lack.
+/// A 226 contains what one reader lacks. The next reader gets what it lacks itself.
 async fn a_delta_is_never_stored(cache: Cache) {
     let order = started(Backend::Sqlite).await;
     place(&order, 5).await;
@@ -221,7 +222,7 @@ async fn a_delta_is_never_stored(cache: Cache) {
     }
 }
 
-/// Readers with and without gzip, and with a browser, all get what they can read.
+/// Readers with and without gzip, and browsers, all get what they can read.
 async fn codings_and_forms_do_not_mix(cache: Cache) {
     if !available(&["curl"]) {
         return;
@@ -280,7 +281,7 @@ async fn raw(url: &str, accept: &str, coding: &str) -> (String, Vec<u8>) {
 }
 
 /// A cache may drop `If-None-Match`, and then answers at once what the consumer knows already.
-async fn a_consumer_applies_everything_and_stays_calm(cache: Cache) {
+async fn a_consumer_applies_everything_and_does_not_loop(cache: Cache) {
     /// As configured below.
     const INTERVAL: f64 = 0.5;
     let order = started(Backend::Sqlite).await;
@@ -296,7 +297,7 @@ async fn a_consumer_applies_everything_and_stays_calm(cache: Cache) {
     if cache == Cache::Varnish {
         return;
     }
-    // Calm: the next polls are as far apart as they should be.
+    // No hot loop: the next polls are as far apart as configured.
     let polls = |proxy: &proxy::Proxy| -> Vec<f64> {
         let lines = proxy.answered();
         let heads = lines.iter().filter(|line| line.path == "/feed");

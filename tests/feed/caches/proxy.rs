@@ -15,14 +15,14 @@ pub(crate) enum Cache {
 /// A cache in front of an order service.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    /// Obeys the headers of the feed, and has no opinion of its own.
+    /// Obeys the headers of the feed, without rules of its own.
     pub(crate) plain: Client,
     /// Passes the conditions of a reader on.
     pub(crate) eager: Client,
-    /// Keeps the head for the time that its origin is down.
+    /// Keeps the head while its origin is down.
     pub(crate) keeping: Client,
     directory: tempfile::TempDir,
-    /// Dropped, and with it killed, before its directory is.
+    /// Dropped, and so killed, before its directory is.
     process: Option<Process>,
 }
 

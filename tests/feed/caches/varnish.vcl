@@ -9,13 +9,13 @@ backend origin {
 }
 
 sub vcl_recv {
-    # A stale head only once the origin has failed.
+    # A stale head only after the origin has failed.
     if (req.restarts == 0) {
         set req.grace = 0s;
     } else {
         set req.grace = 24h;
     }
-    # Readers that wait go past the cache.
+    # Readers that wait bypass the cache.
     if (req.http.Prefer) {
         return (pass);
     }
@@ -25,8 +25,8 @@ sub vcl_backend_response {
     if (beresp.was_304) {
         set beresp.http.X-Freshened = "yes";
     }
-    # The head is asked for again each time, and kept for when its origin is down. By itself,
-    # Varnish keeps nothing of a `max-age=0`.
+    # The head is revalidated each time, and kept for when its origin is down. By itself, Varnish
+    # does not keep a `max-age=0`.
     if (beresp.status == 200 && beresp.http.Cache-Control ~ "stale-if-error") {
         set beresp.ttl = 1ms;
         set beresp.grace = 24h;

@@ -1,5 +1,5 @@
-//! Feed documents as somebody else might write them. Nothing is escaped: what is wrong in a
-//! document is what the tests are about.
+//! Feed documents as another program might write them. Nothing is escaped: the tests are about
+//! errors in documents.
 
 use feed_core::http::NAMESPACE;
 
@@ -10,7 +10,7 @@ pub struct Entry {
     pub id: String,
     /// `atom:updated`.
     pub updated: String,
-    /// All that stands beside id, title and `updated`.
+    /// All markup besides id, title and `updated`.
     pub markup: String,
 }
 
@@ -76,14 +76,14 @@ pub struct Atom {
     pub attributes: String,
     /// `atom:updated`.
     pub updated: String,
-    /// All that stands before the entries.
+    /// All markup before the entries.
     pub markup: String,
-    /// In the order in which they stand there.
+    /// In the order of the document.
     pub entries: Vec<Entry>,
 }
 
 impl Atom {
-    /// A document that knows nothing of our namespace.
+    /// A document without our namespace.
     #[must_use]
     pub fn foreign(entries: impl IntoIterator<Item = Entry>) -> Self {
         Self {
@@ -124,7 +124,7 @@ impl Atom {
         self.with(&format!("<link rel=\"{rel}\" href=\"{href}\"/>"))
     }
 
-    /// Says that it is an archive document (RFC 5005, section 4).
+    /// Marks it as an archive document (RFC 5005, section 4).
     #[must_use]
     pub fn archive(self) -> Self {
         self.attribute("xmlns:fh", "http://purl.org/syndication/history/1.0")

@@ -1,5 +1,5 @@
-//! A producer that misbehaves as a test tells it to, and remembers what it was asked. HTTP/1.1 by
-//! hand, since no server writes a message that ends too early. It is a forward proxy as well.
+//! A producer that misbehaves as a test scripts it, and records its requests. HTTP/1.1 by hand,
+//! since no server writes a message that ends too early. It is a forward proxy as well.
 
 pub mod atom;
 mod numbered;
@@ -21,7 +21,7 @@ use tokio::net::{TcpSocket, TcpStream};
 /// The longest request head that is read.
 const LONGEST_HEAD: usize = 64 * 1024;
 
-/// A request as it came.
+/// A request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// `GET`.
@@ -30,7 +30,7 @@ pub struct Asked {
     pub target: String,
     /// In lower case, with values byte for byte.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// When it came.
+    /// When it arrived.
     pub at: Instant,
 }
 
@@ -42,7 +42,7 @@ impl Asked {
         path.unwrap_or_default()
     }
 
-    /// What stands behind `name=` in the query.
+    /// The value of `name=` in the query.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<&str> {
         let (_, query) = self.target.split_once('?')?;
@@ -68,7 +68,7 @@ impl Asked {
     }
 }
 
-/// Bytes of an answer that wait in the system for the client.
+/// Bytes of an answer that the system buffers for the client.
 const SEND_BUFFER: u32 = 64 * 1024;
 
 type Script = Arc<dyn Fn(&Asked) -> Reply + Send + Sync>;
@@ -81,8 +81,8 @@ struct State {
     sent: AtomicU64,
 }
 
-/// A server on a port of its own. What is not scripted is `404`; what is meant for another server, as
-/// for a proxy, goes there.
+/// A server on a port of its own. What is not scripted is `404`; a request to another server, as
+/// for a proxy, is passed on to it.
 #[derive(Clone)]
 pub struct Fake {
     address: String,
@@ -97,13 +97,13 @@ impl fmt::Debug for Fake {
 
 #[expect(
     clippy::missing_panics_doc,
-    reason = "what does not go as it ought to ends the test"
+    reason = "an unexpected result ends the test"
 )]
 impl Fake {
     /// A server with nothing on it.
     pub async fn start() -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        // What the system would take in advance must not look like what a client has taken.
+        // The system's buffers must not look like bytes that a client has taken.
         let small = socket.set_send_buffer_size(SEND_BUFFER);
         small.expect("a small buffer");
         let any = "127.0.0.1:0".parse().expect("an address");
@@ -116,7 +116,7 @@ impl Fake {
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let state = Arc::clone(&shared);
-                // A client that goes away is what many tests are about.
+                // Many tests are about a client that disconnects.
                 tokio::spawn(async move { serve(socket, &state).await });
             }
         });
@@ -129,8 +129,8 @@ impl Fake {
         format!("http://{}{path}", self.address)
     }
 
-    /// From now on, `target` is answered with `reply`. A target is a path with a query or
-    /// without; or, with `*` at its end, all that begin like it.
+    /// From now on, `target` is answered with `reply`. A target is a path with a query or without;
+    /// or, with `*` at its end, all targets with that beginning.
     pub fn at(&self, target: &str, reply: Reply) {
         self.each(target, move |_| reply.clone());
     }
@@ -140,13 +140,13 @@ impl Fake {
         lock(&self.state.scripts).insert(target.to_owned(), Arc::new(script));
     }
 
-    /// From now on, what is not scripted goes to another server: `http://127.0.0.1:8081`.
+    /// From now on, requests without a script go to another server: `http://127.0.0.1:8081`.
     pub fn forward(&self, origin: &str) {
         let address = origin.strip_prefix("http://").expect("an origin");
         *lock(&self.state.upstream) = Some(address.to_owned());
     }
 
-    /// Takes back what was scripted for `target`.
+    /// Removes the script for `target`.
     pub fn forget(&self, target: &str) {
         lock(&self.state.scripts).remove(target);
     }
@@ -168,7 +168,7 @@ impl Fake {
         news.into_iter().map(|asked| asked.target).collect()
     }
 
-    /// How many bytes of bodies the clients have let it send.
+    /// How many bytes of bodies the clients have accepted.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.state.sent.load(Ordering::Relaxed)

@@ -1,12 +1,11 @@
-//! Our own feed format, served by the fake producer: healthy, until a test puts something else in
-//! the way.
+//! Our own feed format, served by the fake producer: correct, until a test replaces something.
 
 use super::{Asked, Atom, Entry, Fake, Reply};
 
 /// A feed of so many events, with pages of ten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbered {
-    /// The feed's incarnation.
+    /// The epoch of the feed.
     pub epoch: String,
     /// The newest sequence.
     pub newest: i64,
@@ -40,13 +39,13 @@ impl Numbered {
         (1..=newest).map(Self::id).collect()
     }
 
-    /// What happened, different for each event.
+    /// The data, different for each event.
     #[must_use]
     pub fn data(sequence: i64) -> String {
         format!("{{\"event\":{sequence}}}")
     }
 
-    /// The place behind an event.
+    /// The cursor after an event.
     #[must_use]
     pub fn cursor(&self, sequence: i64) -> String {
         let anchor = match sequence {
@@ -81,7 +80,7 @@ impl Numbered {
         }
     }
 
-    /// A sealed page, as it stands in the archive.
+    /// A sealed page, as it is in the archive.
     #[must_use]
     pub fn page(&self, number: i64) -> Atom {
         let last = number * Self::PAGE;
@@ -104,7 +103,7 @@ impl Numbered {
         format!("/feed/{}/{number}", self.epoch)
     }
 
-    /// The head: what is in the open page, and the newest sealed one.
+    /// The head: the open page, and the newest sealed one.
     #[must_use]
     pub fn head(&self) -> Atom {
         let before = (self.newest / Self::PAGE - 1).max(0);
@@ -137,7 +136,7 @@ impl Numbered {
         format!("[{}]", events.join(","))
     }
 
-    /// Puts all of it on a server, in place of what was there.
+    /// Serves all of it, in place of what was there.
     pub fn serve(&self, fake: &Fake) {
         let feed = self.clone();
         fake.each("/feed", move |asked| feed.reply(asked));
@@ -202,13 +201,13 @@ impl Numbered {
         }
     }
 
-    /// True if all that came after an event is in the head.
+    /// True if the head contains all events after this one.
     fn shows(&self, sequence: i64) -> bool {
         let first = (self.newest / Self::PAGE - 1).max(0) * Self::PAGE + 1;
         (first - 1..self.newest).contains(&sequence)
     }
 
-    /// `GET /feed?after=`: the way forward.
+    /// `GET /feed?after=`: the next document while catching up.
     fn after(&self, cursor: &str) -> Reply {
         let parts: Vec<&str> = cursor.split('.').collect();
         let seen = match parts.as_slice() {

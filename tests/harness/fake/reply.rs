@@ -1,4 +1,4 @@
-//! What the fake producer answers, and how it fails to.
+//! Answers of the fake producer, and their errors.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// Bytes of a body that are written at a time, so that what a client takes can be counted.
+/// Bytes of a body that are written at a time, so that the bytes a client accepts can be counted.
 const PIECE: usize = 64 * 1024;
 
 /// An answer.
@@ -19,7 +19,7 @@ pub struct Reply {
     after: Duration,
 }
 
-/// How the body goes over the wire.
+/// How the body is sent.
 #[derive(Debug, Clone, Copy)]
 enum Manner {
     Whole,

@@ -1,28 +1,28 @@
-//! What may happen, in words.
+//! The steps, and their descriptions.
 
 use std::fmt;
 
-/// A step of somebody.
+/// A step of an instance, of the operator or of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Action {
     /// `Consume::acquire`
     Acquire(usize, usize),
     /// `NativeConsume::renew`
     Renew(usize),
-    /// `Consume::release`, by the keeper of the leases, while a batch is on its way.
+    /// `Consume::release`, by the task that renews leases, during a batch.
     Release(usize, usize),
-    /// `Consume::held` and `Place::load`
+    /// `Consume::held` and `Cursors::load`
     Load(usize),
     /// `Source::head`, or `?after=` for a part of it.
     Fetch(usize, u8),
     /// The cursor in a transaction of its own.
     Store(usize),
-    /// `apply::transact`
+    /// `Applier::transact`
     Apply(usize),
     ApplyUnanswered(usize),
     Die(usize),
     ClockJumps(usize),
-    /// `carry_out`: a person's `resume --from-start`
+    /// `execute_decision`: an operator's `resume --from-start`
     BeginAnew,
 }
 
@@ -31,8 +31,8 @@ impl fmt::Display for Action {
         match self {
             Self::Acquire(i, p) => write!(f, "instance {i} acquires partition {p}"),
             Self::Renew(i) => write!(f, "instance {i} renews its leases"),
-            Self::Release(i, p) => write!(f, "instance {i} gives partition {p} back"),
-            Self::Load(i) => write!(f, "instance {i} reads what it holds"),
+            Self::Release(i, p) => write!(f, "instance {i} releases partition {p}"),
+            Self::Load(i) => write!(f, "instance {i} reads its partitions"),
             Self::Fetch(i, to) => write!(f, "instance {i} fetches the events up to {to}"),
             Self::Store(i) => write!(f, "instance {i} stores its cursors"),
             Self::Apply(i) => write!(f, "instance {i} commits its batch"),
@@ -41,7 +41,7 @@ impl fmt::Display for Action {
             }
             Self::Die(i) => write!(f, "instance {i} dies, and starts again"),
             Self::ClockJumps(p) => write!(f, "the lease of partition {p} ends"),
-            Self::BeginAnew => write!(f, "a person has all begin with the first event again"),
+            Self::BeginAnew => write!(f, "an operator resumes from the start"),
         }
     }
 }

@@ -26,11 +26,11 @@ const ALL_DONE: &str = "when nothing is left to do, each event has its effect (I
 enum Guard {
     /// `NativeConsume::advance`: owner, lease epoch and sequence in the `WHERE`.
     Fence,
-    /// `apply::transact`: the cursor is moved in the transaction of the effect.
+    /// `Applier::transact`: the cursor is moved in the transaction of the effect.
     OneTransaction,
-    /// `apply::claim`
+    /// `Applier::claim`
     Claims,
-    /// `Place::load`: a tag is sent only if all partitions have got as far.
+    /// `Cursors::load`: a tag is sent only if all partitions agree on it.
     AllAgreeOnTag,
 }
 
@@ -45,7 +45,7 @@ impl Lease {
         self.without != Some(guard)
     }
 
-    /// What an instance may ask the feed for: all of it, or the page that it is in.
+    /// What an instance may request from the feed: all of it, or its current page.
     fn fetches(state: &State, instance: usize) -> Vec<u8> {
         let asking = &state.instances[instance];
         let seen = asking.seen();
@@ -58,7 +58,7 @@ impl Lease {
         }
     }
 
-    /// What instances do by themselves.
+    /// The steps that instances take by themselves.
     fn steps(&self, state: &State, actions: &mut Vec<Action>) {
         for (partition, row) in state.rows.iter().enumerate() {
             if row.owner.is_none() || row.ended {
@@ -104,7 +104,7 @@ impl Lease {
         state.handle(&kept, to, self.has(Guard::Claims));
         let instance = &mut state.instances[index];
         *instance = Instance::default();
-        // Else it forgets its place, and reads it again.
+        // Otherwise it drops its cursors, and reads them again.
         if answered && kept.len() == asked {
             instance.held = before.held;
             for held in &mut instance.held {
@@ -288,6 +288,6 @@ fn without_claims_an_event_has_two_effects() {
 }
 
 #[test]
-fn with_a_tag_that_not_all_agree_on_an_event_is_hidden() {
+fn with_a_tag_of_one_partition_alone_an_event_is_hidden() {
     without(Guard::AllAgreeOnTag, ALL_DONE);
 }

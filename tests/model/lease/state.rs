@@ -7,7 +7,7 @@ pub(super) const NEWEST: u8 = 3;
 pub(super) const PAGE: u8 = 2;
 
 /// The partition of an event, and its subject: 1 and 3 are of one, 2 of another
-/// (`lease::partition_of`).
+/// (`leases::partition_of`).
 pub(super) fn partition_of(event: u8) -> usize {
     usize::from(event == 2)
 }
@@ -15,7 +15,7 @@ pub(super) fn partition_of(event: u8) -> usize {
 /// How often each may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Left {
-    /// Leases that end before their time, or are given back.
+    /// Leases that end before their time, or are released.
     pub(super) moves: u8,
     /// Deaths, lost answers, new beginnings.
     pub(super) mishaps: u8,
@@ -29,7 +29,7 @@ pub(super) struct Row {
     /// `lease_until` is over.
     pub(super) ended: bool,
     pub(super) sequence: u8,
-    /// The head's tag that was stored with the cursor: it stands for the newest event.
+    /// The head's tag that was stored with the cursor: it identifies the newest event.
     pub(super) tag: Option<u8>,
 }
 
@@ -41,12 +41,12 @@ pub(super) struct Held {
     pub(super) sequence: u8,
 }
 
-/// What an instance has in memory: `Place`, and a batch on its way.
+/// What an instance has in memory: `Cursors`, and its current batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Instance {
     pub(super) held: Vec<Held>,
     pub(super) tag: Option<u8>,
-    /// It has fetched what comes up to here.
+    /// It has fetched the events up to here.
     pub(super) batch: Option<u8>,
     /// The cursor of the batch is stored already, outside of the effect's transaction.
     pub(super) stored: bool,
@@ -59,13 +59,13 @@ pub(super) struct State {
     /// The rows of `feed_claim`, and the effects, in the order of their commits.
     pub(super) claims: Vec<u8>,
     pub(super) effects: Vec<u8>,
-    /// Somebody has committed for a partition that was another's by then.
+    /// An instance has committed for a partition that another one held.
     pub(super) late: bool,
     pub(super) left: Left,
 }
 
 impl Instance {
-    /// How far all its partitions have got: the lowest of them.
+    /// Its lowest cursor.
     pub(super) fn seen(&self) -> u8 {
         let sequences = self.held.iter().map(|held| held.sequence);
         sequences.min().unwrap_or(0)
@@ -73,7 +73,7 @@ impl Instance {
 }
 
 impl State {
-    /// Instances are alike: which one is called what makes no difference.
+    /// Instances are alike: their numbers make no difference.
     pub(super) fn representative(&self) -> Self {
         let mut order: Vec<usize> = (0..INSTANCES).collect();
         order.sort_by_cached_key(|index| {
@@ -124,7 +124,7 @@ impl State {
         kept
     }
 
-    /// Claims and effects of what is new in `kept`.
+    /// Claims and effects of new events in `kept`.
     pub(super) fn handle(&mut self, kept: &[Held], to: u8, claim: bool) {
         for event in 1..=to {
             let mut holders = kept.iter();

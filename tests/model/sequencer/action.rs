@@ -1,10 +1,10 @@
-//! What may happen, in words.
+//! The steps, and their descriptions.
 
 use std::fmt;
 
 use super::state::Session;
 
-/// A step of somebody.
+/// A step of a writer, an instance or a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Action {
     /// `outbox::append`
@@ -15,8 +15,8 @@ pub(super) enum Action {
     BeginCommit(usize),
     /// The first statement of `feed_number`: `SELECT … FOR UPDATE SKIP LOCKED`.
     Lock(Session),
-    /// In one statement the snapshot comes before the lock.
-    Look(Session),
+    /// In one statement, the snapshot is older than the lock.
+    TakeSnapshot(Session),
     /// Its second statement.
     Number(Session),
     Publish(Session),
@@ -34,7 +34,7 @@ impl fmt::Display for Action {
             Self::BeginCommit(w) => write!(f, "writer {w} sends COMMIT"),
             Self::RollBack(w) => write!(f, "writer {w} rolls back"),
             Self::Lock(s) => write!(f, "{s} locks the head"),
-            Self::Look(s) => write!(f, "{s} takes a snapshot of what has no number"),
+            Self::TakeSnapshot(s) => write!(f, "{s} takes a snapshot of what has no number"),
             Self::Number(s) => write!(f, "{s} numbers it"),
             Self::Publish(s) => write!(f, "{s} commits"),
             Self::Die(s) => write!(f, "{s} dies in its transaction"),

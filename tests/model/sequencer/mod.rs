@@ -2,8 +2,9 @@
 //! `feed_number_at_commit` in `migrations/postgres/`. Three writers, which may number in their COMMIT, two
 //! instances that number, two readers that page by number; one session may die while it numbers.
 //!
-//! A numbered row is an updated one here, and not one that is moved to another table: that is how
-//! rivals rewrite numbers. Moved rows are gone for the second one, so there the guard is doubled.
+//! Here numbering updates a row, and does not move it to another table, so that rivals rewrite
+//! numbers. A second instance does not find rows that were moved, so the code has a second guard
+//! there.
 
 mod action;
 mod state;
@@ -19,12 +20,12 @@ const BEFORE: &str = "who has seen k has seen all before k (I2)";
 const STAYS: &str = "what was published stays as it was (I3)";
 const IN_ORDER: &str = "events of one subject are numbered in the order of their changes (I6)";
 const NO_CLIENT: &str = "the head's lock does not wait for a client";
-const ALL_SEEN: &str = "when nothing is left to do, everybody has seen what was committed (I1)";
+const ALL_SEEN: &str = "when nothing is left to do, every reader has seen what was committed (I1)";
 
 /// What keeps the numbers right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
-    /// `outbox::append` gives no number: that comes with or after the commit.
+    /// `outbox::append` assigns no sequence: that follows in the COMMIT or after it.
     NumberAfterAppend,
     /// `feed_number_at_commit` numbers inside COMMIT alone.
     LockInCommit,
@@ -97,10 +98,10 @@ impl Model for Sequencer {
             match &numbering {
                 Numbering::Idle if !may_begin => {}
                 Numbering::Idle if !self.has(Guard::TwoStatements) => {
-                    actions.push(Action::Look(session));
+                    actions.push(Action::TakeSnapshot(session));
                 }
                 Numbering::Idle if lock_is_free => actions.push(Action::Lock(session)),
-                Numbering::Looked(_) if lock_is_free && may_begin => {
+                Numbering::HasSnapshot(_) if lock_is_free && may_begin => {
                     actions.push(Action::Number(session));
                 }
                 Numbering::Locked => actions.push(Action::Number(session)),
@@ -126,7 +127,7 @@ impl Model for Sequencer {
                 }
                 if !self.has(Guard::FreshSnapshot) {
                     state.commits[writer] =
-                        Numbering::Looked(state.unnumbered(Session::Writer(writer)));
+                        Numbering::HasSnapshot(state.unnumbered(Session::Writer(writer)));
                 }
             }
             Action::BeginCommit(writer) => state.writers[writer] = Writing::Committing,
@@ -136,12 +137,12 @@ impl Model for Sequencer {
                 state.lock = Some(session);
                 *state.numbering(session) = Numbering::Locked;
             }
-            Action::Look(session) => {
-                *state.numbering(session) = Numbering::Looked(state.unnumbered(session));
+            Action::TakeSnapshot(session) => {
+                *state.numbering(session) = Numbering::HasSnapshot(state.unnumbered(session));
             }
             Action::Number(session) => {
                 let events = match state.numbering(session) {
-                    Numbering::Looked(events) => events.clone(),
+                    Numbering::HasSnapshot(events) => events.clone(),
                     _ => state.unnumbered(session),
                 };
                 state.lock = Some(session);
@@ -220,7 +221,7 @@ impl Model for Sequencer {
                 },
             ),
             Property::sometimes(
-                "after a rollback and a death all goes on",
+                "numbering continues after a rollback and a death",
                 |_, state: &State| {
                     state.deaths == 1 && state.writers[0] == Writing::RolledBack && state.head == 2
                 },

@@ -51,12 +51,12 @@ pub(super) enum Numbering {
     /// It has the lock, and no snapshot yet.
     Locked,
     /// In one statement: it has a snapshot with these events, and no lock yet.
-    Looked(Vec<usize>),
-    /// Nobody else sees these numbers before it commits.
+    HasSnapshot(Vec<usize>),
+    /// Others see these numbers only after the commit.
     Done(Vec<(usize, u8)>),
 }
 
-/// Somebody who reads the feed: what was seen, with its number.
+/// A reader of the feed: the events that it has seen, with their numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reader {
     pub(super) seen: Vec<(usize, u8)>,
@@ -73,11 +73,11 @@ pub(super) struct State {
     pub(super) writers: [Writing; WRITERS],
     /// `feed_outbox.position` of each event, in the order of insertion.
     pub(super) inserted: Vec<usize>,
-    /// In which order they have committed.
+    /// The order of the commits.
     pub(super) committed: Vec<usize>,
     /// `feed_event.sequence` of each event, as others see it.
     pub(super) numbers: [Option<u8>; WRITERS],
-    /// `feed_head.sequence`, and who has locked that row.
+    /// `feed_head.sequence`, and the session that has locked that row.
     pub(super) head: u8,
     pub(super) lock: Option<Session>,
     pub(super) sequencers: [Numbering; RIVALS],
@@ -94,7 +94,7 @@ impl State {
         }
     }
 
-    /// Whether it has the lock, or a number to give.
+    /// True from its lock of the head to its end.
     pub(super) fn is_numbering(&self, session: Session) -> bool {
         self.lock == Some(session)
     }
@@ -113,7 +113,8 @@ impl State {
         }
     }
 
-    /// What `session` sees without a number: what has committed, and its own event. In the order of insertion.
+    /// The events that `session` sees and that have no number, in the order of insertion: those that
+    /// are committed, and its own.
     pub(super) fn unnumbered(&self, session: Session) -> Vec<usize> {
         let waiting = self.inserted.iter().copied();
         waiting
@@ -143,7 +144,7 @@ impl State {
             .collect()
     }
 
-    /// True if somebody else changes the same order.
+    /// True if another writer changes the same order.
     pub(super) fn subject_is_locked(&self, writer: usize) -> bool {
         let about = |writer| usize::from(writer == 2);
         (0..WRITERS).any(|other| about(other) == about(writer) && self.is_open(other))

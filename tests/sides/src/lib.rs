@@ -3,7 +3,7 @@
 
 use feed_core::{Backend, Database};
 
-/// A database of this kind that nothing has used yet, and what goes with it.
+/// An unused database of this kind, and its directory.
 #[cfg(feature = "sqlite")]
 async fn sqlite() -> (Database<sqlx::Sqlite>, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
@@ -11,7 +11,7 @@ async fn sqlite() -> (Database<sqlx::Sqlite>, tempfile::TempDir) {
     (Database::open(&url).await.unwrap(), directory)
 }
 
-/// `TEST_POSTGRES_URL` names a server where databases can be made.
+/// `TEST_POSTGRES_URL` names a server where databases can be created.
 #[cfg(feature = "postgres")]
 async fn postgres() -> Database<sqlx::Postgres> {
     use std::time::{SystemTime, UNIX_EPOCH};
@@ -91,7 +91,7 @@ mod consume {
 
     use super::*;
 
-    /// A feed of somebody else, without numbers.
+    /// A feed of another publisher, without sequences.
     const FEED: &str = "<feed xmlns='http://www.w3.org/2005/Atom'><id>f</id><title>f</title>\
         <updated>2026-01-02T00:00:00Z</updated>\
         <entry><id>e2</id><title>t</title><updated>2026-01-02T00:00:00Z</updated><content>2</content></entry>\

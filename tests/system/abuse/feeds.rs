@@ -1,4 +1,4 @@
-//! A feed that means harm to a consumer's memory and patience.
+//! A feed that attacks a consumer's memory and time.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use super::{mebibytes, serves_pages};
 /// The most that a consumer reads of one answer.
 const MOST: usize = 16 * 1024 * 1024;
 
-/// So many MiB a consumer may take at any moment, of which some 50 are there from the start.
+/// How many MiB a consumer may use at any moment; some 50 of them from the start.
 const BOUND: u64 = 300;
 
 fn zipped(text: &[u8]) -> Vec<u8> {
@@ -21,7 +21,7 @@ fn zipped(text: &[u8]) -> Vec<u8> {
     zipped.finish().unwrap()
 }
 
-/// Something small that becomes as large as it may.
+/// A small document that decompresses to the most that is allowed.
 fn full_of(begin: &str, part: &str, end: &str) -> Vec<u8> {
     let count = (MOST - begin.len() - end.len()) / part.len();
     zipped(format!("{begin}{}{end}", part.repeat(count)).as_bytes())
@@ -91,7 +91,7 @@ async fn a_hostile_feed_takes_little_memory() {
         let peak = mebibytes(invoice.process().unwrap().id(), "VmHWM:");
         println!("{name}: up to {peak} MiB so far");
         assert!(peak < BOUND, "{name}: {peak} MiB");
-        // Mended, it is followed again.
+        // Corrected, it is followed again.
         fake.at("/feed", healthy.clone());
         let again = |invoice: &Service| {
             invoice

@@ -1,4 +1,4 @@
-//! What is no HTTP, or hardly.
+//! Messages that are invalid HTTP, or nearly.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{connect, rest, serves_others};
 
 const POST: &str = "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
 
-/// Each is refused or closed, and never taken for two requests.
+/// Each is refused or closed, and never understood as two requests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_is_refused() {
     let mut system = System::new(Backend::Sqlite).await;
@@ -45,7 +45,7 @@ async fn nonsense_is_refused() {
     ];
     for (number, message) in messages.into_iter().enumerate() {
         let mut stream = connect(client).await;
-        // The service need not listen to its end.
+        // The service need not read all of it.
         let writing = stream.write_all(&message);
         let _ = tokio::time::timeout(Duration::from_secs(2), writing).await;
         let _ = stream.shutdown().await;
@@ -68,7 +68,7 @@ async fn pipelined_requests_are_answered_in_order() {
     let mut stream = connect(&system.order.client).await;
     let mut all = String::new();
     for number in 0..MANY {
-        // The number comes back in what is said of it.
+        // The error repeats the number.
         all += &format!("GET /feed?before=x{number}x HTTP/1.1\r\nHost: x\r\n\r\n");
     }
     all += "GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";

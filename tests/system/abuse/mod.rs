@@ -1,6 +1,7 @@
-//! Clients and feeds that take what they can get: the service stays up and answers others, and its
-//! memory is bounded (I11). How each is refused stands in `feed-core/chassis/src/connections.rs` and
-//! `tests/consumer`; here it is a process under all of it.
+//! Clients and feeds that take as much as they get: the service stays up and answers others, and
+//! its memory is bounded (I11). How each is refused is tested for
+//! `feed-core/chassis/src/connections.rs` and in `tests/consumer`; here a whole process has to bear
+//! all of it.
 
 mod feeds;
 mod messages;
@@ -12,7 +13,7 @@ use harness::{Client, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// So long may others wait for an answer, on a machine that does much else.
+/// How long others may wait for an answer, on a machine with other work.
 const SOON: Duration = Duration::from_secs(10);
 
 /// A line of `/proc`, in MiB; 0 where there is none.
@@ -29,14 +30,14 @@ fn memory(service: &Service) -> u64 {
     mebibytes(process.id(), "VmRSS:")
 }
 
-/// A connection that says what it is told to.
+/// A connection that sends given bytes.
 async fn connect(client: &Client) -> TcpStream {
     let url: url::Url = client.url("").parse().unwrap();
     let address = (url.host_str().unwrap(), url.port().unwrap());
     TcpStream::connect(address).await.unwrap()
 }
 
-/// A connection that has sent `bytes`, as far as they are taken, and reads nothing.
+/// A connection that has sent `bytes`, as far as the service accepts them, and reads nothing.
 async fn deaf(client: &Client, bytes: &[u8]) -> TcpStream {
     let mut stream = connect(client).await;
     let writing = stream.write_all(bytes);
@@ -44,7 +45,7 @@ async fn deaf(client: &Client, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// What comes until the service closes the connection.
+/// What arrives until the service closes the connection.
 async fn rest(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
@@ -54,7 +55,7 @@ async fn rest(mut stream: TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Somebody else is answered as if nothing were.
+/// Another client is answered as usual.
 async fn serves_others(client: &Client) {
     answers_soon(client, &["feed", "", "health/ready"]).await;
 }

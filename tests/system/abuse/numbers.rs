@@ -1,4 +1,4 @@
-//! Many at a time.
+//! Many clients at a time.
 
 use std::process::Command;
 
@@ -7,9 +7,9 @@ use tokio::io::AsyncReadExt;
 
 use super::{connect, deaf, memory, serves_others};
 
-/// More connections than the service may have files; one client has them all, and says nothing.
+/// More connections than the service may have files; one client has them all, and sends nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_connections_shut_nobody_out() {
+async fn idle_connections_block_no_other_client() {
     let directory = tempfile::tempdir().unwrap();
     let address = free_address();
     let database = format!("sqlite:{}", directory.path().join("test.db").display());
@@ -26,7 +26,7 @@ async fn idle_connections_shut_nobody_out() {
     for _ in 0..450 {
         idle.push(connect(&client).await);
     }
-    // The last of the idle ones are not accepted yet; they go as they come.
+    // The last of the idle ones are not accepted yet; they are closed in their order.
     let anew = Client::new(&format!("http://{address}/"));
     let served = until("others are served", async || {
         anew.post_json("orders", &new_order()).await
@@ -38,7 +38,7 @@ async fn idle_connections_shut_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_that_ask_much_and_read_nothing_take_little() {
+async fn many_clients_that_read_nothing_take_little_memory() {
     let mut system = System::new(Backend::Sqlite).await;
     system.order.start().await;
     system.place().await;
@@ -56,18 +56,18 @@ async fn many_that_ask_much_and_read_nothing_take_little() {
             all.push(deaf(client, bytes).await);
         }
     }
-    // Each is as long as the service and the system take it.
+    // Each is as long as the service and the system accept.
     for _ in 0..20 {
         all.push(deaf(client, page.as_bytes()).await);
     }
     serves_others(client).await;
-    // All that wait are answered, and take nothing.
+    // All that wait are answered, and take no memory.
     system.place().await;
     serves_others(client).await;
     let grown = memory(&system.order).saturating_sub(before);
     println!("{} connections took {grown} MiB", all.len());
     assert!(grown < 150, "{grown} MiB");
-    // They who do read get what they asked for.
+    // Clients that do read get what they asked for.
     let mut answer = [0; 12];
     all[0].read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 226");
@@ -75,7 +75,7 @@ async fn many_that_ask_much_and_read_nothing_take_little() {
 
 /// Half of each large body, and no end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_bodies_that_do_not_end_take_little() {
+async fn large_bodies_that_do_not_end_take_little_memory() {
     let mut system = System::new(Backend::Sqlite).await;
     system.order.start().await;
     let client = &system.order.client;

@@ -1,5 +1,5 @@
-//! Consumers of a feed that asks for credentials: with the right ones, the wrong ones, and others
-//! from now on.
+//! Consumers of a feed that requires credentials: with right ones, with wrong ones, and with new
+//! ones.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use super::{CREDENTIALS, protected, started};
 
 crate::on_both! {
     an_order_becomes_an_invoice_and_a_shipment
-    wrong_credentials_are_an_outage_that_says_so
+    wrong_credentials_are_reported_as_an_outage
     new_credentials_need_no_restart
-    commands_show_them_too
+    commands_send_credentials_too
 }
 
 async fn an_order_becomes_an_invoice_and_a_shipment(backend: Backend) {
@@ -34,7 +34,7 @@ async fn an_order_becomes_an_invoice_and_a_shipment(backend: Backend) {
     }
 }
 
-/// What the status says that the last poll came to, once it says something.
+/// The error of the last poll in the status, once there is one.
 async fn last_error(consumer: &Service) -> String {
     until("the status says what is wrong", async || {
         let status = consumer.client.json("status").await?;
@@ -43,7 +43,7 @@ async fn last_error(consumer: &Service) -> String {
     .await
 }
 
-async fn wrong_credentials_are_an_outage_that_says_so(backend: Backend) {
+async fn wrong_credentials_are_reported_as_an_outage(backend: Backend) {
     let mut system = protected(backend).await;
     system.order.start().await;
     let id = system.place().await;
@@ -63,7 +63,7 @@ async fn wrong_credentials_are_an_outage_that_says_so(backend: Backend) {
         ] {
             assert!(error.contains(expected), "{error}");
         }
-        // A person reads it, and an operator finds it in the log; it is an error there.
+        // The page and the log show it; there it is an error.
         let page = [("accept", "text/html")];
         let page = consumer.client.get("status", &page).await.body;
         assert!(
@@ -74,16 +74,16 @@ async fn wrong_credentials_are_an_outage_that_says_so(backend: Backend) {
         assert_eq!(
             status["halted"],
             json!(null),
-            "it goes on by itself: {status}"
+            "it continues by itself: {status}"
         );
         let ready = consumer.client.anonymous().get("health/ready", &[]).await;
-        assert_eq!(ready.status, 200, "what is there can be looked at");
+        assert_eq!(ready.status, 200, "its pages are still served");
         let log = consumer.process().unwrap().log();
         let errors = log.lines().filter(|line| line.contains("ERROR"));
         assert_eq!(errors.count(), 1, "{log}");
         assert!(!format!("{log}{error}{page}{status}").contains("s3cret"));
     }
-    // It asks again and again, and not too often.
+    // It tries again, and not too often.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let attempts = until("it asks again", async || {
         let log = system.invoice.process()?.log();
@@ -92,7 +92,7 @@ async fn wrong_credentials_are_an_outage_that_says_so(backend: Backend) {
     });
     let attempts = attempts.await;
     assert!(attempts <= 20, "{attempts} attempts");
-    // Mended where it stands: that is all.
+    // The file is corrected: nothing else is necessary.
     system.invoice.file("wrong", "reader:first-pass\n");
     system.shipping.file("none", "reader:first-pass\n");
     system.invoice(id).await;
@@ -121,7 +121,7 @@ async fn new_credentials_need_no_restart(backend: Backend) {
         })
         .await;
     };
-    // A new one beside the old one, then the consumers, then the old one goes.
+    // A new one beside the old one, then the consumers, then the old one is removed.
     read(&format!("{CREDENTIALS}read reader:third-pass\n")).await;
     for consumer in [&system.invoice, &system.shipping] {
         consumer.file("feed-credentials", "reader:third-pass\n");
@@ -139,7 +139,7 @@ async fn new_credentials_need_no_restart(backend: Backend) {
     }
 }
 
-async fn commands_show_them_too(backend: Backend) {
+async fn commands_send_credentials_too(backend: Backend) {
     let system = started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
@@ -153,7 +153,7 @@ async fn commands_show_them_too(backend: Backend) {
             ("FEED_URL", &feed),
         ];
         let mut command = harness::built("invoice");
-        // Before or behind the command.
+        // Before or after the command.
         command
             .args(["reconcile", "--feed-credentials-file"])
             .arg(&file);

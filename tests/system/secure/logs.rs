@@ -1,4 +1,4 @@
-//! Logs say which order and which event, and not who. Neither do they say what opens a door.
+//! Logs contain the order and the event, but no person and no secret.
 
 use harness::{Backend, Process, Service, System, free_address, until};
 use serde_json::json;
@@ -9,10 +9,10 @@ crate::on_both! {
     nothing_personal_and_no_secret_is_logged
 }
 
-/// As much as our own code can say, and what others say by default.
+/// Our own code at its most detailed level, and other crates at their default.
 const ALL: &str = "info,order=trace,invoice=trace,shipping=trace,feed_core=trace,shop=trace";
 
-/// Each of them is found nowhere else.
+/// None of them occurs anywhere else.
 const PERSONAL: [&str; 9] = [
     "Zebulon",
     "Quetzalcoatl",
@@ -70,7 +70,7 @@ async fn nothing_personal_and_no_secret_is_logged(backend: Backend) {
     let id = place().await;
     system.invoice(id).await;
     system.shipment(id).await;
-    // What is refused, looked for, guessed and wrong.
+    // Requests that are refused, unknown, guessed and wrong.
     let mut wrong = order.clone();
     wrong["shippingAddress"]["zip"] = json!({"not": PERSONAL[4]});
     client.post_json("orders", &wrong).await.unwrap();
@@ -130,7 +130,7 @@ async fn nothing_personal_and_no_secret_is_logged(backend: Backend) {
     }
 }
 
-/// All that a service has logged until its end.
+/// The complete log of a service, after its end.
 async fn ended(service: &mut Service) -> String {
     let process = service.process().unwrap();
     process.signal("TERM");
@@ -141,7 +141,7 @@ async fn ended(service: &mut Service) -> String {
     process.log()
 }
 
-/// An event whose data is not what it ought to be is told of without what it says.
+/// The error about an event with wrong data does not quote the data.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_cannot_be_read_is_not_quoted() {
     let producer = harness::producer::Producer::new().await;
@@ -184,15 +184,15 @@ async fn an_event_that_cannot_be_read_is_not_quoted() {
 
 /// The password of a database is in no error, whatever is wrong with its URL.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_error_tells_the_password_of_the_database() {
+async fn no_error_contains_the_password_of_the_database() {
     let directory = tempfile::tempdir().unwrap();
-    let nobody = free_address();
+    let unused = free_address();
     for url in [
         "postgres://eve:s3cret@127.0.0.1:port/shop".to_owned(),
         "postgres://eve:s3cret@[::1/shop".to_owned(),
         "postgres://eve:s3cret@127.0.0.1/shop?sslmode=perhaps".to_owned(),
         "mysql://eve:s3cret@127.0.0.1/shop".to_owned(),
-        format!("postgres://eve:s3cret@{nobody}/shop"),
+        format!("postgres://eve:s3cret@{unused}/shop"),
     ] {
         for name in ["order", "invoice", "shipping"] {
             let settings = [

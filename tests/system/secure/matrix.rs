@@ -6,17 +6,17 @@ use super::routes::{CONSUMER, EVERYWHERE, INVOICE, Needs, ORDER, SHIPPING};
 use super::{EVE, MALLORY, OPERATOR, READER, SECOND_READER, protected, started};
 
 crate::on_both! {
-    nobody_gets_in_without_credentials
-    no_page_of_another_site_changes_anything
+    every_route_refuses_requests_without_its_rights
+    requests_from_other_sites_change_nothing
     credentials_change_while_the_service_runs
-    without_credentials_nobody_is_asked
+    without_a_credentials_file_none_are_required
 }
 
 const METHODS: [&str; 8] = [
     "GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "BREW",
 ];
 
-/// Each looks like one of ours, and is none.
+/// Each resembles one of ours, and is wrong.
 const WRONG: [&str; 8] = [
     "",
     "Basic",
@@ -29,14 +29,14 @@ const WRONG: [&str; 8] = [
     "Bearer operator-token",
 ];
 
-/// What a request needs, and where it goes.
+/// The rights that a request needs, and its target.
 struct Request {
     method: &'static str,
     path: String,
     needs: Needs,
 }
 
-/// All requests to a service that has these routes beside those that all have.
+/// All requests to a service that has these routes besides the common ones.
 fn requests(routes: &[&[(&'static str, Needs)]], newest: &Answer) -> Vec<Request> {
     let epoch = match newest.elements("event:epoch").first() {
         Some(epoch) => epoch.clone(),
@@ -81,7 +81,7 @@ async fn ask(client: &Client, request: &Request, headers: &[(&str, &str)]) -> An
     answer.unwrap_or_else(|| panic!("no answer to {method} {path}"))
 }
 
-/// What is stored everywhere, as far as requests can change it.
+/// The content of all databases, as far as requests can change it.
 async fn state(system: &System) -> String {
     let mut state = String::new();
     for (client, paths) in [
@@ -102,7 +102,7 @@ async fn state(system: &System) -> String {
     state
 }
 
-async fn nobody_gets_in_without_credentials(backend: Backend) {
+async fn every_route_refuses_requests_without_its_rights(backend: Backend) {
     let system = started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
@@ -155,7 +155,7 @@ async fn nobody_gets_in_without_credentials(backend: Backend) {
     }
     assert!(asked > 2_000, "{asked}");
     assert!(state(&system).await == before, "something has changed");
-    // With what gets everybody in, each request is answered by the service itself.
+    // With sufficient rights, the service itself answers each request.
     for (client, requests) in &requests {
         for request in requests {
             for operator in [EVE, MALLORY, OPERATOR] {
@@ -184,7 +184,7 @@ async fn nobody_gets_in_without_credentials(backend: Backend) {
     );
 }
 
-async fn no_page_of_another_site_changes_anything(backend: Backend) {
+async fn requests_from_other_sites_change_nothing(backend: Backend) {
     let system = started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
@@ -193,7 +193,7 @@ async fn no_page_of_another_site_changes_anything(backend: Backend) {
     let (mut refused, mut accepted) = (0, Vec::new());
     let all = requests_of(&system).await;
     for (client, requests) in &all {
-        // The browser shows the credentials that it has, whoever asks.
+        // The browser sends its credentials, whichever site causes the request.
         let changing = requests
             .iter()
             .filter(|request| matches!(request.method, "POST" | "PUT" | "PATCH" | "DELETE"));
@@ -220,7 +220,7 @@ async fn no_page_of_another_site_changes_anything(backend: Backend) {
     }
     assert!(state(&system).await == before, "something has changed");
     assert!(refused > 300, "{refused}");
-    // What was not refused for that is nothing that can be asked for at all.
+    // Requests that were not refused for that reason have no route.
     for (client, request, status) in accepted {
         let plain = ask(client, request, &[]).await;
         let what = format!("{} {}", request.method, client.url(&request.path));
@@ -243,7 +243,7 @@ async fn credentials_change_while_the_service_runs(backend: Backend) {
     assert_eq!(statuses(&order.client).await, [200, 200, 401]);
     for (text, expected) in [
         ("operate eve:pass:wörd\noperate new-token", [200, 401, 200]),
-        // By a mistake nobody is locked out, or let in.
+        // After a mistake in the file, the previous credentials stay in force.
         ("operate mallory:other pass\noops", [200, 401, 200]),
         ("operate new-token", [401, 401, 200]),
     ] {
@@ -268,14 +268,14 @@ async fn credentials_change_while_the_service_runs(backend: Backend) {
     assert_eq!(placed.unwrap().status, 201);
 }
 
-async fn without_credentials_nobody_is_asked(backend: Backend) {
+async fn without_a_credentials_file_none_are_required(backend: Backend) {
     let system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;
     system.shipment(id).await;
     for (client, requests) in requests_of(&system).await {
         for request in requests {
-            // Whatever is shown is no matter.
+            // What a client sends makes no difference.
             for client in [client.clone(), client.showing("Basic cmVhZGVyOg==")] {
                 let answer = ask(&client, &request, &[]).await;
                 assert!(!matches!(answer.status, 401 | 403), "{answer:?}");

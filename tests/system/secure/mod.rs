@@ -1,5 +1,5 @@
-//! Nobody gets in without the credentials that are configured (I12), nor behind the back of somebody
-//! who has them; and what is nobody's business is in no log.
+//! No access without the configured credentials (I12), nor by abuse of a browser that has them; and
+//! no personal data in logs.
 
 mod consumers;
 mod logs;
@@ -10,7 +10,7 @@ mod shop;
 
 use harness::{Backend, System};
 
-/// Two to read and three to operate, so that each can be changed while the other one holds.
+/// Two to read and three to operate, so that each can be replaced while another one is valid.
 const CREDENTIALS: &str = "\
 # Who may read.
 read reader:first-pass
@@ -30,7 +30,7 @@ const EVE: &str = "Basic ZXZlOnBhc3M6d8O2cmQ=";
 const MALLORY: &str = "Basic bWFsbG9yeTpvdGhlciBwYXNz";
 const OPERATOR: &str = "Bearer operator-token==";
 
-/// Three services that are not started yet and ask for [`CREDENTIALS`]; tests operate, and the
+/// Three services that are not started yet and require [`CREDENTIALS`]; tests operate, and the
 /// consumers read.
 async fn protected(backend: Backend) -> System {
     let mut system = System::new(backend).await;

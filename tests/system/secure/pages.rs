@@ -1,4 +1,4 @@
-//! What a browser is told beside each page, so that what somebody smuggles into one does nothing.
+//! The headers with each page that tell a browser to ignore injected content.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ crate::on_both! {
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
                       img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Fails unless `answer` is a page that says all that, and needs nothing that it forbids.
+/// Fails unless `answer` is a page with all these headers, and needs nothing that they forbid.
 fn assert_protected(what: &str, answer: &Answer) {
     assert_eq!(
         answer.header("content-type"),
@@ -103,7 +103,7 @@ async fn every_page_is_protected(backend: Backend) {
     }
 }
 
-/// Pages come as answers to forms, too.
+/// Pages are also answers to forms.
 async fn assert_form_answers(client: &Client) {
     let headers = [
         ("accept", "text/html"),
@@ -116,7 +116,7 @@ async fn assert_form_answers(client: &Client) {
     }
 }
 
-/// Of what is no page, the browser is not to make one.
+/// A browser must not treat other documents as pages.
 fn assert_other(url: &str, answer: &Answer) {
     let media_type = answer.header("content-type");
     assert_eq!(answer.header("content-security-policy"), "", "{url}");

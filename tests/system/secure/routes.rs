@@ -1,5 +1,5 @@
-//! All routes of the services, and what each needs. One that is added to a service and not to this
-//! list is found in its source.
+//! All routes of the services, and the rights that each needs. A route that is missing in this list
+//! is found in the sources.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -49,7 +49,7 @@ pub(super) const ORDER: Routes = &[
     ("/items/{id}", Operate),
 ];
 
-/// Of all who follow a feed.
+/// The routes of all consumers.
 pub(super) const CONSUMER: Routes = &[
     ("/poll", Operate),
     ("/status", Operate),
@@ -72,7 +72,7 @@ pub(super) const INVOICE: Routes = &[
 
 pub(super) const SHIPPING: Routes = &[("/{id}", Operate), ("/{id}/dispatch", Operate)];
 
-/// The literals behind `.route(` and `script(` in the sources below `directory`.
+/// The literals after `.route(` and `script(` in the sources below `directory`.
 fn written(directory: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

@@ -1,4 +1,4 @@
-//! The whole shop in one process, with credentials; and where it listens.
+//! The whole shop in one process, with credentials; and the addresses on which it listens.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,8 +6,9 @@ use std::path::Path;
 use harness::{Client, Process, free_address, new_order, until};
 
 use super::{CREDENTIALS, EVE, READER};
+use crate::shop::links;
 
-/// A shop with credentials on an address of its own, and a client who may do all.
+/// A shop with credentials on an address of its own, and a client with all rights.
 async fn open(directory: &Path, credentials: &str, listen: &str) -> (Process, Client) {
     let file = directory.join("credentials");
     std::fs::write(&file, credentials).unwrap();
@@ -35,18 +36,8 @@ async fn place(client: &Client, id: i64) {
     }
 }
 
-/// What stands in `href` and `src`.
-fn links(body: &str) -> Vec<String> {
-    ["href=\"", "src=\""]
-        .iter()
-        .flat_map(|attribute| body.split(attribute).skip(1))
-        .map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&"))
-        .filter(|link| !link.starts_with("urn:"))
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_with_credentials_sees_all_and_without_nothing() {
+async fn a_browser_sees_pages_with_credentials_alone() {
     let directory = tempfile::tempdir().unwrap();
     let (shop, client) = open(directory.path(), CREDENTIALS, &free_address()).await;
     place(&client, 1).await;
@@ -104,7 +95,8 @@ async fn a_browser_with_credentials_sees_all_and_without_nothing() {
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
 }
 
-/// Its own consumers take what the file has, for reading or else for all, and what it has later.
+/// Its own consumers use a credential of the file, one for reading if there is one, and a new one
+/// after a change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn consumers_within_the_shop_use_the_same_file() {
     let directory = tempfile::tempdir().unwrap();
@@ -125,7 +117,7 @@ async fn consumers_within_the_shop_use_the_same_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn others_are_listened_to_with_credentials_alone() {
+async fn other_machines_are_accepted_with_credentials_alone() {
     let directory = tempfile::tempdir().unwrap();
     let port = free_address().replace("127.0.0.1", "0.0.0.0");
     let (_shop, client) = open(directory.path(), CREDENTIALS, &port).await;

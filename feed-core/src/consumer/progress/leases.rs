@@ -88,12 +88,16 @@ impl Leases {
         with(&mut heartbeat)
     }
 
-    /// Records that the feed has answered, and the sequence of its head.
+    /// Records that the feed has answered, and the sequence of its head. The first answer is stored
+    /// at once: until then, other processes report that there was no contact.
     pub(crate) fn heard(&self, sequence: Option<Sequence>) {
-        self.heartbeat(|heartbeat| {
-            heartbeat.last_contact = Some(Utc::now());
+        let last_contact = self.heartbeat(|heartbeat| {
             heartbeat.head_sequence = sequence.max(heartbeat.head_sequence);
+            heartbeat.last_contact.replace(Utc::now())
         });
+        if last_contact.is_none() {
+            self.look.notify_one();
+        }
     }
 
     /// Returns true if the feed has answered this instance, and did so at the last request.
@@ -145,7 +149,21 @@ pub(crate) fn rebalance(census: &Census) -> Rebalance {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+
+    /// By an early renewal: the next regular one is seconds away.
+    #[test]
+    fn the_first_contact_is_stored_at_once() {
+        let leases = Leases::default();
+        let renews = || leases.look.notified().now_or_never().is_some();
+        assert!(!renews());
+        leases.heard(None);
+        assert!(renews());
+        leases.heard(Some(7));
+        assert!(!renews());
+    }
 
     #[test]
     fn subjects_spread_over_all_partitions_and_stay_there() {

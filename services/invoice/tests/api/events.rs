@@ -71,7 +71,7 @@ async fn a_cancelled_order_is_credited<S: Testable>(url: &str) {
     }
     let stands = app.send("GET", "/18/credit-note", "*/*").await;
     assert_eq!(stands.status, 404, "{}", stands.body);
-    // Credit notes are not counted (DESIGN, section 6).
+    // Credit notes are not counted.
     assert_eq!(app.json("/").await["count"], 2);
 }
 

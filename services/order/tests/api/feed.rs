@@ -96,8 +96,8 @@ async fn an_event_knows_the_trace_of_its_request<S: Testable>(url: &str) {
     assert_eq!(without.await, 1);
 }
 
-/// `ORIGINAL-WIRE.md`: it takes every entry's `content@src`, without asking for a type, and needs
-/// these names there.
+/// A poller of the original shop takes every entry's `content@src`, requests it without a media
+/// type, and needs these member names in the JSON of an order.
 async fn every_entry_leads_a_poller_of_the_original_to_an_order<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     for _ in 0..3 {

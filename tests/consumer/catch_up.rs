@@ -1,4 +1,4 @@
-//! The way forward through pages that are not as they ought to be: each event once, in sequence.
+//! Catching up through pages with errors: each event once, in sequence.
 
 use feed_core::consumer::{Decision, Polled, ResumeFrom};
 use harness::fake::{Atom, Fake, Numbered, Reply};
@@ -6,22 +6,22 @@ use harness::fake::{Atom, Fake, Numbered, Reply};
 use crate::support::{Reader, Recording, numbered};
 
 harness::on_both_databases! {
-    pages_that_overlap_are_taken_once
-    pages_in_the_wrong_order_are_taken_in_sequence
-    a_way_that_leads_nowhere_is_left
-    a_feed_that_takes_no_cursor_halts_until_it_is_another_one
+    pages_that_overlap_are_applied_once
+    pages_in_the_wrong_order_are_applied_in_sequence
+    links_that_lead_nowhere_are_abandoned
+    a_feed_that_refuses_cursors_halts_until_a_resume
 }
 
 /// Five sealed pages, and a half one.
 const NEWEST: i64 = 55;
 
-/// Puts something else in the place of a page.
+/// Replaces a page.
 fn replace(fake: &Fake, page: i64, document: &Atom) {
     let address = Numbered::new(NEWEST).address(page);
     fake.at(&address, Reply::feed(document.xml()));
 }
 
-/// A page whose successor is said to be at `next`.
+/// A page that names `next` as its successor.
 fn leading(page: i64, next: &str) -> Atom {
     let last = page * Numbered::PAGE;
     let document = Numbered::new(NEWEST).document(last - Numbered::PAGE + 1, last);
@@ -31,7 +31,7 @@ fn leading(page: i64, next: &str) -> Atom {
         .link("next-archive", next)
 }
 
-async fn pages_that_overlap_are_taken_once<B: Recording>(url: &str) {
+async fn pages_that_overlap_are_applied_once<B: Recording>(url: &str) {
     let fake = numbered(NEWEST).await;
     for page in 2..=5 {
         let last = page * Numbered::PAGE;
@@ -53,7 +53,7 @@ async fn pages_that_overlap_are_taken_once<B: Recording>(url: &str) {
     reader.takes(&Numbered::ids(NEWEST)).await;
 }
 
-async fn pages_in_the_wrong_order_are_taken_in_sequence<B: Recording>(url: &str) {
+async fn pages_in_the_wrong_order_are_applied_in_sequence<B: Recording>(url: &str) {
     let address = |page| Numbered::new(NEWEST).address(page);
     let mut halted = Vec::new();
     for (name, wrong) in [
@@ -93,7 +93,7 @@ async fn pages_in_the_wrong_order_are_taken_in_sequence<B: Recording>(url: &str)
     assert!(halted.is_empty(), "{halted:#?}");
 }
 
-async fn a_way_that_leads_nowhere_is_left<B: Recording>(url: &str) {
+async fn links_that_lead_nowhere_are_abandoned<B: Recording>(url: &str) {
     let feed = Numbered::new(NEWEST);
     for (name, reply) in [
         (
@@ -101,7 +101,7 @@ async fn a_way_that_leads_nowhere_is_left<B: Recording>(url: &str) {
             Reply::redirect(303, &feed.address(1)),
         ),
         ("a circle", Reply::redirect(303, "/feed?after=start")),
-        ("away", Reply::status(503)),
+        ("unavailable", Reply::status(503)),
         ("unknown", Reply::status(404)),
     ] {
         let fake = numbered(NEWEST).await;
@@ -127,7 +127,7 @@ async fn a_way_that_leads_nowhere_is_left<B: Recording>(url: &str) {
 }
 
 /// As a part of a feed does: another request does not help.
-async fn a_feed_that_takes_no_cursor_halts_until_it_is_another_one<B: Recording>(url: &str) {
+async fn a_feed_that_refuses_cursors_halts_until_a_resume<B: Recording>(url: &str) {
     let feed = Numbered::new(NEWEST);
     let fake = numbered(NEWEST).await;
     let head = Reply::feed(feed.head().xml());

@@ -1,27 +1,27 @@
-//! The checker: reads what a run has left, and decides V1 to V12 one by one.
+//! The checker: reads what a run has left, and checks V1 to V12 one by one.
 
 use std::path::Path;
 
 use crate::evidence::Evidence;
+use crate::rules::{self, Checked};
 use crate::seen;
-use crate::verdict::{self, Verdict};
 
-type Rule = fn(&Evidence) -> Verdict;
+type Rule = fn(&Evidence) -> Checked;
 
 /// All of them, by their names.
 const RULES: [(&str, Rule); 12] = [
-    ("V1 no loss", verdict::v1_no_loss),
-    ("V2 no phantom", verdict::v2_no_phantom),
-    ("V3 dense and immutable", verdict::v3_dense_and_immutable),
-    ("V4 in order", verdict::v4_in_order),
-    ("V5 exactly one effect", verdict::v5_exactly_one_effect),
-    ("V6 cursors", verdict::v6_cursors),
-    ("V7 fencing", verdict::v7_fencing),
+    ("V1 no loss", rules::v1_no_loss),
+    ("V2 no phantom", rules::v2_no_phantom),
+    ("V3 dense and immutable", rules::v3_dense_and_immutable),
+    ("V4 in order", rules::v4_in_order),
+    ("V5 exactly one effect", rules::v5_exactly_one_effect),
+    ("V6 cursors", rules::v6_cursors),
+    ("V7 fencing", rules::v7_fencing),
     ("V8 no 304 hides an event", seen::v8_no_304_hides_an_event),
     ("V9 durable", seen::v9_durable),
     ("V10 independent", seen::v10_independent),
-    ("V11 live", verdict::v11_live),
-    ("V12 bounded", verdict::v12_bounded),
+    ("V11 live", rules::v11_live),
+    ("V12 bounded", rules::v12_bounded),
 ];
 
 /// What a run that left `directory` has violated.
@@ -34,8 +34,8 @@ pub(crate) fn violations(directory: &Path) -> Vec<String> {
     RULES.iter().filter_map(decide).collect()
 }
 
-/// Fails unless a run has violated nothing.
-pub(crate) fn assert_innocent(directory: &Path) {
+/// Fails if a run has violated a rule.
+pub(crate) fn assert_no_violations(directory: &Path) {
     let violations = violations(directory);
     assert!(
         violations.is_empty(),
@@ -45,8 +45,8 @@ pub(crate) fn assert_innocent(directory: &Path) {
     );
 }
 
-/// Fails unless one of these is violated, and says how.
-pub(crate) fn assert_guilty(directory: &Path, rules: &[&str]) {
+/// Fails unless one of these is violated, and prints how.
+pub(crate) fn assert_violates(directory: &Path, rules: &[&str]) {
     let violations = violations(directory);
     let named = |violation: &&String| {
         rules

@@ -1,7 +1,7 @@
-//! The way of an event: from the order to the invoice and the shipment, whoever starts first and
-//! whoever is away.
+//! The way of an event: from the order to the invoice and the shipment, in any order of starts, and
+//! while services are down.
 
-use harness::{Backend, System, until};
+use harness::{Backend, System, new_order_form, until};
 use serde_json::json;
 
 crate::on_both! {
@@ -9,7 +9,7 @@ crate::on_both! {
     an_order_by_form_becomes_an_invoice_and_a_shipment
     a_cancelled_order_is_credited_and_not_shipped
     consumers_may_start_before_the_order_service
-    pages_answer_while_the_order_service_is_away
+    pages_answer_while_the_order_service_is_down
     each_service_restarts_in_any_order
 }
 
@@ -38,18 +38,7 @@ async fn an_order_by_json_becomes_an_invoice_and_a_shipment(backend: Backend) {
 
 async fn an_order_by_form_becomes_an_invoice_and_a_shipment(backend: Backend) {
     let system = System::started(backend).await;
-    let form = [
-        ("customer", "2"),
-        ("shippingAddress.street", "Rue 1"),
-        ("shippingAddress.zip", "75005"),
-        ("shippingAddress.city", "Paris"),
-        ("billingAddress.street", "Rue 2"),
-        ("billingAddress.zip", "75005"),
-        ("billingAddress.city", "Paris"),
-        ("orderLine[0].item", "2"),
-        ("orderLine[0].count", "3"),
-    ];
-    let answer = system.order.client.post_form("", &form).await;
+    let answer = system.order.client.post_form("", &new_order_form()).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
     let location = answer.header("location");
     let id: i64 = location.strip_prefix("order/").unwrap().parse().unwrap();
@@ -99,7 +88,7 @@ async fn consumers_may_start_before_the_order_service(backend: Backend) {
     system.shipment(id).await;
 }
 
-async fn pages_answer_while_the_order_service_is_away(backend: Backend) {
+async fn pages_answer_while_the_order_service_is_down(backend: Backend) {
     let mut system = System::started(backend).await;
     let id = system.place().await;
     system.invoice(id).await;

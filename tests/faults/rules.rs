@@ -1,5 +1,5 @@
-//! What the checker decides by what clients were told and what is in all databases: V1 to V7, V11 and
-//! V12. Each says what is wrong.
+//! What the checker finds in the answers to clients and in all databases: V1 to V7, V11 and V12.
+//! Each returns what is wrong.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -13,12 +13,12 @@ use crate::evidence::Evidence;
 use crate::seen::always_the_same;
 
 /// What is wrong, or nothing.
-pub(crate) type Verdict = Result<(), String>;
+pub(crate) type Checked = Result<(), String>;
 
-/// How long after the last fault all must be taken.
+/// How long after the last fault everything must be applied, in milliseconds.
 const LIVENESS: u64 = 30_000;
 
-pub(crate) fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Verdict {
+pub(crate) fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Checked {
     if condition { Ok(()) } else { Err(otherwise()) }
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or_default()
 }
 
-/// The subjects of requests to `place` or `cancel` an order that were answered, and when they were.
+/// The subjects of requests to `place` or `cancel` an order that were answered, and when.
 pub(crate) fn acknowledged(evidence: &Evidence, what: &str) -> Vec<(String, u64)> {
     let asked = evidence.history.iter().filter(|line| line["do"] == what);
     let asked: HashSet<u64> = asked.filter_map(|line| line["op"].as_u64()).collect();
@@ -49,28 +49,32 @@ pub(crate) fn acknowledged(evidence: &Evidence, what: &str) -> Vec<(String, u64)
 }
 
 /// Subjects that have an event of this type.
-fn told_of<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
+fn published_for<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
     let events = list(&evidence.order["events"]).iter();
     events
-        // What was written past the service has no order.
+        // An event that was written past the service has no order.
         .filter(|event| event["type"] == kind && !text(&event["data"]).contains("\"poison\""))
         .map(|event| text(&event["subject"]))
         .collect()
 }
 
-/// Every acknowledged change is in the feed, and every event of that at every consumer: with its
-/// effect, parked, or passed over with a reason.
-pub(crate) fn v1_no_loss(evidence: &Evidence) -> Verdict {
-    let placed: BTreeSet<&str> = told_of(evidence, "order.placed").into_iter().collect();
-    let cancelled: BTreeSet<&str> = told_of(evidence, "order.cancelled").into_iter().collect();
-    for (what, told) in [("place", &placed), ("cancel", &cancelled)] {
+/// Every acknowledged change is in the feed, and every event of the feed is at every consumer: with
+/// its effect, parked, or skipped with a reason.
+pub(crate) fn v1_no_loss(evidence: &Evidence) -> Checked {
+    let placed: BTreeSet<&str> = published_for(evidence, "order.placed")
+        .into_iter()
+        .collect();
+    let cancelled: BTreeSet<&str> = published_for(evidence, "order.cancelled")
+        .into_iter()
+        .collect();
+    for (what, published) in [("place", &placed), ("cancel", &cancelled)] {
         for (subject, at) in acknowledged(evidence, what) {
-            holds(told.contains(subject.as_str()), || {
-                format!("to {what} {subject} was acknowledged at {at} ms, and no event tells of it")
+            holds(published.contains(subject.as_str()), || {
+                format!("to {what} {subject} was acknowledged at {at} ms, and it has no event")
             })?;
         }
     }
-    let story = Story::told(list(&evidence.order["events"]));
+    let story = Story::from_rows(list(&evidence.order["events"]));
     let all = story.claimed();
     for (name, consumer) in &evidence.consumers {
         let claimed: BTreeSet<String> = list(&consumer["claims"])
@@ -85,9 +89,9 @@ pub(crate) fn v1_no_loss(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// Every event tells of a change that was committed, and every change has its events; what was
-/// refused has left nothing, and no request has left two orders.
-pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Verdict {
+/// Every event describes a change that was committed, and every change has its events; a refused
+/// request has left nothing, and no request has left two orders.
+pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Checked {
     let orders = list(&evidence.order["orders"]);
     let changed = |status: Option<&str>| -> Vec<String> {
         let orders = orders
@@ -102,14 +106,14 @@ pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Verdict {
         ("order.cancelled", changed(Some("cancelled"))),
     ] {
         // As lists, so that two events of one change are found.
-        let mut told: Vec<String> = told_of(evidence, kind)
+        let mut published: Vec<String> = published_for(evidence, kind)
             .into_iter()
             .map(str::to_owned)
             .collect();
         expected.sort();
-        told.sort();
-        holds(expected == told, || {
-            let sets = [expected, told].map(|list| list.into_iter().collect());
+        published.sort();
+        holds(expected == published, || {
+            let sets = [expected, published].map(|list| list.into_iter().collect());
             let difference = difference(&sets[0], &sets[1]);
             format!(
                 "{kind}: {}",
@@ -138,8 +142,8 @@ pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// The sequence is 1, 2, 3 …, and what stands at a number has been the same in every answer.
-pub(crate) fn v3_dense_and_immutable(evidence: &Evidence) -> Verdict {
+/// The sequence is 1, 2, 3 …, and the event of a sequence is the same in every answer.
+pub(crate) fn v3_dense_and_immutable(evidence: &Evidence) -> Checked {
     let events = list(&evidence.order["events"]);
     let numbers: Vec<i64> = events
         .iter()
@@ -162,8 +166,8 @@ pub(crate) fn v3_dense_and_immutable(evidence: &Evidence) -> Verdict {
     always_the_same(evidence)
 }
 
-/// What happens to one order is told, and taken, in that order.
-pub(crate) fn v4_in_order(evidence: &Evidence) -> Verdict {
+/// The events of one order are published, and applied, in their order.
+pub(crate) fn v4_in_order(evidence: &Evidence) -> Checked {
     let mut placed = BTreeSet::new();
     for event in list(&evidence.order["events"]) {
         match text(&event["type"]) {
@@ -171,7 +175,7 @@ pub(crate) fn v4_in_order(evidence: &Evidence) -> Verdict {
                 placed.insert(text(&event["subject"]));
             }
             "order.cancelled" => holds(placed.contains(text(&event["subject"])), || {
-                format!("told before it was placed: {event}")
+                format!("published before it was placed: {event}")
             })?,
             _ => {}
         }
@@ -183,9 +187,9 @@ pub(crate) fn v4_in_order(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// One document for each order, of the event that told it, with its amounts; the sums are equal.
-pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Verdict {
-    let story = Story::told(list(&evidence.order["events"]));
+/// One document for each order, of the event that placed it, with its amounts; the sums are equal.
+pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Checked {
+    let story = Story::from_rows(list(&evidence.order["events"]));
     for (name, consumer) in &evidence.consumers {
         let found = list(&consumer["documents"])
             .iter()
@@ -218,8 +222,8 @@ pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Verdict {
     })
 }
 
-/// Cursors only go on, and stand at the head, at its event.
-pub(crate) fn v6_cursors(evidence: &Evidence) -> Verdict {
+/// Cursors only advance, and are at the head, with its anchor.
+pub(crate) fn v6_cursors(evidence: &Evidence) -> Checked {
     let head = &evidence.order["head"][0];
     let anchor = format!("urn:uuid:{}", text(&head["anchor"]));
     for (name, consumer) in &evidence.consumers {
@@ -235,16 +239,16 @@ pub(crate) fn v6_cursors(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// Nobody has written under a lease that was another's.
-pub(crate) fn v7_fencing(evidence: &Evidence) -> Verdict {
+/// No instance has written under another's lease.
+pub(crate) fn v7_fencing(evidence: &Evidence) -> Checked {
     for (name, consumer) in &evidence.consumers {
         audit::owners(list(&consumer["audit"])).map_err(|wrong| format!("{name}: {wrong}"))?;
     }
     Ok(())
 }
 
-/// Soon after the last fault all is taken, and nobody has to decide anything.
-pub(crate) fn v11_live(evidence: &Evidence) -> Verdict {
+/// Soon after the last fault everything is applied, without a decision of an operator.
+pub(crate) fn v11_live(evidence: &Evidence) -> Checked {
     let (last, level) = (evidence.mark("last fault"), evidence.mark("level"));
     let took = level
         .zip(last)
@@ -259,8 +263,8 @@ pub(crate) fn v11_live(evidence: &Evidence) -> Verdict {
     Ok(())
 }
 
-/// Nothing waits for a number, and nothing has grown beyond its bounds.
-pub(crate) fn v12_bounded(evidence: &Evidence) -> Verdict {
+/// No event waits for a number, and nothing has grown beyond its bounds.
+pub(crate) fn v12_bounded(evidence: &Evidence) -> Checked {
     holds(evidence.order["unnumbered"] == 0, || {
         format!("{} events have no number", evidence.order["unnumbered"])
     })?;

@@ -1,5 +1,5 @@
-//! Moments in which one guard decides. Each is green as long as that guard is there; the patches in
-//! `controls/` take them away, one by one, and then it must be red.
+//! Situations in which one guard decides. Each test passes as long as that guard exists; the
+//! patches in `controls/` remove the guards one by one, and then the test must fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,12 +9,12 @@ use harness::{Backend, tables, until};
 use sqlx::{Connection, Executor, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
-use crate::judge::assert_innocent;
+use crate::checker::assert_no_violations;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
-/// Most likely one of three had data on the way when they froze. They come back when the fourth has done
-/// their work: fenced off.
+/// Most likely one of three had data in flight when they froze. They wake up when the fourth has
+/// done their work: they are fenced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_frozen_past_its_lease_writes_nothing() {
     let plan = Plan::quiet(Backend::Postgres, [1, 4, 1]);
@@ -27,13 +27,13 @@ async fn an_instance_frozen_past_its_lease_writes_nothing() {
         life.fleet.group(Whose::Invoice).freeze(0, 12_000);
     }
     life.last(Duration::from_secs(14)).await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
-/// Orders come in bursts, and a reader by date looks amid a second; then for a while nothing comes
-/// that would show him what he has missed.
+/// Orders come in bursts, and a reader by date requests within a second; then for a while no event
+/// follows that would reveal what it has missed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_that_is_not_over_hides_nothing() {
+async fn a_second_that_is_not_closed_hides_no_event() {
     let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
     let mut life = Life::start(&plan, "bursts").await;
     for _ in 0..4 {
@@ -42,13 +42,14 @@ async fn a_second_that_is_not_over_hides_nothing() {
         life.quiet(true);
         life.last(Duration::from_millis(2_600)).await;
     }
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
-/// One of two instances dies with work undone, and nothing new comes: the other one, which is at the
-/// head with its own share, takes it over and must not believe that there is nothing new.
+/// One of two instances dies before it has applied everything, and no new event follows: the other
+/// one, whose own partitions are at the head, takes the partitions over and must not conclude that
+/// nothing is new.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_share_that_is_behind_is_taken_over() {
+async fn partitions_that_are_behind_are_taken_over() {
     let plan = Plan::quiet(Backend::Postgres, [1, 2, 1]);
     let mut life = Life::start(&plan, "taken-over").await;
     let url = life.fleet.url(Whose::Invoice).to_owned();
@@ -65,14 +66,14 @@ async fn a_share_that_is_behind_is_taken_over() {
         (tables::number(&url, stored).await >= 8).then_some(())
     })
     .await;
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
 
-/// Somebody else writes to the file all the time, a little: no request fails by that.
+/// Another program writes to the file all the time, a little: no request fails because of that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_who_writes_too_makes_no_request_fail() {
+async fn another_writer_makes_no_request_fail() {
     let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]);
-    let mut life = Life::start(&plan, "stranger").await;
+    let mut life = Life::start(&plan, "other-writer").await;
     let url = life.fleet.url(Whose::Order).to_owned();
     let stop = CancellationToken::new();
     let stopped = stop.clone();
@@ -81,17 +82,17 @@ async fn a_stranger_who_writes_too_makes_no_request_fail() {
     let writing = tokio::spawn(async move {
         let mut connection = SqliteConnection::connect(&url).await.unwrap();
         let quick = "PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000;
-                     CREATE TABLE test_stranger AS SELECT 1 AS n";
+                     CREATE TABLE test_writer AS SELECT 1 AS n";
         connection.execute(quick).await.unwrap();
         while !stopped.is_cancelled() {
-            let little = "UPDATE test_stranger SET n = n + 1";
+            let little = "UPDATE test_writer SET n = n + 1";
             connection.execute(little).await.unwrap();
             written.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
     life.last(Duration::from_secs(4)).await;
-    life.until("the stranger writes", async |_| {
+    life.until("the other writer writes", async |_| {
         times.load(Ordering::Relaxed) > 20
     })
     .await;
@@ -101,13 +102,13 @@ async fn a_stranger_who_writes_too_makes_no_request_fail() {
     let history = std::fs::read_to_string(directory.join("history.jsonl")).unwrap();
     let failed = history.lines().find(|line| line.contains("\"status\":5"));
     assert_eq!(failed, None, "a request failed");
-    assert_innocent(&directory);
+    assert_no_violations(&directory);
 }
 
-/// One of two order services is frozen, and asked by a reader before it wakes up: it must not answer by
-/// what it knew before.
+/// One of two order services is frozen, and gets a request before it wakes up: it must not answer
+/// from its older state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_service_that_slept_hides_nothing() {
+async fn an_order_service_that_was_frozen_hides_no_event() {
     let plan = Plan::quiet(Backend::Postgres, [2, 1, 1]);
     let mut life = Life::start(&plan, "slept").await;
     life.last(Duration::from_secs(1)).await;
@@ -137,9 +138,9 @@ async fn an_order_service_that_slept_hides_nothing() {
     }
 }
 
-/// An order service that does not reach its database knows nothing of what others tell: it says so.
+/// An order service without its database does not know what others publish: it answers that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_service_without_its_database_hides_nothing() {
+async fn an_order_service_without_its_database_hides_no_event() {
     let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
     let mut life = Life::start(&plan, "blind").await;
     life.last(Duration::from_secs(1)).await;
@@ -156,12 +157,12 @@ async fn an_order_service_without_its_database_hides_nothing() {
     .await;
     server.launch().await;
     until("it knows again", async || {
-        // An order may have been on its way.
+        // An order may have been in flight.
         let tag = client.get("feed", &[]).await.header("etag").to_owned();
         let answer = client.get("feed", &[("if-none-match", &tag)]).await;
         (answer.status == 304).then_some(())
     })
     .await;
     life.quiet(false);
-    assert_innocent(&life.end().await);
+    assert_no_violations(&life.end().await);
 }
