@@ -54,6 +54,7 @@ pub mod feed;
 pub mod consumer;
 
 mod database;
+pub mod dialect;
 #[cfg(all(feature = "publish", feature = "consume", any(test, feature = "fuzz")))]
 #[doc(hidden)]
 pub mod fuzz;

@@ -1,5 +1,8 @@
 //! The commands of WebDriver that the stories need (W3C, "WebDriver", 6.1), and two of
-//! chromedriver's own. It is plain HTTP with JSON, so that a client of ours needs no other library.
+//! chromedriver's own. It is plain HTTP with JSON.
+//!
+//! The crate `thirtyfour` (0.38) turns on `preserve_order` of `serde_json`, and so changes the services
+//! that are tested; `fantoccini` (0.22) brings 24 crates, among them an old `http`.
 
 use harness::Client;
 use serde_json::{Value, json};

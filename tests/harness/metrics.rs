@@ -1,50 +1,54 @@
-//! What a service shows at `/metrics`, read as strictly as the format allows.
+//! What a service shows at `/metrics`. `promtool` checks its form; this reads its numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Seek, Write};
 
 use crate::Client;
+use crate::programs::{available, program, succeed};
 
 /// All numbers of one scrape.
 #[derive(Debug)]
 pub struct Metrics {
     /// By their names.
     pub families: BTreeMap<String, Family>,
+    text: String,
 }
 
-/// What has one name.
+/// The measurements under one name.
 #[derive(Debug, Default)]
 pub struct Family {
     /// `counter`, `gauge` or `histogram`.
     pub kind: String,
     /// What it means.
     pub help: String,
-    /// Its lines.
-    pub samples: Vec<Sample>,
+    samples: Vec<Sample>,
 }
 
 /// One line.
 #[derive(Debug)]
-pub struct Sample {
-    /// What stands behind the family's name, such as `_count`.
-    pub suffix: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// The number.
-    pub value: f64,
+struct Sample {
+    /// What follows the family's name, such as `_count`.
+    suffix: String,
+    labels: BTreeMap<String, String>,
+    value: f64,
 }
 
 impl Metrics {
-    /// Scrapes a service; `None` if it does not answer, which Prometheus tells as `up == 0`.
+    /// Scrapes a service; `None` if it does not answer, for which Prometheus sets `up == 0`.
     ///
     /// # Panics
     ///
-    /// What it answers is malformed.
+    /// The answer is no text of measurements.
     pub async fn scrape(client: &Client, path: &str) -> Option<Self> {
         let answer = client.try_send("GET", path, &[], "").await?;
         assert_eq!(answer.status, 200, "{}", answer.body);
         let media_type = answer.header("content-type");
         assert!(media_type.starts_with("text/plain; version=0.0.4"));
-        Some(Self::parse(&answer.body))
+        let families = parse(&answer.body);
+        Some(Self {
+            families,
+            text: answer.body,
+        })
     }
 
     /// The number of that name whose labels include these.
@@ -62,34 +66,25 @@ impl Metrics {
             .reduce(f64::max)
     }
 
-    fn parse(text: &str) -> Self {
-        let mut families: BTreeMap<String, Family> = BTreeMap::new();
-        let mut current = String::new();
-        for line in text.lines() {
-            if let Some(rest) = line.strip_prefix("# HELP ") {
-                let (name, help) = rest.split_once(' ').expect("a name and what it means");
-                current = name.to_owned();
-                let help = help.to_owned();
-                let family = Family {
-                    help,
-                    ..Family::default()
-                };
-                let before = families.insert(current.clone(), family);
-                assert!(before.is_none(), "{name} stands in two places");
-            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-                let (name, kind) = rest.split_once(' ').expect("a name and its type");
-                assert_eq!(name, current, "the type follows the help");
-                families.get_mut(name).expect("its help").kind = kind.to_owned();
-            } else {
-                let sample = Sample::parse(line, &current);
-                let family = families.get_mut(&current).expect("a head before it");
-                family.samples.push(sample);
-            }
-        }
-        for (name, family) in &families {
+    /// Checks the text by Prometheus' own `promtool`; and what that one (2.42) lets pass: a line that
+    /// is there twice, and buckets that do not add up.
+    ///
+    /// # Panics
+    ///
+    /// Something is wrong.
+    pub async fn check(&self) {
+        for (name, family) in &self.families {
             family.check(name);
         }
-        Self { families }
+        if !available(&["promtool"]) {
+            return;
+        }
+        let mut text = tempfile::tempfile().expect("a file");
+        text.write_all(self.text.as_bytes()).expect("written");
+        text.rewind().expect("a file");
+        let mut promtool = program("promtool");
+        promtool.args(["check", "metrics"]).stdin(text);
+        succeed(promtool).await;
     }
 }
 
@@ -106,58 +101,61 @@ impl Family {
     }
 
     fn check(&self, name: &str) {
-        assert_eq!(self.kind == "counter", name.ends_with("_total"), "{name}");
-        assert!(!self.samples.is_empty(), "{name} has no numbers");
         let mut seen = BTreeSet::new();
-        for sample in &self.samples {
-            let line = (sample.suffix.as_str(), &sample.labels);
-            assert!(seen.insert(line), "{name}{} twice", sample.suffix);
-        }
-        if self.kind != "histogram" {
-            assert!(self.samples.iter().all(|sample| sample.suffix.is_empty()));
-            return;
-        }
         let mut before = None;
         for sample in &self.samples {
-            match sample.suffix.as_str() {
-                "_bucket" => {
-                    let bound: f64 = sample.labels["le"].parse().expect("a bound");
-                    if let Some((least, count)) = before {
-                        assert!(bound > least && sample.value >= count, "{name}: {sample:?}");
-                    }
-                    before = Some((bound, sample.value));
+            let line = (&sample.suffix, &sample.labels);
+            assert!(seen.insert(line), "{name}{} twice", sample.suffix);
+            if sample.suffix == "_bucket" {
+                let bound: f64 = sample.labels["le"].parse().expect("a bound");
+                if let Some((least, count)) = before {
+                    assert!(bound > least && sample.value >= count, "{name}: {sample:?}");
                 }
-                "_sum" => {}
-                "_count" => {
-                    let all = Some((f64::INFINITY, sample.value));
-                    assert_eq!(before.take(), all, "{name}: all buckets are all");
-                }
-                other => panic!("{name}{other}"),
+                before = Some((bound, sample.value));
+            } else if sample.suffix == "_count" {
+                let all = Some((f64::INFINITY, sample.value));
+                assert_eq!(before.take(), all, "{name}: all buckets are all");
             }
         }
     }
 }
 
+fn parse(text: &str) -> BTreeMap<String, Family> {
+    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+    let mut current = String::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').expect("a name and its meaning");
+            current = name.to_owned();
+            families.entry(current.clone()).or_default().help = help.to_owned();
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').expect("a name and its type");
+            families.entry(name.to_owned()).or_default().kind = kind.to_owned();
+        } else {
+            let family = families.entry(current.clone()).or_default();
+            family.samples.push(Sample::parse(line, &current));
+        }
+    }
+    families
+}
+
 impl Sample {
     fn parse(line: &str, family: &str) -> Self {
         let (name, value) = line.rsplit_once(' ').expect("a name and a number");
-        let (name, labels) = match name.split_once('{') {
-            Some((name, labels)) => (name, labels.strip_suffix('}').expect("a brace")),
-            None => (name, ""),
-        };
+        let (name, labels) = name.split_once('{').unwrap_or((name, "}"));
         let suffix = name.strip_prefix(family).expect("the family's name");
-        let mut read = BTreeMap::new();
-        let mut rest = labels;
-        while !rest.is_empty() {
-            let (name, value) = rest.split_once("=\"").expect("a label");
-            // None of ours holds a quote.
-            let (value, after) = value.split_once('"').expect("its end");
-            assert!(read.insert(name.to_owned(), value.to_owned()).is_none());
-            rest = after.strip_prefix(',').unwrap_or(after);
-        }
+        // No label of ours has a comma or a quote in its value.
+        let labels = labels.trim_end_matches('}').split(',');
+        let label = |label: &str| {
+            let (name, value) = label.split_once('=').expect("a label");
+            (name.to_owned(), value.trim_matches('"').to_owned())
+        };
         Self {
             suffix: suffix.to_owned(),
-            labels: read,
+            labels: labels
+                .filter(|label| !label.is_empty())
+                .map(label)
+                .collect(),
             value: value.parse().expect("a number"),
         }
     }

@@ -22,19 +22,24 @@ crate::on_both! {
     the_documentation_has_every_metric
 }
 
-/// The numbers of a service that answers.
+/// The numbers of a service that answers, in the form that Prometheus asks for.
 async fn scrape(service: &Service) -> Metrics {
     let metrics = Metrics::scrape(&service.client, "metrics").await;
-    metrics.expect("the service answers")
+    let metrics = metrics.expect("the service answers");
+    metrics.check().await;
+    metrics
 }
 
 /// The number of that name, once the rule holds for it.
 async fn becomes(service: &Service, name: &str, holds: impl Fn(f64) -> bool) -> f64 {
-    until(name, async || {
-        let value = scrape(service).await.value(name, &[]);
-        value.filter(|value| holds(*value))
+    let (metrics, value) = until(name, async || {
+        let metrics = Metrics::scrape(&service.client, "metrics").await?;
+        let value = metrics.value(name, &[]).filter(|value| holds(*value))?;
+        Some((metrics, value))
     })
-    .await
+    .await;
+    metrics.check().await;
+    value
 }
 
 async fn ready(service: &Service) -> u16 {
@@ -116,10 +121,8 @@ async fn a_feed_that_is_down_is_reported(backend: Backend) {
     system.order.kill();
     let failed = [("outcome", "unreachable")];
     until("polls fail", async || {
-        let failed = scrape(&system.invoice)
-            .await
-            .value("subscription_polls_total", &failed);
-        (failed? >= 2.0).then_some(())
+        let metrics = Metrics::scrape(&system.invoice.client, "metrics").await?;
+        (metrics.value("subscription_polls_total", &failed)? >= 2.0).then_some(())
     })
     .await;
     // Without contact, the last contact stays what it was, and the lag begins to grow.

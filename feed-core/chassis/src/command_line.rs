@@ -1,5 +1,8 @@
 //! Parses the command line of every program: help that fits a screen, completion scripts for
 //! shells, and errors that name the source of a wrong value and contain no password.
+//!
+//! clap parses. Its own errors quote a wrong value and do not name the variable that has it, and it
+//! checks all settings before an option such as `--completions` can take effect.
 
 use std::ffi::OsString;
 use std::io::Write;

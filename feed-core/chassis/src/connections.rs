@@ -1,5 +1,8 @@
 //! Accepts connections, within bounds: on their number, on the length of a client's input, and on
 //! the time to send it and to read the answer (I11).
+//!
+//! This is hyper with limits. The crate `axum-server` (0.9) limits neither the number of connections
+//! nor the time of a write.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -18,6 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_http::timeout::RequestBodyTimeoutLayer;
@@ -26,7 +30,6 @@ use tracing::{debug, warn};
 use super::failures::{Failures, TimedOut};
 use super::files::connections_of;
 use super::html;
-use super::patience::Patient;
 use super::requests::Counting;
 use feed_http::{Failure, Problem};
 
@@ -125,12 +128,15 @@ pub(super) async fn serve(
             true => limits.headers_when_busy,
             false => limits.headers,
         };
-        let stream = Patient::new(stream, limits.answer);
+        // Otherwise a client that sends requests and never reads would keep its connection, and the
+        // memory of its answers, for ever (I11).
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits.answer));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(headers)
             .max_buf_size(LONGEST_HEAD)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -1,5 +1,8 @@
 //! Authorizes every request to a service with configured credentials (I12). Unknown paths require
 //! full access.
+//!
+//! The layers of tower-http compare a request with one secret, and are deprecated as too basic
+//! (0.6.7); here several are valid at a time, with two kinds of access, and the file is reloaded.
 
 use std::sync::Arc;
 
@@ -49,7 +52,7 @@ impl Area {
     }
 }
 
-/// Returns true if a path matches `route`, in which `{name}` stands for any one segment.
+/// Returns true if a path matches `route`, in which `{name}` matches any one segment.
 fn leads_to(route: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     let same = route.split('/').all(|known| {
@@ -96,8 +99,8 @@ impl Guard {
     }
 }
 
-/// A layer, by [`axum::middleware::from_fn_with_state`]: passes authorized requests on, and tells
-/// other clients what they need.
+/// A layer, by [`axum::middleware::from_fn_with_state`]: passes authorized requests on, and answers
+/// others with the reason.
 pub(super) async fn guard(
     State(guard): State<Arc<Guard>>,
     request: Request,

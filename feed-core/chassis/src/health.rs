@@ -6,9 +6,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::get;
 
 use super::openapi::{Answer, Description, Operation, Schema};
+use super::routing::get;
 use feed_http::Problem;
 
 /// Returns the routes `/health/live` and `/health/ready`. The first answers as long as the process
@@ -36,10 +36,9 @@ where
 {
     let live = || async { ok() };
     let ready = |State(state): State<S>| async move { ready(state).await.map(|()| ok()) };
-    let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     Router::new()
-        .route("/health/live", get(live).fallback(only_get))
-        .route("/health/ready", get(ready).fallback(only_get))
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready))
 }
 
 /// Describes these routes.

@@ -7,11 +7,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, html};
 use url::Url;
 
+use super::routing::get;
 use feed_http::{BaseUrl, Page, Problem, negotiate};
 
 const STYLESHEET: &str = include_str!("style.css");
@@ -273,9 +273,5 @@ where
         (header::CACHE_CONTROL, "max-age=3600"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    Router::new().route(
-        path,
-        get(move || async move { (headers, text) })
-            .fallback(|| async { Problem::method_not_allowed("GET, HEAD") }),
-    )
+    Router::new().route(path, get(move || async move { (headers, text) }))
 }

@@ -4,13 +4,14 @@
 //! service's `main` except its own part. A [`Mounted`] service has its routes and background tasks,
 //! alone on a listening address or joined with others. Every request to it passes limits,
 //! credentials and counters. [`html`] is the layout of the pages of all services, [`list`] pages
-//! through lists, and [`openapi`] describes routes for programs. [`fn@health`] and `/metrics` are for
-//! operators.
+//! through lists, [`routing`] makes routes, and [`openapi`] describes them for programs.
+//! [`fn@health`] and `/metrics` are for operators.
 //!
 //! It depends on HTTP, and on neither feeds nor databases.
 #![warn(missing_docs)]
 
 mod answer;
+mod body;
 mod command_line;
 mod connections;
 mod credentials;
@@ -24,10 +25,10 @@ mod metrics;
 pub mod openapi;
 mod origin;
 mod path;
-mod patience;
 mod probe;
 mod progress;
 mod requests;
+pub mod routing;
 mod run;
 mod serve;
 mod settings;
@@ -35,6 +36,7 @@ mod telemetry;
 mod words;
 
 pub use answer::{Wanted, keep_private};
+pub use body::{FORM, is_of_type, read_body};
 pub use command_line::parse_command_line;
 pub use credentials::Credentials;
 pub use failures::TimedOut;

@@ -146,6 +146,14 @@ impl<T> Page<T> {
         }
     }
 
+    /// Creates the page with a single item, or with none, of a list that has no other.
+    #[must_use]
+    pub fn only(item: Option<T>) -> Self {
+        let items = Vec::from_iter(item);
+        let count = i64::from(!items.is_empty());
+        Self::new(items, count, Before::default(), |_| 0)
+    }
+
     /// Sets the path of the list, relative to the base URL.
     #[must_use]
     pub fn at(mut self, path: &'static str) -> Self {
@@ -166,11 +174,8 @@ impl<T> Page<T> {
         self.search.text()
     }
 
-    /// Returns the address of the page below `number`, relative to the base URL.
-    fn older(&self, number: i64) -> String {
-        self.address(Some(number))
-    }
-
+    /// Returns the address of the page below the number `before`, or of the first page, relative to
+    /// the base URL.
     fn address(&self, before: Option<i64>) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Some(number) = before {
@@ -209,7 +214,7 @@ impl<T> Page<T> {
             name,
             items: self.items.iter().map(document).collect(),
             count: self.count,
-            next: self.next.map(|number| base.join(&self.older(number))),
+            next: self.next.map(|next| base.join(&self.address(Some(next)))),
         }
     }
 
@@ -225,8 +230,8 @@ impl<T> Page<T> {
             @if self.continued || self.next.is_some() {
                 nav aria-label="Pages" {
                     @if self.continued { a href=(base.path(&self.address(None))) { "Newest " (many) } }
-                    @if let Some(number) = self.next {
-                        a rel="next" href=(base.path(&self.older(number))) { "Older " (many) }
+                    @if self.next.is_some() {
+                        a rel="next" href=(base.path(&self.address(self.next))) { "Older " (many) }
                     }
                 }
             }

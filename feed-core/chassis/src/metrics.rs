@@ -1,16 +1,19 @@
-//! Writes a service's measurements in Prometheus' text format at `/metrics`.
+//! Serves a service's measurements at `/metrics`, in Prometheus' text format.
 //!
-//! The text is written here, since it has three kinds of lines, and the measurements come as data.
+//! The crate `prometheus` writes the text. Its registry is not used: the measurements come as data,
+//! those of a database or a feed at the moment of the scrape.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use feed_http::Problem;
 use feed_http::metrics::{Measured, Metric, Value};
+use prometheus::TextEncoder;
+use prometheus::proto::{self, MetricFamily, MetricType};
+
+use super::routing::get;
 
 /// The text format of Prometheus.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -38,136 +41,85 @@ impl Metrics {
             let metrics = self.clone();
             async move { metrics.show().await }
         };
-        let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
-        Router::new().route("/metrics", get(show).fallback(only_get))
+        Router::new().route("/metrics", get(show))
     }
 
     async fn show(&self) -> Response {
-        let mut text = Exposition::default();
+        let mut families = Vec::new();
         for part in &self.parts {
             for metric in part.measure().await {
-                text.write(&metric);
+                add(&mut families, metric);
             }
         }
         let headers = [
             (header::CONTENT_TYPE, TEXT),
             (header::CACHE_CONTROL, "no-store"),
         ];
-        (headers, text.into_text()).into_response()
-    }
-}
-
-/// The text for Prometheus. Measurements of several parts under one name are written together.
-#[derive(Debug, Default)]
-struct Exposition(Vec<Family>);
-
-/// The samples of one name.
-#[derive(Debug)]
-struct Family {
-    name: &'static str,
-    head: String,
-    samples: String,
-}
-
-impl Exposition {
-    fn write(&mut self, metric: &Metric) {
-        let Metric { name, labels, .. } = metric;
-        match &metric.value {
-            Value::Counter(value) => {
-                sample(
-                    self.family(metric, "counter"),
-                    name,
-                    "",
-                    labels,
-                    None,
-                    *value,
-                );
-            }
-            Value::Gauge(value) => {
-                sample(self.family(metric, "gauge"), name, "", labels, None, *value);
-            }
-            Value::Histogram(read) => {
-                let samples = self.family(metric, "histogram");
-                for (bound, count) in &read.buckets {
-                    let bound = bound.to_string();
-                    sample(
-                        samples,
-                        name,
-                        "_bucket",
-                        labels,
-                        Some(&bound),
-                        *count as f64,
-                    );
-                }
-                let count = read.count as f64;
-                sample(samples, name, "_bucket", labels, Some("+Inf"), count);
-                sample(samples, name, "_sum", labels, None, read.sum);
-                sample(samples, name, "_count", labels, None, count);
-            }
+        match TextEncoder::new().encode_to_string(&families) {
+            Ok(text) => (headers, text).into_response(),
+            Err(error) => Problem::internal()
+                .caused_by("cannot write the measurements", error)
+                .into_response(),
         }
     }
-
-    /// Returns the samples of a family so far.
-    fn family(&mut self, metric: &Metric, kind: &str) -> &mut String {
-        let (name, help) = (metric.name, metric.help);
-        let known = self.0.iter().position(|family| family.name == name);
-        let index = known.unwrap_or_else(|| {
-            let head = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-            let samples = String::new();
-            self.0.push(Family {
-                name,
-                head,
-                samples,
-            });
-            self.0.len() - 1
-        });
-        &mut self.0[index].samples
-    }
-
-    fn into_text(self) -> String {
-        let families = self.0.into_iter();
-        families.fold(String::new(), |text, family| {
-            text + &family.head + &family.samples
-        })
-    }
 }
 
-/// Writes one line: `name_suffix{label="value",le="bound"} value`.
-fn sample(
-    text: &mut String,
-    name: &str,
-    suffix: &str,
-    labels: &[(&'static str, String)],
-    bound: Option<&str>,
-    value: f64,
-) {
-    text.push_str(name);
-    text.push_str(suffix);
-    let labels = labels
+/// Adds a measurement to the family of its name: measurements of several parts under one name are
+/// written together.
+fn add(families: &mut Vec<MetricFamily>, metric: Metric) {
+    let known = families
         .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .chain(bound.map(|bound| ("le", bound)));
-    let mut before = '{';
-    for (label, value) in labels {
-        text.push(before);
-        text.push_str(label);
-        text.push_str("=\"");
-        for character in value.chars() {
-            match character {
-                '\\' => text.push_str("\\\\"),
-                '"' => text.push_str("\\\""),
-                '\n' => text.push_str("\\n"),
-                plain => text.push(plain),
-            }
+        .position(|family| family.name() == metric.name);
+    let index = known.unwrap_or_else(|| {
+        let mut family = MetricFamily::default();
+        family.set_name(metric.name.to_owned());
+        family.set_help(metric.help.to_owned());
+        family.set_field_type(match metric.value {
+            Value::Counter(_) => MetricType::COUNTER,
+            Value::Gauge(_) => MetricType::GAUGE,
+            Value::Histogram(_) => MetricType::HISTOGRAM,
+        });
+        families.push(family);
+        families.len() - 1
+    });
+    families[index].mut_metric().push(sample(metric));
+}
+
+/// Returns a measurement as the crate represents it.
+fn sample(metric: Metric) -> proto::Metric {
+    let labels = metric.labels.into_iter().map(|(name, value)| {
+        let mut label = proto::LabelPair::default();
+        label.set_name(name.to_owned());
+        label.set_value(value);
+        label
+    });
+    let mut sample = proto::Metric::from_label(labels.collect());
+    match metric.value {
+        Value::Counter(value) => {
+            let mut counter = proto::Counter::default();
+            counter.set_value(value);
+            sample.set_counter(counter);
         }
-        text.push('"');
-        before = ',';
+        Value::Gauge(value) => {
+            let mut gauge = proto::Gauge::default();
+            gauge.set_value(value);
+            sample.set_gauge(gauge);
+        }
+        Value::Histogram(read) => {
+            let buckets = read.buckets.into_iter().map(|(bound, count)| {
+                let mut bucket = proto::Bucket::default();
+                bucket.set_upper_bound(bound);
+                bucket.set_cumulative_count(count);
+                bucket
+            });
+            let mut histogram = proto::Histogram::default();
+            histogram.set_bucket(buckets.collect());
+            histogram.set_sample_count(read.count);
+            histogram.set_sample_sum(read.sum);
+            sample.set_histogram(histogram);
+        }
     }
-    if before == ',' {
-        text.push('}');
-    }
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, " {value}");
+    sample
 }
 
 #[cfg(test)]
@@ -177,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_text_is_what_prometheus_reads() {
-        let mut text = Exposition::default();
+        let mut families = Vec::new();
         let sizes = Histogram::new(&[1, 10]);
         for size in [1, 2, 10, 11] {
             sizes.observe(size);
@@ -187,7 +139,7 @@ mod tests {
             Metric::histogram("size_tens", "How large.", &[("of", "x")], &sizes, 10.0),
             Metric::gauge("depth", "How deep.", &[], 3.0),
         ] {
-            text.write(&metric);
+            add(&mut families, metric);
         }
         let expected = "\
 # HELP depth How deep.
@@ -202,6 +154,7 @@ size_tens_bucket{of=\"x\",le=\"+Inf\"} 4
 size_tens_sum{of=\"x\"} 2.4
 size_tens_count{of=\"x\"} 4
 ";
-        assert_eq!(text.into_text(), expected);
+        let text = TextEncoder::new().encode_to_string(&families);
+        assert_eq!(text.expect("a text"), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Rejects cross-site requests of browsers.
+//! Rejects cross-site requests of browsers. tower-http has no such layer.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use feed_http::Problem;
 
 /// The number in a path, as an extractor. Each number has one spelling, so that each resource has
-/// one address: any other, such as `017`, is `404`.
+/// one address: any other, such as `017`, is `404`. axum's own extractor accepts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number(pub i64);
 

@@ -1,4 +1,5 @@
-//! Health checks without a shell or `curl`: a program requests its own service.
+//! Health checks without a shell or `curl`: a program requests its own service. It is one request,
+//! and the chassis has no HTTP client.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

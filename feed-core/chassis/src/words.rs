@@ -1,23 +1,19 @@
 //! Formats numbers for sentences.
 
+use indicatif::HumanCount;
+
 /// Formats a number with thousands separators: `12,300`.
 #[must_use]
 pub fn grouped(number: impl Into<i64>) -> String {
     let number = number.into();
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::from(if number < 0 { "-" } else { "" });
-    for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    let sign = if number < 0 { "-" } else { "" };
+    format!("{sign}{}", HumanCount(number.unsigned_abs()))
 }
 
-/// Formats a number with its noun: `1 event`, `2 events`.
+/// Formats a number with its noun: `1 event`, `2 events`. A larger one than an `i64` is cut to it.
 #[must_use]
-pub fn counted(number: i64, one: &str) -> String {
+pub fn counted(number: impl TryInto<i64>, one: &str) -> String {
+    let number = number.try_into().unwrap_or(i64::MAX);
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {one}{plural}", grouped(number))
 }

@@ -19,5 +19,5 @@ pub mod transfer;
 
 pub use database::open_database;
 pub use health::not_halted;
-pub use mount::mount;
+pub use mount::{Running, Started, mount};
 pub use settings::{DatabaseSettings, Follow, StartError};

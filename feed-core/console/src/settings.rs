@@ -52,60 +52,28 @@ impl From<StartError> for ServeError {
 
 /// Flatten it into a service's own [`clap::Parser`], beside [`Settings`](feed_chassis::Settings).
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
     /// The service's own database: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`
-    #[arg(
-        long,
-        env,
-        help_heading = "Database",
-        value_name = "URL",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "URL", hide_env_values = true)]
     pub database_url: String,
 
     /// A file with that URL, for services that keep secrets in files
-    #[arg(
-        long,
-        env,
-        help_heading = "Database",
-        value_name = "FILE",
-        conflicts_with = "database_url",
-        value_parser = read_secret
-    )]
+    #[arg(long, env, value_name = "FILE", conflicts_with = "database_url", value_parser = read_secret)]
     pub database_url_file: Option<String>,
 
     /// PostgreSQL's own address, if `DATABASE_URL` is that of a pooler in transaction mode: for
     /// what needs a session, such as migrations and listening
-    #[arg(
-        long,
-        env,
-        help_heading = "Database",
-        value_name = "URL",
-        hide_env_values = true
-    )]
+    #[arg(long, env, value_name = "URL", hide_env_values = true)]
     pub database_direct_url: Option<String>,
 
     /// A file with that URL
-    #[arg(
-        long,
-        env,
-        help_heading = "Database",
-        value_name = "FILE",
-        conflicts_with = "database_direct_url",
-        value_parser = read_secret
-    )]
+    #[arg(long, env, value_name = "FILE", conflicts_with = "database_direct_url", value_parser = read_secret)]
     pub database_direct_url_file: Option<String>,
 
     /// The most connections to PostgreSQL of this instance: one half for transactions, one for
     /// everything else
-    #[arg(
-        long,
-        env,
-        help_heading = "Database",
-        value_name = "COUNT",
-        default_value_t = DatabaseOptions::DEFAULT_CONNECTIONS,
-        value_parser = parse_connections
-    )]
+    #[arg(long, env, value_name = "COUNT", default_value_t = DatabaseOptions::DEFAULT_CONNECTIONS, value_parser = parse_connections)]
     pub database_connections: u32,
 }
 
@@ -171,47 +139,29 @@ const LONGEST_POLL_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Flatten it into a service's own [`clap::Parser`], beside [`Settings`](feed_chassis::Settings).
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Feed")]
 pub struct Follow {
     /// The feed to follow; it may be unreachable, also at the start
-    #[arg(long, env, help_heading = "Feed", value_name = "URL", value_parser = parse_feed_url)]
+    #[arg(long, env, value_name = "URL", value_parser = parse_feed_url)]
     pub feed_url: Url,
 
     /// Credentials for the feed: a file with one line, `NAME:PASSWORD` or a token; read again when
     /// the feed rejects them
-    #[arg(
-        long,
-        env,
-        help_heading = "Feed",
-        value_name = "FILE",
-        value_parser = FeedCredentials::from_setting
-    )]
+    #[arg(long, env, value_name = "FILE", value_parser = FeedCredentials::from_setting)]
     pub feed_credentials_file: Option<FeedCredentials>,
 
     /// An HTTP proxy to read the feed through: `http://HOST:PORT` or
     /// `http://USER:PASSWORD@HOST:PORT`. `HTTP_PROXY` and similar variables are ignored
-    #[arg(
-        long,
-        env,
-        help_heading = "Feed",
-        value_name = "URL",
-        value_parser = FeedProxy::from_setting
-    )]
+    #[arg(long, env, value_name = "URL", value_parser = FeedProxy::from_setting)]
     pub feed_proxy: Option<FeedProxy>,
 
     /// Let the proxy see the credentials of an http: feed, which are not encrypted on the way to it
-    #[arg(long, env, help_heading = "Feed", value_parser = BoolishValueParser::new())]
+    #[arg(long, env, value_parser = BoolishValueParser::new())]
     pub feed_proxy_sees_credentials: bool,
 
     /// The pause after a poll that found nothing and could not wait at the feed, such as 500ms; 1h
     /// at most
-    #[arg(
-        long,
-        env,
-        help_heading = "Feed",
-        value_name = "DURATION",
-        value_parser = parse_poll_interval,
-        default_value = "1s"
-    )]
+    #[arg(long, env, value_name = "DURATION", value_parser = parse_poll_interval, default_value = "1s")]
     pub poll_interval: Duration,
 }
 
@@ -232,9 +182,7 @@ impl Follow {
             ..Subscription::new(name, self.feed_url.clone())
         }
     }
-}
 
-impl Follow {
     fn proxy(&self) -> Option<FeedProxy> {
         let proxy = self.feed_proxy.clone()?;
         Some(proxy.sees_credentials(self.feed_proxy_sees_credentials))

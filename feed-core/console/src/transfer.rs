@@ -47,7 +47,7 @@ pub enum Command {
         file: PathBuf,
     },
 
-    /// As `import`, and rolls all of it back: whether it would work.
+    /// As `import`, and rolls everything back, to see whether it works.
     #[command(skip)]
     Try {
         /// The file to read
@@ -73,21 +73,20 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// It fails; an import leaves the database as it was.
+    /// Returns an error if it fails; an import then leaves the database unchanged.
     pub async fn execute(
         &self,
         database: &DatabaseOptions,
         service: &Moved,
     ) -> Result<Done, CommandError> {
         let (table, tables) = (service.migrations, service.tables);
-        match self.kind(database)? {
+        let (kind, options) = (self.kind(database)?, database.clone());
+        match kind {
             Kind::Sqlite => {
-                let options = database.clone();
                 self.move_rows::<Sqlite>(options, table, service.sqlite, tables)
                     .await
             }
             Kind::Postgres => {
-                let options = database.clone();
                 self.move_rows::<Postgres>(options, table, service.postgres, tables)
                     .await
             }
@@ -107,7 +106,7 @@ impl Command {
             .await
     }
 
-    /// The kind of the database, if it or the file that is to fill it is there.
+    /// Returns the kind of the database, if it exists, or the file to import does.
     fn kind(&self, database: &DatabaseOptions) -> Result<Kind, CommandError> {
         let url = &database.url;
         match self {
@@ -128,33 +127,23 @@ impl Command {
     ) -> Result<Done, CommandError> {
         let place = redact_url(&options.url);
         let database: Database<B> = open_database(options, table, migrations).await?;
-        let rows = |count: u64| counted(i64::try_from(count).unwrap_or(i64::MAX), "row");
-        let moved =
-            match self {
-                Self::Export { file } => export(&database, tables, file).await.map(|count| {
-                    Some(format!(
-                        "Exported {} of {place} to {}.",
-                        rows(count),
-                        file.display()
-                    ))
-                }),
-                Self::Import { file } => import(&database, tables, file, Import::ForGood)
-                    .await
-                    .map(|count| {
-                        Some(format!(
-                            "Imported {} of {} into {place}.",
-                            rows(count),
-                            file.display()
-                        ))
-                    }),
-                Self::Try { file } => import(&database, tables, file, Import::OnTrial)
-                    .await
-                    .map(|_| None),
-            };
+        let moved = match self {
+            Self::Export { file } => export(&database, tables, file).await,
+            Self::Import { file } => import(&database, tables, file, Import::ForGood).await,
+            Self::Try { file } => import(&database, tables, file, Import::OnTrial).await,
+        };
         database.close().await;
-        match moved? {
-            Some(told) => command::say(&told),
-            None => Ok(Done::Well),
+        let rows = counted(moved?, "row");
+        match self {
+            Self::Export { file } => command::say(&format!(
+                "Exported {rows} of {place} to {}.",
+                file.display()
+            )),
+            Self::Import { file } => command::say(&format!(
+                "Imported {rows} of {} into {place}.",
+                file.display()
+            )),
+            Self::Try { .. } => Ok(Done::Well),
         }
     }
 }

@@ -1,4 +1,6 @@
 //! Conditional requests (RFC 9110, section 13).
+//!
+//! The crate `headers` evaluates one field; the order of the fields (13.2.2) would remain to be done.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};

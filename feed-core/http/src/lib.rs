@@ -36,7 +36,7 @@ pub use problem::{Failure, Problem};
 #[cfg(feature = "axum")]
 pub use response::{Json, Page};
 
-/// Marks a response (in its extensions) that was held back at the client's request: its time says
-/// nothing about the service.
+/// Marks a response (in its extensions) that was held back at the client's request: its time does
+/// not depend on the service.
 #[derive(Debug, Clone, Copy)]
 pub struct HeldBack;

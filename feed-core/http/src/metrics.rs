@@ -1,7 +1,8 @@
 //! Measurements of a part of a service, as data: the exporter writes the text.
 //!
-//! [`Counter`] and [`Histogram`] cost an atomic addition. Nothing is global, so several services in
-//! one process do not mix.
+//! A [`Counter`] costs an atomic addition, a [`Histogram`] two; that of the crate `prometheus` (0.14)
+//! costs four atomic operations and would come into the build of feed-core. Nothing is global, so
+//! several services in one process do not mix.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

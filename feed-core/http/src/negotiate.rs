@@ -1,4 +1,7 @@
 //! Content negotiation by `Accept` (RFC 9110, 12.5.1).
+//!
+//! Of equal types, the crate `headers-accept` (0.3) chooses the first of the client, and not that of
+//! the server.
 
 use http::{HeaderMap, header};
 

@@ -1,4 +1,7 @@
 //! Errors in the form for clients: problem details (RFC 9457).
+//!
+//! The crate `problem_details` would save the document alone: it has no headers such as `Allow`, no
+//! cause for the log, and no text for a page.
 
 use std::error::Error;
 use std::fmt;

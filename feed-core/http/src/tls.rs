@@ -1,5 +1,5 @@
-//! TLS for one client, with a provider of cryptography of its own: none is installed for the process, which may be
-//! another team's and have another one.
+//! TLS for one client, with a provider of cryptography of its own: none is installed for the process, which may
+//! have another one.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
-/// The client that `builder` makes, with TLS that trusts the authorities of the system; or nobody, if it is not to
-/// speak it. If the process has a provider, that one is used.
+/// Sets up TLS that trusts the authorities of the system, or none if the client only uses plain HTTP. If the process
+/// has a provider, that one is used.
 ///
 /// # Errors
 ///
-/// There are no certificates of authorities on this machine.
-pub fn configure(builder: ClientBuilder, is_spoken: bool) -> Result<ClientBuilder, rustls::Error> {
+/// Returns an error if this machine has no certificates of authorities.
+pub fn configure(builder: ClientBuilder, uses_tls: bool) -> Result<ClientBuilder, rustls::Error> {
     if CryptoProvider::get_default().is_some() {
-        return Ok(match is_spoken {
+        return Ok(match uses_tls {
             true => builder,
             false => builder.tls_certs_only([]),
         });
@@ -24,7 +24,7 @@ pub fn configure(builder: ClientBuilder, is_spoken: bool) -> Result<ClientBuilde
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
-    let config = match is_spoken {
+    let config = match uses_tls {
         true => config
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Verifier::new(provider)?)),

@@ -4,6 +4,7 @@
 ///
 /// It is built once per process. So its use costs nothing, and a database that has prepared it
 /// recognizes it.
+#[macro_export]
 macro_rules! sql {
     ($($text:tt)*) => {{
         static STATEMENT: std::sync::LazyLock<String> =

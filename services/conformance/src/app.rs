@@ -1,4 +1,4 @@
-//! The service under test, and what a test has of it.
+//! The service under test, and helpers to look at it.
 
 use feed_console::service::{self, CommandLine, Config, Service, ServiceOn};
 use feed_core::consumer::{Handle, Reconciliation, reconcile};
@@ -7,18 +7,18 @@ use harness::producer::Producer;
 use harness::{Follower, Sql};
 use serde_json::Value;
 
-use crate::Subject;
+use crate::subject::Subject;
 
-/// Where nobody listens.
+/// An address at which no server listens.
 pub const NOBODY: &str = "http://127.0.0.1:9/feed";
 
 /// The service under test.
 pub type App<T, S> = Follower<S, <<T as Subject<S>>::Service as ServiceOn<S>>::Effect>;
 
-/// What it ought to have stored.
+/// What it must have stored.
 pub type Expected<T, S> = <<T as Subject<S>>::Service as ServiceOn<S>>::Expected;
 
-/// The settings of a service below a path, as behind a proxy.
+/// The settings of a service whose base URL has a path, as behind a proxy.
 #[must_use]
 pub fn config<T: Subject<S>, S: Sql>(
     url: &str,
@@ -40,7 +40,7 @@ pub fn config<T: Subject<S>, S: Sql>(
     read.unwrap().config
 }
 
-/// The service on a database, which has polled nothing yet.
+/// The service on a database, before its first poll.
 pub async fn open<T: Subject<S>, S: Sql>(url: &str, feed_url: &str) -> App<T, S> {
     let config = config::<T, S>(url, feed_url);
     let opened = service::open::<T::Service, S>(&config, CancellationToken::new()).await;
@@ -48,14 +48,14 @@ pub async fn open<T: Subject<S>, S: Sql>(url: &str, feed_url: &str) -> App<T, S>
     App::<T, S>::new(opened.router, opened.consumer, opened.database, T::MANY)
 }
 
-/// A service that has taken all that `producer` has published.
+/// The service, after it has applied all events that `producer` has published.
 pub async fn following<T: Subject<S>, S: Sql>(url: &str, producer: &Producer) -> App<T, S> {
     let mut app = open::<T, S>(url, &producer.feed_url).await;
     app.catch_up(producer).await;
     app
 }
 
-/// What a person looks at and decides with.
+/// The operator's handle.
 pub async fn handle<T: Subject<S>, S: Sql>(app: &App<T, S>, producer: &Producer) -> Handle<S> {
     let (database, feed) = (app.database().clone(), producer.feed_url.parse().unwrap());
     let subscription = Subscription::new(T::Service::SUBSCRIPTION, feed);
@@ -98,7 +98,7 @@ pub async fn documents<T: Subject<S>, S: Sql>(app: &App<T, S>) -> Vec<Value> {
     documents.iter().rev().cloned().collect()
 }
 
-/// The orders on the first page of the list, newest first, with what has become of them.
+/// The orders on the first page of the list, newest first, with their status.
 pub async fn statuses<T: Subject<S>, S: Sql>(app: &App<T, S>) -> Vec<(i64, String)> {
     app.listed("status").await
 }
@@ -113,7 +113,7 @@ pub fn without(document: &Value, members: &[&str]) -> Value {
     document
 }
 
-/// All that feed-core knows of events and places is lost.
+/// Deletes all claims and cursors.
 pub async fn start_again<T: Subject<S>, S: Sql>(app: &App<T, S>) {
     for sql in [
         "DELETE FROM feed_claim",
@@ -125,7 +125,7 @@ pub async fn start_again<T: Subject<S>, S: Sql>(app: &App<T, S>) {
     }
 }
 
-/// What the service makes of an order, without the article.
+/// A record as texts name it, without the article.
 pub(crate) fn one<T: Subject<S>, S: Sql>() -> &'static str {
     let (_, one) = T::ONE.split_once(' ').unwrap();
     one

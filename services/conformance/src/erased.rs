@@ -1,4 +1,4 @@
-//! A person is erased: nothing is left of them where there is no reason to keep it.
+//! A customer is erased: no personal data is left that the service need not keep.
 
 use harness::Sql;
 use harness::producer::{LINES, PLACED, Producer, order};
@@ -22,7 +22,7 @@ pub async fn erase(producer: &Producer, id: i64) {
     producer.tell("order.erased", id, PLACED, &data).await;
 }
 
-pub async fn a_late_consumer_makes_something_for_nobody<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn a_late_consumer_makes_records_without_personal_data<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     producer
         .tell("order.placed", 1, PLACED, &erased(1, "placed"))
@@ -38,7 +38,7 @@ pub async fn a_late_consumer_makes_something_for_nobody<T: Subject<S>, S: Sql>(u
     assert_eq!(document["customer"], json!({"customerId": 1}));
     assert_eq!(document.get(T::ADDRESS), None);
     assert_eq!(document["status"], T::CANCELLED);
-    // All else is as that of order 2.
+    // All other fields are as those of order 2.
     let rest = [&["customer", T::ADDRESS, "status"], T::OF_ONE].concat();
     let other = app.json("/2").await;
     assert_eq!(without(&document, &rest), without(&other, &rest));
@@ -48,7 +48,7 @@ pub async fn a_late_consumer_makes_something_for_nobody<T: Subject<S>, S: Sql>(u
     assert_eq!(compared::<T, S>(&app, &producer).await.differences, []);
 }
 
-pub async fn an_order_that_is_parked_keeps_what_is_left<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn a_parked_event_gets_the_erased_data<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     // A name that cannot be stored.
     let data = order(1, "placed", LINES).replace("O'Brien", "O\\u0000Brien");
@@ -65,7 +65,7 @@ pub async fn an_order_that_is_parked_keeps_what_is_left<T: Subject<S>, S: Sql>(u
             .any(|gone| kept.contains(gone)),
         "{kept}"
     );
-    // It is due (that it is tried again is feed-core's).
+    // It is due (feed-core tests that it is then retried).
     let due = "SELECT count(*) FROM feed_parked WHERE retry_at IS NOT NULL";
     assert_eq!(S::number(app.database(), due).await, 1);
 }

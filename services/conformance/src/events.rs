@@ -1,5 +1,5 @@
-//! What events do: one thing for each order that was placed, cancelled if the order was, however often it is told
-//! (I5).
+//! The effect of events: one record for each order that was placed, cancelled if the order was, however often the
+//! events come (I5).
 
 use feed_console::service::Service;
 use harness::Sql;
@@ -21,7 +21,7 @@ pub async fn a_placed_order_has_its_document<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
     let app = following::<T, S>(url, &producer).await;
-    // As text, since numbers that are equal may be written in other ways.
+    // Compared as text, since equal numbers have several spellings.
     let document = app.json("/17").await;
     assert_eq!(document.to_string(), parse(T::DOCUMENT).to_string());
     let list = app.json("/").await;
@@ -30,7 +30,9 @@ pub async fn a_placed_order_has_its_document<T: Subject<S>, S: Sql>(url: &str) {
     assert_eq!(list.to_string(), parse(&expected).to_string());
 }
 
-pub async fn placed_and_cancelled_in_one_batch_is_cancelled<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn an_order_placed_and_cancelled_in_one_batch_is_cancelled<T: Subject<S>, S: Sql>(
+    url: &str,
+) {
     let producer = Producer::new().await;
     producer.placed(1, LINES).await;
     producer.cancelled(1, LINES).await;
@@ -40,7 +42,7 @@ pub async fn placed_and_cancelled_in_one_batch_is_cancelled<T: Subject<S>, S: Sq
     assert_eq!(statuses::<T, S>(&app).await, expected);
 }
 
-pub async fn a_cancellation_counts_for_what_came_before_it<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn a_cancellation_needs_an_earlier_order<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     producer.cancelled(1, LINES).await;
     producer.placed(1, LINES).await;
@@ -59,7 +61,7 @@ pub async fn the_same_events_again_change_nothing<T: Subject<S>, S: Sql>(url: &s
     producer.cancelled(2, LINES).await;
     let app = following::<T, S>(url, &producer).await;
     let before = app.json("/").await;
-    // All that feed-core knows is lost; only the business keys are left.
+    // All claims and cursors are lost; only the service's own keys are left.
     for table in [
         "feed_claim",
         "feed_instance",
@@ -71,7 +73,7 @@ pub async fn the_same_events_again_change_nothing<T: Subject<S>, S: Sql>(url: &s
     let mut again = following::<T, S>(url, &producer).await;
     assert_eq!(again.status("parked").await, 0);
     assert_eq!(again.json("/").await, before);
-    // It goes on where it was.
+    // It continues at its cursor.
     producer.placed(4, LINES).await;
     again.catch_up(&producer).await;
     let all = documents::<T, S>(&again).await;
@@ -110,7 +112,7 @@ pub async fn other_events_are_passed_over<T: Subject<S>, S: Sql>(url: &str) {
     assert_eq!(app.status("sequence").await, 3);
 }
 
-pub async fn hundreds_of_orders_are_taken<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn hundreds_of_orders_are_applied<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     for id in 1..=230 {
         producer.placed(id, LINES).await;

@@ -1,6 +1,5 @@
-//! What every service keeps to that makes something of orders: invoices, shipments, and whatever comes next. One
-//! suite of tests, which runs against each of them on both databases. A service says in a [`Subject`] how to see
-//! what it has made, and its tests hold
+//! One suite of tests for each service that keeps one record for each order, such as an invoice or a shipment. It runs
+//! against each of them on both databases. A service describes itself by a [`Subject`], and its tests contain
 //!
 //! ```text
 //! mod conformance {
@@ -8,7 +7,7 @@
 //! }
 //! ```
 //!
-//! What only one service has, such as numbers of invoices, stays in its own tests.
+//! Tests of what only one service has, such as numbers of invoices, stay with that service.
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -24,6 +23,7 @@ pub mod parked;
 pub mod reconcile;
 pub mod recorded;
 pub mod service;
+mod subject;
 
 pub use app::{
     App, Expected, NOBODY, compared, config, documents, following, handle, open, recorded,
@@ -31,126 +31,71 @@ pub use app::{
 };
 pub use harness::{FreshDatabase, producer::Line};
 pub use sqlx;
+pub use subject::Subject;
 
-use feed_console::service::ServiceOn;
-use feed_core::Backend;
-use serde_json::Value;
-use sqlx::{Postgres, Sqlite};
-
-/// A service that makes something of each order, and how a test sees what it has made.
-pub trait Subject<S: Backend> {
-    /// The service.
-    type Service: ServiceOn<S> + ServiceOn<Sqlite> + ServiceOn<Postgres>;
-
-    /// What it makes of an order, as texts say it: `an invoice`.
-    const ONE: &'static str;
-    /// The list of these, in texts and in documents: `invoices`.
-    const MANY: &'static str;
-
-    /// The document of order 17, with [`LINES`](harness::producer::LINES), if it is the first order.
-    const DOCUMENT: &'static str;
-    /// The document of order 7 of the original, if it is the first order.
-    const ORIGINAL: &'static str;
-    /// The members that no two documents have in common.
-    const OF_ONE: &'static [&'static str];
-    /// The member with the address that the service needs.
-    const ADDRESS: &'static str;
-    /// The status of what was made of an order that was placed.
-    const PLACED: &'static str;
-    /// Its status when the order was cancelled.
-    const CANCELLED: &'static str;
-
-    /// The pages on which order 1 has a name, if it was cancelled.
-    const NAMED: &'static [&'static str];
-    /// Routes for people alone.
-    const APART: &'static [&'static str];
-
-    /// The table, by `order_id`.
-    const TABLE: &'static str;
-    /// The table of its lines.
-    const LINES_TABLE: &'static str;
-    /// The columns by which a test knows a row again.
-    const COLUMNS: &'static [&'static str];
-    /// The column that is NULL unless the order was cancelled.
-    const CANCELLED_AT: &'static str;
-    /// The column that says when the order was placed.
-    const PLACED_AT: &'static str;
-    /// A statement after which nothing is as events say.
-    const SPOILED: &'static str;
-
-    /// What in an order is to be replaced by what, so that it is none here; and the reason that is given.
-    const NO_ORDER: (&'static str, &'static str, &'static str);
-    /// The second line of an order, that makes it none here; and the reason that is given.
-    const NO_LINE: (Line<'static>, &'static str);
-
-    /// Checks what documents have in common beside what the suite looks at. They are all there are, in the order
-    /// in which they were made, of orders that were placed in `year`.
-    fn check(_documents: &[Value], _year: i32) {}
-}
-
-/// All tests of the suite, on both databases, for a [`Subject`] by its path from anywhere.
+/// All tests of the suite, on both databases, for a [`Subject`], which is given by its path.
 #[macro_export]
 macro_rules! conforms {
     ($subject:ty) => {
         $crate::tests! { $subject:
             events {
                 a_placed_order_has_its_document
-                placed_and_cancelled_in_one_batch_is_cancelled
-                a_cancellation_counts_for_what_came_before_it
+                an_order_placed_and_cancelled_in_one_batch_is_cancelled
+                a_cancellation_needs_an_earlier_order
                 the_same_events_again_change_nothing
                 an_order_that_is_placed_twice_has_one_document
                 other_events_are_passed_over
-                hundreds_of_orders_are_taken
+                hundreds_of_orders_are_applied
             }
             recorded {
                 an_unknown_type_is_recorded
                 a_cancellation_of_an_order_that_is_not_here_is_recorded
-                an_order_that_is_told_by_two_events_is_parked
+                an_order_of_two_events_is_parked
                 the_numbers_of_another_feed_are_parked
                 a_replay_does_not_double
                 a_replay_completes_what_is_missing
-                what_an_older_version_made_is_left_alone
+                a_record_of_an_older_version_is_not_changed
             }
             parked {
-                an_order_that_is_none_is_parked
-                a_line_that_is_none_is_parked
+                an_invalid_order_is_parked
+                an_invalid_line_is_parked
                 a_cancellation_without_a_number_is_parked
                 an_event_that_fails_in_the_database_is_parked
-                a_parked_event_is_retried_and_skipped_by_a_person
+                a_parked_event_is_retried_and_skipped_by_an_operator
             }
             erased {
-                a_late_consumer_makes_something_for_nobody
-                an_order_that_is_parked_keeps_what_is_left
+                a_late_consumer_makes_records_without_personal_data
+                a_parked_event_gets_the_erased_data
                 an_erased_order_that_is_not_here_is_recorded
             }
             pages {
-                who_waits_asks_by_the_order_and_is_told_once
-                a_browser_is_told_on_a_page_what_is_wrong
-                the_list_leads_to_older_ones
+                a_client_can_wait_for_an_order
+                a_browser_gets_a_problem_as_a_page
+                the_list_links_to_older_records
                 an_empty_shop_has_an_empty_list
-                what_is_not_there_is_a_problem_document
-                personal_data_is_kept_by_no_cache
+                a_missing_record_is_a_problem_document
+                no_cache_keeps_personal_data
             }
             reconcile {
-                all_is_well_after_normal_traffic
-                all_is_well_while_traffic_goes_on
-                what_is_left_out_hides_nothing_else
-                only_a_whole_comparison_knows_what_is_unexplained
-                an_erased_person_is_no_difference
-                what_is_not_settled_may_come_meanwhile
+                normal_traffic_makes_no_difference
+                traffic_during_the_comparison_makes_no_difference
+                an_event_without_effect_hides_no_difference
+                only_a_whole_comparison_finds_unexplained_records
+                an_erased_customer_is_no_difference
+                an_event_may_be_applied_during_the_comparison
             }
             service {
                 it_starts_and_stops_without_a_feed
-                it_opens_a_database_that_has_something
+                it_opens_a_database_with_records
                 it_leaves_the_database_of_another_service_alone
                 it_does_not_start_without_a_database
                 it_is_ready_unless_it_is_halted
-                a_poll_is_asked_for_and_not_waited_for
-                all_that_it_answers_to_is_described
+                a_poll_is_requested_and_not_waited_for
+                all_routes_are_described
                 settings_have_defaults_and_are_checked
             }
             original {
-                orders_of_the_original_are_taken
+                orders_of_the_original_are_applied
                 an_answer_that_is_no_order_is_parked
             }
         }
@@ -183,7 +128,7 @@ macro_rules! tests {
 
 #[cfg(test)]
 mod tests {
-    /// A test that no service runs would tell nothing.
+    /// A test that is not in the list runs nowhere.
     #[test]
     fn every_test_is_in_the_list() {
         let groups = [
@@ -200,7 +145,7 @@ mod tests {
         let mut count = 0;
         for group in groups {
             for function in group.split("\npub async fn ").skip(1) {
-                // A test is generic, and a help for tests is not.
+                // A test is generic, and a helper is not.
                 let signature = function.split('(').next().unwrap();
                 let Some((name, _)) = signature.split_once('<') else {
                     continue;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{Subject, documents, open, statuses};
 
-pub async fn orders_of_the_original_are_taken<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn orders_of_the_original_are_applied<T: Subject<S>, S: Sql>(url: &str) {
     let original = Original::default();
     let feed_url = original.serve().await;
     let mut app = open::<T, S>(url, &feed_url).await;

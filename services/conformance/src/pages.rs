@@ -1,4 +1,4 @@
-//! The pages and documents: the list, and what they answer to what is not there.
+//! The pages and documents: the list, and problems.
 
 use feed_console::service::Service;
 use harness::Sql;
@@ -6,7 +6,7 @@ use harness::producer::{LINES, Producer};
 
 use crate::{App, NOBODY, Subject, following, open};
 
-pub async fn who_waits_asks_by_the_order_and_is_told_once<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn a_client_can_wait_for_an_order<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     let mut app = following::<T, S>(url, &producer).await;
     let json = "application/json";
@@ -34,7 +34,7 @@ pub async fn who_waits_asks_by_the_order_and_is_told_once<T: Subject<S>, S: Sql>
     assert!(app.page("/?order=17").await.contains(&count));
 }
 
-pub async fn a_browser_is_told_on_a_page_what_is_wrong<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn a_browser_gets_a_problem_as_a_page<T: Subject<S>, S: Sql>(url: &str) {
     let app = open::<T, S>(url, NOBODY).await;
     let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
     for (path, status) in [
@@ -60,7 +60,7 @@ pub async fn a_browser_is_told_on_a_page_what_is_wrong<T: Subject<S>, S: Sql>(ur
     );
 }
 
-pub async fn the_list_leads_to_older_ones<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn the_list_links_to_older_records<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     for id in 1..=51 {
         producer.placed(id, LINES).await;
@@ -90,7 +90,7 @@ pub async fn an_empty_shop_has_an_empty_list<T: Subject<S>, S: Sql>(url: &str) {
     assert_eq!(list.body, expected);
 }
 
-pub async fn what_is_not_there_is_a_problem_document<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn a_missing_record_is_a_problem_document<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
     let app = following::<T, S>(url, &producer).await;
@@ -134,7 +134,7 @@ pub async fn what_is_not_there_is_a_problem_document<T: Subject<S>, S: Sql>(url:
     }
 }
 
-pub async fn personal_data_is_kept_by_no_cache<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn no_cache_keeps_personal_data<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
     let app = following::<T, S>(url, &producer).await;

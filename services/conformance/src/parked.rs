@@ -1,4 +1,4 @@
-//! One bad event holds its order, and nothing else (I7).
+//! One bad event holds its order and no other (I7).
 
 use feed_console::service;
 use feed_core::{CancellationToken, Database};
@@ -7,7 +7,7 @@ use harness::{Sql, until};
 
 use crate::{App, Subject, config, documents, following, handle, open, statuses};
 
-/// Orders 1 to 5, the third of which is told as `data` and then cancelled.
+/// Publishes orders 1 to 5; the third has `data` and is then cancelled.
 async fn tell_with_third(producer: &Producer, data: &str) {
     for id in 1..=5 {
         match id {
@@ -30,14 +30,14 @@ async fn check<T: Subject<S>, S: Sql>(app: &App<T, S>, reason: &str) {
     assert_eq!(statuses::<T, S>(app).await, expected);
     T::check(&documents::<T, S>(app).await, 2026);
     assert_eq!(app.status("parked").await, 1);
-    // The cancellation has to wait for it.
+    // The cancellation waits for it.
     assert_eq!(app.status("waiting").await, 1);
     let page = app.page("/status").await;
     assert!(page.contains(reason), "{reason}: {page}");
     assert_eq!(app.send("GET", "/3", "*/*").await.status, 404);
 }
 
-pub async fn an_order_that_is_none_is_parked<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn an_invalid_order_is_parked<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     let (named, otherwise, reason) = T::NO_ORDER;
     let data = order(3, "placed", LINES).replace(named, otherwise);
@@ -46,7 +46,7 @@ pub async fn an_order_that_is_none_is_parked<T: Subject<S>, S: Sql>(url: &str) {
     check::<T, S>(&app, reason).await;
 }
 
-pub async fn a_line_that_is_none_is_parked<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn an_invalid_line_is_parked<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     let (line, reason) = T::NO_LINE;
     let data = order(3, "placed", &[(1, "iPod", "42.00"), line]);
@@ -69,7 +69,7 @@ pub async fn a_cancellation_without_a_number_is_parked<T: Subject<S>, S: Sql>(ur
     assert!(app.page("/status").await.contains("missing field `id`"));
 }
 
-/// Has the database refuse a second order of this customer.
+/// Makes the database refuse a second order of this customer.
 const TRAP: &str = "Trap";
 
 async fn set_trap<T: Subject<S>, S: Sql>(database: &Database<S>) {
@@ -103,8 +103,10 @@ pub async fn an_event_that_fails_in_the_database_is_parked<T: Subject<S>, S: Sql
     );
 }
 
-/// By what the cause is: one is mended, the other one never will be.
-pub async fn a_parked_event_is_retried_and_skipped_by_a_person<T: Subject<S>, S: Sql>(url: &str) {
+/// The cause of one is fixed, and the other one is skipped.
+pub async fn a_parked_event_is_retried_and_skipped_by_an_operator<T: Subject<S>, S: Sql>(
+    url: &str,
+) {
     let producer = Producer::new().await;
     let mut app = open::<T, S>(url, &producer.feed_url).await;
     set_trap::<T, S>(app.database()).await;
@@ -120,7 +122,7 @@ pub async fn a_parked_event_is_retried_and_skipped_by_a_person<T: Subject<S>, S:
     let person = handle::<T, S>(&app, &producer).await;
     person.retry(Some(&refused), "Ann").await.unwrap();
     person.skip(&none, "a test", "Ann").await.unwrap();
-    // An instance that runs carries it out.
+    // A running instance executes it.
     let config = config::<T, S>(url, &producer.feed_url);
     let running = service::open::<T::Service, S>(&config, CancellationToken::new()).await;
     let consumer = running.unwrap().consumer;

@@ -1,4 +1,4 @@
-//! The comparison with the feed: it finds nothing where all is well, and what is spoiled.
+//! The comparison with the feed finds each difference, and no false one.
 
 use feed_console::service::{self, Opened, Service};
 use feed_core::consumer::{Handle, Reconcile, Reconciliation, reconcile};
@@ -8,7 +8,7 @@ use harness::producer::{LINES, PLACED, Producer, order};
 
 use crate::{Expected, Subject, compared, config, following, handle};
 
-/// What differs, as `id: what`.
+/// The differences, each as `id: what`.
 #[must_use]
 pub fn found(result: &Reconciliation) -> Vec<String> {
     let all = result.differences.iter();
@@ -22,7 +22,7 @@ pub fn found(result: &Reconciliation) -> Vec<String> {
 
 const NONE: [&str; 0] = [];
 
-pub async fn all_is_well_after_normal_traffic<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn normal_traffic_makes_no_difference<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     let mut app = following::<T, S>(url, &producer).await;
     assert_eq!(found(&compared::<T, S>(&app, &producer).await), NONE);
@@ -43,8 +43,8 @@ pub async fn all_is_well_after_normal_traffic<T: Subject<S>, S: Sql>(url: &str) 
     producer.cancelled(2, LINES).await;
     producer.placed(124, LINES).await;
     producer.cancelled(124, LINES).await;
-    // Without an effect: of no order, of no known type, of an order that was told before; parked,
-    // and waiting for that.
+    // Events without an effect: of an order that is not here, of an unknown type, of an order that was placed before;
+    // a parked one, and one that waits for it.
     producer.cancelled(900, LINES).await;
     producer.tell("order.applauded", 3, PLACED, "null").await;
     producer.placed(4, &[(9, "Something else", "9.99")]).await;
@@ -57,7 +57,7 @@ pub async fn all_is_well_after_normal_traffic<T: Subject<S>, S: Sql>(url: &str) 
     assert_eq!((result.events, result.left_out), (128, 5));
 }
 
-pub async fn all_is_well_while_traffic_goes_on<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn traffic_during_the_comparison_makes_no_difference<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     let mut running = Vec::new();
     let mut opened = None;
@@ -102,7 +102,7 @@ pub async fn all_is_well_while_traffic_goes_on<T: Subject<S>, S: Sql>(url: &str)
     }
 }
 
-pub async fn what_is_left_out_hides_nothing_else<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn an_event_without_effect_hides_no_difference<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     for id in 1..=3 {
         producer.placed(id, LINES).await;
@@ -117,7 +117,7 @@ pub async fn what_is_left_out_hides_nothing_else<T: Subject<S>, S: Sql>(url: &st
     assert_eq!((result.events, result.left_out), (3, 3));
 }
 
-pub async fn only_a_whole_comparison_knows_what_is_unexplained<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn only_a_whole_comparison_finds_unexplained_records<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     for id in 1..=3 {
         producer.placed(id, LINES).await;
@@ -133,7 +133,7 @@ pub async fn only_a_whole_comparison_knows_what_is_unexplained<T: Subject<S>, S:
     assert_eq!(found(&later.unwrap()).len(), 1, "the cancellation");
 }
 
-pub async fn an_erased_person_is_no_difference<T: Subject<S>, S: Sql>(_: &str) {
+pub async fn an_erased_customer_is_no_difference<T: Subject<S>, S: Sql>(_: &str) {
     let erased = r#"{"id":7,"orderLine":[{"count":1,"item":{"itemId":1,"name":"a","price":1}}]}"#;
     let event = |event_type: &str, data: &str| Received {
         id: "urn:uuid:1".to_owned(),
@@ -150,16 +150,15 @@ pub async fn an_erased_person_is_no_difference<T: Subject<S>, S: Sql>(_: &str) {
     };
     assert_eq!(expect(&event("order.placed", erased), true), Ok(()));
     assert_eq!(expect(&event("order.cancelled", erased), true), Ok(()));
-    // What could be read before and cannot any more is a difference; what is parked is none.
+    // An applied event that is unreadable now is a difference; a parked one is none.
     assert!(expect(&event("order.placed", "{}"), true).is_err());
     assert!(expect(&event("order.cancelled", "{}"), true).is_err());
     assert_eq!(expect(&event("order.placed", "{}"), false), Ok(()));
     assert_eq!(expect(&event("order.erased", "{}"), true), Ok(()));
 }
 
-/// A cancellation that is parked when it is read, and applied when we look at what is stored; an
-/// order likewise.
-pub async fn what_is_not_settled_may_come_meanwhile<T: Subject<S>, S: Sql>(url: &str) {
+/// A cancellation is parked when it is read and applied when the records are compared, and likewise an order.
+pub async fn an_event_may_be_applied_during_the_comparison<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     for id in 1..=3 {
         producer.placed(id, LINES).await;
@@ -177,7 +176,7 @@ pub async fn what_is_not_settled_may_come_meanwhile<T: Subject<S>, S: Sql>(url: 
     let (table, cancelled, placed) = (T::TABLE, T::CANCELLED_AT, T::PLACED_AT);
     let older = format!("UPDATE {table} SET cause = NULL, {cancelled} = {placed}");
     S::run(app.database(), &older).await;
-    // By its data, and by its subject where the data is what is wrong with it.
+    // Found by the data, or by the subject where the data is unreadable.
     for cancelled in [order(1, "cancelled", LINES), "{}".to_owned()] {
         let mut expected = Expected::<T, S>::default();
         let mut expect = |event: Received, settled| {

@@ -1,4 +1,4 @@
-//! Each event has an effect, or a record that says why not (I5).
+//! Each event has an effect, or a record with the reason why not (I5).
 
 use harness::Sql;
 use harness::producer::{LINES, PLACED, Producer, order};
@@ -34,7 +34,7 @@ pub async fn a_cancellation_of_an_order_that_is_not_here_is_recorded<T: Subject<
     let reason = |id: i64| format!("order {id} was cancelled and has no {one} here");
     let first = (1, "order.cancelled".to_owned(), reason(1));
     assert_eq!(recorded::<T, S>(&app, &producer).await, [first]);
-    // A person skips the order, and then it is cancelled.
+    // An operator skips the order, and then it is cancelled.
     let person = handle::<T, S>(&app, &producer).await;
     person.skip(&bad, "a test", "Ann").await.unwrap();
     producer.cancelled(2, LINES).await;
@@ -50,7 +50,7 @@ pub async fn a_cancellation_of_an_order_that_is_not_here_is_recorded<T: Subject<
     assert_eq!(app.json("/").await["count"], 1);
 }
 
-pub async fn an_order_that_is_told_by_two_events_is_parked<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn an_order_of_two_events_is_parked<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     let data = order(1, "placed", LINES);
     let first = producer.tell("order.placed", 1, PLACED, &data).await;
@@ -71,7 +71,7 @@ pub async fn an_order_that_is_told_by_two_events_is_parked<T: Subject<S>, S: Sql
     assert_eq!(app.json("/").await["count"], 1);
 }
 
-/// The order service got a new database, and begins with order 1 again.
+/// The order service has a new database, and starts with order 1 again.
 pub async fn the_numbers_of_another_feed_are_parked<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(1, LINES).await;
@@ -81,7 +81,7 @@ pub async fn the_numbers_of_another_feed_are_parked<T: Subject<S>, S: Sql>(url: 
     let other = Producer::new().await;
     other.placed(1, LINES).await;
     other.placed(3, LINES).await;
-    // It is not the order that we have.
+    // It is another order than the one here.
     other.cancelled(1, LINES).await;
     start_again::<T, S>(&before).await;
     let app = following::<T, S>(url, &other).await;
@@ -110,7 +110,7 @@ pub async fn a_replay_does_not_double<T: Subject<S>, S: Sql>(url: &str) {
     start_again::<T, S>(&app).await;
     let mut again = following::<T, S>(url, &producer).await;
     assert_eq!(everything::<T, S>(&again).await, before);
-    // Each has had its effect before: that is no reason to record it.
+    // Each had its effect before, so none is recorded.
     assert_eq!(recorded::<T, S>(&again, &producer).await, []);
     assert_eq!(again.status("parked").await, 0);
     let claims = "SELECT count(*) FROM feed_claim";
@@ -143,7 +143,7 @@ pub async fn a_replay_completes_what_is_missing<T: Subject<S>, S: Sql>(url: &str
     assert_eq!(statuses::<T, S>(&again).await, expected);
 }
 
-pub async fn what_an_older_version_made_is_left_alone<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn a_record_of_an_older_version_is_not_changed<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(1, LINES).await;
     let app = following::<T, S>(url, &producer).await;
@@ -155,7 +155,7 @@ pub async fn what_an_older_version_made_is_left_alone<T: Subject<S>, S: Sql>(url
     assert_eq!(recorded::<T, S>(&again, &producer).await, []);
 }
 
-/// What is stored of all, but for their lines.
+/// All stored records, without their lines.
 async fn everything<T: Subject<S>, S: Sql>(app: &App<T, S>) -> Vec<String> {
     let columns = T::COLUMNS.iter();
     let columns: Vec<_> = columns

@@ -1,4 +1,4 @@
-//! The service as a whole: it starts alone, says how it is, and stops.
+//! The service as a whole: start, health, stop.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -14,7 +14,7 @@ use crate::{NOBODY, Subject, config, following, open};
 
 pub async fn it_starts_and_stops_without_a_feed<T: Subject<S>, S: Sql>(url: &str) {
     let shutdown = CancellationToken::new();
-    // A file in a directory that is not there yet, as on a fresh clone.
+    // A file in a directory that does not exist yet, as in a fresh clone.
     let url = url.replace("/test.db", &format!("/data/{}.db", T::Service::NAME));
     let service = service::start::<T::Service>(config::<T, S>(&url, NOBODY), shutdown.clone())
         .await
@@ -32,7 +32,7 @@ pub async fn it_starts_and_stops_without_a_feed<T: Subject<S>, S: Sql>(url: &str
     serve(listener, service, shutdown).await.unwrap();
 }
 
-pub async fn it_opens_a_database_that_has_something<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn it_opens_a_database_with_records<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
     let before = following::<T, S>(url, &producer).await.json("/17").await;
@@ -51,7 +51,7 @@ pub async fn it_leaves_the_database_of_another_service_alone<T: Subject<S>, S: S
         refused.to_string().contains("_order_migrations"),
         "{refused}"
     );
-    // Nothing of ours is there.
+    // None of our tables is there.
     let ours = format!("CREATE TABLE {} (id BIGINT)", T::TABLE);
     S::run(&database, &ours).await;
 }
@@ -80,7 +80,7 @@ pub async fn it_is_ready_unless_it_is_halted<T: Subject<S>, S: Sql>(url: &str) {
     let detail = answer.json()["detail"].to_string();
     assert!(detail.contains("the feed is another one"), "{detail}");
     assert_eq!(app.send("GET", "/health/live", "*/*").await.status, 200);
-    // What is there can still be looked at.
+    // The stored records are still shown.
     assert_eq!(app.send("GET", "/", "*/*").await.status, 200);
     for table in [T::LINES_TABLE, T::TABLE] {
         S::run(app.database(), &format!("DROP TABLE {table}")).await;
@@ -88,13 +88,13 @@ pub async fn it_is_ready_unless_it_is_halted<T: Subject<S>, S: Sql>(url: &str) {
     assert_eq!(app.send("GET", "/health/ready", "*/*").await.status, 503);
 }
 
-pub async fn a_poll_is_asked_for_and_not_waited_for<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn a_poll_is_requested_and_not_waited_for<T: Subject<S>, S: Sql>(url: &str) {
     let app = open::<T, S>(url, NOBODY).await;
     let answer = app.send("POST", "/poll", "*/*").await;
     assert_eq!((answer.status, answer.header("location")), (303, "status"));
 }
 
-pub async fn all_that_it_answers_to_is_described<T: Subject<S>, S: Sql>(url: &str) {
+pub async fn all_routes_are_described<T: Subject<S>, S: Sql>(url: &str) {
     let app = open::<T, S>(url, NOBODY).await;
     let document = assert_described(app.router(), T::APART).await;
     assert_eq!(document["info"]["title"], T::Service::TITLE);

@@ -1,4 +1,4 @@
-//! The settings that only this service has, and what its command line says.
+//! The settings that only this service has, and the examples in its `--help`.
 
 use feed_chassis::parse_url;
 use url::Url;

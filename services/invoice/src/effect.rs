@@ -1,26 +1,23 @@
-//! What becomes of the events of the order service: an order that was placed gets an invoice, one
-//! that was cancelled gets it credited, and that of one whose person is erased keeps what a law has
-//! it keep (docs/erasure.md).
+//! The effect of the order service's events. An order that was placed gets an invoice. If the order is cancelled, the
+//! invoice is credited. If the customer is erased, the invoice keeps only what a law requires (docs/erasure.md).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, SubsecRound, Utc};
+use feed_console::service::data::{Unfit, read_all};
 use feed_core::{Batch, Effect, EffectError, Received};
 use sqlx::Transaction;
 use tracing::debug;
 
 use crate::invoice::Invoice;
-use crate::order::{Order, OrderId, Unfit};
+use crate::order::{CANCELLED, ERASED, Order, OrderId, PLACED};
 use crate::store::Store;
 
 /// Writes invoices and credit notes. A batch takes few statements, however many events it has.
 #[derive(Debug, Clone, Copy)]
 pub struct Invoicing;
 
-/// The type of the events that tell that the person is erased.
-const ERASED: &str = "order.erased";
-
-/// What an event means to us.
+/// What an event means to this service.
 enum Fact {
     Placed(Order),
     Cancelled(OrderId),
@@ -28,12 +25,12 @@ enum Fact {
 }
 
 impl Fact {
-    /// Reads an event; `None` if it is of a type that we do not know.
+    /// Reads an event; `None` if its type is unknown here.
     fn read(event: &Received) -> Result<Option<Self>, Unfit> {
         match event.event_type.as_deref() {
-            // The feed of the original has no types: each entry is an order that exists.
-            None | Some("order.placed") => Order::read(&event.data).map(Self::Placed).map(Some),
-            Some("order.cancelled") => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
+            // The feed of the original has no types: each entry is an order.
+            None | Some(PLACED) => Order::read(&event.data).map(Self::Placed).map(Some),
+            Some(CANCELLED) => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
             Some(ERASED) => Order::read_id(&event.data).map(Self::Erased).map(Some),
             Some(_) => Ok(None),
         }
@@ -53,11 +50,10 @@ impl<S: Store> Effect<S> for Invoicing {
         tx: &mut Transaction<'_, S>,
         events: &Batch<'_>,
     ) -> Result<(), EffectError> {
-        let facts = read(events)?;
+        let facts = read_all(events, Fact::read)?;
         let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
-        let causes = S::causes(tx, &orders).await?;
-        let mut causes: HashMap<OrderId, Option<String>> = causes.into_iter().collect();
-        // In sequence: a cancellation counts for what came before it.
+        let mut causes = S::causes(tx, &orders).await?;
+        // In sequence: a cancellation has an effect only on an order that was placed before it.
         let mut placed = Vec::new();
         let mut cancelled = Cancelled::new();
         let mut erased = Vec::new();
@@ -69,13 +65,13 @@ impl<S: Store> Effect<S> for Invoicing {
                     placed.push((event, order));
                 }
                 (Fact::Placed(_), Some(Some(cause))) if *cause != event.id => {
-                    // Of another feed, or of one that began anew: what comes after it about this
-                    // order must not touch what is here.
+                    // The event is of another feed, or of one that began anew. Later events of this order must
+                    // not change the invoice that is here.
                     return Err(EffectError::Park(format!(
                         "order {id} has an invoice already, of event {cause}"
                     )));
                 }
-                // It comes again, or an older version has not noted where that one is from.
+                // The event comes again, or an older version has not recorded the cause.
                 (Fact::Placed(_), Some(_)) => {
                     debug!(event.id, order.id = %id, "order {id} has its invoice already");
                 }
@@ -97,9 +93,9 @@ impl<S: Store> Effect<S> for Invoicing {
         let (at_once, cancelled): (Cancelled<'_>, Cancelled<'_>) =
             cancelled.into_iter().partition(|(id, _)| new.contains(id));
         credit(tx, &cancelled).await?;
-        // Last, since it reserves numbers: all instances share those.
+        // Last, since it reserves numbers, for which other instances wait.
         issue(tx, placed, &at_once).await?;
-        // After all that brings personal data.
+        // After the statements that store personal data.
         if !erased.is_empty() {
             S::erase(tx, &erased).await?;
         }
@@ -111,26 +107,8 @@ impl<S: Store> Effect<S> for Invoicing {
     }
 }
 
-/// Orders that were cancelled, by the events that tell it.
+/// Orders that were cancelled, with the event of the cancellation.
 type Cancelled<'a> = BTreeMap<OrderId, &'a Received>;
-
-/// What all events mean; those of unknown types are passed over. Nothing is written before all of
-/// them are understood.
-fn read<'a>(events: &'a Batch<'_>) -> Result<Vec<(&'a Received, Fact)>, EffectError> {
-    let mut facts = Vec::with_capacity(events.len());
-    for event in events {
-        let fact = Fact::read(event).map_err(|unfit| EffectError::Park(unfit.to_string()))?;
-        match fact {
-            Some(fact) => facts.push((event, fact)),
-            None => {
-                let other = event.event_type.as_deref().unwrap_or("none");
-                let reason = format!("an event of type {other}, which is unknown here");
-                events.pass_over(event, reason);
-            }
-        }
-    }
-    Ok(facts)
-}
 
 /// Writes the invoices of orders that have none, some of which are `cancelled` already.
 async fn issue<S: Store>(
@@ -145,8 +123,8 @@ async fn issue<S: Store>(
     for (event, _) in &placed {
         *serials.entry(Invoice::year(event.time)).or_default() += 1;
     }
-    // One that has reserved holds up the others until it commits: so this is done once for each
-    // year, and in the order of years.
+    // Other instances wait for this reservation until the commit. So it is made once for each year, in the order
+    // of years, which excludes deadlocks.
     for (year, serial) in &mut serials {
         *serial = S::reserve(tx, *year, *serial).await?;
     }
@@ -187,7 +165,7 @@ async fn credit<S: Store>(
     Ok(())
 }
 
-/// When an order was cancelled, as it is stored.
+/// The time of a cancellation, in the precision that the database stores.
 fn credited_at(event: &Received) -> DateTime<Utc> {
     event.time.trunc_subsecs(3)
 }

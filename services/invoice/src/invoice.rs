@@ -1,4 +1,4 @@
-//! What an invoice is. Knows neither SQL nor HTTP.
+//! An invoice. It knows neither SQL nor HTTP.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::order::{Address, Customer, Line, Order, OrderId};
 
-/// The number of an invoice: 1, 2, 3 … in each year, without holes.
+/// The number of an invoice: 1, 2, 3 … in each year, without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvoiceNumber {
     pub year: i32,
@@ -22,15 +22,14 @@ impl fmt::Display for InvoiceNumber {
     }
 }
 
-/// What a customer has to pay for an order, as it was placed. Stays as it is for ever, but for the
-/// e-mail address of a person who is erased; if the order is cancelled, a credit note over all of it
-/// becomes part of it.
+/// What a customer must pay for an order, as it was placed. An invoice never changes, with two exceptions: the e-mail
+/// address can be erased, and if the order is cancelled, a credit note over the whole amount is added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invoice {
     pub order: OrderId,
     pub number: InvoiceNumber,
     pub issued: DateTime<Utc>,
-    /// When it was credited; `None`: it stands.
+    /// When it was credited; `None` if it was not.
     pub credited: Option<DateTime<Utc>>,
     pub customer: Customer,
     pub billing_address: Address,
@@ -38,11 +37,11 @@ pub struct Invoice {
     /// The sum of the lines.
     pub total: Decimal,
     pub currency: String,
-    /// The id of the event it was made from; `None`: an older version made it.
+    /// The id of the event that it was made from; `None` if an older version made it.
     pub cause: Option<String>,
 }
 
-/// What has become of an invoice.
+/// The state of an invoice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -62,8 +61,8 @@ impl Status {
 }
 
 impl Invoice {
-    /// The invoice for an order that was placed at `placed`, as the event `cause` tells, with a
-    /// number of [`Invoice::year`].
+    /// Makes the invoice for an order that was placed at `placed` according to the event `cause`, with a number
+    /// of [`Invoice::year`].
     #[must_use]
     pub fn issue(order: Order, serial: i64, placed: DateTime<Utc>, cause: &str) -> Self {
         let year = Self::year(placed);
@@ -81,8 +80,8 @@ impl Invoice {
         }
     }
 
-    /// The year whose numbers an order of that time gets. That of the order, not of today: so the
-    /// same events make the same invoices, whenever they are read.
+    /// The year whose numbers an order of that time gets. It is the year of the order, not of today, so that the same
+    /// events make the same invoices whenever they are read.
     #[must_use]
     pub fn year(placed: DateTime<Utc>) -> i32 {
         placed.year()

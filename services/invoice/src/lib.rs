@@ -2,10 +2,10 @@
 //! that was placed, and credits those that were cancelled. It knows the order service by the
 //! address of that feed alone.
 //!
-//! In reading order: what an event tells of an order ([`order`]) and how amounts in it stay exact
-//! (`money`), what an invoice is ([`mod@invoice`]), what becomes of events ([`effect`]), what the
-//! invoices ought to be by them ([`reconcile`]), where invoices are kept ([`store`]), how they look
-//! as JSON ([`representation`]), and how people and programs reach them (`http`).
+//! In reading order: an order as events describe it ([`order`]), with exact amounts (`money`); an
+//! invoice ([`mod@invoice`]); the effect of events ([`effect`]) and the comparison with them
+//! ([`reconcile`]); the database ([`store`]); an invoice as JSON ([`representation`]); the routes
+//! and pages (`http`).
 
 pub mod order;
 
@@ -23,10 +23,9 @@ mod config;
 mod http;
 
 use axum::Router;
-use feed_chassis::Mounted;
 use feed_chassis::openapi::{About, Description};
-use feed_console::StartError;
 use feed_console::service::{self, Service, ServiceOn, Site};
+use feed_console::{Running, Started};
 use feed_core::http::BaseUrl;
 use feed_core::transfer::{Migrations, Moved, Table};
 use tokio_util::sync::CancellationToken;
@@ -40,20 +39,24 @@ use store::Store;
 /// Every setting of the service.
 pub type Config = service::Config<Links>;
 
-/// What goes along when the service moves to another database.
+/// What moves with the service to another database.
 pub const MOVED: Moved = service::moved::<InvoiceService>();
 
-/// Makes the service ready to be served, alone or beside others in one process. The feed need not be
-/// there.
+/// Opens the service, which can then be served alone or beside others in one process. The feed need not answer.
 ///
 /// # Errors
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
-pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, StartError> {
-    service::start::<InvoiceService>(config, shutdown).await
+pub fn start(config: Config, shutdown: CancellationToken) -> Started {
+    Box::pin(service::start::<InvoiceService>(config, shutdown))
 }
 
-/// The service, as all that serve it need to know it.
+/// All of `main`: runs the service, or carries out the command that the command line has.
+pub fn main() -> Running {
+    Box::pin(service::main::<InvoiceService>())
+}
+
+/// The service, for all that serves it.
 #[derive(Debug)]
 pub struct InvoiceService;
 

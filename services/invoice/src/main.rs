@@ -1,11 +1,8 @@
-//! The invoice service in a process of its own, or a command about what it follows.
+//! The invoice service as a process, or one of its commands.
 
 use std::process::ExitCode;
 
-use feed_console::service;
-use invoice::InvoiceService;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    service::main::<InvoiceService>().await
+    invoice::main().await
 }

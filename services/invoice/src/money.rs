@@ -1,11 +1,11 @@
-//! Amounts of money: decimal numbers of two decimals, never binary floats, and never rounded.
+//! Amounts of money: decimal numbers with two decimals, never binary floats, and never rounded.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-/// Whole cents.
+/// The decimals of an amount.
 pub(crate) const DECIMALS: u32 = 2;
 
 /// An amount in cents, if it is a whole number of them and a column holds it.
@@ -14,7 +14,7 @@ pub(crate) fn cents(amount: Decimal) -> Option<i64> {
     cents.is_integer().then(|| cents.to_i64()).flatten()
 }
 
-/// The price with the two decimals of a price: `42.0` is 42.00.
+/// The price with two decimals: `42.0` is 42.00.
 pub(crate) fn price(price: Decimal) -> Result<Decimal, String> {
     let normal = price.normalize();
     if normal.is_sign_negative() && !normal.is_zero() {
@@ -27,12 +27,12 @@ pub(crate) fn price(price: Decimal) -> Result<Decimal, String> {
     }
 }
 
-/// How an amount looks in JSON.
+/// The JSON schema of an amount.
 pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "number", "minimum": 0, "examples": [42.00]})
 }
 
-/// A JSON number, digit by digit.
+/// Deserializes a JSON number exactly, digit by digit.
 pub(crate) fn exact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
     let number = serde_json::Number::deserialize(deserializer)?;
     let text = number.as_str();

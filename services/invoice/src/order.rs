@@ -1,14 +1,21 @@
-//! An order as an event tells of it: our own view of what the order service writes, and only as
-//! much as an invoice needs. All else in it is ignored, so that it may change.
+//! An order as an event describes it: our own view of what the order service writes, and only as
+//! much as an invoice needs. All other fields are ignored, so that they may change.
 
 use std::fmt;
 
-use feed_core::consumer::without_value;
+use feed_console::service::data::{self, Unfit, check_text};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::money;
+
+/// The type of the event of an order that was placed, with the whole order.
+pub const PLACED: &str = "order.placed";
+/// The type of the event of an order that was cancelled.
+pub const CANCELLED: &str = "order.cancelled";
+/// The type of the event of an order whose customer was erased.
+pub const ERASED: &str = "order.erased";
 
 /// The number of an order.
 #[derive(
@@ -25,7 +32,7 @@ impl fmt::Display for OrderId {
 }
 
 impl OrderId {
-    /// The order that an event says it is about: `order/17`.
+    /// The order that is the subject of an event: `order/17`.
     #[must_use]
     pub fn of_subject(subject: &str) -> Option<Self> {
         Some(Self(subject.strip_prefix("order/")?.parse().ok()?))
@@ -38,7 +45,7 @@ impl OrderId {
 pub struct Order {
     pub id: OrderId,
     pub customer: Customer,
-    /// Is there, unless the person is erased.
+    /// Missing only if the customer is erased.
     pub billing_address: Option<Address>,
     #[serde(rename = "orderLine")]
     pub lines: Vec<Line>,
@@ -47,7 +54,7 @@ pub struct Order {
     pub currency: String,
 }
 
-/// What was sold with an order, without who bought it: that may be erased one day.
+/// What was sold with an order, without the customer, who may be erased later.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Sold {
     pub id: OrderId,
@@ -57,8 +64,7 @@ pub struct Sold {
     pub currency: String,
 }
 
-/// Who pays, as they were when they ordered. A person who was erased has a number
-/// alone.
+/// The customer, as they were when they ordered. An erased customer has a number alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Told")]
 pub struct Customer {
@@ -73,30 +79,29 @@ pub struct Customer {
     pub email: String,
 }
 
-/// A customer as an event tells of them: whole, or a number alone.
+/// A customer in an event: with all fields, or with the number alone.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Told {
     customer_id: i64,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "data::unless_null")]
     name: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "data::unless_null")]
     firstname: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "data::unless_null")]
     email: Option<String>,
 }
 
 impl TryFrom<Told> for Customer {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(told: Told) -> Result<Self, Self::Error> {
-        let (name, firstname, email) = match (told.name, told.firstname, told.email) {
-            (None, None, None) => Default::default(),
-            (Some(name), Some(firstname), Some(email)) => (name, firstname, email),
-            (None, ..) => return Err("missing field `name`"),
-            (_, None, _) => return Err("missing field `firstname`"),
-            (.., None) => return Err("missing field `email`"),
-        };
+    fn try_from(told: Told) -> Result<Self, String> {
+        let fields = [
+            ("name", told.name),
+            ("firstname", told.firstname),
+            ("email", told.email),
+        ];
+        let [name, firstname, email] = data::all_or_none(fields)?;
         Ok(Self {
             id: told.customer_id,
             name,
@@ -106,13 +111,8 @@ impl TryFrom<Told> for Customer {
     }
 }
 
-/// A text that is there: `null` is none.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
-}
-
 impl Customer {
-    /// The name as people write it.
+    /// The first name and the family name.
     #[must_use]
     pub fn full_name(&self) -> String {
         match self.is_erased() {
@@ -121,14 +121,14 @@ impl Customer {
         }
     }
 
-    /// True if the order names nobody.
+    /// True if the personal data was erased.
     #[must_use]
     pub fn is_erased(&self) -> bool {
         self.name.is_empty() && self.firstname.is_empty()
     }
 }
 
-/// Where it goes; all of it is empty once the person is erased.
+/// An address. All fields are empty if the customer is erased.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub street: String,
@@ -137,14 +137,14 @@ pub struct Address {
 }
 
 impl Address {
-    /// True if there is none.
+    /// True if the address was erased.
     #[must_use]
     pub fn is_erased(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// So many pieces of an item.
+/// A number of pieces of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     pub count: i64,
@@ -152,7 +152,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The price of all its pieces.
+    /// The price of all pieces.
     #[must_use]
     pub fn total(&self) -> Decimal {
         Decimal::from(self.count) * self.item.price
@@ -174,46 +174,20 @@ pub struct Item {
     pub price: Decimal,
 }
 
-/// Why the data of an event is no order that we can do anything with.
-#[derive(Debug, thiserror::Error)]
-pub enum Unfit {
-    /// It is no JSON, or not of an order's form. Says in which line and column, and quotes nothing: it
-    /// goes to the log.
-    #[error("the data is no order: {}", without_value(.0))]
-    Form(#[from] serde_json::Error),
-    /// It has the form of an order, but no order is like that.
-    #[error("{field}: {wrong}")]
-    Field {
-        /// Where: `orderLine[2].item.price`.
-        field: String,
-        /// What is wrong there.
-        wrong: String,
-    },
-}
-
-impl Unfit {
-    fn field(field: impl Into<String>, wrong: impl Into<String>) -> Self {
-        Self::Field {
-            field: field.into(),
-            wrong: wrong.into(),
-        }
-    }
-}
-
 impl Order {
-    /// Reads the data of an event that tells of a whole order.
+    /// Reads the data of an event that contains a whole order.
     ///
     /// # Errors
     ///
-    /// It is none that an invoice can be written for.
+    /// No invoice can be written for the data: it is no order, or a field has a wrong value.
     pub fn read(data: &str) -> Result<Self, Unfit> {
-        let mut order: Self = serde_json::from_str(data)?;
+        let mut order: Self = data::read("order", data)?;
         check_lines(&mut order.lines)?;
         order.check_texts()?;
         Ok(order)
     }
 
-    /// The number of the order alone, which is all that counts where it is cancelled.
+    /// Reads the number of the order alone, which is all that a cancellation needs.
     ///
     /// # Errors
     ///
@@ -223,10 +197,10 @@ impl Order {
         struct Identified {
             id: OrderId,
         }
-        Ok(serde_json::from_str::<Identified>(data)?.id)
+        Ok(data::read::<Identified>("order", data)?.id)
     }
 
-    /// The price of all its lines. Exact, and within the bounds of a column: `read` has seen to it.
+    /// The price of all lines. It is exact and fits into a column, since `read` checks that.
     #[must_use]
     pub fn total(&self) -> Decimal {
         total(&self.lines)
@@ -234,14 +208,14 @@ impl Order {
 
     fn check_texts(&self) -> Result<(), Unfit> {
         let customer = &self.customer;
-        text("customer.name", &customer.name)?;
-        text("customer.firstname", &customer.firstname)?;
-        text("customer.email", &customer.email)?;
+        check_text("customer.name", &customer.name)?;
+        check_text("customer.firstname", &customer.firstname)?;
+        check_text("customer.email", &customer.email)?;
         match &self.billing_address {
             Some(address) => {
-                text("billingAddress.street", &address.street)?;
-                text("billingAddress.zip", &address.zip)?;
-                text("billingAddress.city", &address.city)?;
+                check_text("billingAddress.street", &address.street)?;
+                check_text("billingAddress.zip", &address.zip)?;
+                check_text("billingAddress.city", &address.city)?;
             }
             None if customer.is_erased() => {}
             None => return Err(Unfit::field("billingAddress", "it is missing")),
@@ -251,26 +225,26 @@ impl Order {
 }
 
 impl Sold {
-    /// Reads the same of the data of an event as [`Order::read`], where the person may be erased.
+    /// Reads the same from the data of an event as [`Order::read`], whatever is left of the customer.
     ///
     /// # Errors
     ///
-    /// It tells of nothing that was sold.
+    /// The data is no order, or a field of a line has a wrong value.
     pub fn read(data: &str) -> Result<Self, Unfit> {
-        let mut sold: Self = serde_json::from_str(data)?;
+        let mut sold: Self = data::read("order", data)?;
         check_lines(&mut sold.lines)?;
         check_currency(&sold.currency)?;
         Ok(sold)
     }
 
-    /// The price of all its lines.
+    /// The price of all lines.
     #[must_use]
     pub fn total(&self) -> Decimal {
         total(&self.lines)
     }
 }
 
-/// Prices get their two decimals, and the total fits into a column.
+/// Checks the lines, and gives prices their two decimals. The total must fit into a column.
 fn check_lines(lines: &mut [Line]) -> Result<(), Unfit> {
     let mut total = Some(Decimal::ZERO);
     for (n, line) in lines.iter_mut().enumerate() {
@@ -281,7 +255,7 @@ fn check_lines(lines: &mut [Line]) -> Result<(), Unfit> {
             let wrong = format!("{} is less than one piece", line.count);
             return Err(Unfit::field(field("count"), wrong));
         }
-        text(&field("item.name"), &line.item.name)?;
+        check_text(field("item.name"), &line.item.name)?;
         let sum = Decimal::from(line.count).checked_mul(line.item.price);
         total = total
             .zip(sum)
@@ -305,17 +279,9 @@ fn check_currency(currency: &str) -> Result<(), Unfit> {
 
 fn total(lines: &[Line]) -> Decimal {
     let mut total = lines.iter().map(Line::total).sum::<Decimal>();
-    // The sum of nothing, or of what costs nothing, would have no decimals.
+    // A sum of zeros has no decimals of its own.
     total.rescale(money::DECIMALS);
     total
-}
-
-/// PostgreSQL stores no NUL in a text. On SQLite it is refused as well, since both behave alike.
-fn text(field: &str, text: &str) -> Result<(), Unfit> {
-    match text.contains('\0') {
-        true => Err(Unfit::field(field, "it has a NUL character")),
-        false => Ok(()),
-    }
 }
 
 fn euro() -> String {
@@ -348,7 +314,7 @@ mod tests {
             ("0.1000", Ok("0.10")),
             ("4.2e1", Ok("42.00")),
             ("0", Ok("0.00")),
-            // Not to be told apart as binary floats.
+            // Binary floats cannot represent these.
             ("9007199254740993.01", Ok("9007199254740993.01")),
             ("92233720368547758.07", Ok("92233720368547758.07")),
             (
@@ -385,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_is_refused_with_the_place() {
+    fn an_invalid_order_is_refused_with_the_field() {
         let line = |count: &str, price: &str| {
             format!(r#"{{"count":{count},"item":{{"itemId":1,"name":"iPod","price":{price}}}}}"#)
         };

@@ -13,9 +13,9 @@ use crate::order::{Address, Customer, Line, OrderId};
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Invoice")]
 pub struct InvoiceDocument<'a> {
-    /// The order's: it is the invoice's address, too.
+    /// The number of the order; it is also the invoice's address
     id: OrderId,
-    /// 1, 2, 3 … in each year, without holes: `2026-000017`
+    /// 1, 2, 3 … in each year, without gaps: `2026-000017`
     #[schemars(pattern(r"^[0-9]{4}-[0-9]{6,}$"))]
     number: String,
     customer: &'a Customer,

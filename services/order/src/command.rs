@@ -1,10 +1,10 @@
-//! What a person does about what the service has, from the command line: to erase somebody, to put old
-//! events away, to move the database, to begin again after a restored backup.
+//! The operator's commands: erase a customer, archive old events, move the database, begin a new epoch after a backup
+//! was restored.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use feed_chassis::counted;
+use feed_console::Running;
 use feed_console::command::{self, By, CommandError, Done, say};
 use feed_console::transfer;
 use feed_core::http::with_causes;
@@ -90,10 +90,10 @@ pub enum Own {
     },
 }
 
-/// A higher order number is mistyped.
+/// A higher order number is a typing error.
 const HIGHEST_ORDER: i64 = 999_999_999_999;
 
-/// What goes along when the service moves to another database.
+/// What moves with the service to another database.
 pub const MOVED: Moved = Moved {
     migrations: MIGRATIONS,
     sqlite: <Sqlite as Store>::MIGRATIONS,
@@ -108,20 +108,22 @@ pub const MOVED: Moved = Moved {
     ],
 };
 
-/// Carries out a command on the database that the configuration names, beside a service that runs
-/// on it or without one. Says on standard error what goes wrong.
-pub async fn execute(config: &Config, command: Command) -> ExitCode {
+/// Executes a command on the database that the configuration names, whether a service runs on it or not. Reports errors
+/// on standard error.
+pub fn execute(config: Config, command: Command) -> Running {
     let log = config.settings.log_format;
-    match command {
-        Command::Own(command) => {
-            let act = async |kind| match kind {
-                Kind::Sqlite => own::<Sqlite>(config, command).await,
-                Kind::Postgres => own::<Postgres>(config, command).await,
-            };
-            command::run(log, &config.database, act).await
+    Box::pin(async move {
+        match command {
+            Command::Own(command) => {
+                let act = async |kind| match kind {
+                    Kind::Sqlite => own::<Sqlite>(&config, command).await,
+                    Kind::Postgres => own::<Postgres>(&config, command).await,
+                };
+                command::run(log, &config.database, act).await
+            }
+            Command::Transfer(command) => command.run(log, &config.database, &MOVED).await,
         }
-        Command::Transfer(command) => command.run(log, &config.database, &MOVED).await,
-    }
+    })
 }
 
 async fn own<S: Store>(config: &Config, command: Own) -> Result<Done, CommandError> {
@@ -133,7 +135,7 @@ async fn own<S: Store>(config: &Config, command: Own) -> Result<Done, CommandErr
             Err(error) => Err(error.into()),
         },
         Own::Pages { directory } => match service.feed.export_pages(&directory).await {
-            Ok(exported) => told(&exported, &service.feed.url()),
+            Ok(exported) => report_export(&exported, &service.feed.url()),
             Err(feed::ExportError::Database(error)) => Err(error.into()),
             Err(error) => Err(CommandError::NotCarriedOut(with_causes(&error))),
         },
@@ -157,7 +159,7 @@ async fn erase<S: Store>(
     }
 }
 
-fn told(exported: &feed::Exported, feed: &Url) -> Result<Done, CommandError> {
+fn report_export(exported: &feed::Exported, feed: &Url) -> Result<Done, CommandError> {
     say(&format!(
         "Wrote {} of {feed} below {}; {} there already.",
         counted(exported.written, "page"),
@@ -169,7 +171,7 @@ fn told(exported: &feed::Exported, feed: &Url) -> Result<Done, CommandError> {
     ))
 }
 
-/// The numbers first: an order that came between would have an old one.
+/// Changes the numbers first, so that no order that is placed in between gets an old one.
 async fn restored<S: Store>(service: &Service<S>, last: OrderId) -> Result<Done, CommandError> {
     let next = S::number_orders_after(service.database.writer(), last).await?;
     let epoch = service.feed.change_epoch().await?;

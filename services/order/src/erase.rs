@@ -1,9 +1,8 @@
-//! Erasing a person: a customer's personal data goes from the orders and from the data of their
-//! events, and `order.erased` says so for each order.
+//! Erases a customer: their personal data is removed from the orders and from the data of the orders' events, and
+//! `order.erased` is published for each order.
 //!
-//! One transaction for each order, so that it works beside the running service; what was broken off
-//! is finished when it is begun again. The customer goes first: so no order can be placed that would
-//! be overlooked.
+//! Each order has a transaction of its own, so that the service continues meanwhile. An interrupted erasure is finished
+//! when it is started again. The customer is removed first, so that no new order escapes.
 
 use std::fmt;
 
@@ -15,15 +14,15 @@ use crate::orders::Orders;
 use crate::representation::without_person;
 use crate::store::Store;
 
-/// Orders looked up at once.
+/// Orders that are read at once.
 const PAGE: i64 = 100;
 
-/// How much was erased.
+/// The number of orders and events that were erased.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Erased {
-    /// Orders that name nobody now.
+    /// Orders without personal data now.
     pub orders: u64,
-    /// Events whose data names nobody now.
+    /// Events whose data has no personal data now.
     pub events: u64,
 }
 
@@ -41,16 +40,16 @@ impl fmt::Display for Erased {
 /// Why a customer was not erased.
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
-    /// There is no such customer, nor was there one who is erased.
+    /// There is no such customer, and none was erased.
     #[error("there is no customer {0}")]
     NoSuchCustomer(CustomerId),
-    /// The database failed. What is erased stays so; the rest is done when it is begun again.
+    /// The database failed. The orders that are erased stay so. The rest is erased when the command runs again.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
 }
 
 impl<S: Store> Orders<S> {
-    /// Erases a customer; finishes it if it was begun before. `by` is recorded.
+    /// Erases a customer, or finishes an erasure that was interrupted. Records `by` as the operator.
     ///
     /// # Errors
     ///
@@ -78,21 +77,21 @@ impl<S: Store> Orders<S> {
         let mut tx = self.database().begin().await?;
         S::finish_erasure(&mut tx, customer).await?;
         tx.commit().await?;
-        // What has its number is known to all instances, which then let go what they have in memory.
+        // A numbered event is known to all instances, which then drop their caches.
         self.feed().publish().await?;
         info!(customer.id = %customer, "erased customer {customer}: {erased}");
         Ok(erased)
     }
 
-    /// The order, its events and the one that tells of it, all or none (I1). Returns how many events
-    /// have other data now; `None` if the order names nobody.
+    /// Erases the order and the data of its events, and appends `order.erased`: all or none (I1). Returns the number of
+    /// events that have changed; `None` if the order has no personal data.
     async fn erase_order(&self, id: OrderId) -> sqlx::Result<Option<u64>> {
         let mut tx = self.database().begin().await?;
         let Some(order) = S::erase_order(&mut tx, id).await? else {
             return Ok(None);
         };
-        let told = order.erased(self.base());
-        let events = outbox::rewrite(&mut tx, &told, without_person).await?;
+        let event = order.erased(self.base());
+        let events = outbox::rewrite(&mut tx, &event, without_person).await?;
         tx.commit().await?;
         self.feed().committed();
         Ok(Some(events))

@@ -1,13 +1,14 @@
 //! The order service: it owns customers, items and orders, and publishes each change of an order
 //! as an event in the feed that invoice and shipping follow.
 //!
-//! In reading order: what an order is ([`order`]), what is accepted as one ([`rules`]), how it
-//! looks as JSON ([`representation`]), what is done with orders ([`orders`]) and to forget a person
-//! ([`erase`]), where all is kept ([`store`]), and how people and programs reach all that (`http`).
+//! In reading order: an order ([`order`]) and the rules for a new one ([`rules`]); an order as JSON
+//! ([`representation`]) and its events ([`events`]); placing and cancelling orders ([`orders`]) and
+//! erasing a customer ([`erase`]); the database ([`store`]); the routes and pages (`http`).
 
 pub mod order;
 pub mod rules;
 
+pub mod events;
 pub mod representation;
 
 pub mod erase;
@@ -25,7 +26,7 @@ pub use http::fuzz;
 use axum::Router;
 use feed_chassis::Mounted;
 use feed_chassis::html::Frame;
-use feed_console::{StartError, open_database};
+use feed_console::{Started, open_database};
 use feed_core::{Database, DatabaseError, Feed, FeedSettings, Kind, feed};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
@@ -51,21 +52,22 @@ pub struct Service<S: Store> {
     pub database: Database<S>,
 }
 
-/// Opens the database that the configuration names, and makes the service on it ready to be
-/// served, alone or beside others in one process.
+/// Opens the service on the database that the configuration names. It can then be served alone or beside others in one
+/// process.
 ///
 /// # Errors
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
-pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, StartError> {
-    match config.database.url().parse()? {
-        Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
-        Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
-    }
+pub fn start(config: Config, shutdown: CancellationToken) -> Started {
+    Box::pin(async move {
+        match config.database.url().parse()? {
+            Kind::Sqlite => Ok(mounted(open::<Sqlite>(&config, shutdown).await?)),
+            Kind::Postgres => Ok(mounted(open::<Postgres>(&config, shutdown).await?)),
+        }
+    })
 }
 
-/// Opens the service without running anything beside its routes: what [`start`] does, and a test
-/// that steps the feed by itself.
+/// Opens the service and runs nothing beside its routes, for [`start`] and for a test that steps the feed itself.
 ///
 /// # Errors
 ///
@@ -77,7 +79,7 @@ pub async fn open<S: Store>(
     assemble(config, Some(shutdown)).await
 }
 
-/// The service; for a command that serves nobody, without a `shutdown`.
+/// Opens the service; without a `shutdown` for a command, which serves no requests.
 pub(crate) async fn assemble<S: Store>(
     config: &Config,
     shutdown: Option<CancellationToken>,

@@ -1,4 +1,4 @@
-//! The order service in a process of its own, or a command about what it has.
+//! The order service as a process, or one of its commands.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use order::{CommandLine, Config};
 async fn main() -> ExitCode {
     let CommandLine { config, command } = CommandLine::parse();
     if let Some(command) = command {
-        return order::execute(&config, command).await;
+        return order::execute(config, command).await;
     }
     run(
         config.settings.clone(),

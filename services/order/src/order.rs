@@ -1,16 +1,11 @@
-//! What an order is, in the shop's own words, and the events that tell what happened to it.
-//! Knows neither SQL nor HTTP.
+//! What an order is, with its customer and items. It knows neither SQL nor HTTP.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use feed_core::NewEvent;
-use feed_core::http::BaseUrl;
 use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
-
-use crate::representation::OrderDocument;
 
 /// All prices are in this currency.
 pub const CURRENCY: &str = "EUR";
@@ -67,7 +62,7 @@ impl ItemId {
     }
 }
 
-/// Who orders; in an order: as they were when it was placed, or erased since.
+/// A customer. An order has the customer as they were when it was placed, unless they were erased since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Customer {
     #[serde(rename = "customerId")]
@@ -82,7 +77,7 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// The name as people write it.
+    /// The first name and the family name.
     #[must_use]
     pub fn full_name(&self) -> String {
         match self.is_erased() {
@@ -91,14 +86,14 @@ impl Customer {
         }
     }
 
-    /// True if the person is erased: then there is their number alone.
+    /// True if the customer is erased: then only the number is left.
     #[must_use]
     pub fn is_erased(&self) -> bool {
         self.name.is_empty()
     }
 }
 
-/// A customer who has no number yet, and keeps all the rules.
+/// A customer who obeys all rules and has no number yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCustomer {
     pub name: String,
@@ -118,7 +113,7 @@ impl NewCustomer {
     }
 }
 
-/// What can be ordered; in an order: as it was sold.
+/// An item that can be ordered. An order has the item as it was sold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Item {
     #[serde(rename = "itemId")]
@@ -130,12 +125,12 @@ pub struct Item {
     pub price: Decimal,
 }
 
-/// How an amount looks in JSON.
+/// The JSON schema of an amount.
 pub(crate) fn money(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "number", "minimum": 0, "examples": [42.00]})
 }
 
-/// An item that has no number yet, and keeps all the rules.
+/// An item that obeys all rules and has no number yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewItem {
     pub name: String,
@@ -162,14 +157,14 @@ pub struct Address {
 }
 
 impl Address {
-    /// True if the person is erased, and their address with them.
+    /// True if the customer is erased, and so the address.
     #[must_use]
     pub fn is_erased(&self) -> bool {
         self.street.is_empty()
     }
 }
 
-/// So many pieces of an item.
+/// A number of pieces of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OrderLine {
     pub count: i64,
@@ -177,14 +172,14 @@ pub struct OrderLine {
 }
 
 impl OrderLine {
-    /// The price of all its pieces.
+    /// The price of all pieces.
     #[must_use]
     pub fn total(&self) -> Decimal {
         Decimal::from(self.count) * self.item.price
     }
 }
 
-/// What has become of an order.
+/// The state of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -203,7 +198,7 @@ impl Status {
     }
 }
 
-/// An order that keeps all the rules ([`crate::rules`]) and is not stored yet.
+/// An order that obeys all rules ([`crate::rules`]) and is not stored yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOrder {
     pub customer: Customer,
@@ -221,7 +216,7 @@ impl NewOrder {
         total
     }
 
-    /// The order it becomes when it is stored under `id` at `now`.
+    /// The order that is stored under `id` at `now`.
     #[must_use]
     pub fn placed(self, id: OrderId, now: DateTime<Utc>) -> Order {
         Order {
@@ -238,7 +233,7 @@ impl NewOrder {
     }
 }
 
-/// An order: what was sold, to whom, and what has become of it.
+/// An order: the customer, the items that were sold, and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     pub id: OrderId,
@@ -253,66 +248,7 @@ pub struct Order {
     pub total: Decimal,
 }
 
-impl Order {
-    /// The event that tells that it was placed, with the order as it is now.
-    #[must_use]
-    pub fn placed(&self, base: &BaseUrl) -> NewEvent {
-        let (id, sold) = (self.id, self.sold());
-        let title = format!("Order {id} placed: {sold}, {} {CURRENCY}", self.total);
-        let summary = format!(
-            "Order {id} was placed with {sold} for a total of {} {CURRENCY}.",
-            self.total
-        );
-        self.event("order.placed", title, summary, base)
-    }
-
-    /// The event that tells that it was cancelled, with the order as it is now.
-    #[must_use]
-    pub fn cancelled(&self, base: &BaseUrl) -> NewEvent {
-        let (id, sold) = (self.id, self.sold());
-        let title = format!("Order {id} cancelled: {sold}, {} {CURRENCY}", self.total);
-        let summary = format!(
-            "Order {id} was cancelled; it had {sold} for a total of {} {CURRENCY}.",
-            self.total
-        );
-        self.event("order.cancelled", title, summary, base)
-    }
-
-    /// The event that tells that the person is erased, with what is left of the order.
-    #[must_use]
-    pub fn erased(&self, base: &BaseUrl) -> NewEvent {
-        let id = self.id;
-        let title = format!("Order {id}: personal data erased");
-        let summary = format!("The personal data of the customer was erased from order {id}.");
-        NewEvent {
-            time: Utc::now(),
-            ..self.event("order.erased", title, summary, base)
-        }
-    }
-
-    fn sold(&self) -> String {
-        match self.lines.len() {
-            1 => "1 line".to_owned(),
-            n => format!("{n} lines"),
-        }
-    }
-
-    /// `title` and `summary` stand in the feed for ever: they name nobody.
-    fn event(&self, event_type: &str, title: String, summary: String, base: &BaseUrl) -> NewEvent {
-        NewEvent {
-            event_type: event_type.to_owned(),
-            subject: self.id.path(),
-            time: self.updated,
-            title,
-            summary,
-            link: self.id.path(),
-            data: OrderDocument::new(self, base).to_json(),
-            traceparent: None,
-        }
-    }
-}
-
-/// What a list tells of an order.
+/// An order in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     pub id: OrderId,

@@ -1,4 +1,4 @@
-//! What the service does with orders: every change goes with its event into one transaction.
+//! Places and cancels orders: each change and its event are in one transaction.
 
 use std::array;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::order::{CustomerId, Order, OrderId};
 use crate::rules::{Draft, FieldError, unknown_customer};
 use crate::store::{KeyClaim, Store};
 
-/// Cancellations that go on at the same time, at most. Those of one order take turns: if somebody has
-/// locked it, all who want to cancel it would else take a connection each, and leave none to others.
+/// The most cancellations at the same time. Those of one order take turns, so that while its row is locked only one of
+/// them occupies a connection.
 const TURNS: usize = 64;
 
-/// Events of an order that its page shows; today there are two at most.
+/// Events of an order that its page shows; today there are at most three.
 const HISTORY: u16 = 20;
 
 /// The orders of the shop.
@@ -42,10 +42,10 @@ impl<S: Store> Clone for Orders<S> {
     }
 }
 
-/// A request that may come twice.
+/// Identifies a request that may come twice.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey {
-    /// What the client calls it.
+    /// The client's key.
     pub key: String,
     /// A hash of its body.
     pub fingerprint: i64,
@@ -54,7 +54,7 @@ pub struct IdempotencyKey {
 /// Why an order was not placed or cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
-    /// It breaks rules.
+    /// The draft breaks rules.
     #[error("the order is refused at {} fields", .0.len())]
     Invalid(Vec<FieldError>),
     /// The idempotency key belongs to another request, which has placed this order.
@@ -63,13 +63,13 @@ pub enum OrderError {
     /// The database failed; nothing is stored.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// The task that did it panicked or was stopped.
+    /// The task panicked or was stopped.
     #[error("the work was interrupted")]
-    BrokenOff(#[from] JoinError),
+    Interrupted(#[from] JoinError),
 }
 
 impl<S: Store> Orders<S> {
-    /// Orders in `database`, told of in `feed`.
+    /// Orders in `database`, whose events are published in `feed`.
     #[must_use]
     pub fn new(database: Database<S>, feed: Feed<S>, base: BaseUrl) -> Self {
         Self {
@@ -80,8 +80,8 @@ impl<S: Store> Orders<S> {
         }
     }
 
-    /// What has happened to an order, newest first. Of an order that was changed a moment ago the
-    /// last event may not be there yet.
+    /// The events of an order, newest first. The event of a change that was just made may be missing, since it may not
+    /// be numbered yet.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl<S: Store> Orders<S> {
         self.feed.history(&id.path(), HISTORY).await
     }
 
-    /// The database, to read from.
+    /// The database.
     #[must_use]
     pub fn database(&self) -> &Database<S> {
         &self.database
@@ -104,7 +104,7 @@ impl<S: Store> Orders<S> {
         &self.base
     }
 
-    /// Places an order. With a key that has placed one before: that one.
+    /// Places an order. If its key has placed one before, returns that order.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl<S: Store> Orders<S> {
         self.database.run_to_completion(place).await
     }
 
-    /// Cancels an order, if it is not yet. `None`: there is no such order.
+    /// Cancels an order, unless it is cancelled. `None`: there is no such order.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl<S: Store> Orders<S> {
         self.database.run_to_completion(cancel).await
     }
 
-    /// The order, its key and its event, all or none (I1): what returns early rolls back.
+    /// Stores the order, its key and its event, all or none (I1): an early return rolls back.
     async fn place_now(
         &self,
         draft: Draft,
@@ -172,7 +172,7 @@ impl<S: Store> Orders<S> {
         Ok(order)
     }
 
-    /// The change and its event, both or neither (I1).
+    /// Stores the change and its event, both or neither (I1).
     async fn cancel_now(
         &self,
         id: OrderId,
@@ -198,7 +198,7 @@ impl<S: Store> Orders<S> {
     }
 }
 
-/// Claims `key` for this transaction, or says which order the same request has placed before.
+/// Claims `key` for this transaction, or returns the order that the same request has placed before.
 async fn claim<S: Store>(
     tx: &mut Transaction<'_, S>,
     IdempotencyKey { key, fingerprint }: &IdempotencyKey,

@@ -1,5 +1,5 @@
-//! An order as JSON: the names and nesting of the original, so that consumers written for that
-//! one still work. The same for a resource, an answer, and the data of an event; and the way in.
+//! An order as JSON. It has the names and the nesting of the original, so that consumers of the original still work.
+//! Resources, answers and the data of events have the same form.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use feed_core::http::BaseUrl;
@@ -14,8 +14,8 @@ use crate::order::{
 };
 use crate::rules::{Draft, DraftAddress, DraftLine};
 
-/// The order that a client asks for. What is missing or of another type is `None`: the rules name
-/// it, together with all else that is wrong.
+/// Reads the order that a client sends. A field that is missing or of another type is `None`: the rules report it
+/// together with all other errors.
 #[must_use]
 pub fn draft(json: &Value) -> Draft {
     let address = |json: &Value| DraftAddress {
@@ -91,8 +91,7 @@ impl<'a> OrderDocument<'a> {
     }
 }
 
-/// What is left of an order when the person is erased: a list of what may stay, so that whatever else
-/// is in it goes. Each value keeps its text.
+/// The fields of an order that stay when the customer is erased. All others are removed. Each value keeps its text.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Impersonal<'a> {
@@ -122,16 +121,16 @@ struct Numbered<'a> {
     customer_id: &'a RawValue,
 }
 
-/// The text of an order's document without the person.
+/// Removes the personal data from the text of an order's document.
 ///
 /// # Errors
 ///
-/// It is no such document.
+/// The text is no such document.
 pub fn without_person(document: &str) -> serde_json::Result<String> {
     serde_json::to_string(&serde_json::from_str::<Impersonal<'_>>(document)?)
 }
 
-/// What a list tells of an order: no addresses, no lines.
+/// An order in a list, without addresses and lines.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "OrderSummary")]
@@ -168,7 +167,7 @@ impl<'a> SummaryDocument<'a> {
     }
 }
 
-/// Where it is.
+/// The links of an order.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Links")]
 struct SelfLink {
@@ -205,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_a_person_is_left_and_all_else_keeps_its_text() {
+    fn personal_data_is_removed_and_the_rest_keeps_its_text() {
         let document = r#"{"id":7,"customer":{"customerId":1,"name":"Curie","firstname":"Marie",
             "email":"marie@example.com","phone":"1"},"updated":"2026-09-10T10:00:00.000Z",
             "shippingAddress":{"street":"Rue 1"},"billingAddress":null,"note":"for Marie",
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_another_type_is_missing() {
+    fn a_field_of_another_type_counts_as_missing() {
         let wrong: Value = serde_json::from_str(
             r#"{"customer": "1", "shippingAddress": ["Rue 1", "75005", "Paris"],
                 "billingAddress": {"street": 1, "zip": null, "city": "Paris"},

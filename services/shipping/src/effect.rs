@@ -1,15 +1,15 @@
-//! What becomes of the events of the order service: an order that was placed gets a shipment, and
-//! that of one that was cancelled is stopped, or called back if it has left; who is erased is
-//! forgotten.
+//! The effect of the order service's events. An order that was placed gets a shipment. If the order is cancelled, the
+//! shipment is stopped, or recalled if it has left. If the customer is erased, so is their personal data here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, SubsecRound, Utc};
+use feed_console::service::data::{Unfit, read_all};
 use feed_core::{Batch, Effect, EffectError, Received};
 use sqlx::Transaction;
 use tracing::{debug, warn};
 
-use crate::order::{Order, OrderId, Unfit};
+use crate::order::{CANCELLED, ERASED, Order, OrderId, PLACED};
 use crate::shipment::Shipment;
 use crate::store::Store;
 
@@ -17,10 +17,7 @@ use crate::store::Store;
 #[derive(Debug, Clone, Copy)]
 pub struct Shipping;
 
-/// The type of the events that tell that the person is erased.
-const ERASED: &str = "order.erased";
-
-/// What an event means to us.
+/// What an event means to this service.
 enum Fact {
     Placed(Order),
     Cancelled(OrderId),
@@ -28,12 +25,12 @@ enum Fact {
 }
 
 impl Fact {
-    /// Reads an event; `None` if it is of a type that we do not know.
+    /// Reads an event; `None` if its type is unknown here.
     fn read(event: &Received) -> Result<Option<Self>, Unfit> {
         match event.event_type.as_deref() {
-            // The feed of the original has no types: each entry is an order that exists.
-            None | Some("order.placed") => Order::read(&event.data).map(Self::Placed).map(Some),
-            Some("order.cancelled") => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
+            // The feed of the original has no types: each entry is an order.
+            None | Some(PLACED) => Order::read(&event.data).map(Self::Placed).map(Some),
+            Some(CANCELLED) => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
             Some(ERASED) => Order::read_id(&event.data).map(Self::Erased).map(Some),
             Some(_) => Ok(None),
         }
@@ -53,11 +50,10 @@ impl<S: Store> Effect<S> for Shipping {
         tx: &mut Transaction<'_, S>,
         events: &Batch<'_>,
     ) -> Result<(), EffectError> {
-        let facts = read(events)?;
+        let facts = read_all(events, Fact::read)?;
         let orders: Vec<OrderId> = facts.iter().map(|(_, fact)| fact.order()).collect();
-        let causes = S::causes(tx, &orders).await?;
-        let mut causes: HashMap<OrderId, Option<String>> = causes.into_iter().collect();
-        // In sequence: a cancellation counts for what came before it.
+        let mut causes = S::causes(tx, &orders).await?;
+        // In sequence: a cancellation has an effect only on an order that was placed before it.
         let mut placed = Vec::new();
         let mut cancelled = BTreeMap::new();
         let mut erased = Vec::new();
@@ -69,13 +65,13 @@ impl<S: Store> Effect<S> for Shipping {
                     placed.push((event, order));
                 }
                 (Fact::Placed(_), Some(Some(cause))) if *cause != event.id => {
-                    // Of another feed, or of one that began anew: what comes after it about this
-                    // order must not touch what is here.
+                    // The event is of another feed, or of one that began anew. Later events of this order must
+                    // not change the shipment that is here.
                     return Err(EffectError::Park(format!(
                         "order {id} has a shipment already, of event {cause}"
                     )));
                 }
-                // It comes again, or an older version has not noted where that one is from.
+                // The event comes again, or an older version has not recorded the cause.
                 (Fact::Placed(_), Some(_)) => {
                     debug!(event.id, order.id = %id, "order {id} has its shipment already");
                 }
@@ -95,7 +91,7 @@ impl<S: Store> Effect<S> for Shipping {
         }
         make(tx, placed).await?;
         cancel(tx, &cancelled).await?;
-        // After all that brings personal data.
+        // After the statements that store personal data.
         if !erased.is_empty() {
             S::erase(tx, &erased).await?;
         }
@@ -105,24 +101,6 @@ impl<S: Store> Effect<S> for Shipping {
     fn erases(&self, event: &Received) -> bool {
         event.event_type.as_deref() == Some(ERASED)
     }
-}
-
-/// What all events mean; those of unknown types are passed over. Nothing is written before all of
-/// them are understood.
-fn read<'a>(events: &'a Batch<'_>) -> Result<Vec<(&'a Received, Fact)>, EffectError> {
-    let mut facts = Vec::with_capacity(events.len());
-    for event in events {
-        let fact = Fact::read(event).map_err(|unfit| EffectError::Park(unfit.to_string()))?;
-        match fact {
-            Some(fact) => facts.push((event, fact)),
-            None => {
-                let other = event.event_type.as_deref().unwrap_or("none");
-                let reason = format!("an event of type {other}, which is unknown here");
-                events.pass_over(event, reason);
-            }
-        }
-    }
-    Ok(facts)
 }
 
 /// Makes the shipments of orders that have none.
@@ -145,7 +123,7 @@ async fn make<S: Store>(
     Ok(())
 }
 
-/// Stops the shipments of orders that were cancelled, by the events that tell it.
+/// Stops the shipments of orders that were cancelled, by the event of the cancellation.
 async fn cancel<S: Store>(
     tx: &mut Transaction<'_, S>,
     cancelled: &BTreeMap<OrderId, &Received>,

@@ -2,10 +2,9 @@
 //! that was placed, and stops those of orders that were cancelled. It knows the order service by
 //! the address of that feed alone.
 //!
-//! In reading order: what an event tells of an order ([`order`]), what a shipment is
-//! ([`shipment`]), what becomes of events ([`effect`]), what the shipments ought to be by them
-//! ([`reconcile`]), where shipments are kept ([`store`]), how they look as JSON
-//! ([`representation`]), and how people and programs reach them (`http`).
+//! In reading order: an order as events describe it ([`order`]); a shipment ([`shipment`]); the
+//! effect of events ([`effect`]) and the comparison with them ([`reconcile`]); the database
+//! ([`store`]); a shipment as JSON ([`representation`]); the routes and pages (`http`).
 
 pub mod order;
 
@@ -21,10 +20,9 @@ mod config;
 mod http;
 
 use axum::Router;
-use feed_chassis::Mounted;
 use feed_chassis::openapi::{About, Description};
-use feed_console::StartError;
 use feed_console::service::{self, Service, ServiceOn, Site};
+use feed_console::{Running, Started};
 use feed_core::http::BaseUrl;
 use feed_core::transfer::{Migrations, Moved, Table};
 use tokio_util::sync::CancellationToken;
@@ -38,20 +36,24 @@ use store::Store;
 /// Every setting of the service.
 pub type Config = service::Config<Links>;
 
-/// What goes along when the service moves to another database.
+/// What moves with the service to another database.
 pub const MOVED: Moved = service::moved::<ShippingService>();
 
-/// Makes the service ready to be served, alone or beside others in one process. The feed need not be
-/// there.
+/// Opens the service, which can then be served alone or beside others in one process. The feed need not answer.
 ///
 /// # Errors
 ///
 /// The database is out of reach, or its schema cannot be brought up to date.
-pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Mounted, StartError> {
-    service::start::<ShippingService>(config, shutdown).await
+pub fn start(config: Config, shutdown: CancellationToken) -> Started {
+    Box::pin(service::start::<ShippingService>(config, shutdown))
 }
 
-/// The service, as all that serve it need to know it.
+/// All of `main`: runs the service, or carries out the command that the command line has.
+pub fn main() -> Running {
+    Box::pin(service::main::<ShippingService>())
+}
+
+/// The service, for all that serves it.
 #[derive(Debug)]
 pub struct ShippingService;
 

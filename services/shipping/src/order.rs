@@ -1,12 +1,19 @@
-//! An order as an event tells of it: our own view of what the order service writes, and only as
-//! much as a shipment needs. All else in it is ignored, so that it may change: what the goods cost
-//! and where the invoice is sent never gets in here.
+//! An order as an event describes it: our own view of what the order service writes, and only as
+//! much as a shipment needs. All other fields are ignored, so that they may change: prices and the billing address
+//! are never read.
 
 use std::fmt;
 
-use feed_core::consumer::without_value;
+use feed_console::service::data::{self, Unfit, check_text};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+/// The type of the event of an order that was placed, with the whole order.
+pub const PLACED: &str = "order.placed";
+/// The type of the event of an order that was cancelled.
+pub const CANCELLED: &str = "order.cancelled";
+/// The type of the event of an order whose customer was erased.
+pub const ERASED: &str = "order.erased";
 
 /// The number of an order.
 #[derive(
@@ -23,7 +30,7 @@ impl fmt::Display for OrderId {
 }
 
 impl OrderId {
-    /// The order that an event says it is about: `order/17`.
+    /// The order that is the subject of an event: `order/17`.
     #[must_use]
     pub fn of_subject(subject: &str) -> Option<Self> {
         Some(Self(subject.strip_prefix("order/")?.parse().ok()?))
@@ -36,13 +43,13 @@ impl OrderId {
 pub struct Order {
     pub id: OrderId,
     pub customer: Customer,
-    /// Is there, unless the person is erased.
+    /// Missing only if the customer is erased.
     pub shipping_address: Option<Address>,
     #[serde(rename = "orderLine")]
     pub lines: Vec<Line>,
 }
 
-/// What was sold with an order, without who bought it: that may be erased one day.
+/// What was sold with an order, without the customer, who may be erased later.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Sold {
     pub id: OrderId,
@@ -50,8 +57,8 @@ pub struct Sold {
     pub lines: Vec<Line>,
 }
 
-/// Who gets it, as they were when they ordered. Their e-mail address is none of our business.
-/// A person who was erased has a number alone.
+/// The customer, as they were when they ordered, without the e-mail address, which shipping does not need.
+/// An erased customer has a number alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Told")]
 pub struct Customer {
@@ -64,27 +71,23 @@ pub struct Customer {
     pub firstname: String,
 }
 
-/// A customer as an event tells of them: whole, or a number alone.
+/// A customer in an event: with all fields, or with the number alone.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Told {
     customer_id: i64,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "data::unless_null")]
     name: Option<String>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "data::unless_null")]
     firstname: Option<String>,
 }
 
 impl TryFrom<Told> for Customer {
-    type Error = &'static str;
+    type Error = String;
 
-    fn try_from(told: Told) -> Result<Self, Self::Error> {
-        let (name, firstname) = match (told.name, told.firstname) {
-            (None, None) => Default::default(),
-            (Some(name), Some(firstname)) => (name, firstname),
-            (None, _) => return Err("missing field `name`"),
-            (_, None) => return Err("missing field `firstname`"),
-        };
+    fn try_from(told: Told) -> Result<Self, String> {
+        let fields = [("name", told.name), ("firstname", told.firstname)];
+        let [name, firstname] = data::all_or_none(fields)?;
         Ok(Self {
             id: told.customer_id,
             name,
@@ -93,13 +96,8 @@ impl TryFrom<Told> for Customer {
     }
 }
 
-/// A text that is there: `null` is none.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
-}
-
 impl Customer {
-    /// The name as people write it.
+    /// The first name and the family name.
     #[must_use]
     pub fn full_name(&self) -> String {
         match self.is_erased() {
@@ -108,14 +106,14 @@ impl Customer {
         }
     }
 
-    /// True if the order names nobody.
+    /// True if the personal data was erased.
     #[must_use]
     pub fn is_erased(&self) -> bool {
         self.name.is_empty() && self.firstname.is_empty()
     }
 }
 
-/// Where it goes; all of it is empty once the person is erased.
+/// An address. All fields are empty if the customer is erased.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub street: String,
@@ -124,14 +122,14 @@ pub struct Address {
 }
 
 impl Address {
-    /// True if there is none.
+    /// True if the address was erased.
     #[must_use]
     pub fn is_erased(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// So many pieces of an item.
+/// A number of pieces of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     pub count: i64,
@@ -146,53 +144,31 @@ pub struct Item {
     pub name: String,
 }
 
-/// Why the data of an event is no order that we can do anything with.
-#[derive(Debug, thiserror::Error)]
-pub enum Unfit {
-    /// It is no JSON, or not of an order's form. Says in which line and column, and quotes nothing: it
-    /// goes to the log.
-    #[error("the data is no order: {}", without_value(.0))]
-    Form(#[from] serde_json::Error),
-    /// It has the form of an order, but no order is like that.
-    #[error("{field}: {wrong}")]
-    Field {
-        /// Where: `orderLine[2].count`.
-        field: String,
-        /// What is wrong there.
-        wrong: String,
-    },
-}
-
 impl Order {
-    /// Reads the data of an event that tells of a whole order.
+    /// Reads the data of an event that contains a whole order.
     ///
     /// # Errors
     ///
-    /// It is none that can be shipped.
+    /// The data cannot be shipped: it is no order, or a field has a wrong value.
     pub fn read(data: &str) -> Result<Self, Unfit> {
-        let order: Self = serde_json::from_str(data)?;
+        let order: Self = data::read("order", data)?;
         check_lines(&order.lines)?;
         let customer = &order.customer;
-        text("customer.name", &customer.name)?;
-        text("customer.firstname", &customer.firstname)?;
+        check_text("customer.name", &customer.name)?;
+        check_text("customer.firstname", &customer.firstname)?;
         match &order.shipping_address {
             Some(address) => {
-                text("shippingAddress.street", &address.street)?;
-                text("shippingAddress.zip", &address.zip)?;
-                text("shippingAddress.city", &address.city)?;
+                check_text("shippingAddress.street", &address.street)?;
+                check_text("shippingAddress.zip", &address.zip)?;
+                check_text("shippingAddress.city", &address.city)?;
             }
             None if customer.is_erased() => {}
-            None => {
-                return Err(Unfit::Field {
-                    field: "shippingAddress".to_owned(),
-                    wrong: "it is missing".to_owned(),
-                });
-            }
+            None => return Err(Unfit::field("shippingAddress", "it is missing")),
         }
         Ok(order)
     }
 
-    /// The number of the order alone, which is all that counts where it is cancelled.
+    /// Reads the number of the order alone, which is all that a cancellation needs.
     ///
     /// # Errors
     ///
@@ -202,18 +178,18 @@ impl Order {
         struct Identified {
             id: OrderId,
         }
-        Ok(serde_json::from_str::<Identified>(data)?.id)
+        Ok(data::read::<Identified>("order", data)?.id)
     }
 }
 
 impl Sold {
-    /// Reads the same of the data of an event as [`Order::read`], where the person may be erased.
+    /// Reads the same from the data of an event as [`Order::read`], whatever is left of the customer.
     ///
     /// # Errors
     ///
-    /// It tells of nothing that was sold.
+    /// The data is no order, or a field of a line has a wrong value.
     pub fn read(data: &str) -> Result<Self, Unfit> {
-        let sold: Self = serde_json::from_str(data)?;
+        let sold: Self = data::read("order", data)?;
         check_lines(&sold.lines)?;
         Ok(sold)
     }
@@ -222,23 +198,10 @@ impl Sold {
 fn check_lines(lines: &[Line]) -> Result<(), Unfit> {
     for (n, line) in lines.iter().enumerate() {
         if line.count < 1 {
-            return Err(Unfit::Field {
-                field: format!("orderLine[{n}].count"),
-                wrong: format!("{} is less than one piece", line.count),
-            });
+            let wrong = format!("{} is less than one piece", line.count);
+            return Err(Unfit::field(format!("orderLine[{n}].count"), wrong));
         }
-        text(&format!("orderLine[{n}].item.name"), &line.item.name)?;
-    }
-    Ok(())
-}
-
-/// PostgreSQL stores no NUL in a text. On SQLite it is refused as well, since both behave alike.
-fn text(field: &str, text: &str) -> Result<(), Unfit> {
-    if text.contains('\0') {
-        return Err(Unfit::Field {
-            field: field.to_owned(),
-            wrong: "it has a NUL character".to_owned(),
-        });
+        check_text(format!("orderLine[{n}].item.name"), &line.item.name)?;
     }
     Ok(())
 }
@@ -257,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_is_refused_with_the_place() {
+    fn an_invalid_order_is_refused_with_the_field() {
         let good = with_count("1");
         let order = Order::read(&good).expect("an order, whatever its prices and dates");
         assert_eq!(order.lines[0].count, 1);

@@ -11,7 +11,7 @@ use crate::shipment::{Shipment, Status};
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Shipment")]
 pub struct ShipmentDocument<'a> {
-    /// The order's: it is the shipment's address, too.
+    /// The number of the order; it is also the shipment's address
     id: OrderId,
     customer: &'a Customer,
     #[serde(skip_serializing_if = "Address::is_erased")]

@@ -1,4 +1,4 @@
-//! What a shipment is. Knows neither SQL nor HTTP.
+//! A shipment. It knows neither SQL nor HTTP.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use schemars::JsonSchema;
@@ -12,28 +12,28 @@ pub struct Shipment {
     pub order: OrderId,
     /// When the order was placed.
     pub placed: DateTime<Utc>,
-    /// When the goods left; `None`: they are still here.
+    /// When the goods left; `None` if they are still here.
     pub dispatched: Option<DateTime<Utc>>,
-    /// When the order was cancelled; `None`: it was not.
+    /// When the order was cancelled; `None` if it was not.
     pub cancelled: Option<DateTime<Utc>>,
     pub customer: Customer,
     pub shipping_address: Address,
     pub lines: Vec<Line>,
-    /// The id of the event it was made from; `None`: an older version made it.
+    /// The id of the event that it was made from; `None` if an older version made it.
     pub cause: Option<String>,
 }
 
-/// What has become of a shipment.
+/// The state of a shipment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// To be dispatched.
+    /// Waits for its dispatch.
     Pending,
     /// On its way.
     Dispatched,
-    /// The order was cancelled while the goods were here: they stay.
+    /// The order was cancelled while the goods were here, so they stay.
     Stopped,
-    /// The order was cancelled when the goods had left: somebody has to see that they come back.
+    /// The order was cancelled after the goods had left, so an operator must recall them.
     Recalled,
 }
 
@@ -50,7 +50,7 @@ impl Status {
 }
 
 impl Shipment {
-    /// The shipment for an order that was placed at `placed`, as the event `cause` tells.
+    /// Makes the shipment for an order that was placed at `placed` according to the event `cause`.
     #[must_use]
     pub fn of(order: Order, placed: DateTime<Utc>, cause: &str) -> Self {
         Self {

@@ -2,7 +2,11 @@
 //!
 //! A description is in a file `openapi.rs` beside its routes; its schemas come from the serialized
 //! types and from the validated rules. A service combines its own with those of the routers it
-//! merges.
+//! merges. Routes are declared apart from it, so that those of a service fit on a screen, and the
+//! feed's do not depend on this crate; tests of each service compare the two.
+//!
+//! The crate `aide` reads schemars 1 in an alpha only (0.16); `utoipa` (6) needs a derive of its own
+//! beside that of schemars.
 
 mod document;
 mod operation;
@@ -13,9 +17,9 @@ use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use bytes::Bytes;
 
+use crate::routing::get;
 use feed_http::conditional::{Outcome, Validators, evaluate};
 use feed_http::{BaseUrl, Problem};
 
@@ -94,7 +98,6 @@ pub fn described(router: Router, description: Description, about: About, base: &
     let text = document::write(description.with(itself()), about, base);
     let document = Served::new(text);
     let show = move |headers: HeaderMap| async move { document.answer(&headers) };
-    let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     let address = base.path("openapi.json");
     // An address is ASCII.
     let link = format!("<{address}>; rel=\"service-desc\"; type=\"application/json\"");
@@ -103,7 +106,7 @@ pub fn described(router: Router, description: Description, about: About, base: &
         .layer(map_response(move |response| {
             std::future::ready(leading_to(link.clone(), response))
         }))
-        .route("/openapi.json", get(show).fallback(only_get))
+        .route("/openapi.json", get(show))
 }
 
 fn leading_to(link: Option<HeaderValue>, mut response: Response) -> Response {
@@ -156,6 +159,7 @@ impl Served {
 mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
+    use axum::routing::get;
     use serde_json::{Value, json};
     use tower::ServiceExt;
 

@@ -2,6 +2,7 @@
 
 use super::problem::ProblemDocument;
 use super::schema::Schema;
+use crate::FORM;
 
 /// An operation on a path.
 ///
@@ -93,7 +94,7 @@ impl Operation {
     /// Adds a request body from a form.
     #[must_use]
     pub fn form(self, fields: impl Into<Schema>) -> Self {
-        self.body("application/x-www-form-urlencoded", fields.into())
+        self.body(FORM, fields.into())
     }
 
     /// Adds an answer.

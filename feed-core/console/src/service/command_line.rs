@@ -7,7 +7,7 @@ use super::Service;
 use crate::settings::SHARED;
 use crate::{DatabaseSettings, Follow, subscription, transfer};
 
-/// Every setting of a service that has `S` of its own.
+/// The settings of a service, of which `S` are its own.
 #[derive(Debug, Clone, Args)]
 pub struct Config<S: Args> {
     /// The feed to follow
@@ -18,7 +18,7 @@ pub struct Config<S: Args> {
     #[command(flatten)]
     pub database: DatabaseSettings,
 
-    /// What each service has
+    /// Those of each service
     #[command(flatten)]
     pub settings: Settings,
 
@@ -52,18 +52,17 @@ fn examples<T: Service>() -> Option<&'static str> {
 }
 
 impl<T: Service> CommandLine<T> {
-    /// What the command line and the environment say. Ends the process with a clear message where
-    /// they are wrong.
+    /// Parses the command line and the environment. On an error it ends the process with a message.
     #[must_use]
     pub fn parse() -> Self {
         Settings::parse(T::DEFAULTS, SHARED)
     }
 
-    /// The same from these arguments, of which the first is the program.
+    /// Parses these arguments, of which the first is the program.
     ///
     /// # Errors
     ///
-    /// They are wrong, or ask for help.
+    /// Returns an error if they are wrong, or ask for help.
     pub fn try_parse_from<'a>(
         arguments: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, clap::Error> {
@@ -76,7 +75,7 @@ impl<T: Service> CommandLine<T> {
 /// The exit code is 0 if nothing needs a decision, 1 if something does, and 2 if the command failed.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
-    /// What a person does about the subscription
+    /// An operator's commands for the subscription
     #[command(flatten)]
     Subscription(subscription::command::Command),
     /// The move to another database

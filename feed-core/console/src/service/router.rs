@@ -12,7 +12,7 @@ use feed_core::{Backend, Database};
 use super::{ServiceOn, Site};
 use crate::{not_halted, subscription};
 
-/// All routes of the service `T`, relative to its public base URL.
+/// Returns all routes of the service `T`, relative to its public base URL.
 pub(super) fn router<T: ServiceOn<B>, B: Backend>(
     site: Site<B>,
     settings: &T::Settings,
@@ -43,7 +43,7 @@ pub(super) fn router<T: ServiceOn<B>, B: Backend>(
     }
 }
 
-/// What says whether the service can do its work.
+/// The state of the health checks.
 struct Health<B: Backend> {
     database: Database<B>,
     handle: Handle<B>,
@@ -58,7 +58,7 @@ impl<B: Backend> Clone for Health<B> {
     }
 }
 
-/// The database answers and has our schema, and the subscription goes on.
+/// Checks that the database answers and has our schema, and that the subscription is not halted.
 async fn ready<B: Backend>(health: Health<B>) -> Result<(), Problem> {
     health.database.ready().await?;
     not_halted(&health.handle).await

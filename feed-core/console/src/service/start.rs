@@ -16,11 +16,11 @@ use super::{Command, CommandLine, Config, Service, ServiceOn, Site, moved};
 use crate::command::{self, CommandError, Done};
 use crate::{StartError, mount, open_database, subscription};
 
-/// Where the pages lead.
+/// The links on each page.
 const MENU: &[(&str, &str)] = &[("status", "Status")];
 
-/// All of the `main` of the service `T`, on whichever database its settings name: runs it, or carries out the
-/// command that the command line has.
+/// Implements `main` of the service `T` on the database that its settings name: runs it, or executes the command
+/// in its command line.
 pub async fn main<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>() -> ExitCode {
     let CommandLine { config, command } = CommandLine::<T>::parse();
     let log = config.settings.log_format;
@@ -64,7 +64,7 @@ pub async fn main_on<T: ServiceOn<B>, B: Backend>() -> ExitCode {
     }
 }
 
-/// Whether `B` is on databases of that kind: by the URL of another one, SQLite would make a file.
+/// Checks that `B` is for databases of that kind: for the URL of another one, SQLite would create a file.
 fn check<B: Backend>(kind: Kind) -> Result<(), StartError> {
     let (ours, scheme) = match TypeId::of::<B>() == TypeId::of::<Sqlite>() {
         true => (Kind::Sqlite, "sqlite"),
@@ -80,7 +80,7 @@ fn refused(error: StartError) -> CommandError {
     CommandError::NotCarriedOut(error.to_string())
 }
 
-/// The service as a process, until `SIGTERM` or Ctrl-C.
+/// Runs the service as a process, until `SIGTERM` or Ctrl-C.
 async fn run_service<T: Service>(
     config: Config<T::Settings>,
     start: impl AsyncFnOnce(Config<T::Settings>, CancellationToken) -> Result<Mounted, StartError>,
@@ -97,12 +97,12 @@ async fn run_service<T: Service>(
     .await
 }
 
-/// Opens the database that the configuration names, and makes the service on it ready to be
-/// served, alone or beside others in one process. The feed need not be there.
+/// Opens the configured database and creates the service on it, to be served alone or beside others in one process.
+/// The feed may be out of reach.
 ///
 /// # Errors
 ///
-/// The database is out of reach, or its schema cannot be brought up to date.
+/// Returns an error if the database is out of reach, or its schema cannot be migrated.
 pub async fn start<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>(
     config: Config<T::Settings>,
     shutdown: CancellationToken,
@@ -117,7 +117,7 @@ pub async fn start<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>(
 ///
 /// # Errors
 ///
-/// As [`start`], or the database is of another kind.
+/// As [`start`], and if the database is of another kind.
 pub async fn start_on<T: ServiceOn<B>, B: Backend>(
     config: Config<T::Settings>,
     shutdown: CancellationToken,
@@ -137,16 +137,15 @@ pub async fn start_on<T: ServiceOn<B>, B: Backend>(
 pub struct Opened<T: ServiceOn<B>, B: Backend> {
     /// All routes, relative to the public base URL.
     pub router: Router,
-    /// What its pages have around them.
+    /// The frame of its pages.
     pub frame: Frame<'static>,
-    /// What follows the feed.
+    /// The consumer of the feed, which does not run yet.
     pub consumer: Consumer<B, T::Effect>,
     /// Its database.
     pub database: Database<B>,
 }
 
-/// Opens the service without running anything beside its routes: what [`start`] does, and a test
-/// that steps the consumer by itself.
+/// Opens the service without running its consumer: for [`start`], and for a test that calls the consumer itself.
 ///
 /// # Errors
 ///

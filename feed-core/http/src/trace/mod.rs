@@ -2,7 +2,8 @@
 //!
 //! The W3C context travels as text: in a request's header, in the event, in its `CloudEvents` form.
 //! So a span is a value with a name and a parent in text form, and no state is kept in threads or
-//! tasks. Without the feature `otlp` there are no spans, and this module costs nothing.
+//! tasks; the crate `tracing-opentelemetry` would need both. Without the feature `otlp` there are no
+//! spans, and this module costs nothing.
 
 #[cfg_attr(feature = "otlp", path = "otlp.rs")]
 #[cfg_attr(not(feature = "otlp"), path = "off.rs")]

@@ -2,20 +2,20 @@
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArgumentBuffer, PgRow, PgTypeInfo, PgValueRef};
+use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Encode, Postgres, Type};
 use uuid::Uuid;
 
 #[cfg(feature = "consume")]
 use super::session::OWN_PLANNER;
+#[cfg(feature = "publish")]
+pub(super) use crate::dialect::postgres::GREATEST;
+pub(super) use crate::dialect::postgres::{Db, Row};
+#[cfg(feature = "consume")]
+pub(super) use crate::dialect::postgres::{is_in, list};
 use crate::event::EventId;
 #[cfg(feature = "publish")]
 use crate::store::publish::Text;
-
-/// The database.
-pub(super) type Db = Postgres;
-/// One of its rows.
-pub(super) type Row = PgRow;
 
 /// The clock, at this moment.
 pub(super) const NOW: &str = "clock_timestamp()";
@@ -27,10 +27,6 @@ pub(super) const NOW_MILLIS: &str = "date_trunc('milliseconds', now())";
 #[cfg(feature = "publish")]
 /// One second after the end of the second in which `updated` is.
 pub(super) const SECOND_CLOSES: &str = "date_trunc('second', updated) + interval '2 seconds'";
-
-#[cfg(feature = "publish")]
-/// The function that takes the largest of its arguments.
-pub(super) const GREATEST: &str = "GREATEST";
 
 /// The function that makes a JSON object of names and values.
 pub(super) const JSON_OBJECT: &str = "json_build_object";
@@ -53,12 +49,6 @@ pub(super) fn now_plus(seconds: &str) -> String {
 }
 
 #[cfg(feature = "consume")]
-/// The condition that what stands before it is in a [`list`].
-pub(super) fn is_in(list: &str) -> String {
-    format!("= ANY ({list})")
-}
-
-#[cfg(feature = "consume")]
 /// The rows of `select`, in a statement after which the planner is as the role has set it; a row of nothing more, if
 /// there are none.
 pub(super) fn restoring_planner(select: &str) -> String {
@@ -66,12 +56,6 @@ pub(super) fn restoring_planner(select: &str) -> String {
         "WITH own AS MATERIALIZED (SELECT {OWN_PLANNER})
          SELECT found.* FROM own LEFT JOIN ({select}) AS found ON TRUE"
     )
-}
-
-#[cfg(feature = "consume")]
-/// Several texts as one parameter.
-pub(super) fn list<'a>(texts: &'a [&'a str]) -> &'a [&'a str] {
-    texts
 }
 
 impl Type<Postgres> for EventId {

@@ -1,26 +1,20 @@
 //! How SQLite says what `statements/` leave open, and how it holds our types: instants and ids as text, lists
 //! as JSON.
 
-use chrono::{DateTime, SecondsFormat, Utc};
-#[cfg(feature = "consume")]
-use serde_json::json;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteRow, SqliteTypeInfo, SqliteValueRef};
+use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 use sqlx::{Decode, Encode, Sqlite, Type};
 use uuid::Uuid;
 
+#[cfg(feature = "publish")]
+pub(super) use crate::dialect::sqlite::GREATEST;
+pub(super) use crate::dialect::sqlite::{Db, NOW, Row, instant};
+#[cfg(feature = "consume")]
+pub(super) use crate::dialect::sqlite::{is_in, list};
 use crate::event::EventId;
 #[cfg(feature = "publish")]
 use crate::store::publish::Text;
-
-/// The database.
-pub(super) type Db = Sqlite;
-/// One of its rows.
-pub(super) type Row = SqliteRow;
-
-/// The clock, at this moment; the same wherever it stands in a statement.
-pub(super) const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
 #[cfg(feature = "publish")]
 /// The clock in whole milliseconds, the same wherever it stands in a statement.
@@ -29,10 +23,6 @@ pub(super) const NOW_MILLIS: &str = NOW;
 #[cfg(feature = "publish")]
 /// One second after the end of the second in which `updated` is.
 pub(super) const SECOND_CLOSES: &str = "strftime('%Y-%m-%dT%H:%M:%S.000Z', updated, '+2 seconds')";
-
-#[cfg(feature = "publish")]
-/// The function that takes the largest of its arguments.
-pub(super) const GREATEST: &str = "max";
 
 /// The function that makes a JSON object of names and values.
 pub(super) const JSON_OBJECT: &str = "json_object";
@@ -57,23 +47,6 @@ pub(super) fn now_plus(seconds: &str) -> String {
 /// The rows of `select`: we have set nothing.
 pub(super) fn restoring_planner(select: &str) -> String {
     select.to_owned()
-}
-
-#[cfg(feature = "consume")]
-/// The condition that what stands before it is in a [`list`].
-pub(super) fn is_in(list: &str) -> String {
-    format!("IN (SELECT value FROM json_each({list}))")
-}
-
-#[cfg(feature = "consume")]
-/// Several texts as one parameter.
-pub(super) fn list(texts: &[&str]) -> String {
-    json!(texts).to_string()
-}
-
-/// An instant as a parameter.
-pub(super) fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 impl Type<Sqlite> for EventId {

@@ -1,4 +1,4 @@
-//! How people and programs reach the invoices: the service's own routes on one screen.
+//! The service's own routes.
 
 mod invoices;
 mod openapi;
@@ -11,7 +11,6 @@ use axum::Router;
 use axum::routing::get;
 use feed_chassis::html::script;
 use feed_console::service::Site;
-use feed_core::Database;
 use feed_core::http::Problem;
 
 use crate::config::Links;
@@ -21,7 +20,7 @@ pub(crate) use openapi::{ABOUT, description};
 
 use pages::Pages;
 
-/// What anybody may see: scripts.
+/// The routes that need no credentials: scripts.
 pub(crate) const OPEN: &[&str] = &["/print.js"];
 
 pub(crate) fn open_routes() -> Router {
@@ -29,9 +28,9 @@ pub(crate) fn open_routes() -> Router {
 }
 
 pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
-    let state = App {
+    let app = invoices::App {
         database: site.database,
-        pages: Arc::new(Pages::new(site.frame, links.order_url.clone())),
+        pages: Pages::new(site.frame, links.order_url.clone()),
     };
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     Router::new()
@@ -41,20 +40,5 @@ pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
             "/{id}/credit-note",
             get(invoices::credit_note::<S>).fallback(only_get),
         )
-        .with_state(state)
-}
-
-/// What the handlers work with.
-struct App<S: Store> {
-    database: Database<S>,
-    pages: Arc<Pages>,
-}
-
-impl<S: Store> Clone for App<S> {
-    fn clone(&self) -> Self {
-        Self {
-            database: self.database.clone(),
-            pages: Arc::clone(&self.pages),
-        }
-    }
+        .with_state(Arc::new(app))
 }

@@ -1,4 +1,4 @@
-//! What the routes are, for programs.
+//! The description of the routes in OpenAPI.
 
 use feed_chassis::list;
 use feed_chassis::openapi::{About, Answer, Description, Operation, Parameter, Schema};
@@ -13,7 +13,7 @@ pub(crate) const ABOUT: About = About {
     version: env!("CARGO_PKG_VERSION"),
 };
 
-/// What there is at the service's own addresses.
+/// Describes the service's own routes.
 pub(crate) fn description() -> Description {
     Description::of("Invoices", "What customers have to pay", [list(), show()])
 }

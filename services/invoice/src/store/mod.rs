@@ -1,10 +1,10 @@
-//! What the service asks of its database. All its SQL lies below this folder: one module for each
-//! database, and the same tests for both.
+//! What the service asks of its database. All its SQL is in `statements.rs`, which is compiled once for each database.
+//! The same tests run on both.
 
 mod postgres;
-mod rows;
 mod sqlite;
 
+use std::collections::HashMap;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
@@ -16,41 +16,41 @@ use crate::order::OrderId;
 
 /// A database that can hold invoices.
 pub trait Store: feed_core::Backend {
+    /// The service's migrations.
     const MIGRATIONS: Migrations;
 
-    /// Which of these orders have an invoice, with the events these were made from.
+    /// Stores invoices with their lines.
+    ///
+    /// # Errors
+    ///
+    /// An order has an invoice already, or a number is taken. Then none of them is stored, so that no number is
+    /// lost. The caller has looked before, so another transaction stored one at the same moment.
+    fn insert(
+        tx: &mut Transaction<'_, Self>,
+        invoices: &[Invoice],
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Credits the invoices of orders that were cancelled at that time. Returns those that were not credited before.
+    fn credit(
+        tx: &mut Transaction<'_, Self>,
+        cancelled: &[(OrderId, DateTime<Utc>)],
+    ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
+
+    /// The orders among these that have an invoice, with the event that it was made from.
     fn causes(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, Option<String>)>>> + Send;
+    ) -> impl Future<Output = sqlx::Result<HashMap<OrderId, Option<String>>>> + Send;
 
-    /// Takes `count` numbers of `year`; returns the first. Other instances wait for theirs until
-    /// this transaction ends, and if it rolls back they get the same ones.
+    /// Reserves `count` numbers of `year` and returns the first. Other instances wait for theirs until
+    /// this transaction ends. If it rolls back, they get the same numbers.
     fn reserve(
         tx: &mut Transaction<'_, Self>,
         year: i32,
         count: i64,
     ) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
-    /// Stores invoices with their lines.
-    ///
-    /// # Errors
-    ///
-    /// An order has an invoice already, or a number is taken: better none of them than a number
-    /// that is lost. The caller has looked before, so that took another one at the same moment.
-    fn insert(
-        tx: &mut Transaction<'_, Self>,
-        invoices: &[Invoice],
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// Credits the invoices of orders that were cancelled at that time; returns which were not
-    /// credited before.
-    fn credit(
-        tx: &mut Transaction<'_, Self>,
-        cancelled: &[(OrderId, DateTime<Utc>)],
-    ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
-
-    /// Removes of a person what an invoice need not keep: the e-mail address.
+    /// Removes the personal data that an invoice need not keep: the e-mail address.
     fn erase(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
@@ -72,8 +72,8 @@ pub trait Store: feed_core::Backend {
     /// How many invoices there are.
     fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
-    /// The first `limit` gaps in the numbers that were given out: year, first and last serial. In
-    /// one statement, so that numbers that are just being given out are no gaps.
+    /// The first `limit` gaps in the numbers: year, first and last serial. It is one statement, so that numbers of
+    /// open transactions are no gaps.
     fn gaps(
         pool: &Pool<Self>,
         limit: i64,

@@ -8,11 +8,11 @@ use invoice::InvoiceService;
 use invoice::store::Store;
 use serde_json::Value;
 
-/// What tests ask of a database beside the service.
+/// What a test reads and writes in a database itself.
 pub(crate) trait Testable: Store + Sql {}
 impl<S: Store + Sql> Testable for S {}
 
-/// What the conformance suite needs to know of the service.
+/// The service, as the conformance suite needs it.
 pub(crate) struct Invoices;
 
 impl<S: Testable> Subject<S> for Invoices {
@@ -78,7 +78,7 @@ impl<S: Testable> Subject<S> for Invoices {
         "orderLine[1].item.price: 21.005 has more than two decimals",
     );
 
-    /// Numbers are without holes.
+    /// Numbers have no gaps.
     fn check(documents: &[Value], year: i32) {
         for (serial, invoice) in (1..).zip(documents) {
             assert_eq!(invoice["number"], format!("{year}-{serial:06}"));
@@ -89,12 +89,12 @@ impl<S: Testable> Subject<S> for Invoices {
 /// The service under test.
 pub(crate) type App<S> = conformance::App<Invoices, S>;
 
-/// The service on a database, which has polled nothing yet.
+/// The service on a database, before its first poll.
 pub(crate) async fn open<S: Testable>(url: &str, feed_url: &str) -> App<S> {
     conformance::open::<Invoices, S>(url, feed_url).await
 }
 
-/// A service that has taken all that `producer` has published.
+/// The service, after it has applied all events that `producer` has published.
 pub(crate) async fn following<S: Testable>(url: &str, producer: &Producer) -> App<S> {
     conformance::following::<Invoices, S>(url, producer).await
 }

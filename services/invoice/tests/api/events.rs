@@ -1,5 +1,5 @@
-//! What events do: one invoice for each order that was placed, credited if it was cancelled,
-//! however often it is told (I5).
+//! The effect of events: one invoice for each order that was placed, credited if it was cancelled, however often the
+//! events come (I5).
 
 use feed_core::{Batch, Effect, Received};
 use harness::producer::{LINES, PLACED, Producer, order};
@@ -15,7 +15,7 @@ harness::on_both_databases! {
 
 async fn totals_are_exact<S: Testable>(url: &str) {
     let producer = Producer::new().await;
-    // 0.1 + 0.2 and the like: no binary float gets these right.
+    // Binary floats cannot represent these sums.
     producer
         .placed(1, &[(1, "a", "0.10"), (1, "b", "0.20")])
         .await;
@@ -48,7 +48,7 @@ async fn a_cancelled_order_is_credited<S: Testable>(url: &str) {
     app.catch_up(&producer).await;
     let invoice = app.json("/17").await;
     assert_eq!(invoice["status"], "credited");
-    // It is a document: nothing else of it changes.
+    // No other field of the document changes.
     assert_eq!(invoice["number"], "2026-000001");
     assert_eq!(invoice["total"].to_string(), "105.00");
     assert_eq!(app.json("/18").await["status"], "issued");
@@ -75,7 +75,7 @@ async fn a_cancelled_order_is_credited<S: Testable>(url: &str) {
     assert_eq!(app.json("/").await["count"], 2);
 }
 
-/// Without the second chance that single events get when a batch fails.
+/// The events are not applied one by one, as they are when a batch fails.
 async fn a_batch_succeeds_at_once<S: Testable>(url: &str) {
     let app = open::<S>(url, "http://127.0.0.1:9/feed").await;
     let event = |event_type: &str, id| Received {

@@ -1,4 +1,4 @@
-//! The numbers of invoices: 1, 2, 3 … in each year, without holes.
+//! The numbers of invoices: 1, 2, 3 … in each year, without gaps.
 
 use feed_core::Database;
 use harness::producer::{Producer, order};
@@ -7,8 +7,8 @@ use crate::app::{Testable, following, open};
 
 harness::on_both_databases! {
     each_year_has_numbers_of_its_own
-    a_batch_that_fails_leaves_no_hole
-    a_transaction_that_rolls_back_leaves_no_hole
+    a_batch_that_fails_leaves_no_gap
+    a_transaction_that_rolls_back_leaves_no_gap
 }
 
 async fn each_year_has_numbers_of_its_own<S: Testable>(url: &str) {
@@ -16,7 +16,7 @@ async fn each_year_has_numbers_of_its_own<S: Testable>(url: &str) {
     let times = [
         (1, "2025-12-31T23:59:59.999Z"),
         (2, "2026-01-01T00:00:00.000Z"),
-        // Already 2026 where it was written, still 2025 in UTC, which counts.
+        // It is 2026 in the zone of the text, but 2025 in UTC, which counts.
         (3, "2026-01-01T00:30:00.000+01:00"),
         (4, "2026-01-02T00:00:00.000Z"),
     ];
@@ -35,10 +35,10 @@ async fn each_year_has_numbers_of_its_own<S: Testable>(url: &str) {
     assert_eq!(app.listed("number").await, expected);
 }
 
-async fn a_batch_that_fails_leaves_no_hole<S: Testable>(url: &str) {
+async fn a_batch_that_fails_leaves_no_gap<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     let mut app = open::<S>(url, &producer.feed_url).await;
-    // Fails for one order after its number was reserved, in the batch and then alone.
+    // It fails for one order after its number was reserved, in the batch and then alone.
     let trap = "CREATE UNIQUE INDEX trap ON invoice_line (item_name)";
     S::run(app.database(), trap).await;
     for (id, item) in [(1, "a"), (2, "b"), (3, "b"), (4, "d"), (5, "e")] {
@@ -58,14 +58,14 @@ async fn a_batch_that_fails_leaves_no_hole<S: Testable>(url: &str) {
     assert_eq!(S::numbers(app.database(), next).await, [5]);
 }
 
-async fn a_transaction_that_rolls_back_leaves_no_hole<S: Testable>(url: &str) {
+async fn a_transaction_that_rolls_back_leaves_no_gap<S: Testable>(url: &str) {
     let database: Database<S> = open::<S>(url, "http://127.0.0.1:9/feed")
         .await
         .database()
         .clone();
     let mut first = database.begin().await.unwrap();
     assert_eq!(S::reserve(&mut first, 2026, 3).await.unwrap(), 1);
-    // It has to wait for the first one, whose end decides which numbers are left.
+    // It waits for the first transaction, whose end decides the next number.
     let second = tokio::spawn({
         let database = database.clone();
         async move {

@@ -1,14 +1,14 @@
-//! What the pages show.
+//! The pages in HTML.
 
 use harness::producer::Producer;
 
 use crate::app::{Testable, following};
 
 harness::on_both_databases! {
-    an_invoice_reads_like_one
+    an_invoice_has_a_page
 }
 
-async fn an_invoice_reads_like_one<S: Testable>(url: &str) {
+async fn an_invoice_has_a_page<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer
         .placed(
@@ -47,7 +47,7 @@ async fn an_invoice_reads_like_one<S: Testable>(url: &str) {
     ] {
         assert!(list.contains(text), "{text}");
     }
-    // Links hold behind a prefix.
+    // Links work behind a prefix.
     assert!(list.contains("href=\"/invoice/17\""));
     assert!(page.contains("href=\"/invoice/status\""));
     assert!(page.contains("href=\"/invoice/style.css\""));

@@ -29,7 +29,7 @@ async fn each_kind_of_difference_is_found<S: Testable>(url: &str) {
         "UPDATE invoice SET credited_at = NULL WHERE order_id = 8",
         "UPDATE invoice SET credited_at = issued_at WHERE order_id = 9",
         "UPDATE invoice SET cause = 'tag:x,1' WHERE order_id = 10",
-        // Of an older version: nothing wrong with it.
+        // An older version made it: no difference.
         "UPDATE invoice SET cause = NULL WHERE order_id = 11",
         "UPDATE invoice_line SET price_cents = 4201 WHERE order_id = 12 AND line = 1",
         "INSERT INTO invoice

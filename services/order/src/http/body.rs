@@ -1,22 +1,20 @@
-//! Bodies: what is wrong with one is answered with a problem document.
+//! The bodies of requests.
 
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
+use feed_chassis::{FORM, is_of_type, read_body};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
+use super::MAX_BODY;
 use super::problem::Problem;
-
-/// What a browser sends a form as.
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A body of type `application/json`, as it was sent.
 #[derive(Debug)]
 pub(super) struct JsonBody(Bytes);
 
 impl JsonBody {
-    /// What it says.
+    /// Parses it.
     pub(super) fn parse(&self) -> Result<Value, Problem> {
         serde_json::from_slice(&self.0).map_err(Problem::Malformed)
     }
@@ -26,8 +24,8 @@ impl JsonBody {
     }
 }
 
-/// A number that another body will not have by accident (64-bit FNV-1a, the same for ever). Who
-/// makes two bodies collide on purpose deceives nobody but themselves.
+/// Returns a number that no other body has by accident (64-bit FNV-1a, the same for ever). A client
+/// that makes two bodies collide on purpose deceives only itself.
 fn fingerprint(body: &[u8]) -> i64 {
     let offset = 0xcbf2_9ce4_8422_2325_u64;
     let hash = body.iter().fold(offset, |hash, byte| {
@@ -40,7 +38,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        body(request, state, "application/json").await.map(Self)
+        let body = read_body(request, state, "application/json", MAX_BODY).await;
+        Ok(Self(body?))
     }
 }
 
@@ -58,16 +57,16 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        body(request, state, FORM).await.map(Self)
+        let body = read_body(request, state, FORM, MAX_BODY).await;
+        Ok(Self(body?))
     }
 }
 
-/// A few named values, from a form or from JSON. What is of another type than it is asked for counts
-/// as missing.
+/// A few named values, from a form or from JSON. A value of an unexpected type counts as missing.
 #[derive(Debug)]
 pub(super) struct Fields {
     pub(super) values: Map<String, Value>,
-    /// True if a person filled in a form.
+    /// True if it was a form.
     pub(super) form: bool,
 }
 
@@ -76,7 +75,7 @@ impl Fields {
         self.values.get(name)?.as_str().map(str::to_owned)
     }
 
-    /// A number, digit by digit; or a text, since a form has nothing else.
+    /// Returns a number with all its digits, or a text, since a form has no numbers.
     pub(super) fn number(&self, name: &str) -> Option<String> {
         match self.values.get(name)? {
             Value::Number(number) => Some(number.to_string()),
@@ -89,7 +88,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if is_type(request.headers(), FORM) {
+        if is_of_type(request.headers(), FORM) {
             let FormBody(body) = FormBody::from_request(request, state).await?;
             let fields = form_urlencoded::parse(&body).into_owned();
             return Ok(Self {
@@ -106,27 +105,4 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             form: false,
         })
     }
-}
-
-async fn body<S: Send + Sync>(
-    request: Request,
-    state: &S,
-    expected: &'static str,
-) -> Result<Bytes, Problem> {
-    if !is_type(request.headers(), expected) {
-        return Err(Problem::WrongType(expected));
-    }
-    let read = Bytes::from_request(request, state).await;
-    read.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
-        _ => Problem::Unreadable,
-    })
-}
-
-/// True if the body is of `media_type`, whatever its parameters.
-fn is_type(headers: &HeaderMap, media_type: &str) -> bool {
-    let value = headers.get(header::CONTENT_TYPE);
-    let value = value.and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = value.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case(media_type)
 }

@@ -1,5 +1,5 @@
-//! Customers: the list, a new one, and a change, for people by forms and for programs as JSON. What was
-//! sold stays as it was.
+//! Customers: the list, additions and changes, for people by forms and for programs as JSON. A change does not touch
+//! orders that were placed before.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -7,7 +7,7 @@ use feed_chassis::list::{self, Before, Page, Search};
 use feed_chassis::{Number, Wanted};
 use tracing::info;
 
-use super::App;
+use super::app::App;
 use super::body::Fields;
 use super::problem::Problem;
 use super::records::{added, changed, refused};

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::App;
+use super::app::App;
 use super::body::FormBody;
 use super::context::{MAX_KEY, Traceparent};
 use super::problem::Problem;
@@ -16,14 +16,14 @@ use crate::orders::{IdempotencyKey, OrderError};
 use crate::rules::{Draft, DraftAddress, DraftLine, FieldError, MAX_LINES};
 use crate::store::Store;
 
-/// What stands in the fields of a form, as it was typed.
+/// The fields of a form, as they were typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fields {
     pub(super) customer: String,
     pub(super) shipping: AddressFields,
     pub(super) billing: AddressFields,
     pub(super) lines: Vec<LineFields>,
-    /// Names this form, so that it places one order, however often it is sent.
+    /// Identifies this form, so that it places one order, however often it is sent.
     pub(super) key: String,
     /// The line whose "Remove" was pressed.
     remove: Option<usize>,
@@ -45,7 +45,7 @@ pub(super) struct LineFields {
 }
 
 impl LineFields {
-    /// A line to be filled in.
+    /// Creates an empty line.
     fn blank() -> Self {
         Self {
             item: String::new(),
@@ -103,8 +103,8 @@ pub(super) async fn submit<S: Store>(
             let page = page(&app, &fields, &errors).await?;
             Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
         }
-        // Sent before, and changed since: a person went back. Whether they want a second order, they
-        // decide.
+        // Sent before and changed since, after going back in the browser: ask whether a second order
+        // is wanted.
         Err(OrderError::KeyReused(placed)) => {
             fields.key = new_key();
             let catalog = S::catalog(app.orders.database().reader()).await?;
@@ -115,12 +115,12 @@ pub(super) async fn submit<S: Store>(
     }
 }
 
-/// Nobody else's, and no other form's.
+/// Returns a key that no other form has.
 fn new_key() -> String {
     format!("form-{}", Uuid::now_v7())
 }
 
-/// A form without one is sent as often as it is sent.
+/// Returns true if the key can be used. A form without one places an order each time it is sent.
 fn is_key(key: &str) -> bool {
     (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -135,8 +135,8 @@ async fn page<S: Store>(
 }
 
 impl Fields {
-    /// Reads what a browser sends. Lines are put in the order of their numbers, whatever is
-    /// between them; what is no field of ours is passed over.
+    /// Parses a form. Lines are sorted by their numbers, which may have gaps; unknown fields are
+    /// ignored.
     pub(super) fn parse(body: &[u8]) -> Self {
         let mut fields = Self::default();
         let mut lines: BTreeMap<u32, LineFields> = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! A door for fuzzing, open in tests and with the feature `fuzz`: what is read as an order, a customer
-//! or an item, and what must hold whatever it says.
+//! Lets fuzzers read orders, customers and items, and checks what must hold for any input. It exists
+//! only in tests and with the feature `fuzz`.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::rules::{
 ///
 /// # Panics
 ///
-/// What was accepted breaks a rule, or the form that is shown again has markup of the reader's.
+/// Panics if an accepted order breaks a rule, or the form that is shown again has a script from the input.
 pub fn form(body: &[u8]) -> bool {
     let fields = Fields::parse(body);
     let catalog = catalog();
@@ -42,11 +42,11 @@ pub fn form(body: &[u8]) -> bool {
     errors.is_empty()
 }
 
-/// Reads JSON as all that may be posted; returns whether it is an order, a customer or an item.
+/// Reads JSON as everything that can be posted; returns whether it is an order, a customer or an item.
 ///
 /// # Panics
 ///
-/// What was accepted breaks a rule.
+/// Panics if accepted input breaks a rule.
 pub fn json(text: &[u8]) -> bool {
     let Ok(json) = serde_json::from_slice::<Value>(text) else {
         return false;
@@ -83,7 +83,7 @@ pub fn json(text: &[u8]) -> bool {
     taken
 }
 
-/// What is wrong with it; an order that is accepted keeps all the rules.
+/// Returns the errors of an order; checks that one without errors keeps all rules.
 fn order(draft: Draft, catalog: &Catalog) -> Vec<FieldError> {
     assert!(draft.items().len() <= MAX_LINES);
     match draft.check(catalog) {
@@ -107,7 +107,7 @@ fn order(draft: Draft, catalog: &Catalog) -> Vec<FieldError> {
     }
 }
 
-/// Something in one line, that any database can hold.
+/// Checks that a text is one line, which any database can store.
 fn line(text: &str, longest: usize) {
     assert!((1..=longest).contains(&text.chars().count()), "{text:?}");
     assert!(!text.contains(char::is_control), "{text:?}");

@@ -1,5 +1,6 @@
-//! How people and programs reach the shop's orders: all routes on one screen.
+//! All routes of the service.
 
+mod app;
 mod body;
 mod context;
 mod customers;
@@ -9,7 +10,6 @@ mod form;
 pub mod fuzz;
 mod items;
 mod openapi;
-mod order;
 mod orders;
 mod pages;
 mod problem;
@@ -18,7 +18,7 @@ mod records;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use feed_chassis::html::{problems_as_pages, script, stylesheet};
@@ -29,12 +29,13 @@ use feed_core::http::Problem;
 use crate::orders::Orders;
 use crate::store::Store;
 
+use app::App;
 pub(crate) use pages::{Pages, frame};
 
-/// The largest body we read: a thousand lines are some 60 KiB, as JSON or as a form.
+/// The largest body that is read, in bytes. An order of a thousand lines has some 60 KiB, as JSON or as a form.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// What anybody may see: scripts.
+/// The routes that need no credentials: scripts.
 pub(crate) const OPEN: &[&str] = &["/form.js", "/order.js"];
 
 pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
@@ -62,13 +63,13 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
         )
         .route(
             "/order/{id}",
-            get(order::show::<S>)
-                .delete(order::delete::<S>)
+            get(orders::show::<S>)
+                .delete(orders::delete::<S>)
                 .fallback(|| allow("GET, HEAD, DELETE")),
         )
         .route(
             "/order/{id}/cancel",
-            post(order::cancel::<S>).fallback(|| allow("POST")),
+            post(orders::cancel::<S>).fallback(|| allow("POST")),
         )
         .route(
             "/customers",
@@ -116,32 +117,11 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
     described(routes, openapi::description(), openapi::ABOUT, &base)
 }
 
-/// What the handlers work with.
-struct App<S: Store> {
-    orders: Orders<S>,
-    pages: Arc<Pages>,
-}
-
-impl<S: Store> Clone for App<S> {
-    fn clone(&self) -> Self {
-        Self {
-            orders: self.orders.clone(),
-            pages: Arc::clone(&self.pages),
-        }
-    }
-}
-
-impl<S: Store> FromRef<App<S>> for Orders<S> {
-    fn from_ref(app: &App<S>) -> Self {
-        app.orders.clone()
-    }
-}
-
 async fn allow(methods: &'static str) -> Problem {
     Problem::method_not_allowed(methods)
 }
 
-/// The database answers, and has our schema.
+/// Fails unless the database answers and has our schema.
 async fn ready<S: Store>(app: App<S>) -> Result<(), Problem> {
     app.orders.database().ready().await
 }

@@ -1,20 +1,24 @@
-//! All orders: the list, and a new one as JSON. (The form posts to `/` too: `form`.)
+//! Orders: the list, one of them, a new one as JSON, and a cancellation. `form` has a new one by the form.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use feed_chassis::Wanted;
 use feed_chassis::list::{self, Before, Page, Search};
-use feed_core::http::Json;
+use feed_chassis::{Number, Wanted};
+use feed_core::http::conditional::{Validators, guard, is_conditional, tagged};
+use feed_core::http::{Json, negotiate};
 
-use super::App;
+use super::app::App;
 use super::body::JsonBody;
 use super::context::{Traceparent, idempotency_key};
 use super::problem::Problem;
-use crate::order::OrderId;
-use crate::orders::IdempotencyKey;
+use crate::order::{Order, OrderId};
+use crate::orders::{IdempotencyKey, Orders};
 use crate::representation::{self, OrderDocument, SummaryDocument};
 use crate::store::Store;
+
+/// The original offers HAL, which is the same document.
+const OFFERS: &[&str] = &["application/json", "application/hal+json", "text/html"];
 
 /// `GET /`: the orders, or those that match `?q=`, for people or for programs.
 pub(super) async fn list<S: Store>(
@@ -57,4 +61,77 @@ pub(super) async fn place<S: Store>(
     let location = [(header::LOCATION, base.join(&order.id.path()).to_string())];
     let document = Json(OrderDocument::new(&order, base));
     Ok((StatusCode::CREATED, location, document).into_response())
+}
+
+/// `GET /order/{id}`: the order, for programs or for people.
+pub(super) async fn show<S: Store>(
+    State(app): State<App<S>>,
+    Number(id): Number,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = OrderId(id);
+    let order = find(&app.orders, id).await?;
+    let offer = negotiate(&headers, OFFERS).ok_or(Problem::NotAcceptable(OFFERS))?;
+    let media_type = OFFERS[offer];
+    let answer = match media_type {
+        "text/html" => {
+            let history = app.orders.history(id).await?;
+            app.pages.order(&order, &history).into_response()
+        }
+        _ => {
+            let json = [(header::CONTENT_TYPE, media_type)];
+            (json, document(&app, &order)).into_response()
+        }
+    };
+    Ok(tagged(&headers, answer).await)
+}
+
+/// `DELETE /order/{id}`: cancels the order and answers with it.
+pub(super) async fn delete<S: Store>(
+    State(app): State<App<S>>,
+    Number(id): Number,
+    Traceparent(trace): Traceparent,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = OrderId(id);
+    allow(&app, id, &headers).await?;
+    let order = app.orders.cancel(id, trace).await?;
+    let order = order.ok_or(Problem::NoSuchOrder(id))?;
+    Ok(document(&app, &order).into_response())
+}
+
+/// `POST /order/{id}/cancel`: cancels the order by a button, and leads back to its page.
+pub(super) async fn cancel<S: Store>(
+    State(app): State<App<S>>,
+    Number(id): Number,
+    Traceparent(trace): Traceparent,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = OrderId(id);
+    allow(&app, id, &headers).await?;
+    let order = app.orders.cancel(id, trace).await?;
+    order.ok_or(Problem::NoSuchOrder(id))?;
+    // Relative to this address, so that it works behind any prefix.
+    let page = [(header::LOCATION, format!("../{id}"))];
+    Ok((StatusCode::SEE_OTHER, page).into_response())
+}
+
+async fn find<S: Store>(orders: &Orders<S>, id: OrderId) -> Result<Order, Problem> {
+    let order = S::find(orders.database().reader(), id).await?;
+    order.ok_or(Problem::NoSuchOrder(id))
+}
+
+/// Refuses a change whose preconditions fail.
+async fn allow<S: Store>(app: &App<S>, id: OrderId, headers: &HeaderMap) -> Result<(), Problem> {
+    if !is_conditional(headers) {
+        return Ok(());
+    }
+    let order = find(&app.orders, id).await?;
+    let document = OrderDocument::new(&order, app.pages.base()).to_json();
+    let validators = Validators::of(OFFERS[0], document.as_bytes());
+    guard(headers, &validators).map_err(|_| Problem::PreconditionFailed)
+}
+
+fn document<'a, S: Store>(app: &App<S>, order: &'a Order) -> Json<OrderDocument<'a>> {
+    Json(OrderDocument::new(order, app.pages.base()))
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a request, in one table.
+//! The problems of requests, in one table.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -9,24 +9,21 @@ use crate::order::{CustomerId, ItemId, OrderId};
 use crate::orders::OrderError;
 use crate::rules::FieldError;
 
-/// Why a request is not answered with what it asked for.
+/// Why a request fails.
 #[derive(Debug)]
 pub(super) enum Problem {
     /// There is no such order.
     NoSuchOrder(OrderId),
-    /// The client takes none of what we offer.
+    /// The client accepts none of these media types.
     NotAcceptable(&'static [&'static str]),
     /// The client's condition for the request does not hold.
     PreconditionFailed,
-    /// A parameter or header is none that we understand.
+    /// A parameter or header is malformed.
     BadRequest(String),
-    /// The body is no JSON.
+    /// The body is not JSON.
     Malformed(serde_json::Error),
-    /// The body came in another type than this one, or in none.
-    WrongType(&'static str),
-    TooLarge,
-    /// The body could not be read to its end.
-    Unreadable,
+    /// The body is of another media type, too large, or was cut off.
+    Body(Wire),
     /// The order breaks rules.
     Invalid(Vec<FieldError>),
     /// The idempotency key belongs to another request, which has placed this order.
@@ -46,7 +43,7 @@ impl From<OrderError> for Problem {
             OrderError::Invalid(errors) => Self::Invalid(errors),
             OrderError::KeyReused(order) => Self::KeyReused(order),
             OrderError::Database(error) => Self::Database(error),
-            OrderError::BrokenOff(error) => {
+            OrderError::Interrupted(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "lost a request");
                 Self::Internal
             }
@@ -57,6 +54,12 @@ impl From<OrderError> for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error)
+    }
+}
+
+impl From<Wire> for Problem {
+    fn from(problem: Wire) -> Self {
+        Self::Body(problem)
     }
 }
 
@@ -71,25 +74,7 @@ impl From<Problem> for Wire {
             Problem::Malformed(error) => {
                 Wire::bad_request(format!("the body is not JSON: {error}"))
             }
-            Problem::WrongType(expected) => {
-                let detail = format!("send the body as {expected}");
-                Wire::new(
-                    S::UNSUPPORTED_MEDIA_TYPE,
-                    "wrong-type",
-                    "The body is of another type",
-                    detail,
-                )
-            }
-            Problem::TooLarge => {
-                let detail = format!("a body has at most {} bytes", super::MAX_BODY);
-                Wire::new(
-                    S::PAYLOAD_TOO_LARGE,
-                    "too-large",
-                    "The body is too large",
-                    detail,
-                )
-            }
-            Problem::Unreadable => Wire::bad_request("the body ended early"),
+            Problem::Body(problem) => problem,
             Problem::Invalid(errors) => {
                 let detail = "see `errors` for each field";
                 Wire::new(

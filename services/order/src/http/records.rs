@@ -1,5 +1,4 @@
-//! What is answered to who adds or changes a customer or an item: a person comes back to a page, a
-//! program gets a document.
+//! The answers to an addition or a change of a customer or an item. A form leads to a page, a program gets a document.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,8 +10,8 @@ use super::body::Fields;
 use super::problem::Problem;
 use crate::rules::FieldError;
 
-/// It is there, at `location`. A person goes on at `list`; relative, so that it holds behind any
-/// prefix.
+/// Answers that the record was added at `location`. A form leads to `list`, which is relative so that it works behind
+/// any prefix.
 pub(super) fn added(
     fields: &Fields,
     list: &'static str,
@@ -26,7 +25,7 @@ pub(super) fn added(
     (StatusCode::CREATED, headers, Json(document)).into_response()
 }
 
-/// It is changed. A person goes on at `list`, as above.
+/// Answers that the record was changed. A form leads to `list`, likewise.
 pub(super) fn changed(fields: &Fields, list: &'static str, document: impl Serialize) -> Response {
     if fields.form {
         return to(list);
@@ -34,7 +33,7 @@ pub(super) fn changed(fields: &Fields, list: &'static str, document: impl Serial
     Json(document).into_response()
 }
 
-/// The `form` again, with what is wrong at each field; a program gets a problem document.
+/// Answers with the `form` and a message at each wrong field; a program gets a problem document.
 pub(super) fn refused(
     fields: &Fields,
     errors: Vec<FieldError>,

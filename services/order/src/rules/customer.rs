@@ -1,12 +1,12 @@
-//! Who is accepted as a customer.
+//! The rules for a customer.
 
 use feed_chassis::openapi::LINE;
 use schemars::JsonSchema;
 
-use super::{Errors, FieldError, MAX_TEXT, check_text};
+use super::check::{Errors, FieldError, MAX_TEXT, check_text};
 use crate::order::{Customer, NewCustomer};
 
-/// A customer as somebody types one: nothing checked. `None` is a field that is missing.
+/// A customer as a client sends one, unchecked. `None` is a field that is missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
 #[schemars(
     rename = "NewCustomer",
@@ -35,11 +35,11 @@ impl From<&Customer> for DraftCustomer {
 }
 
 impl DraftCustomer {
-    /// The customer it describes.
+    /// Checks the draft.
     ///
     /// # Errors
     ///
-    /// All that is wrong with it.
+    /// The draft breaks rules: all errors.
     pub fn check(self) -> Result<NewCustomer, Vec<FieldError>> {
         let mut errors = Errors::default();
         let firstname = check_text("a first name", self.firstname, MAX_TEXT);
@@ -57,7 +57,7 @@ impl DraftCustomer {
     }
 }
 
-/// Something that can be an address: whether mail arrives, only mail can tell.
+/// Checks that a text can be an address. Whether mail arrives there, only mail can show.
 fn check_email(text: Option<String>) -> Result<String, String> {
     let email = check_text("an e-mail address", text, MAX_TEXT)?;
     let parts = email

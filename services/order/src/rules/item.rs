@@ -1,13 +1,13 @@
-//! What is accepted as an item.
+//! The rules for an item.
 
 use feed_chassis::openapi::LINE;
 use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::{Errors, FieldError, MAX_PRICE, MAX_TEXT, check_text};
+use super::check::{Errors, FieldError, MAX_PRICE, MAX_TEXT, check_text};
 use crate::order::{Item, NewItem};
 
-/// An item as somebody types one: nothing checked. `None` is a field that is missing.
+/// An item as a client sends one, unchecked. `None` is a field that is missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
 #[schemars(rename = "NewItem", description = "An item as a client wishes it")]
 pub struct DraftItem {
@@ -18,7 +18,7 @@ pub struct DraftItem {
     pub price: Option<String>,
 }
 
-/// A price in JSON: a number, or a text for who has only binary floats.
+/// A price in JSON: a number, or a text for clients that only have binary floats.
 fn price(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "anyOf": [
@@ -39,11 +39,11 @@ impl From<&Item> for DraftItem {
 }
 
 impl DraftItem {
-    /// The item it describes.
+    /// Checks the draft.
     ///
     /// # Errors
     ///
-    /// All that is wrong with it.
+    /// The draft breaks rules: all errors.
     pub fn check(self) -> Result<NewItem, Vec<FieldError>> {
         let mut errors = Errors::default();
         let name = errors.unless("name", check_text("a name", self.name, MAX_TEXT));
@@ -55,8 +55,7 @@ impl DraftItem {
     }
 }
 
-/// A comma is refused: whether `1,000` is a thousand or one depends on where it was typed. So is
-/// Rust's `1_000`.
+/// Refuses a comma, since `1,000` is a thousand in some countries and one in others, and Rust's `1_000`.
 fn check_price(text: Option<String>) -> Result<Decimal, String> {
     let text = text.unwrap_or_default();
     let price =

@@ -1,16 +1,17 @@
-//! What the service asks of its database. All its SQL lies below this folder: one module for each
-//! database, and the same tests for both.
+//! What the service asks of its database. All its SQL is below this folder: `statements` are compiled once for each
+//! database, whose own module has the rest. The same tests run on both.
 
 mod erasure;
 mod master_data;
 mod postgres;
-mod rows;
 mod sqlite;
 
 use std::collections::BTreeSet;
 use std::future::Future;
 
 use feed_core::transfer::Migrations;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use sqlx::{Pool, Transaction};
 
 use crate::order::{CustomerId, ItemId, NewOrder, Order, OrderId, Summary};
@@ -19,23 +20,13 @@ use crate::rules::Catalog;
 pub use erasure::Erasure;
 pub use master_data::MasterData;
 
-/// Customers and items that a form can offer to choose from.
+/// The most customers, and the most items, that a form offers.
 const MAX_CHOICES: i64 = 1_000;
 
 /// A database that can hold the shop's orders.
 pub trait Store: MasterData + Erasure {
+    /// The service's migrations.
     const MIGRATIONS: Migrations;
-
-    /// All customers and items, for somebody to choose from.
-    fn catalog(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Catalog>> + Send;
-
-    /// Those of the named customers and items that exist. Until the transaction ends, nobody who erases
-    /// the customer overlooks what it does.
-    fn named(
-        tx: &mut Transaction<'_, Self>,
-        customer: Option<CustomerId>,
-        items: &BTreeSet<ItemId>,
-    ) -> impl Future<Output = sqlx::Result<Catalog>> + Send;
 
     /// Stores an order with its lines. `None`: the customer was erased since they were `named`.
     fn insert(
@@ -43,18 +34,29 @@ pub trait Store: MasterData + Erasure {
         order: NewOrder,
     ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
 
-    /// Cancels an order and locks it until the transaction ends. `None`: it is not there, or was
-    /// cancelled before.
-    fn cancel(
-        tx: &mut Transaction<'_, Self>,
-        id: OrderId,
-    ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
-
-    /// Has new orders get numbers above `last`, and above those there are; returns the next one.
+    /// Gives new orders numbers above `last`, and above those there are. Returns the next number.
     fn number_orders_after(
         pool: &Pool<Self>,
         last: OrderId,
     ) -> impl Future<Output = sqlx::Result<OrderId>> + Send;
+
+    /// The customers and items that a form offers.
+    fn catalog(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Catalog>> + Send;
+
+    /// Those of the named customers and items that exist. Until the transaction ends, an erasure of the customer waits
+    /// for it or finds what it has stored.
+    fn named(
+        tx: &mut Transaction<'_, Self>,
+        customer: Option<CustomerId>,
+        items: &BTreeSet<ItemId>,
+    ) -> impl Future<Output = sqlx::Result<Catalog>> + Send;
+
+    /// Cancels an order and locks it until the transaction ends. `None`: there is no such order, or it was cancelled
+    /// before.
+    fn cancel(
+        tx: &mut Transaction<'_, Self>,
+        id: OrderId,
+    ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
 
     /// One order.
     fn find(
@@ -72,8 +74,8 @@ pub trait Store: MasterData + Erasure {
     /// How many orders there are.
     fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
-    /// As [`Store::list`], of those whose number is `text`, or whose customer's name or e-mail
-    /// contains it. Latin letters match whatever their case.
+    /// The same for orders whose number is `text`, or whose customer's name or e-mail contains it. The case of Latin
+    /// letters does not matter.
     fn search(
         pool: &Pool<Self>,
         text: &str,
@@ -85,15 +87,14 @@ pub trait Store: MasterData + Erasure {
     fn count_found(pool: &Pool<Self>, text: &str)
     -> impl Future<Output = sqlx::Result<i64>> + Send;
 
-    /// Claims `key` for the order that this transaction places. Waits for another transaction
-    /// that has just claimed it.
+    /// Claims `key` for the order that this transaction places. Waits for another transaction that has claimed it.
     fn claim_key(
         tx: &mut Transaction<'_, Self>,
         key: &str,
         fingerprint: i64,
     ) -> impl Future<Output = sqlx::Result<KeyClaim>> + Send;
 
-    /// Says which order the claimed key has placed.
+    /// Records the order that the claimed key has placed.
     fn fulfil_key(
         tx: &mut Transaction<'_, Self>,
         key: &str,
@@ -101,11 +102,24 @@ pub trait Store: MasterData + Erasure {
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
-/// Whose an idempotency key is.
+/// The result of claiming an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyClaim {
-    /// Nobody had it: it is ours.
+    /// No request has used it: it is ours.
     Ours,
     /// A request with this body has placed this order.
     Used { fingerprint: i64, order: OrderId },
+}
+
+/// # Errors
+///
+/// The amount is no whole number of cents, or more than a column holds. The rules and the bounds of a price exclude
+/// both.
+fn to_cents(amount: Decimal) -> sqlx::Result<i64> {
+    let cents = amount * Decimal::ONE_HUNDRED;
+    cents
+        .is_integer()
+        .then(|| cents.to_i64())
+        .flatten()
+        .ok_or_else(|| sqlx::Error::Encode(format!("{amount} is no amount of money").into()))
 }

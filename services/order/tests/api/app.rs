@@ -1,4 +1,4 @@
-//! The service on a database of its own, and what tests ask of it.
+//! The service on a database of its own, and helpers to look at it.
 
 use axum::Router;
 use axum::body::Body;
@@ -13,11 +13,11 @@ use order::{Config, Service};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// What tests ask of a database beside the service.
+/// What a test reads and writes in a database itself.
 pub(crate) trait Testable: Store + Sql {}
 impl<S: Store + Sql> Testable for S {}
 
-/// Events are published when a test says so ([`App::feed`]): nothing runs beside the routes.
+/// A test publishes the events itself ([`App::feed`]), since nothing runs beside the routes.
 pub(crate) struct App<S: Testable> {
     pub(crate) router: Router,
     pub(crate) feed: Feed<S>,
@@ -30,7 +30,7 @@ impl<S: Testable> App<S> {
         Self::with(url, &[]).await
     }
 
-    /// With settings more than the database.
+    /// Opens the service with further settings.
     pub(crate) async fn with(url: &str, settings: &[&str]) -> Self {
         let config = config(url, settings);
         let service = order::open::<S>(&config, CancellationToken::new()).await;
@@ -104,7 +104,7 @@ impl<S: Testable> App<S> {
         call(&self.router, request.expect("a request")).await
     }
 
-    /// How many orders, lines and events there are. Publishes what is committed.
+    /// The numbers of orders, lines and events. Publishes committed events.
     pub(crate) async fn stored(&self) -> (i64, i64, i64) {
         self.feed.publish().await.expect("what is committed");
         (
@@ -114,7 +114,7 @@ impl<S: Testable> App<S> {
         )
     }
 
-    /// Publishes what is committed, and returns the feed.
+    /// Publishes committed events and returns the feed.
     pub(crate) async fn feed(&self) -> String {
         self.feed.publish().await.expect("the feed is published");
         let answer = self.get("/feed", "*/*").await;

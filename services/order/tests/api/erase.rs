@@ -1,4 +1,4 @@
-//! A customer is erased: nothing of the service names them any more, whatever was going on.
+//! A customer is erased: the service has no personal data of them any more, whatever happens meanwhile.
 
 use axum::http::Request;
 use harness::Sql;
@@ -10,13 +10,13 @@ use tokio::sync::oneshot;
 use crate::app::{App, Testable, an_order, json_request};
 
 harness::on_both_databases! {
-    nothing_names_the_person_any_more
+    no_personal_data_is_left
     an_erased_order_is_shown_and_cancelled
     an_erased_customer_cannot_order_or_be_changed
-    what_was_broken_off_is_finished
-    orders_that_are_placed_meanwhile_are_not_overlooked
-    an_order_that_began_before_is_not_overlooked
-    a_number_that_is_nobodys_is_refused
+    an_interrupted_erasure_is_finished
+    orders_placed_during_an_erasure_are_erased
+    an_order_begun_before_the_erasure_is_erased
+    an_unknown_customer_is_refused
 }
 
 const PERSON: [&str; 7] = [
@@ -29,7 +29,7 @@ const PERSON: [&str; 7] = [
     "Sceaux",
 ];
 
-/// Adds the person as customer 3.
+/// Adds customer 3, who is erased later.
 async fn add_person<S: Testable>(app: &App<S>) {
     let person = [
         ("name", PERSON[0]),
@@ -63,7 +63,7 @@ fn names(text: &str) -> Vec<&'static str> {
     named.collect()
 }
 
-/// All that lies in the tables of the service and of the feed.
+/// All values in the tables of the service and of the feed.
 async fn stored<S: Testable>(app: &App<S>) -> String {
     let mut stored = String::new();
     let columns = [
@@ -86,7 +86,7 @@ async fn stored<S: Testable>(app: &App<S>) -> String {
     stored
 }
 
-async fn nothing_names_the_person_any_more<S: Testable>(url: &str) {
+async fn no_personal_data_is_left<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     add_person(&app).await;
     let other = app.place().await;
@@ -97,7 +97,7 @@ async fn nothing_names_the_person_any_more<S: Testable>(url: &str) {
     let answer = app.send(request, &order_of_person().to_string()).await;
     assert_eq!(answer.status, 201);
     app.feed().await;
-    // Its event has no number yet where those are given after the commit.
+    // Its event has no sequence yet, if the database numbers after the commit.
     assert_eq!(app.delete("/order/3").await.status, 200);
     let before = app.json("/order/2").await;
     let paths = [
@@ -132,7 +132,7 @@ async fn nothing_names_the_person_any_more<S: Testable>(url: &str) {
             assert_eq!(names(&answer.body), [""; 0], "{path}: {}", answer.body);
         }
     }
-    // All else is as it was.
+    // All other fields are as they were.
     let after = app.json("/order/2").await;
     let mut expected = before.clone();
     expected["customer"] = json!({"customerId": 3});
@@ -141,12 +141,12 @@ async fn nothing_names_the_person_any_more<S: Testable>(url: &str) {
     }
     assert_eq!(after.to_string(), expected.to_string());
     assert_eq!(app.json("/order/1").await, other);
-    // Whoever has it in memory is not told that it is still the same.
+    // A client that has cached the data gets no 304.
     let again = Request::get("/order/2")
         .header("accept", "application/json")
         .header("if-none-match", tag.header("etag"));
     assert_eq!(app.send(again, "").await.status, 200);
-    // The event of each order is the last one of it, and holds what is left.
+    // It is the last event of each order, and has the fields that are left.
     let data = "SELECT data FROM feed_event WHERE event_type = 'order.erased' ORDER BY sequence";
     let data = S::texts(&app.database, data).await;
     assert_eq!(data.len(), 4);
@@ -202,7 +202,7 @@ async fn an_erased_customer_cannot_order_or_be_changed<S: Testable>(url: &str) {
         app.get("/customers/3", "application/json").await.status,
         404
     );
-    // The number is given to nobody else.
+    // No other customer gets the number.
     add_person(&app).await;
     assert_eq!(
         app.json("/customers").await["customers"][0]["customerId"],
@@ -211,7 +211,7 @@ async fn an_erased_customer_cannot_order_or_be_changed<S: Testable>(url: &str) {
     assert_eq!(app.stored().await, (1, 2, 2));
 }
 
-async fn what_was_broken_off_is_finished<S: Testable>(url: &str) {
+async fn an_interrupted_erasure_is_finished<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     add_person(&app).await;
     for _ in 0..3 {
@@ -239,11 +239,11 @@ async fn what_was_broken_off_is_finished<S: Testable>(url: &str) {
     assert_eq!(erase(&app).await, Erased::default());
     assert_eq!(S::number(&app.database, done).await, 1);
     assert_eq!(names(&stored(&app).await), [""; 0]);
-    // Each order is told of once.
+    // Each order has one event.
     assert_eq!(app.stored().await, (3, 6, 6));
 }
 
-async fn orders_that_are_placed_meanwhile_are_not_overlooked<S: Testable>(url: &str) {
+async fn orders_placed_during_an_erasure_are_erased<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     add_person(&app).await;
     let rivals: Vec<_> = (0..6)
@@ -275,16 +275,16 @@ async fn orders_that_are_placed_meanwhile_are_not_overlooked<S: Testable>(url: &
     assert_eq!(names(&stored(&app).await), [""; 0]);
 }
 
-/// Two orders are open when the customer goes: one is stored by then, one is not. (In SQLite nobody can
-/// begin an order while another one is open.)
-async fn an_order_that_began_before_is_not_overlooked<S: Testable>(url: &str) {
+/// Two transactions place an order while the customer is removed: one has stored it by then, one has not. (SQLite has
+/// only one write transaction at a time.)
+async fn an_order_begun_before_the_erasure_is_erased<S: Testable>(url: &str) {
     if url.starts_with("sqlite") {
         return;
     }
     let app = App::<S>::open(url).await;
     for (customer, stored_before) in [(3, true), (4, false)] {
         add_person(&app).await;
-        // It has to wait for the order; if it does not, it ends before.
+        // It must wait for the order. If it did not, it would end first.
         let ended = std::cell::Cell::new(false);
         let (begun, open) = oneshot::channel();
         let (go, wait) = oneshot::channel();
@@ -296,7 +296,7 @@ async fn an_order_that_began_before_is_not_overlooked<S: Testable>(url: &str) {
             erased
         };
         let word = async {
-            // Other tests have locks in databases of their own.
+            // Other tests hold locks in other databases.
             let waiting = "SELECT count(*) FROM pg_locks
                            WHERE locktype = 'advisory' AND NOT granted AND database =
                                  (SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -313,8 +313,8 @@ async fn an_order_that_began_before_is_not_overlooked<S: Testable>(url: &str) {
     }
 }
 
-/// Places an order as `Orders::place` does, says that it has `begun`, and waits for a word: before
-/// it is stored, or after. False: it is refused.
+/// Places an order as `Orders::place` does, reports that it has `begun`, and waits for a message, before or after it is
+/// stored. False: the order is refused.
 async fn place_slowly<S: Testable>(
     app: &App<S>,
     customer: i64,
@@ -350,7 +350,7 @@ async fn wait((begun, word): (oneshot::Sender<()>, oneshot::Receiver<()>)) {
     word.await.expect("a word");
 }
 
-async fn a_number_that_is_nobodys_is_refused<S: Testable>(url: &str) {
+async fn an_unknown_customer_is_refused<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     app.place().await;
     let refused = app.orders.erase(CustomerId(99), "eve").await;

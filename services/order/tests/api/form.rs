@@ -1,18 +1,18 @@
-//! The form, as a browser without scripts sends it: nothing that was typed is lost.
+//! The form, as a browser without scripts sends it: no value is lost.
 
 use crate::app::{App, Testable};
 
 harness::on_both_databases! {
-    a_blank_form_offers_what_there_is
+    a_blank_form_offers_customers_and_items
     a_filled_form_becomes_an_order
-    what_is_wrong_stands_at_its_field_and_nothing_is_lost
-    lines_are_added_and_removed_and_the_rest_is_kept
+    an_error_is_shown_at_its_field_and_no_value_is_lost
+    lines_are_added_and_removed_and_other_values_stay
     the_total_is_that_of_the_lines_so_far
     a_form_places_one_order_however_often_it_is_sent
-    rubbish_is_refused_and_never_a_fault
+    rubbish_is_refused_without_an_internal_error
 }
 
-/// What a page must show as text, and never run.
+/// A text that a page must escape.
 const HOSTILE: &str = r#"<b>O'Brien & "Müller" 日本語"#;
 const ESCAPED: &str = "&lt;b&gt;O'Brien &amp; &quot;Müller&quot; 日本語";
 
@@ -35,7 +35,7 @@ fn filled_but<'a>(field: &str, value: &'a str) -> Vec<(&'static str, &'a str)> {
     FILLED.into_iter().map(replace).collect()
 }
 
-async fn a_blank_form_offers_what_there_is<S: Testable>(url: &str) {
+async fn a_blank_form_offers_customers_and_items<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let page = app.page("/form.html").await;
     for (name, _) in FILLED {
@@ -60,7 +60,7 @@ async fn a_blank_form_offers_what_there_is<S: Testable>(url: &str) {
 async fn a_filled_form_becomes_an_order<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let mut fields = FILLED.to_vec();
-    // With a gap, and out of order; a name that is not ours says nothing.
+    // With a gap, and out of order; an unknown name is ignored.
     fields.extend([
         ("orderLine[17].count", "1"),
         ("orderLine[5].item", "3"),
@@ -95,7 +95,7 @@ async fn a_filled_form_becomes_an_order<S: Testable>(url: &str) {
     assert!(!app.page("/order/1").await.contains("Cancel this order"));
 }
 
-async fn what_is_wrong_stands_at_its_field_and_nothing_is_lost<S: Testable>(url: &str) {
+async fn an_error_is_shown_at_its_field_and_no_value_is_lost<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let cases = [
         ("customer", "77", "There is no customer 77."),
@@ -168,7 +168,7 @@ fn assert_kept(page: &str, fields: &[(&str, &str)]) {
     }
 }
 
-async fn lines_are_added_and_removed_and_the_rest_is_kept<S: Testable>(url: &str) {
+async fn lines_are_added_and_removed_and_other_values_stay<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let mut fields = filled_but("orderLine[0].count", "not yet");
     fields.extend([("orderLine[4].item", "1"), ("orderLine[4].count", "9")]);
@@ -260,7 +260,7 @@ async fn a_form_places_one_order_however_often_it_is_sent<S: Testable>(url: &str
     for answer in [first, second] {
         assert_eq!((answer.status, answer.header("location")), (303, "order/1"));
     }
-    // Gone back, changed, and sent again: asked before there is a second order.
+    // The form is changed and sent again: a second order needs a confirmation.
     let mut changed = fields.clone();
     changed[8].1 = "5";
     let answer = app.post_form("/", &changed).await;
@@ -279,7 +279,7 @@ async fn a_form_places_one_order_however_often_it_is_sent<S: Testable>(url: &str
     assert_eq!(app.stored().await.0, 2);
 }
 
-async fn rubbish_is_refused_and_never_a_fault<S: Testable>(url: &str) {
+async fn rubbish_is_refused_without_an_internal_error<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let valid = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(FILLED)
@@ -310,7 +310,7 @@ async fn rubbish_is_refused_and_never_a_fault<S: Testable>(url: &str) {
             assert_eq!(answer.status, expected, "{path} {start}");
         }
     }
-    // What is no line's number is no field.
+    // A name without the number of a line is no field.
     for odd in [
         "orderLine[-1].item=1",
         "orderLine[].item=1",

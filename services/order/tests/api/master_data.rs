@@ -1,4 +1,4 @@
-//! Customers and items, by forms and as JSON; what was sold stays as it was.
+//! Customers and items, by forms and by JSON. A change does not touch orders.
 
 use axum::http::{Request, header};
 use serde_json::json;
@@ -8,11 +8,11 @@ use crate::app::{App, Testable};
 harness::on_both_databases! {
     a_customer_is_added_and_changed_by_forms
     an_item_is_added_and_changed_by_forms
-    programs_do_the_same_with_json
-    what_is_wrong_stands_at_its_field_and_changes_nothing
-    a_change_touches_nothing_that_was_sold
+    programs_do_the_same_by_json
+    an_error_is_shown_at_its_field_and_changes_nothing
+    a_change_does_not_touch_orders
     lists_are_searched_and_paged
-    what_another_site_sends_is_refused
+    a_request_of_another_site_is_refused
 }
 
 const NAMES: [(&str, &str); 4] = [
@@ -86,7 +86,7 @@ async fn an_item_is_added_and_changed_by_forms<S: Testable>(url: &str) {
     assert!(app.page("/form.html").await.contains("Tea, 0.00 EUR"));
 }
 
-async fn programs_do_the_same_with_json<S: Testable>(url: &str) {
+async fn programs_do_the_same_by_json<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let send = async |method: &str, path: &str, body: serde_json::Value| {
         let request = Request::builder().method(method).uri(path);
@@ -129,7 +129,7 @@ async fn programs_do_the_same_with_json<S: Testable>(url: &str) {
     assert_eq!(app.json("/items").await["count"], 5);
 }
 
-async fn what_is_wrong_stands_at_its_field_and_changes_nothing<S: Testable>(url: &str) {
+async fn an_error_is_shown_at_its_field_and_changes_nothing<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let fields = [("firstname", "<b>"), ("name", "\0"), ("email", "nobody")];
     for path in ["/customers", "/customers/1"] {
@@ -159,7 +159,7 @@ async fn what_is_wrong_stands_at_its_field_and_changes_nothing<S: Testable>(url:
     assert_eq!(app.json("/items/1").await["name"], "iPod");
 }
 
-async fn a_change_touches_nothing_that_was_sold<S: Testable>(url: &str) {
+async fn a_change_does_not_touch_orders<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let before = app.place().await;
     let feed = app.feed().await;
@@ -215,7 +215,7 @@ async fn lists_are_searched_and_paged<S: Testable>(url: &str) {
     }
 }
 
-async fn what_another_site_sends_is_refused<S: Testable>(url: &str) {
+async fn a_request_of_another_site_is_refused<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     app.place().await;
     for path in ["/", "/customers", "/items/1", "/order/1/cancel", "/orders"] {

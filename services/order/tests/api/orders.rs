@@ -1,4 +1,4 @@
-//! Orders are placed, looked at, listed and cancelled; whatever goes wrong, nothing half is left.
+//! Orders are placed, shown, listed and cancelled, and a failure leaves nothing behind.
 
 use axum::http::Request;
 use harness::Answer;
@@ -8,10 +8,10 @@ use crate::app::{App, Testable, an_order, json_request};
 
 harness::on_both_databases! {
     prices_and_names_stay_as_sold
-    what_breaks_a_rule_stores_nothing
+    a_draft_that_breaks_a_rule_is_not_stored
     totals_are_exact
     a_second_cancel_is_no_second_event
-    what_is_not_there_cannot_be_cancelled
+    a_missing_order_cannot_be_cancelled
     a_repeated_request_places_one_order
     an_order_whose_event_fails_is_not_stored
     orders_survive_a_restart
@@ -36,7 +36,7 @@ async fn prices_and_names_stay_as_sold<S: Testable>(url: &str) {
     assert_eq!(list["orders"][1]["customer"], before["customer"]);
 }
 
-async fn what_breaks_a_rule_stores_nothing<S: Testable>(url: &str) {
+async fn a_draft_that_breaks_a_rule_is_not_stored<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let line = json!({"item": 1, "count": 1});
     let cases = [
@@ -107,7 +107,7 @@ async fn totals_are_exact<S: Testable>(url: &str) {
     )
     .await;
     let cases = [
-        // A third of a cent more or less shows: floats sum these to 299.99999999999.
+        // Binary floats sum these to 299.99999999999.
         (json!(vec![json!({"item": 3, "count": 3}); 1_000]), "300.00"),
         (
             json!(vec![json!({"item": 1, "count": 1_000_000}); 1_000]),
@@ -150,7 +150,7 @@ async fn a_second_cancel_is_no_second_event<S: Testable>(url: &str) {
     assert_eq!(app.stored().await, (1, 2, 2));
 }
 
-async fn what_is_not_there_cannot_be_cancelled<S: Testable>(url: &str) {
+async fn a_missing_order_cannot_be_cancelled<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     app.place().await;
     for id in [

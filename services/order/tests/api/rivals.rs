@@ -1,4 +1,4 @@
-//! Many at once, and some who do not wait for the answer.
+//! Many requests at once, and clients that disconnect before the answer.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -16,7 +16,7 @@ harness::on_both_databases! {
     rival_orders_are_all_placed
     rival_requests_with_one_key_place_one_order
     rival_cancels_make_one_event
-    a_client_that_hangs_up_loses_nothing
+    an_order_is_placed_though_the_client_disconnects
 }
 
 async fn rival_orders_are_all_placed<S: Testable>(url: &str) {
@@ -44,7 +44,7 @@ async fn rival_cancels_make_one_event<S: Testable>(url: &str) {
     assert_eq!(app.stored().await, (1, 2, 2));
 }
 
-/// Sends so many requests at once, and returns the ids of the orders that are answered.
+/// Sends so many requests at once, and returns the ids of the orders in the answers.
 async fn at_once<S: Testable>(
     app: &App<S>,
     count: usize,
@@ -66,10 +66,10 @@ async fn at_once<S: Testable>(
     ids
 }
 
-/// How long orders may take whose clients have gone: they wait for a disk, and for each other.
+/// The longest time that orders of disconnected clients take: they wait for the disk and for each other.
 const FINISH: Duration = Duration::from_secs(20);
 
-async fn a_client_that_hangs_up_loses_nothing<S: Testable>(url: &str) {
+async fn an_order_is_placed_though_the_client_disconnects<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let mut hung_up = 0;
     for patience in 1..=6 {
@@ -78,7 +78,7 @@ async fn a_client_that_hangs_up_loses_nothing<S: Testable>(url: &str) {
             let answer = app.router.clone().oneshot(request.expect("a request"));
             hung_up += i32::from(poll_times(answer, patience).await);
         }
-        // This one finds a connection on which nobody has left a transaction open.
+        // It gets a connection, on which no transaction was left open.
         let id = app.place().await["id"].clone();
         let request = Request::delete(format!("/order/{id}")).body(Body::empty());
         let answer = app.router.clone().oneshot(request.expect("a request"));

@@ -1,4 +1,4 @@
-//! What programs rely on: names in JSON, addresses, media types, status codes.
+//! What clients rely on: names in JSON, addresses, media types, status codes.
 
 use axum::http::Request;
 use harness::{assert_described, call};
@@ -8,12 +8,12 @@ use crate::app::{App, Testable, an_order, config};
 
 harness::on_both_databases! {
     an_order_has_the_names_of_the_original
-    the_list_goes_on_page_by_page
-    each_comes_in_the_type_that_is_asked_for
+    the_list_has_pages
+    each_resource_has_the_requested_type
     links_survive_a_path_prefix
     every_refusal_is_a_problem_document
-    all_that_it_answers_to_is_described
-    health_tells_the_truth
+    all_routes_are_described
+    health_follows_the_database
     the_started_service_runs_alone
     preconditions_hold_for_reading_and_for_changing
     a_tag_stands_for_the_bytes
@@ -44,7 +44,7 @@ async fn preconditions_hold_for_reading_and_for_changing<S: Testable>(url: &str)
     assert_eq!(app.json("/order/1").await["status"], "placed");
     let delete = Request::delete("/order/1").header("if-match", "*");
     assert_eq!(app.send(delete, "").await.status, 200);
-    // The state has changed, so its tag has.
+    // The order has changed, and with it the tag.
     assert_eq!(get("application/json", &tags[0]).await.status, 200);
 }
 
@@ -95,7 +95,7 @@ async fn an_order_has_the_names_of_the_original<S: Testable>(url: &str) {
     assert_eq!(app.get("/order/1", "application/json").await.body, expected);
 }
 
-async fn the_list_goes_on_page_by_page<S: Testable>(url: &str) {
+async fn the_list_has_pages<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     assert_eq!(
         app.json("/").await,
@@ -164,7 +164,7 @@ async fn the_list_goes_on_page_by_page<S: Testable>(url: &str) {
     );
 }
 
-async fn each_comes_in_the_type_that_is_asked_for<S: Testable>(url: &str) {
+async fn each_resource_has_the_requested_type<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     app.place().await;
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -209,7 +209,7 @@ async fn links_survive_a_path_prefix<S: Testable>(url: &str) {
     for path in ["/", "/form.html", "/order/1"] {
         let page = app.page(path).await;
         for link in links(&page) {
-            // Of our own host by its path alone, whatever its name is where the page is read.
+            // A link to our own host has only a path, since proxies may give the host other names.
             let paths = ["/order/", "/invoice/", "#", "https://goods.example/"];
             let known = paths.iter().any(|start| link.starts_with(start));
             assert!(known, "{link} in {path}");
@@ -251,13 +251,13 @@ async fn every_refusal_is_a_problem_document<S: Testable>(url: &str) {
     }
 }
 
-async fn all_that_it_answers_to_is_described<S: Testable>(url: &str) {
+async fn all_routes_are_described<S: Testable>(url: &str) {
     let settings = ["--base-url=https://shop.example/order"];
     let app = App::<S>::with(url, &settings).await;
     let pages = ["/line", "/customers/new", "/items/new"];
     let document = assert_described(&app.router, &pages).await;
     assert_eq!(document["servers"][0]["url"], "https://shop.example/order");
-    // The rules' own bounds.
+    // The limits of the rules.
     let schemas = &document["components"]["schemas"];
     let line = &schemas["NewLine"]["properties"]["count"];
     assert_eq!(
@@ -268,7 +268,7 @@ async fn all_that_it_answers_to_is_described<S: Testable>(url: &str) {
     assert_eq!(lines["maxItems"], 1_000);
 }
 
-async fn health_tells_the_truth<S: Testable>(url: &str) {
+async fn health_follows_the_database<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     assert_eq!(app.get("/health/live", "*/*").await.status, 200);
     assert_eq!(app.get("/health/ready", "*/*").await.status, 200);
@@ -277,7 +277,7 @@ async fn health_tells_the_truth<S: Testable>(url: &str) {
     assert_eq!(app.get("/health/live", "*/*").await.status, 200);
 }
 
-/// What `main` and the shop run, on a database whose directory is not there yet.
+/// The service as `main` and the shop start it, on a database whose directory does not exist yet.
 async fn the_started_service_runs_alone<S: Testable>(url: &str) {
     let url = url.replace("/test.db", "/new/deep/test.db");
     let shutdown = tokio_util::sync::CancellationToken::new();
@@ -295,7 +295,7 @@ async fn the_started_service_runs_alone<S: Testable>(url: &str) {
     let order = order.body(an_order().to_string().into());
     let placed = call(&service.router, order.expect("a request")).await;
     assert_eq!(placed.status, 201, "{}", placed.body);
-    // Held back until the event has its number, which nobody but the service itself gives it.
+    // The wait ends when the service itself has numbered the event.
     let news = call(&service.router, get("/feed", empty.header("etag"))).await;
     assert!(news.body.contains("Order 1 placed"), "{}", news.body);
     shutdown.cancel();

@@ -1,4 +1,4 @@
-//! How people and programs reach the shipments: the service's own routes on one screen.
+//! The service's own routes.
 
 mod openapi;
 mod pages;
@@ -10,7 +10,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 use feed_console::service::Site;
-use feed_core::Database;
 use feed_core::http::Problem;
 
 use crate::config::Links;
@@ -21,9 +20,9 @@ pub(crate) use openapi::{ABOUT, description};
 use pages::Pages;
 
 pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
-    let state = App {
+    let app = shipments::App {
         database: site.database,
-        pages: Arc::new(Pages::new(site.frame, links.order_url.clone())),
+        pages: Pages::new(site.frame, links.order_url.clone()),
     };
     let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     let only_post = || async { Problem::method_not_allowed("POST") };
@@ -34,20 +33,5 @@ pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
             "/{id}/dispatch",
             post(shipments::dispatch::<S>).fallback(only_post),
         )
-        .with_state(state)
-}
-
-/// What the handlers work with.
-struct App<S: Store> {
-    database: Database<S>,
-    pages: Arc<Pages>,
-}
-
-impl<S: Store> Clone for App<S> {
-    fn clone(&self) -> Self {
-        Self {
-            database: self.database.clone(),
-            pages: Arc::clone(&self.pages),
-        }
-    }
+        .with_state(Arc::new(app))
 }

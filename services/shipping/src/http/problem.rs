@@ -1,11 +1,11 @@
-//! What can be wrong with a request, beside what the database and the list say of it.
+//! The problems that only this service has.
 
 use axum::http::StatusCode;
 use feed_core::http::Problem;
 
 use crate::order::OrderId;
 
-/// There is no shipment of this order; there may be one in a moment.
+/// There is no shipment of this order, or not yet.
 pub(super) fn no_such_shipment(id: OrderId) -> Problem {
     let detail = format!(
         "there is no shipment of an order {id}; if that was placed a moment ago, it is on its way"
@@ -13,7 +13,7 @@ pub(super) fn no_such_shipment(id: OrderId) -> Problem {
     Problem::not_found(detail)
 }
 
-/// The goods are not to leave: the order was cancelled.
+/// The goods must not leave: the order was cancelled.
 pub(super) fn stopped(id: OrderId) -> Problem {
     let title = "The shipment is stopped";
     let detail = format!("order {id} was cancelled: its goods stay here");

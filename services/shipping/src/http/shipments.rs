@@ -1,73 +1,62 @@
 //! The list of shipments, one of them, and its dispatch.
 
-use axum::extract::{FromRequestParts, State};
-use axum::http::request::Parts;
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use feed_chassis::list::{self, Before, Page};
 use feed_chassis::{Number, Wanted};
+use feed_core::Database;
 use feed_core::http::Problem;
 use feed_core::http::conditional::tagged;
 use tracing::info;
 
-use super::App;
+use super::pages::Pages;
 use super::problem::{no_such_shipment, stopped};
 use crate::order::OrderId;
 use crate::representation::ShipmentDocument;
 use crate::shipment::{Shipment, Status};
 use crate::store::Store;
 
-/// `GET /`: the shipments, for people or for programs.
+/// What the handlers work with.
+pub(super) struct App<S: Store> {
+    pub(super) database: Database<S>,
+    pub(super) pages: Pages,
+}
+
+type SharedApp<S> = Arc<App<S>>;
+
+/// `GET /`: the shipments, for people or for programs. With `?order=17` the list has that of this order alone, if there
+/// is one, and a tag, so that a client can wait for it with cheap requests.
 pub(super) async fn list<S: Store>(
-    State(app): State<App<S>>,
+    State(app): State<SharedApp<S>>,
     before: Before,
-    only: Only,
+    RawQuery(query): RawQuery,
     wanted: Wanted,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if let Only(Some(order)) = only {
-        return of_order(&app, order, wanted, &headers).await;
-    }
     let reader = app.database.reader();
-    let shipments = S::list(reader, OrderId(before.number()), list::LIMIT).await?;
-    let count = S::count(reader).await?;
-    let page = Page::new(shipments, count, before, |shipment| shipment.order.0);
-    let document = || page.document("shipments", app.pages.base(), ShipmentDocument::new);
-    Ok(wanted.answer(|| app.pages.list(&page), document))
-}
-
-/// `GET /?order=17`: the same list with the shipment for that order alone, if there is one. With a tag,
-/// so that who waits for it may ask again and again.
-async fn of_order<S: Store>(
-    app: &App<S>,
-    order: OrderId,
-    wanted: Wanted,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
-    let found = S::find(app.database.reader(), order).await?;
-    let found = Vec::from_iter(found);
-    let count = i64::from(!found.is_empty());
-    let page = Page::new(found, count, Before::default(), |shipment| shipment.order.0);
+    let only = list::number(query.as_deref().unwrap_or_default(), "order")?;
+    let page = match only.map(OrderId) {
+        Some(order) => Page::only(S::find(reader, order).await?),
+        None => {
+            let shipments = S::list(reader, OrderId(before.number()), list::LIMIT).await?;
+            let count = S::count(reader).await?;
+            Page::new(shipments, count, before, |shipment| shipment.order.0)
+        }
+    };
     let document = || page.document("shipments", app.pages.base(), ShipmentDocument::new);
     let answer = wanted.answer(|| app.pages.list(&page), document);
-    Ok(tagged(headers, answer).await)
-}
-
-/// The order that `?order=` names.
-pub(super) struct Only(Option<OrderId>);
-
-impl<S: Send + Sync> FromRequestParts<S> for Only {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let order = list::number(parts.uri.query().unwrap_or_default(), "order")?;
-        Ok(Self(order.map(OrderId)))
+    match only {
+        Some(_) => Ok(tagged(&headers, answer).await),
+        None => Ok(answer),
     }
 }
 
 /// `GET /{id}`: the shipment of an order, for people or for programs.
 pub(super) async fn show<S: Store>(
-    State(app): State<App<S>>,
+    State(app): State<SharedApp<S>>,
     Number(id): Number,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
@@ -78,9 +67,9 @@ pub(super) async fn show<S: Store>(
     ))
 }
 
-/// `POST /{id}/dispatch`: the goods have left; back to the page. A second time changes nothing.
+/// `POST /{id}/dispatch`: records that the goods have left, and leads back to the page. A second time changes nothing.
 pub(super) async fn dispatch<S: Store>(
-    State(app): State<App<S>>,
+    State(app): State<SharedApp<S>>,
     Number(id): Number,
 ) -> Result<Response, Problem> {
     let id = OrderId(id);
@@ -89,7 +78,7 @@ pub(super) async fn dispatch<S: Store>(
     } else if find(&app, id).await?.status() == Status::Stopped {
         return Err(stopped(id));
     }
-    // Relative to this address, so that it holds behind any prefix.
+    // Relative to this address, so that it works behind any prefix.
     let page = [(header::LOCATION, format!("../{id}"))];
     Ok((StatusCode::SEE_OTHER, page).into_response())
 }

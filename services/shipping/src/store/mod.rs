@@ -1,10 +1,10 @@
-//! What the service asks of its database. All its SQL lies below this folder: one module for each
-//! database, and the same tests for both.
+//! What the service asks of its database. All its SQL is in `statements.rs`, which is compiled once for each database.
+//! The same tests run on both.
 
 mod postgres;
-mod rows;
 mod sqlite;
 
+use std::collections::HashMap;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
@@ -16,39 +16,41 @@ use crate::shipment::Shipment;
 
 /// A database that can hold shipments.
 pub trait Store: feed_core::Backend {
+    /// The service's migrations.
     const MIGRATIONS: Migrations;
-
-    /// Which of these orders have a shipment, with the events these were made from.
-    fn causes(
-        tx: &mut Transaction<'_, Self>,
-        orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, Option<String>)>>> + Send;
 
     /// Stores shipments with their lines.
     ///
     /// # Errors
     ///
-    /// An order has a shipment already. The caller has looked before, so that made another one at
-    /// the same moment.
+    /// An order has a shipment already. The caller has looked before, so another transaction stored one at the same
+    /// moment.
     fn insert(
         tx: &mut Transaction<'_, Self>,
         shipments: &[Shipment],
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Notes that orders were cancelled at that time; returns those for which that is new, with
-    /// true where the goods had left.
+    /// Records that orders were cancelled at that time. Returns those that were not cancelled before, with true where
+    /// the goods had left.
     fn cancel(
         tx: &mut Transaction<'_, Self>,
         cancelled: &[(OrderId, DateTime<Utc>)],
     ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, bool)>>> + Send;
 
-    /// Removes the person: the name and the address.
+    /// The orders among these that have a shipment, with the event that it was made from.
+    fn causes(
+        tx: &mut Transaction<'_, Self>,
+        orders: &[OrderId],
+    ) -> impl Future<Output = sqlx::Result<HashMap<OrderId, Option<String>>>> + Send;
+
+    /// Removes the personal data: the name and the address.
     fn erase(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Notes that the goods of a pending shipment have left; false if there is none.
+    /// Records that the goods of a pending shipment have left; false if there is none. It is one statement, so it waits
+    /// for a concurrent cancellation and then finds it.
     fn dispatch(pool: &Pool<Self>, id: OrderId) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
     /// The shipment of an order.

@@ -11,9 +11,9 @@ use shipping::ShippingService;
 use shipping::store::Store;
 use sqlx::{Postgres, Sqlite};
 
-/// What tests ask of a database beside the service.
+/// What a test reads and writes in a database itself.
 pub(crate) trait Testable: Store + Sql {
-    /// All columns by table, but for parked events and for lists of migrations.
+    /// All columns by table, except parked events and lists of migrations.
     fn columns(database: &Database<Self>) -> impl Future<Output = Vec<(String, String)>> + Send;
 }
 
@@ -39,7 +39,7 @@ testable!(
      WHERE t.type = 'table' AND t.name <> 'feed_parked' AND t.name NOT LIKE '%_migrations'"
 );
 
-/// What the conformance suite needs to know of the service.
+/// The service, as the conformance suite needs it.
 pub(crate) struct Shipments;
 
 impl<S: Testable> Subject<S> for Shipments {
@@ -94,12 +94,12 @@ impl<S: Testable> Subject<S> for Shipments {
 /// The service under test.
 pub(crate) type App<S> = conformance::App<Shipments, S>;
 
-/// The service on a database, which has polled nothing yet.
+/// The service on a database, before its first poll.
 pub(crate) async fn open<S: Testable>(url: &str, feed_url: &str) -> App<S> {
     conformance::open::<Shipments, S>(url, feed_url).await
 }
 
-/// A service that has taken all that `producer` has published.
+/// The service, after it has applied all events that `producer` has published.
 pub(crate) async fn following<S: Testable>(url: &str, producer: &Producer) -> App<S> {
     conformance::following::<Shipments, S>(url, producer).await
 }

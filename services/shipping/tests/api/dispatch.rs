@@ -1,4 +1,4 @@
-//! The goods leave by a button, and only if their order was not cancelled before.
+//! A button dispatches the goods, unless the order was cancelled before.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ harness::on_both_databases! {
     a_pending_shipment_is_dispatched_once
     a_stopped_shipment_is_not_dispatched
     a_dispatched_shipment_is_recalled
-    what_is_not_there_is_not_dispatched
-    a_dispatch_waits_for_a_cancellation_on_its_way
-    a_button_and_a_cancellation_agree_on_what_came_first
+    a_missing_shipment_is_not_dispatched
+    a_dispatch_waits_for_a_concurrent_cancellation
+    a_dispatch_and_a_cancellation_agree_on_their_order
 }
 
 async fn a_pending_shipment_is_dispatched_once<S: Testable>(url: &str) {
@@ -33,7 +33,7 @@ async fn a_pending_shipment_is_dispatched_once<S: Testable>(url: &str) {
     let expected = [(18, "pending".to_owned()), (17, "dispatched".to_owned())];
     assert_eq!(app.listed("status").await, expected);
 
-    // Long ago, so that a second time would show.
+    // A date long ago, so that a second dispatch would change it.
     let long_ago = "UPDATE shipment SET dispatched_at = '2001-02-03T04:05:06.007Z'";
     S::run(app.database(), &format!("{long_ago} WHERE order_id = 17")).await;
     let second = app.send("POST", "/17/dispatch", "*/*").await;
@@ -77,13 +77,13 @@ async fn a_dispatched_shipment_is_recalled<S: Testable>(url: &str) {
     let page = app.page("/17").await;
     assert!(page.contains("Call it back") && page.contains("2026-09-10 11:12 UTC"));
     assert!(app.page("/").await.contains("Recalled"));
-    // It has left, and so that is no conflict.
+    // The goods have left, so this is no conflict.
     let answer = app.send("POST", "/17/dispatch", "*/*").await;
     assert_eq!((answer.status, answer.header("location")), (303, "../17"));
     assert_eq!(app.json("/17").await["status"], "recalled");
 }
 
-async fn what_is_not_there_is_not_dispatched<S: Testable>(url: &str) {
+async fn a_missing_shipment_is_not_dispatched<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
     let app = following::<S>(url, &producer).await;
@@ -106,7 +106,7 @@ async fn what_is_not_there_is_not_dispatched<S: Testable>(url: &str) {
     assert_eq!(app.json("/17").await["status"], "pending");
 }
 
-async fn a_dispatch_waits_for_a_cancellation_on_its_way<S: Testable>(url: &str) {
+async fn a_dispatch_waits_for_a_concurrent_cancellation<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(17, LINES).await;
     producer.placed(18, LINES).await;
@@ -133,8 +133,8 @@ async fn a_dispatch_waits_for_a_cancellation_on_its_way<S: Testable>(url: &str) 
     }
 }
 
-/// Goods that the button let go are called back; those that it did not let go are stopped.
-async fn a_button_and_a_cancellation_agree_on_what_came_first<S: Testable>(url: &str) {
+/// Goods that were dispatched are recalled; all others are stopped.
+async fn a_dispatch_and_a_cancellation_agree_on_their_order<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     for id in 1..=40 {
         producer.placed(id, LINES).await;

@@ -1,4 +1,4 @@
-//! A person is erased: the shipment forgets them.
+//! A customer is erased: the shipment keeps no personal data.
 
 use conformance::erased::erase;
 use harness::producer::{LINES, Producer};
@@ -7,17 +7,17 @@ use serde_json::json;
 use crate::app::{Testable, compared, following};
 
 harness::on_both_databases! {
-    the_person_goes_and_the_shipment_stays
+    the_personal_data_is_erased_and_the_shipment_stays
 }
 
-async fn the_person_goes_and_the_shipment_stays<S: Testable>(url: &str) {
+async fn the_personal_data_is_erased_and_the_shipment_stays<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer.placed(1, LINES).await;
     producer.placed(2, LINES).await;
     let mut app = following::<S>(url, &producer).await;
     let before = app.json("/1").await;
     erase(&producer, 1).await;
-    // In one batch with what it erases.
+    // In one batch with the event of the order.
     producer.placed(3, LINES).await;
     erase(&producer, 3).await;
     producer.cancelled(1, LINES).await;

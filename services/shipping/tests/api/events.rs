@@ -1,5 +1,5 @@
-//! What events do: one shipment for each order that was placed, stopped if it was cancelled,
-//! however often it is told (I5).
+//! The effect of events: one shipment for each order that was placed, stopped if it was cancelled, however often the
+//! events come (I5).
 
 use feed_core::{Batch, Effect, Received};
 use harness::producer::{LINES, PLACED, Producer, order};
@@ -46,7 +46,7 @@ async fn the_same_events_again_change_nothing<S: Testable>(url: &str) {
     let expected = [(3, "stopped"), (2, "recalled"), (1, "dispatched")];
     let expected = expected.map(|(id, status)| (id, status.to_owned()));
     assert_eq!(app.listed("status").await, expected);
-    // All that feed-core knows is lost; only the business keys are left.
+    // All claims and cursors are lost; only the service's own keys are left.
     for table in [
         "feed_claim",
         "feed_instance",
@@ -60,7 +60,7 @@ async fn the_same_events_again_change_nothing<S: Testable>(url: &str) {
     assert_eq!(again.json("/").await, before);
 }
 
-/// Without the second chance that single events get when a batch fails.
+/// The events are not applied one by one, as they are when a batch fails.
 async fn a_batch_succeeds_at_once<S: Testable>(url: &str) {
     let app = open::<S>(url, "http://127.0.0.1:9/feed").await;
     let event = |event_type: &str, id| Received {

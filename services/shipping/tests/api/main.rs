@@ -1,5 +1,5 @@
-//! The shipping service as its users see it, on both databases: it follows a real feed over HTTP,
-//! or one as the original writes it, and is asked over its routes.
+//! The shipping service as its clients see it, on both databases. It follows a feed over HTTP, of feed-core or in the
+//! format of the original, and answers requests.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod app;
@@ -11,7 +11,7 @@ mod parked;
 mod privacy;
 mod reconcile;
 
-/// What every service keeps to that makes something of orders.
+/// The tests of every service that keeps one record for each order.
 mod conformance {
     ::conformance::conforms!(crate::app::Shipments);
 }

@@ -1,14 +1,14 @@
-//! What the pages show.
+//! The pages in HTML.
 
 use harness::producer::Producer;
 
 use crate::app::{Testable, following};
 
 harness::on_both_databases! {
-    a_shipment_says_where_it_goes
+    a_shipment_has_a_page
 }
 
-async fn a_shipment_says_where_it_goes<S: Testable>(url: &str) {
+async fn a_shipment_has_a_page<S: Testable>(url: &str) {
     let producer = Producer::new().await;
     producer
         .placed(
@@ -52,7 +52,7 @@ async fn a_shipment_says_where_it_goes<S: Testable>(url: &str) {
     ] {
         assert!(list.contains(text), "{text}");
     }
-    // Links hold behind a prefix.
+    // Links work behind a prefix.
     assert!(list.contains("href=\"/shipping/17\""));
     assert!(page.contains("href=\"/shipping/status\""));
     assert!(page.contains("href=\"/shipping/style.css\""));

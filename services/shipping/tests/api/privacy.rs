@@ -1,4 +1,4 @@
-//! What we have no use for is not kept: no e-mail address, wherever one looks.
+//! The service stores and shows no e-mail address, since it does not need one.
 
 use harness::producer::{LINES, Producer};
 
@@ -19,7 +19,7 @@ async fn no_e_mail_address_is_kept<S: Testable>(url: &str) {
         stored.extend(S::texts(app.database(), &sql).await);
         assert!(!column.contains("mail"), "{table}.{column}");
     }
-    // The name shows that we have looked.
+    // The name is there, so the search works.
     assert!(stored.contains("O'Brien"));
     assert!(!stored.contains("ob@example.com"));
     for path in ["/", "/17"] {

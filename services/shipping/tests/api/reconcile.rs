@@ -35,7 +35,7 @@ async fn each_kind_of_difference_is_found<S: Testable>(url: &str) {
         "UPDATE shipment SET cancelled_at = NULL WHERE order_id IN (7, 8)",
         "UPDATE shipment SET cancelled_at = placed_at WHERE order_id IN (9, 10)",
         "UPDATE shipment SET cause = 'tag:x,1' WHERE order_id = 11",
-        // Of an older version: nothing wrong with it.
+        // An older version made it: no difference.
         "UPDATE shipment SET cause = NULL WHERE order_id = 12",
         "INSERT INTO shipment
              (order_id, placed_at, customer_id, customer_name, customer_firstname,

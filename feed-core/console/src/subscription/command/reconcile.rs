@@ -57,7 +57,7 @@ pub(in crate::subscription) fn summary(compared: &Reconciliation) -> String {
             return format!("nothing to compare, at {}", moment(compared.at));
         }
         0 => "no difference".to_owned(),
-        found => counted(i64::try_from(found).unwrap_or(i64::MAX), "difference"),
+        found => counted(found, "difference"),
     };
     format!("{}: {found}, at {}", range(compared), moment(compared.at))
 }
@@ -71,7 +71,7 @@ fn is_empty(compared: &Reconciliation) -> bool {
 fn range(compared: &Reconciliation) -> String {
     match compared.to {
         // A feed without sequences.
-        0 => counted(i64::try_from(compared.events).unwrap_or(i64::MAX), "event"),
+        0 => counted(compared.events, "event"),
         to => format!("events {} to {}", grouped(compared.from), grouped(to)),
     }
 }

@@ -1,15 +1,13 @@
 //! Parses and validates a submitted form.
 
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
-use bytes::Bytes;
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::MAX_BODY;
+use feed_chassis::{FORM, read_body};
 use feed_core::http::Problem;
-
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The longest value of a field, in characters.
 pub(super) const LONGEST: usize = 1000;
@@ -86,35 +84,11 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_form(request.headers()) {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "wrong-type",
-                "The body is of another type",
-                format!("the body must be sent as {FORM}"),
-            ));
-        }
-        let read = Bytes::from_request(request, state).await;
-        let body = read.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "The body is too large",
-                format!("a body has at most {MAX_BODY} bytes"),
-            ),
-            _ => Problem::bad_request("the body ended early"),
-        })?;
+        let body = read_body(request, state, FORM, MAX_BODY).await?;
         Ok(Self {
             fields: form_urlencoded::parse(&body).into_owned().collect(),
             asked: Vec::new(),
             errors: Vec::new(),
         })
     }
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE);
-    let value = value.and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = value.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case(FORM)
 }

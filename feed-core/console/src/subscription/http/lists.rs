@@ -64,10 +64,8 @@ pub(super) async fn events<B: Backend>(
     query: Query,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
-    let events = site
-        .handle
-        .events(query.event.as_deref(), query.limit)
-        .await?;
+    let (id, limit) = (query.event.as_deref(), query.limit);
+    let events = site.handle.events(id, limit).await?;
     let page = || site.frame.page("Events taken", &taken_table(&events));
     Ok(wanted.answer(page, || named("events", &events)))
 }
@@ -115,27 +113,20 @@ pub(super) async fn decisions<B: Backend>(
 }
 
 fn taken_table(events: &[TakenEvent]) -> Markup {
-    html! {
-        @if events.is_empty() { p.quiet { "No such event is known here." } }
-        @else {
-            div.scroll tabindex="0" { table aria-label="Events" {
-                thead { tr {
-                    th.number scope="col" { "Number" } th scope="col" { "Subject" }
-                    th scope="col" { "Outcome" } th scope="col" { "Taken" } th scope="col" { "Event" }
-                } }
-                tbody { @for event in events { tr {
-                    td.number { (number(event.sequence)) }
-                    td { (event.subject.as_deref().unwrap_or_default()) }
-                    td {
-                        (outcome(event.outcome))
-                        @if let Some(reason) = &event.reason { p.reason { (reason) } }
-                    }
-                    td { (instant(event.claimed)) }
-                    td { code.id { (event.id) } }
-                } } }
-            } }
+    let columns = ["Number", "Subject", "Outcome", "Taken", "Event"];
+    let none = "No such event is known here.";
+    table("Events", columns, events, none, |event| {
+        html! {
+            td.number { (number(event.sequence)) }
+            td { (event.subject.as_deref().unwrap_or_default()) }
+            td {
+                (outcome(event.outcome))
+                @if let Some(reason) = &event.reason { p.reason { (reason) } }
+            }
+            td { (instant(event.claimed)) }
+            td { code.id { (event.id) } }
         }
-    }
+    })
 }
 
 fn outcome(outcome: Outcome) -> Markup {
@@ -148,50 +139,57 @@ fn outcome(outcome: Outcome) -> Markup {
 }
 
 pub(super) fn skipped_table(events: &[SkippedEvent]) -> Markup {
-    html! {
-        @if events.is_empty() { p.quiet { "No event was skipped or passed over." } }
-        @else {
-            div.scroll tabindex="0" { table aria-label="Events without effect" {
-                thead { tr {
-                    th.number scope="col" { "Number" } th scope="col" { "Subject" }
-                    th scope="col" { "By" } th scope="col" { "When" } th scope="col" { "Event" }
-                } }
-                tbody { @for event in events { tr {
-                    td.number { (number(event.sequence)) }
-                    td { (event.subject) }
-                    td {
-                        @match &event.skipped_by {
-                            Some(by) => (by),
-                            None => span.quiet { "passed over" },
-                        }
-                        p.reason { (event.reason) }
-                    }
-                    td { (instant(event.skipped_at)) }
-                    td { code.id { (event.id) } }
-                } } }
-            } }
+    let columns = ["Number", "Subject", "By", "When", "Event"];
+    let none = "No event was skipped or passed over.";
+    table("Events without effect", columns, events, none, |event| {
+        html! {
+            td.number { (number(event.sequence)) }
+            td { (event.subject) }
+            td {
+                @match &event.skipped_by {
+                    Some(by) => (by),
+                    None => span.quiet { "passed over" },
+                }
+                p.reason { (event.reason) }
+            }
+            td { (instant(event.skipped_at)) }
+            td { code.id { (event.id) } }
         }
-    }
+    })
 }
 
 pub(super) fn decisions_table(decisions: &[Decided]) -> Markup {
+    let columns = ["When", "By", "Decision", "Outcome"];
+    let none = "Nothing has been decided yet.";
+    table("Decisions", columns, decisions, none, |decided| {
+        html! {
+            td { (instant(decided.decided_at)) }
+            td { (decided.decided_by) }
+            td {
+                code.id { (decided.decision) }
+                @if let Some(reason) = &decided.reason { p.reason { (reason) } }
+            }
+            td { (decided.outcome.as_deref().unwrap_or("not carried out yet")) }
+        }
+    })
+}
+
+/// Renders a table that scrolls by itself if it is wider than the page, or `none` for an empty one.
+pub(super) fn table<T, const N: usize>(
+    label: &str,
+    columns: [&str; N],
+    items: &[T],
+    none: &str,
+    cells: impl Fn(&T) -> Markup,
+) -> Markup {
     html! {
-        @if decisions.is_empty() { p.quiet { "Nothing has been decided yet." } }
+        @if items.is_empty() { p.quiet { (none) } }
         @else {
-            div.scroll tabindex="0" { table aria-label="Decisions" {
-                thead { tr {
-                    th scope="col" { "When" } th scope="col" { "By" }
-                    th scope="col" { "Decision" } th scope="col" { "Outcome" }
-                } }
-                tbody { @for decided in decisions { tr {
-                    td { (instant(decided.decided_at)) }
-                    td { (decided.decided_by) }
-                    td {
-                        code.id { (decided.decision) }
-                        @if let Some(reason) = &decided.reason { p.reason { (reason) } }
-                    }
-                    td { (decided.outcome.as_deref().unwrap_or("not carried out yet")) }
+            div.scroll tabindex="0" { table aria-label=(label) {
+                thead { tr { @for column in columns {
+                    th class=[(column == "Number").then_some("number")] scope="col" { (column) }
                 } } }
+                tbody { @for item in items { tr { (cells(item)) } } }
             } }
         }
     }

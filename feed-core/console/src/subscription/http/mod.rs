@@ -16,13 +16,13 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use maud::Markup;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::command::StatusDocument;
 use feed_chassis::html::{Frame, problems_as_pages};
+use feed_chassis::routing::{get, post};
 use feed_chassis::{Wanted, same_origin};
 use feed_core::Backend;
 use feed_core::consumer::Handle;
@@ -60,8 +60,6 @@ impl<B: Backend> Clone for Site<B> {
 /// Returns the routes `GET /status` with those below it, and `POST /poll`, with pages in the
 /// service's frame. `R` compares the stored data with the feed.
 pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'static>) -> Router {
-    let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
-    let only_post = || async { Problem::method_not_allowed("POST") };
     let site = Site {
         handle,
         frame: frame.clone(),
@@ -70,36 +68,20 @@ pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'stat
     };
     let mut comparing = Router::new();
     if R::COMPARES {
-        let reconcile = post(reconcile::<B, R>).fallback(only_post);
-        comparing = comparing.route("/status/reconcile", reconcile);
+        comparing = comparing.route("/status/reconcile", post(reconcile::<B, R>));
     }
     Router::new()
-        .route("/status", get(status::<B>).fallback(only_get))
-        .route("/status/events", get(lists::events::<B>).fallback(only_get))
-        .route("/status/parked", get(lists::parked::<B>).fallback(only_get))
-        .route(
-            "/status/skipped",
-            get(lists::skipped::<B>).fallback(only_get),
-        )
-        .route(
-            "/status/decisions",
-            get(lists::decisions::<B>).fallback(only_get),
-        )
-        .route(
-            "/status/retry",
-            post(decide::retry::<B>).fallback(only_post),
-        )
-        .route("/status/skip", post(decide::skip::<B>).fallback(only_post))
-        .route(
-            "/status/resume",
-            post(decide::resume::<B>).fallback(only_post),
-        )
-        .route(
-            "/status/replay",
-            post(decide::replay::<B>).fallback(only_post),
-        )
+        .route("/status", get(status::<B>))
+        .route("/status/events", get(lists::events::<B>))
+        .route("/status/parked", get(lists::parked::<B>))
+        .route("/status/skipped", get(lists::skipped::<B>))
+        .route("/status/decisions", get(lists::decisions::<B>))
+        .route("/status/retry", post(decide::retry::<B>))
+        .route("/status/skip", post(decide::skip::<B>))
+        .route("/status/resume", post(decide::resume::<B>))
+        .route("/status/replay", post(decide::replay::<B>))
         .merge(comparing)
-        .route("/poll", post(poll::<B>).fallback(only_post))
+        .route("/poll", post(poll::<B>))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(frame.base.clone(), same_origin))
         .layer(from_fn_with_state(frame, problems_as_pages))

@@ -11,7 +11,7 @@ use crate::subscription::command::words::MOST;
 use feed_chassis::openapi::{Answer, Description, Fields, LINE, Operation, Parameter, Schema};
 use feed_core::consumer::{Decided, ParkedEvent, SkippedEvent, TakenEvent};
 
-/// Describes the routes of [`router`](super::router()). `compares` says whether the service has a comparison.
+/// Describes the routes of [`router`](super::router()). `compares` is true if the service has a comparison.
 #[must_use]
 pub fn describe(compares: bool) -> Description {
     let status = Operation::get("/status", "status", "How the subscription stands").answer(

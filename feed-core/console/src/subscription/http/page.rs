@@ -152,13 +152,10 @@ fn differences(compared: &Reconciliation) -> Markup {
     html! {
         p class=(if compared.found == 0 { "good" } else { "bad" }) { (sentence(&summary(compared))) "." }
         @if !compared.differences.is_empty() {
-            div.scroll tabindex="0" { table aria-label="Differences" {
-                thead { tr { th scope="col" { "About" } th scope="col" { "What differs" } } }
-                tbody { @for difference in &compared.differences { tr {
-                    th scope="row" { (difference.id) }
-                    td { (difference.what) }
-                } } }
-            } }
+            (lists::table("Differences", ["About", "What differs"], &compared.differences, "", |difference| html! {
+                th scope="row" { (difference.id) }
+                td { (difference.what) }
+            }))
         }
         @if compared.found > compared.differences.len() as u64 {
             p.quiet { "and " (compared.found - compared.differences.len() as u64) " more" }

@@ -136,7 +136,7 @@ fn failed(
 }
 
 fn waits(waiting: &[&ParkedEvent]) -> Markup {
-    let count = i64::try_from(waiting.len()).unwrap_or(i64::MAX);
+    let count = waiting.len();
     html! {
         @if !waiting.is_empty() {
             p { (counted(count, "later event")) (if count == 1 { " waits" } else { " wait" }) " for it:" }

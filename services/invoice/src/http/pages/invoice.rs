@@ -1,4 +1,4 @@
-//! The page of one invoice, which reads like one, on paper too.
+//! The page of an invoice, which can be printed.
 
 use chrono::{DateTime, Utc};
 use feed_chassis::html::date;
@@ -45,7 +45,7 @@ impl Pages {
         }
     }
 
-    /// The credit note over all of an invoice that was credited.
+    /// The page of the credit note over the whole invoice.
     pub(in crate::http) fn credit_note(
         &self,
         invoice: &Invoice,
@@ -78,7 +78,7 @@ impl Pages {
     }
 }
 
-/// Who sends it: on paper alone, where there is no menu that says so.
+/// The sender, which only a printed page shows: the screen has the menu.
 fn letterhead() -> Markup {
     html! { p.letterhead { "Shop" } }
 }
@@ -102,7 +102,7 @@ fn billed_to(invoice: &Invoice) -> Markup {
     }
 }
 
-/// The lines of an invoice; of a credit note with `sign` -1.
+/// The lines of an invoice, or with `sign` -1 those of its credit note.
 fn lines(invoice: &Invoice, sign: Decimal) -> Markup {
     let money = |amount| money(amount, &invoice.currency);
     html! {

@@ -1,4 +1,4 @@
-//! The pages, for people.
+//! The pages in HTML.
 
 mod invoice;
 mod list;
@@ -12,7 +12,7 @@ use url::Url;
 use crate::invoice::Status;
 use crate::order::OrderId;
 
-/// What all pages have in common: the frame, and where the orders are.
+/// What all pages share: the frame, and the address of the orders.
 #[derive(Debug)]
 pub(crate) struct Pages {
     frame: Frame<'static>,
@@ -29,7 +29,7 @@ impl Pages {
         &self.frame.base
     }
 
-    /// An order's number, with a link to it if we know where orders are.
+    /// An order's number, with a link if the address of the orders is known.
     fn order(&self, id: OrderId) -> Markup {
         html! {
             @match &self.order_url {

@@ -1,4 +1,4 @@
-//! Customers and items: the lists, a new one, a change. By JSON, or by the forms of the pages.
+//! Customers and items: lists, additions and changes, by JSON or by forms.
 
 use feed_chassis::list;
 use feed_chassis::openapi::{Answer, Description, Operation, Parameter, Schema};

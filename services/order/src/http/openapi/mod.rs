@@ -1,5 +1,4 @@
-//! What the routes are, for programs. The pages with forms are for people: of them only what shares
-//! an address with something else is here.
+//! The description of the routes in OpenAPI. A page with a form is described only if a program can use its address.
 
 mod master_data;
 mod orders;
@@ -17,7 +16,7 @@ pub(super) const ABOUT: About = About {
     version: env!("CARGO_PKG_VERSION"),
 };
 
-/// All that there is at the service's addresses.
+/// Describes all routes of the service.
 pub(super) fn description() -> Description {
     orders::description()
         .with(master_data::customers())
@@ -26,12 +25,12 @@ pub(super) fn description() -> Description {
         .with(describe_health())
 }
 
-/// A list of what can be searched by a text.
+/// Describes a list that can be searched.
 fn searched(operation: Operation) -> Operation {
     operation.parameter(list::describe_search("Only what has this text in it"))
 }
 
-/// What a browser is refused if another site made it ask.
+/// Describes the refusal of a request that a page of another site had a browser send.
 fn same_origin(change: Operation) -> Operation {
     change.problem(403, "A page of another site had a browser send this")
 }

@@ -1,4 +1,4 @@
-//! Orders: the list, a new one, one of them.
+//! Orders: the list, one of them, a new one, a cancellation.
 
 use feed_chassis::list;
 use feed_chassis::openapi::{Answer, Description, Fields, Operation, Parameter, Schema};

@@ -1,4 +1,4 @@
-//! What the forms have in common: fields with their labels, and what is wrong with them.
+//! What all forms share: fields with their labels and messages.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +30,7 @@ impl<'a> Messages<'a> {
         Self(errors.iter().map(message).collect())
     }
 
-    /// A field of type `text`, whatever is typed: a browser would throw away what is no number,
-    /// instead of keeping it.
+    /// A field of type `text`, also for numbers: a browser would discard a value that is no number.
     pub(super) fn input(&self, input: Input<'_>) -> Markup {
         let (name, id) = (input.name, id(input.name));
         html! {
@@ -67,8 +66,7 @@ pub(super) fn id(field: &str) -> String {
     field.replace(['.', '['], "-").replace(']', "")
 }
 
-/// What is wrong, with a link to each field, for those who do not see the form at once. `called`
-/// says how a person calls a field.
+/// All messages, with a link to each field, above the form. `called` returns the label of a field.
 pub(super) fn summary(
     errors: &[FieldError],
     introduction: &str,

@@ -1,11 +1,11 @@
-// The order form without reloads. Each step works without this script too: by a button, as a whole
-// page from the server, which also writes the lines that are put in here.
+// The order form without reloads. Each step works without this script too: a button then loads a whole
+// page from the server. The server also renders the lines that this script inserts.
 "use strict";
 
 const form = document.getElementById("order");
 const total = () => document.getElementById("total");
 
-// Amounts are whole cents: a thousand lines of a million pieces are more than a double can count.
+// Amounts are whole cents: a double cannot hold the total of a thousand lines of a million pieces.
 function sum() {
   let cents = 0n;
   for (const line of form.querySelectorAll(".line")) {
@@ -17,7 +17,7 @@ function sum() {
   total().value = `${text.slice(0, -2)}.${text.slice(-2)} EUR`;
 }
 
-// What the script does itself needs no button.
+// The script replaces these buttons.
 function adapt() {
   document.getElementById("update").hidden = true;
   sum();

@@ -9,7 +9,7 @@ use crate::http::form::{AddressFields, Fields, LineFields, number};
 use crate::order::{Customer, Item, ItemId, OrderId};
 use crate::rules::{Catalog, FieldError, MAX_COUNT, MAX_TEXT, MAX_ZIP};
 
-/// What a count is typed with, and some more, so that what is too large can be told.
+/// The characters of a count, with room for counts that are too large, so that they get a message.
 const MAX_DIGITS: usize = 20;
 
 impl Pages {
@@ -30,7 +30,7 @@ impl Pages {
         )
     }
 
-    /// The form again, after it has placed an order and was sent with something else in it.
+    /// The form, after it has placed an order and was sent again with other values.
     pub(in crate::http) fn form_used(
         &self,
         fields: &Fields,
@@ -58,11 +58,11 @@ impl Pages {
         let form = Form::new(errors, catalog);
         let body = html! {
             (notice)
-            // The rules are the server's: it names all that is wrong at once, and where.
+            // The server checks the rules and reports all errors at once.
             form #order method="post" action=(self.frame.base.path("")) novalidate {
                 // Enter presses the first button, which must not be one that removes a line.
                 button.enter tabindex="-1" aria-hidden="true" {}
-                // One form, one order: the same one sent twice places no second order.
+                // The key: the same form sent twice places one order.
                 input type="hidden" name="key" value=(fields.key);
                 (form.customer(&fields.customer))
                 div.columns {
@@ -76,13 +76,13 @@ impl Pages {
         self.frame.page_with_script("New order", &body, "form.js")
     }
 
-    /// Where lines are added and removed. The reader comes back to the lines, not to the top.
+    /// The address at which lines are added and removed. The page then shows the lines, not its top.
     fn line_path(&self) -> String {
         format!("{}#orderLine", self.frame.base.path("line"))
     }
 }
 
-/// The part of the form that a field belongs to, as a person calls it.
+/// The label of a field, for people.
 fn section(field: &str) -> String {
     if let Some((_, rest)) = field.split_once('[')
         && let Some((index, _)) = rest.split_once(']')
@@ -107,11 +107,11 @@ struct Form<'a> {
     catalog: &'a Catalog,
 }
 
-/// What can be chosen from a list.
+/// A choice in a list.
 struct Choice {
     value: String,
     text: String,
-    /// The price in cents, for the script that adds up.
+    /// The price in cents, for the script that computes the total.
     cents: Option<String>,
 }
 
@@ -195,7 +195,7 @@ impl<'a> Form<'a> {
         }
     }
 
-    /// The sum of the lines that can be counted so far.
+    /// The total of the lines that are valid so far.
     fn total(&self, lines: &[LineFields]) -> Decimal {
         let sum = |line: &LineFields| {
             let item = self.catalog.items.get(&ItemId(number(&line.item)?))?;
@@ -226,7 +226,7 @@ impl<'a> Form<'a> {
             select id=(id) name=(name) required aria-invalid=[self.messages.invalid(name)]
                 aria-describedby=[self.messages.described(name)] {
                 option value="" { "Choose …" }
-                // Kept as it came, like the value of any other field.
+                // Kept as it was sent, like the value of any other field.
                 @if !known { option value=(value) selected { (value) } }
                 @for choice in choices {
                     option value=(choice.value) selected[choice.value == value]

@@ -1,4 +1,4 @@
-//! The pages, for people.
+//! The pages in HTML.
 
 mod customers;
 mod fields;
@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::order::{CURRENCY, OrderId, Status};
 
-/// Where each page leads.
+/// The menu of all pages.
 const MENU: &[(&str, &str)] = &[
     ("form.html", "New order"),
     ("customers", "Customers"),
@@ -35,7 +35,7 @@ pub(crate) fn frame(settings: &Settings) -> Frame<'static> {
     }
 }
 
-/// What all pages have in common: the frame, and where to go on from an order.
+/// What all pages share: the frame, and the addresses of the other services.
 #[derive(Debug)]
 pub(crate) struct Pages {
     frame: Frame<'static>,
@@ -71,7 +71,7 @@ impl Pages {
     }
 }
 
-/// What stands in the place of an empty list.
+/// The text in place of an empty list.
 fn nothing<T>(page: &Page<T>, many: &str) -> String {
     match page.searched() {
         Some(text) => format!("No {many} match \u{201c}{text}\u{201d}."),

@@ -1,9 +1,9 @@
-// Beside the plain links to invoice and shipment: what the other services tell of this order, if they
-// are of this origin. It looks again for a minute, by conditional requests (the browser keeps the
-// answer with its ETag). Where a service does not answer, its link stays as it was.
+// Adds a summary beside the links to invoice and shipment, if the other services have this origin. It asks
+// for a minute, by conditional requests (the browser keeps the answer with its ETag). Where a service does
+// not answer, the link stays as it is.
 "use strict";
 
-// Milliseconds between two looks: the first answer is expected at once, the last one hardly.
+// Milliseconds between two requests: most answers are there at once.
 const PAUSES = [300, 500, 700, 1000, 1000, 1500, 2000, 3000, ...Array(10).fill(5000)];
 const LOOKS = { issued: "good", dispatched: "good", pending: "plain" };
 

@@ -9,7 +9,7 @@ use super::{Pages, money, status};
 use crate::order::{Address, Order, OrderId, OrderLine, Status};
 
 impl Pages {
-    /// The page of an order, with what has happened to it, newest first.
+    /// The page of an order, with its events, newest first.
     pub(in crate::http) fn order(&self, order: &Order, history: &[Happened]) -> Markup {
         let body = html! {
             dl {
@@ -52,7 +52,7 @@ impl Pages {
         self.frame.page_with_script(&title, &body, "order.js")
     }
 
-    /// The plain link, which is all that is needed, and for the script where to ask for more.
+    /// The link to another service, with the address where the script finds more.
     fn elsewhere(&self, url: Option<&Url>, order: OrderId, what: &Elsewhere) -> Markup {
         let href = |url| self.frame.base.href(&url);
         html! {
@@ -70,11 +70,11 @@ impl Pages {
     }
 }
 
-/// What another service makes of an order. We never ask it: the reader's browser may.
+/// What another service makes of an order. Only the browser asks that service, never this one (I9).
 struct Elsewhere {
     id: &'static str,
     heading: &'static str,
-    /// Of the list in the other service's JSON.
+    /// The name of the list in the other service's JSON.
     member: &'static str,
 }
 
@@ -165,7 +165,7 @@ fn address(address: &Address) -> Markup {
     }
 }
 
-/// The other service's list of what it has for this order: none, or one.
+/// The address of the other service's list for this order, which has one item or none.
 fn list_of(url: &Url, id: OrderId) -> Url {
     let mut url = below(url, "");
     url.query_pairs_mut().append_pair("order", &id.to_string());

@@ -6,22 +6,22 @@ use super::Pages;
 use super::fields::{Input, Messages, summary};
 use crate::rules::{FieldError, MAX_TEXT};
 
-/// What is filled in, and where it goes.
+/// A form for a customer or an item.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pub(super) title: String,
-    /// What the button says.
+    /// The text of the button.
     pub(super) button: &'static str,
-    /// Where it is sent, relative to the base URL.
+    /// The address that it is sent to, relative to the base URL.
     pub(super) action: String,
     /// The list that it belongs to.
     pub(super) list: &'static str,
     pub(super) fields: &'a [Input<'a>],
-    /// True if something was sold under the old values.
+    /// True if it changes a record, which orders may refer to.
     pub(super) is_change: bool,
 }
 
-/// A field of a record. It is not about the clerk: a browser must not fill it in.
+/// A field of a record. It does not describe the user, so a browser must not fill it in.
 pub(super) fn field<'a>(
     name: &'a str,
     label: &'a str,

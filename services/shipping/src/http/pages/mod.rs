@@ -1,4 +1,4 @@
-//! The pages, for people.
+//! The pages in HTML.
 
 mod list;
 mod shipment;
@@ -11,7 +11,7 @@ use url::Url;
 use crate::order::OrderId;
 use crate::shipment::Status;
 
-/// What all pages have in common: the frame, and where the orders are.
+/// What all pages share: the frame, and the address of the orders.
 #[derive(Debug)]
 pub(crate) struct Pages {
     frame: Frame<'static>,
@@ -28,7 +28,7 @@ impl Pages {
         &self.frame.base
     }
 
-    /// An order's number, with a link to it if we know where orders are.
+    /// An order's number, with a link if the address of the orders is known.
     fn order(&self, id: OrderId) -> Markup {
         html! {
             @match &self.order_url {

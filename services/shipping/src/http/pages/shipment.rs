@@ -55,7 +55,7 @@ impl Pages {
     }
 }
 
-/// What the clerk must not miss.
+/// The warning that the goods must not leave, or must come back.
 fn notice(status: Status) -> Markup {
     html! {
         @match status {

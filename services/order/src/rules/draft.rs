@@ -1,15 +1,14 @@
-//! What is accepted as an order.
+//! The rules for an order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use feed_chassis::openapi::LINE;
 use schemars::JsonSchema;
 
-use super::{Errors, FieldError, MAX_COUNT, MAX_LINES, MAX_TEXT, MAX_ZIP, check_text};
+use super::check::{Errors, FieldError, MAX_COUNT, MAX_LINES, MAX_TEXT, MAX_ZIP, check_text};
 use crate::order::{Address, Customer, CustomerId, Item, ItemId, NewOrder, OrderLine};
 
-/// An order as somebody wishes it: each field as far as it could be read, nothing checked.
-/// `None` is a field that is missing, or is no number or text at all.
+/// An order as a client sends it, unchecked. `None` is a field that is missing, or of another type.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
 #[schemars(
     rename = "NewOrder",
@@ -26,7 +25,7 @@ pub struct Draft {
     pub lines: Vec<DraftLine>,
 }
 
-/// Where somebody wishes it to be sent.
+/// An address in a draft.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
 #[schemars(rename = "NewAddress")]
 pub struct DraftAddress {
@@ -38,7 +37,7 @@ pub struct DraftAddress {
     pub city: Option<String>,
 }
 
-/// So many pieces of an item.
+/// A line in a draft.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
 #[schemars(rename = "NewLine")]
 pub struct DraftLine {
@@ -49,7 +48,7 @@ pub struct DraftLine {
     pub count: Option<i64>,
 }
 
-/// The customers and items that an order may name, with their names and prices as they are now.
+/// The customers and items that an order may name, with their current names and prices.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     pub customers: BTreeMap<CustomerId, Customer>,
@@ -57,18 +56,18 @@ pub struct Catalog {
 }
 
 impl Draft {
-    /// The items it names, each once.
+    /// The items that it names, each once.
     #[must_use]
     pub fn items(&self) -> BTreeSet<ItemId> {
         let lines = self.lines.iter().take(MAX_LINES);
         lines.filter_map(|line| line.item).map(ItemId).collect()
     }
 
-    /// The order it asks for, as `catalog` sells it.
+    /// Checks the draft; customer and items are those of `catalog`.
     ///
     /// # Errors
     ///
-    /// All that is wrong with it.
+    /// The draft breaks rules: all errors.
     pub fn check(self, catalog: &Catalog) -> Result<NewOrder, Vec<FieldError>> {
         let mut errors = Errors::default();
         let customer = errors.unless("customer", known_customer(self.customer, catalog));
@@ -97,7 +96,7 @@ fn known_customer(id: Option<i64>, catalog: &Catalog) -> Result<Customer, String
     known.ok_or_else(|| unknown_customer(CustomerId(id)).message)
 }
 
-/// What is wrong with an order of a customer who is not there, or no longer.
+/// The error of an order whose customer does not exist, or no longer.
 #[must_use]
 pub fn unknown_customer(id: CustomerId) -> FieldError {
     FieldError {
@@ -199,7 +198,7 @@ mod tests {
         }
     }
 
-    /// The fields at which `draft` is refused.
+    /// The fields of the errors of `draft`.
     fn refused(draft: Draft) -> Vec<String> {
         let errors = draft.check(&catalog()).expect_err("the draft is refused");
         errors.into_iter().map(|error| error.field).collect()

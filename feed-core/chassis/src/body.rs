@@ -1,0 +1,100 @@
+//! Reads the body of a request. A wrong one is answered with a problem document.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+
+use feed_http::Problem;
+
+/// The media type of a form, as browsers send it.
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Reads a body of `media_type`, for an extractor. `limit` is the one that the routes have in bytes
+/// ([`DefaultBodyLimit`](axum::extract::DefaultBodyLimit)).
+///
+/// # Errors
+///
+/// Returns `415` for another media type, `413` for a body above the limit, and `400` for one that
+/// ended early.
+pub async fn read_body<S: Send + Sync>(
+    request: Request,
+    state: &S,
+    media_type: &str,
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    if !is_of_type(request.headers(), media_type) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "wrong-type",
+            "The body is of another type",
+            format!("send the body as {media_type}"),
+        ));
+    }
+    let body = Bytes::from_request(request, state).await;
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The body is too large",
+            format!("a body has at most {limit} bytes"),
+        ),
+        _ => Problem::bad_request("the body ended early"),
+    })
+}
+
+/// Returns true if the body is of `media_type`, with any parameters.
+#[must_use]
+pub fn is_of_type(headers: &HeaderMap, media_type: &str) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let value = value.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = value.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(media_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::DefaultBodyLimit;
+    use axum::routing::post;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    const LIMIT: usize = 4;
+
+    async fn status(media_type: Option<&str>, body: &'static str) -> u16 {
+        let read = async |request: Request| read_body(request, &(), FORM, LIMIT).await;
+        let routes = Router::new()
+            .route("/", post(read))
+            .layer(DefaultBodyLimit::max(LIMIT));
+        let mut request = Request::post("/");
+        if let Some(media_type) = media_type {
+            request = request.header(header::CONTENT_TYPE, media_type);
+        }
+        let request = request.body(Body::from(body)).expect("a request");
+        let answer = routes.oneshot(request).await.expect("an answer");
+        answer.status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_media_type_and_a_limit() {
+        for (media_type, body, expected) in [
+            (Some(FORM), "a=b", 200),
+            (
+                Some("Application/X-WWW-Form-Urlencoded ; charset=utf-8"),
+                "a=b",
+                200,
+            ),
+            (Some("application/json"), "a=b", 415),
+            (Some("application/x-www-form-urlencoded-not"), "a=b", 415),
+            (Some(""), "a=b", 415),
+            (None, "a=b", 415),
+            (Some(FORM), "a=b&c", 413),
+            (Some("text/plain"), "a=b&c", 415),
+        ] {
+            let answered = status(media_type, body).await;
+            assert_eq!(answered, expected, "{media_type:?} {body}");
+        }
+    }
+}

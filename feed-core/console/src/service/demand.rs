@@ -1,0 +1,153 @@
+//! A comparison of what a service has stored with what events demand, for services that keep one record for each
+//! subject: an event demands the record, and another one may end it.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use feed_core::Received;
+use feed_core::consumer::{Cited, Difference};
+
+/// Records that are read at once.
+const PAGE: i64 = 500;
+
+/// What the events demand, by the subject's key. A subject takes less than a hundred bytes beside its `T`.
+#[derive(Debug)]
+pub struct Demands<K, T> {
+    by_key: HashMap<K, Demand<T>>,
+    /// True if all events were seen, from the first one on.
+    from_the_first: bool,
+}
+
+/// What the events of one subject demand.
+#[derive(Debug)]
+pub struct Demand<T> {
+    /// The record that an event demands.
+    pub record: Option<T>,
+    /// The event that ends it.
+    pub ended: Option<Box<Cited>>,
+    /// True if an event of the subject has no effect, or not yet: then nothing is demanded.
+    left_out: bool,
+}
+
+/// A stored record that is compared with its [`Demand`].
+pub trait Demanded: Sized + Send {
+    /// The key of its subject.
+    type Key: Copy + Ord + Hash + Display + Send;
+    /// What an event demands of it.
+    type Demand: Send;
+
+    /// The kind of its subject, which stands before the key: `order`.
+    const SUBJECT: &'static str;
+
+    /// The key of its subject.
+    fn key(&self) -> Self::Key;
+
+    /// Describes what is wrong with the record.
+    fn differences(&self, demand: &Demand<Self::Demand>) -> Vec<String>;
+
+    /// Describes a record that no event demands.
+    fn undemanded(&self) -> String;
+
+    /// Describes that there is no record although events demand one, if they do.
+    fn missing(demand: &Demand<Self::Demand>) -> Option<String>;
+}
+
+impl<K, T> Default for Demands<K, T> {
+    fn default() -> Self {
+        Self {
+            by_key: HashMap::new(),
+            from_the_first: false,
+        }
+    }
+}
+
+impl<T> Default for Demand<T> {
+    fn default() -> Self {
+        Self {
+            record: None,
+            ended: None,
+            left_out: false,
+        }
+    }
+}
+
+impl<K: Copy + Ord + Hash, T> Demands<K, T> {
+    /// Takes note of an event, whatever it demands.
+    pub fn see(&mut self, event: &Received) {
+        self.from_the_first |= event.sequence == Some(1);
+    }
+
+    /// Leaves subjects out, since an event of them has no effect.
+    pub fn leave_out(&mut self, keys: impl IntoIterator<Item = K>) {
+        for key in keys {
+            self.by_key.entry(key).or_default().left_out = true;
+        }
+    }
+
+    /// Demands a record. What an earlier event has demanded stays.
+    pub fn record(&mut self, key: K, record: T) {
+        let demand = self.by_key.entry(key).or_default();
+        demand.record.get_or_insert(record);
+    }
+
+    /// Demands that the record is ended by `event`, or by an earlier one.
+    pub fn end(&mut self, key: K, event: &Received) {
+        let demand = self.by_key.entry(key).or_default();
+        demand.ended.get_or_insert_with(|| Box::new(event.into()));
+    }
+
+    /// Compares all records with the demands. `page` reads so many with keys below a key, highest first; `highest` is
+    /// above all keys.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn compare<R: Demanded<Key = K, Demand = T>, F>(
+        mut self,
+        highest: K,
+        page: impl Fn(K, i64) -> F,
+    ) -> sqlx::Result<Vec<Difference>>
+    where
+        F: Future<Output = sqlx::Result<Vec<R>>>,
+    {
+        let mut differences = Vec::new();
+        let mut before = highest;
+        loop {
+            let records = page(before, PAGE).await?;
+            let Some(last) = records.last() else { break };
+            before = last.key();
+            for record in &records {
+                let wrong = match self.by_key.remove(&record.key()) {
+                    Some(demand) if demand.left_out => Vec::new(),
+                    Some(demand) => record.differences(&demand),
+                    None if self.from_the_first => vec![record.undemanded()],
+                    None => Vec::new(),
+                };
+                let about = |what| difference::<R>(record.key(), what);
+                differences.extend(wrong.into_iter().map(about));
+            }
+        }
+        let mut missing: Vec<(K, Demand<T>)> = self.by_key.into_iter().collect();
+        missing.sort_unstable_by_key(|(key, _)| *key);
+        for (key, demand) in missing.iter().filter(|(_, demand)| !demand.left_out) {
+            differences.extend(R::missing(demand).map(|what| difference::<R>(*key, what)));
+        }
+        Ok(differences)
+    }
+}
+
+fn difference<R: Demanded>(key: R::Key, what: String) -> Difference {
+    Difference {
+        id: format!("{}/{key}", R::SUBJECT),
+        what,
+    }
+}
+
+/// A number that stands for a value: different values have the same one with a negligible probability.
+#[must_use]
+pub fn fingerprint(value: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

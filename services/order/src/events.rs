@@ -1,0 +1,67 @@
+//! The events of an order: what the feed publishes about it.
+
+use chrono::Utc;
+use feed_core::NewEvent;
+use feed_core::http::BaseUrl;
+
+use crate::order::{CURRENCY, Order};
+use crate::representation::OrderDocument;
+
+impl Order {
+    /// The event of an order that was placed, with the order as it is now.
+    #[must_use]
+    pub fn placed(&self, base: &BaseUrl) -> NewEvent {
+        let (id, sold) = (self.id, self.sold());
+        let title = format!("Order {id} placed: {sold}, {} {CURRENCY}", self.total);
+        let summary = format!(
+            "Order {id} was placed with {sold} for a total of {} {CURRENCY}.",
+            self.total
+        );
+        self.event("order.placed", title, summary, base)
+    }
+
+    /// The event of an order that was cancelled, with the order as it is now.
+    #[must_use]
+    pub fn cancelled(&self, base: &BaseUrl) -> NewEvent {
+        let (id, sold) = (self.id, self.sold());
+        let title = format!("Order {id} cancelled: {sold}, {} {CURRENCY}", self.total);
+        let summary = format!(
+            "Order {id} was cancelled; it had {sold} for a total of {} {CURRENCY}.",
+            self.total
+        );
+        self.event("order.cancelled", title, summary, base)
+    }
+
+    /// The event of an order whose customer was erased, with what is left of the order.
+    #[must_use]
+    pub fn erased(&self, base: &BaseUrl) -> NewEvent {
+        let id = self.id;
+        let title = format!("Order {id}: personal data erased");
+        let summary = format!("The personal data of the customer was erased from order {id}.");
+        NewEvent {
+            time: Utc::now(),
+            ..self.event("order.erased", title, summary, base)
+        }
+    }
+
+    fn sold(&self) -> String {
+        match self.lines.len() {
+            1 => "1 line".to_owned(),
+            n => format!("{n} lines"),
+        }
+    }
+
+    /// `title` and `summary` are never erased, so they contain no personal data.
+    fn event(&self, event_type: &str, title: String, summary: String, base: &BaseUrl) -> NewEvent {
+        NewEvent {
+            event_type: event_type.to_owned(),
+            subject: self.id.path(),
+            time: self.updated,
+            title,
+            summary,
+            link: self.id.path(),
+            data: OrderDocument::new(self, base).to_json(),
+            traceparent: None,
+        }
+    }
+}
