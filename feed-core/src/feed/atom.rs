@@ -3,19 +3,24 @@
 
 use std::fmt::Write;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
 use super::address::Addresses;
+use super::cloudevents::data;
 use super::document::{Document, Link};
-use crate::event::{Entry, EventId};
+use crate::event::{Entry, Event, EventId};
 use crate::http::NAMESPACE;
 
 /// The approximate size of an entry, so that the buffer of a page need not grow.
 const ENTRY_BYTES: usize = 1_024;
 
 pub(super) fn write(document: &Document<'_>, addresses: &Addresses) -> Bytes {
-    let mut out = String::with_capacity((document.entries.len() + 2) * ENTRY_BYTES);
+    let data: usize = document.events.iter().map(|event| event.data.len()).sum();
+    let entries = document.newest_first().len() + 2;
+    let mut out = String::with_capacity(entries * ENTRY_BYTES + data / 3 * 4);
     out.push_str(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\"",
     );
@@ -38,14 +43,14 @@ pub(super) fn write(document: &Document<'_>, addresses: &Addresses) -> Bytes {
     }
     element(&mut out, "event:epoch", document.cursor.epoch.as_str());
     element(&mut out, "event:cursor", &document.cursor.to_string());
-    for each in document.entries.iter().rev() {
-        entry(&mut out, each, addresses);
+    for (each, event) in document.newest_first() {
+        entry(&mut out, each, event, addresses);
     }
     out.push_str("</feed>\n");
     out.into()
 }
 
-fn entry(out: &mut String, entry: &Entry, addresses: &Addresses) {
+fn entry(out: &mut String, entry: &Entry, event: Option<&Event>, addresses: &Addresses) {
     out.push_str("<entry>\n");
     out.push_str("<id>urn:uuid:");
     push_id(out, entry.id);
@@ -64,10 +69,24 @@ fn entry(out: &mut String, entry: &Entry, addresses: &Addresses) {
     out.push_str("/>\n");
     element(out, "summary", &entry.summary);
     out.push_str("<content type=\"application/json\"");
-    out.push_str(" src=\"");
-    escape(out, addresses.events());
-    push_id(out, entry.id);
-    out.push_str("\"/>\n<event:sequence>");
+    match event.filter(|event| data(event).is_some()) {
+        // JSON is neither text nor XML (RFC 4287, 4.1.3.3).
+        Some(event) => {
+            out.push('>');
+            BASE64.encode_string(&event.data, out);
+            out.push_str("</content>\n");
+            if let Some(traceparent) = &event.traceparent {
+                element(out, "event:traceparent", traceparent);
+            }
+        }
+        None => {
+            out.push_str(" src=\"");
+            escape(out, addresses.events());
+            push_id(out, entry.id);
+            out.push_str("\"/>\n");
+        }
+    }
+    out.push_str("<event:sequence>");
     let _ = write!(out, "{}", entry.sequence);
     out.push_str("</event:sequence>\n");
     element(out, "event:subject", &entry.subject);
@@ -238,7 +257,7 @@ mod tests {
         };
         let base = "https://shop.example/order/".parse().expect("a base URL");
         let mut out = String::new();
-        entry(&mut out, &longest, &Addresses::new(base));
+        entry(&mut out, &longest, None, &Addresses::new(base));
         let entries = 2 * FeedSettings::PAGE_SIZE as usize - 1;
         assert!(entries * out.len() < 15 * 1024 * 1024, "{}", out.len());
     }

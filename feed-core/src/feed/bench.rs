@@ -73,6 +73,7 @@ impl Page {
                 },
             ],
             archive: true,
+            events: &[],
             entries: &self.entries,
         };
         atom::write(&document, &self.addresses)

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use crate::cursor::Cursor;
-use crate::event::Entry;
+use crate::event::{Entry, Event};
 
 /// The media type of a batch document.
 pub const BATCH: &str = "application/cloudevents-batch+json";
@@ -66,11 +66,24 @@ pub(super) struct Document<'a> {
     pub(super) links: Vec<Link>,
     /// True for a page: its set of entries is final (RFC 5005, section 4).
     pub(super) archive: bool,
-    /// In sequence; written newest first.
+    /// The first entries, with their data in the document. Empty in most documents.
+    pub(super) events: &'a [Event],
+    /// The entries after them, which link to their data. In sequence; written newest first.
     pub(super) entries: &'a [Entry],
 }
 
 impl Document<'_> {
+    /// Returns the entries, newest first, and the data of those that have it in the document.
+    pub(super) fn newest_first(&self) -> impl ExactSizeIterator<Item = (&Entry, Option<&Event>)> {
+        let with_data = self.events.len();
+        (0..with_data + self.entries.len())
+            .rev()
+            .map(move |index| match self.events.get(index) {
+                Some(event) => (&event.entry, Some(event)),
+                None => (&self.entries[index - with_data], None),
+            })
+    }
+
     /// Returns the target of the link with that relation.
     pub(super) fn link(&self, rel: &str) -> Option<&Url> {
         let link = self.links.iter().find(|link| link.rel == rel);

@@ -3,19 +3,18 @@
 
 use std::ops::RangeInclusive;
 
-use axum::http::HeaderMap;
-use bytes::Bytes;
-
 use super::address::Addresses;
 use super::atom;
 use super::body::Body;
+use super::cloudevents;
 use super::document::{BATCH, Document, Link};
 use super::form::Form;
 use super::page::Pages;
 use super::view::{PageWriter, View};
 use crate::cursor::Cursor;
-use crate::event::{Entry, Sequence};
+use crate::event::{Entry, Event, Sequence};
 use crate::store::publish::Head;
+use axum::http::HeaderMap;
 
 /// The documents of one feed, as its settings present them.
 #[derive(Debug)]
@@ -24,41 +23,49 @@ pub(super) struct Documents {
     pub(super) author: String,
     pub(super) page: Option<PageWriter>,
     pub(super) addresses: Addresses,
+    /// The CloudEvents `source` of the events.
+    pub(super) event_source: String,
 }
 
 impl Documents {
-    /// Returns the form that a reader prefers; Atom, if no page writer is set.
+    /// Returns the form that a reader prefers; Atom instead of HTML, if no page writer is set.
     pub(super) fn form(&self, headers: &HeaderMap) -> Form {
-        match self.page {
-            Some(_) => Form::wanted(headers),
-            None => Form::Atom,
+        match Form::wanted(headers) {
+            Form::Html if self.page.is_none() => Form::Atom,
+            form => form,
         }
     }
 
     pub(super) fn write(&self, form: Form, document: &Document<'_>) -> Body {
         Body::new(match (form, &self.page) {
-            (Form::Atom, _) => atom::write(document, &self.addresses),
             (Form::Html, Some(page)) => page.write(&View::of(document, &self.addresses)),
-            (Form::Html, None) => Bytes::new(),
+            (Form::Batch, _) => {
+                cloudevents::batch_document(document.events, &self.event_source).body
+            }
+            _ => atom::write(document, &self.addresses),
         })
     }
 
-    /// Creates a document of the feed itself, with the feed's id and title.
+    /// Creates a document of the feed itself, with the feed's id and title. It has the data of
+    /// `events`, and links to that of the `entries` after them.
     pub(super) fn document<'a>(
         &'a self,
         head: &Head,
         cursor: Cursor,
         links: Vec<Link>,
+        events: &'a [Event],
         entries: &'a [Entry],
     ) -> Document<'a> {
+        let newest = entries.last().or_else(|| Some(&events.last()?.entry));
         Document {
             id: head.feed_id.urn(),
             title: &self.title,
             author: &self.author,
-            updated: entries.last().map_or(head.updated, |entry| entry.updated),
+            updated: newest.map_or(head.updated, |entry| entry.updated),
             cursor,
             links,
             archive: false,
+            events,
             entries,
         }
     }

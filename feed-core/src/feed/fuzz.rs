@@ -45,6 +45,7 @@ pub fn page(text: &str) {
         },
         links: Vec::new(),
         archive: true,
+        events: &[],
         entries: std::slice::from_ref(&entry),
     };
     let bytes = atom::write(&document, &Addresses::new(base));

@@ -111,8 +111,6 @@ impl<B: Backend> Clone for Feed<B> {
 struct Inner<B: Backend> {
     database: Database<B>,
     documents: Documents,
-    /// The CloudEvents `source` of the events.
-    event_source: String,
     presentation: Presentation,
     sequencer: Sequencer<B>,
     entries: Snapshots,
@@ -141,7 +139,7 @@ impl<B: Backend> Feed<B> {
         let presented = B::present(writer, base.as_str(), presentation);
         inner.database.statement(presented).await?;
         if let Some(source) = inner.database.statement(B::source(writer)).await? {
-            inner.event_source = source;
+            inner.documents.event_source = source;
         }
         inner.sequencer.look().await?;
         Ok(Self {
@@ -211,8 +209,8 @@ impl<B: Backend> Inner<B> {
         let created = B::create_feed(database.writer(), id, &epoch, page_size);
         database.statement(created).await?;
         let sequencer = Sequencer::new(database.clone()).await?;
-        let event_source = settings.base_url.url().as_str().to_owned();
         let documents = Documents {
+            event_source: settings.base_url.url().as_str().to_owned(),
             title: settings.title,
             author: settings.author,
             page: settings.page,
@@ -220,7 +218,6 @@ impl<B: Backend> Inner<B> {
         };
         Ok(Self {
             database,
-            event_source,
             presentation: Presentation::of(&documents),
             documents,
             sequencer,

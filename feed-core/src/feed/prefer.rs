@@ -1,4 +1,5 @@
-//! A reader's preferences: to wait (RFC 7240), and to get only new entries (RFC 3229).
+//! A reader's preferences: to wait, and to get events with their data (RFC 7240), and to get only
+//! new entries (RFC 3229).
 
 use std::time::Duration;
 
@@ -27,6 +28,17 @@ pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let digits = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
     // A number that overflows is a long wait as well.
     digits.then(|| Duration::from_secs(first.parse().unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)))
+}
+
+/// A preference of our own: entries with their data, instead of links to it.
+pub(super) const EVENT_DATA: &str = "event-data";
+
+/// Returns true if the reader prefers entries with their data.
+pub(super) fn prefers_data(headers: &HeaderMap) -> bool {
+    members(headers, &PREFER).any(|member| {
+        let name = member.split([';', '=']).next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case(EVENT_DATA)
+    })
 }
 
 /// Returns true if the reader accepts a document of new entries alone: the `feed` instance
@@ -76,6 +88,21 @@ mod tests {
             assert_eq!(wait(&headers(&PREFER, value)), expected, "{value}");
         }
         assert_eq!(wait(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn rfc_7240_2_a_preference_is_named_in_any_case_and_place() {
+        for yes in [
+            "event-data",
+            "wait=5, Event-Data",
+            "event-data;x=1",
+            "event-data=\"\"",
+        ] {
+            assert!(prefers_data(&headers(&PREFER, yes)), "{yes}");
+        }
+        for no in ["", "wait=5", "event-data2", "x=event-data", "x;event-data"] {
+            assert!(!prefers_data(&headers(&PREFER, no)), "{no}");
+        }
     }
 
     #[test]

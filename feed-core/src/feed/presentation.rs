@@ -8,7 +8,7 @@ use super::body::Coding;
 use super::documents::Documents;
 use super::form::Form;
 use crate::cursor::Cursor;
-use crate::event::{Entry, EventId};
+use crate::event::{Entry, Event, EventId};
 use crate::http::conditional::digest;
 use crate::store::publish::Head;
 
@@ -18,7 +18,9 @@ use crate::store::publish::Head;
 pub(super) struct Presentation {
     atom: u64,
     html: u64,
-    /// Both in one number, for storage.
+    atom_with_data: u64,
+    batch: u64,
+    /// All in one number, for storage.
     pub(super) number: i64,
 }
 
@@ -50,17 +52,30 @@ impl Presentation {
             summary: "summary".to_owned(),
             link: "link".to_owned(),
         }];
-        let links = documents.head_links(&head, 1..=head.sequence);
-        let document = documents.document(&head, head.cursor(), links, &entries);
+        let events = [Event {
+            entry: entries[0].clone(),
+            data: "1".to_owned(),
+            traceparent: Some("traceparent".to_owned()),
+        }];
         let of = |form: Form| {
+            let links = documents.head_links(&head, 1..=head.sequence);
+            let (events, entries): (&[_], &[_]) = match form.has_data() {
+                true => (&events, &[]),
+                false => (&[], &entries),
+            };
+            let document = documents.document(&head, head.cursor(), links, events, entries);
             let (bytes, _) = documents.write(form, &document).coded(Coding::Identity);
             digest(&[&bytes])
         };
         let (atom, html) = (of(Form::Atom), of(Form::Html));
+        let (atom_with_data, batch) = (of(Form::AtomWithData), of(Form::Batch));
+        let all = [atom, html, atom_with_data, batch].map(u64::to_be_bytes);
         Self {
             atom,
             html,
-            number: digest(&[&atom.to_be_bytes(), &html.to_be_bytes()]).cast_signed(),
+            atom_with_data,
+            batch,
+            number: digest(&[all.as_flattened()]).cast_signed(),
         }
     }
 
@@ -68,14 +83,17 @@ impl Presentation {
     /// it.
     pub(super) fn tag(self, form: Form, head: &Head) -> String {
         let (cursor, revision) = (head.cursor(), head.revision.cast_unsigned());
-        match form {
-            Form::Atom => format!("{cursor}-{:016x}", self.atom.wrapping_add(revision)),
-            Form::Html => format!("{cursor}.html-{:016x}", self.html.wrapping_add(revision)),
-        }
+        let (view, written) = match form {
+            Form::Atom => ("", self.atom),
+            Form::Html => (".html", self.html),
+            Form::AtomWithData => ("", self.atom_with_data),
+            Form::Batch => ("", self.batch),
+        };
+        format!("{cursor}{view}-{:016x}", written.wrapping_add(revision))
     }
 }
 
-/// Returns the cursor in a tag of a head as Atom, of any instance and version.
+/// Returns the cursor in a tag of a head for programs, of any instance and version.
 pub(super) fn cursor_in(tag: &str) -> Option<Cursor> {
     let (cursor, _) = tag.split_once('-').unwrap_or((tag, ""));
     cursor.parse().ok()

@@ -68,6 +68,12 @@ impl Snapshot {
         self.links.get_or_init(write).clone()
     }
 
+    /// Returns the document of the entries after `sequence`, if a request has written it.
+    pub(super) fn kept(&self, form: Form, after: Sequence) -> Option<Arc<Body>> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.get(&(form, after)).map(Arc::clone)
+    }
+
     /// Returns the document of the entries after `sequence`; the first request writes it.
     pub(super) fn written(
         &self,

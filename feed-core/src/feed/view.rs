@@ -93,7 +93,7 @@ impl<'a> View<'a> {
 
     /// Returns the events, newest first.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = ViewEntry<'_>> {
-        let entry = |entry: &'a Entry| ViewEntry {
+        let entry = |(entry, _): (&'a Entry, _)| ViewEntry {
             sequence: entry.sequence,
             title: &entry.title,
             event_type: &entry.event_type,
@@ -101,6 +101,6 @@ impl<'a> View<'a> {
             about: self.addresses.link(&entry.link),
             data: self.addresses.event(entry.id),
         };
-        self.document.entries.iter().rev().map(entry)
+        self.document.newest_first().map(entry)
     }
 }

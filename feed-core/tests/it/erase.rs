@@ -280,7 +280,7 @@ async fn parked_events_get_the_data_that_is_left<B: Testable>(url: &str) {
 async fn an_event_without_a_number_is_rewritten() {
     let database = harness::FreshDatabase::postgres().await;
     let publisher = Publisher::<Postgres>::open(database.url()).await;
-    publisher.append(&of("order/1")).await;
+    publisher.commit_unnumbered(&of("order/1")).await;
     let waiting = "SELECT count(*) FROM feed_outbox";
     assert_eq!(
         <Postgres as Testable>::numbers(&publisher.database, waiting).await,

@@ -17,6 +17,7 @@ mod history;
 mod host;
 mod lease;
 mod mistakes;
+mod number_at_commit;
 mod outbox;
 mod planner;
 mod reconcile;
@@ -26,3 +27,4 @@ mod rows_before;
 #[expect(dead_code, reason = "the tests of the console use the rest")]
 mod support;
 mod upgrade;
+mod with_data;

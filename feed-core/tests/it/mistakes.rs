@@ -340,7 +340,7 @@ async fn a_deadlock_with_another_transaction_parks_nothing() {
     ] {
         Postgres::run(&database, sql).await;
     }
-    let steps = "SET LOCAL deadlock_timeout = 50; SET LOCAL lock_timeout = 0;
+    let steps = "SET LOCAL deadlock_timeout = '3s'; SET LOCAL lock_timeout = 0;
                  UPDATE stock SET left_over = 1 WHERE item = 1;
                  UPDATE stock SET left_over = 1 WHERE item = 2";
     let effect = FaultyEffect::making(Run([steps; 2])).times(1);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::state::Session;
+
 /// A step of a writer, an instance or a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Action {
@@ -9,15 +11,17 @@ pub(super) enum Action {
     Insert(usize),
     Commit(usize),
     RollBack(usize),
+    /// The client sends COMMIT; `feed_number_at_commit` runs before the transaction ends.
+    BeginCommit(usize),
     /// The first statement of `feed_number`: `SELECT … FOR UPDATE SKIP LOCKED`.
-    Lock(usize),
+    Lock(Session),
     /// In one statement, the snapshot is older than the lock.
-    TakeSnapshot(usize),
+    TakeSnapshot(Session),
     /// Its second statement.
-    Number(usize),
-    Publish(usize),
+    Number(Session),
+    Publish(Session),
     /// The connection is lost: the database rolls back.
-    Die(usize),
+    Die(Session),
     /// `Publish::entries`: a page of what is newer than the cursor.
     Read(usize),
 }
@@ -27,14 +31,13 @@ impl fmt::Display for Action {
         match self {
             Self::Insert(w) => write!(f, "writer {w} inserts event {w}"),
             Self::Commit(w) => write!(f, "writer {w} commits"),
+            Self::BeginCommit(w) => write!(f, "writer {w} sends COMMIT"),
             Self::RollBack(w) => write!(f, "writer {w} rolls back"),
-            Self::Lock(s) => write!(f, "sequencer {s} locks the head"),
-            Self::TakeSnapshot(s) => {
-                write!(f, "sequencer {s} takes a snapshot of what has no number")
-            }
-            Self::Number(s) => write!(f, "sequencer {s} numbers it"),
-            Self::Publish(s) => write!(f, "sequencer {s} commits"),
-            Self::Die(s) => write!(f, "sequencer {s} dies in its transaction"),
+            Self::Lock(s) => write!(f, "{s} locks the head"),
+            Self::TakeSnapshot(s) => write!(f, "{s} takes a snapshot of what has no number"),
+            Self::Number(s) => write!(f, "{s} numbers it"),
+            Self::Publish(s) => write!(f, "{s} commits"),
+            Self::Die(s) => write!(f, "{s} dies in its transaction"),
             Self::Read(r) => write!(f, "reader {r} takes what is newer than its cursor"),
         }
     }

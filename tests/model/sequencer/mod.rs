@@ -1,6 +1,6 @@
-//! How events get their numbers on PostgreSQL: `feed-core/src/outbox.rs`, `sequencer.rs` and
-//! `migrations/postgres/0003_outbox.sql`. Three writers, two instances that number, two readers that
-//! page by number; one of the numbering instances may die in its transaction.
+//! How events get their numbers on PostgreSQL: `feed-core/src/outbox.rs`, `sequencer.rs`, `feed_number` and
+//! `feed_number_at_commit` in `migrations/postgres/`. Three writers, which may number in their COMMIT, two
+//! instances that number, two readers that page by number; one session may die while it numbers.
 //!
 //! Here numbering updates a row, and does not move it to another table, so that rivals rewrite
 //! numbers. A second instance does not find rows that were moved, so the code has a second guard
@@ -12,20 +12,25 @@ mod state;
 use stateright::{Model, Property};
 
 use self::action::Action;
-use self::state::{Numbering, READERS, RIVALS, Reader, State, WRITERS, Writing};
+use self::state::{Numbering, READERS, Reader, Session, State, WRITERS, Writing};
 use crate::{breaks, holds};
 
 const DENSE: &str = "numbers are 1, 2, 3 … without holes (I2)";
 const BEFORE: &str = "who has seen k has seen all before k (I2)";
 const STAYS: &str = "what was published stays as it was (I3)";
 const IN_ORDER: &str = "events of one subject are numbered in the order of their changes (I6)";
+const NO_CLIENT: &str = "the head's lock does not wait for a client";
 const ALL_SEEN: &str = "when nothing is left to do, every reader has seen what was committed (I1)";
 
 /// What keeps the numbers right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
-    /// `outbox::append` assigns no sequence: that follows after the commit.
-    NumberAfterCommit,
+    /// `outbox::append` assigns no sequence: that follows in the COMMIT or after it.
+    NumberAfterAppend,
+    /// `feed_number_at_commit` numbers inside COMMIT alone.
+    LockInCommit,
+    /// It numbers in READ COMMITTED alone, where each statement has a snapshot of its own.
+    FreshSnapshot,
     /// `feed_number` takes its snapshot after it has the lock, in a statement of its own.
     TwoStatements,
     /// `feed_number` locks the head's row first.
@@ -58,7 +63,8 @@ impl Model for Sequencer {
             numbers: [None; WRITERS],
             head: 0,
             lock: None,
-            rivals: [const { Numbering::Idle }; RIVALS],
+            sequencers: Default::default(),
+            commits: Default::default(),
             readers: Default::default(),
             deaths: 0,
         }]
@@ -70,27 +76,40 @@ impl Model for Sequencer {
             match state.writers[writer] {
                 Writing::NotYet if free => actions.push(Action::Insert(writer)),
                 Writing::Open => {
-                    actions.extend([Action::Commit(writer), Action::RollBack(writer)]);
+                    actions.extend([Action::BeginCommit(writer), Action::RollBack(writer)]);
+                }
+                // It leaves its event to a sequencer.
+                Writing::Committing if !state.is_numbering(Session::Writer(writer)) => {
+                    actions.push(Action::Commit(writer));
                 }
                 _ => {}
             }
         }
         let lock_is_free = state.lock.is_none() || !self.has(Guard::HeadLock);
-        for (rival, numbering) in state.rivals.iter().enumerate() {
-            match numbering {
-                Numbering::Idle if state.unnumbered().is_empty() => {}
-                Numbering::Idle if !self.has(Guard::TwoStatements) => {
-                    actions.push(Action::TakeSnapshot(rival));
+        for session in Session::all() {
+            let may_begin = match session {
+                Session::Sequencer(_) => !state.unnumbered(session).is_empty(),
+                Session::Writer(w) if self.has(Guard::LockInCommit) => {
+                    state.writers[w] == Writing::Committing
                 }
-                Numbering::Idle if lock_is_free => actions.push(Action::Lock(rival)),
-                Numbering::HasSnapshot(_) if lock_is_free => actions.push(Action::Number(rival)),
-                Numbering::Locked => actions.push(Action::Number(rival)),
-                Numbering::Done(_) => actions.push(Action::Publish(rival)),
+                Session::Writer(w) => state.is_open(w),
+            };
+            let numbering = state.clone().numbering(session).clone();
+            match &numbering {
+                Numbering::Idle if !may_begin => {}
+                Numbering::Idle if !self.has(Guard::TwoStatements) => {
+                    actions.push(Action::TakeSnapshot(session));
+                }
+                Numbering::Idle if lock_is_free => actions.push(Action::Lock(session)),
+                Numbering::HasSnapshot(_) if lock_is_free && may_begin => {
+                    actions.push(Action::Number(session));
+                }
+                Numbering::Locked => actions.push(Action::Number(session)),
+                Numbering::Done(_) => actions.push(Action::Publish(session)),
                 _ => {}
             }
-            let in_transaction = !matches!(numbering, Numbering::Idle);
-            if in_transaction && state.deaths == 0 {
-                actions.push(Action::Die(rival));
+            if numbering != Numbering::Idle && state.deaths == 0 {
+                actions.push(Action::Die(session));
             }
         }
         let behind = (0..READERS).filter(|reader| !state.page(*reader).is_empty());
@@ -103,33 +122,35 @@ impl Model for Sequencer {
             Action::Insert(writer) => {
                 state.writers[writer] = Writing::Open;
                 state.inserted.push(writer);
-                if !self.has(Guard::NumberAfterCommit) {
+                if !self.has(Guard::NumberAfterAppend) {
                     state.numbers[writer] = Some(state.inserted.len() as u8);
                 }
+                if !self.has(Guard::FreshSnapshot) {
+                    state.commits[writer] =
+                        Numbering::HasSnapshot(state.unnumbered(Session::Writer(writer)));
+                }
             }
-            Action::Commit(writer) => {
-                state.writers[writer] = Writing::Committed;
-                state.committed.push(writer);
+            Action::BeginCommit(writer) => state.writers[writer] = Writing::Committing,
+            Action::Commit(writer) => state.commit(writer),
+            Action::RollBack(writer) => state.roll_back(Session::Writer(writer)),
+            Action::Lock(session) => {
+                state.lock = Some(session);
+                *state.numbering(session) = Numbering::Locked;
             }
-            Action::RollBack(writer) => state.writers[writer] = Writing::RolledBack,
-            Action::Lock(rival) => {
-                state.lock = Some(rival);
-                state.rivals[rival] = Numbering::Locked;
+            Action::TakeSnapshot(session) => {
+                *state.numbering(session) = Numbering::HasSnapshot(state.unnumbered(session));
             }
-            Action::TakeSnapshot(rival) => {
-                state.rivals[rival] = Numbering::HasSnapshot(state.unnumbered())
-            }
-            Action::Number(rival) => {
-                let events = match &state.rivals[rival] {
+            Action::Number(session) => {
+                let events = match state.numbering(session) {
                     Numbering::HasSnapshot(events) => events.clone(),
-                    _ => state.unnumbered(),
+                    _ => state.unnumbered(session),
                 };
-                state.lock = Some(rival);
+                state.lock = Some(session);
                 let numbers = events.into_iter().zip(state.head + 1..).collect();
-                state.rivals[rival] = Numbering::Done(numbers);
+                *state.numbering(session) = Numbering::Done(numbers);
             }
-            Action::Publish(rival) => {
-                let done = std::mem::replace(&mut state.rivals[rival], Numbering::Idle);
+            Action::Publish(session) => {
+                let done = std::mem::replace(state.numbering(session), Numbering::Idle);
                 let Numbering::Done(numbers) = done else {
                     return None;
                 };
@@ -138,11 +159,13 @@ impl Model for Sequencer {
                     state.head = number;
                 }
                 state.lock = None;
+                if let Session::Writer(writer) = session {
+                    state.commit(writer);
+                }
             }
-            Action::Die(rival) => {
+            Action::Die(session) => {
                 state.deaths += 1;
-                state.rivals[rival] = Numbering::Idle;
-                state.lock = state.lock.filter(|holder| *holder != rival);
+                state.roll_back(session);
             }
             Action::Read(reader) => {
                 let page = state.page(reader);
@@ -177,6 +200,10 @@ impl Model for Sequencer {
                 let numbers: Vec<u8> = changes.filter_map(|event| state.numbers[*event]).collect();
                 numbers.is_sorted()
             }),
+            Property::always(NO_CLIENT, |_, state: &State| match state.lock {
+                Some(Session::Writer(writer)) => state.writers[writer] == Writing::Committing,
+                _ => true,
+            }),
             Property::always(ALL_SEEN, |model, state: &State| {
                 let mut actions = Vec::new();
                 model.actions(state, &mut actions);
@@ -186,6 +213,13 @@ impl Model for Sequencer {
             Property::sometimes("a stalled writer delays no other", |_, state: &State| {
                 state.writers[0] == Writing::Open && state.readers[0].seen.len() == 1
             }),
+            Property::sometimes(
+                "an event is numbered in its own commit",
+                |_, state: &State| {
+                    state.writers.contains(&Writing::Committing)
+                        && matches!(state.commits.as_slice(), [.., Numbering::Done(numbers)] if numbers.len() == 3)
+                },
+            ),
             Property::sometimes(
                 "numbering continues after a rollback and a death",
                 |_, state: &State| {
@@ -207,8 +241,18 @@ fn without(guard: Guard, broken: &'static str) {
 }
 
 #[test]
+fn locked_before_its_commit_the_head_waits_for_a_client() {
+    without(Guard::LockInCommit, NO_CLIENT);
+}
+
+#[test]
+fn numbered_from_the_snapshot_of_its_transaction_published_numbers_change() {
+    without(Guard::FreshSnapshot, STAYS);
+}
+
+#[test]
 fn numbered_at_insert_a_reader_misses_what_commits_late() {
-    without(Guard::NumberAfterCommit, BEFORE);
+    without(Guard::NumberAfterAppend, BEFORE);
 }
 
 #[test]

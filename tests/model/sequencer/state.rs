@@ -1,5 +1,7 @@
 //! What is in the database, and what its clients know of it.
 
+use std::fmt;
+
 pub(super) const WRITERS: usize = 3;
 pub(super) const RIVALS: usize = 2;
 pub(super) const READERS: usize = 2;
@@ -12,13 +14,39 @@ pub(super) const PAGE: usize = 2;
 pub(super) enum Writing {
     NotYet,
     Open,
+    /// The client has sent COMMIT, and can do nothing until the answer.
+    Committing,
     Committed,
     RolledBack,
 }
 
-/// Where an instance is in `Sequencer::number_all`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A session that numbers: that of an instance's sequencer, or that of a writer in its COMMIT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Session {
+    Sequencer(usize),
+    Writer(usize),
+}
+
+impl Session {
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let sequencers = (0..RIVALS).map(Self::Sequencer);
+        sequencers.chain((0..WRITERS).map(Self::Writer))
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sequencer(s) => write!(f, "sequencer {s}"),
+            Self::Writer(w) => write!(f, "writer {w}"),
+        }
+    }
+}
+
+/// How far a session is in `feed_number`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) enum Numbering {
+    #[default]
     Idle,
     /// It has the lock, and no snapshot yet.
     Locked,
@@ -49,20 +77,50 @@ pub(super) struct State {
     pub(super) committed: Vec<usize>,
     /// `feed_event.sequence` of each event, as others see it.
     pub(super) numbers: [Option<u8>; WRITERS],
-    /// `feed_head.sequence`, and the instance that has locked that row.
+    /// `feed_head.sequence`, and the session that has locked that row.
     pub(super) head: u8,
-    pub(super) lock: Option<usize>,
-    pub(super) rivals: [Numbering; RIVALS],
+    pub(super) lock: Option<Session>,
+    pub(super) sequencers: [Numbering; RIVALS],
+    pub(super) commits: [Numbering; WRITERS],
     pub(super) readers: [Reader; READERS],
     pub(super) deaths: u8,
 }
 
 impl State {
-    /// The events that are committed and have no number, in the order of insertion.
-    pub(super) fn unnumbered(&self) -> Vec<usize> {
+    pub(super) fn numbering(&mut self, session: Session) -> &mut Numbering {
+        match session {
+            Session::Sequencer(s) => &mut self.sequencers[s],
+            Session::Writer(w) => &mut self.commits[w],
+        }
+    }
+
+    /// True from its lock of the head to its end.
+    pub(super) fn is_numbering(&self, session: Session) -> bool {
+        self.lock == Some(session)
+    }
+
+    pub(super) fn commit(&mut self, writer: usize) {
+        self.writers[writer] = Writing::Committed;
+        self.committed.push(writer);
+        self.commits[writer] = Numbering::Idle;
+    }
+
+    pub(super) fn roll_back(&mut self, session: Session) {
+        *self.numbering(session) = Numbering::Idle;
+        self.lock = self.lock.filter(|holder| *holder != session);
+        if let Session::Writer(writer) = session {
+            self.writers[writer] = Writing::RolledBack;
+        }
+    }
+
+    /// The events that `session` sees and that have no number, in the order of insertion: those that
+    /// are committed, and its own.
+    pub(super) fn unnumbered(&self, session: Session) -> Vec<usize> {
         let waiting = self.inserted.iter().copied();
         waiting
-            .filter(|event| self.writers[*event] == Writing::Committed)
+            .filter(|event| {
+                self.writers[*event] == Writing::Committed || session == Session::Writer(*event)
+            })
             .filter(|event| self.numbers[*event].is_none())
             .collect()
     }
@@ -89,7 +147,11 @@ impl State {
     /// True if another writer changes the same order.
     pub(super) fn subject_is_locked(&self, writer: usize) -> bool {
         let about = |writer| usize::from(writer == 2);
-        (0..WRITERS)
-            .any(|other| about(other) == about(writer) && self.writers[other] == Writing::Open)
+        (0..WRITERS).any(|other| about(other) == about(writer) && self.is_open(other))
+    }
+
+    /// True while the writer's transaction has not ended.
+    pub(super) fn is_open(&self, writer: usize) -> bool {
+        matches!(self.writers[writer], Writing::Open | Writing::Committing)
     }
 }

@@ -33,11 +33,14 @@ pub fn describe<D: JsonSchema>() -> Description {
 fn subscription() -> Operation {
     let about = "Poll with the `ETag` of the last answer. Catch up from a cursor with `after`, \
                  and no other parameter. `type` and `subject` give filtered views, which `before` \
-                 pages through. Clients that accept neither Atom nor HTML get Atom.";
+                 pages through. Clients that accept none of the media types get Atom. With \
+                 `Prefer: event-data`, Atom contains the data of events; as CloudEvents, `Link: \
+                 rel=\"next\"` is the address of the events after them.";
     let query = |name, about| Parameter::query(name, about, Schema::text());
     let header = |name, about| Parameter::header(name, about, Schema::text());
     let wait = "`wait=N`: if `If-None-Match` matches, the answer is held back for up to `N` \
-                seconds (at most 30), until a new event arrives (RFC 7240)";
+                seconds (at most 30), until a new event arrives; with data, also after a cursor \
+                without newer events. `event-data`: Atom with the data of events (RFC 7240)";
     let delta = "`feed`, with `Prefer: wait=N`: the new entries only, as a `226` (RFC 3229)";
     Operation::get("/feed", "feed", "The newest events")
         .about(about)
@@ -51,11 +54,14 @@ fn subscription() -> Operation {
         ))
         .parameter(header("Prefer", wait))
         .parameter(header("A-IM", delta))
-        .answer(document(
+        .answer(with_data(document(
             200,
             "The newest events; the filtered ones; those after the cursor",
-        ))
-        .answer(document(226, "The entries after the cursor of the `ETag`"))
+        )))
+        .answer(with_data(document(
+            226,
+            "The entries after the cursor of the `ETag`",
+        )))
         .answer(
             Answer::new(
                 303,
@@ -196,6 +202,13 @@ fn document(status: u16, about: &'static str) -> Answer {
         .optional_header("Link", "The links of the document (RFC 8288)")
         .content(ATOM, Schema::text())
         .html()
+}
+
+/// A document that may come with the data of its events.
+fn with_data(document: Answer) -> Answer {
+    document
+        .optional_header("Preference-Applied", "The preferences that it follows")
+        .content(BATCH, Schema::of::<Vec<CloudEvent>>())
 }
 
 /// An event as `CloudEvents` 1.0, in the JSON format

@@ -57,7 +57,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
                 None => break,
             },
         };
-        let stands_still = document.archive && whole && end.sequence <= at.sequence;
+        let stands_still = document.is_part() && whole && end.sequence <= at.sequence;
         if let Some(reason) = discontinuity(&at, &document, &end) {
             return follower.halt(&reason).await;
         }
@@ -68,7 +68,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
         gathered.extend(arrivals.into_iter().filter(new));
         at = position_after(&at, &document, &end);
         let interrupted = *follower.leases.signals.borrow() != signals;
-        at_the_end = !document.archive && whole || stands_still;
+        at_the_end = !document.is_part() && whole || stands_still;
         let last = at_the_end || n == DOCUMENTS || interrupted;
         let bytes: usize = gathered
             .iter()

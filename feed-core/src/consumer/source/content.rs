@@ -1,5 +1,5 @@
-//! Fetches the data of entries: in one request if the feed has a batch document, else one by one,
-//! by the rules of RFC 4287, 4.1.3.3.
+//! Takes the data of entries by the rules of RFC 4287, 4.1.3.3: from the document, or else in one
+//! request if the feed has a batch document, or one by one.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -79,18 +79,19 @@ const FETCHES: usize = 8;
 /// large as any answer, and a feed document links to any number of them (I11).
 pub(crate) const TOGETHER: usize = 32 * 1024 * 1024;
 
-/// Fetches the data of `entries`: in one request if the feed has a batch document, else one by one.
-/// Returns the first of them, at least one, if all together would be too much.
+/// Takes the data of `entries`: from the document, or else in one request if the feed has a batch
+/// document, or one by one. Returns the first of them, at least one, if all together would be too much.
 pub(crate) async fn arrivals(
     source: &Source,
     document: &Document,
     entries: &[&FoundEntry],
 ) -> Result<Vec<Arrival>, FetchError> {
     let begun = SystemTime::now();
-    let mut batch = match entries {
-        [] => HashMap::new(),
+    let linked = entries.iter().filter(|entry| entry.is_linked()).count();
+    let mut batch = match linked {
+        0 => HashMap::new(),
         // A batch document of a hundred events would be too much for one of them.
-        [_] if document.entries.len() > 1 => HashMap::new(),
+        1 if document.entries.len() > 1 => HashMap::new(),
         _ => fetch_batch_document(source, document, entries).await?,
     };
     let mut arrivals = Vec::with_capacity(entries.len());
@@ -185,7 +186,7 @@ async fn content(
     };
     let Some(src) = &content.src else {
         return Ok(match inline(content) {
-            Ok(data) => Ok((data, None)),
+            Ok(data) => Ok((data, entry.traceparent.clone())),
             Err(reason) => Err(Missing::in_entry(reason)),
         });
     };

@@ -20,8 +20,8 @@ pub(crate) struct Document {
     own: Option<Url>,
     base: Option<String>,
     links: Vec<atom_syndication::Link>,
-    /// True for a page: the feed may continue after it (RFC 5005, section 4).
-    pub(crate) archive: bool,
+    /// True for a page (RFC 5005, section 4).
+    archive: bool,
     /// The position after this document; `None` if the feed is not of feed-core.
     pub(crate) cursor: Option<Cursor>,
     /// Feeds with a cursor: in sequence, without gaps. Others: oldest first.
@@ -138,6 +138,12 @@ impl Document {
         Ok(older.filter(|older| {
             older[..Position::AfterQuery] != self.read_from[..Position::AfterQuery]
         }))
+    }
+
+    /// Returns true if its feed may have later events elsewhere: for a page, and for the first part
+    /// of the events after a cursor.
+    pub(crate) fn is_part(&self) -> bool {
+        self.archive || self.is_no_head() && self.links.iter().any(|link| link.rel == "next")
     }
 
     /// Returns the URL it was read from.

@@ -9,7 +9,7 @@ use crate::event::{EventId, Sequence};
 pub(crate) const DEEPEST: usize = 64;
 
 /// The most elements and attributes, without those inside of contents. Each takes many times the
-/// memory of its text (I11). An entry of feed-core has 17.
+/// memory of its text (I11). An entry of feed-core has 18.
 pub(crate) const MOST_PARTS: usize = 100_000;
 
 /// Why bytes are no feed document.
@@ -72,6 +72,8 @@ pub(crate) struct FoundEntry {
     pub(crate) base: Option<String>,
     /// Its value is text, or elements as they were written.
     pub(crate) content: Option<atom_syndication::Content>,
+    /// The trace context of an event whose data is in the entry.
+    pub(crate) traceparent: Option<String>,
     /// Why this entry cannot be read, although the others can.
     pub(crate) unreadable: Option<String>,
 }
@@ -80,6 +82,13 @@ impl FoundEntry {
     /// Returns the subject; the entry's id if the feed gives none.
     pub(crate) fn subject(&self) -> &str {
         self.subject.as_deref().unwrap_or(&self.id)
+    }
+
+    /// Returns true if the entry links to its content.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.content
+            .as_ref()
+            .is_some_and(|content| content.src.is_some())
     }
 
     /// Returns the event id; `None` for an id that no feed of feed-core gives.

@@ -77,6 +77,9 @@ pub(crate) struct Source {
 }
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// Asks for entries with their data; a feed that has none with data ignores it (RFC 7240, section
+/// 2).
+const EVENT_DATA: HeaderValue = HeaderValue::from_static("event-data");
 const A_IM: HeaderName = HeaderName::from_static("a-im");
 const ATOM: HeaderValue = HeaderValue::from_static("application/atom+xml, application/xml;q=0.5");
 
@@ -187,13 +190,20 @@ impl Source {
         if conditional && delta {
             request.insert(A_IM, HeaderValue::from_static("feed"));
         }
-        if conditional && !wait.is_zero() {
+        // A whole head has events that were taken before: their data is of no use.
+        if conditional && delta {
+            request.append(PREFER, EVENT_DATA);
+        }
+        let waits = conditional && !wait.is_zero();
+        if waits {
             let prefer = format!("wait={}", wait.as_secs());
-            request.extend(HeaderValue::from_str(&prefer).map(|prefer| (PREFER, prefer)));
+            if let Ok(prefer) = HeaderValue::from_str(&prefer) {
+                request.append(PREFER, prefer);
+            }
             timeout += wait;
         }
         let asked = Instant::now();
-        let begins = match request.contains_key(&PREFER) {
+        let begins = match waits {
             true => wait + BEGINS,
             false => TIMEOUT,
         };
@@ -232,12 +242,14 @@ impl Source {
         Ok(self.head(&Validators::default(), false, false).await?.new)
     }
 
-    /// Requests the events after `cursor`; from the first event if it is `None`.
+    /// Requests the events after `cursor`, with their data; from the first event if it is `None`.
     pub(crate) async fn after(&self, cursor: Option<&Cursor>) -> Result<Document, FetchError> {
         let mut url = self.address().clone();
         let cursor = cursor.map_or("start".to_owned(), Cursor::to_string);
         url.query_pairs_mut().append_pair("after", &cursor);
-        self.document(url).await
+        let request = HeaderMap::from_iter([(header::ACCEPT, ATOM), (PREFER, EVENT_DATA)]);
+        let answer = self.get(url, request, TIMEOUT, TIMEOUT).await?;
+        answer.into_document()
     }
 
     /// Requests a document other than the head.

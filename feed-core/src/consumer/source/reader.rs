@@ -239,6 +239,7 @@ impl<'t> Reader<'t> {
                 (Vocabulary::Ours, b"subject") => {
                     entry.subject = Some(reader.trimmed()?).filter(|text| !text.is_empty());
                 }
+                (Vocabulary::Ours, b"traceparent") => entry.traceparent = Some(reader.trimmed()?),
                 (Vocabulary::Ours, b"sequence") => {
                     let sequence = reader.trimmed()?.parse().ok();
                     entry.sequence = sequence.filter(|n| (1..=LAST_SEQUENCE).contains(n));

@@ -138,7 +138,7 @@ impl Walk {
                     return Err(WalkError::NotSequenced(document.address().clone()));
                 };
                 // A document without newer events ends the walk, whatever links it has.
-                let is_last = !document.archive || end.sequence <= sequence_of(at);
+                let is_last = !document.is_part() || end.sequence <= sequence_of(at);
                 let next = match document.link("next-archive", None).transpose() {
                     _ if is_last => None,
                     Some(link) => Some(Next::Linked(link)),
@@ -256,7 +256,7 @@ fn goes_on_from(at: &Cursor, document: &Document) -> bool {
     let first = document.first().unwrap_or(end.sequence.saturating_add(1));
     let here = document.at(at.sequence);
     let is_here = here.is_none_or(|entry| entry.event_id() == at.anchor);
-    let is_new = end.sequence > at.sequence || !document.archive && end.sequence == at.sequence;
+    let is_new = end.sequence > at.sequence || !document.is_part() && end.sequence == at.sequence;
     end.epoch == at.epoch && is_here && first <= at.sequence.saturating_add(1) && is_new
 }
 

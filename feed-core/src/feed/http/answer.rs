@@ -23,6 +23,8 @@ pub(super) const SEALED: &str = "max-age=5";
 /// Shared caches must not store personal data, and every cache must revalidate it: a person may
 /// have been erased.
 pub(super) const PRIVATE: &str = "private, no-cache";
+/// For a document with personal data that changes with each event.
+pub(super) const PRIVATE_NO_STORE: &str = "private, no-store";
 /// For an answer that is valid for one reader at one moment.
 pub(super) const NO_STORE: &str = "no-store";
 /// For new entries alone (RFC 3229, 10.4.1): `im` is for caches that know it, `no-store` for all
@@ -70,7 +72,9 @@ impl Metadata {
         request: &HeaderMap,
         body: &Arc<Body>,
     ) -> Result<Response, Problem> {
-        self.caching = DELTA;
+        if self.caching == HEAD {
+            self.caching = DELTA;
+        }
         let mut response = self.with_body(StatusCode::IM_USED, request, body)?;
         let feed = HeaderValue::from_static("feed");
         response.headers_mut().insert(IM, feed);

@@ -62,7 +62,7 @@ impl<B: Backend> Inner<B> {
         if let Some(body) = self.batch_documents.get(head, (first, last)) {
             return Ok(body);
         }
-        let source = self.event_source.as_str();
+        let source = self.documents.event_source.as_str();
         let newest = self.entries.known(&self.sequencer.head());
         let batch = newest
             .as_ref()
@@ -104,7 +104,7 @@ pub(super) async fn event<B: Backend>(
         .ok_or_else(missing)?;
     let event = B::event(feed.database.reader(), EventId(uuid));
     let event = feed.database.statement(event).await?.ok_or_else(missing)?;
-    let source = feed.event_source.as_str();
+    let source = feed.documents.event_source.as_str();
     let offers = ["application/json", cloudevents::STRUCTURED];
     let withheld = || {
         Problem::new(

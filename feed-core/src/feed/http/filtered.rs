@@ -61,6 +61,7 @@ impl<B: Backend> Inner<B> {
             cursor,
             links,
             archive: false,
+            events: &[],
             entries: &entries,
         };
         let body = self.documents.write(form, &document);

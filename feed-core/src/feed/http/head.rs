@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 
-use super::answer::{HEAD, Metadata, NO_STORE};
+use super::answer::{HEAD, Metadata, NO_STORE, PRIVATE_NO_STORE};
 use super::request::{canonical, no_parameters};
 use crate::cursor::Cursor;
 use crate::event::Sequence;
@@ -17,7 +17,7 @@ use crate::feed::body::Body;
 use crate::feed::document::{Link, LinkHeaders};
 use crate::feed::form::Form;
 use crate::feed::page::{Pages, State as PageState};
-use crate::feed::prefer::{PREFERENCE_APPLIED, accepts_delta, wait};
+use crate::feed::prefer::{EVENT_DATA, PREFERENCE_APPLIED, accepts_delta, wait};
 use crate::feed::presentation::cursor_in;
 use crate::feed::snapshot::Snapshot;
 use crate::feed::{Feed, Inner};
@@ -41,8 +41,15 @@ pub(super) async fn by_parameters<B: Backend>(
     let form = feed.inner.documents.form(headers);
     match view {
         View::Head => feed.inner.head(form, request.method(), headers).await,
-        View::After(cursor) => feed.inner.after(form, cursor, headers).await,
-        View::Filtered(filter, before) => feed.inner.filtered(form, &filter, before, headers).await,
+        View::After(cursor) => {
+            feed.inner
+                .after(form, cursor, request.method(), headers)
+                .await
+        }
+        View::Filtered(filter, before) => {
+            let form = form.without_data();
+            feed.inner.filtered(form, &filter, before, headers).await
+        }
     }
 }
 
@@ -150,18 +157,13 @@ impl<B: Backend> Inner<B> {
         } else {
             self.head_answer(form, wait, &known, request).await?
         };
-        if let Some(wait) = waits
-            && let Ok(applied) = HeaderValue::from_str(&format!("wait={}", wait.as_secs()))
-        {
-            response.headers_mut().insert(PREFERENCE_APPLIED, applied);
-            response.extensions_mut().insert(HeldBack);
-        }
+        applied(&mut response, form, waits);
         Ok(response)
     }
 
     /// Waits until the cursor differs from that of `head`, `wait` is over, or the service stops.
     /// One watch serves all waiting readers; none of them queries the database.
-    async fn wait_for_news(&self, head: &Head, wait: Duration) -> sqlx::Result<Head> {
+    pub(super) async fn wait_for_news(&self, head: &Head, wait: Duration) -> sqlx::Result<Head> {
         let mut watch = self.sequencer.watch();
         let news = watch.wait_for(|newer| !newer.is_same(head));
         tokio::select! {
@@ -186,12 +188,24 @@ impl<B: Backend> Inner<B> {
         // The newest closed second, unless the cursor has moved on meanwhile.
         let head = Some(self.sequencer.head()).filter(|head| head.is_same(&snapshot.head));
         let mut metadata = self.head_metadata(form, head.as_ref().unwrap_or(&snapshot.head));
+        let wants_delta = wait.is_some() || form.has_data();
+        let wants_delta = wants_delta && form != Form::Html && accepts_delta(request);
+        let seen = newest_seen(known, &snapshot).filter(|_| wants_delta);
+        if form.has_data() {
+            let (body, links) = self
+                .head_with_data(form, &snapshot, seen.unwrap_or(0))
+                .await?;
+            metadata.links = links;
+            return match seen {
+                Some(_) => metadata.delta(request, &body),
+                None => metadata.ok(request, &body),
+            };
+        }
         metadata.links = snapshot.links(|| {
             let head = &snapshot.head;
             LinkHeaders::new(&self.documents.head_links(head, Pages::from(head).head()))
         });
-        let wants_delta = form == Form::Atom && wait.is_some() && accepts_delta(request);
-        match newest_seen(known, &snapshot).filter(|_| wants_delta) {
+        match seen {
             Some(seen) => metadata.delta(request, &self.head_body(form, &snapshot, seen)),
             None => metadata.ok(request, &self.head_body(form, &snapshot, 0)),
         }
@@ -200,7 +214,10 @@ impl<B: Backend> Inner<B> {
     fn head_metadata(&self, form: Form, head: &Head) -> Metadata {
         Metadata {
             media_type: form.media_type(),
-            caching: HEAD,
+            caching: match form.has_data() {
+                true => PRIVATE_NO_STORE,
+                false => HEAD,
+            },
             // The tag identifies the cursor and the presentation. So does the date, once the newest
             // second is closed; until then there is none, since curl drops a 200 whose date is not
             // later than the one it has sent. The date is the end of that second, and is announced
@@ -229,7 +246,7 @@ impl<B: Backend> Inner<B> {
                 .first()
                 .map_or(head.sequence + 1, |entry| entry.sequence);
             let links = self.documents.head_links(head, first..=head.sequence);
-            let document = self.documents.document(head, head.cursor(), links, entries);
+            let document = (self.documents).document(head, head.cursor(), links, &[], entries);
             self.documents.write(form, &document)
         })
     }
@@ -239,6 +256,7 @@ impl<B: Backend> Inner<B> {
         &self,
         form: Form,
         cursor: Option<Cursor>,
+        method: &Method,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
         self.sequencer.recent().await?;
@@ -247,6 +265,15 @@ impl<B: Backend> Inner<B> {
             .await?;
         let cursor = cursor.unwrap_or_else(|| Cursor::start(head.epoch));
         self.verify(&cursor, &head).await?;
+        if form.has_data() {
+            let wait = wait(request).filter(|_| method == Method::GET);
+            let wait = wait.filter(|_| cursor.sequence == head.sequence);
+            let mut response = self
+                .after_with_data(form, &cursor, head, wait, request)
+                .await?;
+            applied(&mut response, form, wait);
+            return Ok(response);
+        }
         let pages = Pages::from(&head);
         let next = pages.of(cursor.sequence + 1);
         if pages.state(next) != PageState::Open {
@@ -263,19 +290,19 @@ impl<B: Backend> Inner<B> {
         let link_headers = LinkHeaders::new(&links);
         let document = self
             .documents
-            .document(&head, head.cursor(), links, &entries);
+            .document(&head, head.cursor(), links, &[], &entries);
         let metadata = Metadata {
             media_type: form.media_type(),
             caching: NO_STORE,
             validators: None,
             links: link_headers,
-            vary: "Accept, Accept-Encoding",
+            vary: "Accept, Accept-Encoding, Prefer",
         };
         metadata.ok(request, &self.documents.write(form, &document))
     }
 
     /// Rejects a cursor that is no position in this feed (I8).
-    async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
+    pub(super) async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
         if cursor.epoch != head.epoch {
             return Err(lost(
                 head,
@@ -314,6 +341,20 @@ impl<B: Backend> Inner<B> {
             ));
         }
         Ok(())
+    }
+}
+
+/// Adds which preferences of a request the answer has applied (RFC 7240, section 3).
+fn applied(response: &mut Response, form: Form, waited: Option<Duration>) {
+    let headers = response.headers_mut();
+    if form == Form::AtomWithData {
+        headers.append(PREFERENCE_APPLIED, HeaderValue::from_static(EVENT_DATA));
+    }
+    if let Some(wait) = waited
+        && let Ok(applied) = HeaderValue::from_str(&format!("wait={}", wait.as_secs()))
+    {
+        headers.append(PREFERENCE_APPLIED, applied);
+        response.extensions_mut().insert(HeldBack);
     }
 }
 

@@ -7,6 +7,7 @@ mod head;
 mod pages;
 mod request;
 mod status;
+mod with_data;
 
 use axum::Router;
 use axum::http::StatusCode;

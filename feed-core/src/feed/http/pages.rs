@@ -49,7 +49,7 @@ pub(super) async fn page<B: Backend>(
     if state == PageState::Open {
         return Err(missing());
     }
-    let form = feed.documents.form(request);
+    let form = feed.documents.form(request).without_data();
     // Pages for people are never final: an upgrade changes what surrounds the entries.
     let is_final = state == PageState::Immutable && form == Form::Atom;
     let page = feed.written(form, &head, number, state).await?;
@@ -124,7 +124,7 @@ impl<B: Backend> Inner<B> {
         let link_headers = LinkHeaders::new(&links);
         let document = Document {
             archive: true,
-            ..self.documents.document(head, cursor, links, &entries)
+            ..self.documents.document(head, cursor, links, &[], &entries)
         };
         let body = self.documents.write(form, &document);
         Ok(Written {

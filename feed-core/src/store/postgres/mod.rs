@@ -51,6 +51,12 @@ impl Operations for Postgres {
         migration!("postgres", 7, "expand source", "0007_expand_source.sql"),
         migration!("postgres", 8, "expand effect", "0008_expand_effect.sql"),
         migration!("postgres", 9, "expand ids", "0009_expand_ids.sql"),
+        migration!(
+            "postgres",
+            10,
+            "expand number at commit",
+            "0010_expand_number_at_commit.sql"
+        ),
     ];
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {

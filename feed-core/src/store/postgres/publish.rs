@@ -1,5 +1,6 @@
 //! The publishing side, as far as it is PostgreSQL's own: an event waits in the outbox until its transaction
-//! has committed, and is numbered then (`feed_number` in `migrations/postgres/0005_expand_quarantine.sql`).
+//! has committed, and is numbered then (`feed_number` in `migrations/postgres/0005_expand_quarantine.sql`). One that
+//! arrives alone is numbered inside that COMMIT (`0010_expand_number_at_commit.sql`).
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, PgTransaction, Postgres};
@@ -98,7 +99,11 @@ impl NativePublish for Postgres {
                     numbered = $1 AS unnumbered,
                     (SELECT COALESCE(max(position), 0) FROM feed_quarantine) AS quarantined,
                     clock_timestamp() AS now
-             FROM feed_number($1)",
+             FROM (SELECT feed_head AS head, 0 AS numbered FROM feed_head
+                   WHERE NOT EXISTS (SELECT FROM feed_outbox)
+                   UNION ALL
+                   SELECT head, numbered FROM feed_number($1)
+                   WHERE EXISTS (SELECT FROM feed_outbox)) AS look",
         )
         .bind(limit)
         .fetch_optional(pool)

@@ -1,0 +1,192 @@
+//! Serves events together with their data, so that one request is one step of a consumer: after a
+//! cursor, and in the head.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::answer::{Metadata, PRIVATE_NO_STORE};
+use crate::cursor::Cursor;
+use crate::event::{Event, Sequence};
+use crate::feed::Inner;
+use crate::feed::body::Body;
+use crate::feed::cloudevents;
+use crate::feed::document::{Link, LinkHeaders};
+use crate::feed::form::Form;
+use crate::feed::snapshot::Snapshot;
+use crate::http::Problem;
+use crate::store::Backend;
+use crate::store::publish::Head;
+
+/// The most events after a cursor in one document.
+const MOST: usize = 1_000;
+
+/// Events read at once: their data is in memory before its size is known.
+const READ: i64 = 100;
+
+/// The approximate size of a document, in bytes, at which no more data is added. A consumer takes
+/// documents of up to 16 MiB.
+const LARGEST: usize = 8 * 1024 * 1024;
+
+/// The largest document of a head that is kept for other readers, in bytes.
+const LARGEST_KEPT: usize = 256 * 1024;
+
+impl<B: Backend> Inner<B> {
+    /// Serves the events after `cursor`, a position in this feed: as many as one document may have.
+    /// With `wait`, there are none yet.
+    pub(super) async fn after_with_data(
+        &self,
+        form: Form,
+        cursor: &Cursor,
+        mut head: Head,
+        wait: Option<Duration>,
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        if let Some(wait) = wait {
+            head = self.wait_for_news(&head, wait).await?;
+            self.verify(cursor, &head).await?;
+        }
+        let events = self.read(cursor.sequence + 1, head.sequence).await?;
+        let end = end_of(&events, &head).unwrap_or_else(|| cursor.clone());
+        let addresses = &self.documents.addresses;
+        let next = Link {
+            rel: "next",
+            href: addresses.after(&end),
+            media_type: Some(form.essence()),
+        };
+        let mut links = vec![
+            Link {
+                rel: "self",
+                href: addresses.after(cursor),
+                media_type: Some(form.essence()),
+            },
+            Link::feed("current", addresses.head()),
+        ];
+        // In JSON nothing else tells where to continue.
+        if end.sequence < head.sequence || form == Form::Batch {
+            links.push(next);
+        }
+        let metadata = with_data(form, LinkHeaders::new(&links));
+        let document = self.documents.document(&head, end, links, &events, &[]);
+        metadata.ok(request, &self.documents.write(form, &document))
+    }
+
+    /// Returns the document of the head's entries after `seen`, or of all its entries, and its
+    /// links. Data that does not fit in it is linked; `CloudEvents` that do not fit are at `next`.
+    pub(super) async fn head_with_data(
+        &self,
+        form: Form,
+        snapshot: &Snapshot,
+        seen: Sequence,
+    ) -> sqlx::Result<(Arc<Body>, LinkHeaders)> {
+        let head = &snapshot.head;
+        let entries = snapshot.after(seen).unwrap_or(&snapshot.entries);
+        let first = entries
+            .first()
+            .map_or(head.sequence + 1, |entry| entry.sequence);
+        let links = |end: &Cursor| match form {
+            Form::Batch => vec![Link {
+                rel: "next",
+                href: self.documents.addresses.after(end),
+                media_type: Some(form.essence()),
+            }],
+            _ => self.documents.head_links(head, first..=head.sequence),
+        };
+        if let Some(body) = snapshot.kept(form, seen) {
+            return Ok((body, LinkHeaders::new(&links(&head.cursor()))));
+        }
+        let read;
+        let events = match snapshot.events(first, head.sequence) {
+            Some(events) => within(events, LARGEST),
+            None => {
+                read = self.read(first, head.sequence).await?;
+                &read
+            }
+        };
+        let end = match form {
+            Form::Batch => end_of(events, head).unwrap_or_else(|| head.cursor()),
+            _ => head.cursor(),
+        };
+        let is_complete = events.len() == entries.len()
+            && events
+                .iter()
+                .all(|event| cloudevents::data(event).is_some());
+        let links = links(&end);
+        let headers = LinkHeaders::new(&links);
+        let rest = entries.get(events.len()..).unwrap_or_default();
+        let document = self.documents.document(head, end, links, events, rest);
+        let body = self.documents.write(form, &document);
+        // Only the database has an event that was corrected.
+        let body = match is_complete && body.len() <= LARGEST_KEPT {
+            true => snapshot.written(form, seen, || body),
+            false => Arc::new(body),
+        };
+        Ok((body, headers))
+    }
+
+    /// Reads the first of these events, as many as a document may have; at least one, if there is
+    /// one.
+    async fn read(&self, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Event>> {
+        let mut events: Vec<Event> = Vec::new();
+        let mut next = first;
+        while next <= last && events.len() < MOST {
+            let end = (next + READ - 1).min(last);
+            let read = B::events(self.database.reader(), next, end);
+            events.extend(self.database.statement(read).await?);
+            next = end + 1;
+            let fitting = within(&events, LARGEST).len();
+            if fitting < events.len() {
+                events.truncate(fitting);
+                break;
+            }
+        }
+        Ok(events)
+    }
+}
+
+/// Returns the metadata of a document with data, which no cache may store.
+fn with_data(form: Form, links: LinkHeaders) -> Metadata {
+    Metadata {
+        media_type: form.media_type(),
+        caching: PRIVATE_NO_STORE,
+        validators: None,
+        links,
+        vary: "Accept, Accept-Encoding, A-IM, Prefer",
+    }
+}
+
+/// Returns the first events that have at most that size together as entries; at least one.
+fn within(events: &[Event], bytes: usize) -> &[Event] {
+    let mut size = 0;
+    let fitting = events.iter().take_while(|event| {
+        let first = size == 0;
+        size += largest_entry(event);
+        first || size <= bytes
+    });
+    &events[..fitting.count()]
+}
+
+/// Returns the size that an event has at most as an entry: one byte of text may become six.
+fn largest_entry(Event { entry, data, .. }: &Event) -> usize {
+    let texts = [
+        &entry.title,
+        &entry.summary,
+        &entry.link,
+        &entry.event_type,
+        &entry.subject,
+    ];
+    let texts: usize = texts.into_iter().map(String::len).sum();
+    1_024 + 6 * texts + data.len().div_ceil(3) * 4
+}
+
+/// Returns the position of a reader after `events`.
+fn end_of(events: &[Event], head: &Head) -> Option<Cursor> {
+    let last = &events.last()?.entry;
+    Some(Cursor {
+        epoch: head.epoch,
+        sequence: last.sequence,
+        anchor: Some(last.id),
+    })
+}
