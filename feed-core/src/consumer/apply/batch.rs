@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use sqlx::Transaction;
 use tracing::{Instrument, debug, info, warn};
@@ -22,8 +24,17 @@ use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Position};
 use crate::trace::Work;
 
-/// The most events of one transaction.
-pub(crate) const LARGEST_BATCH: usize = 100;
+/// The most events of the first transactions, and of those after a failure.
+const SMALLEST_BATCH: usize = 100;
+
+/// The most events of one transaction. A backlog is taken in batches that grow up to that: each costs
+/// a commit, and a few statements that take as long for many events as for one.
+const LARGEST_BATCH: usize = 1_000;
+
+/// Batches grow while they take less than half of this time, and shrink when they take twice as long:
+/// an effect that is slow for each event must not run into its time limit, nor hold its locks for
+/// longer.
+const BATCH_TIME: Duration = Duration::from_millis(200);
 
 /// The outcome of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,6 +74,7 @@ pub(crate) struct Applier<B: Backend, E> {
     pub(crate) caller: Arc<EffectCaller<B, E>>,
     instance: Arc<Instance<B>>,
     counts: Arc<Counts>,
+    batch_size: AtomicUsize,
 }
 
 impl<B: Backend, E: Effect<B>> Applier<B, E> {
@@ -71,7 +83,13 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             caller: Arc::new(EffectCaller::new(Arc::clone(&instance), effect)),
             instance,
             counts,
+            batch_size: AtomicUsize::new(SMALLEST_BATCH),
         }
+    }
+
+    /// Returns the number of events that a transaction may have now.
+    pub(crate) fn batch_size(&self) -> usize {
+        self.batch_size.load(Ordering::Relaxed)
     }
 
     /// Applies `arrivals`, which are in sequence, and moves the cursors of `held` to `to`.
@@ -81,7 +99,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         arrivals: &[Arrival],
         to: &Position,
     ) -> sqlx::Result<Applied> {
-        self.apply_by(LARGEST_BATCH, held, arrivals, to).await
+        self.apply_by(self.batch_size(), held, arrivals, to).await
     }
 
     /// Applies `arrivals` in transactions of at most `size` events.
@@ -100,7 +118,12 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
                 Some(_) => position_between(chunk, to, held),
                 None => to.clone(),
             };
+            let begun = Instant::now();
             let applied = self.apply_chunk(held, chunk, &end).await?;
+            if chunk.len() >= self.batch_size() {
+                let next = next_size(chunk.len(), begun.elapsed());
+                self.batch_size.store(next, Ordering::Relaxed);
+            }
             total.events += applied.events;
             total.fenced |= applied.fenced;
             if chunks.peek().is_none() || total.fenced {
@@ -109,8 +132,9 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         }
     }
 
-    /// Applies all of `chunk` in one transaction. If an event makes that fail, applies the events
-    /// one by one: a parked event then affects no other, and the good case costs nothing more.
+    /// Applies all of `chunk` in one transaction. If an event makes that fail, applies the events in
+    /// smaller batches, and then one by one: a parked event then affects no other, and the good case
+    /// costs nothing more.
     async fn apply_chunk(
         self: &Arc<Self>,
         held: &mut [Held],
@@ -123,8 +147,16 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             Err(Failure::Effect(error)) => error,
         };
         if let events @ 2.. = chunk.len() {
-            debug!("a batch of {events} events failed, they go one by one: {failure}");
-            return Box::pin(self.apply_by(1, held, chunk, to)).await;
+            self.batch_size.store(SMALLEST_BATCH, Ordering::Relaxed);
+            let size = if events > SMALLEST_BATCH {
+                SMALLEST_BATCH
+            } else {
+                1
+            };
+            debug!(
+                "a batch of {events} events failed; they are applied in batches of {size}: {failure}"
+            );
+            return Box::pin(self.apply_by(size, held, chunk, to)).await;
         }
         match self.attempt(held, chunk, to, Some(failure)).await {
             Ok(applied) => Ok(applied),
@@ -315,6 +347,16 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
     }
 }
 
+/// Returns the size of the batch after one of `size` events that took `time`.
+fn next_size(size: usize, time: Duration) -> usize {
+    let next = match time {
+        quick if quick < BATCH_TIME / 2 => size * 2,
+        slow if slow > BATCH_TIME * 2 => size / 2,
+        _ => size,
+    };
+    next.clamp(SMALLEST_BATCH, LARGEST_BATCH)
+}
+
 /// Logs the applied events: one line for all, and one line for each at DEBUG.
 fn log_applied(applied: &[Received], passed_over: &PassedOver) {
     let Some(last) = applied.last() else { return };
@@ -346,4 +388,30 @@ fn log_applied(applied: &[Received], passed_over: &PassedOver) {
         last.id,
         last.subject
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_grow_while_they_are_quick_and_shrink_when_they_are_slow() {
+        let millis = Duration::from_millis;
+        let mut size = SMALLEST_BATCH;
+        for (time, expected) in [(9, 200), (50, 400), (99, 800), (99, 1_000), (99, 1_000)] {
+            size = next_size(size, millis(time));
+            assert_eq!(size, expected);
+        }
+        for (time, expected) in [
+            (300, 1_000),
+            (401, 500),
+            (5_000, 250),
+            (401, 125),
+            (401, 100),
+        ] {
+            size = next_size(size, millis(time));
+            assert_eq!(size, expected);
+        }
+        assert_eq!(next_size(size, millis(5_000)), SMALLEST_BATCH);
+    }
 }

@@ -241,7 +241,7 @@ async fn start_of(source: &Source, epoch: &str) -> Result<Result<Position, Strin
     let Ok(known) = epoch.parse() else {
         return Ok(Err("the stored epoch cannot be read".to_owned()));
     };
-    match source.after(Some(&Cursor::start(known))).await {
+    match source.position(Some(&Cursor::start(known))).await {
         Ok(_) => Ok(Ok(Position {
             epoch: Some(epoch.to_owned()),
             ..Position::default()

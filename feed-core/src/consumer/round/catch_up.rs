@@ -10,7 +10,6 @@ use std::time::Instant;
 use tracing::info;
 
 use super::follower::Follower;
-use crate::consumer::apply::batch::LARGEST_BATCH;
 use crate::consumer::effect::Effect;
 use crate::consumer::outcome::{PollError, Polled};
 use crate::consumer::progress::position::{cursor_at, discontinuity, position_after, position_at};
@@ -74,7 +73,8 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
             .iter()
             .map(|arrival| arrival.event.data.len())
             .sum();
-        let (batch, to) = full_of(&mut gathered, &at, last || bytes >= TOGETHER);
+        let size = Some(follower.applier.batch_size()).filter(|_| !last && bytes < TOGETHER);
+        let (batch, to) = full_of(&mut gathered, &at, size);
         match batch {
             Some(batch) => match follower.apply(batch, to).await? {
                 Some(events) => applied += events,
@@ -102,7 +102,7 @@ pub(super) async fn contradiction<B: Backend, E: Effect<B>>(
 ) -> Result<Option<String>, PollError> {
     let (cursors, source) = (&mut follower.cursors, &follower.source);
     while let Some(place) = cursors.unconfirmed.last() {
-        let document = match source.after(cursor_at(place)?.as_ref()).await {
+        let document = match source.position(cursor_at(place)?.as_ref()).await {
             Ok(document) => document,
             Err(error) => match unknown_cursor(&error, follower.subscription.names) {
                 Some(reason) => return Ok(Some(reason)),
@@ -137,24 +137,22 @@ fn log_progress<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) {
 }
 
 /// Takes full transactions out of `gathered`, which ends at `at`, and returns where they end. The
-/// rest waits for more events: a transaction for a few would double the statements. If `last`,
-/// takes everything.
+/// rest waits for more events: a transaction for a few would double the statements. Without a
+/// `size`, takes everything.
 fn full_of(
     gathered: &mut Vec<Arrival>,
     at: &Position,
-    last: bool,
+    size: Option<usize>,
 ) -> (Option<Vec<Arrival>>, Position) {
-    let count = match last {
-        true => gathered.len(),
-        false => gathered.len() - gathered.len() % LARGEST_BATCH,
-    };
+    let waiting = size.map_or(0, |size| gathered.len() % size);
+    let count = gathered.len() - waiting;
     let rest = gathered.split_off(count);
     let full = std::mem::replace(gathered, rest);
     let to = match gathered.is_empty() {
         true => at.clone(),
         false => position_at(&full, at),
     };
-    ((last || count > 0).then_some(full), to)
+    ((size.is_none() || count > 0).then_some(full), to)
 }
 
 /// Returns why to halt if the feed rejects the cursor as unknown, or takes no cursor.

@@ -244,12 +244,21 @@ impl Source {
 
     /// Requests the events after `cursor`, with their data; from the first event if it is `None`.
     pub(crate) async fn after(&self, cursor: Option<&Cursor>) -> Result<Document, FetchError> {
+        let request = HeaderMap::from_iter([(header::ACCEPT, ATOM), (PREFER, EVENT_DATA)]);
+        let answer = self.get(self.address_after(cursor), request, TIMEOUT, TIMEOUT);
+        answer.await?.into_document()
+    }
+
+    /// Requests the events after `cursor` to see whether the feed knows it.
+    pub(crate) async fn position(&self, cursor: Option<&Cursor>) -> Result<Document, FetchError> {
+        self.document(self.address_after(cursor)).await
+    }
+
+    fn address_after(&self, cursor: Option<&Cursor>) -> Url {
         let mut url = self.address().clone();
         let cursor = cursor.map_or("start".to_owned(), Cursor::to_string);
         url.query_pairs_mut().append_pair("after", &cursor);
-        let request = HeaderMap::from_iter([(header::ACCEPT, ATOM), (PREFER, EVENT_DATA)]);
-        let answer = self.get(url, request, TIMEOUT, TIMEOUT).await?;
-        answer.into_document()
+        url
     }
 
     /// Requests a document other than the head.
