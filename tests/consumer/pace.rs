@@ -204,7 +204,7 @@ async fn a_server_that_does_not_wait_is_not_asked_in_a_loop<B: Recording>(url: &
         let pauses = pauses::<B>("ours", url, &fake, interval, 8).await;
         assert_at_least("ours", &pauses[4..], least);
         let last = fake.asked().pop();
-        assert!(last.is_some_and(|asked| asked.header("prefer") == Some("wait=20")));
+        assert!(last.is_some_and(|asked| asked.wait() == Some(Duration::from_secs(20))));
     };
     let old = async {
         // Does not know conditions.
@@ -264,14 +264,14 @@ async fn the_first_request_does_not_wait_at_the_server<B: Recording>(url: &str) 
     until("it asks what is new", async || {
         reader.poll().await.unwrap();
         let asked = fake.asked().pop()?;
-        asked.header("prefer").map(drop)
+        asked.wait().map(drop)
     })
     .await;
     fake.at("/feed", Reply::status(500));
     let seen = reader.again(url, &fake.url("/feed")).await.run();
     seen.error().await;
     let feed = Numbered::new(3);
-    fake.each("/feed", move |asked| match asked.header("prefer") {
+    fake.each("/feed", move |asked| match asked.wait() {
         Some(_) => Reply::never(),
         None => feed.answer(asked),
     });
@@ -331,11 +331,7 @@ fn behind(fake: &Fake, limit: Duration, cut: Reply) {
     let feed = Numbered::new(3);
     fake.each("/feed", move |asked| {
         let answer = feed.reply(asked);
-        let wait = asked.header("prefer").and_then(|wait| {
-            let seconds = wait.strip_prefix("wait=")?;
-            Some(Duration::from_secs(seconds.parse().ok()?))
-        });
-        match wait {
+        match asked.wait() {
             Some(wait) if wait > limit => cut.clone().after(limit),
             Some(wait) => answer.after(wait),
             None => answer,
@@ -351,8 +347,8 @@ async fn waits_that_are_cut_become_shorter<B: Recording>(url: &str) {
         let seen = Reader::<B>::of(name, url, &fake.url("/feed")).await.run();
         let waits = || {
             let asked = fake.asked().into_iter();
-            let waits = asked.filter_map(|asked| asked.header("prefer").map(str::to_owned));
-            waits.collect::<Vec<_>>()
+            let waits = asked.filter_map(|asked| asked.wait());
+            waits.map(|wait| wait.as_secs()).collect::<Vec<_>>()
         };
         until("it waits for less", async || {
             // It never looks like an outage.
@@ -360,11 +356,7 @@ async fn waits_that_are_cut_become_shorter<B: Recording>(url: &str) {
             (waits().len() >= 4).then_some(())
         })
         .await;
-        assert_eq!(
-            waits()[..4],
-            ["wait=20", "wait=1", "wait=1", "wait=1"],
-            "{name}"
-        );
+        assert_eq!(waits()[..4], [20, 1, 1, 1], "{name}");
         assert_eq!(seen.ids().await, Numbered::ids(3));
         // A feed that is down is reported as before.
         fake.at("/feed", Reply::status(504));

@@ -12,7 +12,7 @@ harness::on_both_databases! {
     nothing_new_costs_one_conditional_request
     new_events_cost_one_request_more
     catching_up_costs_each_page_once
-    catching_up_with_the_real_feed_costs_each_page_once
+    catching_up_with_the_real_feed_costs_one_request_for_a_thousand_events
 }
 
 async fn nothing_new_costs_one_conditional_request<B: Recording>(url: &str) {
@@ -33,7 +33,7 @@ async fn nothing_new_costs_one_conditional_request<B: Recording>(url: &str) {
             Some(Numbered::new(15).tag().as_str())
         );
         assert_eq!(asked.header("a-im"), Some("feed"));
-        assert_eq!(asked.header("prefer"), Some("wait=20"));
+        assert_eq!(asked.header("prefer"), Some("wait=20, event-data"));
         let accept = asked.header("accept").unwrap();
         assert!(accept.contains("application/atom+xml"), "{accept}");
     }
@@ -107,7 +107,9 @@ async fn catching_up_costs_each_page_once<B: Recording>(url: &str) {
     assert_once(&counts(&fake), &pages);
 }
 
-async fn catching_up_with_the_real_feed_costs_each_page_once<B: Recording>(url: &str) {
+async fn catching_up_with_the_real_feed_costs_one_request_for_a_thousand_events<B: Recording>(
+    url: &str,
+) {
     const EVENTS: i64 = 1_050;
     let producer = Producer::new().await;
     for id in 1..=EVENTS {
@@ -129,12 +131,16 @@ async fn catching_up_with_the_real_feed_costs_each_page_once<B: Recording>(url: 
         let order: serde_json::Value = serde_json::from_str(data).unwrap();
         assert_eq!(order["id"], number);
     }
-    let epoch = reader.status().await.epoch.unwrap();
-    let pages: Vec<_> = (1..=9)
-        .map(|page| format!("/feed/{epoch}/{page}"))
-        .collect();
-    assert_once(&counts(&fake), &pages);
-    // The next event is delivered while it waits at the server, once it knows the tag.
+    let asked = fake.targets();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert_eq!(asked[..2], ["/feed", "/feed?after=start"]);
+    assert!(
+        asked[2].contains("/feed?after=") && asked[2].contains(".1000."),
+        "{asked:?}"
+    );
+    // The next event is delivered while it waits at the server, once it knows the tag of the head
+    // with data.
+    reader.poll().await.unwrap();
     reader.poll().await.unwrap();
     fake.news();
     let published = async {
@@ -147,10 +153,5 @@ async fn catching_up_with_the_real_feed_costs_each_page_once<B: Recording>(url: 
     };
     let (polled, ()) = tokio::join!(reader.poll(), published);
     assert_eq!(polled, Ok(Polled::Applied(1)));
-    let targets = fake.targets();
-    assert_eq!(
-        (targets.len(), targets[0].as_str()),
-        (2, "/feed"),
-        "{targets:?}"
-    );
+    assert_eq!(fake.targets(), ["/feed"], "its data comes with it");
 }

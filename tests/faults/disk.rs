@@ -80,7 +80,7 @@ async fn a_full_disk_under_sqlite_loses_nothing() {
     let mut disks = Vec::new();
     for whose in [Whose::Order, Whose::Invoice] {
         let directory = fleet.group(whose).cluster.database.directory().unwrap();
-        let Some(disk) = Disk::over(directory, 4).await else {
+        let Some(disk) = Disk::over(directory, 16).await else {
             return;
         };
         disks.push(disk);

@@ -87,6 +87,53 @@ async fn a_locked_head_stops_no_order() {
     assert_no_violations(&life.end().await);
 }
 
+/// Deferred triggers run before PREPARE TRANSACTION, and its locks stay until somebody decides: an
+/// event in such a transaction is not numbered there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prepared_event_does_not_hold_the_head() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
+    let mut life = Life::start(&plan, "prepared-event").await;
+    let url = life.fleet.url(Whose::Order).to_owned();
+    let event = "INSERT INTO feed_outbox (event_type, subject, title, summary, link, data)
+                 VALUES ('order.placed', 'order/0', '', '', '', '{}');
+                 PREPARE TRANSACTION 'event'";
+    another_session(&url, event).await.close().await.unwrap();
+    let newest = "SELECT sequence FROM feed_head";
+    let before = tables::number(&url, newest).await;
+    life.until("other events are numbered", async |_| {
+        tables::number(&url, newest).await - before > 20
+    })
+    .await;
+    tables::run(&url, "ROLLBACK PREPARED 'event'").await;
+    assert_no_violations(&life.end().await);
+}
+
+/// A commit that waits for a synchronous standby keeps the lock of the head, whether the event is
+/// numbered there or by the sequencer. Nothing is acknowledged meanwhile, and nothing is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_does_not_answer_loses_no_event() {
+    let plan = Plan::quiet(Backend::Postgres, [2, 1, 1]);
+    let mut life = Life::start(&plan, "standby").await;
+    let url = life.fleet.url(Whose::Order).to_owned();
+    life.last(Duration::from_secs(1)).await;
+    let waits_for = async |standbys: &str| {
+        let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{standbys}'");
+        tables::run(&url, &set).await;
+        tables::run(&url, "SELECT pg_reload_conf()").await;
+    };
+    life.fleet.history.mark("stall");
+    waits_for("missing").await;
+    let stalled = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    life.until("a commit waits", async |_| {
+        tables::number(&url, stalled).await > 0
+    })
+    .await;
+    life.last(held()).await;
+    waits_for("").await;
+    life.fleet.history.mark("stalled");
+    assert_no_violations(&life.end().await);
+}
+
 /// An instance that waits for a partition delays its own partitions, and not those of another
 /// instance.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,8 +2,8 @@
 
 use crate::tables;
 
-/// Records them where an event is appended (in a transaction) and where it is numbered (by a single
-/// statement).
+/// Records them where an event is appended (in a transaction) and where it is numbered: by a single
+/// statement, or in a COMMIT, which waits less for locks.
 const RECORD: &str = "
     CREATE TABLE test_settings (place TEXT, settings TEXT);
     GRANT INSERT ON test_settings TO PUBLIC;
@@ -35,5 +35,12 @@ pub async fn assert_in_force(url: &str) {
     let found = tables::texts(url, found).await;
     let wanted = "read committed, 3s, 15s, off, off, 0, on";
     let places = ["feed_head", "feed_outbox"].map(|place| format!("{place}: {wanted}"));
-    assert_eq!(found, places);
+    let in_commit = places[0].replace("3s", "10ms");
+    for setting in &found {
+        assert!(
+            places.contains(setting) || *setting == in_commit,
+            "{found:?}"
+        );
+    }
+    assert!(found.contains(&places[1]), "{found:?}");
 }

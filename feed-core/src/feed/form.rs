@@ -23,13 +23,14 @@ impl Form {
     /// program that names them reads feeds, and cannot read a page for people.
     const OFFERS: [&'static str; 8] = [
         "application/atom+xml",
-        BATCH,
         "application/rss+xml",
         "application/rdf+xml",
         "application/feed+json",
         "text/html",
         "application/xml",
         "text/xml",
+        // Last: for programs that name it, and not for those that take anything.
+        BATCH,
     ];
 
     /// The beginning of `java.net.URLConnection`'s `Accept`, whatever it reads: it is no browser.

@@ -49,12 +49,11 @@ const READERS: [&str; 16] = [
 ];
 
 /// What refuses, means another form of the same, or means nothing.
-const ODD: [&str; 22] = [
+const ODD: [&str; 21] = [
     "",
     "application/xml",
     "image/png",
     "application/json",
-    "application/cloudevents-batch+json",
     "application/atom+xml;q=0",
     "*/*;q=0",
     "text/html;q=0",

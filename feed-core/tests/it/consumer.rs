@@ -99,6 +99,8 @@ async fn a_consumer_that_is_up_to_date_gets_only_what_is_new<B: Testable>(url: &
     let database = consumer_database::<B>(url).await;
     let mut consumer = consumer(&database, &feed, Recorder::default()).await;
     drain(&mut consumer, &publisher).await;
+    // It learns the tag of the head with data.
+    consumer.poll_once().await.unwrap();
     // It waits at the server, and is told.
     let news = async {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

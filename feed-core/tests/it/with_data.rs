@@ -402,17 +402,12 @@ async fn asked_by_a_consumer<B: Testable>(
             }
             asked.lock().unwrap().push(path);
             // A feed that knows of waits alone.
-            let prefers: Vec<_> = request
-                .headers()
-                .get_all("prefer")
-                .iter()
-                .cloned()
-                .collect();
-            if !has_data {
-                request.headers_mut().remove("prefer");
-                for wait in prefers.into_iter().filter(|value| value != "event-data") {
-                    request.headers_mut().append("prefer", wait);
-                }
+            if let Some(prefers) = request.headers().get("prefer").cloned()
+                && !has_data
+            {
+                let waits = prefers.to_str().unwrap().replace("event-data", "unknown");
+                let waits = waits.parse().unwrap();
+                request.headers_mut().insert("prefer", waits);
             }
             async move { next.run(request).await as Response }
         }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -65,6 +65,14 @@ impl Asked {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.bytes(name)
             .and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// How long the server may hold the answer back, if it may at all.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        let mut preferences = self.header("prefer")?.split(", ");
+        let seconds = preferences.find_map(|preference| preference.strip_prefix("wait="))?;
+        Some(Duration::from_secs(seconds.parse().ok()?))
     }
 }
 

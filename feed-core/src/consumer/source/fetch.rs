@@ -79,7 +79,7 @@ pub(crate) struct Source {
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Asks for entries with their data; a feed that has none with data ignores it (RFC 7240, section
 /// 2).
-const EVENT_DATA: HeaderValue = HeaderValue::from_static("event-data");
+const EVENT_DATA: &str = "event-data";
 const A_IM: HeaderName = HeaderName::from_static("a-im");
 const ATOM: HeaderValue = HeaderValue::from_static("application/atom+xml, application/xml;q=0.5");
 
@@ -190,17 +190,19 @@ impl Source {
         if conditional && delta {
             request.insert(A_IM, HeaderValue::from_static("feed"));
         }
+        let waits = conditional && !wait.is_zero();
+        let mut prefers = Vec::new();
+        if waits {
+            prefers.push(format!("wait={}", wait.as_secs()));
+            timeout += wait;
+        }
         // A whole head has events that were taken before: their data is of no use.
         if conditional && delta {
-            request.append(PREFER, EVENT_DATA);
+            prefers.push(EVENT_DATA.to_owned());
         }
-        let waits = conditional && !wait.is_zero();
-        if waits {
-            let prefer = format!("wait={}", wait.as_secs());
-            if let Ok(prefer) = HeaderValue::from_str(&prefer) {
-                request.append(PREFER, prefer);
-            }
-            timeout += wait;
+        if !prefers.is_empty() {
+            let prefers = HeaderValue::from_str(&prefers.join(", "));
+            request.extend(prefers.map(|prefers| (PREFER, prefers)));
         }
         let asked = Instant::now();
         let begins = match waits {
@@ -244,7 +246,10 @@ impl Source {
 
     /// Requests the events after `cursor`, with their data; from the first event if it is `None`.
     pub(crate) async fn after(&self, cursor: Option<&Cursor>) -> Result<Document, FetchError> {
-        let request = HeaderMap::from_iter([(header::ACCEPT, ATOM), (PREFER, EVENT_DATA)]);
+        let request = HeaderMap::from_iter([
+            (header::ACCEPT, ATOM),
+            (PREFER, HeaderValue::from_static(EVENT_DATA)),
+        ]);
         let answer = self.get(self.address_after(cursor), request, TIMEOUT, TIMEOUT);
         answer.await?.into_document()
     }

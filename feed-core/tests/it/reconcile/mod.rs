@@ -184,7 +184,7 @@ where
 {
     let mut shop = Shop::<B>::open(url).await;
     // Nothing taken, nothing published, ends of pages, more than one page.
-    for count in [0, 1, 8, 1, 10, 123] {
+    for count in [0, 1, 8, 1, 10, 123, 1_000] {
         shop.take(count).await;
         let result = shop.reconcile().await;
         assert_eq!(whats(&result), [""; 0]);
@@ -196,8 +196,8 @@ where
     reconcile::<B, Ledger>(&handle, None, |at, to| seen.push((at, to)))
         .await
         .unwrap();
-    assert_eq!(seen.last(), Some(&(143, 143)));
-    assert!(seen.len() > 10 && seen.is_sorted());
+    assert_eq!(seen.last(), Some(&(1_143, 1_143)));
+    assert!(seen.len() > 1 && seen.is_sorted());
 }
 
 async fn what_has_no_effect_is_left_out<B: Testable>(url: &str)
