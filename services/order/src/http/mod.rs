@@ -20,9 +20,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::routing::{get, post};
 use feed_chassis::html::{problems_as_pages, script, stylesheet};
 use feed_chassis::openapi::described;
+use feed_chassis::routing::{get, post};
 use feed_chassis::{health, keep_private, same_origin};
 use feed_core::http::Problem;
 
@@ -52,35 +52,23 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
                 .post(form::submit::<S>)
                 .fallback(|| allow("GET, HEAD, POST")),
         )
-        .route(
-            "/form.html",
-            get(form::blank::<S>).fallback(|| allow("GET, HEAD")),
-        )
-        .route("/line", post(form::lines::<S>).fallback(|| allow("POST")))
-        .route(
-            "/orders",
-            post(orders::place::<S>).fallback(|| allow("POST")),
-        )
+        .route("/form.html", get(form::blank::<S>))
+        .route("/line", post(form::lines::<S>))
+        .route("/orders", post(orders::place::<S>))
         .route(
             "/order/{id}",
             get(orders::show::<S>)
                 .delete(orders::delete::<S>)
                 .fallback(|| allow("GET, HEAD, DELETE")),
         )
-        .route(
-            "/order/{id}/cancel",
-            post(orders::cancel::<S>).fallback(|| allow("POST")),
-        )
+        .route("/order/{id}/cancel", post(orders::cancel::<S>))
         .route(
             "/customers",
             get(customers::list::<S>)
                 .post(customers::create::<S>)
                 .fallback(|| allow("GET, HEAD, POST")),
         )
-        .route(
-            "/customers/new",
-            get(customers::blank::<S>).fallback(|| allow("GET, HEAD")),
-        )
+        .route("/customers/new", get(customers::blank::<S>))
         .route(
             "/customers/{id}",
             get(customers::show::<S>)
@@ -94,10 +82,7 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
                 .post(items::create::<S>)
                 .fallback(|| allow("GET, HEAD, POST")),
         )
-        .route(
-            "/items/new",
-            get(items::blank::<S>).fallback(|| allow("GET, HEAD")),
-        )
+        .route("/items/new", get(items::blank::<S>))
         .route(
             "/items/{id}",
             get(items::show::<S>)
