@@ -30,10 +30,8 @@ use crate::orders::Orders;
 use crate::store::Store;
 
 use app::App;
+use body::MAX_BODY;
 pub(crate) use pages::{Pages, frame};
-
-/// The largest body that is read, in bytes. An order of a thousand lines has some 60 KiB, as JSON or as a form.
-const MAX_BODY: usize = 1024 * 1024;
 
 /// The routes that need no credentials: scripts.
 pub(crate) const OPEN: &[&str] = &["/form.js", "/order.js"];
