@@ -3,10 +3,9 @@
 use axum::Router;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use feed_chassis::html::{Frame, stylesheet};
+use feed_chassis::routing::get;
 use feed_core::http::BaseUrl;
-use feed_core::http::Problem;
 use maud::{Markup, html};
 
 /// The frame of the page, and of the page about addresses that do not exist.
@@ -26,14 +25,11 @@ pub(crate) fn frame(base: &BaseUrl) -> Frame<'static> {
 }
 
 pub(crate) fn router(frame: Frame<'static>) -> Router {
-    let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     let page = move || {
         let page = page(&frame);
         async move { answer(page) }
     };
-    Router::new()
-        .route("/", get(page).fallback(only_get))
-        .merge(stylesheet())
+    Router::new().route("/", get(page)).merge(stylesheet())
 }
 
 fn answer(page: Markup) -> Response {

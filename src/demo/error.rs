@@ -1,11 +1,11 @@
 //! Errors between the demo and the shop, and what to do about them.
 
+use std::time::Duration;
+
 use feed_core::http::BaseUrl;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
 use serde_json::Value;
-
-use super::shop::PATIENCE;
 
 /// Why the shop did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -17,10 +17,10 @@ pub(super) enum ShopError {
     NoShop(BaseUrl, String),
     /// It has answered before, or announced that it will soon.
     #[error(
-        "the shop has been away for {patience} s ({0}): check its log, and restart it",
-        patience = PATIENCE.as_secs()
+        "the shop has been away for {seconds} s ({1}): check its log, and restart it",
+        seconds = .0.as_secs()
     )]
-    Away(String),
+    Away(Duration, String),
     /// It refuses the request.
     #[error(transparent)]
     Refused(Refusal),

@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a shop may be down: long enough for a restart.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pause before the second try; it doubles from then on.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -190,7 +190,7 @@ impl Shop {
                 Attempt::Away(reason, retry_after) => (reason, retry_after),
             };
             if begin.elapsed() > PATIENCE {
-                return Err(ShopError::Away(reason));
+                return Err(ShopError::Away(PATIENCE, reason));
             }
             self.say(Some(reason));
             // Requests that failed at the same time are not repeated at the same time.

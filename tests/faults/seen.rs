@@ -27,7 +27,7 @@ fn shown<'a>(
 }
 
 /// Every answer with a sequence showed the same event there, and it is the one in the database.
-pub(crate) fn always_the_same(evidence: &Evidence) -> Checked {
+pub(crate) fn v3_immutable(evidence: &Evidence) -> Checked {
     for what in ["events", "data"] {
         let mut known: BTreeMap<i64, &Value> = BTreeMap::new();
         for (answer, event) in shown(evidence, what) {

@@ -24,6 +24,7 @@ mod state;
 mod system;
 pub mod tables;
 pub mod tap;
+mod wait;
 pub mod wire;
 
 pub use checker::Story;
@@ -37,41 +38,7 @@ pub use process::{Process, built};
 pub use routes::{call, serve};
 pub use sql::Sql;
 pub use system::{Backend, Service, System, free_address, new_order, new_order_form};
-
-use std::time::{Duration, Instant};
-
-/// How long a condition may take to come true on a loaded machine. A test that reaches it has
-/// failed; none depends on a short value.
-pub const DEADLINE: Duration = Duration::from_secs(120);
-
-/// Waits until `holds` gives something.
-///
-/// # Panics
-///
-/// It gives nothing within [`DEADLINE`].
-pub async fn until<T>(what: &str, holds: impl AsyncFnMut() -> Option<T>) -> T {
-    poll(Duration::from_millis(20), what, holds).await
-}
-
-/// As [`until`], for what takes seconds: it polls less often, since many tests wait in parallel.
-///
-/// # Panics
-///
-/// It gives nothing within [`DEADLINE`].
-pub async fn patiently<T>(what: &str, holds: impl AsyncFnMut() -> Option<T>) -> T {
-    poll(Duration::from_millis(200), what, holds).await
-}
-
-async fn poll<T>(pause: Duration, what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = holds().await {
-            return found;
-        }
-        assert!(begin.elapsed() < DEADLINE, "timed out: {what}");
-        tokio::time::sleep(pause).await;
-    }
-}
+pub use wait::{DEADLINE, patiently, until};
 
 /// Runs each test on both databases, each time on a fresh one.
 ///

@@ -5,17 +5,17 @@ pub(crate) mod canned;
 pub(crate) mod invoices;
 mod orders;
 pub(crate) mod relay;
+pub(crate) mod server;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use axum::Router;
-use feed_chassis::{LogFormat, Mounted, listen, serve, start_logging, stop_signal};
-use tokio_util::sync::CancellationToken;
+use feed_chassis::{LogFormat, Mounted, start_logging};
 
 use invoices::Invoices;
 use relay::Relay;
+use server::{answer, work};
 
 pub(crate) use orders::Outbox;
 
@@ -90,20 +90,4 @@ pub(crate) async fn run(command: Command) -> Result<()> {
         #[cfg(feature = "peers")]
         Command::Peers(command) => crate::peers::run(command).await,
     }
-}
-
-/// Runs `task`, and answers requests meanwhile.
-pub(crate) async fn work(
-    address: SocketAddr,
-    task: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
-    let service = Mounted::new(Router::new());
-    answer(address, service.with_task(task)).await
-}
-
-async fn answer(address: SocketAddr, service: Mounted) -> Result<()> {
-    let shutdown = CancellationToken::new();
-    stop_signal(shutdown.clone())?;
-    let listener = listen(address, false).await?;
-    Ok(serve(listener, service, shutdown).await?)
 }

@@ -21,7 +21,7 @@ use anyhow::Result;
 
 use crate::bare::invoices::Invoices;
 use crate::bare::relay::Relay;
-use crate::bare::work;
+use crate::bare::server::work;
 
 /// How many messages a broker sends ahead to a consumer: some batches, so that it never waits for
 /// one.

@@ -225,6 +225,16 @@ pub fn below(url: &Url, name: impl std::fmt::Display) -> Url {
     url
 }
 
+/// Returns the head of a table. A column is its title and the classes of the cell, which may be empty.
+#[must_use]
+pub fn thead<const N: usize>(columns: [(&str, &str); N]) -> Markup {
+    html! {
+        thead { tr { @for (title, class) in columns {
+            th scope="col" class=[(!class.is_empty()).then_some(class)] { (title) }
+        } } }
+    }
+}
+
 /// Formats an instant to the minute.
 #[must_use]
 pub fn time(instant: DateTime<Utc>) -> Markup {
@@ -274,4 +284,17 @@ where
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     Router::new().route(path, get(move || async move { (headers, text) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_without_a_class_has_no_attribute_for_it() {
+        let head = thead([("Order", ""), ("Lines", "number wide")]).into_string();
+        let expected = "<thead><tr><th scope=\"col\">Order</th>\
+                        <th scope=\"col\" class=\"number wide\">Lines</th></tr></thead>";
+        assert_eq!(head, expected);
+    }
 }

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schema_that_is_older_or_newer_is_told() {
+    fn a_schema_that_is_older_or_newer_is_reported() {
         let schema = Schema {
             table: "_feed_migrations",
             versions: vec![1, 2],

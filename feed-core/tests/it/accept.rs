@@ -89,7 +89,7 @@ const BROWSERS: [&str; 9] = [
     "application/atom+xml;q=0, text/html;q=0.1",
 ];
 
-/// Head, sealed and final page, the way forward, filtered views.
+/// Head, sealed and final page, catching up, filtered views.
 async fn documents<B: Testable>(publisher: &Publisher<B>) -> Vec<String> {
     publisher.publish(35).await;
     let cursor = publisher.feed.cursor();
@@ -131,7 +131,7 @@ async fn browsers_get_a_page<B: Testable>(url: &str) {
     assert_eq!(raw.header("content-type"), ATOM);
 }
 
-/// Same bytes, same tag, same `304`, same delta: whoever is between us sees one representation.
+/// Same bytes, same tag, same `304`, same delta: a cache between client and server sees one representation.
 async fn a_fallback_is_the_atom_representation<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     for path in documents(&publisher).await {

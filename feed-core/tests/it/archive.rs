@@ -19,7 +19,7 @@ harness::on_both_databases! {
     only_final_pages_are_moved
     archived_events_are_erased
     pages_become_files
-    another_epoch_is_loud_and_has_no_second_effect
+    another_epoch_is_reported_and_has_no_second_effect
 }
 
 const PERSON: &str = "Skłodowska";
@@ -109,7 +109,7 @@ async fn only_final_pages_are_moved<B: Testable>(url: &str) {
     assert_eq!(publisher.feed.archive(0).await.unwrap(), 10);
     assert_eq!(places(&publisher).await, (10, 20));
     assert_eq!(publisher.feed.archive(u64::MAX).await.unwrap(), 0);
-    // Numbering goes on where it was.
+    // Numbering continues where it was.
     publisher.publish(1).await;
     assert_eq!(publisher.feed.cursor().sequence, 31);
 }
@@ -255,7 +255,7 @@ async fn pages_become_files<B: Testable>(url: &str) {
     assert!(matches!(nowhere, Err(ExportError::File(..))), "{nowhere:?}");
 }
 
-async fn another_epoch_is_loud_and_has_no_second_effect<B: Testable>(url: &str) {
+async fn another_epoch_is_reported_and_has_no_second_effect<B: Testable>(url: &str) {
     let source = harness::FreshDatabase::sqlite();
     let publisher = Publisher::<Sqlite>::open(source.url()).await;
     let feed = format!("{}/feed", serve(publisher.feed.router()).await);

@@ -39,7 +39,7 @@ const OTHERS: [&str; 3] = [
 const FORMS: [&str; 2] = ["application/atom+xml", "text/html"];
 
 impl<B: Testable> Publisher<B> {
-    /// An answer to somebody who has a tag.
+    /// The answer to a request with the entity tag `tag`.
     async fn known(&self, path: &str, accept: &str, tag: &str) -> Answer {
         let headers = [("accept", accept), ("if-none-match", tag)];
         self.get(path, &headers).await

@@ -101,7 +101,7 @@ async fn a_consumer_that_is_up_to_date_gets_only_what_is_new<B: Testable>(url: &
     drain(&mut consumer, &publisher).await;
     // It learns the tag of the head with data.
     consumer.poll_once().await.unwrap();
-    // It waits at the server, and is told.
+    // It waits at the server, which notifies it.
     let news = async {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         publisher.publish(2).await
@@ -173,7 +173,7 @@ async fn an_event_to_be_retried_is_retried<B: Testable>(url: &str) {
     drain(&mut consumer, &publisher).await;
     assert_eq!(effects(&database).await.len(), 10);
 
-    recorder.mend();
+    recorder.repair();
     let running = tokio::spawn(consumer.run());
     until("the retry is due and done", async || {
         effects(&database).await.len() == 12
@@ -196,7 +196,7 @@ async fn a_parked_event_is_applied_before_later_ones_of_its_subject<B: Testable>
     let mut consumer = consumer(&database, &feed, recorder.clone()).await;
     drain(&mut consumer, &publisher).await;
     ids.extend(publisher.publish(2).await);
-    recorder.mend();
+    recorder.repair();
     drain(&mut consumer, &publisher).await;
     assert_eq!(
         effects(&database).await.len(),
@@ -239,8 +239,8 @@ async fn a_feed_of_another_epoch_halts_the_subscription<B: Testable>(url: &str) 
     assert_eq!(effects(&database).await.len(), 5);
 }
 
-/// Back to a backup, and then perhaps on another way: shorter, as long, longer; and in the last
-/// case so that the head begins right after our place.
+/// The feed returns to a backup, and then perhaps diverges: it is shorter, as long, or longer. In the last
+/// case the head begins right after the consumer's cursor.
 async fn a_restored_feed_halts_the_subscription<B: Testable>(url: &str) {
     for (seen, back_to, went_on) in [(5, 2, 0), (5, 2, 3), (5, 2, 30), (10, 8, 17)] {
         let (_source, publisher, feed) = served().await;

@@ -26,7 +26,7 @@ async fn instances_that_start_together_migrate_once<B: Testable>(url: &str) {
     assert!(epochs.iter().all(|epoch| *epoch == epochs[0]), "{epochs:?}");
 }
 
-/// Whether one is told that the file is locked is a matter of chance, so many try, many times.
+/// Whether an attempt fails because the file is locked is a matter of chance, so many try, many times.
 async fn a_new_file_is_opened_by_many_at_once<B: Testable>(url: &str) {
     if !url.starts_with("sqlite") {
         return;

@@ -1,5 +1,5 @@
-//! A person is erased: the data of events is rewritten where it lies, wherever that is at the moment, and
-//! what tells of it reaches whoever has the old data. The feed keeps its bytes.
+//! A person is erased: the data of events is rewritten in place, in the outbox and in the feed,
+//! and an event reports it to the readers that have the old data. The feed keeps its bytes.
 
 use std::time::Duration;
 
@@ -157,7 +157,7 @@ async fn a_second_instance_lets_go_what_it_has<B: Testable>(url: &str) {
     publisher.erase("order/0").await;
     publisher.erase("order/1").await;
     publisher.feed.publish().await.unwrap();
-    // It says so by the head that it tells of: whoever sees the event sees no person.
+    // The new head tells the other instance: a reader that gets the event from it sees no person.
     until("the other instance has heard of it", async || {
         other.feed.cursor().sequence == 34
     })
@@ -262,7 +262,7 @@ async fn parked_events_get_the_data_that_is_left<B: Testable>(url: &str) {
     assert_eq!(types, [true, true, false]);
 
     // What failed is tried again by itself, since what was wrong may be gone.
-    recorder.mend();
+    recorder.repair();
     publisher.erase("order/1").await;
     publisher.feed.publish().await.unwrap();
     until("all is applied", async || stands(5, 0, 0).await).await;

@@ -67,7 +67,7 @@ impl FaultyEffect {
         self
     }
 
-    pub(crate) fn mend(&self) {
+    pub(crate) fn repair(&self) {
         *self.mistake.lock().unwrap() = None;
     }
 
@@ -204,9 +204,9 @@ impl<B: Testable> Scene<B> {
         first
     }
 
-    /// After the mistake is mended a person's retry applies each event once.
+    /// After the mistake is corrected, an operator's retry applies each event once.
     pub(crate) async fn applied_after_a_retry(mut self) {
-        self.effect.mend();
+        self.effect.repair();
         let tried = self.consumer.handle().retry(None, "me").await.unwrap();
         assert_eq!(tried, 1);
         self.publisher.publish(1).await;

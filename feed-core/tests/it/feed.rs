@@ -9,12 +9,12 @@ use crate::support::{NOT_MODIFIED, PAGE_SIZE, Publisher, Testable};
 harness::on_both_databases! {
     an_empty_feed_is_a_feed
     the_walk_back_from_the_head_meets_each_event_once
-    the_way_forward_meets_each_event_once
+    catching_up_meets_each_event_once
     an_immutable_page_never_changes
     a_page_that_is_not_sealed_has_no_address
     a_tag_answers_304_without_a_query
     a_date_never_hides_an_event
-    a_waiting_reader_is_told_at_once
+    a_waiting_reader_is_answered_at_once
     a_wait_ends_when_its_time_is_over
     a_reader_who_asks_for_both_gets_only_what_is_new
     a_lost_cursor_is_gone
@@ -59,7 +59,7 @@ async fn the_walk_back_from_the_head_meets_each_event_once<B: Testable>(url: &st
     }
 }
 
-async fn the_way_forward_meets_each_event_once<B: Testable>(url: &str) {
+async fn catching_up_meets_each_event_once<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     publisher.publish(34).await;
     let (mut seen, mut place) = (Vec::new(), "start".to_owned());
@@ -205,7 +205,7 @@ async fn a_date_never_hides_an_event<B: Testable>(url: &str) {
     }
 }
 
-async fn a_waiting_reader_is_told_at_once<B: Testable>(url: &str) {
+async fn a_waiting_reader_is_answered_at_once<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     publisher.publish(1).await;
     let tag = publisher.get("/feed", &[]).await.header("etag");

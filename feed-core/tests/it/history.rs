@@ -159,8 +159,8 @@ async fn the_bytes_of_a_page_are_as_they_were<B: Testable>(url: &str) {
     assert_eq!(page.body, golden, "an immutable page has changed");
 }
 
-/// The database is put back to an older state under a service that runs, and has gone on further than
-/// before when it looks again.
+/// The database is restored to an older state under a running service, and is further than before when
+/// the service reads it again.
 async fn what_was_read_before_the_database_went_back_counts_no_more<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     publisher.publish(28).await;
@@ -186,7 +186,7 @@ async fn what_was_read_before_the_database_went_back_counts_no_more<B: Testable>
     let page = publisher.get(&second, &[]).await;
     assert_ne!(page.body, before.body);
     assert!(ids[10..20].iter().all(|id| shown(&page.body, id)));
-    // And who has seen what is gone is told.
+    // A reader whose cursor is gone gets an error.
     let after = format!("/feed?after={}", old.cursor());
     assert_eq!(publisher.get(&after, &[]).await.status, 410);
     let tag = old.header("etag");

@@ -1,4 +1,4 @@
-//! What an effect can do wrong. Its event is parked and holds its subject, and all others go on (I7);
+//! What an effect can do wrong. Its event is parked and holds its subject, and all others are applied (I7);
 //! nothing is lost or applied twice (I5). What the server or the connection causes stops the round
 //! instead, and parks nothing.
 
@@ -41,8 +41,8 @@ const FAILS_FOR_ALL: [&str; 2] = [
     "INSERT OR ROLLBACK INTO effect (event_id) SELECT event_id FROM effect LIMIT 1",
 ];
 
-/// The mistake parks its event with a reason in which `says` is found, and a retry after the mend
-/// applies it.
+/// The mistake parks its event with a reason in which `says` is found, and a retry after the
+/// correction applies it.
 async fn parks<B: Testable>(url: &str, effect: FaultyEffect, says: [&str; 2]) -> ParkedEvent {
     let what = effect.mistake.lock().unwrap().unwrap();
     let mut scene = Scene::<B>::of(url, effect).await;
@@ -142,7 +142,7 @@ async fn an_effect_that_ends_its_transaction_parks_its_event<B: Testable>(url: &
         let parked = scene.parked().await;
         let reason = parked[0].reason.as_deref().unwrap();
         assert!(reason.contains("transaction"), "{mistake:?}: {reason}");
-        scene.effect.mend();
+        scene.effect.repair();
         let handle = scene.consumer.handle();
         handle.skip(&parked[0].id, "mended", "me").await.unwrap();
         assert_eq!(scene.parked().await.len(), 0);
@@ -208,8 +208,8 @@ async fn a_constraint_that_is_checked_at_commit_parks_its_event<B: Testable>(url
     );
 }
 
-/// In its own code, also where that gives nobody else a turn while the server ends the session; and with a
-/// statement, which does not go on then.
+/// In its own code, also where that blocks the thread while the server ends the session; and with a
+/// statement, which is then cancelled.
 async fn an_effect_out_of_time_parks_its_event<B: Testable>(url: &str) {
     for mistake in [
         Sleep(Duration::from_secs(600)),
@@ -271,7 +271,7 @@ async fn a_parked_event_that_fails_otherwise_stays_parked<B: Testable>(url: &str
             27 + attempts as usize - 1
         );
     }
-    scene.effect.mend();
+    scene.effect.repair();
     scene.consumer.handle().retry(None, "me").await.unwrap();
     scene.publisher.publish(1).await;
     scene.drain().await;
@@ -371,7 +371,7 @@ async fn a_deadlock_with_another_transaction_parks_nothing() {
     assert_eq!(scene.parked().await.len(), 0);
 }
 
-/// The connection says nothing more amid an effect; the server answers on others.
+/// The connection stops answering amid an effect; the server answers on others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_connection_parks_nothing() {
     let fresh = harness::FreshDatabase::postgres().await;

@@ -13,7 +13,7 @@ use sqlx::{Executor, Postgres, Row, Transaction};
 
 use crate::support::{Publisher, serve};
 
-/// Notes the settings that it finds, and fails for one subject while it is told to.
+/// Records the settings that it finds, and fails for one subject while `fails` is set.
 #[derive(Debug, Clone, Default)]
 struct Observer {
     found: Arc<Mutex<Vec<(usize, String)>>>,

@@ -1,5 +1,5 @@
 //! What another program writes into our tables: an event like any other, or it is refused where it is written.
-//! What is there all the same is in quarantine, and everybody else goes on.
+//! A row that is there nevertheless is in quarantine, and does not delay the others.
 
 use chrono::{DateTime, Utc};
 use feed_core::{InvalidEvent, NewEvent, outbox};
@@ -229,8 +229,8 @@ async fn quarantined<B: Testable>(publisher: &Publisher<B>) -> Vec<Value> {
     rows
 }
 
-/// Another program has written into the log itself, where the head is to be next and further on; or the head
-/// was put back. What has a number keeps it.
+/// Another program has written into the log itself, at the head's next sequence and beyond; or an older head
+/// was restored. An event that has a sequence keeps it.
 async fn events_beyond_the_head_are_published<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     publisher.publish(3).await;
@@ -395,7 +395,7 @@ async fn a_corrected_event_is_shown_at_once<B: Testable>(url: &str) {
         .await;
     }
     assert_eq!(waiting.await.unwrap().status, 200);
-    // A tag with a correction in it is a place in the feed like any other.
+    // A tag with a correction in it is a cursor like any other.
     let after = other.get("/feed", &[]).await.header("etag");
     publisher.publish(1).await;
     let asked = [

@@ -89,7 +89,12 @@ const APART: i64 = 20;
 
 /// Opens the feed, and reads all of it in each way. `unreadable` are the events without data, `quarantined` the
 /// rows that are in quarantine by their ids, `newest` is the number of events then.
-async fn goes_on<B: Testable>(url: &str, unreadable: &[i64], quarantined: &[&str], newest: i64) {
+async fn assert_continues<B: Testable>(
+    url: &str,
+    unreadable: &[i64],
+    quarantined: &[&str],
+    newest: i64,
+) {
     let log = Log::default();
     let logging = log.begin();
     let publisher = Publisher::<B>::open(url).await;
@@ -99,7 +104,7 @@ async fn goes_on<B: Testable>(url: &str, unreadable: &[i64], quarantined: &[&str
         ("oldepoch", newest)
     );
     let known = publisher.get("/feed/status", &[]).await;
-    // Whoever is asked for the feed looks at the database once a second.
+    // An instance that serves the feed reads the database once a second.
     until("each is named", async || {
         publisher.get("/feed", &[]).await;
         let lines = log.lines();
@@ -260,7 +265,7 @@ async fn rows_on_postgres_from_before_they_were_refused() {
         &*n2, &n3, &n4, &n11, &n12, &n13, &n14, &n15, &n16, &n18, &n25, &n101, &n102, &n103, &n5,
         &n20, &n107,
     ];
-    goes_on::<Postgres>(database.url(), &[3, 12, 13], &quarantined, PUBLISHED + 2).await;
+    assert_continues::<Postgres>(database.url(), &[3, 12, 13], &quarantined, PUBLISHED + 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -305,7 +310,7 @@ async fn rows_on_sqlite_from_before_they_were_refused() {
     let quarantined = [
         "none", &*n3, &n4, &n11, &n12, &n13, &n14, &n15, &n16, &n18, &n25,
     ];
-    goes_on::<Sqlite>(database.url(), &[3, 12, 13], &quarantined, PUBLISHED).await;
+    assert_continues::<Sqlite>(database.url(), &[3, 12, 13], &quarantined, PUBLISHED).await;
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let times: Vec<String> =
         sqlx::query_scalar("SELECT time FROM feed_event WHERE sequence IN (21, 22)")

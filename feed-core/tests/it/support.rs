@@ -231,7 +231,7 @@ pub(crate) fn event(subject: &str) -> NewEvent {
     }
 }
 
-/// An answer, read to its end.
+/// An answer with its whole body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -308,13 +308,13 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// An effect that is one row for each event, and fails for the subjects it is told to.
+/// An effect that is one row for each event, and fails for the subjects in `fails`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recorder {
     pub(crate) fails: Arc<Mutex<Vec<(String, Fail)>>>,
-    /// [`Fail::Once`] tells here that it is there …
+    /// [`Fail::Once`] notifies this when it is reached …
     pub(crate) tried: Arc<Notify>,
-    /// … and fails when it is told here.
+    /// … and fails when this is notified.
     pub(crate) go: Arc<Notify>,
 }
 
@@ -339,7 +339,7 @@ impl Recorder {
         *self.fails.lock().unwrap() = vec![(subject.to_owned(), fail)];
     }
 
-    pub(crate) fn mend(&self) {
+    pub(crate) fn repair(&self) {
         self.fails.lock().unwrap().clear();
     }
 }
@@ -360,7 +360,7 @@ impl<B: Testable> Effect<B> for Recorder {
                 Some(Fail::Retry) => return Err(EffectError::Retry("not yet".to_owned())),
                 Some(Fail::Panic) => panic!("division by zero"),
                 Some(Fail::Once) => {
-                    self.mend();
+                    self.repair();
                     self.tried.notify_one();
                     self.go.notified().await;
                     return Err(EffectError::Park("not this time".to_owned()));

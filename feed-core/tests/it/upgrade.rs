@@ -1,5 +1,5 @@
 //! A database of each older version, with rows in it, becomes one of today: nothing in it is lost, and the
-//! feed and the consumer go on where they were.
+//! feed and the consumer continue where they were.
 
 use std::path::Path;
 
@@ -74,7 +74,7 @@ fn rows(is_true: &str) -> String {
     ROWS.replace("@TRUE@", is_true) + &cursors
 }
 
-async fn goes_on<B: Testable>(url: &str, newest: i64, indents: bool) {
+async fn assert_continues<B: Testable>(url: &str, newest: i64, indents: bool) {
     let publisher = Publisher::<B>::open(url).await;
     let source = "SELECT source FROM feed_head";
     assert_eq!(B::texts(&publisher.database, source).await, [BASE]);
@@ -127,7 +127,7 @@ async fn goes_on<B: Testable>(url: &str, newest: i64, indents: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sqlite_of_each_older_version_goes_on() {
+async fn sqlite_of_each_older_version_is_upgraded() {
     let migrator = migrations("sqlite").await;
     for (version, indents) in older(&migrator) {
         let database = harness::FreshDatabase::sqlite();
@@ -139,12 +139,12 @@ async fn sqlite_of_each_older_version_goes_on() {
             .await
             .unwrap();
         connection.close().await.unwrap();
-        goes_on::<Sqlite>(database.url(), 3, indents).await;
+        assert_continues::<Sqlite>(database.url(), 3, indents).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_of_each_older_version_goes_on() {
+async fn postgres_of_each_older_version_is_upgraded() {
     let migrator = migrations("postgres").await;
     for (version, indents) in older(&migrator) {
         let database = harness::FreshDatabase::postgres().await;
@@ -158,6 +158,6 @@ async fn postgres_of_each_older_version_goes_on() {
         let rows = rows("TRUE") + &UNNUMBERED.replace("@TABLE@", table);
         connection.execute(sqlx::AssertSqlSafe(rows)).await.unwrap();
         connection.close().await.unwrap();
-        goes_on::<Postgres>(database.url(), 4, indents).await;
+        assert_continues::<Postgres>(database.url(), 4, indents).await;
     }
 }

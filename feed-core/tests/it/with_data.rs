@@ -60,7 +60,7 @@ impl Answer {
         sequences.map(Result::unwrap).collect()
     }
 
-    /// Where a batch says that the feed goes on.
+    /// The path of the next batch, from the batch's `Link`.
     fn next(&self) -> String {
         let links = self.headers.get_all("link").iter();
         let mut links = links.map(|link| link.to_str().unwrap());
@@ -177,7 +177,7 @@ async fn only_what_is_new_comes_with_its_data_in_one_request<B: Testable>(url: &
                 (vec![sequence], vec!["[14]".to_owned()])
             ),
         }
-        // Nothing is new for who has its tag.
+        // A request with its tag gets nothing new.
         let again = publisher
             .get("/feed", &[form, ("if-none-match", &answer.header("etag"))])
             .await;

@@ -1,12 +1,12 @@
-//! The operator's commands: erase a customer, archive old events, move the database, begin a new epoch after a backup
+//! The command line, and the operator's commands: erase a customer, archive old events, move the database, begin a new epoch after a backup
 //! was restored.
 
 use std::path::PathBuf;
 
-use feed_chassis::counted;
+use feed_chassis::{Settings, counted};
 use feed_console::Running;
 use feed_console::command::{self, By, CommandError, Done, say};
-use feed_console::transfer;
+use feed_console::{settings, transfer};
 use feed_core::http::with_causes;
 use feed_core::transfer::{Moved, Table};
 use feed_core::{Kind, feed};
@@ -18,6 +18,47 @@ use crate::erase::EraseError;
 use crate::order::{CustomerId, OrderId};
 use crate::store::Store;
 use crate::{MIGRATIONS, Service, assemble};
+
+const EXAMPLES: &str = "\
+Examples:
+  order
+      listens on http://127.0.0.1:8081/ and stores its data in data/order.db
+  DATABASE_URL=postgres://order:PASSWORD@localhost/order order
+      stores it in PostgreSQL; an option would show the password in the list of processes
+  order --listen 127.0.0.1:9000 --base-url https://shop.example/order/
+      runs behind a proxy, whose public address is the second one
+  curl http://127.0.0.1:8081/feed
+      reads the published events
+  order erase --customer 7 --by eve
+      removes a person from orders and events
+
+`order` is short for `cargo run -p order --`. The program `shop` runs this service and its two
+consumers in one process.";
+
+/// The order service: takes orders, and publishes their events as a feed
+#[derive(Debug, Clone, clap::Parser)]
+#[command(
+    version,
+    after_help = EXAMPLES,
+    subcommand_help_heading = "Commands, whether the service runs or not"
+)]
+pub struct CommandLine {
+    #[command(flatten)]
+    pub config: Config,
+
+    /// The command to run instead of the service
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+impl CommandLine {
+    /// Reads the command line and the environment. Ends the process with a clear message if they are
+    /// wrong.
+    #[must_use]
+    pub fn parse() -> Self {
+        Settings::parse(Config::DEFAULTS, settings::SHARED)
+    }
+}
 
 /// Without a command, the service runs.
 ///

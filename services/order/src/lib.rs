@@ -31,8 +31,8 @@ use feed_core::{Database, DatabaseError, Feed, FeedSettings, Kind, feed};
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
 
-pub use command::{Command, MOVED, execute};
-pub use config::{CommandLine, Config};
+pub use command::{Command, CommandLine, MOVED, execute};
+pub use config::Config;
 
 use orders::Orders;
 use store::Store;

@@ -94,7 +94,7 @@ impl State {
         }
     }
 
-    /// True from its lock of the head to its end.
+    /// True from its lock of the head until its transaction ends.
     pub(super) fn is_numbering(&self, session: Session) -> bool {
         self.lock == Some(session)
     }

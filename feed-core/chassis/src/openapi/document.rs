@@ -7,9 +7,9 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::description::{About, Description};
 use super::operation::{Answer, Header, Operation, Parameter};
 use super::schema::Schema;
-use super::{About, Description};
 use feed_http::BaseUrl;
 
 /// The document, in reading order.

@@ -8,6 +8,7 @@
 //! The crate `aide` reads schemars 1 in an alpha only (0.16); `utoipa` (6) needs a derive of its own
 //! beside that of schemars.
 
+mod description;
 mod document;
 mod operation;
 mod problem;
@@ -23,59 +24,9 @@ use crate::routing::get;
 use feed_http::conditional::{Outcome, Validators, evaluate};
 use feed_http::{BaseUrl, Problem};
 
+pub use description::{About, Description};
 pub use operation::{Answer, Operation, Parameter};
 pub use schema::{Fields, LINE, Schema};
-
-/// The service that is described.
-#[derive(Debug, Clone, Copy)]
-pub struct About {
-    /// The name of the service.
-    pub title: &'static str,
-    /// Its purpose, in a few sentences of Markdown.
-    pub description: &'static str,
-    /// The version of its interface.
-    pub version: &'static str,
-}
-
-/// The operations of a service, or of a part of one, in groups.
-#[derive(Debug, Default)]
-pub struct Description {
-    groups: Vec<Group>,
-}
-
-/// Operations that belong together.
-#[derive(Debug)]
-struct Group {
-    name: &'static str,
-    about: &'static str,
-    operations: Vec<Operation>,
-}
-
-impl Description {
-    /// Creates one group of operations.
-    #[must_use]
-    pub fn of(
-        name: &'static str,
-        about: &'static str,
-        operations: impl IntoIterator<Item = Operation>,
-    ) -> Self {
-        let group = Group {
-            name,
-            about,
-            operations: operations.into_iter().collect(),
-        };
-        Self {
-            groups: vec![group],
-        }
-    }
-
-    /// Appends another description.
-    #[must_use]
-    pub fn with(mut self, other: Self) -> Self {
-        self.groups.extend(other.groups);
-        self
-    }
-}
 
 /// Adds `/openapi.json` to the routes of a service, and a link to it (`Link: rel=service-desc`, RFC
 /// 8631) to their answers.

@@ -61,7 +61,7 @@ async fn a_halted_subscription_is_resumed_from_now<B: Testable>(url: &str) {
 }
 
 async fn a_halted_subscription_is_resumed_where_it_is<B: Testable>(url: &str) {
-    // The feed is mended while it is halted: an alarm that was none.
+    // The subscription was halted although the feed has not changed.
     let site = Site::<B>::new(url, 5, Recorder::default()).await;
     let halt = "UPDATE feed_subscription SET halted = 'the feed is another one'";
     B::run(&site.database, halt).await;

@@ -1,4 +1,4 @@
-//! What a person sees and mends, on both databases: parked events, a halt, a replay, a comparison; by the handle
+//! What an operator sees and decides, on both databases: parked events, a halt, a replay, a comparison; by the handle
 //! and by the routes below `/status`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

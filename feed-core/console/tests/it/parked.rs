@@ -11,7 +11,7 @@ use crate::support::{Fail, Recorder, Testable, until};
 
 harness::on_both_databases! {
     a_retry_applies_the_events_of_a_subject_in_sequence
-    a_skip_is_recorded_and_the_later_events_go_on
+    a_skip_is_recorded_and_later_events_are_applied
     what_waits_cannot_be_decided_about
     an_event_that_is_skipped_while_it_is_tried_blames_no_other
     a_halted_subscription_tries_nothing_and_says_so
@@ -34,14 +34,14 @@ async fn a_retry_applies_the_events_of_a_subject_in_sequence<B: Testable>(url: &
     ] {
         assert!(page.contains(shown), "{shown}: {page}");
     }
-    // It fails again, as long as the cause is not mended.
+    // It fails again, because the cause still exists.
     let fields = [("event", first.id.as_str()), ("by", "eve")];
     assert_back_to_status(&site.press("/status/retry", &fields).await);
     until("it was tried again", async || {
         site.handle.parked(1).await.unwrap()[0].attempts == 2
     })
     .await;
-    site.effect.mend();
+    site.effect.repair();
     let accept = [("accept", "application/json")];
     let answer = site.post("/status/retry", &[("by", "eve")], &accept).await;
     assert_eq!((answer.status, answer.json()), (200, json!({"retried": 1})));
@@ -85,11 +85,11 @@ async fn a_halted_subscription_tries_nothing_and_says_so<B: Testable>(url: &str)
     assert!(page.contains(expected), "{page}");
 }
 
-async fn a_skip_is_recorded_and_the_later_events_go_on<B: Testable>(url: &str) {
+async fn a_skip_is_recorded_and_later_events_are_applied<B: Testable>(url: &str) {
     let recorder = Recorder::failing("order/3", Fail::Park);
     let site = Site::<B>::new(url, 30, recorder).await;
     let parked = site.handle.parked(100).await.unwrap();
-    site.effect.mend();
+    site.effect.repair();
     let id = parked[0].id.as_str();
     let fields = [("event", id), ("reason", " a <test> order "), ("by", "eve")];
     assert_back_to_status(&site.press("/status/skip", &fields).await);
@@ -149,8 +149,8 @@ async fn what_waits_cannot_be_decided_about<B: Testable>(url: &str) {
     assert_eq!(site.handle.decisions(10).await.unwrap().len(), 0);
 }
 
-/// Its owner tries an event and fails, and somebody who waited for that skips it before the owner has
-/// written down that it failed.
+/// The owner's attempt at an event fails, and an operator who waited for it skips the event before the
+/// owner has recorded the failure.
 async fn an_event_that_is_skipped_while_it_is_tried_blames_no_other<B: Testable>(url: &str) {
     let site = Site::<B>::new(url, 30, Recorder::failing("order/3", Fail::Park)).await;
     let first = site.handle.parked(1).await.unwrap().remove(0).id;

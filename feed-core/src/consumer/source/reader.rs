@@ -142,7 +142,7 @@ impl<'t> Reader<'t> {
         Ok((vocabulary, name.into_inner()))
     }
 
-    /// Calls `child` for each element inside the current one; `child` reads it up to its end tag.
+    /// Calls `child` for each element inside the current one; `child` reads it and its end tag.
     fn children(
         &mut self,
         mut child: impl FnMut(&mut Self, Name<'_>, &BytesStart<'t>) -> Result<(), InvalidDocument>,

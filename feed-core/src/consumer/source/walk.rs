@@ -163,7 +163,7 @@ impl Walk {
             Direction::Forward { at: Some(at) } => {
                 let at = at.clone();
                 let document = self.document(&url).await?;
-                match goes_on_from(&at, &document) {
+                match continues_after(&at, &document) {
                     true => Ok(document),
                     false => self.after(Some(&at)).await,
                 }
@@ -248,7 +248,7 @@ fn sequence_of(at: &Option<Cursor>) -> Sequence {
 }
 
 /// Returns true if `document` continues after `at`, without a gap, in the same feed.
-fn goes_on_from(at: &Cursor, document: &Document) -> bool {
+fn continues_after(at: &Cursor, document: &Document) -> bool {
     let Some(end) = &document.cursor else {
         // The caller reports the missing cursor.
         return true;

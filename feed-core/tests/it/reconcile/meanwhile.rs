@@ -11,7 +11,7 @@ harness::on_both_databases! {
     what_is_applied_meanwhile_is_no_difference
     what_lies_beyond_the_lowest_cursor_is_no_difference
     a_parked_event_that_is_applied_meanwhile_is_no_difference
-    while_traffic_goes_on_nothing_differs
+    nothing_differs_under_traffic
     a_replay_meanwhile_is_an_error
 }
 
@@ -97,7 +97,7 @@ where
     shop.take(30).await;
     let result = shop.while_comparing(async |shop| {
         // The first page is read, with one of them; the others are on later pages.
-        shop.recorder.mend();
+        shop.recorder.repair();
         let handle = shop.consumer.handle();
         until("all are applied", async || {
             handle.retry(None, "Ann").await.unwrap();
@@ -110,7 +110,7 @@ where
     assert_eq!(shop.reconcile().await.events, 30);
 }
 
-async fn while_traffic_goes_on_nothing_differs<B: Testable>(url: &str)
+async fn nothing_differs_under_traffic<B: Testable>(url: &str)
 where
     Ledger: Reconcile<B>,
 {
@@ -162,7 +162,7 @@ where
         // What was parked is taken again, and for a moment not parked. All cursors are back where
         // they were before we look again.
         shop.run("DELETE FROM effect").await;
-        shop.recorder.mend();
+        shop.recorder.repair();
         let handle = shop.consumer.handle();
         handle.decide(Decision::Replay(11), "Ann").await.unwrap();
         until("it is carried out", async || {

@@ -1,5 +1,5 @@
 //! The comparison of the feed with what is stored: it finds what differs, and nothing else, while
-//! all goes on.
+//! both continue to change.
 
 mod meanwhile;
 
@@ -22,7 +22,7 @@ harness::on_both_databases! {
     differences_are_found_and_kept
     after_normal_traffic_there_are_none
     what_has_no_effect_is_left_out
-    it_begins_where_it_is_told_to
+    it_begins_at_the_given_sequence
     what_was_never_to_be_taken_is_left_out
     what_cannot_be_compared_is_an_error
     a_feed_without_numbers_is_compared_by_its_claims
@@ -215,7 +215,7 @@ where
     assert_eq!((result.events, result.left_out), (16, 4));
 
     // One is skipped, and the later one of its subject has its effect.
-    shop.recorder.mend();
+    shop.recorder.repair();
     let handle = shop.consumer.handle();
     handle
         .skip(&ids[3], "the customer is unknown", "Ann")
@@ -233,7 +233,7 @@ where
     assert_eq!(result.left_out, 1);
 }
 
-async fn it_begins_where_it_is_told_to<B: Testable>(url: &str)
+async fn it_begins_at_the_given_sequence<B: Testable>(url: &str)
 where
     Ledger: Reconcile<B>,
 {
@@ -256,7 +256,7 @@ where
     assert_eq!(missing(&shop.from(Some(-3)).await.unwrap()), 3);
 }
 
-/// A person let the subscription go on from the newest event.
+/// An operator resumed the subscription from the newest event.
 async fn what_was_never_to_be_taken_is_left_out<B: Testable>(url: &str)
 where
     Ledger: Reconcile<B>,

@@ -8,10 +8,9 @@ mod problem;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
 use feed_chassis::html::script;
+use feed_chassis::routing::get;
 use feed_console::service::Site;
-use feed_core::http::Problem;
 
 use crate::config::Links;
 use crate::store::Store;
@@ -32,13 +31,9 @@ pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
         database: site.database,
         pages: Pages::new(site.frame, links.order_url.clone()),
     };
-    let only_get = || async { Problem::method_not_allowed("GET, HEAD") };
     Router::new()
-        .route("/", get(invoices::list::<S>).fallback(only_get))
-        .route("/{id}", get(invoices::show::<S>).fallback(only_get))
-        .route(
-            "/{id}/credit-note",
-            get(invoices::credit_note::<S>).fallback(only_get),
-        )
+        .route("/", get(invoices::list::<S>))
+        .route("/{id}", get(invoices::show::<S>))
+        .route("/{id}/credit-note", get(invoices::credit_note::<S>))
         .with_state(Arc::new(app))
 }

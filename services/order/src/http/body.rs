@@ -6,8 +6,10 @@ use feed_chassis::{FORM, is_of_type, read_body};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::MAX_BODY;
 use super::problem::Problem;
+
+/// The largest body that is read, in bytes. An order of a thousand lines has some 60 KiB, as JSON or as a form.
+pub(super) const MAX_BODY: usize = 1024 * 1024;
 
 /// A body of type `application/json`, as it was sent.
 #[derive(Debug)]

@@ -20,9 +20,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::routing::{get, post};
 use feed_chassis::html::{problems_as_pages, script, stylesheet};
 use feed_chassis::openapi::described;
+use feed_chassis::routing::{get, post};
 use feed_chassis::{health, keep_private, same_origin};
 use feed_core::http::Problem;
 
@@ -30,10 +30,8 @@ use crate::orders::Orders;
 use crate::store::Store;
 
 use app::App;
+use body::MAX_BODY;
 pub(crate) use pages::{Pages, frame};
-
-/// The largest body that is read, in bytes. An order of a thousand lines has some 60 KiB, as JSON or as a form.
-const MAX_BODY: usize = 1024 * 1024;
 
 /// The routes that need no credentials: scripts.
 pub(crate) const OPEN: &[&str] = &["/form.js", "/order.js"];
@@ -52,35 +50,23 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
                 .post(form::submit::<S>)
                 .fallback(|| allow("GET, HEAD, POST")),
         )
-        .route(
-            "/form.html",
-            get(form::blank::<S>).fallback(|| allow("GET, HEAD")),
-        )
-        .route("/line", post(form::lines::<S>).fallback(|| allow("POST")))
-        .route(
-            "/orders",
-            post(orders::place::<S>).fallback(|| allow("POST")),
-        )
+        .route("/form.html", get(form::blank::<S>))
+        .route("/line", post(form::lines::<S>))
+        .route("/orders", post(orders::place::<S>))
         .route(
             "/order/{id}",
             get(orders::show::<S>)
                 .delete(orders::delete::<S>)
                 .fallback(|| allow("GET, HEAD, DELETE")),
         )
-        .route(
-            "/order/{id}/cancel",
-            post(orders::cancel::<S>).fallback(|| allow("POST")),
-        )
+        .route("/order/{id}/cancel", post(orders::cancel::<S>))
         .route(
             "/customers",
             get(customers::list::<S>)
                 .post(customers::create::<S>)
                 .fallback(|| allow("GET, HEAD, POST")),
         )
-        .route(
-            "/customers/new",
-            get(customers::blank::<S>).fallback(|| allow("GET, HEAD")),
-        )
+        .route("/customers/new", get(customers::blank::<S>))
         .route(
             "/customers/{id}",
             get(customers::show::<S>)
@@ -94,10 +80,7 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
                 .post(items::create::<S>)
                 .fallback(|| allow("GET, HEAD, POST")),
         )
-        .route(
-            "/items/new",
-            get(items::blank::<S>).fallback(|| allow("GET, HEAD")),
-        )
+        .route("/items/new", get(items::blank::<S>))
         .route(
             "/items/{id}",
             get(items::show::<S>)

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_draft_is_told_all_at_once() {
+    fn all_errors_of_an_empty_draft_are_reported() {
         let fields = [
             "customer",
             "shippingAddress.street",

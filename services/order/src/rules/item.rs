@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told() {
+    fn all_errors_are_reported() {
         let errors = DraftItem::default().check().expect_err("refused");
         let fields: Vec<_> = errors.into_iter().map(|error| error.field).collect();
         assert_eq!(fields, ["name", "price"]);

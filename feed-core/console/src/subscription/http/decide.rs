@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::form::{Form, invalid};
-use super::{Site, done};
+use super::site::{Site, done};
 use crate::subscription::command::{Refused, check};
 use feed_chassis::Wanted;
 use feed_core::Backend;

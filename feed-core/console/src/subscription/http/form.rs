@@ -5,9 +5,11 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::MAX_BODY;
 use feed_chassis::{FORM, read_body};
 use feed_core::http::Problem;
+
+/// The largest form: a reason is a few sentences.
+pub(super) const MAX_BODY: usize = 16 * 1024;
 
 /// The longest value of a field, in characters.
 pub(super) const LONGEST: usize = 1000;

@@ -6,7 +6,8 @@ use axum::response::Response;
 use maud::{Markup, html};
 use url::form_urlencoded;
 
-use super::{Site, stuck};
+use super::site::Site;
+use super::stuck;
 use crate::subscription::command::named;
 use crate::subscription::command::words::{MOST, number, outcome_name};
 use feed_chassis::Wanted;

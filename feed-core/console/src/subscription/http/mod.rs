@@ -7,6 +7,7 @@ mod job;
 mod lists;
 mod openapi;
 mod page;
+mod site;
 mod stuck;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use maud::Markup;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -27,35 +28,12 @@ use feed_chassis::{Wanted, same_origin};
 use feed_core::Backend;
 use feed_core::consumer::Handle;
 use feed_core::consumer::Reconcile;
-use feed_core::http::Json;
 use feed_core::http::Problem;
 
-use job::Job;
+use form::MAX_BODY;
+use site::{Site, done};
 
 pub use openapi::describe;
-
-/// The largest form: a reason is a few sentences.
-const MAX_BODY: usize = 16 * 1024;
-
-/// The state of the routes.
-struct Site<B: Backend> {
-    handle: Handle<B>,
-    frame: Frame<'static>,
-    /// Whether the service can compare its stored data with the feed.
-    compares: bool,
-    job: Arc<Job>,
-}
-
-impl<B: Backend> Clone for Site<B> {
-    fn clone(&self) -> Self {
-        Self {
-            handle: self.handle.clone(),
-            frame: self.frame.clone(),
-            compares: self.compares,
-            job: Arc::clone(&self.job),
-        }
-    }
-}
 
 /// Returns the routes `GET /status` with those below it, and `POST /poll`, with pages in the
 /// service's frame. `R` compares the stored data with the feed.
@@ -96,20 +74,6 @@ async fn never_stored(mut response: Response) -> Response {
         .headers_mut()
         .insert(header::CACHE_CONTROL, no_store);
     response
-}
-
-/// Answers a request that has changed something: redirects a browser to the page at `location`,
-/// which is relative, so that it works behind any prefix; returns a document to a program.
-fn done(
-    wanted: Wanted,
-    location: &'static str,
-    status: StatusCode,
-    document: impl Serialize,
-) -> Response {
-    match wanted {
-        Wanted::Html => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
-        Wanted::Json => (status, Json(document)).into_response(),
-    }
 }
 
 /// The answer: a poll was requested.

@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::job::State;
-use super::{Site, lists, stuck};
+use super::site::Site;
+use super::{lists, stuck};
 use crate::subscription::command::StatusDocument;
 use crate::subscription::command::summary;
 use crate::subscription::command::words::{MOST, behind, counted, grouped, sentence};

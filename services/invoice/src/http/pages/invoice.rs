@@ -1,7 +1,7 @@
 //! The page of an invoice, which can be printed.
 
 use chrono::{DateTime, Utc};
-use feed_chassis::html::date;
+use feed_chassis::html::{date, thead};
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
@@ -108,14 +108,7 @@ fn lines(invoice: &Invoice, sign: Decimal) -> Markup {
     html! {
         div.scroll tabindex="0" {
             table aria-label="Lines" {
-                thead {
-                    tr {
-                        th scope="col" { "Item" }
-                        th scope="col" class="number" { "Count" }
-                        th scope="col" class="number" { "Price" }
-                        th scope="col" class="number" { "Sum" }
-                    }
-                }
+                (thead([("Item", ""), ("Count", "number"), ("Price", "number"), ("Sum", "number")]))
                 tbody {
                     @for line in &invoice.lines {
                         tr {

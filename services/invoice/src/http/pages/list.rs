@@ -1,6 +1,6 @@
 //! The page with the invoices.
 
-use feed_chassis::html::date;
+use feed_chassis::html::{date, thead};
 use feed_chassis::list::Page;
 use maud::{Markup, html};
 
@@ -27,16 +27,10 @@ impl Pages {
         html! {
             div.scroll {
                 table aria-label="Invoices" {
-                    thead {
-                        tr {
-                            th scope="col" { "Invoice" }
-                            th scope="col" class="wide" { "Date" }
-                            th scope="col" class="wide" { "Order" }
-                            th scope="col" { "Customer" }
-                            th scope="col" class="number" { "Total" }
-                            th scope="col" { "Status" }
-                        }
-                    }
+                    (thead([
+                        ("Invoice", ""), ("Date", "wide"), ("Order", "wide"),
+                        ("Customer", ""), ("Total", "number"), ("Status", ""),
+                    ]))
                     tbody {
                         @for invoice in invoices {
                             tr {

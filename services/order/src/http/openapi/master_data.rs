@@ -4,7 +4,7 @@ use feed_chassis::list;
 use feed_chassis::openapi::{Answer, Description, Operation, Parameter, Schema};
 use schemars::JsonSchema;
 
-use super::{same_origin, searched};
+use super::common::{same_origin, searched};
 use crate::order::{Customer, CustomerId, Item, ItemId};
 use crate::rules::{DraftCustomer, DraftItem};
 

@@ -4,7 +4,7 @@ use feed_chassis::list;
 use feed_chassis::openapi::{Answer, Description, Fields, Operation, Parameter, Schema};
 use serde_json::json;
 
-use super::{same_origin, searched};
+use super::common::{same_origin, searched};
 use crate::http::context::MAX_KEY;
 use crate::order::OrderId;
 use crate::representation::{OrderDocument, SummaryDocument};

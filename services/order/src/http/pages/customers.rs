@@ -1,5 +1,6 @@
 //! The pages with the customers.
 
+use feed_chassis::html::thead;
 use feed_chassis::list::Page;
 use maud::{Markup, html};
 
@@ -21,11 +22,7 @@ impl Pages {
             } @else {
                 div.scroll {
                     table aria-label="Customers" {
-                        thead { tr {
-                            th scope="col" class="number" { "Number" }
-                            th scope="col" { "Name" }
-                            th scope="col" { "E-mail" }
-                        } }
+                        (thead([("Number", "number"), ("Name", ""), ("E-mail", "")]))
                         tbody {
                             @for customer in &page.items { tr {
                                 td.number { (customer.id) }

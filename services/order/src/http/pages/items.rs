@@ -1,5 +1,6 @@
 //! The pages with the items.
 
+use feed_chassis::html::thead;
 use feed_chassis::list::Page;
 use maud::{Markup, html};
 
@@ -21,11 +22,7 @@ impl Pages {
             } @else {
                 div.scroll {
                     table aria-label="Items" {
-                        thead { tr {
-                            th scope="col" class="number" { "Number" }
-                            th scope="col" { "Name" }
-                            th scope="col" class="number" { "Price" }
-                        } }
+                        (thead([("Number", "number"), ("Name", ""), ("Price", "number")]))
                         tbody {
                             @for item in &page.items { tr {
                                 td.number { (item.id) }

@@ -1,6 +1,6 @@
 //! The page with the orders.
 
-use feed_chassis::html::time;
+use feed_chassis::html::{thead, time};
 use feed_chassis::list::Page;
 use maud::{Markup, html};
 
@@ -28,16 +28,10 @@ impl Pages {
         html! {
             div.scroll {
                 table aria-label="Orders" {
-                    thead {
-                        tr {
-                            th scope="col" { "Order" }
-                            th scope="col" class="wide" { "Placed" }
-                            th scope="col" { "Customer" }
-                            th scope="col" class="number wide" { "Lines" }
-                            th scope="col" class="number" { "Total" }
-                            th scope="col" { "Status" }
-                        }
-                    }
+                    (thead([
+                        ("Order", ""), ("Placed", "wide"), ("Customer", ""),
+                        ("Lines", "number wide"), ("Total", "number"), ("Status", ""),
+                    ]))
                     tbody {
                         @for order in orders {
                             tr {

@@ -1,6 +1,6 @@
 //! The page of one order.
 
-use feed_chassis::html::{below, instant, time};
+use feed_chassis::html::{below, instant, thead, time};
 use feed_core::feed::Happened;
 use maud::{Markup, html};
 use url::Url;
@@ -126,14 +126,7 @@ fn lines(lines: &[OrderLine], total: &str) -> Markup {
         h2 { "Lines" }
         div.scroll tabindex="0" {
             table aria-label="Lines" {
-                thead {
-                    tr {
-                        th scope="col" { "Item" }
-                        th scope="col" class="number" { "Count" }
-                        th scope="col" class="number" { "Price" }
-                        th scope="col" class="number" { "Sum" }
-                    }
-                }
+                (thead([("Item", ""), ("Count", "number"), ("Price", "number"), ("Sum", "number")]))
                 tbody {
                     @for line in lines {
                         tr {

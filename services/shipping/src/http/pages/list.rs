@@ -1,6 +1,6 @@
 //! The page with the shipments.
 
-use feed_chassis::html::time;
+use feed_chassis::html::{thead, time};
 use feed_chassis::list::Page;
 use maud::{Markup, html};
 
@@ -27,16 +27,10 @@ impl Pages {
         html! {
             div.scroll {
                 table aria-label="Shipments" {
-                    thead {
-                        tr {
-                            th scope="col" { "Order" }
-                            th scope="col" class="wide" { "Placed" }
-                            th scope="col" { "Customer" }
-                            th scope="col" { "City" }
-                            th scope="col" class="number wide" { "Lines" }
-                            th scope="col" { "Status" }
-                        }
-                    }
+                    (thead([
+                        ("Order", ""), ("Placed", "wide"), ("Customer", ""),
+                        ("City", ""), ("Lines", "number wide"), ("Status", ""),
+                    ]))
                     tbody {
                         @for shipment in shipments {
                             tr {

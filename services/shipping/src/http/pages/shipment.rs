@@ -1,6 +1,6 @@
 //! The page of one shipment: where it goes, what is in it, and whether it has left.
 
-use feed_chassis::html::time;
+use feed_chassis::html::{thead, time};
 use maud::{Markup, html};
 
 use super::{Pages, status};
@@ -74,13 +74,7 @@ fn lines(lines: &[Line]) -> Markup {
     html! {
         div.scroll tabindex="0" {
             table aria-label="Lines" {
-                thead {
-                    tr {
-                        th scope="col" { "Item" }
-                        th scope="col" class="number" { "Item number" }
-                        th scope="col" class="number" { "Count" }
-                    }
-                }
+                (thead([("Item", ""), ("Item number", "number"), ("Count", "number")]))
                 tbody {
                     @for line in lines {
                         tr {
