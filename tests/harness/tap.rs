@@ -1,6 +1,7 @@
 //! A proxy between a reader and an HTTP server that counts requests, and holds a request or its
 //! answer back until a test releases it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,6 +27,8 @@ struct State {
     rule: watch::Sender<Option<(Held, &'static str)>>,
     /// How often one was held back.
     held: watch::Sender<usize>,
+    /// True for a server whose documents only link to data.
+    links_only: AtomicBool,
 }
 
 /// A listener on a port of its own. Ends with the runtime of its test.
@@ -50,6 +53,7 @@ impl Tap {
             asked: Mutex::default(),
             rule: watch::Sender::new(None),
             held: watch::Sender::new(0),
+            links_only: AtomicBool::new(false),
         });
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
@@ -77,6 +81,11 @@ impl Tap {
     /// From now on, holds back requests for targets that contain `part`.
     pub fn hold(&self, held: Held, part: &'static str) {
         self.state.rule.send_replace(Some((held, part)));
+    }
+
+    /// From now on, documents only link to data, which is then requested at an address of its own.
+    pub fn link_to_data(&self) {
+        self.state.links_only.store(true, Ordering::Relaxed);
     }
 
     /// Waits until something is held back.
@@ -125,7 +134,13 @@ async fn pass(mut client: TcpStream, state: &State) -> std::io::Result<()> {
                 target = head.split(' ').nth(1).unwrap_or_default().to_owned();
                 lock(&state.asked).push(target.clone());
                 state.hold(Held::Request, &target).await;
-                server.write_all(&asked).await?;
+                match state.links_only.load(Ordering::Relaxed) {
+                    true => {
+                        let plain = head.replace("event-data", "unknown");
+                        server.write_all(plain.as_bytes()).await?;
+                    }
+                    false => server.write_all(&asked).await?,
+                }
                 asked.clear();
             }
             read = server.read(&mut answered) => {

@@ -142,6 +142,9 @@ async fn tell(order: &Service, orders: u64, odd: i64) {
 impl Ready {
     async fn new(case: Case, order: &str) -> Self {
         let tap = Tap::before(order).await;
+        if matches!(case.place, Place::Fetch(.., "/batch/")) {
+            tap.link_to_data();
+        }
         let database = FreshDatabase::postgres().await;
         let mut cluster = Cluster::new("invoice", database, &tap.url("feed"));
         cluster.prepare().await;

@@ -95,6 +95,7 @@ async fn a_late_instance_writes_nothing_under_the_lease_of_another() {
     audit::install(&url, "invoice").await;
     let late = cluster.start("late").await;
     holds(&cluster, "late", PARTITIONS).await;
+    late_tap.link_to_data();
     late_tap.hold(Held::Answer, "/batch/");
     load::place_many(&order.client, 60).await;
     late_tap.waiting().await;
