@@ -7,6 +7,7 @@ use harness::{Client, Process, built, until};
 
 use crate::repository::members;
 use crate::words::files;
+use crate::words::root;
 
 const README: &str = include_str!("../../README.md");
 
@@ -23,11 +24,6 @@ const CONSUMER: &str = include_str!("../../docs/consumer.md");
 
 /// The address of the shop in the documentation.
 const DOCUMENTED: &str = "http://127.0.0.1:8080/";
-
-pub(crate) fn root() -> &'static Path {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap()
-}
 
 /// The lines of the shell blocks of `text`.
 fn commands(text: &'static str) -> Vec<&'static str> {

@@ -158,7 +158,8 @@ fn list(found: &[Occurrence]) -> String {
     )
 }
 
-fn root() -> &'static Path {
+/// The folder of the project.
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 

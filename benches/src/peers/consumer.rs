@@ -11,6 +11,10 @@ use super::message;
 use crate::bare::invoices::Invoices;
 use crate::bare::relay::BATCH;
 
+/// How many messages a broker sends ahead to a consumer: some batches, so that it never waits for
+/// one.
+pub(super) const AHEAD: u16 = 500;
+
 /// Where messages come from.
 pub(super) trait Inbox: Send + 'static {
     /// What a batch is acknowledged by.

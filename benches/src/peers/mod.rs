@@ -23,10 +23,6 @@ use crate::bare::invoices::Invoices;
 use crate::bare::relay::Relay;
 use crate::bare::server::work;
 
-/// How many messages a broker sends ahead to a consumer: some batches, so that it never waits for
-/// one.
-const AHEAD: u16 = 500;
-
 /// Which broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Peer {

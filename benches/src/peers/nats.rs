@@ -16,7 +16,8 @@ use async_nats::jetstream::{self, Context};
 use bytes::Bytes;
 use feed_core::Received;
 
-use super::{AHEAD, consumer, message};
+use super::consumer::AHEAD;
+use super::{consumer, message};
 use crate::bare::relay::Target;
 
 const SUBJECT: &str = "orders";

@@ -18,7 +18,8 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Acker, BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 
-use super::{AHEAD, consumer, message};
+use super::consumer::AHEAD;
+use super::{consumer, message};
 use crate::bare::relay::Target;
 
 const QUEUE: &str = "orders";

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tracing::error;
 
-use super::atom::timestamp;
+use super::timestamp::timestamp;
 use crate::data::check_json;
 use crate::event::Event;
 

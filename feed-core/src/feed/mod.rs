@@ -28,6 +28,7 @@ mod prefer;
 mod presentation;
 mod snapshot;
 mod status;
+mod timestamp;
 mod view;
 
 use std::sync::Arc;

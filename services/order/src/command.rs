@@ -1,5 +1,5 @@
-//! The command line, and the operator's commands: erase a customer, archive old events, move the database, begin a new epoch after a backup
-//! was restored.
+//! The command line, and the operator's commands: erase a customer, archive old events, move the database, begin a new
+//! epoch after a backup was restored.
 
 use std::path::PathBuf;
 
