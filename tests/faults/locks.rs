@@ -87,7 +87,7 @@ async fn a_locked_head_stops_no_order() {
     assert_no_violations(&life.end().await);
 }
 
-/// Deferred triggers run before PREPARE TRANSACTION, and its locks stay until somebody decides: an
+/// Deferred triggers run before PREPARE TRANSACTION, and its locks stay until an operator decides: an
 /// event in such a transaction is not numbered there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prepared_event_does_not_hold_the_head() {

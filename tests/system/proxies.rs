@@ -111,11 +111,9 @@ async fn a_wait_that_is_cut_is_logged_once(backend: Backend) {
     let fake = Fake::start().await;
     let feed = Numbered::new(0);
     fake.each("/feed", move |asked| {
-        let wait = asked
-            .header("prefer")
-            .and_then(|wait| wait.strip_prefix("wait="));
+        let wait = asked.wait().map(|wait| wait.as_secs());
         match (wait, asked.query("after")) {
-            (Some("1"), _) => feed.reply(asked).after(Duration::from_secs(1)),
+            (Some(1), _) => feed.reply(asked).after(Duration::from_secs(1)),
             (Some(_), None) => Reply::status(504).after(Duration::from_millis(2_100)),
             _ => feed.reply(asked),
         }
@@ -124,7 +122,7 @@ async fn a_wait_that_is_cut_is_logged_once(backend: Backend) {
     invoice.start().await;
     until("it waits for less", async || {
         let asked = fake.asked().into_iter();
-        let shorter = asked.filter(|asked| asked.header("prefer") == Some("wait=1"));
+        let shorter = asked.filter(|asked| asked.wait() == Some(Duration::from_secs(1)));
         (shorter.count() > 2).then_some(())
     })
     .await;
