@@ -121,7 +121,6 @@ async fn a_standby_that_does_not_answer_loses_no_event() {
         tables::run(&url, &set).await;
         tables::run(&url, "SELECT pg_reload_conf()").await;
     };
-    life.fleet.history.mark("stall");
     waits_for("missing").await;
     let stalled = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
     life.until("a commit waits", async |_| {
@@ -130,7 +129,6 @@ async fn a_standby_that_does_not_answer_loses_no_event() {
     .await;
     life.last(held()).await;
     waits_for("").await;
-    life.fleet.history.mark("stalled");
     assert_no_violations(&life.end().await);
 }
 
