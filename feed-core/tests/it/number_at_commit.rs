@@ -131,6 +131,15 @@ async fn what_is_doubtful_is_left_to_the_sequencer() {
                 "COMMIT",
             ],
         ),
+        (
+            "COMMIT reads the cursor to its end afterwards",
+            &[
+                "BEGIN",
+                "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+                APPEND,
+                "COMMIT",
+            ],
+        ),
         ("a client may delay the end", &[APPEND]),
         (
             "so may a second statement",
@@ -166,6 +175,7 @@ async fn a_commit_waits_for_no_other_session() {
         "SELECT FROM feed_head FOR UPDATE",
         "UPDATE feed_outbox SET title = 'Corrected'",
         "LOCK TABLE feed_event IN ACCESS EXCLUSIVE MODE",
+        "LOCK TABLE feed_head IN ACCESS EXCLUSIVE MODE",
     ] {
         let mut scene = Scene::new().await;
         scene.publisher.commit_unnumbered(&event("order/2")).await;

@@ -252,6 +252,20 @@ async fn a_document_is_bounded_in_bytes_and_each_event_comes_once<B: Testable>(u
         batch = publisher.get(&batch.next(), &[JSON]).await;
     }
     assert_eq!(seen, (1..=15).collect::<Vec<_>>());
+    // Also for a reader that follows the tag.
+    let first = publisher.get("/feed", &[JSON]).await;
+    let (mut tag, mut seen) = (first.header("etag"), first.batch());
+    loop {
+        let asked = [JSON, ("if-none-match", &tag), ("a-im", "feed")];
+        let answer = publisher.get("/feed", &asked).await;
+        if answer.status == NOT_MODIFIED {
+            break;
+        }
+        assert_eq!(answer.status, 226);
+        seen.extend(answer.batch());
+        tag = answer.header("etag");
+    }
+    assert_eq!(seen, (1..=15).collect::<Vec<_>>());
     // A consumer takes them all.
     let feed = format!("{}/feed", serve(publisher.feed.router()).await);
     let database = consumer_database::<B>(url).await;

@@ -192,9 +192,18 @@ impl<B: Backend> Inner<B> {
         let wants_delta = wants_delta && form != Form::Html && accepts_delta(request);
         let seen = newest_seen(known, &snapshot).filter(|_| wants_delta);
         if form.has_data() {
-            let (body, links) = self
+            let (body, links, end) = self
                 .head_with_data(form, &snapshot, seen.unwrap_or(0))
                 .await?;
+            // The tag is that of what the reader has then, not of what is at `next`.
+            if end != snapshot.head.cursor() {
+                let head = Head {
+                    sequence: end.sequence,
+                    anchor: end.anchor,
+                    ..snapshot.head.clone()
+                };
+                metadata = self.head_metadata(form, &head);
+            }
             metadata.links = links;
             return match seen {
                 Some(_) => metadata.delta(request, &body),

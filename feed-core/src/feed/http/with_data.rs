@@ -44,12 +44,30 @@ impl<B: Backend> Inner<B> {
         wait: Option<Duration>,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
+        let mut snapshot = None;
         if let Some(wait) = wait {
-            head = self.wait_for_news(&head, wait).await?;
-            self.verify(cursor, &head).await?;
+            self.wait_for_news(&head, wait).await?;
+            // One query for all that waited.
+            let newest = self.entries.newest(&self.sequencer, &self.database).await?;
+            head = newest.head.clone();
+            if head.epoch != cursor.epoch || newest.anchor(cursor.sequence) != cursor.anchor {
+                self.verify(cursor, &head).await?;
+            }
+            snapshot = Some(newest);
         }
-        let events = self.read(cursor.sequence + 1, head.sequence).await?;
-        let end = end_of(&events, &head).unwrap_or_else(|| cursor.clone());
+        let first = cursor.sequence + 1;
+        let new = snapshot
+            .as_ref()
+            .and_then(|snapshot| snapshot.events(first, head.sequence));
+        let read;
+        let events = match new {
+            Some(events) => within(events, LARGEST),
+            None => {
+                read = self.read(first, head.sequence).await?;
+                &read
+            }
+        };
+        let end = end_of(events, &head).unwrap_or_else(|| cursor.clone());
         let addresses = &self.documents.addresses;
         let next = Link {
             rel: "next",
@@ -66,21 +84,22 @@ impl<B: Backend> Inner<B> {
         ];
         // In JSON nothing else tells where to continue.
         if end.sequence < head.sequence || form == Form::Batch {
-            links.push(next);
+            links.insert(0, next);
         }
         let metadata = with_data(form, LinkHeaders::new(&links));
-        let document = self.documents.document(&head, end, links, &events, &[]);
+        let document = self.documents.document(&head, end, links, events, &[]);
         metadata.ok(request, &self.documents.write(form, &document))
     }
 
-    /// Returns the document of the head's entries after `seen`, or of all its entries, and its
-    /// links. Data that does not fit in it is linked; `CloudEvents` that do not fit are at `next`.
+    /// Returns the document of the head's entries after `seen`, or of all its entries, its links,
+    /// and the position of a reader after it. Data that does not fit in it is linked; `CloudEvents`
+    /// that do not fit are at `next`.
     pub(super) async fn head_with_data(
         &self,
         form: Form,
         snapshot: &Snapshot,
         seen: Sequence,
-    ) -> sqlx::Result<(Arc<Body>, LinkHeaders)> {
+    ) -> sqlx::Result<(Arc<Body>, LinkHeaders, Cursor)> {
         let head = &snapshot.head;
         let entries = snapshot.after(seen).unwrap_or(&snapshot.entries);
         let first = entries
@@ -95,7 +114,8 @@ impl<B: Backend> Inner<B> {
             _ => self.documents.head_links(head, first..=head.sequence),
         };
         if let Some(body) = snapshot.kept(form, seen) {
-            return Ok((body, LinkHeaders::new(&links(&head.cursor()))));
+            let end = head.cursor();
+            return Ok((body, LinkHeaders::new(&links(&end)), end));
         }
         let read;
         let events = match snapshot.events(first, head.sequence) {
@@ -116,14 +136,14 @@ impl<B: Backend> Inner<B> {
         let links = links(&end);
         let headers = LinkHeaders::new(&links);
         let rest = entries.get(events.len()..).unwrap_or_default();
-        let document = self.documents.document(head, end, links, events, rest);
+        let document = (self.documents).document(head, end.clone(), links, events, rest);
         let body = self.documents.write(form, &document);
         // Only the database has an event that was corrected.
         let body = match is_complete && body.len() <= LARGEST_KEPT {
             true => snapshot.written(form, seen, || body),
             false => Arc::new(body),
         };
-        Ok((body, headers))
+        Ok((body, headers, end))
     }
 
     /// Reads the first of these events, as many as a document may have; at least one, if there is
