@@ -24,6 +24,9 @@ use crate::store::operate::Skip;
 /// How long the connection may take to answer a ping after an effect has failed.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// How much earlier than ours the limit of SQLite itself may have begun, which interrupts a statement.
+const EARLIER: Duration = Duration::from_millis(50);
+
 /// How often the database may fail at the same event. After that, this event or another one of its
 /// batch counts as the cause, and the batch is applied one by one.
 const ROUNDS: u32 = EffectError::MOST_ROUNDS / 2 - 1;
@@ -281,7 +284,7 @@ async fn in_time<T>(limit: Duration, effect: impl Future<Output = T>) -> (Option
         polled
     });
     let ended = tokio::time::timeout(limit, polled).await.ok();
-    let overran = busy >= limit || ended.is_some() && begun.elapsed() >= limit;
+    let overran = busy >= limit || ended.is_some() && begun.elapsed() + EARLIER >= limit;
     (ended, overran)
 }
 
