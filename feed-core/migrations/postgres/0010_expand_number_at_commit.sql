@@ -25,11 +25,14 @@ BEGIN
        OR current_setting('transaction_isolation') <> 'read committed'
        OR current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
        OR EXISTS (SELECT FROM pg_cursors WHERE is_holdable)
-       OR (SELECT count(*) FROM (SELECT FROM feed_outbox LIMIT 11) AS waiting) > 10
     THEN
         RETURN NULL;
     END IF;
     BEGIN
+        -- First, so that each of many rows does not wait for a locked head.
+        IF (SELECT count(*) FROM (SELECT FROM feed_outbox LIMIT 11) AS waiting) > 10 THEN
+            RETURN NULL;
+        END IF;
         PERFORM FROM feed_head WHERE updated <= clock_timestamp() - INTERVAL '10 milliseconds';
         IF FOUND THEN
             PERFORM feed_number(10);

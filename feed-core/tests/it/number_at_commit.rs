@@ -23,6 +23,9 @@ impl Scene {
     async fn new() -> Self {
         let database = FreshDatabase::postgres().await;
         let publisher = Publisher::open(database.url()).await;
+        // The feed was not made within the last 10 ms, which alone would leave an event to the sequencer.
+        let before = "UPDATE feed_head SET updated = updated - INTERVAL '1 second'";
+        Postgres::run(&publisher.database, before).await;
         let client = PgConnection::connect(database.url()).await.unwrap();
         Self {
             _database: database,
@@ -204,6 +207,18 @@ async fn what_fails_in_numbering_fails_no_commit() {
     assert_eq!(scene.numbered().await, [0, 1]);
     scene.run(&["DROP TRIGGER fail ON feed_event"]).await;
     scene.the_rest_is_numbered(1).await;
+    // The function finds its tables in the schema of before.
+    scene
+        .run(&[
+            "ALTER SCHEMA public RENAME TO moved",
+            "SET search_path = moved",
+            "BEGIN",
+            APPEND,
+            "COMMIT",
+            "ALTER SCHEMA moved RENAME TO public",
+        ])
+        .await;
+    assert_eq!(scene.numbered().await, [1, 1]);
 }
 
 /// Many at once cost less in one transaction of the sequencer.
