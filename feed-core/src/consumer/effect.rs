@@ -34,8 +34,8 @@ pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(10);
 /// An effect returns the error of each statement that fails. After one that it hides, PostgreSQL cannot commit the
 /// transaction, and the event counts as failed.
 pub trait Effect<B: Backend>: Send + Sync + 'static {
-    /// Applies `events`, in sequence, inside `tx`: a hundred at most while the consumer is level, up to
-    /// a thousand of a backlog if they take less than some 200 ms together. Claims, effects and cursor commit together or
+    /// Applies `events`, in sequence, inside `tx`: up to a hundred at first, and up to a thousand of
+    /// a backlog while a call for them takes less than some 200 ms. Claims, effects and cursor commit together or
     /// not at all, so an effect is committed once, however often it is tried (I5).
     ///
     /// Protect the effect by a unique key of its own as well, such as the order id.

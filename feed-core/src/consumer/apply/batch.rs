@@ -118,12 +118,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
                 Some(_) => position_between(chunk, to, held),
                 None => to.clone(),
             };
-            let begun = Instant::now();
             let applied = self.apply_chunk(held, chunk, &end).await?;
-            if chunk.len() >= self.batch_size() {
-                let next = next_size(chunk.len(), begun.elapsed());
-                self.batch_size.store(next, Ordering::Relaxed);
-            }
             total.events += applied.events;
             total.fenced |= applied.fenced;
             if chunks.peek().is_none() || total.fenced {
@@ -141,8 +136,15 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         chunk: &[Arrival],
         to: &Position,
     ) -> sqlx::Result<Applied> {
+        let begun = Instant::now();
         let failure = match self.attempt(held, chunk, to, None).await {
-            Ok(applied) => return Ok(applied),
+            Ok(applied) => {
+                if chunk.len() >= self.batch_size() {
+                    let next = next_size(chunk.len(), begun.elapsed());
+                    self.batch_size.store(next, Ordering::Relaxed);
+                }
+                return Ok(applied);
+            }
             Err(Failure::Database(error)) => return Err(error),
             Err(Failure::Effect(error)) => error,
         };
