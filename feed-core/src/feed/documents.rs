@@ -3,6 +3,8 @@
 
 use std::ops::RangeInclusive;
 
+use axum::http::HeaderMap;
+
 use super::address::Addresses;
 use super::atom;
 use super::body::Body;
@@ -14,7 +16,6 @@ use super::view::{PageWriter, View};
 use crate::cursor::Cursor;
 use crate::event::{Entry, Event, Sequence};
 use crate::store::publish::Head;
-use axum::http::HeaderMap;
 
 /// The documents of one feed, as its settings present them.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Serves events together with their data, so that one request is one step of a consumer: after a
 //! cursor, and in the head.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,18 +57,10 @@ impl<B: Backend> Inner<B> {
             snapshot = Some(newest);
         }
         let first = cursor.sequence + 1;
-        let new = snapshot
-            .as_ref()
-            .and_then(|snapshot| snapshot.events(first, head.sequence));
-        let read;
-        let events = match new {
-            Some(events) => within(events, LARGEST),
-            None => {
-                read = self.read(first, head.sequence).await?;
-                &read
-            }
-        };
-        let end = end_of(events, &head).unwrap_or_else(|| cursor.clone());
+        let events = self
+            .first_events(snapshot.as_deref(), first, head.sequence)
+            .await?;
+        let end = end_of(&events, &head).unwrap_or_else(|| cursor.clone());
         let addresses = &self.documents.addresses;
         let next = Link {
             rel: "next",
@@ -87,7 +80,7 @@ impl<B: Backend> Inner<B> {
             links.insert(0, next);
         }
         let metadata = with_data(form, LinkHeaders::new(&links));
-        let document = self.documents.document(&head, end, links, events, &[]);
+        let document = self.documents.document(&head, end, links, &events, &[]);
         metadata.ok(request, &self.documents.write(form, &document))
     }
 
@@ -117,16 +110,11 @@ impl<B: Backend> Inner<B> {
             let end = head.cursor();
             return Ok((body, LinkHeaders::new(&links(&end)), end));
         }
-        let read;
-        let events = match snapshot.events(first, head.sequence) {
-            Some(events) => within(events, LARGEST),
-            None => {
-                read = self.read(first, head.sequence).await?;
-                &read
-            }
-        };
+        let events = self
+            .first_events(Some(snapshot), first, head.sequence)
+            .await?;
         let end = match form {
-            Form::Batch => end_of(events, head).unwrap_or_else(|| head.cursor()),
+            Form::Batch => end_of(&events, head).unwrap_or_else(|| head.cursor()),
             _ => head.cursor(),
         };
         let is_complete = events.len() == entries.len()
@@ -136,7 +124,7 @@ impl<B: Backend> Inner<B> {
         let links = links(&end);
         let headers = LinkHeaders::new(&links);
         let rest = entries.get(events.len()..).unwrap_or_default();
-        let document = (self.documents).document(head, end.clone(), links, events, rest);
+        let document = (self.documents).document(head, end.clone(), links, &events, rest);
         let body = self.documents.write(form, &document);
         // Only the database has an event that was corrected.
         let body = match is_complete && body.len() <= LARGEST_KEPT {
@@ -146,8 +134,20 @@ impl<B: Backend> Inner<B> {
         Ok((body, headers, end))
     }
 
-    /// Reads the first of these events, as many as a document may have; at least one, if there is
-    /// one.
+    /// Returns the first of these events, as many as a document may have; at least one, if there is
+    /// one. Costs no query if they were new in `snapshot`.
+    async fn first_events<'s>(
+        &self,
+        snapshot: Option<&'s Snapshot>,
+        first: Sequence,
+        last: Sequence,
+    ) -> sqlx::Result<Cow<'s, [Event]>> {
+        match snapshot.and_then(|snapshot| snapshot.events(first, last)) {
+            Some(events) => Ok(Cow::Borrowed(within(events, LARGEST))),
+            None => self.read(first, last).await.map(Cow::Owned),
+        }
+    }
+
     async fn read(&self, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Event>> {
         let mut events: Vec<Event> = Vec::new();
         let mut next = first;
