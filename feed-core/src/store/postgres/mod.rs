@@ -57,6 +57,12 @@ impl Operations for Postgres {
             "expand number at commit",
             "0010_expand_number_at_commit.sql"
         ),
+        migration!(
+            "postgres",
+            11,
+            "expand number when alone",
+            "0011_expand_number_when_alone.sql"
+        ),
     ];
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {

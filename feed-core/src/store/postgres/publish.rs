@@ -1,6 +1,6 @@
 //! The publishing side, as far as it is PostgreSQL's own: an event waits in the outbox until its transaction
 //! has committed, and is numbered then (`feed_number` in `migrations/postgres/0005_expand_quarantine.sql`). One that
-//! arrives alone is numbered inside that COMMIT (`0010_expand_number_at_commit.sql`).
+//! arrives alone is numbered inside that COMMIT (`0010_expand_number_at_commit.sql`, `0011_expand_number_when_alone.sql`).
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, PgTransaction, Postgres};
