@@ -49,6 +49,7 @@ mod sequencer;
 mod cursor;
 #[cfg(feature = "publish")]
 pub mod feed;
+mod partition;
 
 #[cfg(feature = "consume")]
 pub mod consumer;

@@ -57,11 +57,12 @@ use apply::renewal::{give_back, keep_leases, renew};
 use apply::sweep::sweep_claims;
 use counts::Counts;
 use progress::cursors::Cursors;
-use progress::leases::{Leases, PARTITIONS};
+use progress::leases::Leases;
 use round::follower::Follower;
 use source::fetch::Source;
 
 use crate::database::Database;
+use crate::partition::PARTITIONS;
 use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
 

@@ -43,6 +43,20 @@ pub(super) fn write(document: &Document<'_>, addresses: &Addresses) -> Bytes {
     }
     element(&mut out, "event:epoch", document.cursor.epoch.as_str());
     element(&mut out, "event:cursor", &document.cursor.to_string());
+    if !document.omitted.is_empty() {
+        let ranges = document
+            .omitted
+            .iter()
+            .map(|range| match (range.start(), range.end()) {
+                (first, last) if first == last => first.to_string(),
+                (first, last) => format!("{first}-{last}"),
+            });
+        element(
+            &mut out,
+            "event:omitted",
+            &ranges.collect::<Vec<_>>().join(" "),
+        );
+    }
     for (each, event) in document.newest_first() {
         entry(&mut out, each, event, addresses);
     }

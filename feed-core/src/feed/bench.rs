@@ -73,6 +73,7 @@ impl Page {
                 },
             ],
             archive: true,
+            omitted: Vec::new(),
             events: &[],
             entries: &self.entries,
         };

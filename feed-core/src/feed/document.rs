@@ -1,5 +1,6 @@
 //! The content of a feed document, independent of its form.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
@@ -7,7 +8,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use crate::cursor::Cursor;
-use crate::event::{Entry, Event};
+use crate::event::{Entry, Event, Sequence};
 
 /// The media type of a batch document.
 pub const BATCH: &str = "application/cloudevents-batch+json";
@@ -70,6 +71,8 @@ pub(super) struct Document<'a> {
     pub(super) events: &'a [Event],
     /// The entries after them, which link to their data. In sequence; written newest first.
     pub(super) entries: &'a [Entry],
+    /// Events up to the cursor that are not in this document, since its reader does not want them.
+    pub(super) omitted: Vec<RangeInclusive<Sequence>>,
 }
 
 impl Document<'_> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName};
 
 use crate::http::weight;
+use crate::partition::Partitions;
 
 pub(super) const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -38,6 +39,24 @@ pub(super) fn prefers_data(headers: &HeaderMap) -> bool {
     members(headers, &PREFER).any(|member| {
         let name = member.split([';', '=']).next().unwrap_or_default();
         name.trim().eq_ignore_ascii_case(EVENT_DATA)
+    })
+}
+
+/// Returns the partitions whose events the reader prefers: the parameter `partitions` of
+/// [`EVENT_DATA`]. A malformed one is ignored.
+pub(super) fn partitions(headers: &HeaderMap) -> Option<Partitions> {
+    members(headers, &PREFER).find_map(|member| {
+        let mut parameters = member.split(';').map(str::trim);
+        let preference = parameters.next()?;
+        let ours = preference.eq_ignore_ascii_case(EVENT_DATA);
+        let mut named = parameters.filter_map(|parameter| parameter.split_once('='));
+        let (_, value) =
+            named.find(|(name, _)| ours && name.trim().eq_ignore_ascii_case("partitions"))?;
+        let value = value.trim();
+        match value.strip_prefix('"') {
+            Some(quoted) => quoted.strip_suffix('"')?.parse().ok(),
+            None => value.parse().ok(),
+        }
     })
 }
 
@@ -102,6 +121,22 @@ mod tests {
         }
         for no in ["", "wait=5", "event-data2", "x=event-data", "x;event-data"] {
             assert!(!prefers_data(&headers(&PREFER, no)), "{no}");
+        }
+    }
+
+    #[test]
+    fn rfc_7240_2_a_preference_may_have_partitions() {
+        let some = |value| partitions(&headers(&PREFER, value)).map(|some| some.to_string());
+        for (value, expected) in [
+            ("event-data; partitions=\"0 4 15\"", Some("0 4 15")),
+            ("wait=5, Event-Data;x;Partitions = 7", Some("7")),
+            ("event-data", None),
+            ("event-data; partitions=\"16\"", None),
+            ("event-data; partitions=", None),
+            ("event-data; partitions=\"4,2\"", None),
+            ("other; partitions=7", None),
+        ] {
+            assert_eq!(some(value).as_deref(), expected, "{value}");
         }
     }
 

@@ -229,6 +229,17 @@ pub(crate) trait Publish: sqlx::Database {
     /// Returns the same events with their data.
     fn events(pool: &Pool<Self>, first: Sequence, last: Sequence) -> impl Answer<Vec<Event>>;
 
+    /// Returns sequence, id and subject of the events from `first` to `last`, both included, in
+    /// sequence.
+    fn subjects(
+        pool: &Pool<Self>,
+        first: Sequence,
+        last: Sequence,
+    ) -> impl Answer<Vec<(Sequence, EventId, String)>>;
+
+    /// Returns the events with these sequences, in sequence.
+    fn events_at(pool: &Pool<Self>, sequences: &[Sequence]) -> impl Answer<Vec<Event>>;
+
     /// Returns the id of the event with that sequence.
     fn id_at(pool: &Pool<Self>, sequence: Sequence) -> impl Answer<Option<EventId>>;
 

@@ -21,6 +21,8 @@ harness::on_both_databases! {
     only_what_is_new_comes_with_its_data_in_one_request
     the_events_after_a_cursor_come_with_their_data_however_many
     a_document_is_bounded_in_bytes_and_each_event_comes_once
+    a_reader_of_some_partitions_gets_their_events_and_learns_what_is_omitted
+    some_partitions_of_many_events_come_once
     json_alone_leads_through_the_feed_and_waits_at_its_end
     pages_and_views_have_no_data
     erased_data_is_in_no_document
@@ -275,6 +277,80 @@ async fn a_document_is_bounded_in_bytes_and_each_event_comes_once<B: Testable>(u
         effects(&database).await.len() == 15
     })
     .await;
+}
+
+/// The instances of a consumer read each event once between them.
+async fn a_reader_of_some_partitions_gets_their_events_and_learns_what_is_omitted<B: Testable>(
+    url: &str,
+) {
+    let publisher = Publisher::<B>::open(url).await;
+    for subject in ["order/1", "order/17", "order/17", "order/1", "order/17"] {
+        publisher.commit(subject).await;
+    }
+    publisher.feed.publish().await.unwrap();
+    let whole = publisher.get("/feed?after=start", &[DATA]).await;
+    for (partitions, expected, omitted) in [
+        ("4", vec![4, 1], "<event:omitted>2-3 5</event:omitted>"),
+        ("0 2", vec![5, 3, 2], "<event:omitted>1 4</event:omitted>"),
+        ("0", vec![], "<event:omitted>1-5</event:omitted>"),
+    ] {
+        let prefers = format!("event-data; partitions=\"{partitions}\"");
+        let asked = [("prefer", prefers.as_str())];
+        let some = publisher.get("/feed?after=start", &asked).await;
+        assert_eq!(some.sequences(), expected);
+        assert_eq!(some.data().len(), expected.len());
+        assert!(some.body.contains(omitted), "{}", some.body);
+        assert_eq!(some.cursor(), whole.cursor());
+        assert_eq!(some.header("preference-applied"), prefers);
+        is_for_one_reader(&some);
+        // The head is written for all readers at once.
+        let head = publisher.get("/feed", &asked).await;
+        assert_eq!(head.sequences(), [5, 4, 3, 2, 1]);
+        assert_eq!(head.header("preference-applied"), "event-data");
+        let json = publisher.get("/feed?after=start", &[asked[0], JSON]).await;
+        assert_eq!(json.batch(), [1, 2, 3, 4, 5]);
+    }
+    let all = (0..16).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+    for ignored in [&all, "16", "4,2", ""] {
+        let prefers = format!("event-data; partitions=\"{ignored}\"");
+        let document = publisher
+            .get("/feed?after=start", &[("prefer", prefers.as_str())])
+            .await;
+        assert_eq!(document.body, whole.body, "{ignored}");
+    }
+}
+
+/// However many: each document continues where the one before has looked.
+async fn some_partitions_of_many_events_come_once<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let mut tx = publisher.database.begin().await.unwrap();
+    let mut ours = Vec::new();
+    for n in 1..=5_200 {
+        // A thousand in one row, then every third.
+        let is_ours = n <= 1_005 || n % 3 == 0;
+        if is_ours {
+            ours.push(n);
+        }
+        let subject = if is_ours { "order/1" } else { "order/17" };
+        outbox::append(&mut tx, &event(subject)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    publisher.feed.publish().await.unwrap();
+    let (mut taken, mut path) = (Vec::new(), "/feed?after=start".to_owned());
+    let asked = [("prefer", "event-data; partitions=\"4\"")];
+    loop {
+        let document = publisher.get(&path, &asked).await;
+        let mut sequences = document.sequences();
+        sequences.reverse();
+        assert!(sequences.len() <= 1_000);
+        taken.extend(sequences);
+        let next = format!("/feed?after={}", document.cursor());
+        if next == path {
+            break;
+        }
+        path = next;
+    }
+    assert_eq!(taken, ours);
 }
 
 async fn json_alone_leads_through_the_feed_and_waits_at_its_end<B: Testable>(url: &str) {

@@ -5,9 +5,9 @@ use sqlx::Transaction;
 
 use super::failure::{describe, retry_in};
 use crate::consumer::effect::EffectError;
-use crate::consumer::progress::leases::partition_of;
 use crate::consumer::received::Received;
 use crate::consumer::source::content::{Arrival, Missing};
+use crate::partition::partition_of;
 use crate::store::Backend;
 use crate::store::consume::Parking;
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::leases::{PARTITIONS, partition_of};
 use crate::consumer::source::entry::FoundEntry;
 use crate::consumer::source::fetch::Validators;
 use crate::event::Sequence;
+use crate::partition::{PARTITIONS, Partitions, partition_of};
 use crate::store::consume::{Held, Position};
 
 /// How long a stored cursor may lag behind the one in memory. Operators and other instances read
@@ -145,6 +145,12 @@ impl Cursors {
         anchors.sort_unstable();
         anchors.dedup();
         anchors
+    }
+
+    /// Returns the partitions held; `None` for all.
+    pub(crate) fn partitions(&self) -> Option<Partitions> {
+        let held = self.held.iter().map(|held| held.partition).collect();
+        Some(held).filter(|held: &Partitions| !held.are_all())
     }
 
     /// Returns true if no other instance holds a partition.

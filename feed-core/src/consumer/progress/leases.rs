@@ -11,24 +11,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::event::Sequence;
+use crate::partition::PARTITIONS;
 use crate::store::consume::{Census, Heartbeat};
-
-/// Partitions of a subscription. Fixed: the partition of a subject must never change while its
-/// events are in flight.
-pub(crate) const PARTITIONS: i64 = 16;
-
-/// Returns the partition of a subject: FNV-1a of its bytes. The hash is implemented here, since a
-/// library's hash may change with its version, and with it the order of events.
-pub(crate) fn partition_of(subject: &str) -> i64 {
-    let hash = subject
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-    // The low bits of FNV-1a depend on few bits of short keys; folding mixes the high ones in.
-    let folded = hash ^ (hash >> 32);
-    i64::from((folded % 16) as u8)
-}
 
 /// What the renewal of the leases reports to the poller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -164,25 +148,6 @@ mod tests {
         leases.heard(Some(7));
         assert!(!renews());
     }
-
-    #[test]
-    fn subjects_spread_over_all_partitions_and_stay_there() {
-        // Golden: a change here reorders events of a running system.
-        assert_eq!(partition_of("order/1"), GOLDEN[0]);
-        assert_eq!(partition_of("order/17"), GOLDEN[1]);
-        assert_eq!(partition_of(""), GOLDEN[2]);
-        let mut sizes = [0_u32; PARTITIONS as usize];
-        for id in 1..=16_000 {
-            let partition = partition_of(&format!("order/{id}"));
-            sizes[usize::try_from(partition).expect("not negative")] += 1;
-        }
-        assert!(
-            sizes.iter().all(|size| (800..1200).contains(size)),
-            "{sizes:?}"
-        );
-    }
-
-    const GOLDEN: [i64; 3] = [4, 2, 1];
 
     fn census(instances: i64, held: i64, free: i64) -> Census {
         Census {

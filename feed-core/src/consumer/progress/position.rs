@@ -20,7 +20,12 @@ pub(crate) fn position_after(seen: &Position, document: &Document, end: &Cursor)
     Position {
         epoch: Some(end.epoch.to_string()),
         sequence: end.sequence,
-        anchor: newest.map_or_else(|| seen.anchor.clone(), |entry| Some(entry.id.clone())),
+        anchor: match newest {
+            Some(entry) if entry.sequence == Some(end.sequence) => Some(entry.id.clone()),
+            // The last event is left out.
+            _ if end.sequence > seen.sequence => end.anchor.map(|id| id.urn()),
+            _ => seen.anchor.clone(),
+        },
         updated: newest.map_or(seen.updated, |entry| Some(entry.updated)),
         etag: validators.etag.filter(|_| same),
         last_modified: validators.last_modified.filter(|_| same),

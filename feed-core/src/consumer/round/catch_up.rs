@@ -38,7 +38,8 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
     let mut applied = 0;
     let mut at_the_end = false;
     let share = follower.cursors.share();
-    let walk = Walk::forward(&follower.source, cursor_at(&at)?);
+    let walk =
+        Walk::forward(&follower.source, cursor_at(&at)?).with_share(follower.cursors.partitions());
     let mut steps = Prefetch::start(walk, DOCUMENTS, move |entry| share.wants(entry));
     for n in 1..=DOCUMENTS {
         let Step {

@@ -15,6 +15,7 @@ use super::header::{from_header, retry_after};
 use super::option_names::FeedOptionNames;
 use super::request::is_refused;
 use crate::consumer::sanitize::sanitize;
+use crate::partition::Partitions;
 
 /// A complete answer.
 pub(super) struct Answer {
@@ -35,12 +36,25 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn into_document(self) -> Result<Document, FetchError> {
+        self.into_document_of(None)
+    }
+
+    /// Reads a document that was asked for some partitions only, or for all if it is `None`.
+    pub(super) fn into_document_of(
+        self,
+        share: Option<Partitions>,
+    ) -> Result<Document, FetchError> {
         match self.status {
             StatusCode::OK | StatusCode::IM_USED => {
                 let content_type = self.content_type();
                 let read = Document::read(&self.body, content_type.as_deref(), self.url.clone());
                 let read = read.and_then(|document| match document.is_filtered() {
                     true => Err(InvalidDocument::Filtered(self.names.feed_url)),
+                    false if share.is_none() && !document.omitted.is_empty() => {
+                        Err(InvalidDocument::Contradiction(
+                            "it omits events without being asked to".to_owned(),
+                        ))
+                    }
                     false => Ok(document),
                 });
                 read.map_err(|cause| {

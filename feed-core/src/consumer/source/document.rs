@@ -1,6 +1,7 @@
 //! The meaning of a feed document, from feed-core or any other publisher.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use url::{Position, Url};
 
@@ -9,7 +10,7 @@ use super::entry::{FoundEntry, InvalidDocument};
 use super::link::{RefusedLink, resolve};
 use super::reader;
 use crate::cursor::Cursor;
-use crate::event::{LONGEST_NAME, Sequence};
+use crate::event::{LAST_SEQUENCE, LONGEST_NAME, Sequence};
 
 /// A parsed feed document.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Document {
     pub(crate) cursor: Option<Cursor>,
     /// Feeds with a cursor: in sequence, without gaps. Others: oldest first.
     pub(crate) entries: Vec<FoundEntry>,
+    /// The events up to the cursor that the feed has left out, as it was asked to.
+    pub(super) omitted: Vec<RangeInclusive<Sequence>>,
     /// True if it has all entries of its feed (RFC 5005, section 2).
     pub(crate) complete: bool,
     /// The approximate size in memory.
@@ -46,6 +49,7 @@ impl Document {
             })?),
             None => None,
         };
+        let omitted = feed.omitted.as_deref().map_or(Ok(Vec::new()), ranges)?;
         let own = feed.links.iter().find(|link| link.rel == "self");
         // Skip entries that were deleted at or after their last change (RFC 6721, section 3);
         // feed-core's feeds delete none.
@@ -63,6 +67,7 @@ impl Document {
             cursor,
             links: feed.links,
             entries,
+            omitted,
             complete: feed.complete,
         };
         document.size += document.entries.len() * size_of::<FoundEntry>();
@@ -95,10 +100,16 @@ impl Document {
         };
         self.entries.sort_by_key(|entry| entry.sequence);
         let contradiction = |text| Err(InvalidDocument::Contradiction(text));
-        for pair in self.entries.windows(2) {
-            let (Some(one), Some(next)) = (pair[0].sequence, pair[1].sequence) else {
+        let mut events = self.omitted.clone();
+        for entry in &self.entries {
+            let Some(sequence) = entry.sequence else {
                 return contradiction("an entry has no sequence".to_owned());
             };
+            events.push(sequence..=sequence);
+        }
+        events.sort_unstable_by_key(|range| *range.start());
+        for pair in events.windows(2) {
+            let (one, next) = (*pair[0].end(), *pair[1].start());
             if one.checked_add(1) != Some(next) {
                 return contradiction(format!("sequence {next} comes after {one}"));
             }
@@ -107,8 +118,8 @@ impl Document {
         if let Some(twice) = self.entries.iter().find(|entry| !ids.insert(&entry.id)) {
             return contradiction(format!("the event {} has two numbers", twice.id));
         }
-        match self.entries.last() {
-            Some(last) if last.sequence != Some(cursor.sequence) => contradiction(format!(
+        match events.last() {
+            Some(last) if *last.end() != cursor.sequence => contradiction(format!(
                 "its cursor is at {}, its last entry is not",
                 cursor.sequence
             )),
@@ -161,12 +172,15 @@ impl Document {
     pub(crate) fn end_at(&mut self, end: &Cursor) {
         self.entries
             .retain(|entry| entry.sequence <= Some(end.sequence));
+        self.omitted.retain(|range| *range.start() <= end.sequence);
         self.cursor = Some(end.clone());
     }
 
-    /// Returns the sequence of the first entry.
+    /// Returns the sequence of the first event, which may be one that is left out.
     pub(crate) fn first(&self) -> Option<Sequence> {
-        self.entries.first()?.sequence
+        let entry = self.entries.first().and_then(|entry| entry.sequence);
+        let omitted = self.omitted.first().map(|range| *range.start());
+        entry.into_iter().chain(omitted).min()
     }
 
     /// Returns the entry with that sequence.
@@ -201,6 +215,21 @@ impl Document {
             .collect();
         resolve(href, &bases, self.own.as_ref(), &self.read_from)
     }
+}
+
+/// Parses ascending ranges of sequences, such as `1-3 5`.
+fn ranges(text: &str) -> Result<Vec<RangeInclusive<Sequence>>, InvalidDocument> {
+    let range = |text: &str| {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let range = first.parse().ok()?..=last.parse().ok()?;
+        (*range.start() > 0 && *range.end() <= LAST_SEQUENCE && !range.is_empty()).then_some(range)
+    };
+    let ranges: Option<Vec<_>> = text.split_ascii_whitespace().map(range).collect();
+    ranges
+        .filter(|ranges| ranges.is_sorted_by_key(|range| *range.start()))
+        .ok_or_else(|| {
+            InvalidDocument::Contradiction("the events that it omits cannot be read".to_owned())
+        })
 }
 
 #[cfg(test)]
@@ -358,6 +387,24 @@ pub(crate) mod tests {
         assert!(read(&feed(&[2, 4], 4)).is_err());
         assert!(read(&feed(&[2, 2], 2)).is_err());
         assert!(read(&feed(&[2, 3], 4)).is_err());
+        // What is left out on request is no hole; everything else is.
+        let omitting = |ranges: &str, entries: &[u64], last| {
+            let omitted = format!("<ev:omitted>{ranges}</ev:omitted><entry>");
+            read(&feed(entries, last).replacen("<entry>", &omitted, 1))
+        };
+        let document = omitting("2-3 5 7", &[4, 6], 7).expect("a document");
+        assert_eq!((document.first(), document.entries.len()), (Some(2), 2));
+        for (ranges, entries, last) in [
+            ("2", &[4_u64][..], 4),
+            ("3", &[2, 3], 3),
+            ("5-6", &[4], 7),
+            ("5 4", &[3], 5),
+            ("6-5", &[4], 4),
+            ("x", &[4], 4),
+            ("0-3", &[4], 4),
+        ] {
+            assert!(omitting(ranges, entries, last).is_err(), "{ranges}");
+        }
         // Beyond the range of a sequence: sums would overflow.
         assert!(read(&feed(&[u64::MAX >> 1], u64::MAX >> 1)).is_err());
     }

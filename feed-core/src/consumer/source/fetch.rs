@@ -24,6 +24,7 @@ use crate::consumer::sanitize::sanitize;
 use crate::consumer::subscription::Subscription;
 use crate::cursor::Cursor;
 use crate::http::with_causes;
+use crate::partition::Partitions;
 
 /// An answer that took longer was held back by the server; a faster one was not, whichever server
 /// or cache gave it.
@@ -245,13 +246,20 @@ impl Source {
     }
 
     /// Requests the events after `cursor`, with their data; from the first event if it is `None`.
-    pub(crate) async fn after(&self, cursor: Option<&Cursor>) -> Result<Document, FetchError> {
-        let request = HeaderMap::from_iter([
-            (header::ACCEPT, ATOM),
-            (PREFER, HeaderValue::from_static(EVENT_DATA)),
-        ]);
+    /// With `share`, the feed may leave out the events of other partitions.
+    pub(crate) async fn after(
+        &self,
+        cursor: Option<&Cursor>,
+        share: Option<Partitions>,
+    ) -> Result<Document, FetchError> {
+        let prefers = match share {
+            Some(share) => HeaderValue::try_from(format!("{EVENT_DATA}; partitions=\"{share}\"")),
+            None => Ok(HeaderValue::from_static(EVENT_DATA)),
+        };
+        let mut request = HeaderMap::from_iter([(header::ACCEPT, ATOM)]);
+        request.extend(prefers.map(|prefers| (PREFER, prefers)));
         let answer = self.get(self.address_after(cursor), request, TIMEOUT, TIMEOUT);
-        answer.await?.into_document()
+        answer.await?.into_document_of(share)
     }
 
     /// Requests the events after `cursor` to see whether the feed knows it.

@@ -41,6 +41,8 @@ pub(crate) struct Feed {
     pub(crate) complete: bool,
     /// The text of feed-core's cursor element.
     pub(crate) cursor: Option<String>,
+    /// The text of the element with the events that are left out.
+    pub(crate) omitted: Option<String>,
     /// When the entries with these ids were deleted.
     pub(crate) deleted: HashMap<String, DateTime<Utc>>,
     /// In document order.
@@ -194,6 +196,10 @@ impl<'t> Reader<'t> {
                 }
                 (Vocabulary::Ours, b"cursor") => {
                     feed.cursor = Some(reader.trimmed()?).filter(|text| !text.is_empty());
+                    return Ok(());
+                }
+                (Vocabulary::Ours, b"omitted") => {
+                    feed.omitted = Some(reader.trimmed()?);
                     return Ok(());
                 }
                 (Vocabulary::Atom, b"link") => feed.links.push(link(element)),

@@ -12,6 +12,7 @@ use super::link::RefusedLink;
 use super::persist::with_retries;
 use crate::cursor::Cursor;
 use crate::event::Sequence;
+use crate::partition::Partitions;
 
 /// Why a walk ended early.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +86,8 @@ pub(crate) struct Walk {
     bytes: usize,
     /// The most attempts per document.
     attempts: u32,
+    /// The partitions whose events are wanted; `None`: of all.
+    share: Option<Partitions>,
 }
 
 impl Walk {
@@ -97,6 +100,7 @@ impl Walk {
             documents: 0,
             bytes: 0,
             attempts: 1,
+            share: None,
         }
     }
 
@@ -112,7 +116,14 @@ impl Walk {
             documents: 0,
             bytes: 0,
             attempts: 1,
+            share: None,
         }
+    }
+
+    /// Lets the feed leave out the events of other partitions.
+    pub(crate) fn with_share(mut self, share: Option<Partitions>) -> Self {
+        self.share = share;
+        self
     }
 
     /// Sets the most attempts per document.
@@ -190,7 +201,7 @@ impl Walk {
     }
 
     async fn after(&self, cursor: Option<&Cursor>) -> Result<Document, WalkError> {
-        let ask = || self.source.after(cursor);
+        let ask = || self.source.after(cursor, self.share);
         Ok(with_retries(self.attempts, ask).await?)
     }
 

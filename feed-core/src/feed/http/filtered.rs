@@ -61,6 +61,7 @@ impl<B: Backend> Inner<B> {
             cursor,
             links,
             archive: false,
+            omitted: Vec::new(),
             events: &[],
             entries: &entries,
         };

@@ -356,7 +356,8 @@ impl<B: Backend> Inner<B> {
 /// Adds which preferences of a request the answer has applied (RFC 7240, section 3).
 fn applied(response: &mut Response, form: Form, waited: Option<Duration>) {
     let headers = response.headers_mut();
-    if form == Form::AtomWithData {
+    // The document of some partitions says that itself.
+    if form == Form::AtomWithData && !headers.contains_key(PREFERENCE_APPLIED) {
         headers.append(PREFERENCE_APPLIED, HeaderValue::from_static(EVENT_DATA));
     }
     if let Some(wait) = waited

@@ -124,6 +124,7 @@ impl<B: Backend> Inner<B> {
         let link_headers = LinkHeaders::new(&links);
         let document = Document {
             archive: true,
+            omitted: Vec::new(),
             ..self.documents.document(head, cursor, links, &[], &entries)
         };
         let body = self.documents.write(form, &document);

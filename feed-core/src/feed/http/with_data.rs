@@ -2,10 +2,11 @@
 //! cursor, and in the head.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
 use super::answer::{Metadata, PRIVATE_NO_STORE};
@@ -16,8 +17,10 @@ use crate::feed::body::Body;
 use crate::feed::cloudevents;
 use crate::feed::document::{Link, LinkHeaders};
 use crate::feed::form::Form;
+use crate::feed::prefer::{EVENT_DATA, PREFERENCE_APPLIED, partitions};
 use crate::feed::snapshot::Snapshot;
 use crate::http::Problem;
+use crate::partition::Partitions;
 use crate::store::Backend;
 use crate::store::publish::Head;
 
@@ -26,6 +29,9 @@ const MOST: usize = 1_000;
 
 /// Events read at once: their data is in memory before its size is known.
 const READ: i64 = 100;
+
+/// The most events that are looked at for those of some partitions.
+const MOST_LOOKED_AT: i64 = 4_000;
 
 /// The approximate size of a document, in bytes, at which no more data is added. A consumer takes
 /// documents of up to 16 MiB.
@@ -57,10 +63,20 @@ impl<B: Backend> Inner<B> {
             snapshot = Some(newest);
         }
         let first = cursor.sequence + 1;
-        let events = self
-            .first_events(snapshot.as_deref(), first, head.sequence)
-            .await?;
-        let end = end_of(&events, &head).unwrap_or_else(|| cursor.clone());
+        // CloudEvents have no place for what is omitted.
+        let share = partitions(request).filter(|_| form == Form::AtomWithData);
+        let share = share.filter(|share| !share.are_all());
+        let (events, end, omitted) = match share {
+            Some(share) => self.read_share(share, first, &head).await?,
+            None => {
+                let events = self
+                    .first_events(snapshot.as_deref(), first, head.sequence)
+                    .await?;
+                let end = end_of(&events, &head);
+                (events, end, Vec::new())
+            }
+        };
+        let end = end.unwrap_or_else(|| cursor.clone());
         let addresses = &self.documents.addresses;
         let next = Link {
             rel: "next",
@@ -80,8 +96,16 @@ impl<B: Backend> Inner<B> {
             links.insert(0, next);
         }
         let metadata = with_data(form, LinkHeaders::new(&links));
-        let document = self.documents.document(&head, end, links, &events, &[]);
-        metadata.ok(request, &self.documents.write(form, &document))
+        let mut document = self.documents.document(&head, end, links, &events, &[]);
+        document.omitted = omitted;
+        let mut response = metadata.ok(request, &self.documents.write(form, &document))?;
+        if let Some(share) = share
+            && let Ok(applied) =
+                HeaderValue::try_from(format!("{EVENT_DATA}; partitions=\"{share}\""))
+        {
+            response.headers_mut().append(PREFERENCE_APPLIED, applied);
+        }
+        Ok(response)
     }
 
     /// Returns the document of the head's entries after `seen`, or of all its entries, its links,
@@ -148,6 +172,54 @@ impl<B: Backend> Inner<B> {
         }
     }
 
+    /// Returns the events from `first` on in the partitions of `share`, as many as a document may
+    /// have; the position after the last event that was looked at; and the events before it that
+    /// are in other partitions.
+    async fn read_share(
+        &self,
+        share: Partitions,
+        first: Sequence,
+        head: &Head,
+    ) -> sqlx::Result<(
+        Cow<'_, [Event]>,
+        Option<Cursor>,
+        Vec<RangeInclusive<Sequence>>,
+    )> {
+        let last = head.sequence.min(first + MOST_LOOKED_AT - 1);
+        let subjects = B::subjects(self.database.reader(), first, last);
+        let mut looked_at = self.database.statement(subjects).await?;
+        let wanted: Vec<Sequence> = looked_at
+            .iter()
+            .filter(|(.., subject)| share.contain(subject))
+            .map(|(sequence, ..)| *sequence)
+            .take(MOST)
+            .collect();
+        let mut events: Vec<Event> = Vec::with_capacity(wanted.len());
+        for some in wanted.chunks(READ as usize) {
+            let read = B::events_at(self.database.reader(), some);
+            events.extend(self.database.statement(read).await?);
+            let fitting = within(&events, LARGEST).len();
+            if fitting < events.len() {
+                events.truncate(fitting);
+                break;
+            }
+        }
+        // What is looked at behind a full document belongs to the next one.
+        if (events.len() < wanted.len() || wanted.len() == MOST)
+            && let Some(last) = events.last()
+        {
+            looked_at.retain(|(sequence, ..)| *sequence <= last.entry.sequence);
+        }
+        let end = looked_at.last().map(|(sequence, id, _)| Cursor {
+            epoch: head.epoch,
+            sequence: *sequence,
+            anchor: Some(*id),
+        });
+        let others = looked_at.into_iter().map(|(sequence, ..)| sequence);
+        let others = others.filter(|sequence| wanted.binary_search(sequence).is_err());
+        Ok((Cow::Owned(events), end, ranges(others)))
+    }
+
     async fn read(&self, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Event>> {
         let mut events: Vec<Event> = Vec::new();
         let mut next = first;
@@ -164,6 +236,18 @@ impl<B: Backend> Inner<B> {
         }
         Ok(events)
     }
+}
+
+/// Returns ascending sequences as ranges.
+fn ranges(sequences: impl Iterator<Item = Sequence>) -> Vec<RangeInclusive<Sequence>> {
+    let mut ranges: Vec<RangeInclusive<Sequence>> = Vec::new();
+    for sequence in sequences {
+        match ranges.last_mut() {
+            Some(range) if *range.end() + 1 == sequence => *range = *range.start()..=sequence,
+            _ => ranges.push(sequence..=sequence),
+        }
+    }
+    ranges
 }
 
 /// Returns the metadata of a document with data, which no cache may store.

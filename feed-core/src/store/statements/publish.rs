@@ -2,7 +2,10 @@
 
 use sqlx::{FromRow, Row as _};
 
-use super::{Db, GREATEST, HAS_UNNUMBERED, NOW, NOW_MILLIS, Pool, Row, SECOND_CLOSES, Transaction};
+use super::{
+    Db, GREATEST, HAS_UNNUMBERED, NOW, NOW_MILLIS, Pool, Row, SECOND_CLOSES, Transaction, is_in,
+    list,
+};
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, Sequence, is_traceparent};
 use crate::store::publish::{Filter, Head, Look, Publish, Quarantined, Text};
@@ -177,6 +180,35 @@ impl Publish for Db {
         ))
         .bind(first)
         .bind(last)
+        .try_map(event_from)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn subjects(
+        pool: &Pool,
+        first: Sequence,
+        last: Sequence,
+    ) -> sqlx::Result<Vec<(Sequence, EventId, String)>> {
+        sqlx::query(
+            "-- feed::subjects
+             SELECT sequence, id, subject FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
+        )
+        .bind(first)
+        .bind(last)
+        .try_map(|row: Row| Ok((row.try_get(0)?, row.try_get(1)?, read_text(&row, 2)?)))
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn events_at(pool: &Pool, sequences: &[Sequence]) -> sqlx::Result<Vec<Event>> {
+        sqlx::query(sql!(
+            "-- feed::events_at
+             SELECT {ENTRY}, data, traceparent
+             FROM feed_log WHERE sequence {among} ORDER BY sequence",
+            among = is_in("$1")
+        ))
+        .bind(list(sequences))
         .try_map(event_from)
         .fetch_all(pool)
         .await
