@@ -31,9 +31,8 @@ const SMALLEST_BATCH: usize = 100;
 /// a commit, and a few statements that take as long for many events as for one.
 const LARGEST_BATCH: usize = 1_000;
 
-/// Batches grow while they take less than half of this time, and shrink when they take twice as long:
-/// an effect that is slow for each event must not run into its time limit, nor hold its locks for
-/// longer.
+/// The time that a batch should take: an effect that is slow for each event must not run into its
+/// time limit, nor hold its locks for longer.
 const BATCH_TIME: Duration = Duration::from_millis(200);
 
 /// The outcome of a batch.
@@ -349,13 +348,12 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
     }
 }
 
-/// Returns the size of the batch after one of `size` events that took `time`.
+/// Returns the size of the batch after one of `size` events that took `time`: as many events as
+/// should take [`BATCH_TIME`].
 fn next_size(size: usize, time: Duration) -> usize {
-    let next = match time {
-        quick if quick < BATCH_TIME / 2 => size * 2,
-        slow if slow > BATCH_TIME * 2 => size / 2,
-        _ => size,
-    };
+    let each = time.max(Duration::from_micros(1)).as_secs_f64() / size as f64;
+    // A float that is too large becomes the largest integer.
+    let next = (BATCH_TIME.as_secs_f64() / each) as usize;
     next.clamp(SMALLEST_BATCH, LARGEST_BATCH)
 }
 
@@ -397,23 +395,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_grow_while_they_are_quick_and_shrink_when_they_are_slow() {
+    fn a_batch_has_as_many_events_as_should_take_the_time_of_one() {
         let millis = Duration::from_millis;
-        let mut size = SMALLEST_BATCH;
-        for (time, expected) in [(9, 200), (50, 400), (99, 800), (99, 1_000), (99, 1_000)] {
-            size = next_size(size, millis(time));
-            assert_eq!(size, expected);
-        }
-        for (time, expected) in [
-            (300, 1_000),
-            (401, 500),
-            (5_000, 250),
-            (401, 125),
-            (401, 100),
+        for (size, time, expected) in [
+            (100, 5, 1_000),
+            (100, 50, 400),
+            (400, 200, 400),
+            (1_000, 250, 800),
+            (1_000, 5_000, 100),
+            (100, 5_000, 100),
+            (1, 0, 1_000),
         ] {
-            size = next_size(size, millis(time));
-            assert_eq!(size, expected);
+            assert_eq!(
+                next_size(size, millis(time)),
+                expected,
+                "{size} in {time} ms"
+            );
         }
-        assert_eq!(next_size(size, millis(5_000)), SMALLEST_BATCH);
     }
 }
