@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -36,31 +35,18 @@ const LARGEST_KEPT: usize = 256 * 1024;
 
 impl<B: Backend> Inner<B> {
     /// Serves the events after `cursor`, a position in this feed: as many as one document may have.
-    /// With `wait`, there are none yet.
+    /// After a wait, `newest` has what is new.
     pub(super) async fn after_with_data(
         &self,
         form: Form,
         cursor: &Cursor,
-        mut head: Head,
-        wait: Option<Duration>,
+        head: &Head,
+        newest: Option<&Snapshot>,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
-        let mut snapshot = None;
-        if let Some(wait) = wait {
-            self.wait_for_news(&head, wait).await?;
-            // One query for all that waited.
-            let newest = self.entries.newest(&self.sequencer, &self.database).await?;
-            head = newest.head.clone();
-            if head.epoch != cursor.epoch || newest.anchor(cursor.sequence) != cursor.anchor {
-                self.verify(cursor, &head).await?;
-            }
-            snapshot = Some(newest);
-        }
         let first = cursor.sequence + 1;
-        let events = self
-            .first_events(snapshot.as_deref(), first, head.sequence)
-            .await?;
-        let end = end_of(&events, &head).unwrap_or_else(|| cursor.clone());
+        let events = self.first_events(newest, first, head.sequence).await?;
+        let end = end_of(&events, head).unwrap_or_else(|| cursor.clone());
         let addresses = &self.documents.addresses;
         let next = Link {
             rel: "next",
@@ -80,7 +66,7 @@ impl<B: Backend> Inner<B> {
             links.insert(0, next);
         }
         let metadata = with_data(form, LinkHeaders::new(&links));
-        let document = self.documents.document(&head, end, links, &events, &[]);
+        let document = self.documents.document(head, end, links, &events, &[]);
         metadata.ok(request, &self.documents.write(form, &document))
     }
 
