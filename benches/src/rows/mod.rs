@@ -40,6 +40,8 @@ rows! {
     nats "nats" "NATS JetStream in the place of the feed";
     #[cfg(feature = "peers")]
     rabbitmq "rabbitmq" "RabbitMQ in the place of the feed";
+    #[cfg(feature = "peers")]
+    shared_wait "shared" "ten thousand readers that wait behind Varnish";
 }
 
 #[cfg(feature = "peers")]

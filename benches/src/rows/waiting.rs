@@ -9,6 +9,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
+use sqlx::PgPool;
 use tokio::task::JoinSet;
 
 use crate::bare::canned;
@@ -50,19 +51,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
         async || {
             let asked = newest().await?;
             events += 1;
-            let tell = async || {
-                let (head, _) = once(order.address, &new_order()).await?;
-                let place = header(&head, "location").context("a place")?;
-                let id = place.rsplit('/').next().context("an id")?.parse::<i64>()?;
-                let committed: f64 = sqlx::query_scalar(
-                    "SELECT EXTRACT(epoch FROM pg_xact_commit_timestamp(xmin))::float8
-                     FROM orders WHERE id = $1",
-                )
-                .bind(id)
-                .fetch_one(&pool)
-                .await?;
-                Ok(committed)
-            };
+            let tell = async || placed(order.address, &pool).await;
             all_answered(order.address, &asked, tell).await
         },
         async || {
@@ -85,6 +74,18 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     figure.ours = vec![reads as f64 / f64::from(events)];
     lab.record(figure);
     Ok(())
+}
+
+/// Places an order; returns when it was committed, in seconds, by PostgreSQL's clock.
+pub(super) async fn placed(order: SocketAddr, pool: &PgPool) -> Result<f64> {
+    let (head, _) = once(order, &new_order()).await?;
+    let place = header(&head, "location").context("a place")?;
+    let id = place.rsplit('/').next().context("an id")?.parse::<i64>()?;
+    let committed = sqlx::query_scalar(
+        "SELECT EXTRACT(epoch FROM pg_xact_commit_timestamp(xmin))::float8
+         FROM orders WHERE id = $1",
+    );
+    Ok(committed.bind(id).fetch_one(pool).await?)
 }
 
 /// As our consumer asks.

@@ -24,6 +24,7 @@ mod reconcile;
 mod row_cases;
 mod rows;
 mod rows_before;
+mod shared_wait;
 #[expect(dead_code, reason = "the tests of the console use the rest")]
 mod support;
 mod upgrade;

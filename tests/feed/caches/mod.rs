@@ -2,6 +2,7 @@
 //! hidden.
 
 mod proxy;
+mod waiting;
 
 use std::time::Duration;
 

@@ -38,10 +38,11 @@ fn subscription() -> Operation {
                  rel=\"next\"` is the address of the events after them.";
     let query = |name, about| Parameter::query(name, about, Schema::text());
     let header = |name, about| Parameter::header(name, about, Schema::text());
-    let wait = "`wait=N`: if `If-None-Match` matches, the answer is held back for up to `N` \
-                seconds (at most 30), until a new event arrives; with data, also after a cursor \
-                without newer events. `event-data`: Atom with the data of events (RFC 7240); with \
-                `partitions=\"0 4\"`, after a cursor, of those in these partitions of 16";
+    let wait = "`wait=N`: if `If-None-Match` matches, or `after` is the newest cursor, the answer \
+                is held back for up to `N` seconds (at most 30), until a new event arrives. After \
+                a cursor and without data, a shared cache may keep that answer for a second. \
+                `event-data`: Atom with the data of events (RFC 7240); with `partitions=\"0 4\"`, \
+                 after a cursor, of those in these partitions of 16";
     let delta = "`feed`, with `Prefer: wait=N`: the new entries only, as a `226` (RFC 3229)";
     Operation::get("/feed", "feed", "The newest events")
         .about(about)

@@ -1,5 +1,6 @@
 //! Serves `/feed`: the head, which readers poll, and the events after a cursor.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 
-use super::answer::{HEAD, Metadata, NO_STORE, PRIVATE_NO_STORE};
+use super::answer::{HEAD, Metadata, NO_STORE, PRIVATE_NO_STORE, SHARED};
 use super::request::{canonical, no_parameters};
 use crate::cursor::Cursor;
 use crate::event::Sequence;
@@ -26,6 +27,10 @@ use crate::http::Problem;
 use crate::http::conditional::{Outcome, Tags, Validators};
 use crate::store::Backend;
 use crate::store::publish::{Filter, Head};
+
+/// What an answer to `?after=` depends on. Without `Prefer` in it, caches would give an answer that
+/// readers who wait may share to all others.
+const VARY_AFTER: &str = "Accept, Accept-Encoding, Prefer";
 
 /// Serves the head, the events after a cursor, or a filtered view, by the parameters.
 pub(super) async fn by_parameters<B: Backend>(
@@ -163,7 +168,7 @@ impl<B: Backend> Inner<B> {
 
     /// Waits until the cursor differs from that of `head`, `wait` is over, or the service stops.
     /// One watch serves all waiting readers; none of them queries the database.
-    pub(super) async fn wait_for_news(&self, head: &Head, wait: Duration) -> sqlx::Result<Head> {
+    async fn wait_for_news(&self, head: &Head, wait: Duration) -> sqlx::Result<Head> {
         let mut watch = self.sequencer.watch();
         let news = watch.wait_for(|newer| !newer.is_same(head));
         tokio::select! {
@@ -274,44 +279,92 @@ impl<B: Backend> Inner<B> {
             .await?;
         let cursor = cursor.unwrap_or_else(|| Cursor::start(head.epoch));
         self.verify(&cursor, &head).await?;
-        if form.has_data() {
-            let wait = wait(request).filter(|_| method == Method::GET);
-            let wait = wait.filter(|_| cursor.sequence == head.sequence);
-            let mut response = self
-                .after_with_data(form, &cursor, head, wait, request)
-                .await?;
-            applied(&mut response, form, wait);
-            return Ok(response);
+        let wait = wait(request);
+        let waits = wait.filter(|_| method == Method::GET && cursor.sequence == head.sequence);
+        if let Some(wait) = waits {
+            self.wait_for_news(&head, wait).await?;
         }
-        let pages = Pages::from(&head);
-        let next = pages.of(cursor.sequence + 1);
-        if pages.state(next) != PageState::Open {
-            return Ok(see_other(&Addresses::page_from_head(&head.epoch, next)));
+        // With data, only what is new is in memory.
+        let from_memory = if form.has_data() { waits } else { wait };
+        let newest = match from_memory {
+            Some(_) => Some(self.newest_after(&cursor).await?),
+            None => None,
+        };
+        let newest = newest.as_deref();
+        let head = newest.map_or(&head, |newest| &newest.head);
+        let mut response = match form.has_data() {
+            true => {
+                self.after_with_data(form, &cursor, head, newest, request)
+                    .await?
+            }
+            false => {
+                self.after_without_data(form, &cursor, head, newest, request)
+                    .await?
+            }
+        };
+        applied(&mut response, form, waits);
+        Ok(response)
+    }
+
+    /// Returns the newest entries, for a reader at `cursor`: one query for all that waited. The
+    /// history may be another one than when the wait began.
+    async fn newest_after(&self, cursor: &Cursor) -> Result<Arc<Snapshot>, Problem> {
+        let newest = self.entries.newest(&self.sequencer, &self.database).await?;
+        let head = &newest.head;
+        if head.epoch != cursor.epoch || newest.anchor(cursor.sequence) != cursor.anchor {
+            self.verify(cursor, head).await?;
         }
+        Ok(newest)
+    }
+
+    /// Serves the entries after `cursor`, a position in this feed, or the page of the next one.
+    ///
+    /// `newest` is for readers that ask to wait, which a cache may answer together. They get no page
+    /// if the head reaches back to their cursor: not every cache stores a redirect.
+    async fn after_without_data(
+        &self,
+        form: Form,
+        cursor: &Cursor,
+        head: &Head,
+        newest: Option<&Snapshot>,
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let caching = newest.map_or(NO_STORE, |_| SHARED);
         let first = cursor.sequence + 1;
-        let entries = B::entries(self.database.reader(), first, head.sequence);
-        let entries = self.database.statement(entries).await?;
+        let entries = match newest.and_then(|newest| newest.after(cursor.sequence)) {
+            Some(entries) => Cow::Borrowed(entries),
+            None => {
+                let pages = Pages::from(head);
+                let next = pages.of(first);
+                if pages.state(next) != PageState::Open {
+                    return Ok(see_other(
+                        &Addresses::page_from_head(&head.epoch, next),
+                        caching,
+                    ));
+                }
+                let entries = B::entries(self.database.reader(), first, head.sequence);
+                Cow::Owned(self.database.statement(entries).await?)
+            }
+        };
         let mut links = vec![
-            Link::feed("self", self.documents.addresses.after(&cursor)),
+            Link::feed("self", self.documents.addresses.after(cursor)),
             Link::feed("current", self.documents.addresses.head()),
         ];
-        links.extend(self.documents.batch_link(&head, first..=head.sequence));
+        links.extend(self.documents.batch_link(head, first..=head.sequence));
         let link_headers = LinkHeaders::new(&links);
-        let document = self
-            .documents
-            .document(&head, head.cursor(), links, &[], &entries);
+        let document = (self.documents).document(head, head.cursor(), links, &[], &entries);
         let metadata = Metadata {
             media_type: form.media_type(),
-            caching: NO_STORE,
+            caching,
             validators: None,
             links: link_headers,
-            vary: "Accept, Accept-Encoding, Prefer",
+            vary: VARY_AFTER,
         };
         metadata.ok(request, &self.documents.write(form, &document))
     }
 
     /// Rejects a cursor that is no position in this feed (I8).
-    pub(super) async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
+    async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
         if cursor.epoch != head.epoch {
             return Err(lost(
                 head,
@@ -392,11 +445,12 @@ fn beyond(cursor: &Cursor, head: &Head) -> bool {
     cursor.epoch == head.epoch && cursor.sequence > head.sequence
 }
 
-/// An answer without a body that caches must not store.
-fn see_other(location: &str) -> Response {
+/// An answer without a body.
+fn see_other(location: &str, caching: &'static str) -> Response {
     let headers = [
         (header::LOCATION, location),
-        (header::CACHE_CONTROL, NO_STORE),
+        (header::CACHE_CONTROL, caching),
+        (header::VARY, VARY_AFTER),
     ];
     (StatusCode::SEE_OTHER, headers).into_response()
 }

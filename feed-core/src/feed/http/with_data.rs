@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
@@ -42,37 +41,24 @@ const LARGEST_KEPT: usize = 256 * 1024;
 
 impl<B: Backend> Inner<B> {
     /// Serves the events after `cursor`, a position in this feed: as many as one document may have.
-    /// With `wait`, there are none yet.
+    /// After a wait, `newest` has what is new.
     pub(super) async fn after_with_data(
         &self,
         form: Form,
         cursor: &Cursor,
-        mut head: Head,
-        wait: Option<Duration>,
+        head: &Head,
+        newest: Option<&Snapshot>,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
-        let mut snapshot = None;
-        if let Some(wait) = wait {
-            self.wait_for_news(&head, wait).await?;
-            // One query for all that waited.
-            let newest = self.entries.newest(&self.sequencer, &self.database).await?;
-            head = newest.head.clone();
-            if head.epoch != cursor.epoch || newest.anchor(cursor.sequence) != cursor.anchor {
-                self.verify(cursor, &head).await?;
-            }
-            snapshot = Some(newest);
-        }
         let first = cursor.sequence + 1;
         // CloudEvents have no place for what is omitted.
         let share = partitions(request).filter(|_| form == Form::AtomWithData);
         let share = share.filter(|share| !share.are_all());
         let (events, end, omitted) = match share {
-            Some(share) => self.read_share(share, first, &head).await?,
+            Some(share) => self.read_share(share, first, head).await?,
             None => {
-                let events = self
-                    .first_events(snapshot.as_deref(), first, head.sequence)
-                    .await?;
-                let end = end_of(&events, &head);
+                let events = self.first_events(newest, first, head.sequence).await?;
+                let end = end_of(&events, head);
                 (events, end, Vec::new())
             }
         };
@@ -96,7 +82,7 @@ impl<B: Backend> Inner<B> {
             links.insert(0, next);
         }
         let metadata = with_data(form, LinkHeaders::new(&links));
-        let mut document = self.documents.document(&head, end, links, &events, &[]);
+        let mut document = self.documents.document(head, end, links, &events, &[]);
         document.omitted = omitted;
         let mut response = metadata.ok(request, &self.documents.write(form, &document))?;
         if let Some(share) = share
