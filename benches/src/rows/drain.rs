@@ -38,7 +38,7 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     lab.say("reading the orders");
     let ready = ready(&lab.pool(&orders).await?).await?;
     let [mut alone, mut four, mut statements] = [
-        Figure::new("drain, one instance", "events/s", Goal::RatioAtLeast(0.7))
+        Figure::new("drain, one instance", "events/s", Goal::RatioAtLeast(0.85))
             .against("bare batched statements"),
         Figure::new("drain, four instances", "events/s", Goal::RatioAtLeast(1.0))
             .against("one instance"),
