@@ -62,13 +62,13 @@ impl Outbox {
                      id UUID NOT NULL, event_type TEXT NOT NULL, subject TEXT NOT NULL,
                      time TIMESTAMPTZ NOT NULL, data TEXT NOT NULL)"
             }
-            // A tick whenever the ticker runs (`peers::pgq`), and none is left out: an event whose
-            // transaction was open during a tick would wait for the next one that is not.
+            // A tick as soon as there are events (`peers::pgq`), and soon another one without new
+            // events: an event whose transaction was open during a tick is in the next one.
             Self::Pgq => {
                 "CREATE EXTENSION IF NOT EXISTS pgq;
                  SELECT pgq.create_queue('orders');
                  SELECT pgq.set_queue_config('orders', 'ticker_max_lag', '0');
-                 SELECT pgq.set_queue_config('orders', 'ticker_idle_period', '0');
+                 SELECT pgq.set_queue_config('orders', 'ticker_idle_period', '5 ms');
                  SELECT pgq.register_consumer('orders', 'invoice')"
             }
         }

@@ -40,10 +40,7 @@ pub(super) fn version(peer: Peer) -> String {
         Peer::NatsSync => {
             let text = newer_nats().map(|program| output_of(&program, &["--version"]));
             let text = text.unwrap_or_default();
-            text.rsplit(['v', ' '])
-                .next()
-                .unwrap_or_default()
-                .to_owned()
+            text.rsplit('v').next().unwrap_or_default().to_owned()
         }
         Peer::Rabbitmq => package("rabbitmq-server"),
         Peer::Pgq => package("pgqd"),

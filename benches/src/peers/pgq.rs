@@ -43,7 +43,7 @@ impl Inbox {
             "SELECT COALESCE(
                  (SELECT batch_id
                   FROM pgq.next_batch_custom('orders', 'invoice', NULL, $1, NULL)),
-                 (SELECT batch_id FROM pgq.next_batch('orders', 'invoice')))",
+                 pgq.next_batch('orders', 'invoice'))",
         );
         Ok(next.bind(self.batch).fetch_one(&self.orders).await?)
     }
