@@ -37,12 +37,15 @@ impl Inbox {
         })
     }
 
-    /// Several ticks together if enough events wait; otherwise one tick.
+    /// Takes several ticks together if enough events wait, or if the oldest tick is older than the
+    /// time for a few batches; otherwise one tick.
     async fn next(&self) -> Result<Option<i64>> {
         let next = sqlx::query_scalar(
             "SELECT COALESCE(
                  (SELECT batch_id
                   FROM pgq.next_batch_custom('orders', 'invoice', NULL, $1, NULL)),
+                 (SELECT batch_id
+                  FROM pgq.next_batch_custom('orders', 'invoice', NULL, NULL, '20 ms')),
                  pgq.next_batch('orders', 'invoice'))",
         );
         Ok(next.bind(self.batch).fetch_one(&self.orders).await?)
