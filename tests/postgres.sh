@@ -32,6 +32,7 @@ install_quietly() {
         prometheus) as_root systemctl --quiet disable prometheus ;;
         varnish) as_root systemctl --quiet disable varnish varnishncsa ;;
         nats-server) as_root systemctl --quiet disable nats-server ;;
+        pgqd) as_root systemctl --quiet disable pgqd ;;
         rabbitmq-server) as_root systemctl --quiet disable rabbitmq-server epmd.service epmd.socket ;;
         esac
     done

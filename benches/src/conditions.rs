@@ -38,7 +38,9 @@ pub(crate) async fn conditions(lab: &Lab) -> Result<BTreeMap<String, String>> {
     let memory: u64 = memory.parse().unwrap_or(0) / 1024;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let directory = lab.directory.display().to_string();
-    let dirty = match output_of("git", &["status", "--porcelain"]).is_empty() {
+    // The page with the results is being written by this very run.
+    let others = ["status", "--porcelain", "--", ".", ":!benches/RESULTS.md"];
+    let dirty = match output_of("git", &others).is_empty() {
         true => "",
         false => " with changes",
     };
@@ -66,6 +68,7 @@ pub(crate) async fn conditions(lab: &Lab) -> Result<BTreeMap<String, String>> {
             output_of("git", &["rev-parse", "--short", "HEAD"]) + dirty,
         ),
         ("at", output_of("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
+        ("rounds", lab.rounds.to_string()),
         (
             "load before",
             std::fs::read_to_string("/proc/loadavg")
@@ -107,7 +110,7 @@ fn sync_time(directory: &Path) -> Result<String> {
 }
 
 /// What a program prints; empty if it is not installed.
-fn output_of(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn output_of(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     text.unwrap_or_default()

@@ -1,7 +1,7 @@
 //! What benchmarks work with: fresh databases, processes, rounds that take turns, a progress bar.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,6 +24,7 @@ pub(crate) struct Lab {
     pub(crate) figures: Vec<Figure>,
     row: &'static str,
     bar: ProgressBar,
+    opened: Instant,
     databases: usize,
     /// The order service's database with the long history, once it is made.
     long_history: Option<String>,
@@ -59,6 +60,7 @@ impl Lab {
             figures: Vec::new(),
             row: "",
             bar: ProgressBar::hidden(),
+            opened: Instant::now(),
             databases: 0,
             long_history: None,
         })
@@ -78,9 +80,15 @@ impl Lab {
         self.bar.finish_and_clear();
     }
 
-    /// Shows what is being done.
+    /// Shows what is being done; in a line of its own where the output is no terminal, so that a run
+    /// can be watched in a file.
     pub(crate) fn say(&self, message: impl Into<String>) {
-        self.bar.set_message(message.into());
+        let message = message.into();
+        if self.bar.is_hidden() {
+            let minutes = self.opened.elapsed().as_secs_f64() / 60.0;
+            eprintln!("{minutes:>6.1} min  {:<16} {message}", self.row);
+        }
+        self.bar.set_message(message);
     }
 
     /// This long, or that with `--quick`.

@@ -5,7 +5,7 @@
 //! sides run in turns (`lab`), so that a machine that is slow for a while is slow for both; what
 //! counts is the ratio within a round (`measure`).
 //!
-//! Brokers in place of the feed (`peers`) are measured on demand: `benches/run --peers`.
+//! Brokers and `PgQ` in place of the feed (`peers`) are measured on demand: `benches/run --peers`.
 
 mod bare;
 mod conditions;
@@ -44,16 +44,21 @@ struct Options {
     #[arg(long)]
     quick: bool,
 
-    /// Measure brokers in place of the feed too: `benches/run` installs NATS and `RabbitMQ` from
-    /// Debian's packages, and runs them privately
+    /// Measure peers in place of the feed too: `benches/run` installs NATS, `RabbitMQ` and `PgQ` from
+    /// Debian's packages, fetches a newer NATS, and runs them privately
     #[arg(long)]
     peers: bool,
+
+    /// Measure some rows on a second PostgreSQL as well: `18`, which `benches/run` fetches, or the
+    /// directory of its programs
+    #[arg(long, value_name = "VERSION")]
+    postgres: Option<String>,
 
     /// List the benchmarks
     #[arg(long)]
     list: bool,
 
-    /// Put the figures into RESULTS.md
+    /// Put the figures into RESULTS.md, those of earlier runs apart
     #[arg(long)]
     write: bool,
 
@@ -62,8 +67,8 @@ struct Options {
     json: PathBuf,
 
     /// A PostgreSQL that we may use up
-    #[arg(long, env = "BENCH_POSTGRES_URL", hide = true, default_value = "")]
-    postgres: String,
+    #[arg(long, env = "BENCH_SERVER", hide = true, default_value = "")]
+    server: String,
 
     /// A directory on a real disk
     #[arg(long, env = "BENCH_DIRECTORY", hide = true, default_value = "target")]
@@ -98,6 +103,15 @@ fn main() -> Result<()> {
     }
 }
 
+impl Options {
+    /// True if a benchmark runs on this server.
+    fn wants(&self, name: &str) -> bool {
+        let only = &self.only;
+        (only.is_empty() || only.iter().any(|each| each == name))
+            && (self.postgres.is_none() || rows::ON_BOTH_SERVERS.contains(&name))
+    }
+}
+
 async fn measure(options: Options) -> Result<()> {
     let names: Vec<&str> = rows::ROWS.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = options
@@ -107,35 +121,41 @@ async fn measure(options: Options) -> Result<()> {
     {
         bail!("there is no benchmark {unknown}; --list says which there are");
     }
+    let wanted: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| options.wants(name))
+        .collect();
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 });
-    let mut lab = Lab::open(options.postgres, options.directory, rounds, options.quick).await?;
+    let mut lab = Lab::open(options.server, options.directory, rounds, options.quick).await?;
     let conditions = conditions::conditions(&lab).await?;
     for (name, value) in &conditions {
         println!("{name:<20} {value}");
     }
+    if !options.quick {
+        let minutes: f64 = wanted.iter().map(|name| rows::minutes(name)).sum();
+        let minutes = minutes * (rounds + 1) as f64 / 6.0;
+        println!("{} benchmarks, some {minutes:.0} minutes", wanted.len());
+    }
     println!();
     let mut report = Report::read(&options.json);
     let mut failed = Vec::new();
-    for name in &names {
-        if !options.only.is_empty() && !options.only.iter().any(|only| only == name) {
-            continue;
-        }
+    for name in &wanted {
         lab.begin(name, ProgressBar::new_spinner());
         let done = rows::run(name, &mut lab).await;
         lab.end();
-        let figures = std::mem::take(&mut lab.figures);
+        let mut row = Row {
+            name: (*name).to_owned(),
+            conditions: conditions.clone(),
+            quick: options.quick,
+            figures: std::mem::take(&mut lab.figures),
+        };
         if let Err(error) = done {
             println!("{name:<16} failed: {error:#}");
             failed.push(*name);
-            continue;
+            row.figures.clear();
         }
-        let row = Row {
-            conditions: conditions.clone(),
-            rounds,
-            quick: options.quick,
-            figures,
-        };
-        report.rows.insert((*name).to_owned(), row);
+        report.replace(row);
         // After each, so that an interrupted run keeps what was measured.
         report.save(&options.json)?;
     }

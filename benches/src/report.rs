@@ -1,5 +1,6 @@
 //! Output for people and programs: a table, a JSON file, and the page with the results.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -15,16 +16,25 @@ const END: &str = "<!-- end of figures -->";
 /// All figures: a run of some rows leaves the others as they were.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
-    pub(crate) rows: BTreeMap<String, Row>,
+    rows: Vec<Row>,
 }
 
 /// One benchmark, and under which conditions it ran.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
+    pub(crate) name: String,
     pub(crate) conditions: BTreeMap<String, String>,
-    pub(crate) rounds: usize,
     pub(crate) quick: bool,
+    /// Empty if it has failed.
     pub(crate) figures: Vec<Figure>,
+}
+
+impl Row {
+    /// The major version of PostgreSQL.
+    fn server(&self) -> Option<&str> {
+        let version = self.conditions.get("PostgreSQL")?;
+        version.split(['.', ' ']).next()
+    }
 }
 
 impl Report {
@@ -33,6 +43,13 @@ impl Report {
     pub(crate) fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Adds a row in the place of an earlier one on the same server.
+    pub(crate) fn replace(&mut self, row: Row) {
+        let same = |each: &Row| each.name == row.name && each.server() == row.server();
+        self.rows.retain(|each| !same(each));
+        self.rows.push(row);
     }
 
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
@@ -50,28 +67,54 @@ impl Report {
         Ok(())
     }
 
+    /// A table for each run, the largest one first: a run has its conditions, which rows of another
+    /// run or server do not share.
     fn markdown(&self, names: &[&str]) -> String {
-        let mut out = String::new();
-        let mut newest: Option<&Row> = None;
-        for row in self.rows.values().filter(|row| !row.quick) {
-            let at = |row: &Row| row.conditions.get("at").cloned();
-            if newest.is_none_or(|known| at(known) < at(row)) {
-                newest = Some(row);
-            }
-        }
-        for (name, value) in newest.iter().flat_map(|row| &row.conditions) {
-            out.push_str(&format!("- {name}: {value}\n"));
-        }
-        out.push_str(
-            "\n| row | what | ours | limit | ratio | goal | |\n|---|---|--:|--:|--:|--:|---|\n",
-        );
+        let mut runs: Vec<(&BTreeMap<String, String>, Vec<&Figure>)> = Vec::new();
+        let mut missing = Vec::new();
         for name in names {
-            match self.rows.get(*name).filter(|row| !row.quick) {
-                Some(row) => row.figures.iter().for_each(|figure| {
-                    out.push_str(&format!("| {} |\n", cells(figure).join(" | ")));
-                }),
-                None => out.push_str(&format!("| {name} | not measured yet | | | | | |\n")),
+            let rows = self
+                .rows
+                .iter()
+                .filter(|row| row.name == *name && !row.quick);
+            let mut rows = rows.filter(|row| !row.figures.is_empty()).peekable();
+            if rows.peek().is_none() {
+                missing.push(*name);
             }
+            for row in rows {
+                match runs
+                    .iter_mut()
+                    .find(|(conditions, _)| **conditions == row.conditions)
+                {
+                    Some((_, figures)) => figures.extend(&row.figures),
+                    None => runs.push((&row.conditions, row.figures.iter().collect())),
+                }
+            }
+        }
+        runs.sort_by_key(|(_, figures)| Reverse(figures.len()));
+        let mut out = String::new();
+        for (conditions, figures) in &runs {
+            let first = runs[0].0;
+            let is_first = first == *conditions;
+            if !is_first {
+                out.push_str(
+                    "\nMeasured apart from the rows above, where only this was different:\n\n",
+                );
+            }
+            for (name, value) in *conditions {
+                if is_first || first.get(name) != Some(value) {
+                    out.push_str(&format!("- {name}: {value}\n"));
+                }
+            }
+            out.push_str(
+                "\n| row | what | ours | limit | ratio | goal | |\n|---|---|--:|--:|--:|--:|---|\n",
+            );
+            for figure in figures {
+                out.push_str(&format!("| {} |\n", cells(figure).join(" | ")));
+            }
+        }
+        if !missing.is_empty() {
+            out.push_str(&format!("\nNot measured: {}.\n", missing.join(", ")));
         }
         out
     }

@@ -1,6 +1,8 @@
 //! The invoice database without a feed: the same effect in one transaction, with a claim for each
 //! event, so that an event that arrives twice has one invoice.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use feed_core::{Batch, Database, Effect, Received};
 use invoice::effect::Invoicing;
@@ -36,6 +38,7 @@ impl Invoices {
         .bind(ids)
         .fetch_all(&mut *tx)
         .await?;
+        let won: HashSet<String> = won.into_iter().collect();
         events.retain(|event| won.contains(&event.id));
         if !events.is_empty() {
             Invoicing.apply(&mut tx, &Batch::new(&events)).await?;

@@ -14,7 +14,7 @@ use anyhow::Result;
 use feed_chassis::{LogFormat, Mounted, start_logging};
 
 use invoices::Invoices;
-use relay::Relay;
+use relay::{BATCH, Relay};
 use server::{answer, work};
 
 pub(crate) use orders::Outbox;
@@ -84,7 +84,7 @@ pub(crate) async fn run(command: Command) -> Result<()> {
             listen,
         } => {
             let invoices = Invoices::open(&database_url).await?;
-            let relay = Relay::open(&from, invoices).await?;
+            let relay = Relay::open(&from, invoices, BATCH).await?;
             work(listen, relay.run()).await
         }
         #[cfg(feature = "peers")]

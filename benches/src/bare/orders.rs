@@ -1,6 +1,6 @@
 //! The order service without append and sequencer: the same rules, statements, tasks and answers,
-//! from the same crate. Only here is defined what an order leaves besides its rows: nothing, or a
-//! row in a hand-written outbox with a NOTIFY in the transaction or after it.
+//! from the same crate. Only here is defined what an order leaves besides its rows: nothing, a row in
+//! a hand-written outbox with a NOTIFY in the transaction or after it, or an event in a queue of `PgQ`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub(crate) enum Outbox {
     /// NOTIFY in their transactions makes orders commit one after the other: it holds a lock until
     /// the end
     NotifyAfter,
+    /// An event in a queue of `PgQ`, which its ticker makes visible
+    Pgq,
 }
 
 impl Outbox {
@@ -46,7 +48,70 @@ impl Outbox {
             Self::None => "none",
             Self::Notify => "notify",
             Self::NotifyAfter => "notify-after",
+            Self::Pgq => "pgq",
         }
+    }
+
+    /// Creates it, if it is not there.
+    fn create(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Notify | Self::NotifyAfter => {
+                "CREATE TABLE IF NOT EXISTS bench_outbox (
+                     position BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                     id UUID NOT NULL, event_type TEXT NOT NULL, subject TEXT NOT NULL,
+                     time TIMESTAMPTZ NOT NULL, data TEXT NOT NULL)"
+            }
+            // A tick as soon as there are events (`peers::pgq`), and soon another one without new
+            // events: an event whose transaction was open during a tick is in the next one.
+            Self::Pgq => {
+                "CREATE EXTENSION IF NOT EXISTS pgq;
+                 SELECT pgq.create_queue('orders');
+                 SELECT pgq.set_queue_config('orders', 'ticker_max_lag', '0');
+                 SELECT pgq.set_queue_config('orders', 'ticker_idle_period', '5 ms');
+                 SELECT pgq.register_consumer('orders', 'invoice')"
+            }
+        }
+    }
+
+    /// Adds an event: its id, type, subject, time and data.
+    fn insert(self) -> &'static str {
+        match self {
+            Self::Pgq => {
+                "SELECT pgq.insert_event('orders', $2, $5, $1::uuid::text, $3, $4::timestamptz::text, NULL)"
+            }
+            Self::None | Self::Notify | Self::NotifyAfter => {
+                "INSERT INTO bench_outbox (id, event_type, subject, time, data)
+                 VALUES ($1, $2, $3, $4, $5)"
+            }
+        }
+    }
+
+    /// Adds all events of the feed in the same database.
+    #[cfg(feature = "peers")]
+    pub(crate) async fn load(self, pool: &PgPool) -> Result<()> {
+        if self != Self::Pgq {
+            let all = "INSERT INTO bench_outbox (id, event_type, subject, time, data)
+                       SELECT id, event_type, subject, time, data FROM feed_event ORDER BY sequence";
+            pool.execute(all).await?;
+            return Ok(());
+        }
+        let events: i64 = sqlx::query_scalar("SELECT count(*) FROM feed_event")
+            .fetch_one(pool)
+            .await?;
+        // As many events between two ticks as 32 writers place meanwhile; the consumer takes several
+        // ticks together.
+        for before in (0..events).step_by(10) {
+            sqlx::query(
+                "SELECT pgq.insert_event('orders', event_type, data, id::text, subject, time::text, NULL)
+                 FROM feed_event WHERE sequence BETWEEN $1 + 1 AND $1 + 10 ORDER BY sequence",
+            )
+            .bind(before)
+            .execute(pool)
+            .await?;
+            pool.execute("SELECT pgq.ticker('orders')").await?;
+        }
+        Ok(())
     }
 }
 
@@ -63,13 +128,7 @@ pub(super) async fn router(url: &str, outbox: Outbox, listen: SocketAddr) -> Res
     let migrations = <Postgres as Store>::MIGRATIONS;
     database.migrate("_order_migrations", migrations).await?;
     let news = Arc::new(Notify::new());
-    if outbox != Outbox::None {
-        let table = "CREATE TABLE IF NOT EXISTS bench_outbox (
-                         position BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-                         id UUID NOT NULL, event_type TEXT NOT NULL, subject TEXT NOT NULL,
-                         time TIMESTAMPTZ NOT NULL, data TEXT NOT NULL)";
-        database.writer().execute(table).await?;
-    }
+    database.writer().execute(outbox.create()).await?;
     if outbox == Outbox::NotifyAfter {
         // Not behind orders that wait for a connection.
         let pool = PgPoolOptions::new().max_connections(1);
@@ -109,17 +168,14 @@ impl Orders {
             .context("the customer is gone")?;
         if self.outbox != Outbox::None {
             let event = order.placed(&self.base);
-            sqlx::query(
-                "INSERT INTO bench_outbox (id, event_type, subject, time, data)
-                 VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(EventId::new().0)
-            .bind(event.event_type)
-            .bind(event.subject)
-            .bind(event.time)
-            .bind(event.data)
-            .execute(&mut *tx)
-            .await?;
+            sqlx::query(self.outbox.insert())
+                .bind(EventId::new().0)
+                .bind(event.event_type)
+                .bind(event.subject)
+                .bind(event.time)
+                .bind(event.data)
+                .execute(&mut *tx)
+                .await?;
         }
         if self.outbox == Outbox::Notify {
             tx.execute("NOTIFY bench_outbox").await?;

@@ -15,7 +15,8 @@ use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use tracing::error;
 
-/// Events that are passed on together; as many as our consumer takes.
+/// Events that a relay without a broker passes on together; as many as our consumer takes when it is
+/// level.
 pub(crate) const BATCH: usize = 100;
 
 /// Where events go.
@@ -30,10 +31,12 @@ pub(crate) struct Relay<T> {
     orders: PgPool,
     listener: PgListener,
     target: T,
+    batch: usize,
 }
 
 impl<T: Target> Relay<T> {
-    pub(crate) async fn open(from: &str, target: T) -> Result<Self> {
+    /// Opens a relay that passes on up to `batch` events together.
+    pub(crate) async fn open(from: &str, target: T, batch: usize) -> Result<Self> {
         let orders = PgPool::connect(from).await?;
         let mut listener = PgListener::connect_with(&orders).await?;
         listener.listen("bench_outbox").await?;
@@ -41,13 +44,14 @@ impl<T: Target> Relay<T> {
             orders,
             listener,
             target,
+            batch,
         })
     }
 
     pub(crate) async fn run(mut self) {
         loop {
-            match self.batch().await {
-                Ok(BATCH..) => {}
+            match self.pass_on().await {
+                Ok(passed) if passed == self.batch => {}
                 Ok(_) => {
                     let news = self.listener.recv();
                     // A notification may be lost with its connection.
@@ -61,13 +65,13 @@ impl<T: Target> Relay<T> {
         }
     }
 
-    async fn batch(&mut self) -> Result<usize> {
+    async fn pass_on(&mut self) -> Result<usize> {
         self.forget_news().await;
         let rows: Vec<(i64, String, String, String, DateTime<Utc>, String)> = sqlx::query_as(
             "SELECT position, id::text, event_type, subject, time, data
              FROM bench_outbox ORDER BY position LIMIT $1",
         )
-        .bind(BATCH as i64)
+        .bind(i64::try_from(self.batch)?)
         .fetch_all(&self.orders)
         .await?;
         if rows.is_empty() {

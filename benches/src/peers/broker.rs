@@ -1,14 +1,16 @@
-//! A broker as a private process: its files are in the benchmark's directory, only this machine
-//! reaches it, and its other settings are those of its package. It is killed with all that it has
-//! started.
+//! A broker, or the daemon of `PgQ`, as a private process: its files are in the benchmark's directory,
+//! only this machine reaches it, and its other settings are those of its package. It is killed with
+//! all that it has started.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use sqlx::postgres::PgConnectOptions;
 
-use super::{Peer, usage};
+use super::{Peer, pgq, usage};
+use crate::conditions::output_of;
 use crate::lab::Lab;
 use crate::process::{Process, Start, free_address};
 
@@ -16,23 +18,62 @@ const NATS: &str = "/usr/sbin/nats-server";
 /// Not the command in the path, which changes to a user of its own.
 const RABBITMQ: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const EPMD: &str = "/usr/bin/epmd";
+const PGQD: &str = "/usr/bin/pgqd";
 
 #[derive(Debug)]
 pub(super) struct Broker {
     processes: Vec<Process>,
-    pub(super) address: SocketAddr,
+    /// Where clients connect: an address, or the database that a queue of `PgQ` is in.
+    pub(super) address: String,
+}
+
+/// The version of what is installed.
+pub(super) fn version(peer: Peer) -> String {
+    let package = |name| {
+        output_of(
+            "dpkg-query",
+            &["-W", "-f", "${source:Upstream-Version}", name],
+        )
+    };
+    match peer {
+        Peer::Nats => package("nats-server"),
+        Peer::NatsSync => {
+            let text = newer_nats().map(|program| output_of(&program, &["--version"]));
+            let text = text.unwrap_or_default();
+            text.rsplit('v').next().unwrap_or_default().to_owned()
+        }
+        Peer::Rabbitmq => package("rabbitmq-server"),
+        Peer::Pgq => package("pgqd"),
+    }
+}
+
+fn newer_nats() -> Result<String> {
+    std::env::var("BENCH_NATS").context("no newer NATS: `benches/run --peers` fetches it")
 }
 
 impl Broker {
-    pub(super) async fn start(peer: Peer, lab: &Lab) -> Result<Self> {
+    /// Starts one; `orders` is the order service's database.
+    pub(super) async fn start(peer: Peer, lab: &Lab, orders: &str) -> Result<Self> {
         let address = free_address()?;
         let directory = lab
             .directory
             .join(format!("{}.{}", peer.name(), address.port()));
         std::fs::create_dir(&directory)?;
         let processes = match peer {
-            Peer::Nats => vec![lab.start(nats(address, &directory)).await?],
+            Peer::Nats => {
+                let server = nats(NATS.to_owned(), "", address, &directory)?;
+                vec![lab.start(server).await?]
+            }
+            Peer::NatsSync => {
+                let server = nats(newer_nats()?, "sync_interval: always", address, &directory)?;
+                vec![lab.start(server).await?]
+            }
             Peer::Rabbitmq => rabbitmq(address, &directory, lab).await?,
+            Peer::Pgq => vec![lab.start(pgqd(orders, &directory)?).await?],
+        };
+        let address = match peer {
+            Peer::Pgq => orders.to_owned(),
+            Peer::Nats | Peer::NatsSync | Peer::Rabbitmq => address.to_string(),
         };
         Ok(Self { processes, address })
     }
@@ -53,22 +94,42 @@ impl Drop for Broker {
     }
 }
 
-fn nats(address: SocketAddr, directory: &Path) -> Start {
-    let arguments = [
-        "--jetstream",
-        "--store_dir",
-        &directory.display().to_string(),
-        "--addr",
-        &address.ip().to_string(),
-        "--port",
-        &address.port().to_string(),
-    ];
-    Start {
-        program: NATS.to_owned(),
-        arguments: arguments.map(str::to_owned).to_vec(),
+/// `setting` is one of `JetStream`, besides where its files are.
+fn nats(program: String, setting: &str, address: SocketAddr, directory: &Path) -> Result<Start> {
+    let config = directory.join("nats.conf");
+    let store = directory.join("data");
+    let text = format!(
+        "listen: \"{address}\"\njetstream {{\n  store_dir: \"{}\"\n  {setting}\n}}\n",
+        store.display()
+    );
+    std::fs::write(&config, text)?;
+    Ok(Start {
+        program,
+        arguments: vec!["--config".to_owned(), config.display().to_string()],
         address: Some(address),
         ..Start::default()
-    }
+    })
+}
+
+/// The daemon that ticks the queues of one database.
+fn pgqd(database: &str, directory: &Path) -> Result<Start> {
+    let options: PgConnectOptions = database.parse()?;
+    let socket = options.get_socket().context("a socket")?.display();
+    let (user, name) = (options.get_username(), options.get_database());
+    let name = name.context("a database")?;
+    let config = directory.join("pgqd.ini");
+    let text = format!(
+        "[pgqd]\nbase_connstr = host={socket} user={user}\ninitial_database = {name}\n\
+         database_list = {name}\nsyslog = 0\nticker_period = {}\n",
+        pgq::TICKER_PERIOD
+    );
+    std::fs::write(&config, text)?;
+    Ok(Start {
+        program: PGQD.to_owned(),
+        arguments: vec![config.display().to_string()],
+        unreachable: true,
+        ..Start::default()
+    })
 }
 
 /// The server, and before it the daemon where Erlang's nodes find each other: it would start one

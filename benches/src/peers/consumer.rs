@@ -3,17 +3,17 @@
 //! process died between the two, finds its claim.
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
+use feed_core::Received;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tracing::error;
 
-use super::message;
 use crate::bare::invoices::Invoices;
-use crate::bare::relay::BATCH;
 
-/// How many messages a broker sends ahead to a consumer: some batches, so that it never waits for
-/// one.
-pub(super) const AHEAD: u16 = 500;
+/// How many messages a broker sends ahead to a consumer that takes so many at once: some batches, so
+/// that it never waits for one.
+pub(super) fn ahead(batch: usize) -> usize {
+    5 * batch
+}
 
 /// Where messages come from.
 pub(super) trait Inbox: Send + 'static {
@@ -21,7 +21,7 @@ pub(super) trait Inbox: Send + 'static {
     type Receipt: Send;
 
     /// Waits for a message, and returns all that are there, but a batch at most.
-    fn take(&mut self) -> impl Future<Output = Result<(Vec<Bytes>, Self::Receipt)>> + Send;
+    fn take(&mut self) -> impl Future<Output = Result<(Vec<Received>, Self::Receipt)>> + Send;
 
     /// Acknowledges all messages of a batch.
     fn acknowledge(&mut self, batch: Self::Receipt) -> impl Future<Output = Result<()>> + Send;
@@ -39,20 +39,20 @@ pub(super) async fn run(mut inbox: impl Inbox, invoices: Invoices) {
 }
 
 async fn batch(inbox: &mut impl Inbox, invoices: &Invoices) -> Result<()> {
-    let (messages, receipt) = inbox.take().await?;
-    let events = messages.iter().map(|bytes| message::read(bytes));
-    invoices.apply(events.collect::<Result<_>>()?).await?;
+    let (events, receipt) = inbox.take().await?;
+    invoices.apply(events).await?;
     inbox.acknowledge(receipt).await
 }
 
-/// The next message, and those that have arrived behind it.
+/// The next message, and those that have arrived behind it, but `most` of them.
 pub(super) async fn arrived<M, E: std::error::Error + Send + Sync + 'static>(
     stream: &mut (impl Stream<Item = Result<M, E>> + Unpin),
+    most: usize,
 ) -> Result<Vec<M>> {
     let closed = "the broker sends no more";
     let first = stream.next().await.context(closed)?;
     let mut messages = vec![first.context(closed)?];
-    while messages.len() < BATCH
+    while messages.len() < most
         && let Some(Some(next)) = stream.next().now_or_never()
     {
         messages.push(next.context(closed)?);

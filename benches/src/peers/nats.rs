@@ -1,9 +1,10 @@
 //! A stream of NATS `JetStream` with file storage, and a durable pull consumer of it.
 //!
-//! The server writes a message to its file before it confirms it, but syncs that file once a minute
-//! only (`defaultSyncInterval` in `filestore.go` of 2.9; a setting for it came with 2.10): a loss
-//! of power loses events that were confirmed. Our feed has them in PostgreSQL, which syncs each
-//! commit.
+//! Debian's server writes a message to its file before it confirms it, but syncs that file once a
+//! minute only (`defaultSyncInterval` in `filestore.go` of 2.9): a loss of power loses events that
+//! were confirmed. Our feed has them in PostgreSQL, which syncs each commit. The setting
+//! `sync_interval: always`, which came with 2.10, makes a newer server sync each message before it
+//! confirms it.
 
 use std::net::SocketAddr;
 
@@ -13,10 +14,8 @@ use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
 use async_nats::jetstream::message::Acker;
 use async_nats::jetstream::stream::{self, StorageType, Stream};
 use async_nats::jetstream::{self, Context};
-use bytes::Bytes;
 use feed_core::Received;
 
-use super::consumer::AHEAD;
 use super::{consumer, message};
 use crate::bare::relay::Target;
 
@@ -63,36 +62,38 @@ impl Target for Publisher {
 
 pub(super) struct Inbox {
     messages: Messages,
+    batch: usize,
 }
 
 impl Inbox {
-    pub(super) async fn open(address: SocketAddr) -> Result<Self> {
+    pub(super) async fn open(address: SocketAddr, batch: usize) -> Result<Self> {
+        let ahead = consumer::ahead(batch);
         let (_, stream) = open(address).await?;
         let config = Config {
             durable_name: Some("invoice".to_owned()),
             // One acknowledgement for all would also acknowledge what was sent ahead to a process
             // that has died, and these events would have no effect.
             ack_policy: AckPolicy::Explicit,
-            max_ack_pending: i64::from(AHEAD) * 4,
+            max_ack_pending: 4 * i64::try_from(ahead)?,
             ..Default::default()
         };
         let consumer: PullConsumer = stream.get_or_create_consumer("invoice", config).await?;
         // Requests more when half of them have arrived.
-        let messages = consumer.stream().max_messages_per_batch(AHEAD.into());
+        let messages = consumer.stream().max_messages_per_batch(ahead);
         let messages = messages.messages().await?;
-        Ok(Self { messages })
+        Ok(Self { messages, batch })
     }
 }
 
 impl consumer::Inbox for Inbox {
     type Receipt = Vec<Acker>;
 
-    async fn take(&mut self) -> Result<(Vec<Bytes>, Vec<Acker>)> {
-        let messages = consumer::arrived(&mut self.messages).await?;
+    async fn take(&mut self) -> Result<(Vec<Received>, Vec<Acker>)> {
+        let messages = consumer::arrived(&mut self.messages, self.batch).await?;
         let parts = messages.into_iter().map(jetstream::Message::split);
-        Ok(parts
-            .map(|(message, receipt)| (message.payload, receipt))
-            .unzip())
+        let events =
+            parts.map(|(message, receipt)| anyhow::Ok((message::read(&message.payload)?, receipt)));
+        events.collect()
     }
 
     async fn acknowledge(&mut self, batch: Vec<Acker>) -> Result<()> {

@@ -10,7 +10,6 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use feed_core::Received;
 use futures_util::future::try_join_all;
-use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
     ConfirmSelectOptions, QueueDeclareOptions,
@@ -18,7 +17,6 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Acker, BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 
-use super::consumer::AHEAD;
 use super::{consumer, message};
 use crate::bare::relay::Target;
 
@@ -82,12 +80,14 @@ impl Target for Publisher {
 pub(super) struct Inbox {
     _connection: Connection,
     deliveries: Consumer,
+    batch: usize,
 }
 
 impl Inbox {
-    pub(super) async fn open(address: SocketAddr) -> Result<Self> {
+    pub(super) async fn open(address: SocketAddr, batch: usize) -> Result<Self> {
         let (connection, channel) = open(address).await?;
-        channel.basic_qos(AHEAD, BasicQosOptions::default()).await?;
+        let ahead = consumer::ahead(batch).try_into()?;
+        channel.basic_qos(ahead, BasicQosOptions::default()).await?;
         let deliveries = channel
             .basic_consume(
                 QUEUE.into(),
@@ -99,6 +99,7 @@ impl Inbox {
         Ok(Self {
             _connection: connection,
             deliveries,
+            batch,
         })
     }
 }
@@ -106,11 +107,13 @@ impl Inbox {
 impl consumer::Inbox for Inbox {
     type Receipt = Acker;
 
-    async fn take(&mut self) -> Result<(Vec<Bytes>, Acker)> {
-        let deliveries = consumer::arrived(&mut self.deliveries).await?;
+    async fn take(&mut self) -> Result<(Vec<Received>, Acker)> {
+        let deliveries = consumer::arrived(&mut self.deliveries, self.batch).await?;
         let last = deliveries.last().context("a message")?.acker.clone();
-        let data = |delivery: Delivery| Bytes::from(delivery.data);
-        Ok((deliveries.into_iter().map(data).collect(), last))
+        let events = deliveries
+            .iter()
+            .map(|delivery| message::read(&delivery.data));
+        Ok((events.collect::<Result<_>>()?, last))
     }
 
     async fn acknowledge(&mut self, last: Acker) -> Result<()> {

@@ -1,5 +1,5 @@
 //! All processes between an order and its invoice, on databases of their own: ours, or those around
-//! a broker. Only one shop exists at a time, so that the other one uses nothing of the machine.
+//! a peer. Only one shop exists at a time, so that the other one uses nothing of the machine.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct Shop {
     order: Process,
-    /// What brings events to the broker, if there is one.
+    /// What brings events to a broker, if there is one.
     relay: Option<Process>,
     invoice: Option<Process>,
     broker: Option<(Peer, Broker)>,
@@ -46,13 +46,18 @@ impl Shop {
                 None,
             ),
             Some(peer) => {
-                let broker = Broker::start(peer, lab).await?;
-                let order = Start::bare("orders", &["--outbox", Outbox::NotifyAfter.name()]);
+                let order = Start::bare("orders", &["--outbox", peer.outbox().name()]);
                 let order = lab.start(order.set("DATABASE_URL", orders.clone())).await?;
-                let address = broker.address.to_string();
-                let relay = ["--from", &orders, peer.name(), &address];
-                let relay = lab.start(Start::bare("publish", &relay)).await?;
-                (order, Some(relay), Some((peer, broker)))
+                // After the order service, which creates the queue that PgQ's daemon looks for.
+                let broker = Broker::start(peer, lab, &orders).await?;
+                let relay = match peer.outbox() {
+                    Outbox::Pgq => None,
+                    _ => {
+                        let relay = ["--from", &orders, peer.name(), &broker.address];
+                        Some(lab.start(Start::bare("publish", &relay)).await?)
+                    }
+                };
+                (order, relay, Some((peer, broker)))
             }
         };
         let way = Way {
@@ -79,8 +84,7 @@ impl Shop {
                 Start::service("invoice", &self.invoices).set("FEED_URL", feed)
             }
             Some((peer, broker)) => {
-                let address = broker.address.to_string();
-                let start = Start::bare("consume", &[peer.name(), &address]);
+                let start = Start::bare("consume", &[peer.name(), &broker.address]);
                 start.set("DATABASE_URL", self.invoices.clone())
             }
         };

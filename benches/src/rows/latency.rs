@@ -43,8 +43,8 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     };
     lab.compare(
         [
-            figure("commit to invoice at 50 orders/s, p50", 1.5),
-            figure("commit to invoice at 50 orders/s, p99", 2.0),
+            figure("commit to invoice at 50 orders/s, p50", 1.25),
+            figure("commit to invoice at 50 orders/s, p99", 1.3),
         ],
         async || ours.measure(orders).await,
         async || limit.measure(orders).await,

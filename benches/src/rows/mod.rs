@@ -39,10 +39,26 @@ rows! {
     #[cfg(feature = "peers")]
     nats "nats" "NATS JetStream in the place of the feed";
     #[cfg(feature = "peers")]
+    nats_sync "nats-sync" "NATS JetStream that syncs, in the place of the feed";
+    #[cfg(feature = "peers")]
     rabbitmq "rabbitmq" "RabbitMQ in the place of the feed";
+    #[cfg(feature = "peers")]
+    pgq "pgq" "a queue of PgQ in the place of the feed";
     #[cfg(feature = "peers")]
     shared_wait "shared" "ten thousand readers that wait behind Varnish";
 }
 
 #[cfg(feature = "peers")]
 mod peers;
+
+/// Those that also run on a second PostgreSQL: their figures depend on it most.
+pub(crate) const ON_BOTH_SERVERS: [&str; 3] = ["orders-postgres", "drain", "latency"];
+
+/// About how long one takes with five rounds on two cores.
+#[must_use]
+pub(crate) fn minutes(name: &str) -> f64 {
+    match name {
+        "nats" | "nats-sync" | "rabbitmq" | "pgq" => 8.0,
+        _ => 2.0,
+    }
+}

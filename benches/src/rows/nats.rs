@@ -1,4 +1,4 @@
-//! Against NATS `JetStream`, which confirms a message before it syncs it (`peers::nats`).
+//! Against the NATS `JetStream` of Debian, which confirms a message before it syncs it (`peers::nats`).
 
 use anyhow::Result;
 

@@ -1,11 +1,12 @@
 //! What a consumer that follows the end of the feed transfers for each new event: all bytes both
-//! ways, and all requests, of the real invoice service, counted on the wire between the two.
+//! ways, headers too, and all requests, of the real invoice service, counted on the wire between the
+//! two; then the same bytes as if the service did not accept compression.
 //!
 //! With a long history against one of 100 events: a long history must cost a consumer nothing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -35,19 +36,28 @@ struct Pair {
 struct Wire {
     bytes: AtomicU64,
     requests: AtomicU64,
+    /// Takes the header out of requests that asks for compression.
+    uncompressed: AtomicBool,
 }
+
+/// What a consumer sends that accepts compression.
+const COMPRESSED: &[u8] = b"accept-encoding: gzip\r\n";
 
 pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     let (long, events) = lab.long_history().await?;
     let short = lab.history(100).await?;
     let long = Pair::open(lab, &long).await?;
     let short = Pair::open(lab, &short).await?;
-    let figure = |what: &str, unit| {
-        let what = format!("{what} for an event, {events} events");
-        Figure::new(what, unit, Goal::RatioAtMost(1.05)).against("100 events")
+    let figure = |what: &str, unit, goal| {
+        let what = format!("{what}, {events} events");
+        Figure::new(what, unit, goal).against("100 events")
     };
     lab.compare(
-        [figure("bytes", "bytes"), figure("requests", "requests")],
+        [
+            figure("bytes for an event, gzip", "bytes", Goal::RatioAtMost(1.05)),
+            figure("the same, uncompressed", "bytes", Goal::AtMost(1600.0)),
+            figure("requests for an event", "requests", Goal::AtMost(1.0)),
+        ],
         async || long.follow().await,
         async || short.follow().await,
     )
@@ -79,18 +89,37 @@ impl Pair {
         })
     }
 
-    /// Places orders, each when the one before has its invoice; returns bytes and requests for one.
-    async fn follow(&self) -> Result<[f64; 2]> {
+    /// Returns the bytes for an event, compressed and not, and the requests.
+    async fn follow(&self) -> Result<[f64; 3]> {
+        let [compressed, requests] = self.follow_with(true).await?;
+        let [uncompressed, _] = self.follow_with(false).await?;
+        Ok([compressed, uncompressed, requests])
+    }
+
+    /// Returns bytes and requests for an event, with or without compression.
+    async fn follow_with(&self, compression: bool) -> Result<[f64; 2]> {
+        self.wire.uncompressed.store(!compression, Ordering::Relaxed);
+        // The request that waits was sent before.
+        self.place(1).await?;
         let read = || {
             let bytes = self.wire.bytes.load(Ordering::Relaxed);
             (bytes, self.wire.requests.load(Ordering::Relaxed))
         };
+        let before = read();
+        self.place(ORDERS).await?;
+        let after = read();
+        let each = |before: u64, after: u64| (after - before) as f64 / ORDERS as f64;
+        Ok([each(before.0, after.0), each(before.1, after.1)])
+    }
+
+    /// Places orders, each when the one before has its invoice.
+    async fn place(&self, orders: u64) -> Result<()> {
         let count = async || -> Result<i64> {
             let count = sqlx::query_scalar("SELECT count(*) FROM invoice");
             Ok(count.fetch_one(&self.invoices).await?)
         };
-        let (before, mut invoices) = (read(), count().await?);
-        for _ in 0..ORDERS {
+        let mut invoices = count().await?;
+        for _ in 0..orders {
             let (head, _) = once(self.order.address, &new_order()).await?;
             ensure!(head.starts_with(b"HTTP/1.1 201"), "an order is refused");
             invoices += 1;
@@ -100,9 +129,7 @@ impl Pair {
             // It has asked again by then.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let after = read();
-        let each = |before: u64, after: u64| (after - before) as f64 / ORDERS as f64;
-        Ok([each(before.0, after.0), each(before.1, after.1)])
+        Ok(())
     }
 }
 
@@ -138,14 +165,18 @@ impl Wire {
     async fn copy(self: Arc<Self>, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, ask: bool) {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
-            let part = &buffer[..read];
-            self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+            let mut part = buffer[..read].to_vec();
             if ask {
+                let compressed = part.windows(COMPRESSED.len()).position(|line| line == COMPRESSED);
+                if let Some(at) = compressed && self.uncompressed.load(Ordering::Relaxed) {
+                    part.drain(at..at + COMPRESSED.len());
+                }
                 // A consumer's requests have no body, and are written at once.
                 let ends = part.windows(4).filter(|end| end == b"\r\n\r\n").count();
                 self.requests.fetch_add(ends as u64, Ordering::Relaxed);
             }
-            if to.write_all(part).await.is_err() {
+            self.bytes.fetch_add(part.len() as u64, Ordering::Relaxed);
+            if to.write_all(&part).await.is_err() {
                 return;
             }
         }

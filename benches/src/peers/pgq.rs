@@ -1,0 +1,98 @@
+//! A queue of `PgQ` in the order database. The order's transaction inserts the event
+//! (`bare::orders`); a *tick* of the daemon `pgqd` records which transactions have committed, and
+//! what has committed between two ticks is a batch.
+//!
+//! It needs no relay and no broker, but what our invoice service does not have: a role and a
+//! connection in another service's database. Events come in the order of their ids, which is not
+//! that of the commits, and a batch is as large as its ticks make it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use feed_core::Received;
+use sqlx::PgPool;
+
+use super::consumer;
+
+/// How often `pgqd` looks for something to tick, in seconds; its default is 1. Each tick is a commit
+/// that is synced.
+pub(super) const TICKER_PERIOD: f64 = 0.002;
+
+/// How often the consumer looks for a batch: nothing notifies it of a tick.
+const POLL: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
+pub(super) struct Inbox {
+    orders: PgPool,
+    /// If so many events wait, a batch has that many at least.
+    batch: i32,
+}
+
+impl Inbox {
+    pub(super) async fn open(database: &str, batch: usize) -> Result<Self> {
+        Ok(Self {
+            orders: PgPool::connect(database).await?,
+            batch: i32::try_from(batch)?,
+        })
+    }
+
+    /// Takes several ticks together if enough events wait, or if the oldest tick is older than the
+    /// time for a few batches; otherwise one tick.
+    async fn next(&self) -> Result<Option<i64>> {
+        let next = sqlx::query_scalar(
+            "SELECT COALESCE(
+                 (SELECT batch_id
+                  FROM pgq.next_batch_custom('orders', 'invoice', NULL, $1, NULL)),
+                 (SELECT batch_id
+                  FROM pgq.next_batch_custom('orders', 'invoice', NULL, NULL, '20 ms')),
+                 pgq.next_batch('orders', 'invoice'))",
+        );
+        Ok(next.bind(self.batch).fetch_one(&self.orders).await?)
+    }
+
+    async fn events(&self, batch: i64) -> Result<Vec<Received>> {
+        let rows: Vec<(String, String, String, DateTime<Utc>, String)> = sqlx::query_as(
+            "SELECT ev_extra1, ev_type, ev_extra2, ev_extra3::timestamptz, ev_data
+             FROM pgq.get_batch_events($1)",
+        )
+        .bind(batch)
+        .fetch_all(&self.orders)
+        .await?;
+        let events = rows.into_iter();
+        let events = events.map(|(id, event_type, subject, time, data)| Received {
+            id: format!("urn:uuid:{id}"),
+            event_type: Some(event_type),
+            subject,
+            sequence: None,
+            time,
+            data,
+            traceparent: None,
+        });
+        Ok(events.collect())
+    }
+}
+
+impl consumer::Inbox for Inbox {
+    type Receipt = i64;
+
+    async fn take(&mut self) -> Result<(Vec<Received>, i64)> {
+        loop {
+            let Some(batch) = self.next().await? else {
+                tokio::time::sleep(POLL).await;
+                continue;
+            };
+            let events = self.events(batch).await?;
+            if !events.is_empty() {
+                return Ok((events, batch));
+            }
+            self.acknowledge(batch).await?;
+        }
+    }
+
+    async fn acknowledge(&mut self, batch: i64) -> Result<()> {
+        let finish = sqlx::query("SELECT pgq.finish_batch($1)").bind(batch);
+        finish.execute(&self.orders).await?;
+        Ok(())
+    }
+}
