@@ -40,7 +40,7 @@ fn subscription() -> Operation {
     let header = |name, about| Parameter::header(name, about, Schema::text());
     let wait = "`wait=N`: if `If-None-Match` matches, or `after` is the newest cursor, the answer \
                 is held back for up to `N` seconds (at most 30), until a new event arrives. After \
-                a cursor and without data, a shared cache may keep that answer for a second. \
+                a cursor and without data, a shared cache may keep that answer for seconds. \
                 `event-data`: Atom with the data of events (RFC 7240); with `partitions=\"0 4\"`, \
                  after a cursor, of those in these partitions of 16";
     let delta = "`feed`, with `Prefer: wait=N`: the new entries only, as a `226` (RFC 3229)";

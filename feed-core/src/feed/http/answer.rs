@@ -27,11 +27,14 @@ pub(super) const PRIVATE: &str = "private, no-cache";
 pub(super) const PRIVATE_NO_STORE: &str = "private, no-store";
 /// For an answer that is valid for one reader at one moment.
 pub(super) const NO_STORE: &str = "no-store";
-/// For an answer after a cursor to readers that wait: a shared cache may ask once for all of them.
-/// A second is enough for those that asked together. An older answer would send a reader that waits
-/// for more away at once, so it is never served stale; some caches do so unless told (RFC 5861). Not
-/// `must-revalidate`, which would allow caches to store answers to credentials (RFC 9111, 3.5).
-pub(super) const SHARED: &str = "max-age=1, stale-while-revalidate=0";
+/// For an answer after a cursor to readers that wait, with what is newer: a shared cache may ask once
+/// for all of them. It stays right; a reader who gets it late finds the rest in its next steps. A cache
+/// needs seconds to answer ten thousand readers. (Not `must-revalidate`, with which caches may store
+/// answers to credentials: RFC 9111, 3.5.)
+pub(super) const NEWS: &str = "max-age=5";
+/// For the same without anything newer. Readers who get it ask again at once, so it must be over soon,
+/// and never be served stale, as some caches do unless told (RFC 5861).
+pub(super) const NO_NEWS: &str = "max-age=1, stale-while-revalidate=0";
 /// For new entries alone (RFC 3229, 10.4.1): `im` is for caches that know it, `no-store` for all
 /// others.
 pub(super) const DELTA: &str = "no-store, im";

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 
-use super::answer::{HEAD, Metadata, NO_STORE, PRIVATE_NO_STORE, SHARED};
+use super::answer::{HEAD, Metadata, NEWS, NO_NEWS, NO_STORE, PRIVATE_NO_STORE};
 use super::request::{canonical, no_parameters};
 use crate::cursor::Cursor;
 use crate::event::Sequence;
@@ -329,7 +329,11 @@ impl<B: Backend> Inner<B> {
         newest: Option<&Snapshot>,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
-        let caching = newest.map_or(NO_STORE, |_| SHARED);
+        let caching = match newest {
+            None => NO_STORE,
+            Some(_) if head.sequence > cursor.sequence => NEWS,
+            Some(_) => NO_NEWS,
+        };
         let first = cursor.sequence + 1;
         let entries = match newest.and_then(|newest| newest.after(cursor.sequence)) {
             Some(entries) => Cow::Borrowed(entries),
