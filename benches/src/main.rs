@@ -83,6 +83,9 @@ fn main() -> Result<()> {
     if options.peers && cfg!(not(feature = "peers")) {
         bail!("built without its feature `peers`: `benches/run --peers` builds with it");
     }
+    if options.write && cfg!(not(feature = "peers")) {
+        bail!("--write needs --peers: without it the rows of the peers would be lost");
+    }
     if options.list {
         rows::ROWS
             .iter()

@@ -73,19 +73,15 @@ impl Report {
         let mut runs: Vec<(&BTreeMap<String, String>, Vec<&Figure>)> = Vec::new();
         let mut missing = Vec::new();
         for name in names {
-            let rows = self
-                .rows
-                .iter()
-                .filter(|row| row.name == *name && !row.quick);
-            let mut rows = rows.filter(|row| !row.figures.is_empty()).peekable();
-            if rows.peek().is_none() {
+            let measured = |row: &&Row| !row.quick && !row.figures.is_empty();
+            let rows = self.rows.iter().filter(|row| row.name == *name);
+            let rows: Vec<&Row> = rows.filter(measured).collect();
+            if rows.is_empty() {
                 missing.push(*name);
             }
             for row in rows {
-                match runs
-                    .iter_mut()
-                    .find(|(conditions, _)| **conditions == row.conditions)
-                {
+                let mut known = runs.iter_mut();
+                match known.find(|(conditions, _)| **conditions == row.conditions) {
                     Some((_, figures)) => figures.extend(&row.figures),
                     None => runs.push((&row.conditions, row.figures.iter().collect())),
                 }
@@ -97,9 +93,7 @@ impl Report {
             let first = runs[0].0;
             let is_first = first == *conditions;
             if !is_first {
-                out.push_str(
-                    "\nMeasured apart from the rows above, where only this was different:\n\n",
-                );
+                out.push_str("\nOn another server or in another run, with these differences:\n\n");
             }
             for (name, value) in *conditions {
                 if is_first || first.get(name) != Some(value) {

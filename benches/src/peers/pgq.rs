@@ -4,7 +4,7 @@
 //!
 //! It needs no relay and no broker, but what our invoice service does not have: a role and a
 //! connection in another service's database. Events come in the order of their ids, which is not
-//! that of the commits, and a batch is as large as its ticks make it.
+//! that of the commits, and a batch consists of whole ticks.
 
 use std::time::Duration;
 
@@ -16,7 +16,9 @@ use sqlx::PgPool;
 use super::consumer;
 
 /// How often `pgqd` looks for something to tick, in seconds; its default is 1. Each tick is a commit
-/// that is synced.
+/// that is synced. With 1 to 4 ms, and a tick without events each 2 to 5 ms (`bare::orders`), the
+/// median is the same; more ticks without events make the slowest invoices slower, since each of them
+/// is a batch too.
 pub(super) const TICKER_PERIOD: f64 = 0.002;
 
 /// How often the consumer looks for a batch: nothing notifies it of a tick.
