@@ -5,6 +5,7 @@
 mod accept;
 mod archive;
 mod base_url;
+mod batch_size;
 mod checklist;
 mod checklist_http;
 mod claims;

@@ -98,31 +98,34 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         arrivals: &[Arrival],
         to: &Position,
     ) -> sqlx::Result<Applied> {
-        self.apply_by(self.batch_size(), held, arrivals, to).await
+        self.apply_by(None, held, arrivals, to).await
     }
 
-    /// Applies `arrivals` in transactions of at most `size` events.
+    /// Applies `arrivals` in transactions of at most `size` events, or else of as many as a
+    /// transaction may have when it begins.
     async fn apply_by(
         self: &Arc<Self>,
-        size: usize,
+        size: Option<usize>,
         held: &mut [Held],
         arrivals: &[Arrival],
         to: &Position,
     ) -> sqlx::Result<Applied> {
         let mut total = Applied::default();
-        let mut chunks = arrivals.chunks(size).peekable();
+        let mut rest = arrivals;
         loop {
-            let chunk = chunks.next().unwrap_or_default();
-            let end = match chunks.peek() {
-                Some(_) => position_between(chunk, to, held),
-                None => to.clone(),
+            let size = size.unwrap_or_else(|| self.batch_size());
+            let (chunk, after) = rest.split_at(size.min(rest.len()));
+            let end = match after {
+                [] => to.clone(),
+                _ => position_between(chunk, to, held),
             };
             let applied = self.apply_chunk(held, chunk, &end).await?;
             total.events += applied.events;
             total.fenced |= applied.fenced;
-            if chunks.peek().is_none() || total.fenced {
+            if after.is_empty() || total.fenced {
                 return Ok(total);
             }
+            rest = after;
         }
     }
 
@@ -144,7 +147,11 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
                 }
                 return Ok(applied);
             }
-            Err(Failure::Database(error)) => return Err(error),
+            Err(Failure::Database(error)) => {
+                // It may do fewer events in time.
+                self.batch_size.store(SMALLEST_BATCH, Ordering::Relaxed);
+                return Err(error);
+            }
             Err(Failure::Effect(error)) => error,
         };
         if let events @ 2.. = chunk.len() {
@@ -157,7 +164,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             debug!(
                 "a batch of {events} events failed; they are applied in batches of {size}: {failure}"
             );
-            return Box::pin(self.apply_by(size, held, chunk, to)).await;
+            return Box::pin(self.apply_by(Some(size), held, chunk, to)).await;
         }
         match self.attempt(held, chunk, to, Some(failure)).await {
             Ok(applied) => Ok(applied),
