@@ -28,6 +28,7 @@ pub(crate) struct Partitions(u16);
 
 impl Partitions {
     /// Returns true if `subject` is in one of them.
+    #[cfg(any(test, feature = "publish"))]
     pub(crate) fn contain(self, subject: &str) -> bool {
         self.0 & (1 << partition_of(subject)) != 0
     }

@@ -11,7 +11,7 @@ use super::session::OWN_PLANNER;
 #[cfg(feature = "publish")]
 pub(super) use crate::dialect::postgres::GREATEST;
 pub(super) use crate::dialect::postgres::{Db, Row};
-#[cfg(feature = "consume")]
+#[cfg(any(feature = "consume", feature = "publish"))]
 pub(super) use crate::dialect::postgres::{is_in, list};
 use crate::event::EventId;
 #[cfg(feature = "publish")]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 #[cfg(feature = "publish")]
 pub(super) use crate::dialect::sqlite::GREATEST;
 pub(super) use crate::dialect::sqlite::{Db, NOW, Row, instant};
-#[cfg(feature = "consume")]
+#[cfg(any(feature = "consume", feature = "publish"))]
 pub(super) use crate::dialect::sqlite::{is_in, list};
 use crate::event::EventId;
 #[cfg(feature = "publish")]

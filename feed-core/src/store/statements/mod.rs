@@ -18,15 +18,13 @@ mod transfer;
 #[cfg(feature = "consume")]
 pub(super) use consume::from_due;
 
-#[cfg(any(feature = "consume", feature = "publish"))]
-use super::dialect::NOW;
 use super::dialect::{Db, HAS_UNNUMBERED, JSON_OBJECT, Row};
 #[cfg(feature = "consume")]
-use super::dialect::{
-    FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, is_in, list, now_plus, restoring_planner,
-};
+use super::dialect::{FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, now_plus, restoring_planner};
 #[cfg(feature = "publish")]
 use super::dialect::{GREATEST, NOW_MILLIS, SECOND_CLOSES};
+#[cfg(any(feature = "consume", feature = "publish"))]
+use super::dialect::{NOW, is_in, list};
 
 type Connection = <Db as sqlx::Database>::Connection;
 type Pool = sqlx::Pool<Db>;
