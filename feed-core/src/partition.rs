@@ -33,6 +33,12 @@ impl Partitions {
         self.0 & (1 << partition_of(subject)) != 0
     }
 
+    /// Returns true if all of `others` are among them.
+    #[cfg(any(test, feature = "consume"))]
+    pub(crate) fn include(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
     pub(crate) fn are_all(self) -> bool {
         self.0 == u16::MAX
     }
@@ -104,6 +110,8 @@ mod tests {
         assert_eq!(some.to_string(), "0 4 15");
         assert_eq!("15 0 4".parse(), Ok(some));
         assert!(some.contain("order/1") && !some.contain("order/17"));
+        assert!(some.include("0 15".parse().expect("two")));
+        assert!(!some.include("0 1".parse().expect("two")));
         assert!(!some.are_all() && (0..16).collect::<Partitions>().are_all());
         for wrong in ["", "16", "-1", "1,2", "1  2", " 1", "x"] {
             assert_eq!(

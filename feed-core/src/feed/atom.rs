@@ -43,19 +43,19 @@ pub(super) fn write(document: &Document<'_>, addresses: &Addresses) -> Bytes {
     }
     element(&mut out, "event:epoch", document.cursor.epoch.as_str());
     element(&mut out, "event:cursor", &document.cursor.to_string());
-    if !document.omitted.is_empty() {
-        let ranges = document
-            .omitted
+    if let Some(omitted) = &document.omitted {
+        let ranges = omitted
+            .events
             .iter()
             .map(|range| match (range.start(), range.end()) {
                 (first, last) if first == last => first.to_string(),
                 (first, last) => format!("{first}-{last}"),
             });
-        element(
-            &mut out,
-            "event:omitted",
-            &ranges.collect::<Vec<_>>().join(" "),
-        );
+        out.push_str("<event:omitted");
+        attribute(&mut out, "partitions", &omitted.share.to_string());
+        out.push('>');
+        out.push_str(&ranges.collect::<Vec<_>>().join(" "));
+        out.push_str("</event:omitted>\n");
     }
     for (each, event) in document.newest_first() {
         entry(&mut out, each, event, addresses);
@@ -159,6 +159,16 @@ fn escape(out: &mut String, mut text: &str) {
         text = rest;
     }
     out.push_str(text);
+}
+
+/// Returns true if a reader gets `text` unchanged as the text of an element: no character of it is
+/// replaced, and no white space is around it, which readers take away.
+pub(super) fn keeps(text: &str) -> bool {
+    let is_replaced = |character| {
+        matches!(character, '\0'..='\u{1F}' | '\u{FFFE}' | '\u{FFFF}')
+            && !matches!(character, '\t' | '\n' | '\r')
+    };
+    !text.is_empty() && text.trim_ascii() == text && !text.contains(is_replaced)
 }
 
 fn needs_care(byte: u8) -> bool {

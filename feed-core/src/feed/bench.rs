@@ -73,7 +73,7 @@ impl Page {
                 },
             ],
             archive: true,
-            omitted: Vec::new(),
+            omitted: None,
             events: &[],
             entries: &self.entries,
         };

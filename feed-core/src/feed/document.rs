@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::cursor::Cursor;
 use crate::event::{Entry, Event, Sequence};
+use crate::partition::Partitions;
 
 /// The media type of a batch document.
 pub const BATCH: &str = "application/cloudevents-batch+json";
@@ -71,8 +72,16 @@ pub(super) struct Document<'a> {
     pub(super) events: &'a [Event],
     /// The entries after them, which link to their data. In sequence; written newest first.
     pub(super) entries: &'a [Entry],
-    /// Events up to the cursor that are not in this document, since its reader does not want them.
-    pub(super) omitted: Vec<RangeInclusive<Sequence>>,
+    /// What is left out of a document of some partitions.
+    pub(super) omitted: Option<Omitted>,
+}
+
+/// Events up to the cursor that are not in a document, since its reader does not want them.
+#[derive(Debug)]
+pub(super) struct Omitted {
+    /// The partitions whose events are all there.
+    pub(super) share: Partitions,
+    pub(super) events: Vec<RangeInclusive<Sequence>>,
 }
 
 impl Document<'_> {

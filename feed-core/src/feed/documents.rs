@@ -68,7 +68,7 @@ impl Documents {
             archive: false,
             events,
             entries,
-            omitted: Vec::new(),
+            omitted: None,
         }
     }
 

@@ -45,7 +45,7 @@ pub fn page(text: &str) {
         },
         links: Vec::new(),
         archive: true,
-        omitted: Vec::new(),
+        omitted: None,
         events: &[],
         entries: std::slice::from_ref(&entry),
     };

@@ -45,19 +45,21 @@ pub(super) fn prefers_data(headers: &HeaderMap) -> bool {
 /// Returns the partitions whose events the reader prefers: the parameter `partitions` of
 /// [`EVENT_DATA`]. A malformed one is ignored.
 pub(super) fn partitions(headers: &HeaderMap) -> Option<Partitions> {
-    members(headers, &PREFER).find_map(|member| {
-        let mut parameters = member.split(';').map(str::trim);
-        let preference = parameters.next()?;
-        let ours = preference.eq_ignore_ascii_case(EVENT_DATA);
-        let mut named = parameters.filter_map(|parameter| parameter.split_once('='));
-        let (_, value) =
-            named.find(|(name, _)| ours && name.trim().eq_ignore_ascii_case("partitions"))?;
-        let value = value.trim();
-        match value.strip_prefix('"') {
-            Some(quoted) => quoted.strip_suffix('"')?.parse().ok(),
-            None => value.parse().ok(),
-        }
-    })
+    let mut parameters = members(headers, &PREFER)
+        .map(|member| member.split(';').map(str::trim))
+        .find_map(|mut parts| {
+            let name = parts.next()?.split('=').next()?.trim();
+            name.eq_ignore_ascii_case(EVENT_DATA).then_some(parts)
+        })?;
+    let value = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let ours = name.trim().eq_ignore_ascii_case("partitions");
+        ours.then(|| value.trim())
+    })?;
+    match value.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"')?.parse().ok(),
+        None => value.parse().ok(),
+    }
 }
 
 /// Returns true if the reader accepts a document of new entries alone: the `feed` instance
@@ -131,6 +133,7 @@ mod tests {
             ("event-data; partitions=\"0 4 15\"", Some("0 4 15")),
             ("wait=5, Event-Data;x;Partitions = 7", Some("7")),
             ("event-data", None),
+            ("event-data, event-data; partitions=7", None),
             ("event-data; partitions=\"16\"", None),
             ("event-data; partitions=", None),
             ("event-data; partitions=\"4,2\"", None),

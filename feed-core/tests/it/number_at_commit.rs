@@ -282,6 +282,58 @@ async fn the_right_to_insert_is_enough() {
         .await;
 }
 
+/// A table of its own, with a column whose type is its own: reading that would call a function of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_runs_nothing_with_the_rights_of_the_owner() {
+    let mut scene = Scene::new().await;
+    let role = format!("writer_{}", outbox_role());
+    scene
+        .run(&[
+            "CREATE TABLE ran (as_role TEXT)",
+            "GRANT INSERT ON ran TO PUBLIC",
+            &format!("CREATE ROLE {role}"),
+            &format!("GRANT INSERT ON feed_outbox TO {role}"),
+        ])
+        .await;
+    let attack = [
+        &format!("SET ROLE {role}"),
+        "CREATE TYPE pg_temp.number AS (x INT)",
+        "CREATE FUNCTION pg_temp.to_number(pg_temp.number) RETURNS BIGINT LANGUAGE plpgsql
+         AS $$ BEGIN INSERT INTO public.ran VALUES (current_user); RETURN 1; END $$",
+        "CREATE CAST (pg_temp.number AS BIGINT) WITH FUNCTION pg_temp.to_number(pg_temp.number) AS IMPLICIT",
+        "CREATE TEMPORARY TABLE own (position pg_temp.number)",
+    ];
+    let attach = "CREATE TRIGGER own AFTER INSERT ON own
+                  FOR EACH ROW EXECUTE FUNCTION public.feed_number_at_commit()";
+    let insert = "INSERT INTO own VALUES (ROW(1))";
+    scene.run(&attack).await;
+    scene.client.execute(attach).await.unwrap_err();
+    // A database that was restored without its rights.
+    let restored = "GRANT EXECUTE ON FUNCTION feed_number_at_commit() TO PUBLIC";
+    let again = format!("SET ROLE {role}");
+    scene
+        .run(&["RESET ROLE", restored, &again, attach, insert, "RESET ROLE"])
+        .await;
+    let ran = Postgres::texts(&scene.publisher.database, "SELECT as_role FROM ran").await;
+    assert!(ran.is_empty(), "{ran:?}");
+    scene
+        .run(&[
+            &format!("SET ROLE {role}"),
+            "BEGIN",
+            APPEND,
+            "COMMIT",
+            "RESET ROLE",
+        ])
+        .await;
+    assert_eq!(scene.numbered().await, [1, 0]);
+    scene
+        .run(&[
+            &format!("DROP OWNED BY {role} CASCADE"),
+            &format!("DROP ROLE {role}"),
+        ])
+        .await;
+}
+
 /// Roles belong to the whole server.
 fn outbox_role() -> u64 {
     std::time::SystemTime::now()

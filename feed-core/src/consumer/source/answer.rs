@@ -50,11 +50,10 @@ impl Answer {
                 let read = Document::read(&self.body, content_type.as_deref(), self.url.clone());
                 let read = read.and_then(|document| match document.is_filtered() {
                     true => Err(InvalidDocument::Filtered(self.names.feed_url)),
-                    false if share.is_none() && !document.omitted.is_empty() => {
-                        Err(InvalidDocument::Contradiction(
-                            "it omits events without being asked to".to_owned(),
-                        ))
-                    }
+                    // Also the answer to another instance, which a cache must not have kept.
+                    false if document.omits_of(share) => Err(InvalidDocument::Contradiction(
+                        "it omits events that were asked for".to_owned(),
+                    )),
                     false => Ok(document),
                 });
                 read.map_err(|cause| {

@@ -6,11 +6,12 @@ use std::ops::RangeInclusive;
 use url::{Position, Url};
 
 use super::charset::decode;
-use super::entry::{FoundEntry, InvalidDocument};
+use super::entry::{FoundEntry, InvalidDocument, MOST_PARTS};
 use super::link::{RefusedLink, resolve};
 use super::reader;
 use crate::cursor::Cursor;
 use crate::event::{LAST_SEQUENCE, LONGEST_NAME, Sequence};
+use crate::partition::Partitions;
 
 /// A parsed feed document.
 #[derive(Debug)]
@@ -27,12 +28,21 @@ pub(crate) struct Document {
     pub(crate) cursor: Option<Cursor>,
     /// Feeds with a cursor: in sequence, without gaps. Others: oldest first.
     pub(crate) entries: Vec<FoundEntry>,
-    /// The events up to the cursor that the feed has left out, as it was asked to.
-    pub(super) omitted: Vec<RangeInclusive<Sequence>>,
+    /// What is left out of a document of some partitions.
+    pub(super) omitted: Option<Omitted>,
     /// True if it has all entries of its feed (RFC 5005, section 2).
     pub(crate) complete: bool,
     /// The approximate size in memory.
     pub(crate) size: usize,
+}
+
+/// The events up to the cursor that the feed has left out, as it was asked to.
+#[derive(Debug)]
+pub(crate) struct Omitted {
+    /// The partitions whose events are all there.
+    pub(super) share: Partitions,
+    /// Ascending, and apart from each other.
+    events: Vec<RangeInclusive<Sequence>>,
 }
 
 impl Document {
@@ -49,7 +59,10 @@ impl Document {
             })?),
             None => None,
         };
-        let omitted = feed.omitted.as_deref().map_or(Ok(Vec::new()), ranges)?;
+        let omitted = match &feed.omitted {
+            Some((share, events)) => Some(Omitted::read(share, events)?),
+            None => None,
+        };
         let own = feed.links.iter().find(|link| link.rel == "self");
         // Skip entries that were deleted at or after their last change (RFC 6721, section 3);
         // feed-core's feeds delete none.
@@ -71,6 +84,7 @@ impl Document {
             complete: feed.complete,
         };
         document.size += document.entries.len() * size_of::<FoundEntry>();
+        document.size += size_of_val(document.omitted_events());
         let contradiction = |text: String| Err(InvalidDocument::Contradiction(text));
         for entry in &document.entries {
             if entry.id.is_empty() {
@@ -100,7 +114,7 @@ impl Document {
         };
         self.entries.sort_by_key(|entry| entry.sequence);
         let contradiction = |text| Err(InvalidDocument::Contradiction(text));
-        let mut events = self.omitted.clone();
+        let mut events = self.omitted_events().to_vec();
         for entry in &self.entries {
             let Some(sequence) = entry.sequence else {
                 return contradiction("an entry has no sequence".to_owned());
@@ -172,14 +186,28 @@ impl Document {
     pub(crate) fn end_at(&mut self, end: &Cursor) {
         self.entries
             .retain(|entry| entry.sequence <= Some(end.sequence));
-        self.omitted.retain(|range| *range.start() <= end.sequence);
+        if let Some(omitted) = &mut self.omitted {
+            omitted
+                .events
+                .retain(|range| *range.start() <= end.sequence);
+        }
         self.cursor = Some(end.clone());
+    }
+
+    /// Returns true if it may omit events of `share`, or of all partitions if that is `None`.
+    pub(super) fn omits_of(&self, share: Option<Partitions>) -> bool {
+        let omitted = self.omitted.as_ref();
+        omitted.is_some_and(|omitted| !share.is_some_and(|share| omitted.share.include(share)))
+    }
+
+    fn omitted_events(&self) -> &[RangeInclusive<Sequence>] {
+        self.omitted.as_ref().map_or(&[], |omitted| &omitted.events)
     }
 
     /// Returns the sequence of the first event, which may be one that is left out.
     pub(crate) fn first(&self) -> Option<Sequence> {
         let entry = self.entries.first().and_then(|entry| entry.sequence);
-        let omitted = self.omitted.first().map(|range| *range.start());
+        let omitted = self.omitted_events().first().map(|range| *range.start());
         entry.into_iter().chain(omitted).min()
     }
 
@@ -217,24 +245,36 @@ impl Document {
     }
 }
 
-/// Parses ascending ranges of sequences, such as `1-3 5`.
-fn ranges(text: &str) -> Result<Vec<RangeInclusive<Sequence>>, InvalidDocument> {
-    let range = |text: &str| {
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let range = first.parse().ok()?..=last.parse().ok()?;
-        (*range.start() > 0 && *range.end() <= LAST_SEQUENCE && !range.is_empty()).then_some(range)
-    };
-    let ranges: Option<Vec<_>> = text.split_ascii_whitespace().map(range).collect();
-    ranges
-        .filter(|ranges| ranges.is_sorted_by_key(|range| *range.start()))
-        .ok_or_else(|| {
-            InvalidDocument::Contradiction("the events that it omits cannot be read".to_owned())
-        })
+impl Omitted {
+    /// Parses partitions, and ascending ranges of sequences, such as `1-3 5`.
+    fn read(share: &str, events: &str) -> Result<Self, InvalidDocument> {
+        let range = |text: &str| {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            let range = first.parse().ok()?..=last.parse().ok()?;
+            (*range.start() > 0 && *range.end() <= LAST_SEQUENCE && !range.is_empty())
+                .then_some(range)
+        };
+        let events = events.split_ascii_whitespace();
+        if events.clone().nth(MOST_PARTS).is_some() {
+            return Err(InvalidDocument::TooManyParts);
+        }
+        let events: Option<Vec<RangeInclusive<Sequence>>> = events.map(range).collect();
+        let is_ascending = |events: &Vec<RangeInclusive<Sequence>>| {
+            events
+                .windows(2)
+                .all(|pair| pair[0].end() < pair[1].start())
+        };
+        match (share.parse(), events.filter(is_ascending)) {
+            (Ok(share), Some(events)) => Ok(Self { share, events }),
+            _ => Err(InvalidDocument::Contradiction(
+                "what it omits cannot be read".to_owned(),
+            )),
+        }
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::entry::MOST_PARTS;
     use super::*;
     use crate::http::NAMESPACE;
 
@@ -389,7 +429,7 @@ pub(crate) mod tests {
         assert!(read(&feed(&[2, 3], 4)).is_err());
         // What is left out on request is no hole; everything else is.
         let omitting = |ranges: &str, entries: &[u64], last| {
-            let omitted = format!("<ev:omitted>{ranges}</ev:omitted><entry>");
+            let omitted = format!("<ev:omitted partitions=\"0 4\">{ranges}</ev:omitted><entry>");
             read(&feed(entries, last).replacen("<entry>", &omitted, 1))
         };
         let document = omitting("2-3 5 7", &[4, 6], 7).expect("a document");
@@ -404,6 +444,15 @@ pub(crate) mod tests {
             ("0-3", &[4], 4),
         ] {
             assert!(omitting(ranges, entries, last).is_err(), "{ranges}");
+        }
+        assert!(omitting("1", &[2], 2).is_ok());
+        let many = "1 ".repeat(MOST_PARTS + 1);
+        let refused = omitting(&many, &[2], 2);
+        assert!(matches!(refused, Err(InvalidDocument::TooManyParts)));
+        for share in ["", "16", "4,0"] {
+            let omitted = format!("<ev:omitted partitions=\"{share}\">1</ev:omitted><entry>");
+            let document = feed(&[2], 2).replacen("<entry>", &omitted, 1);
+            assert!(read(&document).is_err(), "{share}");
         }
         // Beyond the range of a sequence: sums would overflow.
         assert!(read(&feed(&[u64::MAX >> 1], u64::MAX >> 1)).is_err());

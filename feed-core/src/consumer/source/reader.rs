@@ -41,8 +41,8 @@ pub(crate) struct Feed {
     pub(crate) complete: bool,
     /// The text of feed-core's cursor element.
     pub(crate) cursor: Option<String>,
-    /// The text of the element with the events that are left out.
-    pub(crate) omitted: Option<String>,
+    /// The partitions that the document is for, and the events of others that are left out, as text.
+    pub(crate) omitted: Option<(String, String)>,
     /// When the entries with these ids were deleted.
     pub(crate) deleted: HashMap<String, DateTime<Utc>>,
     /// In document order.
@@ -199,7 +199,8 @@ impl<'t> Reader<'t> {
                     return Ok(());
                 }
                 (Vocabulary::Ours, b"omitted") => {
-                    feed.omitted = Some(reader.trimmed()?);
+                    let share = attribute(element, "partitions").unwrap_or_default();
+                    feed.omitted = Some((share, reader.trimmed()?));
                     return Ok(());
                 }
                 (Vocabulary::Atom, b"link") => feed.links.push(link(element)),

@@ -61,7 +61,7 @@ impl<B: Backend> Inner<B> {
             cursor,
             links,
             archive: false,
-            omitted: Vec::new(),
+            omitted: None,
             events: &[],
             entries: &entries,
         };

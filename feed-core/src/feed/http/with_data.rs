@@ -12,9 +12,10 @@ use super::answer::{Metadata, PRIVATE_NO_STORE};
 use crate::cursor::Cursor;
 use crate::event::{Event, Sequence};
 use crate::feed::Inner;
+use crate::feed::atom;
 use crate::feed::body::Body;
 use crate::feed::cloudevents;
-use crate::feed::document::{Link, LinkHeaders};
+use crate::feed::document::{Link, LinkHeaders, Omitted};
 use crate::feed::form::Form;
 use crate::feed::prefer::{EVENT_DATA, PREFERENCE_APPLIED, partitions};
 use crate::feed::snapshot::Snapshot;
@@ -59,7 +60,7 @@ impl<B: Backend> Inner<B> {
             None => {
                 let events = self.first_events(newest, first, head.sequence).await?;
                 let end = end_of(&events, head);
-                (events, end, Vec::new())
+                (events, end, None)
             }
         };
         let end = end.unwrap_or_else(|| cursor.clone());
@@ -166,17 +167,14 @@ impl<B: Backend> Inner<B> {
         share: Partitions,
         first: Sequence,
         head: &Head,
-    ) -> sqlx::Result<(
-        Cow<'_, [Event]>,
-        Option<Cursor>,
-        Vec<RangeInclusive<Sequence>>,
-    )> {
+    ) -> sqlx::Result<(Cow<'_, [Event]>, Option<Cursor>, Option<Omitted>)> {
         let last = head.sequence.min(first + MOST_LOOKED_AT - 1);
         let subjects = B::subjects(self.database.reader(), first, last);
         let mut looked_at = self.database.statement(subjects).await?;
         let wanted: Vec<Sequence> = looked_at
             .iter()
-            .filter(|(.., subject)| share.contain(subject))
+            // Readers go by the subject as they read it.
+            .filter(|(.., subject)| share.contain(subject) || !atom::keeps(subject))
             .map(|(sequence, ..)| *sequence)
             .take(MOST)
             .collect();
@@ -191,10 +189,9 @@ impl<B: Backend> Inner<B> {
             }
         }
         // What is looked at behind a full document belongs to the next one.
-        if (events.len() < wanted.len() || wanted.len() == MOST)
-            && let Some(last) = events.last()
-        {
-            looked_at.retain(|(sequence, ..)| *sequence <= last.entry.sequence);
+        if events.len() < wanted.len() || wanted.len() == MOST {
+            let last = events.last().map_or(0, |event| event.entry.sequence);
+            looked_at.retain(|(sequence, ..)| *sequence <= last);
         }
         let end = looked_at.last().map(|(sequence, id, _)| Cursor {
             epoch: head.epoch,
@@ -203,7 +200,11 @@ impl<B: Backend> Inner<B> {
         });
         let others = looked_at.into_iter().map(|(sequence, ..)| sequence);
         let others = others.filter(|sequence| wanted.binary_search(sequence).is_err());
-        Ok((Cow::Owned(events), end, ranges(others)))
+        let omitted = Omitted {
+            share,
+            events: ranges(others),
+        };
+        Ok((Cow::Owned(events), end, Some(omitted)))
     }
 
     async fn read(&self, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Event>> {
