@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use feed_core::Cursor;
+use futures_util::future::join_all;
 use sqlx::Postgres;
-use tokio::task::JoinSet;
 
 use crate::support::{Answer, Publisher, Testable, send};
 
@@ -33,16 +33,14 @@ async fn waited<B: Testable>(
     readers: usize,
     news: impl Future,
 ) -> Vec<Answer> {
+    let router = publisher.feed.router();
+    // The head is as new as it has to be, so that nothing comes before the wait.
+    publisher.feed.publish().await.unwrap();
     let path = after(&publisher.feed.cursor());
-    let mut waiting = JoinSet::new();
-    for _ in 0..readers {
-        let (router, path) = (publisher.feed.router(), path.clone());
-        waiting.spawn(async move { send(router, "GET", &path, &[WAIT]).await });
-    }
-    tokio::task::yield_now().await;
+    let waiting = (0..readers).map(|_| send(router.clone(), "GET", &path, &[WAIT]));
     let begin = Instant::now();
-    news.await;
-    let answers = waiting.join_all().await;
+    // Each reader is polled until it waits, and then the news.
+    let (answers, _) = tokio::join!(join_all(waiting), news);
     assert!(
         begin.elapsed() < Duration::from_secs(20),
         "it waited to the end"

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use harness::programs::{available, program, succeed};
 use harness::tap::Tap;
-use harness::{Backend, Client, Process, Service, free_address, until};
+use harness::{Answer, Backend, Client, Process, Service, free_address, until};
 use tokio::task::JoinSet;
 
 use crate::publisher::{cursor, newest, place, sequence_of, sequences, started};
@@ -75,12 +75,22 @@ struct Readers {
     received: AtomicUsize,
 }
 
+/// Varnish closes connections that it cannot queue: a reader opens another one.
+async fn ask(client: &Client, path: &str) -> Answer {
+    for _ in 0..100 {
+        if let Some(answer) = client.try_send("GET", path, &[WAIT], "").await {
+            return answer;
+        }
+    }
+    panic!("no answer from {path}");
+}
+
 /// Reads on from `at` until `goal`, Every event comes once, in sequence.
 async fn follow(client: Client, mut at: String, goal: usize, all: Arc<Readers>) {
     let mut last = sequence_of(&at);
     while last < goal {
         all.asked.fetch_add(1, Ordering::Relaxed);
-        let answer = client.get(&format!("feed?after={at}"), &[WAIT]).await;
+        let answer = ask(&client, &format!("feed?after={at}")).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         let mut new = sequences(&answer.body);
         new.reverse();
