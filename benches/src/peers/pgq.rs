@@ -39,18 +39,18 @@ impl Inbox {
         })
     }
 
-    /// Takes several ticks together if enough events wait, or if the oldest tick is older than the
-    /// time for a few batches; otherwise one tick.
+    /// Takes several ticks together if enough events wait, or the more the longer they have waited;
+    /// otherwise one tick.
     async fn next(&self) -> Result<Option<i64>> {
         let next = sqlx::query_scalar(
-            "SELECT COALESCE(
-                 (SELECT batch_id
-                  FROM pgq.next_batch_custom('orders', 'invoice', NULL, $1, NULL)),
-                 (SELECT batch_id
-                  FROM pgq.next_batch_custom('orders', 'invoice', NULL, NULL, '20 ms')),
-                 pgq.next_batch('orders', 'invoice'))",
+            "SELECT batch_id
+             FROM (VALUES ($1, NULL), (NULL, interval '1 s'), (NULL, '100 ms'), (NULL, '20 ms'),
+                          (NULL, NULL)) AS least (events, time),
+                  pgq.next_batch_custom('orders', 'invoice', NULL, least.events, least.time)
+             WHERE batch_id IS NOT NULL
+             LIMIT 1",
         );
-        Ok(next.bind(self.batch).fetch_one(&self.orders).await?)
+        Ok(next.bind(self.batch).fetch_optional(&self.orders).await?)
     }
 
     async fn events(&self, batch: i64) -> Result<Vec<Received>> {
