@@ -2,7 +2,7 @@
 //! all events of an order service by HTTP, and writes an invoice for each.
 //!
 //! Against the statements that it cannot avoid: cursors, claims, counter, invoices and lines, as
-//! arrays, 100 events a transaction, on one connection, of orders that were read and parsed before.
+//! arrays, 1,000 events a transaction, on one connection, of orders that were read and parsed before.
 //! The same disk, the same server, the same rows.
 //!
 //! Then four instances against one, and the statements for each event.
@@ -149,7 +149,7 @@ async fn bare(pool: &PgPool, events: &[Ready]) -> Result<f64> {
     .await?;
     let mut connection = pool.acquire().await?;
     let begin = Instant::now();
-    for batch in events.chunks(100) {
+    for batch in events.chunks(1_000) {
         store(&mut connection, batch).await?;
     }
     Ok(events.len() as f64 / begin.elapsed().as_secs_f64())

@@ -35,7 +35,7 @@ pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(10);
 /// transaction, and the event counts as failed.
 pub trait Effect<B: Backend>: Send + Sync + 'static {
     /// Applies `events`, in sequence, inside `tx`: up to a hundred at first, and up to a thousand of
-    /// a backlog while a call for them takes less than some 200 ms. Claims, effects and cursor commit together or
+    /// a backlog while their transaction takes less than some 200 ms. Claims, effects and cursor commit together or
     /// not at all, so an effect is committed once, however often it is tried (I5).
     ///
     /// Protect the effect by a unique key of its own as well, such as the order id.

@@ -23,6 +23,7 @@ harness::on_both_databases! {
     a_document_is_bounded_in_bytes_and_each_event_comes_once
     a_reader_of_some_partitions_gets_their_events_and_learns_what_is_omitted
     some_partitions_of_many_events_come_once
+    a_subject_that_xml_changes_is_in_every_share
     json_alone_leads_through_the_feed_and_waits_at_its_end
     pages_and_views_have_no_data
     erased_data_is_in_no_document
@@ -290,9 +291,21 @@ async fn a_reader_of_some_partitions_gets_their_events_and_learns_what_is_omitte
     publisher.feed.publish().await.unwrap();
     let whole = publisher.get("/feed?after=start", &[DATA]).await;
     for (partitions, expected, omitted) in [
-        ("4", vec![4, 1], "<event:omitted>2-3 5</event:omitted>"),
-        ("0 2", vec![5, 3, 2], "<event:omitted>1 4</event:omitted>"),
-        ("0", vec![], "<event:omitted>1-5</event:omitted>"),
+        (
+            "4",
+            vec![4, 1],
+            "<event:omitted partitions=\"4\">2-3 5</event:omitted>",
+        ),
+        (
+            "0 2",
+            vec![5, 3, 2],
+            "<event:omitted partitions=\"0 2\">1 4</event:omitted>",
+        ),
+        (
+            "0",
+            vec![],
+            "<event:omitted partitions=\"0\">1-5</event:omitted>",
+        ),
     ] {
         let prefers = format!("event-data; partitions=\"{partitions}\"");
         let asked = [("prefer", prefers.as_str())];
@@ -351,6 +364,19 @@ async fn some_partitions_of_many_events_come_once<B: Testable>(url: &str) {
         path = next;
     }
     assert_eq!(taken, ours);
+}
+
+/// A reader knows the partition of the subject that it reads, and not of the one that was stored.
+async fn a_subject_that_xml_changes_is_in_every_share<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.commit("order/\u{1}7").await;
+    publisher.feed.publish().await.unwrap();
+    for partition in 0..16 {
+        let prefers = format!("event-data; partitions={partition}");
+        let asked = [("prefer", prefers.as_str())];
+        let document = publisher.get("/feed?after=start", &asked).await;
+        assert_eq!(document.sequences(), [1], "{partition}");
+    }
 }
 
 async fn json_alone_leads_through_the_feed_and_waits_at_its_end<B: Testable>(url: &str) {

@@ -2,13 +2,13 @@
 //! cursor; commit. A crash at any point repeats the batch and has no second effect (I5).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use sqlx::Transaction;
 use tracing::{Instrument, debug, info, warn};
 
+use super::batch_size::{BatchSize, SMALLEST};
 use super::call_effect::{EffectCaller, PassedOver};
 use super::failure::{Failure, describe, run_detached};
 use super::instance::Instance;
@@ -23,17 +23,6 @@ use crate::partition::partition_of;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Position};
 use crate::trace::Work;
-
-/// The most events of the first transactions, and of those after a failure.
-const SMALLEST_BATCH: usize = 100;
-
-/// The most events of one transaction. A backlog is taken in batches that grow up to that: each costs
-/// a commit, and a few statements that take as long for many events as for one.
-const LARGEST_BATCH: usize = 1_000;
-
-/// The time that a batch should take: an effect that is slow for each event must not run into its
-/// time limit, nor hold its locks for longer.
-const BATCH_TIME: Duration = Duration::from_millis(200);
 
 /// The outcome of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,7 +62,7 @@ pub(crate) struct Applier<B: Backend, E> {
     pub(crate) caller: Arc<EffectCaller<B, E>>,
     instance: Arc<Instance<B>>,
     counts: Arc<Counts>,
-    batch_size: AtomicUsize,
+    batch_size: Mutex<BatchSize>,
 }
 
 impl<B: Backend, E: Effect<B>> Applier<B, E> {
@@ -82,13 +71,17 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             caller: Arc::new(EffectCaller::new(Arc::clone(&instance), effect)),
             instance,
             counts,
-            batch_size: AtomicUsize::new(SMALLEST_BATCH),
+            batch_size: Mutex::default(),
         }
     }
 
     /// Returns the number of events that a transaction may have now.
     pub(crate) fn batch_size(&self) -> usize {
-        self.batch_size.load(Ordering::Relaxed)
+        self.size().next()
+    }
+
+    fn size(&self) -> MutexGuard<'_, BatchSize> {
+        (self.batch_size.lock()).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies `arrivals`, which are in sequence, and moves the cursors of `held` to `to`.
@@ -141,26 +134,20 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         let begun = Instant::now();
         let failure = match self.attempt(held, chunk, to, None).await {
             Ok(applied) => {
-                if chunk.len() >= self.batch_size() {
-                    let next = next_size(chunk.len(), begun.elapsed());
-                    self.batch_size.store(next, Ordering::Relaxed);
-                }
+                let (time, limit) = (begun.elapsed(), self.caller.time_limit());
+                self.size().succeeded(chunk.len(), time, limit);
                 return Ok(applied);
             }
             Err(Failure::Database(error)) => {
                 // It may do fewer events in time.
-                self.batch_size.store(SMALLEST_BATCH, Ordering::Relaxed);
+                self.size().failed(chunk.len());
                 return Err(error);
             }
             Err(Failure::Effect(error)) => error,
         };
         if let events @ 2.. = chunk.len() {
-            self.batch_size.store(SMALLEST_BATCH, Ordering::Relaxed);
-            let size = if events > SMALLEST_BATCH {
-                SMALLEST_BATCH
-            } else {
-                1
-            };
+            self.size().failed(events);
+            let size = if events > SMALLEST { SMALLEST } else { 1 };
             debug!(
                 "a batch of {events} events failed; they are applied in batches of {size}: {failure}"
             );
@@ -355,15 +342,6 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
     }
 }
 
-/// Returns the size of the batch after one of `size` events that took `time`: as many events as
-/// should take [`BATCH_TIME`].
-fn next_size(size: usize, time: Duration) -> usize {
-    let each = time.max(Duration::from_micros(1)).as_secs_f64() / size as f64;
-    // A float that is too large becomes the largest integer.
-    let next = (BATCH_TIME.as_secs_f64() / each) as usize;
-    next.clamp(SMALLEST_BATCH, LARGEST_BATCH)
-}
-
 /// Logs the applied events: one line for all, and one line for each at DEBUG.
 fn log_applied(applied: &[Received], passed_over: &PassedOver) {
     let Some(last) = applied.last() else { return };
@@ -395,29 +373,4 @@ fn log_applied(applied: &[Received], passed_over: &PassedOver) {
         last.id,
         last.subject
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_has_as_many_events_as_should_take_the_time_of_one() {
-        let millis = Duration::from_millis;
-        for (size, time, expected) in [
-            (100, 5, 1_000),
-            (100, 50, 400),
-            (400, 200, 400),
-            (1_000, 250, 800),
-            (1_000, 5_000, 100),
-            (100, 5_000, 100),
-            (1, 0, 1_000),
-        ] {
-            assert_eq!(
-                next_size(size, millis(time)),
-                expected,
-                "{size} in {time} ms"
-            );
-        }
-    }
 }

@@ -111,7 +111,7 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         mut guard: B::Guard,
         events: &[Received],
     ) -> Result<PassedOver, Failure> {
-        let limit = self.effect.time_limit().min(LONGEST_CALL);
+        let limit = self.time_limit();
         let begun = B::begin_effect(&mut tx, &mut guard, limit);
         self.instance.statement(begun).await?;
         let batch = Batch::new(events);
@@ -137,6 +137,11 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
             }
             failed => failed,
         })
+    }
+
+    /// Returns how long one call of the effect may take.
+    pub(super) fn time_limit(&self) -> Duration {
+        self.effect.time_limit().min(LONGEST_CALL)
     }
 
     /// Returns true if an event erases earlier ones. A panic here must not stop the other events:

@@ -1,9 +1,10 @@
 //! Applies events in the consumer's own database: `batch` is the transaction, `call_effect` calls
-//! the effect in it, `failure` classifies errors, `parked` stores events that failed, and `retry`
+//! the effect in it, `batch_size` says how many events it may have, `failure` classifies errors, `parked` stores events that failed, and `retry`
 //! applies them again. `renewal` keeps the leases of this `instance`, and `sweep` removes old
 //! claims.
 
 pub(super) mod batch;
+mod batch_size;
 mod call_effect;
 mod failure;
 pub(super) mod instance;

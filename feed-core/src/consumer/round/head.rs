@@ -51,7 +51,8 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
         return catch_up(follower).await;
     }
     let seen = match doubts {
-        // The feed itself answers `?after=`, never a cache.
+        // No cache answers `?after=` with data. One that ignores `Vary` may have entries without data,
+        // a few seconds old: nothing is lost then.
         true if follower.cursors.seen.epoch.is_some() => return catch_up(follower).await,
         true => Validators::default(),
         false => follower.cursors.validators(),
