@@ -1,4 +1,5 @@
-//! The statements for each event: no more with many instances than with one. `pg_stat_statements`
+//! The statements for each event: few, and no more with many instances than with one, but for the first
+//! batches of each, which are small. `pg_stat_statements`
 //! counts them, by the names in their first lines.
 
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ struct Cost {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn claim_statements_do_not_grow_with_the_instances() {
+async fn an_event_costs_no_more_statements_with_more_instances() {
     const EVENTS: i64 = 5_000;
     let order = load::order().await;
     let newest = load::copy_orders(&order, EVENTS).await;
@@ -25,7 +26,12 @@ async fn claim_statements_do_not_grow_with_the_instances() {
     for name in ["consumer::claim", "consumer::advance", "invoice::insert"] {
         let [with_one, with_eight] = [one.calls(name), eight.calls(name)];
         println!("{name}: {with_one} with one instance, {with_eight} with eight");
-        assert!(with_one > 0 && with_eight * 10 <= with_one * 13, "{name}");
+        assert!(with_one > 0 && with_eight > 0, "{name}");
+        // A hundred events share one, also where batches are too slow to grow; some are not full.
+        let most = EVENTS / 100 * 13 / 10;
+        assert!(with_one <= most && with_eight <= most, "{name}");
+        const FIRST_BATCHES: i64 = 5;
+        assert!(with_eight <= with_one + 8 * FIRST_BATCHES, "{name}");
     }
     // A batch guards its transaction in the statement that begins it.
     assert_eq!(one.calls("effect::begin"), 0);
