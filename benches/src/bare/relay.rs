@@ -79,14 +79,8 @@ impl<T: Target> Relay<T> {
         }
         let taken: Vec<i64> = rows.iter().map(|row| row.0).collect();
         let events = rows.into_iter();
-        let events = events.map(|(_, id, event_type, subject, time, data)| Received {
-            id: format!("urn:uuid:{id}"),
-            event_type: Some(event_type),
-            subject,
-            sequence: None,
-            time,
-            data,
-            traceparent: None,
+        let events = events.map(|(_, id, event_type, subject, time, data)| {
+            received((id, event_type, subject, time, data))
         });
         self.target.keep(events.collect()).await?;
         sqlx::query("DELETE FROM bench_outbox WHERE position = ANY ($1)")
@@ -105,5 +99,20 @@ impl<T: Target> Relay<T> {
                 () = std::future::ready(()) => return,
             }
         }
+    }
+}
+
+/// An event of a row with the id, the type, the subject, the time and the data.
+pub(crate) fn received(
+    (id, event_type, subject, time, data): (String, String, String, DateTime<Utc>, String),
+) -> Received {
+    Received {
+        id: format!("urn:uuid:{id}"),
+        event_type: Some(event_type),
+        subject,
+        sequence: None,
+        time,
+        data,
+        traceparent: None,
     }
 }

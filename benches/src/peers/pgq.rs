@@ -14,6 +14,7 @@ use feed_core::Received;
 use sqlx::PgPool;
 
 use super::consumer;
+use crate::bare::relay::received;
 
 /// How often `pgqd` looks for something to tick, in seconds; its default is 1. Each tick is a commit
 /// that is synced. With 1 to 4 ms, and a tick without events each 2 to 5 ms (`bare::orders`), the
@@ -61,17 +62,7 @@ impl Inbox {
         .bind(batch)
         .fetch_all(&self.orders)
         .await?;
-        let events = rows.into_iter();
-        let events = events.map(|(id, event_type, subject, time, data)| Received {
-            id: format!("urn:uuid:{id}"),
-            event_type: Some(event_type),
-            subject,
-            sequence: None,
-            time,
-            data,
-            traceparent: None,
-        });
-        Ok(events.collect())
+        Ok(rows.into_iter().map(received).collect())
     }
 }
 

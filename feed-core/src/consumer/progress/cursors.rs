@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::consumer::source::entry::FoundEntry;
 use crate::consumer::source::fetch::Validators;
 use crate::event::Sequence;
-use crate::partition::{PARTITIONS, Partitions, partition_of};
+use crate::partition::{Partitions, partition_of};
 use crate::store::consume::{Held, Position};
 
 /// How long a stored cursor may lag behind the one in memory. Operators and other instances read
@@ -155,7 +155,7 @@ impl Cursors {
 
     /// Returns true if no other instance holds a partition.
     pub(crate) fn holds_all(&self) -> bool {
-        self.held.len() as i64 == PARTITIONS
+        self.partitions().is_none()
     }
 
     /// Returns the validators for a request of the head.

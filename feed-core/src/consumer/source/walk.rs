@@ -369,6 +369,24 @@ mod tests {
         }
     }
 
+    /// A cache may have kept what another instance asked for.
+    #[tokio::test]
+    async fn a_document_that_omits_what_is_wanted_is_refused() {
+        let omitting = numbered(2, 3, "<ev:omitted partitions=\"0 4\">1</ev:omitted>");
+        let source = serve(&[("/feed?after=start", omitting)]).await;
+        for (share, taken) in [
+            (Some("0"), true),
+            (Some("0 4"), true),
+            (Some("0 1"), false),
+            (Some("1"), false),
+            (None, false),
+        ] {
+            let partitions = share.map(|share| share.parse().expect("partitions"));
+            let mut walk = Walk::forward(&source, None).with_share(partitions);
+            assert_eq!(walk.next().await.is_ok(), taken, "{share:?}");
+        }
+    }
+
     /// The links promise more.
     #[tokio::test]
     async fn a_walk_forward_ends_where_nothing_is_newer() {

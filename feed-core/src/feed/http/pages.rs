@@ -124,7 +124,6 @@ impl<B: Backend> Inner<B> {
         let link_headers = LinkHeaders::new(&links);
         let document = Document {
             archive: true,
-            omitted: None,
             ..self.documents.document(head, cursor, links, &[], &entries)
         };
         let body = self.documents.write(form, &document);
