@@ -19,8 +19,8 @@ const GROWTH: usize = 4;
 
 /// Batches that must succeed after a failure before a larger one is tried again; twice as many after
 /// each further failure.
-const PATIENCE: u32 = 8;
-const LONGEST_PATIENCE: u32 = 1_024;
+const FIRST_BACKOFF: u32 = 8;
+const LONGEST_BACKOFF: u32 = 1_024;
 
 /// The size of the next batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) struct BatchSize {
     ceiling: usize,
     /// The last size that failed; 0 if a batch of that size has succeeded since.
     failed: usize,
-    patience: u32,
+    backoff: u32,
     /// Batches that must still succeed before the ceiling is lifted.
     left: u32,
 }
@@ -41,7 +41,7 @@ impl Default for BatchSize {
             next: SMALLEST,
             ceiling: LARGEST,
             failed: 0,
-            patience: 0,
+            backoff: 0,
             left: 0,
         }
     }
@@ -59,7 +59,7 @@ impl BatchSize {
             return;
         }
         if events >= self.failed {
-            (self.failed, self.patience) = (0, 0);
+            (self.failed, self.backoff) = (0, 0);
         }
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {
@@ -77,8 +77,8 @@ impl BatchSize {
         if events > SMALLEST {
             self.failed = events;
             self.ceiling = (events / 2).max(SMALLEST);
-            self.patience = (2 * self.patience).clamp(PATIENCE, LONGEST_PATIENCE);
-            self.left = self.patience;
+            self.backoff = (2 * self.backoff).clamp(FIRST_BACKOFF, LONGEST_BACKOFF);
+            self.left = self.backoff;
         }
     }
 }
@@ -141,11 +141,11 @@ mod tests {
         let mut size = BatchSize::default();
         size.failed(1_000);
         size.failed(100);
-        for _ in 0..PATIENCE + 3 {
+        for _ in 0..FIRST_BACKOFF + 3 {
             let events = size.next();
             size.succeeded(events, Duration::from_millis(1), Duration::from_secs(10));
         }
         assert_eq!(size.next(), 1_000);
-        assert_eq!(size.patience, 0);
+        assert_eq!(size.backoff, 0);
     }
 }
