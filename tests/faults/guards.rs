@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use harness::{Backend, tables, until};
+use harness::tap::{Held, Tap};
+use harness::{Backend, PARTITIONS, tables, until};
 use sqlx::{Connection, Executor, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
@@ -13,20 +14,42 @@ use crate::checker::assert_no_violations;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
-/// Most likely one of three had data in flight when they froze. They wake up when the fourth has
-/// done their work: they are fenced.
+/// The data of a batch reaches an instance only after another one has taken its partitions over and
+/// has moved their cursors further: the late one is fenced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instance_frozen_past_its_lease_writes_nothing() {
-    let plan = Plan::quiet(Backend::Postgres, [1, 4, 1]);
+    let plan = Plan::quiet(Backend::Postgres, [1, 0, 1]);
     let mut life = Life::start(&plan, "frozen").await;
-    let cluster = &life.fleet.groups[Whose::Invoice as usize].cluster;
-    let names = ["invoice1", "invoice2", "invoice3", "invoice4"];
-    cluster.spread(&names).await;
-    life.last(Duration::from_secs(2)).await;
-    for _ in 0..3 {
-        life.fleet.group(Whose::Invoice).freeze(0, 12_000);
-    }
-    life.last(Duration::from_secs(14)).await;
+    let tap = Tap::before(&life.fleet.front.url).await;
+    tap.link_to_data();
+    let group = life.fleet.group(Whose::Invoice);
+    group.settings.push(("FEED_URL", tap.url("feed")));
+    group.wanted = 1;
+    group.launch();
+    group.settings.pop();
+    group.cluster.spread(&["invoice1"]).await;
+    tap.hold(Held::Answer, "/batch/");
+    tap.waiting().await;
+    let group = life.fleet.group(Whose::Invoice);
+    group.running[0].process.signal("STOP");
+    group.wanted = 2;
+    // The late batch ends here at the latest.
+    let newest = "SELECT sequence FROM feed_head";
+    let newest = tables::number(life.fleet.url(Whose::Order), newest).await;
+    life.until("the other one is further", async |fleet| {
+        let cluster = &fleet.groups[Whose::Invoice as usize].cluster;
+        cluster.held("invoice2").await == PARTITIONS && cluster.lowest().await > newest
+    })
+    .await;
+    let asked = tap.asked().len();
+    tap.open();
+    life.fleet.group(Whose::Invoice).running[0]
+        .process
+        .signal("CONT");
+    life.until("the late one asks again", async |_| {
+        tap.asked().len() > asked
+    })
+    .await;
     assert_no_violations(&life.end().await);
 }
 
