@@ -92,6 +92,12 @@ impl Life {
     }
 }
 
+/// The parked events that a retry will apply: those of a subject whose first one does not wait for an operator. An
+/// effect that waits too long for a lock of a frozen instance is retried later.
+const TO_RETRY: &str = "SELECT count(*) FROM feed_parked WHERE NOT EXISTS (
+    SELECT 1 FROM feed_parked AS first WHERE first.subject = feed_parked.subject
+    AND first.reason IS NOT NULL AND first.retry_at IS NULL)";
+
 /// True if all changes are published, and applied by all consumers.
 async fn is_level(fleet: &Fleet) -> bool {
     let order = fleet.url(Whose::Order);
@@ -100,7 +106,8 @@ async fn is_level(fleet: &Fleet) -> bool {
     }
     let newest = number(order, "SELECT sequence FROM feed_head").await;
     for group in &fleet.groups[1..] {
-        if group.cluster.lowest().await < newest {
+        let url = group.cluster.database.url();
+        if group.cluster.lowest().await < newest || number(url, TO_RETRY).await > 0 {
             return false;
         }
     }
