@@ -15,6 +15,7 @@ harness::on_both_databases! {
     what_append_takes_the_outbox_takes_and_a_consumer
     what_is_no_event_at_all_is_refused
     an_id_and_a_time_need_not_be_given
+    what_people_read_need_not_be_given
     a_doubled_id_stops_nobody
     events_beyond_the_head_are_published
     a_published_event_cannot_be_spoilt
@@ -86,7 +87,8 @@ async fn what_is_no_event_at_all_is_refused<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let texts = ["event_type", "subject", "title", "summary", "link", "data"];
-    let mut rows: Vec<String> = texts.map(|column| with(column, "NULL")).into();
+    let needed = ["event_type", "subject", "data"];
+    let mut rows: Vec<String> = needed.map(|column| with(column, "NULL")).into();
     // On PostgreSQL this is a text of zeros and ones.
     if url.starts_with("sqlite") {
         rows.extend(texts.map(|column| with(column, "X'DEADBEEF'")));
@@ -162,6 +164,29 @@ async fn an_id_and_a_time_need_not_be_given<B: Testable>(url: &str) {
             200
         );
     }
+}
+
+/// It comes from the type and the subject, which may be as long as they can be.
+async fn what_people_read_need_not_be_given<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let long = "\u{1f600}".repeat(500);
+    for subject in ["order/1", &long] {
+        let mut row = row();
+        row.retain(|column, _| !["title", "summary", "link"].contains(column));
+        row.insert("subject", quoted(subject));
+        row.insert("id", quoted(&uuid::Uuid::now_v7().to_string()));
+        B::run(&publisher.database, &insert("feed_outbox", &row)).await;
+        row.insert("title", quoted("A title"));
+        row.insert("id", quoted(&uuid::Uuid::now_v7().to_string()));
+        B::run(&publisher.database, &insert("feed_outbox", &row)).await;
+    }
+    publisher.feed.publish().await.unwrap();
+    let texts = "SELECT count(*) FROM feed_event WHERE title = 'A title' AND summary = title
+                 UNION ALL SELECT count(*) FROM feed_event WHERE title = 'order.placed: order/1' AND summary = title
+                 UNION ALL SELECT count(*) FROM feed_event WHERE link = 'events/' || id";
+    assert_eq!(B::numbers(&publisher.database, texts).await, [2, 1, 4]);
+    let head = publisher.get("/feed", &[]).await;
+    assert_eq!(head.sequences(), [4, 3, 2, 1]);
 }
 
 /// Of one that waits, of a published one, of one in the archive. On SQLite all are refused; on PostgreSQL the

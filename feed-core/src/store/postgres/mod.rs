@@ -63,6 +63,7 @@ impl Operations for Postgres {
             "expand number when alone",
             "0011_expand_number_when_alone.sql"
         ),
+        migration!("postgres", 12, "expand append", "0012_expand_append.sql"),
     ];
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {
