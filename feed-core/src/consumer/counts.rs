@@ -42,7 +42,7 @@ impl Default for Counts {
 }
 
 /// The outcomes of a round.
-const OUTCOMES: [&str; 9] = [
+const OUTCOMES: [&str; 10] = [
     "applied",
     "unchanged",
     "interrupted",
@@ -52,6 +52,7 @@ const OUTCOMES: [&str; 9] = [
     "refused",
     "unreadable",
     "database_failed",
+    "postponed",
 ];
 
 fn outcome(round: &Result<Polled, PollError>) -> &'static str {
@@ -66,6 +67,7 @@ fn outcome(round: &Result<Polled, PollError>) -> &'static str {
         )) => "unreachable",
         Err(PollError::Fetch(FetchError::Status { .. } | FetchError::Redirect { .. })) => "refused",
         Err(PollError::Database(_)) => "database_failed",
+        Err(PollError::Later { .. }) => "postponed",
         Err(_) => "unreadable",
     }
 }

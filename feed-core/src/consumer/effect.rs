@@ -61,6 +61,12 @@ pub trait Effect<B: Backend>: Send + Sync + 'static {
         LONGEST_CALL
     }
 
+    /// The most events of one call; by default as many as are quick. One, for an effect that a rollback does not undo,
+    /// such as a request to another server: what was done for the events before is then not repeated.
+    fn most_events(&self) -> usize {
+        usize::MAX
+    }
+
     /// Returns true for an event that erases the data of the earlier events of its subject, such as
     /// a request to forget a person. Its own data replaces the data of those that are parked, and
     /// they are retried with it.
@@ -111,6 +117,15 @@ pub enum EffectError {
     /// A retry fails too, until an operator has fixed the cause.
     #[error("{0}")]
     Park(String),
+    /// Something that each event needs is out of reach, such as a server that the effect calls: no event is the cause,
+    /// and none is parked. The round stops, and the same events come again after a pause, for as long as it takes.
+    #[error("{reason}")]
+    Later {
+        /// What is out of reach.
+        reason: String,
+        /// The least pause, if one is known, as from `Retry-After`.
+        after: Option<Duration>,
+    },
     /// A statement failed, or its result could not be used. The event counts as the cause, unless
     /// the database reports that it is the cause:
     ///

@@ -1,5 +1,8 @@
 //! The outcome of a round.
 
+use std::time::Duration;
+
+use crate::consumer::apply::failure::Stopped;
 use crate::consumer::progress::position::InvalidPosition;
 use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::walk::WalkError;
@@ -32,6 +35,14 @@ pub enum PollError {
     /// The consumer's database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// The effect [needs something that is out of reach](crate::EffectError::Later).
+    #[error("the events cannot be applied now: {reason}")]
+    Later {
+        /// What is out of reach.
+        reason: String,
+        /// The least pause, if one is known.
+        after: Option<Duration>,
+    },
     /// The address is that of a page, which ends. The text is what the operator calls
     /// [`Subscription::feed_url`](crate::Subscription::feed_url).
     #[error("{0} is a part of a feed, not its head: {1} must point to the head of the feed")]
@@ -59,6 +70,15 @@ impl From<WalkError> for PollError {
             WalkError::NotSequenced(url) => Self::NotSequenced(url),
             WalkError::Cycle(url) => Self::Cycle(url),
             WalkError::TooLong { documents, bytes } => Self::TooLong { documents, bytes },
+        }
+    }
+}
+
+impl From<Stopped> for PollError {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Database(error) => Self::Database(error),
+            Stopped::Later(reason, after) => Self::Later { reason, after },
         }
     }
 }

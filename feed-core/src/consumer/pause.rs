@@ -58,10 +58,15 @@ pub(super) fn pause_after<B: Backend, E>(
             interval.max(follower.fresh)
         }
         Ok(Polled::LeasedElsewhere | Polled::Halted) => IDLE,
-        Err(PollError::Fetch(FetchError::Status {
-            retry_after: Some(wait),
-            ..
-        })) => {
+        Err(
+            PollError::Fetch(FetchError::Status {
+                retry_after: Some(wait),
+                ..
+            })
+            | PollError::Later {
+                after: Some(wait), ..
+            },
+        ) => {
             // A `Retry-After` of zero, or in the past, does not permit polling without a pause.
             let wait = wait.mul_f64(1.0 + fastrand::f64() / 5.0);
             wait.max(back_off(follower.leases.failures()))

@@ -10,7 +10,7 @@ use tracing::{Instrument, debug, info, warn};
 
 use super::batch_size::{BatchSize, SMALLEST};
 use super::call_effect::{EffectCaller, PassedOver};
-use super::failure::{Failure, describe, run_detached};
+use super::failure::{Failure, Stopped, describe, run_detached};
 use super::instance::Instance;
 use super::parked::{erase_parked, park};
 use crate::consumer::counts::Counts;
@@ -77,7 +77,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
 
     /// Returns the number of events that a transaction may have now.
     pub(crate) fn batch_size(&self) -> usize {
-        self.size().next()
+        self.size().next().min(self.caller.most_events())
     }
 
     fn size(&self) -> MutexGuard<'_, BatchSize> {
@@ -90,7 +90,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         held: &mut [Held],
         arrivals: &[Arrival],
         to: &Position,
-    ) -> sqlx::Result<Applied> {
+    ) -> Result<Applied, Stopped> {
         self.apply_by(None, held, arrivals, to).await
     }
 
@@ -102,7 +102,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         held: &mut [Held],
         arrivals: &[Arrival],
         to: &Position,
-    ) -> sqlx::Result<Applied> {
+    ) -> Result<Applied, Stopped> {
         let mut total = Applied::default();
         let mut rest = arrivals;
         loop {
@@ -130,7 +130,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         held: &mut [Held],
         chunk: &[Arrival],
         to: &Position,
-    ) -> sqlx::Result<Applied> {
+    ) -> Result<Applied, Stopped> {
         let begun = Instant::now();
         let failure = match self.attempt(held, chunk, to, None).await {
             Ok(applied) => {
@@ -138,10 +138,10 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
                 self.size().succeeded(chunk.len(), time, limit);
                 return Ok(applied);
             }
-            Err(Failure::Database(error)) => {
+            Err(Failure::Stopped(stopped)) => {
                 // It may do fewer events in time.
                 self.size().failed(chunk.len());
-                return Err(error);
+                return Err(stopped);
             }
             Err(Failure::Effect(error)) => error,
         };
@@ -155,8 +155,8 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         }
         match self.attempt(held, chunk, to, Some(failure)).await {
             Ok(applied) => Ok(applied),
-            Err(Failure::Database(error)) => Err(error),
-            Err(Failure::Effect(error)) => Err(sqlx::Error::Protocol(error.to_string())),
+            Err(Failure::Stopped(stopped)) => Err(stopped),
+            Err(Failure::Effect(error)) => Err(sqlx::Error::Protocol(error.to_string()).into()),
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection, Transaction};
 use tracing::error;
 
-use super::failure::{Cause, Failure, Misuse, cause_of, misuse_of};
+use super::failure::{Cause, Failure, Misuse, Stopped, cause_of, misuse_of};
 use super::instance::Instance;
 use crate::consumer::batch::Batch;
 use crate::consumer::effect::{Effect, EffectError, LONGEST_CALL};
@@ -132,7 +132,9 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
         Err(match failed {
             // The timeout is the cause: the server has meanwhile ended the session, or SQLite the
             // statement.
-            Failure::Database(_) | Failure::Effect(EffectError::Database(_)) if overran => {
+            Failure::Stopped(Stopped::Database(_)) | Failure::Effect(EffectError::Database(_))
+                if overran =>
+            {
                 took_longer_than(limit)
             }
             failed => failed,
@@ -142,6 +144,11 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
     /// Returns how long one call of the effect may take.
     pub(super) fn time_limit(&self) -> Duration {
         self.effect.time_limit().min(LONGEST_CALL)
+    }
+
+    /// Returns how many events one call of the effect may have.
+    pub(super) fn most_events(&self) -> usize {
+        self.effect.most_events().max(1)
     }
 
     /// Returns true if an event erases earlier ones. A panic here must not stop the other events:

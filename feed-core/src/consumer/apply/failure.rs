@@ -1,5 +1,7 @@
 //! Decides what happens after a batch has failed: what caused the failure, and when to retry.
 
+use std::time::Duration;
+
 use crate::consumer::effect::EffectError;
 use crate::consumer::sanitize::sanitize;
 use crate::consumer::source::content::Missing;
@@ -22,19 +24,39 @@ const SQLITE_CONSTRAINT_COMMITHOOK: i32 = 531;
 pub(crate) enum Failure {
     /// An event caused it.
     Effect(EffectError),
-    /// The database caused it; the events come again.
-    Database(sqlx::Error),
+    /// Something else caused it; the events come again.
+    Stopped(Stopped),
 }
 
-impl From<sqlx::Error> for Failure {
+/// Why events come again: no event is the cause.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// The database has failed.
+    Database(sqlx::Error),
+    /// The effect needs something that is out of reach, and can say for how long.
+    Later(String, Option<Duration>),
+}
+
+impl From<sqlx::Error> for Stopped {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error)
     }
 }
 
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Stopped(error.into())
+    }
+}
+
 impl From<EffectError> for Failure {
     fn from(error: EffectError) -> Self {
-        Self::Effect(error)
+        match error {
+            EffectError::Later { reason, after } => {
+                Self::Stopped(Stopped::Later(sanitize(&reason), after))
+            }
+            error => Self::Effect(error),
+        }
     }
 }
 
@@ -65,7 +87,7 @@ pub(crate) async fn run_detached<T: Send + 'static>(
                 "the effect panicked: {text}"
             ))))
         }
-        Err(_) => Err(Failure::Database(sqlx::Error::WorkerCrashed)),
+        Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
     }
 }
 
@@ -74,7 +96,7 @@ pub(crate) async fn run_detached<T: Send + 'static>(
 pub(crate) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
     let retry = attempts < ATTEMPTS
         && match error {
-            EffectError::Retry(_) => true,
+            EffectError::Retry(_) | EffectError::Later { .. } => true,
             EffectError::Park(_) => false,
             EffectError::Database(error) => !is_permanent(error),
         };

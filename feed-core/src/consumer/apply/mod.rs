@@ -6,7 +6,7 @@
 pub(super) mod batch;
 mod batch_size;
 mod call_effect;
-mod failure;
+pub(super) mod failure;
 pub(super) mod instance;
 mod parked;
 pub(super) mod renewal;

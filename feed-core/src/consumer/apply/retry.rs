@@ -8,7 +8,7 @@ use sqlx::Transaction;
 use tracing::info;
 
 use super::call_effect::EffectCaller;
-use super::failure::{Failure, describe, retry_in, run_detached};
+use super::failure::{Failure, Stopped, describe, retry_in, run_detached};
 use super::instance::Instance;
 use super::parked;
 use crate::consumer::effect::{Effect, EffectError};
@@ -52,7 +52,7 @@ pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
     caller: &Arc<EffectCaller<B, E>>,
     source: &Source,
     held: &[Held],
-) -> sqlx::Result<()> {
+) -> Result<(), Stopped> {
     let begun = Instant::now();
     let (pool, s, me) = caller.instance.names();
     let due = B::due(pool, s, me, SUBJECTS);
@@ -72,7 +72,7 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
     source: &Source,
     held: &Held,
     subject: &str,
-) -> sqlx::Result<()> {
+) -> Result<(), Stopped> {
     let mut found = None;
     loop {
         let (again, content) = (Arc::clone(caller), found.take());
@@ -94,14 +94,11 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
                 let content = content_again(source, &src, media_type.as_deref()).await;
                 found = Some((event_id, content));
             }
-            Err(Failure::Database(error)) => return Err(error),
+            Err(Failure::Stopped(stopped)) => return Err(stopped),
             Err(Failure::Effect(error)) => {
                 let postponed = postpone(&caller.instance, held, &tried, &error);
-                return caller
-                    .instance
-                    .database
-                    .within(TRANSACTION, postponed)
-                    .await;
+                let database = &caller.instance.database;
+                return Ok(database.within(TRANSACTION, postponed).await?);
             }
         }
     }
