@@ -10,6 +10,7 @@
 //! | `apply` | the consumer's database: the batch transaction, parking, retries, leases |
 //! | `round` | one round: the three above in order |
 //! | `control` | operators: a [`Handle`] on a subscription, decisions, [`fn@reconcile`] |
+//! | `tail` | those who only look: follows a feed without a database |
 //!
 //! A service provides an [`Effect`] and a [`Subscription`]. A [`Consumer`] is the loop: `prepare`
 //! does what needs no feed, a round polls it, `record_outcome` records the result, and `pause`
@@ -32,6 +33,8 @@ mod apply;
 mod round;
 
 mod control;
+
+mod tail;
 
 mod pause;
 mod prepare;
@@ -86,6 +89,7 @@ pub use source::link::RefusedLink;
 pub use source::option_names::FeedOptionNames;
 pub use source::proxy::{FeedProxy, InvalidProxy, in_environment as proxies_in_environment};
 pub use subscription::Subscription;
+pub use tail::{Tail, TailError, TailFrom, Tailed};
 
 pub use crate::store::operate::{Decided, Outcome, ParkedEvent, SkippedEvent, TakenEvent};
 

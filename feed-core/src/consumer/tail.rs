@@ -1,0 +1,417 @@
+//! Follows a feed without a database: for those who look at it, and keep their place themselves.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::progress::position::{
+    InvalidPosition, cursor_at, discontinuity, position_after, position_at,
+};
+use super::received::Received;
+use super::source::content::{Arrival, arrivals};
+use super::source::document::Document;
+use super::source::entry::FoundEntry;
+use super::source::fetch::{NewHead, Source, Validators};
+use super::source::fetch_error::FetchError;
+use super::source::walk::{Limits, Walk, WalkError};
+use super::{PollError, Subscription};
+use crate::cursor::Cursor;
+use crate::store::consume::Position;
+
+/// The limits of a walk back through a feed without sequences (I11).
+const LIMITS: Limits = Limits {
+    documents: 1_000,
+    bytes: 64 * 1024 * 1024,
+};
+
+/// Where to begin.
+#[derive(Debug, Clone)]
+pub enum TailFrom {
+    /// With the first event.
+    Start,
+    /// With the newest so many events, as far as the head of the feed shows them.
+    Newest(usize),
+    /// After this cursor, in a feed with sequences.
+    After(Cursor),
+}
+
+/// Why the events of a feed cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum TailError {
+    /// The feed could not be read; the next call begins at the same place.
+    #[error(transparent)]
+    Poll(#[from] PollError),
+    /// The feed does not continue from here: it was restored, or has another epoch.
+    #[error("the feed does not continue where it was read last: {0}")]
+    Lost(String),
+}
+
+impl From<FetchError> for TailError {
+    fn from(error: FetchError) -> Self {
+        Self::Poll(error.into())
+    }
+}
+
+impl From<WalkError> for TailError {
+    fn from(error: WalkError) -> Self {
+        Self::Poll(error.into())
+    }
+}
+
+impl From<InvalidPosition> for TailError {
+    fn from(error: InvalidPosition) -> Self {
+        Self::Poll(error.into())
+    }
+}
+
+/// Follows a feed, and returns its events in sequence. It stores nothing: to continue later, keep the
+/// [cursor](Tail::cursor).
+#[derive(Debug)]
+pub struct Tail {
+    source: Source,
+    interval: Duration,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Nothing was read yet.
+    New(TailFrom),
+    /// In a feed with sequences.
+    At {
+        position: Position,
+        /// True if there may be more right after it.
+        behind: bool,
+    },
+    /// In a feed without sequences: the ids of its entries in the last head, and its validators.
+    Known {
+        ids: HashSet<String>,
+        validators: Validators,
+    },
+}
+
+/// Events, in sequence.
+#[derive(Debug, Default)]
+pub struct Tailed {
+    /// The events.
+    pub events: Vec<Received>,
+    /// True if these are the newest ones for now.
+    pub is_newest: bool,
+}
+
+impl Tail {
+    /// Follows the feed of `subscription`, whose name has no meaning here.
+    #[must_use]
+    pub fn new(subscription: &Subscription, from: TailFrom) -> Self {
+        Self {
+            source: Source::new(subscription),
+            interval: subscription.poll_interval,
+            place: Place::New(from),
+        }
+    }
+
+    /// Returns the position after the last event; `None` in a feed without sequences.
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        match &self.place {
+            Place::At { position, .. } => cursor_at(position).ok().flatten(),
+            Place::New(TailFrom::After(cursor)) => Some(cursor.clone()),
+            _ => None,
+        }
+    }
+
+    /// Returns the next events, with their data. If there are none, it waits at the server for a while, or for the poll
+    /// interval where it cannot, and returns none.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the feed cannot be read, or does not continue from here.
+    pub async fn next(&mut self) -> Result<Tailed, TailError> {
+        match &self.place {
+            Place::New(from) => {
+                let from = from.clone();
+                self.begin(from).await
+            }
+            Place::At {
+                position,
+                behind: true,
+            } => {
+                let at = position.clone();
+                self.catch_up(at).await
+            }
+            Place::At { position, .. } => {
+                let at = position.clone();
+                self.head(at).await
+            }
+            Place::Known { validators, .. } => {
+                let validators = validators.clone();
+                self.unnumbered_head(validators).await
+            }
+        }
+    }
+
+    async fn begin(&mut self, from: TailFrom) -> Result<Tailed, TailError> {
+        let Some(new) = self.source.whole_head().await? else {
+            return Ok(Tailed::default());
+        };
+        if new.document.is_no_head() {
+            let (url, setting) = (self.source.feed_url().clone(), "the address");
+            return Err(PollError::NotTheHead(url, setting).into());
+        }
+        let Some(end) = new.document.cursor.clone() else {
+            return self.begin_unnumbered(from, new).await;
+        };
+        let position = match from {
+            TailFrom::Start => Position::default(),
+            TailFrom::After(cursor) => position_of(&cursor),
+            TailFrom::Newest(count) => {
+                let position = Position {
+                    etag: new.validators.etag,
+                    last_modified: new.validators.last_modified,
+                    ..position_after(&Position::default(), &new.document, &end)
+                };
+                let skipped = new.document.entries.len().saturating_sub(count);
+                let newest: Vec<&FoundEntry> = new.document.entries.iter().skip(skipped).collect();
+                let events = self.events(&new.document, &newest).await?;
+                self.place = Place::At {
+                    position,
+                    behind: false,
+                };
+                return Ok(Tailed {
+                    events,
+                    is_newest: true,
+                });
+            }
+        };
+        self.place = Place::At {
+            position,
+            behind: true,
+        };
+        Ok(Tailed::default())
+    }
+
+    /// Reads the next document after `at`.
+    async fn catch_up(&mut self, at: Position) -> Result<Tailed, TailError> {
+        let mut walk = Walk::forward(&self.source, cursor_at(&at)?);
+        let document = match walk.next().await {
+            Ok(document) => document,
+            Err(WalkError::Fetch(FetchError::Status {
+                status: 410,
+                detail,
+                ..
+            })) => return Err(TailError::Lost(detail)),
+            Err(error) => return Err(error.into()),
+        };
+        let Some((document, end)) = document.and_then(|document| {
+            let end = document.cursor.clone()?;
+            Some((document, end))
+        }) else {
+            return Err(PollError::NotSequenced(self.source.feed_url().clone()).into());
+        };
+        if let Some(reason) = discontinuity(&at, &document, &end) {
+            return Err(TailError::Lost(reason));
+        }
+        let new = newer(&document, &at);
+        let arrivals = arrivals(&self.source, &document, &new).await?;
+        let whole = arrivals.len() == new.len();
+        let to = position_after(&at, &document, &end);
+        let position = match whole {
+            true => to,
+            false => position_at(&arrivals, &to),
+        };
+        let behind = !whole || document.is_part() && position.sequence > at.sequence;
+        self.place = Place::At { position, behind };
+        Ok(Tailed {
+            events: received(arrivals),
+            is_newest: !behind,
+        })
+    }
+
+    /// Asks the head for what is newer than `at`, and waits for it.
+    async fn head(&mut self, at: Position) -> Result<Tailed, TailError> {
+        let validators = Validators {
+            etag: at.etag.clone(),
+            last_modified: at.last_modified.clone(),
+        };
+        let head = self.source.head(&validators, true, true).await?;
+        let Some(new) = head.new else {
+            if !head.waited {
+                tokio::time::sleep(self.interval.max(head.fresh)).await;
+            }
+            return Ok(Tailed {
+                is_newest: true,
+                ..Tailed::default()
+            });
+        };
+        let Some(end) = new.document.cursor.clone() else {
+            return Err(PollError::NotSequenced(self.source.feed_url().clone()).into());
+        };
+        let shows_it = at.sequence == 0 || new.document.at(at.sequence).is_some();
+        let continues = discontinuity(&at, &new.document, &end).is_none();
+        let entries = newer(&new.document, &at);
+        if !continues || !(new.delta || shows_it) {
+            // The feed itself decides, by `?after=`.
+            self.place = Place::At {
+                position: at,
+                behind: true,
+            };
+            return Ok(Tailed::default());
+        }
+        let to = Position {
+            etag: new.validators.etag,
+            last_modified: new.validators.last_modified,
+            ..position_after(&at, &new.document, &end)
+        };
+        let arrivals = arrivals(&self.source, &new.document, &entries).await?;
+        let whole = arrivals.len() == entries.len();
+        let position = match whole {
+            true => to,
+            false => position_at(&arrivals, &to),
+        };
+        self.place = Place::At {
+            position,
+            behind: !whole,
+        };
+        Ok(Tailed {
+            events: received(arrivals),
+            is_newest: whole,
+        })
+    }
+
+    async fn begin_unnumbered(
+        &mut self,
+        from: TailFrom,
+        new: NewHead,
+    ) -> Result<Tailed, TailError> {
+        let count = match from {
+            TailFrom::After(_) => {
+                return Err(PollError::NotSequenced(self.source.feed_url().clone()).into());
+            }
+            TailFrom::Start => usize::MAX,
+            TailFrom::Newest(count) => count,
+        };
+        let ids = ids(&new.document);
+        let mut events = Vec::new();
+        match count {
+            usize::MAX => {
+                let documents = self.walk_back(new.document, &HashSet::new()).await?;
+                for document in documents.iter().rev() {
+                    let entries: Vec<&FoundEntry> = document.entries.iter().collect();
+                    events.extend(self.events(document, &entries).await?);
+                }
+            }
+            count => {
+                let skipped = new.document.entries.len().saturating_sub(count);
+                let newest: Vec<&FoundEntry> = new.document.entries.iter().skip(skipped).collect();
+                events = self.events(&new.document, &newest).await?;
+            }
+        }
+        self.place = Place::Known {
+            ids,
+            validators: new.validators,
+        };
+        Ok(Tailed {
+            events,
+            is_newest: true,
+        })
+    }
+
+    async fn unnumbered_head(&mut self, validators: Validators) -> Result<Tailed, TailError> {
+        let head = self.source.head(&validators, true, false).await?;
+        if !head.waited {
+            tokio::time::sleep(self.interval.max(head.fresh)).await;
+        }
+        let (Some(new), Place::Known { ids: known, .. }) = (head.new, &self.place) else {
+            return Ok(Tailed {
+                is_newest: true,
+                ..Tailed::default()
+            });
+        };
+        let mut shown = ids(&new.document);
+        let known = known.clone();
+        let documents = self.walk_back(new.document, &known).await?;
+        let mut events = Vec::new();
+        for document in documents.iter().rev() {
+            let is_new = |entry: &&FoundEntry| !known.contains(&entry.id);
+            let entries: Vec<&FoundEntry> = document.entries.iter().filter(is_new).collect();
+            events.extend(self.events(document, &entries).await?);
+        }
+        // An entry may leave the head for a moment, and come back.
+        shown.extend(known.into_iter().take(10_000));
+        self.place = Place::Known {
+            ids: shown,
+            validators: new.validators,
+        };
+        Ok(Tailed {
+            events,
+            is_newest: true,
+        })
+    }
+
+    /// Reads back from `head` to a document with a known entry, or to the oldest one. Newest first.
+    async fn walk_back(
+        &self,
+        head: Document,
+        known: &HashSet<String>,
+    ) -> Result<Vec<Document>, TailError> {
+        let mut walk = Walk::back(&self.source, head, LIMITS);
+        let mut documents: Vec<Document> = Vec::new();
+        while let Some(document) = walk.next().await? {
+            let ends = document
+                .entries
+                .iter()
+                .any(|entry| known.contains(&entry.id));
+            documents.push(document);
+            if ends {
+                break;
+            }
+        }
+        Ok(documents)
+    }
+
+    /// Fetches the data of `entries`.
+    async fn events(
+        &self,
+        document: &Document,
+        entries: &[&FoundEntry],
+    ) -> Result<Vec<Received>, TailError> {
+        let mut events = Vec::with_capacity(entries.len());
+        while events.len() < entries.len() {
+            let arrived = arrivals(&self.source, document, &entries[events.len()..]).await?;
+            events.extend(received(arrived));
+        }
+        Ok(events)
+    }
+}
+
+fn newer<'d>(document: &'d Document, at: &Position) -> Vec<&'d FoundEntry> {
+    let entries = document.entries.iter();
+    entries
+        .filter(|entry| entry.sequence > Some(at.sequence))
+        .collect()
+}
+
+fn ids(document: &Document) -> HashSet<String> {
+    let entries = document.entries.iter();
+    entries.map(|entry| entry.id.clone()).collect()
+}
+
+/// Returns the events; one whose data cannot be read has none.
+fn received(arrivals: Vec<Arrival>) -> Vec<Received> {
+    let event = |arrival: Arrival| {
+        if let Some(missing) = &arrival.missing {
+            let id = &arrival.event.id;
+            tracing::warn!(event.id = id, "no data of event {id}: {}", missing.reason);
+        }
+        arrival.event
+    };
+    arrivals.into_iter().map(event).collect()
+}
+
+fn position_of(cursor: &Cursor) -> Position {
+    Position {
+        epoch: Some(cursor.epoch.to_string()),
+        sequence: cursor.sequence,
+        anchor: cursor.anchor.map(|anchor| anchor.urn()),
+        ..Position::default()
+    }
+}
