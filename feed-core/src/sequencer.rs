@@ -42,10 +42,19 @@ const PACE: Duration = Duration::from_millis(10);
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_BUSY_PAUSE: Duration = Duration::from_millis(50);
 
+/// What an instance may do to the database of its feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Write,
+    /// The server is a copy that follows another one: it cannot be written to, nor listened to.
+    Read,
+}
+
 /// The head of one feed as this instance knows it, and the numbering of its events.
 #[derive(Debug)]
 pub(crate) struct Sequencer<B: Backend> {
     database: Database<B>,
+    access: Access,
     head: watch::Sender<Head>,
     /// When the head was read last, in milliseconds since `begun`.
     looked: AtomicU64,
@@ -64,10 +73,11 @@ pub(crate) struct Sequencer<B: Backend> {
 }
 
 impl<B: Backend> Sequencer<B> {
-    pub(crate) async fn new(database: Database<B>) -> sqlx::Result<Self> {
+    pub(crate) async fn new(database: Database<B>, access: Access) -> sqlx::Result<Self> {
         let head = database.statement(B::look(database.reader())).await?.head;
         Ok(Self {
             database,
+            access,
             traced: AtomicI64::new(head.sequence),
             head: watch::Sender::new(head),
             looked: AtomicU64::new(0),
@@ -164,6 +174,9 @@ impl<B: Backend> Sequencer<B> {
 
     /// Numbers committed events until none is left.
     pub(crate) async fn number_all(&self) -> sqlx::Result<Look> {
+        if self.access == Access::Read {
+            return self.look().await;
+        }
         let mut busy = BUSY_PAUSE;
         loop {
             let looking = self.looking.lock().await;
@@ -258,7 +271,10 @@ impl<B: Backend> Sequencer<B> {
     /// Runs until `shutdown`; then numbers the rest, so that no event waits for another instance.
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
         let mut news = News::<B>::on(CHANNEL);
-        news.listen(&self.database);
+        let listens = self.access == Access::Write;
+        if listens {
+            news.listen(&self.database);
+        }
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let (mut committed, mut failing) = (false, false);
         loop {
@@ -301,7 +317,7 @@ impl<B: Backend> Sequencer<B> {
                     next = Instant::now() + TICK;
                 }
             }
-            if !failing {
+            if !failing && listens {
                 news.listen(&self.database);
             }
         }
@@ -320,10 +336,10 @@ impl<B: Backend> Sequencer<B> {
         } else {
             self.look().await?
         };
-        if look.unnumbered {
+        if look.unnumbered && self.access == Access::Write {
             look = self.number_all().await?;
         }
-        if look.head.is_closed() {
+        if look.head.is_closed() || self.access == Access::Read {
             return Ok(TICK);
         }
         // Add one second: a reader that takes a date from its own clock must have an earlier one.

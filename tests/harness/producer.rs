@@ -28,12 +28,10 @@ impl Producer {
     pub async fn new() -> Self {
         let file = FreshDatabase::sqlite();
         let database = Database::open(file.url()).await.expect("a database");
+        let base = "https://shop.example/order/".parse().expect("a base URL");
         let settings = FeedSettings {
-            base_url: "https://shop.example/order/".parse().expect("a base URL"),
-            title: "Orders".to_owned(),
             author: "Shop".to_owned(),
-            page_size: FeedSettings::PAGE_SIZE,
-            page: None,
+            ..FeedSettings::new(base, "Orders")
         };
         let feed = Feed::open(database.clone(), settings, CancellationToken::new()).await;
         let feed = feed.expect("a feed");

@@ -27,11 +27,8 @@ pub(super) async fn run(lab: &mut Lab) -> Result<()> {
     database.migrate("_order_migrations", migrations).await?;
     let base: BaseUrl = "http://127.0.0.1:8081/".parse()?;
     let settings = FeedSettings {
-        base_url: base.clone(),
-        title: "Orders".to_owned(),
         author: "Shop".to_owned(),
-        page_size: FeedSettings::PAGE_SIZE,
-        page: None,
+        ..FeedSettings::new(base.clone(), "Orders")
     };
     // Creates the row of the head; the feed itself does not run.
     Feed::open(database.clone(), settings, CancellationToken::new()).await?;

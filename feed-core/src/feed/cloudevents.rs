@@ -1,11 +1,14 @@
 //! Writes events with their data as `CloudEvents` 1.0: one in the headers and the body of an HTTP
 //! message (binary mode), one as JSON (structured mode), or many as JSON (batch mode).
 
+use std::collections::BTreeMap;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tracing::error;
+use url::Url;
 
 use super::timestamp::timestamp;
 use crate::data::check_json;
@@ -14,23 +17,34 @@ use crate::event::Event;
 /// The structured form of one event.
 pub const STRUCTURED: &str = "application/cloudevents+json";
 
+/// What the events of a feed have in common.
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// Their `source`.
+    pub(super) source: String,
+    /// Their `dataschema`, by type.
+    pub(super) schemas: BTreeMap<String, Url>,
+}
+
 /// Writes each context attribute as a header `ce-NAME`; the media type of the data is the message's
 /// own `Content-Type` (`CloudEvents` HTTP binding, 3.1).
-pub(super) fn binary_headers(event: &Event, source: &str) -> HeaderMap {
+pub(super) fn binary_headers(event: &Event, origin: &Origin) -> HeaderMap {
     let entry = &event.entry;
     let attributes = [
         ("ce-specversion", "1.0".to_owned()),
         ("ce-id", entry.id.to_string()),
-        ("ce-source", source.to_owned()),
+        ("ce-source", origin.source.clone()),
         ("ce-type", entry.event_type.clone()),
         ("ce-subject", entry.subject.clone()),
         ("ce-time", timestamp(entry.time)),
         ("ce-sequence", entry.sequence.to_string()),
     ];
     let traceparent = event.traceparent.clone();
+    let schema = origin.schemas.get(&entry.event_type).map(Url::to_string);
     attributes
         .into_iter()
         .chain(traceparent.map(|value| ("ce-traceparent", value)))
+        .chain(schema.map(|value| ("ce-dataschema", value)))
         .filter_map(|(name, value)| {
             let value = HeaderValue::from_str(&percent_encode(&value)).ok()?;
             Some((HeaderName::from_static(name), value))
@@ -67,6 +81,9 @@ pub(super) struct Structured<'a> {
     /// When it happened
     time: String,
     datacontenttype: &'static str,
+    /// The JSON Schema of the data
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataschema: Option<&'a str>,
     /// The number of the event in the feed, as text
     sequence: String,
     /// The W3C trace context of the request that caused it
@@ -78,15 +95,17 @@ pub(super) struct Structured<'a> {
 
 impl<'a> Structured<'a> {
     /// Returns `None` if the event's data cannot be read.
-    fn new(event: &'a Event, source: &'a str) -> Option<Self> {
+    fn new(event: &'a Event, origin: &'a Origin) -> Option<Self> {
+        let schema = origin.schemas.get(&event.entry.event_type);
         Some(Self {
             specversion: "1.0",
             id: event.entry.id.to_string(),
-            source,
+            source: &origin.source,
             event_type: &event.entry.event_type,
             subject: &event.entry.subject,
             time: timestamp(event.entry.time),
             datacontenttype: "application/json",
+            dataschema: schema.map(Url::as_str),
             sequence: event.entry.sequence.to_string(),
             traceparent: event.traceparent.as_deref(),
             data: data(event)?,
@@ -115,17 +134,17 @@ pub(super) fn data(event: &Event) -> Option<&RawValue> {
 }
 
 /// Writes one event in structured mode, if its data can be read.
-pub(super) fn structured(event: &Event, source: &str) -> Option<Bytes> {
-    Some(to_json(&Structured::new(event, source)?))
+pub(super) fn structured(event: &Event, origin: &Origin) -> Option<Bytes> {
+    Some(to_json(&Structured::new(event, origin)?))
 }
 
 /// Writes many events in batch mode, in sequence. The document is one JSON text, and one event must
 /// not make it unreadable: an older event with data that [`outbox::append`](crate::outbox::append)
 /// would reject is served at its own address alone.
-pub(super) fn batch_document(events: &[Event], source: &str) -> BatchDocument {
+pub(super) fn batch_document(events: &[Event], origin: &Origin) -> BatchDocument {
     let readable = events
         .iter()
-        .filter_map(|event| Structured::new(event, source));
+        .filter_map(|event| Structured::new(event, origin));
     let mut readable: Vec<_> = readable.collect();
     let is_whole = readable.len() == events.len();
     readable.retain(|event| check_json(event.data.get()).is_ok());

@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use super::address::Addresses;
 use super::atom;
 use super::body::Body;
-use super::cloudevents;
+use super::cloudevents::{self, Origin};
 use super::document::{BATCH, Document, Link};
 use super::form::Form;
 use super::page::Pages;
@@ -24,8 +24,8 @@ pub(super) struct Documents {
     pub(super) author: String,
     pub(super) page: Option<PageWriter>,
     pub(super) addresses: Addresses,
-    /// The CloudEvents `source` of the events.
-    pub(super) event_source: String,
+    /// What the events have in common as `CloudEvents`.
+    pub(super) origin: Origin,
 }
 
 impl Documents {
@@ -40,9 +40,7 @@ impl Documents {
     pub(super) fn write(&self, form: Form, document: &Document<'_>) -> Body {
         Body::new(match (form, &self.page) {
             (Form::Html, Some(page)) => page.write(&View::of(document, &self.addresses)),
-            (Form::Batch, _) => {
-                cloudevents::batch_document(document.events, &self.event_source).body
-            }
+            (Form::Batch, _) => cloudevents::batch_document(document.events, &self.origin).body,
             _ => atom::write(document, &self.addresses),
         })
     }

@@ -31,8 +31,10 @@ mod status;
 mod timestamp;
 mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -40,7 +42,7 @@ use crate::cursor::{Cursor, Epoch};
 use crate::database::{Database, Turns};
 use crate::event::EventId;
 use crate::http::BaseUrl;
-use crate::sequencer::Sequencer;
+use crate::sequencer::{Access, Sequencer};
 use crate::store::publish::Head;
 use crate::store::{Backend, DatabaseError};
 
@@ -53,6 +55,7 @@ use page_cache::PageCache;
 use presentation::Presentation;
 use snapshot::Snapshots;
 
+use cloudevents::Origin;
 pub use cloudevents::STRUCTURED;
 pub use document::BATCH;
 pub use http::READABLE;
@@ -71,6 +74,9 @@ pub struct FeedSettings {
     /// Events per page. Fixed when the feed is created; later values have no effect, since the
     /// pages that readers have seen must not change (I3).
     pub page_size: u32,
+    /// The JSON Schema of the data of each event type, by type. They are served at `feed/schemas/TYPE`, and
+    /// CloudEvents name them (`dataschema`).
+    pub schemas: BTreeMap<String, Value>,
     /// Writes the feed's documents as pages for people. `None`: browsers get Atom as well.
     pub page: Option<PageWriter>,
 }
@@ -89,6 +95,7 @@ impl FeedSettings {
             author: title.clone(),
             title,
             page_size: Self::PAGE_SIZE,
+            schemas: BTreeMap::new(),
             page: None,
         }
     }
@@ -118,7 +125,18 @@ struct Inner<B: Backend> {
     pages: PageCache,
     batch_documents: BatchDocuments,
     turns: Turns,
+    schemas: BTreeMap<String, Value>,
     shutdown: CancellationToken,
+    access: Access,
+}
+
+/// Returns the address of the schema of an event type.
+fn schema_address(base: &BaseUrl, event_type: &str) -> Url {
+    let mut url = base.join("feed/schemas");
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.push(event_type);
+    }
+    url
 }
 
 impl<B: Backend> Feed<B> {
@@ -134,13 +152,13 @@ impl<B: Backend> Feed<B> {
         settings: FeedSettings,
         shutdown: CancellationToken,
     ) -> Result<Self, DatabaseError> {
-        let mut inner = Inner::load(database, settings, shutdown).await?;
+        let mut inner = Inner::load(database, settings, shutdown, Access::Write).await?;
         let (base, presentation) = (inner.documents.addresses.base(), inner.presentation.number);
         let writer = inner.database.writer();
         let presented = B::present(writer, base.as_str(), presentation);
         inner.database.statement(presented).await?;
         if let Some(source) = inner.database.statement(B::source(writer)).await? {
-            inner.documents.event_source = source;
+            inner.documents.origin.source = source;
         }
         inner.sequencer.look().await?;
         Ok(Self {
@@ -158,7 +176,31 @@ impl<B: Backend> Feed<B> {
         database: Database<B>,
         settings: FeedSettings,
     ) -> Result<Self, DatabaseError> {
-        let inner = Inner::load(database, settings, CancellationToken::new()).await?;
+        let shutdown = CancellationToken::new();
+        let inner = Inner::load(database, settings, shutdown, Access::Write).await?;
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Opens the feed on a server that cannot be written to, such as a hot standby of PostgreSQL, whose database
+    /// was opened [without migrations](crate::DatabaseOptions::without_migrations). It numbers nothing, and looks
+    /// for new events four times a second. A reader who has seen more than the server has gets a `503`, and asks
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database is unreachable, or has no feed.
+    pub async fn open_read_only(
+        database: Database<B>,
+        settings: FeedSettings,
+        shutdown: CancellationToken,
+    ) -> Result<Self, DatabaseError> {
+        let mut inner = Inner::load(database, settings, shutdown, Access::Read).await?;
+        let source = B::source(inner.database.reader());
+        if let Some(source) = inner.database.statement(source).await? {
+            inner.documents.origin.source = source;
+        }
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -204,14 +246,24 @@ impl<B: Backend> Inner<B> {
         database: Database<B>,
         settings: FeedSettings,
         shutdown: CancellationToken,
+        access: Access,
     ) -> Result<Self, DatabaseError> {
-        let (id, epoch) = (EventId::new(), Epoch::random());
-        let page_size = settings.page_size.max(1).into();
-        let created = B::create_feed(database.writer(), id, &epoch, page_size);
-        database.statement(created).await?;
-        let sequencer = Sequencer::new(database.clone()).await?;
+        if access == Access::Write {
+            let (id, epoch) = (EventId::new(), Epoch::random());
+            let page_size = settings.page_size.max(1).into();
+            let created = B::create_feed(database.writer(), id, &epoch, page_size);
+            database.statement(created).await?;
+        }
+        let sequencer = Sequencer::new(database.clone(), access).await?;
+        let types = settings.schemas.keys();
+        let origin = Origin {
+            source: settings.base_url.url().as_str().to_owned(),
+            schemas: types
+                .map(|name| (name.clone(), schema_address(&settings.base_url, name)))
+                .collect(),
+        };
         let documents = Documents {
-            event_source: settings.base_url.url().as_str().to_owned(),
+            origin,
             title: settings.title,
             author: settings.author,
             page: settings.page,
@@ -226,7 +278,9 @@ impl<B: Backend> Inner<B> {
             pages: PageCache::default(),
             batch_documents: BatchDocuments::default(),
             turns: Turns::default(),
+            schemas: settings.schemas,
             shutdown,
+            access,
         })
     }
 

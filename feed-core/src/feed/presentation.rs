@@ -44,7 +44,14 @@ impl Presentation {
         let entries = [Entry {
             id: no_id,
             sequence: head.sequence,
-            event_type: "type".to_owned(),
+            // With a schema, if there is one: its address is in the documents.
+            event_type: documents
+                .origin
+                .schemas
+                .keys()
+                .next()
+                .map_or("type", String::as_str)
+                .to_owned(),
             subject: "subject".to_owned(),
             time: DateTime::UNIX_EPOCH,
             updated: DateTime::UNIX_EPOCH,

@@ -143,11 +143,10 @@ impl<B: Testable> Publisher<B> {
     pub(crate) async fn on(database: Database<B>, base: &str) -> Self {
         let shutdown = CancellationToken::new();
         let settings = FeedSettings {
-            base_url: base.parse::<BaseUrl>().unwrap(),
-            title: "Orders".to_owned(),
             author: "Shop".to_owned(),
             page_size: u32::try_from(PAGE_SIZE).unwrap(),
             page: Some(PageWriter::new(page)),
+            ..FeedSettings::new(base.parse::<BaseUrl>().unwrap(), "Orders")
         };
         let feed = Feed::open(database.clone(), settings, shutdown.clone()).await;
         Self {

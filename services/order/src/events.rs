@@ -1,11 +1,23 @@
 //! The events of an order: what the feed publishes about it.
 
+use std::collections::BTreeMap;
+
 use chrono::Utc;
 use feed_core::NewEvent;
 use feed_core::http::BaseUrl;
+use schemars::schema_for;
+use serde_json::Value;
 
 use crate::order::{CURRENCY, Order};
 use crate::representation::OrderDocument;
+
+/// The JSON Schema of the data of each event type, made of the type that is written. The data is the order as it was then.
+#[must_use]
+pub fn schemas() -> BTreeMap<String, Value> {
+    let schema = schema_for!(OrderDocument<'_>).to_value();
+    let types = ["order.placed", "order.cancelled", "order.erased"];
+    types.map(|name| (name.to_owned(), schema.clone())).into()
+}
 
 impl Order {
     /// The event of an order that was placed, with the order as it is now.

@@ -90,6 +90,7 @@ pub(crate) async fn assemble<S: Store>(
     let database = open_database::<S>(options, MIGRATIONS, S::MIGRATIONS).await?;
     let settings = FeedSettings {
         author: "Shop".to_owned(),
+        schemas: events::schemas(),
         page: Some(feed_console::feed::page(frame.clone())),
         ..FeedSettings::new(base.clone(), "Orders")
     };

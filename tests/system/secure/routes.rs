@@ -34,6 +34,7 @@ pub(super) const ORDER: Routes = &[
     ("/feed.atom", Read),
     ("/feed/{epoch}/{page}", Read),
     ("/feed/{epoch}/batch/{range}", Read),
+    ("/feed/schemas/{type}", Read),
     ("/feed/status", Operate),
     ("/events/{id}", Read),
     ("/form.html", Operate),

@@ -25,6 +25,7 @@ pub fn describe<D: JsonSchema>() -> Description {
             page(),
             batch(),
             event::<D>(),
+            schema(),
             status(),
         ],
     )
@@ -148,7 +149,7 @@ fn event<D: JsonSchema>() -> Operation {
     ];
     let event = attributes
         .into_iter()
-        .chain(["ce-sequence", "ce-traceparent"])
+        .chain(["ce-sequence", "ce-traceparent", "ce-dataschema"])
         .fold(Answer::new(200, about), |event, name| {
             event.optional_header(name, "The attribute of the event")
         });
@@ -166,6 +167,22 @@ fn event<D: JsonSchema>() -> Operation {
         )
         .problem(400, "It takes no parameters")
         .problem(404, "There is no such event, or its data cannot be read")
+}
+
+fn schema() -> Operation {
+    let example = "The type of events: `order.placed`";
+    Operation::get(
+        "/feed/schemas/{type}",
+        "schema",
+        "The JSON Schema of the data of an event type",
+    )
+    .parameter(Parameter::path("type", example, Schema::text()))
+    .answer(
+        Answer::new(200, "The schema").content("application/schema+json", Schema::of::<Value>()),
+    )
+    .problem(400, "It takes no parameters")
+    .problem(404, "The type has no schema")
+    .problem(406, NO_CODING)
 }
 
 fn status() -> Operation {
@@ -232,6 +249,10 @@ struct CloudEvent {
     #[schemars(extend("format" = "date-time"))]
     time: String,
     datacontenttype: String,
+    /// The JSON Schema of the data
+    #[schemars(url)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataschema: Option<String>,
     /// The number of the event in the feed, as text
     #[schemars(pattern(r"^[1-9][0-9]*$"))]
     sequence: String,

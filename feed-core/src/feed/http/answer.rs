@@ -20,6 +20,8 @@ pub(super) const HEAD: &str = "max-age=0, stale-if-error=86400";
 pub(super) const IMMUTABLE: &str = "max-age=31536000, immutable";
 /// A page that does not have its last link yet.
 pub(super) const SEALED: &str = "max-age=5";
+/// The schema of an event type, which changes with the program.
+pub(super) const SCHEMA: &str = "max-age=300";
 /// Shared caches must not store personal data, and every cache must revalidate it: a person may
 /// have been erased.
 pub(super) const PRIVATE: &str = "private, no-cache";

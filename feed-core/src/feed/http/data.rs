@@ -7,7 +7,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::answer::{Metadata, PRIVATE};
+use super::answer::{Metadata, PRIVATE, SCHEMA};
 use super::request::{another_epoch, canonical, no_parameters, unreadable_path};
 use crate::cursor::Epoch;
 use crate::event::{EventId, Sequence};
@@ -62,12 +62,12 @@ impl<B: Backend> Inner<B> {
         if let Some(body) = self.batch_documents.get(head, (first, last)) {
             return Ok(body);
         }
-        let source = self.documents.event_source.as_str();
+        let origin = &self.documents.origin;
         let newest = self.entries.known(&self.sequencer.head());
         let batch = newest
             .as_ref()
             .and_then(|newest| newest.events(first, last))
-            .map(|events| cloudevents::batch_document(events, source))
+            .map(|events| cloudevents::batch_document(events, origin))
             // Only the database has the corrected event.
             .filter(|batch| batch.is_whole);
         let batch = match batch {
@@ -75,7 +75,7 @@ impl<B: Backend> Inner<B> {
             None => {
                 let events = B::events(self.database.reader(), first, last);
                 let events = self.database.statement(events).await?;
-                cloudevents::batch_document(&events, source)
+                cloudevents::batch_document(&events, origin)
             }
         };
         let body = Arc::new(Body::new(batch.body));
@@ -104,7 +104,7 @@ pub(super) async fn event<B: Backend>(
         .ok_or_else(missing)?;
     let event = B::event(feed.database.reader(), EventId(uuid));
     let event = feed.database.statement(event).await?.ok_or_else(missing)?;
-    let source = feed.documents.event_source.as_str();
+    let origin = &feed.documents.origin;
     let offers = ["application/json", cloudevents::STRUCTURED];
     let withheld = || {
         Problem::new(
@@ -117,18 +117,38 @@ pub(super) async fn event<B: Backend>(
     match negotiate(&request, &offers) {
         Some(0) => {
             cloudevents::data(&event).ok_or_else(withheld)?;
-            let attributes = cloudevents::binary_headers(&event, source);
+            let attributes = cloudevents::binary_headers(&event, origin);
             let body = Body::new(event.data.into());
             let mut response = metadata(offers[0]).ok(&request, &body)?;
             response.headers_mut().extend(attributes);
             Ok(response)
         }
         Some(_) => {
-            let body = cloudevents::structured(&event, source).ok_or_else(withheld)?;
+            let body = cloudevents::structured(&event, origin).ok_or_else(withheld)?;
             metadata(offers[1]).ok(&request, &Body::new(body))
         }
         None => Err(Problem::not_acceptable(&offers)),
     }
+}
+
+/// Serves the JSON Schema of the data of an event type.
+pub(super) async fn schema<B: Backend>(
+    State(feed): State<Feed<B>>,
+    path: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    request: HeaderMap,
+) -> Result<Response, Problem> {
+    let Path(event_type) = path.map_err(unreadable_path)?;
+    no_parameters(query.as_deref())?;
+    let schema = feed.inner.schemas.get(&event_type);
+    let schema = schema.ok_or_else(|| {
+        Problem::not_found(format!("there is no schema of events of type {event_type}"))
+    })?;
+    let metadata = Metadata {
+        caching: SCHEMA,
+        ..metadata("application/schema+json")
+    };
+    metadata.ok(&request, &Body::new(schema.to_string().into()))
 }
 
 fn metadata(media_type: &'static str) -> Metadata {

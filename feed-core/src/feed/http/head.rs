@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 
 use super::answer::{HEAD, Metadata, NEWS, NO_NEWS, NO_STORE, PRIVATE_NO_STORE};
-use super::request::{canonical, no_parameters};
+use super::request::{canonical, no_parameters, not_yet};
 use crate::cursor::Cursor;
 use crate::event::Sequence;
 use crate::feed::address::Addresses;
@@ -25,6 +25,7 @@ use crate::feed::{Feed, Inner};
 use crate::http::HeldBack;
 use crate::http::Problem;
 use crate::http::conditional::{Outcome, Tags, Validators};
+use crate::sequencer::Access;
 use crate::store::Backend;
 use crate::store::publish::{Filter, Head};
 
@@ -369,6 +370,9 @@ impl<B: Backend> Inner<B> {
 
     /// Rejects a cursor that is no position in this feed (I8).
     async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
+        if cursor.epoch != head.epoch && self.access == Access::Read {
+            return Err(not_yet());
+        }
         if cursor.epoch != head.epoch {
             return Err(lost(
                 head,

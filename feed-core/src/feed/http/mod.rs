@@ -26,6 +26,7 @@ pub const READABLE: &[&str] = &[
     "/feed.atom",
     "/feed/{epoch}/{page}",
     "/feed/{epoch}/batch/{range}",
+    "/feed/schemas/{type}",
     "/events/{id}",
 ];
 
@@ -41,6 +42,7 @@ impl<B: Backend> Feed<B> {
             .route("/feed", read_only(get(head::by_parameters::<B>)))
             .route("/feed.atom", read_only(get(head::raw::<B>)))
             .route("/feed/status", read_only(get(status::status::<B>)))
+            .route("/feed/schemas/{type}", read_only(get(data::schema::<B>)))
             .route("/feed/{epoch}/{page}", read_only(get(pages::page::<B>)))
             .route(
                 "/feed/{epoch}/batch/{range}",

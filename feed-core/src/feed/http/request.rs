@@ -6,6 +6,7 @@ use crate::cursor::Epoch;
 use crate::event::LAST_SEQUENCE;
 use crate::feed::Inner;
 use crate::http::Problem;
+use crate::sequencer::Access;
 use crate::store::Backend;
 use crate::store::publish::Head;
 
@@ -17,8 +18,19 @@ impl<B: Backend> Inner<B> {
         if known(&head) {
             return Ok(head);
         }
-        Ok(self.sequencer.look().await?.head)
+        let head = self.sequencer.look().await?.head;
+        match self.access == Access::Read && !known(&head) {
+            true => Err(not_yet()),
+            false => Ok(head),
+        }
     }
+}
+
+/// A copy that follows another server does not know yet what a reader has seen elsewhere.
+pub(super) fn not_yet() -> Problem {
+    Problem::unavailable(
+        "this copy of the feed does not have the events yet that you have seen elsewhere",
+    )
 }
 
 /// Parses a number in its canonical form: `007` would be another address of the same bytes.

@@ -2,6 +2,7 @@
 //! of either kind for each test.
 
 mod app;
+mod contract;
 mod erase;
 mod feed;
 mod form;
