@@ -45,6 +45,8 @@ fn parse_from<C: clap::FromArgMatches>(
     mut command: Command,
     arguments: Vec<OsString>,
 ) -> Result<C, clap::Error> {
+    // Also the commands below it: an error may be about an argument of theirs.
+    command.build();
     let matches = command.try_get_matches_from_mut(&arguments);
     let mut matches = matches.map_err(|error| explained(error, &command, &arguments))?;
     C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
@@ -62,16 +64,7 @@ fn with_help(command: Command) -> Command {
     let command = command
         .max_term_width(WIDTH)
         .mut_args(hide_value)
-        .mut_subcommands(|command| {
-            let command = command.mut_args(hide_value);
-            let Some(examples) = command.get_after_help() else {
-                return command;
-            };
-            // Users can paste the examples.
-            let example = format!("Example: {name} ");
-            let examples = examples.to_string().replace("Example: ", &example);
-            command.after_help(examples)
-        })
+        .mut_subcommands(|command| with_examples(command, &name))
         // List the well-known options last.
         .disable_help_flag(true)
         .disable_version_flag(true)
@@ -88,6 +81,21 @@ fn with_help(command: Command) -> Command {
     }
     let version = ours("version", ArgAction::Version).short('V');
     command.arg(version.help("Print version"))
+}
+
+/// Lets the examples of a command begin with the words before it, so that users can paste them.
+fn with_examples(command: Command, before: &str) -> Command {
+    let line = format!("{before} {}", command.get_name());
+    let command = command
+        .max_term_width(WIDTH)
+        .mut_args(hide_value)
+        .mut_subcommands(|command| with_examples(command, &line));
+    let Some(examples) = command.get_after_help() else {
+        return command;
+    };
+    let example = format!("Example: {before} ");
+    let examples = examples.to_string().replace("Example: ", &example);
+    command.after_help(examples)
 }
 
 /// Hides the value of a variable in the help, since it may be a password.
@@ -137,8 +145,7 @@ fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) 
     }
     let variable = error.get(ContextKind::InvalidArg).and_then(|context| {
         let wrong = context.to_string();
-        let mut known = command.get_arguments();
-        variable_behind(known.find(|known| known.to_string() == wrong)?, arguments)
+        variable_behind(&argument_named(command, &wrong)?, arguments)
     });
     if let Some(variable) = variable {
         let tip = StyledStr::from(format!(
@@ -147,6 +154,17 @@ fn explained(mut error: clap::Error, command: &Command, arguments: &[OsString]) 
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
     error
+}
+
+/// Returns the argument of `command`, or of a command below it, that errors call `name`.
+fn argument_named(command: &Command, name: &str) -> Option<Arg> {
+    let own = command
+        .get_arguments()
+        .find(|known| known.to_string() == name);
+    own.cloned().or_else(|| {
+        let mut below = command.get_subcommands();
+        below.find_map(|command| argument_named(command, name))
+    })
 }
 
 /// Returns the variable that gave `argument` its value: it is set, and the command line has no

@@ -91,7 +91,7 @@ impl Settings {
         defaults: &[(&'static str, &'static str)],
         shared: &[&'static str],
     ) -> C {
-        parse_command_line(Self::command::<C>(defaults, shared))
+        parse_command_line(Self::prepare(C::command(), defaults, shared))
     }
 
     /// Parses these arguments, of which the first is the program.
@@ -104,14 +104,18 @@ impl Settings {
         shared: &[&'static str],
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<C, clap::Error> {
-        try_parse(Self::command::<C>(defaults, shared), arguments)
+        try_parse(Self::prepare(C::command(), defaults, shared), arguments)
     }
 
-    fn command<C: clap::Parser>(
+    /// Gives some flags of `command` defaults, and its own commands the flags in `shared`: for a program in which
+    /// the service is one command of several. [`Settings::parse`] does the same for the whole program.
+    #[must_use]
+    pub fn prepare(
+        command: clap::Command,
         defaults: &[(&'static str, &'static str)],
         shared: &[&'static str],
     ) -> clap::Command {
-        let mut command = C::command().mut_args(|argument| {
+        let mut command = command.mut_args(|argument| {
             let mut defaults = defaults.iter();
             match defaults.find(|(flag, _)| argument.get_id() == flag) {
                 Some((_, value)) => argument.required(false).default_value(*value),

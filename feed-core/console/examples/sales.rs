@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use axum::extract::State;
 use axum::{Router, routing::get};
-use feed_console::service::{self, Service, ServiceOn, Site};
+use feed_console::service::{self, Config, Service, ServiceOn, Site};
 use feed_core::http::{Json, Problem};
 use feed_core::transfer::{Migrations, Table};
 use feed_core::{Batch, Database, Effect, EffectError, Received};
@@ -134,7 +134,7 @@ impl ServiceOn<Sqlite> for Sales {
     type Effect = Self;
     type Expected = ();
 
-    fn effect(_: &()) -> Self {
+    fn effect(_: &Config<()>) -> Self {
         Self
     }
 

@@ -21,6 +21,7 @@ pub const SHARED: &[&str] = &[
     "database_direct_url",
     "database_direct_url_file",
     "database_connections",
+    "database_schema",
     "feed_url",
     "feed_credentials_file",
     "feed_proxy",
@@ -42,6 +43,9 @@ pub enum StartError {
     /// The service has no tables for a database of that kind.
     #[error("DATABASE_URL must begin with {0}: for this service")]
     OtherKind(&'static str),
+    /// The effect cannot work on this database.
+    #[error("{0}")]
+    Effect(String, #[source] sqlx::Error),
 }
 
 impl From<StartError> for ServeError {
@@ -75,6 +79,11 @@ pub struct DatabaseSettings {
     /// everything else
     #[arg(long, env, value_name = "COUNT", default_value_t = DatabaseOptions::DEFAULT_CONNECTIONS, value_parser = parse_connections)]
     pub database_connections: u32,
+
+    /// The schema of PostgreSQL for the tables of the feed; created if it is missing [default: the first of the
+    /// role's own]
+    #[arg(long, env, value_name = "NAME")]
+    pub database_schema: Option<String>,
 }
 
 impl DatabaseSettings {
@@ -87,6 +96,7 @@ impl DatabaseSettings {
             database_direct_url: None,
             database_direct_url_file: None,
             database_connections: DatabaseOptions::DEFAULT_CONNECTIONS,
+            database_schema: None,
         }
     }
 
@@ -106,6 +116,7 @@ impl DatabaseSettings {
             url: self.url().to_owned(),
             direct_url: direct.or(self.database_direct_url.as_ref()).cloned(),
             connections: self.database_connections,
+            schema: self.database_schema.clone(),
             names: OptionNames {
                 direct_url: "DATABASE_DIRECT_URL",
                 connections: "DATABASE_CONNECTIONS",

@@ -104,7 +104,7 @@ impl<S: Store> ServiceOn<S> for InvoiceService {
     type Effect = Invoicing;
     type Expected = Expected;
 
-    fn effect(_: &Links) -> Invoicing {
+    fn effect(_: &Config) -> Invoicing {
         Invoicing
     }
 

@@ -92,7 +92,7 @@ impl<S: Store> ServiceOn<S> for ShippingService {
     type Effect = Shipping;
     type Expected = Expected;
 
-    fn effect(_: &Links) -> Shipping {
+    fn effect(_: &Config) -> Shipping {
         Shipping
     }
 

@@ -27,8 +27,10 @@ use feed_core::transfer::{Migrations, Moved, Table};
 use feed_core::{Backend, Database, Effect};
 use sqlx::{Postgres, Sqlite};
 
+use crate::StartError;
+
 pub use command_line::{Command, CommandLine, Config};
-pub use start::{Opened, main, main_on, open, start, start_on};
+pub use start::{Opened, execute, main, main_on, open, run, start, start_on};
 
 /// A service that follows a feed: the parts that are the same on each database.
 pub trait Service: Sized + Send + Sync + 'static {
@@ -60,6 +62,12 @@ pub trait Service: Sized + Send + Sync + 'static {
     /// The service's own settings, beside the common ones; `()` if there are none.
     type Settings: clap::Args + Clone + Debug + Send + Sync + 'static;
 
+    /// Returns the name of the subscription. By default it is [`Service::SUBSCRIPTION`].
+    fn subscription(settings: &Self::Settings) -> &str {
+        let _ = settings;
+        Self::SUBSCRIPTION
+    }
+
     /// Routes that need no credentials, such as those of scripts.
     fn open_routes() -> Router {
         Router::new()
@@ -87,7 +95,21 @@ pub trait ServiceOn<B: Backend>: Service {
     type Expected: Reconcile<B>;
 
     /// Creates the effect of an instance.
-    fn effect(settings: &Self::Settings) -> Self::Effect;
+    fn effect(config: &Config<Self::Settings>) -> Self::Effect;
+
+    /// Checks whether the effect can work on this database, before it gets events: each event would be parked
+    /// otherwise. By default it can.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it cannot, or the database failed.
+    fn check(
+        database: &Database<B>,
+        config: &Config<Self::Settings>,
+    ) -> impl Future<Output = Result<(), StartError>> + Send {
+        let _ = (database, config);
+        async { Ok(()) }
+    }
 
     /// Returns the service's own routes. Its pages have the frame of the site.
     fn routes(site: Site<B>, settings: &Self::Settings) -> Router;

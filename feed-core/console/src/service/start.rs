@@ -4,8 +4,8 @@ use std::any::TypeId;
 use std::process::ExitCode;
 
 use axum::Router;
+use feed_chassis::Mounted;
 use feed_chassis::html::Frame;
-use feed_chassis::{Mounted, run};
 use feed_core::{
     Backend, CancellationToken, Consumer, Database, DatabaseError, Kind, Subscription,
 };
@@ -25,16 +25,30 @@ pub async fn main<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>() -> ExitCode {
     let CommandLine { config, command } = CommandLine::<T>::parse();
     let log = config.settings.log_format;
     match command {
-        None => run_service::<T>(config, start::<T>).await,
-        Some(Command::Subscription(command)) => {
-            command::run(log, &config.database, async |kind| match kind {
-                Kind::Sqlite => execute_on::<T, Sqlite>(&config, command).await,
-                Kind::Postgres => execute_on::<T, Postgres>(&config, command).await,
-            })
-            .await
-        }
+        None => run::<T>(config).await,
+        Some(Command::Subscription(command)) => execute::<T>(config, command).await,
         Some(Command::Transfer(command)) => command.run(log, &config.database, &moved::<T>()).await,
     }
+}
+
+/// Implements `main` for the service itself: runs it until `SIGTERM` or Ctrl-C.
+pub async fn run<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>(
+    config: Config<T::Settings>,
+) -> ExitCode {
+    run_service::<T>(config, start::<T>).await
+}
+
+/// Implements `main` for an operator's command, whether the service runs or not.
+pub async fn execute<T: ServiceOn<Sqlite> + ServiceOn<Postgres>>(
+    config: Config<T::Settings>,
+    command: subscription::command::Command,
+) -> ExitCode {
+    let log = config.settings.log_format;
+    command::run(log, &config.database, async |kind| match kind {
+        Kind::Sqlite => execute_on::<T, Sqlite>(&config, command).await,
+        Kind::Postgres => execute_on::<T, Postgres>(&config, command).await,
+    })
+    .await
 }
 
 /// The same for a service on one kind of database.
@@ -85,7 +99,7 @@ async fn run_service<T: Service>(
     config: Config<T::Settings>,
     start: impl AsyncFnOnce(Config<T::Settings>, CancellationToken) -> Result<Mounted, StartError>,
 ) -> ExitCode {
-    run(
+    feed_chassis::run(
         config.settings.clone(),
         async |settings, shutdown| -> Result<_, StartError> {
             let (base, feed) = (settings.base_url(), config.follow.way()?);
@@ -153,9 +167,10 @@ pub struct Opened<T: ServiceOn<B>, B: Backend> {
 pub async fn open<T: ServiceOn<B>, B: Backend>(
     config: &Config<T::Settings>,
     shutdown: CancellationToken,
-) -> Result<Opened<T, B>, DatabaseError> {
+) -> Result<Opened<T, B>, StartError> {
     let database = database::<T, B>(config).await?;
-    let effect = T::effect(&config.own);
+    T::check(&database, config).await?;
+    let effect = T::effect(config);
     let consumer = Consumer::open(
         database.clone(),
         subscription::<T>(config),
@@ -184,7 +199,7 @@ async fn execute_on<T: ServiceOn<B>, B: Backend>(
     command: subscription::command::Command,
 ) -> Result<Done, CommandError> {
     let database = database::<T, B>(config).await?;
-    let (subscription, effect) = (subscription::<T>(config), T::effect(&config.own));
+    let (subscription, effect) = (subscription::<T>(config), T::effect(config));
     subscription::command::execute::<B, _, T::Expected>(command, database, subscription, effect)
         .await
 }
@@ -200,6 +215,6 @@ fn subscription<T: Service>(config: &Config<T::Settings>) -> Subscription {
     let instance = config.settings.instance.clone();
     Subscription {
         instance: instance.unwrap_or_else(|| T::NAME.to_owned()),
-        ..config.follow.subscription(T::SUBSCRIPTION)
+        ..config.follow.subscription(T::subscription(&config.own))
     }
 }

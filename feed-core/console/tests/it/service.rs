@@ -69,7 +69,7 @@ impl<B: Testable> ServiceOn<B> for Tally {
     type Effect = Recorder;
     type Expected = ();
 
-    fn effect(_: &Own) -> Recorder {
+    fn effect(_: &Config<Own>) -> Recorder {
         Recorder::default()
     }
 
