@@ -7,7 +7,7 @@ use std::path::Path;
 
 use harness::{Answer, Backend, Client, FreshDatabase, Service, System, load, tables};
 
-use crate::server::Server;
+use harness::server::Server;
 
 /// Sequence and id of all entries of the feed, from the first on; `None` if it is not served whole.
 async fn walk(client: &Client) -> Option<Vec<(String, String)>> {

@@ -9,7 +9,7 @@ use harness::{Answer, Backend, Cluster, FreshDatabase, Instance, audit, load, pa
 use crate::front::Front;
 use crate::history::History;
 use crate::plan::{Fault, Plan, Whose};
-use crate::server::Server;
+use harness::server::Server;
 
 /// All processes.
 pub(crate) struct Fleet {

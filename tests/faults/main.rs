@@ -26,6 +26,5 @@ mod readers;
 mod restore;
 mod rules;
 mod seen;
-mod server;
 mod soak;
 mod steps;

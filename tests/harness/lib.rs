@@ -18,6 +18,7 @@ mod process;
 pub mod producer;
 pub mod programs;
 mod routes;
+pub mod server;
 pub mod settings;
 mod sql;
 mod state;

@@ -43,6 +43,31 @@ fn path(name: &str) -> String {
         .unwrap_or_else(|| name.to_owned())
 }
 
+/// The directory where `tests/run` has installed the libraries of an example; `None` if it could not.
+///
+/// # Panics
+///
+/// It is missing, and `tests/run` has not reported why.
+#[must_use]
+pub fn installed(language: &str) -> Option<PathBuf> {
+    let environment = environment();
+    let tools = environment.ancestors().nth(2).expect("target/tools");
+    let directory = tools.join(language);
+    if directory.join("installed").exists() {
+        return Some(directory);
+    }
+    match std::env::var(format!("TEST_WITHOUT_{}", language.to_uppercase())) {
+        Ok(reason) => {
+            println!("skipped, without {language}: {reason}");
+            None
+        }
+        Err(_) => panic!(
+            "{} is not there: `tests/run` installs it",
+            directory.display()
+        ),
+    }
+}
+
 /// A program from `PyPI`, in the virtual environment that `tests/run` makes.
 ///
 /// # Panics

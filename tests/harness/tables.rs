@@ -77,15 +77,30 @@ pub async fn try_number(url: &str, sql: &str) -> Option<i64> {
 ///
 /// As [`texts`].
 pub async fn run(url: &str, sql: &str) {
+    try_run(url, sql).await.expect(sql);
+}
+
+/// Runs statements that the database may refuse.
+///
+/// # Errors
+///
+/// It does.
+///
+/// # Panics
+///
+/// The database does not answer.
+pub async fn try_run(url: &str, sql: &str) -> sqlx::Result<()> {
     let statements = AssertSqlSafe(sql.to_owned());
     if is_postgres(url) {
         let mut connection = postgres(url).await;
-        connection.execute(statements).await.expect(sql);
+        let done = connection.execute(statements).await;
         connection.close().await.expect("a close");
+        done.map(drop)
     } else {
         let mut connection = SqliteConnection::connect(url).await.expect("the file");
-        connection.execute(statements).await.expect(sql);
+        let done = connection.execute(statements).await;
         connection.close().await.expect("a close");
+        done.map(drop)
     }
 }
 

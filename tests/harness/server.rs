@@ -3,27 +3,31 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::programs::{run, succeed};
+use crate::programs::{run, succeed};
 
 /// A running server. Removed with its directory.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     /// The address of its first database.
-    pub(crate) url: String,
+    pub url: String,
     bin: PathBuf,
     /// In effect from its next start.
-    pub(crate) environment: Vec<(&'static str, String)>,
+    pub environment: Vec<(&'static str, String)>,
     directory: tempfile::TempDir,
 }
 
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "an unexpected result ends the test"
+)]
 impl Server {
     /// With options beside its usual ones, such as `max_connections=30`.
-    pub(crate) async fn start(options: &[&str], environment: &[(&'static str, String)]) -> Self {
+    pub async fn start(options: &[&str], environment: &[(&'static str, String)]) -> Self {
         Self::set_up(&[], options, environment).await
     }
 
     /// Which finds damaged pages.
-    pub(crate) async fn start_with_checksums() -> Self {
+    pub async fn start_with_checksums() -> Self {
         Self::set_up(&["--data-checksums"], &["fsync=off"], &[]).await
     }
 
@@ -32,16 +36,54 @@ impl Server {
         options: &[&str],
         environment: &[(&'static str, String)],
     ) -> Self {
+        let server = Self::in_a_new_directory(environment).await;
+        let mut init = server.command("initdb");
+        init.args(["--auth", "trust", "--username", "postgres", "--locale", "C"])
+            .args(["--encoding", "UTF8", "--no-sync", "--wal-segsize", "1"])
+            .args(with);
+        succeed(init).await;
+        let small = "max_wal_size=16MB";
+        server.set(&[
+            "listen_addresses=''",
+            &server.sockets(),
+            "max_connections=400",
+            "max_prepared_transactions=4",
+            small,
+        ]);
+        server.set(options);
+        server.launch().await;
+        server
+    }
+
+    /// A hot standby, which follows this server.
+    pub async fn standby(&self) -> Self {
+        let standby = Self::in_a_new_directory(&self.environment).await;
+        let mut copy = standby.command("pg_basebackup");
+        copy.args([
+            "--username",
+            "postgres",
+            "--checkpoint",
+            "fast",
+            "--no-sync",
+        ])
+        .args(["--write-recovery-conf", "--host"])
+        .arg(self.directory.path());
+        succeed(copy).await;
+        standby.set(&[&standby.sockets()]);
+        standby.launch().await;
+        standby
+    }
+
+    async fn in_a_new_directory(environment: &[(&'static str, String)]) -> Self {
         // A short path: a socket's address has 107 characters at most.
         let directory = tempfile::Builder::new()
             .prefix("pg")
             .tempdir_in("/tmp")
-            .unwrap();
-        let path = directory.path();
+            .expect("a directory");
         let server = Self {
             url: format!(
                 "postgres://postgres@localhost/postgres?host={}",
-                path.display()
+                directory.path().display()
             ),
             bin: installed(),
             environment: environment.to_vec(),
@@ -52,40 +94,28 @@ impl Server {
             own.arg("postgres").arg(server.directory.path());
             succeed(own).await;
         }
-        let mut init = server.command("initdb");
-        init.args(["--auth", "trust", "--username", "postgres", "--locale", "C"])
-            .args(["--encoding", "UTF8", "--no-sync", "--wal-segsize", "1"])
-            .args(with);
-        succeed(init).await;
-        let sockets = format!(
-            "unix_socket_directories='{}'",
-            server.directory.path().display()
-        );
-        let small = "max_wal_size=16MB";
-        server.set(&[
-            "listen_addresses=''",
-            &sockets,
-            "max_connections=400",
-            "max_prepared_transactions=4",
-            small,
-        ]);
-        server.set(options);
-        server.launch().await;
         server
     }
 
+    fn sockets(&self) -> String {
+        format!(
+            "unix_socket_directories='{}'",
+            self.directory.path().display()
+        )
+    }
+
     /// Sets options, for its next start.
-    pub(crate) fn set(&self, options: &[&str]) {
+    pub fn set(&self, options: &[&str]) {
         let file = self.data().join("postgresql.auto.conf");
-        let mut text = std::fs::read_to_string(&file).unwrap();
+        let mut text = std::fs::read_to_string(&file).expect("the system");
         for option in options {
             text += &format!("{option}\n");
         }
-        std::fs::write(file, text).unwrap();
+        std::fs::write(file, text).expect("the system");
     }
 
     /// Restarts it, and waits until it answers.
-    pub(crate) async fn launch(&self) {
+    pub async fn launch(&self) {
         let mut start = self.command("pg_ctl");
         start.args(["start", "--wait", "--silent", "--log"]);
         let log = self.directory.path().join("log");
@@ -97,23 +127,23 @@ impl Server {
     }
 
     /// Stops it; `immediate` is a crash, `fast` cuts all connections.
-    pub(crate) async fn stop(&self, mode: &str) {
+    pub async fn stop(&self, mode: &str) {
         let mut stop = self.command("pg_ctl");
         stop.args(["stop", "--silent", "--mode", mode]);
         succeed(stop).await;
     }
 
     /// Starts it unless it runs.
-    pub(crate) async fn launch_if_down(&self) {
+    pub async fn launch_if_down(&self) {
         let mut status = self.command("pg_ctl");
-        let status = status.arg("status").output().unwrap();
+        let status = status.arg("status").output().expect("the system");
         if !status.status.success() {
             self.launch().await;
         }
     }
 
     /// Gives it the ownership of its data directory again.
-    pub(crate) async fn own_data(&self) {
+    pub async fn own_data(&self) {
         let mut permissions = Command::new("chmod");
         permissions.arg("0700").arg(self.data());
         succeed(permissions).await;
@@ -125,13 +155,14 @@ impl Server {
     }
 
     /// Its data directory.
-    pub(crate) fn data(&self) -> PathBuf {
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
     /// PostgreSQL refuses to run as root; then it runs as the user that its package made.
     fn as_another_user(&self) -> bool {
-        let id = Command::new("id").arg("-u").output().unwrap();
+        let id = Command::new("id").arg("-u").output().expect("the system");
         id.stdout == b"0\n"
     }
 
@@ -171,7 +202,7 @@ fn installed() -> PathBuf {
         .into_iter()
         .flatten();
     let mut found: Vec<PathBuf> = versions
-        .map(|version| version.unwrap().path().join("bin"))
+        .map(|version| version.expect("the system").path().join("bin"))
         .chain(
             std::env::var_os("PATH")
                 .iter()
