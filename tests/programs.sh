@@ -41,6 +41,38 @@ fetch_axe() {
 
 axe_is_here() { echo "$axe_sum  target/tools/axe.min.js" | sha256sum --check --status 2>/dev/null; }
 
+# The library of examples/javascript, to target/tools.
+install_javascript() {
+    local tools=${CARGO_TARGET_DIR:-target}/tools/javascript
+    cmp -s examples/javascript/package-lock.json "$tools/installed" && return
+    if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
+        export TEST_WITHOUT_JAVASCRIPT="there is no Node.js with npm here, and tests/run installs none"
+        say "THE EXAMPLES IN JAVASCRIPT ARE NOT RUN: $TEST_WITHOUT_JAVASCRIPT"
+        return
+    fi
+    say "installing the library of examples/javascript"
+    mkdir -p "$tools"
+    cp examples/javascript/package.json examples/javascript/package-lock.json "$tools"
+    npm ci --silent --no-audit --no-fund --prefix "$tools"
+    cp examples/javascript/package-lock.json "$tools/installed"
+}
+
+# The programs of examples/go, to target/tools.
+compile_go() {
+    local tools=${CARGO_TARGET_DIR:-$PWD/target}/tools/go sum
+    sum=$(cat examples/go/go.sum examples/go/*/main.go | sha256sum)
+    [ "$(cat "$tools/installed" 2>/dev/null)" != "$sum" ] || return 0
+    if ! command -v go >/dev/null; then
+        export TEST_WITHOUT_GO="there is no Go here, and tests/run installs none"
+        say "THE EXAMPLES IN GO ARE NOT RUN: $TEST_WITHOUT_GO"
+        return
+    fi
+    say "compiling examples/go"
+    mkdir -p "$tools"
+    (cd examples/go && go build -o "$tools/" ./publisher ./consumer)
+    echo "$sum" >"$tools/installed"
+}
+
 # Debian 12 has none that is new enough.
 look_for_kubectl() {
     command -v kubectl >/dev/null && return

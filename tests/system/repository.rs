@@ -43,7 +43,11 @@ fn each_published_package_holds_its_licences_and_readme() {
         let name = library["name"].as_str().unwrap();
         assert!(library["publish"].is_null(), "{name} cannot be published");
         let list = cargo(&["package", "--list", "--allow-dirty", "--package", name]);
-        for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "src/lib.rs"] {
+        let source = match library["targets"][0]["kind"][0] == "bin" {
+            true => "src/main.rs",
+            false => "src/lib.rs",
+        };
+        for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md", source] {
             assert!(
                 list.lines().any(|line| line == file),
                 "{name} has no {file}"

@@ -1,0 +1,60 @@
+// An accountant: a bill for each order in a feed, once, whatever dies.
+//
+// DATABASE_URL=postgres://bills@localhost/bills FEED_URL=http://127.0.0.1:8081/feed node consumer.mjs
+
+import pg from "pg";
+
+const FEED = process.env.FEED_URL;
+const HEADERS = { Accept: "application/cloudevents-batch+json", Prefer: "wait=20" };
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
+  CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL)`;
+
+// Returns the events at this address, and the address after them.
+async function ask(url) {
+  const answer = await fetch(url, { headers: HEADERS, signal: AbortSignal.timeout(60_000) });
+  if (answer.status === 410) {
+    console.error(`the feed is not the one that was read: ${await answer.text()}`);
+    process.exit(1);
+  }
+  if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
+  const [, next] = /<([^>]*)>; *rel="next"/.exec(answer.headers.get("link"));
+  return [await answer.json(), next];
+}
+
+// The part that you replace.
+async function bill(db, event) {
+  if (event.type === "order.placed") {
+    await db.query("INSERT INTO bill VALUES ($1, $2)", [event.data.id, event.data.cents]);
+  }
+}
+
+// Effects and the new place are one transaction. Another process may have taken the same events.
+async function take(db) {
+  const url = (await db.query("SELECT next FROM feed_place WHERE feed = $1", [FEED])).rows[0].next;
+  const [events, next] = await ask(url);
+  await db.query("BEGIN");
+  const moved = await db.query("UPDATE feed_place SET next = $1 WHERE feed = $2 AND next = $3", [next, FEED, url]);
+  if (moved.rowCount === 1) {
+    for (const event of events) await bill(db, event);
+  }
+  await db.query("COMMIT");
+}
+
+for (let pause = 500; ; pause = Math.min(2 * pause, 30_000)) {
+  const db = new pg.Client({ connectionString: process.env.DATABASE_URL });
+  db.on("error", () => {}); // the next query reports it, too
+  try {
+    await db.connect();
+    await db.query(SCHEMA);
+    await db.query("INSERT INTO feed_place VALUES ($1, $2) ON CONFLICT DO NOTHING", [FEED, `${FEED}?after=start`]);
+    for (;;) {
+      await take(db);
+      pause = 500;
+    }
+  } catch (error) {
+    console.error(`${error.message}; trying again`);
+  }
+  await db.end().catch(() => {});
+  await new Promise((resolve) => setTimeout(resolve, pause));
+}

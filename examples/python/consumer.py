@@ -1,0 +1,69 @@
+"""An accountant: a bill for each order in a feed, once, whatever dies.
+
+DATABASE_URL=postgres://bills@localhost/bills FEED_URL=http://127.0.0.1:8081/feed python3 consumer.py
+"""
+
+import json
+import os
+import re
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import psycopg
+
+HEADERS = {"Accept": "application/cloudevents-batch+json", "Prefer": "wait=20"}
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL);
+"""
+
+
+def ask(url):
+    """Returns the events at this address, and the address after them."""
+    with urllib.request.urlopen(urllib.request.Request(url, headers=HEADERS), timeout=60) as answer:
+        links = ", ".join(answer.headers.get_all("Link", []))
+        return json.load(answer), re.search(r'<([^>]*)>; *rel="next"', links).group(1)
+
+
+def bill(db, event):
+    """The part that you replace."""
+    if event["type"] == "order.placed":
+        db.execute("INSERT INTO bill VALUES (%s, %s)", (event["data"]["id"], event["data"]["cents"]))
+
+
+def take(db, feed):
+    """Effects and the new place are one transaction. Another process may have taken the same events."""
+    [url] = db.execute("SELECT next FROM feed_place WHERE feed = %s", (feed,)).fetchone()
+    events, following = ask(url)
+    with db.transaction():
+        moved = db.execute("UPDATE feed_place SET next = %s WHERE feed = %s AND next = %s", (following, feed, url))
+        if moved.rowcount == 1:
+            for event in events:
+                bill(db, event)
+
+
+def main(feed):
+    pause = 0.5
+    while True:
+        try:
+            with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as db:
+                db.execute(SCHEMA)
+                start = feed + "?after=start"
+                db.execute("INSERT INTO feed_place VALUES (%s, %s) ON CONFLICT DO NOTHING", (feed, start))
+                while True:
+                    take(db, feed)
+                    pause = 0.5
+        except urllib.error.HTTPError as error:
+            if error.code == 410:
+                sys.exit(f"the feed is not the one that was read: {error.read().decode()}")
+            print(f"{error}; trying again", file=sys.stderr)
+        except (OSError, psycopg.OperationalError) as error:
+            print(f"{error}; trying again", file=sys.stderr)
+        time.sleep(pause)
+        pause = min(2 * pause, 30)
+
+
+if __name__ == "__main__":
+    main(os.environ["FEED_URL"])

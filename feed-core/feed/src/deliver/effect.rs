@@ -1,0 +1,166 @@
+//! Delivers each event in the transaction that claims it: by SQL of a team, or to a webhook.
+
+use std::future::Future;
+
+use feed_console::StartError;
+use feed_core::{Backend, Batch, Database, Effect, EffectError, Received};
+use sqlx::{AssertSqlSafe, Executor, Postgres, Row, SqlSafeStr, Sqlite, Transaction};
+
+use super::script::{Script, Statement};
+use super::webhook::Webhook;
+
+/// Where events are delivered to.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    Script(Script),
+    Webhook(Webhook),
+    /// For commands, which need none. Events that come all the same must not be taken for delivered.
+    Unknown,
+}
+
+/// Delivers events of some types.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivering {
+    target: Target,
+    /// The types to deliver; all if there are none.
+    types: Vec<String>,
+}
+
+impl Delivering {
+    pub(super) fn new(target: Target, types: Vec<String>) -> Self {
+        Self { target, types }
+    }
+
+    /// Lets the database parse all statements and find what they name.
+    pub(super) async fn check<B: Execute>(&self, database: &Database<B>) -> Result<(), StartError> {
+        let Target::Script(script) = &self.target else {
+            return Ok(());
+        };
+        for statement in &script.statements {
+            B::prepare(database, statement).await.map_err(|error| {
+                let place = &statement.place;
+                StartError::Effect(format!("{place} cannot be executed here"), error)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn is_wanted(&self, event: &Received) -> bool {
+        let event_type = event.event_type.as_deref().unwrap_or_default();
+        self.types.is_empty() || self.types.iter().any(|wanted| wanted == event_type)
+    }
+}
+
+impl<B: Execute> Effect<B> for Delivering {
+    async fn apply(
+        &self,
+        tx: &mut Transaction<'_, B>,
+        events: &Batch<'_>,
+    ) -> Result<(), EffectError> {
+        for event in events {
+            if !self.is_wanted(event) {
+                let other = event.event_type.as_deref().unwrap_or("none");
+                let reason = format!("an event of type {other}, which is not delivered");
+                events.pass_over(event, reason);
+                continue;
+            }
+            match &self.target {
+                Target::Script(script) => {
+                    for statement in &script.statements {
+                        if let Some(reason) = B::execute(tx, statement, event).await? {
+                            events.pass_over(event, reason);
+                        }
+                    }
+                }
+                Target::Webhook(webhook) => webhook.send(event).await?,
+                Target::Unknown => {
+                    return Err(EffectError::Later {
+                        reason: "give --call, --sql or --to as the running service has it"
+                            .to_owned(),
+                        after: None,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn most_events(&self) -> usize {
+        match self.target {
+            Target::Webhook(_) => 1,
+            Target::Script(_) | Target::Unknown => usize::MAX,
+        }
+    }
+}
+
+/// A database that executes statements with parameters.
+pub(crate) trait Execute: Backend {
+    /// Parses a statement without executing it.
+    fn prepare(
+        database: &Database<Self>,
+        statement: &Statement,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Executes a statement for `event`. Returns the text that a called function returns, if it does: the reason why
+    /// it had nothing to do.
+    fn execute(
+        tx: &mut Transaction<'_, Self>,
+        statement: &Statement,
+        event: &Received,
+    ) -> impl Future<Output = sqlx::Result<Option<String>>> + Send;
+}
+
+impl Execute for Postgres {
+    async fn prepare(database: &Database<Self>, statement: &Statement) -> sqlx::Result<()> {
+        let (sql, _) = statement.for_postgres();
+        let mut tx = database.begin().await?;
+        (&mut *tx)
+            .prepare(AssertSqlSafe(sql).into_sql_str())
+            .await?;
+        tx.rollback().await
+    }
+
+    async fn execute(
+        tx: &mut Transaction<'_, Self>,
+        statement: &Statement,
+        event: &Received,
+    ) -> sqlx::Result<Option<String>> {
+        let (sql, parameters) = statement.for_postgres();
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for parameter in parameters {
+            query = query.bind(parameter.value(event));
+        }
+        if !statement.is_call {
+            query.execute(&mut **tx).await?;
+            return Ok(None);
+        }
+        let row = query.fetch_optional(&mut **tx).await?;
+        // A function that returns void, or something else, returns no text.
+        Ok(row.and_then(|row| row.try_get(0).ok().flatten()))
+    }
+}
+
+impl Execute for Sqlite {
+    async fn prepare(database: &Database<Self>, statement: &Statement) -> sqlx::Result<()> {
+        let (sql, _) = statement.for_sqlite();
+        let mut tx = database.begin().await?;
+        (&mut *tx)
+            .prepare(AssertSqlSafe(sql).into_sql_str())
+            .await?;
+        tx.rollback().await
+    }
+
+    async fn execute(
+        tx: &mut Transaction<'_, Self>,
+        statement: &Statement,
+        event: &Received,
+    ) -> sqlx::Result<Option<String>> {
+        let (sql, parameters) = statement.for_sqlite();
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for parameter in parameters {
+            query = query.bind(parameter.value(event));
+        }
+        query.execute(&mut **tx).await?;
+        Ok(None)
+    }
+}

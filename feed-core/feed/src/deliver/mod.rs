@@ -1,0 +1,207 @@
+//! `feed deliver`: follows a feed, and applies each event by SQL of the team's own, in its own database, or sends it to a
+//! webhook.
+//!
+//! [`script`] is that SQL with its parameters, [`parameter`] their values, and [`webhook`] sends requests. [`effect`]
+//! does either in the transaction that claims the event. Everything else is that of any consumer.
+
+mod effect;
+mod parameter;
+mod script;
+mod webhook;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
+use feed_chassis::{parse_duration, parse_url};
+use feed_console::StartError;
+use feed_console::service::{self, Config, Service, ServiceOn, Site};
+use feed_console::subscription::command::Command;
+use feed_core::Database;
+use feed_core::transfer::{Migrations, Table};
+use url::Url;
+
+use effect::{Delivering, Execute, Target};
+pub(crate) use parameter::as_json;
+use script::Script;
+use webhook::{LONGEST_TIMEOUT, Secret, Webhook};
+
+/// Defaults, by field name.
+pub(crate) const DEFAULTS: &[(&str, &str)] = <Deliver as Service>::DEFAULTS;
+
+const EXAMPLES: &str = "\
+Example: deliver --feed-url http://127.0.0.1:8081/feed --database-url postgres://bill@localhost/bill --call on_event
+Example: deliver --feed-url http://127.0.0.1:8081/feed --database-url sqlite:bill.db --sql on_event.sql
+Example: deliver --feed-url http://127.0.0.1:8081/feed --to https://bill.example/hook --secret-file secret
+Example: deliver --database-url postgres://bill@localhost/bill parked
+
+A function that `--call` names takes the event as JSON: id, type, subject, sequence, time and data. PostgreSQL alone
+has such functions:
+
+  CREATE FUNCTION on_event(event jsonb) RETURNS void LANGUAGE sql AS $$
+      INSERT INTO bill (order_id) VALUES ((event -> 'data' ->> 'id')::bigint)
+  $$
+
+A file that `--sql` names has one or more statements, in which parameters stand for the event:
+
+  INSERT INTO bill (order_id) VALUES (:data ->> 'id')
+
+  :id :type :subject :sequence :time   as the feed has them; the id without `urn:uuid:`
+  :data                                the data, which must be JSON
+  :text                                the data as it is
+  :event                               all of it as JSON
+
+Both run in the transaction that records the event as taken: it commits once for each event. An error rolls it back.
+An error of the database itself, such as a deadlock, is retried at once; one of the event or the SQL parks the event, and
+the later events of its subject wait for it. A function that returns a text had nothing to do, for that reason.
+
+`--to` sends each event as a CloudEvent, at least once, in sequence within a subject. The header `webhook-id` is the event's
+id, and `webhook-signature` is that of Standard Webhooks. An answer 2xx counts as delivered. 408, 425, 429, 502, 503, 504
+and no answer stop the delivery for a while, as long as `Retry-After` says; so do 401 and 403. Other 5xx are retried, and
+other 4xx park the event.";
+
+/// Follow a feed, and execute SQL of your own for each event, once; or send it to a webhook
+///
+/// Keeps what it knows of the feed in tables of its own in your database. Its pages and commands show what was taken and
+/// what has failed. Run as many instances as you like: they share the work by subject.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = EXAMPLES,
+    subcommand_help_heading = "Commands, whether it runs or not",
+    subcommand_negates_reqs = true
+)]
+pub(crate) struct Deliver {
+    #[command(flatten)]
+    config: Config<Delivery>,
+
+    /// The command to execute instead
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to do with events.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Delivery")]
+pub(crate) struct Delivery {
+    /// What is done for each event
+    #[command(flatten)]
+    target: Targets,
+
+    /// The secret that signs requests to a webhook: a file with `whsec_` and Base64 in one line
+    #[arg(long, env, value_name = "FILE", value_parser = Secret::of_file, requires = "to")]
+    secret_file: Option<Secret>,
+
+    /// How long a webhook may take to answer; 8s at most
+    #[arg(long, env = "WEBHOOK_TIMEOUT", value_name = "DURATION", value_parser = parse_timeout, default_value = "5s")]
+    timeout: Duration,
+
+    /// Deliver only events of this type; repeat it for more types
+    #[arg(
+        long = "type",
+        env = "DELIVER_TYPES",
+        value_name = "TYPE",
+        value_delimiter = ','
+    )]
+    types: Vec<String>,
+
+    /// The name of the subscription: several in one database need different names
+    #[arg(
+        long,
+        env = "SUBSCRIPTION",
+        value_name = "NAME",
+        default_value = "feed"
+    )]
+    subscription: String,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Targets {
+    /// A function of your PostgreSQL that takes the event as jsonb, with its schema if need be
+    #[arg(long, env = "DELIVER_CALL", value_name = "FUNCTION", value_parser = Script::call)]
+    call: Option<Script>,
+
+    /// A file with SQL
+    #[arg(long, env = "DELIVER_SQL", value_name = "FILE", value_parser = Script::of_file)]
+    sql: Option<Script>,
+
+    /// The address of a webhook
+    #[arg(long, env = "DELIVER_TO", value_name = "URL", value_parser = parse_url)]
+    to: Option<Url>,
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        timeout if timeout > LONGEST_TIMEOUT => Err(format!("it is {LONGEST_TIMEOUT:?} at most")),
+        timeout => Ok(timeout),
+    }
+}
+
+/// Runs the consumer until `SIGTERM` or Ctrl-C, or executes the command.
+pub(crate) async fn main(deliver: Deliver) -> ExitCode {
+    match deliver.command {
+        None => service::run::<Deliver>(deliver.config).await,
+        Some(command) => service::execute::<Deliver>(deliver.config, command).await,
+    }
+}
+
+impl Service for Deliver {
+    const NAME: &'static str = "feed deliver";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const ABOUT: &'static str =
+        "Follow a feed, and execute SQL of your own for each event, once; or send it to a webhook";
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[
+        ("listen", "127.0.0.1:8082"),
+        ("database_url", "sqlite:data/deliver.db"),
+        ("instance", "deliver"),
+        ("feed_url", "http://127.0.0.1:8081/feed"),
+    ];
+
+    const SUBSCRIPTION: &'static str = "feed";
+    // It has no tables beside those of any consumer.
+    const MIGRATIONS_TABLE: &'static str = "_deliver_migrations";
+    const TABLES: &'static [Table] = &[];
+    const TITLE: &'static str = "Delivery";
+
+    type Settings = Delivery;
+
+    fn subscription(settings: &Delivery) -> &str {
+        &settings.subscription
+    }
+}
+
+impl<B: Execute> ServiceOn<B> for Deliver {
+    const MIGRATIONS: Migrations = &[];
+
+    type Effect = Delivering;
+    type Expected = ();
+
+    fn effect(config: &Config<Delivery>) -> Delivering {
+        let Delivery {
+            target,
+            secret_file,
+            timeout,
+            types,
+            ..
+        } = config.own.clone();
+        let source = config.follow.feed_url.clone();
+        let target = match target {
+            Targets { to: Some(url), .. } => {
+                Target::Webhook(Webhook::new(url, source, secret_file, timeout))
+            }
+            Targets { call, sql, .. } => call.or(sql).map_or(Target::Unknown, Target::Script),
+        };
+        Delivering::new(target, types)
+    }
+
+    async fn check(database: &Database<B>, config: &Config<Delivery>) -> Result<(), StartError> {
+        <Self as ServiceOn<B>>::effect(config).check(database).await
+    }
+
+    fn routes(site: Site<B>, _: &Delivery) -> Router {
+        let status = site.frame.base.join("status");
+        Router::new().route("/", get(async move || Redirect::to(status.path())))
+    }
+}

@@ -1,0 +1,459 @@
+//! SQL of a team: its statements, and the parameters in them.
+
+use std::fmt::Write;
+
+use super::parameter::Parameter;
+
+/// One or more statements, executed in this order for each event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Script {
+    pub(super) statements: Vec<Statement>,
+}
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Statement {
+    /// Where it begins, for messages: `line 3 of on_event.sql`.
+    pub(super) place: String,
+    /// True for the call of a function.
+    pub(super) is_call: bool,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Sql(String),
+    Parameter(Parameter),
+}
+
+/// Why a text is not SQL to execute for events.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidScript {
+    #[error("cannot read the file: {0}")]
+    File(#[from] std::io::Error),
+    #[error("it has no statement")]
+    Empty,
+    #[error("{0}: what begins here has no end: {1}")]
+    Open(String, &'static str),
+    #[error("{0}: there is no parameter :{1}; these are known: {names}", names = Parameter::names())]
+    Unknown(String, String),
+    #[error(
+        "{place}: {words} is not allowed: the SQL is executed in a transaction that records the event as taken, and that \
+         alone commits both"
+    )]
+    Transaction { place: String, words: String },
+    #[error("write the name of a function, such as on_event or billing.on_event")]
+    Function,
+}
+
+impl Script {
+    /// Reads the SQL in a file.
+    pub(super) fn of_file(path: &str) -> Result<Self, InvalidScript> {
+        Self::parse(path, &std::fs::read_to_string(path)?)
+    }
+
+    /// Makes the statement that calls a function of PostgreSQL.
+    pub(super) fn call(function: &str) -> Result<Self, InvalidScript> {
+        let is_name = |name: &str| {
+            let mut characters = name.chars();
+            let begins = characters
+                .next()
+                .is_some_and(|c| c.is_alphabetic() || c == '_');
+            begins && characters.all(|c| c.is_alphanumeric() || matches!(c, '_' | '$'))
+        };
+        let quoted = function.starts_with('"') && function.ends_with('"') && function.len() > 2;
+        let mut names = function.split('.');
+        let plain = names.clone().count() <= 2 && names.all(is_name);
+        if !(quoted || plain) {
+            return Err(InvalidScript::Function);
+        }
+        let parts = vec![
+            Part::Sql(format!("SELECT {function}(")),
+            Part::Parameter(Parameter::Event),
+            Part::Sql(")".to_owned()),
+        ];
+        let place = format!("the function {function}");
+        Ok(Self {
+            statements: vec![Statement {
+                place,
+                is_call: true,
+                parts,
+            }],
+        })
+    }
+
+    /// Parses the text of a file.
+    fn parse(path: &str, text: &str) -> Result<Self, InvalidScript> {
+        let mut lexer = Lexer { path, text, at: 0 };
+        let mut statements = Vec::new();
+        while let Some(statement) = lexer.statement()? {
+            statements.push(statement);
+        }
+        match statements.is_empty() {
+            true => Err(InvalidScript::Empty),
+            false => Ok(Self { statements }),
+        }
+    }
+}
+
+impl Statement {
+    /// Returns the SQL for PostgreSQL, and the parameters in the order of their numbers. Each value is sent as text, and
+    /// converted there.
+    pub(super) fn for_postgres(&self) -> (String, Vec<Parameter>) {
+        self.numbered(|sql, number, parameter| {
+            let name = parameter.postgres_type();
+            // A failing write to a String cannot be.
+            let _ = match name {
+                "text" => write!(sql, "${number}::text"),
+                name => write!(sql, "${number}::text::{name}"),
+            };
+        })
+    }
+
+    /// The same for SQLite.
+    pub(super) fn for_sqlite(&self) -> (String, Vec<Parameter>) {
+        self.numbered(|sql, number, parameter| {
+            let _ = match parameter {
+                Parameter::Sequence => write!(sql, "CAST(?{number} AS INTEGER)"),
+                _ => write!(sql, "?{number}"),
+            };
+        })
+    }
+
+    fn numbered(&self, write: impl Fn(&mut String, usize, Parameter)) -> (String, Vec<Parameter>) {
+        let (mut sql, mut parameters) = (String::new(), Vec::new());
+        for part in &self.parts {
+            match part {
+                Part::Sql(text) => sql.push_str(text),
+                Part::Parameter(parameter) => {
+                    parameters.push(*parameter);
+                    write(&mut sql, parameters.len(), *parameter);
+                }
+            }
+        }
+        (sql, parameters)
+    }
+}
+
+/// Splits a text into statements, and finds the parameters outside of quotes and comments. It knows the quotes of both
+/// databases, and no grammar.
+struct Lexer<'t> {
+    path: &'t str,
+    text: &'t str,
+    at: usize,
+}
+
+/// What is between two places of interest.
+enum Token<'t> {
+    /// Quoted text, or anything else that is passed on as it is.
+    Other,
+    Word(&'t str),
+    Parameter(&'t str),
+    Comment,
+    End,
+}
+
+impl<'t> Lexer<'t> {
+    /// Returns the next statement; `None` at the end.
+    fn statement(&mut self) -> Result<Option<Statement>, InvalidScript> {
+        let (mut parts, mut begin) = (Vec::new(), self.at);
+        let (mut place, mut words) = (None, Vec::new());
+        while self.at < self.text.len() {
+            let from = self.at;
+            let token = self.token()?;
+            match token {
+                Token::End => {
+                    parts.push(Part::Sql(self.text[begin..from].to_owned()));
+                    begin = self.at;
+                    if place.is_some() {
+                        break;
+                    }
+                    parts.clear();
+                    continue;
+                }
+                Token::Comment => continue,
+                Token::Parameter(name) => {
+                    let here = || self.place(from);
+                    let parameter = Parameter::named(name)
+                        .ok_or_else(|| InvalidScript::Unknown(here(), name.to_owned()))?;
+                    parts.push(Part::Sql(self.text[begin..from].to_owned()));
+                    parts.push(Part::Parameter(parameter));
+                    begin = self.at;
+                }
+                Token::Word(word) if words.len() < 3 => words.push(word.to_ascii_uppercase()),
+                Token::Word(_) => {}
+                Token::Other if self.text[from..self.at].trim().is_empty() => continue,
+                Token::Other => {}
+            }
+            place.get_or_insert(from);
+        }
+        let Some(place) = place.map(|from| self.place(from)) else {
+            return Ok(None);
+        };
+        if begin < self.at {
+            parts.push(Part::Sql(self.text[begin..self.at].to_owned()));
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match ends_transaction(&words) {
+            Some(words) => Err(InvalidScript::Transaction { place, words }),
+            None => Ok(Some(Statement {
+                place,
+                is_call: false,
+                parts,
+            })),
+        }
+    }
+
+    /// Passes the next token.
+    fn token(&mut self) -> Result<Token<'t>, InvalidScript> {
+        let (text, from) = (self.text, self.at);
+        let rest = &text[from..];
+        let mut characters = rest.chars();
+        let Some(first) = characters.next() else {
+            return Ok(Token::End);
+        };
+        let second = characters.next();
+        self.at += first.len_utf8();
+        match (first, second) {
+            (';', _) => return Ok(Token::End),
+            ('-', Some('-')) => {
+                self.at = from + rest.find('\n').unwrap_or(rest.len());
+                return Ok(Token::Comment);
+            }
+            ('/', Some('*')) => {
+                self.at = from + 2;
+                self.comment(from)?;
+                return Ok(Token::Comment);
+            }
+            ('\'', _) => {
+                // PostgreSQL's E'…' alone has escapes.
+                let escapes = text[..from].ends_with(['e', 'E'])
+                    && !text[..from - 1].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+                self.quoted('\'', escapes, from)?;
+            }
+            ('"' | '`', _) => self.quoted(first, false, from)?,
+            ('$', _) => self.dollar_quoted(from)?,
+            // A cast.
+            (':', Some(':')) => self.at += 1,
+            (':', Some(c)) if c.is_alphabetic() || c == '_' => {
+                let name = word(&text[self.at..]);
+                self.at += name.len();
+                return Ok(Token::Parameter(name));
+            }
+            (c, _) if c.is_alphabetic() || c == '_' => {
+                let word = word(rest);
+                self.at = from + word.len();
+                return Ok(Token::Word(word));
+            }
+            _ => {}
+        }
+        Ok(Token::Other)
+    }
+
+    /// Passes a quoted text whose quote at `from` was passed. A doubled quote is part of it.
+    fn quoted(&mut self, quote: char, escapes: bool, from: usize) -> Result<(), InvalidScript> {
+        let mut characters = self.text[self.at..].char_indices();
+        while let Some((index, character)) = characters.next() {
+            if escapes && character == '\\' {
+                characters.next();
+            } else if character == quote {
+                // A doubled quote begins another text right here.
+                self.at += index + quote.len_utf8();
+                return Ok(());
+            }
+        }
+        Err(InvalidScript::Open(self.place(from), "a quoted text"))
+    }
+
+    /// Passes a text in dollar quotes, `$$…$$` or `$tag$…$tag$`, if that is what begins at `from`.
+    fn dollar_quoted(&mut self, from: usize) -> Result<(), InvalidScript> {
+        let tag = word(&self.text[self.at..]);
+        let tag = match tag.starts_with(|c: char| c.is_ascii_digit()) {
+            true => return Ok(()),
+            // `$` may be part of a word, but not of a tag.
+            false => tag.split('$').next().unwrap_or_default(),
+        };
+        if !self.text[self.at + tag.len()..].starts_with('$') {
+            return Ok(());
+        }
+        let quote = &self.text[from..=self.at + tag.len()];
+        let inside = from + quote.len();
+        let end = self.text[inside..].find(quote);
+        let end =
+            end.ok_or_else(|| InvalidScript::Open(self.place(from), "a text in dollar quotes"))?;
+        self.at = inside + end + quote.len();
+        Ok(())
+    }
+
+    /// Passes a comment whose begin at `from` was passed; PostgreSQL nests them.
+    fn comment(&mut self, from: usize) -> Result<(), InvalidScript> {
+        let mut depth = 1;
+        while depth > 0 {
+            let rest = &self.text[self.at..];
+            let end = rest.find("*/");
+            let end = end.ok_or_else(|| InvalidScript::Open(self.place(from), "a comment"))?;
+            match rest.find("/*").filter(|begin| *begin < end) {
+                Some(begin) => {
+                    depth += 1;
+                    self.at += begin + 2;
+                }
+                None => {
+                    depth -= 1;
+                    self.at += end + 2;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, at: usize) -> String {
+        let line = 1 + self.text[..at].matches('\n').count();
+        format!("line {line} of {}", self.path)
+    }
+}
+
+/// Returns the word at the beginning of `text`.
+fn word(text: &str) -> &str {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$')));
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// Returns the words of a statement that begins or ends a transaction, or changes the session beyond its end.
+fn ends_transaction(words: &[&str]) -> Option<String> {
+    let count = match words {
+        [
+            "BEGIN" | "COMMIT" | "END" | "ABORT" | "PRAGMA" | "ATTACH" | "DETACH" | "VACUUM",
+            ..,
+        ] => 1,
+        ["START" | "PREPARE", "TRANSACTION", ..] => 2,
+        ["ROLLBACK", "TO", ..] | ["ROLLBACK", _, "TO"] | ["SET", "LOCAL", ..] => return None,
+        ["ROLLBACK" | "SET" | "RESET" | "LISTEN" | "DISCARD", ..] => 1,
+        _ => return None,
+    };
+    Some(words[..count].join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Vec<(String, Vec<Parameter>)> {
+        let script = Script::parse("x.sql", text).expect("a script");
+        script
+            .statements
+            .iter()
+            .map(Statement::for_postgres)
+            .collect()
+    }
+
+    fn refused(text: &str) -> String {
+        let refused = Script::parse("x.sql", text);
+        refused.expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn parameters_become_numbers() {
+        use Parameter::{Data, Id, Sequence};
+        let statements = parsed(
+            "INSERT INTO a VALUES (:id, :data ->> 'x');\n  UPDATE b SET n = :sequence WHERE id = :id",
+        );
+        assert_eq!(
+            statements,
+            [
+                (
+                    "INSERT INTO a VALUES ($1::text, $2::text::jsonb ->> 'x')".to_owned(),
+                    vec![Id, Data]
+                ),
+                (
+                    "\n  UPDATE b SET n = $1::text::bigint WHERE id = $2::text".to_owned(),
+                    vec![Sequence, Id]
+                ),
+            ]
+        );
+        let script = Script::parse("x.sql", "SELECT :sequence, :data ->> 'x'").expect("a script");
+        let (sql, _) = script.statements[0].for_sqlite();
+        assert_eq!(sql, "SELECT CAST(?1 AS INTEGER), ?2 ->> 'x'");
+    }
+
+    #[test]
+    fn what_is_quoted_or_a_comment_stays_as_it_is() {
+        for text in [
+            "SELECT ':id; it''s' || \"a;:id\" || `b;:id`",
+            "SELECT E'it\\'s; :id'",
+            "SELECT 'a\\'",
+            "SELECT $$ :id; $$ || $tag$ $$ ; :id $tag$",
+            "SELECT 1 -- :id; it's\n + 1",
+            "SELECT /* :id; ' /* nested */ ; */ 1",
+            "SELECT '1'::int, now()::date",
+        ] {
+            assert_eq!(parsed(text), [(text.to_owned(), vec![])], "{text}");
+        }
+    }
+
+    #[test]
+    fn empty_statements_are_none() {
+        for text in [
+            "SELECT 1;",
+            "SELECT 1;;\n ; -- the end",
+            "-- the begin\n;SELECT 1",
+        ] {
+            assert_eq!(parsed(text).len(), 1, "{text}");
+        }
+        for text in ["", " ;; ", "-- nothing", "/* nothing */"] {
+            assert_eq!(refused(text), "it has no statement", "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_its_place() {
+        for (text, said) in [
+            (
+                "SELECT 1;\nSELECT :order",
+                "line 2 of x.sql: there is no parameter :order",
+            ),
+            (
+                "SELECT\n 'a",
+                "line 2 of x.sql: what begins here has no end: a quoted text",
+            ),
+            ("SELECT $a$ $b$", "a text in dollar quotes"),
+            ("/* /* */", "a comment"),
+        ] {
+            assert!(refused(text).contains(said), "{text}: {}", refused(text));
+        }
+    }
+
+    #[test]
+    fn what_ends_the_transaction_is_refused() {
+        for text in [
+            "SELECT 1; COMMIT",
+            "/* quietly */ begin",
+            "end",
+            "Rollback",
+            "START TRANSACTION",
+            "PREPARE TRANSACTION 'a'",
+            "SET lock_timeout = 0",
+            "SET CONSTRAINTS ALL IMMEDIATE",
+            "PRAGMA synchronous = OFF",
+        ] {
+            assert!(refused(text).contains("is not allowed"), "{text}");
+        }
+        for text in [
+            "SAVEPOINT a; SELECT 1; ROLLBACK TO a",
+            "ROLLBACK TRANSACTION TO SAVEPOINT a",
+            "SET LOCAL lock_timeout = '1s'",
+            "SELECT 'COMMIT'",
+        ] {
+            assert!(Script::parse("x.sql", text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_function_has_a_name() {
+        for name in ["on_event", "billing.on_event", "\"On Event\"", "größe"] {
+            assert!(Script::call(name).is_ok(), "{name}");
+        }
+        for name in ["", "on_event()", "a.b.c", "a;b", "1st", "a b"] {
+            assert!(Script::call(name).is_err(), "{name}");
+        }
+    }
+}

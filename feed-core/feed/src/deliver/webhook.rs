@@ -1,0 +1,183 @@
+//! Sends each event to a webhook, signed by Standard Webhooks.
+//!
+//! A request cannot be rolled back, so an event is sent at least once. It is sent alone in its transaction: after a crash
+//! at most the last one comes again, with the same id.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use feed_core::http::{tls, with_causes};
+use feed_core::{EffectError, Received};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, StatusCode, redirect};
+use tracing::debug;
+use url::Url;
+
+use super::parameter::as_cloud_event;
+
+/// The longest time for a request and its answer; the transaction around it may take ten seconds.
+pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The longest pause that a `Retry-After` is granted.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// The secret that signs requests. It is never printed.
+#[derive(Clone)]
+pub(crate) struct Secret(Arc<standardwebhooks::Webhook>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Secret {
+    /// Reads the secret in a file.
+    pub(super) fn of_file(path: &str) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| format!("cannot read the file: {error}"))?;
+        let text = text.trim();
+        match standardwebhooks::Webhook::new(text) {
+            Ok(secret) if !text.is_empty() => Ok(Self(Arc::new(secret))),
+            _ => Err("its line is not `whsec_` and a secret in Base64".to_owned()),
+        }
+    }
+}
+
+/// Sends events to one address.
+#[derive(Debug, Clone)]
+pub(crate) struct Webhook {
+    url: Url,
+    /// The feed, as the `source` of its events.
+    source: Url,
+    client: Client,
+    secret: Option<Secret>,
+}
+
+impl Webhook {
+    pub(super) fn new(url: Url, source: Url, secret: Option<Secret>, timeout: Duration) -> Self {
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("feed/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                .no_proxy()
+                .timeout(timeout)
+        };
+        let uses_tls = url.scheme() == "https";
+        let built = tls::configure(builder(), uses_tls).map(|builder| builder.build());
+        let client = match built {
+            Ok(Ok(client)) => client,
+            failed => {
+                tracing::error!("no certificates of authorities on this machine: {failed:?}");
+                let plain = tls::configure(builder(), false).map(|builder| builder.build());
+                plain
+                    .expect("TLS with constant settings")
+                    .expect("a client with constant settings")
+            }
+        };
+        Self {
+            url,
+            source,
+            client,
+            secret,
+        }
+    }
+
+    /// Sends an event, and waits for the answer.
+    pub(super) async fn send(&self, event: &Received) -> Result<(), EffectError> {
+        let (id, body) = as_cloud_event(event, self.source.as_str());
+        let timestamp = Utc::now().timestamp();
+        let mut request = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/cloudevents+json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp);
+        if let Some(Secret(secret)) = &self.secret {
+            let signature = secret.sign(id, timestamp, body.as_bytes());
+            let signature = signature.map_err(|error| EffectError::Park(error.to_string()))?;
+            request = request.header("webhook-signature", signature);
+        }
+        match request.body(body).send().await {
+            Ok(response) => judge(response.status(), response.headers()),
+            Err(error) => Err(EffectError::Later {
+                reason: format!(
+                    "the webhook does not answer: {}",
+                    with_causes(&error.without_url())
+                ),
+                after: None,
+            }),
+        }
+        .inspect(|()| debug!(event.id = id, "sent event {id}"))
+    }
+}
+
+/// Decides by the answer whether the event was delivered, and what is the cause if not.
+fn judge(status: StatusCode, headers: &HeaderMap) -> Result<(), EffectError> {
+    let answered = format!("the webhook answered {status}");
+    let later = |reason| EffectError::Later {
+        reason,
+        after: retry_after(headers),
+    };
+    match status.as_u16() {
+        200..=299 => Ok(()),
+        300..=399 => Err(later(format!(
+            "{answered}: a redirect is not followed; change --to"
+        ))),
+        401 | 403 | 407 => Err(later(format!("{answered}: it needs other credentials"))),
+        // It is busy, or something before it is.
+        408 | 421 | 425 | 429 | 502..=504 => Err(later(answered)),
+        500.. => Err(EffectError::Retry(answered)),
+        _ => Err(EffectError::Park(format!(
+            "{answered}: it does not take this event"
+        ))),
+    }
+}
+
+/// Returns the pause of a `Retry-After` in seconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds = text.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_decides_whether_an_event_is_at_fault() {
+        let none = HeaderMap::new();
+        let judged = |status: u16| judge(StatusCode::from_u16(status).expect("a status"), &none);
+        for status in [200, 202, 204] {
+            assert!(judged(status).is_ok(), "{status}");
+        }
+        for status in [301, 401, 403, 408, 429, 502, 503, 504] {
+            assert!(
+                matches!(judged(status), Err(EffectError::Later { .. })),
+                "{status}"
+            );
+        }
+        for status in [500, 501, 599] {
+            assert!(
+                matches!(judged(status), Err(EffectError::Retry(_))),
+                "{status}"
+            );
+        }
+        for status in [400, 404, 410, 413, 422] {
+            assert!(
+                matches!(judged(status), Err(EffectError::Park(_))),
+                "{status}"
+            );
+        }
+        let mut busy = HeaderMap::new();
+        busy.insert(RETRY_AFTER, "7".parse().expect("a value"));
+        let Err(EffectError::Later { after, .. }) = judge(StatusCode::TOO_MANY_REQUESTS, &busy)
+        else {
+            panic!("it is later");
+        };
+        assert_eq!(after, Some(Duration::from_secs(7)));
+    }
+}

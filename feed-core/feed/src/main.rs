@@ -1,0 +1,25 @@
+//! The program `feed`: a feed and its consumers for teams without Rust.
+//!
+//! It adds no mechanism to the libraries, only a command line: [`serve`] publishes the outbox of an application as a
+//! feed, [`deliver`] follows a feed and applies its events by SQL of the team's own, [`tail`] shows a feed in the
+//! terminal, and [`check`] says whether a feed keeps the rules.
+
+mod check;
+mod command_line;
+mod deliver;
+mod serve;
+mod tail;
+
+use std::process::ExitCode;
+
+use command_line::{Command, Program};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match Program::parse().command {
+        Command::Serve(serve) => serve::main(*serve).await,
+        Command::Deliver(deliver) => deliver::main(*deliver).await,
+        Command::Tail(tail) => tail::main(tail).await,
+        Command::Check(check) => check::main(check).await,
+    }
+}

@@ -1,0 +1,169 @@
+//! `feed serve`: publishes the outbox of an application as a feed.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
+use clap::builder::BoolishValueParser;
+use feed_chassis::html::stylesheet;
+use feed_chassis::openapi::{About, described};
+use feed_chassis::{Mounted, Settings, describe_health, health, run};
+use feed_console::{DatabaseSettings, StartError, mount};
+use feed_core::http::Problem;
+use feed_core::{Backend, Database, DatabaseOptions, Feed, FeedSettings, Kind, feed};
+use serde_json::Value;
+use sqlx::{Postgres, Sqlite};
+use tokio_util::sync::CancellationToken;
+
+/// Defaults, by field name.
+pub(crate) const DEFAULTS: &[(&str, &str)] = &[
+    ("listen", "127.0.0.1:8081"),
+    ("database_url", "sqlite:data/feed.db"),
+];
+
+const ABOUT: About = About {
+    title: "Feed",
+    description: "The events of an application as an Atom feed",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// The links on each page.
+const MENU: &[(&str, &str)] = &[("feed", "Feed")];
+
+const EXAMPLES: &str = "\
+Example: serve --database-url sqlite:shop.db
+Example: serve --database-url postgres://shop@localhost/shop --database-schema feed
+
+The application publishes in the transaction of its change, on both databases by
+
+  INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.placed', 'order/17', '{\"id\": 17}')
+
+and on PostgreSQL also by SELECT feed_append('order.placed', 'order/17', '{\"id\": 17}')";
+
+/// Publish the outbox of an application as a feed
+///
+/// Makes its tables in the database of the application, which needs no other connection to it. Gives each event that
+/// has committed a sequence, and serves the feed. Run as many instances as you like.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    database: DatabaseSettings,
+
+    #[command(flatten)]
+    settings: Settings,
+
+    /// Serve the feed of a copy of the database that cannot be written to, such as a hot standby of PostgreSQL
+    #[arg(long, env = "FEED_READ_ONLY", help_heading = "Feed", value_parser = BoolishValueParser::new())]
+    read_only: bool,
+
+    /// A directory with the JSON Schema of the data of each event type, in files such as order.placed.json
+    #[arg(long, env = "FEED_SCHEMAS", help_heading = "Feed", value_name = "DIRECTORY", value_parser = Schemas::in_directory)]
+    schemas: Option<Schemas>,
+
+    /// The title of the feed
+    #[arg(
+        long,
+        env = "FEED_TITLE",
+        help_heading = "Feed",
+        value_name = "TEXT",
+        default_value = "Events"
+    )]
+    title: String,
+
+    /// The author of the feed [default: its title]
+    #[arg(long, env = "FEED_AUTHOR", help_heading = "Feed", value_name = "TEXT")]
+    author: Option<String>,
+}
+
+/// The JSON Schema of each event type.
+#[derive(Debug, Clone, Default)]
+struct Schemas(BTreeMap<String, Value>);
+
+impl Schemas {
+    fn in_directory(path: &str) -> Result<Self, String> {
+        let unreadable = |error: std::io::Error| format!("cannot read the directory: {error}");
+        let mut schemas = BTreeMap::new();
+        for file in std::fs::read_dir(path).map_err(unreadable)? {
+            let path = file.map_err(unreadable)?.path();
+            let (Some("json"), Some(name)) = (
+                path.extension().and_then(|suffix| suffix.to_str()),
+                path.file_stem().and_then(|name| name.to_str()),
+            ) else {
+                continue;
+            };
+            let text = std::fs::read_to_string(&path);
+            let text = text.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            let schema = serde_json::from_str(&text);
+            let schema =
+                schema.map_err(|error| format!("{} is no JSON: {error}", path.display()))?;
+            schemas.insert(name.to_owned(), schema);
+        }
+        Ok(Self(schemas))
+    }
+}
+
+/// Runs the service until `SIGTERM` or Ctrl-C.
+pub(crate) async fn main(serve: Serve) -> ExitCode {
+    run(
+        serve.settings.clone(),
+        async |settings, shutdown| -> Result<_, StartError> {
+            let base = settings.base_url();
+            let serve = Serve { settings, ..serve };
+            let mounted = match serve.database.url().parse()? {
+                Kind::Sqlite => open::<Sqlite>(&serve, shutdown).await?,
+                Kind::Postgres => open::<Postgres>(&serve, shutdown).await?,
+            };
+            tracing::info!("the feed: {}", base.join("feed"));
+            Ok(mounted)
+        },
+    )
+    .await
+}
+
+async fn open<B: Backend>(
+    serve: &Serve,
+    shutdown: CancellationToken,
+) -> Result<Mounted, StartError> {
+    let frame = feed_chassis::html::Frame {
+        feed: Some("feed"),
+        ..serve.settings.frame("Feed", MENU)
+    };
+    let base = frame.base.clone();
+    let options = DatabaseOptions {
+        migrate: !serve.read_only,
+        ..serve.database.options()
+    };
+    let database = Database::<B>::open(options).await?;
+    let settings = FeedSettings::new(base.clone(), serve.title.clone());
+    let settings = FeedSettings {
+        author: serve.author.clone().unwrap_or(settings.author),
+        schemas: serve.schemas.clone().unwrap_or_default().0,
+        page: Some(feed_console::feed::page(frame.clone())),
+        ..settings
+    };
+    let feed = match serve.read_only {
+        true => Feed::open_read_only(database.clone(), settings, shutdown).await?,
+        false => Feed::open(database.clone(), settings, shutdown).await?,
+    };
+    let start = base.join("feed");
+    let routes = Router::new()
+        .route("/", get(async move || Redirect::to(start.path())))
+        .merge(health(ready::<B>).with_state(database.clone()))
+        .merge(stylesheet())
+        .merge(feed.router());
+    let description = feed_console::feed::describe::<Value>().with(describe_health());
+    let router = described(routes, description, ABOUT, &base);
+    Ok(mount(router, database)
+        .with_readable(feed::READABLE)
+        .with_pages(frame)
+        .with_metrics(feed.clone())
+        .with_task(feed.run()))
+}
+
+/// Fails unless the database answers and has our schema.
+async fn ready<B: Backend>(database: Database<B>) -> Result<(), Problem> {
+    database.ready().await
+}

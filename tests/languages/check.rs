@@ -1,0 +1,100 @@
+//! `feed check`, on our own feed and on feeds that break rules.
+
+use axum::Router;
+use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::routing::get;
+use harness::{Backend, serve as listen, until};
+use serde_json::Value;
+
+use crate::feed::{database, publish, run, serve};
+
+harness::on_both_backends! {
+    our_own_feed_keeps_all_rules
+}
+
+/// The findings, by their rules.
+async fn findings(url: &str, code: i32) -> Vec<Value> {
+    let (ended, out, err) = run(&["check", url, "--json"]).await;
+    assert_eq!(ended, code, "{out} {err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+async fn our_own_feed_keeps_all_rules(backend: Backend) {
+    let database = database(backend).await;
+    let feed = serve(&database).await;
+    let url = feed.client.url("feed");
+    // Also without an event.
+    findings(&url, 0).await;
+    for order in 1..=320 {
+        publish(&database, &format!("order/{order}"), "{}").await;
+    }
+    until("all have a sequence", async || {
+        let status = feed.client.json("feed/status").await?;
+        (status["sequence"] == 320).then_some(())
+    })
+    .await;
+    for finding in findings(&url, 0).await {
+        // Its second is not closed yet: then there is no date.
+        let may_miss = finding["source"] == "RFC 9110, 8.8.2.1";
+        assert!(finding["verdict"] == "good" || may_miss, "{finding}");
+    }
+    let (code, out, _) = run(&["check", &url]).await;
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("good   RFC 5005, 4         each entry is in one document"),
+        "{out}"
+    );
+    let (code, ..) = run(&["check", "http://127.0.0.1:9/feed"]).await;
+    assert_eq!(code, 2);
+}
+
+const ENTRY: &str =
+    "<entry><id>urn:1</id><title/><updated>2026-01-01T00:00:00Z</updated><link href='/1'/></entry>";
+const HEAD: &str = "<id>urn:x</id><title/><updated>2026-01-01T00:00:00Z</updated><author><name>a</name></author>\
+                    <link rel='self' href='/feed'/>";
+
+/// A feed whose head and page have this inside.
+async fn check_feed(head: &str, page: &str) -> Vec<Value> {
+    let atom = |inside: &str| format!("<feed xmlns='http://www.w3.org/2005/Atom'>{inside}</feed>");
+    let (head, page) = (atom(head), atom(page));
+    // It has a tag, and answers 200 to it.
+    let headers = [(CONTENT_TYPE, "application/atom+xml"), (ETAG, "\"1\"")];
+    let router = Router::new()
+        .route("/feed", get(async move || (headers, head)))
+        .route("/page", get(async move || page));
+    let url = listen(router).await + "/feed";
+    findings(&url, 1).await
+}
+
+#[tokio::test]
+async fn a_broken_rule_is_named_with_its_source() {
+    let prev = "<link rel='prev-archive' href='/page'/>";
+    for (head, page, source, rule) in [
+        (HEAD.to_owned(), "", "RFC 9110, 13.1.2", "answered 304"),
+        (HEAD.replace("<title/>", ""), "", "RFC 4287, 4", "must have"),
+        (
+            HEAD.replace("self", "other"),
+            "",
+            "RFC 4287, 4.1.1",
+            "links to itself",
+        ),
+        (format!("{HEAD}{prev}"), HEAD, "RFC 5005, 4", "are marked"),
+        (
+            format!("{HEAD}{prev}{ENTRY}"),
+            ENTRY,
+            "RFC 5005, 4",
+            "in one document",
+        ),
+    ] {
+        let found = check_feed(&head, page).await;
+        let is_it = |finding: &&Value| {
+            finding["source"] == source && finding["rule"].as_str().unwrap().contains(rule)
+        };
+        let finding = found
+            .iter()
+            .find(is_it)
+            .unwrap_or_else(|| panic!("{rule}: {found:?}"));
+        assert_eq!(finding["verdict"], "fault", "{finding}");
+        assert!(finding["found"].is_string());
+    }
+}

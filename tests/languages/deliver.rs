@@ -1,0 +1,258 @@
+//! `feed deliver`, with SQL of a team in a database of that team.
+
+use std::path::Path;
+
+use harness::{Backend, FreshDatabase, tables, until};
+use tempfile::TempDir;
+
+use crate::feed::{Running, database, publish, run, serve};
+
+harness::on_both_backends! {
+    each_event_has_one_effect_whatever_dies
+    an_event_that_the_sql_refuses_is_parked_and_retried
+    other_types_are_passed_over
+    sql_that_cannot_work_is_refused_at_the_start
+}
+
+/// A team with a table of bills, and the feed of orders that it follows.
+struct Team {
+    orders: FreshDatabase,
+    feed: Running,
+    bills: FreshDatabase,
+    directory: TempDir,
+}
+
+impl Team {
+    async fn new(backend: Backend) -> Self {
+        let orders = database(backend).await;
+        let bills = database(backend).await;
+        bills
+            .execute(
+                "CREATE TABLE bill (order_id INTEGER NOT NULL, cents INTEGER CHECK (cents > 0))",
+            )
+            .await;
+        Self {
+            feed: serve(&orders).await,
+            orders,
+            bills,
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Writes the SQL to a file.
+    fn sql(&self, text: &str) -> String {
+        let path = self.directory.path().join("on_event.sql");
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    /// A bill for each order, in the SQL of the database.
+    fn bill(&self) -> String {
+        let number = |name: &str| match self.bills.url().starts_with("postgres") {
+            true => format!("(:data ->> '{name}')::int"),
+            false => format!(":data ->> '{name}'"),
+        };
+        self.sql(&format!(
+            "INSERT INTO bill (order_id, cents) VALUES ({}, {})",
+            number("id"),
+            number("cents")
+        ))
+    }
+
+    fn arguments<'a>(&'a self, feed: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        let mut arguments = vec![
+            "deliver",
+            "--feed-url",
+            feed,
+            "--database-url",
+            self.bills.url(),
+        ];
+        arguments.extend(more);
+        arguments
+    }
+
+    async fn deliver(&self, more: &[&str]) -> Running {
+        let feed = self.feed.client.url("feed");
+        Running::start(&self.arguments(&feed, more)).await
+    }
+
+    async fn place(&self, id: i64, cents: i64) {
+        let data = format!("{{\"id\": {id}, \"cents\": {cents}}}");
+        publish(&self.orders, &format!("order/{id}"), &data).await;
+    }
+
+    async fn bills(&self) -> Vec<String> {
+        let sql = "SELECT CAST(order_id AS TEXT) FROM bill ORDER BY bill.order_id";
+        tables::texts(self.bills.url(), sql).await
+    }
+
+    async fn billed(&self, orders: std::ops::RangeInclusive<i64>) {
+        let expected: Vec<String> = orders.map(|order| order.to_string()).collect();
+        until("each order has one bill", async || {
+            (self.bills().await == expected).then_some(())
+        })
+        .await;
+    }
+}
+
+/// The bills have no key: a second effect would be a second bill.
+async fn each_event_has_one_effect_whatever_dies(backend: Backend) {
+    let mut team = Team::new(backend).await;
+    let file = team.bill();
+    let mut one = team.deliver(&["--sql", &file]).await;
+    let mut another = team.deliver(&["--sql", &file]).await;
+    for order in 1..=60 {
+        team.place(order, 100).await;
+        match order {
+            10 | 40 => one.process.kill(),
+            20 | 50 => one.restart().await,
+            30 => {
+                team.feed.process.kill();
+                team.feed.restart().await;
+            }
+            45 => assert_eq!(another.process.stop("TERM").await, Some(0)),
+            _ => {}
+        }
+    }
+    team.billed(1..=60).await;
+    // All were taken, and none comes again.
+    let status = one.client.json("status").await.unwrap();
+    assert_eq!(status["sequence"], 60, "{status}");
+    assert_eq!(status["parked"], 0, "{status}");
+}
+
+async fn an_event_that_the_sql_refuses_is_parked_and_retried(backend: Backend) {
+    let team = Team::new(backend).await;
+    let file = team.bill();
+    let deliver = team.deliver(&["--sql", &file]).await;
+    team.place(1, 100).await;
+    team.place(2, 0).await;
+    team.place(3, 100).await;
+    until("it is parked, and the others are not", async || {
+        let status = deliver.client.json("status").await?;
+        (status["parked"] == 1 && team.bills().await == ["1", "3"]).then_some(())
+    })
+    .await;
+    let feed = team.feed.client.url("feed");
+    // No SQL is needed for a command.
+    let (code, out, err) = run(&team.arguments(&feed, &["parked", "--json"])).await;
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("order/2"), "{out}");
+    let (code, ..) = run(&team.arguments(&feed, &["status"])).await;
+    assert_eq!(code, 1, "something is parked");
+    // A command that does not know what to do with events takes none.
+    let (code, out, err) = run(&team.arguments(&feed, &["skip", "order/2", "--reason", "x"])).await;
+    assert!(code != 0, "{out} {err}");
+    let table = "CREATE TABLE other (order_id INTEGER NOT NULL, cents INTEGER);
+                 INSERT INTO other SELECT * FROM bill; DROP TABLE bill; ALTER TABLE other RENAME TO bill";
+    team.bills.execute(table).await;
+    let (code, out, err) = run(&team.arguments(&feed, &["retry", "--all"])).await;
+    assert_eq!(code, 0, "{out} {err}");
+    team.billed(1..=3).await;
+}
+
+async fn other_types_are_passed_over(backend: Backend) {
+    let team = Team::new(backend).await;
+    let file = team.bill();
+    let deliver = team
+        .deliver(&["--sql", &file, "--type", "order.placed"])
+        .await;
+    let other = "INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.painted', 'order/7', '{}')";
+    team.orders.execute(other).await;
+    team.place(1, 100).await;
+    team.billed(1..=1).await;
+    let skipped = deliver
+        .client
+        .get("status/skipped", &[("accept", "application/json")])
+        .await;
+    assert!(
+        skipped
+            .body
+            .contains("order.painted, which is not delivered"),
+        "{}",
+        skipped.body
+    );
+}
+
+/// Otherwise it would park each event of the feed.
+async fn sql_that_cannot_work_is_refused_at_the_start(backend: Backend) {
+    let team = Team::new(backend).await;
+    for (text, said) in [
+        ("INSERT INTO no_such_table VALUES (:id)", "line 1"),
+        ("SELECT 1;\nSELEKT 2", "line 2"),
+        (
+            "INSERT INTO bill (order_id) VALUES (1); COMMIT",
+            "COMMIT is not allowed",
+        ),
+        (
+            "INSERT INTO bill (order_id) VALUES (:order)",
+            "there is no parameter :order",
+        ),
+        ("-- nothing", "it has no statement"),
+    ] {
+        let file = team.sql(text);
+        let feed = team.feed.client.url("feed");
+        let arguments = team.arguments(&feed, &["--sql", &file, "--listen", "127.0.0.1:0"]);
+        let (code, out, err) = run(&arguments).await;
+        assert!(
+            code != 0 && err.contains(said),
+            "{text}: {code} {out} {err}"
+        );
+    }
+    let missing = team.directory.path().join("missing.sql");
+    let missing = missing.display().to_string();
+    for arguments in [&["--sql", missing.as_str()][..], &["--call", "f()"], &[]] {
+        let feed = team.feed.client.url("feed");
+        let (code, ..) = run(&team.arguments(&feed, arguments)).await;
+        assert_eq!(code, 2, "{arguments:?}");
+    }
+    assert!(Path::new(&team.sql("")).exists());
+}
+
+/// A function of PostgreSQL, which says why it has nothing to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_is_called_for_each_event() {
+    let team = Team::new(Backend::Postgres).await;
+    let feed = team.feed.client.url("feed");
+    let arguments = team.arguments(&feed, &["--call", "on_event", "--listen", "127.0.0.1:0"]);
+    let (code, _, err) = run(&arguments).await;
+    assert!(code != 0 && err.contains("the function on_event"), "{err}");
+    team.bills
+        .execute(
+            "CREATE FUNCTION on_event(event jsonb) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+                 IF event ->> 'subject' = 'order/2' THEN
+                     RETURN 'order 2 is free';
+                 END IF;
+                 INSERT INTO bill VALUES ((event -> 'data' ->> 'id')::int, (event -> 'data' ->> 'cents')::int);
+                 RETURN NULL;
+             END $$",
+        )
+        .await;
+    let deliver = team.deliver(&["--call", "on_event"]).await;
+    for order in 1..=3 {
+        team.place(order, 100).await;
+    }
+    until("both have a bill", async || {
+        (team.bills().await == ["1", "3"]).then_some(())
+    })
+    .await;
+    let skipped = deliver
+        .client
+        .get("status/skipped", &[("accept", "application/json")])
+        .await;
+    assert!(skipped.body.contains("order 2 is free"), "{}", skipped.body);
+    // One that returns nothing.
+    team.bills
+        .execute(
+            "CREATE FUNCTION again(event jsonb) RETURNS void LANGUAGE sql AS $$
+                 INSERT INTO bill VALUES (10 + (event -> 'data' ->> 'id')::int, 1) $$",
+        )
+        .await;
+    let _second = team
+        .deliver(&["--call", "again", "--subscription", "again"])
+        .await;
+    until("a second subscription has taken all", async || {
+        (team.bills().await == ["1", "3", "11", "12", "13"]).then_some(())
+    })
+    .await;
+}

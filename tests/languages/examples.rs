@@ -1,0 +1,285 @@
+//! The examples in other languages, publishers and consumers, while they are killed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use harness::{Backend, Client, FreshDatabase, Process, programs, tables, until};
+use tempfile::TempDir;
+
+use crate::feed::{Running, database, serve};
+
+/// An example, and how its programs are started.
+struct Language {
+    directory: &'static str,
+    /// What runs a program; nothing, if it was compiled.
+    interpreter: Option<PathBuf>,
+    /// Where the programs are.
+    programs: PathBuf,
+    suffix: &'static str,
+    /// Removed at the end.
+    _copies: Option<TempDir>,
+}
+
+impl Language {
+    /// Interprets copies in a directory below that of the libraries: there node looks for them.
+    fn interpreted(
+        directory: &'static str,
+        suffix: &'static str,
+        interpreter: PathBuf,
+        libraries: &Path,
+    ) -> Self {
+        let copies = tempfile::tempdir_in(libraries).unwrap();
+        for name in ["publisher", "consumer"] {
+            let name = format!("{name}{suffix}");
+            let from = root().join("examples").join(directory).join(&name);
+            std::fs::copy(from, copies.path().join(name)).unwrap();
+        }
+        Self {
+            directory,
+            interpreter: Some(interpreter),
+            programs: copies.path().to_owned(),
+            suffix,
+            _copies: Some(copies),
+        }
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let program = self.programs.join(format!("{name}{}", self.suffix));
+        match &self.interpreter {
+            Some(interpreter) => {
+                let mut command = Command::new(interpreter);
+                command.arg(program);
+                command
+            }
+            None => Command::new(program),
+        }
+    }
+
+    /// The SQL in the README.
+    fn sql(&self) -> String {
+        let readme = root()
+            .join("examples")
+            .join(self.directory)
+            .join("README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let block = readme.split("```sql\n").nth(1).unwrap();
+        block.split("```").next().unwrap().to_owned()
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn python() -> Option<Language> {
+    let python = programs::tool("python3")?.get_program().into();
+    let anywhere = std::env::temp_dir();
+    Some(Language::interpreted("python", ".py", python, &anywhere))
+}
+
+fn javascript() -> Option<Language> {
+    let libraries = programs::installed("javascript")?;
+    Some(Language::interpreted(
+        "javascript",
+        ".mjs",
+        "node".into(),
+        &libraries,
+    ))
+}
+
+fn go() -> Option<Language> {
+    Some(Language {
+        directory: "go",
+        interpreter: None,
+        programs: programs::installed("go")?,
+        suffix: "",
+        _copies: None,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_and_a_consumer_in_go() {
+    if let Some(go) = go() {
+        both_sides(&go).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_in_go_and_sql_in_its_readme() {
+    if let Some(go) = go() {
+        let file = tempfile::tempdir().unwrap();
+        let path = file.path().join("on_event.sql");
+        std::fs::write(&path, go.sql()).unwrap();
+        delivered(&go, "", &["--sql", path.to_str().unwrap()]).await;
+    }
+}
+
+/// They are read as a whole.
+#[test]
+fn each_example_is_short() {
+    for directory in ["python", "javascript", "go", "go/publisher", "go/consumer"] {
+        for file in std::fs::read_dir(root().join("examples").join(directory)).unwrap() {
+            let path = file.unwrap().path();
+            let suffix = path.extension().unwrap_or_default();
+            if ["py", "mjs", "go"].iter().any(|known| suffix == *known) {
+                let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+                assert!(lines <= 100, "{} has {lines} lines", path.display());
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_and_a_consumer_in_python() {
+    if let Some(python) = python() {
+        both_sides(&python).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_and_a_consumer_in_javascript() {
+    if let Some(javascript) = javascript() {
+        both_sides(&javascript).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_in_python_and_sql_in_its_readme() {
+    if let Some(python) = python() {
+        let file = tempfile::tempdir().unwrap();
+        let path = file.path().join("on_event.sql");
+        std::fs::write(&path, python.sql()).unwrap();
+        delivered(&python, "", &["--sql", path.to_str().unwrap()]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_in_javascript_and_a_function_in_its_readme() {
+    if let Some(javascript) = javascript() {
+        delivered(&javascript, &javascript.sql(), &["--call", "on_event"]).await;
+    }
+}
+
+/// A shop with its feed, and the database of an accountant.
+struct Both {
+    orders: FreshDatabase,
+    feed: Running,
+    bills: FreshDatabase,
+    log: TempDir,
+}
+
+impl Both {
+    async fn new() -> Self {
+        let orders = database(Backend::Postgres).await;
+        Self {
+            feed: serve(&orders).await,
+            orders,
+            bills: database(Backend::Postgres).await,
+            log: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Places these orders, by a publisher that is killed half-way and started again.
+    async fn publish(&self, language: &Language, first: u32, last: u32) {
+        let orders = [first.to_string(), last.to_string()];
+        let settings = [("DATABASE_URL", self.orders.url())];
+        let start = || {
+            let mut program = language.program("publisher");
+            Process::start_command(
+                "publisher",
+                program.args(&orders),
+                &settings,
+                self.log.path(),
+            )
+        };
+        let mut killed = start();
+        until("it has begun", async || {
+            let placed = "SELECT count(*) FROM purchase WHERE id >= ";
+            let placed = tables::try_number(self.orders.url(), &format!("{placed}{first}")).await;
+            (placed.unwrap_or(0) > 0 || killed.is_gone()).then_some(())
+        })
+        .await;
+        killed.kill();
+        let mut again = start();
+        assert_eq!(again.ended().await, Some(0), "{}", again.log());
+    }
+
+    async fn billed(&self, last: i64) {
+        let expected: Vec<String> = (1..=last).map(|order| order.to_string()).collect();
+        let bills = "SELECT order_id::text FROM bill ORDER BY bill.order_id";
+        until("each order has one bill", async || {
+            let there = tables::try_number(self.bills.url(), "SELECT count(*) FROM bill").await;
+            there.filter(|there| *there >= last)?;
+            Some(())
+        })
+        .await;
+        assert_eq!(tables::texts(self.bills.url(), bills).await, expected);
+    }
+}
+
+async fn both_sides(language: &Language) {
+    let mut both = Both::new().await;
+    let feed = both.feed.client.url("feed");
+    let start = |both: &Both| {
+        let settings = [("DATABASE_URL", both.bills.url()), ("FEED_URL", &feed)];
+        let mut program = language.program("consumer");
+        Process::start_command("consumer", &mut program, &settings, both.log.path())
+    };
+    let (mut one, mut another) = (start(&both), start(&both));
+    for round in 0..4 {
+        both.publish(language, 25 * round + 1, 25 * round + 25)
+            .await;
+        match round {
+            0 => {
+                one.kill();
+                one = start(&both);
+            }
+            1 => {
+                both.feed.process.kill();
+                both.feed.restart().await;
+            }
+            2 => {
+                let connections = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
+                                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                tables::texts(both.bills.url(), connections).await;
+                another.kill();
+            }
+            _ => {}
+        }
+    }
+    both.billed(100).await;
+    // Nothing comes again.
+    one.kill();
+    let _last = start(&both);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    both.billed(100).await;
+}
+
+/// With `feed deliver` as the consumer, which executes what the README of the example has.
+async fn delivered(language: &Language, before: &str, how: &[&str]) {
+    let both = Both::new().await;
+    let table = "CREATE TABLE bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);";
+    both.bills.execute(&format!("{table} {before}")).await;
+    let feed = both.feed.client.url("feed");
+    let arguments = [
+        "deliver",
+        "--feed-url",
+        &feed,
+        "--database-url",
+        both.bills.url(),
+    ];
+    let mut deliver = Running::start(&[&arguments, how].concat()).await;
+    for round in 0..4 {
+        both.publish(language, 25 * round + 1, 25 * round + 25)
+            .await;
+        deliver.process.kill();
+        deliver.restart().await;
+    }
+    both.billed(100).await;
+    let status: &Client = &deliver.client;
+    assert_eq!(status.json("status").await.unwrap()["parked"], 0);
+}

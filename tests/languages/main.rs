@@ -1,0 +1,12 @@
+//! The program `feed`, as teams without Rust use it: all that they write is SQL.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod feed;
+
+mod check;
+mod deliver;
+mod examples;
+mod readme;
+mod serve;
+mod tail;
+mod webhook;

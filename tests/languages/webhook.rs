@@ -1,0 +1,238 @@
+//! `feed deliver --to`, with a webhook that answers what a test wants.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use harness::{Backend, FreshDatabase, serve as listen, until};
+use serde_json::Value;
+
+use crate::feed::{Running, database, publish, serve};
+
+harness::on_both_backends! {
+    each_event_is_sent_signed_and_in_sequence
+    a_webhook_that_is_down_loses_and_parks_nothing
+    an_event_that_the_webhook_refuses_is_parked
+}
+
+/// The secret of the Standard Webhooks specification's example.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// A request that the webhook has got.
+#[derive(Debug, Clone)]
+struct Got {
+    headers: HeaderMap,
+    body: String,
+    at: Instant,
+}
+
+impl Got {
+    fn subject(&self) -> String {
+        let event: Value = serde_json::from_str(&self.body).unwrap();
+        event["subject"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A webhook.
+#[derive(Debug, Clone, Default)]
+struct Hook {
+    got: Arc<Mutex<Vec<Got>>>,
+    /// Statuses in place of 204, by subject; that of `*` is for all.
+    answers: Arc<Mutex<BTreeMap<String, u16>>>,
+}
+
+impl Hook {
+    fn got(&self) -> Vec<Got> {
+        self.got.lock().unwrap().clone()
+    }
+
+    fn subjects(&self) -> Vec<String> {
+        self.got().iter().map(Got::subject).collect()
+    }
+
+    fn answer(&self, subject: &str, status: Option<u16>) {
+        let mut answers = self.answers.lock().unwrap();
+        match status {
+            Some(status) => answers.insert(subject.to_owned(), status),
+            None => answers.remove(subject),
+        };
+    }
+}
+
+async fn take(State(hook): State<Hook>, headers: HeaderMap, body: String) -> Response {
+    let got = Got {
+        headers,
+        body,
+        at: Instant::now(),
+    };
+    let subject = got.subject();
+    hook.got.lock().unwrap().push(got);
+    let answers = hook.answers.lock().unwrap();
+    let status = answers.get("*").or_else(|| answers.get(&subject));
+    match status {
+        None => StatusCode::NO_CONTENT.into_response(),
+        Some(status) => {
+            let status = StatusCode::from_u16(*status).unwrap();
+            (status, [("retry-after", "1")]).into_response()
+        }
+    }
+}
+
+/// A shop, its feed, and who sends its events to a webhook.
+struct Shop {
+    orders: FreshDatabase,
+    _feed: Running,
+    hook: Hook,
+    deliver: Running,
+    /// With the databases that the processes use, and so dropped last.
+    _own: FreshDatabase,
+    _secret: tempfile::TempDir,
+}
+
+impl Shop {
+    async fn open(backend: Backend) -> Self {
+        let (orders, own) = (database(backend).await, database(backend).await);
+        let feed = serve(&orders).await;
+        let hook = Hook::default();
+        let router = Router::new()
+            .route("/hook", post(take))
+            .with_state(hook.clone());
+        let address = listen(router).await;
+        let secret = tempfile::tempdir().unwrap();
+        let file = secret.path().join("secret");
+        std::fs::write(&file, format!("{SECRET}\n")).unwrap();
+        let deliver = Running::start(&[
+            "deliver",
+            "--feed-url",
+            &feed.client.url("feed"),
+            "--database-url",
+            own.url(),
+            "--to",
+            &format!("{address}/hook"),
+            "--secret-file",
+            file.to_str().unwrap(),
+        ])
+        .await;
+        Self {
+            orders,
+            _feed: feed,
+            hook,
+            deliver,
+            _own: own,
+            _secret: secret,
+        }
+    }
+
+    async fn place(&self, order: u32) {
+        publish(
+            &self.orders,
+            &format!("order/{order}"),
+            &format!("{{\"id\": {order}}}"),
+        )
+        .await;
+    }
+
+    async fn sent(&self, subjects: &[&str]) {
+        until("these are sent", async || {
+            (self.hook.subjects() == subjects).then_some(())
+        })
+        .await;
+    }
+
+    async fn parked(&self) -> i64 {
+        let status = self.deliver.client.json("status").await.unwrap();
+        status["parked"].as_i64().unwrap()
+    }
+}
+
+async fn each_event_is_sent_signed_and_in_sequence(backend: Backend) {
+    let mut shop = Shop::open(backend).await;
+    for order in 1..=3 {
+        shop.place(order).await;
+    }
+    shop.sent(&["order/1", "order/2", "order/3"]).await;
+    for got in shop.hook.got() {
+        let header = |name: &str| got.headers[name].to_str().unwrap().to_owned();
+        assert_eq!(header("content-type"), "application/cloudevents+json");
+        let secret = standardwebhooks::Webhook::new(SECRET).unwrap();
+        secret.verify(got.body.as_bytes(), &got.headers).unwrap();
+        let event: Value = serde_json::from_str(&got.body).unwrap();
+        assert_eq!(event["id"], header("webhook-id"));
+        assert_eq!(event["specversion"], "1.0");
+        assert!(event["source"].as_str().unwrap().ends_with("/feed"));
+    }
+    // What was delivered does not come again.
+    shop.deliver.process.kill();
+    shop.deliver.restart().await;
+    shop.place(4).await;
+    until("the new one is sent", async || {
+        (shop.hook.subjects().last()? == "order/4").then_some(())
+    })
+    .await;
+    let again = shop.hook.subjects().len() - 4;
+    assert!(
+        again <= 1,
+        "at most the last one comes again: {:?}",
+        shop.hook.subjects()
+    );
+}
+
+async fn a_webhook_that_is_down_loses_and_parks_nothing(backend: Backend) {
+    let shop = Shop::open(backend).await;
+    shop.hook.answer("*", Some(503));
+    for order in 1..=3 {
+        shop.place(order).await;
+    }
+    until("it was tried some times", async || {
+        (shop.hook.got().len() >= 3).then_some(())
+    })
+    .await;
+    assert_eq!(shop.parked().await, 0);
+    let got = shop.hook.got();
+    assert!(
+        got.iter().all(|got| got.subject() == "order/1"),
+        "in sequence"
+    );
+    let pause = got[1].at - got[0].at;
+    assert!(pause.as_secs_f64() >= 1.0, "Retry-After: {pause:?}");
+    let status = shop.deliver.client.json("status").await.unwrap();
+    assert!(
+        status["last_error"].as_str().unwrap().contains("503"),
+        "{status}"
+    );
+    shop.hook.answer("*", None);
+    until("all are sent", async || {
+        let sent = shop.hook.subjects();
+        sent.ends_with(&["order/1".into(), "order/2".into(), "order/3".into()])
+            .then_some(())
+    })
+    .await;
+    assert_eq!(shop.parked().await, 0);
+}
+
+async fn an_event_that_the_webhook_refuses_is_parked(backend: Backend) {
+    let shop = Shop::open(backend).await;
+    shop.hook.answer("order/2", Some(422));
+    shop.hook.answer("order/3", Some(500));
+    for order in 1..=4 {
+        shop.place(order).await;
+    }
+    until("two are parked, and the others are sent", async || {
+        let sent = shop.hook.subjects();
+        (shop.parked().await >= 1 && sent.contains(&"order/4".to_owned())).then_some(())
+    })
+    .await;
+    shop.hook.answer("order/3", None);
+    until("one of them was sent later", async || {
+        (shop.parked().await == 1).then_some(())
+    })
+    .await;
+    let parked = [("accept", "application/json")];
+    let parked = shop.deliver.client.get("status/parked", &parked).await;
+    assert!(parked.body.contains("422"), "{}", parked.body);
+}
