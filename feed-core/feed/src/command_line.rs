@@ -12,14 +12,15 @@ use crate::tail::Tail;
 const ABOUT: &str = "\
 Events between services without a broker, for services in any language
 
-A service publishes an event by an INSERT, in the transaction of the change. `feed serve` shows these events as an Atom
-feed. Another service follows that feed with `feed deliver`, which calls SQL of that service for each event, in the
+A service publishes an event by an INSERT, in the transaction of the change. `feed serve` shows these events as an Atom \
+feed. Another service follows that feed with `feed deliver`, which executes SQL of that service for each event, in the \
 transaction that records the event as taken: each event has one effect, whatever dies in between.";
 
 const EXAMPLES: &str = "\
 Example: try both sides in an empty directory
   feed serve --database-url sqlite:shop.db &
-  sqlite3 shop.db \"INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.placed', 'order/1', '{}')\"
+  sqlite3 shop.db \"INSERT INTO feed_outbox (event_type, subject, data)
+                   VALUES ('order.placed', 'order/1', '{}')\"
   feed tail http://127.0.0.1:8081/feed --until-now";
 
 #[derive(Debug, clap::Parser)]

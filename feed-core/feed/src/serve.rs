@@ -38,14 +38,16 @@ Example: serve --database-url postgres://shop@localhost/shop --database-schema f
 
 The application publishes in the transaction of its change, on both databases by
 
-  INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.placed', 'order/17', '{\"id\": 17}')
+  INSERT INTO feed_outbox (event_type, subject, data)
+  VALUES ('order.placed', 'order/17', '{\"id\": 17}')
 
 and on PostgreSQL also by SELECT feed_append('order.placed', 'order/17', '{\"id\": 17}')";
 
 /// Publish the outbox of an application as a feed
 ///
-/// Makes its tables in the database of the application, which needs no other connection to it. Gives each event that
-/// has committed a sequence, and serves the feed. Run as many instances as you like.
+/// Makes its tables in the database of the application, gives each event that has committed a sequence, and serves the
+/// feed. The application does not depend on it: events wait in the database while it is down. Run as many instances as
+/// you like.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Serve {

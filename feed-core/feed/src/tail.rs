@@ -24,7 +24,7 @@ Example: tail http://127.0.0.1:8081/feed
 Example: tail http://127.0.0.1:8081/feed --after start --until-now --json | jq -r .subject
 Example: tail http://127.0.0.1:8081/feed --type order.placed --data
 
-A line has the sequence, the time, the type and the subject of an event. Exit codes: 0 at the end; 1 if the feed does not
+A line has the sequence, the time, the type and the subject of an event. Exit codes: 0 at the end; 1 if the feed does not \
 continue from where it was read last; 2 if it cannot be read.";
 
 /// Show the events of a feed as they come

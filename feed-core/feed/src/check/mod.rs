@@ -19,7 +19,7 @@ const EXAMPLES: &str = "\
 Example: check http://127.0.0.1:8081/feed
 Example: check http://127.0.0.1:8081/feed --json | jq '.[] | select(.verdict == \"fault\")'
 
-Each line has the verdict, the source of the rule, and the rule; a fault says what was found. Exit codes: 0 without a
+Each line has the verdict, the source of the rule, and the rule; a fault says what was found. Exit codes: 0 without a \
 fault, 1 with one, 2 if the feed cannot be read at all.";
 
 /// Check whether a feed keeps the rules of Atom, of archives and of HTTP

@@ -37,7 +37,7 @@ Example: deliver --feed-url http://127.0.0.1:8081/feed --database-url sqlite:bil
 Example: deliver --feed-url http://127.0.0.1:8081/feed --to https://bill.example/hook --secret-file secret
 Example: deliver --database-url postgres://bill@localhost/bill parked
 
-A function that `--call` names takes the event as JSON: id, type, subject, sequence, time and data. PostgreSQL alone
+A function that `--call` names takes the event as JSON: id, type, subject, sequence, time and data. PostgreSQL alone \
 has such functions:
 
   CREATE FUNCTION on_event(event jsonb) RETURNS void LANGUAGE sql AS $$
@@ -53,14 +53,14 @@ A file that `--sql` names has one or more statements, in which parameters stand 
   :text                                the data as it is
   :event                               all of it as JSON
 
-Both run in the transaction that records the event as taken: it commits once for each event. An error rolls it back.
-An error of the database itself, such as a deadlock, is retried at once; one of the event or the SQL parks the event, and
+Both run in the transaction that records the event as taken: it commits once for each event. An error rolls it back. An \
+error of the database itself, such as a deadlock, is retried at once; one of the event or the SQL parks the event, and \
 the later events of its subject wait for it. A function that returns a text had nothing to do, for that reason.
 
-`--to` sends each event as a CloudEvent, at least once, in sequence within a subject. The header `webhook-id` is the event's
-id, and `webhook-signature` is that of Standard Webhooks. An answer 2xx counts as delivered. 408, 425, 429, 502, 503, 504
-and no answer stop the delivery for a while, as long as `Retry-After` says; so do 401 and 403. Other 5xx are retried, and
-other 4xx park the event.";
+`--to` sends each event as a CloudEvent, at least once, in sequence within a subject. The header `webhook-id` is the \
+event's id, and `webhook-signature` is that of Standard Webhooks. An answer 2xx counts as delivered. 408, 425, 429, 502, \
+503, 504 and no answer stop the delivery for a while, as long as `Retry-After` says; so do 401 and 403. Other 5xx are \
+retried, and other 4xx park the event.";
 
 /// Follow a feed, and execute SQL of your own for each event, once; or send it to a webhook
 ///
