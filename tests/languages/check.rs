@@ -3,10 +3,10 @@
 use axum::Router;
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::routing::get;
-use harness::{Backend, serve as listen, until};
+use harness::{Backend, serve as listen};
 use serde_json::Value;
 
-use crate::feed::{database, publish, run, serve};
+use crate::feed::{database, publish, run, serve, shows};
 
 harness::on_both_backends! {
     our_own_feed_keeps_all_rules
@@ -28,11 +28,7 @@ async fn our_own_feed_keeps_all_rules(backend: Backend) {
     for order in 1..=320 {
         publish(&database, &format!("order/{order}"), "{}").await;
     }
-    until("all have a sequence", async || {
-        let status = feed.client.json("feed/status").await?;
-        (status["sequence"] == 320).then_some(())
-    })
-    .await;
+    shows(&feed, 320).await;
     for finding in findings(&url, 0).await {
         // Its second is not closed yet: then there is no date.
         let may_miss = finding["source"] == "RFC 9110, 8.8.2.1";

@@ -143,6 +143,15 @@ async fn an_event_that_the_sql_refuses_is_parked_and_retried(backend: Backend) {
     // A command that does not know what to do with events takes none.
     let (code, out, err) = run(&team.arguments(&feed, &["skip", "order/2", "--reason", "x"])).await;
     assert!(code != 0, "{out} {err}");
+    // Nor does one that would deliver events a second time.
+    for command in [
+        &["--sql", &file, "replay", "--from", "1"][..],
+        &["--idempotent", "replay", "--from", "1"],
+        &["resume", "--from-start"],
+    ] {
+        let (code, out, err) = run(&team.arguments(&feed, command)).await;
+        assert_eq!(code, 2, "{command:?}: {out} {err}");
+    }
     let table = "CREATE TABLE other (order_id INTEGER NOT NULL, cents INTEGER);
                  INSERT INTO other SELECT * FROM bill; DROP TABLE bill; ALTER TABLE other RENAME TO bill";
     team.bills.execute(table).await;
@@ -180,6 +189,7 @@ async fn sql_that_cannot_work_is_refused_at_the_start(backend: Backend) {
     for (text, said) in [
         ("INSERT INTO no_such_table VALUES (:id)", "line 1"),
         ("SELECT 1;\nSELEKT 2", "line 2"),
+        ("SELECT 1;\nSELECT FROM WHERE", "line 2"),
         (
             "INSERT INTO bill (order_id) VALUES (1); COMMIT",
             "COMMIT is not allowed",

@@ -79,6 +79,16 @@ pub(crate) async fn publish(database: &FreshDatabase, subject: &str, data: &str)
     database.execute(&sql).await;
 }
 
+/// Waits until the head of the feed ends with this event: an instance may be a second behind the database.
+pub(crate) async fn shows(feed: &Running, sequence: u32) {
+    until("the newest event is in the head", async || {
+        let head = feed.client.get("feed", &[]).await;
+        let newest = head.elements("event:sequence").first().cloned();
+        (newest == Some(sequence.to_string())).then_some(())
+    })
+    .await;
+}
+
 /// Runs a command until it has ended: its exit code, its output, and its errors.
 pub(crate) async fn run(arguments: &[&str]) -> (i32, String, String) {
     let mut command = built("feed");

@@ -5,10 +5,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use harness::tap::{Held, Tap};
-use harness::{Backend, DEADLINE, built, until};
+use harness::{Backend, DEADLINE, built};
 use serde_json::Value;
 
-use crate::feed::{Running, database, publish, run, serve};
+use crate::feed::{Running, database, publish, run, serve, shows};
 
 harness::on_both_backends! {
     a_script_reads_all_events_once
@@ -29,11 +29,7 @@ async fn a_script_reads_all_events_once(backend: Backend) {
     let other = "INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.painted', 'order/7', '{}')";
     database.execute(other).await;
     let url = feed.client.url("feed");
-    until("all have a sequence", async || {
-        let status = feed.client.json("feed/status").await?;
-        (status["sequence"] == 251).then_some(())
-    })
-    .await;
+    shows(&feed, 251).await;
     let (code, out, err) = run(&["tail", &url, "--after", "start", "--until-now", "--json"]).await;
     assert_eq!((code, err.as_str()), (0, ""));
     let events: Vec<Value> = out

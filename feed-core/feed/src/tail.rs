@@ -225,6 +225,8 @@ fn printable(text: &str) -> String {
     let visible = |c: char| match c {
         '\n' | '\r' | '\t' => ' ',
         c if c.is_control() => '\u{fffd}',
+        // They change the order in which the rest of the line is shown.
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
         c => c,
     };
     text.chars().map(visible).collect()
@@ -237,7 +239,7 @@ mod tests {
     #[test]
     fn a_line_obeys_no_event() {
         let event = Received {
-            subject: "order/1\u{1b}[2J\n2".to_owned(),
+            subject: "order/1\u{1b}[2J\n2\u{202e}".to_owned(),
             data: "{\n}".to_owned(),
             ..Received::default()
         };
@@ -245,7 +247,7 @@ mod tests {
         write_line(&mut line, &event, true, false);
         assert_eq!(
             line,
-            "     -  1970-01-01T00:00:00.000Z  -  order/1\u{fffd}[2J 2  { }"
+            "     -  1970-01-01T00:00:00.000Z  -  order/1\u{fffd}[2J 2\u{fffd}  { }"
         );
     }
 }

@@ -1,11 +1,18 @@
 //! A feed document as its XML says, without the tolerance of a consumer.
 
+use std::collections::HashSet;
+
 use chrono::DateTime;
 use feed_core::http::NAMESPACE;
+use quick_xml::Reader;
+use quick_xml::events::Event;
 use roxmltree::Node;
 use url::Url;
 
 const ATOM: &str = "http://www.w3.org/2005/Atom";
+/// The deepest nesting of elements that is read.
+const DEEPEST: u32 = 200;
+
 const HISTORY: &str = "http://purl.org/syndication/history/1.0";
 
 /// The parts of a document that rules are about.
@@ -32,6 +39,7 @@ pub(super) struct Entry {
 impl Document {
     /// Reads a document; `None` if it is no Atom feed at all.
     pub(super) fn read(text: &str, url: &Url) -> Result<Self, String> {
+        check_depth(text)?;
         let xml =
             roxmltree::Document::parse(text).map_err(|error| format!("it is no XML: {error}"))?;
         let root = xml.root_element();
@@ -64,6 +72,12 @@ impl Document {
             .filter(|node| node.has_tag_name((ATOM, "entry")))
         {
             document.entry(node, url);
+        }
+        let mut known = HashSet::new();
+        let mut ids = document.entries.iter().map(|entry| &entry.id);
+        if let Some(doubled) = ids.find(|id| !known.insert(*id)) {
+            let fault = format!("two entries have the id {doubled} (4.1.1)");
+            document.faults.push(fault);
         }
         Ok(document)
     }
@@ -148,6 +162,25 @@ impl Document {
     }
 }
 
+/// Rejects elements so deep within each other that reading them takes more stack than there is.
+fn check_depth(text: &str) -> Result<(), String> {
+    let (mut xml, mut depth) = (Reader::from_str(text), 0_u32);
+    loop {
+        match xml.read_event() {
+            Ok(Event::Start(_)) => depth += 1,
+            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Event::Eof) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(format!("it is no XML: {error}")),
+        }
+        if depth > DEEPEST {
+            return Err(format!(
+                "elements are more than {DEEPEST} deep within each other"
+            ));
+        }
+    }
+}
+
 fn child<'a, 'i>(node: Node<'a, 'i>, namespace: &str, name: &str) -> Option<Node<'a, 'i>> {
     node.children()
         .find(|child| child.has_tag_name((namespace, name)))
@@ -195,6 +228,20 @@ mod tests {
             // A feed without entries has no need of an author.
             assert!(faulted || said == "an author", "{said}: {faults:?}");
         }
-        assert!(read("<entry>").is_err());
+        for text in [
+            "<entry>",
+            &("<a>".repeat(100_000) + &"</a>".repeat(100_000)),
+            &"<a>".repeat(500_000),
+        ] {
+            assert!(read(text).is_err(), "{text:.40}");
+        }
+        let entry = "<entry><id>urn:1</id><title/><updated>2026-01-01T00:00:00Z</updated><link href='/'/></entry>";
+        let doubled = read(&format!("{HEAD}{entry}{entry}"))
+            .expect("a feed")
+            .faults;
+        assert!(
+            doubled[0].contains("two entries have the id urn:1"),
+            "{doubled:?}"
+        );
     }
 }

@@ -18,6 +18,9 @@ use super::document::Document;
 /// The longest time for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The most bytes that are read of an answer.
+const LARGEST: usize = 32 * 1024 * 1024;
+
 /// A cursor in the form of feed-core's that no feed has given out.
 const FOREIGN: &str = "zzzzzzzz.1.00000000000070008000000000000001";
 
@@ -361,11 +364,20 @@ impl Checker {
             request = request.header(name, *value);
         }
         let answer = async {
-            let response = request.send().await?;
+            let mut response = request.send().await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await? {
+                body.extend_from_slice(&chunk);
+                if body.len() > LARGEST {
+                    break;
+                }
+            }
+            let body = String::from_utf8_lossy(&body).into_owned();
             Ok(Answer {
-                status: response.status(),
-                headers: response.headers().clone(),
-                body: response.text().await?,
+                status,
+                headers,
+                body,
             })
         };
         answer

@@ -15,6 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
+use clap::builder::BoolishValueParser;
 use feed_chassis::{parse_duration, parse_url};
 use feed_console::StartError;
 use feed_console::service::{self, Config, Service, ServiceOn, Site};
@@ -97,6 +98,10 @@ pub(crate) struct Delivery {
     #[arg(long, env = "WEBHOOK_TIMEOUT", value_name = "DURATION", value_parser = parse_timeout, default_value = "5s")]
     timeout: Duration,
 
+    /// An event may be delivered again without harm, as with ON CONFLICT DO NOTHING; `replay` needs it
+    #[arg(long, env = "DELIVER_IDEMPOTENT", value_parser = BoolishValueParser::new())]
+    idempotent: bool,
+
     /// Deliver only events of this type; repeat it for more types
     #[arg(
         long = "type",
@@ -141,9 +146,30 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 
 /// Runs the consumer until `SIGTERM` or Ctrl-C, or executes the command.
 pub(crate) async fn main(deliver: Deliver) -> ExitCode {
-    match deliver.command {
-        None => service::run::<Deliver>(deliver.config).await,
-        Some(command) => service::execute::<Deliver>(deliver.config, command).await,
+    let Some(command) = deliver.command else {
+        return service::run::<Deliver>(deliver.config).await;
+    };
+    if let Some(missing) = missing(&deliver.config.own, &command) {
+        eprintln!("{missing}");
+        return ExitCode::from(2);
+    }
+    service::execute::<Deliver>(deliver.config, command).await
+}
+
+/// Returns what a command needs that takes events again, if it is missing. If no instance runs, the command delivers
+/// them itself.
+fn missing(delivery: &Delivery, command: &Command) -> Option<&'static str> {
+    let Targets { call, sql, to } = &delivery.target;
+    let has_target = call.is_some() || sql.is_some() || to.is_some();
+    match command {
+        Command::Replay { .. } if !delivery.idempotent => Some(
+            "replay delivers events again, and nothing here knows which effects are still there: give --idempotent if \
+             that does no harm, as with INSERT … ON CONFLICT DO NOTHING",
+        ),
+        Command::Replay { .. } | Command::Resume { .. } if !has_target => {
+            Some("give --call, --sql or --to as the service has it, before the command")
+        }
+        _ => None,
     }
 }
 

@@ -38,10 +38,10 @@ pub(crate) enum InvalidScript {
     #[error("{0}: there is no parameter :{1}; these are known: {names}", names = Parameter::names())]
     Unknown(String, String),
     #[error(
-        "{place}: {words} is not allowed: the SQL is executed in a transaction that records the event as taken, and that \
-         alone commits both"
+        "{0}: {1} is not allowed: the SQL is executed in a transaction and a session that are not its own. These are: \
+         {allowed}, and SET LOCAL of what is not ours", allowed = ALLOWED.join(", ")
     )]
-    Transaction { place: String, words: String },
+    Statement(String, String),
     #[error("write the name of a function, such as on_event or billing.on_event")]
     Function,
 }
@@ -194,8 +194,8 @@ impl<'t> Lexer<'t> {
             parts.push(Part::Sql(self.text[begin..self.at].to_owned()));
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match ends_transaction(&words) {
-            Some(words) => Err(InvalidScript::Transaction { place, words }),
+        match refused(&words) {
+            Some(words) => Err(InvalidScript::Statement(place, words)),
             None => Ok(Some(Statement {
                 place,
                 is_call: false,
@@ -318,19 +318,32 @@ fn word(text: &str) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// Returns the words of a statement that begins or ends a transaction, or changes the session beyond its end.
-fn ends_transaction(words: &[&str]) -> Option<String> {
-    let count = match words {
-        [
-            "BEGIN" | "COMMIT" | "END" | "ABORT" | "PRAGMA" | "ATTACH" | "DETACH" | "VACUUM",
-            ..,
-        ] => 1,
-        ["START" | "PREPARE", "TRANSACTION", ..] => 2,
-        ["ROLLBACK", "TO", ..] | ["ROLLBACK", _, "TO"] | ["SET", "LOCAL", ..] => return None,
-        ["ROLLBACK" | "SET" | "RESET" | "LISTEN" | "DISCARD", ..] => 1,
-        _ => return None,
+/// The first words of statements that leave the transaction and the session as they are.
+const ALLOWED: [&str; 11] = [
+    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "VALUES", "WITH", "CALL", "DO",
+    "NOTIFY",
+];
+
+/// Settings on which our own statements in the same transaction rely.
+const OURS: [&str; 5] = [
+    "SEARCH_PATH",
+    "ROLE",
+    "SESSION",
+    "TRANSACTION",
+    "CONSTRAINTS",
+];
+
+/// Returns the words of a statement that may end the transaction, or change it or the session for others.
+fn refused(words: &[&str]) -> Option<String> {
+    let is_allowed = match words {
+        ["SET", "LOCAL", setting, ..] => !OURS.contains(setting),
+        ["SAVEPOINT" | "RELEASE", ..] | ["ROLLBACK", "TO", ..] | ["ROLLBACK", _, "TO", ..] => true,
+        [first, ..] => ALLOWED.contains(first),
+        // It begins with something else than a word, and the database refuses it.
+        [] => true,
     };
-    Some(words[..count].join(" "))
+    let named = if words.first() == Some(&"SET") { 3 } else { 1 };
+    (!is_allowed).then(|| words[..words.len().min(named)].join(" "))
 }
 
 #[cfg(test)]
@@ -423,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_the_transaction_is_refused() {
+    fn what_changes_transaction_or_session_is_refused() {
         for text in [
             "SELECT 1; COMMIT",
             "/* quietly */ begin",
@@ -433,7 +446,15 @@ mod tests {
             "PREPARE TRANSACTION 'a'",
             "SET lock_timeout = 0",
             "SET CONSTRAINTS ALL IMMEDIATE",
+            "SET LOCAL search_path = nowhere",
+            "SET LOCAL ROLE other",
             "PRAGMA synchronous = OFF",
+            "COPY a FROM STDIN",
+            "DEALLOCATE ALL",
+            "PREPARE a AS SELECT 1",
+            "DECLARE a CURSOR WITH HOLD FOR SELECT 1",
+            "CREATE TEMP TABLE a (b int)",
+            "UNLISTEN *",
         ] {
             assert!(refused(text).contains("is not allowed"), "{text}");
         }
@@ -442,6 +463,8 @@ mod tests {
             "ROLLBACK TRANSACTION TO SAVEPOINT a",
             "SET LOCAL lock_timeout = '1s'",
             "SELECT 'COMMIT'",
+            "(SELECT 1)",
+            "with a as (select 1) insert into b select * from a",
         ] {
             assert!(Script::parse("x.sql", text).is_ok(), "{text}");
         }

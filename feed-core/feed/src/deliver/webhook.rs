@@ -40,7 +40,7 @@ impl Secret {
         let text = text.map_err(|error| format!("cannot read the file: {error}"))?;
         let text = text.trim();
         match standardwebhooks::Webhook::new(text) {
-            Ok(secret) if !text.is_empty() => Ok(Self(Arc::new(secret))),
+            Ok(secret) if !matches!(text, "" | "whsec_") => Ok(Self(Arc::new(secret))),
             _ => Err("its line is not `whsec_` and a secret in Base64".to_owned()),
         }
     }
