@@ -143,12 +143,15 @@ async fn two_processes_of_one_name_are_two_instances() {
     })
     .await;
     load::place_many(&order.client, 60).await;
+    let writers = "SELECT count(DISTINCT app) FROM test_audit WHERE what = 'move'";
+    until("both have written", async || {
+        (tables::number(cluster.database.url(), writers).await == 2).then_some(())
+    })
+    .await;
     twins[0].process.kill();
     load::place_many(&order.client, 30).await;
     let story = story(&order).await;
     story.check(&cluster).await;
-    let writers = "SELECT count(DISTINCT app) FROM test_audit WHERE what = 'move'";
-    assert_eq!(tables::number(cluster.database.url(), writers).await, 2);
 }
 
 /// SQLite has one writer; a second process waits for it, and takes over.
