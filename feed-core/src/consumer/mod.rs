@@ -85,6 +85,7 @@ pub use source::client::FeedClient;
 pub use source::credentials::{FeedCredentials, InvalidCredentials};
 pub use source::entry::InvalidDocument;
 pub use source::fetch_error::FetchError;
+pub use source::header::retry_after;
 pub use source::link::RefusedLink;
 pub use source::option_names::FeedOptionNames;
 pub use source::proxy::{FeedProxy, InvalidProxy, in_environment as proxies_in_environment};

@@ -110,57 +110,40 @@ pub(crate) trait Execute: Backend {
     ) -> impl Future<Output = sqlx::Result<Option<String>>> + Send;
 }
 
-impl Execute for Postgres {
-    async fn prepare(database: &Database<Self>, statement: &Statement) -> sqlx::Result<()> {
-        let (sql, _) = statement.for_postgres();
-        let mut tx = database.begin().await?;
-        (&mut *tx)
-            .prepare(AssertSqlSafe(sql).into_sql_str())
-            .await?;
-        tx.rollback().await
-    }
+/// The same code for both databases: sqlx has no bounds by which it could be generic.
+macro_rules! execute_on {
+    ($database:ty, $numbered:ident) => {
+        impl Execute for $database {
+            async fn prepare(database: &Database<Self>, statement: &Statement) -> sqlx::Result<()> {
+                let (sql, _) = statement.$numbered();
+                let mut tx = database.begin().await?;
+                (&mut *tx)
+                    .prepare(AssertSqlSafe(sql).into_sql_str())
+                    .await?;
+                tx.rollback().await
+            }
 
-    async fn execute(
-        tx: &mut Transaction<'_, Self>,
-        statement: &Statement,
-        event: &Received,
-    ) -> sqlx::Result<Option<String>> {
-        let (sql, parameters) = statement.for_postgres();
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for parameter in parameters {
-            query = query.bind(parameter.value(event));
+            async fn execute(
+                tx: &mut Transaction<'_, Self>,
+                statement: &Statement,
+                event: &Received,
+            ) -> sqlx::Result<Option<String>> {
+                let (sql, parameters) = statement.$numbered();
+                let mut query = sqlx::query(AssertSqlSafe(sql));
+                for parameter in parameters {
+                    query = query.bind(parameter.value(event));
+                }
+                if !statement.is_call {
+                    query.execute(&mut **tx).await?;
+                    return Ok(None);
+                }
+                let row = query.fetch_optional(&mut **tx).await?;
+                // A function that returns void, or something else, returns no text.
+                Ok(row.and_then(|row| row.try_get(0).ok().flatten()))
+            }
         }
-        if !statement.is_call {
-            query.execute(&mut **tx).await?;
-            return Ok(None);
-        }
-        let row = query.fetch_optional(&mut **tx).await?;
-        // A function that returns void, or something else, returns no text.
-        Ok(row.and_then(|row| row.try_get(0).ok().flatten()))
-    }
+    };
 }
 
-impl Execute for Sqlite {
-    async fn prepare(database: &Database<Self>, statement: &Statement) -> sqlx::Result<()> {
-        let (sql, _) = statement.for_sqlite();
-        let mut tx = database.begin().await?;
-        (&mut *tx)
-            .prepare(AssertSqlSafe(sql).into_sql_str())
-            .await?;
-        tx.rollback().await
-    }
-
-    async fn execute(
-        tx: &mut Transaction<'_, Self>,
-        statement: &Statement,
-        event: &Received,
-    ) -> sqlx::Result<Option<String>> {
-        let (sql, parameters) = statement.for_sqlite();
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for parameter in parameters {
-            query = query.bind(parameter.value(event));
-        }
-        query.execute(&mut **tx).await?;
-        Ok(None)
-    }
-}
+execute_on!(Postgres, for_postgres);
+execute_on!(Sqlite, for_sqlite);

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use feed_core::consumer::retry_after;
 use feed_core::http::{tls, with_causes};
 use feed_core::{EffectError, Received};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, StatusCode, redirect};
 use tracing::debug;
 use url::Url;
@@ -19,9 +20,6 @@ use super::parameter::as_cloud_event;
 
 /// The longest time for a request and its answer; the transaction around it may take ten seconds.
 pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// The longest pause that a `Retry-After` is granted.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// The secret that signs requests. It is never printed.
 #[derive(Clone)]
@@ -136,15 +134,10 @@ fn judge(status: StatusCode, headers: &HeaderMap) -> Result<(), EffectError> {
     }
 }
 
-/// Returns the pause of a `Retry-After` in seconds.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let seconds = text.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
-}
-
 #[cfg(test)]
 mod tests {
+    use reqwest::header::RETRY_AFTER;
+
     use super::*;
 
     #[test]

@@ -36,8 +36,10 @@ pub(crate) fn to_header(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&bytes).ok()
 }
 
-/// Parses both forms of RFC 9110, 10.2.3.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// Returns the pause that an answer asks for, in either form of `Retry-After` (RFC 9110, 10.2.3), five minutes at most:
+/// for [`EffectError::Later`](crate::EffectError::Later), too.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
