@@ -204,7 +204,7 @@ async fn numbers_that_were_used_are_not_reused_after_a_move(from: Backend) {
     let mut order = Service::new("order", from).await;
     order.start().await;
     load::place_many(&order.client, 3).await;
-    let known = source(&order).await;
+    let known = source(&order, "4").await;
     assert_eq!(order.stop().await, Some(0));
     let new = another(from).await;
     let files = tempfile::tempdir().unwrap();
@@ -228,14 +228,17 @@ async fn numbers_that_were_used_are_not_reused_after_a_move(from: Backend) {
     assert_eq!(load::place(&order.client, 1).await, Some(501));
     assert_eq!(load::place(&order.client, 1).await, Some(502));
     // Events do not get another source either, at another address and after commands without one.
-    assert_eq!(source(&order).await, known);
+    assert_eq!(source(&order, "6").await, known);
 }
 
-/// The CloudEvents `source` of the newest event.
-async fn source(order: &Service) -> String {
-    load::published(order).await;
-    let head = order.client.get("feed", &[]).await;
-    let id = head.elements("id").remove(1);
+/// The CloudEvents `source` of the newest event, whose sequence is `newest`.
+async fn source(order: &Service, newest: &str) -> String {
+    let id = until("the newest event is in the feed", async || {
+        let head = order.client.get("feed", &[]).await;
+        let is_there = head.elements("event:sequence").first()? == newest;
+        is_there.then(|| head.elements("id").remove(1))
+    })
+    .await;
     let path = format!("events/{}", &id["urn:uuid:".len()..]);
     order
         .client
