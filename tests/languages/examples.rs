@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::feed::{Running, database, serve};
 
 /// An example, and how its programs are started.
-struct Language {
+pub(crate) struct Language {
     directory: &'static str,
     /// What runs a program; nothing, if it was compiled.
     interpreter: Option<PathBuf>,
@@ -45,7 +45,14 @@ impl Language {
     }
 
     fn program(&self, name: &str) -> Command {
-        let program = self.programs.join(format!("{name}{}", self.suffix));
+        self.command_for(&self.path_of(name))
+    }
+
+    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
+        self.programs.join(format!("{name}{}", self.suffix))
+    }
+
+    pub(crate) fn command_for(&self, program: &Path) -> Command {
         match &self.interpreter {
             Some(interpreter) => {
                 let mut command = Command::new(interpreter);
@@ -68,20 +75,20 @@ impl Language {
     }
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap()
         .to_owned()
 }
 
-fn python() -> Option<Language> {
+pub(crate) fn python() -> Option<Language> {
     let python = programs::tool("python3")?.get_program().into();
     let anywhere = std::env::temp_dir();
     Some(Language::interpreted("python", ".py", python, &anywhere))
 }
 
-fn javascript() -> Option<Language> {
+pub(crate) fn javascript() -> Option<Language> {
     let libraries = programs::installed("javascript")?;
     Some(Language::interpreted(
         "javascript",
@@ -91,7 +98,7 @@ fn javascript() -> Option<Language> {
     ))
 }
 
-fn go() -> Option<Language> {
+pub(crate) fn go() -> Option<Language> {
     Some(Language {
         directory: "go",
         interpreter: None,

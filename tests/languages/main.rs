@@ -4,6 +4,7 @@
 mod feed;
 
 mod check;
+mod check_consumer;
 mod deliver;
 mod examples;
 mod readme;
