@@ -21,6 +21,7 @@ mod guard;
 mod health;
 pub mod html;
 pub mod list;
+mod man_page;
 mod metrics;
 pub mod openapi;
 mod origin;
