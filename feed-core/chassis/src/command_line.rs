@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::builder::StyledStr;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
 
@@ -151,9 +151,16 @@ A command after it has a page of its own
 }
 
 /// Returns the text that an option prints before the program does anything: a completion script or a man page. Errors
-/// in other arguments and in the environment are ignored.
+/// in other arguments and in the environment are ignored, except the name of an unknown command.
 fn wanted_text(command: &Command, arguments: &[OsString]) -> Option<Vec<u8>> {
-    let lenient = command.clone().ignore_errors(true);
+    // A command comes after `--man` also where it excludes all other options.
+    let lenient = command.clone().args_conflicts_with_subcommands(false);
+    if let Err(error) = lenient.clone().try_get_matches_from(arguments)
+        && error.kind() == ErrorKind::InvalidSubcommand
+    {
+        return None;
+    }
+    let lenient = lenient.ignore_errors(true);
     let matches = lenient.try_get_matches_from(arguments).ok()?;
     if let Some(shell) = matches.get_one(COMPLETIONS) {
         return Some(completions(*shell, command.clone()));
@@ -235,7 +242,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, clap::Parser)]
-    #[command(name = "probe", version)]
+    #[command(name = "probe", version, args_conflicts_with_subcommands = true)]
     struct Probe {
         #[arg(long)]
         feed: Option<feed_http::BaseUrl>,
@@ -281,10 +288,12 @@ mod tests {
         let command = printed(&["probe", "--man", "say"]).expect("a page");
         for known in [
             ".TH probe-say 1",
-            ".SH EXAMPLES\n.nf\nprobe say hello\nprobe say bye\n.fi",
+            ".SH EXAMPLES\n.PP\n.nf\nprobe say hello\nprobe say bye\n.fi",
         ] {
             assert!(command.contains(known), "{known}: {command}");
         }
+        assert_eq!(printed(&["probe", "--man", "sing"]), None);
+        assert!(refused(&["probe", "--man", "sing"]).contains("'sing'"));
     }
 
     #[test]

@@ -39,17 +39,25 @@ fn write(command: &Command, source: String, page: &mut Vec<u8>) -> io::Result<()
     write_examples(command, page)
 }
 
-/// clap_mangen would fill them as it fills paragraphs, and call them EXTRA.
+/// clap_mangen would call them EXTRA, and fill commands as it fills paragraphs.
 fn write_examples(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     let Some(examples) = command.get_after_long_help().or(command.get_after_help()) else {
         return Ok(());
     };
     let mut roff = Roff::new();
-    roff.control("SH", ["EXAMPLES"]).control("nf", []);
-    let examples = examples.to_string();
-    for line in examples.lines().filter(|line| *line != "Examples:") {
-        roff.text([roman(line.strip_prefix("Example: ").unwrap_or(line))]);
+    roff.control("SH", ["EXAMPLES"]);
+    for block in examples.to_string().split("\n\n") {
+        let is_as_typed = block.starts_with("Example") || block.starts_with(' ');
+        roff.control("PP", []);
+        if is_as_typed {
+            roff.control("nf", []);
+        }
+        for line in block.lines().filter(|line| *line != "Examples:") {
+            roff.text([roman(line.strip_prefix("Example: ").unwrap_or(line))]);
+        }
+        if is_as_typed {
+            roff.control("fi", []);
+        }
     }
-    roff.control("fi", []);
     roff.to_writer(page)
 }
