@@ -53,7 +53,7 @@ install_from_npm() {
     say "installing the packages of $2"
     mkdir -p "$tools"
     cp "$2/package.json" "$2/package-lock.json" "$tools"
-    npm ci --silent --ignore-scripts --no-audit --no-fund --prefix "$tools"
+    (cd "$tools" && npm ci --silent --ignore-scripts --no-audit --no-fund)
     cp "$2/package-lock.json" "$tools/installed"
 }
 

@@ -39,7 +39,7 @@ fn write(command: &Command, source: String, page: &mut Vec<u8>) -> io::Result<()
     write_examples(command, page)
 }
 
-/// clap_mangen would call them EXTRA, and fill commands as it fills paragraphs.
+/// `clap_mangen` would call them EXTRA, and fill commands as it fills paragraphs.
 fn write_examples(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     let Some(examples) = command.get_after_long_help().or(command.get_after_help()) else {
         return Ok(());
