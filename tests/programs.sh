@@ -41,20 +41,20 @@ fetch_axe() {
 
 axe_is_here() { echo "$axe_sum  target/tools/axe.min.js" | sha256sum --check --status 2>/dev/null; }
 
-# The library of examples/javascript, to target/tools.
-install_javascript() {
-    local tools=${CARGO_TARGET_DIR:-target}/tools/javascript
-    cmp -s examples/javascript/package-lock.json "$tools/installed" && return
+# Packages from npm, to target/tools/$1: those of the lock file in the directory $2. $3 is what is left out without them.
+install_from_npm() {
+    local tools=${CARGO_TARGET_DIR:-target}/tools/$1 without=TEST_WITHOUT_${1^^}
+    cmp -s "$2/package-lock.json" "$tools/installed" && return
     if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
-        export TEST_WITHOUT_JAVASCRIPT="there is no Node.js with npm here, and tests/run installs none"
-        say "THE EXAMPLES IN JAVASCRIPT ARE NOT RUN: $TEST_WITHOUT_JAVASCRIPT"
+        export "$without=there is no Node.js with npm here, and tests/run installs none"
+        say "$3: ${!without}"
         return
     fi
-    say "installing the library of examples/javascript"
+    say "installing the packages of $2"
     mkdir -p "$tools"
-    cp examples/javascript/package.json examples/javascript/package-lock.json "$tools"
-    npm ci --silent --no-audit --no-fund --prefix "$tools"
-    cp examples/javascript/package-lock.json "$tools/installed"
+    cp "$2/package.json" "$2/package-lock.json" "$tools"
+    (cd "$tools" && npm ci --silent --ignore-scripts --no-audit --no-fund)
+    cp "$2/package-lock.json" "$tools/installed"
 }
 
 # The programs of examples/go, to target/tools.

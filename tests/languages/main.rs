@@ -3,6 +3,7 @@
 
 mod feed;
 
+mod asyncapi;
 mod check;
 mod check_consumer;
 mod deliver;
