@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use harness::pooler::Pooler;
 use harness::{Backend, Client, FreshDatabase, Process, programs, tables, until};
 use tempfile::TempDir;
 
@@ -12,13 +13,10 @@ use crate::feed::{Running, database, serve};
 /// An example, and how its programs are started.
 struct Language {
     directory: &'static str,
-    /// What runs a program; nothing, if it was compiled.
-    interpreter: Option<PathBuf>,
-    /// Where the programs are.
-    programs: PathBuf,
-    suffix: &'static str,
-    /// Removed at the end.
-    _copies: Option<TempDir>,
+    /// A program of this name.
+    program: Box<dyn Fn(&str) -> Command>,
+    /// True if its programs take a URL of JDBC, which reaches no socket of a directory.
+    jdbc: bool,
 }
 
 impl Language {
@@ -35,24 +33,15 @@ impl Language {
             let from = root().join("examples").join(directory).join(&name);
             std::fs::copy(from, copies.path().join(name)).unwrap();
         }
+        let program = move |name: &str| {
+            let mut command = Command::new(&interpreter);
+            command.arg(copies.path().join(format!("{name}{suffix}")));
+            command
+        };
         Self {
             directory,
-            interpreter: Some(interpreter),
-            programs: copies.path().to_owned(),
-            suffix,
-            _copies: Some(copies),
-        }
-    }
-
-    fn program(&self, name: &str) -> Command {
-        let program = self.programs.join(format!("{name}{}", self.suffix));
-        match &self.interpreter {
-            Some(interpreter) => {
-                let mut command = Command::new(interpreter);
-                command.arg(program);
-                command
-            }
-            None => Command::new(program),
+            program: Box::new(program),
+            jdbc: false,
         }
     }
 
@@ -92,12 +81,31 @@ fn javascript() -> Option<Language> {
 }
 
 fn go() -> Option<Language> {
+    let programs = programs::installed("go")?;
     Some(Language {
         directory: "go",
-        interpreter: None,
-        programs: programs::installed("go")?,
-        suffix: "",
-        _copies: None,
+        program: Box::new(move |name| Command::new(programs.join(name))),
+        jdbc: false,
+    })
+}
+
+fn java() -> Option<Language> {
+    let directory = programs::installed("java")?;
+    if !programs::available(&["pgbouncer"]) {
+        return None;
+    }
+    let program = move |name: &str| {
+        let mut command = Command::new("java");
+        let driver = directory.join("postgresql.jar");
+        let path = std::env::join_paths([&directory, &driver]).unwrap();
+        let class = name[..1].to_uppercase() + &name[1..];
+        command.arg("-cp").arg(path).arg(class);
+        command
+    };
+    Some(Language {
+        directory: "java",
+        program: Box::new(program),
+        jdbc: true,
     })
 }
 
@@ -118,14 +126,40 @@ async fn a_publisher_in_go_and_sql_in_its_readme() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_and_a_consumer_in_java() {
+    if let Some(java) = java() {
+        both_sides(&java).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_in_java_and_sql_in_its_readme() {
+    if let Some(java) = java() {
+        let file = tempfile::tempdir().unwrap();
+        let path = file.path().join("on_event.sql");
+        std::fs::write(&path, java.sql()).unwrap();
+        delivered(&java, "", &["--sql", path.to_str().unwrap()]).await;
+    }
+}
+
 /// They are read as a whole.
 #[test]
 fn each_example_is_short() {
-    for directory in ["python", "javascript", "go", "go/publisher", "go/consumer"] {
+    for directory in [
+        "python",
+        "javascript",
+        "java",
+        "go/publisher",
+        "go/consumer",
+    ] {
         for file in std::fs::read_dir(root().join("examples").join(directory)).unwrap() {
             let path = file.unwrap().path();
             let suffix = path.extension().unwrap_or_default();
-            if ["py", "mjs", "go"].iter().any(|known| suffix == *known) {
+            if ["py", "mjs", "java", "go"]
+                .iter()
+                .any(|known| suffix == *known)
+            {
                 let lines = std::fs::read_to_string(&path).unwrap().lines().count();
                 assert!(lines <= 100, "{} has {lines} lines", path.display());
             }
@@ -169,26 +203,45 @@ struct Both {
     orders: FreshDatabase,
     feed: Running,
     bills: FreshDatabase,
+    /// Gives a database a port of TCP, where a language needs one.
+    pooler: Option<Pooler>,
     log: TempDir,
 }
 
 impl Both {
-    async fn new() -> Self {
+    async fn new(language: &Language) -> Self {
         let orders = database(Backend::Postgres).await;
+        let ignored = "ignore_startup_parameters = extra_float_digits";
+        let pooler = match language.jdbc {
+            true => Some(Pooler::start(orders.url(), "session", ignored).await),
+            false => None,
+        };
         Self {
             feed: serve(&orders).await,
             orders,
             bills: database(Backend::Postgres).await,
+            pooler,
             log: tempfile::tempdir().unwrap(),
         }
+    }
+
+    /// What a program of the example takes as the URL of this database.
+    fn url(&self, database: &FreshDatabase) -> String {
+        let Some(pooler) = &self.pooler else {
+            return database.url().to_owned();
+        };
+        let url = pooler.url(database.url());
+        let (_, place) = url.split_once('@').unwrap();
+        format!("jdbc:postgresql://{place}?user=postgres")
     }
 
     /// Places these orders, by a publisher that is killed half-way and started again.
     async fn publish(&self, language: &Language, first: u32, last: u32) {
         let orders = [first.to_string(), last.to_string()];
-        let settings = [("DATABASE_URL", self.orders.url())];
+        let database = self.url(&self.orders);
+        let settings = [("DATABASE_URL", database.as_str())];
         let start = || {
-            let mut program = language.program("publisher");
+            let mut program = (language.program)("publisher");
             Process::start_command(
                 "publisher",
                 program.args(&orders),
@@ -222,11 +275,12 @@ impl Both {
 }
 
 async fn both_sides(language: &Language) {
-    let mut both = Both::new().await;
+    let mut both = Both::new(language).await;
     let feed = both.feed.client.url("feed");
     let start = |both: &Both| {
-        let settings = [("DATABASE_URL", both.bills.url()), ("FEED_URL", &feed)];
-        let mut program = language.program("consumer");
+        let database = both.url(&both.bills);
+        let settings = [("DATABASE_URL", database.as_str()), ("FEED_URL", &feed)];
+        let mut program = (language.program)("consumer");
         Process::start_command("consumer", &mut program, &settings, both.log.path())
     };
     let (mut one, mut another) = (start(&both), start(&both));
@@ -261,7 +315,7 @@ async fn both_sides(language: &Language) {
 
 /// With `feed deliver` as the consumer, which executes what the README of the example has.
 async fn delivered(language: &Language, before: &str, how: &[&str]) {
-    let both = Both::new().await;
+    let both = Both::new(language).await;
     let table = "CREATE TABLE bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);";
     both.bills.execute(&format!("{table} {before}")).await;
     let feed = both.feed.client.url("feed");
