@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use harness::pooler::Pooler;
 use harness::{Backend, Client, FreshDatabase, Process, programs, tables, until};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 use crate::feed::{Running, database, serve};
@@ -274,6 +274,47 @@ impl Both {
     }
 }
 
+/// A lock on a table. A consumer waits for it in the middle of what has to be one transaction.
+struct Held<'a> {
+    url: &'a str,
+    table: &'static str,
+    holder: PgConnection,
+}
+
+impl<'a> Held<'a> {
+    async fn new(url: &'a str, table: &'static str) -> Self {
+        until("a consumer has made its tables", async || {
+            tables::try_number(url, &format!("SELECT count(*) FROM {table}")).await
+        })
+        .await;
+        let mut holder = tables::postgres(url).await;
+        let lock = format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE");
+        holder.execute(AssertSqlSafe(lock)).await.unwrap();
+        Self { url, table, holder }
+    }
+
+    async fn awaited(&self) {
+        let waiting = format!(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass",
+            self.table
+        );
+        until("a consumer waits for the table", async || {
+            (tables::number(self.url, &waiting).await > 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends the statements of the consumers that were killed: they would still take effect.
+    async fn release(mut self) {
+        self.holder.execute(CUT).await.unwrap();
+        self.holder.close().await.unwrap();
+    }
+}
+
+/// Ends all connections to a database except the one that says so.
+const CUT: &str = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
 async fn both_sides(language: &Language) {
     let mut both = Both::new(language).await;
     let feed = both.feed.client.url("feed");
@@ -285,21 +326,28 @@ async fn both_sides(language: &Language) {
     };
     let (mut one, mut another) = (start(&both), start(&both));
     for round in 0..4 {
+        // Before an effect, and before the place moves.
+        let held = match round {
+            0 => Some(Held::new(both.bills.url(), "bill").await),
+            3 => Some(Held::new(both.bills.url(), "feed_place").await),
+            _ => None,
+        };
         both.publish(language, 25 * round + 1, 25 * round + 25)
             .await;
+        if let Some(held) = held {
+            held.awaited().await;
+            one.kill();
+            another.kill();
+            held.release().await;
+            (one, another) = (start(&both), start(&both));
+        }
         match round {
-            0 => {
-                one.kill();
-                one = start(&both);
-            }
             1 => {
                 both.feed.process.kill();
                 both.feed.restart().await;
             }
             2 => {
-                let connections = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
-                                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
-                tables::texts(both.bills.url(), connections).await;
+                tables::texts(both.bills.url(), CUT).await;
                 another.kill();
             }
             _ => {}
@@ -308,9 +356,20 @@ async fn both_sides(language: &Language) {
     both.billed(100).await;
     // Nothing comes again.
     one.kill();
-    let _last = start(&both);
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    both.billed(100).await;
+    another.kill();
+    let mut last = start(&both);
+    both.publish(language, 101, 101).await;
+    both.billed(101).await;
+
+    // It does not read on where another feed was.
+    last.kill();
+    let gone =
+        "UPDATE feed_place SET next = feed || '?after=bbcdefgh.1.0190b9ab000070008000000000000001'";
+    tables::run(both.bills.url(), gone).await;
+    let mut ends = start(&both);
+    assert_ne!(ends.ended().await, Some(0), "{}", ends.log());
+    let said = "the feed is not the one that was read";
+    assert!(ends.log().contains(said), "{}", ends.log());
 }
 
 /// With `feed deliver` as the consumer, which executes what the README of the example has.
