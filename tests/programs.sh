@@ -77,7 +77,7 @@ compile_go() {
 compile_java() {
     local tools=${CARGO_TARGET_DIR:-target}/tools/java sum
     if ! [ "$(javac -version 2>/dev/null | sed 's/^javac \([0-9]*\).*/\1/')" -ge 17 ] 2>/dev/null; then
-        export TEST_WITHOUT_JAVA="there is no JDK 17 here, and tests/run installs none"
+        export TEST_WITHOUT_JAVA="there is no JDK 17 or newer here, and tests/run installs none"
     elif ! fetch_jdbc "$tools"; then
         export TEST_WITHOUT_JAVA="tests/run could not fetch the driver with mvn"
     fi

@@ -4,9 +4,7 @@
 //     java -cp postgresql.jar Consumer.java
 
 import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse.BodyHandlers;
+import java.net.http.*;
 import java.sql.*;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
@@ -18,10 +16,10 @@ class Consumer {
     static final String SCHEMA = """
         CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
         CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL)""";
-    // PostgreSQL reads the JSON, since the JDK cannot. The type jsonb would refuse a NUL in a string.
+    // PostgreSQL reads the JSON, since the JDK cannot.
     static final String EVENTS = """
         SELECT event ->> 'type' AS type, event -> 'data' AS data
-        FROM json_array_elements(?::json) WITH ORDINALITY AS batch (event, place) ORDER BY place""";
+        FROM jsonb_array_elements(?::jsonb) WITH ORDINALITY AS batch (event, place) ORDER BY place""";
 
     record Batch(String events, String next) {}
 
@@ -29,7 +27,7 @@ class Consumer {
     static Batch ask(String url) throws Exception {
         var request = HttpRequest.newBuilder(URI.create(url))
             .headers("Accept", "application/cloudevents-batch+json", "Prefer", "wait=20").build();
-        var answer = HTTP.sendAsync(request, BodyHandlers.ofString()).get(60, TimeUnit.SECONDS);
+        var answer = HTTP.sendAsync(request, HttpResponse.BodyHandlers.ofString()).get(60, TimeUnit.SECONDS);
         if (answer.statusCode() == 410) {
             System.err.println("the feed is not the one that was read: " + answer.body());
             System.exit(1);
@@ -38,21 +36,23 @@ class Consumer {
         if (answer.statusCode() != 200 || !link.find()) {
             throw new IllegalStateException(url + " answered " + answer.statusCode());
         }
-        return new Batch(answer.body(), link.group(1));
+        // A NUL in a string is JSON, but no text of PostgreSQL.
+        return new Batch(answer.body().replace("\\u0000", "\\ufffd"), link.group(1));
     }
 
     /** The part that you replace. */
     static void bill(Connection db, String type, String data) throws SQLException {
         if (type.equals("order.placed")) {
             update(db, """
-                INSERT INTO bill SELECT * FROM json_to_record(?::json) AS data (id BIGINT, cents BIGINT)""", data);
+                INSERT INTO bill SELECT * FROM jsonb_to_record(?::jsonb) AS data (id BIGINT, cents BIGINT)""", data);
         }
     }
 
     /** Effects and the new place are one transaction. Another process may have taken the same events. */
     static void take(Connection db) throws Exception {
         String url;
-        try (var place = prepare(db, "SELECT next FROM feed_place WHERE feed = ?", FEED); var row = place.executeQuery()) {
+        try (var place = prepare(db, "SELECT next FROM feed_place WHERE feed = ?", FEED);
+             var row = place.executeQuery()) {
             row.next();
             url = row.getString("next");
         }

@@ -8,7 +8,7 @@ use harness::{Backend, Client, FreshDatabase, Process, programs, tables, until};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
-use crate::feed::{Running, database, serve};
+use crate::feed::{Running, database, publish, serve};
 
 /// An example, and how its programs are started.
 struct Language {
@@ -354,11 +354,12 @@ async fn both_sides(language: &Language) {
         }
     }
     both.billed(100).await;
-    // Nothing comes again.
+    // Nothing comes again, and the next one does: with a string that PostgreSQL could not store.
     one.kill();
     another.kill();
     let mut last = start(&both);
-    both.publish(language, 101, 101).await;
+    let data = r#"{"id": 101, "cents": 10100, "note": "\u0000"}"#;
+    publish(&both.orders, "order/101", data).await;
     both.billed(101).await;
 
     // It does not read on where another feed was.
