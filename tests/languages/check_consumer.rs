@@ -1,12 +1,12 @@
 //! `feed check --consumer`: our own consumers keep all rules, and a mistake is named by the fault that shows it.
 
-use std::path::Path;
+use std::process::Command;
 
 use harness::programs::{self, available};
 use harness::{Backend, FreshDatabase, built};
 use serde_json::Value;
 
-use crate::examples::{Language, go, javascript, python, root};
+use crate::examples::{Language, go, java, javascript, python, root, url_of};
 use crate::feed::{database, run};
 
 /// The findings about a consumer, by the names of the faults.
@@ -39,19 +39,19 @@ fn are_good(findings: &[(String, Value)], none: &[&str]) {
     }
 }
 
-/// For bills in PostgreSQL: how an example starts, and the orders that have a bill.
-fn with_bills(language: &Language, program: &Path, bills: &FreshDatabase) -> (String, String) {
-    let url = bills.url();
-    let mut command = language.command_for(program);
-    let words: Vec<String> = std::iter::once(command.get_program())
-        .chain(command.get_args())
+/// How an example starts for bills at this address, as a shell has it.
+fn in_shell(command: &Command, bills: &str) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words
         .map(|word| format!("'{}'", word.to_str().unwrap()))
         .collect();
-    command.env_clear();
-    (
-        format!("DATABASE_URL='{url}' exec {}", words.join(" ")),
-        format!("psql --no-psqlrc -Atc 'SELECT order_id FROM bill' '{url}'"),
-    )
+    format!("DATABASE_URL='{bills}' exec {}", words.join(" "))
+}
+
+/// Prints the orders that have a bill.
+fn billed(bills: &FreshDatabase) -> String {
+    let url = bills.url();
+    format!("psql --no-psqlrc -Atc 'SELECT order_id FROM bill' '{url}'")
 }
 
 const BILLS: &[&str] = &["--data", r#"{"id": %n, "cents": %n00}"#];
@@ -61,8 +61,10 @@ async fn an_example_keeps_all_rules(language: Option<Language>) {
         return;
     };
     let bills = database(Backend::Postgres).await;
-    let program = language.path_of("consumer");
-    let (consumer, effects) = with_bills(&language, &program, &bills);
+    let pooler = language.pooler(&bills).await;
+    let url = url_of(&bills, pooler.as_ref());
+    let consumer = in_shell(&(language.program)("consumer"), &url);
+    let effects = billed(&bills);
     // It reads JSON, where the order is the feed's, and what is left out is so for good.
     let findings = findings(&consumer, Some(&effects), BILLS).await;
     are_good(&findings, &["gap", "reordered"]);
@@ -76,6 +78,11 @@ async fn the_consumer_in_python_keeps_all_rules() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_consumer_in_javascript_keeps_all_rules() {
     an_example_keeps_all_rules(javascript()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_consumer_in_java_keeps_all_rules() {
+    an_example_keeps_all_rules(java()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,7 +147,8 @@ async fn a_mistake_is_named_by_the_fault_that_shows_it() {
 }
 
 async fn is_named(python: &Language, (fault, changes): &Mistake) {
-    let mut text = std::fs::read_to_string(python.path_of("consumer")).unwrap();
+    let example = root().join("examples/python/consumer.py");
+    let mut text = std::fs::read_to_string(example).unwrap();
     for (from, to) in *changes {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
@@ -149,7 +157,9 @@ async fn is_named(python: &Language, (fault, changes): &Mistake) {
     let program = directory.path().join("consumer.py");
     std::fs::write(&program, text).unwrap();
     let bills = database(Backend::Postgres).await;
-    let (consumer, effects) = with_bills(python, &program, &bills);
+    let mut command = Command::new((python.program)("consumer").get_program());
+    let consumer = in_shell(command.arg(&program), bills.url());
+    let effects = billed(&bills);
     let more = [BILLS, &["--fault", fault, "--patience", "15s"]].concat();
     let findings = findings(&consumer, Some(&effects), &more).await;
     let verdicts: Vec<(&str, &Value)> = findings
