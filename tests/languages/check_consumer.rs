@@ -96,7 +96,7 @@ type Mistake = (&'static str, &'static [(&'static str, &'static str)]);
 const MISTAKES: &[Mistake] = &[
     // Each event counts as new.
     ("duplicates", &[("rowcount == 1", "rowcount >= 0")]),
-    // It follows whoever is named.
+    // It follows each redirect.
     ("redirect", &[("build_opener(Stay)", "build_opener()")]),
     (
         "poison",
