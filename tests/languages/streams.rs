@@ -81,13 +81,6 @@ async fn kill(order: &mut Service, clients: &[Client]) {
             (seen? >= EVENTS * kill / (KILLS + 1)).then_some(())
         })
         .await;
-        println!(
-            "kill {kill}: {:?}",
-            clients
-                .iter()
-                .map(|client| client.seen().len())
-                .collect::<Vec<_>>()
-        );
         order.kill();
         order.start().await;
     }

@@ -11,7 +11,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream::unfold;
+use futures_util::StreamExt;
+use futures_util::future::ready;
+use futures_util::stream::{once, unfold};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -47,21 +49,21 @@ pub(super) async fn stream<B: Backend>(
     State(feed): State<Feed<B>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let wanted = Wanted::from_query(request.uri().query().unwrap_or_default())?;
+    let mut wanted = Wanted::from_query(request.uri().query().unwrap_or_default())?;
     if request.method() == Method::HEAD {
-        let tail = feed.inner.messages(&Offset::Now, None).await?;
-        return tail.answer(request.headers(), NO_STORE);
+        // It asks where the stream ends.
+        (wanted.offset, wanted.live) = (Offset::Now, Live::No);
     }
     let caching = match wanted.offset {
         Offset::Now => NO_STORE,
         _ => PRIVATE,
     };
     let wait = (wanted.live == Live::LongPoll).then_some(POLL);
-    let first = feed.inner.messages(&wanted.offset, wait).await?;
+    let first = feed.inner.messages(wanted.offset, wait).await?;
     if wanted.live == Live::ServerSentEvents {
         return Ok(first.followed(feed, wanted.cursor));
     }
-    let mut response = match wanted.live == Live::LongPoll && first.is_empty() {
+    let mut response = match wanted.live == Live::LongPoll && first.are_none {
         true => (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, NO_STORE)]).into_response(),
         false => first.answer(request.headers(), caching)?,
     };
@@ -141,7 +143,7 @@ impl Wanted {
 /// Some messages, as a JSON array.
 struct Messages {
     array: Bytes,
-    count: usize,
+    are_none: bool,
     end: Cursor,
     /// Nothing is known after them.
     are_newest: bool,
@@ -149,15 +151,15 @@ struct Messages {
 
 impl<B: Backend> Inner<B> {
     /// Returns the messages after `offset`, as many as one document may have; waits for some.
-    async fn messages(&self, offset: &Offset, wait: Option<Duration>) -> Result<Messages, Problem> {
+    async fn messages(&self, offset: Offset, wait: Option<Duration>) -> Result<Messages, Problem> {
         self.sequencer.recent().await?;
         let head = self
-            .head_where(|head| !matches!(offset, Offset::At(cursor) if beyond(cursor, head)))
+            .head_where(|head| !matches!(&offset, Offset::At(cursor) if beyond(cursor, head)))
             .await?;
         let cursor = match offset {
             Offset::Start => Cursor::start(head.epoch),
             Offset::Now => head.cursor(),
-            Offset::At(cursor) => cursor.clone(),
+            Offset::At(cursor) => cursor,
         };
         self.verify(&cursor, &head).await?;
         let newest = match wait.filter(|_| cursor.sequence == head.sequence) {
@@ -175,7 +177,7 @@ impl<B: Backend> Inner<B> {
         let end = end_of(&events, head).unwrap_or(cursor);
         Ok(Messages {
             array: cloudevents::batch_document(&events, &self.documents.origin).body,
-            count: events.len(),
+            are_none: events.is_empty(),
             are_newest: end.sequence == head.sequence,
             end,
         })
@@ -183,10 +185,6 @@ impl<B: Backend> Inner<B> {
 }
 
 impl Messages {
-    fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     fn answer(&self, request: &HeaderMap, caching: &'static str) -> Result<Response, Problem> {
         let body = Body::new(self.array.clone());
         let metadata = Metadata {
@@ -196,12 +194,10 @@ impl Messages {
             links: LinkHeaders::default(),
             vary: "Accept-Encoding",
         };
-        let mut response = match metadata.evaluate(request)? {
-            Outcome::NotModified => metadata.not_modified(),
-            _ => metadata.ok(request, &body)?,
-        };
-        self.describe(response.headers_mut());
-        Ok(response)
+        match metadata.evaluate(request)? {
+            Outcome::NotModified => Ok(metadata.not_modified()),
+            _ => metadata.ok(request, &body),
+        }
     }
 
     fn describe(&self, headers: &mut HeaderMap) {
@@ -216,22 +212,21 @@ impl Messages {
     /// Answers with these messages and those that come.
     fn followed<B: Backend>(self, feed: Feed<B>, cursor: Option<u64>) -> Response {
         let until = Instant::now() + LONGEST;
-        let state = (feed, self, true);
-        let events = unfold(state, move |(feed, messages, is_first)| async move {
-            if !is_first && (Instant::now() >= until || feed.inner.shutdown.is_cancelled()) {
+        let first = self.server_sent(cursor);
+        let later = unfold((feed, self.end), move |(feed, end)| async move {
+            if Instant::now() >= until || feed.inner.shutdown.is_cancelled() {
                 return None;
             }
-            let messages = match is_first {
-                true => messages,
-                false => {
-                    // After an error the reader asks again, and learns what it is.
-                    let (position, wait) = (Offset::At(messages.end), Some(SILENCE));
-                    feed.inner.messages(&position, wait).await.ok()?
-                }
+            // After an error the reader asks again, and learns what it is.
+            let news = feed.inner.messages(Offset::At(end), Some(SILENCE));
+            let messages = news.await.ok()?;
+            let text = match messages.are_none {
+                true => Bytes::from_static(b":\n\n"),
+                false => messages.server_sent(cursor),
             };
-            let text = messages.server_sent(cursor, is_first);
-            Some((Ok::<_, Infallible>(text), (feed, messages, false)))
+            Some((text, (feed, messages.end)))
         });
+        let events = once(ready(first)).chain(later).map(Ok::<_, Infallible>);
         let headers = [
             (header::CONTENT_TYPE, "text/event-stream"),
             (header::CACHE_CONTROL, "private, no-cache, no-store"),
@@ -243,22 +238,15 @@ impl Messages {
 
     /// Writes both events at once: a reader who gets one of them alone would read again from the
     /// previous offset.
-    fn server_sent(&self, cursor: Option<u64>, is_first: bool) -> Bytes {
-        if self.is_empty() && !is_first {
-            return Bytes::from_static(b":\n\n");
-        }
+    fn server_sent(&self, cursor: Option<u64>) -> Bytes {
         let mut text = Vec::with_capacity(self.array.len() + 256);
-        if !self.is_empty() {
+        if !self.are_none {
             text.extend_from_slice(b"event: data\ndata:");
-            // Between the tokens of JSON, where alone they can be.
-            let plain = |byte: &u8| {
-                if matches!(byte, b'\n' | b'\r') {
-                    b' '
-                } else {
-                    *byte
-                }
-            };
-            text.extend(self.array.iter().map(plain));
+            // In JSON they are only between tokens; here they would end the line.
+            text.extend(self.array.iter().map(|byte| match byte {
+                b'\n' | b'\r' => b' ',
+                other => *other,
+            }));
             text.extend_from_slice(b"\n\n");
         }
         let mut control = json!({
