@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::{Backend, Process, Service, patiently, programs, tables, until};
+use tempfile::TempDir;
 
 harness::on_both_backends! {
     clients_see_each_event_once_and_in_order_while_the_server_is_killed
@@ -20,40 +21,30 @@ const KILLS: usize = 5;
 async fn clients_see_each_event_once_and_in_order_while_the_server_is_killed(backend: Backend) {
     let mut order = Service::new("order", backend).await;
     order.start().await;
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let mut clients = Vec::new();
     for live in ["long-poll", "sse"] {
-        for (language, command) in [("javascript", javascript()), ("python", python())] {
-            if let Some(mut command) = command {
-                let name = format!("{language}-{live}");
-                clients.push(Client::start(
-                    &mut command,
-                    name,
-                    live,
-                    &order,
-                    directory.path(),
-                ));
-            }
-        }
+        clients.extend(Client::javascript(live, &order, directory.path()));
+        clients.extend(Client::python(live, &order, directory.path()));
     }
     if clients.is_empty() {
         return;
     }
     let url = order.database.url().to_owned();
     tokio::join!(publish(&url), kill(&mut order, &clients));
-    let ids = "SELECT sequence || ' ' || lower(CAST(id AS TEXT)) FROM feed_log ORDER BY sequence";
-    let published = tables::texts(order.database.url(), ids).await;
-    assert_eq!(published.len(), EVENTS);
-    for client in clients {
+    for client in &clients {
         patiently("a client has got all", async || {
             (client.seen().len() >= EVENTS).then_some(())
         })
         .await;
+    }
+    let ids = "SELECT sequence || ' ' || lower(CAST(id AS TEXT)) FROM feed_log ORDER BY sequence";
+    let published = tables::texts(&url, ids).await;
+    assert_eq!(published.len(), EVENTS);
+    for client in clients {
         let seen = client.seen();
-        let differs = seen
-            .iter()
-            .zip(&published)
-            .find(|(one, other)| one != other);
+        let mut both = seen.iter().zip(&published);
+        let differs = both.find(|(one, other)| one != other);
         assert_eq!((differs, seen.len()), (None, EVENTS), "{}", client.name);
     }
 }
@@ -93,49 +84,55 @@ struct Client {
 }
 
 impl Client {
+    fn javascript(live: &str, order: &Service, directory: &Path) -> Option<Self> {
+        programs::installed("streams")?;
+        let program = directory.join(format!("{live}.mjs"));
+        std::fs::copy(source("client.mjs"), &program).unwrap();
+        let mut command = Command::new("node");
+        command.arg(program);
+        Some(Self::start(command, "javascript", live, order, directory))
+    }
+
+    fn python(live: &str, order: &Service, directory: &Path) -> Option<Self> {
+        let mut command = programs::tool("python3")?;
+        command.arg(source("client.py"));
+        Some(Self::start(command, "python", live, order, directory))
+    }
+
     fn start(
-        command: &mut Command,
-        name: String,
+        mut command: Command,
+        language: &str,
         live: &str,
         order: &Service,
         directory: &Path,
     ) -> Self {
+        let name = format!("{language}-{live}");
         let url = order.client.url("feed/stream");
-        let command = command.args([&url, live, &EVENTS.to_string()]);
+        command.args([&url, live, &EVENTS.to_string()]);
         Self {
-            process: Process::start_command(&name, command, &[], directory),
+            process: Process::start_command(&name, &mut command, &[], directory),
             name,
         }
     }
 
+    /// The sequence and the id of each event.
     fn seen(&self) -> Vec<String> {
         let log = self.process.log();
         // The last line may be half written; errors are no events.
         let whole = log.rfind('\n').map_or("", |end| &log[..end]);
-        let events = whole
-            .lines()
-            .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
-        events.map(str::to_owned).collect()
+        let is_event = |line: &&str| line.starts_with(|first: char| first.is_ascii_digit());
+        whole.lines().filter(is_event).map(str::to_owned).collect()
     }
 }
 
-/// A copy beside the library: there node looks for it.
-fn javascript() -> Option<Command> {
-    let program = programs::installed("streams")?.join("streams.mjs");
-    std::fs::copy(source("streams.mjs"), &program).unwrap();
-    let mut command = Command::new("node");
-    command.arg(program);
-    Some(command)
-}
-
-fn python() -> Option<Command> {
-    let mut command = programs::tool("python3")?;
-    command.arg(source("streams.py"));
-    Some(command)
+/// Beside the library, if there is one: there node looks for it.
+fn directory() -> TempDir {
+    let libraries = programs::installed("streams").unwrap_or_else(std::env::temp_dir);
+    tempfile::tempdir_in(libraries).unwrap()
 }
 
 fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("languages")
+        .join("languages/streams")
         .join(name)
 }

@@ -309,7 +309,7 @@ mod tests {
         assert!(offsets.is_sorted(), "{offsets:?}");
         for (cursor, offset) in cursors.iter().zip(&offsets) {
             assert_eq!(parsed(offset).as_ref(), Some(cursor));
-            assert_eq!(parsed(&cursor.to_string()), None);
         }
+        assert_eq!(parsed(&cursors[1].to_string()), None);
     }
 }
