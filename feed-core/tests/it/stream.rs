@@ -12,7 +12,7 @@ use tower::ServiceExt;
 use crate::support::{Answer, DEADLINE, Publisher, Testable, send};
 
 harness::on_both_databases! {
-    a_stream_is_read_from_any_offset_to_its_end
+    a_stream_is_read_from_any_offset
     an_offset_of_another_history_is_gone
     a_poll_waits_for_the_next_message
     server_sent_events_are_pairs_that_follow_the_stream
@@ -34,7 +34,7 @@ fn is_newest(answer: &Answer) -> bool {
     answer.header("stream-up-to-date") == "true"
 }
 
-async fn a_stream_is_read_from_any_offset_to_its_end<B: Testable>(url: &str) {
+async fn a_stream_is_read_from_any_offset<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     let read = async |query: &str| publisher.get(&format!("/feed/stream{query}"), &[]).await;
     let empty = read("").await;
