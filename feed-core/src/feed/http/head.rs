@@ -169,7 +169,7 @@ impl<B: Backend> Inner<B> {
 
     /// Waits until the cursor differs from that of `head`, `wait` is over, or the service stops.
     /// One watch serves all waiting readers; none of them queries the database.
-    async fn wait_for_news(&self, head: &Head, wait: Duration) -> sqlx::Result<Head> {
+    pub(super) async fn wait_for_news(&self, head: &Head, wait: Duration) -> sqlx::Result<Head> {
         let mut watch = self.sequencer.watch();
         let news = watch.wait_for(|newer| !newer.is_same(head));
         tokio::select! {
@@ -309,7 +309,7 @@ impl<B: Backend> Inner<B> {
 
     /// Returns the newest entries, for a reader at `cursor`: one query for all that waited. The
     /// history may be another one than when the wait began.
-    async fn newest_after(&self, cursor: &Cursor) -> Result<Arc<Snapshot>, Problem> {
+    pub(super) async fn newest_after(&self, cursor: &Cursor) -> Result<Arc<Snapshot>, Problem> {
         let newest = self.entries.newest(&self.sequencer, &self.database).await?;
         let head = &newest.head;
         if head.epoch != cursor.epoch || newest.anchor(cursor.sequence) != cursor.anchor {
@@ -369,7 +369,7 @@ impl<B: Backend> Inner<B> {
     }
 
     /// Rejects a cursor that is no position in this feed (I8).
-    async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
+    pub(super) async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
         if cursor.epoch != head.epoch && self.access == Access::Read {
             return Err(not_yet());
         }
@@ -449,7 +449,7 @@ fn newest_seen(known: &[Cursor], snapshot: &Snapshot) -> Option<Sequence> {
 }
 
 /// Returns true if `cursor` claims to have seen more of this feed than `head` has.
-fn beyond(cursor: &Cursor, head: &Head) -> bool {
+pub(super) fn beyond(cursor: &Cursor, head: &Head) -> bool {
     cursor.epoch == head.epoch && cursor.sequence > head.sequence
 }
 

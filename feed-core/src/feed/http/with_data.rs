@@ -147,7 +147,7 @@ impl<B: Backend> Inner<B> {
 
     /// Returns the first of these events, as many as a document may have; at least one, if there is
     /// one. Costs no query if they were new in `snapshot`.
-    async fn first_events<'s>(
+    pub(super) async fn first_events<'s>(
         &self,
         snapshot: Option<&'s Snapshot>,
         first: Sequence,
@@ -273,7 +273,7 @@ fn largest_entry(Event { entry, data, .. }: &Event) -> usize {
 }
 
 /// Returns the position of a reader after `events`.
-fn end_of(events: &[Event], head: &Head) -> Option<Cursor> {
+pub(super) fn end_of(events: &[Event], head: &Head) -> Option<Cursor> {
     let last = &events.last()?.entry;
     Some(Cursor {
         epoch: head.epoch,
