@@ -167,9 +167,11 @@ impl<'r> Case<'r> {
             }
             self.producer.publish(self.events, 1).await?;
         }
-        // Its second is over, and the next event is of another one.
-        sleep(Duration::from_secs(1)).await;
-        self.becomes_level().await.map(outcome)
+        // No newer event shows it.
+        match self.all_taken(&self.published()).await? {
+            Some(found) => Ok(outcome(Some(found))),
+            None => self.becomes_level().await.map(outcome),
+        }
     }
 
     /// Sends the consumer to another origin, which has another feed.
