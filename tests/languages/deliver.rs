@@ -140,6 +140,14 @@ async fn an_event_that_the_sql_refuses_is_parked_and_retried(backend: Backend) {
     assert!(out.contains("order/2"), "{out}");
     let (code, ..) = run(&team.arguments(&feed, &["status"])).await;
     assert_eq!(code, 1, "something is parked");
+    // A mistyped name is not a subscription without events.
+    let other = team.arguments(&feed, &["--subscription", "fed", "status"]);
+    let (code, _, err) = run(&other).await;
+    assert_eq!(code, 2, "{err}");
+    assert!(
+        err.contains("no subscription fed in this database, but feed"),
+        "{err}"
+    );
     // A command that does not know what to do with events takes none.
     let (code, out, err) = run(&team.arguments(&feed, &["skip", "order/2", "--reason", "x"])).await;
     assert!(code != 0, "{out} {err}");

@@ -249,11 +249,15 @@ async fn a_poison_event_is_skipped_while_the_service_is_stopped(backend: Backend
         let empty = hands.run(&["skip", id, "--reason", " "]).await;
         assert!(empty.err.contains("the reason is missing"), "{empty:?}");
         empty.with(2);
+        // As a CloudEvent has it.
+        let alone = id.strip_prefix("urn:uuid:").unwrap();
+        let listed = hands.run(&["events", alone, "--json"]).await.json(0);
+        assert_eq!(listed["events"][0]["id"], id);
         let out = hands
-            .run(&["skip", id, "--reason", "a test order"])
+            .run(&["skip", alone, "--reason", "a test order"])
             .await
             .with(0);
-        assert!(out.contains(id), "{out}");
+        assert!(out.contains(alone), "{out}");
         hands.run(&["status"]).await.with(0);
         let skipped = hands.run(&["skipped", "--json"]).await.json(0)["skipped"][0].clone();
         assert_eq!(skipped["skipped_by"], "eve");

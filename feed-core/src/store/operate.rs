@@ -182,6 +182,9 @@ pub(crate) trait NativeOperate: sqlx::Database {
 
 /// The operations whose statements differ at most by a clock or a list.
 pub(crate) trait Operate: sqlx::Database {
+    /// Returns the names of all subscriptions.
+    fn subscriptions(pool: &Pool<Self>) -> impl Answer<Vec<String>>;
+
     /// Returns the state of the subscription.
     fn standing(pool: &Pool<Self>, s: &str) -> impl Answer<Standing>;
 

@@ -35,6 +35,14 @@ pub enum CommandError {
     /// The database cannot be opened.
     #[error("the database cannot be used (DATABASE_URL)")]
     Open(#[from] DatabaseError),
+    /// The database has other subscriptions alone.
+    #[error("there is no subscription {name} in this database, but {known}")]
+    NoSubscription {
+        /// The one that was asked for.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),

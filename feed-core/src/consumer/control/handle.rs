@@ -1,10 +1,13 @@
 //! Shows a subscription to operators and their programs, with or without a running consumer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tracing::warn;
 use url::Url;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::decision::{DecideError, Decision};
 use super::reconcile::report::Reconciliation;
@@ -60,6 +63,15 @@ impl<B: Backend> Handle<B> {
             leases: None,
             counts: Arc::default(),
         })
+    }
+
+    /// Returns the names of all subscriptions in a database, in alphabetical order.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the database.
+    pub async fn subscriptions(database: &Database<B>) -> sqlx::Result<Vec<String>> {
+        B::subscriptions(database.reader()).await
     }
 
     /// Returns the address of the feed.
@@ -118,6 +130,8 @@ impl<B: Backend> Handle<B> {
     ///
     /// Returns the error of the database.
     pub async fn events(&self, id: Option<&str>, limit: u32) -> sqlx::Result<Vec<TakenEvent>> {
+        let id = id.map(in_full);
+        let id = id.as_deref();
         let pool = self.database.reader();
         B::taken(pool, &self.subscription.name, id, limit.into()).await
     }
@@ -151,6 +165,8 @@ impl<B: Backend> Handle<B> {
     /// if the database failed.
     pub async fn retry(&self, id: Option<&str>, by: &str) -> Result<u64, DecideError> {
         let by = given(by, "the operator's name")?;
+        let id = id.map(in_full);
+        let id = id.as_deref();
         if let Some(id) = id {
             self.failed(id).await?;
         }
@@ -183,6 +199,7 @@ impl<B: Backend> Handle<B> {
     pub async fn skip(&self, id: &str, reason: &str, by: &str) -> Result<(), DecideError> {
         let by = given(by, "the operator's name")?;
         let reason = given(reason, "the reason")?;
+        let id = &*in_full(id);
         let s = &self.subscription.name;
         let parked = self.failed(id).await?;
         let event: Option<Received> = serde_json::from_str(&parked.event).ok();
@@ -258,6 +275,14 @@ impl<B: Backend> Handle<B> {
         let stored = B::reconciled(self.database.reader(), &self.subscription.name).await?;
         // Ignore a result that another version stored in another form.
         Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+}
+
+/// Returns an event's id as Atom has it. The id of a CloudEvent and the address of the data are without `urn:uuid:`.
+fn in_full(id: &str) -> Cow<'_, str> {
+    match id.len() == Hyphenated::LENGTH && Uuid::try_parse(id).is_ok() {
+        true => format!("urn:uuid:{}", id.to_ascii_lowercase()).into(),
+        false => id.into(),
     }
 }
 

@@ -11,6 +11,15 @@ use crate::store::operate::{
 use crate::store::sql::sql;
 
 impl Operate for Db {
+    async fn subscriptions(pool: &Pool) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "-- subscription::names
+             SELECT name FROM feed_subscription ORDER BY name",
+        )
+        .fetch_all(pool)
+        .await
+    }
+
     async fn standing(pool: &Pool, s: &str) -> sqlx::Result<Standing> {
         sqlx::query_as(sql!(
             "-- subscription::standing

@@ -61,6 +61,15 @@ where
     E: Effect<B>,
     R: Reconcile<B>,
 {
+    let known = Handle::subscriptions(&database).await?;
+    let is_known = known.is_empty() || known.contains(&subscription.name);
+    // A new one may begin at the newest event.
+    if !is_known && !matches!(command, Command::Resume { .. }) {
+        return Err(CommandError::NoSubscription {
+            name: subscription.name,
+            known: known.join(", "),
+        });
+    }
     let handle = Handle::open(database.clone(), subscription.clone()).await?;
     let done = match command {
         Command::Status { json } => show::status(&handle, json).await,
