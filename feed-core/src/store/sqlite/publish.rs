@@ -115,3 +115,47 @@ impl NativePublish for Sqlite {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::AssertSqlSafe;
+    use sqlx::sqlite::SqlitePoolOptions;
+
+    use crate::store::publish::Filter;
+    use crate::store::sqlite::statements::matching_sql;
+
+    /// PostgreSQL's plan depends on its statistics: `tests/it/filtered.rs` counts what it reads.
+    #[tokio::test]
+    async fn events_that_match_are_found_by_an_index() {
+        let pool = SqlitePoolOptions::new().max_connections(1);
+        let pool = pool.connect("sqlite::memory:").await.expect("a database");
+        for migration in [
+            include_str!("../../../migrations/sqlite/0001_feed.sql"),
+            include_str!("../../../migrations/sqlite/0003_expand_archive.sql"),
+        ] {
+            let done = sqlx::raw_sql(migration).execute(&pool).await;
+            done.expect("a migration");
+        }
+        let some = || Some("x".to_owned());
+        for (event_type, subject, index) in [
+            (some(), None, "by_type (event_type=?"),
+            (None, some(), "by_subject (subject=?"),
+            (some(), some(), "by_subject (subject=?"),
+        ] {
+            let sql = matching_sql(&Filter {
+                event_type,
+                subject,
+            });
+            let plan = format!("EXPLAIN QUERY PLAN {sql}");
+            let plan = sqlx::query_as(AssertSqlSafe(plan)).fetch_all(&pool).await;
+            let plan: Vec<(i64, i64, i64, String)> = plan.expect("a plan");
+            let steps: Vec<_> = plan.into_iter().map(|(.., step)| step).collect();
+            let range = format!("{index} AND sequence>? AND sequence<?)");
+            let searches = steps.iter().filter(|step| step.ends_with(&range));
+            assert_eq!(searches.count(), 2, "{steps:?}");
+            let others = ["SCAN", "TEMP"];
+            let reads_more = |step: &String| others.iter().any(|other| step.contains(other));
+            assert!(!steps.iter().any(reads_more), "{steps:?}");
+        }
+    }
+}
