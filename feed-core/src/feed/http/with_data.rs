@@ -15,7 +15,7 @@ use crate::feed::Inner;
 use crate::feed::atom;
 use crate::feed::body::Body;
 use crate::feed::cloudevents;
-use crate::feed::document::{Document, Link, LinkHeaders, Omitted};
+use crate::feed::document::{Link, LinkHeaders, Omitted};
 use crate::feed::form::Form;
 use crate::feed::prefer::{EVENT_DATA, PREFERENCE_APPLIED, partitions};
 use crate::feed::snapshot::Snapshot;
