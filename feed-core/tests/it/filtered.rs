@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use feed_core::{Cursor, NewEvent, outbox};
 use futures_util::future::join_all;
 use serde_json::json;
-use sqlx::Postgres;
+use sqlx::{AssertSqlSafe, Postgres, Sqlite};
 
 use crate::support::{Answer, DEADLINE, NOT_MODIFIED, Publisher, Testable, event, send, until};
 
@@ -453,7 +453,36 @@ async fn a_search_through_many_events_goes_on_with_the_next_document<B: Testable
     );
 }
 
-/// As the server counts: SQLite's plan is tested beside its statement.
+/// As SQLite says, which has no statistics.
+#[tokio::test]
+async fn a_search_goes_by_an_index() {
+    let database = harness::FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(database.url()).await;
+    let statements = include_str!("../../src/store/statements/publish.rs");
+    let (_, statement) = statements.split_once("-- feed::matching").unwrap();
+    let (statement, _) = statement.split_once("\",").unwrap();
+    for (condition, index) in [
+        ("AND event_type = $4", "by_type (event_type=?"),
+        ("AND subject = $4", "by_subject (subject=?"),
+        (
+            "AND event_type = $4 AND subject = $5",
+            "by_subject (subject=?",
+        ),
+    ] {
+        assert!(statements.contains(&format!("matching!(\"{condition}\")")));
+        let plan = format!("EXPLAIN QUERY PLAN {}", statement.replace("{}", condition));
+        let plan = sqlx::query_as(AssertSqlSafe(plan)).fetch_all(publisher.database.reader());
+        let plan: Vec<(i64, i64, i64, String)> = plan.await.unwrap();
+        let steps: Vec<_> = plan.into_iter().map(|(.., step)| step).collect();
+        let range = format!("{index} AND sequence>? AND sequence<?)");
+        let searches = steps.iter().filter(|step| step.ends_with(&range));
+        assert_eq!(searches.count(), 2, "log and archive: {steps:?}");
+        let reads_more = |step: &String| step.contains("SCAN") || step.contains("TEMP");
+        assert!(!steps.iter().any(reads_more), "{steps:?}");
+    }
+}
+
+/// As PostgreSQL counts, whose plan depends on its statistics.
 #[tokio::test]
 async fn a_search_reads_no_more_than_what_matches() {
     let database = harness::FreshDatabase::postgres().await;

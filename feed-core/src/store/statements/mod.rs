@@ -17,8 +17,6 @@ mod transfer;
 
 #[cfg(feature = "consume")]
 pub(super) use consume::from_due;
-#[cfg(all(test, feature = "publish"))]
-pub(super) use publish::matching_sql;
 
 use super::dialect::{Db, HAS_UNNUMBERED, JSON_OBJECT, Row};
 #[cfg(feature = "consume")]

@@ -276,22 +276,17 @@ impl Publish for Db {
         last: Sequence,
         limit: i64,
     ) -> sqlx::Result<Vec<Sequence>> {
-        let mut query = sqlx::query_scalar(matching_sql(filter));
-        query = query.bind(first).bind(last).bind(limit);
+        let sql = match (&filter.event_type, &filter.subject) {
+            (None, None) => matching!(""),
+            (Some(_), None) => matching!("AND event_type = $4"),
+            (None, Some(_)) => matching!("AND subject = $4"),
+            (Some(_), Some(_)) => matching!("AND event_type = $4 AND subject = $5"),
+        };
+        let mut query = sqlx::query_scalar(sql).bind(first).bind(last).bind(limit);
         for value in filter.event_type.iter().chain(&filter.subject) {
             query = query.bind(value);
         }
         query.fetch_all(pool).await
-    }
-}
-
-/// Returns the statement for that kind of filter.
-pub(super) fn matching_sql(filter: &Filter) -> &'static str {
-    match (&filter.event_type, &filter.subject) {
-        (None, None) => matching!(""),
-        (Some(_), None) => matching!("AND event_type = $4"),
-        (None, Some(_)) => matching!("AND subject = $4"),
-        (Some(_), Some(_)) => matching!("AND event_type = $4 AND subject = $5"),
     }
 }
 
