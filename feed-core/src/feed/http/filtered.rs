@@ -29,7 +29,7 @@ use crate::store::publish::Filter;
 const MOST_SEARCHED: i64 = 100_000;
 
 impl<B: Backend> Inner<B> {
-    /// Serves the newest events that match, or the newest of those before a sequence, without data.
+    /// Serves the newest events that match; or, without data, the newest of those before a sequence.
     pub(super) async fn filtered(
         &self,
         form: Form,
