@@ -17,7 +17,7 @@ harness::on_both_databases! {
     a_wait_ends_with_an_event_that_matches
     a_cursor_of_another_history_is_gone
     the_newest_that_match_come_with_their_data
-    a_search_through_many_events_goes_on_with_the_next_document
+    a_search_through_many_events_continues_in_the_next_document
 }
 
 const DATA: (&str, &str) = ("prefer", "event-data");
@@ -410,7 +410,7 @@ async fn rare<B: Testable>(publisher: &Publisher<B>, count: i64) {
     .await;
 }
 
-async fn a_search_through_many_events_goes_on_with_the_next_document<B: Testable>(url: &str) {
+async fn a_search_through_many_events_continues_in_the_next_document<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
     rare(&publisher, 10_000).await;
     let path = "/feed?type=order.erased&after=start";
