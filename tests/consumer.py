@@ -15,17 +15,19 @@ import time
 from decimal import Decimal
 from http.client import HTTPException
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 from xml.etree import ElementTree
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS claim  (event TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS ledger (number INTEGER PRIMARY KEY, subject TEXT, cents INTEGER);
-CREATE TABLE IF NOT EXISTS place  (feed TEXT PRIMARY KEY, cursor TEXT);
-CREATE TABLE IF NOT EXISTS missed (event TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS place  (feed TEXT PRIMARY KEY, cursor TEXT, sequence INTEGER);
+CREATE TABLE IF NOT EXISTS missed (event TEXT PRIMARY KEY, reason TEXT);
 """
 ATOM = "{http://www.w3.org/2005/Atom}"
-CURSOR = "{urn:uuid:2f6f2a3e-8f3c-4c0e-9d64-6c1d0f0e5a71}cursor"
+EVENT = "{urn:uuid:2f6f2a3e-8f3c-4c0e-9d64-6c1d0f0e5a71}"
+CURSOR = EVENT + "cursor"
 
 
 def book(db, event):
@@ -36,10 +38,22 @@ def book(db, event):
         db.execute("INSERT INTO ledger (subject, cents) VALUES (?, ?)", (event["subject"], cents))
 
 
+class WithinFeed(HTTPRedirectHandler):
+    """Who answers at another origin is another feed."""
+
+    def redirect_request(self, request, file, code, message, headers, url):
+        if urlsplit(url)[:2] != urlsplit(request.full_url)[:2]:
+            raise OSError(f"the feed redirects to {url}")
+        return super().redirect_request(request, file, code, message, headers, url)
+
+
+FEED = build_opener(WithinFeed)
+
+
 def get(url, headers={}):
-    """The body of an answer and its ETag; no body if nothing is new. Follows redirects."""
+    """The body of an answer and its ETag; no body if nothing is new. Follows redirects within the feed."""
     try:
-        with urlopen(Request(url, headers=headers), timeout=60) as answer:
+        with FEED.open(Request(url, headers=headers), timeout=60) as answer:
             return answer.read(), answer.headers["ETag"]
     except HTTPError as error:
         if error.code == 304:
@@ -53,15 +67,24 @@ def link(document, rel):
     return None if found is None else found.get("href")
 
 
-def events_of(feed, document):
-    """The events of a document in sequence: id, and the event, or None if its data cannot be read."""
+def sequence(entry):
+    return int(entry.findtext(EVENT + "sequence"))
+
+
+def events_of(feed, document, last):
+    """The events of a document after `last`, in sequence: id, and the event, or None if its data cannot be read."""
     batch, known = link(document, "related"), {}
     # Links begin with the service's public address; ours may be another one.
     public = link(document, "current").removesuffix("feed")
     here = lambda url: feed.removesuffix("feed") + url.removeprefix(public)
     if batch:
         known = {event["id"]: event for event in json.loads(get(here(batch))[0], parse_float=Decimal)}
-    for entry in reversed(document.findall(ATOM + "entry")):
+    for entry in sorted(document.findall(ATOM + "entry"), key=sequence):
+        if sequence(entry) <= last:
+            continue
+        last += 1
+        if sequence(entry) != last:  # what a document leaves out comes later
+            raise OSError(f"event {last} is missing before event {sequence(entry)}")
         event = entry.findtext(ATOM + "id").removeprefix("urn:uuid:")
         if event not in known:  # it would spoil the batch for others, or its publisher has to correct it
             try:
@@ -74,29 +97,38 @@ def events_of(feed, document):
         yield event, known.get(event)
 
 
-def take(db, feed, document):
+def take(db, feed, last, document):
     """Commits the effects of a document's events together with their claims and the cursor."""
-    events = list(events_of(feed, document))
+    events = list(events_of(feed, document, last))
     with db:  # one transaction
         for event, content in events:
-            if content is None:  # not lost: a person asks for it again
-                print(f"{feed}: event {event} has no data", file=sys.stderr, flush=True)
-                db.execute("INSERT OR IGNORE INTO missed VALUES (?)", (event,))
+            if content is None:
+                miss(db, event, "no data")
             elif db.execute("INSERT OR IGNORE INTO claim VALUES (?)", (event,)).rowcount:
-                book(db, content)
-        db.execute("REPLACE INTO place VALUES (?, ?)", (feed, document.findtext(CURSOR)))
+                try:
+                    book(db, content)
+                except (LookupError, TypeError, ValueError) as error:  # it stops no other event
+                    miss(db, event, repr(error))
+        place = (feed, document.findtext(CURSOR), last + len(events))
+        db.execute("REPLACE INTO place VALUES (?, ?, ?)", place)
     return len(events)
+
+
+def miss(db, event, reason):
+    """Not lost: a person asks for it again."""
+    print(f"event {event}: {reason}", file=sys.stderr, flush=True)
+    db.execute("INSERT OR IGNORE INTO missed VALUES (?, ?)", (event, reason))
 
 
 def follow(db, feed):
     """Goes forward to the newest event, then waits at the head of the feed for newer ones."""
     etag = seen = None  # the head's ETag, and the cursor of the document it came with
     while True:
-        place = db.execute("SELECT cursor FROM place WHERE feed = ?", (feed,)).fetchone()
-        cursor = place[0] if place else "start"
+        place = db.execute("SELECT cursor, sequence FROM place WHERE feed = ?", (feed,)).fetchone()
+        cursor, last = place or ("start", 0)
         # It redirects to the page that holds the next event, or is a document with the rest.
         document, _ = get(f"{feed}?after={cursor}")
-        if take(db, feed, ElementTree.fromstring(document)):
+        if take(db, feed, last, ElementTree.fromstring(document)):
             continue
         # Only a consumer that has committed all of a document may ask for what is newer than it.
         known = {"If-None-Match": etag} if seen == cursor else {}

@@ -41,20 +41,20 @@ fetch_axe() {
 
 axe_is_here() { echo "$axe_sum  target/tools/axe.min.js" | sha256sum --check --status 2>/dev/null; }
 
-# The library of examples/javascript, to target/tools.
-install_javascript() {
-    local tools=${CARGO_TARGET_DIR:-target}/tools/javascript
-    cmp -s examples/javascript/package-lock.json "$tools/installed" && return
+# Packages from npm, to target/tools/$1: those of the lock file in the directory $2. $3 is what is left out without them.
+install_from_npm() {
+    local tools=${CARGO_TARGET_DIR:-target}/tools/$1 without=TEST_WITHOUT_${1^^}
+    cmp -s "$2/package-lock.json" "$tools/installed" && return
     if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
-        export TEST_WITHOUT_JAVASCRIPT="there is no Node.js with npm here, and tests/run installs none"
-        say "THE EXAMPLES IN JAVASCRIPT ARE NOT RUN: $TEST_WITHOUT_JAVASCRIPT"
+        export "$without=there is no Node.js with npm here, and tests/run installs none"
+        say "$3: ${!without}"
         return
     fi
-    say "installing the library of examples/javascript"
+    say "installing the packages of $2"
     mkdir -p "$tools"
-    cp examples/javascript/package.json examples/javascript/package-lock.json "$tools"
-    npm ci --silent --no-audit --no-fund --prefix "$tools"
-    cp examples/javascript/package-lock.json "$tools/installed"
+    cp "$2/package.json" "$2/package-lock.json" "$tools"
+    (cd "$tools" && npm ci --silent --ignore-scripts --no-audit --no-fund)
+    cp "$2/package-lock.json" "$tools/installed"
 }
 
 # The programs of examples/go, to target/tools.
@@ -71,6 +71,43 @@ compile_go() {
     mkdir -p "$tools"
     (cd examples/go && go build -o "$tools/" ./publisher ./consumer)
     echo "$sum" >"$tools/installed"
+}
+
+# The programs of examples/java and the driver that their README names, to target/tools.
+compile_java() {
+    local tools=${CARGO_TARGET_DIR:-target}/tools/java sum
+    if ! [ "$(javac -version 2>/dev/null | sed 's/^javac \([0-9]*\).*/\1/')" -ge 17 ] 2>/dev/null; then
+        export TEST_WITHOUT_JAVA="there is no JDK 17 or newer here, and tests/run installs none"
+    elif ! fetch_jdbc "$tools"; then
+        export TEST_WITHOUT_JAVA="tests/run could not fetch the driver with mvn"
+    fi
+    if [ -n "${TEST_WITHOUT_JAVA:-}" ]; then
+        say "THE EXAMPLES IN JAVA ARE NOT RUN: $TEST_WITHOUT_JAVA"
+        return
+    fi
+    if ! jdbc_is_here "$tools"; then
+        echo "the driver that examples/java/README.md names is not the one that was pinned in tests/programs.sh" >&2
+        return 1
+    fi
+    sum=$(cat examples/java/*.java | sha256sum)
+    [ "$(cat "$tools/installed" 2>/dev/null)" != "$sum" ] || return 0
+    say "compiling examples/java"
+    javac --release 17 -Xlint:all -Werror -d "$tools" examples/java/*.java
+    echo "$sum" >"$tools/installed"
+}
+
+jdbc_sum=73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c
+
+jdbc_is_here() { echo "$jdbc_sum  $1/postgresql.jar" | sha256sum --check --status 2>/dev/null; }
+
+fetch_jdbc() {
+    local artifact
+    ! jdbc_is_here "$1" || return 0
+    artifact=$(grep -o 'org.postgresql:postgresql:[0-9.]*' examples/java/README.md)
+    say "fetching $artifact"
+    rm -f "$1/installed" "$1/postgresql.jar"
+    command -v mvn >/dev/null && mvn --quiet --batch-mode dependency:copy -Dartifact="$artifact" \
+        -Dmdep.stripVersion -DoutputDirectory="$1"
 }
 
 # Debian 12 has none that is new enough.

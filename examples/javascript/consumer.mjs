@@ -8,11 +8,13 @@ const FEED = process.env.FEED_URL;
 const HEADERS = { Accept: "application/cloudevents-batch+json", Prefer: "wait=20" };
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
-  CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL)`;
+  CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT)`;
 
-// Returns the events at this address, and the address after them.
+// Returns the events at this address, and the address after them. The feed does not redirect; who answers elsewhere is
+// another one.
 async function ask(url) {
-  const answer = await fetch(url, { headers: HEADERS, signal: AbortSignal.timeout(60_000) });
+  const answer = await fetch(url, { headers: HEADERS, redirect: "error", signal: AbortSignal.timeout(60_000) });
   if (answer.status === 410) {
     console.error(`the feed is not the one that was read: ${await answer.text()}`);
     process.exit(1);
@@ -29,15 +31,30 @@ async function bill(db, event) {
   }
 }
 
-// Effects and the new place are one transaction. Another process may have taken the same events.
+// An event that cannot be billed stops no other one.
+async function billOrKeep(db, event) {
+  await db.query("SAVEPOINT event");
+  try {
+    await bill(db, event);
+  } catch (error) {
+    // The data is wrong, or the database refuses it (SQLSTATE 22 and 23). Anything else may pass.
+    if (!(error instanceof TypeError || /^2[23]/.test(error.code))) throw error;
+    console.error(`event ${event.id} failed: ${error.message}`);
+    await db.query("ROLLBACK TO event");
+    await db.query("UPDATE feed_claim SET failed = $2 WHERE event = $1", [event.id, error.message]);
+  }
+}
+
+// Claims, effects and the new place are one transaction. Another process may have taken the same events.
 async function take(db) {
   const url = (await db.query("SELECT next FROM feed_place WHERE feed = $1", [FEED])).rows[0].next;
   const [events, next] = await ask(url);
   await db.query("BEGIN");
-  const moved = await db.query("UPDATE feed_place SET next = $1 WHERE feed = $2 AND next = $3", [next, FEED, url]);
-  if (moved.rowCount === 1) {
-    for (const event of events) await bill(db, event);
+  for (const event of events) {
+    const claim = "INSERT INTO feed_claim VALUES ($1) ON CONFLICT DO NOTHING";
+    if ((await db.query(claim, [event.id])).rowCount === 1) await billOrKeep(db, event);
   }
+  await db.query("UPDATE feed_place SET next = $1 WHERE feed = $2", [next, FEED]);
   await db.query("COMMIT");
 }
 

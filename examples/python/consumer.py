@@ -17,12 +17,23 @@ HEADERS = {"Accept": "application/cloudevents-batch+json", "Prefer": "wait=20"}
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT);
 """
+
+
+class Stay(urllib.request.HTTPRedirectHandler):
+    """The feed does not redirect; who answers elsewhere is another one."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+FEED = urllib.request.build_opener(Stay)
 
 
 def ask(url):
     """Returns the events at this address, and the address after them."""
-    with urllib.request.urlopen(urllib.request.Request(url, headers=HEADERS), timeout=60) as answer:
+    with FEED.open(urllib.request.Request(url, headers=HEADERS), timeout=60) as answer:
         links = ", ".join(answer.headers.get_all("Link", []))
         return json.load(answer), re.search(r'<([^>]*)>; *rel="next"', links).group(1)
 
@@ -34,14 +45,20 @@ def bill(db, event):
 
 
 def take(db, feed):
-    """Effects and the new place are one transaction. Another process may have taken the same events."""
+    """Claims, effects and the new place are one transaction. Another process may have taken the same events."""
     [url] = db.execute("SELECT next FROM feed_place WHERE feed = %s", (feed,)).fetchone()
     events, following = ask(url)
     with db.transaction():
-        moved = db.execute("UPDATE feed_place SET next = %s WHERE feed = %s AND next = %s", (following, feed, url))
-        if moved.rowcount == 1:
-            for event in events:
-                bill(db, event)
+        for event in events:
+            claim = "INSERT INTO feed_claim VALUES (%s) ON CONFLICT DO NOTHING"
+            if db.execute(claim, (event["id"],)).rowcount == 1:
+                try:
+                    with db.transaction():
+                        bill(db, event)
+                except (LookupError, TypeError, psycopg.DataError, psycopg.IntegrityError) as error:
+                    print(f"event {event['id']} failed: {error!r}", file=sys.stderr)
+                    db.execute("UPDATE feed_claim SET failed = %s WHERE event = %s", (repr(error), event["id"]))
+        db.execute("UPDATE feed_place SET next = %s WHERE feed = %s", (following, feed))
 
 
 def main(feed):

@@ -37,7 +37,7 @@ async fn our_own_feed_keeps_all_rules(backend: Backend) {
     let (code, out, _) = run(&["check", &url]).await;
     assert_eq!(code, 0);
     assert!(
-        out.contains("good   RFC 5005, 4         each entry is in one document"),
+        out.contains("good   RFC 5005, 4          each entry is in one document"),
         "{out}"
     );
     let (code, ..) = run(&["check", "http://127.0.0.1:9/feed"]).await;

@@ -2,23 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
+use harness::pooler::Pooler;
 use harness::{Backend, Client, FreshDatabase, Process, programs, tables, until};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
-use crate::feed::{Running, database, serve};
+use crate::feed::{Running, database, publish, serve};
 
 /// An example, and how its programs are started.
-struct Language {
+pub(crate) struct Language {
     directory: &'static str,
-    /// What runs a program; nothing, if it was compiled.
-    interpreter: Option<PathBuf>,
-    /// Where the programs are.
-    programs: PathBuf,
-    suffix: &'static str,
-    /// Removed at the end.
-    _copies: Option<TempDir>,
+    /// A program of this name.
+    pub(crate) program: Box<dyn Fn(&str) -> Command>,
+    /// True if its programs take a URL of JDBC, which reaches no socket of a directory.
+    jdbc: bool,
 }
 
 impl Language {
@@ -35,24 +33,24 @@ impl Language {
             let from = root().join("examples").join(directory).join(&name);
             std::fs::copy(from, copies.path().join(name)).unwrap();
         }
+        let program = move |name: &str| {
+            let mut command = Command::new(&interpreter);
+            command.arg(copies.path().join(format!("{name}{suffix}")));
+            command
+        };
         Self {
             directory,
-            interpreter: Some(interpreter),
-            programs: copies.path().to_owned(),
-            suffix,
-            _copies: Some(copies),
+            program: Box::new(program),
+            jdbc: false,
         }
     }
 
-    fn program(&self, name: &str) -> Command {
-        let program = self.programs.join(format!("{name}{}", self.suffix));
-        match &self.interpreter {
-            Some(interpreter) => {
-                let mut command = Command::new(interpreter);
-                command.arg(program);
-                command
-            }
-            None => Command::new(program),
+    /// A pooler that gives databases a port of TCP, if the language needs one.
+    pub(crate) async fn pooler(&self, database: &FreshDatabase) -> Option<Pooler> {
+        let ignored = "ignore_startup_parameters = extra_float_digits";
+        match self.jdbc {
+            true => Some(Pooler::start(database.url(), "session", ignored).await),
+            false => None,
         }
     }
 
@@ -68,20 +66,20 @@ impl Language {
     }
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap()
         .to_owned()
 }
 
-fn python() -> Option<Language> {
+pub(crate) fn python() -> Option<Language> {
     let python = programs::tool("python3")?.get_program().into();
     let anywhere = std::env::temp_dir();
     Some(Language::interpreted("python", ".py", python, &anywhere))
 }
 
-fn javascript() -> Option<Language> {
+pub(crate) fn javascript() -> Option<Language> {
     let libraries = programs::installed("javascript")?;
     Some(Language::interpreted(
         "javascript",
@@ -91,13 +89,32 @@ fn javascript() -> Option<Language> {
     ))
 }
 
-fn go() -> Option<Language> {
+pub(crate) fn go() -> Option<Language> {
+    let programs = programs::installed("go")?;
     Some(Language {
         directory: "go",
-        interpreter: None,
-        programs: programs::installed("go")?,
-        suffix: "",
-        _copies: None,
+        program: Box::new(move |name| Command::new(programs.join(name))),
+        jdbc: false,
+    })
+}
+
+pub(crate) fn java() -> Option<Language> {
+    let directory = programs::installed("java")?;
+    if !programs::available(&["pgbouncer"]) {
+        return None;
+    }
+    let program = move |name: &str| {
+        let mut command = Command::new("java");
+        let driver = directory.join("postgresql.jar");
+        let path = std::env::join_paths([&directory, &driver]).unwrap();
+        let class = name[..1].to_uppercase() + &name[1..];
+        command.arg("-cp").arg(path).arg(class);
+        command
+    };
+    Some(Language {
+        directory: "java",
+        program: Box::new(program),
+        jdbc: true,
     })
 }
 
@@ -118,14 +135,40 @@ async fn a_publisher_in_go_and_sql_in_its_readme() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_and_a_consumer_in_java() {
+    if let Some(java) = java() {
+        both_sides(&java).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_in_java_and_sql_in_its_readme() {
+    if let Some(java) = java() {
+        let file = tempfile::tempdir().unwrap();
+        let path = file.path().join("on_event.sql");
+        std::fs::write(&path, java.sql()).unwrap();
+        delivered(&java, "", &["--sql", path.to_str().unwrap()]).await;
+    }
+}
+
 /// They are read as a whole.
 #[test]
 fn each_example_is_short() {
-    for directory in ["python", "javascript", "go", "go/publisher", "go/consumer"] {
+    for directory in [
+        "python",
+        "javascript",
+        "java",
+        "go/publisher",
+        "go/consumer",
+    ] {
         for file in std::fs::read_dir(root().join("examples").join(directory)).unwrap() {
             let path = file.unwrap().path();
             let suffix = path.extension().unwrap_or_default();
-            if ["py", "mjs", "go"].iter().any(|known| suffix == *known) {
+            if ["py", "mjs", "java", "go"]
+                .iter()
+                .any(|known| suffix == *known)
+            {
                 let lines = std::fs::read_to_string(&path).unwrap().lines().count();
                 assert!(lines <= 100, "{} has {lines} lines", path.display());
             }
@@ -164,21 +207,35 @@ async fn a_publisher_in_javascript_and_a_function_in_its_readme() {
     }
 }
 
+/// What a program of an example takes as the URL of this database, with a pooler if it has one.
+pub(crate) fn url_of(database: &FreshDatabase, pooler: Option<&Pooler>) -> String {
+    let Some(pooler) = pooler else {
+        return database.url().to_owned();
+    };
+    let url = pooler.url(database.url());
+    let (_, place) = url.split_once('@').unwrap();
+    format!("jdbc:postgresql://{place}?user=postgres")
+}
+
 /// A shop with its feed, and the database of an accountant.
 struct Both {
     orders: FreshDatabase,
     feed: Running,
     bills: FreshDatabase,
+    /// Gives a database a port of TCP, where a language needs one.
+    pooler: Option<Pooler>,
     log: TempDir,
 }
 
 impl Both {
-    async fn new() -> Self {
+    async fn new(language: &Language) -> Self {
         let orders = database(Backend::Postgres).await;
+        let pooler = language.pooler(&orders).await;
         Self {
             feed: serve(&orders).await,
             orders,
             bills: database(Backend::Postgres).await,
+            pooler,
             log: tempfile::tempdir().unwrap(),
         }
     }
@@ -186,9 +243,10 @@ impl Both {
     /// Places these orders, by a publisher that is killed half-way and started again.
     async fn publish(&self, language: &Language, first: u32, last: u32) {
         let orders = [first.to_string(), last.to_string()];
-        let settings = [("DATABASE_URL", self.orders.url())];
+        let database = url_of(&self.orders, self.pooler.as_ref());
+        let settings = [("DATABASE_URL", database.as_str())];
         let start = || {
-            let mut program = language.program("publisher");
+            let mut program = (language.program)("publisher");
             Process::start_command(
                 "publisher",
                 program.args(&orders),
@@ -221,47 +279,108 @@ impl Both {
     }
 }
 
+/// A lock on a table. A consumer waits for it in the middle of what has to be one transaction.
+struct Held<'a> {
+    url: &'a str,
+    table: &'static str,
+    holder: PgConnection,
+}
+
+impl<'a> Held<'a> {
+    async fn new(url: &'a str, table: &'static str) -> Self {
+        until("a consumer has made its tables", async || {
+            tables::try_number(url, &format!("SELECT count(*) FROM {table}")).await
+        })
+        .await;
+        let mut holder = tables::postgres(url).await;
+        let lock = format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE");
+        holder.execute(AssertSqlSafe(lock)).await.unwrap();
+        Self { url, table, holder }
+    }
+
+    async fn awaited(&self) {
+        let waiting = format!(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass",
+            self.table
+        );
+        until("a consumer waits for the table", async || {
+            (tables::number(self.url, &waiting).await > 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends the statements of the consumers that were killed: they would still take effect.
+    async fn release(mut self) {
+        self.holder.execute(CUT).await.unwrap();
+        self.holder.close().await.unwrap();
+    }
+}
+
+/// Ends all connections to a database except the one that says so.
+const CUT: &str = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
 async fn both_sides(language: &Language) {
-    let mut both = Both::new().await;
+    let mut both = Both::new(language).await;
     let feed = both.feed.client.url("feed");
     let start = |both: &Both| {
-        let settings = [("DATABASE_URL", both.bills.url()), ("FEED_URL", &feed)];
-        let mut program = language.program("consumer");
+        let database = url_of(&both.bills, both.pooler.as_ref());
+        let settings = [("DATABASE_URL", database.as_str()), ("FEED_URL", &feed)];
+        let mut program = (language.program)("consumer");
         Process::start_command("consumer", &mut program, &settings, both.log.path())
     };
     let (mut one, mut another) = (start(&both), start(&both));
     for round in 0..4 {
+        // Before an effect, and before the place moves.
+        let held = match round {
+            0 => Some(Held::new(both.bills.url(), "bill").await),
+            3 => Some(Held::new(both.bills.url(), "feed_place").await),
+            _ => None,
+        };
         both.publish(language, 25 * round + 1, 25 * round + 25)
             .await;
+        if let Some(held) = held {
+            held.awaited().await;
+            one.kill();
+            another.kill();
+            held.release().await;
+            (one, another) = (start(&both), start(&both));
+        }
         match round {
-            0 => {
-                one.kill();
-                one = start(&both);
-            }
             1 => {
                 both.feed.process.kill();
                 both.feed.restart().await;
             }
             2 => {
-                let connections = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity
-                                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
-                tables::texts(both.bills.url(), connections).await;
+                tables::texts(both.bills.url(), CUT).await;
                 another.kill();
             }
             _ => {}
         }
     }
     both.billed(100).await;
-    // Nothing comes again.
+    // Nothing comes again, and the next one does: with a string that PostgreSQL could not store.
     one.kill();
-    let _last = start(&both);
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    both.billed(100).await;
+    another.kill();
+    let mut last = start(&both);
+    let data = r#"{"id": 101, "cents": 10100, "note": "\u0000"}"#;
+    publish(&both.orders, "order/101", data).await;
+    both.billed(101).await;
+
+    // It does not read on where another feed was.
+    last.kill();
+    let gone =
+        "UPDATE feed_place SET next = feed || '?after=bbcdefgh.1.0190b9ab000070008000000000000001'";
+    tables::run(both.bills.url(), gone).await;
+    let mut ends = start(&both);
+    assert_ne!(ends.ended().await, Some(0), "{}", ends.log());
+    let said = "the feed is not the one that was read";
+    assert!(ends.log().contains(said), "{}", ends.log());
 }
 
 /// With `feed deliver` as the consumer, which executes what the README of the example has.
 async fn delivered(language: &Language, before: &str, how: &[&str]) {
-    let both = Both::new().await;
+    let both = Both::new(language).await;
     let table = "CREATE TABLE bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);";
     both.bills.execute(&format!("{table} {before}")).await;
     let feed = both.feed.client.url("feed");

@@ -3,7 +3,9 @@
 
 mod feed;
 
+mod asyncapi;
 mod check;
+mod check_consumer;
 mod deliver;
 mod examples;
 mod readme;

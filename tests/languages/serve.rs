@@ -59,7 +59,13 @@ async fn what_an_application_inserts_is_in_the_feed(backend: Backend) {
     let batch = feed.client.get("feed?after=start", &batch).await.json();
     assert_eq!(batch[0]["data"]["id"], 1);
     assert_eq!(batch[1]["subject"], "order/3");
-    for path in ["metrics", "feed/status", "openapi.json", "health/live"] {
+    for path in [
+        "metrics",
+        "feed/status",
+        "openapi.json",
+        "asyncapi.json",
+        "health/live",
+    ] {
         assert_eq!(feed.client.get(path, &[]).await.status, 200, "{path}");
     }
 }

@@ -1,7 +1,9 @@
-//! The command lines of all programs: help, and completion for shells.
+//! The command lines of all programs: help, completion for shells, and man pages.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+
+use harness::programs::available;
 
 use crate::program::{Finished, program};
 
@@ -89,6 +91,7 @@ fn the_help_of_each_program_names_its_settings_and_examples() {
         for said in [
             "RUST_LOG",
             "--completions",
+            "--man",
             "[default: 127.0.0.1:808",
             &format!("\nExamples:\n  {name}\n"),
         ] {
@@ -161,6 +164,53 @@ fn completions_are_scripts_in_any_environment() {
         assert!(wrong.err.contains("possible values: bash"), "{wrong:?}");
         assert_eq!(wrong.with(2), "");
     }
+}
+
+/// In any environment, whose values are not on the page.
+#[test]
+fn each_program_and_command_has_a_man_page() {
+    let pages = [
+        ("shop", &["", "demo"][..]),
+        ("order", &["", "erase"]),
+        ("invoice", &["", "status"]),
+        ("shipping", &["", "replay"]),
+        (
+            "feed",
+            &["", "serve", "deliver", "deliver skip", "tail", "check"],
+        ),
+    ];
+    let can_show = available(&["man"]);
+    for (name, commands) in pages {
+        for command in commands {
+            let mut printed = program(name);
+            printed.arg("--man").args(command.split_whitespace());
+            for variable in ["DATABASE_URL", "FEED_URL", "BASE_URL", "SHOP_URL"] {
+                printed.env(variable, "eve:s3cret@nonsense");
+            }
+            let printed = Finished::by(&mut printed);
+            assert_eq!(printed.err, "", "{name} {command}");
+            let page = printed.with(0);
+            assert!(!page.contains("s3cret"), "{page}");
+            if can_show {
+                let title = format!("{name} {command}").trim_end().replace(' ', "-");
+                let shown = shown(&page);
+                assert!(shown.starts_with(&format!("{title}(1)")), "{shown}");
+                assert!(shown.contains("\nEXAMPLES\n"), "{shown}");
+            }
+        }
+    }
+}
+
+/// What `man` shows without a warning.
+fn shown(page: &str) -> String {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(page.as_bytes()).unwrap();
+    let mut man = Command::new("man");
+    man.args(["--warnings", "--local-file"]).arg(file.path());
+    man.env("MANPAGER", "cat").env("LC_ALL", "C.UTF-8");
+    let shown = Finished::by(&mut man);
+    assert_eq!(shown.err, "", "{page}");
+    shown.with(0)
 }
 
 /// `bash -n` accepts it, and a bash that has read it completes the program.

@@ -10,7 +10,6 @@ import (
 	"log"
 	"net/http"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
@@ -18,83 +17,84 @@ import (
 )
 
 const schema = `CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
-	CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL)`
+	CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL); CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT)`
 
-var nextLink = regexp.MustCompile(`<([^>]*)>; *rel="next"`)
+var ctx, feed = context.Background(), os.Getenv("FEED_URL")
 
 type event struct {
-	Type string
-	Data struct{ ID, Cents int64 }
+	ID, Type string
+	Data     json.RawMessage
 }
 
-// ask returns the events at this address, and the address after them.
-func ask(ctx context.Context, url string) ([]event, string, error) {
-	request, _ := http.NewRequestWithContext(ctx, "GET", url, nil)
-	request.Header.Set("Accept", "application/cloudevents-batch+json")
-	request.Header.Set("Prefer", "wait=20")
+// ask gets the events at this address, and returns the address after them.
+func ask(url string, events *[]event) (next string, err error) {
+	request, _ := http.NewRequest("GET", url, nil)
+	request.Header = http.Header{"Accept": {"application/cloudevents-batch+json"}, "Prefer": {"wait=20"}}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode == http.StatusGone {
 		log.Fatalf("the feed is not the one that was read: %s", url)
 	}
-	link := nextLink.FindStringSubmatch(strings.Join(answer.Header["Link"], ", "))
-	if answer.StatusCode != http.StatusOK || link == nil {
-		return nil, "", fmt.Errorf("%s answered %s", url, answer.Status)
+	if answer.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s answered %s", url, answer.Status)
 	}
-	var events []event
-	err = json.NewDecoder(answer.Body).Decode(&events)
-	return events, link[1], err
+	next, _, _ = strings.Cut(strings.TrimPrefix(answer.Header.Get("Link"), "<"), `>; rel="next"`)
+	return next, json.NewDecoder(answer.Body).Decode(events)
 }
 
 // bill is the part that you replace.
-func bill(ctx context.Context, tx pgx.Tx, event event) error {
-	if event.Type != "order.placed" {
-		return nil
+func bill(tx pgx.Tx, event event) (err error) {
+	var order struct{ ID, Cents int64 }
+	if err = json.Unmarshal(event.Data, &order); err == nil && event.Type == "order.placed" {
+		_, err = tx.Exec(ctx, "INSERT INTO bill VALUES ($1, $2)", order.ID, order.Cents)
 	}
-	_, err := tx.Exec(ctx, "INSERT INTO bill VALUES ($1, $2)", event.Data.ID, event.Data.Cents)
 	return err
 }
 
-// take commits effects and the new place in one transaction. Another process may have taken the same events.
-func take(ctx context.Context, db *pgx.Conn, feed string) error {
-	var url string
-	if err := db.QueryRow(ctx, "SELECT next FROM feed_place WHERE feed = $1", feed).Scan(&url); err != nil {
-		return err
-	}
-	events, next, err := ask(ctx, url)
-	if err != nil {
-		return err
-	}
-	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, "UPDATE feed_place SET next = $1 WHERE feed = $2 AND next = $3", next, feed, url)
-		for i := 0; err == nil && tag.RowsAffected() == 1 && i < len(events); i++ {
-			err = bill(ctx, tx, events[i])
+// take commits claims, effects and the new place together. An event that cannot be billed stops no other one.
+func take(tx pgx.Tx, events []event, next string) error {
+	for _, event := range events {
+		claimed, err := tx.Exec(ctx, "INSERT INTO feed_claim VALUES ($1) ON CONFLICT DO NOTHING", event.ID)
+		if err == nil && claimed.RowsAffected() == 1 {
+			if failed := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { return bill(tx, event) }); failed != nil {
+				log.Printf("event %s failed: %v", event.ID, failed)
+				_, err = tx.Exec(ctx, "UPDATE feed_claim SET failed = $2 WHERE event = $1", event.ID, failed.Error())
+			}
 		}
-		return err
-	})
+		if err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, "INSERT INTO feed_place VALUES ($1, $2) ON CONFLICT (feed) DO UPDATE SET next = $2", feed, next)
+	return err
 }
 
-func follow(ctx context.Context, feed string) error {
-	db, err := pgx.Connect(ctx, os.Getenv("DATABASE_URL"))
-	if err != nil {
-		return err
-	}
-	defer db.Close(ctx)
-	if _, err = db.Exec(ctx, schema); err == nil {
-		_, err = db.Exec(ctx, "INSERT INTO feed_place VALUES ($1, $2) ON CONFLICT DO NOTHING", feed, feed+"?after=start")
-	}
+func follow(db *pgx.Conn) error {
+	_, err := db.Exec(ctx, schema)
 	for err == nil {
-		err = take(ctx, db, feed)
+		url, next, events := feed+"?after=start", "", []event{}
+		place := db.QueryRow(ctx, "SELECT coalesce(min(next), $2) FROM feed_place WHERE feed = $1", feed, url)
+		if err = place.Scan(&url); err == nil {
+			if next, err = ask(url, &events); err == nil {
+				err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error { return take(tx, events, next) })
+			}
+		}
 	}
 	return err
 }
 
 func main() {
-	for {
-		log.Printf("%v; trying again", follow(context.Background(), os.Getenv("FEED_URL")))
-		time.Sleep(time.Second)
+	// The feed does not redirect; who answers elsewhere is another one.
+	http.DefaultClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for ; ; time.Sleep(time.Second) {
+		db, err := pgx.Connect(ctx, os.Getenv("DATABASE_URL"))
+		if err == nil {
+			err = follow(db)
+			db.Close(ctx)
+		}
+		log.Printf("%v; trying again", err)
 	}
 }

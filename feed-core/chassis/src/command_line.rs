@@ -1,5 +1,5 @@
 //! Parses the command line of every program: help that fits a screen, completion scripts for
-//! shells, and errors that name the source of a wrong value and contain no password.
+//! shells, man pages, and errors that name the source of a wrong value and contain no password.
 //!
 //! clap parses. Its own errors quote a wrong value and do not name the variable that has it, and it
 //! checks all settings before an option such as `--completions` can take effect.
@@ -8,9 +8,11 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::builder::StyledStr;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
+
+use crate::man_page::man_page;
 
 /// The most columns of the help; a narrower terminal has fewer.
 const WIDTH: usize = 100;
@@ -18,15 +20,18 @@ const WIDTH: usize = 100;
 /// The name of the option for a completion script, also among the matches.
 const COMPLETIONS: &str = "completions";
 
+/// The name of the option for a man page, also among the matches.
+const MAN: &str = "man";
+
 /// Parses this process's command line and environment by `command`, with `--completions` for shells
-/// beside `--help`. On an error it ends the process with a message.
+/// and `--man` beside `--help`. On an error it ends the process with a message.
 #[must_use]
 pub fn parse_command_line<C: clap::FromArgMatches>(command: Command) -> C {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let command = with_help(command);
-    if let Some(shell) = wanted_shell(&command, &arguments) {
+    if let Some(text) = wanted_text(&command, &arguments) {
         // A reader that stops early, as in `| head`, is no error.
-        let _ = std::io::stdout().write_all(&completions(shell, command));
+        let _ = std::io::stdout().write_all(&text);
         std::process::exit(0);
     }
     parse_from(command, arguments).unwrap_or_else(|error| error.exit())
@@ -61,6 +66,7 @@ fn with_help(command: Command) -> Command {
         option.help_heading("Help")
     };
     let help = ours("help", ArgAction::Help);
+    let manual = reading(&command);
     let command = command
         .max_term_width(WIDTH)
         .mut_args(hide_value)
@@ -75,6 +81,11 @@ fn with_help(command: Command) -> Command {
                 .value_parser(value_parser!(Shell))
                 .help("Print a script that lets the Tab key complete this command line")
                 .long_help(installation(&name)),
+        )
+        .arg(
+            ours(MAN, ArgAction::SetTrue)
+                .help("Print the man page, in roff; with a command after it, that of the command")
+                .long_help(manual),
         );
     if !versioned {
         return command;
@@ -116,12 +127,47 @@ fn installation(name: &str) -> String {
     )
 }
 
-/// Returns the shell of a requested completion script, ignoring errors in other arguments and in
-/// the environment.
-fn wanted_shell(command: &Command, arguments: &[OsString]) -> Option<Shell> {
-    let lenient = command.clone().ignore_errors(true);
+/// Returns how to read and install man pages.
+fn reading(command: &Command) -> String {
+    let name = command.get_name();
+    let mut text = format!(
+        "Print the man page, in roff
+
+  read:    {name} --man | man -l -
+  install: {name} --man > ~/.local/share/man/man1/{name}.1"
+    );
+    let first = command.get_subcommands().next().map(Command::get_name);
+    if let Some(first) = first {
+        // As git's pages are named, and as `man` looks for them.
+        text += &format!(
+            "
+
+A command after it has a page of its own
+
+  install: {name} --man {first} > ~/.local/share/man/man1/{name}-{first}.1"
+        );
+    }
+    text
+}
+
+/// Returns the text that an option prints before the program does anything: a completion script or a man page. Errors
+/// in other arguments and in the environment are ignored, except the name of an unknown command.
+fn wanted_text(command: &Command, arguments: &[OsString]) -> Option<Vec<u8>> {
+    // A command comes after `--man` also where it excludes all other options.
+    let lenient = command.clone().args_conflicts_with_subcommands(false);
+    if let Err(error) = lenient.clone().try_get_matches_from(arguments)
+        && error.kind() == ErrorKind::InvalidSubcommand
+    {
+        return None;
+    }
+    let lenient = lenient.ignore_errors(true);
     let matches = lenient.try_get_matches_from(arguments).ok()?;
-    matches.get_one(COMPLETIONS).copied()
+    if let Some(shell) = matches.get_one(COMPLETIONS) {
+        return Some(completions(*shell, command.clone()));
+    }
+    // After an error, an option that was not given has no default.
+    let wanted = matches.get_one(MAN) == Some(&true);
+    wanted.then(|| man_page(command.clone(), &matches))
 }
 
 fn completions(shell: Shell, mut command: Command) -> Vec<u8> {
@@ -196,7 +242,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, clap::Parser)]
-    #[command(name = "probe", version)]
+    #[command(name = "probe", version, args_conflicts_with_subcommands = true)]
     struct Probe {
         #[arg(long)]
         feed: Option<feed_http::BaseUrl>,
@@ -222,6 +268,34 @@ mod tests {
         error.expect_err("it is refused").to_string()
     }
 
+    fn printed(arguments: &[&str]) -> Option<String> {
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let text = wanted_text(&probe(), &arguments)?;
+        Some(String::from_utf8(text).expect("UTF-8"))
+    }
+
+    #[test]
+    fn each_command_has_a_man_page_that_needs_no_setting() {
+        let program = printed(&["probe", "--man", "--feed", "nonsense"]).expect("a page");
+        for known in [
+            ".TH probe 1",
+            "probe\\-say(1)",
+            "\\-\\-required",
+            "\\-\\-man",
+        ] {
+            assert!(program.contains(known), "{known}: {program}");
+        }
+        let command = printed(&["probe", "--man", "say"]).expect("a page");
+        for known in [
+            ".TH probe-say 1",
+            ".SH EXAMPLES\n.PP\n.nf\nprobe say hello\nprobe say bye\n.fi",
+        ] {
+            assert!(command.contains(known), "{known}: {command}");
+        }
+        assert_eq!(printed(&["probe", "--man", "sing"]), None);
+        assert!(refused(&["probe", "--man", "sing"]).contains("'sing'"));
+    }
+
     #[test]
     fn completions_need_no_setting() {
         for arguments in [
@@ -229,19 +303,16 @@ mod tests {
             &["probe", "--completions=bash", "say"][..],
             &["probe", "--completions", "bash", "--feed", "nonsense"][..],
         ] {
-            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-            assert_eq!(wanted_shell(&probe(), &arguments), Some(Shell::Bash));
-        }
-        let script = String::from_utf8(completions(Shell::Bash, probe())).expect("UTF-8");
-        for known in ["--feed", "--required", "--completions", "say"] {
-            assert!(script.contains(known), "{known}: {script}");
+            let script = printed(arguments).expect("a script");
+            for known in ["--feed", "--required", "--completions", "--man", "say"] {
+                assert!(script.contains(known), "{known}: {script}");
+            }
         }
         for arguments in [
             &["probe", "--required", "x"][..],
             &["probe", "--completions", "telnet"],
         ] {
-            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-            assert_eq!(wanted_shell(&probe(), &arguments), None, "{arguments:?}");
+            assert_eq!(printed(arguments), None, "{arguments:?}");
         }
         assert!(refused(&["probe", "--completions", "telnet"]).contains("[possible values: bash"));
     }

@@ -45,7 +45,7 @@ impl Area {
             "/health/live" | "/health/ready" | "/style.css" | "/icon.svg" => None,
             open if self.open.contains(&open) => None,
             // Monitoring and describing a service must not require full access.
-            "/metrics" | "/openapi.json" => Some(Access::Read),
+            "/metrics" | "/openapi.json" | "/asyncapi.json" => Some(Access::Read),
             path if self.readable.iter().any(|route| leads_to(route, path)) => Some(Access::Read),
             _ => Some(Access::Operate),
         }

@@ -179,9 +179,9 @@ impl Mounted {
     /// Requires these credentials on all routes, including those of services mounted before or
     /// later. `None` requires none.
     ///
-    /// With `read` a client can use the readable routes ([`Mounted::with_readable`]), `/metrics`
-    /// and `/openapi.json`; with `operate` it can use everything. `/health/live`, `/health/ready`,
-    /// `/style.css` and `/icon.svg` require no credentials.
+    /// With `read` a client can use the readable routes ([`Mounted::with_readable`]), `/metrics`,
+    /// `/openapi.json` and `/asyncapi.json`; with `operate` it can use everything. `/health/live`,
+    /// `/health/ready`, `/style.css` and `/icon.svg` require no credentials.
     #[must_use]
     pub fn guarded(mut self, credentials: Option<Credentials>) -> Self {
         self.credentials = credentials;

@@ -8,8 +8,9 @@ use axum::response::Redirect;
 use axum::routing::get;
 use clap::builder::BoolishValueParser;
 use feed_chassis::html::stylesheet;
-use feed_chassis::openapi::{About, described};
+use feed_chassis::openapi::About;
 use feed_chassis::{Mounted, Settings, describe_health, health, run};
+use feed_console::feed::{Events, described};
 use feed_console::{DatabaseSettings, StartError, mount};
 use feed_core::http::Problem;
 use feed_core::{Backend, Database, DatabaseOptions, Feed, FeedSettings, Kind, feed};
@@ -139,10 +140,11 @@ async fn open<B: Backend>(
         ..serve.database.options()
     };
     let database = Database::<B>::open(options).await?;
+    let schemas = serve.schemas.clone().unwrap_or_default().0;
     let settings = FeedSettings::new(base.clone(), serve.title.clone());
     let settings = FeedSettings {
         author: serve.author.clone().unwrap_or(settings.author),
-        schemas: serve.schemas.clone().unwrap_or_default().0,
+        schemas: schemas.clone(),
         page: Some(feed_console::feed::page(frame.clone())),
         ..settings
     };
@@ -157,7 +159,12 @@ async fn open<B: Backend>(
         .merge(stylesheet())
         .merge(feed.router());
     let description = feed_console::feed::describe::<Value>().with(describe_health());
-    let router = described(routes, description, ABOUT, &base);
+    // An application needs no schema to publish.
+    let events = Events {
+        schemas: &schemas,
+        others: true,
+    };
+    let router = described(routes, description, ABOUT, events, &base);
     Ok(mount(router, database)
         .with_readable(feed::READABLE)
         .with_pages(frame)

@@ -130,8 +130,9 @@ struct Inner<B: Backend> {
     access: Access,
 }
 
-/// Returns the address of the schema of an event type.
-fn schema_address(base: &BaseUrl, event_type: &str) -> Url {
+/// Returns the address of the schema of an event type, which CloudEvents name as `dataschema`.
+#[must_use]
+pub fn schema_address(base: &BaseUrl, event_type: &str) -> Url {
     let mut url = base.join("feed/schemas");
     if let Ok(mut path) = url.path_segments_mut() {
         path.push(event_type);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::Utc;
 use feed_core::NewEvent;
 use feed_core::http::BaseUrl;
-use schemars::schema_for;
+use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::order::{CURRENCY, Order};
@@ -14,7 +14,12 @@ use crate::representation::OrderDocument;
 /// The JSON Schema of the data of each event type, made of the type that is written. The data is the order as it was then.
 #[must_use]
 pub fn schemas() -> BTreeMap<String, Value> {
-    let schema = schema_for!(OrderDocument<'_>).to_value();
+    // As it is written: an erased order has no addresses.
+    let types = SchemaSettings::draft2020_12().for_serialize();
+    let schema = types
+        .into_generator()
+        .into_root_schema_for::<OrderDocument<'_>>()
+        .to_value();
     let types = ["order.placed", "order.cancelled", "order.erased"];
     types.map(|name| (name.to_owned(), schema.clone())).into()
 }

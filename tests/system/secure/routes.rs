@@ -30,6 +30,7 @@ pub(super) const EVERYWHERE: Routes = &[
 pub(super) const ORDER: Routes = &[
     ("/form.js", Nothing),
     ("/order.js", Nothing),
+    ("/asyncapi.json", Read),
     ("/feed", Read),
     ("/feed.atom", Read),
     ("/feed/{epoch}/{page}", Read),
@@ -73,7 +74,7 @@ pub(super) const INVOICE: Routes = &[
 
 pub(super) const SHIPPING: Routes = &[("/{id}", Operate), ("/{id}/dispatch", Operate)];
 
-/// The literals after `.route(` and `script(` in the sources below `directory`.
+/// The literals after `.route(`, `script(` and the like in the sources below `directory`.
 fn written(directory: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -87,7 +88,7 @@ fn written(directory: &Path, found: &mut BTreeSet<String>) {
                 .filter(|line| !line.trim_start().starts_with("//"))
                 .collect();
             let code = code.join("\n");
-            for call in [".route(", "script(", "asset("] {
+            for call in [".route(", "script(", "asset(", "ServiceDescription::new("] {
                 let literals = code.split(call).skip(1).filter_map(|rest| {
                     let literal = rest.trim_start().strip_prefix("\"/")?;
                     Some(format!("/{}", literal.split('"').next()?))

@@ -15,21 +15,15 @@ mod problem;
 mod schema;
 
 use axum::Router;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 
-use crate::routing::get;
-use feed_http::conditional::{Outcome, Validators, evaluate};
-use feed_http::{BaseUrl, Problem};
+use crate::service_description::ServiceDescription;
+use feed_http::BaseUrl;
 
 pub use description::{About, Description};
 pub use operation::{Answer, Operation, Parameter};
 pub use schema::{Fields, LINE, Schema};
 
-/// Adds `/openapi.json` to the routes of a service, and a link to it (`Link: rel=service-desc`, RFC
-/// 8631) to their answers.
+/// Adds `/openapi.json` to the routes of a service, and a link to it to their answers.
 ///
 /// ```
 /// use axum::Router;
@@ -47,24 +41,7 @@ pub use schema::{Fields, LINE, Schema};
 /// ```
 pub fn described(router: Router, description: Description, about: About, base: &BaseUrl) -> Router {
     let text = document::write(description.with(itself()), about, base);
-    let document = Served::new(text);
-    let show = move |headers: HeaderMap| async move { document.answer(&headers) };
-    let address = base.path("openapi.json");
-    // An address is ASCII.
-    let link = format!("<{address}>; rel=\"service-desc\"; type=\"application/json\"");
-    let link = HeaderValue::try_from(link).ok();
-    router
-        .layer(map_response(move |response| {
-            std::future::ready(leading_to(link.clone(), response))
-        }))
-        .route("/openapi.json", get(show))
-}
-
-fn leading_to(link: Option<HeaderValue>, mut response: Response) -> Response {
-    if let Some(link) = link {
-        response.headers_mut().append(header::LINK, link);
-    }
-    response
+    ServiceDescription::new("/openapi.json", "application/json", text).add_to(router, base)
 }
 
 /// Describes `/openapi.json` itself.
@@ -75,41 +52,10 @@ fn itself() -> Description {
     Description::of("Description", "What there is here", [document])
 }
 
-/// The served document: written once, since it changes with the program only.
-#[derive(Debug, Clone)]
-struct Served {
-    body: Bytes,
-    validators: Validators,
-}
-
-impl Served {
-    fn new(text: String) -> Self {
-        Self {
-            validators: Validators::of("application/json", text.as_bytes()),
-            body: text.into(),
-        }
-    }
-
-    fn answer(&self, headers: &HeaderMap) -> Response {
-        let metadata: [(HeaderName, String); 2] = [
-            (header::CACHE_CONTROL, "max-age=300".to_owned()),
-            (header::ETAG, self.validators.etag()),
-        ];
-        match evaluate(headers, &self.validators) {
-            Outcome::Failed => Problem::precondition_failed().into_response(),
-            Outcome::NotModified => (StatusCode::NOT_MODIFIED, metadata).into_response(),
-            Outcome::Proceed => {
-                let json = [(header::CONTENT_TYPE, "application/json")];
-                (metadata, json, self.body.clone()).into_response()
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
-    use axum::http::Request;
+    use axum::http::{HeaderMap, HeaderName, Request, StatusCode, header};
     use axum::routing::get;
     use serde_json::{Value, json};
     use tower::ServiceExt;

@@ -2,6 +2,7 @@
 //! feed: a consumer needs only `/feed` and the links in it.
 
 use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use feed_chassis::openapi::{Answer, Description, Operation, Parameter, Schema};
@@ -37,24 +38,20 @@ fn subscription() -> Operation {
                  `before` pages through them. Clients that accept none of the media types get \
                  Atom. With `Prefer: event-data`, Atom contains the data of events; as CloudEvents, \
                  `Link: rel=\"next\"` is the address of the events after them.";
-    let query = |name, about| Parameter::query(name, about, Schema::text());
     let header = |name, about| Parameter::header(name, about, Schema::text());
     let wait = "`wait=N`: if `If-None-Match` matches, or nothing is after the cursor, the answer \
                 is held back for up to `N` seconds (at most 30), until a new event arrives that \
-                matches. After a cursor, without data and without a filter, a shared cache may keep that answer for seconds. \
-                `event-data`: Atom with the data of events (RFC 7240); with `partitions=\"0 4\"`, \
+                matches. After a cursor, without data and without a filter, a shared cache may keep \
+                that answer for seconds. `event-data`: Atom with the data of events (RFC 7240); with `partitions=\"0 4\"`, \
                  after a cursor, of those in these partitions of 16";
     let delta = "`feed`, with `Prefer: wait=N`: the new entries only, as a `226` (RFC 3229)";
-    Operation::get("/feed", "feed", "The newest events")
-        .about(about)
-        .parameter(query("after", "A cursor from a feed document, or `start`"))
-        .parameter(query("type", "The type of events: `order.placed`"))
-        .parameter(query("subject", "What events are about: `order/17`"))
-        .parameter(Parameter::query(
-            "before",
-            "Only events before that one",
-            number(),
-        ))
+    let query = query().into_iter().fold(
+        Operation::get("/feed", "feed", "The newest events").about(about),
+        |feed, (name, about, schema)| {
+            feed.parameter(Parameter::query(name, about, Schema::literal(schema)))
+        },
+    );
+    query
         .parameter(header("Prefer", wait))
         .parameter(header("A-IM", delta))
         .answer(with_data(document(
@@ -84,6 +81,21 @@ fn subscription() -> Operation {
         )
 }
 
+/// The parameters of `/feed`: name, meaning, schema.
+pub(super) fn query() -> [(&'static str, &'static str, Value); 4] {
+    let text = json!({"type": "string"});
+    [
+        (
+            "after",
+            "A cursor from a feed document, or `start`",
+            text.clone(),
+        ),
+        ("type", "The type of events: `order.placed`", text.clone()),
+        ("subject", "What events are about: `order/17`", text),
+        ("before", "Only events before that one", number()),
+    ]
+}
+
 fn raw() -> Operation {
     Operation::get(
         "/feed.atom",
@@ -100,7 +112,11 @@ fn page() -> Operation {
     Operation::get("/feed/{epoch}/{page}", "page", "A fixed range of events")
         .about("It is immutable once the next page is full.")
         .parameter(epoch())
-        .parameter(Parameter::path("page", "The number of the page", number()))
+        .parameter(Parameter::path(
+            "page",
+            "The number of the page",
+            Schema::literal(number()),
+        ))
         .answer(document(200, "The page"))
         .conditional()
         .problem(400, "It takes no parameters")
@@ -202,8 +218,8 @@ fn status() -> Operation {
 }
 
 /// The number of an event or of a page.
-fn number() -> Schema {
-    Schema::literal(json!({"type": "integer", "minimum": 1, "maximum": LAST_SEQUENCE}))
+fn number() -> Value {
+    json!({"type": "integer", "minimum": 1, "maximum": LAST_SEQUENCE})
 }
 
 fn epoch() -> Parameter {
@@ -230,6 +246,13 @@ fn with_data(document: Answer) -> Answer {
         .content(BATCH, Schema::of::<Vec<CloudEvent>>())
 }
 
+/// The schema of an event, whatever its data is.
+pub(super) fn cloud_event() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let types = settings.into_generator();
+    types.into_root_schema_for::<CloudEvent>().to_value()
+}
+
 /// An event as `CloudEvents` 1.0, in the JSON format
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "it describes what the feed writes")]
@@ -250,13 +273,14 @@ struct CloudEvent {
     time: String,
     datacontenttype: String,
     /// The JSON Schema of the data
-    #[schemars(url)]
+    #[schemars(with = "String", url)]
     #[serde(skip_serializing_if = "Option::is_none")]
     dataschema: Option<String>,
     /// The number of the event in the feed, as text
     #[schemars(pattern(r"^[1-9][0-9]*$"))]
     sequence: String,
     /// The W3C trace context of the request that caused it
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
     /// The data that `/events/{id}` returns as JSON

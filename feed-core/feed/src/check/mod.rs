@@ -1,8 +1,10 @@
-//! `feed check`: reads a feed as a strict client, and says what its producer does wrong, rule by rule.
+//! `feed check`: reads a feed as a strict client, and says what its producer does wrong, rule by rule; or plays a
+//! producer, and says what a consumer does wrong.
 //!
 //! [`document`] reads a document by its XML alone, without the tolerance of a consumer. [`rules`] are requests and
-//! what their answers must be.
+//! what their answers must be. [`consumer`] plants faults.
 
+mod consumer;
 mod document;
 mod rules;
 
@@ -13,25 +15,31 @@ use feed_chassis::parse_url;
 use serde::Serialize;
 use url::Url;
 
-use rules::{Checker, Finding};
+use rules::Checker;
 
 const EXAMPLES: &str = "\
 Example: check http://127.0.0.1:8081/feed
 Example: check http://127.0.0.1:8081/feed --json | jq '.[] | select(.verdict == \"fault\")'
+Example: check --consumer 'python3 consumer.py' --effects \"psql -Atc 'SELECT order_id FROM bill'\"
+Example: check --consumer 'feed tail $FEED_URL --after start --json | jq --unbuffered -r .id'
 
-Each line has the verdict, the source of the rule, and the rule; a fault says what was found. Exit codes: 0 without a \
-fault, 1 with one, 2 if the feed cannot be read at all.";
+Each line has the verdict, the name of the fault that was planted, the source of the rule, and the rule; a fault says what \
+was found. Exit codes: 0 without a fault, 1 with one, 2 if nothing can be checked.
 
-/// Check whether a feed keeps the rules of Atom, of archives and of HTTP
+A consumer follows a feed on this machine, anew for each fault, while the answers of that feed go wrong. Then each event \
+must have had one effect. The command starts in a shell, and again when it has ended. Faults take seconds each, and as \
+long as `--patience` says where the consumer gets them wrong.";
+
+/// Check whether a feed, or a consumer, keeps the rules of Atom, of archives and of HTTP
 ///
-/// Reads the feed as a strict client: its head, its archive, and from the first event to the newest where it has sequences.
-/// It sends GET and HEAD alone.
+/// Reads a feed as a strict client: its head, its archive, and from the first event to the newest where it has sequences.
+/// It sends GET and HEAD alone. With `--consumer` it plays a producer with faults instead.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Check {
     /// The address of the feed
-    #[arg(value_name = "URL", env = "FEED_URL", value_parser = parse_url)]
-    url: Url,
+    #[arg(value_name = "URL", env = "FEED_URL", value_parser = parse_url, required_unless_present = "consumer")]
+    url: Option<Url>,
 
     /// Documents to read of an archive, at most
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
@@ -40,6 +48,9 @@ pub(crate) struct Check {
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    plan: consumer::Plan,
 }
 
 /// Whether a rule is kept.
@@ -48,33 +59,84 @@ pub(crate) struct Check {
 enum Verdict {
     Good,
     Fault,
-    /// The feed has nothing that the rule applies to.
+    /// There is nothing that the rule applies to.
     None,
 }
 
-/// Checks the feed, and prints what was found.
+/// What was found about a rule.
+#[derive(Debug, Clone, Serialize)]
+struct Finding {
+    /// The fault that was planted, if one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'static str>,
+    verdict: Verdict,
+    /// Where the rule comes from.
+    source: &'static str,
+    rule: &'static str,
+    /// What was found, if it is a fault; or why nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<String>,
+}
+
+impl Finding {
+    /// Returns it as a line for people, with what was found below.
+    fn line(&self) -> String {
+        let verdict = match self.verdict {
+            Verdict::Good => "good ",
+            Verdict::Fault => "FAULT",
+            Verdict::None => "-    ",
+        };
+        let name = self.name.map(|name| format!("{name:<16}  "));
+        let name = name.unwrap_or_default();
+        let line = format!("{verdict}  {name}{:<19}  {}\n", self.source, self.rule);
+        match &self.found {
+            Some(found) => format!("{line}       {found}\n"),
+            None => line,
+        }
+    }
+}
+
+/// Checks the feed or the consumer, and prints what was found.
 pub(crate) async fn main(check: Check) -> ExitCode {
-    let findings = match Checker::new(check.url, check.documents).run().await {
+    // A consumer takes its time: each finding is shown at once.
+    let show = |finding: &Finding| {
+        if !check.json {
+            print(&finding.line());
+        }
+    };
+    let found = match (&check.plan.consumer, check.url) {
+        (Some(command), _) => consumer::run(&check.plan, command, show).await,
+        (None, Some(url)) => {
+            let found = Checker::new(url, check.documents).run().await;
+            let found = found.map_err(|error| format!("the feed cannot be read: {error}"));
+            found.inspect(|findings| findings.iter().for_each(show))
+        }
+        (None, None) => Err("there is nothing to check".to_owned()),
+    };
+    let findings = match found {
         Ok(findings) => findings,
         Err(error) => {
-            eprintln!("the feed cannot be read: {error}");
+            eprintln!("{error}");
             return ExitCode::from(2);
         }
     };
-    let text = match check.json {
-        true => serde_json::to_string(&findings).unwrap_or_default() + "\n",
-        false => findings.iter().map(Finding::line).collect(),
-    };
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("cannot print: {error}");
-            return ExitCode::from(2);
-        }
-        _ => {}
+    if check.json {
+        print(&(serde_json::to_string(&findings).unwrap_or_default() + "\n"));
     }
     let is_fault = |finding: &Finding| finding.verdict == Verdict::Fault;
     match findings.iter().any(is_fault) {
         true => ExitCode::from(1),
         false => ExitCode::SUCCESS,
+    }
+}
+
+/// Prints to standard output, or ends the process. Nobody may be reading it any more.
+fn print(text: &str) {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("cannot print: {error}");
+            std::process::exit(2);
+        }
+        _ => {}
     }
 }

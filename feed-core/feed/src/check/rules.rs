@@ -9,11 +9,10 @@ use reqwest::header::{
     CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, LAST_MODIFIED,
 };
 use reqwest::{Client, Method, StatusCode};
-use serde::Serialize;
 use url::Url;
 
-use super::Verdict;
 use super::document::Document;
+use super::{Finding, Verdict};
 
 /// The longest time for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,34 +22,6 @@ const LARGEST: usize = 32 * 1024 * 1024;
 
 /// A cursor in the form of feed-core's that no feed has given out.
 const FOREIGN: &str = "zzzzzzzz.1.00000000000070008000000000000001";
-
-/// What was found about a rule.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Finding {
-    pub(super) verdict: Verdict,
-    /// Where the rule comes from.
-    source: &'static str,
-    rule: &'static str,
-    /// What was found, if it is a fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<String>,
-}
-
-impl Finding {
-    /// Returns it as a line for people, with what was found below.
-    pub(super) fn line(&self) -> String {
-        let verdict = match self.verdict {
-            Verdict::Good => "good ",
-            Verdict::Fault => "FAULT",
-            Verdict::None => "-    ",
-        };
-        let line = format!("{verdict}  {:<18}  {}\n", self.source, self.rule);
-        match &self.found {
-            Some(found) => format!("{line}       {found}\n"),
-            None => line,
-        }
-    }
-}
 
 /// A complete answer.
 struct Answer {
@@ -392,6 +363,7 @@ impl Checker {
             Some(_) => Verdict::Fault,
         };
         self.findings.push(Finding {
+            name: None,
             verdict,
             source,
             rule,
@@ -401,6 +373,7 @@ impl Checker {
 
     fn has_none(&mut self, source: &'static str, rule: &'static str) {
         self.findings.push(Finding {
+            name: None,
             verdict: Verdict::None,
             source,
             rule,

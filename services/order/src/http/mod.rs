@@ -21,11 +21,12 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn_with_state, map_response};
 use feed_chassis::html::{problems_as_pages, script, stylesheet};
-use feed_chassis::openapi::described;
 use feed_chassis::routing::{get, post};
 use feed_chassis::{health, keep_private, same_origin};
+use feed_console::feed::{Events, described};
 use feed_core::http::Problem;
 
+use crate::events;
 use crate::orders::Orders;
 use crate::store::Store;
 
@@ -97,7 +98,17 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
         .merge(stylesheet())
         .merge(script("/form.js", include_str!("pages/form.js")))
         .merge(script("/order.js", include_str!("pages/order.js")));
-    described(routes, openapi::description(), openapi::ABOUT, &base)
+    let events = Events {
+        schemas: &events::schemas(),
+        others: false,
+    };
+    described(
+        routes,
+        openapi::description(),
+        openapi::ABOUT,
+        events,
+        &base,
+    )
 }
 
 async fn allow(methods: &'static str) -> Problem {

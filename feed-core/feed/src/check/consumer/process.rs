@@ -1,0 +1,158 @@
+//! The consumer under test: a command of a shell, and what it prints.
+
+use std::collections::VecDeque;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use url::Url;
+
+use super::Checked;
+
+/// Lines that are kept of what it says.
+const KEPT: usize = 100;
+
+/// Lines that are shown of it.
+const SHOWN: usize = 3;
+
+/// The longest time that it may take to stop.
+const STOP: Duration = Duration::from_secs(5);
+
+/// What it has printed.
+#[derive(Debug, Default)]
+pub(super) struct Printed {
+    /// The lines on its standard output, if they are its effects.
+    pub(super) effects: Vec<String>,
+    /// The newest of its other lines.
+    said: VecDeque<String>,
+    /// How many these were.
+    pub(super) lines: usize,
+}
+
+impl Printed {
+    /// Returns what it said last: a few lines, if it has said anything.
+    pub(super) fn last(&self) -> Option<String> {
+        let lines = self.said.iter().filter(|line| !line.trim().is_empty());
+        let lines: Vec<&str> = lines.map(String::as_str).collect();
+        let last = &lines[lines.len().saturating_sub(SHOWN)..];
+        (!last.is_empty()).then(|| last.join("\n       "))
+    }
+}
+
+/// A command with its environment.
+#[derive(Debug, Clone)]
+pub(super) struct Shell {
+    pub(super) command: String,
+    pub(super) url: Url,
+    pub(super) fault: &'static str,
+}
+
+impl Shell {
+    /// A process group of its own: the command may start others.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &self.command])
+            .env("FEED_URL", self.url.as_str())
+            .env("FEED_FAULT", self.fault)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .process_group(0);
+        command
+    }
+}
+
+/// A consumer that runs.
+pub(super) struct Consumer {
+    shell: Shell,
+    /// Its standard output has its effects.
+    prints_effects: bool,
+    child: Child,
+    printed: Arc<Mutex<Printed>>,
+}
+
+impl Consumer {
+    pub(super) fn start(shell: Shell, prints_effects: bool) -> Checked<Self> {
+        let printed = Arc::default();
+        Ok(Self {
+            child: start(&shell, prints_effects, &printed)?,
+            shell,
+            prints_effects,
+            printed,
+        })
+    }
+
+    pub(super) fn printed<T>(&self, look: impl FnOnce(&Printed) -> T) -> T {
+        look(&self.printed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns how it has ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok()?
+    }
+
+    /// Asks all its processes to stop, and starts it again.
+    pub(super) async fn restart(&mut self) -> Checked<()> {
+        signal(&self.child, Signal::TERM);
+        let _ = timeout(STOP, self.child.wait()).await;
+        self.kill().await
+    }
+
+    /// Kills all its processes, and starts it again.
+    pub(super) async fn kill(&mut self) -> Checked<()> {
+        signal(&self.child, Signal::KILL);
+        // The other processes of the group end by themselves.
+        let _ = self.child.wait().await;
+        self.child = start(&self.shell, self.prints_effects, &self.printed)?;
+        Ok(())
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        signal(&self.child, Signal::KILL);
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(group) = id.and_then(Pid::from_raw) {
+        // It may have ended.
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+fn start(shell: &Shell, prints_effects: bool, printed: &Arc<Mutex<Printed>>) -> Checked<Child> {
+    let mut child = (shell.command().spawn())
+        .map_err(|error| format!("cannot start `{}`: {error}", shell.command))?;
+    if let Some(output) = child.stdout.take() {
+        tokio::spawn(keep(output, Arc::clone(printed), prints_effects));
+    }
+    if let Some(output) = child.stderr.take() {
+        tokio::spawn(keep(output, Arc::clone(printed), false));
+    }
+    Ok(child)
+}
+
+async fn keep(output: impl AsyncRead + Unpin, printed: Arc<Mutex<Printed>>, are_effects: bool) {
+    let mut lines = BufReader::new(output).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+        match are_effects {
+            true => printed.effects.push(line),
+            false => {
+                printed.lines += 1;
+                printed.said.push_back(line);
+                if printed.said.len() > KEPT {
+                    printed.said.pop_front();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! `feed check --consumer`: our own consumers keep all rules, and a mistake is named by the fault that shows it.
+
+use std::process::Command;
+
+use harness::programs::{self, available};
+use harness::{Backend, FreshDatabase, built};
+use serde_json::Value;
+
+use crate::examples::{Language, go, java, javascript, python, root, url_of};
+use crate::feed::{database, run};
+
+/// The findings about a consumer, by the names of the faults.
+async fn findings(consumer: &str, effects: Option<&str>, more: &[&str]) -> Vec<(String, Value)> {
+    let mut arguments = vec!["check", "--consumer", consumer, "--json"];
+    arguments.extend(effects.iter().flat_map(|effects| ["--effects", effects]));
+    arguments.extend(more);
+    let (code, out, err) = run(&arguments).await;
+    let findings: Vec<Value> = serde_json::from_str(&out)
+        .unwrap_or_else(|error| panic!("{consumer}: {error} in {out}{err}"));
+    let has_fault = findings.iter().any(|finding| finding["verdict"] == "fault");
+    assert_eq!(code, i32::from(has_fault), "{out}");
+    let name = |finding: &Value| finding["name"].as_str().unwrap().to_owned();
+    findings
+        .into_iter()
+        .map(|finding| (name(&finding), finding))
+        .collect()
+}
+
+/// All rules are kept; these do not apply.
+fn are_good(findings: &[(String, Value)], none: &[&str]) {
+    assert_eq!(findings.len(), 13, "{findings:?}");
+    for (name, finding) in findings {
+        let expected = if none.contains(&name.as_str()) {
+            "none"
+        } else {
+            "good"
+        };
+        assert_eq!(finding["verdict"], expected, "{finding}");
+    }
+}
+
+/// How an example starts for bills at this address, as a shell has it.
+fn in_shell(command: &Command, bills: &str) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words
+        .map(|word| format!("'{}'", word.to_str().unwrap()))
+        .collect();
+    format!("DATABASE_URL='{bills}' exec {}", words.join(" "))
+}
+
+/// Prints the orders that have a bill.
+fn billed(bills: &FreshDatabase) -> String {
+    let url = bills.url();
+    format!("psql --no-psqlrc -Atc 'SELECT order_id FROM bill' '{url}'")
+}
+
+const BILLS: &[&str] = &["--data", r#"{"id": %n, "cents": %n00}"#];
+
+async fn an_example_keeps_all_rules(language: Option<Language>) {
+    let Some(language) = language.filter(|_| available(&["psql"])) else {
+        return;
+    };
+    let bills = database(Backend::Postgres).await;
+    let pooler = language.pooler(&bills).await;
+    let url = url_of(&bills, pooler.as_ref());
+    let consumer = in_shell(&(language.program)("consumer"), &url);
+    let effects = billed(&bills);
+    // It reads JSON, where the order is the feed's, and what is left out is so for good.
+    let findings = findings(&consumer, Some(&effects), BILLS).await;
+    are_good(&findings, &["gap", "reordered"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_consumer_in_python_keeps_all_rules() {
+    an_example_keeps_all_rules(python()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_consumer_in_javascript_keeps_all_rules() {
+    an_example_keeps_all_rules(javascript()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_consumer_in_java_keeps_all_rules() {
+    an_example_keeps_all_rules(java()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_consumer_in_go_keeps_all_rules() {
+    an_example_keeps_all_rules(go()).await;
+}
+
+/// The fault that shows a mistake, and what is replaced by what in the example.
+type Mistake = (&'static str, &'static [(&'static str, &'static str)]);
+
+const MISTAKES: &[Mistake] = &[
+    // Each event counts as new.
+    ("duplicates", &[("rowcount == 1", "rowcount >= 0")]),
+    // It follows whoever is named.
+    ("redirect", &[("build_opener(Stay)", "build_opener()")]),
+    (
+        "poison",
+        &[("except (LookupError, TypeError,", "except (LookupError,")],
+    ),
+    // It asks again at once.
+    (
+        "server-errors",
+        &[(
+            "    events, following = ask(url)",
+            "    while True:\n        try:\n            events, following = ask(url)\n            break\n        \
+             except urllib.error.HTTPError:\n            pass",
+        )],
+    ),
+    // It begins anew at a feed that it does not know.
+    (
+        "another-history",
+        &[(
+            "            if error.code == 410:",
+            "            if error.code == 410:\n                \
+             psycopg.connect(os.environ[\"DATABASE_URL\"], autocommit=True).execute(\"DELETE FROM feed_place\")\n                \
+             continue\n            if False:",
+        )],
+    ),
+    // Claims are committed alone, some time before the effect.
+    (
+        "kill",
+        &[
+            (
+                "    with db.transaction():\n        for",
+                "    if True:\n        for",
+            ),
+            (
+                "                try:",
+                "                time.sleep(0.03)\n                try:",
+            ),
+        ],
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mistake_is_named_by_the_fault_that_shows_it() {
+    let Some(python) = python().filter(|_| available(&["psql"])) else {
+        return;
+    };
+    let all = MISTAKES.iter().map(|mistake| is_named(&python, mistake));
+    futures_util::future::join_all(all).await;
+}
+
+async fn is_named(python: &Language, (fault, changes): &Mistake) {
+    let example = root().join("examples/python/consumer.py");
+    let mut text = std::fs::read_to_string(example).unwrap();
+    for (from, to) in *changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("consumer.py");
+    std::fs::write(&program, text).unwrap();
+    let bills = database(Backend::Postgres).await;
+    let mut command = Command::new((python.program)("consumer").get_program());
+    let consumer = in_shell(command.arg(&program), bills.url());
+    let effects = billed(&bills);
+    let more = [BILLS, &["--fault", fault, "--patience", "15s"]].concat();
+    let findings = findings(&consumer, Some(&effects), &more).await;
+    let verdicts: Vec<(&str, &Value)> = findings
+        .iter()
+        .map(|(name, finding)| (name.as_str(), &finding["verdict"]))
+        .collect();
+    let (good, wrong) = (Value::from("good"), Value::from("fault"));
+    assert_eq!(
+        verdicts,
+        [("level", &good), (*fault, &wrong)],
+        "{findings:?}"
+    );
+}
+
+/// As feed readers do it: by dates alone, and taking a document as it is.
+const NAIVE: &str = r#"
+import os, re, sys, time, urllib.error, urllib.request
+since, seen = None, set()
+while True:
+    request = urllib.request.Request(os.environ["FEED_URL"], headers={"If-Modified-Since": since} if since else {})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            since, text = answer.headers["Last-Modified"], answer.read().decode()
+        for event, updated in reversed(re.findall("<entry>.*?<id>(.*?)</id>.*?<updated>(.*?)</updated>", text, re.S)):
+            if updated[:19] not in seen:
+                print(event, flush=True)
+        seen.update(updated[:19] for updated in re.findall("<updated>(.*?)</updated>", text))
+    except urllib.error.HTTPError:
+        pass
+    time.sleep(0.05)
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_goes_by_dates_is_told_what_it_misses() {
+    if !available(&["python3"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("naive.py");
+    std::fs::write(&program, NAIVE).unwrap();
+    let consumer = format!("exec python3 {}", program.display());
+    let findings = findings(&consumer, None, &["--patience", "3s"]).await;
+    // It goes no further than the head: what is older is missing from the beginning.
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    let found = findings[0].1["found"].as_str().unwrap();
+    assert!(found.contains("have no effect"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledger_in_python_keeps_all_rules() {
+    if !available(&["python3", "sqlite3"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = directory.path().join("ledger.db");
+    let (ledger, script) = (ledger.display(), root().join("tests/consumer.py"));
+    let consumer = format!("exec python3 {} $FEED_URL {ledger}", script.display());
+    let booked =
+        "SELECT event FROM claim WHERE event NOT IN (SELECT event FROM missed) ORDER BY rowid";
+    let effects = format!("sqlite3 {ledger} '{booked}'");
+    let data = ["--data", r#"{"total": %n}"#];
+    are_good(&findings(&consumer, Some(&effects), &data).await, &[]);
+}
+
+/// What this program does itself, with the faults of the feed; `kill -9` is in other tests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn feed_deliver_and_feed_tail_keep_all_rules() {
+    if !available(&["sqlite3", "jq"]) {
+        return;
+    }
+    let feed = built("feed");
+    let feed = feed.get_program().to_str().unwrap();
+    let tail = format!("'{feed}' tail $FEED_URL --after start --json | jq --unbuffered -r .id");
+    are_good(&findings(&tail, None, &[]).await, &["kill"]);
+
+    let bills = database(Backend::Sqlite).await;
+    bills
+        .execute("CREATE TABLE bill (id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL)")
+        .await;
+    let directory = tempfile::tempdir().unwrap();
+    let sql = directory.path().join("on_event.sql");
+    std::fs::write(&sql, "INSERT INTO bill (order_id) VALUES (:data ->> 'id')").unwrap();
+    let consumer = format!(
+        "exec '{feed}' deliver --listen 127.0.0.1:0 --database-url '{}' --sql {} --subscription $FEED_FAULT",
+        bills.url(),
+        sql.display()
+    );
+    let file = bills.url().strip_prefix("sqlite:").unwrap();
+    let effects = format!("sqlite3 {file} 'SELECT order_id FROM bill ORDER BY id'");
+    let all = [
+        "duplicates",
+        "gap",
+        "reordered",
+        "server-errors",
+        "cut-body",
+        "not-modified",
+        "late-page",
+        "same-second",
+        "redirect",
+        "poison",
+        "another-history",
+    ];
+    let faults: Vec<&str> = all.iter().flat_map(|fault| ["--fault", fault]).collect();
+    let findings = findings(&consumer, Some(&effects), &faults).await;
+    assert_eq!(findings.len(), 12);
+    for (_, finding) in &findings {
+        assert_eq!(finding["verdict"], "good", "{finding}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_checked_is_said() {
+    for (arguments, code, says) in [
+        (&["check"][..], 2, "<URL>"),
+        (&["check", "--effects", "true"], 2, "--consumer"),
+        (
+            &["check", "--consumer", "true", "--data", "%n, 1"],
+            2,
+            "is no JSON",
+        ),
+        (
+            &["check", "--consumer", "true", "--fault", "rain"],
+            2,
+            "another-history",
+        ),
+        (
+            &[
+                "check",
+                "--consumer",
+                "sleep 9",
+                "--effects",
+                "echo none; exit 3",
+            ],
+            2,
+            "failed (exit status: 3)",
+        ),
+    ] {
+        let (ended, out, err) = run(arguments).await;
+        assert_eq!(ended, code, "{arguments:?}: {out}{err}");
+        assert!(err.contains(says), "{err}");
+    }
+    // A consumer that is not there is no fault of the feed.
+    let missing = [
+        "check",
+        "--consumer",
+        "/no/such/program",
+        "--patience",
+        "1s",
+    ];
+    let (code, out, _) = run(&missing).await;
+    assert_eq!(code, 1);
+    assert!(
+        out.contains("12 of 12 events have no effect") && out.contains("/no/such/program"),
+        "{out}"
+    );
+    assert!(programs::available(&["sh"]));
+}
