@@ -9,6 +9,7 @@ use harness::{Answer, Backend, Cluster, FreshDatabase, Instance, audit, load, pa
 use crate::front::Front;
 use crate::history::History;
 use crate::plan::{Fault, Plan, Whose};
+use crate::program;
 use harness::server::Server;
 
 /// All processes.
@@ -17,6 +18,8 @@ pub(crate) struct Fleet {
     pub(crate) front: Front,
     /// order, invoice, shipping.
     pub(crate) groups: [Group; 3],
+    /// `feed serve` for the order service, and the address that consumers know.
+    serving: Option<(Group, Front)>,
     pub(crate) server: Option<Server>,
     /// Processes of the database that are frozen, and until when.
     backends: Vec<(Instant, i64)>,
@@ -68,7 +71,11 @@ impl Fleet {
             Backend::Sqlite => None,
         };
         let front = Front::new().await;
-        let feed = format!("{}feed", front.url);
+        let served = match plan.with_program {
+            true => Some(Front::new().await),
+            false => None,
+        };
+        let feed = format!("{}feed", served.as_ref().unwrap_or(&front).url);
         let mut groups = Vec::new();
         for (service, wanted) in ["order", "invoice", "shipping"]
             .into_iter()
@@ -78,23 +85,25 @@ impl Fleet {
                 Some(server) => FreshDatabase::postgres_at(&server.url).await,
                 None => FreshDatabase::sqlite(),
             };
-            let cluster = Cluster::new(service, database, &feed);
+            let mut cluster = Cluster::new(service, database, &feed);
+            if plan.with_program && service == "shipping" {
+                program::delivers(&mut cluster, &directory).await;
+            }
             cluster.prepare().await;
             if service != "order" {
                 audit::install(cluster.database.url(), service).await;
             }
-            groups.push(Group {
-                cluster,
-                wanted,
-                running: Vec::new(),
-                frozen: Vec::new(),
-                started: 0,
-                settings: match service {
-                    "order" => vec![("BASE_URL", front.url.clone())],
-                    _ => Vec::new(),
-                },
-            });
+            let settings = match service {
+                "order" => vec![("BASE_URL", front.url.clone())],
+                _ => Vec::new(),
+            };
+            groups.push(Group::new(cluster, wanted, settings));
         }
+        let serving = served.map(|served| {
+            let settings = vec![("BASE_URL", served.url.clone())];
+            let cluster = program::serves(&groups[0].cluster);
+            (Group::new(cluster, plan.instances[0], settings), served)
+        });
         let Ok(groups) = <[Group; 3]>::try_from(groups) else {
             unreachable!("three services")
         };
@@ -102,6 +111,7 @@ impl Fleet {
             history: History::create(&directory),
             front,
             groups,
+            serving,
             server,
             backends: Vec::new(),
             directory,
@@ -119,7 +129,7 @@ impl Fleet {
 
     /// Starts missing instances, and wakes up frozen ones after their time.
     pub(crate) fn supervise(&mut self) {
-        for group in &mut self.groups {
+        for group in self.all() {
             group.supervise();
         }
         self.backends.retain(|(until, pid)| {
@@ -129,12 +139,22 @@ impl Fleet {
             }
             !over
         });
-        // A proxy does not know which are frozen.
-        let order = &self.groups[0];
-        let frozen = order.frozen.iter().map(|(_, instance)| instance);
-        let instances = order.running.iter().chain(frozen);
-        self.front
-            .before(instances.map(|instance| instance.client.url("")));
+        self.front.before(self.groups[0].addresses());
+        if let Some((serving, front)) = &self.serving {
+            front.before(serving.addresses());
+        }
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Group> {
+        let serving = self.serving.as_mut().map(|(group, _)| group);
+        self.groups.iter_mut().chain(serving)
+    }
+
+    /// A service, and what serves its feed.
+    fn all_of(&mut self, whose: Whose) -> impl Iterator<Item = &mut Group> {
+        let serving = self.serving.as_mut().map(|(group, _)| group);
+        let serving = serving.filter(|_| whose == Whose::Order);
+        std::iter::once(&mut self.groups[whose as usize]).chain(serving)
     }
 
     /// Waits until all wanted instances answer, and none is frozen.
@@ -144,7 +164,7 @@ impl Fleet {
             if !self.backends.is_empty() {
                 return None;
             }
-            for group in &mut self.groups {
+            for group in self.all() {
                 // An instance that was frozen when others were stopped may be one too many.
                 group.scale(group.wanted).await;
                 if !group.answers().await {
@@ -158,7 +178,7 @@ impl Fleet {
 
     /// The frozen ones, too.
     pub(crate) fn kill_all(&mut self) {
-        for group in &mut self.groups {
+        for group in self.all() {
             group.frozen.clear();
             group.running.clear();
         }
@@ -167,11 +187,21 @@ impl Fleet {
     pub(crate) async fn inject(&mut self, fault: Fault) {
         self.history.fault(&format!("{fault:?}"));
         match fault {
-            Fault::Kill(whose, which) => self.group(whose).kill(which),
+            Fault::Kill(whose, which) => self.all_of(whose).for_each(|group| group.kill(which)),
             Fault::KillAll => self.kill_all(),
-            Fault::Freeze(whose, which, time) => self.group(whose).freeze(which, time),
-            Fault::Stop(whose, which) => self.group(whose).stop(which).await,
-            Fault::Scale(whose, wanted) => self.group(whose).scale(wanted).await,
+            Fault::Freeze(whose, which, time) => {
+                (self.all_of(whose)).for_each(|group| group.freeze(which, time));
+            }
+            Fault::Stop(whose, which) => {
+                for group in self.all_of(whose) {
+                    group.stop(which).await;
+                }
+            }
+            Fault::Scale(whose, wanted) => {
+                for group in self.all_of(whose) {
+                    group.scale(wanted).await;
+                }
+            }
             Fault::Cut(whose) => cut(self.url(whose)).await,
             Fault::Odd(first) => load::write_odd(self.url(Whose::Order), first, 3).await,
             Fault::FreezeBackend(whose, time) => {
@@ -199,6 +229,24 @@ impl Fleet {
 }
 
 impl Group {
+    fn new(cluster: Cluster, wanted: usize, settings: Vec<(&'static str, String)>) -> Self {
+        Self {
+            cluster,
+            wanted,
+            running: Vec::new(),
+            frozen: Vec::new(),
+            started: 0,
+            settings,
+        }
+    }
+
+    /// A proxy does not know which are frozen.
+    fn addresses(&self) -> impl Iterator<Item = String> {
+        let frozen = self.frozen.iter().map(|(_, instance)| instance);
+        let instances = self.running.iter().chain(frozen);
+        instances.map(|instance| instance.client.url(""))
+    }
+
     /// Starts instances until enough of them run.
     fn supervise(&mut self) {
         let now = Instant::now();

@@ -21,6 +21,7 @@ mod locks;
 mod network;
 mod plan;
 mod power;
+mod program;
 mod random;
 mod readers;
 mod restore;

@@ -48,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) instances: [usize; 3],
     /// The longest pause after a request, in milliseconds, of each client.
     pub(crate) pauses: Vec<u64>,
+    /// The program `feed` serves the feed, and does what the shipping service does.
+    pub(crate) with_program: bool,
     /// No reader repeatedly reads all of the feed.
     pub(crate) few_readers: bool,
     /// In milliseconds since the beginning.
@@ -78,8 +80,17 @@ impl Plan {
             span: Duration::from_millis(span),
             instances,
             pauses,
+            with_program: false,
             few_readers: false,
             faults,
+        }
+    }
+
+    /// The same with the program `feed` in the place of a part of the shop.
+    pub(crate) fn with_program(self) -> Self {
+        Self {
+            with_program: true,
+            ..self
         }
     }
 
@@ -91,6 +102,7 @@ impl Plan {
             span: Duration::ZERO,
             instances,
             pauses: vec![20; 4],
+            with_program: false,
             few_readers: false,
             faults: Vec::new(),
         }
@@ -134,6 +146,9 @@ impl fmt::Display for Plan {
              {clients} clients, {:?}",
             self.backend, self.span
         )?;
+        if self.with_program {
+            write!(f, "; with the program")?;
+        }
         for (at, fault) in &self.faults {
             write!(f, "; {at} ms {fault:?}")?;
         }

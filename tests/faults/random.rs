@@ -22,6 +22,18 @@ async fn a_short_random_run_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_of_the_program_on_sqlite() {
+    let plan = Plan::of(2, Backend::Sqlite, 15).with_program();
+    assert_no_violations(&live(&plan, "program-sqlite-2").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_of_the_program_on_postgres() {
+    let plan = Plan::of(2, Backend::Postgres, 15).with_program();
+    assert_no_violations(&live(&plan, "program-postgres-2").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes: tests/long faults"]
 async fn many_random_runs() {
     let number = |name: &str| {
@@ -35,7 +47,11 @@ async fn many_random_runs() {
     let seconds = number("SPAN").unwrap_or(30);
     for seed in first..first + count {
         let one = async |backend: Backend, name: &str| {
-            let plan = Plan::of(seed, backend, seconds);
+            // Each second run has the program in it.
+            let plan = match Plan::of(seed, backend, seconds) {
+                plan if seed % 2 == 0 => plan.with_program(),
+                plan => plan,
+            };
             assert_no_violations(&live(&plan, &format!("{name}-{seed}")).await);
         };
         tokio::join!(

@@ -1,7 +1,9 @@
 //! Several instances of one consumer on one database, each a process of its own.
 
+use std::sync::Arc;
+
 use crate::tables::{is_postgres, number};
-use crate::{Client, FreshDatabase, Process, free_address, patiently};
+use crate::{Client, FreshDatabase, Process, built, free_address, patiently};
 
 /// Partitions of a subscription.
 pub const PARTITIONS: i64 = 16;
@@ -12,7 +14,9 @@ pub struct Cluster {
     /// The service: `invoice` or `shipping`.
     pub service: &'static str,
     /// The one database.
-    pub database: FreshDatabase,
+    pub database: Arc<FreshDatabase>,
+    /// What is started: a program of ours with its arguments. The service itself, unless a test says otherwise.
+    pub program: Vec<String>,
     /// The feed that it follows.
     pub feed_url: String,
     /// The address of the database as the instances reach it; a test may put a proxy between.
@@ -42,11 +46,17 @@ pub struct Instance {
 impl Cluster {
     /// A consumer without instances on an empty database.
     #[must_use]
-    pub fn new(service: &'static str, database: FreshDatabase, feed_url: &str) -> Self {
+    pub fn new(
+        service: &'static str,
+        database: impl Into<Arc<FreshDatabase>>,
+        feed_url: &str,
+    ) -> Self {
+        let database = database.into();
         Self {
             service,
             database_url: database.url().to_owned(),
             database,
+            program: vec![service.to_owned()],
             feed_url: feed_url.to_owned(),
             log: "info,feed_core=debug",
             directory: tempfile::tempdir().expect("a temporary directory"),
@@ -87,9 +97,11 @@ impl Cluster {
         settings.extend_from_slice(more);
         let directory = self.directory.path().join(application);
         std::fs::create_dir_all(&directory).expect("a directory for the log");
+        let mut command = built(&self.program[0]);
+        command.args(&self.program[1..]);
         Instance {
             name: name.to_owned(),
-            process: Process::start(self.service, &settings, &directory),
+            process: Process::start_command(self.service, &mut command, &settings, &directory),
             client: Client::new(&format!("http://{address}/")),
         }
     }

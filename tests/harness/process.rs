@@ -67,7 +67,8 @@ impl Process {
                 panic!("{} ended with {status}:\n{}", self.name, self.log());
             }
             let answer = client.try_send("GET", "", &[], "").await?;
-            (answer.status == 200).then_some(())
+            // Its first page may be at another address.
+            matches!(answer.status, 200 | 303).then_some(())
         })
         .await;
     }

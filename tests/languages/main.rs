@@ -10,5 +10,6 @@ mod deliver;
 mod examples;
 mod readme;
 mod serve;
+mod streams;
 mod tail;
 mod webhook;

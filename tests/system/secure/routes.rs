@@ -36,6 +36,7 @@ pub(super) const ORDER: Routes = &[
     ("/feed/{epoch}/{page}", Read),
     ("/feed/{epoch}/batch/{range}", Read),
     ("/feed/schemas/{type}", Read),
+    ("/feed/stream", Read),
     ("/feed/status", Operate),
     ("/events/{id}", Read),
     ("/form.html", Operate),

@@ -28,6 +28,7 @@ pub fn describe<D: JsonSchema>() -> Description {
             event::<D>(),
             schema(),
             status(),
+            stream(),
         ],
     )
 }
@@ -215,6 +216,42 @@ fn status() -> Operation {
             .json(Schema::of::<Status>()),
     )
     .problem(400, "It takes no parameters")
+}
+
+fn stream() -> Operation {
+    let about = "The read half of the protocol Durable Streams (JSON mode): its clients follow the feed as \
+                 they are. A message is an event as CloudEvent.";
+    let offset =
+        "The `Stream-Next-Offset` of the answer before, `-1` for the first message, or `now`";
+    let live = "`long-poll` waits up to 20 seconds for a message; `sse` sends them as server-sent events, \
+                for a minute. Both need an `offset`";
+    let query = |name, about| Parameter::query(name, about, Schema::text());
+    let described = |answer: Answer| {
+        answer
+            .header("Stream-Next-Offset", "The offset after the last message")
+            .optional_header("Stream-Up-To-Date", "`true`, if there are no more yet")
+            .optional_header(
+                "Stream-Cursor",
+                "After a wait: a number to send back as `cursor`",
+            )
+    };
+    let messages = Answer::new(200, "The messages after the offset, up to a thousand")
+        .optional_header(
+            "Stream-Next-Offset",
+            "Not with server-sent events, which contain it",
+        )
+        .content("text/event-stream", Schema::text());
+    Operation::get("/feed/stream", "stream", "The events as a Durable Stream")
+        .about(about)
+        .parameter(query("offset", offset))
+        .parameter(query("live", live))
+        .parameter(query("cursor", "The `Stream-Cursor` of the answer before"))
+        .answer(messages.json(Schema::of::<Vec<CloudEvent>>()))
+        .sometimes_conditional()
+        .answer(described(Answer::new(204, "No message came")))
+        .problem(400, "A parameter is malformed or missing")
+        .problem(406, NO_CODING)
+        .problem(410, "The offset is not a position in this feed")
 }
 
 /// The number of an event or of a page.

@@ -382,7 +382,7 @@ impl<B: Backend> Inner<B> {
     }
 
     /// Rejects a cursor that is no position in this feed (I8).
-    async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
+    pub(super) async fn verify(&self, cursor: &Cursor, head: &Head) -> Result<(), Problem> {
         if cursor.epoch != head.epoch && self.access == Access::Read {
             return Err(not_yet());
         }
@@ -462,7 +462,7 @@ fn newest_seen(known: &[Cursor], snapshot: &Snapshot) -> Option<Sequence> {
 }
 
 /// Returns true if `cursor` claims to have seen more of this feed than `head` has.
-fn beyond(cursor: &Cursor, head: &Head) -> bool {
+pub(super) fn beyond(cursor: &Cursor, head: &Head) -> bool {
     cursor.epoch == head.epoch && cursor.sequence > head.sequence
 }
 

@@ -7,6 +7,7 @@ mod head;
 mod pages;
 mod request;
 mod status;
+mod stream;
 mod with_data;
 
 use axum::Router;
@@ -27,6 +28,7 @@ pub const READABLE: &[&str] = &[
     "/feed/{epoch}/{page}",
     "/feed/{epoch}/batch/{range}",
     "/feed/schemas/{type}",
+    "/feed/stream",
     "/events/{id}",
 ];
 
@@ -42,6 +44,7 @@ impl<B: Backend> Feed<B> {
             .route("/feed", read_only(get(head::by_parameters::<B>)))
             .route("/feed.atom", read_only(get(head::raw::<B>)))
             .route("/feed/status", read_only(get(status::status::<B>)))
+            .route("/feed/stream", read_only(get(stream::stream::<B>)))
             .route("/feed/schemas/{type}", read_only(get(data::schema::<B>)))
             .route("/feed/{epoch}/{page}", read_only(get(pages::page::<B>)))
             .route(

@@ -189,7 +189,7 @@ impl<B: Backend> Inner<B> {
 
     /// Returns the first of these events, as many as a document may have; at least one, if there is
     /// one. Costs no query if they were new in `snapshot`.
-    async fn first_events<'s>(
+    pub(super) async fn first_events<'s>(
         &self,
         snapshot: Option<&'s Snapshot>,
         first: Sequence,

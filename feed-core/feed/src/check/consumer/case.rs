@@ -264,7 +264,7 @@ impl<'r> Case<'r> {
         let found = effects
             .foreign(&self.producer.published)
             .or_else(|| effects.wrong(&before));
-        let silent = (!says_so).then(|| "it has stopped, and says nothing".to_owned());
+        let silent = (!says_so).then(|| "it has stopped, and has printed no reason".to_owned());
         Ok(outcome(found.or(silent)))
     }
 
