@@ -73,6 +73,8 @@ async fn samples(order: &Service) -> Vec<Sample> {
         ("by-type", "type=order.placed", 100),
         ("by-type-older", "type=order.placed&before=50", 49),
         ("by-subject", "subject=order/17", 2),
+        ("by-type-after", "type=order.placed&after=start", 214),
+        ("by-subject-after", "subject=order/17&after=start", 2),
         (
             "by-nothing",
             "type=%22%3E%3C!--%01%26bogus;%5D%5D%3E&subject=%F0%9F%98%80",

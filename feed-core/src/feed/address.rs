@@ -50,9 +50,9 @@ impl Addresses {
             .join(&format!("feed/{epoch}/batch/{first}-{last}"))
     }
 
-    /// Returns the address of the events after `cursor`.
-    pub(super) fn after(&self, cursor: &Cursor) -> Url {
-        let mut url = self.head();
+    /// Returns the address of the events after `cursor` that match `filter`.
+    pub(super) fn after(&self, filter: &Filter, cursor: &Cursor) -> Url {
+        let mut url = self.filtered(filter, None);
         url.query_pairs_mut()
             .append_pair("after", &cursor.to_string());
         url
@@ -60,18 +60,18 @@ impl Addresses {
 
     /// Returns the address of a filtered view, at its newest events or at those before `before`.
     pub(super) fn filtered(&self, filter: &Filter, before: Option<Sequence>) -> Url {
+        let before = before.map(|before| before.to_string());
+        let parameters = [
+            ("type", &filter.event_type),
+            ("subject", &filter.subject),
+            ("before", &before),
+        ];
         let mut url = self.head();
-        let mut query = url.query_pairs_mut();
-        if let Some(event_type) = &filter.event_type {
-            query.append_pair("type", event_type);
+        for (name, value) in parameters {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(name, value);
+            }
         }
-        if let Some(subject) = &filter.subject {
-            query.append_pair("subject", subject);
-        }
-        if let Some(before) = before {
-            query.append_pair("before", &before.to_string());
-        }
-        drop(query);
         url
     }
 

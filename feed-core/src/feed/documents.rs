@@ -15,7 +15,7 @@ use super::page::Pages;
 use super::view::{PageWriter, View};
 use crate::cursor::Cursor;
 use crate::event::{Entry, Event, Sequence};
-use crate::store::publish::Head;
+use crate::store::publish::{Filter, Head};
 
 /// The documents of one feed, as its settings present them.
 #[derive(Debug)]
@@ -68,6 +68,16 @@ impl Documents {
             entries,
             omitted: None,
         }
+    }
+
+    /// Returns id and title of the documents of the events that match `filter`.
+    pub(super) fn filtered_names(&self, filter: &Filter, head: &Head) -> (String, String) {
+        let view = self.addresses.filtered(filter, None);
+        let name = view.query().unwrap_or_default();
+        (
+            format!("{}#{name}", head.feed_id.urn()),
+            format!("{}: {name}", self.title),
+        )
     }
 
     /// Returns the links of a head with these events.

@@ -142,6 +142,21 @@ pub(crate) struct Filter {
     pub(crate) subject: Option<String>,
 }
 
+impl Filter {
+    /// Returns true if every event matches.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns true if the statements with this filter find `entry`.
+    pub(crate) fn matches(&self, entry: &Entry) -> bool {
+        let is = |wanted: &Option<String>, found: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == found)
+        };
+        is(&self.event_type, &entry.event_type) && is(&self.subject, &entry.subject)
+    }
+}
+
 /// The channel that announces the head's sequence. Each database has channels of its own.
 pub(crate) const CHANNEL: &str = "feed_head";
 
@@ -253,4 +268,14 @@ pub(crate) trait Publish: sqlx::Database {
         before: Sequence,
         limit: i64,
     ) -> impl Answer<Vec<Entry>>;
+
+    /// Returns the sequences of the first `limit` events from `first` to `last`, both included, that
+    /// match.
+    fn matching(
+        pool: &Pool<Self>,
+        filter: &Filter,
+        first: Sequence,
+        last: Sequence,
+        limit: i64,
+    ) -> impl Answer<Vec<Sequence>>;
 }

@@ -50,6 +50,7 @@ pub(crate) async fn documents<B: Testable>(publisher: &Publisher<B>) -> Vec<(Str
         "/feed?subject=order%2F3".to_owned(),
         "/feed?type=order.placed&before=30".to_owned(),
         "/feed?type=nothing".to_owned(),
+        "/feed?type=order.placed&after=start".to_owned(),
     ];
     for path in paths {
         let answer = publisher.get(&path, &[]).await;

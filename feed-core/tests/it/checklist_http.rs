@@ -119,6 +119,7 @@ async fn rfc9110_9_3_2_head_is_get_without_content<B: Testable>(url: &str) {
         format!("/feed/{epoch}/batch/1-10"),
         format!("/events/{}", ids[0]),
         "/feed?type=order.placed".to_owned(),
+        "/feed?type=order.placed&after=start".to_owned(),
     ];
     for path in &paths {
         let get = publisher.get(path, &[]).await;

@@ -14,6 +14,7 @@ mod database;
 mod erase;
 mod faulty_effect;
 mod feed;
+mod filtered;
 mod history;
 mod host;
 mod lease;

@@ -173,7 +173,9 @@ async fn what_may_be_shared_says_so_and_nothing_else_does<B: Testable>(url: &str
             }
         }
     }
-    for malformed in ["/feed?after=x", "/feed?after=start&type=a"] {
+    let some = publisher.get("/feed?after=start&type=a", &[WAIT]).await;
+    assert_eq!(some.header("cache-control"), private);
+    for malformed in ["/feed?after=x", "/feed?after=start&before=1"] {
         let answer = publisher.get(malformed, &[WAIT]).await;
         let found = (answer.status, answer.header("cache-control"));
         assert_eq!(found, (400, "no-store".to_owned()), "{malformed}");

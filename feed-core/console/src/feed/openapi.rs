@@ -34,16 +34,16 @@ pub fn describe<D: JsonSchema>() -> Description {
 }
 
 fn subscription() -> Operation {
-    let about = "Poll with the `ETag` of the last answer. Catch up from a cursor with `after`, \
-                 and no other parameter. `type` and `subject` give filtered views, which `before` \
-                 pages through. Clients that accept none of the media types get Atom. With \
-                 `Prefer: event-data`, Atom contains the data of events; as CloudEvents, `Link: \
-                 rel=\"next\"` is the address of the events after them.";
+    let about = "Poll with the `ETag` of the last answer. Catch up from a cursor with `after`. With \
+                 `type`, `subject` or both, these are the events that match; without `after`, \
+                 `before` pages through them. Clients that accept none of the media types get \
+                 Atom. With `Prefer: event-data`, Atom contains the data of events; as CloudEvents, \
+                 `Link: rel=\"next\"` is the address of the events after them.";
     let header = |name, about| Parameter::header(name, about, Schema::text());
-    let wait = "`wait=N`: if `If-None-Match` matches, or `after` is the newest cursor, the answer \
-                is held back for up to `N` seconds (at most 30), until a new event arrives. After \
-                a cursor and without data, a shared cache may keep that answer for seconds. \
-                `event-data`: Atom with the data of events (RFC 7240); with `partitions=\"0 4\"`, \
+    let wait = "`wait=N`: if `If-None-Match` matches, or nothing is after the cursor, the answer \
+                is held back for up to `N` seconds (at most 30), until a new event arrives that \
+                matches. After a cursor, without data and without a filter, a shared cache may keep \
+                that answer for seconds. `event-data`: Atom with the data of events (RFC 7240); with `partitions=\"0 4\"`, \
                  after a cursor, of those in these partitions of 16";
     let delta = "`feed`, with `Prefer: wait=N`: the new entries only, as a `226` (RFC 3229)";
     let query = query().into_iter().fold(
@@ -57,7 +57,7 @@ fn subscription() -> Operation {
         .parameter(header("A-IM", delta))
         .answer(with_data(document(
             200,
-            "The newest events; the filtered ones; those after the cursor",
+            "The newest events, or those after the cursor; of these, what matches",
         )))
         .answer(with_data(document(
             226,

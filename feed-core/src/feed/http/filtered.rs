@@ -1,23 +1,35 @@
-//! Serves `/feed?type=…` and `/feed?subject=…`: views for people and simple tools, by paged
-//! relations (RFC 5005, section 3). They are not for consumers: a walk through them is neither
-//! complete nor consistent.
+//! Serves `/feed?type=…` and `/feed?subject=…`: the events that match. The newest are a view for
+//! people and simple tools, by paged relations (RFC 5005, section 3): a walk back through it is
+//! neither complete nor consistent. With `after`, a reader gets each event that matches once, and in
+//! sequence.
 
-use axum::http::HeaderMap;
+use std::borrow::Cow;
+
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
+use tokio::time::Instant;
 
 use super::answer::{HEAD, Metadata};
+use super::head::applied;
+use super::with_data::{Found, MOST, end_of, with_data};
 use crate::cursor::Cursor;
-use crate::event::Sequence;
+use crate::event::{Event, Sequence};
 use crate::feed::Inner;
 use crate::feed::document::{Document, Link, LinkHeaders};
 use crate::feed::form::Form;
+use crate::feed::prefer::wait;
+use crate::feed::snapshot::Snapshot;
 use crate::http::Problem;
 use crate::http::conditional::Outcome;
 use crate::store::Backend;
 use crate::store::publish::Filter;
 
+/// The most events that are searched for one document. The database has an index for the search; with
+/// outdated statistics it may read each event instead, which takes a tenth of a second for so many.
+const MOST_SEARCHED: i64 = 100_000;
+
 impl<B: Backend> Inner<B> {
-    /// Serves the newest events that match, or the newest of those before a sequence.
+    /// Serves the newest events that match; or, without data, the newest of those before a sequence.
     pub(super) async fn filtered(
         &self,
         form: Form,
@@ -25,6 +37,10 @@ impl<B: Backend> Inner<B> {
         before: Option<Sequence>,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
+        let form = match before {
+            None => form,
+            Some(_) => form.without_data(),
+        };
         let head = self.sequencer.recent().await?;
         let bound = before.unwrap_or(i64::MAX).min(head.sequence + 1);
         let size = usize::try_from(head.page_size).unwrap_or(usize::MAX);
@@ -36,47 +52,148 @@ impl<B: Backend> Inner<B> {
         entries.truncate(size);
         let newer = self.newer(filter, before, entries.first().map(|entry| entry.sequence));
         entries.reverse();
+        let events = match form.has_data() {
+            true => {
+                let shown: Vec<_> = entries.iter().map(|entry| entry.sequence).collect();
+                self.events_at(None, &shown).await?
+            }
+            false => Vec::new(),
+        };
         let newest = entries.last();
         let cursor = Cursor {
             epoch: head.epoch,
             sequence: newest.map_or(0, |entry| entry.sequence),
             anchor: newest.map(|entry| entry.id),
         };
-        let view = |before| self.documents.addresses.filtered(filter, before);
-        let mut links = vec![
-            Link::feed("self", view(before)),
-            Link::feed("first", view(None)),
-        ];
-        links.extend(newer);
-        if let Some(oldest) = entries.first().filter(|_| more) {
-            links.push(Link::feed("next", view(Some(oldest.sequence))));
-        }
+        let addresses = &self.documents.addresses;
+        let view = |before| addresses.filtered(filter, before);
+        let links = if form == Form::Batch {
+            // What does not fit is at `next`, and else what is newer.
+            let end = end_of(&events, &head).filter(|_| events.len() < entries.len());
+            vec![Link {
+                rel: "next",
+                href: addresses.after(filter, &end.unwrap_or_else(|| head.cursor())),
+                media_type: Some(form.essence()),
+            }]
+        } else {
+            let mut links = vec![
+                Link::feed("self", view(before)),
+                Link::feed("first", view(None)),
+            ];
+            links.extend(newer);
+            if let Some(oldest) = entries.first().filter(|_| more) {
+                links.push(Link::feed("next", view(Some(oldest.sequence))));
+            }
+            links
+        };
         let link_headers = LinkHeaders::new(&links);
-        let name = name(filter);
+        let (id, title) = self.documents.filtered_names(filter, &head);
         let document = Document {
-            id: format!("{}#{name}", head.feed_id.urn()),
-            title: &format!("{}: {name}", self.documents.title),
+            id,
+            title: &title,
             author: &self.documents.author,
             updated: newest.map_or(head.created, |entry| entry.updated),
             cursor,
             links,
             archive: false,
             omitted: None,
-            events: &[],
-            entries: &entries,
+            entries: entries.get(events.len()..).unwrap_or_default(),
+            events: &events,
         };
         let body = self.documents.write(form, &document);
-        let metadata = Metadata {
-            media_type: form.media_type(),
-            caching: HEAD,
-            validators: Some(body.validators(form.media_type())),
-            links: link_headers,
-            vary: "Accept, Accept-Encoding",
+        let validators = Some(body.validators(form.media_type()));
+        let metadata = match form.has_data() {
+            true => Metadata {
+                validators,
+                ..with_data(form, link_headers)
+            },
+            false => Metadata {
+                media_type: form.media_type(),
+                caching: HEAD,
+                validators,
+                links: link_headers,
+                vary: "Accept, Accept-Encoding, Prefer",
+            },
         };
-        match metadata.evaluate(request)? {
-            Outcome::NotModified => Ok(metadata.not_modified()),
-            _ => metadata.ok(request, &body),
+        let mut response = match metadata.evaluate(request)? {
+            Outcome::NotModified => metadata.not_modified(),
+            _ => metadata.ok(request, &body)?,
+        };
+        applied(&mut response, form, None);
+        Ok(response)
+    }
+
+    /// Serves the events after `cursor` that match. A reader that asks to wait gets the next one.
+    pub(super) async fn filtered_after(
+        &self,
+        form: Form,
+        filter: &Filter,
+        cursor: Option<Cursor>,
+        method: &Method,
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let (cursor, _) = self.position(cursor).await?;
+        let mut newest = self.newest_after(&cursor).await?;
+        let mut found = self.matching(filter, &cursor, &newest).await?;
+        let is_at_end = |found: &Found<'_>, newest: &Snapshot| {
+            found.events.is_empty() && found.end == newest.head.cursor()
+        };
+        let waits = wait(request).filter(|_| method == Method::GET && is_at_end(&found, &newest));
+        let until = Instant::now() + waits.unwrap_or_default();
+        while is_at_end(&found, &newest) && Instant::now() < until && !self.shutdown.is_cancelled()
+        {
+            self.wait_for_news(&newest.head, until - Instant::now())
+                .await?;
+            newest = self.newest_after(&found.end).await?;
+            found = self.matching(filter, &found.end, &newest).await?;
         }
+        let mut response =
+            self.events_after(form, filter, &cursor, &newest.head, found, request)?;
+        applied(&mut response, form, waits);
+        Ok(response)
+    }
+
+    /// Returns the first events after `cursor` that match, as many as a document may have, and the
+    /// position up to which there are no others. Costs no query if the newest entries begin there.
+    async fn matching(
+        &self,
+        filter: &Filter,
+        cursor: &Cursor,
+        newest: &Snapshot,
+    ) -> sqlx::Result<Found<'static>> {
+        let head = &newest.head;
+        let mut last = head.sequence;
+        let sequences: Vec<Sequence> = match newest.after(cursor.sequence) {
+            Some(entries) => {
+                let matching = entries.iter().filter(|entry| filter.matches(entry));
+                matching.map(|entry| entry.sequence).take(MOST).collect()
+            }
+            None => {
+                last = last.min(cursor.sequence + MOST_SEARCHED);
+                let (first, most) = (cursor.sequence + 1, MOST.try_into().unwrap_or(i64::MAX));
+                let matching = B::matching(self.database.reader(), filter, first, last, most);
+                self.database.statement(matching).await?
+            }
+        };
+        let events = self.events_at(Some(newest), &sequences).await?;
+        let is_full = sequences.len() == MOST || events.len() < sequences.len();
+        let end = match end_of(&events, head).filter(|_| is_full) {
+            Some(end) => end,
+            None if last == head.sequence => head.cursor(),
+            None => {
+                let id = B::id_at(self.database.reader(), last);
+                Cursor {
+                    epoch: head.epoch,
+                    sequence: last,
+                    anchor: self.database.statement(id).await?,
+                }
+            }
+        };
+        Ok(Found {
+            events: Cow::<[Event]>::Owned(events),
+            end,
+            omitted: None,
+        })
     }
 
     /// Returns the link to newer events, from a view that does not show the newest ones.
@@ -96,16 +213,4 @@ impl<B: Backend> Inner<B> {
         };
         Some(Link::feed("previous", newer))
     }
-}
-
-/// Returns a filter as ids and titles contain it.
-fn name(filter: &Filter) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    if let Some(event_type) = &filter.event_type {
-        query.append_pair("type", event_type);
-    }
-    if let Some(subject) = &filter.subject {
-        query.append_pair("subject", subject);
-    }
-    query.finish()
 }

@@ -52,9 +52,11 @@ pub(super) async fn by_parameters<B: Backend>(
                 .after(form, cursor, request.method(), headers)
                 .await
         }
-        View::Filtered(filter, before) => {
-            let form = form.without_data();
-            feed.inner.filtered(form, &filter, before, headers).await
+        View::Filtered(filter, before) => feed.inner.filtered(form, &filter, before, headers).await,
+        View::FilteredAfter(filter, cursor) => {
+            feed.inner
+                .filtered_after(form, &filter, cursor, request.method(), headers)
+                .await
         }
     }
 }
@@ -82,6 +84,7 @@ enum View {
     /// `None`: before the first event.
     After(Option<Cursor>),
     Filtered(Filter, Option<Sequence>),
+    FilteredAfter(Filter, Option<Cursor>),
 }
 
 impl View {
@@ -123,12 +126,13 @@ impl View {
             }
             seen.push(name);
         }
-        match (after, filter == Filter::default(), before) {
+        match (after, filter.is_empty(), before) {
             (None, true, None) => Ok(Self::Head),
             (Some(cursor), true, None) => Ok(Self::After(cursor)),
+            (Some(cursor), false, None) => Ok(Self::FilteredAfter(filter, cursor)),
             (None, false, before) => Ok(Self::Filtered(filter, before)),
             _ => Err(Problem::bad_request(
-                "use `after` alone, and `before` only with `type` or `subject`",
+                "use `before` only with `type` or `subject`, and without `after`",
             )),
         }
     }
@@ -274,11 +278,7 @@ impl<B: Backend> Inner<B> {
         method: &Method,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
-        self.sequencer.recent().await?;
-        let head = self
-            .head_where(|head| !cursor.as_ref().is_some_and(|cursor| beyond(cursor, head)))
-            .await?;
-        let cursor = cursor.unwrap_or_else(|| Cursor::start(head.epoch));
+        let (cursor, head) = self.position(cursor).await?;
         self.verify(&cursor, &head).await?;
         let wait = wait(request);
         let waits = wait.filter(|_| method == Method::GET && cursor.sequence == head.sequence);
@@ -305,6 +305,16 @@ impl<B: Backend> Inner<B> {
         };
         applied(&mut response, form, waits);
         Ok(response)
+    }
+
+    /// Returns a reader's cursor, not verified yet, and a head that is not behind it. `None`: before
+    /// the first event.
+    pub(super) async fn position(&self, cursor: Option<Cursor>) -> Result<(Cursor, Head), Problem> {
+        self.sequencer.recent().await?;
+        let head = self
+            .head_where(|head| !cursor.as_ref().is_some_and(|cursor| beyond(cursor, head)))
+            .await?;
+        Ok((cursor.unwrap_or_else(|| Cursor::start(head.epoch)), head))
     }
 
     /// Returns the newest entries, for a reader at `cursor`: one query for all that waited. The
@@ -352,7 +362,10 @@ impl<B: Backend> Inner<B> {
             }
         };
         let mut links = vec![
-            Link::feed("self", self.documents.addresses.after(cursor)),
+            Link::feed(
+                "self",
+                self.documents.addresses.after(&Filter::default(), cursor),
+            ),
             Link::feed("current", self.documents.addresses.head()),
         ];
         links.extend(self.documents.batch_link(head, first..=head.sequence));
@@ -415,7 +428,7 @@ impl<B: Backend> Inner<B> {
 }
 
 /// Adds which preferences of a request the answer has applied (RFC 7240, section 3).
-fn applied(response: &mut Response, form: Form, waited: Option<Duration>) {
+pub(super) fn applied(response: &mut Response, form: Form, waited: Option<Duration>) {
     let headers = response.headers_mut();
     // The document of some partitions says that itself.
     if form == Form::AtomWithData && !headers.contains_key(PREFERENCE_APPLIED) {

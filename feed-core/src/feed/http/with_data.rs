@@ -22,10 +22,10 @@ use crate::feed::snapshot::Snapshot;
 use crate::http::Problem;
 use crate::partition::Partitions;
 use crate::store::Backend;
-use crate::store::publish::Head;
+use crate::store::publish::{Filter, Head};
 
 /// The most events after a cursor in one document.
-const MOST: usize = 1_000;
+pub(super) const MOST: usize = 1_000;
 
 /// Events read at once: their data is in memory before its size is known.
 const READ: i64 = 100;
@@ -39,6 +39,14 @@ const LARGEST: usize = 8 * 1024 * 1024;
 
 /// The largest document of a head that is kept for other readers, in bytes.
 const LARGEST_KEPT: usize = 256 * 1024;
+
+/// What a reader gets after its cursor.
+pub(super) struct Found<'s> {
+    pub(super) events: Cow<'s, [Event]>,
+    /// The position of a reader who has them.
+    pub(super) end: Cursor,
+    pub(super) omitted: Option<Omitted>,
+}
 
 impl<B: Backend> Inner<B> {
     /// Serves the events after `cursor`, a position in this feed: as many as one document may have.
@@ -55,37 +63,20 @@ impl<B: Backend> Inner<B> {
         // CloudEvents have no place for what is omitted.
         let share = partitions(request).filter(|_| form == Form::AtomWithData);
         let share = share.filter(|share| !share.are_all());
-        let (events, end, omitted) = match share {
-            Some(share) => self.read_share(share, first, head).await?,
+        let found = match share {
+            Some(share) => self.read_share(share, cursor, head).await?,
             None => {
                 let events = self.first_events(newest, first, head.sequence).await?;
-                let end = end_of(&events, head);
-                (events, end, None)
+                let end = end_of(&events, head).unwrap_or_else(|| cursor.clone());
+                Found {
+                    events,
+                    end,
+                    omitted: None,
+                }
             }
         };
-        let end = end.unwrap_or_else(|| cursor.clone());
-        let addresses = &self.documents.addresses;
-        let next = Link {
-            rel: "next",
-            href: addresses.after(&end),
-            media_type: Some(form.essence()),
-        };
-        let mut links = vec![
-            Link {
-                rel: "self",
-                href: addresses.after(cursor),
-                media_type: Some(form.essence()),
-            },
-            Link::feed("current", addresses.head()),
-        ];
-        // In JSON nothing else tells where to continue.
-        if end.sequence < head.sequence || form == Form::Batch {
-            links.insert(0, next);
-        }
-        let metadata = with_data(form, LinkHeaders::new(&links));
-        let mut document = self.documents.document(head, end, links, &events, &[]);
-        document.omitted = omitted;
-        let mut response = metadata.ok(request, &self.documents.write(form, &document))?;
+        let all = Filter::default();
+        let mut response = self.events_after(form, &all, cursor, head, found, request)?;
         if let Some(share) = share
             && let Ok(applied) =
                 HeaderValue::try_from(format!("{EVENT_DATA}; partitions=\"{share}\""))
@@ -93,6 +84,57 @@ impl<B: Backend> Inner<B> {
             response.headers_mut().append(PREFERENCE_APPLIED, applied);
         }
         Ok(response)
+    }
+
+    /// Answers with what was found after `cursor`, and where to continue.
+    pub(super) fn events_after(
+        &self,
+        form: Form,
+        filter: &Filter,
+        cursor: &Cursor,
+        head: &Head,
+        found: Found<'_>,
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let addresses = &self.documents.addresses;
+        let link = |rel, href| Link {
+            rel,
+            href,
+            media_type: Some(form.essence()),
+        };
+        let mut links = vec![
+            link("self", addresses.after(filter, cursor)),
+            match filter.is_empty() {
+                true => Link::feed("current", addresses.head()),
+                // By this link a reader of the whole feed knows that it is not.
+                false => Link::feed("first", addresses.filtered(filter, None)),
+            },
+        ];
+        // In JSON nothing else tells where to continue. On a page for people it would be older events.
+        let leads_on = match form {
+            Form::Batch => true,
+            Form::Html => false,
+            _ => found.end.sequence < head.sequence,
+        };
+        if leads_on {
+            links.insert(0, link("next", addresses.after(filter, &found.end)));
+        }
+        let metadata = with_data(form, LinkHeaders::new(&links));
+        let (mut events, mut entries) = (found.events, Vec::new());
+        if !form.has_data() {
+            let found = std::mem::take(&mut events).into_owned();
+            entries = found.into_iter().map(|event| event.entry).collect();
+        }
+        let (id, title);
+        let mut document = self
+            .documents
+            .document(head, found.end, links, &events, &entries);
+        document.omitted = found.omitted;
+        if !filter.is_empty() {
+            (id, title) = self.documents.filtered_names(filter, head);
+            (document.id, document.title) = (id, &title);
+        }
+        metadata.ok(request, &self.documents.write(form, &document))
     }
 
     /// Returns the document of the head's entries after `seen`, or of all its entries, its links,
@@ -112,7 +154,7 @@ impl<B: Backend> Inner<B> {
         let links = |end: &Cursor| match form {
             Form::Batch => vec![Link {
                 rel: "next",
-                href: self.documents.addresses.after(end),
+                href: self.documents.addresses.after(&Filter::default(), end),
                 media_type: Some(form.essence()),
             }],
             _ => self.documents.head_links(head, first..=head.sequence),
@@ -159,15 +201,16 @@ impl<B: Backend> Inner<B> {
         }
     }
 
-    /// Returns the events from `first` on in the partitions of `share`, as many as a document may
+    /// Returns the events after `cursor` in the partitions of `share`, as many as a document may
     /// have; the position after the last event that was looked at; and the events before it that
     /// are in other partitions.
     async fn read_share(
         &self,
         share: Partitions,
-        first: Sequence,
+        cursor: &Cursor,
         head: &Head,
-    ) -> sqlx::Result<(Cow<'_, [Event]>, Option<Cursor>, Option<Omitted>)> {
+    ) -> sqlx::Result<Found<'_>> {
+        let first = cursor.sequence + 1;
         let last = head.sequence.min(first + MOST_LOOKED_AT - 1);
         let subjects = B::subjects(self.database.reader(), first, last);
         let mut looked_at = self.database.statement(subjects).await?;
@@ -178,16 +221,7 @@ impl<B: Backend> Inner<B> {
             .map(|(sequence, ..)| *sequence)
             .take(MOST)
             .collect();
-        let mut events: Vec<Event> = Vec::with_capacity(wanted.len());
-        for some in wanted.chunks(READ as usize) {
-            let read = B::events_at(self.database.reader(), some);
-            events.extend(self.database.statement(read).await?);
-            let fitting = within(&events, LARGEST).len();
-            if fitting < events.len() {
-                events.truncate(fitting);
-                break;
-            }
-        }
+        let events = self.events_at(None, &wanted).await?;
         // What is looked at behind a full document belongs to the next one.
         if events.len() < wanted.len() || wanted.len() == MOST {
             let last = events.last().map_or(0, |event| event.entry.sequence);
@@ -204,7 +238,40 @@ impl<B: Backend> Inner<B> {
             share,
             events: ranges(others),
         };
-        Ok((Cow::Owned(events), end, Some(omitted)))
+        Ok(Found {
+            events: Cow::Owned(events),
+            end: end.unwrap_or_else(|| cursor.clone()),
+            omitted: Some(omitted),
+        })
+    }
+
+    /// Returns the first of the events with these ascending sequences, as many as a document may
+    /// have. Costs no query for those that were new in `snapshot`.
+    pub(super) async fn events_at(
+        &self,
+        snapshot: Option<&Snapshot>,
+        sequences: &[Sequence],
+    ) -> sqlx::Result<Vec<Event>> {
+        let mut events: Vec<Event> = Vec::with_capacity(sequences.len());
+        for some in sequences.chunks(READ as usize) {
+            let (first, last) = (some[0], some[some.len() - 1]);
+            match snapshot.and_then(|snapshot| snapshot.events(first, last)) {
+                Some(new) => {
+                    let is_in = |event: &&Event| some.binary_search(&event.entry.sequence).is_ok();
+                    events.extend(new.iter().filter(is_in).cloned());
+                }
+                None => {
+                    let read = B::events_at(self.database.reader(), some);
+                    events.extend(self.database.statement(read).await?);
+                }
+            }
+            let fitting = within(&events, LARGEST).len();
+            if fitting < events.len() {
+                events.truncate(fitting);
+                break;
+            }
+        }
+        Ok(events)
     }
 
     async fn read(&self, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Event>> {
@@ -238,7 +305,7 @@ fn ranges(sequences: impl Iterator<Item = Sequence>) -> Vec<RangeInclusive<Seque
 }
 
 /// Returns the metadata of a document with data, which no cache may store.
-fn with_data(form: Form, links: LinkHeaders) -> Metadata {
+pub(super) fn with_data(form: Form, links: LinkHeaders) -> Metadata {
     Metadata {
         media_type: form.media_type(),
         caching: PRIVATE_NO_STORE,

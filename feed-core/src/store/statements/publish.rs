@@ -26,6 +26,19 @@ macro_rules! filtered {
     };
 }
 
+/// Selects the sequences of the events from `$1` to `$2` that match a condition on the values from
+/// `$4` on.
+macro_rules! matching {
+    ($condition:literal) => {
+        sql!(
+            "-- feed::matching
+             SELECT sequence FROM feed_log WHERE sequence BETWEEN $1 AND $2 {}
+             ORDER BY sequence LIMIT $3",
+            $condition
+        )
+    };
+}
+
 impl Publish for Db {
     async fn create_feed(
         pool: &Pool,
@@ -254,6 +267,26 @@ impl Publish for Db {
             query = query.bind(value);
         }
         query.try_map(entry_from).fetch_all(pool).await
+    }
+
+    async fn matching(
+        pool: &Pool,
+        filter: &Filter,
+        first: Sequence,
+        last: Sequence,
+        limit: i64,
+    ) -> sqlx::Result<Vec<Sequence>> {
+        let sql = match (&filter.event_type, &filter.subject) {
+            (None, None) => matching!(""),
+            (Some(_), None) => matching!("AND event_type = $4"),
+            (None, Some(_)) => matching!("AND subject = $4"),
+            (Some(_), Some(_)) => matching!("AND event_type = $4 AND subject = $5"),
+        };
+        let mut query = sqlx::query_scalar(sql).bind(first).bind(last).bind(limit);
+        for value in filter.event_type.iter().chain(&filter.subject) {
+            query = query.bind(value);
+        }
+        query.fetch_all(pool).await
     }
 }
 
