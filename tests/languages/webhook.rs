@@ -12,7 +12,7 @@ use axum::routing::post;
 use harness::{Backend, FreshDatabase, serve as listen, until};
 use serde_json::Value;
 
-use crate::feed::{Running, database, publish, serve};
+use crate::feed::{Running, database, publish, run, serve};
 
 harness::on_both_backends! {
     each_event_is_sent_signed_and_in_sequence
@@ -90,7 +90,7 @@ struct Shop {
     hook: Hook,
     deliver: Running,
     /// With the databases that the processes use, and so dropped last.
-    _own: FreshDatabase,
+    own: FreshDatabase,
     _secret: tempfile::TempDir,
 }
 
@@ -123,7 +123,7 @@ impl Shop {
             _feed: feed,
             hook,
             deliver,
-            _own: own,
+            own,
             _secret: secret,
         }
     }
@@ -205,6 +205,12 @@ async fn a_webhook_that_is_down_loses_and_parks_nothing(backend: Backend) {
         status["last_error"].as_str().unwrap().contains("503"),
         "{status}"
     );
+    until("the command says so too", async || {
+        let status = ["deliver", "--database-url", shop.own.url(), "status"];
+        let (code, out, _) = run(&status).await;
+        (code == 1 && out.contains("503")).then_some(())
+    })
+    .await;
     shop.hook.answer("*", None);
     until("all are sent", async || {
         let sent = shop.hook.subjects();

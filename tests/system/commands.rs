@@ -259,6 +259,13 @@ async fn a_poison_event_is_skipped_while_the_service_is_stopped(backend: Backend
             .with(0);
         assert!(out.contains(alone), "{out}");
         hands.run(&["status"]).await.with(0);
+        // It has seen more than it has taken, and was stopped.
+        database
+            .execute("UPDATE feed_instance SET head_sequence = head_sequence + 5")
+            .await;
+        let out = hands.run(&["status"]).await.with(1);
+        let alone = "No instance runs, and there is more to take: ";
+        assert!(out.contains(alone), "{out}");
         let skipped = hands.run(&["skipped", "--json"]).await.json(0)["skipped"][0].clone();
         assert_eq!(skipped["skipped_by"], "eve");
         assert_eq!(skipped["reason"], "a test order");

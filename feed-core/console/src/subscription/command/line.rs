@@ -10,11 +10,12 @@ use feed_core::Sequence;
 /// command failed.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
-    /// Show the state of the subscription; exit code 1 if it is halted or events are parked
+    /// Show the state of the subscription; exit code 1 if something is stuck
     ///
     /// Begin with it when something seems stuck: it shows what is halted or parked, how far the
     /// service is behind, and when the feed last answered. The exit code is 0 if all is well and 1
-    /// if the subscription is halted or events are parked, so that scripts can ask.
+    /// if the subscription is halted, events are parked, the last poll failed, or events wait and no
+    /// instance runs, so that scripts can ask.
     #[command(after_help = "Example: status --json")]
     Status {
         /// Print the JSON that `GET /status` answers

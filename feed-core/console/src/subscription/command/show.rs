@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reconcile::summary;
-use super::words::{WHAT_TO_DO, WHEN_RESUMED, behind, grouped, moment, sentence};
+use super::words::{WHAT_TO_DO, WHEN_RESUMED, behind, counted, grouped, moment, sentence};
 use crate::command::{By, CommandError, Done, print, print_json};
 use feed_core::Backend;
 use feed_core::consumer::{Handle, Reconciliation, Status};
@@ -47,10 +47,19 @@ pub(super) async fn status<B: Backend>(
     } else {
         print(&text(&document))?;
     }
-    Ok(match status.halted.is_some() || status.parked > 0 {
+    let needs_someone = status.halted.is_some()
+        || status.parked > 0
+        || status.last_error.is_some()
+        || is_left_alone(status);
+    Ok(match needs_someone {
         true => Done::Found,
         false => Done::Well,
     })
+}
+
+/// True if there is something to take, and no instance that does it.
+fn is_left_alone(status: &Status) -> bool {
+    status.instances == 0 && status.lag.events > 0
 }
 
 fn text(document: &StatusDocument) -> String {
@@ -71,6 +80,10 @@ fn text(document: &StatusDocument) -> String {
     }
     if let Some(error) = &status.last_error {
         text += &format!("The last poll failed: {error}.\n");
+    }
+    if is_left_alone(status) {
+        let events = counted(status.lag.events, "event");
+        text += &format!("No instance runs, and there is more to take: {events}.\n");
     }
     if text.is_empty() {
         text += "Nothing is stuck.\n";
