@@ -3,6 +3,7 @@
 DATABASE_URL=postgres://bills@localhost/bills FEED_URL=http://127.0.0.1:8081/feed python3 consumer.py
 """
 
+import http.client
 import json
 import os
 import re
@@ -41,7 +42,10 @@ def ask(url):
 def bill(db, event):
     """The part that you replace."""
     if event["type"] == "order.placed":
-        db.execute("INSERT INTO bill VALUES (%s, %s)", (event["data"]["id"], event["data"]["cents"]))
+        # PostgreSQL refuses what is missing or no number. A NUL in a string is JSON, but no text of PostgreSQL.
+        order = "SELECT * FROM jsonb_to_record(%s::jsonb) AS data (id BIGINT, cents BIGINT)"
+        data = json.dumps(event["data"]).replace("\\u0000", "\\ufffd")
+        db.execute(f"INSERT INTO bill {order}", (data,))
 
 
 def take(db, feed):
@@ -76,7 +80,7 @@ def main(feed):
             if error.code == 410:
                 sys.exit(f"the feed is not the one that was read: {error.read().decode()}")
             print(f"{error}; trying again", file=sys.stderr)
-        except (OSError, psycopg.OperationalError) as error:
+        except (OSError, http.client.HTTPException, ValueError, AttributeError, psycopg.Error) as error:
             print(f"{error}; trying again", file=sys.stderr)
         time.sleep(pause)
         pause = min(2 * pause, 30)

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use harness::programs::available;
-use harness::{Backend, FreshDatabase, built};
+use harness::{Backend, FreshDatabase, Process, built, until};
 use serde_json::Value;
 
 use crate::examples::{Language, go, java, javascript, python, root, url_of};
@@ -68,6 +68,12 @@ async fn an_example_keeps_all_rules(language: Option<Language>) {
     // It reads JSON, where the order is the feed's, and what is left out is so for good.
     let findings = findings(&consumer, Some(&effects), BILLS).await;
     are_good(&findings, &["gap", "reordered"]);
+    for poison in ["{}", r#"{"id": {}, "cents": true}"#] {
+        let more = [BILLS, &["--fault", "poison", "--poison", poison]].concat();
+        for (_, finding) in self::findings(&consumer, Some(&effects), &more).await {
+            assert_eq!(finding["verdict"], "good", "{poison}: {finding}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,7 +106,7 @@ const MISTAKES: &[Mistake] = &[
     ("redirect", &[("build_opener(Stay)", "build_opener()")]),
     (
         "poison",
-        &[("except (LookupError, TypeError,", "except (LookupError,")],
+        &[("psycopg.DataError, psycopg.IntegrityError)", "KeyError)")],
     ),
     // It asks again at once.
     (
@@ -293,6 +299,67 @@ async fn feed_deliver_and_feed_tail_keep_all_rules() {
     }
 }
 
+/// Processes that run with these arguments.
+fn processes(arguments: &str) -> usize {
+    let all = std::fs::read_dir("/proc").unwrap();
+    let lines = all.filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
+    let is_it =
+        |line: &Vec<u8>| String::from_utf8_lossy(line).replace('\0', " ").trim() == arguments;
+    lines.filter(is_it).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_process_is_left_behind() {
+    // It does not stop when it is asked to, nor does what it has started.
+    let stubborn = "trap '' TERM INT; sleep 7654321 & sleep 7654322";
+    let (code, ..) = run(&["check", "--consumer", stubborn, "--patience", "1s"]).await;
+    assert_eq!(code, 2, "it asks for nothing");
+    let effects = ["--effects", "sleep 7654323"];
+    let (code, ..) = run(&[&["check", "--consumer", "sleep 7654324"], &effects[..]].concat()).await;
+    assert_eq!(code, 2, "it takes too long");
+    for signal in ["TERM", "INT"] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = built("feed");
+        command.args(["check", "--consumer", stubborn]);
+        let mut check = Process::start_command("check", &mut command, &[], directory.path());
+        until("it runs", async || {
+            (processes("sleep 7654322") == 1).then_some(())
+        })
+        .await;
+        assert_eq!(check.stop(signal).await, Some(2));
+        until("all have ended", async || {
+            let left = (1..5).map(|last| processes(&format!("sleep 765432{last}")));
+            (left.sum::<usize>() == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+/// An effect that no event has is not overlooked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_effect_of_no_event_is_a_fault() {
+    if !available(&["jq"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    // Of another run.
+    std::fs::write(directory.path().join("others"), "0\n").unwrap();
+    let feed = built("feed");
+    let feed = feed.get_program().to_str().unwrap();
+    let directory = directory.path().display();
+    let consumer = format!(
+        "cd {directory}; echo 0 >> others
+         '{feed}' tail $FEED_URL --after start --json | jq --unbuffered -r .id >> ids"
+    );
+    let effects = format!("cd {directory}; cat others; touch ids; sort -u ids");
+    let findings = findings(&consumer, Some(&effects), &["--fault", "level"]).await;
+    let found = findings[0].1["found"].as_str().unwrap();
+    assert!(
+        found.starts_with("there is an effect of no event"),
+        "{found}"
+    );
+}
+
 #[tokio::test]
 async fn what_cannot_be_checked_is_said() {
     for (arguments, code, says) in [
@@ -332,10 +399,13 @@ async fn what_cannot_be_checked_is_said() {
         "--patience",
         "1s",
     ];
-    let (code, out, _) = run(&missing).await;
-    assert_eq!(code, 1);
-    assert!(
-        out.contains("12 of 12 events have no effect") && out.contains("/no/such/program"),
-        "{out}"
-    );
+    let (code, _, err) = run(&missing).await;
+    assert_eq!(code, 2);
+    for said in [
+        "has not asked for http://127.0.0.1:",
+        "exit status: 127",
+        "/no/such/program",
+    ] {
+        assert!(err.contains(said), "{err}");
+    }
 }

@@ -45,7 +45,7 @@ pub(super) fn record_outcome(
                 "{name} rejected our credentials; an operator has to replace them"
             );
         }
-        Err(error) if failures == 0 || again => tracing::warn!(
+        Err(error) if is_news || again => tracing::warn!(
             error = error as &dyn std::error::Error,
             attempts = failures + 1,
             "cannot follow {name}; trying again until it works"

@@ -11,8 +11,9 @@ mod rules;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use feed_chassis::parse_url;
+use feed_chassis::{parse_url, stop_signal};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use rules::Checker;
@@ -105,7 +106,18 @@ pub(crate) async fn main(check: Check) -> ExitCode {
         }
     };
     let found = match (&check.plan.consumer, check.url) {
-        (Some(command), _) => consumer::run(&check.plan, command, show).await,
+        (Some(command), _) => {
+            // When it is stopped, it stops the consumer.
+            let stopped = CancellationToken::new();
+            if let Err(error) = stop_signal(stopped.clone()) {
+                eprintln!("no signal can be received: {error}");
+                return ExitCode::from(2);
+            }
+            tokio::select! {
+                found = consumer::run(&check.plan, command, show) => found,
+                () = stopped.cancelled() => Err("stopped".to_owned()),
+            }
+        }
         (None, Some(url)) => {
             let found = Checker::new(url, check.documents).run().await;
             let found = found.map_err(|error| format!("the feed cannot be read: {error}"));

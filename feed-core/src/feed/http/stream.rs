@@ -98,7 +98,8 @@ enum Live {
 }
 
 impl Wanted {
-    /// Other parameters are ignored, as the protocol demands.
+    /// Other parameters are ignored, as the protocol demands; but not those of the feed itself, whose
+    /// sender would get what it has not asked for.
     fn from_query(query: &str) -> Result<Self, Problem> {
         let (mut offset, mut live, mut cursor) = (None, Live::No, None);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -126,6 +127,10 @@ impl Wanted {
                     }
                 }
                 "cursor" => cursor = value.parse().ok(),
+                "type" | "subject" | "after" | "before" => {
+                    let why = format!("`{name}` is a parameter of /feed, not of its stream");
+                    return Err(Problem::bad_request(why));
+                }
                 _ => {}
             }
         }

@@ -1,12 +1,13 @@
 //! One planted fault: the producer with it, the consumer, and what must have become of the events.
 
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::effects::Effects;
 use super::gate::{Fault, Passed};
-use super::process::{Consumer, Printed, Shell};
+use super::process::{Consumer, PATIENCE, Printed, Shell};
 use super::producer::{Producer, Published};
 use super::{Checked, Events, Plan, Planted};
 use crate::check::Verdict;
@@ -29,9 +30,6 @@ const MOST_REQUESTS: usize = 8;
 /// How often a consumer is killed.
 const KILLS: u32 = 5;
 
-/// The longest time for the command that prints the effects.
-const EFFECTS: Duration = Duration::from_secs(10);
-
 type Outcome = (Verdict, Option<String>);
 
 fn outcome(found: Option<String>) -> Outcome {
@@ -48,6 +46,10 @@ pub(super) struct Case<'r> {
     planted: Planted,
     producer: Producer,
     consumer: Consumer,
+    /// Effects before it.
+    before: Effects,
+    /// How the consumer ended last.
+    ended: Option<ExitStatus>,
 }
 
 impl<'r> Case<'r> {
@@ -81,16 +83,39 @@ impl<'r> Case<'r> {
             url: producer.url.clone(),
             fault: planted.name(),
         };
+        let mut before = Effects::default();
+        if let Some(command) = &plan.effects {
+            // The consumer may still have to make its tables.
+            let (status, text, _) = shell.of(command).output().await?;
+            if status.success() {
+                before = Effects::read(text.lines(), &events.ids());
+            }
+        }
         Ok(Self {
             consumer: Consumer::start(shell, plan.effects.is_none())?,
             plan,
             events,
             planted,
             producer,
+            before,
+            ended: None,
         })
     }
 
     pub(super) async fn run(mut self) -> Checked<Outcome> {
+        let outcome = self.outcome().await?;
+        // Lines on its own output may be anything.
+        let stranger = match self.plan.effects {
+            Some(_) => self.effects().await?.stranger(&self.before),
+            None => None,
+        };
+        Ok(match stranger {
+            Some(stranger) if outcome.0 == Verdict::Good => (Verdict::Fault, Some(stranger)),
+            _ => outcome,
+        })
+    }
+
+    async fn outcome(&mut self) -> Checked<Outcome> {
         match self.planted {
             Planted::Level => self.level().await,
             Planted::SameSecond => self.same_second().await,
@@ -104,6 +129,12 @@ impl<'r> Case<'r> {
 
     async fn level(&mut self) -> Checked<Outcome> {
         if let Some(found) = self.all_taken(&self.published()).await? {
+            if self.passed(|passed| passed.requests) == 0 {
+                let url = &self.producer.url;
+                return Err(format!(
+                    "the consumer has not asked for {url} (FEED_URL): {found}"
+                ));
+            }
             return Ok(outcome(Some(found)));
         }
         // What it prints, it may print again.
@@ -140,7 +171,12 @@ impl<'r> Case<'r> {
         self.producer.gate.plant(Fault::None);
         let found = self.becomes_level().await?;
         if found.is_none() && faults == 0 {
-            let why = "it has not asked for anything that can have this fault";
+            let why = match self.planted {
+                Planted::Gap | Planted::Reordered => {
+                    "it has read no Atom, and JSON does not have this fault"
+                }
+                _ => "it has not asked for anything that can have this fault",
+            };
             return Ok((Verdict::None, Some(why.to_owned())));
         }
         let hurry = (is_outage && busiest > MOST_REQUESTS)
@@ -291,13 +327,13 @@ impl<'r> Case<'r> {
                 return Ok(None);
             };
             if begin.elapsed() > self.plan.patience {
-                let unknown = effects.unknown.map(|line| {
-                    format!("\n       neither the number nor the id of an event: {line}")
-                });
+                let stranger = effects.stranger(&self.before);
+                let ended = self.ended.map(|status| format!("it has ended: {status}"));
                 let said = self.consumer.printed(Printed::last);
-                let said = said.map(|said| format!("\n       it said: {said}"));
+                let said = said.map(|said| format!("it said: {said}"));
+                let more = [stranger, ended, said].into_iter().flatten();
                 return Ok(Some(
-                    missing + &unknown.unwrap_or_default() + &said.unwrap_or_default(),
+                    more.fold(missing, |text, more| text + "\n       " + &more),
                 ));
             }
             self.supervise().await?;
@@ -312,7 +348,8 @@ impl<'r> Case<'r> {
 
     /// Starts a consumer again that has ended.
     async fn supervise(&mut self) -> Checked<()> {
-        if self.consumer.ended().is_some() {
+        if let Some(status) = self.consumer.ended() {
+            self.ended = Some(status);
             sleep(RESTART).await;
             self.consumer.restart().await?;
         }
@@ -326,24 +363,16 @@ impl<'r> Case<'r> {
                 Effects::read(lines, &self.events.ids())
             }));
         };
-        let shell = Shell {
-            command: command.clone(),
-            url: self.producer.url.clone(),
-            fault: self.planted.name(),
-        };
+        let shell = self.consumer.shell().of(command);
         let begin = Instant::now();
         loop {
-            let output = timeout(EFFECTS, shell.command().output()).await;
-            let output = output.map_err(|_| format!("`{command}` takes too long"))?;
-            let output = output.map_err(|error| format!("cannot start `{command}`: {error}"))?;
-            if output.status.success() {
-                let text = String::from_utf8_lossy(&output.stdout);
-                return Ok(Effects::read(text.lines(), &self.events.ids()));
+            let (status, out, err) = shell.output().await?;
+            if status.success() {
+                return Ok(Effects::read(out.lines(), &self.events.ids()));
             }
             // The consumer may still have to make its tables, or have locked them.
-            if begin.elapsed() > EFFECTS {
-                let said = String::from_utf8_lossy(&output.stderr);
-                return Err(format!("`{command}` failed ({}): {said}", output.status));
+            if begin.elapsed() > PATIENCE {
+                return Err(format!("`{command}` failed ({status}): {err}"));
             }
             sleep(LOOK).await;
         }

@@ -8,8 +8,8 @@ use super::producer::Published;
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     numbers: Vec<u64>,
-    /// A line that names no event.
-    pub(super) unknown: Option<String>,
+    /// Lines that name no event of this run.
+    strangers: Vec<String>,
 }
 
 impl Effects {
@@ -21,10 +21,15 @@ impl Effects {
         let mut effects = Self::default();
         for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
             let name = line.trim_matches('"');
-            let id = name.strip_prefix("urn:uuid:").unwrap_or(name);
-            match ids.get(id).copied().or_else(|| name.parse().ok()) {
+            let name = name.to_ascii_lowercase();
+            let id = name.strip_prefix("urn:uuid:").unwrap_or(&name);
+            let number = name
+                .parse()
+                .ok()
+                .filter(|number| ids.values().any(|known| known == number));
+            match ids.get(id).copied().or(number) {
                 Some(number) => effects.numbers.push(number),
-                None => effects.unknown = Some(line.to_owned()),
+                None => effects.strangers.push(line.to_owned()),
             }
         }
         effects
@@ -35,6 +40,21 @@ impl Effects {
             .iter()
             .filter(|known| **known == number)
             .count()
+    }
+
+    /// Returns an effect that is of no event, and was not there `before`.
+    pub(super) fn stranger(&self, before: &Self) -> Option<String> {
+        let mut known = before.strangers.clone();
+        let is_new = |line: &&String| match known.iter().position(|known| known == *line) {
+            Some(place) => {
+                known.swap_remove(place);
+                false
+            }
+            None => true,
+        };
+        let line = self.strangers.iter().find(is_new)?;
+        let line: String = line.chars().filter(|c| !c.is_control()).take(80).collect();
+        Some(format!("there is an effect of no event: {line}"))
     }
 
     /// Returns which of these events have no effect.
@@ -119,9 +139,13 @@ mod tests {
         assert!(wrong.starts_with("event 4 has its effect before event 3"));
         assert!(of("3\n4\n1\n2").wrong(&known).is_none(), "other subjects");
         assert!(of("1\n9").foreign(&events(&[9])).is_some());
-        assert_eq!(of("1\nhello").unknown.as_deref(), Some("hello"));
+        // What was there before does not count, but another one like it does.
+        let before = of("0\nhello");
+        assert_eq!(of("hello\n1\n0").stranger(&before), None);
+        let stranger = of("hello\n0\n0").stranger(&before).unwrap();
+        assert_eq!(stranger, "there is an effect of no event: 0");
         // By their ids.
-        let ids = format!("urn:uuid:{}\n\"{}\"\n3\n4", known[0].id, known[1].id);
+        let ids = format!("urn:uuid:{}\n\"{}\"\n3\n4", known[0].id, known[1].id).to_uppercase();
         assert_eq!(of(&ids).missing(&known), None);
     }
 }

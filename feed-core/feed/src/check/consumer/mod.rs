@@ -56,7 +56,7 @@ pub(super) struct Plan {
     #[arg(long, value_name = "JSON", value_parser = template, default_value = r#"{"id": %n}"#)]
     data: String,
 
-    /// Data that the consumer cannot process
+    /// Data that the consumer cannot process, such as an object that lacks what it needs
     #[arg(long, value_name = "JSON", value_parser = json, default_value = r#""poison""#)]
     poison: String,
 
@@ -250,6 +250,7 @@ pub(super) async fn run(
         let is_hopeless = *planted == Planted::Level && verdict == Verdict::Fault;
         findings.push(finding);
         if is_hopeless {
+            eprintln!("the other faults were not planted");
             break;
         }
     }

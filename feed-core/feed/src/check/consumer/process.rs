@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use url::Url;
@@ -18,6 +18,9 @@ const KEPT: usize = 100;
 
 /// Lines that are shown of it.
 const SHOWN: usize = 3;
+
+/// The longest time for a command that prints the effects.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest time that it may take to stop.
 const STOP: Duration = Duration::from_secs(5);
@@ -52,8 +55,16 @@ pub(super) struct Shell {
 }
 
 impl Shell {
+    /// Another command in the same environment.
+    pub(super) fn of(&self, command: &str) -> Self {
+        Self {
+            command: command.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// A process group of its own: the command may start others.
-    pub(super) fn command(&self) -> Command {
+    fn command(&self) -> Command {
         let mut command = Command::new("sh");
         command
             .args(["-c", &self.command])
@@ -62,9 +73,59 @@ impl Shell {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .process_group(0);
         command
+    }
+}
+
+/// The processes of a command. They are killed when it is dropped, all but those that have left their group.
+struct Group {
+    child: Child,
+    id: Option<Pid>,
+}
+
+impl Group {
+    fn start(shell: &Shell) -> Checked<Self> {
+        let child = (shell.command().spawn())
+            .map_err(|error| format!("cannot start `{}`: {error}", shell.command))?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Ok(Self {
+            id: id.and_then(Pid::from_raw),
+            child,
+        })
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(id) = self.id {
+            // All of them may have ended.
+            let _ = kill_process_group(id, signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+impl Shell {
+    /// Runs it to its end; returns whether it succeeded, and what it printed on both outputs.
+    pub(super) async fn output(&self) -> Checked<(ExitStatus, String, String)> {
+        let mut group = Group::start(self)?;
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let (stdout, stderr) = (group.child.stdout.take(), group.child.stderr.take());
+        let read = async {
+            if let (Some(mut stdout), Some(mut stderr)) = (stdout, stderr) {
+                tokio::try_join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err))?;
+            }
+            group.child.wait().await
+        };
+        let status = timeout(PATIENCE, read).await;
+        let status = status.map_err(|_| format!("`{}` takes too long", self.command))?;
+        let status = status.map_err(|error| format!("`{}`: {error}", self.command))?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok((status, text(out), text(err)))
     }
 }
 
@@ -73,7 +134,7 @@ pub(super) struct Consumer {
     shell: Shell,
     /// Its standard output has its effects.
     prints_effects: bool,
-    child: Child,
+    group: Group,
     printed: Arc<Mutex<Printed>>,
 }
 
@@ -81,11 +142,15 @@ impl Consumer {
     pub(super) fn start(shell: Shell, prints_effects: bool) -> Checked<Self> {
         let printed = Arc::default();
         Ok(Self {
-            child: start(&shell, prints_effects, &printed)?,
+            group: start(&shell, prints_effects, &printed)?,
             shell,
             prints_effects,
             printed,
         })
+    }
+
+    pub(super) fn shell(&self) -> &Shell {
+        &self.shell
     }
 
     pub(super) fn printed<T>(&self, look: impl FnOnce(&Printed) -> T) -> T {
@@ -94,50 +159,34 @@ impl Consumer {
 
     /// Returns how it has ended, if it has.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok()?
+        self.group.child.try_wait().ok()?
     }
 
     /// Asks all its processes to stop, and starts it again.
     pub(super) async fn restart(&mut self) -> Checked<()> {
-        signal(&self.child, Signal::TERM);
-        let _ = timeout(STOP, self.child.wait()).await;
+        self.group.signal(Signal::TERM);
+        let _ = timeout(STOP, self.group.child.wait()).await;
         self.kill().await
     }
 
     /// Kills all its processes, and starts it again.
     pub(super) async fn kill(&mut self) -> Checked<()> {
-        signal(&self.child, Signal::KILL);
-        // The other processes of the group end by themselves.
-        let _ = self.child.wait().await;
-        self.child = start(&self.shell, self.prints_effects, &self.printed)?;
+        self.group.signal(Signal::KILL);
+        let _ = self.group.child.wait().await;
+        self.group = start(&self.shell, self.prints_effects, &self.printed)?;
         Ok(())
     }
 }
 
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        signal(&self.child, Signal::KILL);
-    }
-}
-
-fn signal(child: &Child, signal: Signal) {
-    let id = child.id().and_then(|id| i32::try_from(id).ok());
-    if let Some(group) = id.and_then(Pid::from_raw) {
-        // It may have ended.
-        let _ = kill_process_group(group, signal);
-    }
-}
-
-fn start(shell: &Shell, prints_effects: bool, printed: &Arc<Mutex<Printed>>) -> Checked<Child> {
-    let mut child = (shell.command().spawn())
-        .map_err(|error| format!("cannot start `{}`: {error}", shell.command))?;
-    if let Some(output) = child.stdout.take() {
+fn start(shell: &Shell, prints_effects: bool, printed: &Arc<Mutex<Printed>>) -> Checked<Group> {
+    let mut group = Group::start(shell)?;
+    if let Some(output) = group.child.stdout.take() {
         tokio::spawn(keep(output, Arc::clone(printed), prints_effects));
     }
-    if let Some(output) = child.stderr.take() {
+    if let Some(output) = group.child.stderr.take() {
         tokio::spawn(keep(output, Arc::clone(printed), false));
     }
-    Ok(child)
+    Ok(group)
 }
 
 async fn keep(output: impl AsyncRead + Unpin, printed: Arc<Mutex<Printed>>, are_effects: bool) {
