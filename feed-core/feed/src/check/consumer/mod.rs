@@ -25,11 +25,9 @@ use case::Case;
 /// What went wrong with the check itself.
 type Checked<T> = Result<T, String>;
 
-/// The second that numbers of events are counted from: 2026-01-01. They grow from run to run, and fit 32 bits.
-const FIRST_SECOND: u64 = 1_767_225_600;
-
-/// Numbers for each second: a run uses fewer.
-const PER_SECOND: u64 = 8;
+/// The numbers begin with the milliseconds of the clock, in 31 bits: a run uses fewer than one each, and so the next one has
+/// others.
+const NUMBERS: u64 = 1 << 31;
 
 /// How to check a consumer.
 #[derive(Debug, Clone, clap::Args)]
@@ -198,9 +196,9 @@ struct Events {
 impl Events {
     fn of(plan: &Plan) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = now.unwrap_or_default().as_secs();
+        let now = now.unwrap_or_default().as_millis() as u64;
         Self {
-            next: AtomicU64::new(now.saturating_sub(FIRST_SECOND) * PER_SECOND + 1),
+            next: AtomicU64::new(now % NUMBERS + 1),
             ids: Mutex::default(),
             event_type: plan.event_type.clone(),
             data: plan.data.clone(),
