@@ -110,7 +110,7 @@ impl Drop for Group {
 }
 
 impl Shell {
-    /// Runs it to its end; returns whether it succeeded, and what it printed on both outputs.
+    /// Runs it until it ends; returns whether it succeeded, and what it printed on both outputs.
     pub(super) async fn output(&self) -> Checked<(ExitStatus, String, String)> {
         let mut group = Group::start(self)?;
         let (mut out, mut err) = (Vec::new(), Vec::new());
