@@ -1,4 +1,4 @@
-//! What stands between the producer and the consumer: it answers as the producer does, but for the fault that is planted.
+//! Between the producer and the consumer: answers as the producer does, except for the fault that is planted.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
