@@ -128,10 +128,7 @@ async fn a_publisher_and_a_consumer_in_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publisher_in_go_and_sql_in_its_readme() {
     if let Some(go) = go() {
-        let file = tempfile::tempdir().unwrap();
-        let path = file.path().join("on_event.sql");
-        std::fs::write(&path, go.sql()).unwrap();
-        delivered(&go, "", &["--sql", path.to_str().unwrap()]).await;
+        sql_of_its_readme(&go).await;
     }
 }
 
@@ -145,10 +142,7 @@ async fn a_publisher_and_a_consumer_in_java() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publisher_in_java_and_sql_in_its_readme() {
     if let Some(java) = java() {
-        let file = tempfile::tempdir().unwrap();
-        let path = file.path().join("on_event.sql");
-        std::fs::write(&path, java.sql()).unwrap();
-        delivered(&java, "", &["--sql", path.to_str().unwrap()]).await;
+        sql_of_its_readme(&java).await;
     }
 }
 
@@ -193,10 +187,7 @@ async fn a_publisher_and_a_consumer_in_javascript() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publisher_in_python_and_sql_in_its_readme() {
     if let Some(python) = python() {
-        let file = tempfile::tempdir().unwrap();
-        let path = file.path().join("on_event.sql");
-        std::fs::write(&path, python.sql()).unwrap();
-        delivered(&python, "", &["--sql", path.to_str().unwrap()]).await;
+        sql_of_its_readme(&python).await;
     }
 }
 
@@ -376,6 +367,13 @@ async fn both_sides(language: &Language) {
     assert_ne!(ends.ended().await, Some(0), "{}", ends.log());
     let said = "the feed is not the one that was read";
     assert!(ends.log().contains(said), "{}", ends.log());
+}
+
+async fn sql_of_its_readme(language: &Language) {
+    let file = tempfile::tempdir().unwrap();
+    let path = file.path().join("on_event.sql");
+    std::fs::write(&path, language.sql()).unwrap();
+    delivered(language, "", &["--sql", path.to_str().unwrap()]).await;
 }
 
 /// With `feed deliver` as the consumer, which executes what the README of the example has.
