@@ -7,6 +7,7 @@
 //! end, which [`check_end`] looks for. Other text is taken as it came.
 
 use std::io::{self, ErrorKind, Write};
+use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
@@ -14,6 +15,7 @@ use quick_xml::events::Event;
 use reqwest::Response;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use serde::de::IgnoredAny;
+use tokio::time::{Instant, timeout_at};
 
 use super::header::from_header;
 use super::media_type::{essence, is_json, is_xml};
@@ -22,6 +24,10 @@ use crate::consumer::sanitize::sanitize;
 
 /// The largest body, before and after decoding: a hundred events of 160 KiB each.
 pub(crate) const LARGEST: usize = 16 * 1024 * 1024;
+
+/// The bytes a second at which a body may take longer than the timeout: 256 kbit/s. The largest one
+/// takes less than nine minutes then.
+const SLOWEST: u32 = 32 * 1024;
 
 /// The content coding to request.
 pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
@@ -35,6 +41,8 @@ pub(crate) enum BodyError {
     Broken(reqwest::Error),
     /// It has more than [`LARGEST`] bytes.
     TooLarge,
+    /// It is not complete in time, and slower than [`SLOWEST`].
+    Late,
     /// It is complete, and not the expected body. The text says how.
     Unusable(String),
 }
@@ -52,9 +60,17 @@ impl From<io::Error> for BodyError {
 }
 
 /// Reads a body chunk by chunk: bytes over the bound never enter the memory.
-pub(crate) async fn read(response: &mut Response) -> Result<Bytes, BodyError> {
+///
+/// After `deadline` it goes on while the body comes at [`SLOWEST`] or faster: on a slow link, a large
+/// document would otherwise never be read, however often it is requested.
+pub(crate) async fn read(response: &mut Response, deadline: Instant) -> Result<Bytes, BodyError> {
     let mut body = Decoder::of(response.headers()).map_err(BodyError::Unusable)?;
-    while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
+    let late = |_| BodyError::Late;
+    while let Some(chunk) = timeout_at(deadline + body.may_take(), response.chunk())
+        .await
+        .map_err(late)?
+        .map_err(BodyError::Broken)?
+    {
         body.take(&chunk)?;
     }
     let (body, packed) = body.finish()?;
@@ -106,6 +122,11 @@ impl Decoder {
             other => return Err(unasked("content", other)),
         };
         Ok(Self { taken: 0, coding })
+    }
+
+    /// How long the bytes so far may have taken.
+    fn may_take(&self) -> Duration {
+        Duration::from_secs(self.taken as u64) / SLOWEST
     }
 
     fn take(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
@@ -291,6 +312,45 @@ mod tests {
     fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
         let values = values.iter().map(|value| value.parse().expect("a value"));
         values.map(|value| (name.clone(), value)).collect()
+    }
+
+    /// A body that comes in pieces of a second.
+    fn a_second_each(piece: usize, pieces: usize) -> Response {
+        let pieces = futures_util::stream::unfold(pieces, move |left| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let left = left.checked_sub(1)?;
+            Some((io::Result::Ok(vec![b'x'; piece]), left))
+        });
+        http::Response::new(reqwest::Body::wrap_stream(pieces)).into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_body_may_come_by_a_slow_link() {
+        let timeout = Duration::from_secs(20);
+        for (piece, pieces, whole) in [
+            (100 * 1024, 100, true),
+            (SLOWEST as usize, 300, true),
+            (SLOWEST as usize / 2, 30, true),
+            (SLOWEST as usize / 2, 50, false),
+            (1, 19, true),
+            (1, 25, false),
+            (0, 25, false),
+        ] {
+            let begins = Instant::now();
+            let body = read(&mut a_second_each(piece, pieces), begins + timeout).await;
+            assert_eq!(body.is_ok(), whole, "{piece} {pieces}");
+            assert_eq!(matches!(body, Err(BodyError::Late)), !whole);
+            assert!(whole || begins.elapsed() <= 2 * timeout, "{piece}");
+        }
+        // Until it is over the bound.
+        let begins = Instant::now();
+        let endless = read(
+            &mut a_second_each(SLOWEST as usize, 9_999),
+            begins + timeout,
+        )
+        .await;
+        assert!(matches!(endless, Err(BodyError::TooLarge)));
+        assert!(begins.elapsed() < Duration::from_secs(9 * 60));
     }
 
     #[test]

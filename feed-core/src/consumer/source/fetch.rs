@@ -84,6 +84,14 @@ const EVENT_DATA: &str = "event-data";
 const A_IM: HeaderName = HeaderName::from_static("a-im");
 const ATOM: HeaderValue = HeaderValue::from_static("application/atom+xml, application/xml;q=0.5");
 
+/// An answer whose body has not been read.
+struct Unread {
+    response: Response,
+    url: Url,
+    /// Its target, if redirects to it are permanent.
+    moved: Option<Url>,
+}
+
 impl Source {
     pub(crate) fn new(subscription: &Subscription) -> Self {
         Self {
@@ -326,7 +334,8 @@ impl Source {
         }
     }
 
-    /// Requests an answer that must begin within `begins`, and be complete within `timeout`.
+    /// Requests an answer that must begin within `begins`, and be complete within `timeout`, or a
+    /// large one later (see [`body::read`]).
     async fn get(
         &self,
         url: Url,
@@ -334,9 +343,10 @@ impl Source {
         begins: Duration,
         timeout: Duration,
     ) -> Result<Answer, FetchError> {
+        let asked = Instant::now();
         // One timeout for all: a chain of redirects gets no more time than one answer.
         match tokio::time::timeout(timeout, self.follow(url.clone(), headers, begins)).await {
-            Ok(answer) => answer,
+            Ok(last) => self.read(last?, asked, timeout).await,
             Err(_) => Err(FetchError::Late {
                 url: self.requester.named(&url),
                 limit: timeout,
@@ -344,13 +354,13 @@ impl Source {
         }
     }
 
-    /// Follows redirects within the origin, and returns the last answer.
+    /// Follows redirects within the origin, and returns the last answer, its body unread.
     async fn follow(
         &self,
         asked: Url,
         headers: HeaderMap,
         begins: Duration,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<Unread, FetchError> {
         let mut url = asked.clone();
         let mut moved = None;
         let mut for_good = true;
@@ -361,8 +371,11 @@ impl Source {
         for _ in 0..=REDIRECTS {
             let response = self.requester.ask(&url, &headers, begins).await?;
             if !is_redirect(response.status()) {
-                let answer = self.read(response, url, moved).await?;
-                return Ok(answer);
+                return Ok(Unread {
+                    response,
+                    url,
+                    moved,
+                });
             }
             let location = response.headers().get(header::LOCATION).map(from_header);
             let target = match &location {
@@ -391,17 +404,26 @@ impl Source {
     /// same.
     async fn read(
         &self,
-        mut response: Response,
-        url: Url,
-        moved: Option<Url>,
+        last: Unread,
+        asked: Instant,
+        timeout: Duration,
     ) -> Result<Answer, FetchError> {
+        let Unread {
+            mut response,
+            url,
+            moved,
+        } = last;
         let name = self.requester.named(&url);
-        let body = body::read(&mut response).await;
+        let body = body::read(&mut response, asked + timeout).await;
         let status = response.status();
         let body = match body {
             Ok(body) => body,
             Err(_) if !matches!(status, StatusCode::OK | StatusCode::IM_USED) => Bytes::new(),
             Err(BodyError::TooLarge) => return Err(FetchError::TooLarge { url: name }),
+            Err(BodyError::Late) => {
+                let limit = Duration::from_secs(asked.elapsed().as_secs());
+                return Err(FetchError::Late { url: name, limit });
+            }
             Err(BodyError::Unusable(wrong)) => {
                 return Err(FetchError::Unusable { url: name, wrong });
             }
