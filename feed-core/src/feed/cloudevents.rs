@@ -147,7 +147,20 @@ pub(super) fn batch_document(events: &[Event], origin: &Origin) -> BatchDocument
         .filter_map(|event| Structured::new(event, origin));
     let mut readable: Vec<_> = readable.collect();
     let is_whole = readable.len() == events.len();
-    readable.retain(|event| check_json(event.data.get()).is_ok());
+    readable.retain(|event| match check_json(event.data.get()) {
+        Ok(()) => true,
+        Err(error) => {
+            error!(
+                event.id = event.id,
+                event.sequence,
+                error = &error as &dyn std::error::Error,
+                "not every reader of JSON can take the data of event {}, so that documents of JSON leave it out: correct \
+                 `data` in feed_event",
+                event.sequence
+            );
+            false
+        }
+    });
     BatchDocument {
         is_whole,
         body: to_json(&readable),

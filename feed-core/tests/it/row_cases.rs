@@ -122,8 +122,24 @@ pub(crate) fn refused() -> Vec<(&'static str, String)> {
         r#"["\u0041\uDE00"]"#,
         r#"["\ud83d\ude00\ude00"]"#,
         r#"{"\uD83D":1}"#,
+        "1e999",
+        r#"{"id":1e400}"#,
+        r#"[{"é\u0000":[-1E+309,"\"1"]}]"#,
+        "1.7976931348623159e308",
+        "0.0e1001",
+        "1e-2000",
+        "1e-99999999999999999999",
+        r#"{"a\"b\\":["\u00e9",1e999999]}"#,
     ] {
         cases.push(("data", data.to_owned()));
+    }
+    for number in [
+        "9".repeat(309),
+        format!("-{}", "1".repeat(400)),
+        "0.".to_owned() + &"1".repeat(999),
+    ] {
+        cases.push(("data", number.clone()));
+        cases.push(("data", format!("{{\"a\":[\"1e999\",{number}]}}")));
     }
     for time in [
         "+10000-01-01T00:00:00.000Z",
@@ -166,10 +182,19 @@ pub(crate) fn taken() -> Vec<(&'static str, String)> {
         r#"{"a":1,"a":2}"#,
         "1e308",
         "-0.1e-10",
+        "1.7976931348623157e308",
+        "[-1.7976931348623157E+308,1e0001]",
+        "0e1000",
+        "1e-1000",
+        r#"["1e999","\"1e999","\\",{"1e999":"[1e999]"}]"#,
         "\"\u{ffff}é😀\"",
     ] {
         cases.push(("data", data.to_owned()));
     }
+    for digits in ["1".repeat(308), "0.".to_owned() + &"1".repeat(998)] {
+        cases.push(("data", digits));
+    }
+    cases.push(("data", format!("[\"{}\"]", "1e+9".repeat(500))));
     cases.push(("data", format!("[{}[]]", "[{}],".repeat(500))));
     for time in [
         "0001-01-01T00:00:00.000Z",

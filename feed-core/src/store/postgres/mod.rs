@@ -64,6 +64,7 @@ impl Operations for Postgres {
             "0011_expand_number_when_alone.sql"
         ),
         migration!("postgres", 12, "expand append", "0012_expand_append.sql"),
+        migration!("postgres", 13, "expand numbers", "0013_expand_numbers.sql"),
     ];
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {
