@@ -43,8 +43,9 @@ BEGIN
         without_strings := regexp_replace(data, '"([^"\\]|\\.)*"', '""', 'g');
         refused := CASE
             WHEN without_strings ~ '([-+.0-9eE]{143}){7}|[eE][-+]?0*(?!1000($|[^0-9]))[1-9][0-9]{3}'
-                 OR jsonb_path_exists(without_strings::jsonb,
-                        'strict $.** ? (@ >= 1.797693134862315808e308 || @ <= -1.797693134862315808e308)')
+                 OR EXISTS (
+                     SELECT FROM regexp_matches(without_strings, '[0-9][-+.0-9eE]*', 'g') AS number
+                     WHERE number[1]::numeric >= 1.797693134862315808e308)
                 THEN 'its data has a number that no double can hold, or that has more than 1000 digits'
         END;
     END IF;

@@ -61,7 +61,8 @@ BEGIN
                 UNION ALL
                 SELECT n + 1, value FROM level, json_each(part) WHERE n <= 100 AND type IN ('array', 'object'))
             SELECT 1 FROM level WHERE n > 100);
-    -- Few texts have so many digits in a row, or what looks like such an exponent.
+    -- Few texts have so many digits in a row, or what looks like such an exponent. (A path does not lead to every number,
+    -- such as the second one of a name; what no double can hold is found without.)
     SELECT RAISE(ABORT, 'the event cannot be published: its data has a number that no double can hold, or that has more than 1000 digits') WHERE
         (NEW.data GLOB '*[eE][0-9][0-9][0-9]*' OR NEW.data GLOB '*[eE][-+][0-9][0-9][0-9]*'
          OR NEW.data GLOB '*' || replace(hex(zeroblob(125)), '0', '[0-9]') || '*')
