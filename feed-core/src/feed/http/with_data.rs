@@ -151,17 +151,18 @@ impl<B: Backend> Inner<B> {
         let first = entries
             .first()
             .map_or(head.sequence + 1, |entry| entry.sequence);
-        let links = |end: &Cursor| match form {
+        let links = |end: &Cursor, linked: Sequence| match form {
             Form::Batch => vec![Link {
                 rel: "next",
                 href: self.documents.addresses.after(&Filter::default(), end),
                 media_type: Some(form.essence()),
             }],
-            _ => self.documents.head_links(head, first..=head.sequence),
+            _ => self.documents.head_links(head, linked..=head.sequence),
         };
         if let Some(body) = snapshot.kept(form, seen) {
             let end = head.cursor();
-            return Ok((body, LinkHeaders::new(&links(&end)), end));
+            let links = links(&end, head.sequence + 1);
+            return Ok((body, LinkHeaders::new(&links), end));
         }
         let events = self
             .first_events(Some(snapshot), first, head.sequence)
@@ -174,7 +175,8 @@ impl<B: Backend> Inner<B> {
             && events
                 .iter()
                 .all(|event| cloudevents::data(event).is_some());
-        let links = links(&end);
+        // The batch document is of those whose data is not here.
+        let links = links(&end, first + events.len() as Sequence);
         let headers = LinkHeaders::new(&links);
         let rest = entries.get(events.len()..).unwrap_or_default();
         let document = (self.documents).document(head, end.clone(), links, &events, rest);
