@@ -197,9 +197,9 @@ mod tests {
             ("17", false),
             ("{", false),
         ] {
-            let directory = tempfile::tempdir().unwrap();
-            std::fs::write(directory.path().join("order.placed.json"), text).unwrap();
-            let schemas = Schemas::in_directory(directory.path().to_str().unwrap());
+            let directory = tempfile::tempdir().expect("a directory");
+            std::fs::write(directory.path().join("order.placed.json"), text).expect("a file");
+            let schemas = Schemas::in_directory(directory.path().to_str().expect("a path of text"));
             assert_eq!(schemas.is_ok(), taken, "{text}: {schemas:?}");
             let said = schemas.err().unwrap_or("order.placed.json".to_owned());
             assert!(said.contains("order.placed.json"), "{said}");
