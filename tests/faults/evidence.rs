@@ -19,8 +19,8 @@ pub(crate) struct Evidence {
     pub(crate) order: Value,
     /// Those of the consumers, by their names.
     pub(crate) consumers: Vec<(&'static str, Value)>,
-    /// The database of a consumer that is no program of ours. It keeps neither cursors nor leases, and no record of its writes:
-    /// V4, V6 and V7 say nothing about it.
+    /// The database of a consumer that is no program of ours, where there is one. V1, V5 and V11 judge it. It has one kind of
+    /// effect, and neither cursors nor leases that V4, V6 and V7 could judge.
     pub(crate) bills: Option<Value>,
 }
 

@@ -87,12 +87,6 @@ impl Fleet {
             .zip(plan.instances)
         {
             let mut cluster = Cluster::new(service, fresh(server.as_ref()).await, &feed_url);
-            if service == "order" && plan.shop != Shop::Services {
-                let program = program::serves(&cluster);
-                program.prepare().await;
-                let settings = vec![("BASE_URL", feed.url.clone())];
-                serving = Some(Group::new(program, wanted, settings));
-            }
             match (plan.shop, service) {
                 (Shop::WithoutRust, "order") => program::takes_orders(&mut cluster),
                 (Shop::WithoutRust, _) | (Shop::WithProgram, "shipping") => {
@@ -101,6 +95,12 @@ impl Fleet {
                 _ => {}
             }
             cluster.prepare().await;
+            if service == "order" && plan.shop != Shop::Services {
+                let program = program::serves(&cluster);
+                program.prepare().await;
+                let settings = vec![("BASE_URL", feed.url.clone())];
+                serving = Some(Group::new(program, wanted, settings));
+            }
             if service != "order" {
                 audit::install(cluster.database.url(), service).await;
             }

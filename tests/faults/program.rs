@@ -82,7 +82,7 @@ pub(crate) fn serves(order: &Cluster) -> Cluster {
     cluster
 }
 
-/// Lets a shop in Python take the orders. The tables of the feed are there.
+/// Lets a shop in Python take the orders.
 pub(crate) fn takes_orders(cluster: &mut Cluster) {
     let python = programs::tool("python3").expect("the plan has found it");
     let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("faults/shop.py");

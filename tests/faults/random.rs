@@ -35,8 +35,8 @@ async fn a_short_random_run_of_the_program_on_postgres() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_random_run_without_rust() {
-    if let Some(plan) = Plan::of(4, Backend::Postgres, 15).without_rust() {
-        assert_no_violations(&live(&plan, "without-rust-4").await);
+    if let Some(plan) = Plan::of(6, Backend::Postgres, 15).without_rust() {
+        assert_no_violations(&live(&plan, "without-rust-6").await);
     }
 }
 
