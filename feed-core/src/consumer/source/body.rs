@@ -61,7 +61,7 @@ impl From<io::Error> for BodyError {
 
 /// Reads a body chunk by chunk: bytes over the bound never enter the memory.
 ///
-/// After `deadline` it goes on while the body comes at [`SLOWEST`] or faster: on a slow link, a large
+/// After `deadline` it continues while the body comes at [`SLOWEST`] or faster: on a slow link, a large
 /// document would otherwise never be read, however often it is requested.
 pub(crate) async fn read(response: &mut Response, deadline: Instant) -> Result<Bytes, BodyError> {
     let mut body = Decoder::of(response.headers()).map_err(BodyError::Unusable)?;
