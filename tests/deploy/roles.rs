@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
 
-use harness::programs::{available, program, succeed};
+use harness::programs::{available, program, run, succeed};
 use harness::{Backend, Service, until};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
@@ -40,11 +40,15 @@ async fn ask_for_passwords(owner: &mut PgConnection) {
 
 /// Runs the script as PostgreSQL's image does, with the same environment.
 async fn make_roles(copy: &Copy, socket: &str) {
+    succeed(roles(copy, socket)).await;
+}
+
+fn roles(copy: &Copy, socket: &str) -> Command {
     let mut roles = Command::new(copy.path("deploy/roles.sh"));
     roles
         .env("PGHOST", socket)
         .env("SECRETS", copy.path("deploy/secrets"));
-    succeed(roles).await;
+    roles
 }
 
 /// The URL in a service's file, with the test's server in place of the container `postgres`.
@@ -144,6 +148,27 @@ async fn each_service_has_its_database_and_no_other() {
     assert_eq!(refused(&before).await.as_deref(), Some("28P01"));
     assert_eq!(refused(&url(&copy, "order", &socket)).await, None);
     harness::load::place(&order.client, 2).await.unwrap();
+
+    // Of an empty password PostgreSQL would make none: it is refused, and nothing is changed.
+    let password = copy.read("deploy/secrets/order-password");
+    for (service, text) in [("shipping", "\n"), ("order", "other")] {
+        std::fs::write(
+            copy.path(&format!("deploy/secrets/{service}-password")),
+            text,
+        )
+        .unwrap();
+    }
+    let output = run(roles(&copy, &socket)).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("shipping-password is empty"), "{said}");
+    for service in SERVICES {
+        let url = url(&copy, service, &socket);
+        assert_eq!(refused(&url).await, None, "{service}");
+    }
+    std::fs::write(copy.path("deploy/secrets/order-password"), password).unwrap();
+    std::fs::remove_file(copy.path("deploy/secrets/shipping-password")).unwrap();
+    succeed(Command::new(copy.path("deploy/secrets.sh"))).await;
 
     // A backup is restored as docs/backup.md says: into a database that is created anew, with its
     // rights.
