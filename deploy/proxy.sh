@@ -5,8 +5,8 @@ set -eu
 
 awk '
     $1 == "nameserver" { servers = servers " " ($2 ~ /:.*:/ ? "[" $2 "]" : $2) }
-    # In Kubernetes the namespace, as in shop.svc.cluster.local, since nginx does not use the search
-    # list. Names of Compose have no domain.
+    # In Kubernetes that of the namespace: shop.svc and the domain of the cluster, since nginx does not
+    # use the search list. Names of Compose have no domain.
     $1 == "search" && $2 ~ /^[^.]+\.svc\./ { domain = "." $2 }
     END {
         if (!servers) {

@@ -9,6 +9,7 @@ mod compose;
 mod hosted;
 mod kubernetes;
 mod names;
+mod network;
 mod pages;
 mod poolers;
 mod prefixes;
