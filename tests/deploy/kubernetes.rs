@@ -332,9 +332,9 @@ async fn the_prometheus_operator_has_the_same_alerts() {
     };
     let alerts = std::fs::read_to_string(deploy().join("alerts.yml")).unwrap();
     let alerts = yaml(python, &alerts).await.remove(0);
-    assert_eq!(
-        spec("PrometheusRule"),
-        &alerts,
+    let same = spec("PrometheusRule") == &alerts;
+    assert!(
+        same,
         "indent deploy/alerts.yml below `spec:` of kubernetes/monitoring/rules.yaml"
     );
     let pods = spec("PodMonitor");

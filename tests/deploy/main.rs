@@ -7,6 +7,7 @@ mod alerts;
 mod checks;
 mod compose;
 mod hosted;
+mod image;
 mod kubernetes;
 mod names;
 mod network;
