@@ -113,6 +113,7 @@ async fn a_pod_reaches_only_what_it_needs() {
             (&order, &names, 53, true),
             (&proxy, &names, 53, true),
             (&order, &names, 443, false),
+            (&order, &End::Outside, 53, false),
             (&order, &End::Outside, 443, false),
             (&proxy, &End::Outside, 443, false),
             // The API of Kubernetes.
