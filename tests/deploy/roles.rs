@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
 
-use harness::programs::{available, program, run, succeed};
+use harness::programs::{available, program, run, succeed, tool};
 use harness::{Backend, Service, until};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use url::Url;
 
-use crate::checks::{Copy, SERVICES};
+use crate::checks::{Copy, SERVICES, yaml};
+use crate::site::deploy;
 
 /// The private PostgreSQL of the tests, as its owner.
 async fn owner() -> (PgConnection, String) {
@@ -201,6 +202,59 @@ async fn each_service_has_its_database_and_no_other() {
     let mut invoice = url(&copy, "invoice", &socket);
     invoice.set_path("order");
     assert_eq!(refused(&invoice).await.as_deref(), Some("42501"));
+}
+
+/// The statements for CloudNativePG, with names of their own, leave each role its database and no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cloudnative_pg_makes_the_same_roles() {
+    let Some(python) = tool("python3") else {
+        return;
+    };
+    let cluster = deploy().join("kubernetes/cloudnative-pg/cluster.yaml");
+    let cluster = yaml(python, &std::fs::read_to_string(cluster).unwrap()).await;
+    let first = &cluster[0]["spec"]["bootstrap"]["initdb"];
+    let (mut owner, _) = owner().await;
+    let renamed = |text: &str| {
+        SERVICES.iter().fold(text.to_owned(), |text, service| {
+            text.replace(service, &format!("{service}_of_cluster"))
+        })
+    };
+    let names = SERVICES.map(renamed);
+    for kind in ["DATABASE", "ROLE"] {
+        for name in &names {
+            let drop = format!("DROP {kind} IF EXISTS {name}");
+            owner.execute(AssertSqlSafe(drop)).await.unwrap();
+        }
+    }
+    // The operator's own part: the first database and its owner.
+    for create in [
+        "CREATE ROLE order LOGIN",
+        "CREATE DATABASE order OWNER order",
+    ] {
+        owner.execute(AssertSqlSafe(renamed(create))).await.unwrap();
+    }
+    for list in ["postInitSQL", "postInitApplicationSQL"] {
+        for statement in first[list].as_array().unwrap() {
+            let statement = renamed(statement.as_str().unwrap());
+            owner.execute(AssertSqlSafe(statement)).await.unwrap();
+        }
+    }
+    for role in &names {
+        for database in names
+            .iter()
+            .map(String::as_str)
+            .chain(["postgres", "template1"])
+        {
+            let connects: bool =
+                sqlx::query_scalar("SELECT has_database_privilege($1, $2, 'CONNECT')")
+                    .bind(role)
+                    .bind(database)
+                    .fetch_one(&mut owner)
+                    .await
+                    .unwrap();
+            assert_eq!(connects, role == database, "{role}: {database}");
+        }
+    }
 }
 
 fn path(path: &Path) -> String {
