@@ -1,6 +1,6 @@
 #!/bin/sh
 # Writes to the directory $1 what the programs for the target $2 are made of: the file `packages` with the
-# licence of each package, and the file `texts` with the texts that come with them, each once. The build of
+# licence and the repository of each, and the file `texts` with the texts that come with them, each once. The build of
 # the image runs it, in the workspace, after cargo has fetched the packages.
 set -eu
 out=$1
@@ -17,11 +17,11 @@ keep() {
     echo "$1" >>"$texts/${sum%% *}.packages"
 }
 
-cargo tree --locked --target "$target" --edges normal --prefix none --no-dedupe --format '{p};{l}' \
+cargo tree --locked --target "$target" --edges normal --prefix none --no-dedupe --format '{p};{l};{r}' \
     --package order --package invoice --package shipping |
     sed 's/ (proc-macro)//; s/ v\([^;]*\)/ \1/; s/ (\/[^;]*)//' | grep . | sort -u >"$out/packages"
 
-while IFS=';' read -r package licence; do
+while IFS=';' read -r package _; do
     for file in "$sources"/*/"${package% *}-${package#* }"/*; do
         case ${file##*/} in
         [Ll][Ii][Cc][Ee][Nn][CcSs][Ee]* | COPY* | NOTICE* | UNLICENSE*)

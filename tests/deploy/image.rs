@@ -1,7 +1,6 @@
 //! What the image says of itself, as far as it can be checked without a container engine.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::process::Command;
 
 use harness::programs::succeed;
@@ -48,11 +47,12 @@ async fn the_image_has_the_licences_of_what_it_contains() {
         .lines()
         .map(|line| {
             let (package, licence) = line.split_once(';').unwrap();
-            assert!(!licence.is_empty(), "{line}");
+            assert!(!licence.starts_with(';'), "{line}");
             package.split_once(' ').unwrap()
         })
         .collect();
-    assert_eq!(listed, linked);
+    let differ: Vec<_> = listed.symmetric_difference(&linked).collect();
+    assert!(differ.is_empty(), "{differ:?}");
     let headings: String = texts
         .lines()
         .filter(|line| line.starts_with("==== "))
@@ -60,11 +60,11 @@ async fn the_image_has_the_licences_of_what_it_contains() {
     let without: Vec<_> = linked
         .iter()
         .filter(|(name, version)| !headings.contains(&format!("{name} {version}")))
-        .filter(|(name, _)| !Path::new(&root).join("services").join(name).exists())
+        .filter(|(name, version)| !tree.contains(&format!("{name} v{version} (/")))
         .map(|(name, _)| *name)
         .collect();
-    // These come without a text; their licences are in the list.
-    assert!(without.len() < 10, "{without:?}");
+    // Some come without a text; their licences are in the list.
+    assert!(without.len() < 5, "{without:?}");
     for text in ["this workspace", "Rust or glibc", "axum ", "sqlx-postgres "] {
         assert!(headings.contains(text), "{text}");
     }

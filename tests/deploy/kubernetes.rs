@@ -260,7 +260,7 @@ async fn the_proxy_requires_credentials_until_it_is_opened() {
     }
 }
 
-/// CloudNativePG makes what `roles.sh` makes, and the services reach its primary by the name in their URLs.
+/// `CloudNativePG` makes what `roles.sh` makes, and the services reach its primary by the name in their URLs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cloudnative_pg_takes_the_place_of_the_single_postgresql() {
     let copy = Copy::new().await;

@@ -1,4 +1,4 @@
-//! Which pod may reach which, by the NetworkPolicies of the deployment on Kubernetes.
+//! Which pod may reach which, by the network policies of the deployment on Kubernetes.
 
 use serde_json::{Value, json};
 

@@ -204,7 +204,7 @@ async fn each_service_has_its_database_and_no_other() {
     assert_eq!(refused(&invoice).await.as_deref(), Some("42501"));
 }
 
-/// The statements for CloudNativePG, with names of their own, leave each role its database and no other.
+/// The statements for `CloudNativePG`, with names of their own, leave each role its database and no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cloudnative_pg_makes_the_same_roles() {
     let Some(python) = tool("python3") else {
