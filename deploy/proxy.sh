@@ -18,11 +18,10 @@ awk '
     }
 ' /etc/resolv.conf >/tmp/names.conf
 
-if [ -e /proc/net/if_inet6 ]; then
-    echo "listen [::]:8080 ipv6only=off;"
-else
+{
     echo "listen 8080;"
-fi >/tmp/listen.conf
+    [ ! -e /proc/net/if_inet6 ] || echo "listen [::]:8080;"
+} >/tmp/listen.conf
 
 # Here, and not by the image's own script, which would write to its configuration.
 exec nginx -e /dev/stderr -g "daemon off;"

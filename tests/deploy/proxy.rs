@@ -8,7 +8,7 @@ use harness::programs::{available, succeed};
 use harness::{Answer, Backend, Client, load, until};
 
 use crate::checks::Copy;
-use crate::site::{On, Site};
+use crate::site::{On, Site, has_ipv6};
 
 /// The address of the feed's first page, once that is immutable.
 async fn first_page(site: &Site, order: &Client) -> String {
@@ -198,15 +198,21 @@ async fn an_instance_that_has_gone_costs_a_reader_a_second() {
 
 /// A cluster may have addresses of IPv6 alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_is_found_by_ipv6() {
+async fn the_proxy_and_a_service_are_reached_by_ipv6() {
     if !available(&["nginx"]) {
+        return;
+    }
+    if !has_ipv6() {
+        println!("skipped: there is no IPv6 here");
         return;
     }
     let site = Site::on(On::Kubernetes, None).await;
     let mut order = site.service("order", Backend::Sqlite).await;
     site.move_to(&mut order, Ipv6Addr::LOCALHOST.into());
     site.start_up(&mut order).await;
-    assert_eq!(site.client.get("order/feed", &[]).await.status, 200);
+    let (_, port) = site.address().split_once(':').unwrap();
+    let client = Client::new(&format!("http://[::1]:{port}/"));
+    assert_eq!(client.get("order/feed", &[]).await.status, 200);
 }
 
 /// No other command changes what `protect.sh` has set, nor does a proxy that starts anew.

@@ -1,6 +1,6 @@
 //! The real nginx with the real configuration, in front of real services that it finds by name.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -46,6 +46,11 @@ pub(crate) fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
 }
 
+/// A container may have the file that says so, and no address.
+pub(crate) fn has_ipv6() -> bool {
+    std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
 fn read(name: &str) -> String {
     std::fs::read_to_string(deploy().join(name)).unwrap()
 }
@@ -75,9 +80,12 @@ impl Site {
         std::fs::create_dir(&opened).unwrap();
         std::fs::write(opened.join("open"), "").unwrap();
         let protect = protect.unwrap_or(&opened).display().to_string();
+        let by_ipv6 = address.replace("127.0.0.1", "[::1]");
+        let ipv6 = if has_ipv6() { "/" } else { "/nothing" };
         let replacements = [
-            ("[::]:8080 ipv6only=off", address.clone()),
             ("listen 8080;", format!("listen {address};")),
+            ("[::]:8080", by_ipv6.clone()),
+            ("/proc/net/if_inet6", ipv6.to_owned()),
             ("$domain:8080;", format!("$domain:{port};")),
             ("/tmp/", here.clone()),
             ("/etc/resolv.conf", format!("{here}resolv.conf")),
@@ -88,7 +96,7 @@ impl Site {
                 format!("exec \"$PROGRAM\" -c {here}nginx.conf -e stderr -g \"$OPTIONS\""),
             ),
         ];
-        let mut found = [0; 8];
+        let mut found = [0; 9];
         for name in ["nginx.conf", "proxy.sh"] {
             let mut text = read(name);
             for ((what, by), found) in replacements.iter().zip(&mut found) {
