@@ -135,9 +135,9 @@ async fn open<B: Backend>(
         ..serve.settings.frame("Feed", MENU)
     };
     let base = frame.base.clone();
-    let options = DatabaseOptions {
-        migrate: !serve.read_only,
-        ..serve.database.options()
+    let options = match serve.read_only {
+        true => serve.database.options().read_only(),
+        false => serve.database.options(),
     };
     let database = Database::<B>::open(options).await?;
     let schemas = serve.schemas.clone().unwrap_or_default().0;
