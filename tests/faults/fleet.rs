@@ -59,6 +59,17 @@ impl Fleet {
         name: &str,
         environment: &[(&'static str, String)],
     ) -> Self {
+        let server = match plan.backend {
+            Backend::Postgres => Some(Server::start(&["fsync=off"], environment).await),
+            Backend::Sqlite => None,
+        };
+        let url = server.as_ref().map(|server| server.url.clone());
+        let fleet = Self::prepare_at(plan, name, url.as_deref()).await;
+        Self { server, ..fleet }
+    }
+
+    /// The same on a PostgreSQL that runs already.
+    pub(crate) async fn prepare_at(plan: &Plan, name: &str, server: Option<&str>) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join("faults")
             .join(name);
@@ -66,10 +77,6 @@ impl Fleet {
         std::fs::create_dir_all(&directory).unwrap();
         // Printed first, so that it is known if this one fails.
         println!("{plan}\n  in {}", directory.display());
-        let server = match plan.backend {
-            Backend::Postgres => Some(Server::start(&["fsync=off"], environment).await),
-            Backend::Sqlite => None,
-        };
         let front = Front::new().await;
         let served = match plan.with_program {
             true => Some(Front::new().await),
@@ -81,8 +88,8 @@ impl Fleet {
             .into_iter()
             .zip(plan.instances)
         {
-            let database = match &server {
-                Some(server) => FreshDatabase::postgres_at(&server.url).await,
+            let database = match server {
+                Some(server) => FreshDatabase::postgres_at(server).await,
                 None => FreshDatabase::sqlite(),
             };
             let mut cluster = Cluster::new(service, database, &feed);
@@ -112,7 +119,7 @@ impl Fleet {
             front,
             groups,
             serving,
-            server,
+            server: None,
             backends: Vec::new(),
             directory,
         }

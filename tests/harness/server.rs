@@ -196,8 +196,13 @@ impl Drop for Server {
     }
 }
 
-/// As in `tests/postgres.sh`: Debian keeps it out of `PATH`.
-fn installed() -> PathBuf {
+/// The programs of the newest server here, as in `tests/postgres.sh`: Debian keeps them out of `PATH`.
+///
+/// # Panics
+///
+/// There is none.
+#[must_use]
+pub fn installed() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten();

@@ -44,13 +44,13 @@ pub enum DatabaseError {
     /// The server is not the one that is written to.
     #[error(
         "{0} is a standby, which cannot be written to; give the address that leads to the primary, also after another \
-         server has become it (docs/scaling.md)"
+         server has become it (docs/deployment.md)"
     )]
     Standby(String),
     /// The driver knows one host.
     #[error(
         "it names several hosts, and a service connects to one: give the address that leads to the primary, such as \
-         that of HAProxy before Patroni, of a pooler, or of a cluster's service (docs/scaling.md)"
+         that of HAProxy before Patroni, of a pooler, or of a cluster's service (docs/deployment.md)"
     )]
     SeveralHosts,
     /// It has accepted the connection, and does not answer.
