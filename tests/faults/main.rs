@@ -19,6 +19,7 @@ mod history;
 mod life;
 mod link;
 mod locks;
+mod lost_tail;
 mod network;
 mod patroni;
 mod plan;

@@ -125,6 +125,15 @@ impl Patroni {
         address(self.network, machine)
     }
 
+    /// The database at `url`, on this node.
+    pub(crate) fn url_of(&self, node: usize, url: &str) -> String {
+        let proxy = format!("{}:5000", self.address(Machine::Proxy));
+        url.replace(
+            &proxy,
+            &format!("{}:5432", self.address(Machine::Node(node))),
+        )
+    }
+
     fn start_etcd(&mut self) {
         let address = self.address(Machine::Etcd);
         let (client, peer) = (

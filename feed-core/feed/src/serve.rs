@@ -13,7 +13,7 @@ use feed_chassis::{Mounted, Settings, describe_health, health, run};
 use feed_console::feed::{Events, described};
 use feed_console::{DatabaseSettings, StartError, mount};
 use feed_core::http::Problem;
-use feed_core::{Backend, Database, DatabaseOptions, Feed, FeedSettings, Kind, feed};
+use feed_core::{Backend, Database, Feed, FeedSettings, Kind, feed};
 use serde_json::Value;
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
