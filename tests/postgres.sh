@@ -27,6 +27,9 @@ install_quietly() {
     command -v systemctl >/dev/null || return 0
     for package in "$@"; do
         case $package in
+        etcd-server) as_root systemctl --quiet disable etcd ;;
+        haproxy) as_root systemctl --quiet disable haproxy ;;
+        patroni) as_root systemctl --quiet disable patroni ;;
         nginx) as_root systemctl --quiet disable nginx ;;
         pgbouncer) as_root systemctl --quiet disable pgbouncer ;;
         prometheus) as_root systemctl --quiet disable prometheus ;;

@@ -63,6 +63,17 @@ impl Fleet {
         name: &str,
         environment: &[(&'static str, String)],
     ) -> Self {
+        let server = match plan.backend {
+            Backend::Postgres => Some(Server::start(&["fsync=off"], environment).await),
+            Backend::Sqlite => None,
+        };
+        let url = server.as_ref().map(|server| server.url.clone());
+        let fleet = Self::prepare_at(plan, name, url.as_deref()).await;
+        Self { server, ..fleet }
+    }
+
+    /// The same on a PostgreSQL that runs already.
+    pub(crate) async fn prepare_at(plan: &Plan, name: &str, server: Option<&str>) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join("faults")
             .join(name);
@@ -70,10 +81,6 @@ impl Fleet {
         std::fs::create_dir_all(&directory).unwrap();
         // Printed first, so that it is known if this one fails.
         println!("{plan}\n  in {}", directory.display());
-        let server = match plan.backend {
-            Backend::Postgres => Some(Server::start(&["fsync=off"], environment).await),
-            Backend::Sqlite => None,
-        };
         let front = Front::new().await;
         let feed = match plan.shop {
             Shop::Services => front.clone(),
@@ -86,7 +93,7 @@ impl Fleet {
             .into_iter()
             .zip(plan.instances)
         {
-            let mut cluster = Cluster::new(service, fresh(server.as_ref()).await, &feed_url);
+            let mut cluster = Cluster::new(service, fresh(server).await, &feed_url);
             match (plan.shop, service) {
                 (Shop::WithoutRust, "order") => program::takes_orders(&mut cluster),
                 (Shop::WithoutRust, _) | (Shop::WithProgram, "shipping") => {
@@ -112,7 +119,7 @@ impl Fleet {
         }
         let bills = match plan.shop {
             Shop::WithoutRust => {
-                let database = fresh(server.as_ref()).await;
+                let database = fresh(server).await;
                 let cluster = program::bills(&directory, database, &feed_url);
                 Some(Group::new(cluster, plan.instances[2], Vec::new()))
             }
@@ -128,7 +135,7 @@ impl Fleet {
             groups,
             serving,
             bills,
-            server,
+            server: None,
             backends: Vec::new(),
             directory,
         }
@@ -361,9 +368,9 @@ impl Group {
     }
 }
 
-async fn fresh(server: Option<&Server>) -> FreshDatabase {
+async fn fresh(server: Option<&str>) -> FreshDatabase {
     match server {
-        Some(server) => FreshDatabase::postgres_at(&server.url).await,
+        Some(server) => FreshDatabase::postgres_at(server).await,
         None => FreshDatabase::sqlite(),
     }
 }

@@ -196,12 +196,19 @@ impl Drop for Server {
     }
 }
 
-/// As in `tests/postgres.sh`: that in `PATH`, or else the newest, which Debian keeps out of `PATH`.
-fn installed() -> PathBuf {
+/// The programs of a server, as in `tests/postgres.sh`: that in `PATH`, or else the newest, which Debian keeps out of `PATH`.
+///
+/// # Panics
+///
+/// There is none.
+#[must_use]
+pub fn installed() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let has_it = |bin: &PathBuf| bin.join("initdb").exists();
     if let Some(bin) = std::env::split_paths(&path).find(has_it) {
-        return bin;
+        // It may be a link; the other programs are beside its target.
+        let program = bin.join("initdb").canonicalize().expect("the system");
+        return program.parent().expect("a directory").to_owned();
     }
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()

@@ -13,7 +13,7 @@ use feed_chassis::{Mounted, Settings, describe_health, health, run};
 use feed_console::feed::{Events, described};
 use feed_console::{DatabaseSettings, StartError, mount};
 use feed_core::http::Problem;
-use feed_core::{Backend, Database, DatabaseOptions, Feed, FeedSettings, Kind, feed};
+use feed_core::{Backend, Database, Feed, FeedSettings, Kind, feed};
 use serde_json::Value;
 use sqlx::{Postgres, Sqlite};
 use tokio_util::sync::CancellationToken;
@@ -142,9 +142,9 @@ async fn open<B: Backend>(
         ..serve.settings.frame("Feed", MENU)
     };
     let base = frame.base.clone();
-    let options = DatabaseOptions {
-        migrate: !serve.read_only,
-        ..serve.database.options()
+    let options = match serve.read_only {
+        true => serve.database.options().read_only(),
+        false => serve.database.options(),
     };
     let database = Database::<B>::open(options).await?;
     let schemas = serve.schemas.clone().unwrap_or_default().0;

@@ -11,8 +11,12 @@ use super::round::follower::Follower;
 use super::source::fetch_error::FetchError;
 use crate::store::Backend;
 
-/// The longest pause after the consumer's own database has failed in it.
-const REST: Duration = Duration::from_secs(30);
+/// The longest backoff.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// The longest backoff after the consumer's own database has failed: an attempt costs it one connection, and its
+/// failover should not be followed by a pause that is longer than itself.
+const LONGEST_AT_HOME: Duration = Duration::from_secs(5);
 
 /// The pause while only a change elsewhere can help.
 const IDLE: Duration = Duration::from_secs(3);
@@ -35,7 +39,7 @@ pub(super) async fn pause<B: Backend, E: Effect<B>>(
             // The next round meets the error again and reports it; local work is no reason to ask
             // the feed sooner.
             Err(PollError::Fetch(_)) => return rest(follower, until).await,
-            Err(_) => return rest(follower, until.min(Instant::now() + REST)).await,
+            Err(_) => return rest(follower, until.min(Instant::now() + LONGEST_AT_HOME)).await,
         }
     }
 }
@@ -46,6 +50,7 @@ pub(super) fn pause_after<B: Backend, E>(
     round: &Result<Polled, PollError>,
 ) -> Duration {
     let interval = follower.subscription.poll_interval;
+    let failures = follower.leases.failures();
     match round {
         Ok(Polled::Interrupted) => Duration::ZERO,
         // The rest does not come from the head, so the head's freshness does not matter.
@@ -69,9 +74,10 @@ pub(super) fn pause_after<B: Backend, E>(
         ) => {
             // A `Retry-After` of zero, or in the past, does not permit polling without a pause.
             let wait = wait.mul_f64(1.0 + fastrand::f64() / 5.0);
-            wait.max(back_off(follower.leases.failures()))
+            wait.max(back_off(failures, LONGEST))
         }
-        Err(_) => back_off(follower.leases.failures()),
+        Err(PollError::Database(_)) => back_off(failures, LONGEST_AT_HOME),
+        Err(_) => back_off(failures, LONGEST),
     }
 }
 
@@ -107,7 +113,7 @@ enum Pause {
 
 /// Returns the backoff after `failures` failed rounds in a row: doubling, bounded, and with jitter,
 /// so that instances do not return together.
-fn back_off(failures: u32) -> Duration {
-    let longest = Duration::from_millis(250 << failures.min(7)).min(Duration::from_secs(30));
+fn back_off(failures: u32, longest: Duration) -> Duration {
+    let longest = Duration::from_millis(250 << failures.min(7)).min(longest);
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

@@ -62,6 +62,8 @@ struct Shared<B: Backend> {
     file: Option<(u64, u64)>,
     turns: Turns,
     suspicion: Suspicion,
+    /// Whether it need not be written to.
+    read_only: bool,
     /// Where our tables are, if that was said.
     schema: Option<String>,
 }
@@ -143,6 +145,7 @@ impl<B: Backend> Database<B> {
                 schemas: Mutex::default(),
                 turns: Turns::default(),
                 suspicion,
+                read_only: options.read_only,
                 schema: options.schema.clone(),
             }),
         };
@@ -210,14 +213,14 @@ impl<B: Backend> Database<B> {
         tokio::spawn(work.instrument(Span::current())).await?
     }
 
-    /// Closes connections as they return to their pool, for a minute, after an error that lasts as long as its
-    /// session: a session of PostgreSQL that began while the database was read-only stays read-only, and a plan
-    /// from before a table was altered stays in its session.
+    /// Uses no connection again that is there now, after an error that concerns all of them: the server ends its
+    /// sessions, as it does when another one takes its place; a session of PostgreSQL that began while the database was
+    /// read-only stays read-only; and a plan from before a table was altered stays in its session.
     pub fn learn_from(&self, error: &sqlx::Error) {
         self.shared.suspicion.learn_from(error);
     }
 
-    /// Closes connections as they return to their pool, for a minute: call it after a timeout.
+    /// Uses no connection again that is there now: call it after a timeout.
     pub fn suspect_connections(&self) {
         self.shared.suspicion.mark_suspect();
     }

@@ -26,6 +26,10 @@ pub struct DatabaseOptions {
     /// Whether [`Database::open`](super::Database::open) brings feed-core's tables up to date. If not, it changes
     /// nothing, needs no right to, and fails where [migrations](super::Database::migrations) are missing.
     pub migrate: bool,
+    /// Whether a server that cannot be written to will do, such as a hot standby of PostgreSQL. If not, such a server
+    /// is refused: [`Database::open`](super::Database::open) waits some seconds for another one at the same address, and
+    /// so does each new connection.
+    pub read_only: bool,
     /// What errors and the log call these options.
     pub names: OptionNames,
 }
@@ -103,6 +107,16 @@ impl DatabaseOptions {
         }
     }
 
+    /// For reading alone, also from a hot standby; without migrations.
+    #[must_use]
+    pub fn read_only(self) -> Self {
+        Self {
+            migrate: false,
+            read_only: true,
+            ..self
+        }
+    }
+
     /// Connections for transactions, and for everything else.
     #[cfg(feature = "postgres")]
     pub(crate) fn split(&self) -> (u32, u32) {
@@ -120,6 +134,7 @@ impl Default for DatabaseOptions {
             connections: Self::DEFAULT_CONNECTIONS,
             schema: None,
             migrate: true,
+            read_only: false,
             names: OptionNames::default(),
         }
     }
@@ -156,6 +171,7 @@ impl fmt::Debug for DatabaseOptions {
             .field("connections", &self.connections)
             .field("schema", &self.schema)
             .field("migrate", &self.migrate)
+            .field("read_only", &self.read_only)
             .finish()
     }
 }

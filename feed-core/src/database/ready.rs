@@ -11,15 +11,27 @@ use crate::store::Backend;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<B: Backend> Database<B> {
-    /// For `/health/ready`: the database answers, and has had the migrations of this program, no less
-    /// and no more.
+    /// For `/health/ready`: the database answers, can be written to unless it was opened
+    /// [for reading](super::DatabaseOptions::read_only), and has had the migrations of this program, no less and no more.
     ///
     /// # Errors
     ///
     /// A `503` that says what is wrong.
     pub async fn ready(&self) -> Result<(), Problem> {
         let checked = tokio::time::timeout(TIMEOUT, self.check_schemas()).await;
-        checked.unwrap_or_else(|_| Err(Problem::unavailable("the database does not answer")))
+        match checked {
+            Ok(Ok(())) => Ok(()),
+            // Then there are no connections.
+            _ if self.shared.suspicion.is_standby() => Err(self.standby()),
+            Ok(Err(problem)) => Err(problem),
+            Err(_) => Err(Problem::unavailable("the database does not answer")),
+        }
+    }
+
+    fn standby(&self) -> Problem {
+        Problem::unavailable(format!(
+            "{self} leads to a standby, which cannot be written to; this ends when it leads to the primary"
+        ))
     }
 
     /// False if the database's file was removed or replaced: our open connections would not notice.
@@ -33,6 +45,9 @@ impl<B: Backend> Database<B> {
                 "the database's file was removed, or is another one now: what this process still \
                  writes to the old one is lost with it; restart it",
             ));
+        }
+        if !self.shared.read_only && B::is_standby(&self.shared.pools.reader).await? {
+            return Err(self.standby());
         }
         for schema in self.schemas() {
             let found = B::migrations(&self.shared.pools.reader, schema.table).await?;

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The longest time for one statement of ours. Longer than any waits for a lock.
@@ -14,13 +14,21 @@ pub(crate) const STATEMENT: Duration = Duration::from_secs(8);
 /// that all is level again half a minute after every connection has fallen silent.
 pub(crate) const TRANSACTION: Duration = Duration::from_secs(20);
 
-/// For how long connections stay suspect.
-#[cfg(feature = "postgres")]
-const SUSPECT_FOR: Duration = Duration::from_secs(60);
-
-/// Whether the connections of one database are suspect. Its pools and everything that waits for it share it.
+/// Which connections of one database are suspect: those that were there at the last sign of trouble. Its pools and
+/// everything that waits for it share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Suspicion(Arc<Mutex<Option<Instant>>>);
+pub(crate) struct Suspicion(Arc<Mutex<Marks>>);
+
+/// When what was last noticed.
+#[derive(Debug, Default)]
+struct Marks {
+    suspect: Option<Instant>,
+    standby: Option<Instant>,
+}
+
+/// How long a standby that was met counts as the reason that there is no connection: longer than a request waits
+/// for one, and the pauses between attempts.
+const STANDBY_FOR: Duration = Duration::from_secs(10);
 
 impl Suspicion {
     /// Returns the outcome of `work`, or an error after a timeout, which makes the connections suspect. A commit
@@ -43,27 +51,45 @@ impl Suspicion {
         }
     }
 
-    /// Marks the connections as suspect.
+    /// Marks the connections that are there as suspect.
     pub(crate) fn mark_suspect(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.marks().suspect = Some(Instant::now());
     }
 
-    /// Marks the connections as suspect after an error that lasts as long as its session: a session of
-    /// PostgreSQL that began while the database was read-only stays read-only, and a plan from before a table
-    /// was altered stays in its session.
+    /// Marks the connections as suspect after an error that concerns all of them: the server ends its sessions, as it
+    /// does when another one takes its place; or one that lasts as long as its session: a session of PostgreSQL that
+    /// began while the database was read-only stays read-only, and a plan from before a table was altered stays in
+    /// its session.
     pub(crate) fn learn_from(&self, error: &sqlx::Error) {
         let code = error.as_database_error().and_then(|error| error.code());
-        if code.is_some_and(|code| matches!(&*code, "25006" | "0A000")) {
+        let all = ["25006", "0A000", "57P01", "57P02", "57P03"];
+        if code.is_some_and(|code| all.contains(&&*code)) {
             self.mark_suspect();
         }
     }
 
-    /// Returns true if a connection that returns to its pool must be closed. A ping might never return, and
-    /// the connection may still have an open transaction.
+    /// Returns true if a connection of this age must be closed when it comes back to its pool, or before it is taken
+    /// from there. A ping might never return, and the connection may still have an open transaction.
     #[cfg(feature = "postgres")]
-    pub(crate) fn is_suspect(&self) -> bool {
-        let marked = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        marked.is_some_and(|at| at.elapsed() < SUSPECT_FOR)
+    pub(crate) fn is_suspect(&self, age: Duration) -> bool {
+        let suspect = self.marks().suspect;
+        suspect.is_some_and(|at| at.elapsed() < age)
+    }
+
+    /// Notes whether the server that accepted a connection is a standby.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn mark_standby(&self, is_one: bool) {
+        self.marks().standby = is_one.then(Instant::now);
+    }
+
+    /// Returns true if the last server that accepted a connection was a standby, a moment ago.
+    pub(crate) fn is_standby(&self) -> bool {
+        let met = self.marks().standby;
+        met.is_some_and(|at| at.elapsed() < STANDBY_FOR)
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,7 +107,15 @@ mod tests {
         assert!(matches!(done, Ok(7)));
         let silent: sqlx::Result<u8> = one.within(STATEMENT, pending()).await;
         assert!(matches!(silent, Err(sqlx::Error::Io(_))));
-        assert!(clone.is_suspect());
-        assert!(!other.is_suspect());
+        assert!(clone.is_suspect(STATEMENT));
+        assert!(!other.is_suspect(STATEMENT));
+    }
+
+    #[test]
+    fn connections_from_after_the_trouble_are_not_suspect() {
+        let suspicion = Suspicion::default();
+        suspicion.mark_suspect();
+        assert!(suspicion.is_suspect(Duration::from_secs(1)));
+        assert!(!suspicion.is_suspect(Duration::ZERO));
     }
 }

@@ -185,7 +185,7 @@ impl<B: Backend> Feed<B> {
     }
 
     /// Opens the feed on a server that cannot be written to, such as a hot standby of PostgreSQL, whose database
-    /// was opened [without migrations](crate::DatabaseOptions::without_migrations). It numbers nothing, and looks
+    /// was opened [for reading](crate::DatabaseOptions::read_only). It numbers nothing, and looks
     /// for new events four times a second. A reader who has seen more than the server has gets a `503`, and asks
     /// again.
     ///

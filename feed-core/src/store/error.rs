@@ -41,6 +41,18 @@ pub enum DatabaseError {
     /// The server runs, and accepts no connections right now.
     #[error("PostgreSQL at {0} accepts no connections at the moment")]
     NotYet(String, #[source] sqlx::Error),
+    /// The server is not the one that is written to.
+    #[error(
+        "{0} is a standby, which cannot be written to; give the address that leads to the primary, also after another \
+         server has become it (docs/deployment.md)"
+    )]
+    Standby(String),
+    /// The driver knows one host.
+    #[error(
+        "it names several hosts, and a service connects to one: give the address that leads to the primary, such as \
+         that of HAProxy before Patroni, of a pooler, or of a cluster's service (docs/deployment.md)"
+    )]
+    SeveralHosts,
     /// It has accepted the connection, and does not answer.
     #[error(
         "{0} accepted the connection, and answers no statement; if it is a pooler, all its connections to PostgreSQL \

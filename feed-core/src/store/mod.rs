@@ -102,6 +102,9 @@ pub(crate) trait Check: sqlx::Database {
     /// Fails if the database does not answer.
     fn ping(pool: &Pool<Self>) -> impl Answer<()>;
 
+    /// True if the server follows another one, and cannot be written to.
+    fn is_standby(pool: &Pool<Self>) -> impl Answer<bool>;
+
     /// The migrations that `table`, where sqlx lists them, has; the name is a constant of the program.
     fn migrations(pool: &Pool<Self>, table: &'static str) -> impl Answer<Vec<Made>>;
 }

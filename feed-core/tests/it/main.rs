@@ -12,6 +12,7 @@ mod claims;
 mod consumer;
 mod database;
 mod erase;
+mod failover;
 mod faulty_effect;
 mod feed;
 mod filtered;

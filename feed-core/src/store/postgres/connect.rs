@@ -32,6 +32,9 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// round trip before each statement.
 const TESTED: Duration = Duration::from_secs(1);
 
+/// Why a connection is refused that a standby has accepted.
+const IS_STANDBY: &str = "the server is a standby, which cannot be written to";
+
 /// The longest time for the migrations of one program: they may rewrite tables of millions of rows.
 const MIGRATIONS: Duration = Duration::from_secs(3600);
 
@@ -95,6 +98,7 @@ impl Open for Postgres {
             options: (*pool.connect_options()).clone(),
             schema: options.schema.clone(),
             may_create: options.migrate,
+            may_be_standby: options.read_only,
             names: options.names,
         };
         let looked = server.answered(async {
@@ -102,6 +106,9 @@ impl Open for Postgres {
             if session::is_pooled(&mut one, &mut other).await? {
                 let pooled = DatabaseError::Pooled(server.name.clone(), "the pool");
                 return Ok(Err(pooled));
+            }
+            if !server.may_be_standby && session::is_standby(&mut one).await? {
+                return Ok(Err(DatabaseError::Standby(server.name.clone())));
             }
             if let Err(missing) = server.ensure_schema(&mut one).await? {
                 return Ok(Err(missing));
@@ -194,6 +201,8 @@ struct Server {
     schema: Option<String>,
     /// Whether a schema that is missing is made.
     may_create: bool,
+    /// Whether the server need not be written to.
+    may_be_standby: bool,
     names: OptionNames,
 }
 
@@ -201,6 +210,9 @@ impl Server {
     fn parse(url: &str, of: &DatabaseOptions) -> Result<Self, DatabaseError> {
         if url.parse::<Kind>()? != Kind::Postgres {
             return Err(DatabaseError::DirectFile(of.names.direct_url));
+        }
+        if names_several_hosts(url) {
+            return Err(DatabaseError::SeveralHosts);
         }
         let options = PgConnectOptions::from_str(url)
             .map_err(DatabaseError::Malformed)?
@@ -212,6 +224,7 @@ impl Server {
             options,
             schema: of.schema.clone(),
             may_create: of.migrate,
+            may_be_standby: of.read_only,
             names: of.names,
         })
     }
@@ -317,26 +330,33 @@ impl Server {
     /// A pool of sessions.
     fn session_pool(&self, connections: u32, suspicion: &Suspicion) -> PgPool {
         let (suspects, schema) = (suspicion.clone(), self.schema.clone());
+        let may_be_standby = self.may_be_standby;
         pool_of(connections, suspicion)
             .after_connect(move |connection, _| {
                 let (suspicion, schema) = (suspects.clone(), schema.clone());
                 Box::pin(async move {
-                    suspicion
-                        .within(ANSWER, session::prepare(connection, schema.as_deref()))
-                        .await
+                    let prepared = session::prepare(connection, schema.as_deref());
+                    let is_standby = suspicion.within(ANSWER, prepared).await?;
+                    let refused = is_standby && !may_be_standby;
+                    suspicion.mark_standby(refused);
+                    if refused {
+                        // The pool closes it and tries again, at the same address.
+                        return Err(sqlx::Error::Io(io::Error::other(IS_STANDBY)));
+                    }
+                    Ok(())
                 })
             })
             .connect_lazy_with(self.options.clone())
     }
 
-    /// Connects. Where it may help, tries again until the time is over: a server may be starting, or another
-    /// instance may be giving its connections back.
+    /// Connects. Where it may help, tries again until the time is over: a server may be starting, another instance may
+    /// be giving its connections back, or the address may lead to a server that has not become the primary yet.
     async fn reach(&self) -> Result<PgConnection, DatabaseError> {
         let last = Mutex::new(None);
         let failure = || last.lock().unwrap_or_else(PoisonError::into_inner);
         let connecting = async {
             loop {
-                match self.options.connect().await {
+                match self.connect().await {
                     Err(error) if may_pass(&error) => *failure() = Some(error),
                     done => return done,
                 }
@@ -357,7 +377,22 @@ impl Server {
             Some(Err(error)) => error,
             None => failure().take().unwrap_or(sqlx::Error::PoolTimedOut),
         };
+        if let sqlx::Error::Io(cause) = &error
+            && cause.to_string() == IS_STANDBY
+        {
+            return Err(DatabaseError::Standby(self.name.clone()));
+        }
         Err(DatabaseError::of_postgres(&self.name, self.names, error))
+    }
+
+    /// One connection, to a server that will do.
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        let mut connection = self.options.connect().await?;
+        if !self.may_be_standby && session::is_standby(&mut connection).await? {
+            let _ = connection.close().await;
+            return Err(sqlx::Error::Io(io::Error::other(IS_STANDBY)));
+        }
+        Ok(connection)
     }
 
     /// The outcome of `statements`, within the limit.
@@ -380,6 +415,23 @@ impl Server {
     }
 }
 
+/// True if a URL names several hosts, as libpq takes them.
+fn names_several_hosts(url: &str) -> bool {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    // An unescaped @ or / in a password is malformed.
+    let (_, hosts) = place.rsplit_once('@').unwrap_or(("", place));
+    let hosts = hosts.split('/').next().unwrap_or_default();
+    let mut parameters = parameters.split('&');
+    let several = |parameter: &str| match parameter.split_once('=') {
+        Some(("host" | "hostaddr" | "port", value)) => {
+            value.contains(',') || value.contains("%2C") || value.contains("%2c")
+        }
+        _ => false,
+    };
+    hosts.contains(',') || parameters.any(several)
+}
+
 /// True for what may pass in a moment: no process listens, a proxy or pooler has lost its server, the server
 /// is starting or has no connection left.
 fn may_pass(error: &sqlx::Error) -> bool {
@@ -399,6 +451,9 @@ fn pool_of(connections: u32, suspicion: &Suspicion) -> PgPoolOptions {
         .before_acquire(move |connection, last| {
             let suspicion = asked.clone();
             Box::pin(async move {
+                if suspicion.is_suspect(last.age) {
+                    return Ok(false);
+                }
                 if last.idle_for > TESTED {
                     // An error closes it, and another one is taken.
                     suspicion.within(ANSWER, connection.ping()).await?;
@@ -406,8 +461,8 @@ fn pool_of(connections: u32, suspicion: &Suspicion) -> PgPoolOptions {
                 Ok(true)
             })
         })
-        .after_release(move |_, _| {
-            let is_suspect = released.is_suspect();
+        .after_release(move |_, last| {
+            let is_suspect = released.is_suspect(last.age);
             Box::pin(async move { Ok(!is_suspect) })
         })
 }

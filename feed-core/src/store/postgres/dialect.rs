@@ -28,6 +28,9 @@ pub(super) const NOW_MILLIS: &str = "date_trunc('milliseconds', now())";
 /// One second after the end of the second in which `updated` is.
 pub(super) const SECOND_CLOSES: &str = "date_trunc('second', updated) + interval '2 seconds'";
 
+/// True if the server follows another one, and cannot be written to.
+pub(super) const IS_STANDBY: &str = "pg_is_in_recovery()";
+
 /// The function that makes a JSON object of names and values.
 pub(super) const JSON_OBJECT: &str = "json_build_object";
 

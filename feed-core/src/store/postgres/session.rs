@@ -76,8 +76,12 @@ fn set(for_transaction: bool) -> String {
 }
 
 /// Puts [`SETTINGS`] in force for the session, and `schema` before its `search_path`, in one round trip. Not by startup
-/// parameters: poolers refuse or drop them.
-pub(super) async fn prepare(session: &mut PgConnection, schema: Option<&str>) -> sqlx::Result<()> {
+/// parameters: poolers refuse or drop them. Returns true if the server is a standby, which cannot be written to: it
+/// accepts connections, and each statement that writes would fail.
+pub(super) async fn prepare(
+    session: &mut PgConnection,
+    schema: Option<&str>,
+) -> sqlx::Result<bool> {
     let path = match schema {
         Some(schema) => format!(
             "\nUNION ALL SELECT set_config('search_path', {}, false)",
@@ -85,9 +89,9 @@ pub(super) async fn prepare(session: &mut PgConnection, schema: Option<&str>) ->
         ),
         None => String::new(),
     };
-    let set = AssertSqlSafe(set(false) + &path);
-    session.execute(set).await?;
-    Ok(())
+    let sql = AssertSqlSafe(format!("{}{path};\nSELECT pg_is_in_recovery()", set(false)));
+    let rows = session.fetch_all(sql).await?;
+    rows.last().map_or(Ok(false), |row| row.try_get(0))
 }
 
 /// The `search_path` that begins with `schema` and continues as that of the session.
@@ -103,6 +107,14 @@ fn path_from(schema: &str) -> String {
 /// A text as it stands in SQL.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// True if the server follows another one, and cannot be written to.
+pub(super) async fn is_standby(session: &mut PgConnection) -> sqlx::Result<bool> {
+    let row = session
+        .fetch_one("-- session::is_standby\nSELECT pg_is_in_recovery()")
+        .await?;
+    row.try_get(0)
 }
 
 /// True if there is such a schema.

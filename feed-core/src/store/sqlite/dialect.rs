@@ -24,6 +24,9 @@ pub(super) const NOW_MILLIS: &str = NOW;
 /// One second after the end of the second in which `updated` is.
 pub(super) const SECOND_CLOSES: &str = "strftime('%Y-%m-%dT%H:%M:%S.000Z', updated, '+2 seconds')";
 
+/// A file follows no other.
+pub(super) const IS_STANDBY: &str = "FALSE";
+
 /// The function that makes a JSON object of names and values.
 pub(super) const JSON_OBJECT: &str = "json_object";
 

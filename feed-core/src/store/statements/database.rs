@@ -2,7 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 
-use super::{Db, Pool, from_row};
+use super::{Db, IS_STANDBY, Pool, from_row};
 use crate::store::{Check, Made};
 
 impl Check for Db {
@@ -14,6 +14,14 @@ impl Check for Db {
         .execute(pool)
         .await
         .map(drop)
+    }
+
+    async fn is_standby(pool: &Pool) -> sqlx::Result<bool> {
+        let sql = format!(
+            "-- database::is_standby
+             SELECT {IS_STANDBY}"
+        );
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await
     }
 
     async fn migrations(pool: &Pool, table: &'static str) -> sqlx::Result<Vec<Made>> {

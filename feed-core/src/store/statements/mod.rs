@@ -18,7 +18,7 @@ mod transfer;
 #[cfg(feature = "consume")]
 pub(super) use consume::from_due;
 
-use super::dialect::{Db, HAS_UNNUMBERED, JSON_OBJECT, Row};
+use super::dialect::{Db, HAS_UNNUMBERED, IS_STANDBY, JSON_OBJECT, Row};
 #[cfg(feature = "consume")]
 use super::dialect::{FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, now_plus, restoring_planner};
 #[cfg(feature = "publish")]
