@@ -6,15 +6,26 @@
 #   docker compose exec postgres /docker-entrypoint-initdb.d/roles.sh
 set -eu
 
+secrets=${SECRETS:-/run/secrets}
+
 run() {
     psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" \
         --dbname postgres "$@"
 }
 
+# Before anything is changed: of an empty password PostgreSQL makes none, and rejects the role from then on.
+for service in order invoice shipping; do
+    if [ -z "$(cat "$secrets/$service-password")" ]; then
+        echo "roles.sh: the file $service-password is empty. Remove it, run deploy/secrets.sh, create the" \
+            "container anew, and run this script in it" >&2
+        exit 1
+    fi
+done
+
 run --command 'REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC'
 for service in order invoice shipping; do
     # By a file, not by an argument, which others on the machine may read.
-    PASSWORD_FILE=${SECRETS:-/run/secrets}/$service-password run --set service="$service" <<'SQL'
+    PASSWORD_FILE=$secrets/$service-password run --set service="$service" <<'SQL'
 \set password `cat "$PASSWORD_FILE"`
 SELECT format('CREATE ROLE %I LOGIN', :'service')
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'service') \gexec

@@ -4,6 +4,10 @@
 set -eu
 umask 022
 cd "$(dirname "$0")"
+
+# Only the first time. A deployment that has lost this setting is closed until an operator decides.
+[ -e secrets/postgres-password ] || ./protect.sh --open
+
 mkdir -p secrets
 chmod 700 secrets
 cd secrets
@@ -16,6 +20,14 @@ for service in order invoice shipping; do
         random >"$service-password"
         rm -f "$service-database-url"
     fi
+    password=$(cat "$service-password")
+    case $password in
+    '' | *[!A-Za-z0-9._~-]*)
+        echo "secrets.sh: deploy/secrets/$service-password must have one line of letters, digits and" \
+            "the characters . _ ~ -, since it becomes part of a URL" >&2
+        exit 1
+        ;;
+    esac
     [ -s "$service-database-url" ] ||
-        echo "postgres://$service:$(cat "$service-password")@postgres/$service" >"$service-database-url"
+        echo "postgres://$service:$password@postgres/$service" >"$service-database-url"
 done

@@ -272,11 +272,11 @@ impl Lab {
 }
 
 impl Statement {
-    /// What our code calls it: statements begin with a comment such as `-- feed::look`.
+    /// What our code calls it: `feed::look` in `SELECT -- feed::look`.
     #[must_use]
     pub(crate) fn name(&self) -> &str {
         let first = self.text.lines().next().unwrap_or_default();
-        first.strip_prefix("-- ").unwrap_or(first)
+        first.split_once(" -- ").map_or(first, |(_, name)| name)
     }
 }
 

@@ -34,6 +34,15 @@ impl Copy {
         copy
     }
 
+    /// Runs `protect.sh`, with this input.
+    pub(crate) async fn protect(&self, argument: &str, input: &str) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), input).unwrap();
+        let mut protect = Command::new(self.path("deploy/protect.sh"));
+        protect.arg(argument).stdin(file.reopen().unwrap());
+        succeed(protect).await;
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

@@ -2,24 +2,22 @@
 
 use std::process::Command;
 
-use harness::programs::{available, program, succeed, tool};
+use harness::programs::{available, program, run, succeed, tool};
 use serde_json::Value;
 
 use crate::checks::{Copy, SERVICES, takes, yaml};
 use crate::site::deploy;
 
-/// The result of Compose for these files, with all profiles; none without Compose.
-async fn configured(copy: &Copy, files: &[&str]) -> Option<Value> {
+/// The result of Compose, with all profiles; none without Compose.
+async fn configured(copy: &Copy) -> Option<Value> {
     let python = tool("python3")?;
     if !available(&["docker-compose"]) {
         return None;
     }
     let mut compose = program("docker-compose");
     compose.args(["--profile", "observe", "--project-name", "shop"]);
-    for file in files {
-        compose.arg("--file").arg(copy.path(file));
-    }
-    compose.arg("config");
+    compose.arg("--file").arg(copy.path("compose.yaml"));
+    compose.arg("config").env("SHIPPING_INSTANCES", "3");
     Some(yaml(python, &succeed(compose).await).await.remove(0))
 }
 
@@ -35,7 +33,6 @@ async fn the_files_follow_the_compose_specification() {
     };
     schema.args(["--builtin-schema", "vendor.compose-spec"]);
     schema.arg(deploy().join("../compose.yaml"));
-    schema.arg(deploy().join("protected.yaml"));
     succeed(schema).await;
     docker.arg(deploy().join("../Dockerfile"));
     succeed(docker).await;
@@ -44,7 +41,7 @@ async fn the_files_follow_the_compose_specification() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_container_has_limits_a_health_check_and_restarts() {
     let copy = Copy::new().await;
-    let Some(config) = configured(&copy, &["compose.yaml"]).await else {
+    let Some(config) = configured(&copy).await else {
         return;
     };
     let services = config["services"].as_object().unwrap();
@@ -55,11 +52,12 @@ async fn each_container_has_limits_a_health_check_and_restarts() {
         }
         assert_eq!(service["restart"], "unless-stopped", "{name}");
         assert_eq!(texts(&service["security_opt"]), ["no-new-privileges:true"]);
+        // No registry is asked for an image of ours, whose name anyone may take there.
         let image = service["image"].as_str().unwrap();
-        assert!(
-            image.contains(':') || !service["build"].is_null(),
-            "{image}"
-        );
+        let ours = !service["build"].is_null();
+        assert_eq!(image.starts_with("localhost/"), ours, "{name}: {image}");
+        assert_eq!(service["pull_policy"] == "never", ours, "{name}: {image}");
+        assert!(ours || image.contains(':'), "{name}: {image}");
         // Public ports are bound to the loopback address only.
         for port in texts(&service["ports"]) {
             assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");
@@ -68,7 +66,7 @@ async fn each_container_has_limits_a_health_check_and_restarts() {
             let mut parts = volume.split(':');
             let (source, mode) = (parts.next().unwrap(), parts.next_back().unwrap());
             if source.starts_with('/') {
-                assert!(std::path::Path::new(source).is_file(), "{name}: {source}");
+                assert!(std::path::Path::new(source).exists(), "{name}: {source}");
                 assert_eq!(mode, "ro", "{name}: {source}");
             }
         }
@@ -76,7 +74,9 @@ async fn each_container_has_limits_a_health_check_and_restarts() {
     }
     for name in SERVICES {
         let service = &services[name];
-        // Several can run in parallel.
+        // Several can run in parallel, as many after each `up`.
+        let instances = if name == "shipping" { 3 } else { 1 };
+        assert_eq!(service["scale"], instances, "{name}");
         assert!(service["ports"].is_null() && service["container_name"].is_null());
         assert_eq!(service["user"], "65532:65532");
         assert_eq!(texts(&service["cap_drop"]), ["ALL"]);
@@ -108,19 +108,34 @@ async fn each_container_has_limits_a_health_check_and_restarts() {
     }
 }
 
+/// No other file or argument is needed, which one command could leave out: tests of the proxy show what
+/// it does with that directory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_proxy_can_be_configured_to_require_credentials() {
+async fn the_proxy_has_the_directory_that_says_which_clients_it_accepts() {
     let copy = Copy::new().await;
-    let Some(config) = configured(&copy, &["compose.yaml", "deploy/protected.yaml"]).await else {
+    let Some(config) = configured(&copy).await else {
         return;
     };
-    let proxy = &config["services"]["proxy"];
-    assert_eq!(proxy["secrets"][0]["source"], "readers");
-    let volumes = texts(&proxy["volumes"]);
-    let protect = copy.path("deploy/protect.conf");
-    let protect = format!("{}:/etc/nginx/protect/readers.conf:ro", protect.display());
+    let volumes = texts(&config["services"]["proxy"]["volumes"]);
+    let protect = copy.path("deploy/secrets/protect");
+    let protect = format!("{}:/run/secrets/protect:ro", protect.display());
     assert!(volumes.contains(&protect.as_str()), "{volumes:?}");
-    assert_eq!(volumes.len(), 5, "and what it had: {volumes:?}");
+}
+
+/// An empty password would become none in PostgreSQL, and others must not change the URL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_cannot_be_used_is_refused() {
+    let copy = Copy::new().await;
+    for password in ["\n", "a/b", "a\nb"] {
+        std::fs::write(copy.path("deploy/secrets/order-password"), password).unwrap();
+        let output = run(Command::new(copy.path("deploy/secrets.sh"))).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{password:?}: {said}");
+        assert!(
+            said.contains("deploy/secrets/order-password must"),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

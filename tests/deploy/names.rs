@@ -1,7 +1,7 @@
 //! Names of services: a resolver like that of Compose or Kubernetes.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use tokio::net::UdpSocket;
@@ -14,7 +14,7 @@ pub(crate) struct Names {
     known: Known,
 }
 
-type Known = Arc<Mutex<HashMap<String, Vec<Ipv4Addr>>>>;
+type Known = Arc<Mutex<HashMap<String, Vec<IpAddr>>>>;
 
 impl Names {
     pub(crate) async fn start() -> Self {
@@ -27,12 +27,12 @@ impl Names {
         names
     }
 
-    pub(crate) fn add(&self, name: &str, address: Ipv4Addr) {
+    pub(crate) fn add(&self, name: &str, address: IpAddr) {
         let mut known = self.known.lock().unwrap();
         known.entry(name.to_owned()).or_default().push(address);
     }
 
-    pub(crate) fn remove(&self, name: &str, address: Ipv4Addr) {
+    pub(crate) fn remove(&self, name: &str, address: IpAddr) {
         let mut known = self.known.lock().unwrap();
         let addresses = known.entry(name.to_owned()).or_default();
         addresses.retain(|other| *other != address);
@@ -49,9 +49,12 @@ async fn answer(socket: UdpSocket, known: Known) {
     }
 }
 
-/// RFC 1035: the addresses of the name in `question`, or that there is none.
-fn reply(question: &[u8], known: &HashMap<String, Vec<Ipv4Addr>>) -> Vec<u8> {
+/// RFC 1035, RFC 3596: the addresses of the name in `question` of the type that it asks for, or that
+/// there is no such name.
+fn reply(question: &[u8], known: &HashMap<String, Vec<IpAddr>>) -> Vec<u8> {
     const HEADER: usize = 12;
+    const A: u8 = 1;
+    const AAAA: u8 = 28;
     let (mut labels, mut at) = (Vec::new(), HEADER);
     while question[at] != 0 {
         let end = at + 1 + usize::from(question[at]);
@@ -61,15 +64,22 @@ fn reply(question: &[u8], known: &HashMap<String, Vec<Ipv4Addr>>) -> Vec<u8> {
     let empty = Vec::new();
     let addresses = known.get(&labels.join(".")).unwrap_or(&empty);
     let code = if addresses.is_empty() { 3 } else { 0 };
-    let count = u8::try_from(addresses.len()).unwrap();
+    let asked = question[at + 2];
+    let records = addresses.iter().filter_map(|address| match address {
+        IpAddr::V4(address) => (asked == A).then(|| address.octets().to_vec()),
+        IpAddr::V6(address) => (asked == AAAA).then(|| address.octets().to_vec()),
+    });
+    let records: Vec<_> = records.collect();
+    let count = u8::try_from(records.len()).unwrap();
     let mut reply = question[..2].to_vec();
     reply.extend([0x81, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0]);
     // The question again: its name, type and class.
     reply.extend(&question[HEADER..at + 5]);
-    for address in addresses {
-        // The same name, type A, class IN, for no time at all, four bytes.
-        reply.extend([0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
-        reply.extend(address.octets());
+    for record in records {
+        // The same name, the type, class IN, for no time at all, and the length of the address.
+        let length = u8::try_from(record.len()).unwrap();
+        reply.extend([0xC0, 12, 0, asked, 0, 1, 0, 0, 0, 0, 0, length]);
+        reply.extend(record);
     }
     reply
 }

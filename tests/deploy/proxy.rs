@@ -1,11 +1,14 @@
 //! What the proxy does with the feed, and with a service that is down.
 
+use std::net::Ipv6Addr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use harness::programs::available;
+use harness::programs::{available, succeed};
 use harness::{Answer, Backend, Client, load, until};
 
-use crate::site::{On, Site};
+use crate::checks::Copy;
+use crate::site::{On, Site, has_ipv6};
 
 /// The address of the feed's first page, once that is immutable.
 async fn first_page(site: &Site, order: &Client) -> String {
@@ -39,7 +42,7 @@ async fn pages_are_cached_and_the_head_is_not_on_kubernetes() {
 }
 
 async fn pages_are_cached_and_the_head_is_not(platform: On) {
-    let site = Site::on(platform, &[]).await;
+    let site = Site::on(platform, None).await;
     let mut order = site.started("order", Backend::Sqlite).await;
     load::place_many(&order.service.client, 160).await;
     let page = first_page(&site, &order.service.client).await;
@@ -97,7 +100,8 @@ async fn a_service_that_is_down_is_reported_and_the_others_continue() {
         assert_eq!(answer.status, 502, "{}", answer.body);
         assert_eq!(answer.header("retry-after"), "5");
         assert_eq!(answer.header("cache-control"), "no-store");
-        assert!(answer.body.contains("away"), "{}", answer.body);
+        assert_eq!(answer.header("vary"), "Accept");
+        answer.assert_problem(502);
     };
     let start_page = site.client.get("", &[]).await;
     assert_eq!(start_page.status, 200);
@@ -105,6 +109,19 @@ async fn a_service_that_is_down_is_reported_and_the_others_continue() {
     for path in ["order/", "invoice/status", "shipping/17"] {
         away(&site.client.get(path, &[]).await);
     }
+    // A browser gets a page that reloads itself.
+    let html = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    let page = site.client.get("order/", &html).await;
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (502, "text/html")
+    );
+    assert_eq!(page.header("cache-control"), "no-store");
+    assert!(
+        page.body.contains("http-equiv=\"refresh\""),
+        "{}",
+        page.body
+    );
     let mut invoice = site.started("invoice", Backend::Sqlite).await;
     until("the invoices are there", async || {
         let list = site.client.get("invoice/", &[]).await;
@@ -158,22 +175,65 @@ async fn a_reader_may_wait_as_long_as_the_service_permits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_proxy_requires_credentials_if_they_are_configured() {
+async fn an_instance_that_has_gone_costs_a_reader_a_second() {
     if !available(&["nginx"]) {
         return;
     }
-    let files = [
-        (
-            "protect/readers.conf",
-            include_str!("../../deploy/protect.conf"),
-        ),
-        ("readers", "eve:{PLAIN}secret\n"),
-    ];
-    let site = Site::on(On::Compose, &files).await;
+    let site = Site::open().await;
+    let _order = site.started("order", Backend::Sqlite).await;
+    let _gone = site.gone("order").await;
+    let mut longest = Duration::ZERO;
+    let tried = until("a request has come to the one that has gone", async || {
+        let begin = Instant::now();
+        assert_eq!(site.client.get("order/feed", &[]).await.status, 200);
+        longest = longest.max(begin.elapsed());
+        let log = site.log();
+        let tried = |line: &&str| line.contains("\"upstream\":\"127.") && line.contains(", 127.");
+        log.lines().find(tried).map(ToOwned::to_owned)
+    })
+    .await;
+    println!("a reader has waited for {longest:?}");
+    assert!(longest < Duration::from_secs(2), "{longest:?}: {tried}");
+}
+
+/// A cluster may have addresses of IPv6 alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_proxy_and_a_service_are_reached_by_ipv6() {
+    if !available(&["nginx"]) {
+        return;
+    }
+    if !has_ipv6() {
+        println!("skipped: there is no IPv6 here");
+        return;
+    }
+    let site = Site::on(On::Kubernetes, None).await;
+    let mut order = site.service("order", Backend::Sqlite).await;
+    site.move_to(&mut order, Ipv6Addr::LOCALHOST.into());
+    site.start_up(&mut order).await;
+    let (_, port) = site.address().split_once(':').unwrap();
+    let client = Client::new(&format!("http://[::1]:{port}/"));
+    assert_eq!(client.get("order/feed", &[]).await.status, 200);
+}
+
+/// No other command changes what `protect.sh` has set, nor does a proxy that starts anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_proxy_requires_credentials_until_it_is_opened() {
+    if !available(&["nginx", "openssl"]) {
+        return;
+    }
+    let copy = Copy::new().await;
+    let directory = copy.path("deploy/secrets/protect");
+    let mut site = Site::on(On::Compose, Some(&directory)).await;
     let order = site.started("order", Backend::Sqlite).await;
     load::place_many(&order.service.client, 160).await;
+    assert_eq!(site.client.get("order/feed", &[]).await.status, 200);
+
+    for name in ["mallory", "eve"] {
+        copy.protect(name, "guess\n").await;
+    }
+    copy.protect("eve", "secret\n").await;
     let eve = [("authorization", "Basic ZXZlOnNlY3JldA==")];
-    let mallory = [("authorization", "Basic ZXZlOmd1ZXNz")];
+    let guess = [("authorization", "Basic ZXZlOmd1ZXNz")];
     let head = site.client.get("order/feed", &eve).await;
     let cursor = head.elements("event:cursor").remove(0);
     let page = format!("order/feed/{}/1", cursor.split('.').next().unwrap());
@@ -182,13 +242,33 @@ async fn the_proxy_requires_credentials_if_they_are_configured() {
         (page.header("x-cache") == "HIT").then_some(())
     })
     .await;
-    for path in ["", "order/", "order/feed", &page, "order", "invoice/"] {
-        for others in [&[][..], &mallory] {
-            let answer = site.client.get(path, others).await;
-            // A redirect reveals nothing.
-            let refused = if path == "order" { 308 } else { 401 };
-            assert_eq!(answer.status, refused, "{path}: {}", answer.body);
+    let closed = async |site: &Site| {
+        for path in ["", "order/", "order/feed", &page, "order", "invoice/"] {
+            for others in [&[][..], &guess] {
+                let answer = site.client.get(path, others).await;
+                // A redirect reveals nothing.
+                let refused = if path == "order" { 308 } else { 401 };
+                assert_eq!(answer.status, refused, "{path}: {}", answer.body);
+            }
         }
+        assert_eq!(site.client.get("order/feed", &eve).await.status, 200);
+        assert_eq!(site.client.get("health/live", &[]).await.status, 200);
+    };
+    closed(&site).await;
+    succeed(Command::new(copy.path("deploy/secrets.sh"))).await;
+    site.restart().await;
+    closed(&site).await;
+
+    copy.protect("--open", "").await;
+    assert_eq!(site.client.get("order/feed", &[]).await.status, 200);
+    copy.protect("--close", "").await;
+    closed(&site).await;
+
+    // Without its setting, no client is accepted, and the script that creates secrets does not open it.
+    std::fs::remove_dir_all(&directory).unwrap();
+    succeed(Command::new(copy.path("deploy/secrets.sh"))).await;
+    for (others, refused) in [(&[][..], 401), (&eve, 403)] {
+        let answer = site.client.get("order/feed", others).await;
+        assert_eq!(answer.status, refused, "{others:?}");
     }
-    assert_eq!(site.client.get("health/live", &[]).await.status, 200);
 }

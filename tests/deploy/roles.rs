@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
 
-use harness::programs::{available, program, succeed};
+use harness::programs::{available, program, run, succeed, tool};
 use harness::{Backend, Service, until};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use url::Url;
 
-use crate::checks::{Copy, SERVICES};
+use crate::checks::{Copy, SERVICES, yaml};
+use crate::site::deploy;
 
 /// The private PostgreSQL of the tests, as its owner.
 async fn owner() -> (PgConnection, String) {
@@ -40,11 +41,15 @@ async fn ask_for_passwords(owner: &mut PgConnection) {
 
 /// Runs the script as PostgreSQL's image does, with the same environment.
 async fn make_roles(copy: &Copy, socket: &str) {
+    succeed(roles(copy, socket)).await;
+}
+
+fn roles(copy: &Copy, socket: &str) -> Command {
     let mut roles = Command::new(copy.path("deploy/roles.sh"));
     roles
         .env("PGHOST", socket)
         .env("SECRETS", copy.path("deploy/secrets"));
-    succeed(roles).await;
+    roles
 }
 
 /// The URL in a service's file, with the test's server in place of the container `postgres`.
@@ -145,6 +150,27 @@ async fn each_service_has_its_database_and_no_other() {
     assert_eq!(refused(&url(&copy, "order", &socket)).await, None);
     harness::load::place(&order.client, 2).await.unwrap();
 
+    // Of an empty password PostgreSQL would make none: it is refused, and nothing is changed.
+    let password = copy.read("deploy/secrets/order-password");
+    for (service, text) in [("shipping", "\n"), ("order", "other")] {
+        std::fs::write(
+            copy.path(&format!("deploy/secrets/{service}-password")),
+            text,
+        )
+        .unwrap();
+    }
+    let output = run(roles(&copy, &socket)).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("shipping-password is empty"), "{said}");
+    for service in SERVICES {
+        let url = url(&copy, service, &socket);
+        assert_eq!(refused(&url).await, None, "{service}");
+    }
+    std::fs::write(copy.path("deploy/secrets/order-password"), password).unwrap();
+    std::fs::remove_file(copy.path("deploy/secrets/shipping-password")).unwrap();
+    succeed(Command::new(copy.path("deploy/secrets.sh"))).await;
+
     // A backup is restored as docs/backup.md says: into a database that is created anew, with its
     // rights.
     if !available(&["pg_dump", "pg_restore", "dropdb"]) {
@@ -176,6 +202,59 @@ async fn each_service_has_its_database_and_no_other() {
     let mut invoice = url(&copy, "invoice", &socket);
     invoice.set_path("order");
     assert_eq!(refused(&invoice).await.as_deref(), Some("42501"));
+}
+
+/// The statements for `CloudNativePG`, with names of their own, leave each role its database and no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cloudnative_pg_makes_the_same_roles() {
+    let Some(python) = tool("python3") else {
+        return;
+    };
+    let cluster = deploy().join("kubernetes/cloudnative-pg/cluster.yaml");
+    let cluster = yaml(python, &std::fs::read_to_string(cluster).unwrap()).await;
+    let first = &cluster[0]["spec"]["bootstrap"]["initdb"];
+    let (mut owner, _) = owner().await;
+    let renamed = |text: &str| {
+        SERVICES.iter().fold(text.to_owned(), |text, service| {
+            text.replace(service, &format!("{service}_of_cluster"))
+        })
+    };
+    let names = SERVICES.map(renamed);
+    for kind in ["DATABASE", "ROLE"] {
+        for name in &names {
+            let drop = format!("DROP {kind} IF EXISTS {name}");
+            owner.execute(AssertSqlSafe(drop)).await.unwrap();
+        }
+    }
+    // The operator's own part: the first database and its owner.
+    for create in [
+        "CREATE ROLE order LOGIN",
+        "CREATE DATABASE order OWNER order",
+    ] {
+        owner.execute(AssertSqlSafe(renamed(create))).await.unwrap();
+    }
+    for list in ["postInitSQL", "postInitApplicationSQL"] {
+        for statement in first[list].as_array().unwrap() {
+            let statement = renamed(statement.as_str().unwrap());
+            owner.execute(AssertSqlSafe(statement)).await.unwrap();
+        }
+    }
+    for role in &names {
+        for database in names
+            .iter()
+            .map(String::as_str)
+            .chain(["postgres", "template1"])
+        {
+            let connects: bool =
+                sqlx::query_scalar("SELECT has_database_privilege($1, $2, 'CONNECT')")
+                    .bind(role)
+                    .bind(database)
+                    .fetch_one(&mut owner)
+                    .await
+                    .unwrap();
+            assert_eq!(connects, role == database, "{role}: {database}");
+        }
+    }
 }
 
 fn path(path: &Path) -> String {

@@ -1,10 +1,13 @@
 //! The real nginx with the real configuration, in front of real services that it finds by name.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use harness::programs::program;
 use harness::{Backend, Client, Process, Service, free_address, until};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::names::Names;
 
@@ -23,7 +26,7 @@ pub(crate) struct Site {
     process: Option<Process>,
 }
 
-/// The part of the configuration that differs: how services are found.
+/// Where the proxy runs, which tells it how services are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum On {
     Compose,
@@ -35,7 +38,7 @@ pub(crate) enum On {
 pub(crate) struct Deployed {
     pub(crate) service: Service,
     name: String,
-    at: Ipv4Addr,
+    at: IpAddr,
 }
 
 /// The files of the deployment.
@@ -43,56 +46,68 @@ pub(crate) fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
 }
 
+/// A container may have the file that says so, and no address.
+pub(crate) fn has_ipv6() -> bool {
+    std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
 fn read(name: &str) -> String {
     std::fs::read_to_string(deploy().join(name)).unwrap()
 }
 
 impl Site {
-    /// The proxy alone, as Compose runs it.
+    /// The proxy alone, as Compose runs it, open to all.
     pub(crate) async fn open() -> Self {
-        Self::on(On::Compose, &[]).await
+        Self::on(On::Compose, None).await
     }
 
-    /// The proxy alone, with these additional files in its directory.
-    pub(crate) async fn on(platform: On, files: &[(&str, &str)]) -> Self {
+    /// The proxy alone, with the directory that says which clients it accepts; without one, it accepts all.
+    pub(crate) async fn on(platform: On, protect: Option<&Path>) -> Self {
         let names = Names::start().await;
         let directory = tempfile::tempdir().unwrap();
         let address = free_address();
         let port = fastrand::u16(12_000..32_000);
-        let (file, resolver, domain) = match platform {
-            On::Compose => ("names.conf", "127.0.0.11", ""),
+        let (domain, search) = match platform {
+            On::Compose => ("", "search example.test"),
             On::Kubernetes => (
-                "kubernetes/names.conf",
-                "kube-dns.kube-system.svc.cluster.local",
-                ".shop.svc.cluster.local",
+                ".shop.svc.cluster.test",
+                "search shop.svc.cluster.test svc.cluster.test cluster.test",
             ),
         };
         let here = format!("{}/", directory.path().display());
-        let replaced = |text: &str, what: &str, by: &str| {
-            assert!(text.contains(what), "{what} is not in {text}");
-            text.replace(what, by)
-        };
         // Only a container has these: addresses, ports and directories of its own.
-        let mut nginx = read("nginx.conf");
-        for (what, by) in [
+        let opened = directory.path().join("protect");
+        std::fs::create_dir(&opened).unwrap();
+        std::fs::write(opened.join("open"), "").unwrap();
+        let protect = protect.unwrap_or(&opened).display().to_string();
+        let by_ipv6 = address.replace("127.0.0.1", "[::1]");
+        let ipv6 = if has_ipv6() { "/" } else { "/nothing" };
+        let replacements = [
             ("listen 8080;", format!("listen {address};")),
+            ("[::]:8080", by_ipv6.clone()),
+            ("/proc/net/if_inet6", ipv6.to_owned()),
             ("$domain:8080;", format!("$domain:{port};")),
             ("/tmp/", here.clone()),
+            ("/etc/resolv.conf", format!("{here}resolv.conf")),
+            ("/run/secrets/protect", protect),
             ("/usr/share/nginx/html", deploy().display().to_string()),
-        ] {
-            nginx = replaced(&nginx, what, &by);
+            (
+                "exec nginx -e /dev/stderr -g \"daemon off;\"",
+                format!("exec \"$PROGRAM\" -c {here}nginx.conf -e stderr -g \"$OPTIONS\""),
+            ),
+        ];
+        let mut found = [0; 9];
+        for name in ["nginx.conf", "proxy.sh"] {
+            let mut text = read(name);
+            for ((what, by), found) in replacements.iter().zip(&mut found) {
+                *found += text.matches(what).count();
+                text = text.replace(what, by);
+            }
+            std::fs::write(directory.path().join(name), text).unwrap();
         }
-        let found = replaced(&read(file), resolver, &names.address.to_string());
-        let write = |name: &str, text: &str| {
-            let path = directory.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
-        write("nginx.conf", &nginx);
-        write("names.conf", &found);
-        for (name, text) in files {
-            write(name, &text.replace("/run/secrets/", &here));
-        }
+        assert!(found.iter().all(|count| *count > 0), "{found:?}");
+        let resolver = format!("{search}\nnameserver {}\n", names.address);
+        std::fs::write(directory.path().join("resolv.conf"), resolver).unwrap();
         let mut site = Self {
             client: Client::new(&format!("http://{address}/")),
             address,
@@ -107,13 +122,12 @@ impl Site {
     }
 
     async fn start(&mut self) {
-        let mut nginx = program("nginx");
-        nginx
-            .arg("-c")
-            .arg(self.directory.path().join("nginx.conf"))
-            .args(["-e", "stderr", "-g"])
-            .arg("daemon off; master_process off; user root;");
-        let process = Process::start_command("nginx", &mut nginx, &[], self.directory.path());
+        let mut proxy = Command::new("sh");
+        proxy
+            .arg(self.directory.path().join("proxy.sh"))
+            .env("PROGRAM", program("nginx").get_program())
+            .env("OPTIONS", "daemon off; master_process off; user root;");
+        let process = Process::start_command("nginx", &mut proxy, &[], self.directory.path());
         let process = self.process.insert(process);
         until("the proxy answers", async || {
             assert!(!process.is_gone(), "{}", process.log());
@@ -121,6 +135,12 @@ impl Site {
             (answer.status == 200).then_some(())
         })
         .await;
+    }
+
+    /// Ends the proxy, and starts it anew.
+    pub(crate) async fn restart(&mut self) {
+        self.process = None;
+        self.start().await;
     }
 
     /// A service behind it, with an address of its own, not started yet. Its public address is the
@@ -132,7 +152,7 @@ impl Site {
         let mut deployed = Deployed {
             service,
             name: format!("{name}{}", self.domain),
-            at: Ipv4Addr::LOCALHOST,
+            at: Ipv4Addr::LOCALHOST.into(),
         };
         self.move_elsewhere(&mut deployed);
         deployed
@@ -142,10 +162,15 @@ impl Site {
     pub(crate) fn move_elsewhere(&self, deployed: &mut Deployed) {
         // All of 127.0.0.0/8 is this machine.
         let (b, c, d) = (fastrand::u8(1..), fastrand::u8(..), fastrand::u8(1..255));
-        deployed.at = Ipv4Addr::new(127, b, c, d);
-        let listen = format!("{}:{}", deployed.at, self.port);
+        self.move_to(deployed, Ipv4Addr::new(127, b, c, d).into());
+    }
+
+    /// Gives a service that does not run this address.
+    pub(crate) fn move_to(&self, deployed: &mut Deployed, at: IpAddr) {
+        deployed.at = at;
+        let listen = SocketAddr::new(at, self.port);
         deployed.service.client = Client::new(&format!("http://{listen}/"));
-        deployed.service.set("LISTEN", listen);
+        deployed.service.set("LISTEN", listen.to_string());
     }
 
     /// A running service behind it.
@@ -159,6 +184,14 @@ impl Site {
     pub(crate) async fn start_up(&self, deployed: &mut Deployed) {
         deployed.service.start().await;
         self.names.add(&deployed.name, deployed.at);
+    }
+
+    /// An address for this name at which nothing answers, as where a machine has gone.
+    pub(crate) async fn gone(&self, name: &str) -> Gone {
+        let gone = Gone::at(self.port).await;
+        let name = format!("{name}{}", self.domain);
+        self.names.add(&name, gone.address);
+        gone
     }
 
     /// Kills a service. Its name goes too, as with a container that has ended.
@@ -175,6 +208,40 @@ impl Site {
     /// What the proxy has logged.
     pub(crate) fn log(&self) -> String {
         self.process.as_ref().unwrap().log()
+    }
+}
+
+/// An address that drops all that is sent to it: its queue of connections is full, and nobody takes one.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    address: IpAddr,
+    _listener: TcpListener,
+    _queued: Vec<TcpStream>,
+}
+
+impl Gone {
+    async fn at(port: u16) -> Self {
+        let address = Ipv4Addr::new(
+            127,
+            fastrand::u8(1..),
+            fastrand::u8(..),
+            fastrand::u8(1..255),
+        );
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((address, port).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let mut queued = Vec::new();
+        loop {
+            let connect = TcpStream::connect((address, port));
+            let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), connect).await else {
+                return Self {
+                    address: address.into(),
+                    _listener: listener,
+                    _queued: queued,
+                };
+            };
+            queued.push(stream.unwrap());
+        }
     }
 }
 

@@ -19,6 +19,9 @@ pub(crate) struct Evidence {
     pub(crate) order: Value,
     /// Those of the consumers, by their names.
     pub(crate) consumers: Vec<(&'static str, Value)>,
+    /// The database of a consumer that is no program of ours, where there is one. V1, V5 and V11 judge it. It has one kind of
+    /// effect, and neither cursors nor leases that V4, V6 and V7 could judge.
+    pub(crate) bills: Option<Value>,
 }
 
 /// The consumers.
@@ -38,6 +41,10 @@ impl Evidence {
             samples,
             order: database("order"),
             consumers: CONSUMERS.map(|name| (name, database(name))).into(),
+            bills: directory
+                .join("bills.json")
+                .exists()
+                .then(|| database("bills")),
         }
     }
 
@@ -50,10 +57,11 @@ impl Evidence {
 
 /// Writes all databases into the directory of the run.
 pub(crate) async fn write(fleet: &Fleet) {
-    for group in &fleet.groups {
+    for group in fleet.groups.iter().chain(&fleet.bills) {
         let cluster = &group.cluster;
         let tables = match cluster.service {
             "order" => order(cluster).await,
+            "bills" => bills(cluster).await,
             _ => consumer(cluster).await,
         };
         let file = fleet.directory.join(format!("{}.json", cluster.service));
@@ -96,6 +104,14 @@ async fn consumer(cluster: &Cluster) -> Value {
         found["audit"] = objects(url, "test_audit", &all).await.into();
     }
     found
+}
+
+async fn bills(cluster: &Cluster) -> Value {
+    let url = cluster.database.url();
+    json!({
+        "claims": objects(url, "feed_claim", &["failed", "'urn:uuid:' || event AS event_id"]).await,
+        "documents": tables::texts(url, "SELECT order_id || '|' || cents FROM bill").await,
+    })
 }
 
 /// The rows of a table as objects, in the order of their first column.

@@ -35,7 +35,7 @@ enum Scenario {
     Apart,
     /// The primary does not reach its standbys.
     WithoutStandbys,
-    /// HAProxy does not reach the primary.
+    /// `HAProxy` does not reach the primary.
     WithoutClients,
     /// The standby that is in step with the primary is killed.
     StandbyKilled,

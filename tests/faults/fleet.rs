@@ -8,7 +8,7 @@ use harness::{Answer, Backend, Cluster, FreshDatabase, Instance, audit, load, pa
 
 use crate::front::Front;
 use crate::history::History;
-use crate::plan::{Fault, Plan, Whose};
+use crate::plan::{Fault, Plan, Shop, Whose};
 use crate::program;
 use harness::server::Server;
 
@@ -18,8 +18,12 @@ pub(crate) struct Fleet {
     pub(crate) front: Front,
     /// order, invoice, shipping.
     pub(crate) groups: [Group; 3],
-    /// `feed serve` for the order service, and the address that consumers know.
-    serving: Option<(Group, Front)>,
+    /// The address of the feed, for consumers and readers.
+    pub(crate) feed: Front,
+    /// `feed serve` at that address, in the place of the order service.
+    serving: Option<Group>,
+    /// A consumer that is no program of ours. It meets the faults of shipping, too.
+    pub(crate) bills: Option<Group>,
     pub(crate) server: Option<Server>,
     /// Processes of the database that are frozen, and until when.
     backends: Vec<(Instant, i64)>,
@@ -78,25 +82,32 @@ impl Fleet {
         // Printed first, so that it is known if this one fails.
         println!("{plan}\n  in {}", directory.display());
         let front = Front::new().await;
-        let served = match plan.with_program {
-            true => Some(Front::new().await),
-            false => None,
+        let feed = match plan.shop {
+            Shop::Services => front.clone(),
+            _ => Front::new().await,
         };
-        let feed = format!("{}feed", served.as_ref().unwrap_or(&front).url);
+        let feed_url = format!("{}feed", feed.url);
+        let mut serving = None;
         let mut groups = Vec::new();
         for (service, wanted) in ["order", "invoice", "shipping"]
             .into_iter()
             .zip(plan.instances)
         {
-            let database = match server {
-                Some(server) => FreshDatabase::postgres_at(server).await,
-                None => FreshDatabase::sqlite(),
-            };
-            let mut cluster = Cluster::new(service, database, &feed);
-            if plan.with_program && service == "shipping" {
-                program::delivers(&mut cluster, &directory).await;
+            let mut cluster = Cluster::new(service, fresh(server).await, &feed_url);
+            match (plan.shop, service) {
+                (Shop::WithoutRust, "order") => program::takes_orders(&mut cluster),
+                (Shop::WithoutRust, _) | (Shop::WithProgram, "shipping") => {
+                    program::delivers(&mut cluster, &directory).await;
+                }
+                _ => {}
             }
             cluster.prepare().await;
+            if service == "order" && plan.shop != Shop::Services {
+                let program = program::serves(&cluster);
+                program.prepare().await;
+                let settings = vec![("BASE_URL", feed.url.clone())];
+                serving = Some(Group::new(program, wanted, settings));
+            }
             if service != "order" {
                 audit::install(cluster.database.url(), service).await;
             }
@@ -106,19 +117,24 @@ impl Fleet {
             };
             groups.push(Group::new(cluster, wanted, settings));
         }
-        let serving = served.map(|served| {
-            let settings = vec![("BASE_URL", served.url.clone())];
-            let cluster = program::serves(&groups[0].cluster);
-            (Group::new(cluster, plan.instances[0], settings), served)
-        });
+        let bills = match plan.shop {
+            Shop::WithoutRust => {
+                let database = fresh(server).await;
+                let cluster = program::bills(&directory, database, &feed_url);
+                Some(Group::new(cluster, plan.instances[2], Vec::new()))
+            }
+            _ => None,
+        };
         let Ok(groups) = <[Group; 3]>::try_from(groups) else {
             unreachable!("three services")
         };
         Self {
             history: History::create(&directory),
             front,
+            feed,
             groups,
             serving,
+            bills,
             server: None,
             backends: Vec::new(),
             directory,
@@ -147,21 +163,34 @@ impl Fleet {
             !over
         });
         self.front.before(self.groups[0].addresses());
-        if let Some((serving, front)) = &self.serving {
-            front.before(serving.addresses());
+        if let Some(serving) = &self.serving {
+            self.feed.before(serving.addresses());
         }
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Group> {
-        let serving = self.serving.as_mut().map(|(group, _)| group);
-        self.groups.iter_mut().chain(serving)
+        let beside = self.serving.iter_mut().chain(&mut self.bills);
+        self.groups.iter_mut().chain(beside)
     }
 
-    /// A service, and what serves its feed.
+    /// A service, and what meets its faults, too.
     fn all_of(&mut self, whose: Whose) -> impl Iterator<Item = &mut Group> {
-        let serving = self.serving.as_mut().map(|(group, _)| group);
-        let serving = serving.filter(|_| whose == Whose::Order);
-        std::iter::once(&mut self.groups[whose as usize]).chain(serving)
+        let beside = match whose {
+            Whose::Order => self.serving.as_mut(),
+            Whose::Invoice => None,
+            Whose::Shipping => self.bills.as_mut(),
+        };
+        std::iter::once(&mut self.groups[whose as usize]).chain(beside)
+    }
+
+    /// The databases of these.
+    fn urls(&mut self, whose: Whose) -> Vec<String> {
+        let groups = self.all_of(whose);
+        let mut urls: Vec<_> = groups
+            .map(|group| group.cluster.database.url().to_owned())
+            .collect();
+        urls.dedup();
+        urls
     }
 
     /// Waits until all wanted instances answer, and none is frozen.
@@ -209,13 +238,19 @@ impl Fleet {
                     group.scale(wanted).await;
                 }
             }
-            Fault::Cut(whose) => cut(self.url(whose)).await,
+            Fault::Cut(whose) => {
+                for url in self.urls(whose) {
+                    cut(&url).await;
+                }
+            }
             Fault::Odd(first) => load::write_odd(self.url(Whose::Order), first, 3).await,
             Fault::FreezeBackend(whose, time) => {
-                if let Some(pid) = backend(self.url(whose)).await {
-                    signal("STOP", pid);
-                    let until = Instant::now() + Duration::from_millis(time);
-                    self.backends.push((until, pid));
+                for url in self.urls(whose) {
+                    if let Some(pid) = backend(&url).await {
+                        signal("STOP", pid);
+                        let until = Instant::now() + Duration::from_millis(time);
+                        self.backends.push((until, pid));
+                    }
                 }
             }
             Fault::Restart { at_once } => {
@@ -282,7 +317,12 @@ impl Group {
     }
 
     async fn answers(&mut self) -> bool {
-        for instance in &self.running {
+        // A program that is not ours may have no address.
+        let asked = match self.cluster.service {
+            "bills" => &[],
+            _ => &self.running[..],
+        };
+        for instance in asked {
             let answer = instance.client.try_send("GET", "health/ready", &[], "");
             // An instance that is halted has found an error, and the checker must see that.
             let ready = |answer: &Answer| answer.status == 200 || answer.body.contains("halted");
@@ -325,6 +365,13 @@ impl Group {
         while self.running.len() > wanted {
             self.stop(0).await;
         }
+    }
+}
+
+async fn fresh(server: Option<&str>) -> FreshDatabase {
+    match server {
+        Some(server) => FreshDatabase::postgres_at(server).await,
+        None => FreshDatabase::sqlite(),
     }
 }
 

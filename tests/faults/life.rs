@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use harness::tables::{is_postgres, number};
+use harness::tables::{self, is_postgres, number};
 use harness::{Client, DEADLINE, load, patiently};
 
 use crate::clients::Clients;
@@ -36,7 +36,7 @@ impl Life {
     pub(crate) fn of(fleet: Fleet, plan: &Plan) -> Self {
         Self {
             clients: Clients::start(plan, &fleet.front.url, &fleet.history),
-            readers: Readers::start(plan, &fleet.front.url, &fleet.history),
+            readers: Readers::start(plan, &fleet.feed.url, &fleet.history),
             fleet,
             patience: PATIENCE,
         }
@@ -111,5 +111,9 @@ async fn is_level(fleet: &Fleet) -> bool {
             return false;
         }
     }
-    true
+    let Some(bills) = &fleet.bills else {
+        return true;
+    };
+    let taken = "SELECT count(*) FROM feed_claim";
+    tables::try_number(bills.cluster.database.url(), taken).await == Some(newest)
 }

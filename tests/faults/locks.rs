@@ -28,13 +28,24 @@ async fn another_session(url: &str, sql: &str) -> PgConnection {
     connection
 }
 
-/// More clients than there are connections cancel an order that is locked, by a prepared
-/// transaction without a session. Others stay open: one that reads, and one that writes to another
-/// database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_order_delays_no_other() {
     let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
-    let mut life = Life::start(&plan, "locked-order").await;
+    an_order_is_locked(&plan, "locked-order").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_order_delays_no_other_without_rust() {
+    if let Some(plan) = Plan::quiet(Backend::Postgres, [1, 1, 1]).without_rust() {
+        an_order_is_locked(&plan, "locked-order-without-rust").await;
+    }
+}
+
+/// More clients than there are connections cancel an order that is locked, by a prepared
+/// transaction without a session. Others stay open: one that reads, and one that writes to another
+/// database.
+async fn an_order_is_locked(plan: &Plan, name: &str) {
+    let mut life = Life::start(plan, name).await;
     let url = life.fleet.url(Whose::Order).to_owned();
     let client = harness::Client::new(&life.fleet.front.url);
     // One that our clients do not know.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
-use harness::Backend;
+use harness::{Backend, programs};
 
 /// A service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,17 @@ pub(crate) enum Whose {
     Order,
     Invoice,
     Shipping,
+}
+
+/// Who does the work of the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shop {
+    /// Our three services.
+    Services,
+    /// The program `feed` serves the feed, and does what the shipping service does.
+    WithProgram,
+    /// No service of ours: a publisher in Python, consumers in SQL and JavaScript, and the program `feed` between them.
+    WithoutRust,
 }
 
 /// A fault. An instance is named by its index among those that run then.
@@ -48,8 +59,7 @@ pub(crate) struct Plan {
     pub(crate) instances: [usize; 3],
     /// The longest pause after a request, in milliseconds, of each client.
     pub(crate) pauses: Vec<u64>,
-    /// The program `feed` serves the feed, and does what the shipping service does.
-    pub(crate) with_program: bool,
+    pub(crate) shop: Shop,
     /// No reader repeatedly reads all of the feed.
     pub(crate) few_readers: bool,
     /// In milliseconds since the beginning.
@@ -80,7 +90,7 @@ impl Plan {
             span: Duration::from_millis(span),
             instances,
             pauses,
-            with_program: false,
+            shop: Shop::Services,
             few_readers: false,
             faults,
         }
@@ -89,9 +99,20 @@ impl Plan {
     /// The same with the program `feed` in the place of a part of the shop.
     pub(crate) fn with_program(self) -> Self {
         Self {
-            with_program: true,
+            shop: Shop::WithProgram,
             ..self
         }
+    }
+
+    /// The same, on PostgreSQL, without a service of ours; `None` where Python or Node.js are missing.
+    pub(crate) fn without_rust(self) -> Option<Self> {
+        assert_eq!(self.backend, Backend::Postgres, "the shop has no other");
+        programs::tool("python3")?;
+        programs::installed("javascript")?;
+        Some(Self {
+            shop: Shop::WithoutRust,
+            ..self
+        })
     }
 
     /// So many instances of each service, a few busy clients, and no faults.
@@ -102,7 +123,7 @@ impl Plan {
             span: Duration::ZERO,
             instances,
             pauses: vec![20; 4],
-            with_program: false,
+            shop: Shop::Services,
             few_readers: false,
             faults: Vec::new(),
         }
@@ -146,8 +167,8 @@ impl fmt::Display for Plan {
              {clients} clients, {:?}",
             self.backend, self.span
         )?;
-        if self.with_program {
-            write!(f, "; with the program")?;
+        if self.shop != Shop::Services {
+            write!(f, "; {:?}", self.shop)?;
         }
         for (at, fault) in &self.faults {
             write!(f, "; {at} ms {fault:?}")?;

@@ -34,6 +34,13 @@ async fn a_short_random_run_of_the_program_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_without_rust() {
+    if let Some(plan) = Plan::of(6, Backend::Postgres, 15).without_rust() {
+        assert_no_violations(&live(&plan, "without-rust-6").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes: tests/long faults"]
 async fn many_random_runs() {
     let number = |name: &str| {
@@ -47,12 +54,16 @@ async fn many_random_runs() {
     let seconds = number("SPAN").unwrap_or(30);
     for seed in first..first + count {
         let one = async |backend: Backend, name: &str| {
-            // Each second run has the program in it.
-            let plan = match Plan::of(seed, backend, seconds) {
-                plan if seed % 2 == 0 => plan.with_program(),
-                plan => plan,
+            let plan = Plan::of(seed, backend, seconds);
+            // Each second run has the program in it, and each fourth one nothing else of ours.
+            let plan = match (seed % 4, backend) {
+                (0, Backend::Postgres) => plan.without_rust(),
+                (0 | 2, _) => Some(plan.with_program()),
+                _ => Some(plan),
             };
-            assert_no_violations(&live(&plan, &format!("{name}-{seed}")).await);
+            if let Some(plan) = plan {
+                assert_no_violations(&live(&plan, &format!("{name}-{seed}")).await);
+            }
         };
         tokio::join!(
             one(Backend::Sqlite, "sqlite"),

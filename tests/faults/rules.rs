@@ -21,6 +21,20 @@ pub(crate) fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Chec
     if condition { Ok(()) } else { Err(otherwise()) }
 }
 
+/// In any order.
+fn same_list(what: &str, mut expected: Vec<String>, mut found: Vec<String>) -> Checked {
+    expected.sort();
+    found.sort();
+    holds(expected == found, || {
+        let [expected, found] = [expected, found].map(|list| list.into_iter().collect());
+        let difference = difference(&expected, &found);
+        format!(
+            "{what}: {}",
+            difference.unwrap_or("one came twice".to_owned())
+        )
+    })
+}
+
 pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
@@ -75,7 +89,9 @@ pub(crate) fn v1_no_loss(evidence: &Evidence) -> Checked {
     }
     let story = Story::from_rows(list(&evidence.order["events"]));
     let all = story.claimed();
-    for (name, consumer) in &evidence.consumers {
+    let bills = evidence.bills.iter().map(|bills| ("bills", bills));
+    let consumers = evidence.consumers.iter();
+    for (name, consumer) in consumers.map(|(name, found)| (*name, found)).chain(bills) {
         let claimed: BTreeSet<String> = list(&consumer["claims"])
             .iter()
             .map(|row| text(&row["event_id"]).to_owned())
@@ -100,25 +116,13 @@ pub(crate) fn v2_no_phantom(evidence: &Evidence) -> Checked {
             .map(|order| format!("order/{}", order["id"]))
             .collect()
     };
-    for (kind, mut expected) in [
+    for (kind, expected) in [
         ("order.placed", changed(None)),
         ("order.cancelled", changed(Some("cancelled"))),
     ] {
         // As lists, so that two events of one change are found.
-        let mut published: Vec<String> = published_for(evidence, kind)
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
-        expected.sort();
-        published.sort();
-        holds(expected == published, || {
-            let sets = [expected, published].map(|list| list.into_iter().collect());
-            let difference = difference(&sets[0], &sets[1]);
-            format!(
-                "{kind}: {}",
-                difference.unwrap_or("an event came twice".to_owned())
-            )
-        })?;
+        let published = published_for(evidence, kind).into_iter();
+        same_list(kind, expected, published.map(str::to_owned).collect())?;
     }
     let mut of_marker: BTreeMap<&str, usize> = BTreeMap::new();
     for order in orders {
@@ -207,6 +211,7 @@ pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Checked {
             })?;
         }
     }
+    billed_once(evidence, &story)?;
     let ordered: i64 = list(&evidence.order["orders"])
         .iter()
         .map(|order| number(&order["total_cents"]))
@@ -218,6 +223,28 @@ pub(crate) fn v5_exactly_one_effect(evidence: &Evidence) -> Checked {
     holds(ordered == invoiced, || {
         format!("{ordered} cents were ordered, {invoiced} invoiced")
     })
+}
+
+/// The same of the consumer that is no program of ours. It keeps what it could not bill with its claim.
+fn billed_once(evidence: &Evidence, story: &Story) -> Checked {
+    let Some(bills) = &evidence.bills else {
+        return Ok(());
+    };
+    // As lists, so that two bills of one order are found.
+    let found = list(&bills["documents"]).iter();
+    same_list(
+        "bills",
+        story.bills(),
+        found.map(|row| text(row).to_owned()).collect(),
+    )?;
+    let failed = list(&bills["claims"])
+        .iter()
+        .filter(|row| !row["failed"].is_null());
+    let failed = failed
+        .map(|row| text(&row["event_id"]).to_owned())
+        .collect();
+    let [_, poison, _] = story.ids();
+    same_list("bills that failed", poison.into_iter().collect(), failed)
 }
 
 /// Cursors only advance, and are at the head, with its anchor.

@@ -32,6 +32,20 @@ const ON_POSTGRES: [(&str, &str); 15] = [
     ("feed_head", "BEFORE UPDATE OF closed_until"),
 ];
 
+/// What the shop without a service of ours does, and the database in its commit. Its key is a column of the order.
+const OF_A_SHOP: [(&str, &str); 10] = [
+    ("orders", "BEFORE INSERT"),
+    ("order_line", "AFTER INSERT"),
+    ("orders", "BEFORE UPDATE"),
+    ("feed_outbox", "BEFORE INSERT"),
+    ("feed_outbox", "AFTER INSERT"),
+    ("feed_outbox", "CONSTRAINT"),
+    ("feed_event", "BEFORE INSERT"),
+    ("feed_event", "AFTER INSERT"),
+    ("feed_event", "CONSTRAINT"),
+    ("feed_head", "AFTER UPDATE OF sequence"),
+];
+
 /// On SQLite nothing can wait inside a commit.
 const ON_SQLITE: [(&str, &str); 9] = [
     ("orders", "BEFORE INSERT"),
@@ -54,10 +68,20 @@ fn plan(backend: Backend) -> Plan {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_service_killed_at_any_statement_loses_nothing_on_postgres() {
-    let plan = plan(Backend::Postgres);
-    let mut life = Life::start(&plan, "steps-postgres").await;
+    killed_at_each(&plan(Backend::Postgres), "steps-postgres", &ON_POSTGRES).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_without_rust_killed_at_any_statement_loses_nothing() {
+    if let Some(plan) = plan(Backend::Postgres).without_rust() {
+        killed_at_each(&plan, "steps-without-rust", &OF_A_SHOP).await;
+    }
+}
+
+async fn killed_at_each(plan: &Plan, name: &str, steps: &[(&'static str, &'static str)]) {
+    let mut life = Life::start(plan, name).await;
     let url = life.fleet.url(Whose::Order).to_owned();
-    for (table, when) in ON_POSTGRES {
+    for (table, when) in steps {
         life.fleet.history.fault(&format!("{when} {table}"));
         life.quiet(when.ends_with("closed_until"));
         let victim = life.fleet.group(Whose::Order).running[0].name.clone();

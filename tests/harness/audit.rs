@@ -174,15 +174,25 @@ pub fn owners(rows: &[Value]) -> Verdict {
     Ok(())
 }
 
-/// Nothing is claimed twice, and the events of one subject in sequence (V4, V5).
+/// Nothing is claimed twice, and the events of one subject in sequence (V4, V5). A transaction claims in the order of ids, which
+/// may be random, and all at once: in which order it applies them, [`effects`] sees.
 ///
 /// # Errors
 ///
 /// What does not hold.
 pub fn claims(rows: &[Value]) -> Verdict {
-    let mut last: BTreeMap<String, i64> = BTreeMap::new();
+    let number = |row: &Value, name: &str| row[name].as_i64().unwrap_or_default();
+    let mut begun: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut claims: Vec<(i64, i64, &Value)> = Vec::new();
     for row in all(rows, "claim") {
-        let sequence = row["new"].as_i64().unwrap_or_default();
+        let n = number(row, "n");
+        let transaction = row["tx"].as_i64();
+        let begun = transaction.map_or(n, |tx| *begun.entry(tx).or_insert(n));
+        claims.push((begun, number(row, "new"), row));
+    }
+    claims.sort_by_key(|(begun, sequence, _)| (*begun, *sequence));
+    let mut last: BTreeMap<String, i64> = BTreeMap::new();
+    for (_, sequence, row) in claims {
         let before = last.insert(text(&row["key"]), sequence);
         holds(before.is_none_or(|before| before < sequence), || {
             format!("claimed after {before:?}: {row}")

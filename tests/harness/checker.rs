@@ -153,6 +153,14 @@ impl Story {
         }
     }
 
+    /// What a consumer has that only bills orders: each with its amount.
+    #[must_use]
+    pub fn bills(&self) -> Vec<String> {
+        let placed = self.events.iter().filter(|event| event.is_placed());
+        let bill = |event: &Published| format!("{}|{}", event.data["id"], event.data["cents"]);
+        placed.map(bill).collect()
+    }
+
     /// The ids of all events, of those that stay parked, and of those that are skipped.
     #[must_use]
     pub fn ids(&self) -> [BTreeSet<String>; 3] {
@@ -235,6 +243,10 @@ impl Published {
     /// True for events that cannot be applied, in the tests that use them.
     fn is_poison(&self) -> bool {
         self.data["poison"] == Value::Bool(true)
+    }
+
+    fn is_placed(&self) -> bool {
+        self.kind == "order.placed" && !self.is_poison()
     }
 
     fn is_unknown(&self) -> bool {

@@ -15,7 +15,8 @@ pub struct Cluster {
     pub service: &'static str,
     /// The one database.
     pub database: Arc<FreshDatabase>,
-    /// What is started: a program of ours with its arguments. The service itself, unless a test says otherwise.
+    /// What is started: a program of ours, or the path of another one, with its arguments. The service itself, unless a test
+    /// says otherwise.
     pub program: Vec<String>,
     /// The feed that it follows.
     pub feed_url: String,

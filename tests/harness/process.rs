@@ -147,7 +147,7 @@ impl Drop for Process {
 }
 
 /// One of the workspace's binaries, or of its examples: `examples/sales`. The tests are in `deps`,
-/// beside the binaries of the same build.
+/// beside the binaries of the same build. A whole path is another program.
 ///
 /// # Panics
 ///

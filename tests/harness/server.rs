@@ -196,28 +196,26 @@ impl Drop for Server {
     }
 }
 
-/// The programs of the newest server here, as in `tests/postgres.sh`: Debian keeps them out of `PATH`.
+/// The programs of the server, as in `tests/postgres.sh`: that in `PATH`, or else the newest, which Debian keeps out of
+/// `PATH`.
 ///
 /// # Panics
 ///
 /// There is none.
 #[must_use]
 pub fn installed() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let has_it = |bin: &PathBuf| bin.join("initdb").exists();
+    if let Some(bin) = std::env::split_paths(&path).find(has_it) {
+        return bin;
+    }
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten();
-    let mut found: Vec<PathBuf> = versions
+    versions
         .map(|version| version.expect("the system").path().join("bin"))
-        .chain(
-            std::env::var_os("PATH")
-                .iter()
-                .flat_map(std::env::split_paths),
-        )
-        .filter(|bin: &PathBuf| bin.join("initdb").exists())
-        .collect();
-    found.sort_by_key(|bin: &PathBuf| version_of(bin));
-    found
-        .pop()
+        .filter(has_it)
+        .max_by_key(|bin| version_of(bin))
         .expect("a PostgreSQL server: `tests/run` installs one")
 }
 

@@ -1,6 +1,6 @@
 //! The statements for each event: few, and no more with many instances than with one, but for the first
 //! batches of each, which are small. `pg_stat_statements`
-//! counts them, by the names in their first lines.
+//! counts them, by their names.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -135,10 +135,10 @@ async fn counted(url: &str) {
     tables::run(url, begin).await;
 }
 
-/// The counts of our statements, except for those about leases: by the names in their first lines.
+/// The counts of our statements, except for those about leases: by their names.
 async fn statements(url: &str) -> Vec<(String, i64, i64)> {
     let sql = "SELECT name || '|' || sum(calls) || '|' || sum(rows) FROM (
-                   SELECT substring(query FROM '^-- ([a-z_:]+)') AS name, calls, rows
+                   SELECT substring(query FROM '^[A-Z]+ -- ([a-z_:]+)') AS name, calls, rows
                    FROM pg_stat_statements
                    JOIN pg_database ON pg_database.oid = dbid AND datname = current_database()
                ) AS ours

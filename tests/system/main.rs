@@ -11,6 +11,7 @@ mod demo;
 mod documentation;
 mod erase;
 mod interoperation;
+mod litestream;
 mod moving;
 mod observe;
 mod order_to_invoice;

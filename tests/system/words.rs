@@ -110,15 +110,15 @@ fn the_texts_of_a_source_are_messages_or_comments() {
         /* "nor this" */
         fn f<'a>() { ('"', '\'', b"one", "two \"2\" \
             lines", r#"raw "text""#,
-            "-- name::of_a_statement
-             SELECT 1") }
+            "SELECT -- name::of_a_statement
+             1") }
     "##;
     let messages = [
         (2, " Help."),
         (6, "one"),
         (6, "two   2    \n            lines"),
         (7, "raw \"text\""),
-        (8, "\n             SELECT 1"),
+        (8, "SELECT\n             1"),
     ];
     let comments = [
         (2, " Help."),
@@ -390,9 +390,9 @@ fn readable(literal: &str, raw: bool) -> String {
             text.push(c);
         }
     }
-    let lines = text.split('\n').map(|line| match line.trim_start() {
-        name if name.starts_with("-- ") => "",
-        _ => line,
-    });
+    // The name of a statement.
+    let lines = text
+        .split('\n')
+        .map(|line| line.split_once(" -- ").map_or(line, |(word, _)| word));
     lines.collect::<Vec<_>>().join("\n")
 }

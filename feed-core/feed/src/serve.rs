@@ -100,8 +100,15 @@ impl Schemas {
             let text = std::fs::read_to_string(&path);
             let text = text.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
             let schema = serde_json::from_str(&text);
-            let schema =
+            let schema: Value =
                 schema.map_err(|error| format!("{} is no JSON: {error}", path.display()))?;
+            // JSON Schema 2020-12, section 4.3.
+            if !schema.is_object() && !schema.is_boolean() {
+                return Err(format!(
+                    "{} is no JSON Schema, which is an object, true or false",
+                    path.display()
+                ));
+            }
             schemas.insert(name.to_owned(), schema);
         }
         Ok(Self(schemas))
@@ -175,4 +182,27 @@ async fn open<B: Backend>(
 /// Fails unless the database answers and has our schema.
 async fn ready<B: Backend>(database: Database<B>) -> Result<(), Problem> {
     database.ready().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_is_an_object_or_a_boolean() {
+        for (text, taken) in [
+            (r#"{"type": "object"}"#, true),
+            ("true", true),
+            ("[]", false),
+            ("17", false),
+            ("{", false),
+        ] {
+            let directory = tempfile::tempdir().expect("a directory");
+            std::fs::write(directory.path().join("order.placed.json"), text).expect("a file");
+            let schemas = Schemas::in_directory(directory.path().to_str().expect("a path of text"));
+            assert_eq!(schemas.is_ok(), taken, "{text}: {schemas:?}");
+            let said = schemas.err().unwrap_or("order.placed.json".to_owned());
+            assert!(said.contains("order.placed.json"), "{said}");
+        }
+    }
 }

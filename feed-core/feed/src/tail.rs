@@ -182,6 +182,7 @@ fn passes(error: &PollError) -> bool {
         PollError::Fetch(
             FetchError::Unreachable { .. }
                 | FetchError::Late { .. }
+                | FetchError::Slow { .. }
                 | FetchError::Status { status: 500.., .. }
         )
     )

@@ -63,7 +63,10 @@ fn outcome(round: &Result<Polled, PollError>) -> &'static str {
         Ok(Polled::LeasedElsewhere) => "leased_elsewhere",
         Ok(Polled::Halted) => "halted",
         Err(PollError::Fetch(
-            FetchError::Unreachable { .. } | FetchError::Late { .. } | FetchError::Proxy { .. },
+            FetchError::Unreachable { .. }
+            | FetchError::Late { .. }
+            | FetchError::Slow { .. }
+            | FetchError::Proxy { .. },
         )) => "unreachable",
         Err(PollError::Fetch(FetchError::Status { .. } | FetchError::Redirect { .. })) => "refused",
         Err(PollError::Database(_)) => "database_failed",

@@ -21,6 +21,9 @@ pub enum InvalidEvent {
     /// XML parsers drop white space around a name, which would change the subject.
     #[error("an event's type or subject has white space around")]
     WhiteSpace,
+    /// XML 1.0, section 2.2: in Atom the type or subject would be another one than in JSON.
+    #[error("an event's type or subject has a character that XML does not have")]
+    Character,
     /// RFC 3339 has four digits for the year, and several languages begin with year 1.
     #[error("an event's time is not in the years 1 to 9999")]
     Time,
@@ -36,7 +39,7 @@ pub enum InvalidEvent {
 #[derive(Debug, Clone)]
 pub struct NewEvent {
     /// The `CloudEvents` type, in the past tense: `order.placed`. 1 to 2,000 bytes, without
-    /// surrounding white space.
+    /// surrounding white space and without characters that XML does not have.
     pub event_type: String,
     /// The subject: `order/17`. Events of one subject are applied in sequence. The limits are those
     /// of the type.
@@ -108,6 +111,10 @@ impl NewEvent {
         }
         if names.iter().any(|name| name.trim() != **name) {
             return Err(InvalidEvent::WhiteSpace);
+        }
+        let is_in_xml = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+        if !names.iter().all(|name| name.chars().all(is_in_xml)) {
+            return Err(InvalidEvent::Character);
         }
         // A leap second counts into the second after it.
         if !(FIRST_INSTANT..=LAST_INSTANT).contains(&self.time.timestamp_millis()) {

@@ -459,7 +459,7 @@ async fn a_search_goes_by_an_index() {
     let database = harness::FreshDatabase::sqlite();
     let publisher = Publisher::<Sqlite>::open(database.url()).await;
     let statements = include_str!("../../src/store/statements/publish.rs");
-    let (_, statement) = statements.split_once("-- feed::matching").unwrap();
+    let (_, statement) = statements.split_once("SELECT -- feed::matching").unwrap();
     let (statement, _) = statement.split_once("\",").unwrap();
     for (condition, index) in [
         ("AND event_type = $4", "by_type (event_type=?"),
@@ -470,7 +470,10 @@ async fn a_search_goes_by_an_index() {
         ),
     ] {
         assert!(statements.contains(&format!("matching!(\"{condition}\")")));
-        let plan = format!("EXPLAIN QUERY PLAN {}", statement.replace("{}", condition));
+        let plan = format!(
+            "EXPLAIN QUERY PLAN SELECT {}",
+            statement.replace("{}", condition)
+        );
         let plan = sqlx::query_as(AssertSqlSafe(plan)).fetch_all(publisher.database.reader());
         let plan: Vec<(i64, i64, i64, String)> = plan.await.unwrap();
         let steps: Vec<_> = plan.into_iter().map(|(.., step)| step).collect();
@@ -494,7 +497,7 @@ async fn a_search_reads_no_more_than_what_matches() {
         let sql = "SELECT COALESCE(sum(shared_blks_hit + shared_blks_read), 0)::bigint
                    FROM pg_stat_statements
                    JOIN pg_database ON pg_database.oid = dbid AND datname = current_database()
-                   WHERE query LIKE '-- feed::matching%'";
+                   WHERE query LIKE 'SELECT -- feed::matching%'";
         Postgres::numbers(&publisher.database, sql).await[0]
     };
     // Without statistics, and with them.
@@ -525,7 +528,7 @@ async fn all_that_wait_for_some_events_cost_one_query_for_each_event() {
     let queries = async || {
         let sql = "SELECT COALESCE(sum(calls), 0)::bigint FROM pg_stat_statements
                    JOIN pg_database ON pg_database.oid = dbid AND datname = current_database()
-                   WHERE query ~ '^-- feed::(entries|events|event|id_at|matching|events_at)'";
+                   WHERE query ~ '^SELECT -- feed::(entries|events|event|id_at|matching|events_at)'";
         Postgres::numbers(&publisher.database, sql).await[0]
     };
     let before = queries().await;

@@ -96,6 +96,11 @@ pub(crate) fn refused() -> Vec<(&'static str, String)> {
         "\u{3000}",
         "\u{85}a",
         "\ta",
+        "a\u{1}b",
+        "\u{1f}",
+        "\u{b}",
+        "a\u{fffe}",
+        "\u{ffff}a",
     ] {
         cases.push(("event_type", name.to_owned()));
         cases.push(("subject", name.to_owned()));
@@ -129,9 +134,6 @@ pub(crate) fn refused() -> Vec<(&'static str, String)> {
         r#"{"a":1e400,"a":1}"#,
         r#"[{"é\u0000":[-1E+309,"\"1"]}]"#,
         "1.7976931348623159e308",
-        "0.0e1001",
-        "1e-2000",
-        "1e-99999999999999999999",
         r#"{"a\"b\\":["\u00e9",1e999999]}"#,
     ] {
         cases.push(("data", data.to_owned()));
@@ -139,10 +141,13 @@ pub(crate) fn refused() -> Vec<(&'static str, String)> {
     for number in [
         "9".repeat(309),
         format!("-{}", "1".repeat(400)),
-        "0.".to_owned() + &"1".repeat(999),
+        "9".repeat(249) + "e99",
+        format!("1{}E+99", "0".repeat(210)),
+        "9".repeat(300) + "e9",
     ] {
         cases.push(("data", number.clone()));
         cases.push(("data", format!("{{\"a\":[\"1e999\",{number}]}}")));
+        cases.push(("data", format!("{{\"a\":\"x\",\"a\":\n{number},\"a\":1}}")));
     }
     for time in [
         "+10000-01-01T00:00:00.000Z",
@@ -154,6 +159,19 @@ pub(crate) fn refused() -> Vec<(&'static str, String)> {
     cases
 }
 
+/// Numbers that `append` and PostgreSQL refuse, though a double holds them: jsonb may not.
+pub(crate) fn beyond_jsonb() -> Vec<String> {
+    let zeros = "0".repeat(900);
+    let mut numbers: Vec<String> = ["0.0e1001", "1e-2000", "1e-99999999999999999999"]
+        .map(str::to_owned)
+        .into();
+    numbers.push("0.".to_owned() + &"1".repeat(999));
+    numbers.push(format!("1e-{zeros}1001"));
+    let within = |number| format!("{{\"a\":\"\\u00e9\",\"b\":1,\"b\":{number},\"c\":2}}");
+    let within: Vec<String> = numbers.iter().map(within).collect();
+    [numbers, within].concat()
+}
+
 /// Texts that are taken, by the column.
 pub(crate) fn taken() -> Vec<(&'static str, String)> {
     let mut cases = at_the_limits(0);
@@ -161,7 +179,7 @@ pub(crate) fn taken() -> Vec<(&'static str, String)> {
         "a",
         "a b",
         "a\n\tb",
-        "\u{1}\u{7f}\u{fffe}",
+        "\u{7f}\u{80}\u{fffd}",
         "\u{200b}a",
         "Müller 😀",
         "'",
@@ -198,6 +216,14 @@ pub(crate) fn taken() -> Vec<(&'static str, String)> {
         cases.push(("data", digits));
     }
     cases.push(("data", format!("[\"{}\"]", "1e+9".repeat(500))));
+    cases.push(("data", format!("[1e{}1]", "0".repeat(900))));
+    cases.push(("data", r#"{"a":"e5000","a":1,"z":"1e100"}"#.to_owned()));
+    let long = "x".repeat(1_200);
+    cases.push(("data", format!(r#"{{"a":"{long}","a":1,"z":[1e100]}}"#)));
+    // Each of them takes as long as its neighbour.
+    let ids = r#"{"sku":"1e1230a7-0000-4e12-8e34-5e678e901234","qty":3},"#;
+    cases.push(("data", format!("[{}1e100]", ids.repeat(15_000))));
+    cases.push(("data", format!("[{}0]", "1e0000000000001,".repeat(60_000))));
     cases.push(("data", format!("[{}[]]", "[{}],".repeat(500))));
     for time in [
         "0001-01-01T00:00:00.000Z",

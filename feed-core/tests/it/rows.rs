@@ -4,8 +4,9 @@
 use chrono::{DateTime, Utc};
 use feed_core::{InvalidEvent, NewEvent, outbox};
 use serde_json::Value;
+use sqlx::Postgres;
 
-use crate::row_cases::{insert, of, quoted, refused, row, taken, with};
+use crate::row_cases::{beyond_jsonb, insert, of, quoted, refused, row, taken, with};
 use crate::support::{
     Publisher, Recorder, Testable, consumer, consumer_database, effects, event, serve, until, urns,
 };
@@ -41,6 +42,18 @@ async fn what_append_refuses_the_outbox_refuses<B: Testable>(url: &str) {
         assert!(error.is::<InvalidEvent>(), "{error}");
         let inserted = B::try_run(&publisher.database, &with(column, quoted(&text))).await;
         assert!(inserted.is_err(), "{column} {text:.60}");
+    }
+    for number in beyond_jsonb() {
+        let appended = append(&publisher, &of("data", &number)).await;
+        assert!(appended.is_err(), "{number:.60}");
+        if url.starts_with("postgres") {
+            let row = with("data", quoted(&number));
+            let refused = B::try_run(&publisher.database, &row).await.unwrap_err();
+            assert!(
+                refused.to_string().contains("a number"),
+                "{number:.60}: {refused}"
+            );
+        }
     }
     publisher.publish(1).await;
     assert_eq!(publisher.get("/feed", &[]).await.sequences(), [1]);
@@ -84,6 +97,27 @@ async fn what_append_takes_the_outbox_takes_and_a_consumer<B: Testable>(url: &st
     assert_eq!(B::numbers(&database, data).await, [count as i64]);
 }
 
+/// As older applications have it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_reads_backslashes_as_escapes_may_insert() {
+    let database = harness::FreshDatabase::postgres().await;
+    let publisher = Publisher::<Postgres>::open(database.url()).await;
+    for data in ["{}", "[1e10]", "{\"a\": \"é\"}"] {
+        let row = with("data", quoted(data));
+        let insert = format!("SET LOCAL standard_conforming_strings = off; {row}");
+        Postgres::run(&publisher.database, &insert).await;
+    }
+    let row = with("data", quoted("[1e309]"));
+    let insert = format!("SET LOCAL standard_conforming_strings = off; {row}");
+    assert!(
+        Postgres::try_run(&publisher.database, &insert)
+            .await
+            .is_err()
+    );
+    publisher.feed.publish().await.unwrap();
+    assert_eq!(publisher.get("/feed", &[]).await.sequences(), [3, 2, 1]);
+}
+
 /// What [`NewEvent`] cannot even say.
 async fn what_is_no_event_at_all_is_refused<B: Testable>(url: &str) {
     let publisher = Publisher::<B>::open(url).await;
@@ -94,6 +128,10 @@ async fn what_is_no_event_at_all_is_refused<B: Testable>(url: &str) {
     // On PostgreSQL this is a text of zeros and ones.
     if url.starts_with("sqlite") {
         rows.extend(texts.map(|column| with(column, "X'DEADBEEF'")));
+        for bytes in ["4DFC6C", "636166E9", "80", "61B062", "EDA080", "E282"] {
+            let json = format!("CAST(X'22{bytes}22' AS TEXT)");
+            rows.extend(texts.map(|column| with(column, json.clone())));
+        }
     }
     for id in [
         "'x'",

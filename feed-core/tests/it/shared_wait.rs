@@ -78,7 +78,7 @@ async fn all_that_wait_after_a_cursor_cost_one_query() {
     let queries = async || {
         let sql = "SELECT COALESCE(sum(calls), 0)::bigint FROM pg_stat_statements
                    JOIN pg_database ON pg_database.oid = dbid AND datname = current_database()
-                   WHERE query ~ '^-- feed::(entries|events|event|id_at)'";
+                   WHERE query ~ '^SELECT -- feed::(entries|events|event|id_at)'";
         Postgres::numbers(&publisher.database, sql).await[0]
     };
     let before = queries().await;

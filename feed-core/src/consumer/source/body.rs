@@ -27,7 +27,7 @@ pub(crate) const LARGEST: usize = 16 * 1024 * 1024;
 
 /// The bytes a second at which a body may take longer than the timeout: 256 kbit/s. The largest one
 /// takes less than nine minutes then.
-const SLOWEST: u32 = 32 * 1024;
+pub(crate) const SLOWEST: u32 = 32 * 1024;
 
 /// The content coding to request.
 pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
@@ -42,7 +42,7 @@ pub(crate) enum BodyError {
     /// It has more than [`LARGEST`] bytes.
     TooLarge,
     /// It is not complete in time, and slower than [`SLOWEST`].
-    Late,
+    Slow(usize),
     /// It is complete, and not the expected body. The text says how.
     Unusable(String),
 }
@@ -61,17 +61,17 @@ impl From<io::Error> for BodyError {
 
 /// Reads a body chunk by chunk: bytes over the bound never enter the memory.
 ///
-/// After `deadline` it goes on while the body comes at [`SLOWEST`] or faster: on a slow link, a large
+/// After `deadline` it continues while the body comes at [`SLOWEST`] or faster: on a slow link, a large
 /// document would otherwise never be read, however often it is requested.
 pub(crate) async fn read(response: &mut Response, deadline: Instant) -> Result<Bytes, BodyError> {
     let mut body = Decoder::of(response.headers()).map_err(BodyError::Unusable)?;
-    let late = |_| BodyError::Late;
-    while let Some(chunk) = timeout_at(deadline + body.may_take(), response.chunk())
-        .await
-        .map_err(late)?
-        .map_err(BodyError::Broken)?
-    {
-        body.take(&chunk)?;
+    loop {
+        let chunk = timeout_at(deadline + body.may_take(), response.chunk()).await;
+        let chunk = chunk.map_err(|_| BodyError::Slow(body.taken))?;
+        match chunk.map_err(BodyError::Broken)? {
+            Some(chunk) => body.take(&chunk)?,
+            None => break,
+        }
     }
     let (body, packed) = body.finish()?;
     if body.starts_with(MAGIC) {
@@ -339,7 +339,7 @@ mod tests {
             let begins = Instant::now();
             let body = read(&mut a_second_each(piece, pieces), begins + timeout).await;
             assert_eq!(body.is_ok(), whole, "{piece} {pieces}");
-            assert_eq!(matches!(body, Err(BodyError::Late)), !whole);
+            assert_eq!(matches!(body, Err(BodyError::Slow(_))), !whole);
             assert!(whole || begins.elapsed() <= 2 * timeout, "{piece}");
         }
         // Until it is over the bound.

@@ -420,9 +420,13 @@ impl Source {
             Ok(body) => body,
             Err(_) if !matches!(status, StatusCode::OK | StatusCode::IM_USED) => Bytes::new(),
             Err(BodyError::TooLarge) => return Err(FetchError::TooLarge { url: name }),
-            Err(BodyError::Late) => {
+            Err(BodyError::Slow(bytes)) => {
                 let limit = Duration::from_secs(asked.elapsed().as_secs());
-                return Err(FetchError::Late { url: name, limit });
+                return Err(FetchError::Slow {
+                    url: name,
+                    bytes,
+                    limit,
+                });
             }
             Err(BodyError::Unusable(wrong)) => {
                 return Err(FetchError::Unusable { url: name, wrong });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::body::LARGEST;
+use super::body::{LARGEST, SLOWEST};
 use super::entry::InvalidDocument;
 use super::link::RefusedLink;
 
@@ -65,6 +65,19 @@ pub enum FetchError {
         /// The timeout.
         limit: Duration,
     },
+    /// An answer that is not complete in time, and slower than 32 KiB a second.
+    #[error(
+        "{url} is too slow: {bytes} bytes of its answer have come in {limit:?}, and after 20 s it has to come at {} KiB a second",
+        SLOWEST / 1024
+    )]
+    Slow {
+        /// The requested URL.
+        url: String,
+        /// What has come of the body.
+        bytes: usize,
+        /// The time it had.
+        limit: Duration,
+    },
     /// A redirect to another origin, without a target, or one too many.
     #[error("{url} redirects us {wrong}")]
     Redirect {
@@ -114,7 +127,9 @@ impl FetchError {
     /// intermediary cut only the wait; `None` if this is another error.
     pub(crate) fn cuts_a_wait(&self) -> Option<Duration> {
         match self {
-            Self::Unreachable { .. } | Self::Late { .. } => Some(Duration::ZERO),
+            Self::Unreachable { .. } | Self::Late { .. } | Self::Slow { .. } => {
+                Some(Duration::ZERO)
+            }
             Self::Status {
                 status: 408 | 500..,
                 retry_after,

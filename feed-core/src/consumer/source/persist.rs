@@ -33,7 +33,7 @@ where
 
 fn passes(error: &FetchError) -> bool {
     match error {
-        FetchError::Unreachable { .. } | FetchError::Late { .. } => true,
+        FetchError::Unreachable { .. } | FetchError::Late { .. } | FetchError::Slow { .. } => true,
         FetchError::Status { status, .. } => *status >= 500 || *status == 429,
         _ => false,
     }

@@ -18,8 +18,8 @@ impl NativeConsume for Postgres {
 
     async fn subscribe(pool: &PgPool, s: &str, partitions: i64) -> sqlx::Result<()> {
         sqlx::query(
-            "-- subscription::create
-             WITH subscription AS (
+            "WITH -- subscription::create
+             subscription AS (
                  INSERT INTO feed_subscription (name) VALUES ($1) ON CONFLICT DO NOTHING
                  RETURNING name
              )
@@ -41,8 +41,8 @@ impl NativeConsume for Postgres {
         term: i64,
     ) -> sqlx::Result<Census> {
         sqlx::query_as(sql!(
-            "-- lease::renew
-             WITH clock AS (
+            "WITH -- lease::renew
+             clock AS (
                  SELECT clock_timestamp() AS now, make_interval(secs => $3) AS term
              ), alive AS (
                  INSERT INTO feed_instance
@@ -90,8 +90,8 @@ impl NativeConsume for Postgres {
 
     async fn leave(pool: &PgPool, s: &str, me: &str) -> sqlx::Result<()> {
         sqlx::query(
-            "-- lease::leave
-             WITH released AS (
+            "WITH -- lease::leave
+             released AS (
                  UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
                  WHERE subscription = $1 AND lease_owner = $2
              ), said AS (
@@ -123,8 +123,8 @@ impl NativeConsume for Postgres {
             .map(|held| held.position.sequence)
             .collect();
         let moved: Vec<(i64, bool, Option<i64>)> = sqlx::query_as(
-            "-- consumer::advance
-             WITH ours AS (
+            "WITH -- consumer::advance
+             ours AS (
                  SELECT feed_partition.partition
                  FROM feed_partition
                  JOIN UNNEST($3::bigint[], $4::bigint[], $5::bigint[])
@@ -184,8 +184,8 @@ impl NativeConsume for Postgres {
         let sequences: Vec<Option<i64>> = claims.iter().map(|claim| claim.sequence).collect();
         let subjects: Vec<&str> = claims.iter().map(|claim| claim.subject).collect();
         sqlx::query_scalar(sql!(
-            "-- consumer::claim
-             WITH own AS MATERIALIZED (
+            "WITH -- consumer::claim
+             own AS MATERIALIZED (
                  SELECT {OWN_PLANNER} WHERE $5
              )
              INSERT INTO feed_claim (subscription, event_id, sequence, subject)
@@ -212,8 +212,8 @@ impl NativeConsume for Postgres {
     ) -> sqlx::Result<()> {
         if guard.is_none() {
             let begun: (i64, Option<String>, Option<String>) = sqlx::query_as(sql!(
-                "-- effect::begin
-                 INSERT INTO feed_effect (id) VALUES (pg_current_xact_id()::text::bigint)
+                "INSERT -- effect::begin
+                 INTO feed_effect (id) VALUES (pg_current_xact_id()::text::bigint)
                  RETURNING id, {OWN_PLANNER}"
             ))
             .fetch_one(&mut **tx)
@@ -235,8 +235,8 @@ impl NativeConsume for Postgres {
         // One message, so that the check costs no round trip. It is planned with our settings; what the service has
         // deferred to the commit is planned as its statements were.
         let end = format!(
-            "-- effect::end
-             SELECT set_config('enable_seqscan', 'off', true), feed_end_effect({effect}), {OWN_PLANNER};
+            "SELECT -- effect::end
+             set_config('enable_seqscan', 'off', true), feed_end_effect({effect}), {OWN_PLANNER};
              COMMIT AND CHAIN"
         );
         sqlx::raw_sql(AssertSqlSafe(end)).execute(&mut *tx).await?;
@@ -249,8 +249,8 @@ impl NativeConsume for Postgres {
 
     async fn cancel(pool: &PgPool, guard: &Self::Guard) -> sqlx::Result<bool> {
         sqlx::query_scalar(
-            "-- effect::cancel
-             SELECT COALESCE(bool_or(pg_cancel_backend(pid)), FALSE) FROM pg_stat_activity
+            "SELECT -- effect::cancel
+             COALESCE(bool_or(pg_cancel_backend(pid)), FALSE) FROM pg_stat_activity
              WHERE backend_xid = $1::text::xid8::xid AND state = 'active'
                -- It does not wait for us.
                AND wait_event_type IS DISTINCT FROM 'Client'",

@@ -54,9 +54,10 @@ pub(super) fn now_plus(seconds: &str) -> String {
 #[cfg(feature = "consume")]
 /// The rows of `select`, in a statement after which the planner is as the role has set it; a row of nothing more, if
 /// there are none.
-pub(super) fn restoring_planner(select: &str) -> String {
+pub(super) fn restoring_planner(name: &str, select: &str) -> String {
     format!(
-        "WITH own AS MATERIALIZED (SELECT {OWN_PLANNER})
+        "WITH -- {name}
+         own AS MATERIALIZED (SELECT {OWN_PLANNER})
          SELECT found.* FROM own LEFT JOIN ({select}) AS found ON TRUE"
     )
 }

@@ -69,8 +69,8 @@ impl Operations for Postgres {
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
-            "-- database::migration_tables
-             SELECT tablename::text FROM pg_tables
+            "SELECT -- database::migration_tables
+             tablename::text FROM pg_tables
              WHERE schemaname = COALESCE($1, current_schema())
                AND tablename LIKE '\\_%\\_migrations'",
         )
@@ -103,8 +103,8 @@ impl Listen for Postgres {
     #[cfg(feature = "consume")]
     async fn notify(pool: &PgPool, channel: &str) -> sqlx::Result<()> {
         sqlx::query(
-            "-- news::notify
-             SELECT pg_notify($1, '')",
+            "SELECT -- news::notify
+             pg_notify($1, '')",
         )
         .bind(channel)
         .execute(pool)

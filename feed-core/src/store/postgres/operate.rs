@@ -19,8 +19,8 @@ impl NativeOperate for Postgres {
         let sequences: Vec<Option<i64>> = skips.iter().map(|skip| skip.sequence).collect();
         let reasons: Vec<&str> = skips.iter().map(|skip| skip.reason).collect();
         sqlx::query(
-            "-- skip::insert
-             INSERT INTO feed_skip
+            "INSERT -- skip::insert
+             INTO feed_skip
                  (subscription, event_id, subject, event_type, sequence, reason, skipped_by)
              SELECT $1, event_id, subject, event_type, sequence, reason, $7
              FROM UNNEST($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[])
@@ -50,8 +50,8 @@ impl NativeOperate for Postgres {
         partition: i64,
     ) -> sqlx::Result<()> {
         sqlx::query(
-            "-- operate::lock_partition
-             SELECT FROM feed_partition WHERE subscription = $1 AND partition = $2 FOR UPDATE",
+            "SELECT -- operate::lock_partition
+             FROM feed_partition WHERE subscription = $1 AND partition = $2 FOR UPDATE",
         )
         .bind(s)
         .bind(partition)
@@ -67,8 +67,8 @@ impl NativeOperate for Postgres {
         to: &Position,
     ) -> sqlx::Result<u64> {
         let moved = sqlx::query(
-            "-- subscription::reposition
-             WITH locked AS (
+            "WITH -- subscription::reposition
+             locked AS (
                  SELECT partition, sequence FROM feed_partition
                  WHERE subscription = $1 ORDER BY partition FOR UPDATE
              ), unknown AS (
@@ -94,8 +94,8 @@ impl NativeOperate for Postgres {
 
     async fn sweep(pool: &PgPool, s: &str, margin: i64, limit: i64) -> sqlx::Result<u64> {
         let swept = sqlx::query(
-            "-- claim::sweep
-             WITH old AS (
+            "WITH -- claim::sweep
+             old AS (
                  SELECT ctid FROM feed_claim
                  WHERE subscription = $1
                    AND sequence < (SELECT min(sequence) FROM feed_partition

@@ -17,8 +17,8 @@ impl NativePublish for Postgres {
         traceparent: Option<&str>,
     ) -> sqlx::Result<()> {
         sqlx::query(
-            "-- outbox::append
-             INSERT INTO feed_outbox
+            "INSERT -- outbox::append
+             INTO feed_outbox
                  (id, event_type, subject, time, title, summary, link, data, traceparent)
              VALUES ($1, $2, $3, date_trunc('milliseconds', $4), $5, $6, $7, $8, $9)",
         )
@@ -44,8 +44,8 @@ impl NativePublish for Postgres {
         // it.
         hold(tx).await?;
         sqlx::query_as(
-            "-- outbox::unnumbered
-             SELECT id, data FROM feed_outbox WHERE subject = $1 ORDER BY position",
+            "SELECT -- outbox::unnumbered
+             id, data FROM feed_outbox WHERE subject = $1 ORDER BY position",
         )
         .bind(subject)
         .fetch_all(&mut **tx)
@@ -54,8 +54,8 @@ impl NativePublish for Postgres {
 
     async fn rewrite(tx: &mut PgTransaction<'_>, id: EventId, data: &str) -> sqlx::Result<()> {
         sqlx::query(
-            "-- outbox::rewrite
-             WITH waiting AS (UPDATE feed_outbox SET data = $2 WHERE id = $1),
+            "WITH -- outbox::rewrite
+             waiting AS (UPDATE feed_outbox SET data = $2 WHERE id = $1),
                   archived AS (UPDATE feed_archive SET data = $2 WHERE id = $1)
              UPDATE feed_event SET data = $2 WHERE id = $1",
         )
@@ -74,8 +74,8 @@ impl NativePublish for Postgres {
         // A concurrent erasure would look for these rows where they no longer are.
         hold(tx).await?;
         let moved = sqlx::query(
-            "-- archive::move
-             WITH moved AS (DELETE FROM feed_event WHERE sequence BETWEEN $1 AND $2 RETURNING *)
+            "WITH -- archive::move
+             moved AS (DELETE FROM feed_event WHERE sequence BETWEEN $1 AND $2 RETURNING *)
              INSERT INTO feed_archive (sequence, id, event_type, subject, time, updated, title,
                                        summary, link, data, traceparent)
              SELECT sequence, id, event_type, subject, time, updated, title, summary, link, data,
@@ -91,8 +91,8 @@ impl NativePublish for Postgres {
 
     async fn number(pool: &PgPool, limit: i64) -> sqlx::Result<Numbered> {
         let numbered: Option<Look> = sqlx::query_as(
-            "-- sequencer::number
-             SELECT (head).feed_id, (head).epoch, (head).page_size, (head).created,
+            "SELECT -- sequencer::number
+             (head).feed_id, (head).epoch, (head).page_size, (head).created,
                     (head).sequence, (head).anchor, (head).updated,
                     (head).closed_until, (head).closed_sequence, (head).presentation,
                     (head).presented, (head).revision,
@@ -113,8 +113,8 @@ impl NativePublish for Postgres {
 
     async fn published(pool: &PgPool) -> sqlx::Result<Published> {
         let row: (Sequence, i64, Option<EventId>, Option<DateTime<Utc>>) = sqlx::query_as(
-            "-- feed::published
-             SELECT sequence, (SELECT count(*) FROM (SELECT FROM feed_quarantine LIMIT $1) AS counted),
+            "SELECT -- feed::published
+             sequence, (SELECT count(*) FROM (SELECT FROM feed_quarantine LIMIT $1) AS counted),
                     id, CASE WHEN isfinite(time) THEN time END
              FROM feed_head
              LEFT JOIN (SELECT id, time FROM feed_outbox ORDER BY position LIMIT 1) AS oldest ON TRUE",
@@ -134,8 +134,8 @@ impl NativePublish for Postgres {
 /// Locks the head until the transaction ends: numbering skips a locked head and tries again later.
 async fn hold(tx: &mut PgTransaction<'_>) -> sqlx::Result<()> {
     sqlx::query(
-        "-- outbox::hold
-         SELECT FROM feed_head FOR UPDATE",
+        "SELECT -- outbox::hold
+         FROM feed_head FOR UPDATE",
     )
     .execute(&mut **tx)
     .await?;

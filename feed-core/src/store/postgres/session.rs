@@ -65,7 +65,8 @@ fn wanted() -> String {
 /// event is shown to others: where a role has turned that off, it is turned on.
 fn set(for_transaction: bool) -> String {
     format!(
-        "SELECT set_config(name, value, {for_transaction}) FROM {}
+        "SELECT -- session::prepare
+         set_config(name, value, {for_transaction}) FROM {}
          WHERE current_setting(name, true) IS NOT NULL
          UNION ALL
          SELECT set_config('synchronous_commit', 'on', {for_transaction})
@@ -89,9 +90,7 @@ pub(super) async fn prepare(
         None => String::new(),
     };
     let set = set(false);
-    let sql = AssertSqlSafe(format!(
-        "-- session::prepare\n{set}{path};\nSELECT pg_is_in_recovery()"
-    ));
+    let sql = AssertSqlSafe(format!("{set}{path}; SELECT pg_is_in_recovery()"));
     let rows = session.fetch_all(sql).await?;
     rows.last().map_or(Ok(false), |row| row.try_get(0))
 }
@@ -114,7 +113,7 @@ fn quoted(text: &str) -> String {
 /// True if the server follows another one, and cannot be written to.
 pub(super) async fn is_standby(session: &mut PgConnection) -> sqlx::Result<bool> {
     let row = session
-        .fetch_one("-- session::is_standby\nSELECT pg_is_in_recovery()")
+        .fetch_one("SELECT -- session::is_standby\n pg_is_in_recovery()")
         .await?;
     row.try_get(0)
 }
@@ -122,8 +121,8 @@ pub(super) async fn is_standby(session: &mut PgConnection) -> sqlx::Result<bool>
 /// True if there is such a schema.
 pub(super) async fn has_schema(session: &mut PgConnection, schema: &str) -> sqlx::Result<bool> {
     let sql = AssertSqlSafe(format!(
-        "-- session::has_schema
-         SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = {})",
+        "SELECT -- session::has_schema
+         EXISTS (SELECT FROM pg_namespace WHERE nspname = {})",
         quoted(schema)
     ));
     session.fetch_one(sql).await?.try_get(0)
@@ -157,8 +156,8 @@ pub(super) async fn unfit(
         None => String::new(),
     };
     let sql = AssertSqlSafe(format!(
-        "-- session::unfit
-         SELECT concat(name, ' = ', value)
+        "SELECT -- session::unfit
+         concat(name, ' = ', value)
          FROM (VALUES ('default_transaction_isolation', 'read committed'),
                       ('default_transaction_read_only', 'off'),
                       ('standard_conforming_strings', 'on')) AS wanted (name, value)
@@ -174,8 +173,8 @@ pub(super) async fn unfit(
 /// The settings that are not in force.
 pub(super) async fn not_in_force(session: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     let sql = AssertSqlSafe(format!(
-        "-- session::not_in_force
-         SELECT name FROM {} WHERE current_setting(name, true) <> value",
+        "SELECT -- session::not_in_force
+         name FROM {} WHERE current_setting(name, true) <> value",
         wanted()
     ));
     let rows = session.fetch_all(sql).await?;
@@ -257,8 +256,8 @@ pub(super) async fn id(connection: &mut PgConnection) -> sqlx::Result<i32> {
 
 /// Which database and schema this is, in a form to compare two addresses by; and the search path.
 pub(super) async fn identity(connection: &mut PgConnection) -> sqlx::Result<(String, String)> {
-    let sql = "-- session::identity
-         SELECT concat_ws(' ', current_database(), current_schema(),
+    let sql = "SELECT -- session::identity
+         concat_ws(' ', current_database(), current_schema(),
                           extract(epoch FROM pg_postmaster_start_time())),
                 current_setting('search_path')";
     let row = connection.fetch_one(sql).await?;
@@ -268,7 +267,7 @@ pub(super) async fn identity(connection: &mut PgConnection) -> sqlx::Result<(Str
 /// True if prepared statements keep their names on the way to the server: then no pooler keeps those of several
 /// clients apart. One that does renames them. Asked inside a transaction.
 pub(super) async fn keeps_names(transaction: &mut PgConnection) -> sqlx::Result<bool> {
-    let prepared = sqlx::query_scalar("-- session::prepared\nSELECT $1::int8").bind(1_i64);
+    let prepared = sqlx::query_scalar("SELECT -- session::prepared\n$1::int8").bind(1_i64);
     let _: i64 = prepared.fetch_one(&mut *transaction).await?;
     let sql =
         "SELECT EXISTS (SELECT FROM pg_prepared_statements WHERE starts_with(name, 'sqlx_s_'))";
@@ -278,8 +277,8 @@ pub(super) async fn keeps_names(transaction: &mut PgConnection) -> sqlx::Result<
 /// The session that blocks the session `waiting`.
 pub(super) async fn blocker(other: &sqlx::PgPool, waiting: i32) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar(
-        "-- session::blocker
-         SELECT concat('session ', pid, ' ', application_name, ' ', client_addr)
+        "SELECT -- session::blocker
+         concat('session ', pid, ' ', application_name, ' ', client_addr)
          FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids($1)) LIMIT 1",
     )
     .bind(waiting)
@@ -289,8 +288,8 @@ pub(super) async fn blocker(other: &sqlx::PgPool, waiting: i32) -> sqlx::Result<
 
 /// How many connections the role and the database may have at this moment's settings, if that is limited.
 pub(super) async fn connection_limit(session: &mut PgConnection) -> sqlx::Result<Option<i32>> {
-    let sql = "-- session::connection_limit
-         SELECT LEAST(NULLIF(rolconnlimit, -1), NULLIF(datconnlimit, -1))
+    let sql = "SELECT -- session::connection_limit
+         LEAST(NULLIF(rolconnlimit, -1), NULLIF(datconnlimit, -1))
          FROM pg_roles, pg_database
          WHERE rolname = current_user AND NOT rolsuper AND datname = current_database()";
     let row = session.fetch_optional(sql).await?;

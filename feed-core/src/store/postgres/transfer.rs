@@ -9,8 +9,8 @@ impl NativeTransfer for Postgres {
 
     async fn columns(connection: &mut PgConnection, table: &str) -> sqlx::Result<Vec<Column>> {
         let rows: Vec<(String, String)> = sqlx::query_as(
-            "-- transfer::columns
-             SELECT attname::text, atttypid::regtype::text FROM pg_attribute
+            "SELECT -- transfer::columns
+             attname::text, atttypid::regtype::text FROM pg_attribute
              WHERE attrelid = to_regclass($1) AND attnum > 0
                AND NOT attisdropped AND attgenerated = ''
              ORDER BY attname COLLATE \"C\"",
@@ -39,8 +39,8 @@ impl NativeTransfer for Postgres {
     ) -> sqlx::Result<()> {
         let columns = names(columns);
         let sql = format!(
-            "-- transfer::insert
-             INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE
+            "INSERT -- transfer::insert
+             INTO {table} ({columns}) OVERRIDING SYSTEM VALUE
              SELECT {columns} FROM json_populate_recordset(NULL::{table}, $1::json)"
         );
         let insert = sqlx::query(AssertSqlSafe(sql)).bind(array);
@@ -49,8 +49,8 @@ impl NativeTransfer for Postgres {
 
     async fn last_number(connection: &mut PgConnection, table: &str) -> sqlx::Result<Option<i64>> {
         let last: Option<Option<i64>> = sqlx::query_scalar(
-            "-- transfer::last_number
-             SELECT pg_sequence_last_value(pg_get_serial_sequence($1, attname)::regclass)
+            "SELECT -- transfer::last_number
+             pg_sequence_last_value(pg_get_serial_sequence($1, attname)::regclass)
              FROM pg_attribute WHERE attrelid = to_regclass($1) AND attidentity <> '' AND NOT attisdropped",
         )
         .bind(table)
@@ -65,8 +65,8 @@ impl NativeTransfer for Postgres {
         last: i64,
     ) -> sqlx::Result<()> {
         sqlx::query(
-            "-- transfer::number_after
-             SELECT setval(pg_get_serial_sequence($1, attname)::regclass, $2)
+            "SELECT -- transfer::number_after
+             setval(pg_get_serial_sequence($1, attname)::regclass, $2)
              FROM pg_attribute WHERE attrelid = to_regclass($1) AND attidentity <> '' AND NOT attisdropped",
         )
         .bind(table)

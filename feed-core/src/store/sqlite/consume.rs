@@ -26,15 +26,15 @@ impl NativeConsume for Sqlite {
     async fn subscribe(pool: &SqlitePool, s: &str, partitions: i64) -> sqlx::Result<()> {
         let mut tx = begin(pool).await?;
         sqlx::query(
-            "-- subscription::create
-             INSERT INTO feed_subscription (name) VALUES ($1) ON CONFLICT DO NOTHING",
+            "INSERT -- subscription::create
+             INTO feed_subscription (name) VALUES ($1) ON CONFLICT DO NOTHING",
         )
         .bind(s)
         .execute(&mut *tx)
         .await?;
         sqlx::query(
-            "-- subscription::create_partitions
-             WITH RECURSIVE numbers (partition) AS (
+            "WITH -- subscription::create_partitions
+             RECURSIVE numbers (partition) AS (
                  SELECT 0 UNION ALL SELECT partition + 1 FROM numbers WHERE partition + 1 < $2
              )
              INSERT INTO feed_partition (subscription, partition)
@@ -58,8 +58,8 @@ impl NativeConsume for Sqlite {
         let mut tx = begin(pool).await?;
         let contact = heartbeat.last_contact.map(instant);
         sqlx::query(sql!(
-            "-- lease::alive
-             INSERT INTO feed_instance
+            "INSERT -- lease::alive
+             INTO feed_instance
                  (subscription, instance, alive_until, last_contact, head_sequence, last_error)
              VALUES ($1, $2, {until}, $4, $5, $6)
              ON CONFLICT (subscription, instance) DO UPDATE
@@ -76,8 +76,8 @@ impl NativeConsume for Sqlite {
         .execute(&mut *tx)
         .await?;
         sqlx::query(sql!(
-            "-- lease::renew
-             UPDATE feed_partition
+            "UPDATE -- lease::renew
+             feed_partition
              SET lease_until = {until}
              WHERE subscription = $1 AND lease_owner = $2",
             until = now_plus("$3")
@@ -90,15 +90,15 @@ impl NativeConsume for Sqlite {
         // A lease that lasts longer than any term was written when the clock was ahead.
         for correct in [
             sql!(
-                "-- lease::correct
-                 UPDATE feed_partition SET lease_until = {until}
+                "UPDATE -- lease::correct
+                 feed_partition SET lease_until = {until}
                  WHERE subscription = $1 AND lease_until > {too_long}",
                 until = now_plus("$2"),
                 too_long = now_plus("2 * $2")
             ),
             sql!(
-                "-- lease::correct_too
-                 UPDATE feed_instance SET alive_until = {until}
+                "UPDATE -- lease::correct_too
+                 feed_instance SET alive_until = {until}
                  WHERE subscription = $1 AND alive_until > {too_long}",
                 until = now_plus("$2"),
                 too_long = now_plus("2 * $2")
@@ -108,8 +108,8 @@ impl NativeConsume for Sqlite {
             corrected.execute(&mut *tx).await?;
         }
         let census = sqlx::query_as(sql!(
-            "-- lease::census
-             SELECT (SELECT count(*) FROM feed_instance
+            "SELECT -- lease::census
+             (SELECT count(*) FROM feed_instance
                      WHERE subscription = $1 AND alive_until > {NOW}) AS instances,
                     (SELECT count(*) FROM feed_partition
                      WHERE subscription = $1 AND lease_owner = $2) AS held,
@@ -135,8 +135,8 @@ impl NativeConsume for Sqlite {
     async fn leave(pool: &SqlitePool, s: &str, me: &str) -> sqlx::Result<()> {
         let mut tx = begin(pool).await?;
         sqlx::query(
-            "-- lease::leave
-             UPDATE feed_partition SET lease_owner = NULL, lease_until = NULL
+            "UPDATE -- lease::leave
+             feed_partition SET lease_owner = NULL, lease_until = NULL
              WHERE subscription = $1 AND lease_owner = $2",
         )
         .bind(s)
@@ -144,8 +144,8 @@ impl NativeConsume for Sqlite {
         .execute(&mut *tx)
         .await?;
         sqlx::query(sql!(
-            "-- lease::gone
-             UPDATE feed_instance
+            "UPDATE -- lease::gone
+             feed_instance
              SET alive_until = {NOW}, last_error = NULL
              WHERE subscription = $1 AND instance = $2"
         ))
@@ -169,8 +169,8 @@ impl NativeConsume for Sqlite {
             .map(|held| json!([held.partition, held.lease_epoch, held.position.sequence]))
             .collect();
         let moved = sqlx::query_as(
-            "-- consumer::advance
-             UPDATE feed_partition
+            "UPDATE -- consumer::advance
+             feed_partition
              SET epoch = $4, sequence = $5, anchor = $6, updated = $7, etag = $8,
                  last_modified = $9
              WHERE subscription = $1 AND lease_owner = $2
@@ -209,8 +209,8 @@ impl NativeConsume for Sqlite {
             .map(|claim| json!([claim.event_id, claim.sequence, claim.subject]))
             .collect();
         sqlx::query_scalar(
-            "-- consumer::claim
-             INSERT INTO feed_claim (subscription, event_id, sequence, subject)
+            "INSERT -- consumer::claim
+             INTO feed_claim (subscription, event_id, sequence, subject)
              SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)
              WHERE TRUE ON CONFLICT DO NOTHING RETURNING event_id",
         )

@@ -48,8 +48,8 @@ pub(super) fn now_plus(seconds: &str) -> String {
 
 #[cfg(feature = "consume")]
 /// The rows of `select`: we have set nothing.
-pub(super) fn restoring_planner(select: &str) -> String {
-    select.to_owned()
+pub(super) fn restoring_planner(name: &str, select: &str) -> String {
+    format!("-- {name}\n{select}")
 }
 
 impl Type<Sqlite> for EventId {

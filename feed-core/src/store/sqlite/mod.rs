@@ -57,8 +57,8 @@ impl Operations for Sqlite {
 
     async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
-            "-- database::migration_tables
-             SELECT name FROM sqlite_master
+            "SELECT -- database::migration_tables
+             name FROM sqlite_master
              WHERE type = 'table' AND name LIKE '\\_%\\_migrations' ESCAPE '\\'",
         )
         .fetch_all(pool)

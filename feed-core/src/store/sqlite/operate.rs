@@ -29,8 +29,8 @@ impl NativeOperate for Sqlite {
             })
             .collect();
         sqlx::query(
-            "-- skip::insert
-             INSERT INTO feed_skip
+            "INSERT -- skip::insert
+             INTO feed_skip
                  (subscription, event_id, subject, event_type, sequence, reason, skipped_by)
              SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, $3
              FROM json_each($2)
@@ -58,15 +58,15 @@ impl NativeOperate for Sqlite {
         to: &Position,
     ) -> sqlx::Result<u64> {
         sqlx::query(
-            "-- subscription::unknown_head
-             UPDATE feed_instance SET head_sequence = NULL WHERE subscription = $1",
+            "UPDATE -- subscription::unknown_head
+             feed_instance SET head_sequence = NULL WHERE subscription = $1",
         )
         .bind(s)
         .execute(&mut **tx)
         .await?;
         let moved = sqlx::query(
-            "-- subscription::reposition
-             UPDATE feed_partition
+            "UPDATE -- subscription::reposition
+             feed_partition
              SET epoch = $3, sequence = $4, anchor = $5, updated = $6, etag = NULL,
                  last_modified = NULL, lease_epoch = lease_epoch + 1
              WHERE subscription = $1 AND sequence >= $2",
@@ -84,8 +84,8 @@ impl NativeOperate for Sqlite {
 
     async fn sweep(pool: &SqlitePool, s: &str, margin: i64, limit: i64) -> sqlx::Result<u64> {
         sqlx::query(sql!(
-            "-- instance::sweep
-             DELETE FROM feed_instance
+            "DELETE -- instance::sweep
+             FROM feed_instance
              WHERE subscription = $1
                AND alive_until < {an_hour_ago}",
             an_hour_ago = now_plus("-3600")
@@ -94,8 +94,8 @@ impl NativeOperate for Sqlite {
         .execute(pool)
         .await?;
         let swept = sqlx::query(
-            "-- claim::sweep
-             DELETE FROM feed_claim
+            "DELETE -- claim::sweep
+             FROM feed_claim
              WHERE rowid IN (
                  SELECT rowid FROM feed_claim
                  WHERE subscription = $1

@@ -18,8 +18,8 @@ impl NativePublish for Sqlite {
     ) -> sqlx::Result<()> {
         // The head first: this takes the write lock, so that the number is the next one.
         let (sequence, updated): (Sequence, String) = sqlx::query_as(sql!(
-            "-- outbox::number
-             UPDATE feed_head
+            "UPDATE -- outbox::number
+             feed_head
              SET sequence = (SELECT sequence FROM feed_next), anchor = $1,
                  updated = max({NOW}, updated, coalesce(closed_until, updated))
              RETURNING sequence, updated"
@@ -28,8 +28,8 @@ impl NativePublish for Sqlite {
         .fetch_one(&mut **tx)
         .await?;
         sqlx::query(
-            "-- outbox::append
-             INSERT INTO feed_event
+            "INSERT -- outbox::append
+             INTO feed_event
                  (sequence, id, event_type, subject, time, updated, title, summary, link, data,
                   traceparent)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -59,8 +59,8 @@ impl NativePublish for Sqlite {
 
     async fn rewrite(tx: &mut SqliteTransaction<'_>, id: EventId, data: &str) -> sqlx::Result<()> {
         sqlx::query(
-            "-- outbox::rewrite
-             UPDATE feed_event SET data = $2 WHERE id = $1;
+            "UPDATE -- outbox::rewrite
+             feed_event SET data = $2 WHERE id = $1;
              UPDATE feed_archive SET data = $2 WHERE id = $1",
         )
         .bind(id)
@@ -76,8 +76,8 @@ impl NativePublish for Sqlite {
         last: Sequence,
     ) -> sqlx::Result<u64> {
         sqlx::query(
-            "-- archive::copy
-             INSERT INTO feed_archive (sequence, id, event_type, subject, time, updated, title,
+            "INSERT -- archive::copy
+             INTO feed_archive (sequence, id, event_type, subject, time, updated, title,
                                        summary, link, data, traceparent)
              SELECT sequence, id, event_type, subject, time, updated, title, summary, link, data,
                     traceparent
@@ -88,8 +88,8 @@ impl NativePublish for Sqlite {
         .execute(&mut **tx)
         .await?;
         let moved = sqlx::query(
-            "-- archive::delete
-             DELETE FROM feed_event WHERE sequence BETWEEN $1 AND $2",
+            "DELETE -- archive::delete
+             FROM feed_event WHERE sequence BETWEEN $1 AND $2",
         )
         .bind(first)
         .bind(last)
@@ -101,8 +101,8 @@ impl NativePublish for Sqlite {
     /// An event has its sequence when it commits.
     async fn published(pool: &SqlitePool) -> sqlx::Result<Published> {
         let (sequence, quarantined) = sqlx::query_as(
-            "-- feed::published
-             SELECT sequence, (SELECT count(*) FROM (SELECT 1 FROM feed_quarantine LIMIT $1))
+            "SELECT -- feed::published
+             sequence, (SELECT count(*) FROM (SELECT 1 FROM feed_quarantine LIMIT $1))
              FROM feed_head",
         )
         .bind(crate::store::COUNTED)

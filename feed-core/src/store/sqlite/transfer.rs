@@ -9,8 +9,8 @@ impl NativeTransfer for Sqlite {
 
     async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Vec<Column>> {
         let rows: Vec<String> = sqlx::query_scalar(
-            "-- transfer::columns
-             SELECT name FROM pragma_table_info($1) ORDER BY name",
+            "SELECT -- transfer::columns
+             name FROM pragma_table_info($1) ORDER BY name",
         )
         .bind(table)
         .fetch_all(connection)
@@ -35,8 +35,8 @@ impl NativeTransfer for Sqlite {
         let members = members.join(", ");
         let columns = names(columns);
         let sql = format!(
-            "-- transfer::insert
-             INSERT INTO {table} ({columns}) SELECT {members} FROM json_each($1)"
+            "INSERT -- transfer::insert
+             INTO {table} ({columns}) SELECT {members} FROM json_each($1)"
         );
         let insert = sqlx::query(AssertSqlSafe(sql)).bind(array);
         insert.execute(connection).await.map(drop)
@@ -52,8 +52,8 @@ impl NativeTransfer for Sqlite {
             return Ok(None);
         }
         sqlx::query_scalar(
-            "-- transfer::last_number
-             SELECT seq FROM sqlite_sequence WHERE name = $1 AND seq > 0",
+            "SELECT -- transfer::last_number
+             seq FROM sqlite_sequence WHERE name = $1 AND seq > 0",
         )
         .bind(table)
         .fetch_optional(connection)
@@ -66,15 +66,15 @@ impl NativeTransfer for Sqlite {
         last: i64,
     ) -> sqlx::Result<()> {
         sqlx::query(
-            "-- transfer::forget_number
-             DELETE FROM sqlite_sequence WHERE name = $1",
+            "DELETE -- transfer::forget_number
+             FROM sqlite_sequence WHERE name = $1",
         )
         .bind(table)
         .execute(&mut *connection)
         .await?;
         sqlx::query(
-            "-- transfer::number_after
-             INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)",
+            "INSERT -- transfer::number_after
+             INTO sqlite_sequence (name, seq) VALUES ($1, $2)",
         )
         .bind(table)
         .bind(last)

@@ -12,8 +12,8 @@ use crate::store::sql::sql;
 impl Consume for Db {
     async fn acquire(pool: &Pool, s: &str, me: &str, limit: i64, term: i64) -> sqlx::Result<u64> {
         let taken = sqlx::query(sql!(
-            "-- lease::acquire
-             WITH free AS (
+            "WITH -- lease::acquire
+             free AS (
                  SELECT partition FROM feed_partition
                  WHERE subscription = $1
                    AND (lease_owner IS NULL OR lease_until < {NOW})
@@ -36,8 +36,8 @@ impl Consume for Db {
 
     async fn release(pool: &Pool, s: &str, me: &str, count: i64) -> sqlx::Result<u64> {
         let released = sqlx::query(sql!(
-            "-- lease::release
-             WITH spare AS (
+            "WITH -- lease::release
+             spare AS (
                  SELECT partition FROM feed_partition
                  WHERE subscription = $1 AND lease_owner = $2
                  ORDER BY partition DESC LIMIT $3 {FOR_UPDATE}
@@ -56,8 +56,8 @@ impl Consume for Db {
 
     async fn held(pool: &Pool, s: &str, me: &str) -> sqlx::Result<Vec<Held>> {
         sqlx::query_as(
-            "-- lease::held
-             SELECT partition, lease_epoch, epoch, sequence, anchor, updated, etag, last_modified
+            "SELECT -- lease::held
+             partition, lease_epoch, epoch, sequence, anchor, updated, etag, last_modified
              FROM feed_partition WHERE subscription = $1 AND lease_owner = $2 ORDER BY partition",
         )
         .bind(s)
@@ -68,8 +68,8 @@ impl Consume for Db {
 
     async fn epochs(pool: &Pool, s: &str) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
-            "-- lease::epochs
-             SELECT DISTINCT epoch FROM feed_partition
+            "SELECT -- lease::epochs
+             DISTINCT epoch FROM feed_partition
              WHERE subscription = $1 AND epoch IS NOT NULL",
         )
         .bind(s)
@@ -79,8 +79,8 @@ impl Consume for Db {
 
     async fn halt(pool: &Pool, s: &str, reason: &str) -> sqlx::Result<()> {
         sqlx::query(sql!(
-            "-- subscription::halt
-             UPDATE feed_subscription SET halted = $2, halted_at = {NOW}
+            "UPDATE -- subscription::halt
+             feed_subscription SET halted = $2, halted_at = {NOW}
              WHERE name = $1 AND halted IS NULL"
         ))
         .bind(s)
@@ -92,8 +92,8 @@ impl Consume for Db {
 
     async fn lock(tx: &mut Transaction<'_>, s: &str, me: &str, held: &Held) -> sqlx::Result<bool> {
         let row = sqlx::query(sql!(
-            "-- consumer::lock
-             SELECT 1 FROM feed_partition
+            "SELECT -- consumer::lock
+             1 FROM feed_partition
              WHERE subscription = $1 AND lease_owner = $2 AND partition = $3 AND lease_epoch = $4
              {FOR_UPDATE}"
         ))
@@ -108,8 +108,8 @@ impl Consume for Db {
 
     async fn claimed(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(sql!(
-            "-- consumer::claimed
-             SELECT event_id FROM feed_claim WHERE subscription = $1 AND event_id {in_list}",
+            "SELECT -- consumer::claimed
+             event_id FROM feed_claim WHERE subscription = $1 AND event_id {in_list}",
             in_list = is_in("$2")
         ))
         .bind(s)
@@ -124,13 +124,15 @@ impl Consume for Db {
         subjects: &[&str],
     ) -> sqlx::Result<Vec<String>> {
         let found: Vec<Option<String>> = sqlx::query_scalar(sql!(
-            "-- parked::blocked
-             {restoring}",
-            restoring = restoring_planner(&format!(
-                "SELECT DISTINCT subject FROM feed_parked
+            "{restoring}",
+            restoring = restoring_planner(
+                "parked::blocked",
+                &format!(
+                    "SELECT DISTINCT subject FROM feed_parked
                  WHERE subscription = $1 AND subject {in_list}",
-                in_list = is_in("$2")
-            ))
+                    in_list = is_in("$2")
+                )
+            )
         ))
         .bind(s)
         .bind(list(subjects))
@@ -141,8 +143,8 @@ impl Consume for Db {
 
     async fn park(tx: &mut Transaction<'_>, s: &str, parking: &Parking<'_>) -> sqlx::Result<()> {
         sqlx::query(sql!(
-            "-- parked::park
-             INSERT INTO feed_parked
+            "INSERT -- parked::park
+             INTO feed_parked
                  (subscription, event_id, partition, subject, sequence, event, reason, attempts,
                   retry_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, CAST($7 IS NOT NULL AS INTEGER),
@@ -164,8 +166,8 @@ impl Consume for Db {
 
     async fn due(pool: &Pool, s: &str, me: &str, limit: i64) -> sqlx::Result<Vec<(i64, String)>> {
         sqlx::query_as(sql!(
-            "-- parked::due
-             SELECT parked.partition, parked.subject {due} ORDER BY position LIMIT $3",
+            "SELECT -- parked::due
+             parked.partition, parked.subject {due} ORDER BY position LIMIT $3",
             due = from_due(NOW)
         ))
         .bind(s)
@@ -181,8 +183,8 @@ impl Consume for Db {
         subject: &str,
     ) -> sqlx::Result<Option<Parked>> {
         sqlx::query_as(sql!(
-            "-- parked::first
-             SELECT event_id, event, attempts FROM feed_parked
+            "SELECT -- parked::first
+             event_id, event, attempts FROM feed_parked
              WHERE subscription = $1 AND subject = $2
                AND (reason IS NULL OR retry_at <= {NOW})
                AND position = (SELECT min(position) FROM feed_parked
@@ -202,8 +204,8 @@ impl Consume for Db {
         limit: i64,
     ) -> sqlx::Result<Vec<(i64, String, String)>> {
         sqlx::query_as(
-            "-- parked::of
-             SELECT position, event_id, event FROM feed_parked
+            "SELECT -- parked::of
+             position, event_id, event FROM feed_parked
              WHERE subscription = $1 AND subject = $2 AND position > $3
              ORDER BY position LIMIT $4",
         )
@@ -223,8 +225,8 @@ impl Consume for Db {
         reason: &str,
     ) -> sqlx::Result<()> {
         sqlx::query(sql!(
-            "-- parked::replace
-             UPDATE feed_parked
+            "UPDATE -- parked::replace
+             feed_parked
              SET event = $3,
                  retry_at = CASE WHEN reason IS NULL THEN retry_at ELSE {NOW} END,
                  reason = CASE WHEN reason IS NULL THEN reason ELSE $4 END
@@ -241,8 +243,8 @@ impl Consume for Db {
 
     async fn unpark(tx: &mut Transaction<'_>, s: &str, event_id: &str) -> sqlx::Result<bool> {
         let gone = sqlx::query(
-            "-- parked::unpark
-             DELETE FROM feed_parked WHERE subscription = $1 AND event_id = $2",
+            "DELETE -- parked::unpark
+             FROM feed_parked WHERE subscription = $1 AND event_id = $2",
         )
         .bind(s)
         .bind(event_id)
@@ -259,8 +261,8 @@ impl Consume for Db {
         retry_in: Option<i64>,
     ) -> sqlx::Result<()> {
         sqlx::query(sql!(
-            "-- parked::postpone
-             UPDATE feed_parked
+            "UPDATE -- parked::postpone
+             feed_parked
              SET reason = $3, attempts = attempts + 1, retry_at = {retry_at}
              WHERE subscription = $1 AND event_id = $2",
             retry_at = now_plus("$4")

@@ -8,8 +8,8 @@ use crate::store::{Check, Made};
 impl Check for Db {
     async fn ping(pool: &Pool) -> sqlx::Result<()> {
         sqlx::query(
-            "-- database::ping
-             SELECT 1",
+            "SELECT -- database::ping
+             1",
         )
         .execute(pool)
         .await
@@ -18,16 +18,16 @@ impl Check for Db {
 
     async fn is_standby(pool: &Pool) -> sqlx::Result<bool> {
         let sql = format!(
-            "-- database::is_standby
-             SELECT {IS_STANDBY}"
+            "SELECT -- database::is_standby
+             {IS_STANDBY}"
         );
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await
     }
 
     async fn migrations(pool: &Pool, table: &'static str) -> sqlx::Result<Vec<Made>> {
         let sql = format!(
-            "-- database::migrations
-             SELECT version, description FROM {table} WHERE success ORDER BY version"
+            "SELECT -- database::migrations
+             version, description FROM {table} WHERE success ORDER BY version"
         );
         sqlx::query_as(AssertSqlSafe(sql)).fetch_all(pool).await
     }

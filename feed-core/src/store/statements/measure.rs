@@ -8,8 +8,8 @@ use crate::store::sql::sql;
 impl Measure for Db {
     async fn progress(pool: &Pool, s: &str) -> sqlx::Result<Progress> {
         sqlx::query_as(sql!(
-            "-- subscription::progress
-             SELECT COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head, last_contact,
+            "SELECT -- subscription::progress
+             COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head, last_contact,
                     instances, parked, waiting,
                     EXISTS (SELECT 1 FROM feed_subscription
                             WHERE name = $1 AND halted IS NOT NULL) AS halted

@@ -13,8 +13,8 @@ use crate::store::sql::sql;
 impl Operate for Db {
     async fn subscriptions(pool: &Pool) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
-            "-- subscription::names
-             SELECT name FROM feed_subscription ORDER BY name",
+            "SELECT -- subscription::names
+             name FROM feed_subscription ORDER BY name",
         )
         .fetch_all(pool)
         .await
@@ -22,8 +22,8 @@ impl Operate for Db {
 
     async fn standing(pool: &Pool, s: &str) -> sqlx::Result<Standing> {
         sqlx::query_as(sql!(
-            "-- subscription::standing
-             SELECT lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head,
+            "SELECT -- subscription::standing
+             lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head,
                     last_contact,
                     (SELECT last_error FROM feed_instance
                      WHERE subscription = $1 AND last_error IS NOT NULL
@@ -61,8 +61,8 @@ impl Operate for Db {
         limit: i64,
     ) -> sqlx::Result<Vec<ParkedEvent>> {
         sqlx::query_as(
-            "-- parked::list
-             SELECT event_id AS id, partition, subject, sequence, event, reason, attempts, parked_at,
+            "SELECT -- parked::list
+             event_id AS id, partition, subject, sequence, event, reason, attempts, parked_at,
                     retry_at
              FROM feed_parked
              WHERE subscription = $1 AND (CAST($2 AS TEXT) IS NULL OR event_id = $2)
@@ -82,8 +82,8 @@ impl Operate for Db {
         limit: i64,
     ) -> sqlx::Result<Vec<TakenEvent>> {
         sqlx::query_as(
-            "-- claim::list
-             SELECT claim.event_id AS id, claim.subject, claim.sequence, claimed,
+            "SELECT -- claim::list
+             claim.event_id AS id, claim.subject, claim.sequence, claimed,
                     COALESCE(skip.reason, parked.reason) AS reason,
                     parked.event_id IS NOT NULL AS parked, skip.event_id IS NOT NULL AS skipped,
                     skip.skipped_by
@@ -104,8 +104,8 @@ impl Operate for Db {
 
     async fn skipped(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<SkippedEvent>> {
         sqlx::query_as(
-            "-- skip::list
-             SELECT event_id AS id, subject, event_type, sequence, reason, skipped_by, skipped_at
+            "SELECT -- skip::list
+             event_id AS id, subject, event_type, sequence, reason, skipped_by, skipped_at
              FROM feed_skip WHERE subscription = $1
              ORDER BY skipped_at DESC, sequence DESC LIMIT $2",
         )
@@ -117,8 +117,8 @@ impl Operate for Db {
 
     async fn decisions(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<Decided>> {
         sqlx::query_as(
-            "-- decision::list
-             SELECT position, decision, reason, decided_by, decided_at, done_at, outcome
+            "SELECT -- decision::list
+             position, decision, reason, decided_by, decided_at, done_at, outcome
              FROM feed_decision WHERE subscription = $1 ORDER BY position DESC LIMIT $2",
         )
         .bind(s)
@@ -133,8 +133,8 @@ impl Operate for Db {
         event_id: Option<&str>,
     ) -> sqlx::Result<u64> {
         let due = sqlx::query(sql!(
-            "-- parked::hasten
-             UPDATE feed_parked SET retry_at = {NOW}
+            "UPDATE -- parked::hasten
+             feed_parked SET retry_at = {NOW}
              WHERE subscription = $1 AND reason IS NOT NULL
                AND (CAST($2 AS TEXT) IS NULL OR event_id = $2)"
         ))
@@ -151,8 +151,8 @@ impl Operate for Db {
         decision: &NewDecision<'_>,
     ) -> sqlx::Result<i64> {
         sqlx::query_scalar(sql!(
-            "-- decision::insert
-             INSERT INTO feed_decision (subscription, decision, reason, decided_by, outcome, done_at)
+            "INSERT -- decision::insert
+             INTO feed_decision (subscription, decision, reason, decided_by, outcome, done_at)
              VALUES ($1, $2, $3, $4, $5, CASE WHEN CAST($5 AS TEXT) IS NOT NULL THEN {NOW} END)
              RETURNING position"
         ))
@@ -167,8 +167,8 @@ impl Operate for Db {
 
     async fn open_decision(pool: &Pool, s: &str) -> sqlx::Result<Option<Decided>> {
         sqlx::query_as(
-            "-- decision::open
-             SELECT position, decision, reason, decided_by, decided_at, done_at, outcome
+            "SELECT -- decision::open
+             position, decision, reason, decided_by, decided_at, done_at, outcome
              FROM feed_decision WHERE subscription = $1 AND done_at IS NULL
              ORDER BY position LIMIT 1",
         )
@@ -183,8 +183,8 @@ impl Operate for Db {
         outcome: &str,
     ) -> sqlx::Result<bool> {
         let closed = sqlx::query(sql!(
-            "-- decision::close
-             UPDATE feed_decision SET done_at = {NOW}, outcome = $2
+            "UPDATE -- decision::close
+             feed_decision SET done_at = {NOW}, outcome = $2
              WHERE position = $1 AND done_at IS NULL"
         ))
         .bind(position)
@@ -200,8 +200,8 @@ impl Operate for Db {
         begins: Option<Sequence>,
     ) -> sqlx::Result<()> {
         sqlx::query(
-            "-- subscription::unhalt
-             UPDATE feed_subscription
+            "UPDATE -- subscription::unhalt
+             feed_subscription
              SET halted = NULL, halted_at = NULL, begins = COALESCE($2, begins)
              WHERE name = $1",
         )
@@ -215,10 +215,10 @@ impl Operate for Db {
     async fn forget(tx: &mut Transaction<'_>, s: &str, from: Sequence) -> sqlx::Result<u64> {
         const FROM: &str = "subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)";
         let [claims, parked, passed_over] = [
-            sql!("-- replay::claims\nDELETE FROM feed_claim WHERE {FROM}"),
-            sql!("-- replay::parked\nDELETE FROM feed_parked WHERE {FROM}"),
+            sql!("DELETE -- replay::claims\nFROM feed_claim WHERE {FROM}"),
+            sql!("DELETE -- replay::parked\nFROM feed_parked WHERE {FROM}"),
             sql!(
-                "-- replay::passed_over\nDELETE FROM feed_skip WHERE skipped_by IS NULL AND {FROM}"
+                "DELETE -- replay::passed_over\nFROM feed_skip WHERE skipped_by IS NULL AND {FROM}"
             ),
         ]
         .map(|sql| sqlx::query(sql).bind(s).bind(from));
@@ -230,8 +230,8 @@ impl Operate for Db {
 
     async fn claim_decided(tx: &mut Transaction<'_>, s: &str) -> sqlx::Result<()> {
         sqlx::query(
-            "-- claim::decided
-             INSERT INTO feed_claim (subscription, event_id, sequence, subject)
+            "INSERT -- claim::decided
+             INTO feed_claim (subscription, event_id, sequence, subject)
              SELECT subscription, event_id, sequence, subject FROM feed_skip WHERE subscription = $1
              UNION ALL
              SELECT subscription, event_id, sequence, subject FROM feed_parked WHERE subscription = $1
@@ -245,8 +245,8 @@ impl Operate for Db {
 
     async fn without_effect(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(sql!(
-            "-- reconcile::without_effect
-             SELECT event_id FROM feed_parked WHERE subscription = $1 AND event_id {in_list}
+            "SELECT -- reconcile::without_effect
+             event_id FROM feed_parked WHERE subscription = $1 AND event_id {in_list}
              UNION
              SELECT event_id FROM feed_skip WHERE subscription = $1 AND event_id {in_list}",
             in_list = is_in("$2")
@@ -259,8 +259,8 @@ impl Operate for Db {
 
     async fn set_reconciled(pool: &Pool, s: &str, result: &str) -> sqlx::Result<()> {
         sqlx::query(
-            "-- subscription::set_reconciled
-             UPDATE feed_subscription SET reconciled = $2 WHERE name = $1",
+            "UPDATE -- subscription::set_reconciled
+             feed_subscription SET reconciled = $2 WHERE name = $1",
         )
         .bind(s)
         .bind(result)
@@ -271,8 +271,8 @@ impl Operate for Db {
 
     async fn reconciled(pool: &Pool, s: &str) -> sqlx::Result<Option<String>> {
         let result: Option<Option<String>> = sqlx::query_scalar(
-            "-- subscription::reconciled
-             SELECT reconciled FROM feed_subscription WHERE name = $1",
+            "SELECT -- subscription::reconciled
+             reconciled FROM feed_subscription WHERE name = $1",
         )
         .bind(s)
         .fetch_optional(pool)

@@ -18,8 +18,8 @@ const ENTRY: &str = "id, sequence, event_type, subject, time, updated, title, su
 macro_rules! filtered {
     ($condition:literal) => {
         sql!(
-            "-- feed::filtered
-             SELECT {ENTRY} FROM feed_log WHERE sequence < $1 {}
+            "SELECT -- feed::filtered
+             {ENTRY} FROM feed_log WHERE sequence < $1 {}
              ORDER BY sequence DESC LIMIT $2",
             $condition
         )
@@ -31,8 +31,8 @@ macro_rules! filtered {
 macro_rules! matching {
     ($condition:literal) => {
         sql!(
-            "-- feed::matching
-             SELECT sequence FROM feed_log WHERE sequence BETWEEN $1 AND $2 {}
+            "SELECT -- feed::matching
+             sequence FROM feed_log WHERE sequence BETWEEN $1 AND $2 {}
              ORDER BY sequence LIMIT $3",
             $condition
         )
@@ -47,8 +47,8 @@ impl Publish for Db {
         page_size: i64,
     ) -> sqlx::Result<()> {
         sqlx::query(sql!(
-            "-- feed::create
-             INSERT INTO feed_head (only_row, feed_id, epoch, page_size, created, updated)
+            "INSERT -- feed::create
+             INTO feed_head (only_row, feed_id, epoch, page_size, created, updated)
              SELECT TRUE, $1, $2, $3, now, now FROM (SELECT {NOW_MILLIS} AS now) AS clock
              WHERE TRUE ON CONFLICT DO NOTHING"
         ))
@@ -62,8 +62,8 @@ impl Publish for Db {
 
     async fn present(pool: &Pool, source: &str, presentation: i64) -> sqlx::Result<()> {
         sqlx::query(sql!(
-            "-- feed::present
-             UPDATE feed_head
+            "UPDATE -- feed::present
+             feed_head
              SET source = coalesce(source, $1), presentation = $2, closed_sequence = -1,
                  updated = {later}, presented = {later}
              WHERE source IS NULL OR presentation IS DISTINCT FROM $2",
@@ -79,8 +79,8 @@ impl Publish for Db {
 
     async fn source(pool: &Pool) -> sqlx::Result<Option<String>> {
         sqlx::query_scalar(
-            "-- feed::source
-             SELECT source FROM feed_head",
+            "SELECT -- feed::source
+             source FROM feed_head",
         )
         .fetch_one(pool)
         .await
@@ -93,8 +93,8 @@ impl Publish for Db {
         limit: i64,
     ) -> sqlx::Result<Vec<(Sequence, EventId, String)>> {
         sqlx::query_as(
-            "-- outbox::numbered
-             SELECT sequence, id, data FROM feed_log
+            "SELECT -- outbox::numbered
+             sequence, id, data FROM feed_log
              WHERE subject = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
         )
         .bind(subject)
@@ -106,8 +106,8 @@ impl Publish for Db {
 
     async fn erase_quarantined(tx: &mut Transaction<'_>, subject: &str) -> sqlx::Result<()> {
         sqlx::query(
-            "-- outbox::erase_quarantined
-             UPDATE feed_quarantine SET data = NULL WHERE subject = $1 AND data IS NOT NULL",
+            "UPDATE -- outbox::erase_quarantined
+             feed_quarantine SET data = NULL WHERE subject = $1 AND data IS NOT NULL",
         )
         .bind(subject)
         .execute(&mut **tx)
@@ -117,8 +117,8 @@ impl Publish for Db {
 
     async fn quarantined(pool: &Pool, after: i64, limit: i64) -> sqlx::Result<Vec<Quarantined>> {
         sqlx::query_as(
-            "-- feed::quarantined
-             SELECT position, found, reason, sequence, id, event_type, subject
+            "SELECT -- feed::quarantined
+             position, found, reason, sequence, id, event_type, subject
              FROM feed_quarantine WHERE position > $1 ORDER BY position LIMIT $2",
         )
         .bind(after)
@@ -129,8 +129,8 @@ impl Publish for Db {
 
     async fn oldest(pool: &Pool) -> sqlx::Result<Option<Sequence>> {
         sqlx::query_scalar(
-            "-- archive::oldest
-             SELECT min(sequence) FROM feed_event",
+            "SELECT -- archive::oldest
+             min(sequence) FROM feed_event",
         )
         .fetch_one(pool)
         .await
@@ -138,8 +138,8 @@ impl Publish for Db {
 
     async fn change_epoch(tx: &mut Transaction<'_>, epoch: &Epoch) -> sqlx::Result<()> {
         sqlx::query(
-            "-- feed::change_epoch
-             UPDATE feed_head SET epoch = $1",
+            "UPDATE -- feed::change_epoch
+             feed_head SET epoch = $1",
         )
         .bind(epoch.as_str())
         .execute(&mut **tx)
@@ -149,8 +149,8 @@ impl Publish for Db {
 
     async fn look(pool: &Pool) -> sqlx::Result<Look> {
         sqlx::query_as(sql!(
-            "-- feed::look
-             SELECT feed_id, epoch, page_size, created, sequence, anchor, updated, closed_until,
+            "SELECT -- feed::look
+             feed_id, epoch, page_size, created, sequence, anchor, updated, closed_until,
                     closed_sequence, presentation, presented, revision,
                     {HAS_UNNUMBERED} AS unnumbered,
                     (SELECT COALESCE(max(position), 0) FROM feed_quarantine) AS quarantined,
@@ -163,8 +163,8 @@ impl Publish for Db {
 
     async fn close_second(pool: &Pool, sequence: Sequence) -> sqlx::Result<()> {
         sqlx::query(sql!(
-            "-- sequencer::close_second
-             UPDATE feed_head SET closed_until = {SECOND_CLOSES}, closed_sequence = sequence
+            "UPDATE -- sequencer::close_second
+             feed_head SET closed_until = {SECOND_CLOSES}, closed_sequence = sequence
              WHERE sequence = $1 AND closed_sequence < $1 AND {NOW} >= {SECOND_CLOSES}"
         ))
         .bind(sequence)
@@ -175,8 +175,8 @@ impl Publish for Db {
 
     async fn entries(pool: &Pool, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Entry>> {
         sqlx::query(sql!(
-            "-- feed::entries
-             SELECT {ENTRY} FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence"
+            "SELECT -- feed::entries
+             {ENTRY} FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence"
         ))
         .bind(first)
         .bind(last)
@@ -187,8 +187,8 @@ impl Publish for Db {
 
     async fn events(pool: &Pool, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Event>> {
         sqlx::query(sql!(
-            "-- feed::events
-             SELECT {ENTRY}, data, traceparent
+            "SELECT -- feed::events
+             {ENTRY}, data, traceparent
              FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence"
         ))
         .bind(first)
@@ -204,8 +204,8 @@ impl Publish for Db {
         last: Sequence,
     ) -> sqlx::Result<Vec<(Sequence, EventId, String)>> {
         sqlx::query(
-            "-- feed::subjects
-             SELECT sequence, id, subject FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
+            "SELECT -- feed::subjects
+             sequence, id, subject FROM feed_log WHERE sequence BETWEEN $1 AND $2 ORDER BY sequence",
         )
         .bind(first)
         .bind(last)
@@ -216,8 +216,8 @@ impl Publish for Db {
 
     async fn events_at(pool: &Pool, sequences: &[Sequence]) -> sqlx::Result<Vec<Event>> {
         sqlx::query(sql!(
-            "-- feed::events_at
-             SELECT {ENTRY}, data, traceparent
+            "SELECT -- feed::events_at
+             {ENTRY}, data, traceparent
              FROM feed_log WHERE sequence {among} ORDER BY sequence",
             among = is_in("$1")
         ))
@@ -229,8 +229,8 @@ impl Publish for Db {
 
     async fn id_at(pool: &Pool, sequence: Sequence) -> sqlx::Result<Option<EventId>> {
         sqlx::query_scalar(
-            "-- feed::id_at
-             SELECT id FROM feed_log WHERE sequence = $1",
+            "SELECT -- feed::id_at
+             id FROM feed_log WHERE sequence = $1",
         )
         .bind(sequence)
         .fetch_optional(pool)
@@ -239,8 +239,8 @@ impl Publish for Db {
 
     async fn event(pool: &Pool, id: EventId) -> sqlx::Result<Option<Event>> {
         sqlx::query(sql!(
-            "-- feed::event
-             SELECT {ENTRY}, data, traceparent FROM feed_log WHERE id = $1"
+            "SELECT -- feed::event
+             {ENTRY}, data, traceparent FROM feed_log WHERE id = $1"
         ))
         .bind(id)
         .try_map(event_from)

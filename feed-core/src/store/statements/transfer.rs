@@ -10,8 +10,8 @@ use crate::store::transfer::{Column, Transfer};
 impl Transfer for Db {
     async fn has_unnumbered(connection: &mut Connection) -> sqlx::Result<bool> {
         sqlx::query_scalar(sql!(
-            "-- transfer::has_unnumbered
-             SELECT {HAS_UNNUMBERED}"
+            "SELECT -- transfer::has_unnumbered
+             {HAS_UNNUMBERED}"
         ))
         .fetch_one(connection)
         .await
@@ -28,16 +28,16 @@ impl Transfer for Db {
             .collect();
         let members = members.join(", ");
         let sql = format!(
-            "-- transfer::rows
-             SELECT CAST({JSON_OBJECT}({members}) AS TEXT) FROM {table}"
+            "SELECT -- transfer::rows
+             CAST({JSON_OBJECT}({members}) AS TEXT) FROM {table}"
         );
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch(connection)
     }
 
     async fn empty(connection: &mut Connection, table: &str) -> sqlx::Result<u64> {
         let sql = format!(
-            "-- transfer::empty
-             DELETE FROM {table}"
+            "DELETE -- transfer::empty
+             FROM {table}"
         );
         let emptied = sqlx::query(AssertSqlSafe(sql)).execute(connection).await?;
         Ok(emptied.rows_affected())

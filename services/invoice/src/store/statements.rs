@@ -32,8 +32,8 @@ impl Store for Db {
         orders: &[OrderId],
     ) -> sqlx::Result<HashMap<OrderId, Option<String>>> {
         let rows: Vec<(i64, Option<String>)> = sqlx::query_as(sql!(
-            "-- invoice::causes
-             SELECT order_id, cause FROM invoice WHERE order_id {in_list}",
+            "SELECT -- invoice::causes
+             order_id, cause FROM invoice WHERE order_id {in_list}",
             in_list = is_in("$1")
         ))
         .bind(list(&numbers(orders)))
@@ -45,8 +45,8 @@ impl Store for Db {
 
     async fn reserve(tx: &mut Transaction<'_>, year: i32, count: i64) -> sqlx::Result<i64> {
         sqlx::query_scalar(
-            "-- invoice::reserve
-             INSERT INTO invoice_counter (year, next) VALUES ($1, 1 + $2)
+            "INSERT -- invoice::reserve
+             INTO invoice_counter (year, next) VALUES ($1, 1 + $2)
              ON CONFLICT (year) DO UPDATE SET next = invoice_counter.next + $2
              RETURNING next - $2",
         )
@@ -77,8 +77,8 @@ impl Store for Db {
             Column::instants(invoices, |invoice| invoice.credited),
         ];
         let insert = sql!(
-            "-- invoice::insert
-             INSERT INTO invoice
+            "INSERT -- invoice::insert
+             INTO invoice
                  (order_id, year, serial, issued_at,
                   customer_id, customer_name, customer_firstname, customer_email,
                   billing_street, billing_zip, billing_city, currency, total_cents, cause,
@@ -107,8 +107,8 @@ impl Store for Db {
             Column::instants(cancelled, |(_, at)| *at),
         ];
         let credit = sql!(
-            "-- invoice::credit
-             UPDATE invoice SET credited_at = cancelled.at
+            "UPDATE -- invoice::credit
+             invoice SET credited_at = cancelled.at
              FROM {rows}
              WHERE invoice.order_id = cancelled.order_id AND credited_at IS NULL
              RETURNING invoice.order_id",
@@ -122,8 +122,8 @@ impl Store for Db {
 
     async fn erase(tx: &mut Transaction<'_>, orders: &[OrderId]) -> sqlx::Result<()> {
         sqlx::query(sql!(
-            "-- invoice::erase
-             UPDATE invoice
+            "UPDATE -- invoice::erase
+             invoice
              SET customer_email = ''
              WHERE order_id {in_list}",
             in_list = is_in("$1")
@@ -136,8 +136,8 @@ impl Store for Db {
 
     async fn find(pool: &Pool, id: OrderId) -> sqlx::Result<Option<Invoice>> {
         let rows = sqlx::query(sql!(
-            "-- invoice::find
-             SELECT {COLUMNS} FROM invoice WHERE order_id = $1"
+            "SELECT -- invoice::find
+             {COLUMNS} FROM invoice WHERE order_id = $1"
         ))
         .bind(id.0)
         .fetch_all(pool)
@@ -147,8 +147,8 @@ impl Store for Db {
 
     async fn list(pool: &Pool, before: OrderId, limit: i64) -> sqlx::Result<Vec<Invoice>> {
         let rows = sqlx::query(sql!(
-            "-- invoice::list
-             SELECT {COLUMNS} FROM invoice WHERE order_id < $1 ORDER BY order_id DESC LIMIT $2"
+            "SELECT -- invoice::list
+             {COLUMNS} FROM invoice WHERE order_id < $1 ORDER BY order_id DESC LIMIT $2"
         ))
         .bind(before.0)
         .bind(limit)
@@ -159,8 +159,8 @@ impl Store for Db {
 
     async fn count(pool: &Pool) -> sqlx::Result<i64> {
         sqlx::query_scalar(
-            "-- invoice::count
-             SELECT count(*) FROM invoice",
+            "SELECT -- invoice::count
+             count(*) FROM invoice",
         )
         .fetch_one(pool)
         .await
@@ -168,8 +168,8 @@ impl Store for Db {
 
     async fn gaps(pool: &Pool, limit: i64) -> sqlx::Result<Vec<(i32, i64, i64)>> {
         sqlx::query_as(
-            "-- invoice::gaps
-             WITH bound AS (
+            "WITH -- invoice::gaps
+             bound AS (
                  SELECT year, max(next) AS next FROM (
                      SELECT year, next FROM invoice_counter
                      UNION ALL
@@ -216,8 +216,8 @@ async fn insert_lines(tx: &mut Transaction<'_>, invoices: &[Invoice]) -> sqlx::R
         Column::Integers(prices),
     ];
     let insert = sql!(
-        "-- invoice::insert_lines
-         INSERT INTO invoice_line (order_id, line, count, item_id, item_name, price_cents)
+        "INSERT -- invoice::insert_lines
+         INTO invoice_line (order_id, line, count, item_id, item_name, price_cents)
          SELECT * FROM {rows}",
         rows = rows(
             "lines",
@@ -239,8 +239,8 @@ async fn invoices(pool: &Pool, rows: Vec<Row>) -> sqlx::Result<Vec<Invoice>> {
     let mut invoices: Vec<Invoice> = rows.iter().map(invoice).collect::<sqlx::Result<_>>()?;
     let orders: Vec<i64> = invoices.iter().map(|invoice| invoice.order.0).collect();
     let rows: Vec<(i64, i64, i64, String, i64)> = sqlx::query_as(sql!(
-        "-- invoice::lines
-         SELECT order_id, count, item_id, item_name, price_cents
+        "SELECT -- invoice::lines
+         order_id, count, item_id, item_name, price_cents
          FROM invoice_line WHERE order_id {in_list} ORDER BY order_id, line",
         in_list = is_in("$1")
     ))

@@ -13,16 +13,16 @@ mod statements;
 
 /// Reads a customer for a transaction that places an order, and holds a lock on the customer's number, for which only
 /// an erasure waits.
-const NAMED_CUSTOMER: &str = "-- order::named_customer
-             SELECT id, name, firstname, email
+const NAMED_CUSTOMER: &str = "SELECT -- order::named_customer
+             id, name, firstname, email
              FROM customers,
                   pg_advisory_xact_lock_shared(hashtextextended('customer/' || $1::bigint, 0))
              WHERE id = $1";
 
 /// Waits until no transaction holds the lock of [`NAMED_CUSTOMER`]. A transaction that locks later finds that the
 /// customer is gone: `insert` looks again.
-const SETTLE: &str = "-- order::settle
-     SELECT pg_advisory_xact_lock(hashtextextended('customer/' || $1::bigint, 0))";
+const SETTLE: &str = "SELECT -- order::settle
+     pg_advisory_xact_lock(hashtextextended('customer/' || $1::bigint, 0))";
 
 const MIGRATIONS: Migrations = &[
     (
@@ -49,8 +49,8 @@ async fn insert(tx: &mut PgTransaction<'_>, order: NewOrder) -> sqlx::Result<Opt
         prices.push(to_cents(line.item.price)?);
     }
     let placed: Option<(i64, DateTime<Utc>)> = sqlx::query_as(
-        "-- order::insert
-         WITH placed AS (
+        "WITH -- order::insert
+         placed AS (
              INSERT INTO orders
                  (status, placed, updated,
                   customer_id, customer_name, customer_firstname, customer_email,
@@ -92,8 +92,8 @@ async fn insert(tx: &mut PgTransaction<'_>, order: NewOrder) -> sqlx::Result<Opt
 
 async fn number_orders_after(pool: &PgPool, last: OrderId) -> sqlx::Result<OrderId> {
     let next: i64 = sqlx::query_scalar(
-        "-- order::number_after
-         SELECT CASE WHEN last > 0 THEN setval(numbers, last) ELSE 0 END + 1
+        "SELECT -- order::number_after
+         CASE WHEN last > 0 THEN setval(numbers, last) ELSE 0 END + 1
          FROM (SELECT numbers, GREATEST($1, pg_sequence_last_value(numbers),
                                         (SELECT max(id) FROM orders)) AS last
                FROM CAST(pg_get_serial_sequence('orders', 'id') AS regclass) AS numbers) AS them",

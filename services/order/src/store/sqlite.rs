@@ -16,12 +16,12 @@ use crate::order::{NewOrder, Order, OrderId};
 mod statements;
 
 /// Reads a customer for a transaction that places an order. That is the only write transaction, so it needs no lock.
-const NAMED_CUSTOMER: &str = "-- order::named_customer
-             SELECT id, name, firstname, email FROM customers WHERE id = $1";
+const NAMED_CUSTOMER: &str = "SELECT -- order::named_customer
+             id, name, firstname, email FROM customers WHERE id = $1";
 
 /// Waits for nothing: no order was being placed while the customer was removed.
-const SETTLE: &str = "-- order::settle
-     SELECT $1";
+const SETTLE: &str = "SELECT -- order::settle
+     $1";
 
 const MIGRATIONS: Migrations = &[
     (
@@ -39,8 +39,8 @@ const MIGRATIONS: Migrations = &[
 async fn insert(tx: &mut SqliteTransaction<'_>, order: NewOrder) -> sqlx::Result<Option<Order>> {
     // No other transaction writes, so the customer is still there.
     let (id, now): (i64, DateTime<Utc>) = sqlx::query_as(
-        "-- order::insert
-         INSERT INTO orders
+        "INSERT -- order::insert
+         INTO orders
              (status, placed, updated,
               customer_id, customer_name, customer_firstname, customer_email,
               shipping_street, shipping_zip, shipping_city,
@@ -69,8 +69,8 @@ async fn insert(tx: &mut SqliteTransaction<'_>, order: NewOrder) -> sqlx::Result
         lines.push((line.count, item.id, &item.name, to_cents(item.price)?));
     }
     sqlx::query(
-        "-- order::insert_lines
-         INSERT INTO order_line (order_id, line, count, item_id, item_name, price_cents)
+        "INSERT -- order::insert_lines
+         INTO order_line (order_id, line, count, item_id, item_name, price_cents)
          SELECT $1, key + 1, value ->> 0, value ->> 1, value ->> 2, value ->> 3
          FROM json_each($2)",
     )
@@ -84,15 +84,15 @@ async fn insert(tx: &mut SqliteTransaction<'_>, order: NewOrder) -> sqlx::Result
 async fn number_orders_after(pool: &SqlitePool, last: OrderId) -> sqlx::Result<OrderId> {
     // There is no row before the first order.
     sqlx::query(
-        "-- order::begin_numbers
-         INSERT INTO sqlite_sequence (name, seq)
+        "INSERT -- order::begin_numbers
+         INTO sqlite_sequence (name, seq)
          SELECT 'orders', 0 WHERE NOT EXISTS (SELECT * FROM sqlite_sequence WHERE name = 'orders')",
     )
     .execute(pool)
     .await?;
     let next: i64 = sqlx::query_scalar(
-        "-- order::number_after
-         UPDATE sqlite_sequence SET seq = max(seq, $1) WHERE name = 'orders'
+        "UPDATE -- order::number_after
+         sqlite_sequence SET seq = max(seq, $1) WHERE name = 'orders'
          RETURNING seq + 1",
     )
     .bind(last.0)

@@ -30,8 +30,8 @@ impl Store for Db {
         orders: &[OrderId],
     ) -> sqlx::Result<HashMap<OrderId, Option<String>>> {
         let rows: Vec<(i64, Option<String>)> = sqlx::query_as(sql!(
-            "-- shipment::causes
-             SELECT order_id, cause FROM shipment WHERE order_id {in_list}",
+            "SELECT -- shipment::causes
+             order_id, cause FROM shipment WHERE order_id {in_list}",
             in_list = is_in("$1")
         ))
         .bind(list(&numbers(orders)))
@@ -58,8 +58,8 @@ impl Store for Db {
             Column::texts(shipments, |shipment| shipment.cause.as_deref()),
         ];
         let insert = sql!(
-            "-- shipment::insert
-             INSERT INTO shipment
+            "INSERT -- shipment::insert
+             INTO shipment
                  (order_id, placed_at, customer_id, customer_name, customer_firstname,
                   shipping_street, shipping_zip, shipping_city, cause)
              SELECT * FROM {rows}",
@@ -85,8 +85,8 @@ impl Store for Db {
             Column::instants(cancelled, |(_, at)| *at),
         ];
         let cancel = sql!(
-            "-- shipment::cancel
-             UPDATE shipment SET cancelled_at = cancelled.at
+            "UPDATE -- shipment::cancel
+             shipment SET cancelled_at = cancelled.at
              FROM {rows}
              WHERE shipment.order_id = cancelled.order_id AND cancelled_at IS NULL
              RETURNING shipment.order_id, dispatched_at IS NOT NULL",
@@ -101,8 +101,8 @@ impl Store for Db {
 
     async fn erase(tx: &mut Transaction<'_>, orders: &[OrderId]) -> sqlx::Result<()> {
         sqlx::query(sql!(
-            "-- shipment::erase
-             UPDATE shipment
+            "UPDATE -- shipment::erase
+             shipment
              SET customer_name = '', customer_firstname = '',
                  shipping_street = '', shipping_zip = '', shipping_city = ''
              WHERE order_id {in_list}",
@@ -116,8 +116,8 @@ impl Store for Db {
 
     async fn dispatch(pool: &Pool, id: OrderId) -> sqlx::Result<bool> {
         let done = sqlx::query(sql!(
-            "-- shipment::dispatch
-             UPDATE shipment SET dispatched_at = {NOW}
+            "UPDATE -- shipment::dispatch
+             shipment SET dispatched_at = {NOW}
              WHERE order_id = $1 AND dispatched_at IS NULL AND cancelled_at IS NULL"
         ))
         .bind(id.0)
@@ -128,8 +128,8 @@ impl Store for Db {
 
     async fn find(pool: &Pool, id: OrderId) -> sqlx::Result<Option<Shipment>> {
         let rows = sqlx::query(sql!(
-            "-- shipment::find
-             SELECT {COLUMNS} FROM shipment WHERE order_id = $1"
+            "SELECT -- shipment::find
+             {COLUMNS} FROM shipment WHERE order_id = $1"
         ))
         .bind(id.0)
         .fetch_all(pool)
@@ -139,8 +139,8 @@ impl Store for Db {
 
     async fn list(pool: &Pool, before: OrderId, limit: i64) -> sqlx::Result<Vec<Shipment>> {
         let rows = sqlx::query(sql!(
-            "-- shipment::list
-             SELECT {COLUMNS} FROM shipment WHERE order_id < $1 ORDER BY order_id DESC LIMIT $2"
+            "SELECT -- shipment::list
+             {COLUMNS} FROM shipment WHERE order_id < $1 ORDER BY order_id DESC LIMIT $2"
         ))
         .bind(before.0)
         .bind(limit)
@@ -151,8 +151,8 @@ impl Store for Db {
 
     async fn count(pool: &Pool) -> sqlx::Result<i64> {
         sqlx::query_scalar(
-            "-- shipment::count
-             SELECT count(*) FROM shipment",
+            "SELECT -- shipment::count
+             count(*) FROM shipment",
         )
         .fetch_one(pool)
         .await
@@ -174,8 +174,8 @@ async fn insert_lines(tx: &mut Transaction<'_>, shipments: &[Shipment]) -> sqlx:
         Column::texts(&lines, |(_, _, line)| line.item.name.as_str()),
     ];
     let insert = sql!(
-        "-- shipment::insert_lines
-         INSERT INTO shipment_line (order_id, line, count, item_id, item_name)
+        "INSERT -- shipment::insert_lines
+         INTO shipment_line (order_id, line, count, item_id, item_name)
          SELECT * FROM {rows}",
         rows = rows(
             "lines",
@@ -196,8 +196,8 @@ async fn shipments(pool: &Pool, rows: Vec<Row>) -> sqlx::Result<Vec<Shipment>> {
     let mut shipments: Vec<Shipment> = rows.iter().map(shipment).collect::<sqlx::Result<_>>()?;
     let orders: Vec<i64> = shipments.iter().map(|shipment| shipment.order.0).collect();
     let rows: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql!(
-        "-- shipment::lines
-         SELECT order_id, count, item_id, item_name
+        "SELECT -- shipment::lines
+         order_id, count, item_id, item_name
          FROM shipment_line WHERE order_id {in_list} ORDER BY order_id, line",
         in_list = is_in("$1")
     ))

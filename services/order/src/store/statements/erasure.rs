@@ -13,16 +13,16 @@ impl Erasure for Db {
         by: &str,
     ) -> sqlx::Result<bool> {
         let removed = sqlx::query(
-            "-- order::remove_customer
-             DELETE FROM customers WHERE id = $1",
+            "DELETE -- order::remove_customer
+             FROM customers WHERE id = $1",
         )
         .bind(customer.0)
         .execute(&mut **tx)
         .await?;
         if removed.rows_affected() == 0 {
             let erased: Option<i64> = sqlx::query_scalar(
-                "-- order::erased
-                 SELECT customer_id FROM erasure WHERE customer_id = $1",
+                "SELECT -- order::erased
+                 customer_id FROM erasure WHERE customer_id = $1",
             )
             .bind(customer.0)
             .fetch_optional(&mut **tx)
@@ -30,8 +30,8 @@ impl Erasure for Db {
             return Ok(erased.is_some());
         }
         sqlx::query(sql!(
-            "-- order::begin_erasure
-             INSERT INTO erasure (customer_id, erased_by, begun_at)
+            "INSERT -- order::begin_erasure
+             INTO erasure (customer_id, erased_by, begun_at)
              VALUES ($1, $2, {NOW}) ON CONFLICT (customer_id) DO UPDATE
              SET erased_by = excluded.erased_by, begun_at = excluded.begun_at,
                  done_at = NULL"
@@ -55,8 +55,8 @@ impl Erasure for Db {
         limit: i64,
     ) -> sqlx::Result<Vec<OrderId>> {
         let ids: Vec<i64> = sqlx::query_scalar(
-            "-- order::to_erase
-             SELECT id FROM orders
+            "SELECT -- order::to_erase
+             id FROM orders
              WHERE customer_id = $1 AND customer_name <> '' AND id > $2
              ORDER BY id LIMIT $3",
         )
@@ -70,8 +70,8 @@ impl Erasure for Db {
 
     async fn erase_order(tx: &mut Transaction<'_>, id: OrderId) -> sqlx::Result<Option<Order>> {
         let row = sqlx::query(sql!(
-            "-- order::erase
-             UPDATE orders
+            "UPDATE -- order::erase
+             orders
              SET customer_name = '', customer_firstname = '', customer_email = '',
                  shipping_street = '', shipping_zip = '', shipping_city = '',
                  billing_street = '', billing_zip = '', billing_city = ''
@@ -86,16 +86,16 @@ impl Erasure for Db {
 
     async fn finish_erasure(tx: &mut Transaction<'_>, customer: CustomerId) -> sqlx::Result<()> {
         sqlx::query(
-            "-- order::erase_keys
-             DELETE FROM idempotency_key
+            "DELETE -- order::erase_keys
+             FROM idempotency_key
              WHERE order_id IN (SELECT id FROM orders WHERE customer_id = $1)",
         )
         .bind(customer.0)
         .execute(&mut **tx)
         .await?;
         sqlx::query(sql!(
-            "-- order::finish_erasure
-             UPDATE erasure SET done_at = {NOW} WHERE customer_id = $1 AND done_at IS NULL"
+            "UPDATE -- order::finish_erasure
+             erasure SET done_at = {NOW} WHERE customer_id = $1 AND done_at IS NULL"
         ))
         .bind(customer.0)
         .execute(&mut **tx)

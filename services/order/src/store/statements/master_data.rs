@@ -19,8 +19,8 @@ impl MasterData for Db {
         limit: i64,
     ) -> sqlx::Result<Vec<Customer>> {
         sqlx::query_as(sql!(
-            "-- order::list_customers
-             SELECT id, name, firstname, email FROM customers
+            "SELECT -- order::list_customers
+             id, name, firstname, email FROM customers
              WHERE ($1 = '' OR {found}) AND id < $2 ORDER BY id DESC LIMIT $3",
             found = matches(CUSTOMER)
         ))
@@ -33,8 +33,8 @@ impl MasterData for Db {
 
     async fn count_customers(pool: &Pool, search: Option<&str>) -> sqlx::Result<i64> {
         sqlx::query_scalar(sql!(
-            "-- order::count_customers
-             SELECT count(*) FROM customers WHERE ($1 = '' OR {found})",
+            "SELECT -- order::count_customers
+             count(*) FROM customers WHERE ($1 = '' OR {found})",
             found = matches(CUSTOMER)
         ))
         .bind(search.unwrap_or_default())
@@ -44,8 +44,8 @@ impl MasterData for Db {
 
     async fn customer(pool: &Pool, id: CustomerId) -> sqlx::Result<Option<Customer>> {
         sqlx::query_as(
-            "-- order::customer
-             SELECT id, name, firstname, email FROM customers WHERE id = $1",
+            "SELECT -- order::customer
+             id, name, firstname, email FROM customers WHERE id = $1",
         )
         .bind(id.0)
         .fetch_optional(pool)
@@ -54,8 +54,8 @@ impl MasterData for Db {
 
     async fn insert_customer(pool: &Pool, customer: NewCustomer) -> sqlx::Result<Customer> {
         let id = sqlx::query_scalar(
-            "-- order::insert_customer
-             INSERT INTO customers (name, firstname, email) VALUES ($1, $2, $3)
+            "INSERT -- order::insert_customer
+             INTO customers (name, firstname, email) VALUES ($1, $2, $3)
              RETURNING id",
         )
         .bind(&customer.name)
@@ -68,8 +68,8 @@ impl MasterData for Db {
 
     async fn update_customer(pool: &Pool, customer: &Customer) -> sqlx::Result<bool> {
         let done = sqlx::query(
-            "-- order::update_customer
-             UPDATE customers SET name = $2, firstname = $3, email = $4 WHERE id = $1",
+            "UPDATE -- order::update_customer
+             customers SET name = $2, firstname = $3, email = $4 WHERE id = $1",
         )
         .bind(customer.id.0)
         .bind(&customer.name)
@@ -87,8 +87,8 @@ impl MasterData for Db {
         limit: i64,
     ) -> sqlx::Result<Vec<Item>> {
         sqlx::query_as(sql!(
-            "-- order::list_items
-             SELECT id, name, price_cents FROM items
+            "SELECT -- order::list_items
+             id, name, price_cents FROM items
              WHERE ($1 = '' OR {found}) AND id < $2 ORDER BY id DESC LIMIT $3",
             found = matches(ITEM)
         ))
@@ -101,8 +101,8 @@ impl MasterData for Db {
 
     async fn count_items(pool: &Pool, search: Option<&str>) -> sqlx::Result<i64> {
         sqlx::query_scalar(sql!(
-            "-- order::count_items
-             SELECT count(*) FROM items WHERE ($1 = '' OR {found})",
+            "SELECT -- order::count_items
+             count(*) FROM items WHERE ($1 = '' OR {found})",
             found = matches(ITEM)
         ))
         .bind(search.unwrap_or_default())
@@ -112,8 +112,8 @@ impl MasterData for Db {
 
     async fn item(pool: &Pool, id: ItemId) -> sqlx::Result<Option<Item>> {
         sqlx::query_as(
-            "-- order::item
-             SELECT id, name, price_cents FROM items WHERE id = $1",
+            "SELECT -- order::item
+             id, name, price_cents FROM items WHERE id = $1",
         )
         .bind(id.0)
         .fetch_optional(pool)
@@ -122,8 +122,8 @@ impl MasterData for Db {
 
     async fn insert_item(pool: &Pool, item: NewItem) -> sqlx::Result<Item> {
         let id = sqlx::query_scalar(
-            "-- order::insert_item
-             INSERT INTO items (name, price_cents) VALUES ($1, $2) RETURNING id",
+            "INSERT -- order::insert_item
+             INTO items (name, price_cents) VALUES ($1, $2) RETURNING id",
         )
         .bind(&item.name)
         .bind(to_cents(item.price)?)
@@ -134,8 +134,8 @@ impl MasterData for Db {
 
     async fn update_item(pool: &Pool, item: &Item) -> sqlx::Result<bool> {
         let done = sqlx::query(
-            "-- order::update_item
-             UPDATE items SET name = $2, price_cents = $3 WHERE id = $1",
+            "UPDATE -- order::update_item
+             items SET name = $2, price_cents = $3 WHERE id = $1",
         )
         .bind(item.id.0)
         .bind(&item.name)

@@ -49,15 +49,15 @@ impl Store for Db {
 
     async fn catalog(pool: &Pool) -> sqlx::Result<Catalog> {
         let customers = sqlx::query_as(
-            "-- order::customers
-             SELECT id, name, firstname, email FROM customers ORDER BY id LIMIT $1",
+            "SELECT -- order::customers
+             id, name, firstname, email FROM customers ORDER BY id LIMIT $1",
         )
         .bind(MAX_CHOICES)
         .fetch_all(pool)
         .await?;
         let items = sqlx::query_as(
-            "-- order::items
-             SELECT id, name, price_cents FROM items ORDER BY id LIMIT $1",
+            "SELECT -- order::items
+             id, name, price_cents FROM items ORDER BY id LIMIT $1",
         )
         .bind(MAX_CHOICES)
         .fetch_all(pool)
@@ -76,8 +76,8 @@ impl Store for Db {
             .await?;
         let items: Vec<i64> = items.iter().map(|item| item.0).collect();
         let items = sqlx::query_as(sql!(
-            "-- order::named_items
-             SELECT id, name, price_cents FROM items WHERE id {in_list}",
+            "SELECT -- order::named_items
+             id, name, price_cents FROM items WHERE id {in_list}",
             in_list = is_in("$1")
         ))
         .bind(list(&items))
@@ -90,8 +90,8 @@ impl Store for Db {
         // Locks the row before the event is appended, so that the events of an order are in the order of its changes
         // (I6). A second caller waits here, and then finds it cancelled.
         let row = sqlx::query(sql!(
-            "-- order::cancel
-             UPDATE orders
+            "UPDATE -- order::cancel
+             orders
              SET status = 'cancelled',
                  updated = {GREATEST}(updated, {NOW})
              WHERE id = $1 AND status = 'placed'
@@ -105,8 +105,8 @@ impl Store for Db {
 
     async fn find(pool: &Pool, id: OrderId) -> sqlx::Result<Option<Order>> {
         let row = sqlx::query(sql!(
-            "-- order::find
-             SELECT {COLUMNS} FROM orders WHERE id = $1"
+            "SELECT -- order::find
+             {COLUMNS} FROM orders WHERE id = $1"
         ))
         .bind(id.0)
         .fetch_optional(pool)
@@ -116,8 +116,8 @@ impl Store for Db {
 
     async fn list(pool: &Pool, before: OrderId, limit: i64) -> sqlx::Result<Vec<Summary>> {
         sqlx::query_as(sql!(
-            "-- order::list
-             SELECT {COLUMNS} FROM orders WHERE id < $1 ORDER BY id DESC LIMIT $2"
+            "SELECT -- order::list
+             {COLUMNS} FROM orders WHERE id < $1 ORDER BY id DESC LIMIT $2"
         ))
         .bind(before.0)
         .bind(limit)
@@ -127,8 +127,8 @@ impl Store for Db {
 
     async fn count(pool: &Pool) -> sqlx::Result<i64> {
         sqlx::query_scalar(
-            "-- order::count
-             SELECT count(*) FROM orders",
+            "SELECT -- order::count
+             count(*) FROM orders",
         )
         .fetch_one(pool)
         .await
@@ -141,8 +141,8 @@ impl Store for Db {
         limit: i64,
     ) -> sqlx::Result<Vec<Summary>> {
         sqlx::query_as(sql!(
-            "-- order::search
-             SELECT {COLUMNS} FROM orders WHERE ({found}) AND id < $2 ORDER BY id DESC LIMIT $3",
+            "SELECT -- order::search
+             {COLUMNS} FROM orders WHERE ({found}) AND id < $2 ORDER BY id DESC LIMIT $3",
             found = matches(SEARCHED)
         ))
         .bind(text)
@@ -154,8 +154,8 @@ impl Store for Db {
 
     async fn count_found(pool: &Pool, text: &str) -> sqlx::Result<i64> {
         sqlx::query_scalar(sql!(
-            "-- order::count_found
-             SELECT count(*) FROM orders WHERE ({found})",
+            "SELECT -- order::count_found
+             count(*) FROM orders WHERE ({found})",
             found = matches(SEARCHED)
         ))
         .bind(text)
@@ -170,8 +170,8 @@ impl Store for Db {
     ) -> sqlx::Result<KeyClaim> {
         // The update changes nothing. It makes the row of an earlier request visible here.
         let (fingerprint, order): (i64, Option<i64>) = sqlx::query_as(
-            "-- order::claim_key
-             INSERT INTO idempotency_key (key, fingerprint) VALUES ($1, $2)
+            "INSERT -- order::claim_key
+             INTO idempotency_key (key, fingerprint) VALUES ($1, $2)
              ON CONFLICT (key) DO UPDATE SET key = excluded.key
              RETURNING fingerprint, order_id",
         )
@@ -187,8 +187,8 @@ impl Store for Db {
 
     async fn fulfil_key(tx: &mut Transaction<'_>, key: &str, order: OrderId) -> sqlx::Result<()> {
         sqlx::query(
-            "-- order::fulfil_key
-             UPDATE idempotency_key SET order_id = $2 WHERE key = $1",
+            "UPDATE -- order::fulfil_key
+             idempotency_key SET order_id = $2 WHERE key = $1",
         )
         .bind(key)
         .bind(order.0)
@@ -214,8 +214,8 @@ async fn whole(
         number_of_lines: _,
     } = Summary::from_row(&row)?;
     let lines = sqlx::query_as(
-        "-- order::lines
-         SELECT count, item_id, item_name, price_cents
+        "SELECT -- order::lines
+         count, item_id, item_name, price_cents
          FROM order_line WHERE order_id = $1 ORDER BY line",
     )
     .bind(id.0)
