@@ -207,7 +207,9 @@ pub fn installed() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let has_it = |bin: &PathBuf| bin.join("initdb").exists();
     if let Some(bin) = std::env::split_paths(&path).find(has_it) {
-        return bin;
+        // It may be a link alone, without the other programs.
+        let initdb = std::fs::canonicalize(bin.join("initdb")).expect("the system");
+        return initdb.parent().expect("a directory").to_owned();
     }
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
