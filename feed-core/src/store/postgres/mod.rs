@@ -127,10 +127,10 @@ mod tests {
 
     /// Who waits for a notification may stop at any moment, also while it would connect.
     #[tokio::test]
-    async fn a_listener_that_is_lost_is_not_made_again_while_it_waits() {
+    async fn a_listener_that_is_lost_is_not_made_again_while_it_waits() -> sqlx::Result<()> {
         let fresh = FreshDatabase::postgres().await;
-        let pool = PgPool::connect(fresh.url()).await.unwrap();
-        let mut listener = Postgres::listen(&pool, "test").await.unwrap();
+        let pool = PgPool::connect(fresh.url()).await?;
+        let mut listener = Postgres::listen(&pool, "test").await?;
         let listening = "FROM pg_stat_activity
                          WHERE datname = current_database() AND query LIKE 'LISTEN%'";
         let end = format!("SELECT pg_terminate_backend(pid)::text {listening}");
@@ -138,5 +138,6 @@ mod tests {
         assert!(Postgres::notified(&mut listener).await.is_err());
         let there = format!("SELECT count(*) {listening}");
         assert_eq!(tables::number(fresh.url(), &there).await, 0);
+        Ok(())
     }
 }
