@@ -307,6 +307,7 @@ impl<B: Backend> Sequencer<B> {
                     next = Instant::now() + pause;
                 }
                 Err(error) => {
+                    self.database.learn_from(&error);
                     if !failing {
                         error!(
                             error = &error as &dyn std::error::Error,

@@ -92,29 +92,41 @@ impl Patroni {
         }
     }
 
-    /// A bridge, and a namespace for each machine.
+    /// A namespace for each machine, and one for the bridge between them: on the host's own, the rules of others, such as
+    /// those of Docker, would hold for it.
     fn connect(&self) {
-        let bridge = &self.name;
+        let name = &self.name;
         let [a, b] = self.network;
-        ip(&format!("link add {bridge} type bridge"));
-        ip(&format!("addr add 10.{a}.{b}.254/24 dev {bridge}"));
-        ip(&format!("link set {bridge} up"));
+        let switch = self.switch();
+        ip(&format!("netns add {switch}"));
+        ip(&format!("-n {switch} link add bridge type bridge"));
+        ip(&format!("-n {switch} link set bridge up"));
+        let plug = |port: &str| {
+            ip(&format!("-n {switch} link set {port} master bridge"));
+            ip(&format!("-n {switch} link set {port} up"));
+        };
+        ip(&format!(
+            "link add {name} type veth peer name host netns {switch}"
+        ));
+        ip(&format!("addr add 10.{a}.{b}.254/24 dev {name}"));
+        ip(&format!("link set {name} up"));
+        plug("host");
         for machine in MACHINES {
-            let (space, n) = (self.space(machine), number(machine));
-            let address = self.address(machine);
+            let (space, address) = (self.space(machine), self.address(machine));
+            let port = format!("port{}", number(machine));
             ip(&format!("netns add {space}"));
             ip(&format!(
-                "link add {bridge}{n}a type veth peer name {bridge}{n}b"
+                "-n {switch} link add {port} type veth peer name eth0 netns {space}"
             ));
-            ip(&format!("link set {bridge}{n}a master {bridge}"));
-            ip(&format!("link set {bridge}{n}a up"));
-            ip(&format!("link set {bridge}{n}b netns {space}"));
-            ip(&format!(
-                "-n {space} addr add {address}/24 dev {bridge}{n}b"
-            ));
-            ip(&format!("-n {space} link set {bridge}{n}b up"));
+            plug(&port);
+            ip(&format!("-n {space} addr add {address}/24 dev eth0"));
+            ip(&format!("-n {space} link set eth0 up"));
             ip(&format!("-n {space} link set lo up"));
         }
+    }
+
+    fn switch(&self) -> String {
+        format!("{}-switch", self.name)
     }
 
     fn space(&self, machine: Machine) -> String {
@@ -396,11 +408,11 @@ impl Drop for Patroni {
             self.signal(node, "KILL");
         }
         self.processes.clear();
+        // The devices go with them.
         for machine in MACHINES {
-            // Its device goes with it.
             ip(&format!("netns del {}", self.space(machine)));
         }
-        ip(&format!("link del {}", self.name));
+        ip(&format!("netns del {}", self.switch()));
     }
 }
 

@@ -117,3 +117,18 @@ fn back_off(failures: u32, longest: Duration) -> Duration {
     let longest = Duration::from_millis(250 << failures.min(7)).min(longest);
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backoff_grows_up_to_its_bound() {
+        for (longest, failures) in [(LONGEST, 7), (LONGEST_AT_HOME, 5), (LONGEST_AT_HOME, 90)] {
+            let pauses: Vec<_> = (0..200).map(|_| back_off(failures, longest)).collect();
+            assert!(pauses.iter().all(|pause| *pause <= longest));
+            assert!(pauses.iter().all(|pause| *pause >= longest / 2));
+        }
+        assert!(back_off(0, LONGEST) <= Duration::from_millis(250));
+    }
+}

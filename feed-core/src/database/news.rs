@@ -64,7 +64,7 @@ impl<B: Backend> News<B> {
                 }
             }
             State::Listening(listener) => match B::notified(listener).await {
-                Ok(said) => said,
+                Ok(said) => Some(said),
                 Err(error) => {
                     self.state = State::Idle;
                     warn!(

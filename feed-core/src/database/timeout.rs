@@ -58,12 +58,13 @@ impl Suspicion {
 
     /// Marks the connections as suspect after an error that concerns all of them: the server ends its sessions, as it
     /// does when another one takes its place; or one that lasts as long as its session: a session of PostgreSQL that
-    /// began while the database was read-only stays read-only, and a plan from before a table was altered stays in
-    /// its session.
+    /// began while the database was read-only stays read-only, a plan from before a table was altered stays in its
+    /// session, and so do answers that do not fit the questions.
     pub(crate) fn learn_from(&self, error: &sqlx::Error) {
         let code = error.as_database_error().and_then(|error| error.code());
         let all = ["25006", "0A000", "57P01", "57P02", "57P03"];
-        if code.is_some_and(|code| all.contains(&&*code)) {
+        let is_confused = matches!(error, sqlx::Error::Protocol(_));
+        if is_confused || code.is_some_and(|code| all.contains(&&*code)) {
             self.mark_suspect();
         }
     }

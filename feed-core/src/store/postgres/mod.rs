@@ -17,6 +17,8 @@ mod transfer;
 #[cfg(feature = "consume")]
 pub(crate) use error::sqlstate;
 
+use std::io;
+
 use sqlx::postgres::PgListener;
 use sqlx::{PgPool, Postgres};
 
@@ -89,15 +91,19 @@ impl Listen for Postgres {
 
     async fn listen(pool: &PgPool, channel: &str) -> sqlx::Result<PgListener> {
         let mut listener = PgListener::connect_with(pool).await?;
+        // It would connect inside `try_recv`, which we interrupt: sqlx 0.9.0 then loses where notifications go, and a
+        // connection that listens returns to the pool, where each notification breaks a statement of ours.
+        listener.eager_reconnect(false);
         listener.listen(channel).await?;
         Ok(listener)
     }
 
-    async fn notified(listener: &mut PgListener) -> sqlx::Result<Option<String>> {
-        // `None`: the connection was lost and is made again; what was said meanwhile is unknown,
-        // so it counts as news.
-        let said = listener.try_recv().await?;
-        Ok(said.map(|said| said.payload().to_owned()))
+    async fn notified(listener: &mut PgListener) -> sqlx::Result<String> {
+        match listener.try_recv().await? {
+            Some(said) => Ok(said.payload().to_owned()),
+            // The caller makes a listener anew, in a task that nothing interrupts.
+            None => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+        }
     }
 
     #[cfg(feature = "consume")]
@@ -109,6 +115,29 @@ impl Listen for Postgres {
         .bind(channel)
         .execute(pool)
         .await?;
+        Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "publish"))]
+mod tests {
+    use harness::{FreshDatabase, tables};
+
+    use super::*;
+
+    /// Who waits for a notification may stop at any moment, also while it would connect.
+    #[tokio::test]
+    async fn a_listener_that_is_lost_is_not_made_again_while_it_waits() -> sqlx::Result<()> {
+        let fresh = FreshDatabase::postgres().await;
+        let pool = PgPool::connect(fresh.url()).await?;
+        let mut listener = Postgres::listen(&pool, "test").await?;
+        let listening = "FROM pg_stat_activity
+                         WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+        let end = format!("SELECT pg_terminate_backend(pid)::text {listening}");
+        assert_eq!(tables::texts(fresh.url(), &end).await, ["true"]);
+        assert!(Postgres::notified(&mut listener).await.is_err());
+        let there = format!("SELECT count(*) {listening}");
+        assert_eq!(tables::number(fresh.url(), &there).await, 0);
         Ok(())
     }
 }

@@ -112,7 +112,7 @@ fn quoted(text: &str) -> String {
 /// True if the server follows another one, and cannot be written to.
 pub(super) async fn is_standby(session: &mut PgConnection) -> sqlx::Result<bool> {
     let row = session
-        .fetch_one("-- session::is_standby\nSELECT pg_is_in_recovery()")
+        .fetch_one("SELECT -- session::is_standby\n pg_is_in_recovery()")
         .await?;
     row.try_get(0)
 }

@@ -78,7 +78,7 @@ impl Listen for Sqlite {
         Ok(())
     }
 
-    async fn notified((): &mut ()) -> sqlx::Result<Option<String>> {
+    async fn notified((): &mut ()) -> sqlx::Result<String> {
         std::future::pending().await
     }
 

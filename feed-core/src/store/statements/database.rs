@@ -18,8 +18,8 @@ impl Check for Db {
 
     async fn is_standby(pool: &Pool) -> sqlx::Result<bool> {
         let sql = format!(
-            "-- database::is_standby
-             SELECT {IS_STANDBY}"
+            "SELECT -- database::is_standby
+             {IS_STANDBY}"
         );
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await
     }
