@@ -4,6 +4,7 @@
 use std::future::ready;
 use std::io;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -352,11 +353,11 @@ impl Server {
     /// Connects. Where it may help, tries again until the time is over: a server may be starting, another instance may
     /// be giving its connections back, or the address may lead to a server that has not become the primary yet.
     async fn reach(&self) -> Result<PgConnection, DatabaseError> {
-        let last = Mutex::new(None);
+        let (last, accepted) = (Mutex::new(None), AtomicBool::new(false));
         let failure = || last.lock().unwrap_or_else(PoisonError::into_inner);
         let connecting = async {
             loop {
-                match self.connect().await {
+                match self.connect(&accepted).await {
                     Err(error) if may_pass(&error) => *failure() = Some(error),
                     done => return done,
                 }
@@ -364,6 +365,9 @@ impl Server {
             }
         };
         let describe = || {
+            if accepted.load(Ordering::Relaxed) {
+                return ready(self.unanswered());
+            }
             let why = match &*failure() {
                 Some(sqlx::Error::Database(cause)) => cause.message().to_owned(),
                 Some(sqlx::Error::Io(cause)) => cause.to_string(),
@@ -375,6 +379,9 @@ impl Server {
         let error = match announced(REACH, describe, connecting).await {
             Some(Ok(connection)) => return Ok(connection),
             Some(Err(error)) => error,
+            None if accepted.load(Ordering::Relaxed) => {
+                return Err(DatabaseError::Silent(self.name.clone()));
+            }
             None => failure().take().unwrap_or(sqlx::Error::PoolTimedOut),
         };
         if let sqlx::Error::Io(cause) = &error
@@ -385,14 +392,26 @@ impl Server {
         Err(DatabaseError::of_postgres(&self.name, self.names, error))
     }
 
-    /// One connection, to a server that will do.
-    async fn connect(&self) -> sqlx::Result<PgConnection> {
+    /// One connection, to a server that will do. `accepted` is true while the server has accepted one, and has not
+    /// answered yet.
+    async fn connect(&self, accepted: &AtomicBool) -> sqlx::Result<PgConnection> {
         let mut connection = self.options.connect().await?;
-        if !self.may_be_standby && session::is_standby(&mut connection).await? {
+        if self.may_be_standby {
+            return Ok(connection);
+        }
+        accepted.store(true, Ordering::Relaxed);
+        let is_standby = session::is_standby(&mut connection).await;
+        accepted.store(false, Ordering::Relaxed);
+        if is_standby? {
             let _ = connection.close().await;
             return Err(sqlx::Error::Io(io::Error::other(IS_STANDBY)));
         }
         Ok(connection)
+    }
+
+    fn unanswered(&self) -> String {
+        let name = &self.name;
+        format!("for {name} to answer a statement; it accepted the connection")
     }
 
     /// The outcome of `statements`, within the limit.
@@ -400,12 +419,7 @@ impl Server {
         &self,
         statements: impl Future<Output = sqlx::Result<T>>,
     ) -> Result<T, DatabaseError> {
-        let describe = || {
-            ready(format!(
-                "for {} to answer a statement; it accepted the connection",
-                self.name
-            ))
-        };
+        let describe = || ready(self.unanswered());
         match announced(REACH, describe, statements).await {
             Some(done) => {
                 done.map_err(|error| DatabaseError::of_postgres(&self.name, self.names, error))
