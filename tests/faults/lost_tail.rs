@@ -2,10 +2,9 @@
 //! since their databases are elsewhere. They halt, and what docs/backup.md says to do then helps.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use harness::programs::run;
-use harness::{Backend, FreshDatabase, Service, System, built, new_order, patiently, tables};
+use harness::{Backend, FreshDatabase, Service, System, new_order, patiently, tables};
 
 use crate::patroni::{Machine, NODES, Patroni};
 
@@ -80,20 +79,20 @@ async fn a_failover_that_loses_a_tail_halts_the_consumers_that_have_read_it() {
     let feed = system.order.client.url("feed");
     let last = lost.iter().copied().max().unwrap().max(continued);
     let restored = ["restored", "--last-order", &last.to_string()];
-    let said = command(&system.order, "order", &feed, &restored).await;
+    let said = command(&system.order, &feed, &restored).await;
     assert!(said.contains("next order is"), "{said}");
     system.order.start().await;
     assert_eq!(system.place().await, last + 1);
-    for (consumer, name) in [(&system.invoice, "invoice"), (&system.shipping, "shipping")] {
+    for consumer in [&system.invoice, &system.shipping] {
         // It has to notice the new epoch before an operator decides.
-        command(consumer, name, &feed, &["resume", "--from-start"]).await;
+        command(consumer, &feed, &["resume", "--from-start"]).await;
         patiently("it has caught up", async || {
             let status = consumer.client.json("status").await?;
             let all = kept.len() + 2;
             (status["sequence"] == all && status["halted"].is_null()).then_some(())
         })
         .await;
-        let said = command(consumer, name, &feed, &["reconcile"]).await;
+        let said = command(consumer, &feed, &["reconcile"]).await;
         for order in &lost {
             assert!(said.contains(&format!("order/{order}")), "{said}");
         }
@@ -124,18 +123,8 @@ async fn documents(system: &System) -> [Vec<String>; 2] {
 }
 
 /// What a command of a service prints.
-async fn command(service: &Service, name: &str, feed: &str, arguments: &[&str]) -> String {
-    let mut command: Command = built(name);
-    command
-        .args(arguments)
-        .env("DATABASE_URL", service.database.url())
-        .env("BASE_URL", service.client.url(""))
-        .env("USER", "eve")
-        .env_remove("RUST_LOG");
-    if name != "order" {
-        command.env("FEED_URL", feed);
-    }
-    let output = run(command).await;
+async fn command(service: &Service, feed: &str, arguments: &[&str]) -> String {
+    let output = run(service.command(feed, arguments)).await;
     let said = String::from_utf8_lossy(&output.stdout);
     format!("{said}{}", String::from_utf8_lossy(&output.stderr))
 }

@@ -1,12 +1,13 @@
 //! The three services as three processes, each with its own database.
 
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::{Client, FreshDatabase, Process, until};
+use crate::{Client, FreshDatabase, Process, built, until};
 
 /// Which database each service has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,22 @@ impl Service {
     pub fn set(&mut self, name: &'static str, value: String) {
         self.unset(name);
         self.settings.push((name, value));
+    }
+
+    /// A command of its program, given by `eve`, for its database; a consumer follows `feed`.
+    #[must_use]
+    pub fn command(&self, feed: &str, arguments: &[&str]) -> Command {
+        let mut command = built(self.name);
+        command
+            .args(arguments)
+            .env("DATABASE_URL", self.database.url())
+            .env("BASE_URL", self.client.url(""))
+            .env("USER", "eve")
+            .env_remove("RUST_LOG");
+        if self.name != "order" {
+            command.env("FEED_URL", feed);
+        }
+        command
     }
 
     /// From the next start on it requires the credentials in `text`, a line each; its client sends

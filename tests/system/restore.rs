@@ -2,11 +2,10 @@
 //! than what its consumers have read (I8), and a consumer's.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use harness::programs::{available, program, succeed};
 use harness::tables::{is_postgres, number};
-use harness::{Backend, FreshDatabase, Service, System, built, until};
+use harness::{Backend, FreshDatabase, Service, System, until};
 use serde_json::{Value, json};
 
 use crate::program::Finished;
@@ -81,17 +80,8 @@ pub(crate) async fn place(system: &System, count: i64) -> i64 {
 }
 
 /// Runs a command of a service.
-async fn command(service: &Service, name: &str, feed: &str, arguments: &[&str]) -> Finished {
-    let mut command: Command = built(name);
-    command
-        .args(arguments)
-        .env("DATABASE_URL", service.database.url())
-        .env("BASE_URL", service.client.url(""))
-        .env("USER", "eve")
-        .env_remove("RUST_LOG");
-    if name != "order" {
-        command.env("FEED_URL", feed);
-    }
+async fn command(service: &Service, feed: &str, arguments: &[&str]) -> Finished {
+    let mut command = service.command(feed, arguments);
     let said = tokio::task::spawn_blocking(move || Finished::by(&mut command));
     said.await.unwrap()
 }
@@ -133,18 +123,12 @@ async fn an_order_service_that_went_back_is_reported_and_restarts_its_feed(backe
 /// The steps of docs/backup.md, for an order service that has lost orders 9 to 12.
 pub(crate) async fn restarts_its_feed(mut system: System) {
     let feed = system.order.client.url("feed");
-    let said = command(
-        &system.order,
-        "order",
-        &feed,
-        &["restored", "--last-order", "12"],
-    )
-    .await;
+    let said = command(&system.order, &feed, &["restored", "--last-order", "12"]).await;
     let said = said.with(0);
     assert!(said.contains("the next order is 13"), "{said}");
     // A number that was used is not used again.
     let fewer = ["restored", "--last-order", "3"];
-    let said = command(&system.order, "order", &feed, &fewer).await.with(0);
+    let said = command(&system.order, &feed, &fewer).await.with(0);
     assert!(said.contains("the next order is 13"), "{said}");
     system.order.start().await;
     for consumer in [&system.invoice, &system.shipping] {
@@ -156,11 +140,8 @@ pub(crate) async fn restarts_its_feed(mut system: System) {
     // Orders are placed meanwhile; other subjects do not wait.
     assert_eq!(system.place().await, 13);
 
-    for (consumer, name, table) in [
-        (&system.invoice, "invoice", "invoice"),
-        (&system.shipping, "shipping", "shipment"),
-    ] {
-        command(consumer, name, &feed, &["resume", "--from-start"])
+    for (consumer, table) in [(&system.invoice, "invoice"), (&system.shipping, "shipment")] {
+        command(consumer, &feed, &["resume", "--from-start"])
             .await
             .with(0);
         until("it continues", async || {
@@ -172,7 +153,7 @@ pub(crate) async fn restarts_its_feed(mut system: System) {
         assert_eq!(status["parked"], 0);
         assert_eq!(count(consumer, table).await, 13);
         // The output names what the order service has lost.
-        let compared = command(consumer, name, &feed, &["reconcile"]).await.with(1);
+        let compared = command(consumer, &feed, &["reconcile"]).await.with(1);
         for lost in 9..=12 {
             assert!(compared.contains(&format!("order/{lost}")), "{compared}");
         }
@@ -243,7 +224,7 @@ async fn a_restored_consumer_applies_the_missing_events(backend: Backend) {
     system.invoice(9).await;
     assert_eq!(count(&system.invoice, "invoice").await, 9);
     let feed = system.order.client.url("feed");
-    let compared = command(&system.invoice, "invoice", &feed, &["reconcile"])
+    let compared = command(&system.invoice, &feed, &["reconcile"])
         .await
         .with(0);
     assert!(compared.contains("No difference"), "{compared}");
