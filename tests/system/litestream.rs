@@ -15,7 +15,7 @@ fn restore(mut litestream: Command, replica: &str, to: &Path) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_litestream_has_not_copied_is_lost_aloud() {
+async fn what_litestream_has_not_copied_halts_the_consumers() {
     let Some(mut litestream) = tool("litestream") else {
         return;
     };
