@@ -55,6 +55,16 @@ install_from_pypi() {
     fi
 }
 
+# Patroni, with Debian's Python: it runs as another user, who may not read a Python in root's home.
+install_patroni() {
+    local patroni=${CARGO_TARGET_DIR:-target}/tools/patroni
+    ! cmp -s tests/faults/requirements.txt "$patroni/installed" || return 0
+    say "installing Patroni"
+    /usr/bin/python3 -m venv --clear "$patroni"
+    "$patroni/bin/pip" install --quiet --disable-pip-version-check -r tests/faults/requirements.txt
+    cp tests/faults/requirements.txt "$patroni/installed"
+}
+
 # Packages from npm, to target/tools/$1: those of the lock file in the directory $2. $3 is what is left out without them.
 install_from_npm() {
     local tools=${CARGO_TARGET_DIR:-target}/tools/$1 without=TEST_WITHOUT_${1^^}

@@ -3,18 +3,18 @@
 //! cut off from each other. Patroni decides who is the primary; nothing of ours takes part.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use harness::programs::{available, program};
+use harness::programs::{self, available, program};
 use harness::server::installed;
 use harness::{Client, Process, patiently};
 use serde_json::{Value, json};
 
-/// Patroni's own times, in seconds, shorter than its defaults (30, 10, 10): how long the primary's lock outlives the
+/// Patroni's own times, in seconds, the shortest that it takes (its defaults are 30, 10, 10): how long the primary's lock outlives the
 /// primary; between two looks; how long it tries to reach etcd.
-const TTL: u64 = 10;
+const TTL: u64 = 20;
 const LOOP_WAIT: u64 = 1;
 const RETRY_TIMEOUT: u64 = 3;
 
@@ -36,6 +36,8 @@ pub(crate) struct Patroni {
     name: String,
     network: [u8; 2],
     processes: Vec<Process>,
+    /// Patroni itself.
+    program: PathBuf,
     directory: tempfile::TempDir,
 }
 
@@ -47,9 +49,10 @@ impl Patroni {
             println!("SKIPPED, only root can make a network namespace");
             return None;
         }
-        if !available(&["patroni", "etcd", "ip", "nft"]) || !available(&["haproxy"]) {
+        if !available(&["etcd", "ip", "nft", "haproxy"]) {
             return None;
         }
+        let program = programs::installed("patroni")?.join("bin/patroni");
         let id = std::process::id();
         let network = [(id / 250 % 250) as u8, (id % 250) as u8];
         let mut cluster = Self {
@@ -60,6 +63,7 @@ impl Patroni {
             name: format!("fo{id}"),
             network,
             processes: Vec::new(),
+            program,
             // A short path, that postgres may read: a socket's address has 107 characters at most.
             directory: tempfile::Builder::new()
                 .prefix("patroni")
@@ -226,7 +230,7 @@ impl Patroni {
         let mut patroni = Command::new("setpriv");
         patroni
             .args(["--reuid=postgres", "--regid=postgres", "--clear-groups"])
-            .arg(program("patroni").get_program())
+            .arg(&self.program)
             .arg(self.file(node));
         self.run(Machine::Node(node), &format!("node{node}"), &patroni);
     }
