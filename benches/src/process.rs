@@ -48,7 +48,7 @@ impl Start {
         Self {
             program: name.to_owned(),
             settings: vec![("DATABASE_URL", database_url.to_owned())],
-            probe: "/health/live",
+            probe: "/health/started",
             ..Self::default()
         }
     }

@@ -65,6 +65,7 @@ async fn what_an_application_inserts_is_in_the_feed(backend: Backend) {
         "openapi.json",
         "asyncapi.json",
         "health/live",
+        "health/started",
     ] {
         assert_eq!(feed.client.get(path, &[]).await.status, 200, "{path}");
     }

@@ -25,6 +25,7 @@ mod shop;
 mod start;
 mod traces;
 mod upgrade;
+mod waiting;
 mod words;
 
 pub(crate) use harness::on_both_backends as on_both;

@@ -3,7 +3,6 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use harness::load::{self, published};
@@ -38,22 +37,28 @@ fn answer(mut client: TcpStream, answers: &[&[u8]]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The log of an order service that does not start with this database, and how long that took.
-async fn refused(url: &str) -> (String, Duration) {
+/// The log of an order service that waits for this database, once it says that of it.
+async fn waits(url: &str, expected: &str) -> String {
     let mut order = Service::new("order", Backend::Sqlite).await;
     order.set("RUST_LOG", "info".to_owned());
     order.set("DATABASE_URL", url.to_owned());
-    let begun = Instant::now();
     let process = order.launch();
-    let ended = process.ended().await;
-    let log = process.log();
-    assert_eq!(ended, Some(1), "{url}: {log}");
+    let log = until(&format!("it says {expected}"), async || {
+        let log = process.log();
+        let said = log.lines().any(|line| {
+            line.contains(" WARN feed_core::database::announce: still waiting: ")
+                && line.contains(expected)
+        });
+        said.then_some(log)
+    })
+    .await;
     assert!(!log.contains("s3cret"), "{log}");
-    (log, begun.elapsed())
+    assert_eq!(order.stop().await, Some(0), "{log}");
+    log
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_server_is_reported_and_times_out() {
+async fn a_silent_server_is_reported() {
     let nothing = "nothing answers at postgres://eve@";
     let cases = [
         (silent_after(&[]), "disable", nothing),
@@ -71,16 +76,8 @@ async fn a_silent_server_is_reported_and_times_out() {
     ];
     let cases = cases.map(async |(address, ssl, expected)| {
         let url = format!("postgres://eve:s3cret@{address}/orders?sslmode={ssl}");
-        let (said, took) = refused(&url).await;
-        for expected in [
-            " WARN feed_core::database::announce: still waiting: for ",
-            "the database cannot be used (DATABASE_URL): ",
-            expected,
-            &address,
-        ] {
-            assert!(said.contains(expected), "{url}: {said}");
-        }
-        assert!(took < Duration::from_secs(40), "{took:?}");
+        let said = waits(&url, expected).await;
+        assert!(said.contains(&address), "{url}: {said}");
     });
     join_all(cases).await;
 }
@@ -107,9 +104,9 @@ async fn a_limit_of_connections_is_reported_as_such() {
     let database = FreshDatabase::postgres().await;
     let url = role(&database, "CONNECTION LIMIT 1", &[]).await;
     let _only = tables::postgres(&url).await;
-    let (said, _) = refused(&url).await;
+    let said = waits(&url, "DATABASE_CONNECTIONS").await;
     for expected in [
-        "(too many connections for role",
+        "too many connections for role",
         "PostgreSQL refused another connection to postgres://",
         "DATABASE_CONNECTIONS",
     ] {

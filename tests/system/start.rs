@@ -8,7 +8,7 @@ use std::path::Path;
 use futures_util::future::join_all;
 use harness::{FreshDatabase, Process, until};
 
-use crate::program::program;
+use crate::program::{Finished, program};
 
 /// A program with these settings and an address of its own.
 fn start(name: &str, settings: &[(&str, &str)], directory: &Path) -> Process {
@@ -135,8 +135,6 @@ async fn a_database_that_cannot_be_used_is_named() {
     let missing = format!("{server}/missing?{options}");
     let suspicious = refusing("28P01", "password authentication failed for user \"eve\"");
     let unknown = refusing("28000", "no pg_hba.conf entry for host \"192.0.2.7\"");
-    let full = refusing("53300", "sorry, too many clients already");
-    let starting = refusing("57P03", "the database system is starting up");
     let written = "write sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME";
     let cases = [
         (
@@ -155,6 +153,39 @@ async fn a_database_that_cannot_be_used_is_named() {
             "file has to be a SQLite file that we may write",
         ),
         ("sqlite:.", "has to be a SQLite file that we may write"),
+        (nobody.as_str(), "check user, password and database"),
+        (missing.as_str(), "\"missing\" does not exist"),
+        (
+            suspicious.as_str(),
+            "password authentication failed for user \"eve\"",
+        ),
+        (unknown.as_str(), "check user, password and database: "),
+        (unknown.as_str(), "no pg_hba.conf entry"),
+    ];
+    let cases = cases.map(async |(url, expected)| {
+        let said = refused("order", &[("DATABASE_URL", url)], 1).await;
+        for expected in [expected, "the database cannot be used (DATABASE_URL): "] {
+            assert!(said.contains(expected), "{url}: {said}");
+        }
+        assert_eq!(said.lines().count(), 1, "{url}: {said}");
+    });
+    join_all(cases).await;
+    let said = refused("shop", &[("DATA_DIR", "file")], 1).await;
+    let expected = "the database of order below file cannot be used (DATA_DIR): ";
+    assert!(
+        said.contains(expected) && said.contains("a file is in the way"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+/// A service waits, and says for what; a command gives up, with the same reason.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_away_is_named() {
+    let full = refusing("53300", "sorry, too many clients already");
+    let starting = refusing("57P03", "the database system is starting up");
+    let pooler = refusing("08P01", "server login has been failing, connect failed");
+    let cases = [
         (
             "postgres://eve:s3cret@127.0.0.1:9/orders",
             "nothing answers at postgres://eve@127.0.0.1:9/orders",
@@ -167,34 +198,40 @@ async fn a_database_that_cannot_be_used_is_named() {
             "postgres://eve:s3cret@nowhere.invalid/orders",
             "nothing answers at postgres://eve@nowhere",
         ),
-        (nobody.as_str(), "check user, password and database"),
-        (missing.as_str(), "\"missing\" does not exist"),
-        (
-            suspicious.as_str(),
-            "password authentication failed for user \"eve\"",
-        ),
-        (unknown.as_str(), "check user, password and database: "),
-        (unknown.as_str(), "no pg_hba.conf entry"),
         (full.as_str(), "PostgreSQL refused another connection to "),
         (starting.as_str(), "accepts no connections at the moment: "),
+        (pooler.as_str(), "server login has been failing"),
     ];
-    // Some take until a timeout, so all at once.
     let cases = cases.map(async |(url, expected)| {
-        let said = refused("order", &[("DATABASE_URL", url)], 1).await;
+        let directory = tempfile::tempdir().unwrap();
+        let settings = [("DATABASE_URL", url)];
+        let mut service = start("order", &settings, directory.path());
+        let waits = until(&format!("it waits for {url}"), async || {
+            let log = service.log();
+            let waits = log.lines().any(|line| {
+                line.contains(" WARN ")
+                    && line.contains("still waiting: ")
+                    && line.contains(expected)
+            });
+            waits.then_some(log)
+        })
+        .await;
+        assert!(!waits.contains("s3cret"), "{waits}");
+        assert_eq!(service.stop("TERM").await, Some(0), "{}", service.log());
+        assert!(service.log().contains("stopped before it had started"));
+
+        let mut command = program("invoice");
+        command.arg("status").env("DATABASE_URL", url);
+        command.current_dir(directory.path());
+        let ended = tokio::task::spawn_blocking(move || Finished::by(&mut command));
+        let ended = ended.await.unwrap();
         for expected in [expected, "the database cannot be used (DATABASE_URL): "] {
-            assert!(said.contains(expected), "{url}: {said}");
+            assert!(ended.err.contains(expected), "{url}: {}", ended.err);
         }
-        let waits = said.matches("still waiting: for the database at ").count();
-        assert_eq!(said.lines().count(), 1 + waits, "{url}: {said}");
+        assert!(!ended.err.contains("s3cret"), "{}", ended.err);
+        ended.with(2);
     });
     join_all(cases).await;
-    let said = refused("shop", &[("DATA_DIR", "file")], 1).await;
-    let expected = "the database of order below file cannot be used (DATA_DIR): ";
-    assert!(
-        said.contains(expected) && said.contains("a file is in the way"),
-        "{said}"
-    );
-    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 /// The URL of a PostgreSQL that answers every first message with an error of this code.

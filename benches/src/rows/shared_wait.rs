@@ -148,7 +148,7 @@ async fn start_varnish(lab: &Lab, origin: SocketAddr) -> Result<Process> {
         program: "/usr/sbin/varnishd".to_owned(),
         arguments: arguments.split(' ').map(str::to_owned).collect(),
         address: Some(address),
-        probe: "/health/live",
+        probe: "/health/started",
         ..Start::default()
     };
     lab.start(start).await

@@ -34,6 +34,7 @@ mod run;
 mod serve;
 mod service_description;
 mod settings;
+mod starting;
 mod telemetry;
 mod words;
 

@@ -1,15 +1,23 @@
 //! Runs a service in a process of its own.
 
+use std::pin::Pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::probe::probe;
+use super::starting::answer_while;
 use super::{
     Mounted, ServeError, Settings, listen, serve, start_logging, start_tracing, stop_signal,
 };
 use feed_http::with_causes;
+
+/// The pause after an attempt to start; it doubles up to the longest. An attempt itself waits for what is away, so these
+/// are for one that was cut off.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// Implements a service's `main` except its settings: sets up logs and traces, listens, starts the
 /// service and serves it until `SIGTERM` or Ctrl-C. Logs an error on one line. With `--probe` it
@@ -17,7 +25,9 @@ use feed_http::with_causes;
 ///
 /// `start` gets the settings with the actual listening address, and the token that is cancelled at
 /// the end. It logs what the service is and its address for people; the service's own description
-/// ([`Mounted::described`]) is logged after that.
+/// ([`Mounted::described`]) is logged after that. While it takes longer than two seconds,
+/// `/health/live` succeeds, and everything else is a `503`. If it fails with [`ServeError::Away`], it
+/// is called again until it succeeds.
 ///
 /// ```no_run
 /// # use std::process::ExitCode;
@@ -34,7 +44,7 @@ use feed_http::with_causes;
 /// ```
 pub async fn run<E: Into<ServeError>>(
     settings: Settings,
-    start: impl AsyncFnOnce(Settings, CancellationToken) -> Result<Mounted, E>,
+    start: impl AsyncFn(Settings, CancellationToken) -> Result<Mounted, E>,
 ) -> ExitCode {
     start_logging(settings.log_format);
     if settings.probe {
@@ -54,7 +64,7 @@ pub async fn run<E: Into<ServeError>>(
 
 async fn run_logged<E: Into<ServeError>>(
     mut settings: Settings,
-    start: impl AsyncFnOnce(Settings, CancellationToken) -> Result<Mounted, E>,
+    start: impl AsyncFn(Settings, CancellationToken) -> Result<Mounted, E>,
 ) -> Result<(), ServeError> {
     let shutdown = CancellationToken::new();
     stop_signal(shutdown.clone()).map_err(ServeError::Signals)?;
@@ -65,16 +75,43 @@ async fn run_logged<E: Into<ServeError>>(
     settings.listen = listener
         .local_addr()
         .map_err(|error| ServeError::Listen(settings.listen, error))?;
-    let starting = start(settings, shutdown.clone());
-    // It may be waiting for its database.
+    let frame = settings.frame("the service", &[]);
+    let starting = persist(settings, start, &shutdown);
+    let starting = answer_while(starting, &listener, frame);
     let Some(service) = shutdown.run_until_cancelled(starting).await else {
         info!("stopped before it had started");
         return Ok(());
     };
-    let service = service.map_err(Into::into)?;
+    let service = service?;
     match service.description() {
         Some(description) => info!("{description}; stop with Ctrl-C"),
         None => info!("stop with Ctrl-C"),
     }
     serve(listener, service.guarded(credentials), shutdown).await
+}
+
+/// Starts the service, again and again while what it needs is away.
+async fn persist<E: Into<ServeError>>(
+    settings: Settings,
+    start: impl AsyncFn(Settings, CancellationToken) -> Result<Mounted, E>,
+    shutdown: &CancellationToken,
+) -> Result<Mounted, ServeError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let attempt = shutdown.child_token();
+        // Without its type, which is too deep for the compiler.
+        let starting: Pin<Box<dyn Future<Output = Result<Mounted, E>> + '_>> =
+            Box::pin(start(settings.clone(), attempt.clone()));
+        match starting.await {
+            Ok(service) => return Ok(service),
+            Err(error) => match error.into() {
+                ServeError::Away(error) => warn!("cannot start yet: {}", with_causes(&*error)),
+                error => return Err(error),
+            },
+        }
+        // What it has started must not run beside the next attempt.
+        attempt.cancel();
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }

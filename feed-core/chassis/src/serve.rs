@@ -50,6 +50,9 @@ pub enum ServeError {
     /// A part of the service, such as its consumer, has ended by a bug.
     #[error("a part of the service has ended: what it logged before this says why")]
     Ended,
+    /// What the service needs to start is away, and may come back: [`run`](super::run) waits for it.
+    #[error(transparent)]
+    Away(Box<dyn std::error::Error + Send + Sync>),
     /// The service itself cannot start.
     #[error(transparent)]
     Start(Box<dyn std::error::Error + Send + Sync>),
@@ -181,7 +184,7 @@ impl Mounted {
     ///
     /// With `read` a client can use the readable routes ([`Mounted::with_readable`]), `/metrics`,
     /// `/openapi.json` and `/asyncapi.json`; with `operate` it can use everything. `/health/live`,
-    /// `/health/ready`, `/style.css` and `/icon.svg` require no credentials.
+    /// `/health/started`, `/health/ready`, `/style.css` and `/icon.svg` require no credentials.
     #[must_use]
     pub fn guarded(mut self, credentials: Option<Credentials>) -> Self {
         self.credentials = credentials;

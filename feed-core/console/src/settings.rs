@@ -50,7 +50,10 @@ pub enum StartError {
 
 impl From<StartError> for ServeError {
     fn from(error: StartError) -> Self {
-        Self::Start(Box::new(error))
+        match &error {
+            StartError::Database(cause) if cause.may_pass() => Self::Away(Box::new(error)),
+            _ => Self::Start(Box::new(error)),
+        }
     }
 }
 
@@ -108,7 +111,15 @@ impl DatabaseSettings {
             .unwrap_or(&self.database_url)
     }
 
-    /// Returns the database and its connection settings.
+    /// Returns the same for a service, which waits for a database that is away: its process answers meanwhile that it
+    /// is alive, and not ready.
+    #[must_use]
+    pub fn options_to_serve(&self) -> DatabaseOptions {
+        // Not for ever, only so that the log names the wait once a minute; `run` then starts the service again.
+        self.options().patience(Duration::from_secs(3600))
+    }
+
+    /// Returns the database and its connection settings, for a command, which gives up after some seconds.
     #[must_use]
     pub fn options(&self) -> DatabaseOptions {
         let direct = self.database_direct_url_file.as_ref();

@@ -121,7 +121,10 @@ pub(crate) async fn main(serve: Serve) -> ExitCode {
         serve.settings.clone(),
         async |settings, shutdown| -> Result<_, StartError> {
             let base = settings.base_url();
-            let serve = Serve { settings, ..serve };
+            let serve = Serve {
+                settings,
+                ..serve.clone()
+            };
             let mounted = match serve.database.url().parse()? {
                 Kind::Sqlite => open::<Sqlite>(&serve, shutdown).await?,
                 Kind::Postgres => open::<Postgres>(&serve, shutdown).await?,
@@ -143,8 +146,8 @@ async fn open<B: Backend>(
     };
     let base = frame.base.clone();
     let options = match serve.read_only {
-        true => serve.database.options().read_only(),
-        false => serve.database.options(),
+        true => serve.database.options_to_serve().read_only(),
+        false => serve.database.options_to_serve(),
     };
     let database = Database::<B>::open(options).await?;
     let schemas = serve.schemas.clone().unwrap_or_default().0;

@@ -1,6 +1,7 @@
 //! Where a database is, and how many connections it takes.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::address::redact_url;
 
@@ -27,9 +28,13 @@ pub struct DatabaseOptions {
     /// nothing, needs no right to, and fails where [migrations](super::Database::migrations) are missing.
     pub migrate: bool,
     /// Whether a server that cannot be written to will do, such as a hot standby of PostgreSQL. If not, such a server
-    /// is refused: [`Database::open`](super::Database::open) waits some seconds for another one at the same address, and
-    /// so does each new connection.
+    /// is refused: [`Database::open`](super::Database::open) waits for another one at the same address, and so does each
+    /// new connection.
     pub read_only: bool,
+    /// How long [`Database::open`](super::Database::open) waits for a server that is away, and may come back
+    /// ([`DatabaseError::may_pass`](crate::store::DatabaseError::may_pass)); five seconds by default. From two seconds
+    /// on the log says so, at most once a minute.
+    pub patience: Duration,
     /// What errors and the log call these options.
     pub names: OptionNames,
 }
@@ -117,6 +122,12 @@ impl DatabaseOptions {
         }
     }
 
+    /// With this much time for a server that is away.
+    #[must_use]
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     /// Connections for transactions, and for everything else.
     #[cfg(feature = "postgres")]
     pub(crate) fn split(&self) -> (u32, u32) {
@@ -135,6 +146,7 @@ impl Default for DatabaseOptions {
             schema: None,
             migrate: true,
             read_only: false,
+            patience: Duration::from_secs(5),
             names: OptionNames::default(),
         }
     }
@@ -172,6 +184,7 @@ impl fmt::Debug for DatabaseOptions {
             .field("schema", &self.schema)
             .field("migrate", &self.migrate)
             .field("read_only", &self.read_only)
+            .field("patience", &self.patience)
             .finish()
     }
 }

@@ -117,6 +117,44 @@ pub enum DatabaseError {
     Prepare(#[from] sqlx::Error),
 }
 
+impl DatabaseError {
+    /// Whether the same may succeed later, although nobody changes a setting: the server is away, is starting, has no
+    /// connection left, or is a standby that may become the primary; or another session holds a lock. A service then
+    /// waits, and does not end.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_, Some(cause)) => cause.kind() != io::ErrorKind::PermissionDenied,
+            Self::Unreachable(_, None)
+            | Self::NotYet(..)
+            | Self::TooMany(..)
+            | Self::Standby(_)
+            | Self::Silent(_)
+            | Self::Locked(_) => true,
+            Self::Direct(_, error) => error.may_pass(),
+            Self::Open(_, error)
+            | Self::Prepare(error)
+            | Self::Migrate(
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+            ) => is_of_the_server(error),
+            _ => false,
+        }
+    }
+}
+
+/// True if the server or the way to it has failed, and not the statement.
+fn is_of_the_server(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            // SQLSTATE: connections, which poolers report so too; resources; an operator's intervention, such as a
+            // shutdown; a server that is read-only.
+            code.len() == 5 && (["08", "53", "57"].contains(&&code[..2]) || code == "25006")
+        }),
+        _ => false,
+    }
+}
+
 fn in_the_way(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {

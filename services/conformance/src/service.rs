@@ -64,7 +64,7 @@ pub async fn it_does_not_start_without_a_database<T: Subject<S>, S: Sql>(_: &str
 
 pub async fn it_is_ready_unless_it_is_halted<T: Subject<S>, S: Sql>(url: &str) {
     let app = open::<T, S>(url, NOBODY).await;
-    for path in ["/health/live", "/health/ready"] {
+    for path in ["/health/live", "/health/started", "/health/ready"] {
         let answer = app.send("GET", path, "*/*").await;
         assert_eq!(
             (answer.status, answer.body.as_str()),

@@ -86,7 +86,10 @@ pub(crate) async fn assemble<S: Store>(
 ) -> Result<Service<S>, DatabaseError> {
     let frame = http::frame(&config.settings);
     let base = frame.base.clone();
-    let options = config.database.options();
+    let options = match shutdown {
+        Some(_) => config.database.options_to_serve(),
+        None => config.database.options(),
+    };
     let database = open_database::<S>(options, MIGRATIONS, S::MIGRATIONS).await?;
     let settings = FeedSettings {
         author: "Shop".to_owned(),

@@ -15,7 +15,11 @@ async fn main() -> ExitCode {
         config.settings.clone(),
         async |settings, shutdown| -> Result<_, feed_console::StartError> {
             let base = settings.base_url();
-            let service = order::start(Config { settings, ..config }, shutdown).await?;
+            let config = Config {
+                settings,
+                ..config.clone()
+            };
+            let service = order::start(config, shutdown).await?;
             tracing::info!("order: {base} (feed: {})", base.join("feed"));
             Ok(service)
         },

@@ -18,6 +18,7 @@ type Routes = &'static [(&'static str, Needs)];
 
 pub(super) const EVERYWHERE: Routes = &[
     ("/health/live", Nothing),
+    ("/health/started", Nothing),
     ("/health/ready", Nothing),
     ("/style.css", Nothing),
     ("/icon.svg", Nothing),

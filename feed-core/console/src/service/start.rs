@@ -7,7 +7,8 @@ use axum::Router;
 use feed_chassis::Mounted;
 use feed_chassis::html::Frame;
 use feed_core::{
-    Backend, CancellationToken, Consumer, Database, DatabaseError, Kind, Subscription,
+    Backend, CancellationToken, Consumer, Database, DatabaseError, DatabaseOptions, Kind,
+    Subscription,
 };
 use sqlx::{Postgres, Sqlite};
 
@@ -97,13 +98,17 @@ fn refused(error: StartError) -> CommandError {
 /// Runs the service as a process, until `SIGTERM` or Ctrl-C.
 async fn run_service<T: Service>(
     config: Config<T::Settings>,
-    start: impl AsyncFnOnce(Config<T::Settings>, CancellationToken) -> Result<Mounted, StartError>,
+    start: impl AsyncFn(Config<T::Settings>, CancellationToken) -> Result<Mounted, StartError>,
 ) -> ExitCode {
     feed_chassis::run(
         config.settings.clone(),
         async |settings, shutdown| -> Result<_, StartError> {
             let (base, feed) = (settings.base_url(), config.follow.way()?);
-            let service = start(Config { settings, ..config }, shutdown).await?;
+            let config = Config {
+                settings,
+                ..config.clone()
+            };
+            let service = start(config, shutdown).await?;
             T::log_start(&base, &feed);
             Ok(service)
         },
@@ -168,7 +173,7 @@ pub async fn open<T: ServiceOn<B>, B: Backend>(
     config: &Config<T::Settings>,
     shutdown: CancellationToken,
 ) -> Result<Opened<T, B>, StartError> {
-    let database = database::<T, B>(config).await?;
+    let database = database::<T, B>(config.database.options_to_serve()).await?;
     T::check(&database, config).await?;
     let effect = T::effect(config);
     let consumer = Consumer::open(
@@ -198,16 +203,15 @@ async fn execute_on<T: ServiceOn<B>, B: Backend>(
     config: &Config<T::Settings>,
     command: subscription::command::Command,
 ) -> Result<Done, CommandError> {
-    let database = database::<T, B>(config).await?;
+    let database = database::<T, B>(config.database.options()).await?;
     let (subscription, effect) = (subscription::<T>(config), T::effect(config));
     subscription::command::execute::<B, _, T::Expected>(command, database, subscription, effect)
         .await
 }
 
 async fn database<T: ServiceOn<B>, B: Backend>(
-    config: &Config<T::Settings>,
+    options: DatabaseOptions,
 ) -> Result<Database<B>, DatabaseError> {
-    let options = config.database.options();
     open_database(options, T::MIGRATIONS_TABLE, T::MIGRATIONS).await
 }
 

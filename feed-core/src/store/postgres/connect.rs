@@ -17,10 +17,11 @@ use super::session;
 use crate::database::announce::announced;
 use crate::database::timeout::{STATEMENT, Suspicion};
 use crate::database::{DatabaseOptions, Kind, OptionNames, redact_url, show_server};
+use crate::http::with_causes;
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools};
 
-/// The longest time until a server has accepted the connection at the start, and the same again until it has answered
-/// what a session must be like.
+/// The longest time of one attempt to connect at the start, and the same again until the server has answered what a
+/// session must be like.
 const REACH: Duration = Duration::from_secs(5);
 
 /// The pause before another attempt to connect.
@@ -33,7 +34,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// round trip before each statement.
 const TESTED: Duration = Duration::from_secs(1);
 
-/// Why a connection is refused that a standby has accepted.
+/// Why a pool refuses a connection that a standby has accepted.
 const IS_STANDBY: &str = "the server is a standby, which cannot be written to";
 
 /// The longest time for the migrations of one program: they may rewrite tables of millions of rows.
@@ -100,6 +101,7 @@ impl Open for Postgres {
             schema: options.schema.clone(),
             may_create: options.migrate,
             may_be_standby: options.read_only,
+            patience: options.patience,
             names: options.names,
         };
         let looked = server.answered(async {
@@ -204,6 +206,8 @@ struct Server {
     may_create: bool,
     /// Whether the server need not be written to.
     may_be_standby: bool,
+    /// The longest time until a server has accepted a connection.
+    patience: Duration,
     names: OptionNames,
 }
 
@@ -226,6 +230,7 @@ impl Server {
             schema: of.schema.clone(),
             may_create: of.migrate,
             may_be_standby: of.read_only,
+            patience: of.patience,
             names: of.names,
         })
     }
@@ -358,55 +363,63 @@ impl Server {
         let connecting = async {
             loop {
                 match self.connect(&accepted).await {
-                    Err(error) if may_pass(&error) => *failure() = Some(error),
+                    Err(error) if error.may_pass() => *failure() = Some(error),
                     done => return done,
                 }
                 tokio::time::sleep(AGAIN).await;
             }
         };
         let describe = || {
-            if accepted.load(Ordering::Relaxed) {
-                return ready(self.unanswered());
-            }
-            let why = match &*failure() {
-                Some(sqlx::Error::Database(cause)) => cause.message().to_owned(),
-                Some(sqlx::Error::Io(cause)) => cause.to_string(),
-                Some(error) => error.to_string(),
-                None => "no answer yet".to_owned(),
-            };
-            ready(format!("for the database at {} ({why})", self.name))
+            ready(match &*failure() {
+                Some(error) => with_causes(error),
+                None if accepted.load(Ordering::Relaxed) => self.unanswered(),
+                None => format!("for the database at {}", self.name),
+            })
         };
-        let error = match announced(REACH, describe, connecting).await {
-            Some(Ok(connection)) => return Ok(connection),
-            Some(Err(error)) => error,
-            None if accepted.load(Ordering::Relaxed) => {
-                return Err(DatabaseError::Silent(self.name.clone()));
-            }
-            None => failure().take().unwrap_or(sqlx::Error::PoolTimedOut),
-        };
-        if let sqlx::Error::Io(cause) = &error
-            && cause.to_string() == IS_STANDBY
-        {
-            return Err(DatabaseError::Standby(self.name.clone()));
+        match announced(self.patience, describe, connecting).await {
+            Some(done) => done,
+            None if accepted.load(Ordering::Relaxed) => Err(self.silent()),
+            None => Err(failure().take().unwrap_or_else(|| self.unreachable())),
         }
-        Err(DatabaseError::of_postgres(&self.name, self.names, error))
     }
 
-    /// One connection, to a server that will do. `accepted` is true while the server has accepted one, and has not
+    /// Makes one connection, to a server that will do. `accepted` is true while the server has accepted one, and has not
     /// answered yet.
-    async fn connect(&self, accepted: &AtomicBool) -> sqlx::Result<PgConnection> {
-        let mut connection = self.options.connect().await?;
-        if self.may_be_standby {
-            return Ok(connection);
-        }
-        accepted.store(true, Ordering::Relaxed);
-        let is_standby = session::is_standby(&mut connection).await;
+    async fn connect(&self, accepted: &AtomicBool) -> Result<PgConnection, DatabaseError> {
         accepted.store(false, Ordering::Relaxed);
-        if is_standby? {
-            let _ = connection.close().await;
-            return Err(sqlx::Error::Io(io::Error::other(IS_STANDBY)));
+        let connecting = async {
+            let mut connection = self.options.connect().await?;
+            if self.may_be_standby {
+                return Ok(Some(connection));
+            }
+            accepted.store(true, Ordering::Relaxed);
+            let is_standby = session::is_standby(&mut connection).await;
+            accepted.store(false, Ordering::Relaxed);
+            if is_standby? {
+                let _ = connection.close().await;
+                return Ok(None);
+            }
+            Ok(Some(connection))
+        };
+        match tokio::time::timeout(REACH, connecting).await {
+            Ok(Ok(Some(connection))) => Ok(connection),
+            Ok(Ok(None)) => Err(DatabaseError::Standby(self.name.clone())),
+            Ok(Err(error)) => Err(self.failed(error)),
+            Err(_) if accepted.load(Ordering::Relaxed) => Err(self.silent()),
+            Err(_) => Err(self.unreachable()),
         }
-        Ok(connection)
+    }
+
+    fn failed(&self, error: sqlx::Error) -> DatabaseError {
+        DatabaseError::of_postgres(&self.name, self.names, error)
+    }
+
+    fn silent(&self) -> DatabaseError {
+        DatabaseError::Silent(self.name.clone())
+    }
+
+    fn unreachable(&self) -> DatabaseError {
+        DatabaseError::Unreachable(self.name.clone(), None)
     }
 
     fn unanswered(&self) -> String {
@@ -421,10 +434,8 @@ impl Server {
     ) -> Result<T, DatabaseError> {
         let describe = || ready(self.unanswered());
         match announced(REACH, describe, statements).await {
-            Some(done) => {
-                done.map_err(|error| DatabaseError::of_postgres(&self.name, self.names, error))
-            }
-            None => Err(DatabaseError::Silent(self.name.clone())),
+            Some(done) => done.map_err(|error| self.failed(error)),
+            None => Err(self.silent()),
         }
     }
 }
@@ -444,16 +455,6 @@ fn names_several_hosts(url: &str) -> bool {
         _ => false,
     };
     hosts.contains(',') || parameters.any(several)
-}
-
-/// True for what may pass in a moment: no process listens, a proxy or pooler has lost its server, the server
-/// is starting or has no connection left.
-fn may_pass(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(cause) => cause.kind() != io::ErrorKind::PermissionDenied,
-        sqlx::Error::Database(cause) => cause.is_transient_in_connect_phase(),
-        _ => false,
-    }
 }
 
 fn pool_of(connections: u32, suspicion: &Suspicion) -> PgPoolOptions {
