@@ -3,7 +3,7 @@
 use feed_core::transfer::Migrations;
 use feed_core::{Backend, Database, DatabaseError, DatabaseOptions};
 
-/// Opens a service's database with its schema up to date; `table` lists its migrations there. A service without
+/// Opens a service's database with its schema up to date, unless it is only read; `table` lists its migrations there. A service without
 /// migrations has no tables of its own: its database may be that of another program.
 ///
 /// # Errors
@@ -14,11 +14,14 @@ pub async fn open_database<B: Backend>(
     table: &'static str,
     migrations: Migrations,
 ) -> Result<Database<B>, DatabaseError> {
+    let changes_nothing = options.read_only;
     let database = Database::open(options).await?;
     if migrations.is_empty() {
         return Ok(database);
     }
     database.belongs_to(table).await?;
-    database.migrate(table, migrations).await?;
+    if !changes_nothing {
+        database.migrate(table, migrations).await?;
+    }
     Ok(database)
 }

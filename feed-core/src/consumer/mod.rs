@@ -63,6 +63,7 @@ use progress::cursors::Cursors;
 use progress::leases::Leases;
 use round::follower::Follower;
 use source::fetch::Source;
+use source::redact::redact_url;
 
 use crate::database::Database;
 use crate::partition::PARTITIONS;
@@ -124,6 +125,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             database,
         });
         let leases = Arc::new(Leases::default());
+        leases.heartbeat(|heartbeat| heartbeat.feed = redact_url(&subscription.feed_url));
         renew(&instance, &leases).await?;
         // Notify instances that now hold more than their share.
         let notified = B::notify(instance.database.writer(), CHANNEL);

@@ -38,6 +38,8 @@ pub(crate) struct Heartbeat {
     pub(crate) last_contact: Option<DateTime<Utc>>,
     pub(crate) head_sequence: Option<Sequence>,
     pub(crate) last_error: Option<String>,
+    /// The address of the feed, without secrets.
+    pub(crate) feed: String,
     /// Rounds that failed in a row; not stored.
     pub(crate) failures: u32,
     /// Until when the last answer suffices, since it is fresh or the poll interval is not over; not
@@ -114,6 +116,8 @@ pub(crate) struct Standing {
     pub(crate) last_contact: Option<DateTime<Utc>>,
     pub(crate) last_error: Option<String>,
     pub(crate) instances: i64,
+    /// The feed that the latest instance follows, or has followed.
+    pub(crate) feed: Option<String>,
     /// Failed events, which wait for a retry or the operator.
     pub(crate) parked: i64,
     /// Events that wait for a failed one.

@@ -32,9 +32,14 @@ pub enum CommandError {
         .0.display()
     )]
     NoDatabase(PathBuf),
+    /// A command that only reads does not migrate it.
+    #[error(
+        "the database is older than this program: start the service once, which brings it up to date"
+    )]
+    Older(#[source] DatabaseError),
     /// The database cannot be opened.
     #[error("the database cannot be used (DATABASE_URL)")]
-    Open(#[from] DatabaseError),
+    Open(#[source] DatabaseError),
     /// The database has other subscriptions alone.
     #[error("there is no subscription {name} in this database, but {known}")]
     NoSubscription {
@@ -58,6 +63,15 @@ pub enum CommandError {
     /// The result cannot be printed.
     #[error("cannot print")]
     Print(#[source] io::Error),
+}
+
+impl From<DatabaseError> for CommandError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Pending(_) => Self::Older(error),
+            _ => Self::Open(error),
+        }
+    }
 }
 
 /// How a successful command ended.

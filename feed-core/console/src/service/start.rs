@@ -203,7 +203,11 @@ async fn execute_on<T: ServiceOn<B>, B: Backend>(
     config: &Config<T::Settings>,
     command: subscription::command::Command,
 ) -> Result<Done, CommandError> {
-    let database = database::<T, B>(config.database.options()).await?;
+    let options = match command.only_reads() {
+        true => config.database.options().read_only(),
+        false => config.database.options(),
+    };
+    let database = database::<T, B>(options).await?;
     let (subscription, effect) = (subscription::<T>(config), T::effect(config));
     subscription::command::execute::<B, _, T::Expected>(command, database, subscription, effect)
         .await

@@ -57,12 +57,19 @@ impl<B: Backend> Handle<B> {
     ) -> Result<Self, DatabaseError> {
         let subscribed = B::subscribe(database.writer(), &subscription.name, PARTITIONS);
         database.statement(subscribed).await?;
-        Ok(Self {
+        Ok(Self::to_read(database, subscription))
+    }
+
+    /// Returns a handle that only reads, for commands that show something: it waits for no lock, and works on a
+    /// [database for reading](crate::DatabaseOptions::read_only).
+    #[must_use]
+    pub fn to_read(database: Database<B>, subscription: Subscription) -> Self {
+        Self {
             database,
             subscription,
             leases: None,
             counts: Arc::default(),
-        })
+        }
     }
 
     /// Returns the names of all subscriptions in a database, in alphabetical order.
@@ -103,14 +110,17 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn status(&self) -> sqlx::Result<Status> {
         let mut standing = B::standing(self.database.reader(), &self.subscription.name).await?;
+        let ours = redact_url(&self.subscription.feed_url);
         // The state in this process is newer than the row of the last renewal.
         if let Some(leases) = &self.leases {
             let own = leases.heartbeat(|heartbeat| heartbeat.clone());
             standing.head = standing.head.max(own.head_sequence);
             standing.last_contact = standing.last_contact.max(own.last_contact);
             standing.last_error = own.last_error.or(standing.last_error);
+            standing.feed = Some(ours.clone());
         }
-        Ok(status_of(standing, redact_url(&self.subscription.feed_url)))
+        let feed = standing.feed.take().unwrap_or(ours);
+        Ok(status_of(standing, feed))
     }
 
     /// Returns the oldest `limit` parked events.

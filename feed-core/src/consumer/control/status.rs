@@ -14,7 +14,7 @@ use crate::store::operate::instant;
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
 pub struct Status {
-    /// The address of the feed.
+    /// The address of the feed that the latest instance follows, or has followed.
     pub feed: String,
     /// The feed's incarnation; `null` before the first event.
     pub epoch: Option<String>,

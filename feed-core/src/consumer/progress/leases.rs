@@ -84,6 +84,11 @@ impl Leases {
         }
     }
 
+    /// Returns the newest sequence that this instance has seen in the feed.
+    pub(crate) fn known_head(&self) -> Option<Sequence> {
+        self.heartbeat(|heartbeat| heartbeat.head_sequence)
+    }
+
     /// Returns true if the feed has answered this instance, and did so at the last request.
     pub(crate) fn is_in_contact(&self) -> bool {
         self.heartbeat(|heartbeat| heartbeat.last_contact.is_some() && heartbeat.failures == 0)

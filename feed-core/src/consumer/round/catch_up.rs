@@ -32,6 +32,7 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
     let signals = follower.leases.signals.borrow().clone();
     let names = follower.subscription.names;
     let begin = follower.cursors.seen.sequence;
+    let known = follower.leases.known_head();
     // Collected events are not stored: if the next document fails, the cursor has not moved.
     let mut gathered = Vec::new();
     let mut at = follower.cursors.seen.clone();
@@ -68,8 +69,10 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
         gathered.extend(arrivals.into_iter().filter(new));
         at = position_after(&at, &document, &end);
         let interrupted = *follower.leases.signals.borrow() != signals;
+        // The feed has grown meanwhile: without a look at its head, the status would say that all is taken.
+        let outgrown = known.is_some_and(|head| end.sequence >= head);
         at_the_end = !document.is_part() && whole || stands_still;
-        let last = at_the_end || n == DOCUMENTS || interrupted;
+        let last = at_the_end || n == DOCUMENTS || interrupted || outgrown;
         let bytes: usize = gathered
             .iter()
             .map(|arrival| arrival.event.data.len())
@@ -122,8 +125,8 @@ pub(super) async fn contradiction<B: Backend, E: Effect<B>>(
 
 /// Logs the progress from time to time.
 fn log_progress<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) {
-    let head = (follower.leases).heartbeat(|heartbeat| heartbeat.head_sequence);
-    let (sequence, head) = (follower.cursors.seen.sequence, head.unwrap_or(0));
+    let head = follower.leases.known_head().unwrap_or(0);
+    let sequence = follower.cursors.seen.sequence;
     let logged = follower.logged;
     let soon = logged.is_some_and(|logged| logged.elapsed().as_secs() < 2);
     if soon && sequence < head {

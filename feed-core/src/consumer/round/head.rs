@@ -47,7 +47,9 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     if doubts {
         follower.source.find_again().await?;
     }
-    if std::mem::take(&mut follower.more) {
+    let known = follower.leases.known_head();
+    let is_below = known.is_none_or(|head| follower.cursors.seen.sequence < head);
+    if std::mem::take(&mut follower.more) && is_below {
         return catch_up(follower).await;
     }
     let seen = match doubts {

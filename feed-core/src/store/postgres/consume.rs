@@ -46,11 +46,12 @@ impl NativeConsume for Postgres {
                  SELECT clock_timestamp() AS now, make_interval(secs => $3) AS term
              ), alive AS (
                  INSERT INTO feed_instance
-                     (subscription, instance, alive_until, last_contact, head_sequence, last_error)
-                 SELECT $1, $2, now + term, $4, $5, $6 FROM clock
+                     (subscription, instance, alive_until, last_contact, head_sequence, last_error, feed)
+                 SELECT $1, $2, now + term, $4, $5, $6, $7 FROM clock
                  ON CONFLICT (subscription, instance) DO UPDATE
                  SET alive_until = EXCLUDED.alive_until, last_contact = EXCLUDED.last_contact,
-                     head_sequence = EXCLUDED.head_sequence, last_error = EXCLUDED.last_error
+                     head_sequence = EXCLUDED.head_sequence, last_error = EXCLUDED.last_error,
+                     feed = EXCLUDED.feed
              ), renewed AS (
                  UPDATE feed_partition SET lease_until = now + term FROM clock
                  WHERE subscription = $1 AND lease_owner = $2
@@ -84,6 +85,7 @@ impl NativeConsume for Postgres {
         .bind(heartbeat.last_contact)
         .bind(heartbeat.head_sequence)
         .bind(&heartbeat.last_error)
+        .bind(&heartbeat.feed)
         .fetch_one(pool)
         .await
     }

@@ -49,12 +49,25 @@ impl Open for Sqlite {
             // What is deleted or rewritten may be a person's: it is overwritten, not just let go.
             .pragma("secure_delete", "ON")
             .disable_statement_logging();
-        if let Some(directory) = options.get_filename().parent() {
+        let file = options.get_filename().to_owned();
+        let unusable = |error| DatabaseError::File(file.clone(), error);
+        if database.read_only {
+            let reader = pool_of(SQLITE_READERS);
+            let reader = open_file(reader, &options.create_if_missing(false).read_only(true)).await;
+            let reader = reader.map_err(unusable)?;
+            return Ok(Pools {
+                ours: vec![reader.clone()],
+                writer: reader.clone(),
+                transactions: reader.clone(),
+                reader,
+                begin: BEGIN.into_sql_str(),
+                shown: database.to_string(),
+            });
+        }
+        if let Some(directory) = file.parent() {
             let created = std::fs::create_dir_all(directory);
             created.map_err(|error| DatabaseError::Directory(directory.to_owned(), error))?;
         }
-        let file = options.get_filename().to_owned();
-        let unusable = |error| DatabaseError::File(file.clone(), error);
         // The writer first: it creates the file and switches it to WAL.
         let writer = pool_of(1).idle_timeout(None).max_lifetime(None);
         let writer = open_file(writer, &options).await.map_err(unusable)?;

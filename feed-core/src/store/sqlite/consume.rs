@@ -60,11 +60,12 @@ impl NativeConsume for Sqlite {
         sqlx::query(sql!(
             "INSERT -- lease::alive
              INTO feed_instance
-                 (subscription, instance, alive_until, last_contact, head_sequence, last_error)
-             VALUES ($1, $2, {until}, $4, $5, $6)
+                 (subscription, instance, alive_until, last_contact, head_sequence, last_error, feed)
+             VALUES ($1, $2, {until}, $4, $5, $6, $7)
              ON CONFLICT (subscription, instance) DO UPDATE
              SET alive_until = excluded.alive_until, last_contact = excluded.last_contact,
-                 head_sequence = excluded.head_sequence, last_error = excluded.last_error",
+                 head_sequence = excluded.head_sequence, last_error = excluded.last_error,
+                 feed = excluded.feed",
             until = now_plus("$3")
         ))
         .bind(s)
@@ -73,6 +74,7 @@ impl NativeConsume for Sqlite {
         .bind(contact)
         .bind(heartbeat.head_sequence)
         .bind(&heartbeat.last_error)
+        .bind(&heartbeat.feed)
         .execute(&mut *tx)
         .await?;
         sqlx::query(sql!(

@@ -53,6 +53,7 @@ impl Operations for Sqlite {
         migration!("sqlite", 6, "expand ids", "0006_expand_ids.sql"),
         migration!("sqlite", 7, "expand append", "0007_expand_append.sql"),
         migration!("sqlite", 8, "expand numbers", "0008_expand_numbers.sql"),
+        migration!("sqlite", 9, "expand console", "0009_expand_console.sql"),
     ];
 
     async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {

@@ -29,6 +29,9 @@ impl Operate for Db {
                      WHERE subscription = $1 AND last_error IS NOT NULL
                        AND alive_until > {NOW}
                      ORDER BY alive_until DESC LIMIT 1) AS last_error,
+                    (SELECT feed FROM feed_instance
+                     WHERE subscription = $1 AND feed IS NOT NULL
+                     ORDER BY alive_until DESC LIMIT 1) AS feed,
                     instances,
                     (SELECT count(*) FROM feed_parked
                      WHERE subscription = $1 AND reason IS NOT NULL) AS parked,
@@ -282,7 +285,7 @@ impl Operate for Db {
 }
 
 from_row! {
-    Standing: epoch, sequence, updated, head, last_contact, last_error, instances, parked, waiting,
+    Standing: epoch, sequence, updated, head, last_contact, last_error, instances, feed, parked, waiting,
         skipped, halted, begins, decision, furthest, now
 }
 

@@ -14,8 +14,8 @@ pub enum Command {
     ///
     /// Begin with it when something seems stuck: it shows what is halted or parked, how far the
     /// service is behind, and when the feed last answered. The exit code is 0 if all is well and 1
-    /// if the subscription is halted, events are parked, the last poll failed, or events wait and no
-    /// instance runs, so that scripts can ask.
+    /// if the subscription is halted, events are parked, the last poll failed, the feed does not
+    /// answer, or no instance runs, so that scripts can ask.
     #[command(after_help = "Example: status --json")]
     Status {
         /// Print the JSON that `GET /status` answers
@@ -139,6 +139,20 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+impl Command {
+    /// Returns true if it changes nothing: then it waits for no lock.
+    pub(crate) fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::Status { .. }
+                | Self::Events { .. }
+                | Self::Parked { .. }
+                | Self::Skipped { .. }
+                | Self::Decisions { .. }
+        )
+    }
 }
 
 /// How much of a list to print, and in which form.

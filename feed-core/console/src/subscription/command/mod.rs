@@ -70,7 +70,10 @@ where
             known: known.join(", "),
         });
     }
-    let handle = Handle::open(database.clone(), subscription.clone()).await?;
+    let handle = match command.only_reads() {
+        true => Handle::to_read(database.clone(), subscription.clone()),
+        false => Handle::open(database.clone(), subscription.clone()).await?,
+    };
     let done = match command {
         Command::Status { json } => show::status(&handle, json).await,
         Command::Events { id, listing } => lists::events(&handle, id.as_deref(), listing).await,

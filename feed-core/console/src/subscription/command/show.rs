@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reconcile::summary;
-use super::words::{WHAT_TO_DO, WHEN_RESUMED, behind, counted, grouped, moment, sentence};
+use super::words::{WHAT_TO_DO, WHEN_RESUMED, behind, grouped, moment, sentence, span};
 use crate::command::{By, CommandError, Done, print, print_json};
 use feed_core::Backend;
 use feed_core::consumer::{Handle, Reconciliation, Status};
@@ -50,16 +50,23 @@ pub(super) async fn status<B: Backend>(
     let needs_someone = status.halted.is_some()
         || status.parked > 0
         || status.last_error.is_some()
-        || is_left_alone(status);
+        || is_left_alone(status)
+        || silent_for(status).is_some();
     Ok(match needs_someone {
         true => Done::Found,
         false => Done::Well,
     })
 }
 
-/// True if there is something to take, and no instance that does it.
+/// Returns true if nobody takes events: then nobody knows either whether there are new ones.
 fn is_left_alone(status: &Status) -> bool {
-    status.instances == 0 && status.lag.events > 0
+    status.instances == 0
+}
+
+/// Returns for how many seconds the feed has not answered, if that is too long: it may have news.
+fn silent_for(status: &Status) -> Option<i64> {
+    let silent = status.lag.seconds.filter(|_| status.lag.events == 0);
+    silent.filter(|seconds| *seconds > 0)
 }
 
 fn text(document: &StatusDocument) -> String {
@@ -82,8 +89,11 @@ fn text(document: &StatusDocument) -> String {
         text += &format!("The last poll failed: {error}.\n");
     }
     if is_left_alone(status) {
-        let events = counted(status.lag.events, "event");
-        text += &format!("No instance runs, and there is more to take: {events}.\n");
+        text += "No instance runs: no event is taken, and what is new in the feed is not known.\n";
+    } else if let Some(seconds) = silent_for(status) {
+        let silent = span(seconds);
+        text +=
+            &format!("The feed has not answered for {silent}: what is new there is not known.\n");
     }
     if text.is_empty() {
         text += "Nothing is stuck.\n";
