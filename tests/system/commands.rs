@@ -3,16 +3,20 @@
 
 use harness::{Backend, Service, System, tables, until};
 use serde_json::Value;
+use sqlx::migrate::Migrate;
+use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
 use crate::command_line::CONSUMER;
 use crate::program::{Finished, program};
 
 crate::on_both! {
     a_poison_event_is_retried_beside_a_running_service
+    everything_about_a_subject_is_found
     a_mistake_in_an_effect_stops_no_other_order
     a_poison_event_is_skipped_while_the_service_is_stopped
     a_replay_rebuilds_what_was_lost
     a_halted_subscription_is_resumed
+    a_status_without_an_instance_says_so
     an_impossible_command_is_refused_on_one_line
     a_command_on_the_database_of_another_service_changes_nothing
 }
@@ -173,6 +177,88 @@ async fn a_poison_event_is_retried_beside_a_running_service(backend: Backend) {
 }
 
 /// A missing column on PostgreSQL; on SQLite an error that ends the transaction.
+/// By command, by HTTP and on a page; by the subject, and by each form of an event's id.
+async fn everything_about_a_subject_is_found(backend: Backend) {
+    let system = System::started(backend).await;
+    let well = system.place().await;
+    system.invoice(well).await;
+    system.shipment(well).await;
+    for hands in Commands::both(&system) {
+        hands.poison().await;
+    }
+    let stuck = system.place().await;
+    cancel(&system, stuck).await;
+    for hands in Commands::both(&system) {
+        hands.parked(1, 1).await;
+        let subject = format!("order/{stuck}");
+        let known = hands.run(&["events", &subject, "--json"]).await.json(0);
+        let (events, parked) = (known["events"].as_array().unwrap(), &known["parked"]);
+        let outcomes: Vec<_> = events.iter().map(|event| &event["outcome"]).collect();
+        assert_eq!(outcomes, ["waiting", "parked"]);
+        assert_eq!(parked["type"], "order.placed");
+        let data: Value = serde_json::from_str(parked["data"].as_str().unwrap()).unwrap();
+        assert_eq!(data["id"], stuck);
+        assert_eq!(parked["waiting_for_it"][0]["id"], events[0]["id"]);
+        let tried = parked["tried"].as_array().unwrap();
+        assert_eq!(tried.len(), parked["attempts"].as_u64().unwrap() as usize);
+        assert_eq!(tried[0]["reason"], parked["reason"]);
+
+        // As Atom has it, as a CloudEvent has it, and by the subject.
+        let id = parked["id"].as_str().unwrap();
+        let alone = id.strip_prefix("urn:uuid:").unwrap();
+        let client = &hands.service.client;
+        for about in [subject.as_str(), id, alone] {
+            let out = hands.run(&["events", about]).await.with(0);
+            assert!(
+                out.contains(id) && out.contains("\"shippingAddress\""),
+                "{out}"
+            );
+            let path = format!("status/events?event={}", about.replace('/', "%2F"));
+            let found = client.json(&path).await.unwrap();
+            assert_eq!(found["parked"]["id"], id);
+            let page = client.get(&path, &[("accept", "text/html")]).await;
+            assert_eq!(page.status, 200);
+            for part in [id, "What the event says", "shippingAddress", "Attempts"] {
+                assert!(page.body.contains(part), "{part}: {}", page.body);
+            }
+        }
+
+        // Each attempt is kept, until the event is applied.
+        hands.run(&["retry", &subject]).await.with(0);
+        until("it was tried again", async || {
+            let known = hands.run(&["events", &subject, "--json"]).await.json(0);
+            let tried = known["parked"]["tried"].as_array().map_or(0, Vec::len);
+            assert_eq!(known["decisions"][0]["decided_by"], "eve");
+            (tried > 1).then_some(())
+        })
+        .await;
+        hands.correct().await;
+        hands.run(&["retry", alone]).await.with(0);
+        hands.parked(0, 0).await;
+        let known = hands.run(&["events", &subject, "--json"]).await.json(0);
+        assert_eq!(known["parked"], Value::Null);
+        assert_eq!(known["events"][1]["outcome"], "applied");
+        let attempts = "SELECT count(*) FROM feed_attempt";
+        assert_eq!(
+            tables::number(hands.service.database.url(), attempts).await,
+            0
+        );
+
+        // What is not there, and what is no parameter.
+        let out = hands.run(&["events", "order/none"]).await.with(1);
+        assert!(out.contains("Nothing is known of order/none"), "{out}");
+        let answer = client.get("status/events?event=order%2Fnone", &[]).await;
+        answer.assert_problem(404);
+        for path in [
+            "status/events?evnt=1",
+            "status/parked?event=1",
+            "status/decisions?from=2",
+        ] {
+            client.get(path, &[]).await.assert_problem(400);
+        }
+    }
+}
+
 async fn a_mistake_in_an_effect_stops_no_other_order(backend: Backend) {
     let system = System::started(backend).await;
     let well = system.place().await;
@@ -258,14 +344,9 @@ async fn a_poison_event_is_skipped_while_the_service_is_stopped(backend: Backend
             .await
             .with(0);
         assert!(out.contains(alone), "{out}");
-        hands.run(&["status"]).await.with(0);
-        // It has seen more than it has taken, and was stopped.
-        database
-            .execute("UPDATE feed_instance SET head_sequence = head_sequence + 5")
-            .await;
+        // Nobody knows what is new in the feed.
         let out = hands.run(&["status"]).await.with(1);
-        let alone = "No instance runs, and there is more to take: ";
-        assert!(out.contains(alone), "{out}");
+        assert!(out.starts_with("No instance runs: "), "{out}");
         let skipped = hands.run(&["skipped", "--json"]).await.json(0)["skipped"][0].clone();
         assert_eq!(skipped["skipped_by"], "eve");
         assert_eq!(skipped["reason"], "a test order");
@@ -338,7 +419,7 @@ async fn a_replay_rebuilds_what_was_lost(backend: Backend) {
     invoice.run(&["reconcile"]).await.with(0);
     // A command leaves no instance behind.
     let [_, shipping] = Commands::both(&system);
-    let status = shipping.run(&["status", "--json"]).await.json(0);
+    let status = shipping.run(&["status", "--json"]).await.json(1);
     assert_eq!(status["instances"], 0);
 }
 
@@ -370,7 +451,8 @@ async fn a_halted_subscription_is_resumed(backend: Backend) {
                 );
                 let out = resumed.with(0);
                 assert!(out.contains("Resumed: it goes on"), "{out}");
-                hands.run(&["status"]).await.with(0);
+                let out = hands.run(&["status"]).await.with(stopped.into());
+                assert!(!out.contains("Halted"), "{out}");
             }
             let again = hands.run(&["resume", "--keep"]).await;
             assert!(again.err.contains("not halted"), "{again:?}");
@@ -384,6 +466,51 @@ async fn a_halted_subscription_is_resumed(backend: Backend) {
     system.shipment(next).await;
 }
 
+/// Nobody knows then what is new in the feed. The feed that is shown is the one that was followed, and not that of the
+/// command's own settings.
+async fn a_status_without_an_instance_says_so(backend: Backend) {
+    let mut system = System::started(backend).await;
+    let order = system.place().await;
+    system.invoice(order).await;
+    let feed = system.order.client.url("feed");
+    let status = |system: &System| {
+        let elsewhere = "http://127.0.0.1:9/feed";
+        Finished::by(&mut system.invoice.command(elsewhere, &["status"]))
+    };
+    let out = status(&system).with(0);
+    assert!(out.contains("Nothing is stuck."), "{out}");
+    assert!(out.contains(&format!("Feed            {feed}\n")), "{out}");
+
+    // What only reads waits for no lock: that of a writer on SQLite, and that of migrations.
+    let url = system.invoice.database.url();
+    let (mut file, mut server) = (None, None);
+    match backend {
+        Backend::Sqlite => {
+            let mut writer = SqliteConnection::connect(url).await.unwrap();
+            writer.execute("BEGIN IMMEDIATE").await.unwrap();
+            file = Some(writer);
+        }
+        Backend::Postgres => {
+            let mut session = tables::postgres(url).await;
+            let session_of: &mut PgConnection = &mut session;
+            session_of.lock().await.unwrap();
+            server = Some(session);
+        }
+    }
+    for command in ["status", "events", "parked", "skipped", "decisions"] {
+        let said = Finished::by(&mut system.invoice.command(&feed, &[command]));
+        assert!(said.err.is_empty(), "{command}: {said:?}");
+    }
+    drop((file, server));
+
+    assert_eq!(system.invoice.stop().await, Some(0));
+    system.place().await;
+    let out = status(&system).with(1);
+    assert!(out.starts_with("No instance runs: "), "{out}");
+    assert!(!out.contains("Nothing is stuck"), "{out}");
+    assert!(out.contains(&format!("Feed            {feed}\n")), "{out}");
+}
+
 async fn an_impossible_command_is_refused_on_one_line(backend: Backend) {
     let mut system = System::started(backend).await;
     let id = system.place().await;
@@ -391,7 +518,6 @@ async fn an_impossible_command_is_refused_on_one_line(backend: Backend) {
     system.shipment(id).await;
     for hands in Commands::both(&system) {
         for (arguments, said) in [
-            (&["retry", "urn:uuid:0"][..], "urn:uuid:0 is not parked"),
             (
                 &["replay", "--from", "9"][..],
                 "only events up to 1 have been taken",
@@ -409,6 +535,21 @@ async fn an_impossible_command_is_refused_on_one_line(backend: Backend) {
             assert!(failed.err.contains(said), "{failed:?}");
             assert_eq!(failed.err.lines().count(), 1, "{failed:?}");
             assert_eq!(failed.with(2), "");
+        }
+        // What it is about is not there.
+        for missing in [
+            &["retry", "urn:uuid:0"][..],
+            &["retry", "order/1"][..],
+            &["skip", "order/17", "--reason", "none"][..],
+        ] {
+            let failed = hands.run(missing).await;
+            assert!(
+                failed
+                    .err
+                    .contains(&format!("{} is not parked", missing[1])),
+                "{failed:?}"
+            );
+            assert_eq!(failed.with(1), "");
         }
         for wrong in [
             &["resume"][..],

@@ -72,7 +72,7 @@ use crate::store::{Backend, DatabaseError};
 
 pub use batch::Batch;
 pub use control::decision::{DecideError, Decision, InvalidDecision, ResumeFrom};
-pub use control::handle::Handle;
+pub use control::handle::{FailedEvent, Handle};
 pub use control::reconcile::{
     Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile,
 };
@@ -93,7 +93,7 @@ pub use source::proxy::{FeedProxy, InvalidProxy, in_environment as proxies_in_en
 pub use subscription::Subscription;
 pub use tail::{Tail, TailError, TailFrom, Tailed};
 
-pub use crate::store::operate::{Decided, Outcome, ParkedEvent, SkippedEvent, TakenEvent};
+pub use crate::store::operate::{Attempt, Decided, Outcome, ParkedEvent, SkippedEvent, TakenEvent};
 
 /// One instance of a consumer.
 #[derive(Debug)]

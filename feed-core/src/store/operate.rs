@@ -32,9 +32,6 @@ pub struct ParkedEvent {
     pub subject: String,
     /// Its sequence in the feed.
     pub sequence: Option<Sequence>,
-    /// As JSON.
-    #[serde(skip)]
-    pub(crate) event: String,
     /// Why it failed; `null` if it waits for an earlier event of its subject.
     pub reason: Option<String>,
     /// The number of attempts.
@@ -45,6 +42,19 @@ pub struct ParkedEvent {
     /// When it is retried; `null` if it waits for the operator.
     #[serde(serialize_with = "instant")]
     pub retry_at: Option<DateTime<Utc>>,
+}
+
+/// An attempt to apply an event that is parked.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+pub struct Attempt {
+    /// Its number, from 1 on.
+    pub attempt: i64,
+    /// When it failed.
+    #[serde(serialize_with = "moment")]
+    pub tried_at: DateTime<Utc>,
+    /// Why it failed.
+    pub reason: String,
 }
 
 /// An event that was taken from the feed. Claims far below the cursor are no longer listed.
@@ -188,24 +198,37 @@ pub(crate) trait Operate: sqlx::Database {
     /// Returns the state of the subscription.
     fn standing(pool: &Pool<Self>, s: &str) -> impl Answer<Standing>;
 
-    /// Returns the first `limit` parked events, oldest first; with an id, only that one.
+    /// Returns the first `limit` parked events, oldest first; with the id of an event, or a subject,
+    /// only those.
     fn parked(
         pool: &Pool<Self>,
         s: &str,
-        event_id: Option<&str>,
+        about: Option<&str>,
         limit: i64,
     ) -> impl Answer<Vec<ParkedEvent>>;
 
-    /// Returns the newest `limit` events that were taken; with an id, only that one.
-    fn taken(
+    /// Returns a parked event as it was received.
+    fn received(pool: &Pool<Self>, s: &str, event_id: &str) -> impl Answer<Option<String>>;
+
+    /// Returns the last attempts for a parked event, newest first.
+    fn attempts(pool: &Pool<Self>, s: &str, event_id: &str) -> impl Answer<Vec<Attempt>>;
+
+    /// Returns the newest `limit` events that were taken.
+    fn taken(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<TakenEvent>>;
+
+    /// Returns the newest `limit` events that were taken and have this id, or this subject.
+    fn taken_about(
         pool: &Pool<Self>,
         s: &str,
-        event_id: Option<&str>,
+        about: &str,
         limit: i64,
     ) -> impl Answer<Vec<TakenEvent>>;
 
     /// Returns the newest `limit` events without an effect.
     fn skipped(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<SkippedEvent>>;
+
+    /// Returns the decisions with one of these texts, newest first.
+    fn decisions_of(pool: &Pool<Self>, s: &str, texts: &[&str]) -> impl Answer<Vec<Decided>>;
 
     /// Returns the newest `limit` decisions.
     fn decisions(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<Decided>>;

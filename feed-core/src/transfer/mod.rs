@@ -65,6 +65,7 @@ const TABLES: &[Table] = &[
     Table::new("feed_partition"),
     Table::new("feed_claim"),
     Table::new("feed_parked"),
+    Table::new("feed_attempt"),
     Table::new("feed_skip"),
     Table::new("feed_decision"),
 ];

@@ -1,16 +1,16 @@
 //! The consuming side against what the real feed sends: one effect for each event, in sequence,
 //! whatever fails (I5–I8).
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use feed_core::consumer::{FeedClient, Polled};
-use feed_core::{CancellationToken, Consumer, Database, Effect, Subscription};
-use sqlx::Sqlite;
+use feed_core::consumer::{FeedClient, Handle, Polled};
+use feed_core::{Batch, CancellationToken, Consumer, Database, Effect, EffectError, Subscription};
+use sqlx::{Sqlite, Transaction};
 
 use crate::support::{
     Fail, Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until, urns,
@@ -19,6 +19,7 @@ use crate::support::{
 harness::on_both_databases! {
     each_event_has_one_effect_in_sequence
     a_consumer_that_is_far_behind_catches_up
+    a_status_knows_of_events_that_come_while_it_catches_up
     a_consumer_that_is_up_to_date_gets_only_what_is_new
     a_public_link_leads_to_the_internal_address
     an_event_that_comes_again_has_no_second_effect
@@ -91,6 +92,50 @@ async fn a_consumer_that_is_far_behind_catches_up<B: Testable>(url: &str) {
         (status.sequence, status.head, status.lag.events),
         (257, 257, 0)
     );
+}
+
+/// Publishes more as soon as it is called, and notes with each batch what the status then knows of the feed.
+struct Growing<B: Testable> {
+    publisher: Arc<Publisher<Sqlite>>,
+    handle: Arc<OnceLock<Handle<B>>>,
+    /// The last event of a batch, and the newest one that is known.
+    known: Arc<Mutex<Vec<(i64, i64)>>>,
+}
+
+impl<B: Testable> Effect<B> for Growing<B> {
+    async fn apply(
+        &self,
+        _: &mut Transaction<'_, B>,
+        events: &Batch<'_>,
+    ) -> Result<(), EffectError> {
+        let last = events.iter().filter_map(|event| event.sequence).max();
+        if self.known.lock().unwrap().is_empty() {
+            self.publisher.publish(400).await;
+        }
+        let status = self.handle.get().unwrap().status().await?;
+        let mut known = self.known.lock().unwrap();
+        known.push((last.unwrap(), status.head));
+        Ok(())
+    }
+}
+
+async fn a_status_knows_of_events_that_come_while_it_catches_up<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    publisher.publish(150).await;
+    let database = consumer_database::<B>(url).await;
+    let (publisher, handle, known) = (Arc::new(publisher), Arc::default(), Arc::default());
+    let growing = Growing {
+        publisher: Arc::clone(&publisher),
+        handle: Arc::clone(&handle),
+        known: Arc::clone(&known),
+    };
+    let mut consumer = consumer(&database, &feed, growing).await;
+    assert!(handle.set(consumer.handle()).is_ok());
+    drain(&mut consumer, &publisher).await;
+    let known = known.lock().unwrap();
+    let later: Vec<_> = known.iter().filter(|(last, _)| *last > 150).collect();
+    assert!(!later.is_empty());
+    assert!(later.iter().all(|(_, head)| *head == 550), "{known:?}");
 }
 
 async fn a_consumer_that_is_up_to_date_gets_only_what_is_new<B: Testable>(url: &str) {

@@ -392,11 +392,11 @@ pub(crate) async fn create_effect_table<B: Testable>(database: &Database<B>) {
     B::run(database, &sql).await;
 }
 
-pub(crate) async fn consumer<B: Testable>(
+pub(crate) async fn consumer<B: Testable, E: Effect<B>>(
     database: &Database<B>,
     feed_url: &str,
-    effect: Recorder,
-) -> Consumer<B, Recorder> {
+    effect: E,
+) -> Consumer<B, E> {
     let subscription = Subscription {
         poll_interval: Duration::from_millis(20),
         instance: "test".to_owned(),

@@ -48,6 +48,9 @@ pub enum CommandError {
         /// Those that there are.
         known: String,
     },
+    /// What the command is about is not there.
+    #[error(transparent)]
+    NotFound(Box<dyn Error + Send + Sync>),
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
@@ -104,7 +107,10 @@ pub(crate) async fn run_anywhere(
         Ok(Done::Found) => ExitCode::from(1),
         Err(error) => {
             eprintln!("{}", with_causes(&error));
-            ExitCode::from(2)
+            match error {
+                CommandError::NotFound(_) => ExitCode::from(1),
+                _ => ExitCode::from(2),
+            }
         }
     }
 }

@@ -4,6 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use chrono::{DateTime, Utc};
+#[cfg(feature = "schemars")]
+use schemars::JsonSchema;
+use serde::Serialize;
 use tracing::warn;
 use url::Url;
 use uuid::Uuid;
@@ -20,7 +24,9 @@ use crate::consumer::subscription::Subscription;
 use crate::database::Database;
 use crate::partition::PARTITIONS;
 use crate::store::consume::CHANNEL;
-use crate::store::operate::{Decided, NewDecision, ParkedEvent, Skip, SkippedEvent, TakenEvent};
+use crate::store::operate::{
+    Attempt, Decided, NewDecision, ParkedEvent, Skip, SkippedEvent, TakenEvent,
+};
 use crate::store::{Backend, DatabaseError};
 
 /// A handle on a subscription: reads its state and records decisions, in an instance or without
@@ -133,17 +139,62 @@ impl<B: Backend> Handle<B> {
         B::parked(pool, &self.subscription.name, None, limit.into()).await
     }
 
-    /// Returns the newest `limit` events that were taken; with an id, that event, if its claim
-    /// still exists.
+    /// Returns the newest `limit` events that were taken; with an event's id or a subject, those
+    /// that are still known: claims far below the cursor are not.
     ///
     /// # Errors
     ///
     /// Returns the error of the database.
-    pub async fn events(&self, id: Option<&str>, limit: u32) -> sqlx::Result<Vec<TakenEvent>> {
-        let id = id.map(in_full);
-        let id = id.as_deref();
-        let pool = self.database.reader();
-        B::taken(pool, &self.subscription.name, id, limit.into()).await
+    pub async fn events(&self, about: Option<&str>, limit: u32) -> sqlx::Result<Vec<TakenEvent>> {
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        match about {
+            Some(about) => B::taken_about(pool, s, &in_full(about), limit.into()).await,
+            None => B::taken(pool, s, limit.into()).await,
+        }
+    }
+
+    /// Returns the event that has failed and that has this id, or of this subject: as it was
+    /// received, with what was tried, and what waits for it. `None` if none is parked.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the database.
+    pub async fn failed_event(&self, about: &str) -> sqlx::Result<Option<FailedEvent>> {
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let mut rows = B::parked(pool, s, Some(&in_full(about)), 1).await?;
+        let Some(event) = rows.pop().filter(|event| event.reason.is_some()) else {
+            return Ok(None);
+        };
+        let mut waiting = B::parked(pool, s, Some(&event.subject), WAITING).await?;
+        waiting.retain(|other| other.reason.is_none());
+        let received = B::received(pool, s, &event.id).await?;
+        let received: Received = match received.map(|text| serde_json::from_str(&text)) {
+            Some(Ok(received)) => received,
+            // A newer version has written it, or it was applied just now.
+            _ => Received::default(),
+        };
+        Ok(Some(FailedEvent {
+            event_type: received.event_type,
+            time: received.time,
+            data: received.data,
+            attempts: B::attempts(pool, s, &event.id).await?,
+            waiting,
+            event,
+        }))
+    }
+
+    /// Returns the decisions about these events alone, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the database.
+    pub async fn decisions_about(&self, events: &[TakenEvent]) -> sqlx::Result<Vec<Decided>> {
+        let texts = events
+            .iter()
+            .flat_map(|event| ["retry", "skip"].map(|what| format!("{what} {}", event.id)));
+        let texts: Vec<String> = texts.collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        B::decisions_of(self.database.reader(), &self.subscription.name, &texts).await
     }
 
     /// Returns the newest `limit` events without an effect.
@@ -166,8 +217,8 @@ impl<B: Backend> Handle<B> {
         B::decisions(pool, &self.subscription.name, limit.into()).await
     }
 
-    /// Retries a failed event now, and then the later events of its subject; without an id, retries
-    /// all failed events. Returns the number of events to retry.
+    /// Retries a failed event now, by its id or by its subject, and then the later events of that
+    /// subject; without either, retries all failed events. Returns the number of events to retry.
     ///
     /// # Errors
     ///
@@ -175,11 +226,11 @@ impl<B: Backend> Handle<B> {
     /// if the database failed.
     pub async fn retry(&self, id: Option<&str>, by: &str) -> Result<u64, DecideError> {
         let by = given(by, "the operator's name")?;
-        let id = id.map(in_full);
+        let id = match id {
+            Some(about) => Some(self.failed(about).await?.id),
+            None => None,
+        };
         let id = id.as_deref();
-        if let Some(id) = id {
-            self.failed(id).await?;
-        }
         let mut tx = self.database.begin().await?;
         let events = B::retry_now(&mut tx, &self.subscription.name, id).await?;
         let decision = match id {
@@ -199,7 +250,7 @@ impl<B: Backend> Handle<B> {
         Ok(events)
     }
 
-    /// Skips a failed event for ever and releases the later events of its subject. Records the
+    /// Skips a failed event for ever, by its id or by its subject, and releases the later events of its subject. Records the
     /// reason and the operator.
     ///
     /// # Errors
@@ -209,10 +260,11 @@ impl<B: Backend> Handle<B> {
     pub async fn skip(&self, id: &str, reason: &str, by: &str) -> Result<(), DecideError> {
         let by = given(by, "the operator's name")?;
         let reason = given(reason, "the reason")?;
-        let id = &*in_full(id);
         let s = &self.subscription.name;
         let parked = self.failed(id).await?;
-        let event: Option<Received> = serde_json::from_str(&parked.event).ok();
+        let id = parked.id.as_str();
+        let event = B::received(self.database.reader(), s, id).await?;
+        let event: Option<Received> = event.and_then(|event| serde_json::from_str(&event).ok());
         let mut tx = self.database.begin().await?;
         // The owner of the partition may be retrying the event now: the lock orders both.
         B::lock_partition(&mut tx, s, parked.partition).await?;
@@ -265,12 +317,13 @@ impl<B: Backend> Handle<B> {
         Ok(position)
     }
 
-    /// Returns the parked event with that id, if it failed itself.
-    async fn failed(&self, id: &str) -> Result<ParkedEvent, DecideError> {
+    /// Returns the parked event with that id, or the first one of that subject, if it failed itself.
+    async fn failed(&self, about: &str) -> Result<ParkedEvent, DecideError> {
+        let about = in_full(about);
         let pool = self.database.reader();
-        let mut rows = B::parked(pool, &self.subscription.name, Some(id), 1).await?;
+        let mut rows = B::parked(pool, &self.subscription.name, Some(&about), 1).await?;
         match rows.pop() {
-            None => Err(DecideError::NotParked(id.to_owned())),
+            None => Err(DecideError::NotParked(about.into_owned())),
             Some(row) if row.reason.is_none() => Err(DecideError::Waits(row.id, row.subject)),
             Some(row) => Ok(row),
         }
@@ -286,6 +339,31 @@ impl<B: Backend> Handle<B> {
         // Ignore a result that another version stored in another form.
         Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
     }
+}
+
+/// Waiting events that are shown with the one that they wait for.
+const WAITING: i64 = 1000;
+
+/// A parked event that has failed itself.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+pub struct FailedEvent {
+    /// The event.
+    #[serde(flatten)]
+    pub event: ParkedEvent,
+    /// The `CloudEvents` type, if the feed gives one.
+    #[serde(rename = "type")]
+    pub event_type: Option<String>,
+    /// When it happened.
+    pub time: DateTime<Utc>,
+    /// The body: JSON text for feed-core's feeds, the entry's content for others.
+    pub data: String,
+    /// The last attempts, newest first.
+    #[serde(rename = "tried")]
+    pub attempts: Vec<Attempt>,
+    /// The later events of its subject, which wait for it.
+    #[serde(rename = "waiting_for_it")]
+    pub waiting: Vec<ParkedEvent>,
 }
 
 /// Returns an event's id as Atom has it. The id of a CloudEvent and the address of the data are without `urn:uuid:`.

@@ -161,7 +161,10 @@ impl Consume for Db {
         .bind(parking.retry_in)
         .execute(&mut **tx)
         .await?;
-        Ok(())
+        match parking.reason {
+            Some(_) => note_attempt(tx, s, parking.event_id).await,
+            None => Ok(()),
+        }
     }
 
     async fn due(pool: &Pool, s: &str, me: &str, limit: i64) -> sqlx::Result<Vec<(i64, String)>> {
@@ -273,8 +276,31 @@ impl Consume for Db {
         .bind(retry_in)
         .execute(&mut **tx)
         .await?;
-        Ok(())
+        note_attempt(tx, s, event_id).await
     }
+}
+
+/// The attempts for a parked event that are kept.
+const ATTEMPTS: i64 = 20;
+
+/// Records the last attempt for a parked event, as its row shows it.
+async fn note_attempt(tx: &mut Transaction<'_>, s: &str, event_id: &str) -> sqlx::Result<()> {
+    for sql in [
+        "INSERT -- attempt::insert
+         INTO feed_attempt (subscription, event_id, attempt, reason)
+         SELECT subscription, event_id, attempts, reason FROM feed_parked
+         WHERE subscription = $1 AND event_id = $2 AND CAST($3 AS BIGINT) > 0
+         ON CONFLICT DO NOTHING",
+        "DELETE -- attempt::sweep
+         FROM feed_attempt
+         WHERE subscription = $1 AND event_id = $2
+           AND attempt <= (SELECT attempts FROM feed_parked
+                           WHERE subscription = $1 AND event_id = $2) - $3",
+    ] {
+        let noted = sqlx::query(sql).bind(s).bind(event_id).bind(ATTEMPTS);
+        noted.execute(&mut **tx).await?;
+    }
+    Ok(())
 }
 
 /// Returns the `FROM` and `WHERE` that select the due events that are the first parked ones of

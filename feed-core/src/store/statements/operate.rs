@@ -6,7 +6,7 @@ use super::{Db, NOW, Pool, Row, Transaction, from_row, is_in, list};
 use crate::event::Sequence;
 use crate::store::consume::Standing;
 use crate::store::operate::{
-    Decided, NewDecision, Operate, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
+    Attempt, Decided, NewDecision, Operate, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
 };
 use crate::store::sql::sql;
 
@@ -60,30 +60,48 @@ impl Operate for Db {
     async fn parked(
         pool: &Pool,
         s: &str,
-        event_id: Option<&str>,
+        about: Option<&str>,
         limit: i64,
     ) -> sqlx::Result<Vec<ParkedEvent>> {
         sqlx::query_as(
             "SELECT -- parked::list
-             event_id AS id, partition, subject, sequence, event, reason, attempts, parked_at,
-                    retry_at
+             event_id AS id, partition, subject, sequence, reason, attempts, parked_at, retry_at
              FROM feed_parked
-             WHERE subscription = $1 AND (CAST($2 AS TEXT) IS NULL OR event_id = $2)
+             WHERE subscription = $1
+               AND (CAST($2 AS TEXT) IS NULL OR event_id = $2 OR subject = $2)
              ORDER BY position LIMIT $3",
         )
         .bind(s)
-        .bind(event_id)
+        .bind(about)
         .bind(limit)
         .fetch_all(pool)
         .await
     }
 
-    async fn taken(
-        pool: &Pool,
-        s: &str,
-        event_id: Option<&str>,
-        limit: i64,
-    ) -> sqlx::Result<Vec<TakenEvent>> {
+    async fn received(pool: &Pool, s: &str, event_id: &str) -> sqlx::Result<Option<String>> {
+        sqlx::query_scalar(
+            "SELECT -- parked::received
+             event FROM feed_parked WHERE subscription = $1 AND event_id = $2",
+        )
+        .bind(s)
+        .bind(event_id)
+        .fetch_optional(pool)
+        .await
+    }
+
+    async fn attempts(pool: &Pool, s: &str, event_id: &str) -> sqlx::Result<Vec<Attempt>> {
+        sqlx::query_as(
+            "SELECT -- attempt::list
+             attempt, tried_at, reason FROM feed_attempt
+             WHERE subscription = $1 AND event_id = $2 ORDER BY attempt DESC",
+        )
+        .bind(s)
+        .bind(event_id)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn taken(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<TakenEvent>> {
         sqlx::query_as(
             "SELECT -- claim::list
              claim.event_id AS id, claim.subject, claim.sequence, claimed,
@@ -95,11 +113,50 @@ impl Operate for Db {
                ON parked.subscription = $1 AND parked.event_id = claim.event_id
              LEFT JOIN feed_skip AS skip
                ON skip.subscription = $1 AND skip.event_id = claim.event_id
-             WHERE claim.subscription = $1 AND (CAST($2 AS TEXT) IS NULL OR claim.event_id = $2)
-             ORDER BY claimed DESC, claim.sequence DESC LIMIT $3",
+             WHERE claim.subscription = $1
+             ORDER BY claimed DESC, claim.sequence DESC LIMIT $2",
         )
         .bind(s)
-        .bind(event_id)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn taken_about(
+        pool: &Pool,
+        s: &str,
+        about: &str,
+        limit: i64,
+    ) -> sqlx::Result<Vec<TakenEvent>> {
+        // Claims of long ago are swept; parked and skipped events stay. Only claims have no index by subject: they are
+        // few, and each event would pay for it.
+        const ABOUT: &str = "subscription = $1 AND (event_id = $2 OR subject = $2)";
+        sqlx::query_as(sql!(
+            "WITH -- claim::about
+             known AS (
+                 SELECT event_id FROM feed_claim WHERE {ABOUT}
+                 UNION
+                 SELECT event_id FROM feed_parked WHERE {ABOUT}
+                 UNION
+                 SELECT event_id FROM feed_skip WHERE {ABOUT}
+             )
+             SELECT known.event_id AS id, COALESCE(claim.subject, parked.subject, skip.subject) AS subject,
+                    COALESCE(claim.sequence, parked.sequence, skip.sequence) AS sequence,
+                    COALESCE(claimed, parked_at, skipped_at) AS claimed,
+                    COALESCE(skip.reason, parked.reason) AS reason,
+                    parked.event_id IS NOT NULL AS parked, skip.event_id IS NOT NULL AS skipped,
+                    skip.skipped_by
+             FROM known
+             LEFT JOIN feed_claim AS claim
+               ON claim.subscription = $1 AND claim.event_id = known.event_id
+             LEFT JOIN feed_parked AS parked
+               ON parked.subscription = $1 AND parked.event_id = known.event_id
+             LEFT JOIN feed_skip AS skip
+               ON skip.subscription = $1 AND skip.event_id = known.event_id
+             ORDER BY sequence DESC, claimed DESC LIMIT $3"
+        ))
+        .bind(s)
+        .bind(about)
         .bind(limit)
         .fetch_all(pool)
         .await
@@ -114,6 +171,20 @@ impl Operate for Db {
         )
         .bind(s)
         .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn decisions_of(pool: &Pool, s: &str, texts: &[&str]) -> sqlx::Result<Vec<Decided>> {
+        sqlx::query_as(sql!(
+            "SELECT -- decision::of
+             position, decision, reason, decided_by, decided_at, done_at, outcome
+             FROM feed_decision WHERE subscription = $1 AND decision {in_list}
+             ORDER BY position DESC",
+            in_list = is_in("$2")
+        ))
+        .bind(s)
+        .bind(list(texts))
         .fetch_all(pool)
         .await
     }
@@ -290,7 +361,11 @@ from_row! {
 }
 
 from_row! {
-    ParkedEvent: id, partition, subject, sequence, event, reason, attempts, parked_at, retry_at
+    ParkedEvent: id, partition, subject, sequence, reason, attempts, parked_at, retry_at
+}
+
+from_row! {
+    Attempt: attempt, tried_at, reason
 }
 
 impl FromRow<'_, Row> for TakenEvent {

@@ -6,7 +6,7 @@ use feed_core::Sequence;
 
 /// An operator's commands for a subscription. Without a command, the service runs.
 ///
-/// The exit code is 0 on success, 1 if something was found that needs the operator, and 2 if the
+/// The exit code is 0 on success, 1 if something was found that needs the operator or what it is about is not there, and 2 if the
 /// command failed.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
@@ -27,11 +27,16 @@ pub enum Command {
     ///
     /// Use it to see whether an event has arrived. Each is applied, parked (its effect failed),
     /// waiting (for a parked one of its subject), skipped (by an operator), or passed over (there
-    /// was nothing to do). Those far below the newest one are no longer listed.
-    #[command(after_help = "Example: events --limit 100\nExample: events urn:uuid:0190…")]
+    /// was nothing to do). Those far below the newest one are no longer listed. With the id of an
+    /// event or a subject it shows what is known of it: what was tried, what the event says, what
+    /// waits for it, and the decisions about it; the exit code is 1 if nothing is known.
+    #[command(
+        after_help = "Example: events --limit 100\nExample: events order/17\nExample: events urn:uuid:0190…"
+    )]
     Events {
-        /// Only this event
-        id: Option<String>,
+        /// Only this event, or the events of this subject
+        #[arg(value_name = "EVENT|SUBJECT")]
+        about: Option<String>,
         /// How much to list, and in which form
         #[command(flatten)]
         listing: Listing,
@@ -68,7 +73,9 @@ pub enum Command {
     ///
     /// Use it when the cause is fixed. A running service does it within seconds; a stopped one when
     /// it starts, a halted subscription when it is resumed.
-    #[command(after_help = "Example: retry urn:uuid:0190…\nExample: retry --all")]
+    #[command(
+        after_help = "Example: retry order/17\nExample: retry urn:uuid:0190…\nExample: retry --all"
+    )]
     Retry {
         /// Which one, or all
         #[command(flatten)]
@@ -85,7 +92,8 @@ pub enum Command {
     /// the one it waits for.
     #[command(after_help = "Example: skip urn:uuid:0190… --reason 'a test order'")]
     Skip {
-        /// The event's id, as `parked` lists it
+        /// The event's id, or its subject, as `parked` lists them
+        #[arg(value_name = "EVENT|SUBJECT")]
         id: String,
         /// The reason, which is recorded
         #[arg(long, value_name = "TEXT")]
@@ -171,7 +179,8 @@ pub struct Listing {
 #[derive(Debug, Clone, clap::Args)]
 #[group(required = true, multiple = false)]
 pub struct Which {
-    /// The event's id, as `parked` lists it
+    /// The event's id, or its subject, as `parked` lists them
+    #[arg(value_name = "EVENT|SUBJECT")]
     pub(super) id: Option<String>,
     /// All failed events
     #[arg(long)]

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Listing;
 use super::words::{MOST, by_cause, counted, grouped, moment, next_try, number, outcome_name};
 use crate::command::{CommandError, Done, print, print_json};
 use feed_core::Backend;
-use feed_core::consumer::{Handle, ParkedEvent, TakenEvent};
+use feed_core::consumer::{Decided, FailedEvent, Handle, ParkedEvent, TakenEvent};
 
 /// Returns a list under its name, as a document: `{"events": […]}`.
 pub(in crate::subscription) fn named<T: Serialize>(name: &'static str, list: T) -> impl Serialize {
@@ -18,21 +19,81 @@ pub(in crate::subscription) fn named<T: Serialize>(name: &'static str, list: T) 
 /// `events`
 pub(super) async fn events<B: Backend>(
     handle: &Handle<B>,
-    id: Option<&str>,
     listing: Listing,
 ) -> Result<Done, CommandError> {
-    let events = handle.events(id, listing.limit).await?;
-    let none = match id {
-        None => "No event has been taken yet.".to_owned(),
-        Some(id) => format!("No event {id} is known here: it was not taken, or long ago."),
-    };
+    let events = handle.events(None, listing.limit).await?;
     if listing.json {
         print_json(&named("events", events))?;
     } else {
-        let head = ["Number", "Subject", "Outcome", "Taken", "Event"];
-        print(&table(head, events.iter().map(taken), &none))?;
+        let none = "No event has been taken yet.";
+        print(&table(TAKEN, events.iter().map(taken), none))?;
     }
     Ok(Done::Well)
+}
+
+const TAKEN: [&str; 5] = ["Number", "Subject", "Outcome", "Taken", "Event"];
+
+/// What is known of an event, or of a subject.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::subscription) struct Known {
+    /// Its events that are known here, newest first
+    pub(in crate::subscription) events: Vec<TakenEvent>,
+    /// The one that has failed, and holds the later ones; `null` if none has
+    pub(in crate::subscription) parked: Option<FailedEvent>,
+    /// The decisions about these events, newest first
+    pub(in crate::subscription) decisions: Vec<Decided>,
+}
+
+impl Known {
+    pub(in crate::subscription) async fn about<B: Backend>(
+        handle: &Handle<B>,
+        about: &str,
+        limit: u32,
+    ) -> sqlx::Result<Self> {
+        let events = handle.events(Some(about), limit).await?;
+        Ok(Self {
+            parked: handle.failed_event(about).await?,
+            decisions: handle.decisions_about(&events).await?,
+            events,
+        })
+    }
+}
+
+/// `events EVENT|SUBJECT`
+pub(super) async fn about<B: Backend>(
+    handle: &Handle<B>,
+    about: &str,
+    listing: Listing,
+) -> Result<Done, CommandError> {
+    let known = Known::about(handle, about, listing.limit).await?;
+    if listing.json {
+        print_json(&known)?;
+    } else {
+        let none = format!("Nothing is known of {about} here: it was not taken, or long ago.");
+        let mut text = table(TAKEN, known.events.iter().map(taken), &none);
+        if let Some(event) = &known.parked {
+            let waiting: Vec<_> = event.waiting.iter().collect();
+            let halted = handle.status().await?.halted.is_some();
+            text += &format!("\n{}", failed(&event.event, &waiting, halted));
+            let tried = event.attempts.iter().map(|tried| {
+                let columns = [grouped(tried.attempt), moment(tried.tried_at)];
+                (columns, Some(tried.reason.as_str()))
+            });
+            text += &format!(
+                "\n{}",
+                table(["Attempt", "When"], tried, "No attempt is recorded.")
+            );
+            text += &format!("\n{}\n", event.data);
+        }
+        if !known.decisions.is_empty() {
+            text += &format!("\n{}", decided(&known.decisions));
+        }
+        print(&text)?;
+    }
+    Ok(match known.events.is_empty() {
+        true => Done::Found,
+        false => Done::Well,
+    })
 }
 
 fn taken(event: &TakenEvent) -> ([String; 5], Option<&str>) {
@@ -82,6 +143,11 @@ pub(super) async fn decisions<B: Backend>(
         print_json(&named("decisions", decisions))?;
         return Ok(Done::Well);
     }
+    print(&decided(&decisions))?;
+    Ok(Done::Well)
+}
+
+fn decided(decisions: &[Decided]) -> String {
     let rows = decisions.iter().map(|decided| {
         let outcome = decided.outcome.as_deref();
         let columns = [
@@ -93,8 +159,7 @@ pub(super) async fn decisions<B: Backend>(
         (columns, decided.reason.as_deref())
     });
     let head = ["When", "By", "Outcome", "Decision"];
-    print(&table(head, rows, "Nothing has been decided yet."))?;
-    Ok(Done::Well)
+    table(head, rows, "Nothing has been decided yet.")
 }
 
 /// `parked`

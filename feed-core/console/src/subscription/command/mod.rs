@@ -17,7 +17,7 @@ use feed_core::consumer::{DecideError, Effect, Handle, Reconcile, ReconcileError
 pub use check::Refused;
 pub(super) use check::check;
 pub use line::{Command, Listing, ResumeFlags, Which};
-pub(super) use lists::named;
+pub(super) use lists::{Known, named};
 pub(super) use reconcile::summary;
 pub(super) use show::StatusDocument;
 pub use words::WHAT_TO_DO;
@@ -35,7 +35,10 @@ impl From<ReconcileError> for CommandError {
 
 impl From<DecideError> for CommandError {
     fn from(error: DecideError) -> Self {
-        Self::Other(Box::new(error))
+        match error {
+            DecideError::NotParked(_) => Self::NotFound(Box::new(error)),
+            _ => Self::Other(Box::new(error)),
+        }
     }
 }
 
@@ -76,7 +79,10 @@ where
     };
     let done = match command {
         Command::Status { json } => show::status(&handle, json).await,
-        Command::Events { id, listing } => lists::events(&handle, id.as_deref(), listing).await,
+        Command::Events { about, listing } => match about {
+            Some(about) => lists::about(&handle, &about, listing).await,
+            None => lists::events(&handle, listing).await,
+        },
         Command::Parked { listing } => lists::parked(&handle, listing).await,
         Command::Skipped { listing } => lists::skipped(&handle, listing).await,
         Command::Decisions { listing } => lists::decisions(&handle, listing).await,

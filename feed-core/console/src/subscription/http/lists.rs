@@ -8,25 +8,25 @@ use url::form_urlencoded;
 
 use super::site::Site;
 use super::stuck;
-use crate::subscription::command::named;
-use crate::subscription::command::words::{MOST, number, outcome_name};
+use crate::subscription::command::words::{MOST, counted, grouped, number, outcome_name};
+use crate::subscription::command::{Known, named};
 use feed_chassis::Wanted;
 use feed_chassis::html::instant;
 use feed_core::Backend;
-use feed_core::consumer::{Decided, Outcome, SkippedEvent, TakenEvent};
-use feed_core::http::Problem;
+use feed_core::consumer::{Decided, FailedEvent, Outcome, SkippedEvent, TakenEvent};
+use feed_core::http::{BaseUrl, Problem};
 
 /// The default of `?limit=`.
 const LISTED: u32 = 100;
 
-/// The query `?limit=17&event=…`. As an extractor it answers `400` if the limit is no number within
-/// bounds.
-pub(super) struct Query {
+/// The query `?limit=17`, and of a list that may be about one event or subject, `&event=…`. As an extractor it answers
+/// `400` to anything else.
+pub(super) struct Query<const EVENT: bool = false> {
     limit: u32,
     event: Option<String>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Query {
+impl<const EVENT: bool, S: Send + Sync> FromRequestParts<S> for Query<EVENT> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -48,11 +48,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
                     })?;
                 }
                 // No id is blank or has such characters, and PostgreSQL cannot store all of them.
-                "event" if value.trim().is_empty() || value.chars().any(char::is_control) => {
-                    return Err(Problem::bad_request("`event` is the id of an event"));
+                "event"
+                    if EVENT
+                        && (value.trim().is_empty() || value.chars().any(char::is_control)) =>
+                {
+                    return Err(Problem::bad_request(
+                        "`event` is the id of an event, or a subject",
+                    ));
                 }
-                "event" => query.event = Some(value.into_owned()),
-                _ => {}
+                "event" if EVENT => query.event = Some(value.into_owned()),
+                other => {
+                    let known = if EVENT {
+                        "`limit` and `event`"
+                    } else {
+                        "`limit`"
+                    };
+                    return Err(Problem::bad_request(format!(
+                        "there is no parameter `{other}` here, but {known}"
+                    )));
+                }
             }
         }
         Ok(query)
@@ -62,12 +76,28 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 /// `GET /status/events`
 pub(super) async fn events<B: Backend>(
     State(site): State<Site<B>>,
-    query: Query,
+    query: Query<true>,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
-    let (id, limit) = (query.event.as_deref(), query.limit);
-    let events = site.handle.events(id, limit).await?;
-    let page = || site.frame.page("Events taken", &taken_table(&events));
+    if let Some(about) = &query.event {
+        let known = Known::about(&site.handle, about, query.limit).await?;
+        if known.events.is_empty() {
+            return Err(Problem::not_found(format!(
+                "`{about}` is no event or subject that is known here: it was not taken, or long ago"
+            )));
+        }
+        let halted = site.handle.status().await?.halted.is_some();
+        let page = || {
+            let body = known_page(&site.frame.base, &known, halted);
+            site.frame.page(about, &body)
+        };
+        return Ok(wanted.answer(page, || &known));
+    }
+    let events = site.handle.events(None, query.limit).await?;
+    let page = || {
+        site.frame
+            .page("Events taken", &taken_table(&site.frame.base, &events))
+    };
     Ok(wanted.answer(page, || named("events", &events)))
 }
 
@@ -96,8 +126,10 @@ pub(super) async fn skipped<B: Backend>(
 ) -> Result<Response, Problem> {
     let events = site.handle.skipped(query.limit).await?;
     let page = || {
-        site.frame
-            .page("Events without effect", &skipped_table(&events))
+        site.frame.page(
+            "Events without effect",
+            &skipped_table(&site.frame.base, &events),
+        )
     };
     Ok(wanted.answer(page, || named("skipped", &events)))
 }
@@ -113,21 +145,88 @@ pub(super) async fn decisions<B: Backend>(
     Ok(wanted.answer(page, || named("decisions", &decisions)))
 }
 
-fn taken_table(events: &[TakenEvent]) -> Markup {
+fn known_page(base: &BaseUrl, known: &Known, halted: bool) -> Markup {
+    html! {
+        (taken_table(base, &known.events))
+        @if let Some(failed) = &known.parked {
+            h2 { "Parked" }
+            (stuck::failed(base, 0, &failed.event, &failed.waiting.iter().collect::<Vec<_>>(), halted))
+            h2 { "Attempts" }
+            (attempts_table(failed))
+            h2 { "What the event says" }
+            (data(failed))
+        }
+        @if !known.decisions.is_empty() {
+            h2 { "Decisions" }
+            (decisions_table(&known.decisions))
+        }
+    }
+}
+
+fn attempts_table(failed: &FailedEvent) -> Markup {
+    let columns = ["Attempt", "When", "What went wrong"];
+    let none = "An older program has parked it, and has not recorded what was tried.";
+    table("Attempts", columns, &failed.attempts, none, |attempt| {
+        html! {
+            td { (grouped(attempt.attempt)) }
+            td { (instant(attempt.tried_at)) }
+            td { p.reason { (attempt.reason) } }
+        }
+    })
+}
+
+/// The longest data on a page, in bytes. The document for programs has all of it.
+const SHOWN: usize = 64 * 1024;
+
+fn data(failed: &FailedEvent) -> Markup {
+    let value: Option<serde_json::Value> = match failed.data.len() {
+        ..=SHOWN => serde_json::from_str(&failed.data).ok(),
+        _ => None,
+    };
+    let text = value.and_then(|value| serde_json::to_string_pretty(&value).ok());
+    let text = text.as_deref().unwrap_or(&failed.data);
+    let shown = &text[..text.floor_char_boundary(SHOWN)];
+    html! {
+        p.quiet {
+            @if let Some(event_type) = &failed.event_type { code { (event_type) } ", " }
+            (instant(failed.time)) ", " (counted(failed.data.len() as i64, "byte"))
+        }
+        @if failed.data.is_empty() { p.quiet { "It has no data." } }
+        @else {
+            details {
+                summary { "Data" }
+                pre tabindex="0" { (shown) }
+                @if shown.len() < text.len() {
+                    p.quiet { "The rest is in the JSON of this page." }
+                }
+            }
+        }
+    }
+}
+
+fn taken_table(base: &BaseUrl, events: &[TakenEvent]) -> Markup {
     let columns = ["Number", "Subject", "Outcome", "Taken", "Event"];
     let none = "No such event is known here.";
     table("Events", columns, events, none, |event| {
         html! {
             td.number { (number(event.sequence)) }
-            td { (event.subject.as_deref().unwrap_or_default()) }
+            td {
+                @if let Some(subject) = &event.subject { (about(base, subject)) }
+            }
             td {
                 (outcome(event.outcome))
                 @if let Some(reason) = &event.reason { p.reason { (reason) } }
             }
             td { (instant(event.claimed)) }
-            td { code.id { (event.id) } }
+            td { code.id { (about(base, &event.id)) } }
         }
     })
+}
+
+/// Links to what is known of an event or a subject.
+pub(super) fn about(base: &BaseUrl, about: &str) -> Markup {
+    let query: String = form_urlencoded::byte_serialize(about.as_bytes()).collect();
+    html! { a href={ (base.path("status/events")) "?event=" (query) } { (about) } }
 }
 
 fn outcome(outcome: Outcome) -> Markup {
@@ -139,13 +238,13 @@ fn outcome(outcome: Outcome) -> Markup {
     html! { span class=(class) { (outcome_name(outcome)) } }
 }
 
-pub(super) fn skipped_table(events: &[SkippedEvent]) -> Markup {
+pub(super) fn skipped_table(base: &BaseUrl, events: &[SkippedEvent]) -> Markup {
     let columns = ["Number", "Subject", "By", "When", "Event"];
     let none = "No event was skipped or passed over.";
     table("Events without effect", columns, events, none, |event| {
         html! {
             td.number { (number(event.sequence)) }
-            td { (event.subject) }
+            td { (about(base, &event.subject)) }
             td {
                 @match &event.skipped_by {
                     Some(by) => (by),

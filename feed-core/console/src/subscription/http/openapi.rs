@@ -27,9 +27,11 @@ pub fn describe(compares: bool) -> Description {
     .about("Those far below the cursor are not listed any more.")
     .parameter(Parameter::query(
         "event",
-        "The id of an event: that one alone",
+        "The id of an event, or a subject such as `order/17`: what is known of it, with the one that has failed and the \
+         decisions about them",
         Schema::literal(json!({"type": "string", "pattern": LINE})),
-    ));
+    ))
+    .problem(404, "No such event or subject is known");
     let parked = Operation::get("/status/parked", "parked", "The oldest parked events");
     let skipped = Operation::get(
         "/status/skipped",

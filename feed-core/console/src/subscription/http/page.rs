@@ -66,6 +66,13 @@ impl Page {
                 form method="post" action=(base.path("poll")) { button { "Poll now" } }
                 a.button.plain href=(base.path("status/events")) { "Events taken" }
             }
+            form.inline method="get" action=(base.path("status/events")) role="search" {
+                div.field {
+                    label for="about" { "Find a subject, such as order/17, or the id of an event" }
+                    input id="about" name="event" type="search" required maxlength="1000";
+                }
+                button.plain { "Find" }
+            }
             @if status.parked > 0 {
                 h2 id="parked" { "Parked events" }
                 (stuck::parked(base, &self.parked, status.halted.is_some()))
@@ -77,7 +84,7 @@ impl Page {
             @if status.halted.is_none() && status.sequence > 0 { (stuck::replay(base)) }
             @if !self.skipped.is_empty() {
                 h2 { "Without effect" }
-                (lists::skipped_table(&self.skipped))
+                (lists::skipped_table(base, &self.skipped))
                 @if status.skipped > i64::from(LAST) {
                     p { a href=(base.path("status/skipped")) { "All " (grouped(status.skipped)) } }
                 }

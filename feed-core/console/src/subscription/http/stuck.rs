@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::lists::about;
 use crate::subscription::command::words::{
     FROM_NOW, FROM_START, KEEP, by_cause, counted, grouped, next_try, number,
 };
@@ -87,7 +88,7 @@ pub(super) fn parked(base: &BaseUrl, parked: &[ParkedEvent], halted: bool) -> Ma
     }
 }
 
-fn failed(
+pub(super) fn failed(
     base: &BaseUrl,
     index: usize,
     event: &ParkedEvent,
@@ -98,7 +99,7 @@ fn failed(
     html! {
         section.card aria-labelledby=(heading) {
             h3 id=(heading) {
-                (event.subject)
+                (about(base, &event.subject))
                 @if let Some(sequence) = event.sequence {
                     span.quiet { ", event " (grouped(sequence)) }
                 }
