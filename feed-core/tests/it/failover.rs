@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use feed_core::{Database, DatabaseOptions};
 use harness::server::Server;
-use harness::{FreshDatabase, tables, until};
+use harness::{DEADLINE, FreshDatabase, tables, until};
 use sqlx::{Executor, Postgres};
 
 /// A primary with a standby, and an address that leads to one of them: a directory of sockets with another name.
@@ -119,7 +119,8 @@ async fn a_standby_is_opened_for_reading_alone() {
         .await;
         tables::texts(&pair.standby.url, "SELECT pg_promote()::text").await;
     };
-    let (opened, ()) = tokio::join!(Database::<Postgres>::open(options()), promote);
+    let patient = options().patience(DEADLINE);
+    let (opened, ()) = tokio::join!(Database::<Postgres>::open(patient), promote);
     opened.unwrap().ready().await.unwrap();
 }
 
