@@ -12,6 +12,7 @@ use crate::program::{Finished, program};
 crate::on_both! {
     a_poison_event_is_retried_beside_a_running_service
     everything_about_a_subject_is_found
+    what_failed_for_one_cause_is_decided_together
     a_mistake_in_an_effect_stops_no_other_order
     a_poison_event_is_skipped_while_the_service_is_stopped
     a_replay_rebuilds_what_was_lost
@@ -256,6 +257,86 @@ async fn everything_about_a_subject_is_found(backend: Backend) {
         ] {
             client.get(path, &[]).await.assert_problem(400);
         }
+    }
+}
+
+/// All that failed for one cause are retried, or skipped, together; what failed for another one stays.
+async fn what_failed_for_one_cause_is_decided_together(backend: Backend) {
+    let system = System::started(backend).await;
+    let well = system.place().await;
+    system.invoice(well).await;
+    system.shipment(well).await;
+    for hands in Commands::both(&system) {
+        hands.poison().await;
+    }
+    for _ in 0..3 {
+        system.place().await;
+    }
+    for hands in Commands::both(&system) {
+        hands.parked(3, 0).await;
+        let parked = hands.run(&["parked", "--json"]).await.json(0);
+        let [one, other] = [0, 2].map(|index| parked["parked"][index]["subject"].clone());
+        let cause = parked["parked"][0]["reason"].as_str().unwrap();
+        // One has failed for another reason.
+        let other = other.as_str().unwrap();
+        let sql = format!(
+            "UPDATE feed_parked SET reason = 'no such customer ' WHERE subject = '{other}'"
+        );
+        hands.service.database.execute(&sql).await;
+        let out = hands.run(&["parked"]).await.with(0);
+        assert!(out.contains("Events  Since"), "{out}");
+        let client = &hands.service.client;
+        let page = client.get("status", &[("accept", "text/html")]).await;
+        for part in ["Why events are parked", "Retry 2 events", "Skip 1 event<"] {
+            assert!(page.body.contains(part), "{part}: {}", page.body);
+        }
+
+        let out = hands.run(&["retry", "--cause", cause]).await.with(0);
+        assert!(out.starts_with("2 events are tried again"), "{out}");
+        until("both were tried again", async || {
+            let parked = hands.run(&["parked", "--json"]).await.json(0);
+            let tried = |index: usize| parked["parked"][index]["attempts"].as_i64().unwrap();
+            (tried(0) == 2 && tried(1) == 2).then(|| assert_eq!(tried(2), 1))
+        })
+        .await;
+
+        // By HTTP, to the letter.
+        let fields = [
+            ("cause", "no such customer"),
+            ("reason", "a test"),
+            ("by", "eve"),
+        ];
+        client
+            .post_form("status/skip", &fields)
+            .await
+            .assert_problem(404);
+        let fields = [
+            ("cause", "no such customer "),
+            ("reason", "a test"),
+            ("by", "eve"),
+        ];
+        let answer = client.post_form("status/skip", &fields).await;
+        assert!([200, 303].contains(&answer.status), "{}", answer.body);
+        hands.parked(2, 0).await;
+        let skipped = hands.run(&["skipped", "--json"]).await.json(0);
+        assert_eq!(skipped["skipped"][0]["subject"], other);
+        let out = hands
+            .run(&["skip", "--cause", cause, "--reason", "a test too"])
+            .await
+            .with(0);
+        assert!(out.starts_with("Skipped 2 events."), "{out}");
+        hands.parked(0, 0).await;
+        let known = hands
+            .run(&["events", one.as_str().unwrap(), "--json"])
+            .await
+            .json(0);
+        assert_eq!(known["events"][0]["outcome"], "skipped");
+        let none = hands.run(&["retry", "--cause", cause]).await;
+        assert!(
+            none.err.contains("no event is parked for this cause"),
+            "{none:?}"
+        );
+        none.with(1);
     }
 }
 

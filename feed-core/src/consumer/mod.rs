@@ -93,7 +93,9 @@ pub use source::proxy::{FeedProxy, InvalidProxy, in_environment as proxies_in_en
 pub use subscription::Subscription;
 pub use tail::{Tail, TailError, TailFrom, Tailed};
 
-pub use crate::store::operate::{Attempt, Decided, Outcome, ParkedEvent, SkippedEvent, TakenEvent};
+pub use crate::store::operate::{
+    Attempt, Cause, Decided, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
+};
 
 /// One instance of a consumer.
 #[derive(Debug)]

@@ -44,6 +44,21 @@ pub struct ParkedEvent {
     pub retry_at: Option<DateTime<Utc>>,
 }
 
+/// Why events have failed, and how many.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+pub struct Cause {
+    /// What went wrong, as each of these events has it.
+    pub cause: String,
+    /// The number of failed events.
+    pub events: i64,
+    /// The subject of one of them.
+    pub subject: String,
+    /// When the first of them was parked.
+    #[serde(serialize_with = "moment")]
+    pub since: DateTime<Utc>,
+}
+
 /// An attempt to apply an event that is parked.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
@@ -233,11 +248,24 @@ pub(crate) trait Operate: sqlx::Database {
     /// Returns the newest `limit` decisions.
     fn decisions(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<Decided>>;
 
-    /// Makes the failed event due now; without an id, all failed events. Returns their number.
+    /// Returns why events have failed, the most frequent cause first.
+    fn causes(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<Cause>>;
+
+    /// Returns the first `limit` events that have failed for that cause, by partition.
+    fn failed_for(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        cause: &str,
+        limit: i64,
+    ) -> impl Answer<Vec<ParkedEvent>>;
+
+    /// Makes the failed event due now, or those that have failed for a cause; without either, all failed
+    /// events. Returns their number.
     fn retry_now(
         tx: &mut Transaction<'_, Self>,
         s: &str,
         event_id: Option<&str>,
+        cause: Option<&str>,
     ) -> impl Answer<u64>;
 
     /// Records a decision; returns its position.

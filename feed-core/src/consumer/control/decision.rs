@@ -68,6 +68,9 @@ pub enum DecideError {
     /// No such event is parked; it may have been applied meanwhile.
     #[error("the event {0} is not parked")]
     NotParked(String),
+    /// No event has failed for that cause; they may have been applied meanwhile.
+    #[error("no event is parked for this cause: {0}")]
+    NoSuchCause(String),
     /// The event did not fail itself.
     #[error("the event {0} waits for an earlier event of its subject {1}: decide about that one")]
     Waits(String, String),

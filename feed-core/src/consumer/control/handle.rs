@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 #[cfg(feature = "schemars")]
 use schemars::JsonSchema;
 use serde::Serialize;
+use sqlx::Transaction;
 use tracing::warn;
 use url::Url;
 use uuid::Uuid;
@@ -25,7 +26,7 @@ use crate::database::Database;
 use crate::partition::PARTITIONS;
 use crate::store::consume::CHANNEL;
 use crate::store::operate::{
-    Attempt, Decided, NewDecision, ParkedEvent, Skip, SkippedEvent, TakenEvent,
+    Attempt, Cause, Decided, NewDecision, ParkedEvent, Skip, SkippedEvent, TakenEvent,
 };
 use crate::store::{Backend, DatabaseError};
 
@@ -232,20 +233,116 @@ impl<B: Backend> Handle<B> {
         };
         let id = id.as_deref();
         let mut tx = self.database.begin().await?;
-        let events = B::retry_now(&mut tx, &self.subscription.name, id).await?;
+        let events = B::retry_now(&mut tx, &self.subscription.name, id, None).await?;
         let decision = match id {
             Some(id) => format!("retry {id}"),
             None => "retry all".to_owned(),
         };
+        self.retries(tx, events, &decision, by).await?;
+        Ok(events)
+    }
+
+    /// Retries all events that have failed for that [cause](Handle::causes), and then the later events of their
+    /// subjects. Returns the number of events to retry.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no event has failed for it, if `by` is empty, or if the database failed.
+    pub async fn retry_cause(&self, cause: &str, by: &str) -> Result<u64, DecideError> {
+        let by = given(by, "the operator's name")?;
+        let mut tx = self.database.begin().await?;
+        let events = B::retry_now(&mut tx, &self.subscription.name, None, Some(cause)).await?;
+        if events == 0 {
+            return Err(DecideError::NoSuchCause(cause.to_owned()));
+        }
+        let decision = format!("retry all that failed for: {cause}");
+        self.retries(tx, events, &decision, by).await?;
+        Ok(events)
+    }
+
+    /// Records the decision to retry events, and commits it.
+    async fn retries(
+        &self,
+        mut tx: Transaction<'static, B>,
+        events: u64,
+        decision: &str,
+        by: &str,
+    ) -> sqlx::Result<()> {
         let outcome = format!("{events} to be tried again");
         let decided = NewDecision {
-            decision: &decision,
+            decision,
             reason: None,
             decided_by: by,
             outcome: Some(&outcome),
         };
         B::decide(&mut tx, &self.subscription.name, &decided).await?;
         tx.commit().await?;
+        self.notify_instances().await
+    }
+
+    /// Returns the `limit` most frequent causes for which events have failed, with their numbers.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the database.
+    pub async fn causes(&self, limit: u32) -> sqlx::Result<Vec<Cause>> {
+        B::causes(
+            self.database.reader(),
+            &self.subscription.name,
+            limit.into(),
+        )
+        .await
+    }
+
+    /// Skips the events that have failed for that [cause](Handle::causes) for ever, a thousand at most, and releases
+    /// the later events of their subjects. Records the reason and the operator. Returns the number of events.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no event has failed for it, if `reason` or `by` is empty, or if the database failed.
+    pub async fn skip_cause(
+        &self,
+        cause: &str,
+        reason: &str,
+        by: &str,
+    ) -> Result<u64, DecideError> {
+        let by = given(by, "the operator's name")?;
+        let reason = given(reason, "the reason")?;
+        let s = &self.subscription.name;
+        let mut tx = self.database.begin().await?;
+        let failed = B::failed_for(&mut tx, s, cause, SKIPPED_AT_ONCE).await?;
+        let mut locked = None;
+        let mut skips = Vec::new();
+        for event in &failed {
+            // In order of the partitions, as all transactions lock them. Their owners may be retrying these events.
+            if locked != Some(event.partition) {
+                B::lock_partition(&mut tx, s, event.partition).await?;
+                locked = Some(event.partition);
+            }
+            if B::unpark(&mut tx, s, &event.id).await? {
+                skips.push(Skip {
+                    event_id: &event.id,
+                    subject: &event.subject,
+                    event_type: None,
+                    sequence: event.sequence,
+                    reason,
+                });
+            }
+        }
+        if skips.is_empty() {
+            return Err(DecideError::NoSuchCause(cause.to_owned()));
+        }
+        B::skip(&mut tx, s, &skips, Some(by)).await?;
+        let (events, outcome) = (skips.len() as u64, format!("{} skipped", skips.len()));
+        let decided = NewDecision {
+            decision: &format!("skip all that failed for: {cause}"),
+            reason: Some(reason),
+            decided_by: by,
+            outcome: Some(&outcome),
+        };
+        B::decide(&mut tx, s, &decided).await?;
+        tx.commit().await?;
+        warn!("{by} skipped {events} events that had failed for {cause:?}: {reason}");
         self.notify_instances().await?;
         Ok(events)
     }
@@ -340,6 +437,9 @@ impl<B: Backend> Handle<B> {
         Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
     }
 }
+
+/// The most events that one transaction skips.
+const SKIPPED_AT_ONCE: i64 = 1000;
 
 /// Waiting events that are shown with the one that they wait for.
 const WAITING: i64 = 1000;

@@ -6,7 +6,7 @@ use super::{Db, NOW, Pool, Row, Transaction, from_row, is_in, list};
 use crate::event::Sequence;
 use crate::store::consume::Standing;
 use crate::store::operate::{
-    Attempt, Decided, NewDecision, Operate, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
+    Attempt, Cause, Decided, NewDecision, Operate, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
 };
 use crate::store::sql::sql;
 
@@ -201,19 +201,54 @@ impl Operate for Db {
         .await
     }
 
+    async fn causes(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<Cause>> {
+        sqlx::query_as(
+            "SELECT -- parked::causes
+             reason AS cause, count(*) AS events, min(subject) AS subject, min(parked_at) AS since
+             FROM feed_parked WHERE subscription = $1 AND reason IS NOT NULL
+             GROUP BY reason ORDER BY events DESC, cause LIMIT $2",
+        )
+        .bind(s)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn failed_for(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        cause: &str,
+        limit: i64,
+    ) -> sqlx::Result<Vec<ParkedEvent>> {
+        sqlx::query_as(
+            "SELECT -- parked::failed_for
+             event_id AS id, partition, subject, sequence, reason, attempts, parked_at, retry_at
+             FROM feed_parked WHERE subscription = $1 AND reason = $2
+             ORDER BY partition, position LIMIT $3",
+        )
+        .bind(s)
+        .bind(cause)
+        .bind(limit)
+        .fetch_all(&mut **tx)
+        .await
+    }
+
     async fn retry_now(
         tx: &mut Transaction<'_>,
         s: &str,
         event_id: Option<&str>,
+        cause: Option<&str>,
     ) -> sqlx::Result<u64> {
         let due = sqlx::query(sql!(
             "UPDATE -- parked::hasten
              feed_parked SET retry_at = {NOW}
              WHERE subscription = $1 AND reason IS NOT NULL
-               AND (CAST($2 AS TEXT) IS NULL OR event_id = $2)"
+               AND (CAST($2 AS TEXT) IS NULL OR event_id = $2)
+               AND (CAST($3 AS TEXT) IS NULL OR reason = $3)"
         ))
         .bind(s)
         .bind(event_id)
+        .bind(cause)
         .execute(&mut **tx)
         .await?;
         Ok(due.rows_affected())
@@ -362,6 +397,10 @@ from_row! {
 
 from_row! {
     ParkedEvent: id, partition, subject, sequence, reason, attempts, parked_at, retry_at
+}
+
+from_row! {
+    Cause: cause, events, subject, since
 }
 
 from_row! {

@@ -74,7 +74,7 @@ pub enum Command {
     /// Use it when the cause is fixed. A running service does it within seconds; a stopped one when
     /// it starts, a halted subscription when it is resumed.
     #[command(
-        after_help = "Example: retry order/17\nExample: retry urn:uuid:0190…\nExample: retry --all"
+        after_help = "Example: retry order/17\nExample: retry --cause 'no such customer'\nExample: retry --all"
     )]
     Retry {
         /// Which one, or all
@@ -85,16 +85,16 @@ pub enum Command {
         by: By,
     },
 
-    /// Skip a parked event for ever, so that the later ones of its subject continue
+    /// Skip a parked event, or all that failed for a cause, for ever, so that the later ones of its subject continue
     ///
     /// Use it for an event that must never take effect here, such as a test order. Your name, the
     /// time and the reason are recorded. An event that only waits cannot be skipped: decide about
     /// the one it waits for.
     #[command(after_help = "Example: skip urn:uuid:0190… --reason 'a test order'")]
     Skip {
-        /// The event's id, or its subject, as `parked` lists them
-        #[arg(value_name = "EVENT|SUBJECT")]
-        id: String,
+        /// Which one, or those of a cause
+        #[command(flatten)]
+        which: Skipped,
         /// The reason, which is recorded
         #[arg(long, value_name = "TEXT")]
         reason: String,
@@ -182,9 +182,24 @@ pub struct Which {
     /// The event's id, or its subject, as `parked` lists them
     #[arg(value_name = "EVENT|SUBJECT")]
     pub(super) id: Option<String>,
+    /// Those that have failed for this cause, as `parked` shows it
+    #[arg(long, value_name = "TEXT")]
+    pub(super) cause: Option<String>,
     /// All failed events
     #[arg(long)]
     pub(super) all: bool,
+}
+
+/// The parked events to skip.
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct Skipped {
+    /// The event's id, or its subject, as `parked` lists them
+    #[arg(value_name = "EVENT|SUBJECT")]
+    pub(super) id: Option<String>,
+    /// Those that have failed for this cause, as `parked` shows it; a thousand at most
+    #[arg(long, value_name = "TEXT")]
+    pub(super) cause: Option<String>,
 }
 
 /// From where a halted subscription resumes.

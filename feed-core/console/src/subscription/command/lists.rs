@@ -179,7 +179,19 @@ pub(super) async fn parked<B: Backend>(
     let mut blocks: Vec<String> = shown
         .map(|(event, later)| failed(event, later, halted))
         .collect();
-    let more = causes.len() - blocks.len();
+    let counts = handle.causes(listing.limit).await?;
+    if counts.first().is_some_and(|cause| cause.events > 1) {
+        let rows = counts.iter().map(|cause| {
+            let columns = [
+                grouped(cause.events),
+                moment(cause.since),
+                cause.subject.clone(),
+            ];
+            (columns, Some(cause.cause.as_str()))
+        });
+        blocks.insert(0, table(["Events", "Since", "Such as"], rows, ""));
+    }
+    let more = causes.len().saturating_sub(listing.limit as usize);
     if more > 0 {
         blocks.push(format!("{more} more: --limit says how many are listed.\n"));
     }

@@ -16,7 +16,7 @@ use feed_core::consumer::{DecideError, Effect, Handle, Reconcile, ReconcileError
 
 pub use check::Refused;
 pub(super) use check::check;
-pub use line::{Command, Listing, ResumeFlags, Which};
+pub use line::{Command, Listing, ResumeFlags, Skipped, Which};
 pub(super) use lists::{Known, named};
 pub(super) use reconcile::summary;
 pub(super) use show::StatusDocument;
@@ -36,7 +36,9 @@ impl From<ReconcileError> for CommandError {
 impl From<DecideError> for CommandError {
     fn from(error: DecideError) -> Self {
         match error {
-            DecideError::NotParked(_) => Self::NotFound(Box::new(error)),
+            DecideError::NotParked(_) | DecideError::NoSuchCause(_) => {
+                Self::NotFound(Box::new(error))
+            }
             _ => Self::Other(Box::new(error)),
         }
     }
@@ -86,8 +88,8 @@ where
         Command::Parked { listing } => lists::parked(&handle, listing).await,
         Command::Skipped { listing } => lists::skipped(&handle, listing).await,
         Command::Decisions { listing } => lists::decisions(&handle, listing).await,
-        Command::Retry { which, by } => show::retry(&handle, which.id.as_deref(), by).await,
-        Command::Skip { id, reason, by } => show::skip(&handle, &id, &reason, by).await,
+        Command::Retry { which, by } => show::retry(&handle, which, by).await,
+        Command::Skip { which, reason, by } => show::skip(&handle, which, &reason, by).await,
         Command::Resume { from, by } => {
             let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
             execute_decision::resume(&handle, from.into(), by, spare).await

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::line::{Skipped, Which};
 use super::reconcile::summary;
-use super::words::{WHAT_TO_DO, WHEN_RESUMED, behind, grouped, moment, sentence, span};
+use super::words::{WHAT_TO_DO, WHEN_RESUMED, behind, counted, grouped, moment, sentence, span};
 use crate::command::{By, CommandError, Done, print, print_json};
 use feed_core::Backend;
 use feed_core::consumer::{Handle, Reconciliation, Status};
@@ -144,10 +145,14 @@ fn text(document: &StatusDocument) -> String {
 /// `retry`
 pub(super) async fn retry<B: Backend>(
     handle: &Handle<B>,
-    id: Option<&str>,
+    which: Which,
     by: By,
 ) -> Result<Done, CommandError> {
-    let events = handle.retry(id, &by.name()?).await?;
+    let by = by.name()?;
+    let events = match which.cause {
+        Some(cause) => handle.retry_cause(&cause, &by).await?,
+        None => handle.retry(which.id.as_deref(), &by).await?,
+    };
     let events = i64::try_from(events).unwrap_or(i64::MAX);
     let status = handle.status().await?;
     let when = match (status.halted, status.instances) {
@@ -170,13 +175,23 @@ pub(super) async fn retry<B: Backend>(
 /// `skip`
 pub(super) async fn skip<B: Backend>(
     handle: &Handle<B>,
-    id: &str,
+    which: Skipped,
     reason: &str,
     by: By,
 ) -> Result<Done, CommandError> {
-    handle.skip(id, reason, &by.name()?).await?;
-    print(&format!(
-        "Skipped {id}. The later events of its subject continue.\n"
-    ))?;
+    let by = by.name()?;
+    let skipped = match (which.id, which.cause) {
+        (Some(id), _) => {
+            handle.skip(&id, reason, &by).await?;
+            format!("Skipped {id}. The later events of its subject continue.\n")
+        }
+        (None, cause) => {
+            let cause = cause.unwrap_or_default();
+            let events = handle.skip_cause(&cause, reason, &by).await?;
+            let events = counted(i64::try_from(events).unwrap_or(i64::MAX), "event");
+            format!("Skipped {events}. The later events of their subjects continue.\n")
+        }
+    };
+    print(&skipped)?;
     Ok(Done::Well)
 }

@@ -26,18 +26,26 @@ pub(super) struct Retried {
     retried: u64,
 }
 
-/// `POST /status/retry`: one event, or all of them without `event`.
+/// `POST /status/retry`: one event, those that failed for a cause, or all of them.
 pub(super) async fn retry<B: Backend>(
     State(site): State<Site<B>>,
     wanted: Wanted,
     mut form: Form,
 ) -> Result<Response, Problem> {
-    let (id, by) = (form.optional("event"), form.required("by"));
+    let (id, cause) = (form.optional("event"), form.optional_text("cause"));
+    let by = form.required("by");
+    if id.is_some() && cause.is_some() {
+        form.refuse("cause", "does not go with an event");
+    }
     form.check()?;
     let handle = site.handle;
-    let events = whole(async move { handle.retry(id.as_deref(), &by).await })
-        .await?
-        .map_err(problem)?;
+    let retried = whole(async move {
+        match cause {
+            Some(cause) => handle.retry_cause(&cause, &by).await,
+            None => handle.retry(id.as_deref(), &by).await,
+        }
+    });
+    let events = retried.await?.map_err(problem)?;
     Ok(done(
         wanted,
         STATUS,
@@ -46,11 +54,13 @@ pub(super) async fn retry<B: Backend>(
     ))
 }
 
-/// The answer: an event is skipped for ever.
+/// The answer: an event is skipped for ever, or those that failed for a cause.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Skipped {
-    /// The event's id
+    /// The event's id, or the cause
     skipped: String,
+    /// The number of events
+    events: u64,
     reason: String,
     by: String,
 }
@@ -61,18 +71,27 @@ pub(super) async fn skip<B: Backend>(
     wanted: Wanted,
     mut form: Form,
 ) -> Result<Response, Problem> {
-    let (id, reason) = (form.required("event"), form.required("reason"));
-    let by = form.required("by");
+    let cause = form.optional_text("cause");
+    let id = match cause {
+        Some(_) => String::new(),
+        None => form.required("event"),
+    };
+    let (reason, by) = (form.required("reason"), form.required("by"));
     form.check()?;
-    let document = Skipped {
-        skipped: id.clone(),
+    let mut document = Skipped {
+        skipped: cause.clone().unwrap_or_else(|| id.clone()),
+        events: 1,
         reason: reason.clone(),
         by: by.clone(),
     };
     let handle = site.handle;
-    whole(async move { handle.skip(&id, &reason, &by).await })
-        .await?
-        .map_err(problem)?;
+    let skipped = whole(async move {
+        match cause {
+            Some(cause) => handle.skip_cause(&cause, &reason, &by).await,
+            None => handle.skip(&id, &reason, &by).await.map(|()| 1),
+        }
+    });
+    document.events = skipped.await?.map_err(problem)?;
     Ok(done(wanted, STATUS, StatusCode::OK, document))
 }
 
@@ -160,6 +179,10 @@ fn problem(error: DecideError) -> Problem {
         DecideError::NotParked(_) => {
             let title = "There is no such parked event";
             Problem::new(StatusCode::NOT_FOUND, "not-parked", title, detail)
+        }
+        DecideError::NoSuchCause(_) => {
+            let title = "No event has failed for this cause";
+            Problem::new(StatusCode::NOT_FOUND, "no-such-cause", title, detail)
         }
         DecideError::Waits(..) => {
             let title = "The event waits for another one";

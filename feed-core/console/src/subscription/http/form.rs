@@ -40,6 +40,18 @@ impl Form {
         Some(value.trim().to_owned())
     }
 
+    /// Returns the value of a field as it is: a text that we have written ourselves.
+    pub(super) fn optional_text(&mut self, name: &str) -> Option<String> {
+        self.asked.push(name.to_owned());
+        let mut fields = self.fields.iter();
+        let (_, value) = fields.find(|(field, _)| field == name)?;
+        // PostgreSQL stores no NUL.
+        match value.contains('\0') {
+            true => Some(value.replace('\0', "")),
+            false => Some(value.clone()),
+        }
+    }
+
     /// Returns the value of a required field.
     pub(super) fn required(&mut self, name: &str) -> String {
         self.optional(name).unwrap_or_else(|| {

@@ -75,11 +75,14 @@ fn list<T: JsonSchema>(list: Operation, name: &'static str) -> Operation {
 }
 
 fn retry() -> Operation {
-    let all = "The id of a parked event; all of them, if it is missing";
-    let form = decision().optional("event", text(all));
+    let all =
+        "The id of a parked event, or its subject; all of them, if it and `cause` are missing";
+    let form = decision()
+        .optional("event", text(all))
+        .optional("cause", cause());
     let retry = Operation::post("/status/retry", "retry", "Try parked events again")
         .form(form)
-        .problem(404, "The event is not parked")
+        .problem(404, "The event is not parked, or none for this cause")
         .problem(409, "The event waits for an earlier one: decide about that");
     decided::<Retried>(
         retry,
@@ -91,14 +94,26 @@ fn retry() -> Operation {
 fn skip() -> Operation {
     let why = "The reason; recorded with the decision";
     let form = decision()
-        .required("event", text("The id of a parked event"))
+        .optional(
+            "event",
+            text("The id of a parked event, or its subject; required without `cause`"),
+        )
+        .optional("cause", cause())
         .required("reason", text(why));
     let skip = Operation::post("/status/skip", "skip", "Skip a parked event for ever")
         .about("Later events of its subject continue.")
         .form(form)
-        .problem(404, "The event is not parked")
+        .problem(404, "The event is not parked, or none for this cause")
         .problem(409, "The event waits for an earlier one: decide about that");
     decided::<Skipped>(skip, 200, "It is skipped")
+}
+
+/// The field that names the events that failed for one cause.
+fn cause() -> Schema {
+    Schema::literal(json!({
+        "description": "In place of `event`: all that have failed for this reason, as `/status/parked` has it",
+        "type": "string",
+    }))
 }
 
 fn resume() -> Operation {

@@ -10,16 +10,23 @@ use crate::subscription::command::summary;
 use crate::subscription::command::words::{MOST, behind, counted, grouped, sentence};
 use feed_chassis::html::instant;
 use feed_core::Backend;
-use feed_core::consumer::{Decided, ParkedEvent, Reconciliation, SkippedEvent};
+use feed_core::consumer::{Cause, Decided, ParkedEvent, Reconciliation, SkippedEvent};
 use feed_core::http::BaseUrl;
 
 /// How many of the last skips and decisions are shown.
 const LAST: u32 = 5;
 
+/// How many of the first parked events are shown, those that wait included.
+const PARKED: u32 = 50;
+
+/// How many causes are shown.
+const CAUSES: u32 = 10;
+
 /// The content of the page.
 pub(super) struct Page {
     document: StatusDocument,
     parked: Vec<ParkedEvent>,
+    causes: Vec<Cause>,
     skipped: Vec<SkippedEvent>,
     decisions: Vec<Decided>,
     comparing: State,
@@ -33,7 +40,8 @@ impl Page {
         let handle = &site.handle;
         Ok(Self {
             document,
-            parked: handle.parked(MOST).await?,
+            parked: handle.parked(PARKED).await?,
+            causes: handle.causes(CAUSES).await?,
             skipped: handle.skipped(LAST).await?,
             decisions: handle.decisions(LAST).await?,
             comparing: site.job.state(),
@@ -74,8 +82,18 @@ impl Page {
                 button.plain { "Find" }
             }
             @if status.parked > 0 {
+                @if self.causes.first().is_some_and(|cause| cause.events > 1) {
+                    h2 { "Why events are parked" }
+                    (stuck::causes(base, &self.causes))
+                }
                 h2 id="parked" { "Parked events" }
                 (stuck::parked(base, &self.parked, status.halted.is_some()))
+                @if status.parked + status.waiting > i64::from(PARKED) {
+                    p {
+                        a href={ (base.path("status/parked")) "?limit=" (MOST) } { "More parked events" }
+                        ", of " (grouped(status.parked)) " and " (grouped(status.waiting)) " that wait for them"
+                    }
+                }
             }
             @if compares {
                 h2 { "Comparison with the feed" }

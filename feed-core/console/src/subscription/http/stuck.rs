@@ -7,7 +7,7 @@ use crate::subscription::command::words::{
     FROM_NOW, FROM_START, KEEP, by_cause, counted, grouped, next_try, number,
 };
 use feed_chassis::html::instant;
-use feed_core::consumer::ParkedEvent;
+use feed_core::consumer::{Cause, ParkedEvent};
 use feed_core::http::BaseUrl;
 
 /// The ways to resume after a halt: value, button, meaning.
@@ -67,6 +67,43 @@ fn name(form: &str) -> Markup {
         div.field {
             label for=(id) { "Your name, for the record" }
             input id=(id) name="by" required maxlength="200" autocomplete="name";
+        }
+    }
+}
+
+/// Renders why events have failed, most frequent first, with the decisions about all that failed for one cause.
+pub(super) fn causes(base: &BaseUrl, causes: &[Cause]) -> Markup {
+    html! {
+        @for (index, cause) in causes.iter().enumerate() {
+            @let heading = format!("cause-{index}");
+            section.card aria-labelledby=(heading) {
+                h3 id=(heading) {
+                    (counted(cause.events, "event")) " such as " (about(base, &cause.subject))
+                }
+                p.reason.bad { (cause.cause) }
+                p.quiet { "Since " (instant(cause.since)) "." }
+                form.inline method="post" action=(base.path("status/retry"))
+                    aria-label={ "Retry all of cause " (index + 1) } {
+                    input type="hidden" name="cause" value=(cause.cause);
+                    (name(&format!("retry-cause-{index}")))
+                    button { "Retry " (counted(cause.events, "event")) }
+                }
+                details {
+                    summary { "Skip them for ever" }
+                    form method="post" action=(base.path("status/skip"))
+                        aria-label={ "Skip all of cause " (index + 1) } {
+                        input type="hidden" name="cause" value=(cause.cause);
+                        div.field {
+                            label for={ "cause-reason-" (index) } { "Why they must not take effect" }
+                            input id={ "cause-reason-" (index) } name="reason" required maxlength="1000";
+                        }
+                        div.inline {
+                            (name(&format!("skip-cause-{index}")))
+                            button.plain { "Skip " (counted(cause.events, "event")) }
+                        }
+                    }
+                }
+            }
         }
     }
 }
