@@ -90,6 +90,7 @@ pub(crate) async fn assemble<S: Store>(
     let database = open_database::<S>(options, MIGRATIONS, S::MIGRATIONS).await?;
     let settings = FeedSettings {
         author: "Shop".to_owned(),
+        subtitle: Some("What happened to orders: placed, cancelled, erased".to_owned()),
         schemas: events::schemas(),
         page: Some(feed_console::feed::page(frame.clone())),
         ..FeedSettings::new(base.clone(), "Orders")
@@ -104,7 +105,8 @@ pub(crate) async fn assemble<S: Store>(
         config.invoice_url.clone(),
         config.shipping_url.clone(),
     );
-    let router = http::router(orders.clone(), pages).merge(feed.router());
+    let router =
+        http::router(orders.clone(), pages).merge(feed_console::feed::router(&feed, frame.clone()));
     Ok(Service {
         router,
         frame,
