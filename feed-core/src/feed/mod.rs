@@ -50,7 +50,7 @@ use address::Addresses;
 pub use archive::{ExportError, Exported};
 use batch_documents::BatchDocuments;
 use documents::Documents;
-pub use history::Happened;
+pub use history::{Happened, Published};
 use page_cache::PageCache;
 use presentation::Presentation;
 use snapshot::Snapshots;

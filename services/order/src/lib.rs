@@ -3,7 +3,7 @@
 //!
 //! In reading order: an order ([`order`]) and the rules for a new one ([`rules`]); an order as JSON
 //! ([`representation`]) and its events ([`events`]); placing and cancelling orders ([`orders`]) and
-//! erasing a customer ([`erase`]); the database ([`store`]); the routes and pages (`http`).
+//! erasing a customer ([`erase`]); comparing the orders with the feed ([`reconcile`]); the database ([`store`]); the routes and pages (`http`).
 
 pub mod order;
 pub mod rules;
@@ -13,6 +13,7 @@ pub mod representation;
 
 pub mod erase;
 pub mod orders;
+pub mod reconcile;
 pub mod store;
 
 mod command;
