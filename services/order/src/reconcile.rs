@@ -103,6 +103,7 @@ impl<S: Store> Orders<S> {
         let pool = self.database().reader();
         let all = S::count(pool).await? + newest;
         let mut compared = Compared {
+            total: Decimal::new(0, 2),
             currency: CURRENCY,
             ..Compared::default()
         };

@@ -81,7 +81,7 @@ fn totals(compared: &Reconciliation) -> String {
         .map(|(kind, name)| format!("{} {name}", in_groups(of(kind))))
         .collect();
     let mut text = format!(
-        "In {}: {} equal, {}.\n",
+        "{} compared; records: {} equal, {}.\n",
         counted(compared.events, "event"),
         in_groups(totals.equal),
         counts.join(", ")
