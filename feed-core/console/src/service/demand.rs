@@ -173,7 +173,8 @@ fn difference<R: Demanded>(key: R::Key, what: String, kind: Kind) -> Difference 
     }
 }
 
-/// Sums by name: of what is demanded, and of what is stored. A few billion of the largest amounts fit in one.
+/// Sums by name: of what is demanded, and of what is stored. An `i128` holds more amounts than
+/// there can be.
 #[derive(Default)]
 struct Sums(BTreeMap<String, [i128; 2]>);
 

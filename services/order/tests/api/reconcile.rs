@@ -14,7 +14,7 @@ harness::on_both_databases! {
 }
 
 async fn compared<S: Testable>(app: &App<S>) -> Compared {
-    app.orders.reconcile(|_, _| ()).await.unwrap()
+    app.orders.reconcile(|_, _| ()).await.expect("a comparison")
 }
 
 /// The differences, each as `id: what`.
@@ -46,11 +46,14 @@ async fn what_the_service_does_makes_no_difference<S: Testable>(url: &str) {
     for id in [3, 106] {
         assert_eq!(app.delete(&format!("/order/{id}")).await.status, 200);
     }
-    app.orders.erase(CustomerId(2), "eve").await.unwrap();
+    app.orders
+        .erase(CustomerId(2), "eve")
+        .await
+        .expect("an erasure");
     // Cancelled before the erasure, and after it.
     assert_eq!(app.delete("/order/107").await.status, 200);
     assert_eq!(found(&app).await, NONE);
-    app.feed.archive(5).await.unwrap();
+    app.feed.archive(5).await.expect("an archive");
     let compared = compared(&app).await;
     assert_eq!(compared.found, 0, "{:?}", compared.differences);
     assert_eq!((compared.orders, compared.events), (108, 108 + 3 + 3));
@@ -67,18 +70,18 @@ async fn what_happens_meanwhile_makes_no_difference<S: Testable>(url: &str) {
     let comparing = tokio::spawn(async move {
         let mut times = 0;
         while times < 20 {
-            let compared = orders.reconcile(|_, _| ()).await.unwrap();
+            let compared = orders.reconcile(|_, _| ()).await.expect("a comparison");
             assert_eq!(compared.differences, []);
             times += usize::from(compared.orders > 5);
         }
     });
     while !comparing.is_finished() {
-        let id = app.place().await["id"].as_i64().unwrap();
+        let id = app.place().await["id"].as_i64().expect("a number");
         if id % 2 == 0 {
             assert_eq!(app.delete(&format!("/order/{id}")).await.status, 200);
         }
     }
-    comparing.await.unwrap();
+    comparing.await.expect("no difference");
 }
 
 async fn each_kind_of_difference_is_found<S: Testable>(url: &str) {
@@ -141,12 +144,14 @@ async fn an_order_with_many_events_hides_no_other_one<S: Testable>(url: &str) {
     for _ in 0..3 {
         app.place().await;
     }
-    let mut tx = app.database.begin().await.unwrap();
+    let mut tx = app.database.begin().await.expect("a transaction");
     for _ in 0..1_001 {
         let event = feed_core::NewEvent::new("order.placed", "order/1", "{}");
-        feed_core::outbox::append(&mut tx, &event).await.unwrap();
+        feed_core::outbox::append(&mut tx, &event)
+            .await
+            .expect("an event");
     }
-    tx.commit().await.unwrap();
+    tx.commit().await.expect("a commit");
     app.feed().await;
     S::run(
         &app.database,
