@@ -13,10 +13,10 @@ class Consumer {
     static final HttpClient HTTP = HttpClient.newHttpClient();
     static final String SCHEMA = """
         CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
-        CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS feed_cursor (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT)""";
-    static final String PLACE = "SELECT coalesce(min(next), ?) FROM feed_place WHERE feed = ?";
-    static final String MOVE = "INSERT INTO feed_place VALUES (?, ?) ON CONFLICT (feed) DO UPDATE SET next = excluded.next";
+    static final String CURSOR = "SELECT coalesce(min(cursor), 'start') FROM feed_cursor WHERE feed = ?";
+    static final String MOVE = "INSERT INTO feed_cursor VALUES (?, ?) ON CONFLICT (feed) DO UPDATE SET cursor = excluded.cursor";
     // PostgreSQL reads the JSON, since the JDK cannot.
     static final String EVENTS = """
         SELECT event ->> 'id' AS id, event ->> 'type' AS type, event -> 'data' AS data
@@ -55,21 +55,20 @@ class Consumer {
         }
     }
 
-    /** Claims, effects and the new place are one transaction. Another process may have taken the same events. */
+    /** Claims, effects and the new cursor are one transaction. Another process may have taken the same events. */
     static void take(Connection db) throws Exception {
         db.setAutoCommit(true);
-        var place = prepare(db, PLACE, FEED + "?after=start", FEED).executeQuery();
-        place.next();
-        var answer = ask(place.getString(1));
+        var cursor = prepare(db, CURSOR, FEED).executeQuery();
+        cursor.next();
+        var answer = ask(FEED + "?after=" + cursor.getString(1));
         // A NUL in a string is JSON, but no text of PostgreSQL.
         var events = answer.body().replace("\\u0000", "\\ufffd");
-        var next = answer.headers().firstValue("Link").get().replaceFirst("^<([^>]*)>; rel=\"next\".*", "$1");
         db.setAutoCommit(false);
         var event = prepare(db, EVENTS, events).executeQuery();
         while (event.next()) {
             claim(db, event.getString("id"), event.getString("type"), event.getString("data"));
         }
-        update(db, MOVE, FEED, next);
+        update(db, MOVE, FEED, answer.headers().firstValue("Feed-Cursor").get());
         db.commit();
     }
 

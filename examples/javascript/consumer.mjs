@@ -8,7 +8,7 @@ const FEED = process.env.FEED_URL;
 const HEADERS = { Accept: "application/cloudevents-batch+json", Prefer: "wait=20" };
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
-  CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS feed_cursor (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT)`;
 
 // PostgreSQL reads the JSON: numbers keep their digits. A NUL in a string is JSON, but no text of PostgreSQL.
@@ -16,17 +16,17 @@ const EVENTS = `
   SELECT event ->> 'id' AS id, event ->> 'type' AS type, (event -> 'data')::text AS data
   FROM jsonb_array_elements(replace($1, '\\u0000', '\\ufffd')::jsonb) WITH ORDINALITY AS batch (event, place) ORDER BY place`;
 
-// Returns the events at this address, as text, and the address after them. The feed does not redirect; who answers elsewhere is
+// Returns the events after the cursor, as text, and the cursor after them. The feed does not redirect; who answers elsewhere is
 // another one.
-async function ask(url) {
+async function ask(cursor) {
+  const url = `${FEED}?after=${cursor}`;
   const answer = await fetch(url, { headers: HEADERS, redirect: "error", signal: AbortSignal.timeout(60_000) });
   if (answer.status === 410) {
     console.error(`the feed is not the one that was read: ${await answer.text()}`);
     process.exit(1);
   }
   if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
-  const [, next] = /<([^>]*)>; *rel="next"/.exec(answer.headers.get("link"));
-  return [await answer.text(), next];
+  return [await answer.text(), answer.headers.get("feed-cursor")];
 }
 
 // The part that you replace.
@@ -51,16 +51,16 @@ async function billOrKeep(db, event) {
   }
 }
 
-// Claims, effects and the new place are one transaction. Another process may have taken the same events.
+// Claims, effects and the new cursor are one transaction. Another process may have taken the same events.
 async function take(db) {
-  const url = (await db.query("SELECT next FROM feed_place WHERE feed = $1", [FEED])).rows[0].next;
-  const [events, next] = await ask(url);
+  const { rows } = await db.query("SELECT cursor FROM feed_cursor WHERE feed = $1", [FEED]);
+  const [events, cursor] = await ask(rows[0].cursor);
   await db.query("BEGIN");
   for (const event of (await db.query(EVENTS, [events])).rows) {
     const claim = "INSERT INTO feed_claim VALUES ($1) ON CONFLICT DO NOTHING";
     if ((await db.query(claim, [event.id])).rowCount === 1) await billOrKeep(db, event);
   }
-  await db.query("UPDATE feed_place SET next = $1 WHERE feed = $2", [next, FEED]);
+  await db.query("UPDATE feed_cursor SET cursor = $1 WHERE feed = $2", [cursor, FEED]);
   await db.query("COMMIT");
 }
 
@@ -70,7 +70,7 @@ for (let pause = 500; ; pause = Math.min(2 * pause, 30_000)) {
   try {
     await db.connect();
     await db.query(SCHEMA);
-    await db.query("INSERT INTO feed_place VALUES ($1, $2) ON CONFLICT DO NOTHING", [FEED, `${FEED}?after=start`]);
+    await db.query("INSERT INTO feed_cursor VALUES ($1, 'start') ON CONFLICT DO NOTHING", [FEED]);
     for (;;) {
       await take(db);
       pause = 500;

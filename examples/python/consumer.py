@@ -6,7 +6,6 @@ DATABASE_URL=postgres://bills@localhost/bills FEED_URL=http://127.0.0.1:8081/fee
 import http.client
 import json
 import os
-import re
 import sys
 import time
 import urllib.error
@@ -17,7 +16,7 @@ import psycopg
 HEADERS = {"Accept": "application/cloudevents-batch+json", "Prefer": "wait=20"}
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
-CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS feed_cursor (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT);
 """
 
@@ -32,11 +31,11 @@ class Stay(urllib.request.HTTPRedirectHandler):
 FEED = urllib.request.build_opener(Stay)
 
 
-def ask(url):
-    """Returns the events at this address, and the address after them."""
-    with FEED.open(urllib.request.Request(url, headers=HEADERS), timeout=60) as answer:
-        links = ", ".join(answer.headers.get_all("Link", []))
-        return json.load(answer), re.search(r'<([^>]*)>; *rel="next"', links).group(1)
+def ask(feed, cursor):
+    """Returns the events after the cursor, and the cursor after them."""
+    request = urllib.request.Request(f"{feed}?after={cursor}", headers=HEADERS)
+    with FEED.open(request, timeout=60) as answer:
+        return json.load(answer), answer.headers["Feed-Cursor"]
 
 
 def bill(db, event):
@@ -49,9 +48,9 @@ def bill(db, event):
 
 
 def take(db, feed):
-    """Claims, effects and the new place are one transaction. Another process may have taken the same events."""
-    [url] = db.execute("SELECT next FROM feed_place WHERE feed = %s", (feed,)).fetchone()
-    events, following = ask(url)
+    """Claims, effects and the new cursor are one transaction. Another process may have taken the same events."""
+    [cursor] = db.execute("SELECT cursor FROM feed_cursor WHERE feed = %s", (feed,)).fetchone()
+    events, cursor = ask(feed, cursor)
     with db.transaction():
         for event in events:
             claim = "INSERT INTO feed_claim VALUES (%s) ON CONFLICT DO NOTHING"
@@ -62,7 +61,7 @@ def take(db, feed):
                 except (LookupError, TypeError, psycopg.DataError, psycopg.IntegrityError) as error:
                     print(f"event {event['id']} failed: {error!r}", file=sys.stderr)
                     db.execute("UPDATE feed_claim SET failed = %s WHERE event = %s", (repr(error), event["id"]))
-        db.execute("UPDATE feed_place SET next = %s WHERE feed = %s", (following, feed))
+        db.execute("UPDATE feed_cursor SET cursor = %s WHERE feed = %s", (cursor, feed))
 
 
 def main(feed):
@@ -71,8 +70,7 @@ def main(feed):
         try:
             with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as db:
                 db.execute(SCHEMA)
-                start = feed + "?after=start"
-                db.execute("INSERT INTO feed_place VALUES (%s, %s) ON CONFLICT DO NOTHING", (feed, start))
+                db.execute("INSERT INTO feed_cursor VALUES (%s, 'start') ON CONFLICT DO NOTHING", (feed,))
                 while True:
                     take(db, feed)
                     pause = 0.5
@@ -80,7 +78,7 @@ def main(feed):
             if error.code == 410:
                 sys.exit(f"the feed is not the one that was read: {error.read().decode()}")
             print(f"{error}; trying again", file=sys.stderr)
-        except (OSError, http.client.HTTPException, ValueError, AttributeError, psycopg.Error) as error:
+        except (OSError, http.client.HTTPException, ValueError, psycopg.Error) as error:
             print(f"{error}; trying again", file=sys.stderr)
         time.sleep(pause)
         pause = min(2 * pause, 30)

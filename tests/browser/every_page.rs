@@ -79,6 +79,22 @@ const FILLED: &[View] = &[
     view("shipment.recalled", "shipping/3", "Call it back"),
     view("shipment.dispatched", "shipping/4", "Dispatched"),
     view("feed-page", "order/feed", "cancelled"),
+    view(
+        "feed-page.filtered",
+        "order/feed?type=order.cancelled",
+        "Only events of type",
+    ),
+    view(
+        "feed-page.none",
+        "order/feed?subject=order/999",
+        "no such event",
+    ),
+    view("feed-error", "order/events/999", "no event 999"),
+    view(
+        "feed-error.query",
+        "order/feed?after=9",
+        "is a string from a feed",
+    ),
     view("status.fine", "invoice/status", "Lag"),
     view("status-events", "invoice/status/events", "applied"),
 ];
@@ -111,7 +127,7 @@ async fn every_page_on_a_phone() {
 async fn in_every_state(looks: [Look; 2]) {
     let mut shop = Shop::open().await;
     tell(looks[0], async |page| {
-        for part in ["status of 404", "status of 422"] {
+        for part in ["status of 400", "status of 404", "status of 422"] {
             page.foresee(part);
         }
         walk(&shop, page, &looks, EMPTY).await;

@@ -14,6 +14,8 @@ harness::on_both_backends! {
     the_schema_of_rfc_4287_holds_for_every_document
     two_foreign_parsers_read_every_document
     no_document_names_a_person
+    a_filtered_page_says_what_it_shows
+    a_browser_gets_a_problem_as_a_page_and_a_program_the_document
 }
 
 /// Names of hostile customers. In SQL, a quote is written twice.
@@ -229,6 +231,148 @@ async fn no_document_names_a_person(backend: Backend) {
             assert!(!text.contains(secret), "{name} contains {secret}");
         }
     }
+}
+
+async fn a_browser_gets_a_problem_as_a_page_and_a_program_the_document(backend: Backend) {
+    const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let order = started(backend).await;
+    let client = &order.client;
+    place(&order, 1).await;
+    let head = client.get("feed", &[]).await;
+    let epoch = &head.elements("event:epoch")[0];
+    let lost = cursor(&head).replace(epoch.as_str(), "anothery");
+    let cases = [
+        ("feed?nobody=1".to_owned(), 400, "The request is malformed"),
+        (
+            "feed?type=a&before=x".to_owned(),
+            400,
+            "The request is malformed",
+        ),
+        ("feed.atom?x=1".to_owned(), 400, "The request is malformed"),
+        (
+            format!("feed?after={lost}"),
+            410,
+            "The cursor is not a position in this feed",
+        ),
+        (format!("feed/{epoch}/99"), 404, "There is nothing here"),
+        ("feed/none/1".to_owned(), 404, "There is nothing here"),
+        (
+            format!("feed/{epoch}/batch/8-9"),
+            404,
+            "There is nothing here",
+        ),
+        ("feed/schemas/none".to_owned(), 404, "There is nothing here"),
+        ("events/none".to_owned(), 404, "There is nothing here"),
+        (
+            format!("events/{}", "0190fa31-0000-7000-8000-000000000000"),
+            404,
+            "There is nothing here",
+        ),
+    ];
+    for (path, status, title) in &cases {
+        let page = client.get(path, &[("accept", BROWSER)]).await;
+        assert_eq!(page.status, *status, "{path}");
+        assert_eq!(
+            page.header("content-type"),
+            "text/html; charset=utf-8",
+            "{path}"
+        );
+        assert!(
+            page.body.contains(&format!("<h1>{title}</h1>")),
+            "{path}: {}",
+            page.body
+        );
+        assert!(
+            page.body.contains("Back to Orders"),
+            "{path}: {}",
+            page.body
+        );
+        // A feed reader takes pages too, and Java names them first.
+        for accept in [
+            "application/atom+xml",
+            "application/json",
+            "*/*",
+            "application/rss+xml, application/atom+xml;q=0.9, text/html;q=0.8, */*;q=0.1",
+            "application/cloudevents-batch+json",
+            "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
+        ] {
+            let problem = client.get(path, &[("accept", accept)]).await;
+            problem.assert_problem(*status);
+            assert_eq!(
+                problem.header("content-type"),
+                "application/problem+json",
+                "{accept}"
+            );
+            assert_eq!(problem.json()["title"], *title);
+            kept_apart(path, &problem);
+        }
+        kept_apart(path, &page);
+    }
+    let wrong = client
+        .try_send("POST", "feed", &[("accept", BROWSER)], "")
+        .await;
+    let wrong = wrong.unwrap();
+    wrong.assert_problem(405);
+    assert_eq!(wrong.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(wrong.header("allow"), "GET, HEAD, OPTIONS");
+}
+
+async fn a_filtered_page_says_what_it_shows(backend: Backend) {
+    let order = started(backend).await;
+    place(&order, 2).await;
+    let page = async |path: &str| {
+        order
+            .client
+            .get(path, &[("accept", "text/html")])
+            .await
+            .body
+    };
+    let whole = "<a href=\"/feed\">Show all events</a>";
+    for (path, title, only) in [
+        (
+            "feed?subject=order/2",
+            "Feed: order/2",
+            "Only events about <code>order/2</code>. ",
+        ),
+        (
+            "feed?type=order.placed",
+            "Feed: order.placed",
+            "Only events of type <code>order.placed</code>. ",
+        ),
+        (
+            "feed?type=order.placed&subject=order/1&after=start",
+            "Feed: order.placed, order/1",
+            "Only events of type <code>order.placed</code> about <code>order/1</code>. ",
+        ),
+        (
+            "feed?subject=%3Cb%3E/%C3%A4 b",
+            "Feed: &lt;b&gt;/ä b",
+            "Only events about <code>&lt;b&gt;/ä b</code>. ",
+        ),
+    ] {
+        let body = page(path).await;
+        assert!(
+            body.contains(&format!("<h1>{title}</h1>")),
+            "{path}: {body}"
+        );
+        assert!(body.contains(&format!("{only}{whole}")), "{path}: {body}");
+        assert!(!body.contains("Nothing has happened yet"), "{path}: {body}");
+    }
+    let body = page("feed").await;
+    assert!(!body.contains("Only events"), "{body}");
+    assert!(body.contains("<h1>Feed</h1>"), "{body}");
+}
+
+/// A cache gives neither form to a client that prefers the other.
+fn kept_apart(path: &str, answer: &Answer) {
+    let vary: Vec<&str> = answer
+        .headers
+        .get_all("vary")
+        .iter()
+        .map(|value| value.to_str().unwrap())
+        .collect();
+    assert_eq!(vary, ["Accept"], "{path}");
+    assert_eq!(answer.header("cache-control"), "no-store", "{path}");
 }
 
 /// The first address in the attribute.

@@ -112,8 +112,8 @@ const MISTAKES: &[Mistake] = &[
     (
         "server-errors",
         &[(
-            "    events, following = ask(url)",
-            "    while True:\n        try:\n            events, following = ask(url)\n            break\n        \
+            "    events, cursor = ask(feed, cursor)",
+            "    while True:\n        try:\n            events, cursor = ask(feed, cursor)\n            break\n        \
              except urllib.error.HTTPError:\n            pass",
         )],
     ),
@@ -123,7 +123,7 @@ const MISTAKES: &[Mistake] = &[
         &[(
             "            if error.code == 410:",
             "            if error.code == 410:\n                \
-             psycopg.connect(os.environ[\"DATABASE_URL\"], autocommit=True).execute(\"DELETE FROM feed_place\")\n                \
+             psycopg.connect(os.environ[\"DATABASE_URL\"], autocommit=True).execute(\"DELETE FROM feed_cursor\")\n                \
              continue\n            if False:",
         )],
     ),

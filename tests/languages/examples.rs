@@ -322,10 +322,10 @@ async fn both_sides(language: &Language) {
     };
     let (mut one, mut another) = (start(&both), start(&both));
     for round in 0..4 {
-        // Before an effect, and before the place moves.
+        // Before an effect, and before the cursor moves.
         let held = match round {
             0 => Some(Held::new(both.bills.url(), "bill").await),
-            3 => Some(Held::new(both.bills.url(), "feed_place").await),
+            3 => Some(Held::new(both.bills.url(), "feed_cursor").await),
             _ => None,
         };
         both.publish(language, 25 * round + 1, 25 * round + 25)
@@ -360,8 +360,7 @@ async fn both_sides(language: &Language) {
 
     // It does not read on where another feed was.
     last.kill();
-    let gone =
-        "UPDATE feed_place SET next = feed || '?after=bbcdefgh.1.0190b9ab000070008000000000000001'";
+    let gone = "UPDATE feed_cursor SET cursor = 'bbcdefgh.1.0190b9ab000070008000000000000001'";
     tables::run(both.bills.url(), gone).await;
     let mut ends = start(&both);
     assert_ne!(ends.ended().await, Some(0), "{}", ends.log());

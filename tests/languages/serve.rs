@@ -53,6 +53,12 @@ async fn what_an_application_inserts_is_in_the_feed(backend: Backend) {
         "{}",
         head.body
     );
+    let wrong = feed
+        .client
+        .get("feed?x=1", &[("accept", "text/html")])
+        .await;
+    wrong.assert_problem(400);
+    assert!(wrong.body.contains("Back to Feed"), "{}", wrong.body);
     let page = feed.client.get("feed", &[("accept", "text/html")]).await;
     assert!(page.body.contains("order.placed: order/1"), "{}", page.body);
     let batch = [("accept", "application/cloudevents-batch+json")];

@@ -17,7 +17,7 @@ import (
 )
 
 const schema = `CREATE TABLE IF NOT EXISTS bill (order_id BIGINT NOT NULL, cents BIGINT NOT NULL);
-	CREATE TABLE IF NOT EXISTS feed_place (feed TEXT PRIMARY KEY, next TEXT NOT NULL); CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT)`
+	CREATE TABLE IF NOT EXISTS feed_cursor (feed TEXT PRIMARY KEY, cursor TEXT NOT NULL); CREATE TABLE IF NOT EXISTS feed_claim (event TEXT PRIMARY KEY, failed TEXT)`
 
 var ctx, feed = context.Background(), os.Getenv("FEED_URL")
 
@@ -26,8 +26,9 @@ type event struct {
 	Data     json.RawMessage
 }
 
-// ask gets the events at this address, and returns the address after them.
-func ask(url string, events *[]event) (next string, err error) {
+// ask gets the events after the cursor, and returns the cursor after them.
+func ask(cursor string, events *[]event) (string, error) {
+	url := feed + "?after=" + cursor
 	request, _ := http.NewRequest("GET", url, nil)
 	request.Header = http.Header{"Accept": {"application/cloudevents-batch+json"}, "Prefer": {"wait=20"}}
 	answer, err := http.DefaultClient.Do(request)
@@ -41,8 +42,7 @@ func ask(url string, events *[]event) (next string, err error) {
 	if answer.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("%s answered %s", url, answer.Status)
 	}
-	next, _, _ = strings.Cut(strings.TrimPrefix(answer.Header.Get("Link"), "<"), `>; rel="next"`)
-	return next, json.NewDecoder(answer.Body).Decode(events)
+	return answer.Header.Get("Feed-Cursor"), json.NewDecoder(answer.Body).Decode(events)
 }
 
 // bill is the part that you replace. PostgreSQL refuses what is missing or no number, and has no text with a NUL.
@@ -54,8 +54,8 @@ func bill(tx pgx.Tx, event event) (err error) {
 	return err
 }
 
-// take commits claims, effects and the new place together. An event that cannot be billed stops no other one.
-func take(tx pgx.Tx, events []event, next string) error {
+// take commits claims, effects and the new cursor together. An event that cannot be billed stops no other one.
+func take(tx pgx.Tx, events []event, cursor string) error {
 	for _, event := range events {
 		claimed, err := tx.Exec(ctx, "INSERT INTO feed_claim VALUES ($1) ON CONFLICT DO NOTHING", event.ID)
 		if err == nil && claimed.RowsAffected() == 1 {
@@ -68,18 +68,18 @@ func take(tx pgx.Tx, events []event, next string) error {
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, "INSERT INTO feed_place VALUES ($1, $2) ON CONFLICT (feed) DO UPDATE SET next = $2", feed, next)
+	_, err := tx.Exec(ctx, "INSERT INTO feed_cursor VALUES ($1, $2) ON CONFLICT (feed) DO UPDATE SET cursor = $2", feed, cursor)
 	return err
 }
 
 func follow(db *pgx.Conn) error {
 	_, err := db.Exec(ctx, schema)
 	for err == nil {
-		url, next, events := feed+"?after=start", "", []event{}
-		place := db.QueryRow(ctx, "SELECT coalesce(min(next), $2) FROM feed_place WHERE feed = $1", feed, url)
-		if err = place.Scan(&url); err == nil {
-			if next, err = ask(url, &events); err == nil {
-				err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error { return take(tx, events, next) })
+		cursor, events := "", []event{}
+		stored := db.QueryRow(ctx, "SELECT coalesce(min(cursor), 'start') FROM feed_cursor WHERE feed = $1", feed)
+		if err = stored.Scan(&cursor); err == nil {
+			if cursor, err = ask(cursor, &events); err == nil {
+				err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error { return take(tx, events, cursor) })
 			}
 		}
 	}

@@ -3,9 +3,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, html};
@@ -128,24 +126,8 @@ impl Frame<'_> {
     }
 }
 
-/// A layer, by [`axum::middleware::from_fn_with_state`]: shows a problem as a page to clients that
-/// prefer pages. Programs get the problem document (RFC 9457) unchanged.
-pub async fn problems_as_pages(
-    State(frame): State<Frame<'static>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let person = wants_pages(request.headers());
-    let response = next.run(request).await;
-    if person {
-        frame.for_people(response)
-    } else {
-        response
-    }
-}
-
 /// Returns true for a browser: its `Accept` names `text/html`, and prefers it.
-fn wants_pages(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_pages(headers: &HeaderMap) -> bool {
     negotiate(headers, &["application/problem+json", "text/html"]) == Some(1)
 }
 
@@ -157,16 +139,16 @@ impl Frame<'_> {
 
     /// Returns a problem, as a page for clients that prefer pages.
     pub(super) fn problem(&self, headers: &HeaderMap, problem: Problem) -> Response {
-        let response = problem.into_response();
-        if wants_pages(headers) {
-            self.for_people(response)
-        } else {
-            response
+        let mut response = problem.into_response();
+        vary_by_accept(response.headers_mut());
+        match wants_pages(headers) {
+            true => self.for_people(response),
+            false => response,
         }
     }
 
     /// Converts a problem document to a page; returns any other answer unchanged.
-    fn for_people(&self, mut response: Response) -> Response {
+    pub(crate) fn for_people(&self, mut response: Response) -> Response {
         let Some(problem) = response.extensions_mut().remove::<Page>() else {
             return response;
         };
@@ -182,10 +164,18 @@ impl Frame<'_> {
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         parts.headers.insert(header::CONTENT_TYPE, html);
         parts.headers.remove(header::CONTENT_LENGTH);
-        parts
-            .headers
-            .append(header::VARY, HeaderValue::from_static("Accept"));
         Response::from_parts(parts, Body::from(page))
+    }
+}
+
+/// Says that the form of an answer depends on the client's `Accept`.
+pub(crate) fn vary_by_accept(answer: &mut HeaderMap) {
+    let said = answer.get_all(header::VARY).iter();
+    let mut names = said
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    if !names.any(|name| name.trim().eq_ignore_ascii_case("accept")) {
+        answer.append(header::VARY, HeaderValue::from_static("Accept"));
     }
 }
 

@@ -76,6 +76,15 @@ pub(crate) struct Serve {
     )]
     title: String,
 
+    /// What the events are about, as the subtitle of the feed
+    #[arg(
+        long,
+        env = "FEED_SUBTITLE",
+        help_heading = "Feed",
+        value_name = "TEXT"
+    )]
+    subtitle: Option<String>,
+
     /// The author of the feed [default: its title]
     #[arg(long, env = "FEED_AUTHOR", help_heading = "Feed", value_name = "TEXT")]
     author: Option<String>,
@@ -155,6 +164,7 @@ async fn open<B: Backend>(
     let settings = FeedSettings {
         author: serve.author.clone().unwrap_or(settings.author),
         schemas: schemas.clone(),
+        subtitle: serve.subtitle.clone(),
         page: Some(feed_console::feed::page(frame.clone())),
         ..settings
     };
@@ -167,7 +177,7 @@ async fn open<B: Backend>(
         .route("/", get(async move || Redirect::to(start.path())))
         .merge(health(ready::<B>).with_state(database.clone()))
         .merge(stylesheet())
-        .merge(feed.router());
+        .merge(feed_console::feed::router(&feed, frame.clone()));
     let description = feed_console::feed::describe::<Value>().with(describe_health());
     // An application needs no schema to publish.
     let events = Events {

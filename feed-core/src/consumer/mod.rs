@@ -74,7 +74,8 @@ pub use batch::Batch;
 pub use control::decision::{DecideError, Decision, InvalidDecision, ResumeFrom};
 pub use control::handle::{FailedEvent, Handle};
 pub use control::reconcile::{
-    Cited, Difference, Reconcile, ReconcileError, Reconciliation, reconcile,
+    Bound, Cited, Compared, Difference, Kind, Period, Reconcile, ReconcileError, Reconciliation,
+    Sum, Totals, reconcile,
 };
 pub use control::status::{Lag, Status};
 pub use effect::{Effect, EffectError};

@@ -30,7 +30,10 @@ pub(super) fn write(document: &Document<'_>, addresses: &Addresses) -> Bytes {
     attribute(&mut out, "xmlns:event", NAMESPACE);
     out.push_str(">\n");
     element(&mut out, "id", &document.id);
-    element(&mut out, "title", document.title);
+    element(&mut out, "title", &document.title);
+    if let Some(subtitle) = document.subtitle.filter(|_| !document.archive) {
+        element(&mut out, "subtitle", subtitle);
+    }
     element(&mut out, "updated", &timestamp(document.updated));
     out.push_str("<author>");
     text_element(&mut out, "name", document.author);

@@ -54,7 +54,8 @@ impl Page {
         let page = |rel, n| Link::feed(rel, self.addresses.page(&self.epoch, n));
         let document = Document {
             id: EventId(uuid::Uuid::nil()).urn(),
-            title: "Orders",
+            title: "Orders".into(),
+            subtitle: None,
             author: "Shop",
             updated: self
                 .entries
@@ -72,6 +73,7 @@ impl Page {
                     media_type: Some(super::document::BATCH),
                 },
             ],
+            filter: None,
             archive: true,
             omitted: None,
             events: &[],

@@ -1,5 +1,6 @@
 //! The content of a feed document, independent of its form.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use url::Url;
 use crate::cursor::Cursor;
 use crate::event::{Entry, Event, Sequence};
 use crate::partition::Partitions;
+use crate::store::publish::Filter;
 
 /// The media type of a batch document.
 pub const BATCH: &str = "application/cloudevents-batch+json";
@@ -29,6 +31,15 @@ impl Link {
             rel,
             href,
             media_type: Some("application/atom+xml"),
+        }
+    }
+
+    /// Creates a link to the page for people at `href`.
+    pub(super) fn page(href: Url) -> Self {
+        Self {
+            rel: "alternate",
+            href,
+            media_type: Some("text/html"),
         }
     }
 }
@@ -60,12 +71,16 @@ impl LinkHeaders {
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     pub(super) id: String,
-    pub(super) title: &'a str,
+    pub(super) title: Cow<'a, str>,
+    /// Never in a page: its bytes are final (I3), and this text may change.
+    pub(super) subtitle: Option<&'a str>,
     pub(super) author: &'a str,
     pub(super) updated: DateTime<Utc>,
     /// The position of a reader after this document.
     pub(super) cursor: Cursor,
     pub(super) links: Vec<Link>,
+    /// Which events it is of; `None` for the whole feed.
+    pub(super) filter: Option<&'a Filter>,
     /// True for a page: its set of entries is final (RFC 5005, section 4).
     pub(super) archive: bool,
     /// The first entries, with their data in the document. Empty in most documents.

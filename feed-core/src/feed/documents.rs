@@ -1,9 +1,11 @@
 //! What all documents of this feed share: titles, addresses, links, and the form in which they are
 //! written.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use axum::http::HeaderMap;
+use url::Url;
 
 use super::address::Addresses;
 use super::atom;
@@ -21,6 +23,7 @@ use crate::store::publish::{Filter, Head};
 #[derive(Debug)]
 pub(super) struct Documents {
     pub(super) title: String,
+    pub(super) subtitle: Option<String>,
     pub(super) author: String,
     pub(super) page: Option<PageWriter>,
     pub(super) addresses: Addresses,
@@ -58,11 +61,13 @@ impl Documents {
         let newest = entries.last().or_else(|| Some(&events.last()?.entry));
         Document {
             id: head.feed_id.urn(),
-            title: &self.title,
+            title: Cow::Borrowed(&self.title),
+            subtitle: self.subtitle.as_deref(),
             author: &self.author,
             updated: newest.map_or(head.updated, |entry| entry.updated),
             cursor,
             links,
+            filter: None,
             archive: false,
             events,
             entries,
@@ -70,19 +75,34 @@ impl Documents {
         }
     }
 
-    /// Returns id and title of the documents of the events that match `filter`.
-    pub(super) fn filtered_names(&self, filter: &Filter, head: &Head) -> (String, String) {
+    /// Returns `document` with the id and title of the events that match `filter`.
+    pub(super) fn filtered<'a>(
+        &self,
+        document: Document<'a>,
+        filter: &'a Filter,
+        head: &Head,
+    ) -> Document<'a> {
         let view = self.addresses.filtered(filter, None);
         let name = view.query().unwrap_or_default();
-        (
-            format!("{}#{name}", head.feed_id.urn()),
-            format!("{}: {name}", self.title),
-        )
+        let shown = [&filter.event_type, &filter.subject];
+        let shown: Vec<&str> = shown.into_iter().flatten().map(String::as_str).collect();
+        Document {
+            id: format!("{}#{name}", head.feed_id.urn()),
+            title: format!("{}: {}", self.title, shown.join(", ")).into(),
+            filter: Some(filter),
+            ..document
+        }
+    }
+
+    /// Returns the link to the page for people at `href`, if there are such pages.
+    pub(super) fn page_link(&self, href: Url) -> Option<Link> {
+        self.page.as_ref().map(|_| Link::page(href))
     }
 
     /// Returns the links of a head with these events.
     pub(super) fn head_links(&self, head: &Head, events: RangeInclusive<Sequence>) -> Vec<Link> {
         let mut links = vec![Link::feed("self", self.addresses.head())];
+        links.extend(self.page_link(self.addresses.head()));
         if let Some(page) = Pages::from(head).before_head() {
             let page = self.addresses.page(&head.epoch, page);
             links.push(Link::feed("prev-archive", page));

@@ -6,6 +6,13 @@ use super::document::BATCH;
 use super::prefer::prefers_data;
 use crate::http::negotiate;
 
+/// Returns true for a browser: it gets the feed's documents as pages. Feed readers and other programs
+/// do not, also where they accept HTML.
+#[must_use]
+pub fn prefers_pages(headers: &HeaderMap) -> bool {
+    Form::wanted(headers) == Form::Html
+}
+
 /// The forms of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Form {

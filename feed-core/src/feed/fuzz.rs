@@ -35,7 +35,8 @@ pub fn page(text: &str) {
     };
     let document = Document {
         id: entry.id.urn(),
-        title: text,
+        title: text.into(),
+        subtitle: Some(text),
         author: text,
         updated: time,
         cursor: Cursor {
@@ -44,7 +45,8 @@ pub fn page(text: &str) {
             anchor: Some(entry.id),
         },
         links: Vec::new(),
-        archive: true,
+        filter: None,
+        archive: false,
         omitted: None,
         events: &[],
         entries: std::slice::from_ref(&entry),
@@ -57,7 +59,7 @@ pub fn page(text: &str) {
         _ => c >= ' ' && !matches!(c, '\u{FFFE}' | '\u{FFFF}'),
     };
     let expected = text.replace(|c| !holds(c), "\u{FFFD}");
-    for name in ["title", "summary", "name", "subject"] {
+    for name in ["title", "subtitle", "summary", "name", "subject"] {
         let mut found = tree
             .descendants()
             .filter(|node| node.tag_name().name() == name);

@@ -1,4 +1,5 @@
-//! The events of one subject, for the pages of the service that publishes them.
+//! Events by subject, for the service that publishes them: for its pages, and to compare them with its own
+//! tables.
 
 use chrono::{DateTime, Utc};
 use url::Url;
@@ -26,6 +27,22 @@ pub struct Happened {
     pub url: Url,
 }
 
+/// A published event with its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// Its sequence.
+    pub sequence: Sequence,
+    /// Its id.
+    pub id: EventId,
+    /// Its type, such as `order.placed`.
+    pub event_type: String,
+    /// What it is about.
+    pub subject: String,
+    /// Its data as it is served: JSON text.
+    pub data: String,
+}
+
 impl<B: Backend> Feed<B> {
     /// Returns the newest events about `subject`, at most `most`, newest first, without events that
     /// have no sequence yet.
@@ -49,5 +66,41 @@ impl<B: Backend> Feed<B> {
             title: entry.title,
         };
         Ok(entries.into_iter().map(happened).collect())
+    }
+
+    /// Returns the events about these subjects with their data, in sequence, at most `most`. Events that
+    /// have no sequence yet are not among them.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the database.
+    pub async fn about(&self, subjects: &[String], most: u16) -> sqlx::Result<Vec<Published>> {
+        let events = B::about(self.inner.database.reader(), subjects, most.into()).await?;
+        let published = |event: crate::event::Event| Published {
+            sequence: event.entry.sequence,
+            id: event.entry.id,
+            event_type: event.entry.event_type,
+            subject: event.entry.subject,
+            data: event.data,
+        };
+        Ok(events.into_iter().map(published).collect())
+    }
+
+    /// Returns sequence and subject of the events after `after`, in sequence, at most `most`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the database.
+    pub async fn subjects(
+        &self,
+        after: Sequence,
+        most: u16,
+    ) -> sqlx::Result<Vec<(Sequence, String)>> {
+        let (first, last) = (after + 1, after + Sequence::from(most));
+        let rows = B::subjects(self.inner.database.reader(), first, last).await?;
+        let rows = rows.into_iter();
+        Ok(rows
+            .map(|(sequence, _, subject)| (sequence, subject))
+            .collect())
     }
 }

@@ -50,7 +50,7 @@ use address::Addresses;
 pub use archive::{ExportError, Exported};
 use batch_documents::BatchDocuments;
 use documents::Documents;
-pub use history::Happened;
+pub use history::{Happened, Published};
 use page_cache::PageCache;
 use presentation::Presentation;
 use snapshot::Snapshots;
@@ -58,6 +58,7 @@ use snapshot::Snapshots;
 use cloudevents::Origin;
 pub use cloudevents::STRUCTURED;
 pub use document::BATCH;
+pub use form::prefers_pages;
 pub use http::READABLE;
 pub use status::{Quarantined, Status};
 pub use view::{PageWriter, View, ViewEntry};
@@ -69,6 +70,9 @@ pub struct FeedSettings {
     pub base_url: BaseUrl,
     /// `atom:title`.
     pub title: String,
+    /// `atom:subtitle`, what the events are about. It is in all documents but pages, whose bytes never
+    /// change.
+    pub subtitle: Option<String>,
     /// The name in `atom:author`.
     pub author: String,
     /// Events per page. Fixed when the feed is created; later values have no effect, since the
@@ -94,6 +98,7 @@ impl FeedSettings {
             base_url,
             author: title.clone(),
             title,
+            subtitle: None,
             page_size: Self::PAGE_SIZE,
             schemas: BTreeMap::new(),
             page: None,
@@ -266,6 +271,7 @@ impl<B: Backend> Inner<B> {
         let documents = Documents {
             origin,
             title: settings.title,
+            subtitle: settings.subtitle,
             author: settings.author,
             page: settings.page,
             addresses: Addresses::new(settings.base_url),

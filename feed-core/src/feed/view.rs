@@ -78,6 +78,14 @@ impl<'a> View<'a> {
         self.addresses.base_url().join("feed.atom")
     }
 
+    /// Returns the type and the subject of the events in this document, each if it has no others.
+    #[must_use]
+    pub fn only(&self) -> (Option<&str>, Option<&str>) {
+        self.document.filter.map_or((None, None), |filter| {
+            (filter.event_type.as_deref(), filter.subject.as_deref())
+        })
+    }
+
     /// Returns the position of a reader after this document.
     #[must_use]
     pub fn cursor(&self) -> &Cursor {

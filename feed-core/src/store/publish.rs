@@ -255,6 +255,9 @@ pub(crate) trait Publish: sqlx::Database {
     /// Returns the events with these sequences, in sequence.
     fn events_at(pool: &Pool<Self>, sequences: &[Sequence]) -> impl Answer<Vec<Event>>;
 
+    /// Returns the first `limit` events about these subjects, in sequence.
+    fn about(pool: &Pool<Self>, subjects: &[String], limit: i64) -> impl Answer<Vec<Event>>;
+
     /// Returns the id of the event with that sequence.
     fn id_at(pool: &Pool<Self>, sequence: Sequence) -> impl Answer<Option<EventId>>;
 

@@ -95,7 +95,7 @@ async fn rfc4287_every_document_is_well_made<B: Testable>(url: &str) {
         }
         assert_eq!(children(feed, "author").len(), 1, "{path}");
         assert_eq!(links(feed, "self").len(), 1, "{path}");
-        assert!(links(feed, "alternate").is_empty());
+        let (pages, subtitles) = (links(feed, "alternate"), children(feed, "subtitle"));
         // Metadata comes before entries, our own elements too.
         let elements: Vec<_> = feed.children().filter(Node::is_element).collect();
         let first = elements
@@ -130,8 +130,16 @@ async fn rfc4287_every_document_is_well_made<B: Testable>(url: &str) {
             path.contains("type=") || path.contains("subject="),
             "{path}"
         );
+        // The bytes of a page are final (I3): nothing is added to it.
         if archive {
             assert_eq!(links(feed, "current"), ["https://shop.example/order/feed"]);
+            assert!(pages.is_empty() && subtitles.is_empty(), "{path}");
+        } else {
+            assert_eq!(subtitles.len(), 1, "{path}");
+            assert_eq!(subtitles[0].text(), Some("What happened <to> orders"));
+            let has_page = !path.contains("after=");
+            let own = links(feed, "self").into_iter().filter(|_| has_page);
+            assert_eq!(pages, own.collect::<Vec<_>>(), "{path}");
         }
         check_entries(&path, feed);
     }

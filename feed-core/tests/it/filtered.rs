@@ -162,16 +162,23 @@ async fn every_form_has_the_same_events<B: Testable>(url: &str) {
         let has_data = document.data().iter().all(|data| !data.is_empty());
         assert_eq!(has_data, form == DATA);
         assert_eq!(document.cursor(), publisher.feed.cursor().to_string());
+        let cursor = document.header("feed-cursor");
+        assert_eq!(cursor == document.cursor(), form == DATA, "{cursor}");
         assert_eq!(document.link("next"), None, "nothing is left");
         let newest = "/feed?type=order.erased&subject=order%2F1";
         assert!(document.link("self").unwrap().starts_with(newest));
         assert_eq!(document.link("first").unwrap(), newest, "it is a part");
         assert!(document.body.contains("type=order.erased&amp;subject="));
+        let name = "<title>Orders: order.erased, order/1</title>";
+        assert!(document.body.contains(name), "{}", document.body);
         document.body.parse::<atom_syndication::Feed>().unwrap();
     }
     let page = publisher.get(path, &[html]).await;
     let entries = page.body.matches("<li>").count();
     assert_eq!((page.status, entries), (200, expected.len()));
+    let only = "(Some(\"order.erased\"), Some(\"order/1\"))";
+    assert!(page.body.contains(only), "{}", page.body);
+    assert_eq!(page.header("feed-cursor"), "", "it has no data");
     // An empty filter is one that nothing matches.
     let blank = publisher.get("/feed?type=&after=start", &[JSON]).await;
     assert_eq!((blank.status, blank.body.as_str()), (200, "[]"));
@@ -349,6 +356,7 @@ async fn the_newest_that_match_come_with_their_data<B: Testable>(url: &str) {
     assert!(plain.data().iter().all(String::is_empty));
     assert!(!plain.headers.contains_key("preference-applied"));
     assert!(plain.header("vary").contains("Prefer"));
+    assert_eq!(atom.header("feed-cursor"), atom.cursor());
     for private in [&json, &atom] {
         assert_eq!(private.header("cache-control"), "private, no-store");
         assert!(private.header("vary").contains("Prefer"));

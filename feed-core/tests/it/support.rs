@@ -143,6 +143,7 @@ impl<B: Testable> Publisher<B> {
     pub(crate) async fn on(database: Database<B>, base: &str) -> Self {
         let shutdown = CancellationToken::new();
         let settings = FeedSettings {
+            subtitle: Some("What happened <to> orders".to_owned()),
             author: "Shop".to_owned(),
             page_size: u32::try_from(PAGE_SIZE).unwrap(),
             page: Some(PageWriter::new(page)),
@@ -429,8 +430,9 @@ fn page(view: &View<'_>) -> String {
         links.filter_map(|rel| Some(format!("<a rel=\"{rel}\" href=\"{}\">", view.link(rel)?)));
     let parts: Vec<String> = entries.chain(links).collect();
     format!(
-        "<!DOCTYPE html><title>{}</title>{}",
+        "<!DOCTYPE html><title>{}</title>{:?}{}",
         view.feed(),
+        view.only(),
         parts.join("\n")
     )
 }

@@ -70,6 +70,9 @@ impl Answer {
         let rel = "rel=\"next\"; type=\"application/cloudevents-batch+json\"";
         let next = links.find(|link| link.contains(rel)).unwrap();
         let (address, _) = next.trim_start_matches('<').split_once('>').unwrap();
+        // A reader that keeps the cursor alone continues at the same address.
+        let (_, cursor) = address.split_once("after=").unwrap();
+        assert_eq!(cursor, self.header("feed-cursor"));
         let path = address.strip_prefix("https://shop.example/order");
         path.unwrap().to_owned()
     }
@@ -90,6 +93,12 @@ async fn append<B: Testable>(publisher: &Publisher<B>, data: &str) {
 fn is_for_one_reader(answer: &Answer) {
     assert_eq!(answer.header("cache-control"), "private, no-store");
     assert!(answer.header("vary").contains("Prefer"));
+    if answer
+        .header("content-type")
+        .starts_with("application/atom+xml")
+    {
+        assert_eq!(answer.header("feed-cursor"), answer.cursor());
+    }
 }
 
 async fn the_head_has_the_data_of_its_entries<B: Testable>(url: &str) {

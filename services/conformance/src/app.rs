@@ -1,7 +1,7 @@
 //! The service under test, and helpers to look at it.
 
 use feed_console::service::{self, CommandLine, Config, Service, ServiceOn};
-use feed_core::consumer::{Handle, Reconciliation, reconcile};
+use feed_core::consumer::{Handle, Period, Reconciliation, reconcile};
 use feed_core::{CancellationToken, Subscription};
 use harness::producer::Producer;
 use harness::{Follower, Sql};
@@ -87,7 +87,7 @@ pub async fn compared<T: Subject<S>, S: Sql>(
     producer: &Producer,
 ) -> Reconciliation {
     let handle = handle::<T, S>(app, producer).await;
-    let compared = reconcile::<S, Expected<T, S>>(&handle, None, |_, _| ()).await;
+    let compared = reconcile::<S, Expected<T, S>>(&handle, Period::default(), |_, _| ()).await;
     compared.unwrap()
 }
 

@@ -81,6 +81,7 @@ macro_rules! conforms {
                 traffic_during_the_comparison_makes_no_difference
                 an_event_without_effect_hides_no_difference
                 only_a_whole_comparison_finds_unexplained_records
+                a_month_is_proved_with_totals
                 an_erased_customer_is_no_difference
                 an_event_may_be_applied_during_the_comparison
             }

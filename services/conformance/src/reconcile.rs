@@ -1,7 +1,7 @@
 //! The comparison with the feed finds each difference, and no false one.
 
 use feed_console::service::{self, Opened, Service};
-use feed_core::consumer::{Handle, Reconcile, Reconciliation, reconcile};
+use feed_core::consumer::{Bound, Handle, Period, Reconcile, Reconciliation, reconcile};
 use feed_core::{CancellationToken, Received, Subscription};
 use harness::Sql;
 use harness::producer::{LINES, PLACED, Producer, order};
@@ -88,7 +88,7 @@ pub async fn traffic_during_the_comparison_makes_no_difference<T: Subject<S>, S:
     });
     loop {
         let done = publishing.is_finished();
-        let result = reconcile::<S, Expected<T, S>>(&handle, None, |_, _| ()).await;
+        let result = reconcile::<S, Expected<T, S>>(&handle, Period::default(), |_, _| ()).await;
         let result = result.unwrap();
         assert_eq!(found(&result), NONE);
         if done && result.to == 156 {
@@ -125,12 +125,64 @@ pub async fn only_a_whole_comparison_finds_unexplained_records<T: Subject<S>, S:
     producer.cancelled(1, LINES).await;
     let app = following::<T, S>(url, &producer).await;
     let handle = handle::<T, S>(&app, &producer).await;
-    let later = reconcile::<S, Expected<T, S>>(&handle, Some(3), |_, _| ()).await;
+    let later = reconcile::<S, Expected<T, S>>(&handle, Period::since(3), |_, _| ()).await;
     assert_eq!(found(&later.unwrap()), NONE);
     let undone = format!("UPDATE {} SET {} = NULL", T::TABLE, T::CANCELLED_AT);
     S::run(app.database(), &undone).await;
-    let later = reconcile::<S, Expected<T, S>>(&handle, Some(3), |_, _| ()).await;
+    let later = reconcile::<S, Expected<T, S>>(&handle, Period::since(3), |_, _| ()).await;
     assert_eq!(found(&later.unwrap()).len(), 1, "the cancellation");
+}
+
+/// The orders of a month, with what has become of them later.
+pub async fn a_month_is_proved_with_totals<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    for (id, time) in [
+        (1, "2026-10-31T23:59:59.999Z"),
+        (2, "2026-11-01T00:00:00Z"),
+        (3, "2026-11-15T12:00:00Z"),
+        (4, "2026-11-30T23:59:59.999Z"),
+        (5, "2026-12-01T00:00:00Z"),
+    ] {
+        let data = order(id, "placed", LINES);
+        producer.tell("order.placed", id, time, &data).await;
+    }
+    let data = order(3, "cancelled", LINES);
+    let later = "2026-12-24T12:00:00Z";
+    producer.tell("order.cancelled", 3, later, &data).await;
+    let app = following::<T, S>(url, &producer).await;
+    let handle = handle::<T, S>(&app, &producer).await;
+    let bound = |time: &str| Some(Bound::Time(time.parse().unwrap()));
+    let november = Period {
+        from: bound("2026-11-01T00:00:00Z"),
+        until: bound("2026-12-01T00:00:00Z"),
+    };
+    let compare = async || {
+        let result = reconcile::<S, Expected<T, S>>(&handle, november, |_, _| ()).await;
+        result.unwrap()
+    };
+    let result = compare().await;
+    assert_eq!(found(&result), NONE);
+    assert_eq!((result.from, result.to, result.events), (2, 4, 3));
+    let totals = &result.totals;
+    assert_eq!((totals.equal, totals.different, totals.missing), (3, 0, 0));
+    for sum in totals.sums.values() {
+        assert_eq!((&*sum.events, &*sum.stored), ("315.00", "315.00"));
+    }
+    let table = T::TABLE;
+    let undo = format!("UPDATE {table} SET {} = NULL", T::CANCELLED_AT);
+    S::run(app.database(), &undo).await;
+    let delete = [format!("{table}_line"), table.to_owned()];
+    for table in delete {
+        let delete = format!("DELETE FROM {table} WHERE order_id IN (1, 4, 5)");
+        S::run(app.database(), &delete).await;
+    }
+    let result = compare().await;
+    let totals = &result.totals;
+    assert_eq!((totals.equal, totals.different, totals.missing), (1, 1, 1));
+    assert_eq!(result.found, 2, "{:?}", result.differences);
+    for sum in totals.sums.values() {
+        assert_eq!((&*sum.events, &*sum.stored), ("315.00", "210.00"));
+    }
 }
 
 pub async fn an_erased_customer_is_no_difference<T: Subject<S>, S: Sql>(_: &str) {
@@ -194,7 +246,7 @@ pub async fn an_event_may_be_applied_during_the_comparison<T: Subject<S>, S: Sql
             true,
         );
         expect(told("order.cancelled", 4, "[]"), false);
-        let differences = expected.compare(app.database().reader()).await.unwrap();
-        assert_eq!(differences, []);
+        let compared = expected.compare(app.database().reader()).await.unwrap();
+        assert_eq!(compared.differences, []);
     }
 }

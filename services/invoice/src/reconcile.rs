@@ -3,7 +3,7 @@
 
 use feed_console::service::demand::{Demand, Demanded, Demands, fingerprint};
 use feed_core::Received;
-use feed_core::consumer::{Cited, Difference, Reconcile};
+use feed_core::consumer::{Cited, Compared, Difference, Kind, Reconcile};
 use rust_decimal::Decimal;
 use sqlx::Pool;
 
@@ -58,20 +58,21 @@ impl<S: Store> Reconcile<S> for Expected {
         Ok(())
     }
 
-    async fn compare(self, pool: &Pool<S>) -> sqlx::Result<Vec<Difference>> {
+    async fn compare(self, pool: &Pool<S>) -> sqlx::Result<Compared> {
         let page = |before, limit| S::list(pool, before, limit);
-        let mut differences = self.0.compare(OrderId(i64::MAX), page).await?;
+        let mut compared = self.0.compare(OrderId(i64::MAX), page).await?;
         for (year, first, last) in S::gaps(pool, GAPS).await? {
             let [first, last] = [first, last].map(|serial| InvoiceNumber { year, serial });
-            differences.push(Difference {
+            compared.differences.push(Difference {
                 id: format!("invoice/{first}"),
                 what: match first == last {
                     true => format!("no invoice has the number {first}"),
                     false => format!("no invoice has a number from {first} to {last}"),
                 },
+                kind: Kind::Missing,
             });
         }
-        Ok(differences)
+        Ok(compared)
     }
 }
 
@@ -122,6 +123,18 @@ impl Demanded for Invoice {
         }
         wrong
     }
+
+    fn demanded_amount(placed: &Placed) -> Option<(String, i64)> {
+        let currency = String::from_utf8_lossy(&placed.currency);
+        Some((format!("invoiced {currency}"), placed.cents))
+    }
+
+    fn amount(&self) -> Option<(String, i64)> {
+        let cents = money::cents(self.total).unwrap_or(i64::MAX);
+        Some((format!("invoiced {}", self.currency), cents))
+    }
+
+    const DECIMALS: usize = money::DECIMALS as usize;
 
     fn undemanded(&self) -> String {
         let number = self.number;

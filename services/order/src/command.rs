@@ -1,11 +1,11 @@
-//! The command line, and the operator's commands: erase a customer, archive old events, move the database, begin a new
-//! epoch after a backup was restored.
+//! The command line, and the operator's commands: erase a customer, archive old events, compare the orders with the
+//! feed, move the database, begin a new epoch after a backup was restored.
 
 use std::path::PathBuf;
 
-use feed_chassis::{Settings, counted};
+use feed_chassis::{Progress, Settings, counted};
 use feed_console::Running;
-use feed_console::command::{self, By, CommandError, Done, say};
+use feed_console::command::{self, By, CommandError, Done, print, print_json, say};
 use feed_console::{settings, transfer};
 use feed_core::http::with_causes;
 use feed_core::transfer::{Moved, Table};
@@ -16,6 +16,7 @@ use url::Url;
 use crate::config::Config;
 use crate::erase::EraseError;
 use crate::order::{CustomerId, OrderId};
+use crate::reconcile::Compared;
 use crate::store::Store;
 use crate::{MIGRATIONS, Service, assemble};
 
@@ -62,7 +63,7 @@ impl CommandLine {
 
 /// Without a command, the service runs.
 ///
-/// The exit code is 0 if the command succeeded, and 2 if it failed.
+/// The exit code is 0 if the command succeeded, 1 if it has found a difference, and 2 if it failed.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
     #[command(flatten)]
@@ -114,6 +115,20 @@ pub enum Own {
     Pages {
         /// The directory; it is created if it is missing
         directory: PathBuf,
+    },
+
+    /// Compare the orders with their events; exit code 1 if they differ
+    ///
+    /// Each event has the order as it was then. So this finds an order that was deleted or altered in
+    /// the database, an order without its events, an event without its order, and an event that was
+    /// altered. Orders of an erased customer have no personal data, and neither have their events. It
+    /// changes nothing. The exit code is 0 if there is no difference, 1 if there are some, and 2 if the
+    /// comparison failed.
+    #[command(after_help = "Example: reconcile\nExample: reconcile --json")]
+    Reconcile {
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
     },
 
     /// Give the feed a new epoch, after a backup was restored
@@ -180,6 +195,7 @@ async fn own<S: Store>(config: &Config, command: Own) -> Result<Done, CommandErr
             Err(feed::ExportError::Database(error)) => Err(error.into()),
             Err(error) => Err(CommandError::NotCarriedOut(with_causes(&error))),
         },
+        Own::Reconcile { json } => reconcile(&service, json).await,
         Own::Restored { last_order } => restored(&service, OrderId(last_order)).await,
     };
     service.database.close().await;
@@ -198,6 +214,55 @@ async fn erase<S: Store>(
             Err(CommandError::NotCarriedOut(error.to_string()))
         }
     }
+}
+
+async fn reconcile<S: Store>(service: &Service<S>, json: bool) -> Result<Done, CommandError> {
+    let mut progress = Progress::of("Comparing");
+    let compared = service
+        .orders
+        .reconcile(|done, all| progress.at(done, all))
+        .await;
+    drop(progress);
+    let compared = compared?;
+    match json {
+        true => print_json(&compared)?,
+        false => print(&report_comparison(&compared))?,
+    }
+    Ok(match compared.found {
+        0 => Done::Well,
+        _ => Done::Found,
+    })
+}
+
+fn report_comparison(compared: &Compared) -> String {
+    let mut text = String::new();
+    for difference in &compared.differences {
+        text += &format!("{}: {}\n", difference.id, difference.what);
+    }
+    let listed = compared.differences.len() as u64;
+    if compared.found > listed {
+        text += &format!("and {} more\n", compared.found - listed);
+    }
+    let found = match compared.found {
+        0 => "No difference".to_owned(),
+        found => counted(found, "difference"),
+    };
+    let Compared {
+        cancelled,
+        erased,
+        total,
+        currency,
+        ..
+    } = compared;
+    text += &format!(
+        "{found} between {} and {}.\n",
+        counted(compared.orders, "order"),
+        events(compared.events)
+    );
+    text += &format!(
+        "The orders are over {total} {currency}; {cancelled} cancelled, {erased} with an erased customer.\n"
+    );
+    text
 }
 
 fn report_export(exported: &feed::Exported, feed: &Url) -> Result<Done, CommandError> {

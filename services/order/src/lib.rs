@@ -3,7 +3,7 @@
 //!
 //! In reading order: an order ([`order`]) and the rules for a new one ([`rules`]); an order as JSON
 //! ([`representation`]) and its events ([`events`]); placing and cancelling orders ([`orders`]) and
-//! erasing a customer ([`erase`]); the database ([`store`]); the routes and pages (`http`).
+//! erasing a customer ([`erase`]); comparing the orders with the feed ([`reconcile`]); the database ([`store`]); the routes and pages (`http`).
 
 pub mod order;
 pub mod rules;
@@ -13,6 +13,7 @@ pub mod representation;
 
 pub mod erase;
 pub mod orders;
+pub mod reconcile;
 pub mod store;
 
 mod command;
@@ -93,6 +94,7 @@ pub(crate) async fn assemble<S: Store>(
     let database = open_database::<S>(options, MIGRATIONS, S::MIGRATIONS).await?;
     let settings = FeedSettings {
         author: "Shop".to_owned(),
+        subtitle: Some("What happened to orders: placed, cancelled, erased".to_owned()),
         schemas: events::schemas(),
         page: Some(feed_console::feed::page(frame.clone())),
         ..FeedSettings::new(base.clone(), "Orders")
@@ -107,7 +109,8 @@ pub(crate) async fn assemble<S: Store>(
         config.invoice_url.clone(),
         config.shipping_url.clone(),
     );
-    let router = http::router(orders.clone(), pages).merge(feed.router());
+    let router =
+        http::router(orders.clone(), pages).merge(feed_console::feed::router(&feed, frame.clone()));
     Ok(Service {
         router,
         frame,

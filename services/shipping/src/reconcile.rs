@@ -3,7 +3,7 @@
 
 use feed_console::service::demand::{Demand, Demanded, Demands, fingerprint};
 use feed_core::Received;
-use feed_core::consumer::{Cited, Difference, Reconcile};
+use feed_core::consumer::{Cited, Compared, Reconcile};
 use sqlx::Pool;
 
 use crate::order::{CANCELLED, Order, OrderId, PLACED, Sold};
@@ -49,7 +49,7 @@ impl<S: Store> Reconcile<S> for Expected {
         Ok(())
     }
 
-    async fn compare(self, pool: &Pool<S>) -> sqlx::Result<Vec<Difference>> {
+    async fn compare(self, pool: &Pool<S>) -> sqlx::Result<Compared> {
         let page = |before, limit| S::list(pool, before, limit);
         self.0.compare(OrderId(i64::MAX), page).await
     }

@@ -140,7 +140,11 @@ pub fn say(text: &str) -> Result<Done, CommandError> {
 }
 
 /// Prints to standard output. A reader that stops early, as in `| head`, is no error.
-pub(crate) fn print(text: &str) -> Result<(), CommandError> {
+///
+/// # Errors
+///
+/// Returns an error if it cannot be written.
+pub fn print(text: &str) -> Result<(), CommandError> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::Print(error)),
         _ => Ok(()),
@@ -148,7 +152,11 @@ pub(crate) fn print(text: &str) -> Result<(), CommandError> {
 }
 
 /// Prints a document as one line of JSON.
-pub(crate) fn print_json(document: &impl Serialize) -> Result<(), CommandError> {
+///
+/// # Errors
+///
+/// Returns an error if it cannot be written.
+pub fn print_json(document: &impl Serialize) -> Result<(), CommandError> {
     let text = serde_json::to_string(document);
     print(&(text.map_err(|error| CommandError::Print(error.into()))? + "\n"))
 }

@@ -280,6 +280,10 @@ fn document(status: u16, about: &'static str) -> Answer {
 fn with_data(document: Answer) -> Answer {
     document
         .optional_header("Preference-Applied", "The preferences that it follows")
+        .optional_header(
+            "Feed-Cursor",
+            "With data: the cursor after the document, for `after`",
+        )
         .content(BATCH, Schema::of::<Vec<CloudEvent>>())
 }
 

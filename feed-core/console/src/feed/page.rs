@@ -21,6 +21,7 @@ fn write(view: &View<'_>, frame: &Frame<'_>) -> Markup {
         html! { @if let Some(href) = href { a href=(href) rel=(rel) { (text) } } }
     };
     let entries = view.entries();
+    let only = view.only();
     let body = html! {
         p.quiet {
             "What happened, newest first. This is an Atom feed: give the address "
@@ -28,8 +29,13 @@ fn write(view: &View<'_>, frame: &Frame<'_>) -> Markup {
             " to a feed reader, or look at "
             a href=(view.atom().path()) { "the document itself" } "."
         }
-        @if entries.len() == 0 {
+        @if let Some(named) = named(only) {
+            p { "Only events " (named) ". " a href=(view.feed().path()) { "Show all events" } }
+        }
+        @if entries.len() == 0 && only == (None, None) {
             p { "Nothing has happened yet." }
+        } @else if entries.len() == 0 {
+            p { "There is no such event." }
         } @else {
             div.scroll { table {
                 thead { tr {
@@ -48,7 +54,25 @@ fn write(view: &View<'_>, frame: &Frame<'_>) -> Markup {
         }
         p.quiet { "Cursor: " code { (view.cursor()) } @if let Some(own) = own { " of " (own) } }
     };
-    frame.page("Feed", &body)
+    let title = match only {
+        (None, None) => "Feed".to_owned(),
+        (event_type, subject) => {
+            let names: Vec<&str> = [event_type, subject].into_iter().flatten().collect();
+            format!("Feed: {}", names.join(", "))
+        }
+    };
+    frame.page(&title, &body)
+}
+
+/// Returns which events a document is of, if not of all: the end of a sentence.
+fn named((event_type, subject): (Option<&str>, Option<&str>)) -> Option<Markup> {
+    (event_type.is_some() || subject.is_some()).then(|| {
+        html! {
+            @if let Some(event_type) = event_type { "of type " code { (event_type) } }
+            @if event_type.is_some() && subject.is_some() { " " }
+            @if let Some(subject) = subject { "about " code { (subject) } }
+        }
+    })
 }
 
 fn row(entry: &ViewEntry<'_>) -> Markup {

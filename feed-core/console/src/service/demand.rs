@@ -1,12 +1,12 @@
 //! A comparison of what a service has stored with what events demand, for services that keep one record for each
 //! subject: an event demands the record, and another one may end it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use feed_core::Received;
-use feed_core::consumer::{Cited, Difference};
+use feed_core::consumer::{Cited, Compared, Difference, Kind, Sum};
 
 /// Records that are read at once.
 const PAGE: i64 = 500;
@@ -45,6 +45,20 @@ pub trait Demanded: Sized + Send {
 
     /// Describes what is wrong with the record.
     fn differences(&self, demand: &Demand<Self::Demand>) -> Vec<String>;
+
+    /// Returns an amount of the demand, in units of the last of its [`DECIMALS`](Self::DECIMALS), and the name of the
+    /// sum that it belongs to.
+    fn demanded_amount(_demand: &Self::Demand) -> Option<(String, i64)> {
+        None
+    }
+
+    /// Returns the same amount of the record, and the name of its sum.
+    fn amount(&self) -> Option<(String, i64)> {
+        None
+    }
+
+    /// The decimals of amounts.
+    const DECIMALS: usize = 2;
 
     /// Describes a record that no event demands.
     fn undemanded(&self) -> String;
@@ -107,40 +121,94 @@ impl<K: Copy + Ord + Hash, T> Demands<K, T> {
         mut self,
         highest: K,
         page: impl Fn(K, i64) -> F,
-    ) -> sqlx::Result<Vec<Difference>>
+    ) -> sqlx::Result<Compared>
     where
         F: Future<Output = sqlx::Result<Vec<R>>>,
     {
-        let mut differences = Vec::new();
+        let (mut differences, mut equal) = (Vec::new(), 0);
+        let mut sums = Sums::default();
         let mut before = highest;
         loop {
             let records = page(before, PAGE).await?;
             let Some(last) = records.last() else { break };
             before = last.key();
             for record in &records {
-                let wrong = match self.by_key.remove(&record.key()) {
-                    Some(demand) if demand.left_out => Vec::new(),
-                    Some(demand) => record.differences(&demand),
-                    None if self.from_the_first => vec![record.undemanded()],
-                    None => Vec::new(),
+                let (kind, wrong) = match self.by_key.remove(&record.key()) {
+                    Some(demand) if demand.left_out => continue,
+                    Some(demand) => {
+                        if let Some(demanded) = &demand.record {
+                            sums.demand(R::demanded_amount(demanded));
+                            sums.store(record.amount());
+                        }
+                        (Kind::Different, record.differences(&demand))
+                    }
+                    None if self.from_the_first => (Kind::Unexplained, vec![record.undemanded()]),
+                    None => continue,
                 };
-                let about = |what| difference::<R>(record.key(), what);
+                equal += u64::from(wrong.is_empty());
+                let about = |what| difference::<R>(record.key(), what, kind);
                 differences.extend(wrong.into_iter().map(about));
             }
         }
         let mut missing: Vec<(K, Demand<T>)> = self.by_key.into_iter().collect();
         missing.sort_unstable_by_key(|(key, _)| *key);
         for (key, demand) in missing.iter().filter(|(_, demand)| !demand.left_out) {
-            differences.extend(R::missing(demand).map(|what| difference::<R>(*key, what)));
+            sums.demand(demand.record.as_ref().and_then(R::demanded_amount));
+            let missing = R::missing(demand);
+            differences.extend(missing.map(|what| difference::<R>(*key, what, Kind::Missing)));
         }
-        Ok(differences)
+        Ok(Compared {
+            differences,
+            equal,
+            sums: sums.written(R::DECIMALS),
+        })
     }
 }
 
-fn difference<R: Demanded>(key: R::Key, what: String) -> Difference {
+fn difference<R: Demanded>(key: R::Key, what: String, kind: Kind) -> Difference {
     Difference {
         id: format!("{}/{key}", R::SUBJECT),
         what,
+        kind,
+    }
+}
+
+/// Sums by name: of what is demanded, and of what is stored. An `i128` holds more amounts than
+/// there can be.
+#[derive(Default)]
+struct Sums(BTreeMap<String, [i128; 2]>);
+
+impl Sums {
+    fn demand(&mut self, amount: Option<(String, i64)>) {
+        self.add(0, amount);
+    }
+
+    fn store(&mut self, amount: Option<(String, i64)>) {
+        self.add(1, amount);
+    }
+
+    fn add(&mut self, side: usize, amount: Option<(String, i64)>) {
+        if let Some((name, amount)) = amount {
+            self.0.entry(name).or_default()[side] += i128::from(amount);
+        }
+    }
+
+    fn written(self, decimals: usize) -> BTreeMap<String, Sum> {
+        let sums = self.0.into_iter().map(|(name, sides)| {
+            let [events, stored] = sides.map(|sum| decimal(sum, decimals));
+            (name, Sum { events, stored })
+        });
+        sums.collect()
+    }
+}
+
+/// Writes a number of units of the last decimal: `8400` with two decimals is `84.00`.
+fn decimal(units: i128, decimals: usize) -> String {
+    let sign = if units < 0 { "-" } else { "" };
+    let digits = format!("{:0>1$}", units.unsigned_abs(), decimals + 1);
+    match digits.split_at(digits.len() - decimals) {
+        (whole, "") => format!("{sign}{whole}"),
+        (whole, rest) => format!("{sign}{whole}.{rest}"),
     }
 }
 

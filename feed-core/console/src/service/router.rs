@@ -2,9 +2,9 @@
 
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
-use feed_chassis::html::{problems_as_pages, stylesheet};
+use feed_chassis::html::stylesheet;
 use feed_chassis::openapi::described;
-use feed_chassis::{describe_health, health, keep_private, same_origin};
+use feed_chassis::{ProblemsAsPages, describe_health, health, keep_private, same_origin};
 use feed_core::consumer::{Handle, Reconcile};
 use feed_core::http::Problem;
 use feed_core::{Backend, Database};
@@ -26,7 +26,7 @@ pub(super) fn router<T: ServiceOn<B>, B: Backend>(
     };
     let routes = T::routes(site, settings)
         .layer(from_fn_with_state(base.clone(), same_origin))
-        .layer(from_fn_with_state(frame.clone(), problems_as_pages))
+        .layer(ProblemsAsPages::new(frame.clone()))
         .layer(map_response(keep_private))
         .merge(health(ready::<B>).with_state(state))
         .merge(subscription::router::<B, T::Expected>(handle, frame))

@@ -18,7 +18,7 @@ use axum::http::Request;
 use feed_chassis::health;
 use feed_chassis::html::Frame;
 use feed_console::{not_halted, subscription};
-use feed_core::consumer::{Difference, Handle, Reconcile};
+use feed_core::consumer::{Compared, Difference, Handle, Kind, Reconcile};
 use feed_core::{Database, Received};
 use harness::{Answer, call};
 use serde_json::Value;
@@ -56,12 +56,16 @@ impl<B: Testable> Reconcile<B> for Ledger {
         Ok(())
     }
 
-    async fn compare(self, _: &Pool<B>) -> sqlx::Result<Vec<Difference>> {
+    async fn compare(self, _: &Pool<B>) -> sqlx::Result<Compared> {
         let difference = Difference {
             id: "order/3".to_owned(),
             what: "there is no <effect>".to_owned(),
+            kind: Kind::Missing,
         };
-        Ok(self.0.then_some(difference).into_iter().collect())
+        Ok(Compared {
+            differences: self.0.then_some(difference).into_iter().collect(),
+            ..Compared::default()
+        })
     }
 }
 

@@ -7,11 +7,15 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
+use crate::cursor::Cursor;
 use crate::feed::body::{Body, Coding, coding};
 use crate::feed::document::LinkHeaders;
 use crate::feed::prefer::IM;
 use crate::http::Problem;
 use crate::http::conditional::{Outcome, Validators, evaluate};
+
+/// The position of a reader after a document with data.
+const FEED_CURSOR: HeaderName = HeaderName::from_static("feed-cursor");
 
 /// A cache may serve a stale head only while the origin is down (RFC 5861); `no-cache` would forbid
 /// that.
@@ -49,6 +53,8 @@ pub(super) struct Metadata {
     pub(super) validators: Option<Validators>,
     /// Sent only with a body, since a 304 does not need them.
     pub(super) links: LinkHeaders,
+    /// The position of a reader after the document. Sent where the document itself may not name it.
+    pub(super) cursor: Option<Cursor>,
     /// The request headers that the answer depends on.
     pub(super) vary: &'static str,
 }
@@ -104,6 +110,9 @@ impl Metadata {
         headers.insert(header::CONTENT_TYPE, constant(self.media_type));
         if coding == Coding::Gzip {
             headers.insert(header::CONTENT_ENCODING, constant("gzip"));
+        }
+        if let Some(cursor) = &self.cursor {
+            set(&mut headers, FEED_CURSOR, cursor.to_string());
         }
         for link in self.links.iter() {
             headers.append(header::LINK, link.clone());

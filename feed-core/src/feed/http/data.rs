@@ -157,6 +157,7 @@ fn metadata(media_type: &'static str) -> Metadata {
         caching: PRIVATE,
         validators: None,
         links: LinkHeaders::default(),
+        cursor: None,
         vary: "Accept, Accept-Encoding",
     }
 }

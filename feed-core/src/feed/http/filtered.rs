@@ -60,19 +60,23 @@ impl<B: Backend> Inner<B> {
             false => Vec::new(),
         };
         let newest = entries.last();
-        let cursor = Cursor {
-            epoch: head.epoch,
-            sequence: newest.map_or(0, |entry| entry.sequence),
-            anchor: newest.map(|entry| entry.id),
+        let cursor = match form {
+            // What does not fit is at `next`, and else what is newer.
+            Form::Batch => end_of(&events, &head)
+                .filter(|_| events.len() < entries.len())
+                .unwrap_or_else(|| head.cursor()),
+            _ => Cursor {
+                epoch: head.epoch,
+                sequence: newest.map_or(0, |entry| entry.sequence),
+                anchor: newest.map(|entry| entry.id),
+            },
         };
         let addresses = &self.documents.addresses;
         let view = |before| addresses.filtered(filter, before);
         let links = if form == Form::Batch {
-            // What does not fit is at `next`, and else what is newer.
-            let end = end_of(&events, &head).filter(|_| events.len() < entries.len());
             vec![Link {
                 rel: "next",
-                href: addresses.after(filter, &end.unwrap_or_else(|| head.cursor())),
+                href: addresses.after(filter, &cursor),
                 media_type: Some(form.essence()),
             }]
         } else {
@@ -80,6 +84,7 @@ impl<B: Backend> Inner<B> {
                 Link::feed("self", view(before)),
                 Link::feed("first", view(None)),
             ];
+            links.extend(self.documents.page_link(view(before)));
             links.extend(newer);
             if let Some(oldest) = entries.first().filter(|_| more) {
                 links.push(Link::feed("next", view(Some(oldest.sequence))));
@@ -87,31 +92,26 @@ impl<B: Backend> Inner<B> {
             links
         };
         let link_headers = LinkHeaders::new(&links);
-        let (id, title) = self.documents.filtered_names(filter, &head);
+        let rest = entries.get(events.len()..).unwrap_or_default();
+        let whole = (self.documents).document(&head, cursor.clone(), links, &events, rest);
         let document = Document {
-            id,
-            title: &title,
-            author: &self.documents.author,
+            // It changes only with what it shows.
             updated: newest.map_or(head.created, |entry| entry.updated),
-            cursor,
-            links,
-            archive: false,
-            omitted: None,
-            entries: entries.get(events.len()..).unwrap_or_default(),
-            events: &events,
+            ..self.documents.filtered(whole, filter, &head)
         };
         let body = self.documents.write(form, &document);
         let validators = Some(body.validators(form.media_type()));
         let metadata = match form.has_data() {
             true => Metadata {
                 validators,
-                ..with_data(form, link_headers)
+                ..with_data(form, link_headers, cursor)
             },
             false => Metadata {
                 media_type: form.media_type(),
                 caching: HEAD,
                 validators,
                 links: link_headers,
+                cursor: None,
                 vary: "Accept, Accept-Encoding, Prefer",
             },
         };

@@ -214,7 +214,7 @@ impl<B: Backend> Inner<B> {
                 };
                 metadata = self.head_metadata(form, &head);
             }
-            metadata.links = links;
+            (metadata.links, metadata.cursor) = (links, Some(end));
             return match seen {
                 Some(_) => metadata.delta(request, &body),
                 None => metadata.ok(request, &body),
@@ -251,6 +251,7 @@ impl<B: Backend> Inner<B> {
                     .map(|until| SystemTime::from(until - TimeDelta::seconds(1))),
             }),
             links: LinkHeaders::default(),
+            cursor: None,
             vary: "Accept, Accept-Encoding, A-IM, Prefer",
         }
     }
@@ -376,6 +377,7 @@ impl<B: Backend> Inner<B> {
             caching,
             validators: None,
             links: link_headers,
+            cursor: None,
             vary: VARY_AFTER,
         };
         metadata.ok(request, &self.documents.write(form, &document))

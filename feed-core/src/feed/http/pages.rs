@@ -63,6 +63,7 @@ pub(super) async fn page<B: Backend>(
             ..page.validators
         }),
         links: page.links,
+        cursor: None,
         vary: "Accept, Accept-Encoding",
     };
     if metadata.evaluate(request)? == Outcome::NotModified {

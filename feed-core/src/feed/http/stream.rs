@@ -197,6 +197,7 @@ impl Messages {
             caching,
             validators: Some(body.validators(JSON)).filter(|_| caching != NO_STORE),
             links: LinkHeaders::default(),
+            cursor: None,
             vary: "Accept-Encoding",
         };
         match metadata.evaluate(request)? {

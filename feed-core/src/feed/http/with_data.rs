@@ -119,20 +119,18 @@ impl<B: Backend> Inner<B> {
         if leads_on {
             links.insert(0, link("next", addresses.after(filter, &found.end)));
         }
-        let metadata = with_data(form, LinkHeaders::new(&links));
+        let metadata = with_data(form, LinkHeaders::new(&links), found.end.clone());
         let (mut events, mut entries) = (found.events, Vec::new());
         if !form.has_data() {
             let found = std::mem::take(&mut events).into_owned();
             entries = found.into_iter().map(|event| event.entry).collect();
         }
-        let (id, title);
         let mut document = self
             .documents
             .document(head, found.end, links, &events, &entries);
         document.omitted = found.omitted;
         if !filter.is_empty() {
-            (id, title) = self.documents.filtered_names(filter, head);
-            (document.id, document.title) = (id, &title);
+            document = self.documents.filtered(document, filter, head);
         }
         metadata.ok(request, &self.documents.write(form, &document))
     }
@@ -306,13 +304,15 @@ fn ranges(sequences: impl Iterator<Item = Sequence>) -> Vec<RangeInclusive<Seque
     ranges
 }
 
-/// Returns the metadata of a document with data, which no cache may store.
-pub(super) fn with_data(form: Form, links: LinkHeaders) -> Metadata {
+/// Returns the metadata of a document that may have data, which no cache may store. A reader is at
+/// `cursor` after it.
+pub(super) fn with_data(form: Form, links: LinkHeaders, cursor: Cursor) -> Metadata {
     Metadata {
         media_type: form.media_type(),
         caching: PRIVATE_NO_STORE,
         validators: None,
         links,
+        cursor: form.has_data().then_some(cursor),
         vary: "Accept, Accept-Encoding, A-IM, Prefer",
     }
 }

@@ -227,6 +227,20 @@ impl Publish for Db {
         .await
     }
 
+    async fn about(pool: &Pool, subjects: &[String], limit: i64) -> sqlx::Result<Vec<Event>> {
+        sqlx::query(sql!(
+            "SELECT -- feed::about
+             {ENTRY}, data, traceparent
+             FROM feed_log WHERE subject {among} ORDER BY sequence LIMIT $2",
+            among = is_in("$1")
+        ))
+        .bind(list(subjects))
+        .bind(limit)
+        .try_map(event_from)
+        .fetch_all(pool)
+        .await
+    }
+
     async fn id_at(pool: &Pool, sequence: Sequence) -> sqlx::Result<Option<EventId>> {
         sqlx::query_scalar(
             "SELECT -- feed::id_at

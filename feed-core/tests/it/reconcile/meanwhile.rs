@@ -1,6 +1,6 @@
 //! Nothing stands still while we compare, and yet nothing is a difference that is none.
 
-use feed_core::consumer::{Decision, Reconcile, ReconcileError, Reconciliation, reconcile};
+use feed_core::consumer::{Decision, Period, Reconcile, ReconcileError, Reconciliation, reconcile};
 use tokio::runtime::Handle as Runtime;
 use tokio::task::block_in_place;
 
@@ -31,7 +31,7 @@ where
                 block_in_place(|| Runtime::current().block_on(meanwhile(shop)));
             }
         };
-        reconcile::<B, Ledger>(&handle, None, progress).await
+        reconcile::<B, Ledger>(&handle, Period::default(), progress).await
     }
 }
 
@@ -134,7 +134,7 @@ where
     let mut compared = 0;
     loop {
         let done = publishing.is_finished();
-        let result = reconcile::<B, Ledger>(&handle, None, |_, _| ()).await;
+        let result = reconcile::<B, Ledger>(&handle, Period::default(), |_, _| ()).await;
         let result = result.unwrap();
         assert_eq!(whats(&result), [""; 0]);
         compared = compared.max(result.events);

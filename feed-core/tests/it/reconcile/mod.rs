@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::routing::get;
 use feed_core::consumer::{
-    Cited, Decision, Difference, Polled, Reconcile, ReconcileError, Reconciliation, reconcile,
+    Bound, Cited, Compared, Decision, Difference, Kind, Period, Polled, Reconcile, ReconcileError,
+    Reconciliation, reconcile,
 };
 use feed_core::{Consumer, Received};
 use sqlx::{Pool, Postgres, Sqlite};
@@ -23,6 +24,7 @@ harness::on_both_databases! {
     after_normal_traffic_there_are_none
     what_has_no_effect_is_left_out
     it_begins_at_the_given_sequence
+    a_period_is_compared_by_itself
     what_was_never_to_be_taken_is_left_out
     what_cannot_be_compared_is_an_error
     a_feed_without_numbers_is_compared_by_its_claims
@@ -56,7 +58,11 @@ impl Ledger {
         let missing = self.expected.into_values();
         all.extend(missing.map(|(subject, cited)| (subject, format!("{cited} is missing"))));
         all.retain(|(subject, _)| !self.left_out.contains(subject));
-        let all = all.into_iter().map(|(id, what)| Difference { id, what });
+        let all = all.into_iter().map(|(id, what)| Difference {
+            id,
+            what,
+            kind: Kind::Different,
+        });
         all.collect()
     }
 }
@@ -69,9 +75,9 @@ macro_rules! ledger {
                 Ok(())
             }
 
-            async fn compare(self, pool: &Pool<$backend>) -> sqlx::Result<Vec<Difference>> {
+            async fn compare(self, pool: &Pool<$backend>) -> sqlx::Result<Compared> {
                 let rows = sqlx::query_as("SELECT event_id, subject FROM effect");
-                Ok(self.differences(rows.fetch_all(pool).await?))
+                Ok(Compared { differences: self.differences(rows.fetch_all(pool).await?), ..Compared::default() })
             }
         }
     )*};
@@ -118,11 +124,11 @@ where
     }
 
     async fn reconcile(&self) -> Reconciliation {
-        self.from(None).await.unwrap()
+        self.of(Period::default()).await.unwrap()
     }
 
-    async fn from(&self, from: Option<i64>) -> Result<Reconciliation, ReconcileError> {
-        reconcile::<B, Ledger>(&self.consumer.handle(), from, |_, _| ()).await
+    async fn of(&self, period: Period) -> Result<Reconciliation, ReconcileError> {
+        reconcile::<B, Ledger>(&self.consumer.handle(), period, |_, _| ()).await
     }
 }
 
@@ -193,7 +199,7 @@ where
     }
     let mut seen = Vec::new();
     let handle = shop.consumer.handle();
-    reconcile::<B, Ledger>(&handle, None, |at, to| seen.push((at, to)))
+    reconcile::<B, Ledger>(&handle, Period::default(), |at, to| seen.push((at, to)))
         .await
         .unwrap();
     assert_eq!(seen.last(), Some(&(1_143, 1_143)));
@@ -243,7 +249,7 @@ where
         shop.run(&format!("DELETE FROM effect WHERE event_id = '{}'", ids[n]))
             .await;
     }
-    let result = shop.from(Some(21)).await.unwrap();
+    let result = shop.of(Period::since(21)).await.unwrap();
     assert_eq!((result.from, result.to, result.events), (21, 35, 15));
     // This comparison takes what comes before for unexplained; others know better.
     let missing = |result: &Reconciliation| {
@@ -252,8 +258,74 @@ where
             .count()
     };
     assert_eq!(missing(&result), 2);
-    assert_eq!(missing(&shop.from(Some(22)).await.unwrap()), 1);
-    assert_eq!(missing(&shop.from(Some(-3)).await.unwrap()), 3);
+    assert_eq!(missing(&shop.of(Period::since(22)).await.unwrap()), 1);
+    assert_eq!(missing(&shop.of(Period::since(-3)).await.unwrap()), 3);
+}
+
+async fn a_period_is_compared_by_itself<B: Testable>(url: &str)
+where
+    Ledger: Reconcile<B>,
+{
+    let mut shop = Shop::<B>::open(url).await;
+    let mut ids = Vec::new();
+    for (subject, time) in [
+        ("order/1", "2026-10-31T23:59:59.999Z"),
+        ("order/2", "2026-11-01T00:00:00.000Z"),
+        ("order/3", "2026-11-30T23:59:59.999Z"),
+        ("order/4", "2026-12-01T00:00:00.000Z"),
+        ("order/2", "2026-12-05T00:00:00.000Z"),
+        ("order/5", "2026-12-06T00:00:00.000Z"),
+    ] {
+        let event = feed_core::NewEvent {
+            time: time.parse().unwrap(),
+            ..crate::support::event(subject)
+        };
+        ids.push(shop.publisher.commit_unnumbered(&event).await.urn());
+    }
+    shop.publisher.feed.publish().await.unwrap();
+    catch_up(&mut shop.consumer, 6).await;
+    let time = |text: &str| Some(Bound::Time(text.parse().unwrap()));
+    let november = Period {
+        from: time("2026-11-01T00:00:00Z"),
+        until: time("2026-12-01T00:00:00Z"),
+    };
+    let result = shop.of(november).await.unwrap();
+    assert_eq!((result.from, result.to, result.events), (2, 3, 2));
+    assert_eq!(whats(&result), [""; 0], "what is stored of other months");
+    assert_eq!(result.until, Some("2026-12-01T00:00:00Z".parse().unwrap()));
+    // Nothing of other orders counts; a later event of an order of November does.
+    for n in [0, 2, 3, 4, 5] {
+        let delete = format!("DELETE FROM effect WHERE event_id = '{}'", ids[n]);
+        shop.run(&delete).await;
+    }
+    let differing = |result: &Reconciliation| {
+        let all = result.differences.iter();
+        let mut all: Vec<String> = all.map(|difference| difference.id.clone()).collect();
+        all.sort_unstable();
+        all
+    };
+    let result = shop.of(november).await.unwrap();
+    assert_eq!(differing(&result), ["order/2", "order/3"]);
+    assert_eq!((result.events, result.totals.different), (2, 2));
+    let from = |from, until| Period {
+        from: Some(Bound::Sequence(from)),
+        until: Some(Bound::Sequence(until)),
+    };
+    let result = shop.of(from(3, 4)).await.unwrap();
+    assert_eq!((result.from, result.to, result.events), (3, 4, 2));
+    assert_eq!(differing(&result), ["order/3", "order/4"]);
+    let none = Period {
+        from: None,
+        until: time("2026-01-01T00:00:00Z"),
+    };
+    let result = shop.of(none).await.unwrap();
+    assert_eq!((result.from, result.to, result.events), (0, 0, 0));
+    assert_eq!(differing(&result), [""; 0]);
+    let error = shop.of(from(1, 7)).await.unwrap_err();
+    assert!(
+        matches!(error, ReconcileError::NotTaken { event: 7, taken: 6 }),
+        "{error}"
+    );
 }
 
 /// An operator resumed the subscription from the newest event.
@@ -274,7 +346,7 @@ where
     .await;
     shop.publisher.publish(8).await;
     catch_up(&mut shop.consumer, 30).await;
-    let result = shop.from(Some(1)).await.unwrap();
+    let result = shop.of(Period::since(1)).await.unwrap();
     assert_eq!(whats(&result), [""; 0]);
     assert_eq!((result.events, result.left_out), (8, 22));
     let result = shop.reconcile().await;
@@ -287,7 +359,7 @@ where
 {
     let mut shop = Shop::<B>::open(url).await;
     shop.take(5).await;
-    let nothing = reconcile::<B, ()>(&shop.consumer.handle(), None, |_, _| {}).await;
+    let nothing = reconcile::<B, ()>(&shop.consumer.handle(), Period::default(), |_, _| {}).await;
     assert!(matches!(nothing, Err(ReconcileError::ComparesNothing)));
     let ours = shop
         .consumer
@@ -299,14 +371,14 @@ where
         .unwrap();
     shop.run("UPDATE feed_partition SET epoch = 'abcdefgh'")
         .await;
-    let error = shop.from(None).await.unwrap_err();
+    let error = shop.of(Period::default()).await.unwrap_err();
     let expected = format!("the feed is another one: its epoch is {ours}, ours is abcdefgh");
     assert_eq!(error.to_string(), expected);
     // Restored from a backup.
     shop.run(&format!("UPDATE feed_partition SET epoch = '{ours}'"))
         .await;
     shop.run("UPDATE feed_partition SET sequence = 6").await;
-    let error = shop.from(None).await.unwrap_err();
+    let error = shop.of(Period::default()).await.unwrap_err();
     let expected = "the feed ends at event 5, but events up to 6 were taken from it";
     assert_eq!(error.to_string(), expected);
     assert_eq!(shop.consumer.handle().reconciliation().await.unwrap(), None);
@@ -355,14 +427,14 @@ where
     assert_eq!(consumer.poll_once().await.unwrap(), Polled::Applied(3));
     *newest.lock().unwrap() = 5;
     let handle = consumer.handle();
-    let result = reconcile::<B, Ledger>(&handle, None, |_, _| ())
+    let result = reconcile::<B, Ledger>(&handle, Period::default(), |_, _| ())
         .await
         .unwrap();
     assert_eq!(whats(&result), [""; 0]);
     // One is parked, and the newest was not taken.
     assert_eq!((result.events, result.left_out), (3, 2));
     B::run(&database, "DELETE FROM effect WHERE event_id = 'tag:x,1'").await;
-    let result = reconcile::<B, Ledger>(&handle, None, |_, _| ())
+    let result = reconcile::<B, Ledger>(&handle, Period::default(), |_, _| ())
         .await
         .unwrap();
     assert_eq!(whats(&result), ["event tag:x,1 is missing"]);

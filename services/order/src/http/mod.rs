@@ -20,9 +20,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn_with_state, map_response};
-use feed_chassis::html::{problems_as_pages, script, stylesheet};
+use feed_chassis::html::{script, stylesheet};
 use feed_chassis::routing::{get, post};
-use feed_chassis::{health, keep_private, same_origin};
+use feed_chassis::{ProblemsAsPages, health, keep_private, same_origin};
 use feed_console::feed::{Events, described};
 use feed_core::http::Problem;
 
@@ -90,7 +90,7 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
                 .fallback(|| allow("GET, HEAD, POST, PUT")),
         )
         .layer(from_fn_with_state(base.clone(), same_origin))
-        .layer(from_fn_with_state(frame, problems_as_pages))
+        .layer(ProblemsAsPages::new(frame))
         .layer(map_response(keep_private))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .merge(health(ready::<S>))

@@ -4,6 +4,7 @@
 mod erasure;
 mod master_data;
 mod postgres;
+mod reconcile;
 mod sqlite;
 
 use std::collections::BTreeSet;
@@ -19,12 +20,13 @@ use crate::rules::Catalog;
 
 pub use erasure::Erasure;
 pub use master_data::MasterData;
+pub use reconcile::Reconcile;
 
 /// The most customers, and the most items, that a form offers.
 const MAX_CHOICES: i64 = 1_000;
 
 /// A database that can hold the shop's orders.
-pub trait Store: MasterData + Erasure {
+pub trait Store: MasterData + Erasure + Reconcile {
     /// The service's migrations.
     const MIGRATIONS: Migrations;
 

@@ -8,5 +8,6 @@ mod feed;
 mod form;
 mod master_data;
 mod orders;
+mod reconcile;
 mod rivals;
 mod wire;

@@ -1,8 +1,9 @@
 //! The command line: each command, what it does, and when to use it.
 
-use super::words;
+use super::{period, words};
 use crate::command::By;
 use feed_core::Sequence;
+use feed_core::consumer::Bound;
 
 /// An operator's commands for a subscription. Without a command, the service runs.
 ///
@@ -135,14 +136,26 @@ pub enum Command {
 
     /// Compare the feed with the stored data; exit code 1 if they differ
     ///
-    /// Reads the feed once more and names each order that is missing, wrong or too much. Changes
-    /// nothing: `replay` rebuilds missing effects. The exit code is 0 if there is no difference, 1
-    /// if there are some, and 2 if the comparison failed.
-    #[command(after_help = "Example: reconcile\nExample: reconcile --from 12000 --json")]
+    /// Reads the feed once more and names each order that is missing, wrong or too much, with totals.
+    /// Changes nothing: `replay` rebuilds missing effects. The exit code is 0 if there is no
+    /// difference, 1 if there are some, and 2 if the comparison failed.
+    ///
+    /// With dates, the events that happened then are compared, and what later events have made of
+    /// their orders. Days are those of UTC. Only a comparison without `--until` also finds what no event
+    /// explains.
+    #[command(
+        after_help = "Example: reconcile\nExample: reconcile --from 12000 --json\n\
+                            Example: reconcile --from 2026-11-01 --until 2026-11-30"
+    )]
     Reconcile {
-        /// The first event to compare, by its number in the feed [default: the first of all]
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
-        from: Option<Sequence>,
+        /// The first event to compare, by its number in the feed, or a day or an instant (2026-11-01T00:00:00Z)
+        /// [default: the first of all]
+        #[arg(long, value_name = "N|DATE", value_parser = period::from)]
+        from: Option<Bound>,
+        /// The last event to compare, by its number, or the last day, or the instant before which they
+        /// happened [default: the last that was taken]
+        #[arg(long, value_name = "N|DATE", value_parser = period::until)]
+        until: Option<Bound>,
         /// Print the result as JSON
         #[arg(long)]
         json: bool,

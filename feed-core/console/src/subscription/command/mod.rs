@@ -5,6 +5,7 @@ mod check;
 mod execute_decision;
 mod line;
 mod lists;
+mod period;
 mod reconcile;
 mod show;
 pub(super) mod words;
@@ -98,7 +99,9 @@ where
             let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
             execute_decision::replay(&handle, from, by, spare).await
         }
-        Command::Reconcile { from, json } => reconcile::run::<B, R>(&handle, from, json).await,
+        Command::Reconcile { from, until, json } => {
+            reconcile::run::<B, R>(&handle, feed_core::consumer::Period { from, until }, json).await
+        }
     };
     database.close().await;
     done

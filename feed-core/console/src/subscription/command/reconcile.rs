@@ -4,16 +4,19 @@ use super::words::{counted, grouped, moment};
 use crate::command::{CommandError, Done, print, print_json};
 use feed_chassis::Progress;
 use feed_core::Backend;
-use feed_core::Sequence;
-use feed_core::consumer::{Handle, Reconcile, Reconciliation, reconcile};
+use feed_core::consumer::{Handle, Kind, Period, Reconcile, Reconciliation, reconcile};
 
 pub(super) async fn run<B: Backend, R: Reconcile<B>>(
     handle: &Handle<B>,
-    from: Option<Sequence>,
+    period: Period,
     json: bool,
 ) -> Result<Done, CommandError> {
+    if period.is_void() {
+        let void = "--until lies before --from: no event can be in between";
+        return Err(CommandError::NotCarriedOut(void.to_owned()));
+    }
     let mut progress = Progress::of("Comparing");
-    let compared = reconcile::<B, R>(handle, from, |done, all| progress.at(done, all)).await;
+    let compared = reconcile::<B, R>(handle, period, |done, all| progress.at(done, all)).await;
     drop(progress);
     let compared = compared?;
     if json {
@@ -29,13 +32,20 @@ pub(super) async fn run<B: Backend, R: Reconcile<B>>(
         }
         let range = range(&compared);
         text += &match compared.found {
-            0 if is_empty(&compared) => {
+            0 if is_empty(&compared) && period == Period::default() => {
                 "There was nothing to compare: no event was taken yet.\n".to_owned()
+            }
+            0 if is_empty(&compared) => {
+                "There was nothing to compare: no event of this period was taken yet.\n".to_owned()
             }
             0 => format!("No difference in {range}.\n"),
             1 => format!("1 difference in {range}.\n"),
             found => format!("{found} differences in {range}.\n"),
         };
+        text += &totals(&compared);
+        if compared.until.is_some_and(|until| until > compared.at) {
+            text += "The period has not ended: later events may belong to it.\n";
+        }
         if compared.left_out > 0 {
             text += &format!(
                 "{} left out, since they need have no effect: parked, waiting, skipped or passed over.\n",
@@ -48,6 +58,45 @@ pub(super) async fn run<B: Backend, R: Reconcile<B>>(
         0 => Done::Well,
         _ => Done::Found,
     })
+}
+
+/// Returns what was compared, added up: nothing, if there was nothing to compare.
+fn totals(compared: &Reconciliation) -> String {
+    if is_empty(compared) {
+        return String::new();
+    }
+    let totals = &compared.totals;
+    let of = |kind| match kind {
+        Kind::Different => totals.different,
+        Kind::Missing => totals.missing,
+        Kind::Unexplained => totals.unexplained,
+    };
+    let kinds = [
+        (Kind::Different, "different"),
+        (Kind::Missing, "missing"),
+        (Kind::Unexplained, "unexplained"),
+    ];
+    let counts: Vec<String> = kinds
+        .into_iter()
+        .map(|(kind, name)| format!("{} {name}", in_groups(of(kind))))
+        .collect();
+    let mut text = format!(
+        "{} compared; records: {} equal, {}.\n",
+        counted(compared.events, "event"),
+        in_groups(totals.equal),
+        counts.join(", ")
+    );
+    for (name, sum) in &totals.sums {
+        text += &format!(
+            "{name}: {} by the events, {} here.\n",
+            sum.events, sum.stored
+        );
+    }
+    text
+}
+
+fn in_groups(count: u64) -> String {
+    grouped(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// Returns the result of a comparison in one line.

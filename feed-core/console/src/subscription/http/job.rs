@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use feed_core::Backend;
 use feed_core::Sequence;
-use feed_core::consumer::{Handle, Reconcile, reconcile};
+use feed_core::consumer::{Handle, Period, Reconcile, reconcile};
 use feed_core::http::with_causes;
 
 /// The state of the comparison in this process.
@@ -50,7 +50,7 @@ impl Job {
             let progress = Arc::clone(&job);
             let comparing = tokio::spawn(async move {
                 let at = |done, all| progress.set(State::Running(done, all));
-                reconcile::<B, R>(&handle, None, at).await
+                reconcile::<B, R>(&handle, Period::default(), at).await
             });
             job.set(match comparing.await {
                 Ok(Ok(_)) => State::Idle,

@@ -22,9 +22,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::command::StatusDocument;
-use feed_chassis::html::{Frame, problems_as_pages};
+use feed_chassis::html::Frame;
 use feed_chassis::routing::{get, post};
-use feed_chassis::{Wanted, same_origin};
+use feed_chassis::{ProblemsAsPages, Wanted, same_origin};
 use feed_core::Backend;
 use feed_core::consumer::Handle;
 use feed_core::consumer::Reconcile;
@@ -62,7 +62,7 @@ pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'stat
         .route("/poll", post(poll::<B>))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(frame.base.clone(), same_origin))
-        .layer(from_fn_with_state(frame, problems_as_pages))
+        .layer(ProblemsAsPages::new(frame))
         .layer(map_response(never_stored))
         .with_state(site)
 }

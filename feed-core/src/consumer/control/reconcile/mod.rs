@@ -9,9 +9,12 @@
 //! - The stored data is read after that. It may contain effects of later events, but only of
 //!   events that their partition's cursor had passed by then. So the feed is read up to the highest
 //!   cursor after the comparison, and the subjects of those events are left out.
+//! - A comparison that ends before the cursor reads the later events of its subjects too: a
+//!   cancellation in December explains a credit note of an order in November.
 //! - A replay, or a decision that moves the subscription, makes settled events unsettled: an error.
 
 mod cited;
+mod period;
 pub(super) mod report;
 
 use std::collections::HashSet;
@@ -36,7 +39,8 @@ use crate::store::Backend;
 use crate::store::consume::Standing;
 
 pub use cited::Cited;
-pub use report::{Difference, Reconciliation};
+pub use period::{Bound, Period};
+pub use report::{Compared, Difference, Kind, Reconciliation, Sum, Totals};
 
 /// Attempts per request that fails for a transient reason or is late.
 const ATTEMPTS: u32 = 6;
@@ -73,8 +77,8 @@ pub trait Reconcile<B: Backend>: Default + Send + 'static {
     /// since it could be read before.
     fn expect(&mut self, event: &Received, settled: bool) -> Result<(), String>;
 
-    /// Compares the demands with the stored data, page by page; returns the differences.
-    fn compare(self, pool: &Pool<B>) -> impl Future<Output = sqlx::Result<Vec<Difference>>> + Send;
+    /// Compares the demands with the stored data, page by page.
+    fn compare(self, pool: &Pool<B>) -> impl Future<Output = sqlx::Result<Compared>> + Send;
 }
 
 impl<B: Backend> Reconcile<B> for () {
@@ -84,8 +88,8 @@ impl<B: Backend> Reconcile<B> for () {
         Ok(())
     }
 
-    async fn compare(self, _: &Pool<B>) -> sqlx::Result<Vec<Difference>> {
-        Ok(Vec::new())
+    async fn compare(self, _: &Pool<B>) -> sqlx::Result<Compared> {
+        Ok(Compared::default())
     }
 }
 
@@ -133,11 +137,11 @@ pub enum ReconcileError {
         /// Documents read.
         documents: usize,
     },
-    /// The start lies above the cursor.
-    #[error("event {from} was not taken yet: events up to {taken} were")]
+    /// The start or the end lies above the cursor.
+    #[error("event {event} was not taken yet: events up to {taken} were")]
     NotTaken {
-        /// The requested start.
-        from: Sequence,
+        /// The requested start or end.
+        event: Sequence,
         /// The cursor.
         taken: Sequence,
     },
@@ -149,8 +153,8 @@ pub enum ReconcileError {
     ComparesNothing,
 }
 
-/// Compares what `R` makes of the feed's events with the stored data, and stores the result. Begins
-/// with event `from`, or with the first event of the subscription. Calls `progress` with the
+/// Compares what `R` makes of the feed's events in `period` with the stored data, and stores the
+/// result. Only a period without an end finds stored data that no event explains. Calls `progress` with the
 /// current and the last sequence.
 ///
 /// # Errors
@@ -158,7 +162,7 @@ pub enum ReconcileError {
 /// Returns an error if the feed or the database cannot be read, or if the feed is another one.
 pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     handle: &Handle<B>,
-    from: Option<Sequence>,
+    period: Period,
     progress: impl FnMut(Sequence, Sequence) + Send,
 ) -> Result<Reconciliation, ReconcileError> {
     if !R::COMPARES {
@@ -166,15 +170,19 @@ pub async fn reconcile<B: Backend, R: Reconcile<B>>(
     }
     let start = Snapshot::of(handle).await?;
     let source = Source::new(&handle.subscription);
-    let books = Books::<B, R>::new(handle, &source);
+    let books = Books::<B, R>::new(handle, &source, period);
     let result = match start.standing.epoch.clone() {
         Some(epoch) => {
             let taken = start.standing.sequence;
-            if let Some(from) = from.filter(|from| *from > taken.max(1)) {
-                return Err(ReconcileError::NotTaken { from, taken });
+            let mut bounds = [period.from, period.until].into_iter().flatten();
+            let untaken = bounds.find_map(|bound| {
+                let sequence = bound.sequence()?;
+                (sequence > taken.max(1)).then_some(sequence)
+            });
+            if let Some(event) = untaken {
+                return Err(ReconcileError::NotTaken { event, taken });
             }
-            let from = from.unwrap_or(start.begins() + 1).max(1);
-            numbered(books, &epoch, &start, from, progress).await?
+            numbered(books, &epoch, &start, progress).await?
         }
         None => unnumbered(books).await?,
     };
@@ -191,10 +199,11 @@ async fn numbered<B: Backend, R: Reconcile<B>>(
     mut books: Books<'_, B, R>,
     epoch: &str,
     start: &Snapshot,
-    from: Sequence,
     mut progress: impl FnMut(Sequence, Sequence) + Send,
 ) -> Result<Reconciliation, ReconcileError> {
     let to = start.standing.sequence;
+    let first = books.period.from.and_then(Bound::sequence);
+    let from = first.unwrap_or(start.begins() + 1).max(1);
     let mut walk = Walk::forward(books.source, None).with_attempts(ATTEMPTS);
     let mut later = HashSet::new();
     while let Some((document, before)) = next_until(&mut walk, epoch, to).await? {
@@ -203,8 +212,9 @@ async fn numbered<B: Backend, R: Reconcile<B>>(
             .entries
             .iter()
             .filter(|entry| entry.sequence >= first);
-        let (due, beyond): (Vec<&FoundEntry>, Vec<_>) =
+        let (mut due, beyond): (Vec<&FoundEntry>, Vec<_>) =
             new.partition(|entry| entry.sequence <= Some(to));
+        books.keep(&mut due);
         let taken = due
             .iter()
             .filter(|entry| entry.sequence > Some(start.begins()));
@@ -213,16 +223,25 @@ async fn numbered<B: Backend, R: Reconcile<B>>(
         later.extend(beyond.iter().map(|entry| entry.subject().to_owned()));
         progress(walk.sequence().min(to), to);
     }
-    let mut differences = books.compare().await?;
-    if !differences.is_empty() {
+    let mut compared = books.compare().await?;
+    if !compared.differences.is_empty() {
         let furthest = Snapshot::of(books.handle).await?.standing.furthest;
         while let Some((document, _)) = next_until(&mut walk, epoch, furthest).await? {
             let entries = document.entries.iter();
             later.extend(entries.map(|entry| entry.subject().to_owned()));
         }
     }
-    differences.retain(|difference| !later.contains(&difference.id));
-    Ok(books.closed(from, to, differences))
+    compared
+        .differences
+        .retain(|difference| !later.contains(&difference.id));
+    let (from, to) = match books.period {
+        Period {
+            until: None,
+            from: None | Some(Bound::Sequence(_)),
+        } => (from, to),
+        _ => books.seen.unwrap_or_default(),
+    };
+    Ok(books.closed(from, to, compared))
 }
 
 /// Returns the next document with a new event, and the last event before it; `None` once `to` is
@@ -279,7 +298,7 @@ async fn unnumbered<B: Backend, R: Reconcile<B>>(
     if head.cursor.is_some() {
         // The feed has sequences, and one partition has taken nothing: no event is settled, and
         // events of other partitions are not compared.
-        return Ok(books.closed(0, 0, Vec::new()));
+        return Ok(books.closed(0, 0, Compared::default()));
     }
     let mut walk = Walk::back(books.source, head, LIMITS).with_attempts(ATTEMPTS);
     // The ids that were read: a second entry with the same id is an older version.
@@ -291,6 +310,7 @@ async fn unnumbered<B: Backend, R: Reconcile<B>>(
             .filter(|entry| seen.insert(entry.id.clone()))
             .collect();
         due.reverse();
+        books.keep(&mut due);
         let ids: Vec<&str> = due.iter().map(|entry| entry.id.as_str()).collect();
         let (pool, s) = (
             books.handle.database.reader(),
@@ -301,8 +321,8 @@ async fn unnumbered<B: Backend, R: Reconcile<B>>(
         let taken = B::claimed(pool, s, &ids).await?.into_iter().collect();
         books.enter(&document, &due, taken).await?;
     }
-    let differences = books.compare().await?;
-    Ok(books.closed(0, 0, differences))
+    let compared = books.compare().await?;
+    Ok(books.closed(0, 0, compared))
 }
 
 impl From<WalkError> for ReconcileError {
@@ -358,6 +378,11 @@ impl Snapshot {
 struct Books<'a, B: Backend, R> {
     handle: &'a Handle<B>,
     source: &'a Source,
+    period: Period,
+    /// The subjects of the period's events, if it has an end: their later events count, too.
+    subjects: Option<HashSet<String>>,
+    /// The first and the last event of the period.
+    seen: Option<(Sequence, Sequence)>,
     expected: R,
     events: u64,
     left_out: u64,
@@ -365,15 +390,39 @@ struct Books<'a, B: Backend, R> {
 }
 
 impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
-    fn new(handle: &'a Handle<B>, source: &'a Source) -> Self {
+    fn new(handle: &'a Handle<B>, source: &'a Source, period: Period) -> Self {
         Self {
             handle,
             source,
+            period,
+            subjects: period.until.map(|_| HashSet::new()),
+            seen: None,
             expected: R::default(),
             events: 0,
             left_out: 0,
             unreadable: Vec::new(),
         }
+    }
+
+    /// Leaves those that say something about the period: its events, and later ones of their subjects.
+    fn keep(&mut self, due: &mut Vec<&FoundEntry>) {
+        for entry in due.iter() {
+            if !self.period.contains(entry.sequence, entry.published) {
+                continue;
+            }
+            if let Some(sequence) = entry.sequence {
+                let (first, last) = self.seen.unwrap_or((sequence, sequence));
+                self.seen = Some((first.min(sequence), last.max(sequence)));
+            }
+            if let Some(subjects) = &mut self.subjects {
+                subjects.insert(entry.subject().to_owned());
+            }
+        }
+        due.retain(|entry| {
+            let has_subject = |subjects: &HashSet<_>| subjects.contains(entry.subject());
+            self.period.has_begun(entry.sequence, entry.published)
+                && self.subjects.as_ref().is_none_or(has_subject)
+        });
     }
 
     /// Records the events of `due`. Those whose id is in `taken` are settled if they are neither
@@ -417,34 +466,46 @@ impl<'a, B: Backend, R: Reconcile<B>> Books<'a, B, R> {
             Err(reason) if settled => self.unreadable.push(Difference {
                 id: event.subject.clone(),
                 what: format!("{} cannot be read any more: {reason}", Cited::from(event)),
+                kind: Kind::Different,
             }),
+            _ if !self.period.contains(event.sequence, event.time) => {}
             _ if settled => self.events += 1,
             _ => self.left_out += 1,
         }
     }
 
-    /// Returns the differences, and empties the books.
-    async fn compare(&mut self) -> sqlx::Result<Vec<Difference>> {
-        let mut differences = std::mem::take(&mut self.unreadable);
+    /// Returns what the comparison has found, and empties the books.
+    async fn compare(&mut self) -> sqlx::Result<Compared> {
         let expected = std::mem::take(&mut self.expected);
-        differences.extend(expected.compare(self.handle.database.reader()).await?);
-        Ok(differences)
+        let mut compared = expected.compare(self.handle.database.reader()).await?;
+        compared.differences.splice(0..0, self.unreadable.drain(..));
+        if let Some(subjects) = &self.subjects {
+            // Stored data may be of events that are not of the period.
+            compared
+                .differences
+                .retain(|difference| subjects.contains(&difference.id));
+        }
+        Ok(compared)
     }
 
-    fn closed(
-        &self,
-        from: Sequence,
-        to: Sequence,
-        mut differences: Vec<Difference>,
-    ) -> Reconciliation {
+    fn closed(&self, from: Sequence, to: Sequence, compared: Compared) -> Reconciliation {
+        let Compared {
+            mut differences,
+            equal,
+            sums,
+        } = compared;
+        let totals = Totals::of(equal, &differences, sums);
         let found = differences.len() as u64;
         differences.truncate(KEPT);
         Reconciliation {
             at: Utc::now(),
             from,
             to,
+            since: self.period.from.and_then(Bound::time),
+            until: self.period.until.and_then(Bound::time),
             events: self.events,
             left_out: self.left_out,
+            totals,
             found,
             differences,
         }

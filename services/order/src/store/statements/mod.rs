@@ -3,6 +3,7 @@
 
 mod erasure;
 mod master_data;
+mod reconcile;
 
 use std::collections::BTreeSet;
 
@@ -204,6 +205,20 @@ async fn whole(
     row: Option<Row>,
 ) -> sqlx::Result<Option<Order>> {
     let Some(row) = row else { return Ok(None) };
+    let summary = Summary::from_row(&row)?;
+    let lines = sqlx::query_as(
+        "SELECT -- order::lines
+         count, item_id, item_name, price_cents
+         FROM order_line WHERE order_id = $1 ORDER BY line",
+    )
+    .bind(summary.id.0)
+    .fetch_all(executor)
+    .await?;
+    order(&row, summary, lines).map(Some)
+}
+
+/// The order of a row.
+fn order(row: &Row, summary: Summary, lines: Vec<OrderLine>) -> sqlx::Result<Order> {
     let Summary {
         id,
         status,
@@ -212,16 +227,8 @@ async fn whole(
         customer,
         total,
         number_of_lines: _,
-    } = Summary::from_row(&row)?;
-    let lines = sqlx::query_as(
-        "SELECT -- order::lines
-         count, item_id, item_name, price_cents
-         FROM order_line WHERE order_id = $1 ORDER BY line",
-    )
-    .bind(id.0)
-    .fetch_all(executor)
-    .await?;
-    Ok(Some(Order {
+    } = summary;
+    Ok(Order {
         id,
         status,
         placed,
@@ -239,7 +246,7 @@ async fn whole(
         },
         lines,
         total,
-    }))
+    })
 }
 
 impl FromRow<'_, Row> for Summary {
