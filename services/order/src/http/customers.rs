@@ -1,9 +1,9 @@
 //! Customers: the list, additions and changes, for people by forms and for programs as JSON. A change does not touch
 //! orders that were placed before.
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use feed_chassis::list::{self, Before, Page, Search};
+use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
 use tracing::info;
 
@@ -18,17 +18,16 @@ use crate::store::Store;
 /// `GET /customers`: the newest first, or those that match `?q=`.
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
-    before: Before,
-    search: Search,
+    RawQuery(query): RawQuery,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
+    let query = Query::read(query.as_deref(), &["q"])?;
+    let search = query.search();
     let reader = app.orders.database().reader();
-    let id = CustomerId(before.number());
-    let customers = S::customers(reader, search.text(), id, list::LIMIT).await?;
-    let count = S::count_customers(reader, search.text()).await?;
-    let page = Page::new(customers, count, before, |customer| customer.id.0)
-        .at("customers")
-        .matching(search);
+    let id = CustomerId(query.before());
+    let customers = S::customers(reader, search.as_ref(), id, list::LIMIT).await?;
+    let count = S::count_customers(reader, search.as_ref()).await?;
+    let page = Page::new(customers, count, query, |customer| customer.id.0).at("customers");
     let document = || page.document("customers", app.pages.base(), |customer| customer.clone());
     Ok(wanted.answer(|| app.pages.customers(&page), document))
 }

@@ -1,9 +1,9 @@
 //! Items: the list, additions and changes, for people by forms and for programs as JSON. A change does not touch
 //! orders that were placed before.
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use feed_chassis::list::{self, Before, Page, Search};
+use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
 use tracing::info;
 
@@ -18,17 +18,16 @@ use crate::store::Store;
 /// `GET /items`: the newest first, or those that match `?q=`.
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
-    before: Before,
-    search: Search,
+    RawQuery(query): RawQuery,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
+    let query = Query::read(query.as_deref(), &["q"])?;
+    let search = query.search();
     let reader = app.orders.database().reader();
-    let id = ItemId(before.number());
-    let items = S::items(reader, search.text(), id, list::LIMIT).await?;
-    let count = S::count_items(reader, search.text()).await?;
-    let page = Page::new(items, count, before, |item| item.id.0)
-        .at("items")
-        .matching(search);
+    let id = ItemId(query.before());
+    let items = S::items(reader, search.as_ref(), id, list::LIMIT).await?;
+    let count = S::count_items(reader, search.as_ref()).await?;
+    let page = Page::new(items, count, query, |item| item.id.0).at("items");
     let document = || page.document("items", app.pages.base(), |item| item.clone());
     Ok(wanted.answer(|| app.pages.items(&page), document))
 }

@@ -8,9 +8,10 @@ mod list;
 mod order;
 mod record;
 
+pub(super) use list::FILTERS;
+
 use feed_chassis::Settings;
 use feed_chassis::html::Frame;
-use feed_chassis::list::Page;
 use feed_core::http::BaseUrl;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
@@ -68,15 +69,6 @@ impl Pages {
     /// The path of an order's page.
     fn order_path(&self, id: OrderId) -> String {
         self.frame.base.path(&id.path())
-    }
-}
-
-/// The text in place of an empty list.
-fn nothing<T>(page: &Page<T>, many: &str) -> String {
-    match page.searched() {
-        Some(text) => format!("No {many} match \u{201c}{text}\u{201d}."),
-        None if page.continued => format!("There are no older {many}."),
-        None => format!("There are no {many} yet."),
     }
 }
 

@@ -42,14 +42,38 @@ impl Pages {
             h2 { "History" }
             (self::history(history))
             @if order.status == Status::Placed {
-                form.actions method="post"
-                    action={ (self.order_path(order.id)) "/cancel" } {
-                    button.plain.danger { "Cancel this order" }
+                p.actions {
+                    a.button.plain.danger href={ (self.order_path(order.id)) "/cancel" } {
+                        "Cancel this order"
+                    }
                 }
             }
         };
         let title = format!("Order {}", order.id);
         self.frame.page_with_script(&title, &body, "order.js")
+    }
+
+    /// The question whether an order must be cancelled, which cannot be undone.
+    pub(in crate::http) fn cancel(&self, order: &Order) -> Markup {
+        let page = self.order_path(order.id);
+        let is_placed = order.status == Status::Placed;
+        let body = html! {
+            @if is_placed {
+                p {
+                    "Order " (order.id) " of " (order.customer.full_name()) " over "
+                    (money(order.total)) " will be cancelled. Its invoice is credited, and goods \
+                     that have not left stay here. This cannot be undone."
+                }
+            } @else {
+                p { "Order " (order.id) " is cancelled already." }
+            }
+            form.actions method="post" action={ (page) "/cancel" } {
+                @if is_placed { button.danger { "Cancel order " (order.id) } }
+                a.button.plain href=(page) { @if is_placed { "Keep it" } @else { "Back to the order" } }
+            }
+        };
+        let title = format!("Cancel order {}?", order.id);
+        self.frame.page(&title, &body)
     }
 
     /// The link to another service, with the address where the script finds more.

@@ -1,8 +1,10 @@
 //! Customers and items.
 
-use feed_core::sql;
+use feed_chassis::list::Search;
+use sqlx::QueryBuilder;
 
-use super::{Db, Pool, matches};
+use super::lists::found;
+use super::{Db, Pool};
 use crate::order::{Customer, CustomerId, Item, ItemId, NewCustomer, NewItem};
 use crate::store::{MasterData, to_cents};
 
@@ -14,32 +16,27 @@ const ITEM: &str = "name";
 impl MasterData for Db {
     async fn customers(
         pool: &Pool,
-        search: Option<&str>,
+        search: Option<&Search>,
         before: CustomerId,
         limit: i64,
     ) -> sqlx::Result<Vec<Customer>> {
-        sqlx::query_as(sql!(
+        let mut query = QueryBuilder::new(
             "SELECT -- order::list_customers
-             id, name, firstname, email FROM customers
-             WHERE ($1 = '' OR {found}) AND id < $2 ORDER BY id DESC LIMIT $3",
-            found = matches(CUSTOMER)
-        ))
-        .bind(search.unwrap_or_default())
-        .bind(before.0)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
+             id, name, firstname, email FROM customers WHERE id < ",
+        );
+        query.push_bind(before.0);
+        found(&mut query, CUSTOMER, search);
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        query.build_query_as().fetch_all(pool).await
     }
 
-    async fn count_customers(pool: &Pool, search: Option<&str>) -> sqlx::Result<i64> {
-        sqlx::query_scalar(sql!(
+    async fn count_customers(pool: &Pool, search: Option<&Search>) -> sqlx::Result<i64> {
+        let mut query = QueryBuilder::new(
             "SELECT -- order::count_customers
-             count(*) FROM customers WHERE ($1 = '' OR {found})",
-            found = matches(CUSTOMER)
-        ))
-        .bind(search.unwrap_or_default())
-        .fetch_one(pool)
-        .await
+             count(*) FROM customers WHERE TRUE",
+        );
+        found(&mut query, CUSTOMER, search);
+        query.build_query_scalar().fetch_one(pool).await
     }
 
     async fn customer(pool: &Pool, id: CustomerId) -> sqlx::Result<Option<Customer>> {
@@ -82,32 +79,27 @@ impl MasterData for Db {
 
     async fn items(
         pool: &Pool,
-        search: Option<&str>,
+        search: Option<&Search>,
         before: ItemId,
         limit: i64,
     ) -> sqlx::Result<Vec<Item>> {
-        sqlx::query_as(sql!(
+        let mut query = QueryBuilder::new(
             "SELECT -- order::list_items
-             id, name, price_cents FROM items
-             WHERE ($1 = '' OR {found}) AND id < $2 ORDER BY id DESC LIMIT $3",
-            found = matches(ITEM)
-        ))
-        .bind(search.unwrap_or_default())
-        .bind(before.0)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
+             id, name, price_cents FROM items WHERE id < ",
+        );
+        query.push_bind(before.0);
+        found(&mut query, ITEM, search);
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        query.build_query_as().fetch_all(pool).await
     }
 
-    async fn count_items(pool: &Pool, search: Option<&str>) -> sqlx::Result<i64> {
-        sqlx::query_scalar(sql!(
+    async fn count_items(pool: &Pool, search: Option<&Search>) -> sqlx::Result<i64> {
+        let mut query = QueryBuilder::new(
             "SELECT -- order::count_items
-             count(*) FROM items WHERE ($1 = '' OR {found})",
-            found = matches(ITEM)
-        ))
-        .bind(search.unwrap_or_default())
-        .fetch_one(pool)
-        .await
+             count(*) FROM items WHERE TRUE",
+        );
+        found(&mut query, ITEM, search);
+        query.build_query_scalar().fetch_one(pool).await
     }
 
     async fn item(pool: &Pool, id: ItemId) -> sqlx::Result<Option<Item>> {
