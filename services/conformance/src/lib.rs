@@ -17,6 +17,7 @@
 mod app;
 pub mod erased;
 pub mod events;
+pub mod lists;
 pub mod original;
 pub mod pages;
 pub mod parked;
@@ -76,6 +77,11 @@ macro_rules! conforms {
                 a_missing_record_is_a_problem_document
                 no_cache_keeps_personal_data
             }
+            lists {
+                records_are_selected_by_status_and_day
+                records_are_found_by_order_and_by_name
+                a_parameter_that_does_not_exist_is_refused
+            }
             reconcile {
                 normal_traffic_makes_no_difference
                 traffic_during_the_comparison_makes_no_difference
@@ -134,6 +140,7 @@ mod tests {
         let groups = [
             include_str!("erased.rs"),
             include_str!("events.rs"),
+            include_str!("lists.rs"),
             include_str!("original.rs"),
             include_str!("pages.rs"),
             include_str!("parked.rs"),
@@ -154,6 +161,6 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 44);
+        assert_eq!(count, 47);
     }
 }

@@ -16,6 +16,19 @@ pub struct InvoiceNumber {
     pub serial: i64,
 }
 
+impl InvoiceNumber {
+    /// Reads a number as it is written on an invoice; `None` if the text is none.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let (year, serial) = text.split_once('-')?;
+        let number = Self {
+            year: year.parse().ok()?,
+            serial: serial.parse().ok()?,
+        };
+        (number.to_string() == text).then_some(number)
+    }
+}
+
 impl fmt::Display for InvoiceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:06}", self.year, self.serial)
@@ -51,8 +64,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Issued, Self::Credited];
+
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Issued => "issued",
             Self::Credited => "credited",

@@ -79,14 +79,6 @@ impl<T> Page<T> {
         }
     }
 
-    /// Creates the page with a single item, or with none, of a list that has no other.
-    #[must_use]
-    pub fn only(item: Option<T>) -> Self {
-        let items = Vec::from_iter(item);
-        let count = i64::from(!items.is_empty());
-        Self::new(items, count, Query::default(), |_| 0)
-    }
-
     /// Sets the path of the list, relative to the base URL.
     #[must_use]
     pub fn at(mut self, path: &'static str) -> Self {

@@ -1,8 +1,9 @@
 //! The description of the routes in OpenAPI.
 
-use feed_chassis::list;
+use feed_chassis::list::{self, Filter};
 use feed_chassis::openapi::{About, Answer, Description, Operation, Parameter, Schema};
 
+use super::pages::FILTERS;
 use crate::order::OrderId;
 use crate::representation::InvoiceDocument;
 
@@ -12,6 +13,9 @@ pub(crate) const ABOUT: About = About {
                   order service; there may be an invoice a moment later than its order.",
     version: env!("CARGO_PKG_VERSION"),
 };
+
+/// When an address without parameters refuses a request.
+const NO_PARAMETERS: &str = "There is a parameter, and the address takes none";
 
 /// Describes the service's own routes.
 pub(crate) fn description() -> Description {
@@ -24,9 +28,13 @@ fn list() -> Operation {
         "invoices",
         "The invoices, those for the newest orders first",
     );
+    let about = "Only that for the order with this number, or the one with this number of its own; or those with \
+                 this text in the customer's name, in any case";
+    let list = list.parameter(list::describe_search(about));
+    let list = FILTERS.iter().copied().fold(list, list::describe_filter);
     let order = "The number of an order: its invoice alone, with an `ETag`";
+    let list = list::describe_filter(list, Filter::Number("order", order));
     list::describe::<InvoiceDocument<'_>>(list, "invoices")
-        .parameter(Parameter::query("order", order, Schema::of::<OrderId>()))
         .sometimes_conditional()
 }
 
@@ -39,6 +47,7 @@ fn show() -> Operation {
                 .json(Schema::of::<InvoiceDocument<'_>>())
                 .html(),
         )
+        .problem(400, NO_PARAMETERS)
         .problem(
             404,
             "There is no invoice for such an order; there may be one in a moment",

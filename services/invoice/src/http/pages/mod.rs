@@ -3,6 +3,8 @@
 mod invoice;
 mod list;
 
+pub(super) use list::FILTERS;
+
 use feed_chassis::html::{Frame, below};
 use feed_core::http::BaseUrl;
 use maud::{Markup, html};
