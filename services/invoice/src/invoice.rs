@@ -35,6 +35,17 @@ impl fmt::Display for InvoiceNumber {
     }
 }
 
+/// The number of a credit note: that of its invoice after `CN-`. An invoice has one credit note at most, so the numbers of
+/// credit notes are unique; and as invoices have no gaps, none can be missing unnoticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CreditNoteNumber(pub InvoiceNumber);
+
+impl fmt::Display for CreditNoteNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CN-{}", self.0)
+    }
+}
+
 /// What a customer must pay for an order, as it was placed. An invoice never changes, with two exceptions: the e-mail
 /// address can be erased, and if the order is cancelled, a credit note over the whole amount is added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +105,12 @@ impl Invoice {
             currency: order.currency,
             cause: Some(cause.to_owned()),
         }
+    }
+
+    /// The number that the credit note to this invoice has.
+    #[must_use]
+    pub fn credit_note(&self) -> CreditNoteNumber {
+        CreditNoteNumber(self.number)
     }
 
     /// The year whose numbers an order of that time gets. It is the year of the order, not of today, so that the same

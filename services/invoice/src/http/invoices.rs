@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
 use feed_core::Database;
@@ -15,7 +15,7 @@ use super::pages::Pages;
 use super::problem::{no_such_invoice, not_credited};
 use crate::invoice::Status;
 use crate::order::OrderId;
-use crate::representation::InvoiceDocument;
+use crate::representation::{CreditNoteDocument, InvoiceDocument};
 use crate::store::{Selection, Store};
 
 /// What the handlers work with.
@@ -46,7 +46,8 @@ pub(super) async fn list<S: Store>(
     let invoices = S::list(reader, &selection, before, list::LIMIT).await?;
     let count = S::count(reader, &selection).await?;
     let page = Page::new(invoices, count, query, |invoice| invoice.order.0);
-    let document = || page.document("invoices", app.pages.base(), InvoiceDocument::new);
+    let base = app.pages.base();
+    let document = || page.document("invoices", base, |one| InvoiceDocument::new(one, base));
     let answer = wanted.answer(|| app.pages.list(&page), document);
     match selection.order {
         Some(_) => Ok(tagged(&headers, answer).await),
@@ -65,18 +66,22 @@ pub(super) async fn show<S: Store>(
     let invoice = invoice.ok_or_else(|| no_such_invoice(id))?;
     Ok(wanted.answer(
         || app.pages.invoice(&invoice),
-        || InvoiceDocument::new(&invoice),
+        || InvoiceDocument::new(&invoice, app.pages.base()),
     ))
 }
 
-/// `GET /{id}/credit-note`: the credit note to the invoice for an order that was cancelled.
+/// `GET /{id}/credit-note`: the credit note to the invoice for an order that was cancelled, for people or for programs.
 pub(super) async fn credit_note<S: Store>(
     State(app): State<SharedApp<S>>,
     Number(id): Number,
+    wanted: Wanted,
 ) -> Result<Response, Problem> {
     let id = OrderId(id);
     let invoice = S::find(app.database.reader(), id).await?;
     let invoice = invoice.ok_or_else(|| no_such_invoice(id))?;
     let credited = invoice.credited.ok_or_else(|| not_credited(id))?;
-    Ok(app.pages.credit_note(&invoice, credited).into_response())
+    Ok(wanted.answer(
+        || app.pages.credit_note(&invoice, credited),
+        || CreditNoteDocument::new(&invoice, credited, app.pages.base()),
+    ))
 }

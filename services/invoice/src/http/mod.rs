@@ -31,7 +31,7 @@ pub(crate) fn open_routes() -> Router {
 pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
     let app = invoices::App {
         database: site.database,
-        pages: Pages::new(site.frame, links.order_url.clone()),
+        pages: Pages::new(site.frame, links),
     };
     Router::new()
         .route("/{id}", get(invoices::show::<S>))

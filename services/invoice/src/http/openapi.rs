@@ -5,7 +5,7 @@ use feed_chassis::openapi::{About, Answer, Description, Operation, Parameter, Sc
 
 use super::pages::FILTERS;
 use crate::order::OrderId;
-use crate::representation::InvoiceDocument;
+use crate::representation::{CreditNoteDocument, InvoiceDocument};
 
 pub(crate) const ABOUT: About = About {
     title: "Invoices",
@@ -19,7 +19,7 @@ const NO_PARAMETERS: &str = "There is a parameter, and the address takes none";
 
 /// Describes the service's own routes.
 pub(crate) fn description() -> Description {
-    Description::of("Invoices", "What customers have to pay", [list(), show()])
+    Description::of("Invoices", "What customers have to pay", [list(), show(), credit_note()])
 }
 
 fn list() -> Operation {
@@ -39,9 +39,8 @@ fn list() -> Operation {
 }
 
 fn show() -> Operation {
-    let id = Parameter::path("id", "The number of the order", Schema::of::<OrderId>());
     Operation::get("/{id}", "invoice", "The invoice for an order")
-        .parameter(id)
+        .parameter(id())
         .answer(
             Answer::new(200, "The invoice")
                 .json(Schema::of::<InvoiceDocument<'_>>())
@@ -52,4 +51,24 @@ fn show() -> Operation {
             404,
             "There is no invoice for such an order; there may be one in a moment",
         )
+}
+
+fn credit_note() -> Operation {
+    let about = "The credit note to the invoice for an order that was cancelled";
+    Operation::get("/{id}/credit-note", "creditNote", about)
+        .parameter(id())
+        .answer(
+            Answer::new(200, "The credit note")
+                .json(Schema::of::<CreditNoteDocument<'_>>())
+                .html(),
+        )
+        .problem(400, NO_PARAMETERS)
+        .problem(
+            404,
+            "There is no invoice for such an order, or it is not credited",
+        )
+}
+
+fn id() -> Parameter {
+    Parameter::path("id", "The number of the order", Schema::of::<OrderId>())
 }

@@ -11,19 +11,26 @@ use maud::{Markup, html};
 use rust_decimal::Decimal;
 use url::Url;
 
+use crate::config::Links;
 use crate::invoice::Status;
 use crate::order::OrderId;
 
-/// What all pages share: the frame, and the address of the orders.
+/// What all pages share: the frame, the address of the orders, and the sender.
 #[derive(Debug)]
 pub(crate) struct Pages {
     frame: Frame<'static>,
     order_url: Option<Url>,
+    /// Who sends the invoices.
+    sender: String,
 }
 
 impl Pages {
-    pub(crate) fn new(frame: Frame<'static>, order_url: Option<Url>) -> Self {
-        Self { frame, order_url }
+    pub(crate) fn new(frame: Frame<'static>, settings: &Links) -> Self {
+        Self {
+            frame,
+            order_url: settings.order_url.clone(),
+            sender: settings.sender.clone(),
+        }
     }
 
     /// The public base URL.
