@@ -2,15 +2,17 @@
 //! orders that were placed before.
 
 use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
+use feed_core::http::conditional::is_conditional;
 use tracing::info;
 
 use super::app::App;
 use super::body::Fields;
 use super::problem::Problem;
-use super::records::{added, changed, refused};
+use super::records::{added, allow, changed, refused, shown};
 use crate::order::{Customer, CustomerId};
 use crate::rules::DraftCustomer;
 use crate::store::Store;
@@ -55,7 +57,7 @@ pub(super) async fn create<S: Store>(
     let customer = S::insert_customer(app.orders.database().writer(), new).await?;
     info!(customer.id = %customer.id, "added customer {}", customer.id);
     let location = app.pages.base().join(&customer.id.path()).to_string();
-    Ok(added(&fields, "customers", location, customer))
+    Ok(added(&fields, "customers", location, customer).await)
 }
 
 /// `GET /customers/{id}`: the form to change one, or the document.
@@ -63,6 +65,7 @@ pub(super) async fn show<S: Store>(
     State(app): State<App<S>>,
     Number(id): Number,
     wanted: Wanted,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = CustomerId(id);
     let customer = S::customer(app.orders.database().reader(), id).await?;
@@ -71,13 +74,14 @@ pub(super) async fn show<S: Store>(
         app.pages
             .customer_form(Some(id), &DraftCustomer::from(&customer), &[])
     };
-    Ok(wanted.answer(form, || customer.clone()))
+    Ok(shown(&headers, wanted, form, &customer).await)
 }
 
 /// `POST /customers/{id}` from the form, `PUT` from a program: changes one.
 pub(super) async fn change<S: Store>(
     State(app): State<App<S>>,
     Number(id): Number,
+    headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response, Problem> {
     let id = CustomerId(id);
@@ -90,11 +94,24 @@ pub(super) async fn change<S: Store>(
             });
         }
     };
-    if !S::update_customer(app.orders.database().writer(), &customer).await? {
-        return Err(Problem::NoSuchCustomer(id));
+    let writer = app.orders.database().writer();
+    let only = match is_conditional(&headers) {
+        true => {
+            let now = S::customer(writer, id).await?;
+            let now = now.ok_or(Problem::NoSuchCustomer(id))?;
+            allow(&headers, &now)?;
+            Some(now)
+        }
+        false => None,
+    };
+    if !S::update_customer(writer, &customer, only.as_ref()).await? {
+        return Err(match only {
+            Some(_) => Problem::PreconditionFailed,
+            None => Problem::NoSuchCustomer(id),
+        });
     }
     info!(customer.id = %id, "changed customer {id}");
-    Ok(changed(&fields, "../customers", customer))
+    Ok(changed(&fields, "../customers", customer).await)
 }
 
 pub(super) fn draft(fields: &Fields) -> DraftCustomer {

@@ -5,7 +5,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
-use feed_core::http::conditional::{Validators, guard, is_conditional, tagged};
+use feed_core::http::conditional::{
+    Validators, guard_strongly, is_conditional, tagged, tagged_strongly,
+};
 use feed_core::http::{Json, negotiate};
 
 use super::app::App;
@@ -74,17 +76,14 @@ pub(super) async fn show<S: Store>(
     let order = find(&app.orders, id).await?;
     let offer = negotiate(&headers, OFFERS).ok_or(Problem::NotAcceptable(OFFERS))?;
     let media_type = OFFERS[offer];
-    let answer = match media_type {
-        "text/html" => {
-            let history = app.orders.history(id).await?;
-            app.pages.order(&order, &history).into_response()
-        }
-        _ => {
-            let json = [(header::CONTENT_TYPE, media_type)];
-            (json, document(&app, &order)).into_response()
-        }
-    };
-    Ok(tagged(&headers, answer).await)
+    if media_type == "text/html" {
+        let history = app.orders.history(id).await?;
+        let page = app.pages.order(&order, &history).into_response();
+        return Ok(tagged(&headers, page).await);
+    }
+    let json = [(header::CONTENT_TYPE, media_type)];
+    let answer = (json, document(&app, &order)).into_response();
+    Ok(tagged_strongly(&headers, answer).await)
 }
 
 /// `DELETE /order/{id}`: cancels the order and answers with it.
@@ -139,7 +138,7 @@ async fn allow<S: Store>(app: &App<S>, id: OrderId, headers: &HeaderMap) -> Resu
     let order = find(&app.orders, id).await?;
     let document = OrderDocument::new(&order, app.pages.base()).to_json();
     let validators = Validators::of(OFFERS[0], document.as_bytes());
-    guard(headers, &validators).map_err(|_| Problem::PreconditionFailed)
+    guard_strongly(headers, &validators.tag).map_err(|_| Problem::PreconditionFailed)
 }
 
 fn document<'a, S: Store>(app: &App<S>, order: &'a Order) -> Json<OrderDocument<'a>> {

@@ -34,10 +34,11 @@ pub trait MasterData: feed_core::Backend {
         customer: NewCustomer,
     ) -> impl Future<Output = sqlx::Result<Customer>> + Send;
 
-    /// Changes a customer; false if there is none. Their orders stay as they are.
+    /// Changes a customer; false if there is none, or none like `only`. Their orders stay as they are.
     fn update_customer(
         pool: &Pool<Self>,
         customer: &Customer,
+        only: Option<&Customer>,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
     /// As [`MasterData::customers`].
@@ -64,9 +65,10 @@ pub trait MasterData: feed_core::Backend {
         item: NewItem,
     ) -> impl Future<Output = sqlx::Result<Item>> + Send;
 
-    /// Changes an item; false if there is none. Orders stay as they are.
+    /// Changes an item; false if there is none, or none like `only`. Orders stay as they are.
     fn update_item(
         pool: &Pool<Self>,
         item: &Item,
+        only: Option<&Item>,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 }

@@ -42,8 +42,16 @@ async fn preconditions_hold_for_reading_and_for_changing<S: Testable>(url: &str)
         app.send(cancel, "").await.assert_problem(412);
     }
     assert_eq!(app.json("/order/1").await["status"], "placed");
-    let delete = Request::delete("/order/1").header("if-match", "*");
+    let weak = format!("W/{}", tags[0]);
+    let delete = Request::delete("/order/1").header("if-match", weak);
+    app.send(delete, "").await.assert_problem(412);
+    assert_eq!(app.json("/order/1").await["status"], "placed");
+    let delete = Request::delete("/order/1").header("if-match", &tags[0]);
     assert_eq!(app.send(delete, "").await.status, 200);
+    let again = Request::delete("/order/1").header("if-match", &tags[0]);
+    app.send(again, "").await.assert_problem(412);
+    let again = Request::delete("/order/1").header("if-match", "*");
+    assert_eq!(app.send(again, "").await.status, 200);
     // The order has changed, and with it the tag.
     assert_eq!(get("application/json", &tags[0]).await.status, 200);
 }

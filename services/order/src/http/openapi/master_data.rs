@@ -60,9 +60,13 @@ pub(super) fn items() -> Description {
     )
 }
 
+/// What the tag of a document is for.
+const TAG: &str = "Identifies this state: a change with it in `If-Match` replaces no other";
+
 fn created<New: JsonSchema, Known: JsonSchema>(create: Operation) -> Operation {
     let added = Answer::new(201, "It is added")
         .header("Location", "Its address")
+        .header("ETag", TAG)
         .json(Schema::of::<Known>());
     same_origin(create)
         .json(Schema::of::<New>())
@@ -76,13 +80,17 @@ fn created<New: JsonSchema, Known: JsonSchema>(create: Operation) -> Operation {
 fn shown<Known: JsonSchema>(show: Operation) -> Operation {
     let known = Answer::new(200, "As it is now").json(Schema::of::<Known>());
     show.answer(known.html())
+        .conditional()
         .problem(400, NO_PARAMETERS)
         .problem(404, "There is none")
 }
 
 fn replaced<New: JsonSchema, Known: JsonSchema>(replace: Operation) -> Operation {
-    let known = Answer::new(200, "It is changed").json(Schema::of::<Known>());
+    let known = Answer::new(200, "It is changed")
+        .header("ETag", TAG)
+        .json(Schema::of::<Known>());
     same_origin(replace)
+        .guarded()
         .json(Schema::of::<New>())
         .answer(known)
         .answer(refused())
@@ -92,6 +100,7 @@ fn replaced<New: JsonSchema, Known: JsonSchema>(replace: Operation) -> Operation
 
 fn changed<New: JsonSchema>(change: Operation) -> Operation {
     same_origin(change)
+        .guarded()
         .form(Schema::of::<New>())
         .answer(Answer::new(303, "It is changed").header("Location", "The list"))
         .answer(Answer::new(422, "The form again, with what is wrong").html())

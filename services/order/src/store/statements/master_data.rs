@@ -63,17 +63,25 @@ impl MasterData for Db {
         Ok(customer.with_id(CustomerId(id)))
     }
 
-    async fn update_customer(pool: &Pool, customer: &Customer) -> sqlx::Result<bool> {
-        let done = sqlx::query(
+    async fn update_customer(
+        pool: &Pool,
+        customer: &Customer,
+        only: Option<&Customer>,
+    ) -> sqlx::Result<bool> {
+        let mut query = QueryBuilder::new(
             "UPDATE -- order::update_customer
-             customers SET name = $2, firstname = $3, email = $4 WHERE id = $1",
-        )
-        .bind(customer.id.0)
-        .bind(&customer.name)
-        .bind(&customer.firstname)
-        .bind(&customer.email)
-        .execute(pool)
-        .await?;
+             customers SET name = ",
+        );
+        query.push_bind(&customer.name);
+        query.push(", firstname = ").push_bind(&customer.firstname);
+        query.push(", email = ").push_bind(&customer.email);
+        query.push(" WHERE id = ").push_bind(customer.id.0);
+        if let Some(only) = only {
+            query.push(" AND name = ").push_bind(&only.name);
+            query.push(" AND firstname = ").push_bind(&only.firstname);
+            query.push(" AND email = ").push_bind(&only.email);
+        }
+        let done = query.build().execute(pool).await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -124,16 +132,19 @@ impl MasterData for Db {
         Ok(item.with_id(ItemId(id)))
     }
 
-    async fn update_item(pool: &Pool, item: &Item) -> sqlx::Result<bool> {
-        let done = sqlx::query(
+    async fn update_item(pool: &Pool, item: &Item, only: Option<&Item>) -> sqlx::Result<bool> {
+        let mut query = QueryBuilder::new(
             "UPDATE -- order::update_item
-             items SET name = $2, price_cents = $3 WHERE id = $1",
-        )
-        .bind(item.id.0)
-        .bind(&item.name)
-        .bind(to_cents(item.price)?)
-        .execute(pool)
-        .await?;
+             items SET name = ",
+        );
+        query.push_bind(&item.name);
+        query.push(", price_cents = ").push_bind(to_cents(item.price)?);
+        query.push(" WHERE id = ").push_bind(item.id.0);
+        if let Some(only) = only {
+            query.push(" AND name = ").push_bind(&only.name);
+            query.push(" AND price_cents = ").push_bind(to_cents(only.price)?);
+        }
+        let done = query.build().execute(pool).await?;
         Ok(done.rows_affected() == 1)
     }
 }
