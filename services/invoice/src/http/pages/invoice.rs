@@ -31,7 +31,7 @@ impl Pages {
             p.actions { button.plain #print hidden { "Print" } }
         };
         let title = format!("Invoice {}", invoice.number);
-        self.frame.page_with_script(&title, &body, "print.js")
+        self.frame.localized(&title, &body, &["print.js"])
     }
 
     /// The sender, which only a printed page shows: the screen has the menu.
@@ -86,7 +86,7 @@ impl Pages {
             p.actions { button.plain #print hidden { "Print" } }
         };
         let title = format!("Credit note {}", invoice.credit_note());
-        self.frame.page_with_script(&title, &body, "print.js")
+        self.frame.localized(&title, &body, &["print.js"])
     }
 }
 

@@ -28,7 +28,7 @@ impl Pages {
             }
             (page.footer(&self.frame.base, "invoice", "invoices"))
         };
-        self.frame.page("Invoices", &body)
+        self.frame.localized("Invoices", &body, &[])
     }
 
     fn table(&self, invoices: &[Invoice]) -> Markup {

@@ -5,7 +5,7 @@ mod list;
 
 pub(super) use list::FILTERS;
 
-use feed_chassis::html::{Frame, below};
+use feed_chassis::html::{self, Frame, below};
 use feed_core::http::BaseUrl;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
@@ -62,7 +62,6 @@ fn status(status: Status) -> Markup {
     html! { span class=(class) { (text) } }
 }
 
-fn money(amount: Decimal, currency: &str) -> String {
-    // A minus sign, which a screen reader speaks and which is as wide as a digit.
-    format!("{amount:.2} {currency}").replace('-', "\u{2212}")
+fn money(amount: Decimal, currency: &str) -> Markup {
+    html::money(&format!("{amount:.2}"), currency)
 }

@@ -39,7 +39,7 @@ impl Pages {
             }
             (page.footer(base, "item", "items"))
         };
-        self.frame.page("Items", &body)
+        self.frame.localized("Items", &body, &[])
     }
 
     /// The form for a new item, or for the one with `id`.

@@ -34,7 +34,7 @@ impl Pages {
             }
             (page.footer(&self.frame.base, "order", "orders"))
         };
-        self.frame.page("Orders", &body)
+        self.frame.localized("Orders", &body, &[])
     }
 
     fn table(&self, orders: &[Summary]) -> Markup {

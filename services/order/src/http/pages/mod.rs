@@ -11,7 +11,7 @@ mod record;
 pub(super) use list::FILTERS;
 
 use feed_chassis::Settings;
-use feed_chassis::html::Frame;
+use feed_chassis::html::{self, Frame};
 use feed_core::http::BaseUrl;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
@@ -80,6 +80,6 @@ fn status(status: Status) -> Markup {
     html! { span class=(class) { (text) } }
 }
 
-fn money(amount: Decimal) -> String {
-    format!("{amount} {CURRENCY}")
+fn money(amount: Decimal) -> Markup {
+    html::money(&amount.to_string(), CURRENCY)
 }

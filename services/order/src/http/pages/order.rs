@@ -3,6 +3,7 @@
 use feed_chassis::html::{below, instant, thead, time};
 use feed_core::feed::Happened;
 use maud::{Markup, html};
+use rust_decimal::Decimal;
 use url::Url;
 
 use super::{Pages, money, status};
@@ -34,7 +35,7 @@ impl Pages {
                     (self.elsewhere(self.shipping_url.as_ref(), order.id, &SHIPMENT))
                 }
             }
-            (lines(&order.lines, &money(order.total)))
+            (lines(&order.lines, order.total))
             div.columns {
                 section { h2 { "Shipping address" } (address(&order.shipping_address)) }
                 section { h2 { "Billing address" } (address(&order.billing_address)) }
@@ -50,7 +51,7 @@ impl Pages {
             }
         };
         let title = format!("Order {}", order.id);
-        self.frame.page_with_script(&title, &body, "order.js")
+        self.frame.localized(&title, &body, &["order.js"])
     }
 
     /// The question whether an order must be cancelled, which cannot be undone.
@@ -73,7 +74,7 @@ impl Pages {
             }
         };
         let title = format!("Cancel order {}?", order.id);
-        self.frame.page(&title, &body)
+        self.frame.localized(&title, &body, &[])
     }
 
     /// The link to another service, with the address where the script finds more.
@@ -145,7 +146,7 @@ fn history(history: &[Happened]) -> Markup {
     }
 }
 
-fn lines(lines: &[OrderLine], total: &str) -> Markup {
+fn lines(lines: &[OrderLine], total: Decimal) -> Markup {
     html! {
         h2 { "Lines" }
         div.scroll tabindex="0" {
@@ -164,7 +165,7 @@ fn lines(lines: &[OrderLine], total: &str) -> Markup {
                 tfoot {
                     tr {
                         th scope="row" colspan="3" { "Total" }
-                        td.number { (total) }
+                        td.number { (money(total)) }
                     }
                 }
             }

@@ -28,7 +28,7 @@ impl Pages {
             }
             (page.footer(&self.frame.base, "shipment", "shipments"))
         };
-        self.frame.page("Shipments", &body)
+        self.frame.localized("Shipments", &body, &[])
     }
 
     fn table(&self, shipments: &[Shipment]) -> Markup {
