@@ -86,7 +86,11 @@ const FILLED: &[View] = &[
     view("invoice.credited", "invoice/2", "nothing to pay"),
     view("credit-note", "invoice/2/credit-note", "184.00"),
     view("shipment-list", "shipping/", "Recalled"),
-    view("shipment-list.filter", "shipping/?q=wolff&from=2026-01-01", "found"),
+    view(
+        "shipment-list.filter",
+        "shipping/?q=wolff&from=2026-01-01",
+        "found",
+    ),
     view("shipment.pending", "shipping/1", "Pending"),
     view("shipment.stopped", "shipping/2", "Do not dispatch"),
     view("shipment.recalled", "shipping/3", "Call it back"),

@@ -15,7 +15,10 @@ const localInstant = (time) =>
 
 // The amount is a text, since a double cannot hold all its digits.
 const localAmount = (data) =>
-  new Intl.NumberFormat(undefined, { style: "currency", currency: data.dataset.currency }).format(data.value);
+  new Intl.NumberFormat(undefined, { style: "currency", currency: data.dataset.currency })
+    .format(data.value)
+    // As the server: a minus sign, which is as wide as a digit.
+    .replace("-", "\u2212");
 
 function localize(elements, local) {
   for (const element of elements) {

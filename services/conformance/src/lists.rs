@@ -99,7 +99,10 @@ pub async fn a_parameter_that_does_not_exist_is_refused<T: Subject<S>, S: Sql>(u
         ("/?from=2026-13-01", "`from=2026-13-01` is no day"),
         ("/?to=now", "`to=now` is no day"),
         ("/?order=17&order=18", "`order` is given twice"),
-        ("/17?status=paid", "`status` is not a parameter of this address"),
+        (
+            "/17?status=paid",
+            "`status` is not a parameter of this address",
+        ),
     ] {
         let answer = app.send("GET", path, "application/json").await;
         answer.assert_problem(400);

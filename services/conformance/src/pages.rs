@@ -123,11 +123,7 @@ pub async fn a_missing_record_is_a_problem_document<T: Subject<S>, S: Sql>(url: 
             "{method} {path}"
         );
     }
-    for path in [
-        "/17",
-        "/?before=9223372036854775807",
-        "/?before=-5",
-    ] {
+    for path in ["/17", "/?before=9223372036854775807", "/?before=-5"] {
         assert_eq!(app.send("GET", path, "*/*").await.status, 200, "{path}");
         assert_eq!(app.send("HEAD", path, "*/*").await.status, 200, "{path}");
     }

@@ -269,11 +269,7 @@ mod tests {
         assert_eq!(query.selection, [("q", "O'Brien".to_owned())]);
         assert_eq!(query.number("customer").expect("no problem"), None);
         assert_eq!(query.days().expect("no problem"), Days::default());
-        refused(
-            read("customer=x")
-                .expect("a query")
-                .number("customer"),
-        );
+        refused(read("customer=x").expect("a query").number("customer"));
     }
 
     #[test]
@@ -293,14 +289,8 @@ mod tests {
         let days = |query: &str| read(query).expect("a query").days();
         let both = days("from=2026-02-28&to=2026-02-28").expect("a day");
         let text = |instant: Option<DateTime<Utc>>| instant.map(|instant| instant.to_string());
-        assert_eq!(
-            text(both.from).as_deref(),
-            Some("2026-02-28 00:00:00 UTC")
-        );
-        assert_eq!(
-            text(both.until).as_deref(),
-            Some("2026-03-01 00:00:00 UTC")
-        );
+        assert_eq!(text(both.from).as_deref(), Some("2026-02-28 00:00:00 UTC"));
+        assert_eq!(text(both.until).as_deref(), Some("2026-03-01 00:00:00 UTC"));
         assert_eq!(days("to=9999-12-31").expect("a day"), Days::default());
         for no_day in [
             "from=2026-02-29",

@@ -121,10 +121,7 @@ mod tests {
     fn what_was_typed_is_no_pattern() {
         let search = Search::new(" [a-z]*?.^$\\%_ ");
         assert_eq!(search.glob(), "*[[][Aa]-[Zz]][*][?].^$\\%_*");
-        assert_eq!(
-            search.regex(),
-            r"\[[Aa]\-[Zz]\]\*\?\.\^\$\\\%\_"
-        );
+        assert_eq!(search.regex(), r"\[[Aa]\-[Zz]\]\*\?\.\^\$\\\%\_");
     }
 
     #[test]

@@ -19,7 +19,11 @@ const NO_PARAMETERS: &str = "There is a parameter, and the address takes none";
 
 /// Describes the service's own routes.
 pub(crate) fn description() -> Description {
-    Description::of("Invoices", "What customers have to pay", [list(), show(), credit_note()])
+    Description::of(
+        "Invoices",
+        "What customers have to pay",
+        [list(), show(), credit_note()],
+    )
 }
 
 fn list() -> Operation {
@@ -34,8 +38,7 @@ fn list() -> Operation {
     let list = FILTERS.iter().copied().fold(list, list::describe_filter);
     let order = "The number of an order: its invoice alone, with an `ETag`";
     let list = list::describe_filter(list, Filter::Number("order", order));
-    list::describe::<InvoiceDocument<'_>>(list, "invoices")
-        .sometimes_conditional()
+    list::describe::<InvoiceDocument<'_>>(list, "invoices").sometimes_conditional()
 }
 
 fn show() -> Operation {

@@ -87,7 +87,10 @@ async fn an_invoice_names_its_event_and_its_credit_note<S: Testable>(url: &str) 
     let event = producer.tell("order.placed", 17, PLACED, &data).await;
     let mut app = following::<S>(url, &producer).await;
     let invoice = app.json("/17").await;
-    assert_eq!((&invoice["order"], &invoice["cause"]), (&json!(17), &json!(event)));
+    assert_eq!(
+        (&invoice["order"], &invoice["cause"]),
+        (&json!(17), &json!(event))
+    );
     assert_eq!(invoice.get("creditDate"), None);
     assert_eq!(invoice["_links"].get("creditNote"), None);
     producer.cancelled(17, LINES).await;

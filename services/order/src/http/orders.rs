@@ -28,10 +28,7 @@ pub(super) async fn list<S: Store>(
     RawQuery(query): RawQuery,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
-    let query = Query::read(
-        query.as_deref(),
-        &["q", "status", "from", "to", "customer"],
-    )?;
+    let query = Query::read(query.as_deref(), &["q", "status", "from", "to", "customer"])?;
     let selection = Selection {
         search: query.search(),
         status: query.choice("status", Status::ALL, Status::as_str)?,

@@ -38,14 +38,23 @@ async fn a_parameter_that_does_not_exist_is_refused_by_name<S: Testable>(url: &s
             "`statsu` is not a parameter of this list; use `before`, `q`, `status`, `from`, `to` \
              or `customer`",
         ),
-        ("/customers?name=x", "`name` is not a parameter of this list; use `before` or `q`"),
+        (
+            "/customers?name=x",
+            "`name` is not a parameter of this list; use `before` or `q`",
+        ),
         ("/items?status=placed", "`status` is not a parameter"),
-        ("/?status=shipped", "`status=shipped` does not exist; use placed or cancelled"),
+        (
+            "/?status=shipped",
+            "`status=shipped` does not exist; use placed or cancelled",
+        ),
         ("/?from=yesterday", "`from=yesterday` is no day"),
         ("/?to=2026-02-30", "`to=2026-02-30` is no day"),
         ("/?customer=Wolff", "`customer=Wolff` is no number"),
         ("/?q=a&q=b", "`q` is given twice"),
-        ("/order/1?status=placed", "`status` is not a parameter of this address, which takes none"),
+        (
+            "/order/1?status=placed",
+            "`status` is not a parameter of this address, which takes none",
+        ),
         ("/order/1/cancel?really=yes", "`really` is not a parameter"),
         ("/customers/1?x", "`x` is not a parameter"),
         ("/customers/new?name=x", "`name` is not a parameter"),
@@ -100,7 +109,10 @@ async fn orders_are_selected_by_status_day_and_customer<S: Testable>(url: &str) 
         ("from=2026-01-03&to=2026-01-04", &[4, 3]),
         ("from=2026-01-04&to=2026-01-03", &[]),
         ("to=9999-12-31", &[6, 5, 4, 3, 2, 1]),
-        ("status=cancelled&customer=1&from=2026-01-01&to=2026-12-31", &[3]),
+        (
+            "status=cancelled&customer=1&from=2026-01-01&to=2026-12-31",
+            &[3],
+        ),
         ("q=johnson&status=cancelled", &[4]),
         ("q=&status=&from=&to=&customer=", &[6, 5, 4, 3, 2, 1]),
         ("status=placed&before=5", &[2, 1]),
@@ -129,7 +141,10 @@ async fn a_selection_stays_on_all_its_pages<S: Testable>(url: &str) {
     let query = "customer=1&status=placed";
     let first = app.json(&format!("/?{query}")).await;
     let next = first["_links"]["next"]["href"].as_str().expect("a link");
-    assert_eq!(next, "http://127.0.0.1:8081/?before=2&status=placed&customer=1");
+    assert_eq!(
+        next,
+        "http://127.0.0.1:8081/?before=2&status=placed&customer=1"
+    );
     let last = app.json("/?before=2&status=placed&customer=1").await;
     assert_eq!((ids(&last), &last["count"]), (vec![1], &json!(51)));
     let page = app.page(&format!("/?{query}")).await;
@@ -194,7 +209,11 @@ async fn a_search_ignores_case_in_any_script<S: Testable>(url: &str) {
             .append_pair("q", text)
             .finish();
         let expected = Vec::from_iter(order);
-        assert_eq!(ids(&app.json(&format!("/?{query}")).await), expected, "{text}");
+        assert_eq!(
+            ids(&app.json(&format!("/?{query}")).await),
+            expected,
+            "{text}"
+        );
         let customers = app.json(&format!("/customers?{query}")).await;
         assert_eq!(customers["count"], expected.len(), "{text}");
         if order.is_some_and(|order| order < 5) {

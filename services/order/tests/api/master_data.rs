@@ -270,11 +270,15 @@ async fn a_change_replaces_only_the_state_that_the_client_knows<S: Testable>(url
         assert_eq!(put(path, &[("if-match", "*")], &two).await.status, 200);
         assert_eq!(put(path, &[], &three).await.status, 200);
         let missing = path.replace('1', "99");
-        put(&missing, &[("if-match", &new)], &one).await.assert_problem(404);
+        put(&missing, &[("if-match", &new)], &one)
+            .await
+            .assert_problem(404);
         let page = app.get(path, "text/html").await;
         assert_ne!(page.header("etag"), new);
     }
-    let added = app.post_form("/items", &[("name", "x"), ("price", "1")]).await;
+    let added = app
+        .post_form("/items", &[("name", "x"), ("price", "1")])
+        .await;
     assert_eq!(added.status, 303);
     let create = Request::post("/items").header(header::CONTENT_TYPE, "application/json");
     let created = app.send(create, &item("Tea").to_string()).await;

@@ -35,8 +35,7 @@ fn list() -> Operation {
     let list = FILTERS.iter().copied().fold(list, list::describe_filter);
     let order = "The number of an order: its shipment alone, with an `ETag`";
     let list = list::describe_filter(list, Filter::Number("order", order));
-    list::describe::<ShipmentDocument<'_>>(list, "shipments")
-        .sometimes_conditional()
+    list::describe::<ShipmentDocument<'_>>(list, "shipments").sometimes_conditional()
 }
 
 fn show() -> Operation {
@@ -60,7 +59,10 @@ fn dispatch() -> Operation {
         .parameter(id())
         .answer(Answer::new(303, "They have left").header("Location", "The shipment"))
         .problem(400, NO_PARAMETERS)
-        .problem(403, "A page of another site had a browser send this")
+        .problem(
+            403,
+            "A page of another site had a browser send this, or the credentials are for reading the feed",
+        )
         .problem(404, "There is no shipment of such an order")
         .problem(409, "The order was cancelled: its goods stay here")
 }

@@ -9,7 +9,11 @@ use crate::invoice::{Invoice, Status};
 
 /// What selects invoices, beside the text to search for.
 pub(in crate::http) const FILTERS: &[Filter] = &[
-    Filter::Choice("status", "Status", &[Status::Issued.as_str(), Status::Credited.as_str()]),
+    Filter::Choice(
+        "status",
+        "Status",
+        &[Status::Issued.as_str(), Status::Credited.as_str()],
+    ),
     Filter::Days,
 ];
 
@@ -20,7 +24,7 @@ impl Pages {
                 (page.search_form(&self.frame.base, "Order or invoice number, or name", FILTERS))
             }
             @if page.items.is_empty() {
-                (page.nothing(&self.frame.base, "invoices", &html! {
+                (page.nothing("invoices", &html! {
                     "They appear here when orders are placed."
                 }))
             } @else {

@@ -13,5 +13,8 @@ pub(super) fn searched(operation: Operation, about: &'static str) -> Operation {
 
 /// Describes the refusal of a request that a page of another site had a browser send.
 pub(super) fn same_origin(change: Operation) -> Operation {
-    change.problem(403, "A page of another site had a browser send this")
+    change.problem(
+        403,
+        "A page of another site had a browser send this, or the credentials are for reading the feed",
+    )
 }

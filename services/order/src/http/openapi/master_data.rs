@@ -9,10 +9,10 @@ use crate::order::{Customer, CustomerId, Item, ItemId};
 use crate::rules::{DraftCustomer, DraftItem};
 
 /// What a search among the customers finds.
-const CUSTOMER: &str =
-    "Only the customer with this number, and those with this text in name or e-mail address, in any case";
+const CUSTOMER: &str = "Only the customer with this number, and those with this text in name or e-mail address, in any case";
 /// What a search among the items finds.
-const ITEM: &str = "Only the item with this number, and those with this text in the name, in any case";
+const ITEM: &str =
+    "Only the item with this number, and those with this text in the name, in any case";
 
 pub(super) fn customers() -> Description {
     let list = Operation::get("/customers", "customers", "The customers, newest first");

@@ -4,8 +4,8 @@ use feed_chassis::html::thead;
 use feed_chassis::list::Page;
 use maud::{Markup, html};
 
-use super::record::{Record, field};
 use super::Pages;
+use super::record::{Record, field};
 use crate::order::{Customer, CustomerId};
 use crate::rules::{DraftCustomer, FieldError};
 
@@ -18,7 +18,7 @@ impl Pages {
                 (page.search_form(base, "Number, name or e-mail", &[]))
             }
             @if page.items.is_empty() {
-                (page.nothing(base, "customers", &html! {
+                (page.nothing("customers", &html! {
                     "Choose " strong { "New customer" } " to add the first one."
                 }))
             } @else {

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
-use super::fields::{Input, Messages, id, summary};
 use super::Pages;
+use super::fields::{Input, Messages, id, summary};
 use crate::http::form::{AddressFields, Fields, LineFields, number};
 use crate::order::{CURRENCY, Customer, Item, ItemId, OrderId};
 use crate::rules::{Catalog, FieldError, MAX_COUNT, MAX_TEXT, MAX_ZIP};

@@ -18,7 +18,7 @@ impl Pages {
                 (page.search_form(base, "Number or name", &[]))
             }
             @if page.items.is_empty() {
-                (page.nothing(base, "items", &html! {
+                (page.nothing("items", &html! {
                     "Choose " strong { "New item" } " to add the first one."
                 }))
             } @else {

@@ -26,7 +26,7 @@ impl Pages {
                 (page.search_form(&self.frame.base, "Order number, name or e-mail", FILTERS))
             }
             @if page.items.is_empty() {
-                (page.nothing(&self.frame.base, "orders", &html! {
+                (page.nothing("orders", &html! {
                     "Choose " strong { "New order" } " to place the first one."
                 }))
             } @else {

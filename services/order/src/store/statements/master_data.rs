@@ -138,11 +138,15 @@ impl MasterData for Db {
              items SET name = ",
         );
         query.push_bind(&item.name);
-        query.push(", price_cents = ").push_bind(to_cents(item.price)?);
+        query
+            .push(", price_cents = ")
+            .push_bind(to_cents(item.price)?);
         query.push(" WHERE id = ").push_bind(item.id.0);
         if let Some(only) = only {
             query.push(" AND name = ").push_bind(&only.name);
-            query.push(" AND price_cents = ").push_bind(to_cents(only.price)?);
+            query
+                .push(" AND price_cents = ")
+                .push_bind(to_cents(only.price)?);
         }
         let done = query.build().execute(pool).await?;
         Ok(done.rows_affected() == 1)

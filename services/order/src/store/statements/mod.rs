@@ -13,7 +13,8 @@ use rust_decimal::Decimal;
 use sqlx::{FromRow, Row as _};
 
 use super::{
-    Db, GREATEST, MATCHES, MIGRATIONS, NAMED_CUSTOMER, NOW, Row, SETTLE, instant, is_in, list, pattern,
+    Db, GREATEST, MATCHES, MIGRATIONS, NAMED_CUSTOMER, NOW, Row, SETTLE, instant, is_in, list,
+    pattern,
 };
 use crate::order::{
     Address, Customer, CustomerId, Item, ItemId, NewOrder, Order, OrderId, OrderLine, Status,

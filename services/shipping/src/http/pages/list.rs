@@ -9,7 +9,16 @@ use crate::shipment::{Shipment, Status};
 
 /// What selects shipments, beside the text to search for.
 pub(in crate::http) const FILTERS: &[Filter] = &[
-    Filter::Choice("status", "Status", &[Status::Pending.as_str(), Status::Dispatched.as_str(), Status::Stopped.as_str(), Status::Recalled.as_str()]),
+    Filter::Choice(
+        "status",
+        "Status",
+        &[
+            Status::Pending.as_str(),
+            Status::Dispatched.as_str(),
+            Status::Stopped.as_str(),
+            Status::Recalled.as_str(),
+        ],
+    ),
     Filter::Days,
 ];
 
@@ -20,7 +29,7 @@ impl Pages {
                 (page.search_form(&self.frame.base, "Order number or name", FILTERS))
             }
             @if page.items.is_empty() {
-                (page.nothing(&self.frame.base, "shipments", &html! {
+                (page.nothing("shipments", &html! {
                     "They appear here when orders are placed."
                 }))
             } @else {
