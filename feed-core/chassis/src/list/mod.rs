@@ -153,8 +153,10 @@ impl<T> Page<T> {
             },
             Filter::Number(name, label) => field(name, label, "text", Some("numeric")),
             Filter::Days => html! {
-                (field("from", "From (day in UTC)", "date", None))
-                (field("to", "To (day in UTC)", "date", None))
+                div.days {
+                    (field("from", "From (day in UTC)", "date", None))
+                    (field("to", "To (day in UTC)", "date", None))
+                }
             },
         }
     }

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use url::Url;
 
 use super::{Pages, money, status};
-use crate::order::{Address, Order, OrderId, OrderLine, Status};
+use crate::order::{Address, Customer, Order, OrderId, OrderLine, Status};
 
 impl Pages {
     /// The page of an order, with its events, newest first.
@@ -23,7 +23,7 @@ impl Pages {
                     dd { (time(order.updated)) }
                 }
                 dt { "Customer" }
-                dd { (order.customer.full_name()) }
+                dd { (self.customer(&order.customer)) }
                 @if !order.customer.is_erased() {
                     dt { "E-mail" }
                     dd { (order.customer.email) }
@@ -52,6 +52,16 @@ impl Pages {
         };
         let title = format!("Order {}", order.id);
         self.frame.localized(&title, &body, &["order.js"])
+    }
+
+    /// The customer's name, with a link to their page unless they were erased.
+    fn customer(&self, customer: &Customer) -> Markup {
+        let name = customer.full_name();
+        html! {
+            @if customer.is_erased() { (name) } @else {
+                a href=(self.frame.base.path(&customer.id.path())) { (name) }
+            }
+        }
     }
 
     /// The question whether an order must be cancelled, which cannot be undone.
