@@ -79,6 +79,7 @@ macro_rules! conforms {
             }
             lists {
                 records_are_selected_by_status_and_day
+                days_are_paged_by_time
                 records_are_found_by_order_and_by_name
                 a_parameter_that_does_not_exist_is_refused
             }
@@ -161,6 +162,6 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 47);
+        assert_eq!(count, 48);
     }
 }

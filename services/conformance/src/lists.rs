@@ -58,6 +58,20 @@ pub async fn records_are_selected_by_status_and_day<T: Subject<S>, S: Sql>(url: 
     assert!(none.contains(&format!("Show all {}</a>", T::MANY)));
 }
 
+/// The order service has several instances, and each has a clock.
+pub async fn days_are_paged_by_time<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    for id in 1..=52 {
+        let at = format!("2026-01-02T10:{:02}:00.000Z", 60 - id);
+        let data = order(id, "placed", LINES);
+        producer.tell("order.placed", id, &at, &data).await;
+    }
+    let app = following::<T, S>(url, &producer).await;
+    let first = ids::<T, S>(&app, "from=2026-01-02&before=99").await;
+    let last = ids::<T, S>(&app, "from=2026-01-02&before=50").await;
+    assert_eq!([first, last].concat(), (1..=52).collect::<Vec<_>>());
+}
+
 pub async fn records_are_found_by_order_and_by_name<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     for (id, name) in [(1, "Éclair"), (2, "Groß"), (3, "ЧЕХОВ"), (4, "No 3")] {

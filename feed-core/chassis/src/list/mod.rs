@@ -244,7 +244,7 @@ struct Link<'a> {
 /// parameters of its [`Query`] are described by [`describe_search`] and [`describe_filter`].
 #[must_use]
 pub fn describe<T: JsonSchema>(list: Operation, name: &'static str) -> Operation {
-    let before = "Only what has a lower number than this";
+    let before = "Only what comes after the one with this number, in a list that is newest first";
     let count = "How many there are in all, or are selected";
     let page = Fields::new()
         .required("count", Schema::of::<u64>().about(count))

@@ -43,6 +43,14 @@ pub struct Days {
     pub until: Option<DateTime<Utc>>,
 }
 
+impl Days {
+    /// True if a bound is given. The list is then sorted by time, so that an index on it leads to each page at once.
+    #[must_use]
+    pub fn are_given(&self) -> bool {
+        self.from.is_some() || self.until.is_some()
+    }
+}
+
 impl Query {
     /// Reads the query of a list with the parameter `before` and those in `selecting`.
     ///

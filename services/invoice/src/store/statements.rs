@@ -25,6 +25,9 @@ const COLUMNS: &str = "order_id, year, serial, issued_at, credited_at,
              customer_id, customer_name, customer_firstname, customer_email,
              billing_street, billing_zip, billing_city, currency, total_cents, cause";
 
+/// No order is placed later: 9999-12-31T23:59:59.999Z.
+const END_OF_TIME: DateTime<Utc> = DateTime::from_timestamp_millis(253_402_300_799_999).unwrap();
+
 /// The text in which a search looks.
 const NAME: &str = "customer_firstname || ' ' || customer_name";
 
@@ -155,15 +158,25 @@ impl Store for Db {
         before: OrderId,
         limit: i64,
     ) -> sqlx::Result<Vec<Invoice>> {
+        let by_day = selection.issued.are_given();
         let mut query = QueryBuilder::new(format!(
             "SELECT -- invoice::list
-             {COLUMNS} FROM invoice WHERE order_id < "
+             {COLUMNS} FROM invoice WHERE "
         ));
-        query.push_bind(before.0);
+        if by_day {
+            query.push("(issued_at, order_id) < (COALESCE((SELECT issued_at FROM invoice WHERE order_id = ");
+            query.push_bind(before.0).push("), ");
+            query.push_bind(instant(END_OF_TIME)).push("), ");
+            query.push_bind(before.0).push(")");
+        } else {
+            query.push("order_id < ").push_bind(before.0);
+        }
         select(&mut query, selection);
-        query
-            .push(" ORDER BY order_id DESC LIMIT ")
-            .push_bind(limit);
+        query.push(match by_day {
+            true => " ORDER BY issued_at DESC, order_id DESC LIMIT ",
+            false => " ORDER BY order_id DESC LIMIT ",
+        });
+        query.push_bind(limit);
         invoices(pool, query.build().fetch_all(pool).await?).await
     }
 

@@ -10,6 +10,7 @@ harness::on_both_databases! {
     a_parameter_that_does_not_exist_is_refused_by_name
     orders_are_selected_by_status_day_and_customer
     a_selection_stays_on_all_its_pages
+    days_are_paged_by_time_also_where_a_clock_went_back
     a_number_finds_the_order_with_that_number_alone
     a_search_ignores_case_in_any_script
     a_cancellation_is_confirmed_first
@@ -123,6 +124,8 @@ async fn orders_are_selected_by_status_day_and_customer<S: Testable>(url: &str) 
             assert_eq!(list["count"], expected.len(), "{query}");
         }
     }
+    let list = app.json("/?customer=1&to=2026-01-03&from=2026-01-03").await;
+    assert_eq!(list["orders"][0]["placed"], "2026-01-03T23:59:59.999Z");
     let page = app.page("/?status=cancelled&from=2026-01-04").await;
     assert!(page.contains("1 order found") && page.contains("Order 4</a>"));
     assert!(page.contains("<option value=\"cancelled\" selected>Cancelled</option>"));
@@ -151,6 +154,30 @@ async fn a_selection_stays_on_all_its_pages<S: Testable>(url: &str) {
     assert!(page.contains("href=\"/?before=2&amp;status=placed&amp;customer=1\">Older orders"));
     let page = app.page("/?before=2&status=placed&customer=1").await;
     assert!(page.contains("href=\"/?status=placed&amp;customer=1\">Newest orders"));
+}
+
+/// Two clocks: each order is placed before the one with the number below it, as it says.
+async fn days_are_paged_by_time_also_where_a_clock_went_back<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    for _ in 0..53 {
+        app.place().await;
+    }
+    for number in 1..=53 {
+        let minute = 60 - number;
+        let set = format!(
+            "UPDATE orders SET placed = '2026-01-02T10:{minute:02}:00.000Z' WHERE id = {number}"
+        );
+        S::run(&app.database, &set).await;
+    }
+    let outside = "UPDATE orders SET placed = '2026-01-01T10:00:00.000Z' WHERE id = 53";
+    S::run(&app.database, outside).await;
+    let first = app.json("/?from=2026-01-02&status=placed").await;
+    let next = first["_links"]["next"]["href"].as_str().expect("a link");
+    let last = app.json(&next.replace("http://127.0.0.1:8081", "")).await;
+    let all = [ids(&first), ids(&last)].concat();
+    assert_eq!(all, (1..=52).collect::<Vec<_>>());
+    assert_eq!(last["_links"], json!({}));
+    assert_eq!(ids(&app.json("/?to=2026-01-01&before=99").await), [53]);
 }
 
 async fn a_number_finds_the_order_with_that_number_alone<S: Testable>(url: &str) {

@@ -119,6 +119,7 @@ async fn the_list_has_pages<S: Testable>(url: &str) {
         "id": 101,
         "customer": {"customerId": 1, "name": "Wolff", "firstname": "Eberhard",
                      "email": "eberhard.wolff@example.com"},
+        "placed": first["orders"][0]["placed"],
         "updated": first["orders"][0]["updated"],
         "numberOfLines": 2,
         "status": "cancelled",
@@ -127,6 +128,7 @@ async fn the_list_has_pages<S: Testable>(url: &str) {
         "_links": {"self": {"href": "http://127.0.0.1:8081/order/101"}},
     });
     assert_eq!(first["orders"][0], expected);
+    assert!(first["orders"][0]["placed"].as_str() <= first["orders"][0]["updated"].as_str());
 
     let (mut ids, mut sizes) = (Vec::new(), Vec::new());
     let mut next = Some("/".to_owned());

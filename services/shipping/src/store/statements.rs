@@ -23,6 +23,9 @@ const COLUMNS: &str = "order_id, placed_at, dispatched_at, cancelled_at,
              customer_id, customer_name, customer_firstname,
              shipping_street, shipping_zip, shipping_city, cause";
 
+/// No order is placed later: 9999-12-31T23:59:59.999Z.
+const END_OF_TIME: DateTime<Utc> = DateTime::from_timestamp_millis(253_402_300_799_999).unwrap();
+
 /// The text in which a search looks.
 const NAME: &str = "customer_firstname || ' ' || customer_name";
 
@@ -147,15 +150,25 @@ impl Store for Db {
         before: OrderId,
         limit: i64,
     ) -> sqlx::Result<Vec<Shipment>> {
+        let by_day = selection.placed.are_given();
         let mut query = QueryBuilder::new(format!(
             "SELECT -- shipment::list
-             {COLUMNS} FROM shipment WHERE order_id < "
+             {COLUMNS} FROM shipment WHERE "
         ));
-        query.push_bind(before.0);
+        if by_day {
+            query.push("(placed_at, order_id) < (COALESCE((SELECT placed_at FROM shipment WHERE order_id = ");
+            query.push_bind(before.0).push("), ");
+            query.push_bind(instant(END_OF_TIME)).push("), ");
+            query.push_bind(before.0).push(")");
+        } else {
+            query.push("order_id < ").push_bind(before.0);
+        }
         select(&mut query, selection);
-        query
-            .push(" ORDER BY order_id DESC LIMIT ")
-            .push_bind(limit);
+        query.push(match by_day {
+            true => " ORDER BY placed_at DESC, order_id DESC LIMIT ",
+            false => " ORDER BY order_id DESC LIMIT ",
+        });
+        query.push_bind(limit);
         shipments(pool, query.build().fetch_all(pool).await?).await
     }
 

@@ -1,12 +1,16 @@
 //! The statements whose conditions depend on what a list selects. A condition that is not asked for is not there, so that
 //! the database finds the index for those that are.
 
+use chrono::{DateTime, Utc};
 use feed_chassis::list::Search;
 use sqlx::QueryBuilder;
 
 use super::{COLUMNS, Db, MATCHES, Pool, instant, pattern};
 use crate::order::{OrderId, Summary};
 use crate::store::Selection;
+
+/// No order is placed later: 9999-12-31T23:59:59.999Z.
+const END_OF_TIME: DateTime<Utc> = DateTime::from_timestamp_millis(253_402_300_799_999).unwrap();
 
 /// The text of an order in which a search looks.
 const SEARCHED: &str = "customer_firstname || ' ' || customer_name || ' ' || customer_email";
@@ -17,13 +21,25 @@ pub(super) async fn orders(
     before: OrderId,
     limit: i64,
 ) -> sqlx::Result<Vec<Summary>> {
+    let by_day = selection.placed.are_given();
     let mut query = QueryBuilder::new(format!(
         "SELECT -- order::list
-         {COLUMNS} FROM orders WHERE id < "
+         {COLUMNS} FROM orders WHERE "
     ));
-    query.push_bind(before.0);
+    if by_day {
+        query.push("(placed, id) < (COALESCE((SELECT placed FROM orders WHERE id = ");
+        query.push_bind(before.0).push("), ");
+        query.push_bind(instant(END_OF_TIME)).push("), ");
+        query.push_bind(before.0).push(")");
+    } else {
+        query.push("id < ").push_bind(before.0);
+    }
     select(&mut query, selection);
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+    query.push(match by_day {
+        true => " ORDER BY placed DESC, id DESC LIMIT ",
+        false => " ORDER BY id DESC LIMIT ",
+    });
+    query.push_bind(limit);
     query.build_query_as().fetch_all(pool).await
 }
 
