@@ -216,7 +216,9 @@ async fn an_invoice_on_paper_is_a_letter() {
                 assert!(!page.shows(css).await, "{css} is on the {name}");
             }
             page.sees("main", "184.00").await;
-            page.sees(".letterhead", "Shop").await;
+            // Each part of the sender on its own line.
+            page.sees(".letterhead", "Shop Ltd\nHarbour Road 9\n20457 Hamburg")
+                .await;
             keep(&format!("{name}.print.png"), &page.picture().await);
             let pdf = page.pdf().await;
             assert_eq!(pages(&pdf), 1, "{name}");

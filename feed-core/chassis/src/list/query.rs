@@ -140,7 +140,7 @@ impl Query {
                 let known: Vec<&str> = choices.iter().map(|choice| text(*choice)).collect();
                 Err(Problem::bad_request(format!(
                     "`{name}={value}` does not exist; use {}",
-                    enumerated(&known, "or")
+                    choices_of(&known)
                 )))
             }
         }
@@ -184,21 +184,21 @@ fn number(name: &str, value: &str) -> Result<i64, Problem> {
 }
 
 fn unknown(name: &str, selecting: &[&'static str]) -> Problem {
-    let quoted = ["before"].iter().chain(selecting);
-    let quoted: Vec<String> = quoted.map(|name| format!("`{name}`")).collect();
-    let known: Vec<&str> = quoted.iter().map(String::as_str).collect();
+    let known = ["before"].iter().chain(selecting);
+    let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
     Problem::bad_request(format!(
         "`{name}` is not a parameter of this list; use {}",
-        enumerated(&known, "or")
+        choices_of(&known)
     ))
 }
 
-/// Joins words for people: "a, b or c".
-fn enumerated(words: &[&str], and: &str) -> String {
+/// Joins choices for people: "a, b or c".
+fn choices_of(words: &[&str]) -> String {
     match words {
         [] => String::new(),
         [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} {and} {last}", first.join(", ")),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
 }
 
