@@ -116,6 +116,18 @@ pub(crate) struct Config {
     )]
     pub(crate) poll_interval: Duration,
 
+    /// Who sends the invoices: name and address, which printed invoices and credit notes show, each part after a
+    /// comma on its own line
+    #[arg(
+        long,
+        env,
+        help_heading = "Invoices",
+        value_name = "TEXT",
+        value_parser = invoice::parse_sender,
+        default_value = "Shop"
+    )]
+    pub(crate) sender: String,
+
     /// A name for this instance, in leases and logs
     #[arg(
         long,

@@ -114,6 +114,7 @@ async fn shop(
         follow: follow.clone(),
         own: invoice::Links {
             order_url: Some(base.join("order/order/")),
+            sender: config.sender.clone(),
         },
     };
     let shipping = shipping::Config {

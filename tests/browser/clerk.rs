@@ -114,6 +114,7 @@ async fn cancellation(shop: &Shop, page: &Page) {
     page.open(&shop.url("order/order/1")).await;
     page.sees("#shipment", "Dispatched").await;
     page.press("Cancel this order").await;
+    page.press("Cancel order 1").await;
     page.sees("main", "Cancelled").await;
     page.sees("#history", "cancelled").await;
     page.sees("#invoice", "Credited").await;

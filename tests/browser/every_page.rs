@@ -43,6 +43,17 @@ const FILLED: &[View] = &[
     view("order-list.filled", "order/", "Order 8"),
     view("order-list.search", "order/?q=Wolff", "4 orders found"),
     view("order-list.not-found", "order/?q=nobody", "nobody"),
+    view(
+        "order-list.filter",
+        "order/?status=cancelled&customer=1",
+        "1 order found",
+    ),
+    view(
+        "order-list.no-match",
+        "order/?status=cancelled&customer=9",
+        "Select less",
+    ),
+    view("order-cancel", "order/order/1/cancel", "cannot be undone"),
     View {
         press: &[
             ("Add line", "#orderLine-1-item"),
@@ -70,10 +81,16 @@ const FILLED: &[View] = &[
     view("item-edit", "order/items/1", "Save"),
     view("error-page", "order/order/999", "999"),
     view("invoice-list", "invoice/", "Credited"),
+    view("invoice-list.filter", "invoice/?status=credited", "found"),
     view("invoice", "invoice/1", "Main Street 1"),
     view("invoice.credited", "invoice/2", "nothing to pay"),
     view("credit-note", "invoice/2/credit-note", "184.00"),
     view("shipment-list", "shipping/", "Recalled"),
+    view(
+        "shipment-list.filter",
+        "shipping/?q=wolff&from=2026-01-01",
+        "found",
+    ),
     view("shipment.pending", "shipping/1", "Pending"),
     view("shipment.stopped", "shipping/2", "Do not dispatch"),
     view("shipment.recalled", "shipping/3", "Call it back"),
@@ -214,7 +231,10 @@ async fn an_invoice_on_paper_is_a_letter() {
             for css in ["header", "nav", "#print", ".skip"] {
                 assert!(!page.shows(css).await, "{css} is on the {name}");
             }
-            page.sees("main", "184.00 EUR").await;
+            page.sees("main", "184.00").await;
+            // Each part of the sender on its own line.
+            page.sees(".letterhead", "Shop Ltd\nHarbour Road 9\n20457 Hamburg")
+                .await;
             keep(&format!("{name}.print.png"), &page.picture().await);
             let pdf = page.pdf().await;
             assert_eq!(pages(&pdf), 1, "{name}");

@@ -48,6 +48,9 @@ async fn an_order_is_placed_by_the_keyboard() {
         page.sees("main", "101.00").await;
         page.tab_to("Cancel this order").await;
         page.key(ENTER).await;
+        page.arrives("/order/order/1/cancel").await;
+        page.tab_to("Cancel order 1").await;
+        page.key(ENTER).await;
         page.sees("main", "Cancelled").await;
     })
     .await;

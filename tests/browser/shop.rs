@@ -40,6 +40,7 @@ impl Shop {
             ("LISTEN", self.address.as_str()),
             ("DATA_DIR", data.to_str().unwrap()),
             ("POLL_INTERVAL", "50ms"),
+            ("SENDER", "Shop Ltd, Harbour Road 9, 20457 Hamburg"),
         ];
         let mut process = Process::start("shop", &settings, self.directory.path());
         process.ready(&self.client).await;

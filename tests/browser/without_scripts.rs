@@ -46,6 +46,7 @@ async fn an_order_is_placed_and_followed_without_scripts() {
         page.sees(".status", "Dispatched").await;
         page.open(&shop.url("order/order/1")).await;
         page.press("Cancel this order").await;
+        page.press("Cancel order 1").await;
         page.sees("main", "Cancelled").await;
         shop.has("invoice/1", "status", "credited".into()).await;
         page.open(&shop.url("invoice/1")).await;

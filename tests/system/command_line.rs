@@ -18,6 +18,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
             "ALLOW_ANONYMOUS",
             "DATA_DIR",
             "POLL_INTERVAL",
+            "SENDER",
             "INSTANCE",
             "LOG_FORMAT",
         ],
@@ -39,6 +40,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("invoice", FOLLOWING),
+    ("invoice", &["SENDER"]),
     ("shipping", FOLLOWING),
 ];
 

@@ -42,9 +42,8 @@ impl Area {
             return Some(Access::Operate);
         }
         match path {
-            "/health/live" | "/health/started" | "/health/ready" | "/style.css" | "/icon.svg" => {
-                None
-            }
+            "/health/live" | "/health/started" | "/health/ready" | "/style.css" | "/icon.svg"
+            | "/locale.js" => None,
             open if self.open.contains(&open) => None,
             // Monitoring and describing a service must not require full access.
             "/metrics" | "/openapi.json" | "/asyncapi.json" => Some(Access::Read),

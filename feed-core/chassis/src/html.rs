@@ -14,6 +14,7 @@ use feed_http::{BaseUrl, Page, Problem, negotiate};
 
 const STYLESHEET: &str = include_str!("style.css");
 const ICON: &str = include_str!("icon.svg");
+const LOCALE: &str = include_str!("locale.js");
 
 /// The security headers of each page. A page loads only the service's own resources: injected
 /// content does not run, loads nothing, and sends nothing elsewhere; no other site can frame it,
@@ -67,17 +68,23 @@ impl Frame<'_> {
     /// Returns a whole page around `body`.
     #[must_use]
     pub fn page(&self, title: &str, body: &Markup) -> Markup {
-        self.whole(title, body, None)
+        self.whole(title, body, &[])
     }
 
     /// Returns the same with a script, by its path below the base URL. The page must be complete
     /// without it.
     #[must_use]
     pub fn page_with_script(&self, title: &str, body: &Markup, script: &str) -> Markup {
-        self.whole(title, body, Some(script))
+        self.whole(title, body, &[script])
     }
 
-    fn whole(&self, title: &str, body: &Markup, script: Option<&str>) -> Markup {
+    /// Returns the same with scripts, of which the first shows instants and [`money`] in the reader's locale.
+    #[must_use]
+    pub fn localized(&self, title: &str, body: &Markup, scripts: &[&str]) -> Markup {
+        self.whole(title, body, &[&["locale.js"], scripts].concat())
+    }
+
+    fn whole(&self, title: &str, body: &Markup, scripts: &[&str]) -> Markup {
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -93,7 +100,7 @@ impl Frame<'_> {
                         link rel="alternate" type="application/atom+xml" title=(self.service)
                             href=(self.base.path(feed));
                     }
-                    @if let Some(script) = script {
+                    @for script in scripts {
                         script src=(self.base.path(script)) defer {}
                     }
                 }
@@ -249,13 +256,19 @@ fn time_element(instant: DateTime<Utc>, format: &str) -> Markup {
     html! { time datetime=(exact) { (instant.format(format)) } }
 }
 
-/// Returns the routes of the pages' common files: `/style.css` and `/icon.svg`.
+/// Formats an amount of money, such as `105.00`, for people.
+#[must_use]
+pub fn money(amount: &str, currency: &str) -> Markup {
+    // A minus sign, which a screen reader speaks and which is as wide as a digit.
+    let shown = amount.replace('-', "\u{2212}");
+    html! { data value=(amount) data-currency=(currency) { (shown) " " (currency) } }
+}
+
+/// Returns the routes of the pages' common files: `/style.css`, `/icon.svg` and `/locale.js`.
 pub fn stylesheet<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    asset("/style.css", "text/css; charset=utf-8", STYLESHEET).merge(asset(
-        "/icon.svg",
-        "image/svg+xml",
-        ICON,
-    ))
+    asset("/style.css", "text/css; charset=utf-8", STYLESHEET)
+        .merge(asset("/icon.svg", "image/svg+xml", ICON))
+        .merge(script("/locale.js", LOCALE))
 }
 
 /// Returns the route of a script that a service serves itself.

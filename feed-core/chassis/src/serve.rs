@@ -184,7 +184,7 @@ impl Mounted {
     ///
     /// With `read` a client can use the readable routes ([`Mounted::with_readable`]), `/metrics`,
     /// `/openapi.json` and `/asyncapi.json`; with `operate` it can use everything. `/health/live`,
-    /// `/health/started`, `/health/ready`, `/style.css` and `/icon.svg` require no credentials.
+    /// `/health/started`, `/health/ready`, `/style.css`, `/icon.svg` and `/locale.js` require no credentials.
     #[must_use]
     pub fn guarded(mut self, credentials: Option<Credentials>) -> Self {
         self.credentials = credentials;

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Problem;
 #[cfg(feature = "axum")]
-pub use crate::response::tagged;
+pub use crate::response::{tagged, tagged_strongly};
 
 /// The validators of a representation.
 ///
@@ -123,6 +123,36 @@ pub fn guard(headers: &HeaderMap, validators: &Validators) -> Result<(), Problem
     }
 }
 
+/// The same for a resource whose current representation has a strong tag ([`tagged_strongly`]), given without quotes: a
+/// client that has it can name it in `If-Match`.
+///
+/// # Errors
+///
+/// Returns a `412` if one fails.
+pub fn guard_strongly(headers: &HeaderMap, tag: &str) -> Result<(), Problem> {
+    match evaluate_strongly(headers, tag) {
+        Outcome::Proceed => Ok(()),
+        Outcome::NotModified | Outcome::Failed => Err(Problem::precondition_failed()),
+    }
+}
+
+/// Evaluates the preconditions of a `GET` or `HEAD` of a representation with a strong tag, likewise.
+#[must_use]
+pub fn evaluate_strongly(headers: &HeaderMap, tag: &str) -> Outcome {
+    if headers.contains_key(header::IF_MATCH) {
+        let tags = Tags::of(headers, &header::IF_MATCH);
+        if !tags.any && !tags.strong.iter().any(|each| each == tag) {
+            return Outcome::Failed;
+        }
+    }
+    if headers.contains_key(header::IF_NONE_MATCH)
+        && Tags::of(headers, &header::IF_NONE_MATCH).match_weakly(tag)
+    {
+        return Outcome::NotModified;
+    }
+    Outcome::Proceed
+}
+
 /// Returns true if a request that changes something has a precondition. `If-Modified-Since` is
 /// none: it is for reads only (RFC 9110, 13.1.3).
 #[must_use]
@@ -143,6 +173,8 @@ pub struct Tags<'a> {
     pub any: bool,
     /// The tags without `W/` and quotes.
     pub tags: Vec<Cow<'a, str>>,
+    /// Those without a `W/`.
+    strong: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Tags<'a> {
@@ -175,7 +207,11 @@ impl<'a> Tags<'a> {
                     let Some(end) = tail.iter().position(|byte| *byte == b'"') else {
                         return;
                     };
-                    self.tags.push(String::from_utf8_lossy(&tail[..end]));
+                    let tag = String::from_utf8_lossy(&tail[..end]);
+                    if rest.starts_with(b"\"") {
+                        self.strong.push(tag.clone());
+                    }
+                    self.tags.push(tag);
                     rest = &tail[end + 1..];
                 }
                 _ => return,
@@ -276,6 +312,29 @@ mod tests {
             (header::IF_MODIFIED_SINCE, NOW),
         ];
         assert_eq!(outcome(&twice, true), Outcome::Proceed);
+    }
+
+    #[test]
+    fn rfc_9110_13_1_1_if_match_compares_strongly() {
+        for (name, value, expected) in [
+            (header::IF_MATCH, "\"cur\"", Outcome::Proceed),
+            (header::IF_MATCH, "\"x\", \"cur\"", Outcome::Proceed),
+            (header::IF_MATCH, "*", Outcome::Proceed),
+            (header::IF_MATCH, "W/\"cur\"", Outcome::Failed),
+            (header::IF_MATCH, "\"x\"", Outcome::Failed),
+            (header::IF_MATCH, "", Outcome::Failed),
+            (header::IF_NONE_MATCH, "W/\"cur\"", Outcome::NotModified),
+            (header::IF_NONE_MATCH, "*", Outcome::NotModified),
+            (header::IF_NONE_MATCH, "\"x\"", Outcome::Proceed),
+        ] {
+            let headers = HeaderMap::from_iter([(name, value.parse().expect("a value"))]);
+            assert_eq!(evaluate_strongly(&headers, "cur"), expected, "{value}");
+            assert_eq!(
+                guard_strongly(&headers, "cur").is_ok(),
+                expected == Outcome::Proceed,
+                "{value}"
+            );
+        }
     }
 
     #[test]

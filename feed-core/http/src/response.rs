@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::Problem;
-use crate::conditional::{Outcome, Validators, evaluate};
+use crate::conditional::{Outcome, Validators, evaluate, evaluate_strongly};
 
 /// Responds with `application/problem+json`, which caches must not store. The text for a page
 /// ([`Page`]), and the failure behind the problem ([`Failure`](crate::Failure)), are in the
@@ -82,6 +82,26 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// `answer` with a tag of its bytes, or a `304` or `412` by the request's conditions. The body of
 /// `answer` must be in memory.
 pub async fn tagged(headers: &HeaderMap, answer: Response) -> Response {
+    complete(answer, |validators| {
+        (validators.etag(), evaluate(headers, validators))
+    })
+    .await
+}
+
+/// The same with a strong tag, which a client can name in the `If-Match` of a change. So nothing may
+/// change the bytes on their way, such as a content coding of a proxy that keeps the tag.
+pub async fn tagged_strongly(headers: &HeaderMap, answer: Response) -> Response {
+    complete(answer, |validators| {
+        let tag = &validators.tag;
+        (format!("\"{tag}\""), evaluate_strongly(headers, tag))
+    })
+    .await
+}
+
+async fn complete(
+    answer: Response,
+    evaluate: impl FnOnce(&Validators) -> (String, Outcome),
+) -> Response {
     let (parts, body) = answer.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else {
         return Problem::internal().into_response();
@@ -89,11 +109,9 @@ pub async fn tagged(headers: &HeaderMap, answer: Response) -> Response {
     let media_type = parts.headers.get(header::CONTENT_TYPE);
     let media_type = media_type.and_then(|value| value.to_str().ok());
     let validators = Validators::of(media_type.unwrap_or_default(), &body);
-    let metadata = [
-        (header::VARY, "Accept".to_owned()),
-        (header::ETAG, validators.etag()),
-    ];
-    match evaluate(headers, &validators) {
+    let (etag, outcome) = evaluate(&validators);
+    let metadata = [(header::VARY, "Accept".to_owned()), (header::ETAG, etag)];
+    match outcome {
         Outcome::Failed => Problem::precondition_failed().into_response(),
         Outcome::NotModified => (StatusCode::NOT_MODIFIED, metadata).into_response(),
         Outcome::Proceed => (metadata, (parts, Body::from(body))).into_response(),

@@ -23,9 +23,10 @@ pub async fn a_placed_order_has_its_document<T: Subject<S>, S: Sql>(url: &str) {
     let app = following::<T, S>(url, &producer).await;
     // Compared as text, since equal numbers have several spellings.
     let document = app.json("/17").await;
-    assert_eq!(document.to_string(), parse(T::DOCUMENT).to_string());
+    let known = without(&document, T::OF_EVENT);
+    assert_eq!(known.to_string(), parse(T::DOCUMENT).to_string());
     let list = app.json("/").await;
-    let (many, document) = (T::MANY, T::DOCUMENT);
+    let many = T::MANY;
     let expected = format!(r#"{{"{many}":[{document}],"count":1,"_links":{{}}}}"#);
     assert_eq!(list.to_string(), parse(&expected).to_string());
 }

@@ -17,6 +17,7 @@
 mod app;
 pub mod erased;
 pub mod events;
+pub mod lists;
 pub mod original;
 pub mod pages;
 pub mod parked;
@@ -75,6 +76,12 @@ macro_rules! conforms {
                 an_empty_shop_has_an_empty_list
                 a_missing_record_is_a_problem_document
                 no_cache_keeps_personal_data
+            }
+            lists {
+                records_are_selected_by_status_and_day
+                days_are_paged_by_time
+                records_are_found_by_order_and_by_name
+                a_parameter_that_does_not_exist_is_refused
             }
             reconcile {
                 normal_traffic_makes_no_difference
@@ -135,6 +142,7 @@ mod tests {
         let groups = [
             include_str!("erased.rs"),
             include_str!("events.rs"),
+            include_str!("lists.rs"),
             include_str!("original.rs"),
             include_str!("pages.rs"),
             include_str!("parked.rs"),
@@ -155,6 +163,6 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 44);
+        assert_eq!(count, 48);
     }
 }

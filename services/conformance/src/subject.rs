@@ -22,6 +22,8 @@ pub trait Subject<S: Backend> {
     const ORIGINAL: &'static str;
     /// The members that no two documents have in common.
     const OF_ONE: &'static [&'static str];
+    /// The members with the id of an event, which is another one each time.
+    const OF_EVENT: &'static [&'static str] = &[];
     /// The member with the address of the record.
     const ADDRESS: &'static str;
     /// The status of the record of an order that was placed.

@@ -16,9 +16,33 @@ pub struct InvoiceNumber {
     pub serial: i64,
 }
 
+impl InvoiceNumber {
+    /// Reads a number as it is written on an invoice; `None` if the text is none.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let (year, serial) = text.split_once('-')?;
+        let number = Self {
+            year: year.parse().ok()?,
+            serial: serial.parse().ok()?,
+        };
+        (number.to_string() == text).then_some(number)
+    }
+}
+
 impl fmt::Display for InvoiceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:06}", self.year, self.serial)
+    }
+}
+
+/// The number of a credit note: that of its invoice after `CN-`. An invoice has one credit note at most, so the numbers of
+/// credit notes are unique; and as invoices have no gaps, none can be missing unnoticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CreditNoteNumber(pub InvoiceNumber);
+
+impl fmt::Display for CreditNoteNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CN-{}", self.0)
     }
 }
 
@@ -51,8 +75,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Issued, Self::Credited];
+
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Issued => "issued",
             Self::Credited => "credited",
@@ -78,6 +105,12 @@ impl Invoice {
             currency: order.currency,
             cause: Some(cause.to_owned()),
         }
+    }
+
+    /// The number that the credit note to this invoice has.
+    #[must_use]
+    pub fn credit_note(&self) -> CreditNoteNumber {
+        CreditNoteNumber(self.number)
     }
 
     /// The year whose numbers an order of that time gets. It is the year of the order, not of today, so that the same

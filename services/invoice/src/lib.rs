@@ -30,7 +30,7 @@ use feed_core::http::BaseUrl;
 use feed_core::transfer::{Migrations, Moved, Table};
 use tokio_util::sync::CancellationToken;
 
-pub use config::Links;
+pub use config::{Links, parse_sender};
 
 use effect::Invoicing;
 use reconcile::Expected;

@@ -32,6 +32,11 @@ pub(crate) fn schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "number", "minimum": 0, "examples": [42.00]})
 }
 
+/// The JSON schema of an amount that is credited.
+pub(crate) fn negative(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "number", "maximum": 0, "examples": [-42.00]})
+}
+
 /// Deserializes a JSON number exactly, digit by digit.
 pub(crate) fn exact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
     let number = serde_json::Number::deserialize(deserializer)?;

@@ -10,7 +10,7 @@ use sqlx::Pool;
 use crate::invoice::{Invoice, InvoiceNumber};
 use crate::money;
 use crate::order::{CANCELLED, Order, OrderId, PLACED, Sold};
-use crate::store::Store;
+use crate::store::{Selection, Store};
 
 /// Gaps that are reported.
 const GAPS: i64 = 1_000;
@@ -59,7 +59,8 @@ impl<S: Store> Reconcile<S> for Expected {
     }
 
     async fn compare(self, pool: &Pool<S>) -> sqlx::Result<Compared> {
-        let page = |before, limit| S::list(pool, before, limit);
+        let all = Selection::default();
+        let page = |before, limit| S::list(pool, &all, before, limit);
         let mut compared = self.0.compare(OrderId(i64::MAX), page).await?;
         for (year, first, last) in S::gaps(pool, GAPS).await? {
             let [first, last] = [first, last].map(|serial| InvoiceNumber { year, serial });

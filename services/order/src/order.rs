@@ -189,8 +189,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Placed, Self::Cancelled];
+
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Placed => "placed",
             Self::Cancelled => "cancelled",

@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::order::{CURRENCY, Order, OrderId, Status};
 use crate::orders::Orders;
 use crate::representation::OrderDocument;
-use crate::store::Store;
+use crate::store::{Selection, Store};
 
 /// Orders that are read at once, with their events.
 const PAGE: i64 = 100;
@@ -101,7 +101,7 @@ impl<S: Store> Orders<S> {
         // Numbers what has committed, so that it is in the log.
         let newest = self.feed().publish().await?.sequence;
         let pool = self.database().reader();
-        let all = S::count(pool).await? + newest;
+        let all = S::count(pool, &Selection::default()).await? + newest;
         let mut compared = Compared {
             total: Decimal::new(0, 2),
             currency: CURRENCY,

@@ -137,6 +137,9 @@ pub fn without_person(document: &str) -> serde_json::Result<String> {
 pub struct SummaryDocument<'a> {
     id: OrderId,
     customer: &'a Customer,
+    /// When it was placed
+    #[schemars(extend("format" = "date-time"))]
+    placed: String,
     /// When it last changed
     #[schemars(extend("format" = "date-time"))]
     updated: String,
@@ -157,6 +160,7 @@ impl<'a> SummaryDocument<'a> {
         Self {
             id: order.id,
             customer: &order.customer,
+            placed: instant(order.placed),
             updated: instant(order.updated),
             number_of_lines: order.number_of_lines,
             status: order.status,

@@ -8,7 +8,7 @@ use sqlx::Pool;
 
 use crate::order::{CANCELLED, Order, OrderId, PLACED, Sold};
 use crate::shipment::Shipment;
-use crate::store::Store;
+use crate::store::{Selection, Store};
 
 /// What the events demand.
 #[derive(Debug, Default)]
@@ -50,7 +50,8 @@ impl<S: Store> Reconcile<S> for Expected {
     }
 
     async fn compare(self, pool: &Pool<S>) -> sqlx::Result<Compared> {
-        let page = |before, limit| S::list(pool, before, limit);
+        let all = Selection::default();
+        let page = |before, limit| S::list(pool, &all, before, limit);
         self.0.compare(OrderId(i64::MAX), page).await
     }
 }

@@ -38,8 +38,16 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Pending,
+        Self::Dispatched,
+        Self::Stopped,
+        Self::Recalled,
+    ];
+
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Dispatched => "dispatched",

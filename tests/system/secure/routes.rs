@@ -22,6 +22,7 @@ pub(super) const EVERYWHERE: Routes = &[
     ("/health/ready", Nothing),
     ("/style.css", Nothing),
     ("/icon.svg", Nothing),
+    ("/locale.js", Nothing),
     ("/metrics", Read),
     ("/openapi.json", Read),
     ("/", Operate),

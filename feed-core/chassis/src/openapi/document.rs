@@ -12,6 +12,9 @@ use super::operation::{Answer, Header, Operation, Parameter};
 use super::schema::Schema;
 use feed_http::BaseUrl;
 
+/// What begins the paths that need no credentials and are described.
+const OPEN: &str = "/health/";
+
 /// The document, in reading order.
 #[derive(Serialize)]
 struct Document<'a> {
@@ -47,6 +50,8 @@ pub(super) fn write(description: Description, about: About, base: &BaseUrl) -> S
         }
     }
     let failure = write_answer(failure(), &mut types);
+    let unauthorized = write_answer(unauthorized(), &mut types);
+    let forbidden = write_answer(forbidden(), &mut types);
     // Without the slash at the end, since paths begin with one.
     let server = base.url().as_str().trim_end_matches('/');
     let document = Document {
@@ -63,17 +68,23 @@ pub(super) fn write(description: Description, about: About, base: &BaseUrl) -> S
         security: json!([{}, {"basic": []}, {"bearer": []}]),
         components: json!({
             "schemas": types.take_definitions(true),
-            "responses": {"Failure": failure},
+            "responses": {
+                "Failure": failure,
+                "Unauthorized": unauthorized,
+                "Forbidden": forbidden,
+            },
             "securitySchemes": {
                 "basic": {
                     "type": "http",
                     "scheme": "basic",
-                    "description": "Name and password, where the service asks for credentials",
+                    "description": "Name and password, where the service asks for credentials. Those for \
+                                    reading give the feed, `/metrics` and the descriptions; those for \
+                                    operating give everything",
                 },
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A token, where the service asks for credentials",
+                    "description": "A token in place of name and password",
                 },
             },
         }),
@@ -91,11 +102,27 @@ fn failure() -> Answer {
     .problem()
 }
 
+/// Returns the answer to a request without credentials where the service asks for them.
+fn unauthorized() -> Answer {
+    Answer::new(
+        401,
+        "The request shows no credentials that the service knows",
+    )
+    .header("WWW-Authenticate", "The schemes that the service takes")
+    .problem()
+}
+
+/// Returns the answer to a request whose credentials do not suffice.
+fn forbidden() -> Answer {
+    Answer::new(403, "The credentials are for reading the feed").problem()
+}
+
 fn write_operation(
     mut operation: Operation,
     tag: &'static str,
     types: &mut SchemaGenerator,
 ) -> Value {
+    let is_open = operation.path.starts_with(OPEN);
     let answers = &operation.answers;
     let negotiated = answers
         .iter()
@@ -118,8 +145,14 @@ fn write_operation(
         let twice = responses.insert(status, write_answer(answer, types));
         debug_assert_eq!(twice, None, "{} has two answers of a status", operation.id);
     }
-    let failure = json!({"$ref": "#/components/responses/Failure"});
-    responses.insert("5XX".to_owned(), failure);
+    let answer = |name: &str| json!({"$ref": format!("#/components/responses/{name}")});
+    if !is_open {
+        responses.insert("401".to_owned(), answer("Unauthorized"));
+        // A page of another site is refused by the same status.
+        let forbidden = responses.entry("403");
+        forbidden.or_insert_with(|| answer("Forbidden"));
+    }
+    responses.insert("5XX".to_owned(), answer("Failure"));
     let mut written = json!({
         "operationId": operation.id,
         "tags": [tag],
@@ -129,6 +162,9 @@ fn write_operation(
     });
     if !operation.about.is_empty() {
         written["description"] = json!(operation.about);
+    }
+    if is_open {
+        written["security"] = json!([]);
     }
     if !operation.bodies.is_empty() {
         let content = write_contents(operation.bodies, types);

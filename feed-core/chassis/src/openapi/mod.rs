@@ -77,7 +77,8 @@ mod tests {
         };
         let routes = Router::new().route("/greeting", get(|| async {}));
         let base = "https://shop.example/hello".parse().expect("a base URL");
-        let description = Description::of("Greetings", "What is said", [greeting]);
+        let description =
+            Description::of("Greetings", "What is said", [greeting]).with(crate::describe_health());
         described(routes, description, about, &base)
     }
 
@@ -99,12 +100,21 @@ mod tests {
         assert_eq!(document["servers"][0]["url"], "https://shop.example/hello");
         let responses = &document["paths"]["/greeting"]["post"]["responses"];
         let statuses: Vec<_> = responses.as_object().expect("responses").keys().collect();
-        assert_eq!(statuses, ["200", "406", "413", "415", "5XX"]);
+        assert_eq!(statuses, ["200", "401", "403", "406", "413", "415", "5XX"]);
         let problem = &responses["415"]["content"]["application/problem+json"];
         let reference = json!({"$ref": "#/components/schemas/Problem"});
         assert_eq!(problem["schema"], reference);
         assert!(document["components"]["schemas"]["Problem"]["properties"]["errors"].is_object());
         assert!(document["paths"]["/openapi.json"]["get"].is_object());
+        // Health checks need no credentials, and say so.
+        let unauthorized = json!({"$ref": "#/components/responses/Unauthorized"});
+        assert_eq!(responses["401"], unauthorized);
+        let schemes = document["components"]["securitySchemes"].as_object();
+        let schemes: Vec<_> = schemes.expect("schemes").keys().collect();
+        assert_eq!(schemes, ["basic", "bearer"]);
+        let live = &document["paths"]["/health/live"]["get"];
+        assert_eq!(live["security"], json!([]));
+        assert_eq!(live["responses"].get("401"), None);
     }
 
     #[tokio::test]

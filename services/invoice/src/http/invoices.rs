@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
-use feed_chassis::list::{self, Before, Page};
+use axum::response::Response;
+use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
 use feed_core::Database;
 use feed_core::http::Problem;
@@ -13,9 +13,10 @@ use feed_core::http::conditional::tagged;
 
 use super::pages::Pages;
 use super::problem::{no_such_invoice, not_credited};
+use crate::invoice::Status;
 use crate::order::OrderId;
-use crate::representation::InvoiceDocument;
-use crate::store::Store;
+use crate::representation::{CreditNoteDocument, InvoiceDocument};
+use crate::store::{Selection, Store};
 
 /// What the handlers work with.
 pub(super) struct App<S: Store> {
@@ -25,28 +26,30 @@ pub(super) struct App<S: Store> {
 
 type SharedApp<S> = Arc<App<S>>;
 
-/// `GET /`: the invoices, for people or for programs. With `?order=17` the list has that of this order alone, if there
-/// is one, and a tag, so that a client can wait for it with cheap requests.
+/// `GET /`: the invoices, or a selection of them, for people or for programs. With `?order=17` the list has that of this
+/// order alone, if there is one, and a tag, so that a client can wait for it with cheap requests.
 pub(super) async fn list<S: Store>(
     State(app): State<SharedApp<S>>,
-    before: Before,
     RawQuery(query): RawQuery,
     wanted: Wanted,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let reader = app.database.reader();
-    let only = list::number(query.as_deref().unwrap_or_default(), "order")?;
-    let page = match only.map(OrderId) {
-        Some(order) => Page::only(S::find(reader, order).await?),
-        None => {
-            let invoices = S::list(reader, OrderId(before.number()), list::LIMIT).await?;
-            let count = S::count(reader).await?;
-            Page::new(invoices, count, before, |invoice| invoice.order.0)
-        }
+    let query = Query::read(query.as_deref(), &["q", "status", "from", "to", "order"])?;
+    let selection = Selection {
+        order: query.number("order")?.map(OrderId),
+        search: query.search(),
+        status: query.choice("status", Status::ALL, Status::as_str)?,
+        issued: query.days()?,
     };
-    let document = || page.document("invoices", app.pages.base(), InvoiceDocument::new);
+    let reader = app.database.reader();
+    let before = OrderId(query.before());
+    let invoices = S::list(reader, &selection, before, list::LIMIT).await?;
+    let count = S::count(reader, &selection).await?;
+    let page = Page::new(invoices, count, query, |invoice| invoice.order.0);
+    let base = app.pages.base();
+    let document = || page.document("invoices", base, |one| InvoiceDocument::new(one, base));
     let answer = wanted.answer(|| app.pages.list(&page), document);
-    match only {
+    match selection.order {
         Some(_) => Ok(tagged(&headers, answer).await),
         None => Ok(answer),
     }
@@ -63,18 +66,22 @@ pub(super) async fn show<S: Store>(
     let invoice = invoice.ok_or_else(|| no_such_invoice(id))?;
     Ok(wanted.answer(
         || app.pages.invoice(&invoice),
-        || InvoiceDocument::new(&invoice),
+        || InvoiceDocument::new(&invoice, app.pages.base()),
     ))
 }
 
-/// `GET /{id}/credit-note`: the credit note to the invoice for an order that was cancelled.
+/// `GET /{id}/credit-note`: the credit note to the invoice for an order that was cancelled, for people or for programs.
 pub(super) async fn credit_note<S: Store>(
     State(app): State<SharedApp<S>>,
     Number(id): Number,
+    wanted: Wanted,
 ) -> Result<Response, Problem> {
     let id = OrderId(id);
     let invoice = S::find(app.database.reader(), id).await?;
     let invoice = invoice.ok_or_else(|| no_such_invoice(id))?;
     let credited = invoice.credited.ok_or_else(|| not_credited(id))?;
-    Ok(app.pages.credit_note(&invoice, credited).into_response())
+    Ok(wanted.answer(
+        || app.pages.credit_note(&invoice, credited),
+        || CreditNoteDocument::new(&invoice, credited, app.pages.base()),
+    ))
 }

@@ -8,7 +8,9 @@ mod problem;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use feed_chassis::html::script;
+use feed_chassis::list::no_parameters;
 use feed_chassis::routing::get;
 use feed_console::service::Site;
 
@@ -29,11 +31,12 @@ pub(crate) fn open_routes() -> Router {
 pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
     let app = invoices::App {
         database: site.database,
-        pages: Pages::new(site.frame, links.order_url.clone()),
+        pages: Pages::new(site.frame, links),
     };
     Router::new()
-        .route("/", get(invoices::list::<S>))
         .route("/{id}", get(invoices::show::<S>))
         .route("/{id}/credit-note", get(invoices::credit_note::<S>))
+        .route_layer(from_fn(no_parameters))
+        .route("/", get(invoices::list::<S>))
         .with_state(Arc::new(app))
 }

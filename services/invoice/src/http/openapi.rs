@@ -1,10 +1,11 @@
 //! The description of the routes in OpenAPI.
 
-use feed_chassis::list;
+use feed_chassis::list::{self, Filter};
 use feed_chassis::openapi::{About, Answer, Description, Operation, Parameter, Schema};
 
+use super::pages::FILTERS;
 use crate::order::OrderId;
-use crate::representation::InvoiceDocument;
+use crate::representation::{CreditNoteDocument, InvoiceDocument};
 
 pub(crate) const ABOUT: About = About {
     title: "Invoices",
@@ -13,9 +14,16 @@ pub(crate) const ABOUT: About = About {
     version: env!("CARGO_PKG_VERSION"),
 };
 
+/// When an address without parameters refuses a request.
+const NO_PARAMETERS: &str = "There is a parameter, and the address takes none";
+
 /// Describes the service's own routes.
 pub(crate) fn description() -> Description {
-    Description::of("Invoices", "What customers have to pay", [list(), show()])
+    Description::of(
+        "Invoices",
+        "What customers have to pay",
+        [list(), show(), credit_note()],
+    )
 }
 
 fn list() -> Operation {
@@ -24,23 +32,46 @@ fn list() -> Operation {
         "invoices",
         "The invoices, those for the newest orders first",
     );
+    let about = "Only that for the order with this number, or the one with this number of its own; or those with \
+                 this text in the customer's name, in any case";
+    let list = list.parameter(list::describe_search(about));
+    let list = FILTERS.iter().copied().fold(list, list::describe_filter);
     let order = "The number of an order: its invoice alone, with an `ETag`";
-    list::describe::<InvoiceDocument<'_>>(list, "invoices")
-        .parameter(Parameter::query("order", order, Schema::of::<OrderId>()))
-        .sometimes_conditional()
+    let list = list::describe_filter(list, Filter::Number("order", order));
+    list::describe::<InvoiceDocument<'_>>(list, "invoices").sometimes_conditional()
 }
 
 fn show() -> Operation {
-    let id = Parameter::path("id", "The number of the order", Schema::of::<OrderId>());
     Operation::get("/{id}", "invoice", "The invoice for an order")
-        .parameter(id)
+        .parameter(id())
         .answer(
             Answer::new(200, "The invoice")
                 .json(Schema::of::<InvoiceDocument<'_>>())
                 .html(),
         )
+        .problem(400, NO_PARAMETERS)
         .problem(
             404,
             "There is no invoice for such an order; there may be one in a moment",
         )
+}
+
+fn credit_note() -> Operation {
+    let about = "The credit note to the invoice for an order that was cancelled";
+    Operation::get("/{id}/credit-note", "creditNote", about)
+        .parameter(id())
+        .answer(
+            Answer::new(200, "The credit note")
+                .json(Schema::of::<CreditNoteDocument<'_>>())
+                .html(),
+        )
+        .problem(400, NO_PARAMETERS)
+        .problem(
+            404,
+            "There is no invoice for such an order, or it is not credited",
+        )
+}
+
+fn id() -> Parameter {
+    Parameter::path("id", "The number of the order", Schema::of::<OrderId>())
 }

@@ -8,11 +8,24 @@ use std::collections::HashMap;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
+use feed_chassis::list::{Days, Search};
 use feed_core::transfer::Migrations;
 use sqlx::{Pool, Transaction};
 
-use crate::invoice::Invoice;
+use crate::invoice::{Invoice, Status};
 use crate::order::OrderId;
+
+/// The invoices that a list shows: by default all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// That of this order.
+    pub order: Option<OrderId>,
+    /// A number is that of the order. Another text is the number of the invoice, or in the customer's name.
+    pub search: Option<Search>,
+    pub status: Option<Status>,
+    /// When it was issued.
+    pub issued: Days,
+}
 
 /// A database that can hold invoices.
 pub trait Store: feed_core::Backend {
@@ -62,15 +75,19 @@ pub trait Store: feed_core::Backend {
         id: OrderId,
     ) -> impl Future<Output = sqlx::Result<Option<Invoice>>> + Send;
 
-    /// The invoices for the newest `limit` orders before `before`, newest first.
+    /// The invoices for the newest `limit` orders of the selection before `before`, newest first.
     fn list(
         pool: &Pool<Self>,
+        selection: &Selection,
         before: OrderId,
         limit: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<Invoice>>> + Send;
 
-    /// How many invoices there are.
-    fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
+    /// How many invoices there are in the selection.
+    fn count(
+        pool: &Pool<Self>,
+        selection: &Selection,
+    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
     /// The first `limit` gaps in the numbers: year, first and last serial. It is one statement, so that numbers of
     /// open transactions are no gaps.

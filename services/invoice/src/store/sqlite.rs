@@ -1,6 +1,7 @@
 //! The invoices in SQLite.
 
-use feed_core::dialect::sqlite::{Db, Row, arguments, is_in, list, rows};
+use feed_chassis::list::Search;
+use feed_core::dialect::sqlite::{Db, Row, arguments, instant, is_in, list, rows};
 use feed_core::transfer::Migrations;
 
 #[expect(
@@ -9,6 +10,13 @@ use feed_core::transfer::Migrations;
 )]
 #[path = "statements.rs"]
 mod statements;
+
+/// The operator that compares a text with a [`pattern`].
+const MATCHES: &str = "GLOB";
+
+fn pattern(search: &Search) -> String {
+    search.glob()
+}
 
 const MIGRATIONS: Migrations = &[
     (
@@ -20,5 +28,10 @@ const MIGRATIONS: Migrations = &[
         2,
         "cause",
         include_str!("../../migrations/sqlite/0002_cause.sql"),
+    ),
+    (
+        3,
+        "expand_lists",
+        include_str!("../../migrations/sqlite/0003_expand_lists.sql"),
     ),
 ];

@@ -24,6 +24,8 @@ impl<S: Testable> Subject<S> for Invoices {
     const DOCUMENT: &'static str = r#"{
         "id": 17,
         "number": "2026-000001",
+        "date": "2026-03-04T05:06:07.089Z",
+        "order": 17,
         "customer": {"customerId": 1, "name": "<b>O'Brien", "firstname": "日本語",
                      "email": "ob@example.com"},
         "billingAddress": {"street": "Krischerstr. 100", "zip": "40789", "city": "Monheim"},
@@ -33,26 +35,32 @@ impl<S: Testable> Subject<S> for Invoices {
         ],
         "total": 105.00,
         "currency": "EUR",
-        "status": "issued"
+        "status": "issued",
+        "_links": {"self": {"href": "https://shop.example/invoice/17"}}
     }"#;
     const ORIGINAL: &'static str = r#"{
         "id": 7,
         "number": "2017-000001",
+        "date": "2017-05-01T10:00:07.000Z",
+        "order": 7,
         "customer": {"customerId": 1, "name": "Curie", "firstname": "Marie",
                      "email": "marie@example.com"},
         "billingAddress": {"street": "Rue 2", "zip": "75005", "city": "Paris"},
         "invoiceLine": [{"count": 2, "item": {"itemId": 1, "name": "iPod", "price": 42.00}}],
         "total": 84.00,
         "currency": "EUR",
-        "status": "issued"
+        "status": "issued",
+        "_links": {"self": {"href": "https://shop.example/invoice/7"}}
     }"#;
-    const OF_ONE: &'static [&'static str] = &["id", "number"];
+    const OF_ONE: &'static [&'static str] =
+        &["id", "number", "order", "creditDate", "cause", "_links"];
+    const OF_EVENT: &'static [&'static str] = &["cause"];
     const ADDRESS: &'static str = "billingAddress";
     const PLACED: &'static str = "issued";
     const CANCELLED: &'static str = "credited";
 
     const NAMED: &'static [&'static str] = &["/", "/1", "/1/credit-note"];
-    const APART: &'static [&'static str] = &["/{id}/credit-note"];
+    const APART: &'static [&'static str] = &[];
 
     const TABLE: &'static str = "invoice";
     const LINES_TABLE: &'static str = "invoice_line";

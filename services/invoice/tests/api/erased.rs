@@ -28,6 +28,9 @@ async fn the_e_mail_address_is_erased_and_the_invoice_stays<S: Testable>(url: &s
         .unwrap()
         .remove("email");
     expected["status"] = json!("credited");
+    expected["creditDate"] = json!("2026-09-10T11:12:13.014Z");
+    let note = json!({"href": "https://shop.example/invoice/1/credit-note"});
+    expected["_links"]["creditNote"] = note;
     assert_eq!(app.json("/1").await.to_string(), expected.to_string());
     assert_eq!(app.json("/3").await["customer"], expected["customer"]);
     assert_eq!(app.json("/2").await["customer"]["email"], "ob@example.com");

@@ -1,11 +1,13 @@
 //! The pages in HTML.
 
 use harness::producer::Producer;
+use serde_json::Value;
 
 use crate::app::{Testable, following};
 
 harness::on_both_databases! {
     an_invoice_has_a_page
+    an_invoice_is_found_by_its_number
 }
 
 async fn an_invoice_has_a_page<S: Testable>(url: &str) {
@@ -47,8 +49,39 @@ async fn an_invoice_has_a_page<S: Testable>(url: &str) {
     ] {
         assert!(list.contains(text), "{text}");
     }
+    assert!(page.contains("<p class=\"letterhead\"><strong>Shop</strong></p>"));
     // Links work behind a prefix.
     assert!(list.contains("href=\"/invoice/17\""));
     assert!(page.contains("href=\"/invoice/status\""));
     assert!(page.contains("href=\"/invoice/style.css\""));
+}
+
+async fn an_invoice_is_found_by_its_number<S: Testable>(url: &str) {
+    let producer = Producer::new().await;
+    for id in [17, 18] {
+        producer.placed(id, &[(1, "iPod", "42.00")]).await;
+    }
+    let app = following::<S>(url, &producer).await;
+    for (text, expected) in [
+        ("2026-000002", &[18][..]),
+        ("18", &[18]),
+        ("2026-2", &[]),
+        ("2026-000003", &[]),
+    ] {
+        let found = app.json(&format!("/?q={text}")).await;
+        let ids: Vec<&Value> = found["invoices"].as_array().unwrap().iter().collect();
+        let ids: Vec<i64> = ids.iter().map(|one| one["id"].as_i64().unwrap()).collect();
+        assert_eq!(ids, expected, "{text}");
+    }
+}
+
+#[test]
+fn a_sender_is_one_line() {
+    assert_eq!(
+        invoice::parse_sender(" Shop Ltd, Main Street 1 "),
+        Ok("Shop Ltd, Main Street 1".to_owned())
+    );
+    for wrong in ["", " ", "Shop\nLtd", &"x".repeat(201)] {
+        assert!(invoice::parse_sender(wrong).is_err(), "{wrong}");
+    }
 }

@@ -1,16 +1,18 @@
 //! Customers: the list, additions and changes, for people by forms and for programs as JSON. A change does not touch
 //! orders that were placed before.
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use feed_chassis::list::{self, Before, Page, Search};
+use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
+use feed_core::http::conditional::is_conditional;
 use tracing::info;
 
 use super::app::App;
 use super::body::Fields;
 use super::problem::Problem;
-use super::records::{added, changed, refused};
+use super::records::{added, allow, changed, refused, shown};
 use crate::order::{Customer, CustomerId};
 use crate::rules::DraftCustomer;
 use crate::store::Store;
@@ -18,17 +20,16 @@ use crate::store::Store;
 /// `GET /customers`: the newest first, or those that match `?q=`.
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
-    before: Before,
-    search: Search,
+    RawQuery(query): RawQuery,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
+    let query = Query::read(query.as_deref(), &["q"])?;
+    let search = query.search();
     let reader = app.orders.database().reader();
-    let id = CustomerId(before.number());
-    let customers = S::customers(reader, search.text(), id, list::LIMIT).await?;
-    let count = S::count_customers(reader, search.text()).await?;
-    let page = Page::new(customers, count, before, |customer| customer.id.0)
-        .at("customers")
-        .matching(search);
+    let id = CustomerId(query.before());
+    let customers = S::customers(reader, search.as_ref(), id, list::LIMIT).await?;
+    let count = S::count_customers(reader, search.as_ref()).await?;
+    let page = Page::new(customers, count, query, |customer| customer.id.0).at("customers");
     let document = || page.document("customers", app.pages.base(), |customer| customer.clone());
     Ok(wanted.answer(|| app.pages.customers(&page), document))
 }
@@ -56,7 +57,7 @@ pub(super) async fn create<S: Store>(
     let customer = S::insert_customer(app.orders.database().writer(), new).await?;
     info!(customer.id = %customer.id, "added customer {}", customer.id);
     let location = app.pages.base().join(&customer.id.path()).to_string();
-    Ok(added(&fields, "customers", location, customer))
+    Ok(added(&fields, "customers", location, customer).await)
 }
 
 /// `GET /customers/{id}`: the form to change one, or the document.
@@ -64,6 +65,7 @@ pub(super) async fn show<S: Store>(
     State(app): State<App<S>>,
     Number(id): Number,
     wanted: Wanted,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = CustomerId(id);
     let customer = S::customer(app.orders.database().reader(), id).await?;
@@ -72,13 +74,14 @@ pub(super) async fn show<S: Store>(
         app.pages
             .customer_form(Some(id), &DraftCustomer::from(&customer), &[])
     };
-    Ok(wanted.answer(form, || customer.clone()))
+    Ok(shown(&headers, wanted, form, &customer).await)
 }
 
 /// `POST /customers/{id}` from the form, `PUT` from a program: changes one.
 pub(super) async fn change<S: Store>(
     State(app): State<App<S>>,
     Number(id): Number,
+    headers: HeaderMap,
     fields: Fields,
 ) -> Result<Response, Problem> {
     let id = CustomerId(id);
@@ -91,11 +94,24 @@ pub(super) async fn change<S: Store>(
             });
         }
     };
-    if !S::update_customer(app.orders.database().writer(), &customer).await? {
-        return Err(Problem::NoSuchCustomer(id));
+    let writer = app.orders.database().writer();
+    let only = match is_conditional(&headers) {
+        true => {
+            let now = S::customer(writer, id).await?;
+            let now = now.ok_or(Problem::NoSuchCustomer(id))?;
+            allow(&headers, &now)?;
+            Some(now)
+        }
+        false => None,
+    };
+    if !S::update_customer(writer, &customer, only.as_ref()).await? {
+        return Err(match only {
+            Some(_) => Problem::PreconditionFailed,
+            None => Problem::NoSuchCustomer(id),
+        });
     }
     info!(customer.id = %id, "changed customer {id}");
-    Ok(changed(&fields, "../customers", customer))
+    Ok(changed(&fields, "../customers", customer).await)
 }
 
 pub(super) fn draft(fields: &Fields) -> DraftCustomer {

@@ -19,8 +19,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use feed_chassis::html::{script, stylesheet};
+use feed_chassis::list::no_parameters;
 use feed_chassis::routing::{get, post};
 use feed_chassis::{ProblemsAsPages, health, keep_private, same_origin};
 use feed_console::feed::{Events, described};
@@ -44,13 +45,27 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
         orders,
         pages: Arc::new(pages),
     };
-    let routes = Router::new()
+    // A list takes parameters.
+    let lists = Router::new()
         .route(
             "/",
             get(orders::list::<S>)
                 .post(form::submit::<S>)
                 .fallback(|| allow("GET, HEAD, POST")),
         )
+        .route(
+            "/customers",
+            get(customers::list::<S>)
+                .post(customers::create::<S>)
+                .fallback(|| allow("GET, HEAD, POST")),
+        )
+        .route(
+            "/items",
+            get(items::list::<S>)
+                .post(items::create::<S>)
+                .fallback(|| allow("GET, HEAD, POST")),
+        );
+    let routes = Router::new()
         .route("/form.html", get(form::blank::<S>))
         .route("/line", post(form::lines::<S>))
         .route("/orders", post(orders::place::<S>))
@@ -60,11 +75,10 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
                 .delete(orders::delete::<S>)
                 .fallback(|| allow("GET, HEAD, DELETE")),
         )
-        .route("/order/{id}/cancel", post(orders::cancel::<S>))
         .route(
-            "/customers",
-            get(customers::list::<S>)
-                .post(customers::create::<S>)
+            "/order/{id}/cancel",
+            get(orders::confirm::<S>)
+                .post(orders::cancel::<S>)
                 .fallback(|| allow("GET, HEAD, POST")),
         )
         .route("/customers/new", get(customers::blank::<S>))
@@ -75,12 +89,6 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
                 .put(customers::change::<S>)
                 .fallback(|| allow("GET, HEAD, POST, PUT")),
         )
-        .route(
-            "/items",
-            get(items::list::<S>)
-                .post(items::create::<S>)
-                .fallback(|| allow("GET, HEAD, POST")),
-        )
         .route("/items/new", get(items::blank::<S>))
         .route(
             "/items/{id}",
@@ -89,6 +97,8 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
                 .put(items::change::<S>)
                 .fallback(|| allow("GET, HEAD, POST, PUT")),
         )
+        .route_layer(from_fn(no_parameters))
+        .merge(lists)
         .layer(from_fn_with_state(base.clone(), same_origin))
         .layer(ProblemsAsPages::new(frame))
         .layer(map_response(keep_private))

@@ -1,45 +1,45 @@
 //! Orders: the list, one of them, a new one as JSON, and a cancellation. `form` has a new one by the form.
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use feed_chassis::list::{self, Before, Page, Search};
+use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
-use feed_core::http::conditional::{Validators, guard, is_conditional, tagged};
+use feed_core::http::conditional::{
+    Validators, guard_strongly, is_conditional, tagged, tagged_strongly,
+};
 use feed_core::http::{Json, negotiate};
 
 use super::app::App;
 use super::body::JsonBody;
 use super::context::{Traceparent, idempotency_key};
 use super::problem::Problem;
-use crate::order::{Order, OrderId};
+use crate::order::{CustomerId, Order, OrderId, Status};
 use crate::orders::{IdempotencyKey, Orders};
 use crate::representation::{self, OrderDocument, SummaryDocument};
-use crate::store::Store;
+use crate::store::{Selection, Store};
 
 /// The original offers HAL, which is the same document.
 const OFFERS: &[&str] = &["application/json", "application/hal+json", "text/html"];
 
-/// `GET /`: the orders, or those that match `?q=`, for people or for programs.
+/// `GET /`: the orders, or a selection of them, for people or for programs.
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
-    before: Before,
-    search: Search,
+    RawQuery(query): RawQuery,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
-    let reader = app.orders.database().reader();
-    let first = OrderId(before.number());
-    let (orders, count) = match search.text() {
-        None => (
-            S::list(reader, first, list::LIMIT).await?,
-            S::count(reader).await?,
-        ),
-        Some(text) => (
-            S::search(reader, text, first, list::LIMIT).await?,
-            S::count_found(reader, text).await?,
-        ),
+    let query = Query::read(query.as_deref(), &["q", "status", "from", "to", "customer"])?;
+    let selection = Selection {
+        search: query.search(),
+        status: query.choice("status", Status::ALL, Status::as_str)?,
+        customer: query.number("customer")?.map(CustomerId),
+        placed: query.days()?,
     };
-    let page = Page::new(orders, count, before, |order| order.id.0).matching(search);
+    let reader = app.orders.database().reader();
+    let before = OrderId(query.before());
+    let orders = S::list(reader, &selection, before, list::LIMIT).await?;
+    let count = S::count(reader, &selection).await?;
+    let page = Page::new(orders, count, query, |order| order.id.0);
     let base = app.pages.base();
     let summary = |order| SummaryDocument::new(order, base);
     let document = || page.document("orders", base, summary);
@@ -73,17 +73,14 @@ pub(super) async fn show<S: Store>(
     let order = find(&app.orders, id).await?;
     let offer = negotiate(&headers, OFFERS).ok_or(Problem::NotAcceptable(OFFERS))?;
     let media_type = OFFERS[offer];
-    let answer = match media_type {
-        "text/html" => {
-            let history = app.orders.history(id).await?;
-            app.pages.order(&order, &history).into_response()
-        }
-        _ => {
-            let json = [(header::CONTENT_TYPE, media_type)];
-            (json, document(&app, &order)).into_response()
-        }
-    };
-    Ok(tagged(&headers, answer).await)
+    if media_type == "text/html" {
+        let history = app.orders.history(id).await?;
+        let page = app.pages.order(&order, &history).into_response();
+        return Ok(tagged(&headers, page).await);
+    }
+    let json = [(header::CONTENT_TYPE, media_type)];
+    let answer = (json, document(&app, &order)).into_response();
+    Ok(tagged_strongly(&headers, answer).await)
 }
 
 /// `DELETE /order/{id}`: cancels the order and answers with it.
@@ -98,6 +95,15 @@ pub(super) async fn delete<S: Store>(
     let order = app.orders.cancel(id, trace).await?;
     let order = order.ok_or(Problem::NoSuchOrder(id))?;
     Ok(document(&app, &order).into_response())
+}
+
+/// `GET /order/{id}/cancel`: asks whether the order must be cancelled.
+pub(super) async fn confirm<S: Store>(
+    State(app): State<App<S>>,
+    Number(id): Number,
+) -> Result<Response, Problem> {
+    let order = find(&app.orders, OrderId(id)).await?;
+    Ok(app.pages.cancel(&order).into_response())
 }
 
 /// `POST /order/{id}/cancel`: cancels the order by a button, and leads back to its page.
@@ -129,7 +135,7 @@ async fn allow<S: Store>(app: &App<S>, id: OrderId, headers: &HeaderMap) -> Resu
     let order = find(&app.orders, id).await?;
     let document = OrderDocument::new(&order, app.pages.base()).to_json();
     let validators = Validators::of(OFFERS[0], document.as_bytes());
-    guard(headers, &validators).map_err(|_| Problem::PreconditionFailed)
+    guard_strongly(headers, &validators.tag).map_err(|_| Problem::PreconditionFailed)
 }
 
 fn document<'a, S: Store>(app: &App<S>, order: &'a Order) -> Json<OrderDocument<'a>> {

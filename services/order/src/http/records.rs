@@ -1,8 +1,10 @@
 //! The answers to an addition or a change of a customer or an item. A form leads to a page, a program gets a document.
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use feed_chassis::Wanted;
 use feed_core::http::Json;
+use feed_core::http::conditional::{Validators, guard_strongly, tagged, tagged_strongly};
 use maud::Markup;
 use serde::Serialize;
 
@@ -10,9 +12,30 @@ use super::body::Fields;
 use super::problem::Problem;
 use crate::rules::FieldError;
 
+/// Answers a read with the page, or with the document and a tag for the `If-Match` of a change.
+pub(super) async fn shown(
+    headers: &HeaderMap,
+    wanted: Wanted,
+    form: impl FnOnce() -> Markup,
+    document: impl Serialize,
+) -> Response {
+    let answer = wanted.answer(form, || document);
+    match wanted {
+        Wanted::Html => tagged(headers, answer).await,
+        Wanted::Json => tagged_strongly(headers, answer).await,
+    }
+}
+
+/// Checks the preconditions of a change against the document as it is now.
+pub(super) fn allow(headers: &HeaderMap, document: &impl Serialize) -> Result<(), Problem> {
+    let text = serde_json::to_string(document).map_err(|_| Problem::Internal)?;
+    let validators = Validators::of("application/json", text.as_bytes());
+    guard_strongly(headers, &validators.tag).map_err(|_| Problem::PreconditionFailed)
+}
+
 /// Answers that the record was added at `location`. A form leads to `list`, which is relative so that it works behind
 /// any prefix.
-pub(super) fn added(
+pub(super) async fn added(
     fields: &Fields,
     list: &'static str,
     location: String,
@@ -22,15 +45,21 @@ pub(super) fn added(
         return to(list);
     }
     let headers = [(header::LOCATION, location)];
-    (StatusCode::CREATED, headers, Json(document)).into_response()
+    let answer = (StatusCode::CREATED, headers, Json(document)).into_response();
+    tagged_strongly(&HeaderMap::new(), answer).await
 }
 
 /// Answers that the record was changed. A form leads to `list`, likewise.
-pub(super) fn changed(fields: &Fields, list: &'static str, document: impl Serialize) -> Response {
+pub(super) async fn changed(
+    fields: &Fields,
+    list: &'static str,
+    document: impl Serialize,
+) -> Response {
     if fields.form {
         return to(list);
     }
-    Json(document).into_response()
+    let answer = Json(document).into_response();
+    tagged_strongly(&HeaderMap::new(), answer).await
 }
 
 /// Answers with the `form` and a message at each wrong field; a program gets a problem document.

@@ -2,17 +2,18 @@
 
 use std::future::Future;
 
+use feed_chassis::list::Search;
 use sqlx::Pool;
 
 use crate::order::{Customer, CustomerId, Item, ItemId, NewCustomer, NewItem};
 
 /// A database that can hold customers and items. Lists are newest first.
 pub trait MasterData: feed_core::Backend {
-    /// The newest `limit` customers before `before`, whose name, e-mail or number matches `search`
-    /// if there is one.
+    /// The newest `limit` customers before `before` that have the number or the text of `search`, if there is one, in
+    /// name or e-mail address.
     fn customers(
         pool: &Pool<Self>,
-        search: Option<&str>,
+        search: Option<&Search>,
         before: CustomerId,
         limit: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<Customer>>> + Send;
@@ -20,7 +21,7 @@ pub trait MasterData: feed_core::Backend {
     /// How many customers match.
     fn count_customers(
         pool: &Pool<Self>,
-        search: Option<&str>,
+        search: Option<&Search>,
     ) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
     fn customer(
@@ -33,16 +34,17 @@ pub trait MasterData: feed_core::Backend {
         customer: NewCustomer,
     ) -> impl Future<Output = sqlx::Result<Customer>> + Send;
 
-    /// Changes a customer; false if there is none. Their orders stay as they are.
+    /// Changes a customer; false if there is none, or none like `only`. Their orders stay as they are.
     fn update_customer(
         pool: &Pool<Self>,
         customer: &Customer,
+        only: Option<&Customer>,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
     /// As [`MasterData::customers`].
     fn items(
         pool: &Pool<Self>,
-        search: Option<&str>,
+        search: Option<&Search>,
         before: ItemId,
         limit: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<Item>>> + Send;
@@ -50,7 +52,7 @@ pub trait MasterData: feed_core::Backend {
     /// How many items match.
     fn count_items(
         pool: &Pool<Self>,
-        search: Option<&str>,
+        search: Option<&Search>,
     ) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
     fn item(
@@ -63,9 +65,10 @@ pub trait MasterData: feed_core::Backend {
         item: NewItem,
     ) -> impl Future<Output = sqlx::Result<Item>> + Send;
 
-    /// Changes an item; false if there is none. Orders stay as they are.
+    /// Changes an item; false if there is none, or none like `only`. Orders stay as they are.
     fn update_item(
         pool: &Pool<Self>,
         item: &Item,
+        only: Option<&Item>,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 }

@@ -10,12 +10,13 @@ mod sqlite;
 use std::collections::BTreeSet;
 use std::future::Future;
 
+use feed_chassis::list::{Days, Search};
 use feed_core::transfer::Migrations;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use sqlx::{Pool, Transaction};
 
-use crate::order::{CustomerId, ItemId, NewOrder, Order, OrderId, Summary};
+use crate::order::{CustomerId, ItemId, NewOrder, Order, OrderId, Status, Summary};
 use crate::rules::Catalog;
 
 pub use erasure::Erasure;
@@ -24,6 +25,17 @@ pub use reconcile::Reconcile;
 
 /// The most customers, and the most items, that a form offers.
 const MAX_CHOICES: i64 = 1_000;
+
+/// The orders that a list shows: by default all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// A number is that of the order. Another text is in the customer's name or e-mail address.
+    pub search: Option<Search>,
+    pub status: Option<Status>,
+    pub customer: Option<CustomerId>,
+    /// When it was placed.
+    pub placed: Days,
+}
 
 /// A database that can hold the shop's orders.
 pub trait Store: MasterData + Erasure + Reconcile {
@@ -66,28 +78,19 @@ pub trait Store: MasterData + Erasure + Reconcile {
         id: OrderId,
     ) -> impl Future<Output = sqlx::Result<Option<Order>>> + Send;
 
-    /// The newest `limit` orders before `before`, newest first.
+    /// The newest `limit` orders of the selection before `before`, newest first.
     fn list(
         pool: &Pool<Self>,
+        selection: &Selection,
         before: OrderId,
         limit: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<Summary>>> + Send;
 
-    /// How many orders there are.
-    fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
-
-    /// The same for orders whose number is `text`, or whose customer's name or e-mail contains it. The case of Latin
-    /// letters does not matter.
-    fn search(
+    /// How many orders there are in the selection.
+    fn count(
         pool: &Pool<Self>,
-        text: &str,
-        before: OrderId,
-        limit: i64,
-    ) -> impl Future<Output = sqlx::Result<Vec<Summary>>> + Send;
-
-    /// How many orders [`Store::search`] finds.
-    fn count_found(pool: &Pool<Self>, text: &str)
-    -> impl Future<Output = sqlx::Result<i64>> + Send;
+        selection: &Selection,
+    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
     /// Claims `key` for the order that this transaction places. Waits for another transaction that has claimed it.
     fn claim_key(

@@ -1,7 +1,8 @@
 //! The orders in PostgreSQL: its dialect, and the statements that are its own.
 
 use chrono::{DateTime, Utc};
-use feed_core::dialect::postgres::{Db, GREATEST, NOW, POSITION, Row, is_in, list};
+use feed_chassis::list::Search;
+use feed_core::dialect::postgres::{Db, GREATEST, NOW, Row, is_in, list};
 use feed_core::transfer::Migrations;
 use sqlx::{PgPool, PgTransaction};
 
@@ -24,6 +25,18 @@ const NAMED_CUSTOMER: &str = "SELECT -- order::named_customer
 const SETTLE: &str = "SELECT -- order::settle
      pg_advisory_xact_lock(hashtextextended('customer/' || $1::bigint, 0))";
 
+/// The operator that compares a text with a [`pattern`].
+const MATCHES: &str = "~";
+
+fn pattern(search: &Search) -> String {
+    search.regex()
+}
+
+/// An instant as a parameter.
+fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
+    at
+}
+
 const MIGRATIONS: Migrations = &[
     (
         1,
@@ -34,6 +47,11 @@ const MIGRATIONS: Migrations = &[
         2,
         "erasure",
         include_str!("../../migrations/postgres/0002_erasure.sql"),
+    ),
+    (
+        3,
+        "expand_lists",
+        include_str!("../../migrations/postgres/0003_expand_lists.sql"),
     ),
 ];
 

@@ -1,7 +1,8 @@
 //! The orders in SQLite: its dialect, and the statements that are its own.
 
 use chrono::{DateTime, Utc};
-use feed_core::dialect::sqlite::{Db, GREATEST, NOW, POSITION, Row, is_in, list};
+use feed_chassis::list::Search;
+use feed_core::dialect::sqlite::{Db, GREATEST, NOW, Row, instant, is_in, list};
 use feed_core::transfer::Migrations;
 use sqlx::{SqlitePool, SqliteTransaction};
 
@@ -23,6 +24,13 @@ const NAMED_CUSTOMER: &str = "SELECT -- order::named_customer
 const SETTLE: &str = "SELECT -- order::settle
      $1";
 
+/// The operator that compares a text with a [`pattern`].
+const MATCHES: &str = "GLOB";
+
+fn pattern(search: &Search) -> String {
+    search.glob()
+}
+
 const MIGRATIONS: Migrations = &[
     (
         1,
@@ -33,6 +41,11 @@ const MIGRATIONS: Migrations = &[
         2,
         "erasure",
         include_str!("../../migrations/sqlite/0002_erasure.sql"),
+    ),
+    (
+        3,
+        "expand_lists",
+        include_str!("../../migrations/sqlite/0003_expand_lists.sql"),
     ),
 ];
 

@@ -6,6 +6,7 @@ mod contract;
 mod erase;
 mod feed;
 mod form;
+mod lists;
 mod master_data;
 mod orders;
 mod reconcile;

@@ -12,6 +12,7 @@ harness::on_both_databases! {
     an_error_is_shown_at_its_field_and_changes_nothing
     a_change_does_not_touch_orders
     lists_are_searched_and_paged
+    a_change_replaces_only_the_state_that_the_client_knows
     a_request_of_another_site_is_refused
 }
 
@@ -226,4 +227,61 @@ async fn a_request_of_another_site_is_refused<S: Testable>(url: &str) {
         assert_eq!(answer.status, 403, "{path}");
     }
     assert_eq!(app.json("/order/1").await["status"], "placed");
+}
+
+async fn a_change_replaces_only_the_state_that_the_client_knows<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let put = async |path: &str, headers: &[(&str, &str)], body: &serde_json::Value| {
+        let mut request = Request::put(path).header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        app.send(request, &body.to_string()).await
+    };
+    let customer = |name: &str| json!({"firstname": "Ada", "name": name, "email": "a@x"});
+    let item = |name: &str| json!({"name": name, "price": 1});
+    for (path, [one, two, three]) in [
+        ("/customers/1", ["One", "Two", "Three"].map(customer)),
+        ("/items/1", ["One", "Two", "Three"].map(item)),
+    ] {
+        let known = app.get(path, "application/json").await;
+        let tag = known.header("etag").to_owned();
+        assert!(tag.starts_with('"'), "{tag} is not strong");
+        let again = Request::get(path).header("accept", "application/json");
+        let again = app.send(again.header("if-none-match", &tag), "").await;
+        assert_eq!((again.status, again.header("etag")), (304, tag.as_str()));
+
+        let changed = put(path, &[("if-match", &tag)], &one).await;
+        assert_eq!(changed.status, 200, "{}", changed.body);
+        let new = changed.header("etag").to_owned();
+        let now = app.get(path, "application/json").await;
+        assert_eq!(now.header("etag"), new);
+        assert_ne!(new, tag);
+        // Another client has changed it meanwhile.
+        for condition in [
+            ("if-match", &*tag),
+            ("if-match", &format!("W/{new}")),
+            ("if-none-match", "*"),
+            ("if-none-match", &new),
+        ] {
+            put(path, &[condition], &two).await.assert_problem(412);
+        }
+        assert_eq!(app.json(path).await["name"], "One");
+        assert_eq!(put(path, &[("if-match", "*")], &two).await.status, 200);
+        assert_eq!(put(path, &[], &three).await.status, 200);
+        let missing = path.replace('1', "99");
+        put(&missing, &[("if-match", &new)], &one)
+            .await
+            .assert_problem(404);
+        let page = app.get(path, "text/html").await;
+        assert_ne!(page.header("etag"), new);
+    }
+    let added = app
+        .post_form("/items", &[("name", "x"), ("price", "1")])
+        .await;
+    assert_eq!(added.status, 303);
+    let create = Request::post("/items").header(header::CONTENT_TYPE, "application/json");
+    let created = app.send(create, &item("Tea").to_string()).await;
+    let shown = app.get("/items/6", "application/json").await;
+    assert_eq!(created.header("etag"), shown.header("etag"));
 }

@@ -42,8 +42,16 @@ async fn preconditions_hold_for_reading_and_for_changing<S: Testable>(url: &str)
         app.send(cancel, "").await.assert_problem(412);
     }
     assert_eq!(app.json("/order/1").await["status"], "placed");
-    let delete = Request::delete("/order/1").header("if-match", "*");
+    let weak = format!("W/{}", tags[0]);
+    let delete = Request::delete("/order/1").header("if-match", weak);
+    app.send(delete, "").await.assert_problem(412);
+    assert_eq!(app.json("/order/1").await["status"], "placed");
+    let delete = Request::delete("/order/1").header("if-match", &tags[0]);
     assert_eq!(app.send(delete, "").await.status, 200);
+    let again = Request::delete("/order/1").header("if-match", &tags[0]);
+    app.send(again, "").await.assert_problem(412);
+    let again = Request::delete("/order/1").header("if-match", "*");
+    assert_eq!(app.send(again, "").await.status, 200);
     // The order has changed, and with it the tag.
     assert_eq!(get("application/json", &tags[0]).await.status, 200);
 }
@@ -111,6 +119,7 @@ async fn the_list_has_pages<S: Testable>(url: &str) {
         "id": 101,
         "customer": {"customerId": 1, "name": "Wolff", "firstname": "Eberhard",
                      "email": "eberhard.wolff@example.com"},
+        "placed": first["orders"][0]["placed"],
         "updated": first["orders"][0]["updated"],
         "numberOfLines": 2,
         "status": "cancelled",
@@ -119,6 +128,7 @@ async fn the_list_has_pages<S: Testable>(url: &str) {
         "_links": {"self": {"href": "http://127.0.0.1:8081/order/101"}},
     });
     assert_eq!(first["orders"][0], expected);
+    assert!(first["orders"][0]["placed"].as_str() <= first["orders"][0]["updated"].as_str());
 
     let (mut ids, mut sizes) = (Vec::new(), Vec::new());
     let mut next = Some("/".to_owned());
@@ -218,7 +228,7 @@ async fn links_survive_a_path_prefix<S: Testable>(url: &str) {
     let page = app.page("/order/1").await;
     assert!(page.contains(r#"href="/invoice/1""#));
     assert!(page.contains(r#"href="https://goods.example/shipping/1""#));
-    assert!(page.contains(r#"action="/order/order/1/cancel""#));
+    assert!(page.contains(r#"href="/order/order/1/cancel""#));
 }
 
 /// The values of `href`, `action` and `formaction`.
@@ -238,7 +248,7 @@ async fn every_refusal_is_a_problem_document<S: Testable>(url: &str) {
         ("/line", "POST"),
         ("/orders", "POST"),
         ("/order/1", "GET, HEAD, DELETE"),
-        ("/order/1/cancel", "POST"),
+        ("/order/1/cancel", "GET, HEAD, POST"),
         ("/health/live", "GET, HEAD"),
         ("/health/ready", "GET, HEAD"),
         ("/style.css", "GET, HEAD"),

@@ -8,6 +8,8 @@ mod shipments;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn;
+use feed_chassis::list::no_parameters;
 use feed_chassis::routing::{get, post};
 use feed_console::service::Site;
 
@@ -24,8 +26,9 @@ pub(crate) fn routes<S: Store>(site: Site<S>, links: &Links) -> Router {
         pages: Pages::new(site.frame, links.order_url.clone()),
     };
     Router::new()
-        .route("/", get(shipments::list::<S>))
         .route("/{id}", get(shipments::show::<S>))
         .route("/{id}/dispatch", post(shipments::dispatch::<S>))
+        .route_layer(from_fn(no_parameters))
+        .route("/", get(shipments::list::<S>))
         .with_state(Arc::new(app))
 }

@@ -1,8 +1,9 @@
 //! The description of the routes in OpenAPI.
 
-use feed_chassis::list;
+use feed_chassis::list::{self, Filter};
 use feed_chassis::openapi::{About, Answer, Description, Operation, Parameter, Schema};
 
+use super::pages::FILTERS;
 use crate::order::OrderId;
 use crate::representation::ShipmentDocument;
 
@@ -12,6 +13,9 @@ pub(crate) const ABOUT: About = About {
                   order service; there may be a shipment a moment later than its order.",
     version: env!("CARGO_PKG_VERSION"),
 };
+
+/// When an address without parameters refuses a request.
+const NO_PARAMETERS: &str = "There is a parameter, and the address takes none";
 
 /// Describes the service's own routes.
 pub(crate) fn description() -> Description {
@@ -25,10 +29,13 @@ fn list() -> Operation {
         "shipments",
         "The shipments, those of the newest orders first",
     );
+    let about = "Only that of the order with this number; or those with this text in the customer's name, in \
+                 any case";
+    let list = list.parameter(list::describe_search(about));
+    let list = FILTERS.iter().copied().fold(list, list::describe_filter);
     let order = "The number of an order: its shipment alone, with an `ETag`";
-    list::describe::<ShipmentDocument<'_>>(list, "shipments")
-        .parameter(Parameter::query("order", order, Schema::of::<OrderId>()))
-        .sometimes_conditional()
+    let list = list::describe_filter(list, Filter::Number("order", order));
+    list::describe::<ShipmentDocument<'_>>(list, "shipments").sometimes_conditional()
 }
 
 fn show() -> Operation {
@@ -39,6 +46,7 @@ fn show() -> Operation {
                 .json(Schema::of::<ShipmentDocument<'_>>())
                 .html(),
         )
+        .problem(400, NO_PARAMETERS)
         .problem(
             404,
             "There is no shipment of such an order; there may be one in a moment",
@@ -50,7 +58,11 @@ fn dispatch() -> Operation {
         .about("A second time changes nothing.")
         .parameter(id())
         .answer(Answer::new(303, "They have left").header("Location", "The shipment"))
-        .problem(403, "A page of another site had a browser send this")
+        .problem(400, NO_PARAMETERS)
+        .problem(
+            403,
+            "A page of another site had a browser send this, or the credentials are for reading the feed",
+        )
         .problem(404, "There is no shipment of such an order")
         .problem(409, "The order was cancelled: its goods stay here")
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use feed_chassis::list::{self, Before, Page};
+use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
 use feed_core::Database;
 use feed_core::http::Problem;
@@ -17,7 +17,7 @@ use super::problem::{no_such_shipment, stopped};
 use crate::order::OrderId;
 use crate::representation::ShipmentDocument;
 use crate::shipment::{Shipment, Status};
-use crate::store::Store;
+use crate::store::{Selection, Store};
 
 /// What the handlers work with.
 pub(super) struct App<S: Store> {
@@ -27,28 +27,29 @@ pub(super) struct App<S: Store> {
 
 type SharedApp<S> = Arc<App<S>>;
 
-/// `GET /`: the shipments, for people or for programs. With `?order=17` the list has that of this order alone, if there
-/// is one, and a tag, so that a client can wait for it with cheap requests.
+/// `GET /`: the shipments, or a selection of them, for people or for programs. With `?order=17` the list has that of this
+/// order alone, if there is one, and a tag, so that a client can wait for it with cheap requests.
 pub(super) async fn list<S: Store>(
     State(app): State<SharedApp<S>>,
-    before: Before,
     RawQuery(query): RawQuery,
     wanted: Wanted,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let reader = app.database.reader();
-    let only = list::number(query.as_deref().unwrap_or_default(), "order")?;
-    let page = match only.map(OrderId) {
-        Some(order) => Page::only(S::find(reader, order).await?),
-        None => {
-            let shipments = S::list(reader, OrderId(before.number()), list::LIMIT).await?;
-            let count = S::count(reader).await?;
-            Page::new(shipments, count, before, |shipment| shipment.order.0)
-        }
+    let query = Query::read(query.as_deref(), &["q", "status", "from", "to", "order"])?;
+    let selection = Selection {
+        order: query.number("order")?.map(OrderId),
+        search: query.search(),
+        status: query.choice("status", Status::ALL, Status::as_str)?,
+        placed: query.days()?,
     };
+    let reader = app.database.reader();
+    let before = OrderId(query.before());
+    let shipments = S::list(reader, &selection, before, list::LIMIT).await?;
+    let count = S::count(reader, &selection).await?;
+    let page = Page::new(shipments, count, query, |shipment| shipment.order.0);
     let document = || page.document("shipments", app.pages.base(), ShipmentDocument::new);
     let answer = wanted.answer(|| app.pages.list(&page), document);
-    match only {
+    match selection.order {
         Some(_) => Ok(tagged(&headers, answer).await),
         None => Ok(answer),
     }

@@ -8,11 +8,24 @@ use std::collections::HashMap;
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
+use feed_chassis::list::{Days, Search};
 use feed_core::transfer::Migrations;
 use sqlx::{Pool, Transaction};
 
 use crate::order::OrderId;
-use crate::shipment::Shipment;
+use crate::shipment::{Shipment, Status};
+
+/// The shipments that a list shows: by default all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// That of this order.
+    pub order: Option<OrderId>,
+    /// A number is that of the order. Another text is in the customer's name.
+    pub search: Option<Search>,
+    pub status: Option<Status>,
+    /// When the order was placed.
+    pub placed: Days,
+}
 
 /// A database that can hold shipments.
 pub trait Store: feed_core::Backend {
@@ -59,13 +72,17 @@ pub trait Store: feed_core::Backend {
         id: OrderId,
     ) -> impl Future<Output = sqlx::Result<Option<Shipment>>> + Send;
 
-    /// The shipments of the newest `limit` orders before `before`, newest first.
+    /// The shipments of the newest `limit` orders of the selection before `before`, newest first.
     fn list(
         pool: &Pool<Self>,
+        selection: &Selection,
         before: OrderId,
         limit: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<Shipment>>> + Send;
 
-    /// How many shipments there are.
-    fn count(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
+    /// How many shipments there are in the selection.
+    fn count(
+        pool: &Pool<Self>,
+        selection: &Selection,
+    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
 }

@@ -1,10 +1,24 @@
 //! The shipments in PostgreSQL.
 
+use chrono::{DateTime, Utc};
+use feed_chassis::list::Search;
 use feed_core::dialect::postgres::{Db, NOW, Row, arguments, is_in, list, rows};
 use feed_core::transfer::Migrations;
 
 #[path = "statements.rs"]
 mod statements;
+
+/// The operator that compares a text with a [`pattern`].
+const MATCHES: &str = "~";
+
+fn pattern(search: &Search) -> String {
+    search.regex()
+}
+
+/// An instant as a parameter.
+fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
+    at
+}
 
 const MIGRATIONS: Migrations = &[
     (
@@ -16,5 +30,10 @@ const MIGRATIONS: Migrations = &[
         2,
         "cause",
         include_str!("../../migrations/postgres/0002_cause.sql"),
+    ),
+    (
+        3,
+        "expand_lists",
+        include_str!("../../migrations/postgres/0003_expand_lists.sql"),
     ),
 ];

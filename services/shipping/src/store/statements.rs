@@ -4,15 +4,16 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use feed_chassis::list::Search;
 use feed_core::dialect::Column;
 use feed_core::sql;
 use feed_core::transfer::Migrations;
-use sqlx::Row as _;
+use sqlx::{QueryBuilder, Row as _};
 
-use super::{Db, MIGRATIONS, NOW, Row, arguments, is_in, list, rows};
+use super::{Db, MATCHES, MIGRATIONS, NOW, Row, arguments, instant, is_in, list, pattern, rows};
 use crate::order::{Address, Customer, Item, Line, OrderId};
 use crate::shipment::Shipment;
-use crate::store::Store;
+use crate::store::{Selection, Store};
 
 type Pool = sqlx::Pool<Db>;
 type Transaction<'c> = sqlx::Transaction<'c, Db>;
@@ -21,6 +22,12 @@ type Transaction<'c> = sqlx::Transaction<'c, Db>;
 const COLUMNS: &str = "order_id, placed_at, dispatched_at, cancelled_at,
              customer_id, customer_name, customer_firstname,
              shipping_street, shipping_zip, shipping_city, cause";
+
+/// No order is placed later: 9999-12-31T23:59:59.999Z.
+const END_OF_TIME: DateTime<Utc> = DateTime::from_timestamp_millis(253_402_300_799_999).unwrap();
+
+/// The text in which a search looks.
+const NAME: &str = "customer_firstname || ' ' || customer_name";
 
 impl Store for Db {
     const MIGRATIONS: Migrations = MIGRATIONS;
@@ -137,25 +144,70 @@ impl Store for Db {
         Ok(shipments(pool, rows).await?.pop())
     }
 
-    async fn list(pool: &Pool, before: OrderId, limit: i64) -> sqlx::Result<Vec<Shipment>> {
-        let rows = sqlx::query(sql!(
+    async fn list(
+        pool: &Pool,
+        selection: &Selection,
+        before: OrderId,
+        limit: i64,
+    ) -> sqlx::Result<Vec<Shipment>> {
+        let by_day = selection.placed.are_given();
+        let mut query = QueryBuilder::new(format!(
             "SELECT -- shipment::list
-             {COLUMNS} FROM shipment WHERE order_id < $1 ORDER BY order_id DESC LIMIT $2"
-        ))
-        .bind(before.0)
-        .bind(limit)
-        .fetch_all(pool)
-        .await?;
-        shipments(pool, rows).await
+             {COLUMNS} FROM shipment WHERE "
+        ));
+        if by_day {
+            query.push("(placed_at, order_id) < (COALESCE((SELECT placed_at FROM shipment WHERE order_id = ");
+            query.push_bind(before.0).push("), ");
+            query.push_bind(instant(END_OF_TIME)).push("), ");
+            query.push_bind(before.0).push(")");
+        } else {
+            query.push("order_id < ").push_bind(before.0);
+        }
+        select(&mut query, selection);
+        query.push(match by_day {
+            true => " ORDER BY placed_at DESC, order_id DESC LIMIT ",
+            false => " ORDER BY order_id DESC LIMIT ",
+        });
+        query.push_bind(limit);
+        shipments(pool, query.build().fetch_all(pool).await?).await
     }
 
-    async fn count(pool: &Pool) -> sqlx::Result<i64> {
-        sqlx::query_scalar(
+    async fn count(pool: &Pool, selection: &Selection) -> sqlx::Result<i64> {
+        let mut query = QueryBuilder::new(
             "SELECT -- shipment::count
-             count(*) FROM shipment",
-        )
-        .fetch_one(pool)
-        .await
+             count(*) FROM shipment WHERE TRUE",
+        );
+        select(&mut query, selection);
+        query.build_query_scalar().fetch_one(pool).await
+    }
+}
+
+/// Appends the conditions of a selection. One that is not asked for is not there, so that the database finds the index
+/// for those that are.
+fn select(query: &mut QueryBuilder<Db>, selection: &Selection) {
+    if let Some(order) = selection.order {
+        query.push(" AND order_id = ").push_bind(order.0);
+    }
+    if let Some(search) = &selection.search {
+        match search.number() {
+            Some(order) => {
+                query.push(" AND order_id = ").push_bind(order);
+            }
+            None => {
+                let text = Search::searched(NAME);
+                query.push(format_args!(" AND {text} {MATCHES} "));
+                query.push_bind(pattern(search));
+            }
+        }
+    }
+    if let Some(status) = selection.status {
+        query.push(" AND status = ").push_bind(status.as_str());
+    }
+    if let Some(from) = selection.placed.from {
+        query.push(" AND placed_at >= ").push_bind(instant(from));
+    }
+    if let Some(until) = selection.placed.until {
+        query.push(" AND placed_at < ").push_bind(instant(until));
     }
 }
 

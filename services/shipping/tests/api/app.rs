@@ -56,16 +56,18 @@ impl<S: Testable> Subject<S> for Shipments {
             {"count": 2, "item": {"itemId": 1, "name": "iPod"}},
             {"count": 1, "item": {"itemId": 2, "name": "iPod touch"}}
         ],
-        "status": "pending"
+        "status": "pending",
+        "placed": "2026-03-04T05:06:07.089Z"
     }"#;
     const ORIGINAL: &'static str = r#"{
         "id": 7,
         "customer": {"customerId": 1, "name": "Curie", "firstname": "Marie"},
         "shippingAddress": {"street": "Rue 1", "zip": "75005", "city": "Paris"},
         "shipmentLine": [{"count": 2, "item": {"itemId": 1, "name": "iPod"}}],
-        "status": "pending"
+        "status": "pending",
+        "placed": "2017-05-01T10:00:07.000Z"
     }"#;
-    const OF_ONE: &'static [&'static str] = &["id"];
+    const OF_ONE: &'static [&'static str] = &["id", "cancelled"];
     const ADDRESS: &'static str = "shippingAddress";
     const PLACED: &'static str = "pending";
     const CANCELLED: &'static str = "stopped";

@@ -26,6 +26,7 @@ async fn the_personal_data_is_erased_and_the_shipment_stays<S: Testable>(url: &s
     expected["customer"] = json!({"customerId": 1});
     expected.as_object_mut().unwrap().remove("shippingAddress");
     expected["status"] = json!("stopped");
+    expected["cancelled"] = json!("2026-09-10T11:12:13.014Z");
     assert_eq!(app.json("/1").await, expected);
     assert_eq!(app.json("/3").await["customer"], expected["customer"]);
     assert_eq!(app.json("/2").await["shippingAddress"]["street"], "Dock 9");

@@ -11,7 +11,7 @@ use crate::invoice::Invoice;
 impl Pages {
     pub(in crate::http) fn invoice(&self, invoice: &Invoice) -> Markup {
         let body = html! {
-            (letterhead())
+            (self.letterhead())
             @if let Some(credited) = invoice.credited { (self.notice(invoice, credited)) }
             div.columns {
                 (billed_to(invoice))
@@ -31,7 +31,16 @@ impl Pages {
             p.actions { button.plain #print hidden { "Print" } }
         };
         let title = format!("Invoice {}", invoice.number);
-        self.frame.page_with_script(&title, &body, "print.js")
+        self.frame.localized(&title, &body, &["print.js"])
+    }
+
+    /// The sender, which only a printed page shows: the screen has the menu.
+    fn letterhead(&self) -> Markup {
+        let mut parts = self.sender.split(',').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        html! {
+            p.letterhead { strong { (name) } @for part in parts { br; (part) } }
+        }
     }
 
     fn notice(&self, invoice: &Invoice, credited: DateTime<Utc>) -> Markup {
@@ -40,7 +49,9 @@ impl Pages {
             p.notice role="note" {
                 strong { "There is nothing to pay. " }
                 "The order was cancelled on " (date(credited)) ", and this invoice is credited in \
-                 full: see its " a href=(self.frame.base.path(&credit_note)) { "credit note" } "."
+                 full: see " a href=(self.frame.base.path(&credit_note)) {
+                    "credit note " (invoice.credit_note())
+                } "."
             }
         }
     }
@@ -52,12 +63,13 @@ impl Pages {
         credited: DateTime<Utc>,
     ) -> Markup {
         let body = html! {
-            (letterhead())
+            (self.letterhead())
             div.columns {
                 (billed_to(invoice))
                 section {
                     h2 { "Details" }
                     dl {
+                        dt { "Credit note" } dd { (invoice.credit_note()) }
                         dt { "Date" } dd { (date(credited)) }
                         dt { "Invoice" } dd {
                             a href=(self.invoice_path(invoice.order)) { (invoice.number) }
@@ -73,14 +85,9 @@ impl Pages {
             (lines(invoice, Decimal::NEGATIVE_ONE))
             p.actions { button.plain #print hidden { "Print" } }
         };
-        let title = format!("Credit note to invoice {}", invoice.number);
-        self.frame.page_with_script(&title, &body, "print.js")
+        let title = format!("Credit note {}", invoice.credit_note());
+        self.frame.localized(&title, &body, &["print.js"])
     }
-}
-
-/// The sender, which only a printed page shows: the screen has the menu.
-fn letterhead() -> Markup {
-    html! { p.letterhead { "Shop" } }
 }
 
 fn billed_to(invoice: &Invoice) -> Markup {

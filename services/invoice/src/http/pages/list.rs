@@ -1,26 +1,38 @@
 //! The page with the invoices.
 
 use feed_chassis::html::{date, thead};
-use feed_chassis::list::Page;
+use feed_chassis::list::{Filter, Page};
 use maud::{Markup, html};
 
 use super::{Pages, money, status};
-use crate::invoice::Invoice;
+use crate::invoice::{Invoice, Status};
+
+/// What selects invoices, beside the text to search for.
+pub(in crate::http) const FILTERS: &[Filter] = &[
+    Filter::Choice(
+        "status",
+        "Status",
+        &[Status::Issued.as_str(), Status::Credited.as_str()],
+    ),
+    Filter::Days,
+];
 
 impl Pages {
     pub(in crate::http) fn list(&self, page: &Page<Invoice>) -> Markup {
         let body = html! {
+            div.toolbar {
+                (page.search_form(&self.frame.base, "Order or invoice number, or name", FILTERS))
+            }
             @if page.items.is_empty() {
-                p.quiet {
-                    @if page.continued { "There are no older invoices." }
-                    @else { "There are no invoices yet. They appear here when orders are placed." }
-                }
+                (page.nothing("invoices", &html! {
+                    "They appear here when orders are placed."
+                }))
             } @else {
                 (self.table(&page.items))
             }
             (page.footer(&self.frame.base, "invoice", "invoices"))
         };
-        self.frame.page("Invoices", &body)
+        self.frame.localized("Invoices", &body, &[])
     }
 
     fn table(&self, invoices: &[Invoice]) -> Markup {

@@ -3,25 +3,34 @@
 mod invoice;
 mod list;
 
-use feed_chassis::html::{Frame, below};
+pub(super) use list::FILTERS;
+
+use feed_chassis::html::{self, Frame, below};
 use feed_core::http::BaseUrl;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 use url::Url;
 
+use crate::config::Links;
 use crate::invoice::Status;
 use crate::order::OrderId;
 
-/// What all pages share: the frame, and the address of the orders.
+/// What all pages share: the frame, the address of the orders, and the sender.
 #[derive(Debug)]
 pub(crate) struct Pages {
     frame: Frame<'static>,
     order_url: Option<Url>,
+    /// Who sends the invoices.
+    sender: String,
 }
 
 impl Pages {
-    pub(crate) fn new(frame: Frame<'static>, order_url: Option<Url>) -> Self {
-        Self { frame, order_url }
+    pub(crate) fn new(frame: Frame<'static>, settings: &Links) -> Self {
+        Self {
+            frame,
+            order_url: settings.order_url.clone(),
+            sender: settings.sender.clone(),
+        }
     }
 
     /// The public base URL.
@@ -53,7 +62,6 @@ fn status(status: Status) -> Markup {
     html! { span class=(class) { (text) } }
 }
 
-fn money(amount: Decimal, currency: &str) -> String {
-    // A minus sign, which a screen reader speaks and which is as wide as a digit.
-    format!("{amount:.2} {currency}").replace('-', "\u{2212}")
+fn money(amount: Decimal, currency: &str) -> Markup {
+    html::money(&format!("{amount:.2}"), currency)
 }

@@ -4,9 +4,15 @@ use feed_chassis::list;
 use feed_chassis::openapi::{Answer, Description, Operation, Parameter, Schema};
 use schemars::JsonSchema;
 
-use super::common::{same_origin, searched};
+use super::common::{NO_PARAMETERS, same_origin, searched};
 use crate::order::{Customer, CustomerId, Item, ItemId};
 use crate::rules::{DraftCustomer, DraftItem};
+
+/// What a search among the customers finds.
+const CUSTOMER: &str = "Only the customer with this number, and those with this text in name or e-mail address, in any case";
+/// What a search among the items finds.
+const ITEM: &str =
+    "Only the item with this number, and those with this text in the name, in any case";
 
 pub(super) fn customers() -> Description {
     let list = Operation::get("/customers", "customers", "The customers, newest first");
@@ -24,7 +30,7 @@ pub(super) fn customers() -> Description {
         "Customers",
         "Who orders. What was sold to them keeps their name as it was then",
         [
-            list::describe::<Customer>(searched(list), "customers"),
+            list::describe::<Customer>(searched(list, CUSTOMER), "customers"),
             created::<DraftCustomer, Customer>(create),
             shown::<Customer>(show.parameter(id())),
             replaced::<DraftCustomer, Customer>(replace.parameter(id())),
@@ -45,7 +51,7 @@ pub(super) fn items() -> Description {
         "Items",
         "What can be ordered. What was sold keeps its name and price as they were then",
         [
-            list::describe::<Item>(searched(list), "items"),
+            list::describe::<Item>(searched(list, ITEM), "items"),
             created::<DraftItem, Item>(create),
             shown::<Item>(show.parameter(id())),
             replaced::<DraftItem, Item>(replace.parameter(id())),
@@ -54,9 +60,13 @@ pub(super) fn items() -> Description {
     )
 }
 
+/// What the tag of a document is for.
+const TAG: &str = "Identifies this state: a change with it in `If-Match` replaces no other";
+
 fn created<New: JsonSchema, Known: JsonSchema>(create: Operation) -> Operation {
     let added = Answer::new(201, "It is added")
         .header("Location", "Its address")
+        .header("ETag", TAG)
         .json(Schema::of::<Known>());
     same_origin(create)
         .json(Schema::of::<New>())
@@ -69,24 +79,32 @@ fn created<New: JsonSchema, Known: JsonSchema>(create: Operation) -> Operation {
 
 fn shown<Known: JsonSchema>(show: Operation) -> Operation {
     let known = Answer::new(200, "As it is now").json(Schema::of::<Known>());
-    show.answer(known.html()).problem(404, "There is none")
+    show.answer(known.html())
+        .conditional()
+        .problem(400, NO_PARAMETERS)
+        .problem(404, "There is none")
 }
 
 fn replaced<New: JsonSchema, Known: JsonSchema>(replace: Operation) -> Operation {
-    let known = Answer::new(200, "It is changed").json(Schema::of::<Known>());
+    let known = Answer::new(200, "It is changed")
+        .header("ETag", TAG)
+        .json(Schema::of::<Known>());
     same_origin(replace)
+        .guarded()
         .json(Schema::of::<New>())
         .answer(known)
         .answer(refused())
-        .problem(400, "The body is not JSON")
+        .problem(400, "The body is not JSON, or there is a parameter")
         .problem(404, "There is none")
 }
 
 fn changed<New: JsonSchema>(change: Operation) -> Operation {
     same_origin(change)
+        .guarded()
         .form(Schema::of::<New>())
         .answer(Answer::new(303, "It is changed").header("Location", "The list"))
         .answer(Answer::new(422, "The form again, with what is wrong").html())
+        .problem(400, NO_PARAMETERS)
         .problem(404, "There is none")
 }
 

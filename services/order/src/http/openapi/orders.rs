@@ -4,20 +4,33 @@ use feed_chassis::list;
 use feed_chassis::openapi::{Answer, Description, Fields, Operation, Parameter, Schema};
 use serde_json::json;
 
-use super::common::{same_origin, searched};
+use super::common::{NO_PARAMETERS, same_origin, searched};
 use crate::http::context::MAX_KEY;
+use crate::http::pages::FILTERS;
 use crate::order::OrderId;
 use crate::representation::{OrderDocument, SummaryDocument};
 use crate::rules::Draft;
 
 pub(super) fn description() -> Description {
-    let orders = [list(), place(), submit(), show(), delete(), cancel()];
+    let orders = [
+        list(),
+        place(),
+        submit(),
+        show(),
+        delete(),
+        confirm(),
+        cancel(),
+    ];
     Description::of("Orders", "What was ordered, and by whom", orders)
 }
 
 fn list() -> Operation {
     let list = Operation::get("/", "orders", "The orders, newest first");
-    list::describe::<SummaryDocument<'_>>(searched(list), "orders")
+    let about = "Only the order with this number; or those with this text in the customer's name or \
+                 e-mail address, in any case";
+    let list = searched(list, about);
+    let list = FILTERS.iter().copied().fold(list, list::describe_filter);
+    list::describe::<SummaryDocument<'_>>(list, "orders")
 }
 
 fn place() -> Operation {
@@ -38,7 +51,7 @@ fn place() -> Operation {
         .answer(placed)
         .problem(
             400,
-            "The body is not JSON, or the `Idempotency-Key` is invalid",
+            "The body is not JSON, the `Idempotency-Key` is invalid, or there is a parameter",
         )
         .problem(
             422,
@@ -89,6 +102,7 @@ fn show() -> Operation {
         .parameter(id())
         .answer(order)
         .conditional()
+        .problem(400, NO_PARAMETERS)
         .problem(404, "There is no such order")
 }
 
@@ -102,6 +116,19 @@ fn delete() -> Operation {
     ))
     .about("The order stays, as a cancelled one. Cancelling it again publishes no second event.")
     .answer(cancelled)
+}
+
+fn confirm() -> Operation {
+    let page = Answer::new(200, "The page that asks, for people").html();
+    Operation::get(
+        "/order/{id}/cancel",
+        "confirm",
+        "Ask whether an order must be cancelled",
+    )
+    .parameter(id())
+    .answer(page)
+    .problem(400, NO_PARAMETERS)
+    .problem(404, "There is no such order")
 }
 
 fn cancel() -> Operation {
@@ -120,6 +147,7 @@ fn change(operation: Operation) -> Operation {
         .parameter(id())
         .parameter(traceparent())
         .guarded()
+        .problem(400, NO_PARAMETERS)
         .problem(404, "There is no such order")
 }
 

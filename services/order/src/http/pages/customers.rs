@@ -4,8 +4,8 @@ use feed_chassis::html::thead;
 use feed_chassis::list::Page;
 use maud::{Markup, html};
 
+use super::Pages;
 use super::record::{Record, field};
-use super::{Pages, nothing};
 use crate::order::{Customer, CustomerId};
 use crate::rules::{DraftCustomer, FieldError};
 
@@ -15,10 +15,12 @@ impl Pages {
         let body = html! {
             div.toolbar {
                 a.button href=(base.path("customers/new")) { "New customer" }
-                (page.search_form(base, "Number, name or e-mail"))
+                (page.search_form(base, "Number, name or e-mail", &[]))
             }
             @if page.items.is_empty() {
-                p.quiet { (nothing(page, "customers")) }
+                (page.nothing("customers", &html! {
+                    "Choose " strong { "New customer" } " to add the first one."
+                }))
             } @else {
                 div.scroll {
                     table aria-label="Customers" {
@@ -66,6 +68,7 @@ impl Pages {
             action,
             list: "customers",
             fields: &fields,
+            related: id.map(|id| (format!("?customer={id}"), "Orders of this customer")),
             is_change: id.is_some(),
         };
         self.record(&record, errors)

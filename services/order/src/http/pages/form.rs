@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
+use super::Pages;
 use super::fields::{Input, Messages, id, summary};
-use super::{Pages, money};
 use crate::http::form::{AddressFields, Fields, LineFields, number};
-use crate::order::{Customer, Item, ItemId, OrderId};
+use crate::order::{CURRENCY, Customer, Item, ItemId, OrderId};
 use crate::rules::{Catalog, FieldError, MAX_COUNT, MAX_TEXT, MAX_ZIP};
 
 /// The characters of a count, with room for counts that are too large, so that they get a message.
@@ -124,7 +124,7 @@ impl<'a> Form<'a> {
         };
         let item = |item: &Item| Choice {
             value: item.id.to_string(),
-            text: format!("{}, {}", item.name, money(item.price)),
+            text: format!("{}, {} {CURRENCY}", item.name, item.price),
             cents: Some((item.price * Decimal::ONE_HUNDRED).normalize().to_string()),
         };
         Self {
@@ -188,7 +188,7 @@ impl<'a> Form<'a> {
                     }
                     p.total {
                         label for="total" { "Total" }
-                        output #total { (money(self.total(lines))) }
+                        output #total { (self.total(lines)) " " (CURRENCY) }
                     }
                 }
             }

@@ -5,7 +5,7 @@ use feed_chassis::list::Page;
 use maud::{Markup, html};
 
 use super::record::{Record, field};
-use super::{Pages, money, nothing};
+use super::{Pages, money};
 use crate::order::{Item, ItemId};
 use crate::rules::{DraftItem, FieldError};
 
@@ -15,10 +15,12 @@ impl Pages {
         let body = html! {
             div.toolbar {
                 a.button href=(base.path("items/new")) { "New item" }
-                (page.search_form(base, "Number or name"))
+                (page.search_form(base, "Number or name", &[]))
             }
             @if page.items.is_empty() {
-                p.quiet { (nothing(page, "items")) }
+                (page.nothing("items", &html! {
+                    "Choose " strong { "New item" } " to add the first one."
+                }))
             } @else {
                 div.scroll {
                     table aria-label="Items" {
@@ -37,7 +39,7 @@ impl Pages {
             }
             (page.footer(base, "item", "items"))
         };
-        self.frame.page("Items", &body)
+        self.frame.localized("Items", &body, &[])
     }
 
     /// The form for a new item, or for the one with `id`.
@@ -66,6 +68,7 @@ impl Pages {
             action,
             list: "items",
             fields: &fields,
+            related: None,
             is_change: id.is_some(),
         };
         self.record(&record, errors)

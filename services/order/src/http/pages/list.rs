@@ -1,27 +1,40 @@
 //! The page with the orders.
 
 use feed_chassis::html::{thead, time};
-use feed_chassis::list::Page;
+use feed_chassis::list::{Filter, Page};
 use maud::{Markup, html};
 
-use super::{Pages, money, nothing, status};
-use crate::order::Summary;
+use super::{Pages, money, status};
+use crate::order::{Status, Summary};
+
+/// What selects orders, beside the text to search for.
+pub(in crate::http) const FILTERS: &[Filter] = &[
+    Filter::Choice(
+        "status",
+        "Status",
+        &[Status::Placed.as_str(), Status::Cancelled.as_str()],
+    ),
+    Filter::Number("customer", "Customer number"),
+    Filter::Days,
+];
 
 impl Pages {
     pub(in crate::http) fn list(&self, page: &Page<Summary>) -> Markup {
         let body = html! {
             div.toolbar {
                 a.button href=(self.frame.base.path("form.html")) { "New order" }
-                (page.search_form(&self.frame.base, "Order number, name or e-mail"))
+                (page.search_form(&self.frame.base, "Order number, name or e-mail", FILTERS))
             }
             @if page.items.is_empty() {
-                p.quiet { (nothing(page, "orders")) }
+                (page.nothing("orders", &html! {
+                    "Choose " strong { "New order" } " to place the first one."
+                }))
             } @else {
                 (self.table(&page.items))
             }
             (page.footer(&self.frame.base, "order", "orders"))
         };
-        self.frame.page("Orders", &body)
+        self.frame.localized("Orders", &body, &[])
     }
 
     fn table(&self, orders: &[Summary]) -> Markup {

@@ -8,9 +8,10 @@ mod list;
 mod order;
 mod record;
 
+pub(super) use list::FILTERS;
+
 use feed_chassis::Settings;
-use feed_chassis::html::Frame;
-use feed_chassis::list::Page;
+use feed_chassis::html::{self, Frame};
 use feed_core::http::BaseUrl;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
@@ -71,15 +72,6 @@ impl Pages {
     }
 }
 
-/// The text in place of an empty list.
-fn nothing<T>(page: &Page<T>, many: &str) -> String {
-    match page.searched() {
-        Some(text) => format!("No {many} match \u{201c}{text}\u{201d}."),
-        None if page.continued => format!("There are no older {many}."),
-        None => format!("There are no {many} yet."),
-    }
-}
-
 fn status(status: Status) -> Markup {
     let (class, text) = match status {
         Status::Placed => ("status good", "Placed"),
@@ -88,6 +80,6 @@ fn status(status: Status) -> Markup {
     html! { span class=(class) { (text) } }
 }
 
-fn money(amount: Decimal) -> String {
-    format!("{amount} {CURRENCY}")
+fn money(amount: Decimal) -> Markup {
+    html::money(&amount.to_string(), CURRENCY)
 }

@@ -10,6 +10,10 @@ const LOOKS = { issued: "good", dispatched: "good", pending: "plain" };
 const element = (name, className, text) =>
   Object.assign(document.createElement(name), { className, textContent: text });
 
+// As `locale.js` shows amounts.
+const amount = ({ total, currency }) =>
+  new Intl.NumberFormat(undefined, { style: "currency", currency }).format(total);
+
 async function look(section) {
   const answer = await fetch(section.dataset.list, {
     headers: { Accept: "application/json" },
@@ -33,7 +37,7 @@ function show(section, found) {
     if (found.number) link.textContent = `${section.querySelector("h2").textContent} ${found.number}`;
     const word = found.status[0].toUpperCase() + found.status.slice(1);
     parts.push(" ", element("span", `status ${LOOKS[found.status] ?? "bad"}`, word));
-    if (found.total !== undefined) parts.push(` ${found.total.toFixed(2)}\u00a0${found.currency}`);
+    if (found.total !== undefined) parts.push(" ", amount(found));
   } else {
     parts.push(element("span", "quiet waiting", "on its way"));
   }

@@ -3,10 +3,11 @@
 use feed_chassis::html::{below, instant, thead, time};
 use feed_core::feed::Happened;
 use maud::{Markup, html};
+use rust_decimal::Decimal;
 use url::Url;
 
 use super::{Pages, money, status};
-use crate::order::{Address, Order, OrderId, OrderLine, Status};
+use crate::order::{Address, Customer, Order, OrderId, OrderLine, Status};
 
 impl Pages {
     /// The page of an order, with its events, newest first.
@@ -22,7 +23,7 @@ impl Pages {
                     dd { (time(order.updated)) }
                 }
                 dt { "Customer" }
-                dd { (order.customer.full_name()) }
+                dd { (self.customer(&order.customer)) }
                 @if !order.customer.is_erased() {
                     dt { "E-mail" }
                     dd { (order.customer.email) }
@@ -34,7 +35,7 @@ impl Pages {
                     (self.elsewhere(self.shipping_url.as_ref(), order.id, &SHIPMENT))
                 }
             }
-            (lines(&order.lines, &money(order.total)))
+            (lines(&order.lines, order.total))
             div.columns {
                 section { h2 { "Shipping address" } (address(&order.shipping_address)) }
                 section { h2 { "Billing address" } (address(&order.billing_address)) }
@@ -42,14 +43,48 @@ impl Pages {
             h2 { "History" }
             (self::history(history))
             @if order.status == Status::Placed {
-                form.actions method="post"
-                    action={ (self.order_path(order.id)) "/cancel" } {
-                    button.plain.danger { "Cancel this order" }
+                p.actions {
+                    a.button.plain.danger href={ (self.order_path(order.id)) "/cancel" } {
+                        "Cancel this order"
+                    }
                 }
             }
         };
         let title = format!("Order {}", order.id);
-        self.frame.page_with_script(&title, &body, "order.js")
+        self.frame.localized(&title, &body, &["order.js"])
+    }
+
+    /// The customer's name, with a link to their page unless they were erased.
+    fn customer(&self, customer: &Customer) -> Markup {
+        let name = customer.full_name();
+        html! {
+            @if customer.is_erased() { (name) } @else {
+                a href=(self.frame.base.path(&customer.id.path())) { (name) }
+            }
+        }
+    }
+
+    /// The question whether an order must be cancelled, which cannot be undone.
+    pub(in crate::http) fn cancel(&self, order: &Order) -> Markup {
+        let page = self.order_path(order.id);
+        let is_placed = order.status == Status::Placed;
+        let body = html! {
+            @if is_placed {
+                p {
+                    "Order " (order.id) " of " (order.customer.full_name()) " over "
+                    (money(order.total)) " will be cancelled. Its invoice is credited, and goods \
+                     that have not left stay here. This cannot be undone."
+                }
+            } @else {
+                p { "Order " (order.id) " is cancelled already." }
+            }
+            form.actions method="post" action={ (page) "/cancel" } {
+                @if is_placed { button.danger { "Cancel order " (order.id) } }
+                a.button.plain href=(page) { @if is_placed { "Keep it" } @else { "Back to the order" } }
+            }
+        };
+        let title = format!("Cancel order {}?", order.id);
+        self.frame.localized(&title, &body, &[])
     }
 
     /// The link to another service, with the address where the script finds more.
@@ -121,7 +156,7 @@ fn history(history: &[Happened]) -> Markup {
     }
 }
 
-fn lines(lines: &[OrderLine], total: &str) -> Markup {
+fn lines(lines: &[OrderLine], total: Decimal) -> Markup {
     html! {
         h2 { "Lines" }
         div.scroll tabindex="0" {
@@ -140,7 +175,7 @@ fn lines(lines: &[OrderLine], total: &str) -> Markup {
                 tfoot {
                     tr {
                         th scope="row" colspan="3" { "Total" }
-                        td.number { (total) }
+                        td.number { (money(total)) }
                     }
                 }
             }

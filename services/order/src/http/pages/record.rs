@@ -17,6 +17,8 @@ pub(super) struct Record<'a> {
     /// The list that it belongs to.
     pub(super) list: &'static str,
     pub(super) fields: &'a [Input<'a>],
+    /// A link to what belongs to it: its address relative to the base URL, and its text.
+    pub(super) related: Option<(String, &'static str)>,
     /// True if it changes a record, which orders may refer to.
     pub(super) is_change: bool,
 }
@@ -48,6 +50,9 @@ impl Pages {
             field.map_or(name, |field| field.label).to_owned()
         };
         let body = html! {
+            @if let Some((path, text)) = &record.related {
+                p { a href=(base.path(path)) { (text) } }
+            }
             (summary(errors, "Nothing is stored yet. Please look at:", called))
             form.narrow method="post" action=(base.path(&record.action)) novalidate {
                 @for input in record.fields { (messages.input(*input)) }

@@ -1,8 +1,10 @@
 //! Customers and items.
 
-use feed_core::sql;
+use feed_chassis::list::Search;
+use sqlx::QueryBuilder;
 
-use super::{Db, Pool, matches};
+use super::lists::found;
+use super::{Db, Pool};
 use crate::order::{Customer, CustomerId, Item, ItemId, NewCustomer, NewItem};
 use crate::store::{MasterData, to_cents};
 
@@ -14,32 +16,27 @@ const ITEM: &str = "name";
 impl MasterData for Db {
     async fn customers(
         pool: &Pool,
-        search: Option<&str>,
+        search: Option<&Search>,
         before: CustomerId,
         limit: i64,
     ) -> sqlx::Result<Vec<Customer>> {
-        sqlx::query_as(sql!(
+        let mut query = QueryBuilder::new(
             "SELECT -- order::list_customers
-             id, name, firstname, email FROM customers
-             WHERE ($1 = '' OR {found}) AND id < $2 ORDER BY id DESC LIMIT $3",
-            found = matches(CUSTOMER)
-        ))
-        .bind(search.unwrap_or_default())
-        .bind(before.0)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
+             id, name, firstname, email FROM customers WHERE id < ",
+        );
+        query.push_bind(before.0);
+        found(&mut query, CUSTOMER, search);
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        query.build_query_as().fetch_all(pool).await
     }
 
-    async fn count_customers(pool: &Pool, search: Option<&str>) -> sqlx::Result<i64> {
-        sqlx::query_scalar(sql!(
+    async fn count_customers(pool: &Pool, search: Option<&Search>) -> sqlx::Result<i64> {
+        let mut query = QueryBuilder::new(
             "SELECT -- order::count_customers
-             count(*) FROM customers WHERE ($1 = '' OR {found})",
-            found = matches(CUSTOMER)
-        ))
-        .bind(search.unwrap_or_default())
-        .fetch_one(pool)
-        .await
+             count(*) FROM customers WHERE TRUE",
+        );
+        found(&mut query, CUSTOMER, search);
+        query.build_query_scalar().fetch_one(pool).await
     }
 
     async fn customer(pool: &Pool, id: CustomerId) -> sqlx::Result<Option<Customer>> {
@@ -66,48 +63,51 @@ impl MasterData for Db {
         Ok(customer.with_id(CustomerId(id)))
     }
 
-    async fn update_customer(pool: &Pool, customer: &Customer) -> sqlx::Result<bool> {
-        let done = sqlx::query(
+    async fn update_customer(
+        pool: &Pool,
+        customer: &Customer,
+        only: Option<&Customer>,
+    ) -> sqlx::Result<bool> {
+        let mut query = QueryBuilder::new(
             "UPDATE -- order::update_customer
-             customers SET name = $2, firstname = $3, email = $4 WHERE id = $1",
-        )
-        .bind(customer.id.0)
-        .bind(&customer.name)
-        .bind(&customer.firstname)
-        .bind(&customer.email)
-        .execute(pool)
-        .await?;
+             customers SET name = ",
+        );
+        query.push_bind(&customer.name);
+        query.push(", firstname = ").push_bind(&customer.firstname);
+        query.push(", email = ").push_bind(&customer.email);
+        query.push(" WHERE id = ").push_bind(customer.id.0);
+        if let Some(only) = only {
+            query.push(" AND name = ").push_bind(&only.name);
+            query.push(" AND firstname = ").push_bind(&only.firstname);
+            query.push(" AND email = ").push_bind(&only.email);
+        }
+        let done = query.build().execute(pool).await?;
         Ok(done.rows_affected() == 1)
     }
 
     async fn items(
         pool: &Pool,
-        search: Option<&str>,
+        search: Option<&Search>,
         before: ItemId,
         limit: i64,
     ) -> sqlx::Result<Vec<Item>> {
-        sqlx::query_as(sql!(
+        let mut query = QueryBuilder::new(
             "SELECT -- order::list_items
-             id, name, price_cents FROM items
-             WHERE ($1 = '' OR {found}) AND id < $2 ORDER BY id DESC LIMIT $3",
-            found = matches(ITEM)
-        ))
-        .bind(search.unwrap_or_default())
-        .bind(before.0)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
+             id, name, price_cents FROM items WHERE id < ",
+        );
+        query.push_bind(before.0);
+        found(&mut query, ITEM, search);
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        query.build_query_as().fetch_all(pool).await
     }
 
-    async fn count_items(pool: &Pool, search: Option<&str>) -> sqlx::Result<i64> {
-        sqlx::query_scalar(sql!(
+    async fn count_items(pool: &Pool, search: Option<&Search>) -> sqlx::Result<i64> {
+        let mut query = QueryBuilder::new(
             "SELECT -- order::count_items
-             count(*) FROM items WHERE ($1 = '' OR {found})",
-            found = matches(ITEM)
-        ))
-        .bind(search.unwrap_or_default())
-        .fetch_one(pool)
-        .await
+             count(*) FROM items WHERE TRUE",
+        );
+        found(&mut query, ITEM, search);
+        query.build_query_scalar().fetch_one(pool).await
     }
 
     async fn item(pool: &Pool, id: ItemId) -> sqlx::Result<Option<Item>> {
@@ -132,16 +132,23 @@ impl MasterData for Db {
         Ok(item.with_id(ItemId(id)))
     }
 
-    async fn update_item(pool: &Pool, item: &Item) -> sqlx::Result<bool> {
-        let done = sqlx::query(
+    async fn update_item(pool: &Pool, item: &Item, only: Option<&Item>) -> sqlx::Result<bool> {
+        let mut query = QueryBuilder::new(
             "UPDATE -- order::update_item
-             items SET name = $2, price_cents = $3 WHERE id = $1",
-        )
-        .bind(item.id.0)
-        .bind(&item.name)
-        .bind(to_cents(item.price)?)
-        .execute(pool)
-        .await?;
+             items SET name = ",
+        );
+        query.push_bind(&item.name);
+        query
+            .push(", price_cents = ")
+            .push_bind(to_cents(item.price)?);
+        query.push(" WHERE id = ").push_bind(item.id.0);
+        if let Some(only) = only {
+            query.push(" AND name = ").push_bind(&only.name);
+            query
+                .push(" AND price_cents = ")
+                .push_bind(to_cents(only.price)?);
+        }
+        let done = query.build().execute(pool).await?;
         Ok(done.rows_affected() == 1)
     }
 }

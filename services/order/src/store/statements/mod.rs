@@ -2,6 +2,7 @@
 //! compiles this folder, with its dialect.
 
 mod erasure;
+mod lists;
 mod master_data;
 mod reconcile;
 
@@ -12,13 +13,16 @@ use feed_core::transfer::Migrations;
 use rust_decimal::Decimal;
 use sqlx::{FromRow, Row as _};
 
-use super::{Db, GREATEST, MIGRATIONS, NAMED_CUSTOMER, NOW, POSITION, Row, SETTLE, is_in, list};
+use super::{
+    Db, GREATEST, MATCHES, MIGRATIONS, NAMED_CUSTOMER, NOW, Row, SETTLE, instant, is_in, list,
+    pattern,
+};
 use crate::order::{
     Address, Customer, CustomerId, Item, ItemId, NewOrder, Order, OrderId, OrderLine, Status,
     Summary,
 };
 use crate::rules::Catalog;
-use crate::store::{KeyClaim, MAX_CHOICES, Store};
+use crate::store::{KeyClaim, MAX_CHOICES, Selection, Store};
 
 type Pool = sqlx::Pool<Db>;
 type Transaction<'c> = sqlx::Transaction<'c, Db>;
@@ -28,14 +32,6 @@ const COLUMNS: &str = "id, status, placed, updated,
              customer_id, customer_name, customer_firstname, customer_email,
              shipping_street, shipping_zip, shipping_city,
              billing_street, billing_zip, billing_city, number_of_lines, total_cents";
-
-/// The text of an order in which a search looks.
-const SEARCHED: &str = "customer_firstname || ' ' || customer_name || ' ' || customer_email";
-
-/// The condition that a row has the number `$1`, or that the text that it is searched in contains `$1`.
-fn matches(text: &str) -> String {
-    format!("CAST(id AS TEXT) = $1 OR {POSITION}(lower({text}), lower($1)) > 0")
-}
 
 impl Store for Db {
     const MIGRATIONS: Migrations = MIGRATIONS;
@@ -115,53 +111,17 @@ impl Store for Db {
         whole(pool, row).await
     }
 
-    async fn list(pool: &Pool, before: OrderId, limit: i64) -> sqlx::Result<Vec<Summary>> {
-        sqlx::query_as(sql!(
-            "SELECT -- order::list
-             {COLUMNS} FROM orders WHERE id < $1 ORDER BY id DESC LIMIT $2"
-        ))
-        .bind(before.0)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
-    }
-
-    async fn count(pool: &Pool) -> sqlx::Result<i64> {
-        sqlx::query_scalar(
-            "SELECT -- order::count
-             count(*) FROM orders",
-        )
-        .fetch_one(pool)
-        .await
-    }
-
-    async fn search(
+    async fn list(
         pool: &Pool,
-        text: &str,
+        selection: &Selection,
         before: OrderId,
         limit: i64,
     ) -> sqlx::Result<Vec<Summary>> {
-        sqlx::query_as(sql!(
-            "SELECT -- order::search
-             {COLUMNS} FROM orders WHERE ({found}) AND id < $2 ORDER BY id DESC LIMIT $3",
-            found = matches(SEARCHED)
-        ))
-        .bind(text)
-        .bind(before.0)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
+        lists::orders(pool, selection, before, limit).await
     }
 
-    async fn count_found(pool: &Pool, text: &str) -> sqlx::Result<i64> {
-        sqlx::query_scalar(sql!(
-            "SELECT -- order::count_found
-             count(*) FROM orders WHERE ({found})",
-            found = matches(SEARCHED)
-        ))
-        .bind(text)
-        .fetch_one(pool)
-        .await
+    async fn count(pool: &Pool, selection: &Selection) -> sqlx::Result<i64> {
+        lists::count_orders(pool, selection).await
     }
 
     async fn claim_key(
@@ -310,9 +270,8 @@ fn catalog(customers: Vec<Customer>, items: Vec<Item>) -> Catalog {
 }
 
 fn status(text: &str) -> sqlx::Result<Status> {
-    [Status::Placed, Status::Cancelled]
-        .into_iter()
-        .find(|status| status.as_str() == text)
+    let mut all = Status::ALL.iter().copied();
+    all.find(|status| status.as_str() == text)
         .ok_or_else(|| sqlx::Error::Decode(format!("no order has the status {text}").into()))
 }
 

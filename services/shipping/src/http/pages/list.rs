@@ -1,26 +1,43 @@
 //! The page with the shipments.
 
 use feed_chassis::html::{thead, time};
-use feed_chassis::list::Page;
+use feed_chassis::list::{Filter, Page};
 use maud::{Markup, html};
 
 use super::{Pages, status};
-use crate::shipment::Shipment;
+use crate::shipment::{Shipment, Status};
+
+/// What selects shipments, beside the text to search for.
+pub(in crate::http) const FILTERS: &[Filter] = &[
+    Filter::Choice(
+        "status",
+        "Status",
+        &[
+            Status::Pending.as_str(),
+            Status::Dispatched.as_str(),
+            Status::Stopped.as_str(),
+            Status::Recalled.as_str(),
+        ],
+    ),
+    Filter::Days,
+];
 
 impl Pages {
     pub(in crate::http) fn list(&self, page: &Page<Shipment>) -> Markup {
         let body = html! {
+            div.toolbar {
+                (page.search_form(&self.frame.base, "Order number or name", FILTERS))
+            }
             @if page.items.is_empty() {
-                p.quiet {
-                    @if page.continued { "There are no older shipments." }
-                    @else { "There are no shipments yet. They appear here when orders are placed." }
-                }
+                (page.nothing("shipments", &html! {
+                    "They appear here when orders are placed."
+                }))
             } @else {
                 (self.table(&page.items))
             }
             (page.footer(&self.frame.base, "shipment", "shipments"))
         };
-        self.frame.page("Shipments", &body)
+        self.frame.localized("Shipments", &body, &[])
     }
 
     fn table(&self, shipments: &[Shipment]) -> Markup {

@@ -3,6 +3,8 @@
 mod list;
 mod shipment;
 
+pub(super) use list::FILTERS;
+
 use feed_chassis::html::{Frame, below};
 use feed_core::http::BaseUrl;
 use maud::{Markup, html};

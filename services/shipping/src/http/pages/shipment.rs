@@ -50,8 +50,8 @@ impl Pages {
                 }
             }
         };
-        self.frame
-            .page(&format!("Shipment of order {}", shipment.order), &body)
+        let title = format!("Shipment of order {}", shipment.order);
+        self.frame.localized(&title, &body, &[])
     }
 }
 
