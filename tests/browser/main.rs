@@ -8,6 +8,7 @@ mod clerk;
 mod driver;
 mod every_page;
 mod keyboard;
+mod living;
 mod mistakes;
 mod names;
 mod operator;
