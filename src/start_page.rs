@@ -39,7 +39,7 @@ pub(crate) fn router(frame: Frame<'static>, services: Services) -> Router {
     };
     Router::new()
         .route("/", get(page))
-        .merge(script("/start.js", include_str!("start.js")))
+        .merge(script("/start.js", include_str!("../deploy/start.js")))
         .merge(stylesheet())
 }
 

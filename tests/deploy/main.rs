@@ -20,3 +20,4 @@ mod roles;
 mod scaled;
 mod site;
 mod start;
+mod start_page;
