@@ -143,19 +143,20 @@ mod tests {
     fn the_time_until_it_is_level_counts_what_is_published_meanwhile() {
         let pace = |now: Sample| Pace::between(&sample(0, 1_000, 5_000), &now);
         // 20 a second are taken, 5 published, and 3,100 are missing.
-        let catches_up = pace(sample(60, 2_200, 5_300)).unwrap();
+        let catches_up = pace(sample(60, 2_200, 5_300)).expect("a pace");
         assert_eq!(catches_up.taken, 20.0);
         assert_eq!(catches_up.published, 5.0);
         assert_eq!(catches_up.seconds, 60);
         assert_eq!(catches_up.level_in, Some(207));
-        let level = pace(sample(60, 5_300, 5_300)).unwrap();
+        let level = pace(sample(60, 5_300, 5_300)).expect("a pace");
         assert_eq!(level.level_in, Some(0));
-        let falls_behind = pace(sample(60, 1_060, 5_120)).unwrap();
+        let falls_behind = pace(sample(60, 1_060, 5_120)).expect("a pace");
         assert_eq!(falls_behind.level_in, None);
-        let keeps_its_distance = pace(sample(60, 1_060, 5_060)).unwrap();
+        let keeps_its_distance = pace(sample(60, 1_060, 5_060)).expect("a pace");
         assert_eq!(keeps_its_distance.level_in, None);
         // Under load some events are always on their way: 10 a second came and were taken, but for 2.
-        let keeps_up = Pace::between(&sample(0, 1_000, 1_000), &sample(60, 1_598, 1_600)).unwrap();
+        let keeps_up =
+            Pace::between(&sample(0, 1_000, 1_000), &sample(60, 1_598, 1_600)).expect("a pace");
         assert_eq!(keeps_up.level_in, Some(1));
         // A replay moved the cursor back; another feed is shorter; too short a time.
         assert_eq!(pace(sample(60, 10, 5_000)), None);
@@ -171,9 +172,9 @@ mod tests {
             samples.push(sample(minute * 60, minute * 600, 10_000));
         }
         // The sample of this minute is too young to say anything.
-        let pace = samples.pace(&sample(245, 2_500, 10_000)).unwrap();
+        let pace = samples.pace(&sample(245, 2_500, 10_000)).expect("a pace");
         assert_eq!((pace.seconds, pace.taken), (65, 10.769));
-        let pace = samples.pace(&sample(275, 2_500, 10_000)).unwrap();
+        let pace = samples.pace(&sample(275, 2_500, 10_000)).expect("a pace");
         assert_eq!(pace.seconds, 35);
     }
 
@@ -185,7 +186,7 @@ mod tests {
         }
         let kept = samples.all();
         assert_eq!(kept.len(), KEPT);
-        assert_eq!(kept.last().unwrap().sequence, 2_999);
+        assert_eq!(kept.last().expect("a sample").sequence, 2_999);
         // The machine slept for two days.
         samples.push(sample(3_000 * 60 + 2 * 86_400, 3_000, 3_000));
         assert_eq!(samples.all().len(), 1);
