@@ -17,7 +17,7 @@ fn marks(html: &str) -> BTreeSet<String> {
         })
     });
     // The states themselves, and what is around the page.
-    let own = [" class=\"status ", " class=\"skip", " id=\"main\""];
+    let own = [" class=\"status ", " class=\"skip", " id=\"main"];
     all.filter(|mark| !own.iter().any(|own| mark.starts_with(own)))
         .collect()
 }
