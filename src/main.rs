@@ -4,6 +4,7 @@
 mod config;
 mod demo;
 mod moving;
+mod services;
 mod start_page;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use config::{Command, CommandLine, Config};
+use services::Services;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -125,27 +127,27 @@ async fn shop(
             order_url: Some(base.join("order/order/")),
         },
     };
+    let order = order::start(order, shutdown.clone())
+        .await
+        .map_err(|error| config.explained("order", error))?;
+    let invoice = invoice::start(invoice, shutdown.clone())
+        .await
+        .map_err(|error| config.explained("invoice", error))?;
+    let shipping = shipping::start(shipping, shutdown.clone())
+        .await
+        .map_err(|error| config.explained("shipping", error))?;
+    let services = Services {
+        order: order.router.clone(),
+        invoice: invoice.router.clone(),
+        shipping: shipping.router.clone(),
+    };
     let frame = start_page::frame(base);
-    let shop = Mounted::new(start_page::router(frame.clone()))
+    let shop = Mounted::new(start_page::router(frame.clone(), services))
         .with_pages(frame)
-        .mount(
-            "order",
-            order::start(order, shutdown.clone())
-                .await
-                .map_err(|error| config.explained("order", error))?,
-        )
-        .mount(
-            "invoice",
-            invoice::start(invoice, shutdown.clone())
-                .await
-                .map_err(|error| config.explained("invoice", error))?,
-        )
-        .mount(
-            "shipping",
-            shipping::start(shipping, shutdown.clone())
-                .await
-                .map_err(|error| config.explained("shipping", error))?,
-        );
+        .with_open(start_page::OPEN)
+        .mount("order", order)
+        .mount("invoice", invoice)
+        .mount("shipping", shipping);
     Ok(shop)
 }
 

@@ -40,6 +40,7 @@ const EMPTY: &[View] = &[
 
 /// There are orders in each state.
 const FILLED: &[View] = &[
+    view("start-page.filled", "", "All taken"),
     view("order-list.filled", "order/", "Order 8"),
     view("order-list.search", "order/?q=Wolff", "4 orders found"),
     view("order-list.not-found", "order/?q=nobody", "nobody"),
@@ -122,11 +123,15 @@ const PARKED: &[View] = &[
         sees: ("#invoice", "on its way"),
         ..view("order-page.on-its-way", "order/order/9", "")
     },
+    view("start-page.parked", "", "1 parked"),
     view("status.parked", "invoice/status", "1 event is parked"),
 ];
 
 /// The feed has become another one.
-const HALTED: &[View] = &[view("status.halted", "invoice/status", "Halted")];
+const HALTED: &[View] = &[
+    view("start-page.halted", "", "Halted"),
+    view("status.halted", "invoice/status", "Halted"),
+];
 
 const DESKTOP: [Look; 2] = [Look::DESKTOP, Look::DESKTOP_DARK];
 const PHONE: [Look; 2] = [Look::PHONE, Look::PHONE_DARK];

@@ -9,6 +9,7 @@ mod driver;
 mod every_page;
 mod keyboard;
 mod lists;
+mod living;
 mod mistakes;
 mod names;
 mod operator;

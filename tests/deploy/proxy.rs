@@ -106,6 +106,9 @@ async fn a_service_that_is_down_is_reported_and_the_others_continue() {
     let start_page = site.client.get("", &[]).await;
     assert_eq!(start_page.status, 200);
     assert_eq!(start_page.header("content-type"), "text/html");
+    let script = site.client.get("start.js", &[]).await;
+    assert_eq!(script.status, 200);
+    assert_eq!(script.header("content-type"), "text/javascript");
     for path in ["order/", "invoice/status", "shipping/17"] {
         away(&site.client.get(path, &[]).await);
     }

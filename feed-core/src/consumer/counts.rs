@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 
 use super::outcome::{PollError, Polled};
+use super::samples::Samples;
 use super::source::fetch_error::FetchError;
 use super::source::wait::SILENCE;
 use crate::database::Turns;
@@ -24,6 +25,7 @@ pub(super) struct Counts {
     batches: Histogram<{ SIZES.len() }>,
     /// When all events of the feed were last known to be applied.
     caught_up: Mutex<Option<DateTime<Utc>>>,
+    pub(super) samples: Samples,
     pub(super) turns: Turns,
 }
 
@@ -36,6 +38,7 @@ impl Default for Counts {
             lost: Counter::default(),
             batches: Histogram::new(SIZES),
             caught_up: Mutex::default(),
+            samples: Samples::default(),
             turns: Turns::default(),
         }
     }

@@ -21,6 +21,7 @@ mod counts;
 mod effect;
 mod outcome;
 mod received;
+mod samples;
 mod sanitize;
 mod subscription;
 
@@ -58,6 +59,7 @@ use apply::batch::Applier;
 use apply::instance::Instance;
 use apply::renewal::{give_back, keep_leases, renew};
 use apply::sweep::sweep_claims;
+use control::pace::keep_samples;
 use counts::Counts;
 use progress::cursors::Cursors;
 use progress::leases::Leases;
@@ -81,6 +83,7 @@ pub use control::status::{Lag, Status};
 pub use effect::{Effect, EffectError};
 pub use outcome::{PollError, Polled};
 pub use received::Received;
+pub use samples::{Pace, Sample};
 pub use sanitize::without_value;
 pub use source::charset::Undecodable;
 pub use source::client::FeedClient;
@@ -220,7 +223,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         }
     }
 
-    /// Spawns the tasks that keep the leases and sweep the claims.
+    /// Spawns the tasks that keep the leases, sweep the claims, and sample the progress.
     fn spawn_beside(&self) -> JoinSet<()> {
         let Follower {
             instance,
@@ -233,6 +236,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         beside.spawn(async move { keep_leases(&of, &kept, &stop).await });
         let (of, known, stop) = (Arc::clone(instance), Arc::clone(leases), shutdown.clone());
         beside.spawn(async move { sweep_claims(&of, &known, &stop).await });
+        beside.spawn(keep_samples(self.handle(), shutdown.clone()));
         beside
     }
 

@@ -4,6 +4,7 @@
 
 mod halted;
 mod lists;
+mod pace;
 mod pages;
 mod parked;
 mod refused;

@@ -30,7 +30,7 @@ impl<B: Backend> Measured for Handle<B> {
 }
 
 /// How far all instances have got, by what they have written, and by what this one knows.
-async fn progress<B: Backend>(handle: &Handle<B>) -> Option<Progress> {
+pub(super) async fn progress<B: Backend>(handle: &Handle<B>) -> Option<Progress> {
     let pool = handle.database.reader().clone();
     let name = handle.subscription.name.clone();
     let progress = async move { B::progress(&pool, &name).await };

@@ -1,10 +1,11 @@
 //! Serves operators through a [`Handle`](handle::Handle): shows the `status`, and records each
 //! `decision`. `execute_decision` executes those that need the feed. `reconcile` compares the
-//! stored data with the feed, and `metrics` measures the progress.
+//! stored data with the feed, `metrics` measures the progress, and `pace` samples it.
 
 pub(super) mod decision;
 pub(super) mod execute_decision;
 pub(super) mod handle;
 mod metrics;
+pub(super) mod pace;
 pub(super) mod reconcile;
 pub(super) mod status;

@@ -8,7 +8,7 @@ use super::reconcile::summary;
 use super::words::{WHAT_TO_DO, WHEN_RESUMED, behind, counted, grouped, moment, sentence, span};
 use crate::command::{By, CommandError, Done, print, print_json};
 use feed_core::Backend;
-use feed_core::consumer::{Handle, Reconciliation, Status};
+use feed_core::consumer::{Handle, Pace, Reconciliation, Status};
 
 /// The status with the last comparison: the JSON that `GET /status` answers.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -16,6 +16,9 @@ use feed_core::consumer::{Handle, Reconciliation, Status};
 pub(in crate::subscription) struct StatusDocument {
     #[serde(flatten)]
     pub(in crate::subscription) status: Status,
+    /// How fast it follows the feed; `null` while that is not known: in a process that has just
+    /// started or that does not follow the feed itself, and right after a replay.
+    pub(in crate::subscription) pace: Option<Pace>,
     /// The last comparison of the feed with the stored data; `null` if there was none.
     pub(in crate::subscription) reconciliation: Option<Reconciliation>,
 }
@@ -29,8 +32,10 @@ impl StatusDocument {
         if let Some(reconciliation) = &mut reconciliation {
             reconciliation.differences.truncate(NAMED);
         }
+        let status = handle.status().await?;
         Ok(Self {
-            status: handle.status().await?,
+            pace: handle.pace(&status),
+            status,
             reconciliation,
         })
     }

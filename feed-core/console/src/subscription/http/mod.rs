@@ -1,11 +1,13 @@
 //! The status pages of a consumer with an operator's decisions, for a service's router. Programs
 //! get the same as JSON.
 
+mod chart;
 mod decide;
 mod form;
 mod job;
 mod lists;
 mod openapi;
+mod pace;
 mod page;
 mod site;
 mod stuck;

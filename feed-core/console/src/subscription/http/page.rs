@@ -1,16 +1,17 @@
 //! The status page: on top what is stuck, then the progress, then the decisions.
 
+use chrono::Utc;
 use maud::{Markup, html};
 
 use super::job::State;
 use super::site::Site;
-use super::{lists, stuck};
+use super::{lists, pace, stuck};
 use crate::subscription::command::StatusDocument;
 use crate::subscription::command::summary;
 use crate::subscription::command::words::{MOST, behind, counted, grouped, sentence};
 use feed_chassis::html::instant;
 use feed_core::Backend;
-use feed_core::consumer::{Cause, Decided, ParkedEvent, Reconciliation, SkippedEvent};
+use feed_core::consumer::{Cause, Decided, ParkedEvent, Reconciliation, Sample, SkippedEvent};
 use feed_core::http::BaseUrl;
 
 /// How many of the last skips and decisions are shown.
@@ -25,6 +26,7 @@ const CAUSES: u32 = 10;
 /// The content of the page.
 pub(super) struct Page {
     document: StatusDocument,
+    samples: Vec<Sample>,
     parked: Vec<ParkedEvent>,
     causes: Vec<Cause>,
     skipped: Vec<SkippedEvent>,
@@ -40,6 +42,7 @@ impl Page {
         let handle = &site.handle;
         Ok(Self {
             document,
+            samples: handle.samples(),
             parked: handle.parked(PARKED).await?,
             causes: handle.causes(CAUSES).await?,
             skipped: handle.skipped(LAST).await?,
@@ -95,6 +98,8 @@ impl Page {
                     }
                 }
             }
+            h2 { "Lag and throughput" }
+            (pace::charts(&self.samples, status, Utc::now()))
             @if compares {
                 h2 { "Comparison with the feed" }
                 (self.comparison(base.path("status/reconcile")))
@@ -134,6 +139,9 @@ impl Page {
                     dt { "Begins after" } dd { (grouped(status.begins)) }
                 }
                 dt { "Lag" } dd { (behind(status.lag)) }
+                @if let Some(pace) = &self.document.pace {
+                    dt { "Pace" } dd { (sentence(&pace::words(pace, status))) }
+                }
                 dt { "Last contact" } dd {
                     @match status.last_contact {
                         Some(at) => (instant(at)),
