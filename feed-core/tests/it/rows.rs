@@ -223,10 +223,18 @@ async fn what_people_read_need_not_be_given<B: Testable>(url: &str) {
         B::run(&publisher.database, &insert("feed_outbox", &row)).await;
     }
     publisher.feed.publish().await.unwrap();
-    let texts = "SELECT count(*) FROM feed_event WHERE title = 'A title' AND summary = title
-                 UNION ALL SELECT count(*) FROM feed_event WHERE title = 'order.placed: order/1' AND summary = title
-                 UNION ALL SELECT count(*) FROM feed_event WHERE link = 'events/' || id";
-    assert_eq!(B::numbers(&publisher.database, texts).await, [2, 1, 4]);
+    for (such, events) in [
+        ("title = 'A title' AND summary = title", 2),
+        ("title = 'order.placed: order/1' AND summary = title", 1),
+        ("link = 'events/' || id", 4),
+    ] {
+        let count = format!("SELECT count(*) FROM feed_event WHERE {such}");
+        assert_eq!(
+            B::numbers(&publisher.database, &count).await,
+            [events],
+            "{such}"
+        );
+    }
     let head = publisher.get("/feed", &[]).await;
     assert_eq!(head.sequences(), [4, 3, 2, 1]);
 }

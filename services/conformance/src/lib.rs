@@ -163,6 +163,6 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 48);
+        assert_eq!(count, 49);
     }
 }
