@@ -12,7 +12,7 @@ use super::routing::get;
 use feed_http::Problem;
 
 /// Returns the routes `/health/live`, `/health/started` and `/health/ready`. The first two answer as long
-/// as the process does (before these routes are served, [`run`](super::run) answers that the service has not
+/// as the process does (before these routes are served, [`run`](fn@super::run) answers that the service has not
 /// started); the last one calls `ready`, which should be fast.
 ///
 /// ```

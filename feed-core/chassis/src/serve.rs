@@ -50,7 +50,7 @@ pub enum ServeError {
     /// A part of the service, such as its consumer, has ended by a bug.
     #[error("a part of the service has ended: what it logged before this says why")]
     Ended,
-    /// What the service needs to start is away, and may come back: [`run`](super::run) waits for it.
+    /// What the service needs to start is away, and may come back: [`run`](fn@super::run) waits for it.
     #[error(transparent)]
     Away(Box<dyn std::error::Error + Send + Sync>),
     /// The service itself cannot start.

@@ -147,9 +147,10 @@ fn is_of_the_server(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            // SQLSTATE: connections, which poolers report so too; resources; an operator's intervention, such as a
-            // shutdown; a server that is read-only.
-            code.len() == 5 && (["08", "53", "57"].contains(&&code[..2]) || code == "25006")
+            // SQLSTATE: connections, but not what the server does not understand; resources; an operator's intervention,
+            // such as a shutdown; a server that is read-only.
+            let class = code.get(..2).unwrap_or_default();
+            code != "08P01" && (["08", "53", "57"].contains(&class) || code == "25006")
         }),
         _ => false,
     }

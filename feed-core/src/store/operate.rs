@@ -89,6 +89,8 @@ pub struct TakenEvent {
     pub outcome: Outcome,
     /// Why it is parked, skipped or passed over.
     pub reason: Option<String>,
+    /// The operator who skipped it.
+    pub skipped_by: Option<String>,
 }
 
 /// What has happened to an event.

@@ -34,9 +34,9 @@ pub enum CommandError {
     NoDatabase(PathBuf),
     /// A command that only reads does not migrate it.
     #[error(
-        "the database is older than this program: start the service once, which brings it up to date"
+        "the database has not had all migrations of this program: start the service once, which runs them"
     )]
-    Older(#[source] DatabaseError),
+    Older,
     /// The database cannot be opened.
     #[error("the database cannot be used (DATABASE_URL)")]
     Open(#[source] DatabaseError),
@@ -71,7 +71,7 @@ pub enum CommandError {
 impl From<DatabaseError> for CommandError {
     fn from(error: DatabaseError) -> Self {
         match error {
-            DatabaseError::Pending(_) => Self::Older(error),
+            DatabaseError::Pending(_) => Self::Older,
             _ => Self::Open(error),
         }
     }

@@ -66,7 +66,7 @@ impl FromStr for Decision {
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
     /// No such event is parked; it may have been applied meanwhile.
-    #[error("the event {0} is not parked")]
+    #[error("{0} is not parked: `events` shows what is known of it")]
     NotParked(String),
     /// No event has failed for that cause; they may have been applied meanwhile.
     #[error("no event is parked for this cause: {0}")]

@@ -404,6 +404,10 @@ impl Server {
         match tokio::time::timeout(REACH, connecting).await {
             Ok(Ok(Some(connection))) => Ok(connection),
             Ok(Ok(None)) => Err(DatabaseError::Standby(self.name.clone())),
+            // So poolers say that their server is away; later, the same code is for what they do not take.
+            Ok(Err(error)) if is_protocol_violation(&error) => {
+                Err(DatabaseError::NotYet(self.name.clone(), error))
+            }
             Ok(Err(error)) => Err(self.failed(error)),
             Err(_) if accepted.load(Ordering::Relaxed) => Err(self.silent()),
             Err(_) => Err(self.unreachable()),
@@ -438,6 +442,11 @@ impl Server {
             None => Err(self.silent()),
         }
     }
+}
+
+fn is_protocol_violation(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.code().as_deref() == Some("08P01"))
 }
 
 /// True if a URL names several hosts, as libpq takes them.

@@ -425,6 +425,7 @@ impl FromRow<'_, Row> for TakenEvent {
             claimed: row.try_get("claimed")?,
             outcome,
             reason,
+            skipped_by: by,
         })
     }
 }

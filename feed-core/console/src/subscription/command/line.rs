@@ -16,7 +16,7 @@ pub enum Command {
     /// Begin with it when something seems stuck: it shows what is halted or parked, how far the
     /// service is behind, and when the feed last answered. The exit code is 0 if all is well and 1
     /// if the subscription is halted, events are parked, the last poll failed, the feed does not
-    /// answer, or no instance runs, so that scripts can ask.
+    /// answer, or no instance runs, so that scripts can check it.
     #[command(after_help = "Example: status --json")]
     Status {
         /// Print the JSON that `GET /status` answers
@@ -30,7 +30,8 @@ pub enum Command {
     /// waiting (for a parked one of its subject), skipped (by an operator), or passed over (there
     /// was nothing to do). Those far below the newest one are no longer listed. With the id of an
     /// event or a subject it shows what is known of it: what was tried, what the event says, what
-    /// waits for it, and the decisions about it; the exit code is 1 if nothing is known.
+    /// waits for it, who skipped it, and the decisions about it alone; the exit code is 1 if nothing is
+    /// known. `decisions` lists those about many events.
     #[command(
         after_help = "Example: events --limit 100\nExample: events order/17\nExample: events urn:uuid:0190…"
     )]
@@ -70,7 +71,7 @@ pub enum Command {
         listing: Listing,
     },
 
-    /// Retry a parked event now, and then the later ones of its subject
+    /// Retry a parked event now, or all of a cause, or all; then the later ones of their subjects
     ///
     /// Use it when the cause is fixed. A running service does it within seconds; a stopped one when
     /// it starts, a halted subscription when it is resumed.
@@ -195,7 +196,7 @@ pub struct Which {
     /// The event's id, or its subject, as `parked` lists them
     #[arg(value_name = "EVENT|SUBJECT")]
     pub(super) id: Option<String>,
-    /// Those that have failed for this cause, as `parked` shows it
+    /// Those that have failed for this cause: the whole text, as `parked` shows it
     #[arg(long, value_name = "TEXT")]
     pub(super) cause: Option<String>,
     /// All failed events
@@ -210,7 +211,7 @@ pub struct Skipped {
     /// The event's id, or its subject, as `parked` lists them
     #[arg(value_name = "EVENT|SUBJECT")]
     pub(super) id: Option<String>,
-    /// Those that have failed for this cause, as `parked` shows it; a thousand at most
+    /// Those that have failed for this cause: the whole text, as `parked` shows it; a thousand at most
     #[arg(long, value_name = "TEXT")]
     pub(super) cause: Option<String>,
 }

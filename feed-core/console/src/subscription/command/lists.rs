@@ -83,7 +83,7 @@ pub(super) async fn about<B: Backend>(
                 "\n{}",
                 table(["Attempt", "When"], tried, "No attempt is recorded.")
             );
-            text += &format!("\n{}\n", event.data);
+            text += &format!("\nData\n{}\n", event.data);
         }
         if !known.decisions.is_empty() {
             text += &format!("\n{}", decided(&known.decisions));
@@ -97,10 +97,14 @@ pub(super) async fn about<B: Backend>(
 }
 
 fn taken(event: &TakenEvent) -> ([String; 5], Option<&str>) {
+    let outcome = outcome_name(event.outcome);
     let columns = [
         number(event.sequence),
         event.subject.clone().unwrap_or_default(),
-        outcome_name(event.outcome).to_owned(),
+        match &event.skipped_by {
+            Some(by) => format!("{outcome} by {by}"),
+            None => outcome.to_owned(),
+        },
         moment(event.claimed),
         event.id.clone(),
     ];
@@ -174,7 +178,8 @@ pub(super) async fn parked<B: Backend>(
     // Read all of them, since waiting events are listed between failed ones.
     let parked = handle.parked(MOST).await?;
     let causes = by_cause(&parked);
-    let halted = handle.status().await?.halted.is_some();
+    let status = handle.status().await?;
+    let halted = status.halted.is_some();
     let shown = causes.iter().take(listing.limit as usize);
     let mut blocks: Vec<String> = shown
         .map(|(event, later)| failed(event, later, halted))
@@ -191,9 +196,12 @@ pub(super) async fn parked<B: Backend>(
         });
         blocks.insert(0, table(["Events", "Since", "Such as"], rows, ""));
     }
-    let more = causes.len().saturating_sub(listing.limit as usize);
+    let more = status.parked - causes.len().min(listing.limit as usize) as i64;
     if more > 0 {
-        blocks.push(format!("{more} more: --limit says how many are listed.\n"));
+        let more = grouped(more);
+        blocks.push(format!(
+            "{more} more: --limit says how many are listed, up to 1,000.\n"
+        ));
     }
     if blocks.is_empty() {
         blocks.push("No event is parked.\n".to_owned());

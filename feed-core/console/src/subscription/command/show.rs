@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use super::line::{Skipped, Which};
 use super::reconcile::summary;
-use super::words::{WHAT_TO_DO, WHEN_RESUMED, behind, counted, grouped, moment, sentence, span};
+use super::words::{
+    MOST, WHAT_TO_DO, WHEN_RESUMED, behind, counted, grouped, moment, sentence, span,
+};
 use crate::command::{By, CommandError, Done, print, print_json};
 use feed_core::Backend;
 use feed_core::consumer::{Handle, Pace, Reconciliation, Status};
@@ -194,7 +196,15 @@ pub(super) async fn skip<B: Backend>(
             let cause = cause.unwrap_or_default();
             let events = handle.skip_cause(&cause, reason, &by).await?;
             let events = counted(i64::try_from(events).unwrap_or(i64::MAX), "event");
-            format!("Skipped {events}. The later events of their subjects continue.\n")
+            let more = handle.causes(MOST).await?;
+            let more = more.iter().find(|other| other.cause == cause);
+            let more = more.map_or(String::new(), |more| {
+                format!(
+                    " {} of this cause remain: repeat the command.",
+                    grouped(more.events)
+                )
+            });
+            format!("Skipped {events}. The later events of their subjects continue.{more}\n")
         }
     };
     print(&skipped)?;

@@ -108,12 +108,23 @@ pub(super) async fn parked<B: Backend>(
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     let parked = site.handle.parked(query.limit).await?;
-    let halted = site.handle.status().await?.halted.is_some();
+    let status = site.handle.status().await?;
     let page = || {
-        site.frame.page(
-            "Parked events",
-            &stuck::parked(&site.frame.base, &parked, halted),
-        )
+        let base = &site.frame.base;
+        let body = html! {
+            p {
+                (counted(status.parked, "event")) " parked, and " (grouped(status.waiting)) " waiting for them"
+                @if status.parked + status.waiting > i64::from(query.limit) {
+                    "; the oldest " (grouped(i64::from(query.limit))) " are here"
+                    @if query.limit < MOST {
+                        ", " a href={ (base.path("status/parked")) "?limit=" (MOST) } { "more of them" }
+                    }
+                }
+                "."
+            }
+            (stuck::parked(base, &parked, status.halted.is_some()))
+        };
+        site.frame.page("Parked events", &body)
     };
     Ok(wanted.answer(page, || named("parked", &parked)))
 }
@@ -215,6 +226,7 @@ fn taken_table(base: &BaseUrl, events: &[TakenEvent]) -> Markup {
             }
             td {
                 (outcome(event.outcome))
+                @if let Some(by) = &event.skipped_by { " by " (by) }
                 @if let Some(reason) = &event.reason { p.reason { (reason) } }
             }
             td { (instant(event.claimed)) }
