@@ -79,6 +79,8 @@ impl From<Fields> for Schema {
 pub struct Fields {
     fields: Vec<(&'static str, Schema, bool)>,
     closed: bool,
+    /// What JSON Schema says of fields together.
+    together: Map<String, Value>,
 }
 
 impl Fields {
@@ -109,6 +111,25 @@ impl Fields {
         self
     }
 
+    /// Requires exactly one of these optional fields.
+    #[must_use]
+    pub fn exactly_one(mut self, names: &[&str]) -> Self {
+        let one: Vec<_> = names
+            .iter()
+            .map(|name| json!({"required": [name]}))
+            .collect();
+        self.together.insert("oneOf".to_owned(), one.into());
+        self
+    }
+
+    /// Forbids these two optional fields together.
+    #[must_use]
+    pub fn not_both(mut self, names: [&str; 2]) -> Self {
+        self.together
+            .insert("not".to_owned(), json!({"required": names}));
+        self
+    }
+
     fn write(self, types: &mut SchemaGenerator) -> Value {
         let mut properties = Map::new();
         let mut required = Vec::new();
@@ -119,6 +140,9 @@ impl Fields {
         let mut object = json!({"type": "object", "properties": properties, "required": required});
         if self.closed {
             object["additionalProperties"] = json!(false);
+        }
+        for (keyword, value) in self.together {
+            object[keyword] = value;
         }
         object
     }

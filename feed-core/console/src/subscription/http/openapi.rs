@@ -79,7 +79,8 @@ fn retry() -> Operation {
         "The id of a parked event, or its subject; all of them, if it and `cause` are missing";
     let form = decision()
         .optional("event", text(all))
-        .optional("cause", cause());
+        .optional("cause", cause())
+        .not_both(["event", "cause"]);
     let retry = Operation::post("/status/retry", "retry", "Try parked events again")
         .form(form)
         .problem(404, "The event is not parked, or none for this cause")
@@ -99,6 +100,7 @@ fn skip() -> Operation {
             text("The id of a parked event, or its subject; required without `cause`"),
         )
         .optional("cause", cause())
+        .exactly_one(&["event", "cause"])
         .required("reason", text(why));
     let skip = Operation::post("/status/skip", "skip", "Skip a parked event for ever")
         .about("Later events of its subject continue.")
