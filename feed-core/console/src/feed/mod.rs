@@ -13,7 +13,7 @@ use feed_chassis::ProblemsAsPages;
 use feed_chassis::html::Frame;
 use feed_core::{Backend, Feed, feed};
 
-/// Returns the routes of `feed`. Clients that get its documents as [pages](page) also get its
+/// Returns the routes of `feed`. Clients that get its documents as [pages](fn@page) also get its
 /// problems as pages; feed readers and other programs get problem documents.
 pub fn router<B, S>(feed: &Feed<B>, frame: Frame<'static>) -> Router<S>
 where
