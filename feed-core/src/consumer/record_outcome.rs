@@ -26,6 +26,10 @@ pub(super) fn record_outcome(
             return (before, false);
         }
         heartbeat.failures = if round.is_err() { before + 1 } else { 0 };
+        // Together with its error: a feed that has failed must not count as in contact any longer.
+        if matches!(round, Err(PollError::Fetch(_))) {
+            heartbeat.quiet_until = None;
+        }
         let error = round
             .as_ref()
             .err()
@@ -58,12 +62,9 @@ pub(super) fn record_outcome(
 }
 
 /// Records how long the feed is left alone. Its answer counts as contact until then: it is fresh,
-/// or the poll interval is not over. A feed that has failed since must show as such.
+/// or the poll interval is not over.
 pub(super) fn record_pause(round: &Result<Polled, PollError>, pause: Duration, leases: &Leases) {
-    let until = match round {
-        Ok(Polled::Applied(_) | Polled::UpToDate { .. }) => Some(Utc::now() + pause),
-        Err(PollError::Fetch(_)) => None,
-        _ => return,
-    };
-    leases.heartbeat(|heartbeat| heartbeat.quiet_until = until);
+    if matches!(round, Ok(Polled::Applied(_) | Polled::UpToDate { .. })) {
+        leases.heartbeat(|heartbeat| heartbeat.quiet_until = Some(Utc::now() + pause));
+    }
 }
