@@ -157,8 +157,6 @@ async fn a_start_that_loses_its_database_begins_again() {
         order.launch().ready(&client).await;
         let was_cut = left.load(Ordering::SeqCst) <= 0;
         load::place(&order.client, 1).await.unwrap();
-        let log = order.process().unwrap().log();
-        assert!(!log.contains(" ERROR "), "after {cut} bytes: {log}");
         assert_eq!(order.stop().await, Some(0));
         if !was_cut {
             assert!(cut > 10_000, "all of a start was {cut} bytes");
