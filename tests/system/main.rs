@@ -16,6 +16,7 @@ mod litestream;
 mod moving;
 mod observe;
 mod order_to_invoice;
+mod parked;
 mod postgresql;
 mod program;
 mod proxies;
