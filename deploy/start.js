@@ -43,6 +43,7 @@ const away = [["bad", "Does not answer"]];
 function states(status, behind) {
   const all = [];
   if (status.halted) all.push(["bad", "Halted"]);
+  if (status.paused) all.push(["bad", "Paused"]);
   if (status.parked > 0) all.push(["bad", `${grouped(status.parked)} parked`]);
   // The cursor of a halted one may be no position in this feed.
   if (!status.halted) all.push(behind > 0 ? ["plain", `${grouped(behind)} behind`] : ["good", "All taken"]);
@@ -73,7 +74,7 @@ async function look() {
     const behind = head - status.sequence;
     show(box, status.sequence, states(status, behind));
     Object.assign(box.querySelector("progress"), { max: Math.max(head, 1), value: status.sequence });
-    moving ||= behind > 0 && !status.halted;
+    moving ||= behind > 0 && !status.halted && !status.paused;
   });
   if (answers.every((answer) => answer.status === "fulfilled")) {
     asof.textContent = `As of ${new Date().toLocaleTimeString()}, and moving with each event.`;

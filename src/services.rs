@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tower::ServiceExt;
 
 /// How long the page waits for a service: without its numbers it is a page as well.
@@ -47,6 +47,7 @@ pub(crate) struct Followed {
     pub(crate) head: i64,
     pub(crate) parked: i64,
     pub(crate) halted: Option<String>,
+    pub(crate) paused: Option<IgnoredAny>,
 }
 
 impl Services {

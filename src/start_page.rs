@@ -156,6 +156,9 @@ fn state(followed: Option<&Followed>, head: i64) -> Vec<(&'static str, String)> 
     if followed.halted.is_some() {
         state.push(("bad", "Halted".to_owned()));
     }
+    if followed.paused.is_some() {
+        state.push(("bad", "Paused".to_owned()));
+    }
     if followed.parked > 0 {
         state.push(("bad", format!("{} parked", grouped(followed.parked))));
     }

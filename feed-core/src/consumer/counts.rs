@@ -45,12 +45,13 @@ impl Default for Counts {
 }
 
 /// The outcomes of a round.
-const OUTCOMES: [&str; 10] = [
+const OUTCOMES: [&str; 11] = [
     "applied",
     "unchanged",
     "interrupted",
     "leased_elsewhere",
     "halted",
+    "paused",
     "unreachable",
     "refused",
     "unreadable",
@@ -65,6 +66,7 @@ fn outcome(round: &Result<Polled, PollError>) -> &'static str {
         Ok(Polled::Interrupted) => "interrupted",
         Ok(Polled::LeasedElsewhere) => "leased_elsewhere",
         Ok(Polled::Halted) => "halted",
+        Ok(Polled::Paused) => "paused",
         Err(PollError::Fetch(
             FetchError::Unreachable { .. }
             | FetchError::Late { .. }
@@ -169,6 +171,7 @@ mod tests {
             parked: 0,
             waiting: 0,
             halted: false,
+            paused: false,
         };
         // The feed was never reached.
         let lag = |progress: &Progress, now| counts.lag(progress, after(now)).round();
@@ -193,6 +196,7 @@ mod tests {
             Ok(Polled::Interrupted),
             Ok(Polled::LeasedElsewhere),
             Ok(Polled::Halted),
+            Ok(Polled::Paused),
             Err(PollError::Database(sqlx::Error::PoolClosed)),
             Err(PollError::Fetch(FetchError::TooLarge {
                 url: String::new(),

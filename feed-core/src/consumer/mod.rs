@@ -68,7 +68,6 @@ use source::fetch::Source;
 use source::redact::redact_url;
 
 use crate::database::Database;
-use crate::partition::PARTITIONS;
 use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
 
@@ -79,7 +78,7 @@ pub use control::reconcile::{
     Bound, Cited, Compared, Difference, Kind, Period, Reconcile, ReconcileError, Reconciliation,
     Sum, Totals, reconcile,
 };
-pub use control::status::{Lag, Status};
+pub use control::status::{Lag, Paused, Status};
 pub use effect::{Effect, EffectError};
 pub use outcome::{PollError, Polled};
 pub use received::Received;
@@ -97,8 +96,9 @@ pub use source::proxy::{FeedProxy, InvalidProxy, in_environment as proxies_in_en
 pub use subscription::Subscription;
 pub use tail::{Tail, TailError, TailFrom, Tailed};
 
+pub use crate::partition::PARTITIONS;
 pub use crate::store::operate::{
-    Attempt, Cause, Decided, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
+    Attempt, Cause, Decided, InstanceStatus, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
 };
 
 /// One instance of a consumer.
@@ -131,7 +131,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
             database,
         });
         let leases = Arc::new(Leases::default());
-        leases.heartbeat(|heartbeat| heartbeat.feed = redact_url(&subscription.feed_url));
+        leases.heartbeat(|heartbeat| {
+            heartbeat.feed = redact_url(&subscription.feed_url);
+            heartbeat.version.clone_from(&subscription.version);
+        });
         renew(&instance, &leases).await?;
         // Notify instances that now hold more than their share.
         let notified = B::notify(instance.database.writer(), CHANNEL);
@@ -184,6 +187,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     pub async fn poll_once(&mut self) -> Result<Polled, PollError> {
         let round = match prepare::prepare(&mut self.follower).await {
             Ok(None) => round::head::poll(&mut self.follower).await,
+            Ok(Some(Polled::Paused)) => round::head::look(&mut self.follower).await,
             Ok(Some(ended)) => Ok(ended),
             Err(error) => Err(error),
         };
@@ -250,7 +254,10 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         record_outcome::record_outcome(round, name, &follower.leases, counts);
         let pause = pause::pause_after(follower, round);
         record_outcome::record_pause(round, pause, &follower.leases);
-        let idle = matches!(round, Ok(Polled::LeasedElsewhere | Polled::Halted));
+        let idle = matches!(
+            round,
+            Ok(Polled::LeasedElsewhere | Polled::Halted | Polled::Paused)
+        );
         pause::pause(follower, pause, idle).await;
     }
 

@@ -22,6 +22,8 @@ pub enum Polled {
     LeasedElsewhere,
     /// The subscription is halted until an operator decides.
     Halted,
+    /// An operator has paused the subscription: the feed was asked how far it is, and no event was taken.
+    Paused,
     /// Something else was requested meanwhile.
     Interrupted,
 }

@@ -21,6 +21,9 @@ const LONGEST_AT_HOME: Duration = Duration::from_secs(5);
 /// The pause while only a change elsewhere can help.
 const IDLE: Duration = Duration::from_secs(3);
 
+/// The pause between two requests of a paused subscription, which only show how far the feed is.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// Waits between two rounds. Local work continues meanwhile. The feed gets no requests, except for
 /// the data of parked events: a server that asks for a pause gets it. An `idle` consumer resumes as
 /// soon as there is local work.
@@ -63,6 +66,11 @@ pub(super) fn pause_after<B: Backend, E>(
             interval.max(follower.fresh)
         }
         Ok(Polled::LeasedElsewhere | Polled::Halted) => IDLE,
+        // Resumed while the feed was asked.
+        Ok(Polled::Paused) if follower.leases.signals.borrow().paused.is_none() => Duration::ZERO,
+        Ok(Polled::Paused) => LOOK
+            .mul_f64(0.9 + fastrand::f64() / 5.0)
+            .max(follower.fresh),
         Err(
             PollError::Fetch(FetchError::Status {
                 retry_after: Some(wait),

@@ -25,6 +25,9 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
     if signals.halted.is_some() {
         return Ok(Some(Polled::Halted));
     }
+    if signals.paused.is_some() {
+        return Ok(Some(Polled::Paused));
+    }
     if !follower.cursors.is_known_under(signals.leases) {
         let (pool, s, me) = follower.instance.names();
         let before = follower.cursors.seen.epoch.clone();

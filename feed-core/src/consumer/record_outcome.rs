@@ -55,7 +55,7 @@ pub(super) fn record_outcome(
             "cannot follow {name}; trying again until it works"
         ),
         Err(error) => tracing::debug!(error = error as &dyn std::error::Error, "still failing"),
-        Ok(Polled::Halted | Polled::Interrupted) => {}
+        Ok(Polled::Halted | Polled::Paused | Polled::Interrupted) => {}
         Ok(_) if failures > 0 => tracing::info!("following {name} again"),
         Ok(_) => {}
     }
@@ -64,7 +64,10 @@ pub(super) fn record_outcome(
 /// Records how long the feed is left alone. Its answer counts as contact until then: it is fresh,
 /// or the poll interval is not over.
 pub(super) fn record_pause(round: &Result<Polled, PollError>, pause: Duration, leases: &Leases) {
-    if matches!(round, Ok(Polled::Applied(_) | Polled::UpToDate { .. })) {
+    if matches!(
+        round,
+        Ok(Polled::Applied(_) | Polled::UpToDate { .. } | Polled::Paused)
+    ) {
         leases.heartbeat(|heartbeat| heartbeat.quiet_until = Some(Utc::now() + pause));
     }
 }

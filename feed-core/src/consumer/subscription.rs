@@ -31,6 +31,8 @@ pub struct Subscription {
     pub poll_interval: Duration,
     /// The name of this instance; a suffix makes it unique for each start.
     pub instance: String,
+    /// The version of the program, which operators see beside the instance.
+    pub version: String,
     /// The instruction that the log adds to the reason of a halt.
     pub if_halted: &'static str,
     /// What errors and the log call these options.
@@ -51,6 +53,7 @@ impl Subscription {
             wait: WAIT,
             poll_interval: Duration::from_secs(1),
             instance: "consumer".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             if_halted: "an operator has to resume it (Decision::Resume)",
             names: FeedOptionNames::default(),
         }

@@ -40,6 +40,8 @@ pub(crate) struct Heartbeat {
     pub(crate) last_error: Option<String>,
     /// The address of the feed, without secrets.
     pub(crate) feed: String,
+    /// The version of the program.
+    pub(crate) version: String,
     /// Rounds that failed in a row; not stored.
     pub(crate) failures: u32,
     /// Until when the last answer suffices, since it is fresh or the poll interval is not over; not
@@ -58,7 +60,7 @@ impl Heartbeat {
 /// What a renewal returns.
 #[derive(Debug, Clone)]
 pub(crate) struct Census {
-    /// Live instances, this one included.
+    /// Live instances that are not retired, this one always included.
     pub(crate) instances: i64,
     /// Partitions that this instance holds.
     pub(crate) held: i64,
@@ -70,6 +72,10 @@ pub(crate) struct Census {
     pub(crate) due: bool,
     /// Why the subscription is halted, if it is.
     pub(crate) halted: Option<String>,
+    /// Who has paused the subscription and why, if it is.
+    pub(crate) paused: Option<String>,
+    /// Who has retired this instance, if somebody has.
+    pub(crate) retired_by: Option<String>,
     /// The oldest open decision, if there is one.
     pub(crate) decision: Option<i64>,
 }
@@ -125,6 +131,9 @@ pub(crate) struct Standing {
     /// Events without an effect.
     pub(crate) skipped: i64,
     pub(crate) halted: Option<String>,
+    pub(crate) paused_at: Option<DateTime<Utc>>,
+    pub(crate) paused_by: Option<String>,
+    pub(crate) paused_because: Option<String>,
     /// Events up to this sequence were never taken.
     pub(crate) begins: Option<Sequence>,
     /// The open decision.
@@ -166,7 +175,8 @@ pub(crate) trait NativeConsume: sqlx::Database {
 
     /// Locks the partitions that this instance still holds at their position, in order of number,
     /// and moves them to `to`. Returns them, and which of them have parked events. Another instance
-    /// handles the others (I5). No partition moves to another epoch than that of the others (I8).
+    /// handles the others (I5). No partition moves to another epoch than that of the others (I8), and none of a paused
+    /// subscription moves.
     /// With `effects` the statement may also set the guard, so that the guard costs no statement of
     /// its own.
     fn advance(
@@ -219,7 +229,7 @@ pub(crate) trait Consume: sqlx::Database {
     /// Releases `count` partitions; returns their number.
     fn release(pool: &Pool<Self>, s: &str, me: &str, count: i64) -> impl Answer<u64>;
 
-    /// Returns the partitions that this instance holds.
+    /// Returns the partitions that this instance holds; none of a paused subscription.
     fn held(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<Vec<Held>>;
 
     /// Returns the epochs of all partitions: one, or none before the first event.
@@ -228,7 +238,7 @@ pub(crate) trait Consume: sqlx::Database {
     /// Halts the subscription until an operator decides.
     fn halt(pool: &Pool<Self>, s: &str, reason: &str) -> impl Answer<()>;
 
-    /// Locks one partition; returns false if this instance no longer holds it.
+    /// Locks one partition; returns false if this instance no longer holds it, or the subscription is paused.
     fn lock(tx: &mut Transaction<'_, Self>, s: &str, me: &str, held: &Held) -> impl Answer<bool>;
 
     /// Returns which of these events are claimed.

@@ -16,13 +16,14 @@ pub(crate) struct Progress {
     /// The newest event that any instance has seen in the feed, if it has sequences.
     pub(crate) head: Option<Sequence>,
     pub(crate) last_contact: Option<DateTime<Utc>>,
-    /// Live instances.
+    /// Live instances that are not retired.
     pub(crate) instances: i64,
     /// Failed events, and those that wait for one of them; together not above
     /// [`COUNTED`](super::COUNTED).
     pub(crate) parked: i64,
     pub(crate) waiting: i64,
     pub(crate) halted: bool,
+    pub(crate) paused: bool,
 }
 
 /// The operation behind the metrics of a subscription.

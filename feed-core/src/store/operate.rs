@@ -153,6 +153,48 @@ pub struct Decided {
     pub outcome: Option<String>,
 }
 
+/// An instance that follows the feed, or did within the last hour.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+pub struct InstanceStatus {
+    /// Its name, unique for each start.
+    pub instance: String,
+    /// The version of its program; `null` for an older one that does not say.
+    pub version: Option<String>,
+    /// When it was started; `null` for an older version.
+    #[serde(serialize_with = "instant")]
+    pub started_at: Option<DateTime<Utc>>,
+    /// True if it has renewed its leases in time. One that has ended, or has no access to the database, has not.
+    pub alive: bool,
+    /// Until when it counts as alive, unless it renews its leases; in the past if it is not.
+    #[serde(serialize_with = "moment")]
+    pub alive_until: DateTime<Utc>,
+    /// When the feed last answered it.
+    #[serde(serialize_with = "instant")]
+    pub last_contact: Option<DateTime<Utc>>,
+    /// The error of its last round; `null` if it succeeded.
+    pub last_error: Option<String>,
+    /// Since when it takes no events, since an operator has retired it; `null` if it works.
+    #[serde(serialize_with = "instant")]
+    pub retired_at: Option<DateTime<Utc>>,
+    /// The operator who has retired it.
+    pub retired_by: Option<String>,
+    /// The number of partitions that it holds: its share of the subjects.
+    pub partitions: i64,
+    /// The last event taken in the partition that is furthest behind; `null` if it holds none.
+    pub sequence: Option<Sequence>,
+    /// The newest event that any instance has seen in the feed.
+    pub head: Option<Sequence>,
+}
+
+impl InstanceStatus {
+    /// Returns true if it takes events: it is alive and not retired.
+    #[must_use]
+    pub fn takes_events(&self) -> bool {
+        self.alive && self.retired_at.is_none()
+    }
+}
+
 /// Writes an instant with milliseconds.
 pub(crate) fn instant<S: Serializer>(
     at: &Option<DateTime<Utc>>,
@@ -161,7 +203,8 @@ pub(crate) fn instant<S: Serializer>(
     at.as_ref().map(text).serialize(serializer)
 }
 
-fn moment<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes an instant with milliseconds.
+pub(crate) fn moment<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     text(at).serialize(serializer)
 }
 
@@ -290,6 +333,24 @@ pub(crate) trait Operate: sqlx::Database {
     /// Ends a halt; records where the subscription begins now, if that changes.
     fn unhalt(tx: &mut Transaction<'_, Self>, s: &str, begins: Option<Sequence>)
     -> impl Answer<()>;
+
+    /// Pauses the subscription; returns false if it is paused already.
+    fn pause(tx: &mut Transaction<'_, Self>, s: &str, reason: &str, by: &str) -> impl Answer<bool>;
+
+    /// Ends a pause; returns false if there is none.
+    fn unpause(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<bool>;
+
+    /// Returns the first `limit` instances, live ones first.
+    fn instances(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<InstanceStatus>>;
+
+    /// Retires a live instance: it takes no partitions any more. Returns false if it is none, is retired already, or is
+    /// the last one that takes any.
+    fn retire(
+        tx: &mut Transaction<'_, Self>,
+        s: &str,
+        instance: &str,
+        by: &str,
+    ) -> impl Answer<bool>;
 
     /// Drops claims, parked events and the effect's own skips from `from` on, so that these events
     /// are applied again; of all events if `from` is 1. Returns the number of claims.

@@ -223,6 +223,7 @@ fn subscription<T: Service>(config: &Config<T::Settings>) -> Subscription {
     let instance = config.settings.instance.clone();
     Subscription {
         instance: instance.unwrap_or_else(|| T::NAME.to_owned()),
+        version: T::VERSION.to_owned(),
         ..config.follow.subscription(T::subscription(&config.own))
     }
 }

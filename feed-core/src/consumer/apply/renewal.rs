@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::instance::Instance;
-use crate::consumer::progress::leases::{Leases, Rebalance, rebalance};
+use crate::consumer::progress::leases::{Leases, Rebalance, Signals, rebalance};
 use crate::database::news::News;
 use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
@@ -92,9 +93,25 @@ async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx
     leases.signals.send_if_modified(|signals| {
         let known = signals.clone();
         signals.take(census, moved);
+        log_decisions(s, &known, signals);
         *signals != known
     });
     Ok(())
+}
+
+/// Logs what operators have decided since the last renewal.
+fn log_decisions(s: &str, before: &Signals, now: &Signals) {
+    if before.paused != now.paused {
+        match &now.paused {
+            Some(paused) => warn!("the subscription {s} is paused by {paused}; `resume` ends it"),
+            None => warn!("the subscription {s} is resumed after a pause"),
+        }
+    }
+    if let (None, Some(by)) = (&before.retired_by, &now.retired_by) {
+        warn!(
+            "{by} has retired this instance of {s}: it takes no events until its process is restarted"
+        );
+    }
 }
 
 /// Releases all partitions, so that other instances need not wait for the leases to end.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::status::Paused;
 use crate::event::{LAST_SEQUENCE, Sequence};
 
 /// A decision that an instance executes.
@@ -74,6 +75,23 @@ pub enum DecideError {
     /// The event did not fail itself.
     #[error("the event {0} waits for an earlier event of its subject {1}: decide about that one")]
     Waits(String, String),
+    /// The subscription is paused already.
+    #[error("the subscription is paused already, by {} since {}: {}", .0.by, .0.at.format("%Y-%m-%d %H:%M:%S UTC"), .0.reason)]
+    Paused(Paused),
+    /// The subscription is not paused.
+    #[error("the subscription is not paused, so there is nothing to resume")]
+    NotPaused,
+    /// No live instance has that name.
+    #[error("no instance is called {0}, or it has ended: `instances` lists those that run")]
+    NoSuchInstance(String),
+    /// The instance is retired already.
+    #[error("the instance {0} is retired already, by {1}")]
+    Retired(String, String),
+    /// No other instance would take its events.
+    #[error(
+        "{0} is the last instance that takes events: start another one first, or pause the subscription"
+    )]
+    LastInstance(String),
     /// The skip has no reason or no name.
     #[error("{0} is missing: it is recorded with the decision")]
     Missing(&'static str),

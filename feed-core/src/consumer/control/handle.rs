@@ -103,7 +103,7 @@ impl<B: Backend> Handle<B> {
     }
 
     /// Notifies the instances of a decision.
-    async fn notify_instances(&self) -> sqlx::Result<()> {
+    pub(super) async fn notify_instances(&self) -> sqlx::Result<()> {
         if let Some(leases) = &self.leases {
             leases.look_now();
         }
@@ -475,7 +475,7 @@ fn in_full(id: &str) -> Cow<'_, str> {
 }
 
 /// Returns the text without surrounding blanks, unless it is empty.
-fn given<'a>(text: &'a str, what: &'static str) -> Result<&'a str, DecideError> {
+pub(super) fn given<'a>(text: &'a str, what: &'static str) -> Result<&'a str, DecideError> {
     match text.trim() {
         "" => Err(DecideError::Missing(what)),
         text => Ok(text),

@@ -67,6 +67,11 @@ fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric
         f64::from(u8::from(progress.halted)),
     );
     gauge(
+        "subscription_paused",
+        "1: an operator has paused it, and nothing is taken until it is resumed.",
+        f64::from(u8::from(progress.paused)),
+    );
+    gauge(
         "subscription_parked_events",
         "Events that failed and wait for a retry or a person, up to 10,000.",
         progress.parked as f64,
@@ -85,7 +90,7 @@ fn shared(subscription: (&'static str, &str), progress: &Progress) -> Vec<Metric
     );
     gauge(
         "subscription_instances",
-        "Instances that work on it.",
+        "Instances that work on it: those that are alive and not retired.",
         progress.instances as f64,
     );
     metrics

@@ -1,10 +1,12 @@
 //! Serves operators through a [`Handle`](handle::Handle): shows the `status`, and records each
-//! `decision`. `execute_decision` executes those that need the feed. `reconcile` compares the
+//! `decision`. `execute_decision` executes those that need the feed. `instances` pauses a subscription and retires
+//! instances. `reconcile` compares the
 //! stored data with the feed, `metrics` measures the progress, and `pace` samples it.
 
 pub(super) mod decision;
 pub(super) mod execute_decision;
 pub(super) mod handle;
+mod instances;
 mod metrics;
 pub(super) mod pace;
 pub(super) mod reconcile;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::consumer::source::wait::SILENCE;
 use crate::event::Sequence;
 use crate::store::consume::Standing;
-use crate::store::operate::instant;
+use crate::store::operate::{instant, moment};
 
 /// The state of a subscription.
 #[derive(Debug, Clone, Serialize)]
@@ -32,6 +32,8 @@ pub struct Status {
     pub skipped: i64,
     /// Why the subscription is halted until an operator decides; `null` if it is not.
     pub halted: Option<String>,
+    /// Who has paused the subscription and why; `null` if it is not paused.
+    pub paused: Option<Paused>,
     /// A decision that no instance has executed yet.
     pub decision: Option<String>,
     /// Events up to this sequence were never taken: an operator let the subscription begin after
@@ -42,8 +44,29 @@ pub struct Status {
     pub last_contact: Option<DateTime<Utc>>,
     /// The error of the last round; `null` if it succeeded.
     pub last_error: Option<String>,
-    /// Live instances.
+    /// Live instances that are not retired.
     pub instances: i64,
+}
+
+/// A pause: no event is taken and none retried until an operator resumes the subscription.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schemars", derive(JsonSchema))]
+pub struct Paused {
+    /// The operator.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    #[serde(serialize_with = "moment")]
+    pub at: DateTime<Utc>,
+}
+
+impl Status {
+    /// Returns true if no event is taken or retried until an operator resumes the subscription: it is halted or paused.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.halted.is_some() || self.paused.is_some()
+    }
 }
 
 /// How far a subscription is behind its feed.
@@ -63,6 +86,11 @@ pub(super) fn status_of(standing: Standing, feed: String) -> Status {
     let events = head - standing.sequence;
     let is_long = |silent: &i64| *silent > SILENCE.as_secs().cast_signed();
     let age = |updated: DateTime<Utc>| (standing.now - updated).num_seconds().max(0);
+    let paused = standing.paused_at.map(|at| Paused {
+        by: standing.paused_by.unwrap_or_default(),
+        reason: standing.paused_because.unwrap_or_default(),
+        at,
+    });
     Status {
         feed,
         epoch: standing.epoch,
@@ -80,6 +108,7 @@ pub(super) fn status_of(standing: Standing, feed: String) -> Status {
         waiting: standing.waiting,
         skipped: standing.skipped,
         halted: standing.halted,
+        paused,
         decision: standing.decision,
         begins: standing.begins.unwrap_or(0),
         last_contact: standing.last_contact,

@@ -23,6 +23,10 @@ pub(crate) struct Signals {
     epochs: i64,
     /// Why the subscription is halted, if it is.
     pub(crate) halted: Option<String>,
+    /// Who has paused the subscription and why, if it is.
+    pub(crate) paused: Option<String>,
+    /// Who has retired this instance, if somebody has.
+    pub(crate) retired_by: Option<String>,
     /// The open decision.
     pub(crate) decision: Option<i64>,
     /// True if a parked event in a held partition is due.
@@ -105,13 +109,17 @@ impl Signals {
     pub(crate) fn take(&mut self, census: Census, moved: u64) {
         // Another instance moves our cursors when it executes a decision: the lease epoch then
         // changes.
-        if moved > 0 || self.epochs != census.epochs {
+        let pauses = self.paused.is_some() != census.paused.is_some();
+        if moved > 0 || self.epochs != census.epochs || pauses {
             self.leases += 1;
         }
         self.epochs = census.epochs;
+        // What is due waits as well: it would end each pause at once.
+        self.due = census.due && census.halted.is_none() && census.paused.is_none();
         self.halted = census.halted;
+        self.paused = census.paused;
+        self.retired_by = census.retired_by;
         self.decision = census.decision;
-        self.due = census.due;
     }
 }
 
@@ -127,8 +135,11 @@ pub(crate) enum Rebalance {
 
 /// Returns what brings an instance nearer to its fair share.
 pub(crate) fn rebalance(census: &Census) -> Rebalance {
-    // Round up, so that no partition is left over.
-    let share = (PARTITIONS + census.instances - 1) / census.instances;
+    let share = match census.retired_by {
+        Some(_) => 0,
+        // Round up, so that no partition is left over.
+        None => (PARTITIONS + census.instances - 1) / census.instances,
+    };
     match census.held - share {
         spare @ 1.. => Rebalance::Release(spare),
         missing if missing < 0 && census.free > 0 => Rebalance::Acquire(-missing),
@@ -162,6 +173,8 @@ mod tests {
             free,
             due: false,
             halted: None,
+            paused: None,
+            retired_by: None,
             decision: None,
         }
     }
@@ -181,6 +194,49 @@ mod tests {
         ] {
             assert_eq!(rebalance(&census(instances, held, free)), expected);
         }
+    }
+
+    #[test]
+    fn a_retired_instance_releases_all_and_acquires_none() {
+        let retired = |held, free| Census {
+            retired_by: Some("Jo".to_owned()),
+            ..census(1, held, free)
+        };
+        assert_eq!(rebalance(&retired(5, 11)), Rebalance::Release(5));
+        assert_eq!(rebalance(&retired(0, 16)), Rebalance::Keep);
+    }
+
+    #[test]
+    fn what_is_due_waits_while_nothing_is_taken() {
+        let due = Census {
+            due: true,
+            ..census(1, 16, 0)
+        };
+        let mut signals = Signals::default();
+        signals.take(due.clone(), 0);
+        let leases = signals.leases;
+        assert!(signals.due);
+        let why = Some("why".to_owned());
+        let halted = Census {
+            halted: why.clone(),
+            ..due.clone()
+        };
+        signals.take(halted, 0);
+        assert!(!signals.due);
+        let paused = Census {
+            paused: why,
+            ..due.clone()
+        };
+        signals.take(paused, 0);
+        assert!(!signals.due);
+        assert_eq!(signals.leases, leases + 1, "no cursor counts as held");
+        signals.take(due, 0);
+        assert!(signals.due);
+        assert_eq!(
+            signals.leases,
+            leases + 2,
+            "the cursors may have moved meanwhile"
+        );
     }
 
     #[test]

@@ -99,6 +99,22 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     }
 }
 
+/// Requests the head of a paused subscription, so that its status shows how far the feed is. Takes no event.
+pub(in crate::consumer) async fn look<B: Backend, E: Effect<B>>(
+    follower: &mut Follower<B, E>,
+) -> Result<Polled, PollError> {
+    let leases = follower.leases.signals.borrow().leases;
+    let seen = follower.cursors.validators();
+    let head = tokio::select! {
+        head = follower.source.head(&seen, false, false) => head?,
+        () = interrupted(&follower.leases, leases, &follower.shutdown) => return Ok(Polled::Interrupted),
+    };
+    follower.fresh = head.fresh;
+    let cursor = head.new.and_then(|new| new.document.cursor);
+    follower.leases.heard(cursor.map(|cursor| cursor.sequence));
+    Ok(Polled::Paused)
+}
+
 /// Takes the new events of a head that continues from the cursor; otherwise catches up first.
 async fn take_head<B: Backend, E: Effect<B>>(
     follower: &mut Follower<B, E>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 
 use super::session::OWN_PLANNER;
-use super::statements::from_due;
+use super::statements::{NOT_PAUSED, from_due};
 use crate::database::timeout::{STATEMENT, Suspicion};
 use crate::store::consume::{
     Advanced, CHANNEL, Census, Claim, Heartbeat, Held, NativeConsume, Position,
@@ -46,8 +46,9 @@ impl NativeConsume for Postgres {
                  SELECT clock_timestamp() AS now, make_interval(secs => $3) AS term
              ), alive AS (
                  INSERT INTO feed_instance
-                     (subscription, instance, alive_until, last_contact, head_sequence, last_error, feed)
-                 SELECT $1, $2, now + term, $4, $5, $6, $7 FROM clock
+                     (subscription, instance, alive_until, last_contact, head_sequence, last_error, feed,
+                      version, started_at)
+                 SELECT $1, $2, now + term, $4, $5, $6, $7, $8, now FROM clock
                  ON CONFLICT (subscription, instance) DO UPDATE
                  SET alive_until = EXCLUDED.alive_until, last_contact = EXCLUDED.last_contact,
                      head_sequence = EXCLUDED.head_sequence, last_error = EXCLUDED.last_error,
@@ -66,7 +67,7 @@ impl NativeConsume for Postgres {
              )
              SELECT 1 + (SELECT count(*) FROM feed_instance
                          WHERE subscription = $1 AND instance <> $2
-                           AND alive_until > now) AS instances,
+                           AND alive_until > now AND retired_at IS NULL) AS instances,
                     (SELECT count(*) FROM renewed) AS held,
                     (SELECT COALESCE(sum(lease_epoch), 0)::bigint FROM renewed) AS epochs,
                     (SELECT count(*) FROM feed_partition
@@ -74,6 +75,10 @@ impl NativeConsume for Postgres {
                        AND (lease_owner IS NULL OR lease_until < now)) AS free,
                     EXISTS (SELECT 1 {due}) AS due,
                     (SELECT halted FROM feed_subscription WHERE name = $1) AS halted,
+                    (SELECT paused_by || ': ' || paused_because FROM feed_subscription
+                     WHERE name = $1) AS paused,
+                    (SELECT retired_by FROM feed_instance
+                     WHERE subscription = $1 AND instance = $2) AS retired_by,
                     (SELECT min(position) FROM feed_decision
                      WHERE subscription = $1 AND done_at IS NULL) AS decision
              FROM clock",
@@ -86,6 +91,7 @@ impl NativeConsume for Postgres {
         .bind(heartbeat.head_sequence)
         .bind(&heartbeat.last_error)
         .bind(&heartbeat.feed)
+        .bind(&heartbeat.version)
         .fetch_one(pool)
         .await
     }
@@ -124,7 +130,7 @@ impl NativeConsume for Postgres {
             .iter()
             .map(|held| held.position.sequence)
             .collect();
-        let moved: Vec<(i64, bool, Option<i64>)> = sqlx::query_as(
+        let moved: Vec<(i64, bool, Option<i64>)> = sqlx::query_as(sql!(
             "WITH -- consumer::advance
              ours AS (
                  SELECT feed_partition.partition
@@ -137,6 +143,7 @@ impl NativeConsume for Postgres {
                  WHERE subscription = $1 AND lease_owner = $2
                    AND NOT EXISTS (SELECT FROM feed_partition AS other
                                    WHERE other.subscription = $1 AND other.epoch <> $6)
+                   AND {not_paused}
                  ORDER BY feed_partition.partition
                  FOR UPDATE OF feed_partition
              ), effect AS (
@@ -154,7 +161,8 @@ impl NativeConsume for Postgres {
                                WHERE feed_parked.subscription = $1
                                  AND feed_parked.partition = feed_partition.partition),
                        effect.id",
-        )
+            not_paused = NOT_PAUSED
+        ))
         .bind(s)
         .bind(me)
         .bind(numbers)

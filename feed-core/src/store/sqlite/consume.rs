@@ -10,7 +10,7 @@ use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
 use super::connect::begin;
 use super::dialect::{NOW, instant, now_plus};
-use super::statements::from_due;
+use super::statements::{NOT_PAUSED, from_due};
 use crate::database::timeout::Suspicion;
 use crate::store::consume::{Advanced, Census, Claim, Heartbeat, Held, NativeConsume, Position};
 use crate::store::sql::sql;
@@ -60,8 +60,9 @@ impl NativeConsume for Sqlite {
         sqlx::query(sql!(
             "INSERT -- lease::alive
              INTO feed_instance
-                 (subscription, instance, alive_until, last_contact, head_sequence, last_error, feed)
-             VALUES ($1, $2, {until}, $4, $5, $6, $7)
+                 (subscription, instance, alive_until, last_contact, head_sequence, last_error, feed,
+                  version, started_at)
+             VALUES ($1, $2, {until}, $4, $5, $6, $7, $8, {NOW})
              ON CONFLICT (subscription, instance) DO UPDATE
              SET alive_until = excluded.alive_until, last_contact = excluded.last_contact,
                  head_sequence = excluded.head_sequence, last_error = excluded.last_error,
@@ -75,6 +76,7 @@ impl NativeConsume for Sqlite {
         .bind(heartbeat.head_sequence)
         .bind(&heartbeat.last_error)
         .bind(&heartbeat.feed)
+        .bind(&heartbeat.version)
         .execute(&mut *tx)
         .await?;
         sqlx::query(sql!(
@@ -112,7 +114,8 @@ impl NativeConsume for Sqlite {
         let census = sqlx::query_as(sql!(
             "SELECT -- lease::census
              (SELECT count(*) FROM feed_instance
-                     WHERE subscription = $1 AND alive_until > {NOW}) AS instances,
+                     WHERE subscription = $1 AND alive_until > {NOW}
+                       AND (retired_at IS NULL OR instance = $2)) AS instances,
                     (SELECT count(*) FROM feed_partition
                      WHERE subscription = $1 AND lease_owner = $2) AS held,
                     (SELECT COALESCE(sum(lease_epoch), 0) FROM feed_partition
@@ -122,6 +125,10 @@ impl NativeConsume for Sqlite {
                        AND (lease_owner IS NULL OR lease_until < {NOW})) AS free,
                     EXISTS (SELECT 1 {due}) AS due,
                     (SELECT halted FROM feed_subscription WHERE name = $1) AS halted,
+                    (SELECT paused_by || ': ' || paused_because FROM feed_subscription
+                     WHERE name = $1) AS paused,
+                    (SELECT retired_by FROM feed_instance
+                     WHERE subscription = $1 AND instance = $2) AS retired_by,
                     (SELECT min(position) FROM feed_decision
                      WHERE subscription = $1 AND done_at IS NULL) AS decision",
             due = from_due(NOW)
@@ -170,7 +177,7 @@ impl NativeConsume for Sqlite {
             .iter()
             .map(|held| json!([held.partition, held.lease_epoch, held.position.sequence]))
             .collect();
-        let moved = sqlx::query_as(
+        let moved = sqlx::query_as(sql!(
             "UPDATE -- consumer::advance
              feed_partition
              SET epoch = $4, sequence = $5, anchor = $6, updated = $7, etag = $8,
@@ -181,11 +188,13 @@ impl NativeConsume for Sqlite {
                )
                AND NOT EXISTS (SELECT 1 FROM feed_partition AS other
                                WHERE other.subscription = $1 AND other.epoch <> $4)
+               AND {not_paused}
              RETURNING partition,
                        EXISTS (SELECT 1 FROM feed_parked
                                WHERE feed_parked.subscription = $1
                                  AND feed_parked.partition = feed_partition.partition)",
-        )
+            not_paused = NOT_PAUSED
+        ))
         .bind(s)
         .bind(me)
         .bind(json!(held).to_string())

@@ -55,11 +55,12 @@ impl Consume for Db {
     }
 
     async fn held(pool: &Pool, s: &str, me: &str) -> sqlx::Result<Vec<Held>> {
-        sqlx::query_as(
+        sqlx::query_as(sql!(
             "SELECT -- lease::held
              partition, lease_epoch, epoch, sequence, anchor, updated, etag, last_modified
-             FROM feed_partition WHERE subscription = $1 AND lease_owner = $2 ORDER BY partition",
-        )
+             FROM feed_partition WHERE subscription = $1 AND lease_owner = $2 AND {NOT_PAUSED}
+             ORDER BY partition"
+        ))
         .bind(s)
         .bind(me)
         .fetch_all(pool)
@@ -95,6 +96,7 @@ impl Consume for Db {
             "SELECT -- consumer::lock
              1 FROM feed_partition
              WHERE subscription = $1 AND lease_owner = $2 AND partition = $3 AND lease_epoch = $4
+               AND {NOT_PAUSED}
              {FOR_UPDATE}"
         ))
         .bind(s)
@@ -303,6 +305,11 @@ async fn note_attempt(tx: &mut Transaction<'_>, s: &str, event_id: &str) -> sqlx
     Ok(())
 }
 
+/// True unless the subscription `$1` is paused: then no effect begins, also of an instance that does not know of it yet.
+pub(in super::super) const NOT_PAUSED: &str = "NOT EXISTS (
+    SELECT 1 FROM feed_subscription WHERE name = $1 AND paused_at IS NOT NULL
+)";
+
 /// Returns the `FROM` and `WHERE` that select the due events that are the first parked ones of
 /// their subjects, in partitions that `$2` holds.
 pub(in super::super) fn from_due(now: &str) -> String {
@@ -327,5 +334,5 @@ impl FromRow<'_, Row> for Held {
 }
 
 from_row! { Position: epoch, sequence, anchor, updated, etag, last_modified }
-from_row! { Census: instances, held, epochs, free, due, halted, decision }
+from_row! { Census: instances, held, epochs, free, due, halted, paused, retired_by, decision }
 from_row! { Parked: event_id, event, attempts }

@@ -2,11 +2,12 @@
 
 use sqlx::{FromRow, Row as _};
 
-use super::{Db, NOW, Pool, Row, Transaction, from_row, is_in, list};
+use super::{Db, FOR_UPDATE, NOW, Pool, Row, Transaction, from_row, is_in, list};
 use crate::event::Sequence;
 use crate::store::consume::Standing;
 use crate::store::operate::{
-    Attempt, Cause, Decided, NewDecision, Operate, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
+    Attempt, Cause, Decided, InstanceStatus, NewDecision, Operate, Outcome, ParkedEvent,
+    SkippedEvent, TakenEvent,
 };
 use crate::store::sql::sql;
 
@@ -38,8 +39,7 @@ impl Operate for Db {
                     (SELECT count(*) FROM feed_parked
                      WHERE subscription = $1 AND reason IS NULL) AS waiting,
                     (SELECT count(*) FROM feed_skip WHERE subscription = $1) AS skipped,
-                    (SELECT halted FROM feed_subscription WHERE name = $1) AS halted,
-                    (SELECT begins FROM feed_subscription WHERE name = $1) AS begins,
+                    halted, paused_at, paused_by, paused_because, begins,
                     (SELECT decision FROM feed_decision
                      WHERE subscription = $1 AND done_at IS NULL
                      ORDER BY position LIMIT 1) AS decision,
@@ -47,8 +47,9 @@ impl Operate for Db {
                      WHERE subscription = $1) AS furthest,
                     {NOW} AS now
              FROM (SELECT max(head_sequence) AS head, max(last_contact) AS last_contact,
-                          count(*) FILTER (WHERE alive_until > {NOW}) AS instances
+                          count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL) AS instances
                    FROM feed_instance WHERE subscription = $1) AS known
+             LEFT JOIN feed_subscription ON name = $1
              LEFT JOIN (SELECT epoch, sequence, updated FROM feed_partition
                         WHERE subscription = $1 ORDER BY sequence LIMIT 1) AS lowest ON TRUE"
         ))
@@ -321,6 +322,86 @@ impl Operate for Db {
         Ok(())
     }
 
+    async fn pause(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        reason: &str,
+        by: &str,
+    ) -> sqlx::Result<bool> {
+        let paused = sqlx::query(sql!(
+            "UPDATE -- subscription::pause
+             feed_subscription SET paused_at = {NOW}, paused_by = $2, paused_because = $3
+             WHERE name = $1 AND paused_at IS NULL"
+        ))
+        .bind(s)
+        .bind(by)
+        .bind(reason)
+        .execute(&mut **tx)
+        .await?;
+        Ok(paused.rows_affected() == 1)
+    }
+
+    async fn unpause(tx: &mut Transaction<'_>, s: &str) -> sqlx::Result<bool> {
+        let resumed = sqlx::query(
+            "UPDATE -- subscription::unpause
+             feed_subscription SET paused_at = NULL, paused_by = NULL, paused_because = NULL
+             WHERE name = $1 AND paused_at IS NOT NULL",
+        )
+        .bind(s)
+        .execute(&mut **tx)
+        .await?;
+        Ok(resumed.rows_affected() == 1)
+    }
+
+    async fn instances(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<InstanceStatus>> {
+        sqlx::query_as(sql!(
+            "SELECT -- instance::list
+             instance, version, started_at, alive_until > {NOW} AS alive, alive_until, last_contact, last_error,
+                    retired_at, retired_by, count(lease_owner) AS partitions, min(sequence) AS sequence,
+                    (SELECT max(head_sequence) FROM feed_instance WHERE subscription = $1) AS head
+             FROM feed_instance
+             LEFT JOIN feed_partition
+               ON feed_partition.subscription = $1 AND lease_owner = instance AND lease_until > {NOW}
+             WHERE feed_instance.subscription = $1
+             GROUP BY feed_instance.subscription, instance
+             ORDER BY alive DESC, started_at, instance LIMIT $2"
+        ))
+        .bind(s)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn retire(
+        tx: &mut Transaction<'_>,
+        s: &str,
+        instance: &str,
+        by: &str,
+    ) -> sqlx::Result<bool> {
+        // Two operators who each retire one of the last two would leave none.
+        sqlx::query(sql!(
+            "SELECT -- instance::lock
+             1 FROM feed_subscription WHERE name = $1 {FOR_UPDATE}"
+        ))
+        .bind(s)
+        .execute(&mut **tx)
+        .await?;
+        let retired = sqlx::query(sql!(
+            "UPDATE -- instance::retire
+             feed_instance SET retired_at = {NOW}, retired_by = $3
+             WHERE subscription = $1 AND instance = $2 AND retired_at IS NULL AND alive_until > {NOW}
+               AND EXISTS (SELECT 1 FROM feed_instance AS other
+                           WHERE other.subscription = $1 AND other.instance <> $2
+                             AND other.retired_at IS NULL AND other.alive_until > {NOW})"
+        ))
+        .bind(s)
+        .bind(instance)
+        .bind(by)
+        .execute(&mut **tx)
+        .await?;
+        Ok(retired.rows_affected() == 1)
+    }
+
     async fn forget(tx: &mut Transaction<'_>, s: &str, from: Sequence) -> sqlx::Result<u64> {
         const FROM: &str = "subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)";
         let [claims, parked, passed_over] = [
@@ -392,11 +473,16 @@ impl Operate for Db {
 
 from_row! {
     Standing: epoch, sequence, updated, head, last_contact, last_error, instances, feed, parked, waiting,
-        skipped, halted, begins, decision, furthest, now
+        skipped, halted, paused_at, paused_by, paused_because, begins, decision, furthest, now
 }
 
 from_row! {
     ParkedEvent: id, partition, subject, sequence, reason, attempts, parked_at, retry_at
+}
+
+from_row! {
+    InstanceStatus: instance, version, started_at, alive, alive_until, last_contact, last_error, retired_at,
+        retired_by, partitions, sequence, head
 }
 
 from_row! {

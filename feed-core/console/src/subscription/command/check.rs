@@ -15,9 +15,26 @@ pub enum Refused {
     /// The subscription is halted: resume it first.
     #[error("the subscription is halted: resume it first")]
     Halted,
+    /// The subscription is paused: resume it first.
+    #[error("the subscription is paused: resume it first")]
+    Paused,
+    /// The subscription is halted, and it matters how it resumes.
+    #[error("the subscription is halted, not paused: say from where it resumes")]
+    HowToResume,
     /// There is no event to replay.
     #[error("only events up to {} have been taken, so there is nothing to replay", grouped(*.0))]
     NotTaken(Sequence),
+}
+
+/// Returns whether a pause can be ended: one who resumes a halted subscription has to say from where.
+pub(in crate::subscription) async fn check_pause<B: Backend>(
+    handle: &Handle<B>,
+) -> sqlx::Result<Result<(), Refused>> {
+    let status = handle.status().await?;
+    Ok(match status.halted.is_some() && status.paused.is_none() {
+        true => Err(Refused::HowToResume),
+        false => Ok(()),
+    })
 }
 
 /// Returns the state of the subscription, if it allows `decision`.
@@ -32,6 +49,7 @@ pub(in crate::subscription) async fn check<B: Backend>(
         Decision::Resume(ResumeFrom::Now) if new => Ok(status),
         Decision::Resume(_) if status.halted.is_none() => Err(Refused::NotHalted),
         Decision::Replay(_) if status.halted.is_some() => Err(Refused::Halted),
+        Decision::Replay(_) if status.paused.is_some() => Err(Refused::Paused),
         // A feed without sequences is replayed as a whole.
         Decision::Replay(from) if from > status.head.max(1) => Err(Refused::NotTaken(status.head)),
         _ => Ok(status),

@@ -27,13 +27,21 @@ const RECENT: u32 = 100;
 const STOPPED_WATCHING: &str =
     "stopped watching; the decision is recorded, and the service executes it";
 
-impl From<ResumeFlags> for ResumeFrom {
-    fn from(from: ResumeFlags) -> Self {
-        match (from.from_start, from.from_now) {
-            (true, _) => Self::Start,
-            (_, true) => Self::Now,
-            _ => Self::Kept,
-        }
+impl ResumeFlags {
+    /// Returns from where to resume after a halt; `None` to end a pause.
+    pub(super) fn from(self) -> Option<ResumeFrom> {
+        let Self {
+            keep,
+            from_start,
+            from_now,
+        } = self;
+        let ways = [
+            (keep, ResumeFrom::Kept),
+            (from_start, ResumeFrom::Start),
+            (from_now, ResumeFrom::Now),
+        ];
+        ways.into_iter()
+            .find_map(|(given, from)| given.then_some(from))
     }
 }
 
@@ -157,6 +165,13 @@ async fn look<B: Backend, E: Effect<B>>(
                 Some((from, to)) => {
                     if let Some(reason) = &status.halted {
                         let text = format!("halted half-way: {reason}; {WHAT_TO_DO}");
+                        return Err(CommandError::NotCarriedOut(text));
+                    }
+                    if let Some(paused) = &status.paused {
+                        let text = format!(
+                            "paused half-way by {}: the rest is taken after `resume`",
+                            paused.by
+                        );
                         return Err(CommandError::NotCarriedOut(text));
                     }
                     progress.at(status.sequence + 1 - from, to + 1 - from);

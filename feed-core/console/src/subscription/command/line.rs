@@ -105,12 +105,56 @@ pub enum Command {
         by: By,
     },
 
-    /// Resume a halted subscription
+    /// Pause the subscription: no event is taken or retried until `resume`
     ///
-    /// A subscription halts when the feed is no longer the one it knows: another database, a
-    /// restored backup, the wrong address. No event is taken until an operator decides how to
-    /// resume. A subscription without events may be moved to the newest event, too.
-    #[command(after_help = "Example: resume --keep\nExample: resume --from-start --by eve")]
+    /// Use it before maintenance of what the effects need. All instances pause, also those that start later. A
+    /// transaction that has begun is finished. The feed is still asked how far it is, so `status` shows what waits.
+    /// Your name, the time and the reason are recorded and shown wherever the state is.
+    #[command(after_help = "Example: pause --reason 'the ledger moves to another host'")]
+    Pause {
+        /// The reason, which is recorded
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Your name
+        #[command(flatten)]
+        by: By,
+    },
+
+    /// List the instances: their share, how far they are, last contact, version
+    ///
+    /// Those that ended within the last hour are listed as well: one that did not end by itself shows when it was last
+    /// alive. The exit code is 1 if no instance takes events.
+    #[command(after_help = "Example: instances")]
+    Instances {
+        /// How much to list, and in which form
+        #[command(flatten)]
+        listing: Listing,
+    },
+
+    /// Take an instance out: the others take over its events
+    ///
+    /// Use it for an instance that is slow or behaves oddly, while you look at it: its process and its pages stay. It
+    /// takes no events until its process is restarted. The last instance cannot be retired: `pause` the subscription.
+    #[command(after_help = "Example: retire invoice-1f0c88a2 --reason 'its disk is slow'")]
+    Retire {
+        /// The instance, as `instances` lists it
+        instance: String,
+        /// The reason, which is recorded
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Your name
+        #[command(flatten)]
+        by: By,
+    },
+
+    /// Resume a paused or a halted subscription
+    ///
+    /// Without a flag it ends a pause. A subscription halts when the feed is no longer the one it knows: another
+    /// database, a restored backup, the wrong address. No event is taken until an operator decides how to
+    /// resume, with one of the flags. A subscription without events may be moved to the newest event, too.
+    #[command(
+        after_help = "Example: resume\nExample: resume --keep\nExample: resume --from-start --by eve"
+    )]
     Resume {
         /// How to resume
         #[command(flatten)]
@@ -173,6 +217,7 @@ impl Command {
                 | Self::Parked { .. }
                 | Self::Skipped { .. }
                 | Self::Decisions { .. }
+                | Self::Instances { .. }
         )
     }
 }
@@ -216,9 +261,9 @@ pub struct Skipped {
     pub(super) cause: Option<String>,
 }
 
-/// From where a halted subscription resumes.
+/// From where a halted subscription resumes; without any, a pause ends.
 #[derive(Debug, Clone, Copy, clap::Args)]
-#[group(required = true, multiple = false)]
+#[group(required = false, multiple = false)]
 pub struct ResumeFlags {
     #[arg(long, help = words::KEEP)]
     pub(super) keep: bool,

@@ -73,7 +73,7 @@ pub(super) async fn about<B: Backend>(
         let mut text = table(TAKEN, known.events.iter().map(taken), &none);
         if let Some(event) = &known.parked {
             let waiting: Vec<_> = event.waiting.iter().collect();
-            let halted = handle.status().await?.halted.is_some();
+            let halted = handle.status().await?.is_stopped();
             text += &format!("\n{}", failed(&event.event, &waiting, halted));
             let tried = event.attempts.iter().map(|tried| {
                 let columns = [grouped(tried.attempt), moment(tried.tried_at)];
@@ -179,7 +179,7 @@ pub(super) async fn parked<B: Backend>(
     let parked = handle.parked(MOST).await?;
     let causes = by_cause(&parked);
     let status = handle.status().await?;
-    let halted = status.halted.is_some();
+    let halted = status.is_stopped();
     let shown = causes.iter().take(listing.limit as usize);
     let mut blocks: Vec<String> = shown
         .map(|(event, later)| failed(event, later, halted))
@@ -235,7 +235,7 @@ fn failed(event: &ParkedEvent, waiting: &[&ParkedEvent], halted: bool) -> String
 }
 
 /// Formats rows below aligned heads, each with its reason on a line of its own, if there is one.
-fn table<'a, const N: usize>(
+pub(super) fn table<'a, const N: usize>(
     head: [&str; N],
     rows: impl Iterator<Item = ([String; N], Option<&'a str>)>,
     none: &str,

@@ -3,6 +3,7 @@
 
 mod check;
 mod execute_decision;
+mod instances;
 mod line;
 mod lists;
 mod period;
@@ -16,7 +17,8 @@ use feed_core::Database;
 use feed_core::consumer::{DecideError, Effect, Handle, Reconcile, ReconcileError, Subscription};
 
 pub use check::Refused;
-pub(super) use check::check;
+pub(super) use check::{check, check_pause};
+pub(super) use instances::{behind, share, state};
 pub use line::{Command, Listing, ResumeFlags, Skipped, Which};
 pub(super) use lists::{Known, named};
 pub(super) use reconcile::summary;
@@ -37,9 +39,9 @@ impl From<ReconcileError> for CommandError {
 impl From<DecideError> for CommandError {
     fn from(error: DecideError) -> Self {
         match error {
-            DecideError::NotParked(_) | DecideError::NoSuchCause(_) => {
-                Self::NotFound(Box::new(error))
-            }
+            DecideError::NotParked(_)
+            | DecideError::NoSuchCause(_)
+            | DecideError::NoSuchInstance(_) => Self::NotFound(Box::new(error)),
             _ => Self::Other(Box::new(error)),
         }
     }
@@ -91,10 +93,20 @@ where
         Command::Decisions { listing } => lists::decisions(&handle, listing).await,
         Command::Retry { which, by } => show::retry(&handle, which, by).await,
         Command::Skip { which, reason, by } => show::skip(&handle, which, &reason, by).await,
-        Command::Resume { from, by } => {
-            let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
-            execute_decision::resume(&handle, from.into(), by, spare).await
-        }
+        Command::Pause { reason, by } => instances::pause(&handle, &reason, by).await,
+        Command::Instances { listing } => instances::list(&handle, listing).await,
+        Command::Retire {
+            instance,
+            reason,
+            by,
+        } => instances::retire(&handle, &instance, &reason, by).await,
+        Command::Resume { from, by } => match from.from() {
+            Some(from) => {
+                let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
+                execute_decision::resume(&handle, from, by, spare).await
+            }
+            None => instances::unpause(&handle, by).await,
+        },
         Command::Replay { from, by } => {
             let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
             execute_decision::replay(&handle, from, by, spare).await

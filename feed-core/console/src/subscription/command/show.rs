@@ -10,7 +10,7 @@ use super::words::{
 };
 use crate::command::{By, CommandError, Done, print, print_json};
 use feed_core::Backend;
-use feed_core::consumer::{Handle, Pace, Reconciliation, Status};
+use feed_core::consumer::{Handle, Pace, Paused, Reconciliation, Status};
 
 /// The status with the last comparison: the JSON that `GET /status` answers.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -55,7 +55,7 @@ pub(super) async fn status<B: Backend>(
     } else {
         print(&text(&document))?;
     }
-    let needs_someone = status.halted.is_some()
+    let needs_someone = status.is_stopped()
         || status.parked > 0
         || status.last_error.is_some()
         || is_left_alone(status)
@@ -82,6 +82,12 @@ fn text(document: &StatusDocument) -> String {
     let mut text = String::new();
     if let Some(reason) = &status.halted {
         text += &format!("Halted: {reason}.\n{}.\n", sentence(WHAT_TO_DO));
+    }
+    if let Some(Paused { by, reason, at }) = &status.paused {
+        let since = moment(*at);
+        text += &format!(
+            "Paused by {by} since {since}: {reason}.\nNo event is taken until `resume`.\n"
+        );
     }
     match status.parked {
         0 => {}
@@ -162,10 +168,10 @@ pub(super) async fn retry<B: Backend>(
     };
     let events = i64::try_from(events).unwrap_or(i64::MAX);
     let status = handle.status().await?;
-    let when = match (status.halted, status.instances) {
-        (Some(_), _) => WHEN_RESUMED,
-        (None, 0) => "when the service starts",
-        (None, _) => "within seconds",
+    let when = match status.instances {
+        _ if status.is_stopped() => WHEN_RESUMED,
+        0 => "when the service starts",
+        _ => "within seconds",
     };
     let again = "`parked` lists what fails again";
     print(&match events {

@@ -10,14 +10,14 @@ use serde::Serialize;
 
 use super::form::{Form, invalid};
 use super::site::{Site, done};
-use crate::subscription::command::{Refused, check};
+use crate::subscription::command::{Refused, check, check_pause};
 use feed_chassis::Wanted;
 use feed_core::Backend;
 use feed_core::consumer::{DecideError, Decision, ResumeFrom};
 use feed_core::http::Problem;
 
 /// The page that shows the outcome.
-const STATUS: &str = "../status";
+pub(super) const STATUS: &str = "../status";
 
 /// The answer: events are retried.
 #[derive(Serialize, JsonSchema)]
@@ -102,18 +102,47 @@ pub(super) async fn resume<B: Backend>(
     mut form: Form,
 ) -> Result<Response, Problem> {
     let by = form.required("by");
-    let from = match form.required("from").as_str() {
-        "keep" => ResumeFrom::Kept,
-        "start" => ResumeFrom::Start,
-        "now" => ResumeFrom::Now,
-        "" => ResumeFrom::Kept, // refused already
-        _ => {
-            form.refuse("from", "is one of keep, start and now");
-            ResumeFrom::Kept
+    let from = match form.optional("from").as_deref() {
+        None => None,
+        Some("keep") => Some(ResumeFrom::Kept),
+        Some("start") => Some(ResumeFrom::Start),
+        Some("now") => Some(ResumeFrom::Now),
+        Some(other) => {
+            if !other.is_empty() {
+                form.refuse("from", "is one of keep, start and now");
+            }
+            None
         }
     };
     form.check()?;
-    decide(site, wanted, Decision::Resume(from), by).await
+    match from {
+        Some(from) => decide(site, wanted, Decision::Resume(from), by).await,
+        None => unpause(site, wanted, by).await,
+    }
+}
+
+/// The answer: a pause has ended.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Resumed {
+    paused: bool,
+    by: String,
+}
+
+async fn unpause<B: Backend>(
+    site: Site<B>,
+    wanted: Wanted,
+    by: String,
+) -> Result<Response, Problem> {
+    check_pause(&site.handle).await??;
+    let document = Resumed {
+        paused: false,
+        by: by.clone(),
+    };
+    let handle = site.handle;
+    whole(async move { handle.unpause(&by).await })
+        .await?
+        .map_err(problem)?;
+    Ok(done(wanted, STATUS, StatusCode::OK, document))
 }
 
 /// `POST /status/replay`
@@ -166,14 +195,16 @@ async fn decide<B: Backend>(
 }
 
 /// Runs a transaction in a task of its own: a client that disconnects cannot interrupt it.
-async fn whole<T: Send + 'static>(
+pub(super) async fn whole<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Problem> {
     let lost = |error| Problem::internal().caused_by("lost a decision", error);
     tokio::spawn(work).await.map_err(lost)
 }
 
-fn problem(error: DecideError) -> Problem {
+const NOT_ALLOWED: &str = "Not allowed in the subscription's current state";
+
+pub(super) fn problem(error: DecideError) -> Problem {
     let detail = error.to_string();
     match error {
         DecideError::NotParked(_) => {
@@ -188,6 +219,16 @@ fn problem(error: DecideError) -> Problem {
             let title = "The event waits for another one";
             Problem::new(StatusCode::CONFLICT, "waits", title, detail)
         }
+        DecideError::NoSuchInstance(_) => {
+            let title = "There is no such instance";
+            Problem::new(StatusCode::NOT_FOUND, "no-such-instance", title, detail)
+        }
+        DecideError::Paused(_)
+        | DecideError::NotPaused
+        | DecideError::Retired(..)
+        | DecideError::LastInstance(_) => {
+            Problem::new(StatusCode::CONFLICT, "refused", NOT_ALLOWED, detail)
+        }
         DecideError::Missing(_) => invalid(detail),
         DecideError::Database(error) => error.into(),
     }
@@ -195,7 +236,11 @@ fn problem(error: DecideError) -> Problem {
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        let title = "Not allowed in the subscription's current state";
-        Self::new(StatusCode::CONFLICT, "refused", title, refused.to_string())
+        Self::new(
+            StatusCode::CONFLICT,
+            "refused",
+            NOT_ALLOWED,
+            refused.to_string(),
+        )
     }
 }

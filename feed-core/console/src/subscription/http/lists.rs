@@ -73,6 +73,13 @@ impl<const EVENT: bool, S: Send + Sync> FromRequestParts<S> for Query<EVENT> {
     }
 }
 
+impl<const EVENT: bool> Query<EVENT> {
+    /// The most items to list.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit
+    }
+}
+
 /// `GET /status/events`
 pub(super) async fn events<B: Backend>(
     State(site): State<Site<B>>,
@@ -86,7 +93,7 @@ pub(super) async fn events<B: Backend>(
                 "`{about}` is no event or subject that is known here: it was not taken, or long ago"
             )));
         }
-        let halted = site.handle.status().await?.halted.is_some();
+        let halted = site.handle.status().await?.is_stopped();
         let page = || {
             let body = known_page(&site.frame.base, &known, halted);
             site.frame.page(about, &body)
@@ -122,7 +129,7 @@ pub(super) async fn parked<B: Backend>(
                 }
                 "."
             }
-            (stuck::parked(base, &parked, status.halted.is_some()))
+            (stuck::parked(base, &parked, status.is_stopped()))
         };
         site.frame.page("Parked events", &body)
     };

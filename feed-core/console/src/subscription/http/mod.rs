@@ -4,6 +4,7 @@
 mod chart;
 mod decide;
 mod form;
+mod instances;
 mod job;
 mod lists;
 mod openapi;
@@ -56,6 +57,9 @@ pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'stat
         .route("/status/parked", get(lists::parked::<B>))
         .route("/status/skipped", get(lists::skipped::<B>))
         .route("/status/decisions", get(lists::decisions::<B>))
+        .route("/status/instances", get(instances::list::<B>))
+        .route("/status/pause", post(instances::pause::<B>))
+        .route("/status/retire", post(instances::retire::<B>))
         .route("/status/retry", post(decide::retry::<B>))
         .route("/status/skip", post(decide::skip::<B>))
         .route("/status/resume", post(decide::resume::<B>))

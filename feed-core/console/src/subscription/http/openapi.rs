@@ -3,13 +3,14 @@
 use schemars::JsonSchema;
 use serde_json::json;
 
-use super::decide::{Noted, Retried, Skipped};
+use super::decide::{Noted, Resumed, Retried, Skipped};
 use super::form::LONGEST;
+use super::instances::{PausedNow, RetiredNow};
 use super::{Comparing, Polling};
 use crate::subscription::command::StatusDocument;
 use crate::subscription::command::words::MOST;
 use feed_chassis::openapi::{Answer, Description, Fields, LINE, Operation, Parameter, Schema};
-use feed_core::consumer::{Decided, ParkedEvent, SkippedEvent, TakenEvent};
+use feed_core::consumer::{Decided, InstanceStatus, ParkedEvent, SkippedEvent, TakenEvent};
 
 /// Describes the routes of [`router`](super::router()). `compares` is true if the service has a comparison.
 #[must_use]
@@ -39,12 +40,20 @@ pub fn describe(compares: bool) -> Description {
         "The newest events without effect",
     );
     let decisions = Operation::get("/status/decisions", "decisions", "The newest decisions");
+    let instances = Operation::get(
+        "/status/instances",
+        "instances",
+        "The instances: their share, lag, last contact and version",
+    );
     let before = [
         status,
         list::<TakenEvent>(events, "events"),
         list::<ParkedEvent>(parked, "parked"),
         list::<SkippedEvent>(skipped, "skipped"),
         list::<Decided>(decisions, "decisions"),
+        list::<InstanceStatus>(instances, "instances"),
+        pause(),
+        retire(),
         retry(),
         skip(),
         resume(),
@@ -118,18 +127,49 @@ fn cause() -> Schema {
     }))
 }
 
+fn pause() -> Operation {
+    let form = decision().required("reason", text("The reason; recorded with the decision"));
+    let pause = Operation::post("/status/pause", "pause", "Pause the subscription")
+        .about("No event is taken or retried until it is resumed. A transaction that has begun is finished.")
+        .form(form)
+        .problem(409, "It is paused already");
+    decided::<PausedNow>(pause, 200, "It is paused")
+}
+
+fn retire() -> Operation {
+    let form = decision()
+        .required("instance", text("The name of a live instance"))
+        .required("reason", text("The reason; recorded with the decision"));
+    let retire = Operation::post("/status/retire", "retire", "Take an instance out")
+        .about("It releases its share to the others, and takes no events until its process is restarted.")
+        .form(form)
+        .problem(404, "No live instance has that name")
+        .problem(409, "It is retired already, or the last one");
+    decided::<RetiredNow>(retire, 200, "It is retired")
+}
+
 fn resume() -> Operation {
     let from = json!({
-        "description": "`keep`: where it is; `start`: the first event, and what was taken has no \
-                        second effect; `now`: the next new event",
+        "description": "After a halt: `keep`: where it is; `start`: the first event, and what was taken has no \
+                        second effect; `now`: the next new event. Left out after a pause",
         "type": "string",
         "enum": ["keep", "start", "now"],
     });
-    let form = decision().required("from", Schema::literal(from));
-    let resume = Operation::post("/status/resume", "resume", "Resume after a halt")
+    let form = decision().optional("from", Schema::literal(from));
+    let resume = Operation::post("/status/resume", "resume", "Resume after a pause or a halt")
         .form(form)
-        .problem(409, "The subscription is not halted");
-    decided::<Noted>(resume, 202, "The next instance that polls executes it")
+        .answer(
+            Answer::new(200, "After a pause: events are taken again").json(Schema::of::<Resumed>()),
+        )
+        .problem(
+            409,
+            "The subscription is neither paused nor halted, or halted without `from`",
+        );
+    decided::<Noted>(
+        resume,
+        202,
+        "After a halt: the next instance that polls executes it",
+    )
 }
 
 fn replay() -> Operation {

@@ -253,6 +253,7 @@ mod tests {
             waiting: 0,
             skipped: 0,
             halted: None,
+            paused: None,
             decision: None,
             begins: 0,
             last_contact: None,

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::job::State;
 use super::site::Site;
-use super::{lists, pace, stuck};
+use super::{instances, lists, pace, stuck};
 use crate::subscription::command::StatusDocument;
 use crate::subscription::command::summary;
 use crate::subscription::command::words::{MOST, behind, counted, grouped, sentence};
@@ -62,17 +62,18 @@ impl Page {
             } @else if let Some(reason) = &status.halted {
                 (stuck::halted(base, reason))
             }
+            @if let Some(paused) = &status.paused { (instances::paused(base, paused)) }
             @if let Some(error) = &status.last_error {
                 p.notice.bad role="alert" { strong { "The last poll failed: " } (error) }
             }
             @if status.parked > 0 {
                 p.notice.bad role="status" {
                     strong { (counted(status.parked, "event")) (if status.parked == 1 { " is" } else { " are" }) " parked. " }
-                    @if status.halted.is_none() { "Later events of the same subjects wait; all others continue. " }
+                    @if !status.is_stopped() { "Later events of the same subjects wait; all others continue. " }
                     a href="#parked" { "See why" }
                 }
             }
-            (self.facts())
+            (self.facts(base))
             div.actions {
                 form method="post" action=(base.path("poll")) { button { "Poll now" } }
                 a.button.plain href=(base.path("status/events")) { "Events taken" }
@@ -90,7 +91,7 @@ impl Page {
                     (stuck::causes(base, &self.causes))
                 }
                 h2 id="parked" { "Parked events" }
-                (stuck::parked(base, &self.parked, status.halted.is_some()))
+                (stuck::parked(base, &self.parked, status.is_stopped()))
                 @if status.parked + status.waiting > i64::from(PARKED) {
                     p {
                         a href={ (base.path("status/parked")) "?limit=" (MOST) } { "More parked events" }
@@ -104,7 +105,8 @@ impl Page {
                 h2 { "Comparison with the feed" }
                 (self.comparison(base.path("status/reconcile")))
             }
-            @if status.halted.is_none() && status.sequence > 0 { (stuck::replay(base)) }
+            @if !status.is_stopped() && status.sequence > 0 { (stuck::replay(base)) }
+            @if status.paused.is_none() { (instances::pause_form(base)) }
             @if !self.skipped.is_empty() {
                 h2 { "Without effect" }
                 (lists::skipped_table(base, &self.skipped))
@@ -122,7 +124,7 @@ impl Page {
         }
     }
 
-    fn facts(&self) -> Markup {
+    fn facts(&self, base: &BaseUrl) -> Markup {
         let status = &self.document.status;
         html! {
             dl {
@@ -152,7 +154,7 @@ impl Page {
                     (grouped(status.parked)) ", and " (grouped(status.waiting)) " waiting for them"
                 }
                 dt { "Without effect" } dd { (grouped(status.skipped)) }
-                dt { "Instances" } dd { (status.instances) }
+                dt { "Instances" } dd { a href=(base.path("status/instances")) { (status.instances) } }
             }
         }
     }

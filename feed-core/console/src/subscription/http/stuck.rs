@@ -61,7 +61,7 @@ pub(super) fn replay(base: &BaseUrl) -> Markup {
 }
 
 /// Renders the field for the operator's name.
-fn name(form: &str) -> Markup {
+pub(super) fn name(form: &str) -> Markup {
     let id = format!("by-{form}");
     html! {
         div.field {

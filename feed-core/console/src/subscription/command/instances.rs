@@ -1,0 +1,117 @@
+//! Who takes events: pauses and resumes the subscription, lists and retires its instances.
+
+use super::Listing;
+use super::check_pause;
+use super::lists::{named, table};
+use super::words::{grouped, moment, number};
+use crate::command::{By, CommandError, Done, print, print_json, say};
+use feed_core::Backend;
+use feed_core::consumer::{Handle, InstanceStatus, PARTITIONS};
+
+/// `pause`
+pub(super) async fn pause<B: Backend>(
+    handle: &Handle<B>,
+    reason: &str,
+    by: By,
+) -> Result<Done, CommandError> {
+    handle.pause(reason, &by.name()?).await?;
+    say("Paused: no event is taken or retried until `resume`.")
+}
+
+/// `resume`, without a flag
+pub(super) async fn unpause<B: Backend>(handle: &Handle<B>, by: By) -> Result<Done, CommandError> {
+    let by = by.name()?;
+    check_pause(handle).await??;
+    handle.unpause(&by).await?;
+    let status = handle.status().await?;
+    say(match (status.halted, status.instances) {
+        (Some(_), _) => "Resumed after the pause. It is halted still: `status` says why.",
+        (None, 0) => "Resumed: events are taken when the service starts.",
+        (None, _) => "Resumed: events are taken again within seconds.",
+    })
+}
+
+/// `instances`
+pub(super) async fn list<B: Backend>(
+    handle: &Handle<B>,
+    listing: Listing,
+) -> Result<Done, CommandError> {
+    let instances = handle.instances(listing.limit).await?;
+    if listing.json {
+        print_json(&named("instances", &instances))?;
+    } else {
+        let rows = instances.iter().map(|instance| {
+            let columns = [
+                instance.instance.clone(),
+                state(instance),
+                share(instance),
+                behind(instance),
+                instance
+                    .last_contact
+                    .map_or_else(|| "never".to_owned(), moment),
+                instance
+                    .started_at
+                    .map_or_else(|| "\u{2013}".to_owned(), moment),
+                instance
+                    .version
+                    .clone()
+                    .unwrap_or_else(|| "\u{2013}".to_owned()),
+            ];
+            (columns, instance.last_error.as_deref())
+        });
+        let head = [
+            "Instance",
+            "State",
+            "Share",
+            "Behind",
+            "Last contact",
+            "Started",
+            "Version",
+        ];
+        print(&table(
+            head,
+            rows,
+            "No instance has run within the last hour.",
+        ))?;
+    }
+    let works = instances.iter().any(InstanceStatus::takes_events);
+    Ok(match works {
+        true => Done::Well,
+        false => Done::Found,
+    })
+}
+
+/// `retire`
+pub(super) async fn retire<B: Backend>(
+    handle: &Handle<B>,
+    instance: &str,
+    reason: &str,
+    by: By,
+) -> Result<Done, CommandError> {
+    handle.retire(instance, reason, &by.name()?).await?;
+    say(&format!(
+        "Retired {instance}: the others take over its events within seconds. It takes none until its process is restarted."
+    ))
+}
+
+/// Names the state of an instance.
+pub(in crate::subscription) fn state(instance: &InstanceStatus) -> String {
+    match &instance.retired_by {
+        _ if !instance.alive => format!("ended, last alive {}", moment(instance.alive_until)),
+        Some(by) => format!("retired by {by}"),
+        None => "works".to_owned(),
+    }
+}
+
+/// Formats the share of an instance: `8 of 16`.
+pub(in crate::subscription) fn share(instance: &InstanceStatus) -> String {
+    format!("{} of {}", instance.partitions, PARTITIONS)
+}
+
+/// Formats how many events an instance is behind, if it holds a partition.
+pub(in crate::subscription) fn behind(instance: &InstanceStatus) -> String {
+    match (instance.head, instance.sequence) {
+        (Some(head), Some(sequence)) => grouped((head - sequence).max(0)),
+        _ => number(None),
+    }
+}

@@ -1,0 +1,122 @@
+//! Who takes events: pauses the subscription, and lists and retires its instances.
+
+use tracing::warn;
+
+use super::decision::DecideError;
+use super::handle::{Handle, given};
+use crate::store::Backend;
+use crate::store::operate::{InstanceStatus, NewDecision};
+
+/// The instances among which one is searched: more than a subscription has partitions.
+const ALL: u32 = 1000;
+
+impl<B: Backend> Handle<B> {
+    /// Pauses the subscription: from now on no instance begins to take or retry an event, until
+    /// [`unpause`](Handle::unpause). A transaction that has begun is finished, and is not waited for. Records the
+    /// reason and the operator.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it is paused already, if `reason` or `by` is empty, or if the database failed.
+    pub async fn pause(&self, reason: &str, by: &str) -> Result<(), DecideError> {
+        let by = given(by, "the operator's name")?;
+        let reason = given(reason, "the reason")?;
+        let s = &self.subscription.name;
+        let mut tx = loop {
+            let mut tx = self.database.begin().await?;
+            if B::pause(&mut tx, s, reason, by).await? {
+                break tx;
+            }
+            drop(tx);
+            // Otherwise it was resumed in between.
+            if let Some(paused) = self.status().await?.paused {
+                return Err(DecideError::Paused(paused));
+            }
+        };
+        let decided = NewDecision {
+            decision: "pause",
+            reason: Some(reason),
+            decided_by: by,
+            outcome: Some("paused"),
+        };
+        B::decide(&mut tx, s, &decided).await?;
+        tx.commit().await?;
+        warn!("{by} paused the subscription {s}: {reason}");
+        self.notify_instances().await?;
+        Ok(())
+    }
+
+    /// Ends a [pause](Handle::pause). Records the operator.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the subscription is not paused, if `by` is empty, or if the database failed.
+    pub async fn unpause(&self, by: &str) -> Result<(), DecideError> {
+        let by = given(by, "the operator's name")?;
+        let s = &self.subscription.name;
+        let mut tx = self.database.begin().await?;
+        if !B::unpause(&mut tx, s).await? {
+            return Err(DecideError::NotPaused);
+        }
+        let decided = NewDecision {
+            decision: "resume",
+            reason: None,
+            decided_by: by,
+            outcome: Some("resumed after a pause"),
+        };
+        B::decide(&mut tx, s, &decided).await?;
+        tx.commit().await?;
+        warn!("{by} resumed the subscription {s}");
+        self.notify_instances().await?;
+        Ok(())
+    }
+
+    /// Returns the first `limit` instances: those that are alive, and those that ended within the last hour.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the database.
+    pub async fn instances(&self, limit: u32) -> sqlx::Result<Vec<InstanceStatus>> {
+        let pool = self.database.reader();
+        B::instances(pool, &self.subscription.name, limit.into()).await
+    }
+
+    /// Retires an instance: it releases its partitions to the others, and takes none until its process is restarted. One that does not react loses them when its leases end, within ten seconds. Records the reason
+    /// and the operator.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no live instance has that name, if it is retired already or is the last one that takes
+    /// events, if `reason` or `by` is empty, or if the database failed.
+    pub async fn retire(&self, instance: &str, reason: &str, by: &str) -> Result<(), DecideError> {
+        let by = given(by, "the operator's name")?;
+        let reason = given(reason, "the reason")?;
+        let s = &self.subscription.name;
+        let mut tx = self.database.begin().await?;
+        if !B::retire(&mut tx, s, instance, by).await? {
+            drop(tx);
+            let known = self.instances(ALL).await?;
+            let known = known.into_iter().find(|known| known.instance == instance);
+            let name = instance.to_owned();
+            return Err(match known.filter(|known| known.alive) {
+                None => DecideError::NoSuchInstance(name),
+                Some(InstanceStatus {
+                    retired_by: Some(by),
+                    ..
+                }) => DecideError::Retired(name, by),
+                Some(_) => DecideError::LastInstance(name),
+            });
+        }
+        let decided = NewDecision {
+            decision: &format!("retire {instance}"),
+            reason: Some(reason),
+            decided_by: by,
+            outcome: Some("retired"),
+        };
+        B::decide(&mut tx, s, &decided).await?;
+        tx.commit().await?;
+        warn!("{by} retired the instance {instance} of {s}: {reason}");
+        self.notify_instances().await?;
+        Ok(())
+    }
+}
