@@ -22,6 +22,7 @@ mod lease;
 mod mistakes;
 mod number_at_commit;
 mod outbox;
+mod paused;
 mod planner;
 mod reconcile;
 mod row_cases;

@@ -312,9 +312,9 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recorder {
     pub(crate) fails: Arc<Mutex<Vec<(String, Fail)>>>,
-    /// [`Fail::Once`] notifies this when it is reached …
+    /// [`Fail::Once`] and [`Fail::Hang`] notify this when they are reached …
     pub(crate) tried: Arc<Notify>,
-    /// … and fails when this is notified.
+    /// … and continue when this is notified.
     pub(crate) go: Arc<Notify>,
 }
 
@@ -326,6 +326,8 @@ pub(crate) enum Fail {
     Constraint,
     /// Once, and not before [`Recorder::go`].
     Once,
+    /// Not at all, but it is not done before [`Recorder::go`].
+    Hang,
 }
 
 impl Recorder {
@@ -364,6 +366,11 @@ impl<B: Testable> Effect<B> for Recorder {
                     self.tried.notify_one();
                     self.go.notified().await;
                     return Err(EffectError::Park("not this time".to_owned()));
+                }
+                Some(Fail::Hang) => {
+                    self.repair();
+                    self.tried.notify_one();
+                    self.go.notified().await;
                 }
                 Some(Fail::Constraint) => B::insert_effect(tx, event).await?,
                 None => {}

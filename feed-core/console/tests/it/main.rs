@@ -7,6 +7,7 @@ mod lists;
 mod pace;
 mod pages;
 mod parked;
+mod paused;
 mod refused;
 mod service;
 #[path = "../../../tests/it/support.rs"]

@@ -16,7 +16,7 @@ async fn what_is_wrong_with_a_form_is_named<B: Testable>(url: &str) {
     let site = Site::<B>::new(url, 1, Recorder::default()).await;
     let long = "x".repeat(1001);
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
-    let cases: [Case<'_>; 10] = [
+    let cases: [Case<'_>; 11] = [
         ("/status/retry", &[], &["by"]),
         (
             "/status/retry",
@@ -31,7 +31,8 @@ async fn what_is_wrong_with_a_form_is_named<B: Testable>(url: &str) {
             &[("event", "x"), ("reason", &long), ("by", "eve")],
             &["reason"],
         ),
-        ("/status/resume", &[("by", "eve")], &["from"]),
+        ("/status/pause", &[("by", "eve")], &["reason"]),
+        ("/status/retire", &[("by", "eve")], &["instance", "reason"]),
         (
             "/status/resume",
             &[("by", "eve"), ("from", "here")],

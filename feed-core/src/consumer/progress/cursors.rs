@@ -77,8 +77,10 @@ impl Cursors {
         // A partition that has taken nothing begins in the feed that the others follow.
         self.seen.epoch = self.seen.epoch.take().or(epoch);
         self.unconfirmed = positions_beside(&self.seen, &held);
+        // Without any, they are read again in each round: a pause that began and ended between two renewals of the
+        // leases would leave no other trace.
+        self.leases = (!held.is_empty()).then_some(leases);
         self.held = held;
-        self.leases = Some(leases);
         self.behind_since = None;
     }
 
@@ -257,6 +259,13 @@ mod tests {
         assert_eq!(cursors.seen, held(0, 7).position);
         assert!(cursors.unconfirmed.is_empty());
         assert_eq!(cursors.store_by(), None);
+    }
+
+    #[test]
+    fn no_partition_is_no_final_answer() {
+        let mut cursors = Cursors::new();
+        cursors.load(Vec::new(), None, 1);
+        assert!(!cursors.is_known_under(1));
     }
 
     #[test]
