@@ -1,5 +1,6 @@
 //! Several instances of one consumer on one database, each a process of its own.
 
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
 use crate::tables::{is_postgres, number};
@@ -112,6 +113,21 @@ impl Cluster {
         let mut instance = self.launch(name);
         instance.ready().await;
         instance
+    }
+
+    /// Executes a command of an operator on its database, and waits for its end.
+    pub async fn command(&self, arguments: &[&str]) -> ExitStatus {
+        let mut command = built(&self.program[0]);
+        command
+            .args(&self.program[1..])
+            .args(arguments)
+            .env("DATABASE_URL", &self.database_url)
+            .env("FEED_URL", &self.feed_url)
+            .env("USER", "operator")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let ended = tokio::task::spawn_blocking(move || command.status());
+        ended.await.expect("no panic").expect("a program")
     }
 
     /// How many partitions are held under a name, by leases that have not expired.

@@ -5,6 +5,7 @@
 mod backlog;
 mod commits;
 mod matrix;
+mod retired;
 mod schedule;
 mod seeds;
 mod share;

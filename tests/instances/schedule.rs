@@ -28,6 +28,10 @@ pub(crate) enum Event {
     Join,
     /// A connection to the database is cut.
     Cut,
+    /// An operator pauses the subscription, for so many milliseconds.
+    Pause(u64),
+    /// An operator takes an instance out.
+    Retire(usize),
 }
 
 /// Everything that a seed decides.
@@ -59,13 +63,15 @@ impl Schedule {
                 _ => Whose::Invoice,
             };
             let which = rng.usize(0..8);
-            let event = match rng.u8(0..10) {
+            let event = match rng.u8(0..12) {
                 0..3 => Event::Kill(which),
                 3 => Event::Freeze(which, rng.u64(100..3_000)),
                 4 => Event::Freeze(which, rng.u64(10_000..14_000)),
                 5 => Event::Stop(which),
                 6..8 => Event::Join,
-                _ => Event::Cut,
+                8..10 => Event::Cut,
+                10 => Event::Pause(rng.u64(0..3_000)),
+                _ => Event::Retire(which),
             };
             events.push((at, whose, event));
         }

@@ -1,11 +1,11 @@
-//! Random kills, pauses, joins, stops and disconnections, at random moments, of one to eight
+//! Random kills, freezes, joins, stops, disconnections and decisions of operators, at random moments, of one to eight
 //! instances, while orders are placed. A seed decides all of it: `SEED=17 tests/long seeds` repeats
 //! one run.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use harness::{Cluster, FreshDatabase, Instance, Service, Story, audit, load, patiently};
+use harness::{Cluster, FreshDatabase, Instance, Service, Story, audit, load, patiently, tables};
 
 use crate::commits::terminate;
 use crate::compare_with_an_undisturbed_run;
@@ -45,6 +45,10 @@ struct Consumer {
     running: Vec<Instance>,
     /// Until when they are frozen.
     frozen: Vec<(Instant, Instance)>,
+    /// Until when the subscription is paused.
+    paused: Option<Instant>,
+    /// True if an instance was taken out.
+    retired: bool,
     started: usize,
     /// With the logs, and so dropped last.
     cluster: Cluster,
@@ -69,6 +73,7 @@ async fn live(schedule: Schedule) {
             Whose::Shipping => &mut consumers[1],
         };
         consumer.thaw(false).await;
+        consumer.resume(false).await;
         consumer.inject(*event).await;
     }
     for client in clients {
@@ -77,6 +82,7 @@ async fn live(schedule: Schedule) {
     // From here on there are no faults, except that the frozen ones wake up.
     for consumer in &mut consumers {
         consumer.thaw(true).await;
+        consumer.resume(true).await;
         consumer.revive().await;
     }
     load::published(&order).await;
@@ -128,6 +134,8 @@ impl Consumer {
             cluster,
             running: Vec::new(),
             frozen: Vec::new(),
+            paused: None,
+            retired: false,
             started: 0,
         };
         for _ in 0..instances {
@@ -166,7 +174,44 @@ impl Consumer {
                     Some(_) => assert_cut_off(&instance),
                 }
             }
+            Event::Pause(time) if self.paused.is_none() => {
+                self.decide(&["pause", "--reason", "a schedule"], 1).await;
+                self.paused = Some(Instant::now() + Duration::from_millis(time));
+            }
+            Event::Retire(which) => {
+                let all = "SELECT instance FROM feed_instance ORDER BY instance";
+                let all = tables::texts(self.cluster.database.url(), all).await;
+                let Some(instance) = all.get(which % all.len().max(1)) else {
+                    return;
+                };
+                // It may have ended, or be the last one.
+                let arguments = ["retire", instance, "--reason", "a schedule"];
+                self.retired |= self.cluster.command(&arguments).await.success();
+            }
             _ => {}
+        }
+    }
+
+    /// Pauses or resumes; the connection of the command may be cut, also after its commit.
+    async fn decide(&self, arguments: &[&str], paused: i64) {
+        let url = self.cluster.database.url();
+        patiently("a decision is taken", async || {
+            self.cluster.command(arguments).await;
+            let now = "SELECT count(paused_at) FROM feed_subscription";
+            (tables::number(url, now).await == paused).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends a pause after its time; with `all`, waits for that.
+    async fn resume(&mut self, all: bool) {
+        let Some(until) = self.paused else { return };
+        if all {
+            tokio::time::sleep(until.saturating_duration_since(Instant::now())).await;
+        }
+        if Instant::now() >= until {
+            self.decide(&["resume"], 0).await;
+            self.paused = None;
         }
     }
 
@@ -187,7 +232,8 @@ impl Consumer {
             assert_cut_off(&instance);
         }
         self.running = left;
-        if self.running.is_empty() {
+        // One that was taken out takes no events, also if it is the last one that is left.
+        if self.running.is_empty() || self.retired {
             self.start();
         }
     }

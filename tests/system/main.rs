@@ -17,6 +17,7 @@ mod moving;
 mod observe;
 mod order_to_invoice;
 mod parked;
+mod paused;
 mod postgresql;
 mod program;
 mod proxies;
