@@ -74,7 +74,7 @@ pub(crate) struct Census {
     pub(crate) halted: Option<String>,
     /// Who has paused the subscription and why, if it is.
     pub(crate) paused: Option<String>,
-    /// Who has retired this instance, if somebody has.
+    /// The operator who has retired this instance.
     pub(crate) retired_by: Option<String>,
     /// The oldest open decision, if there is one.
     pub(crate) decision: Option<i64>,

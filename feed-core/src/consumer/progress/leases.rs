@@ -25,7 +25,7 @@ pub(crate) struct Signals {
     pub(crate) halted: Option<String>,
     /// Who has paused the subscription and why, if it is.
     pub(crate) paused: Option<String>,
-    /// Who has retired this instance, if somebody has.
+    /// The operator who has retired this instance.
     pub(crate) retired_by: Option<String>,
     /// The open decision.
     pub(crate) decision: Option<i64>,

@@ -109,7 +109,7 @@ pub(super) fn pause_form(base: &BaseUrl) -> Markup {
         details {
             summary { "Pause the subscription" }
             p {
-                "No instance takes or retries an event until somebody resumes it. A transaction that has begun is \
+                "No instance takes or retries an event until an operator resumes it. A transaction that has begun is \
                  finished. The feed is still asked how far it is."
             }
             form.inline method="post" action=(base.path("status/pause")) aria-label="Pause" {
