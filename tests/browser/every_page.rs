@@ -127,6 +127,13 @@ const PARKED: &[View] = &[
     view("status.parked", "invoice/status", "1 event is parked"),
 ];
 
+/// An operator has paused the invoices.
+const PAUSED: &[View] = &[
+    view("start-page.paused", "", "Paused"),
+    view("status.paused", "invoice/status", "Paused by eve"),
+    view("status-instances", "invoice/status/instances", "16 of 16"),
+];
+
 /// The feed has become another one.
 const HALTED: &[View] = &[
     view("start-page.halted", "", "Halted"),
@@ -162,6 +169,14 @@ async fn in_every_state(looks: [Look; 2]) {
         shop.place(&order("Main Street 9")).await;
         shop.has("invoice/status", "parked", json!(1)).await;
         walk(&shop, page, &looks, PARKED).await;
+
+        let pause = [("reason", "the printer moves"), ("by", "eve")];
+        shop.client.post_form("invoice/status/pause", &pause).await;
+        walk(&shop, page, &looks, PAUSED).await;
+        let resume = [("by", "eve")];
+        shop.client
+            .post_form("invoice/status/resume", &resume)
+            .await;
 
         shop.forget_the_orders().await;
         shop.place(&order("Main Street 1")).await;

@@ -17,6 +17,7 @@ mod page;
 mod picture;
 mod shop;
 mod story;
+mod tasks;
 mod twice;
 mod webdriver;
 mod without_scripts;

@@ -62,9 +62,32 @@ impl Shop {
     /// Waits until an order's invoice and shipment are there.
     pub(crate) async fn delivered(&self, order: i64) {
         for service in ["invoice", "shipping"] {
-            let path = format!("{service}/{order}");
-            until(&path, async || self.client.json(&path).await).await;
+            self.delivered_to(service, order).await;
         }
+    }
+
+    /// Waits until a service has taken an order.
+    pub(crate) async fn delivered_to(&self, service: &str, order: i64) {
+        let path = format!("{service}/{order}");
+        until(&path, async || self.client.json(&path).await).await;
+    }
+
+    /// Starts one more instance of a consumer, on the shop's own file.
+    pub(crate) async fn second_instance(&self, service: &str) -> Process {
+        let address = free_address();
+        let database = format!("sqlite:{}", self.file(service).display());
+        let settings = [
+            ("LISTEN", address.as_str()),
+            ("DATABASE_URL", &database),
+            ("FEED_URL", &self.url("order/feed")),
+            ("INSTANCE", "second"),
+        ];
+        let directory = self.directory.path().join("second");
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut process = Process::start(service, &settings, &directory);
+        let client = Client::new(&format!("http://{address}/"));
+        process.ready(&client).await;
+        process
     }
 
     /// Waits until a document has a value.

@@ -52,6 +52,7 @@ pub(super) fn words(pace: &Pace, status: &Status) -> String {
         return words;
     }
     match pace.level_in {
+        _ if status.is_stopped() => words += ": none is taken until it is resumed",
         Some(seconds) => {
             let _ = write!(words, "; all are taken in about {}", span(seconds));
         }
