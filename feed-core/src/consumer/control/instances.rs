@@ -12,8 +12,8 @@ const ALL: u32 = 1000;
 
 impl<B: Backend> Handle<B> {
     /// Pauses the subscription: from now on no instance begins to take or retry an event, until
-    /// [`unpause`](Handle::unpause). A transaction that has begun is finished, and is not waited for. Records the
-    /// reason and the operator.
+    /// [`unpause`](Handle::unpause). A transaction that has begun is finished, and is not waited for, except on SQLite,
+    /// which has one writer. Records the reason and the operator.
     ///
     /// # Errors
     ///
