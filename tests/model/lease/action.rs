@@ -7,7 +7,7 @@ use std::fmt;
 pub(super) enum Action {
     /// `Consume::acquire`
     Acquire(usize, usize),
-    /// `NativeConsume::renew`
+    /// `NativeConsume::renew` and `Signals::take`
     Renew(usize),
     /// `Consume::release`, by the task that renews leases, during a batch.
     Release(usize, usize),
@@ -24,6 +24,10 @@ pub(super) enum Action {
     ClockJumps(usize),
     /// `execute_decision`: an operator's `resume --from-start`
     BeginAnew,
+    /// `Handle::pause`
+    Pause,
+    /// `Handle::unpause`
+    Unpause,
 }
 
 impl fmt::Display for Action {
@@ -42,6 +46,8 @@ impl fmt::Display for Action {
             Self::Die(i) => write!(f, "instance {i} dies, and starts again"),
             Self::ClockJumps(p) => write!(f, "the lease of partition {p} ends"),
             Self::BeginAnew => write!(f, "an operator resumes from the start"),
+            Self::Pause => write!(f, "an operator pauses the subscription"),
+            Self::Unpause => write!(f, "an operator ends the pause"),
         }
     }
 }

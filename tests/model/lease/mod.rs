@@ -1,7 +1,8 @@
 //! How several instances share a subscription: `feed-core/src/consumer/{progress,round,apply}/`
 //! and `store/{postgres,sqlite,statements}/consume.rs`. Three instances, two partitions, three events. Twice the clock
 //! may jump past the end of a lease, or a keeper give one back; once an instance may die, the answer to
-//! a `COMMIT` be lost, or a person let the subscription begin anew: at any moment. An instance that is
+//! a `COMMIT` be lost, or a person let the subscription begin anew: at any moment. A person may also pause it, in a run of its own, since
+//! all together would take minutes. An instance that is
 //! frozen is one that makes no step while others do.
 
 mod action;
@@ -11,7 +12,7 @@ use stateright::{Model, Property};
 
 use self::action::Action;
 use self::state::{
-    Held, INSTANCES, Instance, Left, NEWEST, PAGE, PARTITIONS, Row, State, partition_of,
+    Held, INSTANCES, Instance, Known, Left, NEWEST, PAGE, PARTITIONS, Row, State, partition_of,
 };
 use crate::{breaks, holds};
 
@@ -19,6 +20,7 @@ const ONE_EFFECT: &str = "each event has one effect (I5)";
 const HANDLED: &str = "nothing below a cursor is unhandled (I5)";
 const IN_ORDER: &str = "events of one subject are applied in sequence (I6)";
 const FENCED: &str = "a late owner commits nothing";
+const PAUSED: &str = "no effect begins in a pause";
 const ALL_DONE: &str = "when nothing is left to do, each event has its effect (I5)";
 
 /// What keeps the effects right.
@@ -32,13 +34,33 @@ enum Guard {
     Claims,
     /// `Cursors::load`: a tag is sent only if all partitions agree on it.
     AllAgreeOnTag,
+    /// `NOT_PAUSED` in the transaction of the effect.
+    NotPaused,
+    /// `Cursors::load`: without partitions they are read again.
+    NoneIsNotFinal,
 }
 
 /// The model, with all guards or without one.
 #[derive(Debug, Clone)]
 struct Lease {
     without: Option<Guard>,
+    /// What may happen.
+    left: Left,
 }
+
+/// Everything but a pause.
+const FAULTS: Left = Left {
+    moves: 2,
+    mishaps: 1,
+    pauses: 0,
+};
+
+/// A pause, while the leases move.
+const PAUSE: Left = Left {
+    moves: 1,
+    mishaps: 0,
+    pauses: 1,
+};
 
 impl Lease {
     fn has(&self, guard: Guard) -> bool {
@@ -50,6 +72,7 @@ impl Lease {
         let asking = &state.instances[instance];
         let seen = asking.seen();
         match asking.tag {
+            _ if asking.known == Known::No || asking.paused => Vec::new(),
             _ if asking.held.is_empty() || asking.batch.is_some() => Vec::new(),
             // A tag that matches is answered with a 304.
             Some(NEWEST) => Vec::new(),
@@ -67,10 +90,14 @@ impl Lease {
         }
         for (index, instance) in state.instances.iter().enumerate() {
             let held = state.held(index);
-            if held.iter().any(|held| state.rows[held.partition].ended) {
+            let ends = held.iter().any(|held| state.rows[held.partition].ended);
+            let news = instance.known == Known::Stale || instance.paused != state.paused;
+            if ends || news {
                 actions.push(Action::Renew(index));
             }
-            if instance.batch.is_none() && instance.held != held {
+            let reads = instance.known == Known::No && !instance.paused;
+            let finds = !state.readable(index).is_empty() || !instance.held.is_empty();
+            if instance.batch.is_none() && reads && finds {
                 actions.push(Action::Load(index));
             }
             let fetches = Self::fetches(state, index);
@@ -91,6 +118,7 @@ impl Lease {
             .filter(|held| held.sequence < to || to == NEWEST)
             .count();
         let kept = match before.stored {
+            false if state.paused && self.has(Guard::NotPaused) => Vec::new(),
             false => state.advance(index, self.has(Guard::Fence)),
             true => {
                 let rows = &state.rows;
@@ -101,12 +129,14 @@ impl Lease {
                 before.held.iter().filter(still).copied().collect()
             }
         };
+        state.in_pause |= state.paused && !kept.is_empty();
         state.handle(&kept, to, self.has(Guard::Claims));
         let instance = &mut state.instances[index];
-        *instance = Instance::default();
+        instance.forget();
         // Otherwise it drops its cursors, and reads them again.
         if answered && kept.len() == asked {
             instance.held = before.held;
+            instance.known = before.known;
             for held in &mut instance.held {
                 held.sequence = held.sequence.max(to);
             }
@@ -126,10 +156,9 @@ impl Model for Lease {
             claims: Vec::new(),
             effects: Vec::new(),
             late: false,
-            left: Left {
-                moves: 2,
-                mishaps: 1,
-            },
+            paused: false,
+            in_pause: false,
+            left: self.left,
         }]
     }
 
@@ -140,6 +169,12 @@ impl Model for Lease {
                 actions.push(Action::ClockJumps(partition));
                 actions.push(Action::Release(owner, partition));
             }
+        }
+        if state.left.pauses > 0 {
+            actions.push(Action::Pause);
+        }
+        if state.paused {
+            actions.push(Action::Unpause);
         }
         if state.left.mishaps > 0 {
             actions.push(Action::BeginAnew);
@@ -158,10 +193,13 @@ impl Model for Lease {
         let mut state = last.clone();
         match action {
             Action::Acquire(index, partition) => {
-                let row = &mut state.rows[partition];
-                row.owner = Some(index);
-                row.epoch += 1;
-                row.ended = false;
+                state.change(partition, |row| {
+                    row.owner = Some(index);
+                    row.epoch += 1;
+                    row.ended = false;
+                });
+                state.instances[index].known = Known::No;
+                state.renew(index);
             }
             Action::Renew(index) => {
                 let ours = |row: &&mut Row| row.owner == Some(index);
@@ -170,13 +208,16 @@ impl Model for Lease {
                     .iter_mut()
                     .filter(ours)
                     .for_each(|row| row.ended = false);
+                state.renew(index);
             }
-            Action::Release(_, partition) => {
+            Action::Release(index, partition) => {
                 state.left.moves -= 1;
                 state.rows[partition].owner = None;
+                state.instances[index].known = Known::No;
+                state.renew(index);
             }
             Action::Load(index) => {
-                let held = state.held(index);
+                let held = state.readable(index);
                 let tags: Vec<_> = held
                     .iter()
                     .map(|held| state.rows[held.partition].tag)
@@ -186,11 +227,12 @@ impl Model for Lease {
                     true => tags.into_iter().flatten().max(),
                     false => None,
                 };
-                state.instances[index] = Instance {
-                    held,
-                    tag,
-                    ..Instance::default()
+                let instance = &mut state.instances[index];
+                instance.known = match held.is_empty() && self.has(Guard::NoneIsNotFinal) {
+                    true => Known::No,
+                    false => Known::Yes,
                 };
+                (instance.held, instance.tag) = (held, tag);
             }
             Action::Fetch(index, to) => state.instances[index].batch = Some(to),
             Action::Store(index) => {
@@ -210,11 +252,18 @@ impl Model for Lease {
                 state.left.moves -= 1;
                 state.rows[partition].ended = true;
             }
+            Action::Pause => {
+                state.left.pauses -= 1;
+                state.paused = true;
+            }
+            Action::Unpause => state.paused = false,
             Action::BeginAnew => {
                 state.left.mishaps -= 1;
-                for row in &mut state.rows {
-                    row.epoch += 1;
-                    (row.sequence, row.tag) = (0, None);
+                for partition in 0..PARTITIONS {
+                    state.change(partition, |row| {
+                        row.epoch += 1;
+                        (row.sequence, row.tag) = (0, None);
+                    });
                 }
             }
         }
@@ -242,11 +291,12 @@ impl Model for Lease {
                 })
             }),
             Property::always(FENCED, |_, state: &State| !state.late),
+            Property::always(PAUSED, |_, state: &State| !state.in_pause),
             Property::always(ALL_DONE, |model, state: &State| {
                 let mut steps = Vec::new();
                 model.steps(state, &mut steps);
                 let done = |event| state.effects.contains(&event);
-                !steps.is_empty() || (1..=NEWEST).all(done)
+                state.paused || !steps.is_empty() || (1..=NEWEST).all(done)
             }),
             Property::sometimes("all three have a batch on its way", |_, state: &State| {
                 state
@@ -255,8 +305,12 @@ impl Model for Lease {
                     .all(|instance| instance.batch.is_some())
             }),
             Property::sometimes("whatever happened, all is done", |_, state: &State| {
-                let Left { moves, mishaps } = state.left;
-                moves + mishaps == 0 && state.effects.len() == usize::from(NEWEST)
+                let Left {
+                    moves,
+                    mishaps,
+                    pauses,
+                } = state.left;
+                moves + mishaps + pauses == 0 && state.effects.len() == usize::from(NEWEST)
             }),
         ]
     }
@@ -264,30 +318,43 @@ impl Model for Lease {
 
 #[test]
 fn with_all_guards_it_holds() {
-    holds(Lease { without: None }, State::representative);
+    for left in [FAULTS, PAUSE] {
+        let without = None;
+        holds(Lease { without, left }, State::representative);
+    }
 }
 
-fn without(guard: Guard, broken: &'static str) {
+fn without(guard: Guard, left: Left, broken: &'static str) {
     let without = Some(guard);
-    breaks(Lease { without }, broken);
+    breaks(Lease { without, left }, broken);
 }
 
 #[test]
 fn without_the_fence_a_late_owner_commits() {
-    without(Guard::Fence, FENCED);
+    without(Guard::Fence, FAULTS, FENCED);
 }
 
 #[test]
 fn with_the_cursor_outside_of_the_transaction_an_event_is_lost() {
-    without(Guard::OneTransaction, HANDLED);
+    without(Guard::OneTransaction, FAULTS, HANDLED);
 }
 
 #[test]
 fn without_claims_an_event_has_two_effects() {
-    without(Guard::Claims, ONE_EFFECT);
+    without(Guard::Claims, FAULTS, ONE_EFFECT);
+}
+
+#[test]
+fn without_a_check_in_the_transaction_an_effect_begins_in_a_pause() {
+    without(Guard::NotPaused, PAUSE, PAUSED);
+}
+
+#[test]
+fn an_instance_that_reads_no_partitions_once_and_for_all_stops_after_a_short_pause() {
+    without(Guard::NoneIsNotFinal, PAUSE, ALL_DONE);
 }
 
 #[test]
 fn with_a_tag_of_one_partition_alone_an_event_is_hidden() {
-    without(Guard::AllAgreeOnTag, ALL_DONE);
+    without(Guard::AllAgreeOnTag, FAULTS, ALL_DONE);
 }

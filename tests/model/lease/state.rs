@@ -19,6 +19,8 @@ pub(super) struct Left {
     pub(super) moves: u8,
     /// Deaths, lost answers, new beginnings.
     pub(super) mishaps: u8,
+    /// Pauses of the subscription.
+    pub(super) pauses: u8,
 }
 
 /// A row of `feed_partition`.
@@ -41,9 +43,23 @@ pub(super) struct Held {
     pub(super) sequence: u8,
 }
 
-/// What an instance has in memory: `Cursors`, and its current batch.
+/// `Cursors::is_known_under`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Known {
+    /// The partitions must be read.
+    #[default]
+    No,
+    /// They are known, but they have changed: the next renewal reports that.
+    Stale,
+    Yes,
+}
+
+/// What an instance has in memory: `Signals`, `Cursors`, and its current batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Instance {
+    /// The last renewal has reported a pause.
+    pub(super) paused: bool,
+    pub(super) known: Known,
     pub(super) held: Vec<Held>,
     pub(super) tag: Option<u8>,
     /// It has fetched the events up to here.
@@ -61,10 +77,21 @@ pub(super) struct State {
     pub(super) effects: Vec<u8>,
     /// An instance has committed for a partition that another one held.
     pub(super) late: bool,
+    pub(super) paused: bool,
+    /// An effect has begun in a pause.
+    pub(super) in_pause: bool,
     pub(super) left: Left,
 }
 
 impl Instance {
+    /// `Cursors::forget`, after a batch.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            paused: self.paused,
+            ..Self::default()
+        };
+    }
+
     /// Its lowest cursor.
     pub(super) fn seen(&self) -> u8 {
         let sequences = self.held.iter().map(|held| held.sequence);
@@ -90,6 +117,24 @@ impl State {
         same
     }
 
+    /// Changes a row; its owner learns of it with the next renewal.
+    pub(super) fn change(&mut self, partition: usize, change: impl FnOnce(&mut Row)) {
+        if let Some(owner) = self.rows[partition].owner {
+            let known = &mut self.instances[owner].known;
+            *known = (*known).min(Known::Stale);
+        }
+        change(&mut self.rows[partition]);
+    }
+
+    /// `Signals::take`
+    pub(super) fn renew(&mut self, index: usize) {
+        let instance = &mut self.instances[index];
+        if instance.known == Known::Stale || instance.paused != self.paused {
+            instance.known = Known::No;
+        }
+        instance.paused = self.paused;
+    }
+
     pub(super) fn held(&self, instance: usize) -> Vec<Held> {
         let rows = self.rows.iter().enumerate();
         rows.filter(|(_, row)| row.owner == Some(instance))
@@ -99,6 +144,14 @@ impl State {
                 sequence: row.sequence,
             })
             .collect()
+    }
+
+    /// `Consume::held`: none in a pause.
+    pub(super) fn readable(&self, instance: usize) -> Vec<Held> {
+        match self.paused {
+            true => Vec::new(),
+            false => self.held(instance),
+        }
     }
 
     /// True if the row is as the instance knows it.

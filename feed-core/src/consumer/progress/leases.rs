@@ -19,8 +19,8 @@ use crate::store::consume::{Census, Heartbeat};
 pub(crate) struct Signals {
     /// Increases whenever the set of held partitions may have changed.
     pub(crate) leases: u64,
-    /// The sum of the lease epochs of the held partitions.
-    epochs: i64,
+    /// The number of held partitions, and the sum of their lease epochs.
+    held: (i64, i64),
     /// Why the subscription is halted, if it is.
     pub(crate) halted: Option<String>,
     /// Who has paused the subscription and why, if it is.
@@ -109,11 +109,12 @@ impl Signals {
     pub(crate) fn take(&mut self, census: Census, moved: u64) {
         // Another instance moves our cursors when it executes a decision: the lease epoch then
         // changes.
+        let held = (census.held, census.epochs);
         let pauses = self.paused.is_some() != census.paused.is_some();
-        if moved > 0 || self.epochs != census.epochs || pauses {
+        if moved > 0 || self.held != held || pauses {
             self.leases += 1;
         }
-        self.epochs = census.epochs;
+        self.held = held;
         // What is due waits as well: it would end each pause at once.
         self.due = census.due && census.halted.is_none() && census.paused.is_none();
         self.halted = census.halted;
@@ -254,5 +255,12 @@ mod tests {
         assert_eq!(signals.leases, leases + 1, "another instance has moved one");
         signals.take(known(17), 1);
         assert_eq!(signals.leases, leases + 2, "we have moved one");
+        let fewer = Census {
+            held: 15,
+            ..known(17)
+        };
+        signals.take(fewer, 0);
+        let expected = "one is lost while the others were moved";
+        assert_eq!(signals.leases, leases + 3, "{expected}");
     }
 }
