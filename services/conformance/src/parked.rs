@@ -120,7 +120,7 @@ pub async fn a_parked_event_is_retried_and_skipped_by_an_operator<T: Subject<S>,
     assert_eq!(app.status("waiting").await, 2);
     S::run(app.database(), "DROP INDEX trap").await;
     let person = handle::<T, S>(&app, &producer).await;
-    person.retry(Some(&refused), "Ann").await.unwrap();
+    person.retry(&refused, "Ann").await.unwrap();
     person.skip(&none, "a test", "Ann").await.unwrap();
     // A running instance executes it.
     let config = config::<T, S>(url, &producer.feed_url);

@@ -155,7 +155,7 @@ async fn an_event_that_is_skipped_while_it_is_tried_blames_no_other<B: Testable>
     let site = Site::<B>::new(url, 30, Recorder::failing("order/3", Fail::Park)).await;
     let first = site.handle.parked(1).await.unwrap().remove(0).id;
     site.effect.fail("order/3", Fail::Once);
-    site.handle.retry(Some(&first), "eve").await.unwrap();
+    site.handle.retry(&first, "eve").await.unwrap();
     site.effect.tried.notified().await;
     let handle = site.handle.clone();
     let skipping = tokio::spawn(async move { handle.skip(&first, "a test", "eve").await });
