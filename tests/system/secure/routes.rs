@@ -67,6 +67,7 @@ pub(super) const CONSUMER: Routes = &[
     ("/status/resume", Operate),
     ("/status/retry", Operate),
     ("/status/skip", Operate),
+    ("/status/undo", Operate),
 ];
 
 pub(super) const INVOICE: Routes = &[

@@ -117,8 +117,10 @@ async fn a_skip_is_recorded_and_later_events_are_applied<B: Testable>(url: &str)
     );
     // A second time there is nothing to skip.
     let again = site.press("/status/skip", &fields).await;
-    again.assert_problem(404);
-    assert!(again.body.contains(id), "{}", again.body);
+    again.assert_problem(409);
+    for part in [id, "eve decided at 20"] {
+        assert!(again.body.contains(part), "{part}: {}", again.body);
+    }
 }
 
 async fn what_waits_cannot_be_decided_about<B: Testable>(url: &str) {

@@ -2,10 +2,11 @@
 //! [`Command`] into its own command line and passes it to [`execute`].
 
 mod check;
+mod decide;
 mod execute_decision;
 mod line;
 mod lists;
-mod period;
+pub(super) mod period;
 mod reconcile;
 mod show;
 pub(super) mod words;
@@ -17,7 +18,7 @@ use feed_core::consumer::{DecideError, Effect, Handle, Reconcile, ReconcileError
 
 pub use check::Refused;
 pub(super) use check::check;
-pub use line::{Command, Listing, ResumeFlags, Skipped, Which};
+pub use line::{Command, Listing, ResumeFlags, Selected, Skipped, Which};
 pub(super) use lists::{Known, named};
 pub(super) use reconcile::summary;
 pub(super) use show::StatusDocument;
@@ -37,9 +38,11 @@ impl From<ReconcileError> for CommandError {
 impl From<DecideError> for CommandError {
     fn from(error: DecideError) -> Self {
         match error {
-            DecideError::NotParked(_) | DecideError::NoSuchCause(_) => {
-                Self::NotFound(Box::new(error))
-            }
+            DecideError::NotParked(_)
+            | DecideError::NoneSelected(_)
+            | DecideError::AlreadyDecided { .. }
+            | DecideError::NoSuchDecision(_)
+            | DecideError::CannotUndo(..) => Self::NotFound(Box::new(error)),
             _ => Self::Other(Box::new(error)),
         }
     }
@@ -89,8 +92,9 @@ where
         Command::Parked { listing } => lists::parked(&handle, listing).await,
         Command::Skipped { listing } => lists::skipped(&handle, listing).await,
         Command::Decisions { listing } => lists::decisions(&handle, listing).await,
-        Command::Retry { which, by } => show::retry(&handle, which, by).await,
-        Command::Skip { which, reason, by } => show::skip(&handle, which, &reason, by).await,
+        Command::Retry { which, by } => decide::retry(&handle, which, by).await,
+        Command::Skip { which, reason, by } => decide::skip(&handle, which, reason, by).await,
+        Command::Undo { decision, by } => decide::undo(&handle, decision, by).await,
         Command::Resume { from, by } => {
             let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
             execute_decision::resume(&handle, from.into(), by, spare).await

@@ -4,7 +4,7 @@ use super::words::{counted, grouped, moment};
 use crate::command::{CommandError, Done, print, print_json};
 use feed_chassis::Progress;
 use feed_core::Backend;
-use feed_core::consumer::{Handle, Kind, Period, Reconcile, Reconciliation, reconcile};
+use feed_core::consumer::{Handle, Kind, Period, Reconcile, Reconciliation, printable, reconcile};
 
 pub(super) async fn run<B: Backend, R: Reconcile<B>>(
     handle: &Handle<B>,
@@ -24,7 +24,11 @@ pub(super) async fn run<B: Backend, R: Reconcile<B>>(
     } else {
         let mut text = String::new();
         for difference in &compared.differences {
-            text += &format!("{}: {}\n", difference.id, difference.what);
+            text += &format!(
+                "{}: {}\n",
+                printable(&difference.id),
+                printable(&difference.what)
+            );
         }
         let listed = compared.differences.len() as u64;
         if compared.found > listed {

@@ -9,6 +9,8 @@ mod lists;
 mod openapi;
 mod pace;
 mod page;
+mod parked;
+mod selected;
 mod site;
 mod stuck;
 
@@ -53,11 +55,12 @@ pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'stat
     Router::new()
         .route("/status", get(status::<B>))
         .route("/status/events", get(lists::events::<B>))
-        .route("/status/parked", get(lists::parked::<B>))
+        .route("/status/parked", get(parked::parked::<B>))
         .route("/status/skipped", get(lists::skipped::<B>))
         .route("/status/decisions", get(lists::decisions::<B>))
         .route("/status/retry", post(decide::retry::<B>))
         .route("/status/skip", post(decide::skip::<B>))
+        .route("/status/undo", post(decide::undo::<B>))
         .route("/status/resume", post(decide::resume::<B>))
         .route("/status/replay", post(decide::replay::<B>))
         .merge(comparing)
@@ -115,6 +118,7 @@ async fn reconcile<B: Backend, R: Reconcile<B>>(
 
 async fn status<B: Backend>(
     State(site): State<Site<B>>,
+    _: lists::Query<{ lists::NONE }>,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     let document = StatusDocument::of(&site.handle).await?;
