@@ -9,7 +9,7 @@ ALTER TABLE feed_decision ADD COLUMN undone INTEGER;   -- the decision that took
 
 -- Failed events are selected by the time at which they were parked. The index has all that is counted: what is
 -- behind the event in its row is slow to read if the event is large.
-CREATE INDEX feed_parked_failed ON feed_parked (subscription, parked_at, reason, event_type, subject, event_id)
+CREATE INDEX feed_parked_failed ON feed_parked (subscription, parked_at, reason, event_type, attempts, subject, event_id)
     WHERE reason IS NOT NULL;
 
 -- What a decision has touched.

@@ -191,6 +191,14 @@ pub(crate) trait Operate: sqlx::Database {
     /// Returns the newest `limit` events that were taken.
     fn taken(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<TakenEvent>>;
 
+    /// Returns `limit` events below that sequence that were taken, highest first.
+    fn taken_before(
+        pool: &Pool<Self>,
+        s: &str,
+        before: Sequence,
+        limit: i64,
+    ) -> impl Answer<Vec<TakenEvent>>;
+
     /// Returns the newest `limit` events that were taken and have one of these ids or subjects.
     fn taken_about(
         pool: &Pool<Self>,

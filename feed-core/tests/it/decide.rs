@@ -28,7 +28,7 @@ harness::on_both_databases! {
     a_decision_that_nobody_has_executed_is_withdrawn
     many_are_selected_by_what_they_have_in_common
     what_failed_after_a_preview_is_not_touched
-    of_two_operators_the_second_is_told_who_was_first
+    the_second_of_two_operators_gets_the_name_of_the_first
     what_cannot_be_recorded_is_refused
 }
 
@@ -125,7 +125,7 @@ impl<B: Testable> Scene<B> {
     }
 
     /// Retries what is parked until all is applied.
-    async fn mend(&mut self) {
+    async fn apply_all(&mut self) {
         self.effect.recorder.repair();
         let all = Selection::default();
         let (consumer, handle) = (&mut self.consumer, &self.handle);
@@ -225,7 +225,7 @@ async fn a_skip_is_taken_back_as_it_was<B: Testable>(url: &str) {
     );
     assert_eq!(scene.refused(undone.position).await, NoUndo::Undo);
 
-    scene.mend().await;
+    scene.apply_all().await;
     assert_eq!(effects(&scene.database).await, ids);
     let retry = scene.newest().await;
     assert_eq!(scene.refused(retry).await, NoUndo::Retry);
@@ -278,7 +278,7 @@ async fn what_fails_after_a_skip_waits_again_behind_it<B: Testable>(url: &str) {
     assert_eq!(scene.kept().await, 2);
     scene.handle.undo(second, "eve").await.unwrap();
     scene.handle.undo(first, "eve").await.unwrap();
-    scene.mend().await;
+    scene.apply_all().await;
     assert_eq!(effects(&scene.database).await, ids);
 }
 
@@ -335,7 +335,7 @@ async fn a_later_event_that_comes_during_the_undo_waits<B: Testable>(url: &str) 
             let status = scene.handle.status().await.unwrap();
             assert_eq!((status.parked, status.waiting, status.skipped), (1, 1, 0));
             assert_eq!(effects(&scene.database).await.len(), 0);
-            scene.mend().await;
+            scene.apply_all().await;
             assert_eq!(effects(&scene.database).await, ids);
         }
         Err(DecideError::CannotUndo(_, NoUndo::TooLate)) if B::DIALECT == 1 => {
@@ -360,7 +360,7 @@ async fn an_erasure_reaches_what_was_skipped<B: Testable>(url: &str) {
     scene.take(&[erased()]).await;
     assert_eq!(scene.kept().await, 0);
     assert_eq!(scene.refused(skip).await, NoUndo::TooLate);
-    scene.mend().await;
+    scene.apply_all().await;
     // It is applied.
     scene.effect.recorder.fail("order/1", Fail::Park);
     scene.about_order_1(1).await;
@@ -614,7 +614,7 @@ async fn what_failed_after_a_preview_is_not_touched<B: Testable>(url: &str) {
     assert_eq!(skipped[0].event_type.as_deref(), Some("order.placed"));
 }
 
-async fn of_two_operators_the_second_is_told_who_was_first<B: Testable>(url: &str) {
+async fn the_second_of_two_operators_gets_the_name_of_the_first<B: Testable>(url: &str) {
     let mut scene = Scene::<B>::new(url).await;
     scene.about_order_1(1).await;
     let (one, other) = (scene.handle.clone(), scene.handle.clone());

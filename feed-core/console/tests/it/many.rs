@@ -45,6 +45,7 @@ fn hidden(page: &str, action: &str, name: &str) -> Option<String> {
             .split('"')
             .next()?
             .replace("&lt;", "<")
+            .replace("&gt;", ">")
             .replace("&amp;", "&"),
     )
 }
@@ -98,6 +99,8 @@ async fn the_list_is_the_preview_of_a_decision<B: Testable>(url: &str) {
     let tried = "INSERT INTO feed_attempt (subscription, event_id, attempt, reason)
                  SELECT subscription, event_id, 1, reason FROM feed_parked WHERE subject LIKE 'late/%'";
     B::run(&site.database, tried).await;
+    let again = "UPDATE feed_parked SET attempts = 2 WHERE subject LIKE 'late/%'";
+    B::run(&site.database, again).await;
     let mut fields: Vec<(&str, &str)> = fields
         .iter()
         .map(|(name, value)| (*name, value.as_str()))

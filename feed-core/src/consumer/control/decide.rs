@@ -379,7 +379,7 @@ impl<B: Backend> Handle<B> {
         }
     }
 
-    /// Says why an event is not parked: who has decided about it before, if anybody has.
+    /// Says why an event is not parked: which operator has decided about it before, if one has.
     async fn not_parked(&self, about: &str) -> sqlx::Result<DecideError> {
         let events = self.taken_about(about, 1).await?;
         let decided = self.decisions_about(&events).await?;
@@ -389,7 +389,7 @@ impl<B: Backend> Handle<B> {
         })
     }
 
-    /// Says why nothing is selected: who has decided about the same before, if anybody has.
+    /// Says why nothing is selected: which operator has decided about the same before, if one has.
     async fn none_selected(&self, selection: &Selection) -> sqlx::Result<DecideError> {
         let texts = ["retry", "skip"].map(|what| format!("{what} {selection}"));
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();

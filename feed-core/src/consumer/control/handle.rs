@@ -21,6 +21,7 @@ use crate::consumer::received::Received;
 use crate::consumer::source::redact::redact_url;
 use crate::consumer::subscription::Subscription;
 use crate::database::Database;
+use crate::event::Sequence;
 use crate::partition::PARTITIONS;
 use crate::store::consume::CHANNEL;
 use crate::store::decide::{Cause, Decided};
@@ -149,6 +150,21 @@ impl<B: Backend> Handle<B> {
             Some(about) => self.taken_about(about, limit).await,
             None => B::taken(pool, s, limit.into()).await,
         }
+    }
+
+    /// Returns the `limit` events below that sequence that were taken, by sequence, highest first: so all of them can be
+    /// listed, part by part. Events of a feed without sequences are not among them.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the database.
+    pub async fn events_before(
+        &self,
+        before: Sequence,
+        limit: u32,
+    ) -> sqlx::Result<Vec<TakenEvent>> {
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        B::taken_before(pool, s, before, limit.into()).await
     }
 
     pub(super) async fn taken_about(

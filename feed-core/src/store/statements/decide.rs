@@ -41,12 +41,14 @@ fn push_selected(query: &mut QueryBuilder<Db>, s: &str, selection: &Selection) {
             .push(" AND parked_at <= ")
             .push_bind(instant(as_of))
             .push(
-                " AND NOT EXISTS (SELECT 1 FROM feed_attempt
-                  WHERE feed_attempt.subscription = feed_parked.subscription
-                    AND feed_attempt.event_id = feed_parked.event_id AND tried_at > ",
+                // The first attempt is the one that has parked it.
+                " AND (attempts <= 1 OR NOT EXISTS (
+                      SELECT 1 FROM feed_attempt
+                      WHERE feed_attempt.subscription = feed_parked.subscription
+                        AND feed_attempt.event_id = feed_parked.event_id AND tried_at > ",
             )
             .push_bind(instant(as_of))
-            .push(")");
+            .push("))");
     }
 }
 

@@ -8,6 +8,14 @@ use crate::store::consume::Standing;
 use crate::store::operate::{Attempt, Operate, Outcome, ParkedEvent, SkippedEvent, TakenEvent};
 use crate::store::sql::sql;
 
+/// The columns of an event that was taken, and where they are.
+const TAKEN: &str = "claim.event_id AS id, claim.subject, claim.sequence, claimed,
+    COALESCE(skip.reason, parked.reason) AS reason,
+    parked.event_id IS NOT NULL AS parked, skip.event_id IS NOT NULL AS skipped, skip.skipped_by
+    FROM feed_claim AS claim
+    LEFT JOIN feed_parked AS parked ON parked.subscription = $1 AND parked.event_id = claim.event_id
+    LEFT JOIN feed_skip AS skip ON skip.subscription = $1 AND skip.event_id = claim.event_id";
+
 impl Operate for Db {
     async fn subscriptions(pool: &Pool) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
@@ -112,22 +120,31 @@ impl Operate for Db {
     }
 
     async fn taken(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<TakenEvent>> {
-        sqlx::query_as(
+        sqlx::query_as(sql!(
             "SELECT -- claim::list
-             claim.event_id AS id, claim.subject, claim.sequence, claimed,
-                    COALESCE(skip.reason, parked.reason) AS reason,
-                    parked.event_id IS NOT NULL AS parked, skip.event_id IS NOT NULL AS skipped,
-                    skip.skipped_by
-             FROM feed_claim AS claim
-             LEFT JOIN feed_parked AS parked
-               ON parked.subscription = $1 AND parked.event_id = claim.event_id
-             LEFT JOIN feed_skip AS skip
-               ON skip.subscription = $1 AND skip.event_id = claim.event_id
-             WHERE claim.subscription = $1
-             ORDER BY claimed DESC, claim.sequence DESC LIMIT $2",
-        )
+             {TAKEN} WHERE claim.subscription = $1
+             ORDER BY claimed DESC, claim.sequence DESC LIMIT $2"
+        ))
         .bind(s)
         .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn taken_before(
+        pool: &Pool,
+        s: &str,
+        before: Sequence,
+        limit: i64,
+    ) -> sqlx::Result<Vec<TakenEvent>> {
+        sqlx::query_as(sql!(
+            "SELECT -- claim::before
+             {TAKEN} WHERE claim.subscription = $1 AND claim.sequence < $3
+             ORDER BY claim.sequence DESC LIMIT $2"
+        ))
+        .bind(s)
+        .bind(limit)
+        .bind(before)
         .fetch_all(pool)
         .await
     }

@@ -40,6 +40,9 @@ pub enum Command {
         /// Only this event, or the events of this subject
         #[arg(value_name = "EVENT|SUBJECT")]
         about: Option<String>,
+        /// Those with a lower number, by number: the last of a list leads to the next part
+        #[arg(long, value_name = "N", conflicts_with = "about", value_parser = clap::value_parser!(i64).range(1..))]
+        before: Option<Sequence>,
         /// How much to list, and in which form
         #[command(flatten)]
         listing: Listing,
@@ -160,6 +163,12 @@ pub enum Command {
     /// Reads the feed once more and names each order that is missing, wrong or too much, with totals.
     /// Changes nothing: `replay` rebuilds missing effects, and leaves wrong ones as they are. The exit code is 0 if there is no
     /// difference, 1 if there are some, and 2 if the comparison failed.
+    ///
+    /// A record that differs was changed here, or made by a program with a mistake. Nothing overwrites
+    /// it, since it may have been sent to someone. If it was changed here, restore its row from a
+    /// backup. If it was made wrong, correct it as the business does: with invoices, cancel the order,
+    /// which makes a credit note, and place it again. If it was never sent, remove its rows, and
+    /// `replay` from its event.
     ///
     /// With dates, the events that happened then are compared, and what later events have made of
     /// their orders. Days are those of UTC. Only a comparison without `--until` also finds what no event

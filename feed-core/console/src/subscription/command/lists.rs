@@ -10,8 +10,8 @@ use super::words::{
     MOST, by_cause, counted, grouped, moment, next_try, number, outcome_name, outcome_of,
 };
 use crate::command::{CommandError, Done, print, print_json};
-use feed_core::Backend;
 use feed_core::consumer::{Decided, FailedEvent, Handle, ParkedEvent, TakenEvent, printable};
+use feed_core::{Backend, Sequence};
 
 /// Returns a list under its name, as a document: `{"events": […]}`.
 pub(in crate::subscription) fn named<T: Serialize>(name: &'static str, list: T) -> impl Serialize {
@@ -21,9 +21,13 @@ pub(in crate::subscription) fn named<T: Serialize>(name: &'static str, list: T) 
 /// `events`
 pub(super) async fn events<B: Backend>(
     handle: &Handle<B>,
+    before: Option<Sequence>,
     listing: Listing,
 ) -> Result<Done, CommandError> {
-    let events = handle.events(None, listing.limit).await?;
+    let events = match before {
+        Some(before) => handle.events_before(before, listing.limit).await?,
+        None => handle.events(None, listing.limit).await?,
+    };
     if listing.json {
         print_json(&named("events", events))?;
     } else {

@@ -85,9 +85,13 @@ where
     };
     let done = match command {
         Command::Status { json } => show::status(&handle, json).await,
-        Command::Events { about, listing } => match about {
+        Command::Events {
+            about,
+            before,
+            listing,
+        } => match about {
             Some(about) => lists::about(&handle, &about, listing).await,
-            None => lists::events(&handle, listing).await,
+            None => lists::events(&handle, before, listing).await,
         },
         Command::Parked { listing } => lists::parked(&handle, listing).await,
         Command::Skipped { listing } => lists::skipped(&handle, listing).await,

@@ -47,6 +47,7 @@ pub(super) async fn run<B: Backend, R: Reconcile<B>>(
             found => format!("{found} differences in {range}.\n"),
         };
         text += &totals(&compared);
+        text += what_to_do(&compared);
         if compared.until.is_some_and(|until| until > compared.at) {
             text += "The period has not ended: later events may belong to it.\n";
         }
@@ -62,6 +63,21 @@ pub(super) async fn run<B: Backend, R: Reconcile<B>>(
         0 => Done::Well,
         _ => Done::Found,
     })
+}
+
+/// Returns what helps. A document may have been sent: nothing overwrites it.
+fn what_to_do(compared: &Reconciliation) -> &'static str {
+    let totals = &compared.totals;
+    match (totals.missing > 0, totals.different > 0) {
+        (true, true) => {
+            "`replay` rebuilds what is missing. It corrects nothing that differs: `reconcile --help` says what does.\n"
+        }
+        (true, false) => "`replay` rebuilds what is missing.\n",
+        (false, true) => {
+            "`replay` corrects nothing that differs: `reconcile --help` says what does.\n"
+        }
+        (false, false) => "",
+    }
 }
 
 /// Returns what was compared, added up: nothing, if there was nothing to compare.

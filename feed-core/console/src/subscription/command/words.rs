@@ -80,7 +80,7 @@ pub(in crate::subscription) fn outcome_of(decided: &Decided) -> String {
     let outcome = decided.outcome.as_deref().unwrap_or("not carried out yet");
     match decided.still_parked {
         0 => outcome.to_owned(),
-        parked => format!("{outcome}; {} still parked", grouped(parked)),
+        parked => format!("{outcome}; {parked} still parked"),
     }
 }
 

@@ -14,9 +14,9 @@ use crate::subscription::command::words::{
 use crate::subscription::command::{Known, named};
 use feed_chassis::Wanted;
 use feed_chassis::html::instant;
-use feed_core::Backend;
 use feed_core::consumer::{Decided, FailedEvent, Outcome, Selection, SkippedEvent, TakenEvent};
 use feed_core::http::{BaseUrl, Problem};
+use feed_core::{Backend, Sequence};
 
 /// The default of `?limit=`.
 const LISTED: u32 = 100;
@@ -33,6 +33,7 @@ pub(super) const PARKED: u8 = 3;
 pub(super) struct Query<const KIND: u8> {
     pub(super) limit: u32,
     event: Option<String>,
+    before: Option<Sequence>,
     pub(super) selection: Selection,
 }
 
@@ -40,7 +41,7 @@ impl<const KIND: u8> Query<KIND> {
     /// Returns the names of the parameters.
     fn known() -> Vec<&'static str> {
         let own: &[&str] = match KIND {
-            EVENTS => &["event"],
+            EVENTS => &["event", "before"],
             PARKED => &selected::FIELDS,
             _ => &[],
         };
@@ -60,6 +61,10 @@ impl<const KIND: u8> Query<KIND> {
                 return Err("is the id of an event, or a subject".to_owned());
             }
             "event" => self.event = Some(value.to_owned()),
+            "before" => {
+                let before = value.parse().ok().filter(|before| *before > 0);
+                self.before = Some(before.ok_or("is the number of an event, from 1 on")?);
+            }
             // A browser sends the empty fields of a form, too.
             _ if value.trim().is_empty() => {}
             _ => selected::set(&mut self.selection, name, value)?,
@@ -75,6 +80,7 @@ impl<const KIND: u8, S: Send + Sync> FromRequestParts<S> for Query<KIND> {
         let mut query = Self {
             limit: LISTED,
             event: None,
+            before: None,
             selection: Selection::default(),
         };
         let mut left = Self::known();
@@ -97,6 +103,9 @@ impl<const KIND: u8, S: Send + Sync> FromRequestParts<S> for Query<KIND> {
             left.swap_remove(at);
             let wrong = |message| Problem::bad_request(format!("`{name}` {message}"));
             query.set(&name, &value).map_err(wrong)?;
+        }
+        if query.event.is_some() && query.before.is_some() {
+            return Err(Problem::bad_request("`before` does not go with `event`"));
         }
         Ok(query)
     }
@@ -122,12 +131,35 @@ pub(super) async fn events<B: Backend>(
         };
         return Ok(wanted.answer(page, || &known));
     }
-    let events = site.handle.events(None, query.limit).await?;
+    let events = match query.before {
+        Some(before) => site.handle.events_before(before, query.limit).await?,
+        None => site.handle.events(None, query.limit).await?,
+    };
     let page = || {
-        site.frame
-            .page("Events taken", &taken_table(&site.frame.base, &events))
+        let base = &site.frame.base;
+        let body = html! {
+            (taken_table(base, &events))
+            @if let Some((before, words)) = earlier(&query, &events) {
+                p {
+                    a href={ (base.path("status/events")) "?limit=" (query.limit) "&before=" (before) } { (words) }
+                }
+            }
+        };
+        site.frame.page("Events taken", &body)
     };
     Ok(wanted.answer(page, || named("events", &events)))
+}
+
+/// Returns what comes after a list that is full. The newest events are in the order in which they were taken, and all in
+/// that of their numbers.
+fn earlier(query: &Query<EVENTS>, events: &[TakenEvent]) -> Option<(Sequence, &'static str)> {
+    let full = events.len() == query.limit as usize;
+    let numbers = || events.iter().filter_map(|event| event.sequence);
+    match query.before {
+        _ if !full => None,
+        Some(_) => Some((numbers().min()?, "Earlier events")),
+        None => Some((numbers().max()? + 1, "All events, by number")),
+    }
 }
 
 /// `GET /status/skipped`

@@ -31,6 +31,11 @@ pub fn describe(compares: bool) -> Description {
          decisions about them",
         Schema::literal(json!({"type": "string", "pattern": NO_NUL})),
     ))
+    .parameter(Parameter::query(
+        "before",
+        "Those with a lower number, by number; not together with `event`",
+        Schema::literal(json!({"type": "integer", "format": "int64", "minimum": 1})),
+    ))
     .problem(404, "No such event or subject is known");
     let parked = Operation::get(
         "/status/parked",

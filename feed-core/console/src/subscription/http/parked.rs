@@ -133,11 +133,13 @@ fn chosen(base: &BaseUrl, selection: &Selection, preview: &Preview) -> Markup {
                 (if events == 1 { "this one" } else { "these" }) " alone, not about what fails later."
             }
             @if preview.causes.len() > 1 {
-                (table("Causes", ["Events", "Since", "Such as", "Cause"], &preview.causes, "", |of| html! {
+                (table("Causes", ["Events", "Cause", "Since"], &preview.causes, "", |of| html! {
                     td.number { (grouped(of.events)) }
+                    td {
+                        a href=(narrowed(base, selection, |s| s.cause = Some(of.cause.clone()))) { (of.cause) }
+                        p.reason { "such as " (about(base, &of.subject)) }
+                    }
                     td { (instant(of.since)) }
-                    td { (about(base, &of.subject)) }
-                    td { a href=(narrowed(base, selection, |s| s.cause = Some(of.cause.clone()))) { (of.cause) } }
                 }))
             }
             @if preview.types.len() > 1 {

@@ -98,7 +98,7 @@ pub(super) fn fields(selection: &Selection) -> Markup {
             input id="until" name="until" type="datetime-local" step="1" value=[time(selection.until)];
         }
         div.field {
-            label for="cause" { "Cause, the whole text" }
+            label for="cause" { "Cause (whole text)" }
             input id="cause" name="cause" maxlength="1000" value=[&selection.cause];
         }
     }

@@ -47,7 +47,7 @@ pub(super) fn replay(base: &BaseUrl) -> Markup {
         details {
             summary { "Take events again" }
             p {
-                "Rebuilds effects that were lost. What is still there is not doubled, and what was \
+                "Rebuilds effects that were lost. What is still there is not doubled and not corrected, and what was \
                  skipped stays skipped."
             }
             form.inline method="post" action=(base.path("status/replay")) aria-label="Replay" {
