@@ -110,7 +110,7 @@ async fn the_list_is_the_preview_of_a_decision<B: Testable>(url: &str) {
     assert_eq!(site.json(path).await["events"], 5);
     let status = site.handle.status().await.unwrap();
     assert_eq!((status.parked, status.skipped), (1535, 4000));
-    // The second operator is told who was first.
+    // The second operator gets the name of the first.
     let again = site.press("/status/skip", &fields).await;
     again.assert_problem(409);
     assert!(again.body.contains("eve decided at 20"), "{}", again.body);
