@@ -199,11 +199,13 @@ pub(crate) trait Operate: sqlx::Database {
         limit: i64,
     ) -> impl Answer<Vec<TakenEvent>>;
 
-    /// Returns the newest `limit` events that were taken and have one of these ids or subjects.
+    /// Returns the newest `limit` events that were taken and have one of these ids or subjects, below a sequence if one is
+    /// given.
     fn taken_about(
         pool: &Pool<Self>,
         s: &str,
         about: &[&str],
+        before: Option<Sequence>,
         limit: i64,
     ) -> impl Answer<Vec<TakenEvent>>;
 

@@ -36,9 +36,12 @@ async fn lists_are_bounded_and_come_in_both_forms<B: Testable>(url: &str) {
         assert_eq!(page.contains("Earlier events"), before > 1, "{page}");
     }
     assert_eq!(listed, (1..=20).rev().collect::<Vec<_>>());
+    let of = site.json("/status/events?event=order%2F3&before=14").await;
+    assert_eq!(of["events"][0]["sequence"], 4);
+    assert_eq!(of["events"].as_array().unwrap().len(), 1);
     let page = site.page("/status/events?limit=7").await;
     assert!(page.contains("before=21"), "{page}");
-    for wrong in ["before=0", "before=x", "before=2&event=order%2F3"] {
+    for wrong in ["before=0", "before=x", "before=2&before=3"] {
         let answer = site.get(&format!("/status/events?{wrong}"), "*/*").await;
         answer.assert_problem(400);
     }

@@ -381,7 +381,7 @@ impl<B: Backend> Handle<B> {
 
     /// Says why an event is not parked: which operator has decided about it before, if one has.
     async fn not_parked(&self, about: &str) -> sqlx::Result<DecideError> {
-        let events = self.taken_about(about, 1).await?;
+        let events = self.taken_about(about, None, 1).await?;
         let decided = self.decisions_about(&events).await?;
         Ok(match decided.into_iter().next() {
             Some(first) => already_decided(about, first),

@@ -147,35 +147,41 @@ impl<B: Backend> Handle<B> {
     pub async fn events(&self, about: Option<&str>, limit: u32) -> sqlx::Result<Vec<TakenEvent>> {
         let (pool, s) = (self.database.reader(), &self.subscription.name);
         match about {
-            Some(about) => self.taken_about(about, limit).await,
+            Some(about) => self.taken_about(about, None, limit).await,
             None => B::taken(pool, s, limit.into()).await,
         }
     }
 
     /// Returns the `limit` events below that sequence that were taken, by sequence, highest first: so all of them can be
-    /// listed, part by part. Events of a feed without sequences are not among them.
+    /// listed, part by part; with an event's id or a subject, those of it. Events of a feed without sequences are not
+    /// among them.
     ///
     /// # Errors
     ///
     /// Returns the error of the database.
     pub async fn events_before(
         &self,
+        about: Option<&str>,
         before: Sequence,
         limit: u32,
     ) -> sqlx::Result<Vec<TakenEvent>> {
         let (pool, s) = (self.database.reader(), &self.subscription.name);
-        B::taken_before(pool, s, before, limit.into()).await
+        match about {
+            Some(about) => self.taken_about(about, Some(before), limit).await,
+            None => B::taken_before(pool, s, before, limit.into()).await,
+        }
     }
 
     pub(super) async fn taken_about(
         &self,
         about: &str,
+        before: Option<Sequence>,
         limit: u32,
     ) -> sqlx::Result<Vec<TakenEvent>> {
         let forms = forms(about);
         let forms: Vec<&str> = forms.iter().map(AsRef::as_ref).collect();
         let (pool, s) = (self.database.reader(), &self.subscription.name);
-        B::taken_about(pool, s, &forms, limit.into()).await
+        B::taken_about(pool, s, &forms, before, limit.into()).await
     }
 
     /// Returns the first parked events with this id or subject.

@@ -153,6 +153,7 @@ impl Operate for Db {
         pool: &Pool,
         s: &str,
         about: &[&str],
+        before: Option<Sequence>,
         limit: i64,
     ) -> sqlx::Result<Vec<TakenEvent>> {
         // Claims of long ago are swept; parked and skipped events stay. Only claims have no index by subject: they are
@@ -179,12 +180,15 @@ impl Operate for Db {
                ON parked.subscription = $1 AND parked.event_id = known.event_id
              LEFT JOIN feed_skip AS skip
                ON skip.subscription = $1 AND skip.event_id = known.event_id
+             WHERE CAST($4 AS BIGINT) IS NULL
+                OR COALESCE(claim.sequence, parked.sequence, skip.sequence) < $4
              ORDER BY sequence DESC, claimed DESC LIMIT $3",
             ABOUT = format!("subscription = $1 AND (event_id {in_list} OR subject {in_list})", in_list = is_in("$2"))
         ))
         .bind(s)
         .bind(list(about))
         .bind(limit)
+        .bind(before)
         .fetch_all(pool)
         .await
     }

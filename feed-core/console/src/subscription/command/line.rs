@@ -41,7 +41,7 @@ pub enum Command {
         #[arg(value_name = "EVENT|SUBJECT")]
         about: Option<String>,
         /// Those with a lower number, by number: the last of a list leads to the next part
-        #[arg(long, value_name = "N", conflicts_with = "about", value_parser = clap::value_parser!(i64).range(1..))]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
         before: Option<Sequence>,
         /// How much to list, and in which form
         #[command(flatten)]

@@ -25,7 +25,7 @@ pub(super) async fn events<B: Backend>(
     listing: Listing,
 ) -> Result<Done, CommandError> {
     let events = match before {
-        Some(before) => handle.events_before(before, listing.limit).await?,
+        Some(before) => handle.events_before(None, before, listing.limit).await?,
         None => handle.events(None, listing.limit).await?,
     };
     if listing.json {
@@ -54,9 +54,13 @@ impl Known {
     pub(in crate::subscription) async fn about<B: Backend>(
         handle: &Handle<B>,
         about: &str,
+        before: Option<Sequence>,
         limit: u32,
     ) -> sqlx::Result<Self> {
-        let events = handle.events(Some(about), limit).await?;
+        let events = match before {
+            Some(before) => handle.events_before(Some(about), before, limit).await?,
+            None => handle.events(Some(about), limit).await?,
+        };
         Ok(Self {
             parked: handle.failed_event(about).await?,
             decisions: handle.decisions_about(&events).await?,
@@ -69,9 +73,10 @@ impl Known {
 pub(super) async fn about<B: Backend>(
     handle: &Handle<B>,
     about: &str,
+    before: Option<Sequence>,
     listing: Listing,
 ) -> Result<Done, CommandError> {
-    let known = Known::about(handle, about, listing.limit).await?;
+    let known = Known::about(handle, about, before, listing.limit).await?;
     if listing.json {
         print_json(&known)?;
     } else {

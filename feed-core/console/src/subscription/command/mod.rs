@@ -90,7 +90,7 @@ where
             before,
             listing,
         } => match about {
-            Some(about) => lists::about(&handle, &about, listing).await,
+            Some(about) => lists::about(&handle, &about, before, listing).await,
             None => lists::events(&handle, before, listing).await,
         },
         Command::Parked { listing } => lists::parked(&handle, listing).await,

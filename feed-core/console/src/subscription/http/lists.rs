@@ -66,7 +66,7 @@ impl<const KIND: u8> Query<KIND> {
                 self.before = Some(before.ok_or("is the number of an event, from 1 on")?);
             }
             // A browser sends the empty fields of a form, too.
-            _ if value.trim().is_empty() => {}
+            _ if value.is_empty() => {}
             _ => selected::set(&mut self.selection, name, value)?,
         }
         Ok(())
@@ -104,9 +104,6 @@ impl<const KIND: u8, S: Send + Sync> FromRequestParts<S> for Query<KIND> {
             let wrong = |message| Problem::bad_request(format!("`{name}` {message}"));
             query.set(&name, &value).map_err(wrong)?;
         }
-        if query.event.is_some() && query.before.is_some() {
-            return Err(Problem::bad_request("`before` does not go with `event`"));
-        }
         Ok(query)
     }
 }
@@ -118,7 +115,7 @@ pub(super) async fn events<B: Backend>(
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     if let Some(about) = &query.event {
-        let known = Known::about(&site.handle, about, query.limit).await?;
+        let known = Known::about(&site.handle, about, query.before, query.limit).await?;
         if known.events.is_empty() {
             return Err(Problem::not_found(format!(
                 "`{about}` is no event or subject that is known here: it was not taken, or long ago"
@@ -132,7 +129,7 @@ pub(super) async fn events<B: Backend>(
         return Ok(wanted.answer(page, || &known));
     }
     let events = match query.before {
-        Some(before) => site.handle.events_before(before, query.limit).await?,
+        Some(before) => site.handle.events_before(None, before, query.limit).await?,
         None => site.handle.events(None, query.limit).await?,
     };
     let page = || {

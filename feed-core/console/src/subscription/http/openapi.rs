@@ -33,7 +33,7 @@ pub fn describe(compares: bool) -> Description {
     ))
     .parameter(Parameter::query(
         "before",
-        "Those with a lower number, by number; not together with `event`",
+        "Those with a lower number, by number",
         Schema::literal(json!({"type": "integer", "format": "int64", "minimum": 1})),
     ))
     .problem(404, "No such event or subject is known");
@@ -50,7 +50,7 @@ pub fn describe(compares: bool) -> Description {
     let parked = SELECTION
         .into_iter()
         .fold(limited(parked), |parked, (name, about)| {
-            parked.parameter(Parameter::query(name, about, condition(name, about)))
+            parked.parameter(Parameter::query(name, about, filter(name, about)))
         });
     let skipped = Operation::get(
         "/status/skipped",
@@ -121,7 +121,25 @@ const SELECTION: [(&str, &str); 5] = [
 fn condition(name: &str, about: &str) -> Schema {
     Schema::literal(match name {
         "cause" | "type" => json!({"description": about, "type": "string", "pattern": NO_NUL}),
-        _ => json!({"description": about, "type": "string", "format": "date-time"}),
+        _ => json!({
+            "description": about,
+            "type": "string",
+            "anyOf": [{"format": "date-time"}, {"format": "date"}],
+        }),
+    })
+}
+
+/// A condition in a query, where an empty one is none: browsers send it so.
+fn filter(name: &str, about: &str) -> Schema {
+    Schema::literal(match name {
+        "cause" | "type" => {
+            json!({"description": about, "type": "string", "pattern": r"^[^\u0000]*$"})
+        }
+        _ => json!({
+            "description": about,
+            "type": "string",
+            "anyOf": [{"format": "date-time"}, {"format": "date"}, {"maxLength": 0}],
+        }),
     })
 }
 
