@@ -76,3 +76,63 @@ async fn buttons_retry_and_skip_parked_events() {
     })
     .await;
 }
+
+/// Looks first, decides about what is shown, and takes it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_events_are_selected_skipped_and_undone() {
+    let shop = Shop::open().await;
+    let well = shop.place(&order("Main Street 1")).await;
+    shop.delivered(well).await;
+    let mistake = "CREATE UNIQUE INDEX by_mistake ON invoice (customer_id)";
+    shop.execute("invoice", mistake).await;
+    for n in 2..5 {
+        shop.place(&order(&format!("Main Street {n}"))).await;
+    }
+    shop.has("invoice/status", "parked", 3.into()).await;
+    for look in [Look::DESKTOP, Look::PHONE] {
+        tell(look, async |page| {
+            page.open(&shop.url("invoice/status")).await;
+            page.press("Select by type, time or cause").await;
+            page.arrives("/invoice/status/parked").await;
+            page.find("form[role=search] summary")
+                .await
+                .click()
+                .await
+                .unwrap();
+            page.fill("type", "order.placed").await;
+            page.press("Show").await;
+            page.sees("main", "3 events selected").await;
+            axe::check(page, "a selection of parked events").await;
+            page.find("section[aria-labelledby=selected] summary")
+                .await
+                .click()
+                .await
+                .unwrap();
+            page.fill("reason-selected", "a mistake").await;
+            page.fill("by-skip-selected", "eve").await;
+            page.press("Skip these 3").await;
+            page.sees("main", "3 skipped").await;
+            shop.has("invoice/status", "parked", 0.into()).await;
+            let table = "table[aria-label=Decisions]";
+            page.find(&format!("{table} summary"))
+                .await
+                .click()
+                .await
+                .unwrap();
+            axe::check(page, "a decision that can be undone").await;
+            page.find(&format!("{table} input[name=by]"))
+                .await
+                .write("ada")
+                .await
+                .unwrap();
+            page.find(&format!("{table} form button"))
+                .await
+                .click()
+                .await
+                .unwrap();
+            page.sees("main", "undone by ada").await;
+            page.sees("main", "3 events are parked").await;
+        })
+        .await;
+    }
+}

@@ -266,7 +266,11 @@ async fn a_retry_by_the_operator_fetches_content_again<B: Recording>(url: &str) 
             if let Some(status) = reason {
                 fake.at("/1", Reply::status(status.parse().unwrap()));
             }
-            reader.handle().retry(None, "eve").await.unwrap();
+            reader
+                .handle()
+                .retry_selected(&feed_core::consumer::Selection::default(), "eve")
+                .await
+                .unwrap();
             let again = until("it is tried again", async || {
                 reader.poll().await.unwrap();
                 let parked = reader.parked().await.remove(0);
@@ -278,7 +282,11 @@ async fn a_retry_by_the_operator_fetches_content_again<B: Recording>(url: &str) 
             assert!(said.contains(expected), "{name}: {said}");
         }
         fake.at("/1", Reply::ok("application/json", "{\"id\":1}"));
-        reader.handle().retry(None, "eve").await.unwrap();
+        reader
+            .handle()
+            .retry_selected(&feed_core::consumer::Selection::default(), "eve")
+            .await
+            .unwrap();
         until("it is applied", async || {
             reader.poll().await.unwrap();
             (reader.ids().await.len() == 2).then_some(())
@@ -303,7 +311,11 @@ async fn content_of_another_origin_is_applied_once_the_feed_is_read_there<B: Rec
     // FEED_URL was wrong.
     there.at("/feed", Reply::feed(feed.xml()));
     let mut reader = reader.again(url, &there.url("/feed")).await;
-    reader.handle().retry(None, "eve").await.unwrap();
+    reader
+        .handle()
+        .retry_selected(&feed_core::consumer::Selection::default(), "eve")
+        .await
+        .unwrap();
     until("it is applied", async || {
         reader.poll().await.unwrap();
         (reader.ids().await.len() == 1).then_some(())
@@ -317,7 +329,11 @@ async fn a_retry_of_unreadable_inline_content_parks_it_again<B: Recording>(url: 
     let fake = serving(&Atom::foreign([unreadable])).await;
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.drain().await;
-    reader.handle().retry(None, "eve").await.unwrap();
+    reader
+        .handle()
+        .retry_selected(&feed_core::consumer::Selection::default(), "eve")
+        .await
+        .unwrap();
     until("it is tried again", async || {
         reader.poll().await.unwrap();
         let again = reader

@@ -56,7 +56,10 @@ async fn a_resume_from_the_start_keeps_parked_and_skipped_events<B: Recording>(u
         "{taken:?}"
     );
     // The corrected event has its effect, the skipped one has none.
-    handle.retry(None, "eve").await.unwrap();
+    handle
+        .retry_selected(&feed_core::consumer::Selection::default(), "eve")
+        .await
+        .unwrap();
     until("it is tried again", async || {
         reader.poll().await.unwrap();
         (reader.status().await.parked == 0).then_some(())

@@ -63,7 +63,7 @@ const FOLLOWING: &[&str] = &[
 ];
 
 /// The commands of a consumer.
-pub(crate) const CONSUMER: [&str; 10] = [
+pub(crate) const CONSUMER: [&str; 11] = [
     "status",
     "events",
     "parked",
@@ -71,6 +71,7 @@ pub(crate) const CONSUMER: [&str; 10] = [
     "decisions",
     "retry",
     "skip",
+    "undo",
     "resume",
     "replay",
     "reconcile",

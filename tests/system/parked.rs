@@ -10,6 +10,7 @@ crate::on_both! {
     a_poison_event_is_retried_beside_a_running_service
     everything_about_a_subject_is_found
     what_failed_for_one_cause_is_decided_together
+    many_are_previewed_decided_and_undone
     a_mistake_in_an_effect_stops_no_other_order
     a_poison_event_is_skipped_while_the_service_is_stopped
 }
@@ -254,11 +255,164 @@ async fn what_failed_for_one_cause_is_decided_together(backend: Backend) {
         assert_eq!(known["events"][0]["outcome"], "skipped");
         let none = hands.run(&["retry", "--cause", cause]).await;
         assert!(
-            none.err.contains("no event is parked for this cause"),
+            none.err
+                .contains("is not parked any more: eve decided at 20"),
+            "{none:?}"
+        );
+        none.with(1);
+        let none = hands.run(&["retry", "--cause", "another"]).await;
+        assert!(
+            none.err.contains("nothing is parked that is selected"),
             "{none:?}"
         );
         none.with(1);
     }
+}
+
+/// By command, as an operator would who is not sure: look first, decide about what was seen, and take it back.
+async fn many_are_previewed_decided_and_undone(backend: Backend) {
+    let mut system = poisoned(backend).await;
+    let orders = [
+        system.place().await,
+        system.place().await,
+        system.place().await,
+    ];
+    for hands in Commands::both(&system) {
+        hands.parked(3, 0).await;
+        let preview = ["retry", "--type", "order.placed", "--preview"];
+        let out = hands.run(&preview).await.with(0);
+        let first = format!("order/{}", orders[0]);
+        for part in [
+            "3 events would be tried again.",
+            "Events  Since",
+            "3       order.placed",
+            &first,
+            "Nothing is changed.",
+        ] {
+            assert!(out.contains(part), "{part}: {out}");
+        }
+        let (_, as_of) = out.trim_end().rsplit_once("--as-of ").unwrap();
+        let none = [
+            "skip",
+            "--type",
+            "order.placed",
+            "--until",
+            "2026-01-01",
+            "--preview",
+        ];
+        let out = hands.run(&none).await.with(1);
+        assert!(out.contains("Nothing is parked that is selected."), "{out}");
+        let decisions = hands.run(&["decisions", "--json"]).await.json(0);
+        assert_eq!(decisions["decisions"].as_array().unwrap().len(), 0);
+
+        // A selection is never empty by mistake.
+        for wrong in [
+            &["retry"][..],
+            &["retry", "--as-of", as_of],
+            &["retry", "--cause", ""],
+            &["retry", "--from", "yesterday"],
+            &["retry", "--all", "--type", "order.placed"],
+            &["retry", "order/1", "--type", "order.placed"],
+            &["skip", "--reason", "a test"],
+            &["skip", "--type", "", "--reason", "a test"],
+            &["skip", "--type", "order.placed"],
+            &["skip", "--all", "--reason", "a test"],
+            &["undo", "0"],
+        ] {
+            hands.run(wrong).await.with(2);
+        }
+        // What is recorded cannot forge lines.
+        let forged = [
+            "skip",
+            "--type",
+            "order.placed",
+            "--reason",
+            "a\nb",
+            "--by",
+            "eve",
+        ];
+        let refused = hands.run(&forged).await;
+        assert!(
+            refused.err.contains("the reason has control characters"),
+            "{refused:?}"
+        );
+        refused.with(2);
+
+        let skip = [
+            "skip",
+            "--type",
+            "order.placed",
+            "--as-of",
+            as_of,
+            "--reason",
+            "a mistake",
+        ];
+        let out = hands.run(&skip).await.with(0);
+        assert!(out.starts_with("Skipped 3 events."), "{out}");
+        hands.parked(0, 0).await;
+        let second = hands.run(&skip).await;
+        assert!(second.err.contains("eve decided at 20"), "{second:?}");
+        second.with(1);
+        let decisions = hands.run(&["decisions", "--json"]).await.json(0);
+        let position = decisions["decisions"][0]["position"].to_string();
+        let undo = ["undo", &position, "--by", "ada"];
+        let out = hands.run(&undo).await.with(0);
+        let expected = format!("Decision {position} is taken back: 3 parked again.\n");
+        assert_eq!(out, expected);
+        hands.parked(3, 0).await;
+        let again = hands.run(&undo).await;
+        assert!(again.err.contains("ada has done so at 20"), "{again:?}");
+        again.with(1);
+        let out = hands.run(&["decisions"]).await.with(0);
+        assert!(out.contains("3 skipped; undone by ada"), "{out}");
+        let known = hands.run(&["events", &first, "--json"]).await.json(0);
+        assert_eq!(known["events"][0]["outcome"], "parked");
+        assert_eq!(known["decisions"][1]["undone_by"], "ada");
+
+        // All but one are applied; that one is skipped, and then its cancellation has been taken.
+        hands.correct().await;
+        let skip = ["skip", &first, "--reason", "a test order"];
+        hands.run(&skip).await.with(0);
+        let out = hands.run(&["retry", "--type", "order.placed"]).await;
+        assert!(out.with(0).starts_with("2 events are tried again"));
+        hands.parked(0, 0).await;
+    }
+    cancel(&system, orders[0]).await;
+    for hands in Commands::both(&system) {
+        until("the cancellation is taken", async || {
+            let about = format!("order/{}", orders[0]);
+            let known = hands.run(&["events", &about, "--json"]).await.json(0);
+            (known["events"].as_array().unwrap().len() == 2).then_some(())
+        })
+        .await;
+        let decisions = hands.run(&["decisions", "--json"]).await.json(0);
+        let position = decisions["decisions"][1]["position"].to_string();
+        let late = hands.run(&["undo", &position]).await;
+        assert!(
+            late.err
+                .contains("a later event of the subject has taken effect"),
+            "{late:?}"
+        );
+        late.with(1);
+        let none = hands.run(&["undo", "4711"]).await;
+        assert!(none.err.contains("there is no decision 4711"), "{none:?}");
+        none.with(1);
+    }
+    // A replay that no instance has executed.
+    system.shipping.stop().await;
+    let [_, shipping] = Commands::both(&system);
+    let replay = "INSERT INTO feed_decision (subscription, decision, decided_by)
+                  SELECT name, 'replay 1', 'eve' FROM feed_subscription";
+    shipping.service.database.execute(replay).await;
+    let decisions = shipping.run(&["decisions", "--json"]).await.json(0);
+    let position = decisions["decisions"][0]["position"].to_string();
+    let out = shipping.run(&["undo", &position]).await.with(0);
+    assert!(
+        out.contains("taken back before it was carried out"),
+        "{out}"
+    );
+    let status = shipping.run(&["status", "--json"]).await.json(1);
+    assert_eq!(status["decision"], Value::Null);
 }
 
 /// A missing column on PostgreSQL; on SQLite an error that ends the transaction.

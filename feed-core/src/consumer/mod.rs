@@ -72,18 +72,23 @@ use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
 
 pub use batch::Batch;
-pub use control::decision::{DecideError, Decision, InvalidDecision, ResumeFrom};
+pub use control::decide::Undone;
+pub use control::decision::{
+    DecideError, Decision, InvalidDecision, LONGEST_NAME, LONGEST_REASON, NoUndo, ResumeFrom,
+    TextError, check_name, check_reason,
+};
 pub use control::handle::{FailedEvent, Handle};
 pub use control::reconcile::{
     Bound, Cited, Compared, Difference, Kind, Period, Reconcile, ReconcileError, Reconciliation,
     Sum, Totals, reconcile,
 };
+pub use control::selection::{Preview, Selection};
 pub use control::status::{Lag, Paused, Status};
 pub use effect::{Effect, EffectError};
 pub use outcome::{PollError, Polled};
 pub use received::Received;
 pub use samples::{Pace, Sample};
-pub use sanitize::without_value;
+pub use sanitize::{printable, without_value};
 pub use source::charset::Undecodable;
 pub use source::client::FeedClient;
 pub use source::credentials::{FeedCredentials, InvalidCredentials};
@@ -97,8 +102,9 @@ pub use subscription::Subscription;
 pub use tail::{Tail, TailError, TailFrom, Tailed};
 
 pub use crate::partition::PARTITIONS;
+pub use crate::store::decide::{Cause, Decided, TypeCount};
 pub use crate::store::operate::{
-    Attempt, Cause, Decided, InstanceStatus, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
+    Attempt, InstanceStatus, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
 };
 
 /// One instance of a consumer.

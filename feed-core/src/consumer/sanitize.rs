@@ -1,5 +1,7 @@
 //! Sanitizes text from outside for log lines, rows and pages.
 
+use std::borrow::Cow;
+
 /// The most characters of a stored text.
 const LONGEST: usize = 500;
 
@@ -18,6 +20,36 @@ pub(crate) fn sanitize(text: &str) -> String {
         text.push_str(" …");
     }
     text
+}
+
+/// Returns true for a character that can forge a line of a log or a terminal: control characters, separators of lines,
+/// and those that change the direction of text.
+pub(crate) fn is_control(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Makes a text from a feed safe to print on one line, and shows what it has: `order/1\n2` for one with a line break. Ids and
+/// subjects are stored as they come, since they are compared character by character.
+///
+/// ```
+/// use feed_core::consumer::printable;
+///
+/// assert_eq!(printable("order/ä"), "order/ä");
+/// assert_eq!(printable("order/1\n\u{1b}[2J"), r"order/1\n\u{1b}[2J");
+/// ```
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_control) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match is_control(character) {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    shown.into()
 }
 
 /// Describes an error in JSON without the value that caused it: the reason appears in logs, and the

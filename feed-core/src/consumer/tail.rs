@@ -7,6 +7,7 @@ use super::progress::position::{
     InvalidPosition, cursor_at, discontinuity, position_after, position_at,
 };
 use super::received::Received;
+use super::sanitize::printable;
 use super::source::content::{Arrival, arrivals};
 use super::source::document::Document;
 use super::source::entry::FoundEntry;
@@ -400,7 +401,12 @@ fn received(arrivals: Vec<Arrival>) -> Vec<Received> {
     let event = |arrival: Arrival| {
         if let Some(missing) = &arrival.missing {
             let id = &arrival.event.id;
-            tracing::warn!(event.id = id, "no data of event {id}: {}", missing.reason);
+            tracing::warn!(
+                event.id = id,
+                "no data of event {}: {}",
+                printable(id),
+                missing.reason
+            );
         }
         arrival.event
     };

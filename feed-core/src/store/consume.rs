@@ -94,6 +94,7 @@ pub(crate) struct Parking<'a> {
     pub(crate) event_id: &'a str,
     pub(crate) partition: i64,
     pub(crate) subject: &'a str,
+    pub(crate) event_type: Option<&'a str>,
     pub(crate) sequence: Option<Sequence>,
     /// The event as JSON.
     pub(crate) event: String,
@@ -148,7 +149,7 @@ pub(crate) struct Standing {
 /// own.
 pub(crate) const CHANNEL: &str = "feed_subscription";
 
-/// The moved partitions, each with whether it has parked events, and the guard.
+/// The moved partitions, each with whether it has parked events or skips that can be undone, and the guard.
 pub(crate) type Advanced<B> = (Vec<(i64, bool)>, <B as NativeConsume>::Guard);
 
 /// The operations that each database implements in its own way. `s` is the subscription's name,
@@ -174,7 +175,7 @@ pub(crate) trait NativeConsume: sqlx::Database {
     fn leave(pool: &Pool<Self>, s: &str, me: &str) -> impl Answer<()>;
 
     /// Locks the partitions that this instance still holds at their position, in order of number,
-    /// and moves them to `to`. Returns them, and which of them have parked events. Another instance
+    /// and moves them to `to`. Returns them, and which of them have parked events or skips that can be undone. Another instance
     /// handles the others (I5). No partition moves to another epoch than that of the others (I8), and none of a paused
     /// subscription moves.
     /// With `effects` the statement may also set the guard, so that the guard costs no statement of

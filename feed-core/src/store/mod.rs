@@ -8,6 +8,8 @@ mod answer;
 mod begin;
 #[cfg(feature = "consume")]
 pub(crate) mod consume;
+#[cfg(feature = "consume")]
+pub(crate) mod decide;
 mod error;
 mod listen;
 #[cfg(feature = "consume")]

@@ -30,6 +30,9 @@ pub struct ParkedEvent {
     pub(crate) partition: i64,
     /// The event's subject.
     pub subject: String,
+    /// The `CloudEvents` type; `null` if the feed gives none, or if an older version has parked it.
+    #[serde(rename = "type")]
+    pub event_type: Option<String>,
     /// Its sequence in the feed.
     pub sequence: Option<Sequence>,
     /// Why it failed; `null` if it waits for an earlier event of its subject.
@@ -42,21 +45,6 @@ pub struct ParkedEvent {
     /// When it is retried; `null` if it waits for the operator.
     #[serde(serialize_with = "instant")]
     pub retry_at: Option<DateTime<Utc>>,
-}
-
-/// Why events have failed, and how many.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "schemars", derive(JsonSchema))]
-pub struct Cause {
-    /// What went wrong, as each of these events has it.
-    pub cause: String,
-    /// The number of failed events.
-    pub events: i64,
-    /// The subject of one of them.
-    pub subject: String,
-    /// When the first of them was parked.
-    #[serde(serialize_with = "moment")]
-    pub since: DateTime<Utc>,
 }
 
 /// An attempt to apply an event that is parked.
@@ -131,28 +119,6 @@ pub struct SkippedEvent {
     pub skipped_at: DateTime<Utc>,
 }
 
-/// A decision of an operator.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "schemars", derive(JsonSchema))]
-pub struct Decided {
-    /// The number of the decision, ascending.
-    pub position: i64,
-    /// The decision as text.
-    pub decision: String,
-    /// The reason, if the operator gave one.
-    pub reason: Option<String>,
-    /// The operator's name.
-    pub decided_by: String,
-    /// When the operator decided.
-    #[serde(serialize_with = "moment")]
-    pub decided_at: DateTime<Utc>,
-    /// When an instance executed it; `null` if it is open.
-    #[serde(serialize_with = "instant")]
-    pub done_at: Option<DateTime<Utc>>,
-    /// The outcome.
-    pub outcome: Option<String>,
-}
-
 /// An instance that follows the feed, or did within the last hour.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
@@ -212,16 +178,6 @@ fn text(at: &DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// A decision to record.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NewDecision<'a> {
-    pub(crate) decision: &'a str,
-    pub(crate) reason: Option<&'a str>,
-    pub(crate) decided_by: &'a str,
-    /// The outcome, if it is executed already.
-    pub(crate) outcome: Option<&'a str>,
-}
-
 /// The operations behind status pages and commands that each database implements in its own way.
 /// `s` is the subscription's name.
 pub(crate) trait NativeOperate: sqlx::Database {
@@ -258,12 +214,14 @@ pub(crate) trait Operate: sqlx::Database {
     /// Returns the state of the subscription.
     fn standing(pool: &Pool<Self>, s: &str) -> impl Answer<Standing>;
 
-    /// Returns the first `limit` parked events, oldest first; with the id of an event, or a subject,
-    /// only those.
-    fn parked(
+    /// Returns the first `limit` parked events, oldest first.
+    fn parked(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<ParkedEvent>>;
+
+    /// Returns the first `limit` parked events with one of these ids or subjects, oldest first.
+    fn parked_about(
         pool: &Pool<Self>,
         s: &str,
-        about: Option<&str>,
+        about: &[&str],
         limit: i64,
     ) -> impl Answer<Vec<ParkedEvent>>;
 
@@ -276,59 +234,26 @@ pub(crate) trait Operate: sqlx::Database {
     /// Returns the newest `limit` events that were taken.
     fn taken(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<TakenEvent>>;
 
-    /// Returns the newest `limit` events that were taken and have this id, or this subject.
+    /// Returns `limit` events below that sequence that were taken, highest first.
+    fn taken_before(
+        pool: &Pool<Self>,
+        s: &str,
+        before: Sequence,
+        limit: i64,
+    ) -> impl Answer<Vec<TakenEvent>>;
+
+    /// Returns the newest `limit` events that were taken and have one of these ids or subjects, below a sequence if one is
+    /// given.
     fn taken_about(
         pool: &Pool<Self>,
         s: &str,
-        about: &str,
+        about: &[&str],
+        before: Option<Sequence>,
         limit: i64,
     ) -> impl Answer<Vec<TakenEvent>>;
 
     /// Returns the newest `limit` events without an effect.
     fn skipped(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<SkippedEvent>>;
-
-    /// Returns the decisions with one of these texts, newest first.
-    fn decisions_of(pool: &Pool<Self>, s: &str, texts: &[&str]) -> impl Answer<Vec<Decided>>;
-
-    /// Returns the newest `limit` decisions.
-    fn decisions(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<Decided>>;
-
-    /// Returns why events have failed, the most frequent cause first.
-    fn causes(pool: &Pool<Self>, s: &str, limit: i64) -> impl Answer<Vec<Cause>>;
-
-    /// Returns the first `limit` events that have failed for that cause, by partition.
-    fn failed_for(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        cause: &str,
-        limit: i64,
-    ) -> impl Answer<Vec<ParkedEvent>>;
-
-    /// Makes the failed event due now, or those that have failed for a cause; without either, all failed
-    /// events. Returns their number.
-    fn retry_now(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        event_id: Option<&str>,
-        cause: Option<&str>,
-    ) -> impl Answer<u64>;
-
-    /// Records a decision; returns its position.
-    fn decide(
-        tx: &mut Transaction<'_, Self>,
-        s: &str,
-        decision: &NewDecision<'_>,
-    ) -> impl Answer<i64>;
-
-    /// Returns the oldest open decision.
-    fn open_decision(pool: &Pool<Self>, s: &str) -> impl Answer<Option<Decided>>;
-
-    /// Records the outcome of a decision; returns false if another transaction has done so already.
-    fn close_decision(
-        tx: &mut Transaction<'_, Self>,
-        position: i64,
-        outcome: &str,
-    ) -> impl Answer<bool>;
 
     /// Ends a halt; records where the subscription begins now, if that changes.
     fn unhalt(tx: &mut Transaction<'_, Self>, s: &str, begins: Option<Sequence>)

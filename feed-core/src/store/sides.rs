@@ -17,6 +17,7 @@ impl<B> PublishSide for B {}
 pub(crate) trait ConsumeSide:
     super::consume::NativeConsume
     + super::consume::Consume
+    + super::decide::Decide
     + super::operate::NativeOperate
     + super::operate::Operate
     + super::measure::Measure
@@ -26,6 +27,7 @@ pub(crate) trait ConsumeSide:
 impl<B> ConsumeSide for B where
     B: super::consume::NativeConsume
         + super::consume::Consume
+        + super::decide::Decide
         + super::operate::NativeOperate
         + super::operate::Operate
         + super::measure::Measure

@@ -68,6 +68,7 @@ const TABLES: &[Table] = &[
     Table::new("feed_attempt"),
     Table::new("feed_skip"),
     Table::new("feed_decision"),
+    Table::new("feed_undo"),
 ];
 
 /// Why a database was not moved. The new database and the file are unchanged.

@@ -266,7 +266,11 @@ async fn a_parked_event_is_applied_before_later_ones_of_its_subject<B: Testable>
     );
 
     // What a person's retry does.
-    consumer.handle().retry(None, "me").await.unwrap();
+    consumer
+        .handle()
+        .retry_selected(&feed_core::consumer::Selection::default(), "me")
+        .await
+        .unwrap();
     publisher.publish(1).await;
     drain(&mut consumer, &publisher).await;
     let subject = "SELECT event_id FROM effect WHERE subject = 'order/1' ORDER BY position";
@@ -334,6 +338,7 @@ pub(crate) async fn forget_all<B: Testable>(database: &Database<B>) {
         "feed_claim",
         "feed_parked",
         "feed_skip",
+        "feed_undo",
         "feed_decision",
         "feed_partition",
         "feed_instance",

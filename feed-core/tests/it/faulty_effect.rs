@@ -207,7 +207,12 @@ impl<B: Testable> Scene<B> {
     /// After the mistake is corrected, an operator's retry applies each event once.
     pub(crate) async fn applied_after_a_retry(mut self) {
         self.effect.repair();
-        let tried = self.consumer.handle().retry(None, "me").await.unwrap();
+        let tried = self
+            .consumer
+            .handle()
+            .retry_selected(&feed_core::consumer::Selection::default(), "me")
+            .await
+            .unwrap();
         assert_eq!(tried, 1);
         self.publisher.publish(1).await;
         self.drain().await;

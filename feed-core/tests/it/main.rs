@@ -11,6 +11,7 @@ mod checklist_http;
 mod claims;
 mod consumer;
 mod database;
+mod decide;
 mod erase;
 mod failover;
 mod faulty_effect;

@@ -260,7 +260,12 @@ async fn a_parked_event_that_fails_otherwise_stays_parked<B: Testable>(url: &str
         (6, Run(ENDLESS)),
     ] {
         *scene.effect.mistake.lock().unwrap() = Some(mistake);
-        scene.consumer.handle().retry(None, "me").await.unwrap();
+        scene
+            .consumer
+            .handle()
+            .retry_selected(&feed_core::consumer::Selection::default(), "me")
+            .await
+            .unwrap();
         scene.publisher.publish(1).await;
         scene.drain().await;
         let parked = scene.parked().await;
@@ -272,7 +277,12 @@ async fn a_parked_event_that_fails_otherwise_stays_parked<B: Testable>(url: &str
         );
     }
     scene.effect.repair();
-    scene.consumer.handle().retry(None, "me").await.unwrap();
+    scene
+        .consumer
+        .handle()
+        .retry_selected(&feed_core::consumer::Selection::default(), "me")
+        .await
+        .unwrap();
     scene.publisher.publish(1).await;
     scene.drain().await;
     assert_eq!(effects(&scene.database).await.len(), 36);

@@ -141,7 +141,7 @@ async fn what_is_parked_is_not_retried_before_the_end_of_a_pause<B: Testable>(ur
     .await;
     effect.repair();
     handle.pause("why", "eve").await.unwrap();
-    handle.retry(None, "eve").await.unwrap();
+    handle.retry("order/0", "eve").await.unwrap();
     scene.publisher.publish(1).await;
     until("the feed was asked while paused", async || {
         handle.poll_now();
@@ -197,7 +197,7 @@ async fn the_second_to_pause_hears_who_was_first<B: Testable>(url: &str) {
     assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
     assert!(matches!(
         operator.pause(" ", "eve").await,
-        Err(DecideError::Missing(_))
+        Err(DecideError::Reason(_))
     ));
     assert!(operator.status().await.unwrap().paused.is_none());
 }

@@ -87,7 +87,11 @@ async fn effects_find_the_own_planner(database: &Database<Postgres>) {
     consumer.poll_once().await.unwrap();
     assert_eq!(observer.take(), [own(9)], "beside a parked event");
     *observer.fails.lock().unwrap() = false;
-    consumer.handle().retry(None, "ada").await.unwrap();
+    consumer
+        .handle()
+        .retry_selected(&feed_core::consumer::Selection::default(), "ada")
+        .await
+        .unwrap();
     let applied = async || {
         consumer.poll_once().await.unwrap();
         consumer.handle().status().await.unwrap().parked == 0

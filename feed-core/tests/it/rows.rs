@@ -419,7 +419,7 @@ async fn data_that_cannot_be_read_is_left_out_until_it_is_corrected<B: Testable>
     .await;
     assert_eq!(listed().await, "1 2 3 4 5");
     for id in [ids[1], ids[3]] {
-        handle.retry(Some(&id.urn()), "eve").await.unwrap();
+        handle.retry(&id.urn(), "eve").await.unwrap();
     }
     until("these too", async || effects(&database).await.len() == 5).await;
     shutdown.cancel();

@@ -70,6 +70,22 @@ pub async fn a_parked_event_gets_the_erased_data<T: Subject<S>, S: Sql>(url: &st
     assert_eq!(S::number(app.database(), due).await, 1);
 }
 
+pub async fn a_skipped_event_is_not_kept_once_it_is_erased<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    let data = order(1, "placed", LINES).replace("O'Brien", "O\\u0000Brien");
+    let bad = producer.tell("order.placed", 1, PLACED, &data).await;
+    let mut app = following::<T, S>(url, &producer).await;
+    let person = crate::handle::<T, S>(&app, &producer).await;
+    person.skip(&bad, "a test", "Ann").await.unwrap();
+    // It could be parked again.
+    let kept = "SELECT count(*) FROM feed_undo WHERE event LIKE '%Brien%'";
+    assert_eq!(S::number(app.database(), kept).await, 1);
+    erase(&producer, 1).await;
+    app.catch_up(&producer).await;
+    let kept = "SELECT count(*) FROM feed_undo";
+    assert_eq!(S::number(app.database(), kept).await, 0);
+}
+
 pub async fn an_erased_order_that_is_not_here_is_recorded<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     erase(&producer, 1).await;

@@ -63,10 +63,12 @@ macro_rules! conforms {
                 a_cancellation_without_a_number_is_parked
                 an_event_that_fails_in_the_database_is_parked
                 a_parked_event_is_retried_and_skipped_by_an_operator
+                what_was_skipped_by_mistake_is_undone
             }
             erased {
                 a_late_consumer_makes_records_without_personal_data
                 a_parked_event_gets_the_erased_data
+                a_skipped_event_is_not_kept_once_it_is_erased
                 an_erased_order_that_is_not_here_is_recorded
             }
             pages {
@@ -163,6 +165,6 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 49);
+        assert_eq!(count, 51);
     }
 }

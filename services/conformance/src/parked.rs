@@ -1,11 +1,12 @@
 //! One bad event holds its order and no other (I7).
 
 use feed_console::service;
+use feed_core::consumer::Selection;
 use feed_core::{CancellationToken, Database};
 use harness::producer::{LINES, PLACED, Producer, order};
 use harness::{Sql, until};
 
-use crate::{App, Subject, config, documents, following, handle, open, statuses};
+use crate::{App, Subject, compared, config, documents, following, handle, open, statuses};
 
 /// Publishes orders 1 to 5; the third has `data` and is then cancelled.
 async fn tell_with_third(producer: &Producer, data: &str) {
@@ -120,7 +121,7 @@ pub async fn a_parked_event_is_retried_and_skipped_by_an_operator<T: Subject<S>,
     assert_eq!(app.status("waiting").await, 2);
     S::run(app.database(), "DROP INDEX trap").await;
     let person = handle::<T, S>(&app, &producer).await;
-    person.retry(Some(&refused), "Ann").await.unwrap();
+    person.retry(&refused, "Ann").await.unwrap();
     person.skip(&none, "a test", "Ann").await.unwrap();
     // A running instance executes it.
     let config = config::<T, S>(url, &producer.feed_url);
@@ -137,4 +138,44 @@ pub async fn a_parked_event_is_retried_and_skipped_by_an_operator<T: Subject<S>,
     let expected = [(2, T::CANCELLED), (1, T::PLACED)];
     let expected = expected.map(|(id, status)| (id, status.to_owned()));
     assert_eq!(statuses::<T, S>(&app).await, expected);
+}
+
+/// A skip by mistake is taken back, and the order is as if it had not been.
+pub async fn what_was_skipped_by_mistake_is_undone<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    let mut app = open::<T, S>(url, &producer.feed_url).await;
+    set_trap::<T, S>(app.database()).await;
+    producer.tell("order.placed", 1, PLACED, &trapped(1)).await;
+    producer.tell("order.placed", 2, PLACED, &trapped(2)).await;
+    producer.tell("order.placed", 3, PLACED, &trapped(3)).await;
+    producer.cancelled(2, LINES).await;
+    app.catch_up(&producer).await;
+    assert_eq!(app.status("parked").await, 2);
+    let person = handle::<T, S>(&app, &producer).await;
+    let selection = Selection {
+        event_type: Some("order.placed".to_owned()),
+        ..Selection::default()
+    };
+    let skipped = person.skip_selected(&selection, "a mistake", "Ann").await;
+    assert_eq!(skipped.unwrap(), 2);
+    let decision = person.decisions(1).await.unwrap()[0].position;
+    let undone = person.undo(decision, "Ann").await.unwrap();
+    assert_eq!(undone.outcome, "2 parked again");
+    S::run(app.database(), "DROP INDEX trap").await;
+    person.retry_selected(&selection, "Ann").await.unwrap();
+    let config = config::<T, S>(url, &producer.feed_url);
+    let running = service::open::<T::Service, S>(&config, CancellationToken::new()).await;
+    let consumer = running.unwrap().consumer;
+    let (stop, task) = (consumer.shutdown(), tokio::spawn(consumer.run()));
+    until("nothing is parked, and nothing waits", async || {
+        let left = (app.status("parked").await, app.status("waiting").await);
+        (left == (0.into(), 0.into())).then_some(())
+    })
+    .await;
+    stop.cancel();
+    task.await.unwrap();
+    let expected = [(3, T::PLACED), (2, T::CANCELLED), (1, T::PLACED)];
+    let expected = expected.map(|(id, status)| (id, status.to_owned()));
+    assert_eq!(statuses::<T, S>(&app).await, expected);
+    assert_eq!(compared::<T, S>(&app, &producer).await.differences, []);
 }

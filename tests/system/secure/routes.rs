@@ -70,6 +70,7 @@ pub(super) const CONSUMER: Routes = &[
     ("/status/retire", Operate),
     ("/status/retry", Operate),
     ("/status/skip", Operate),
+    ("/status/undo", Operate),
 ];
 
 pub(super) const INVOICE: Routes = &[

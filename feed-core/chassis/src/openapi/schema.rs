@@ -111,22 +111,18 @@ impl Fields {
         self
     }
 
-    /// Requires exactly one of these optional fields.
+    /// Requires at least one of these optional fields.
     #[must_use]
-    pub fn exactly_one(mut self, names: &[&str]) -> Self {
-        let one: Vec<_> = names
-            .iter()
-            .map(|name| json!({"required": [name]}))
-            .collect();
-        self.together.insert("oneOf".to_owned(), one.into());
+    pub fn any_of(mut self, names: &[&str]) -> Self {
+        self.together.insert("anyOf".to_owned(), each(names));
         self
     }
 
-    /// Forbids these two optional fields together.
+    /// Forbids an optional field together with any of these.
     #[must_use]
-    pub fn not_both(mut self, names: [&str; 2]) -> Self {
-        self.together
-            .insert("not".to_owned(), json!({"required": names}));
+    pub fn not_with(mut self, name: &str, others: &[&str]) -> Self {
+        let not = json!({"required": [name], "anyOf": each(others)});
+        self.together.insert("not".to_owned(), not);
         self
     }
 
@@ -146,4 +142,10 @@ impl Fields {
         }
         object
     }
+}
+
+/// One condition for each of the fields: it is there.
+fn each(names: &[&str]) -> Value {
+    let each = names.iter().map(|name| json!({"required": [name]}));
+    each.collect()
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use sqlx::sqlite::SqliteConnectOptions;
 
 use feed_chassis::{LogFormat, start_logging_from};
+use feed_core::consumer::printable;
 use feed_core::http::with_causes;
 use feed_core::{DatabaseError, Kind};
 
@@ -48,7 +49,7 @@ pub enum CommandError {
         /// Those that there are.
         known: String,
     },
-    /// What the command is about is not there.
+    /// What the command is about is not there, or not any more.
     #[error(transparent)]
     NotFound(Box<dyn Error + Send + Sync>),
     /// The database failed.
@@ -106,7 +107,7 @@ pub(crate) async fn run_anywhere(
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::Found) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("{}", with_causes(&error));
+            eprintln!("{}", printable(&with_causes(&error)));
             match error {
                 CommandError::NotFound(_) => ExitCode::from(1),
                 _ => ExitCode::from(2),

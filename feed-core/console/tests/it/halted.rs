@@ -116,7 +116,7 @@ async fn decisions_that_do_not_fit_are_refused<B: Testable>(url: &str) {
         .decide(Decision::Resume(ResumeFrom::Kept), " ")
         .await;
     assert!(
-        matches!(nameless, Err(DecideError::Missing(_))),
+        matches!(nameless, Err(DecideError::Name(_))),
         "{nameless:?}"
     );
 }

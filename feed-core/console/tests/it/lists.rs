@@ -23,6 +23,28 @@ async fn lists_are_bounded_and_come_in_both_forms<B: Testable>(url: &str) {
         .iter()
         .map(|event| event["sequence"].as_i64());
     assert_eq!(sequences.flatten().collect::<Vec<_>>().len(), 7);
+    // All of them, part by part.
+    let mut listed = Vec::new();
+    let mut before = 21;
+    while before > 1 {
+        let path = format!("/status/events?limit=7&before={before}");
+        let part = site.json(&path).await["events"].clone();
+        let part = part.as_array().unwrap().iter();
+        listed.extend(part.map(|event| event["sequence"].as_i64().unwrap()));
+        let page = site.page(&path).await;
+        before = *listed.last().unwrap();
+        assert_eq!(page.contains("Earlier events"), before > 1, "{page}");
+    }
+    assert_eq!(listed, (1..=20).rev().collect::<Vec<_>>());
+    let of = site.json("/status/events?event=order%2F3&before=14").await;
+    assert_eq!(of["events"][0]["sequence"], 4);
+    assert_eq!(of["events"].as_array().unwrap().len(), 1);
+    let page = site.page("/status/events?limit=7").await;
+    assert!(page.contains("before=21"), "{page}");
+    for wrong in ["before=0", "before=x", "before=2&before=3"] {
+        let answer = site.get(&format!("/status/events?{wrong}"), "*/*").await;
+        answer.assert_problem(400);
+    }
     let all = site.json("/status/events").await["events"].to_string();
     for outcome in ["applied", "parked", "waiting"] {
         assert!(

@@ -4,6 +4,7 @@
 
 mod halted;
 mod lists;
+mod many;
 mod pace;
 mod pages;
 mod parked;

@@ -117,8 +117,10 @@ async fn a_skip_is_recorded_and_later_events_are_applied<B: Testable>(url: &str)
     );
     // A second time there is nothing to skip.
     let again = site.press("/status/skip", &fields).await;
-    again.assert_problem(404);
-    assert!(again.body.contains(id), "{}", again.body);
+    again.assert_problem(409);
+    for part in [id, "eve decided at 20"] {
+        assert!(again.body.contains(part), "{part}: {}", again.body);
+    }
 }
 
 async fn what_waits_cannot_be_decided_about<B: Testable>(url: &str) {
@@ -155,7 +157,7 @@ async fn an_event_that_is_skipped_while_it_is_tried_blames_no_other<B: Testable>
     let site = Site::<B>::new(url, 30, Recorder::failing("order/3", Fail::Park)).await;
     let first = site.handle.parked(1).await.unwrap().remove(0).id;
     site.effect.fail("order/3", Fail::Once);
-    site.handle.retry(Some(&first), "eve").await.unwrap();
+    site.handle.retry(&first, "eve").await.unwrap();
     site.effect.tried.notified().await;
     let handle = site.handle.clone();
     let skipping = tokio::spawn(async move { handle.skip(&first, "a test", "eve").await });

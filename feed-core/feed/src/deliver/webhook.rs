@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use feed_core::consumer::retry_after;
+use feed_core::consumer::{printable, retry_after};
 use feed_core::http::{tls, with_causes};
 use feed_core::{EffectError, Received};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
@@ -108,7 +108,7 @@ impl Webhook {
                 after: None,
             }),
         }
-        .inspect(|()| debug!(event.id = id, "sent event {id}"))
+        .inspect(|()| debug!(event.id = id, "sent event {}", printable(id)))
     }
 }
 

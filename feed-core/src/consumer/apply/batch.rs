@@ -17,6 +17,7 @@ use crate::consumer::counts::Counts;
 use crate::consumer::effect::{Effect, EffectError};
 use crate::consumer::progress::position::{moves, position_between};
 use crate::consumer::received::Received;
+use crate::consumer::sanitize::printable;
 use crate::consumer::source::content::Arrival;
 use crate::database::timeout::TRANSACTION;
 use crate::partition::partition_of;
@@ -200,7 +201,8 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
     /// Returns the partitions that this instance still holds, and the number of applied events.
     async fn transact(&self, batch: Attempt) -> Result<(Vec<i64>, usize), Failure> {
         let failure = batch.failure;
-        let begun = self.begin_batch(&batch.held, batch.arrivals, &batch.to);
+        let applies = failure.is_none();
+        let begun = self.begin_batch(&batch.held, batch.arrivals, &batch.to, applies);
         let Begun {
             mut tx,
             guard,
@@ -224,7 +226,8 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
                 warn!(
                     event.id = id,
                     event.subject = one.event.subject,
-                    "parked event {id}: {reason}"
+                    "parked event {}: {reason}",
+                    printable(id)
                 );
             }
             (_, all) => {
@@ -245,18 +248,20 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
     }
 
     /// Begins the transaction: moves the cursors of the partitions that are still held, claims new
-    /// events, and parks those that follow a parked event.
+    /// events, and parks those that follow a parked event. If it `applies` the others, skips of earlier events of
+    /// their subjects can no longer be undone (I6).
     async fn begin_batch(
         &self,
         held: &[Held],
         arrivals: Vec<Arrival>,
         to: &Position,
+        applies: bool,
     ) -> sqlx::Result<Begun<B>> {
         let (_, s, me) = self.instance.names();
         let mut tx = self.instance.database.begin().await?;
         let effects = !arrivals.is_empty();
         let (kept, guard) = B::advance(&mut tx, s, me, held, to, effects).await?;
-        let any_parked = kept.iter().any(|(_, parked)| *parked);
+        let any_decided = kept.iter().any(|(_, decided)| *decided);
         let kept: Vec<i64> = kept.into_iter().map(|(partition, _)| partition).collect();
         let ours: HashMap<i64, i64> = held
             .iter()
@@ -271,11 +276,11 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             })
             .collect();
         let arrived = arrivals.len();
-        let arrivals = self.claim(&mut tx, arrivals, !any_parked).await?;
+        let arrivals = self.claim(&mut tx, arrivals, !any_decided).await?;
         let won = arrivals.len();
         let work = Work::on(arrivals.iter().map(Arrival::applying));
-        let (waiting, ready) = match any_parked {
-            true => self.split_blocked(&mut tx, arrivals).await?,
+        let (waiting, ready) = match any_decided {
+            true => self.split_blocked(&mut tx, arrivals, applies).await?,
             false => (Vec::new(), arrivals),
         };
         for arrival in &waiting {
@@ -322,11 +327,13 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             .collect())
     }
 
-    /// Splits off the arrivals whose subject has a parked event: they wait for that event (I6).
+    /// Splits off the arrivals whose subject has a parked event: they wait for that event (I6). Ends the undo of skips
+    /// before the others, if those are applied.
     async fn split_blocked(
         &self,
         tx: &mut Transaction<'_, B>,
         arrivals: Vec<Arrival>,
+        applies: bool,
     ) -> sqlx::Result<(Vec<Arrival>, Vec<Arrival>)> {
         if arrivals.is_empty() {
             return Ok((Vec::new(), arrivals));
@@ -335,7 +342,11 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             .iter()
             .map(|arrival| arrival.event.subject.as_str())
             .collect();
-        let blocked = B::blocked(tx, &self.instance.subscription, &subjects).await?;
+        let s = &self.instance.subscription;
+        if applies {
+            B::end_undo(tx, s, &subjects).await?;
+        }
+        let blocked = B::blocked(tx, s, &subjects).await?;
         Ok(arrivals
             .into_iter()
             .partition(|arrival| blocked.contains(&arrival.event.subject)))
@@ -347,16 +358,17 @@ fn log_applied(applied: &[Received], passed_over: &PassedOver) {
     let Some(last) = applied.last() else { return };
     for (index, event) in applied.iter().enumerate() {
         let Received { id, subject, .. } = event;
+        let (shown, about) = (printable(id), printable(subject));
         match passed_over.get(&index) {
             None => debug!(
                 event.id = id,
                 event.subject = subject,
-                "applied event {id} of {subject}"
+                "applied event {shown} of {about}"
             ),
             Some(reason) => debug!(
                 event.id = id,
                 event.subject = subject,
-                "passed over event {id} of {subject}: {reason}"
+                "passed over event {shown} of {about}: {reason}"
             ),
         }
     }
@@ -370,7 +382,7 @@ fn log_applied(applied: &[Received], passed_over: &PassedOver) {
         sequence = last.sequence,
         event.ids = ids.join(" "),
         "applied {events} {noun}, up to {} of {}",
-        last.id,
-        last.subject
+        printable(&last.id),
+        printable(&last.subject)
     );
 }

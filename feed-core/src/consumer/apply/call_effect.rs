@@ -16,7 +16,7 @@ use super::instance::Instance;
 use crate::consumer::batch::Batch;
 use crate::consumer::effect::{Effect, EffectError, LONGEST_CALL};
 use crate::consumer::received::Received;
-use crate::consumer::sanitize::sanitize;
+use crate::consumer::sanitize::{printable, sanitize};
 use crate::database::timeout::TRANSACTION;
 use crate::store::Backend;
 use crate::store::operate::Skip;
@@ -160,7 +160,7 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
                 event.id,
                 event.subject,
                 "the effect panicked at the question whether event {} erases earlier ones, which keep their data",
-                event.id
+                printable(&event.id)
             );
             false
         })

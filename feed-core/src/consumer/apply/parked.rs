@@ -6,6 +6,7 @@ use sqlx::Transaction;
 use super::failure::{describe, retry_in};
 use crate::consumer::effect::EffectError;
 use crate::consumer::received::Received;
+use crate::consumer::sanitize::sanitize;
 use crate::consumer::source::content::{Arrival, Missing};
 use crate::partition::partition_of;
 use crate::store::Backend;
@@ -57,6 +58,7 @@ pub(super) async fn park<B: Backend>(
         event_id: &event.id,
         partition: partition_of(&event.subject),
         subject: &event.subject,
+        event_type: event.event_type.as_deref(),
         sequence: event.sequence,
         event: written(arrival)?,
         reason: reason.as_deref(),
@@ -66,13 +68,15 @@ pub(super) async fn park<B: Backend>(
 }
 
 /// Replaces the data of the parked events of `by`'s subject with that of `by`. Failed events become
-/// due again: the reason of the failure may have been in the data, or quote it.
+/// due again: the reason of the failure may have been in the data, or quote it. Events that were skipped are not kept for
+/// an undo any longer, since that is a copy of the data.
 pub(super) async fn erase_parked<B: Backend>(
     tx: &mut Transaction<'_, B>,
     subscription: &str,
     by: &Received,
 ) -> sqlx::Result<()> {
-    let reason = format!("its data was erased by event {}", by.id);
+    let reason = sanitize(&format!("its data was erased by event {}", by.id));
+    B::end_undo_before(tx, subscription, &by.subject, None).await?;
     let mut after = 0;
     loop {
         let page = B::parked_of(tx, subscription, &by.subject, after, PAGE).await?;

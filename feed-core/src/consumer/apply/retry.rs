@@ -12,6 +12,7 @@ use super::failure::{Failure, Stopped, describe, retry_in, run_detached};
 use super::instance::Instance;
 use super::parked;
 use crate::consumer::effect::{Effect, EffectError};
+use crate::consumer::sanitize::printable;
 use crate::consumer::source::content::{Content, Missing, content_again};
 use crate::consumer::source::fetch::Source;
 use crate::database::timeout::TRANSACTION;
@@ -143,11 +144,16 @@ async fn retry_first<B: Backend, E: Effect<B>>(
     let applying = of_event("feed.apply", Kind::Internal, &event.id, parent, now);
     let work = Work::on(std::iter::once(applying));
     let (s, events) = (&caller.instance.subscription, std::slice::from_ref(&event));
-    let unparked = B::unpark(&mut tx, s, &parked.event_id);
+    let unparked = async {
+        // Skips of events before it can no longer be undone (I6).
+        B::end_undo_before(&mut tx, s, subject, Some(&parked.event_id)).await?;
+        B::unpark(&mut tx, s, &parked.event_id).await
+    };
     caller.instance.statement(unparked).await?;
     caller.call(tx, B::Guard::default(), events).await?;
     work.done();
-    info!(event.id, event.subject, "applied parked event {}", event.id);
+    let shown = printable(&event.id);
+    info!(event.id, event.subject, "applied parked event {shown}");
     Ok(First::Applied)
 }
 

@@ -3,8 +3,10 @@
 //! same claims as one that was down for a second.
 //!
 //! A feed without sequences has no cursor, so its claims stay.
+//!
+//! It also removes what was kept for the undo of a skip, when its time is over.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +24,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How often to check whether the cursor has moved far enough for a sweep.
 const CHECK: Duration = Duration::from_secs(30);
 
+/// How long a skip can be undone: long enough to notice a mistake, and short for a copy of data, which may be personal.
+const UNDO: Duration = Duration::from_hours(7 * 24);
+
+/// How often to look for such copies.
+const UNDO_CHECK: Duration = Duration::from_hours(1);
+
 /// Sweeps at the start, and whenever a batch of old claims has accumulated, until `shutdown`.
 pub(crate) async fn sweep_claims<B: Backend>(
     instance: &Instance<B>,
@@ -29,7 +37,17 @@ pub(crate) async fn sweep_claims<B: Backend>(
     shutdown: &CancellationToken,
 ) {
     let mut swept_at = None;
+    let mut undo_swept: Option<Instant> = None;
     loop {
+        if undo_swept.is_none_or(|at| at.elapsed() >= UNDO_CHECK) {
+            match sweep_undo(instance, shutdown).await {
+                Ok(()) => undo_swept = Some(Instant::now()),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot remove what was kept for an undo; trying again"
+                ),
+            }
+        }
         let reached = leases.heartbeat(|heartbeat| heartbeat.head_sequence);
         let far = swept_at.is_none_or(|at| reached.unwrap_or(0) - at >= SWEPT_AT_ONCE);
         if far {
@@ -54,6 +72,21 @@ async fn sweep<B: Backend>(
 ) -> sqlx::Result<()> {
     let (pool, s, _) = instance.names();
     while B::sweep(pool, s, MARGIN, SWEPT_AT_ONCE).await? == SWEPT_AT_ONCE as u64 {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn sweep_undo<B: Backend>(
+    instance: &Instance<B>,
+    shutdown: &CancellationToken,
+) -> sqlx::Result<()> {
+    let (pool, s, _) = instance.names();
+    let age = UNDO.as_secs().cast_signed();
+    while B::sweep_undo(pool, s, age, SWEPT_AT_ONCE).await? == SWEPT_AT_ONCE as u64 {
         tokio::select! {
             () = shutdown.cancelled() => break,
             () = tokio::time::sleep(PAUSE) => {}

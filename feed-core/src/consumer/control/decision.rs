@@ -6,7 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
+
 use super::status::Paused;
+use crate::consumer::sanitize::is_control;
 use crate::event::{LAST_SEQUENCE, Sequence};
 
 /// A decision that an instance executes.
@@ -69,9 +72,33 @@ pub enum DecideError {
     /// No such event is parked; it may have been applied meanwhile.
     #[error("{0} is not parked: `events` shows what is known of it")]
     NotParked(String),
-    /// No event has failed for that cause; they may have been applied meanwhile.
-    #[error("no event is parked for this cause: {0}")]
-    NoSuchCause(String),
+    /// No failed event is selected; they may have been applied meanwhile.
+    #[error("nothing is parked that is selected: {0}")]
+    NoneSelected(String),
+    /// Another operator was first.
+    #[error("{about} is not parked any more: {by} decided at {}: {decision}", moment(*.at))]
+    AlreadyDecided {
+        /// The event or the selection.
+        about: String,
+        /// What was decided.
+        decision: String,
+        /// The operator.
+        by: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A skip of everything would be a mistake.
+    #[error("a skip of many needs a cause, a type or a time")]
+    Everything,
+    /// The skip of many was taken back while it was executed; so many events were skipped before.
+    #[error("the skip was taken back by another operator, after {0} events")]
+    TakenBack(u64),
+    /// There is no such decision.
+    #[error("there is no decision {0}: `decisions` lists them")]
+    NoSuchDecision(i64),
+    /// Nothing of that decision can be undone.
+    #[error("decision {0} cannot be undone: {1}")]
+    CannotUndo(i64, NoUndo),
     /// The event did not fail itself.
     #[error("the event {0} waits for an earlier event of its subject {1}: decide about that one")]
     Waits(String, String),
@@ -92,12 +119,96 @@ pub enum DecideError {
         "{0} is the last instance that takes events: start another one first, or pause the subscription"
     )]
     LastInstance(String),
-    /// The skip has no reason or no name.
-    #[error("{0} is missing: it is recorded with the decision")]
-    Missing(&'static str),
+    /// The operator's name cannot be recorded.
+    #[error("the operator's name {0}: it is recorded with the decision")]
+    Name(TextError),
+    /// The reason cannot be recorded.
+    #[error("the reason {0}: it is recorded with the decision")]
+    Reason(TextError),
     /// The consumer's database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+}
+
+/// Why a decision cannot be undone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoUndo {
+    /// It is a retry.
+    #[error(
+        "a retry needs no undo, since what was applied is as it ought to be, and what fails again is parked"
+    )]
+    Retry,
+    /// It is an undo.
+    #[error("it is an undo itself: decide again")]
+    Undo,
+    /// An instance has executed it.
+    #[error("an instance has carried it out, and {0}")]
+    Executed(String),
+    /// It is undone already.
+    #[error("{by} has done so at {}", moment(*.at))]
+    Undone {
+        /// The operator.
+        by: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Later events of the subjects have taken effect, a replay or an erasure came in between, or a week has passed.
+    #[error(
+        "a later event of the subject has taken effect, a replay or an erasure came in between, or a week has passed; \
+         the event stays skipped"
+    )]
+    TooLate,
+}
+
+/// The longest name of an operator, in characters.
+pub const LONGEST_NAME: usize = 200;
+
+/// The longest reason, in characters.
+pub const LONGEST_REASON: usize = 1000;
+
+/// What is wrong with a text that would be recorded with a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// It is empty.
+    #[error("is missing")]
+    Missing,
+    /// It is longer than this number of characters.
+    #[error("is longer than {0} characters")]
+    TooLong(usize),
+    /// It has line breaks, tabs or others, which could forge a line of a log or a terminal.
+    #[error("has control characters")]
+    Control,
+}
+
+/// Returns an operator's name as it is recorded: without surrounding blanks.
+///
+/// # Errors
+///
+/// Returns an error if it is empty, longer than [`LONGEST_NAME`], or has control characters.
+pub fn check_name(text: &str) -> Result<&str, TextError> {
+    check(text, LONGEST_NAME)
+}
+
+/// Returns a reason as it is recorded: without surrounding blanks.
+///
+/// # Errors
+///
+/// Returns an error if it is empty, longer than [`LONGEST_REASON`], or has control characters.
+pub fn check_reason(text: &str) -> Result<&str, TextError> {
+    check(text, LONGEST_REASON)
+}
+
+fn check(text: &str, longest: usize) -> Result<&str, TextError> {
+    match text.trim() {
+        "" => Err(TextError::Missing),
+        _ if text.contains(is_control) => Err(TextError::Control),
+        text if text.chars().count() > longest => Err(TextError::TooLong(longest)),
+        text => Ok(text),
+    }
+}
+
+fn moment(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 #[cfg(test)]
@@ -125,5 +236,22 @@ mod tests {
         ] {
             assert!(wrong.parse::<Decision>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_recorded_text_is_one_line() {
+        assert_eq!(check_name(" Zoë "), Ok("Zoë"));
+        assert_eq!(check_name(" "), Err(TextError::Missing));
+        for forged in ["eve\n", "a\tb", "\u{1b}[2J", "\u{202e}eve", "e\0"] {
+            assert_eq!(check_name(forged), Err(TextError::Control), "{forged:?}");
+            assert_eq!(check_reason(forged), Err(TextError::Control), "{forged:?}");
+        }
+        let longest = "ü".repeat(LONGEST_NAME);
+        assert_eq!(check_name(&longest), Ok(longest.as_str()));
+        let longer = longest + "ü";
+        assert_eq!(check_name(&longer), Err(TextError::TooLong(200)));
+        assert_eq!(check_reason(&longer), Ok(longer.as_str()));
+        let longer = longer.repeat(5);
+        assert_eq!(check_reason(&longer), Err(TextError::TooLong(1000)));
     }
 }

@@ -19,7 +19,8 @@ use crate::database::timeout::TRANSACTION;
 use crate::event::Sequence;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Position};
-use crate::store::operate::{Decided, Skip};
+use crate::store::decide::Decided;
+use crate::store::operate::Skip;
 
 /// The changes that a decision makes.
 struct Plan {
@@ -111,6 +112,8 @@ async fn commit<B: Backend, E: Effect<B>>(
         B::forget(&mut tx, s, from).await?;
     }
     if plan.to.is_some() {
+        // What came before a skipped event may come again, and must not wait for that (I6).
+        B::end_undo_from(&mut tx, s, plan.from).await?;
         B::claim_decided(&mut tx, s).await?;
     }
     let claims: Vec<Claim<'_>> = plan

@@ -8,14 +8,12 @@ use chrono::{DateTime, Utc};
 #[cfg(feature = "schemars")]
 use schemars::JsonSchema;
 use serde::Serialize;
-use sqlx::Transaction;
-use tracing::warn;
 use url::Url;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use super::decision::{DecideError, Decision};
 use super::reconcile::report::Reconciliation;
+use super::selection::Selection;
 use super::status::{Status, status_of};
 use crate::consumer::counts::Counts;
 use crate::consumer::progress::leases::Leases;
@@ -23,11 +21,11 @@ use crate::consumer::received::Received;
 use crate::consumer::source::redact::redact_url;
 use crate::consumer::subscription::Subscription;
 use crate::database::Database;
+use crate::event::Sequence;
 use crate::partition::PARTITIONS;
 use crate::store::consume::CHANNEL;
-use crate::store::operate::{
-    Attempt, Cause, Decided, NewDecision, ParkedEvent, Skip, SkippedEvent, TakenEvent,
-};
+use crate::store::decide::{Cause, Decided};
+use crate::store::operate::{Attempt, ParkedEvent, SkippedEvent, TakenEvent};
 use crate::store::{Backend, DatabaseError};
 
 /// A handle on a subscription: reads its state and records decisions, in an instance or without
@@ -137,7 +135,7 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn parked(&self, limit: u32) -> sqlx::Result<Vec<ParkedEvent>> {
         let pool = self.database.reader();
-        B::parked(pool, &self.subscription.name, None, limit.into()).await
+        B::parked(pool, &self.subscription.name, limit.into()).await
     }
 
     /// Returns the newest `limit` events that were taken; with an event's id or a subject, those
@@ -149,9 +147,58 @@ impl<B: Backend> Handle<B> {
     pub async fn events(&self, about: Option<&str>, limit: u32) -> sqlx::Result<Vec<TakenEvent>> {
         let (pool, s) = (self.database.reader(), &self.subscription.name);
         match about {
-            Some(about) => B::taken_about(pool, s, &in_full(about), limit.into()).await,
+            Some(about) => self.taken_about(about, None, limit).await,
             None => B::taken(pool, s, limit.into()).await,
         }
+    }
+
+    /// Returns the `limit` events below that sequence that were taken, by sequence, highest first: so all of them can be
+    /// listed, part by part; with an event's id or a subject, those of it. Events of a feed without sequences are not
+    /// among them.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the database.
+    pub async fn events_before(
+        &self,
+        about: Option<&str>,
+        before: Sequence,
+        limit: u32,
+    ) -> sqlx::Result<Vec<TakenEvent>> {
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        match about {
+            Some(about) => self.taken_about(about, Some(before), limit).await,
+            None => B::taken_before(pool, s, before, limit.into()).await,
+        }
+    }
+
+    pub(super) async fn taken_about(
+        &self,
+        about: &str,
+        before: Option<Sequence>,
+        limit: u32,
+    ) -> sqlx::Result<Vec<TakenEvent>> {
+        let forms = forms(about);
+        let forms: Vec<&str> = forms.iter().map(AsRef::as_ref).collect();
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        B::taken_about(pool, s, &forms, before, limit.into()).await
+    }
+
+    /// Returns the first parked events with this id or subject.
+    pub(super) async fn parked_about(
+        &self,
+        about: &str,
+        limit: i64,
+    ) -> sqlx::Result<Vec<ParkedEvent>> {
+        let forms = forms(about);
+        let forms: Vec<&str> = forms.iter().map(AsRef::as_ref).collect();
+        B::parked_about(
+            self.database.reader(),
+            &self.subscription.name,
+            &forms,
+            limit,
+        )
+        .await
     }
 
     /// Returns the event that has failed and that has this id, or of this subject: as it was
@@ -162,11 +209,11 @@ impl<B: Backend> Handle<B> {
     /// Returns the error of the database.
     pub async fn failed_event(&self, about: &str) -> sqlx::Result<Option<FailedEvent>> {
         let (pool, s) = (self.database.reader(), &self.subscription.name);
-        let mut rows = B::parked(pool, s, Some(&in_full(about)), 1).await?;
-        let Some(event) = rows.pop().filter(|event| event.reason.is_some()) else {
+        let mut rows = self.parked_about(about, 1).await?;
+        let Some(mut event) = rows.pop().filter(|event| event.reason.is_some()) else {
             return Ok(None);
         };
-        let mut waiting = B::parked(pool, s, Some(&event.subject), WAITING).await?;
+        let mut waiting = B::parked_about(pool, s, &[&event.subject], WAITING).await?;
         waiting.retain(|other| other.reason.is_none());
         let received = B::received(pool, s, &event.id).await?;
         let received: Received = match received.map(|text| serde_json::from_str(&text)) {
@@ -174,8 +221,8 @@ impl<B: Backend> Handle<B> {
             // A newer version has written it, or it was applied just now.
             _ => Received::default(),
         };
+        event.event_type = event.event_type.or(received.event_type);
         Ok(Some(FailedEvent {
-            event_type: received.event_type,
             time: received.time,
             data: received.data,
             attempts: B::attempts(pool, s, &event.id).await?,
@@ -184,7 +231,8 @@ impl<B: Backend> Handle<B> {
         }))
     }
 
-    /// Returns the decisions about these events alone, newest first.
+    /// Returns the decisions about these events, newest first: about one of them alone, about many, if it has skipped one of
+    /// them or was the last to retry one that is still parked, and the undo of those.
     ///
     /// # Errors
     ///
@@ -195,7 +243,14 @@ impl<B: Backend> Handle<B> {
             .flat_map(|event| ["retry", "skip"].map(|what| format!("{what} {}", event.id)));
         let texts: Vec<String> = texts.collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        B::decisions_of(self.database.reader(), &self.subscription.name, &texts).await
+        let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
+        B::decisions_of(
+            self.database.reader(),
+            &self.subscription.name,
+            &texts,
+            &ids,
+        )
+        .await
     }
 
     /// Returns the newest `limit` events without an effect.
@@ -218,212 +273,14 @@ impl<B: Backend> Handle<B> {
         B::decisions(pool, &self.subscription.name, limit.into()).await
     }
 
-    /// Retries a failed event now, by its id or by its subject, and then the later events of that
-    /// subject; without either, retries all failed events. Returns the number of events to retry.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the event is not parked or waits for another one, if `by` is empty, or
-    /// if the database failed.
-    pub async fn retry(&self, id: Option<&str>, by: &str) -> Result<u64, DecideError> {
-        let by = given(by, "the operator's name")?;
-        let id = match id {
-            Some(about) => Some(self.failed(about).await?.id),
-            None => None,
-        };
-        let id = id.as_deref();
-        let mut tx = self.database.begin().await?;
-        let events = B::retry_now(&mut tx, &self.subscription.name, id, None).await?;
-        let decision = match id {
-            Some(id) => format!("retry {id}"),
-            None => "retry all".to_owned(),
-        };
-        self.retries(tx, events, &decision, by).await?;
-        Ok(events)
-    }
-
-    /// Retries all events that have failed for that [cause](Handle::causes), and then the later events of their
-    /// subjects. Returns the number of events to retry.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if no event has failed for it, if `by` is empty, or if the database failed.
-    pub async fn retry_cause(&self, cause: &str, by: &str) -> Result<u64, DecideError> {
-        let by = given(by, "the operator's name")?;
-        let mut tx = self.database.begin().await?;
-        let events = B::retry_now(&mut tx, &self.subscription.name, None, Some(cause)).await?;
-        if events == 0 {
-            return Err(DecideError::NoSuchCause(cause.to_owned()));
-        }
-        let decision = format!("retry all that failed for: {cause}");
-        self.retries(tx, events, &decision, by).await?;
-        Ok(events)
-    }
-
-    /// Records the decision to retry events, and commits it.
-    async fn retries(
-        &self,
-        mut tx: Transaction<'static, B>,
-        events: u64,
-        decision: &str,
-        by: &str,
-    ) -> sqlx::Result<()> {
-        let outcome = format!("{events} to be tried again");
-        let decided = NewDecision {
-            decision,
-            reason: None,
-            decided_by: by,
-            outcome: Some(&outcome),
-        };
-        B::decide(&mut tx, &self.subscription.name, &decided).await?;
-        tx.commit().await?;
-        self.notify_instances().await
-    }
-
     /// Returns the `limit` most frequent causes for which events have failed, with their numbers.
     ///
     /// # Errors
     ///
     /// Returns the error of the database.
     pub async fn causes(&self, limit: u32) -> sqlx::Result<Vec<Cause>> {
-        B::causes(
-            self.database.reader(),
-            &self.subscription.name,
-            limit.into(),
-        )
-        .await
-    }
-
-    /// Skips the events that have failed for that [cause](Handle::causes) for ever, a thousand at most, and releases
-    /// the later events of their subjects. Records the reason and the operator. Returns the number of events.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if no event has failed for it, if `reason` or `by` is empty, or if the database failed.
-    pub async fn skip_cause(
-        &self,
-        cause: &str,
-        reason: &str,
-        by: &str,
-    ) -> Result<u64, DecideError> {
-        let by = given(by, "the operator's name")?;
-        let reason = given(reason, "the reason")?;
-        let s = &self.subscription.name;
-        let mut tx = self.database.begin().await?;
-        let failed = B::failed_for(&mut tx, s, cause, SKIPPED_AT_ONCE).await?;
-        let mut locked = None;
-        let mut skips = Vec::new();
-        for event in &failed {
-            // In order of the partitions, as all transactions lock them. Their owners may be retrying these events.
-            if locked != Some(event.partition) {
-                B::lock_partition(&mut tx, s, event.partition).await?;
-                locked = Some(event.partition);
-            }
-            if B::unpark(&mut tx, s, &event.id).await? {
-                skips.push(Skip {
-                    event_id: &event.id,
-                    subject: &event.subject,
-                    event_type: None,
-                    sequence: event.sequence,
-                    reason,
-                });
-            }
-        }
-        if skips.is_empty() {
-            return Err(DecideError::NoSuchCause(cause.to_owned()));
-        }
-        B::skip(&mut tx, s, &skips, Some(by)).await?;
-        let (events, outcome) = (skips.len() as u64, format!("{} skipped", skips.len()));
-        let decided = NewDecision {
-            decision: &format!("skip all that failed for: {cause}"),
-            reason: Some(reason),
-            decided_by: by,
-            outcome: Some(&outcome),
-        };
-        B::decide(&mut tx, s, &decided).await?;
-        tx.commit().await?;
-        warn!("{by} skipped {events} events that had failed for {cause:?}: {reason}");
-        self.notify_instances().await?;
-        Ok(events)
-    }
-
-    /// Skips a failed event for ever, by its id or by its subject, and releases the later events of its subject. Records the
-    /// reason and the operator.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the event is not parked or waits for another one, if `reason` or `by` is
-    /// empty, or if the database failed.
-    pub async fn skip(&self, id: &str, reason: &str, by: &str) -> Result<(), DecideError> {
-        let by = given(by, "the operator's name")?;
-        let reason = given(reason, "the reason")?;
-        let s = &self.subscription.name;
-        let parked = self.failed(id).await?;
-        let id = parked.id.as_str();
-        let event = B::received(self.database.reader(), s, id).await?;
-        let event: Option<Received> = event.and_then(|event| serde_json::from_str(&event).ok());
-        let mut tx = self.database.begin().await?;
-        // The owner of the partition may be retrying the event now: the lock orders both.
-        B::lock_partition(&mut tx, s, parked.partition).await?;
-        if !B::unpark(&mut tx, s, id).await? {
-            return Err(DecideError::NotParked(id.to_owned()));
-        }
-        let skip = Skip {
-            event_id: id,
-            subject: &parked.subject,
-            event_type: event.as_ref().and_then(|event| event.event_type.as_deref()),
-            sequence: parked.sequence,
-            reason,
-        };
-        B::skip(&mut tx, s, &[skip], Some(by)).await?;
-        let decided = NewDecision {
-            decision: &format!("skip {id}"),
-            reason: Some(reason),
-            decided_by: by,
-            outcome: Some("skipped"),
-        };
-        B::decide(&mut tx, s, &decided).await?;
-        tx.commit().await?;
-        warn!(
-            event.id = id,
-            event.subject = parked.subject,
-            "{by} skipped event {id}: {reason}"
-        );
-        self.notify_instances().await?;
-        Ok(())
-    }
-
-    /// Stores a decision for a running instance to execute. Returns its position among the
-    /// [decisions](Handle::decisions).
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if `by` is empty or the database failed.
-    pub async fn decide(&self, decision: Decision, by: &str) -> Result<i64, DecideError> {
-        let by = given(by, "the operator's name")?;
-        let mut tx = self.database.begin().await?;
-        let decided = NewDecision {
-            decision: &decision.to_string(),
-            reason: None,
-            decided_by: by,
-            outcome: None,
-        };
-        let position = B::decide(&mut tx, &self.subscription.name, &decided).await?;
-        tx.commit().await?;
-        self.notify_instances().await?;
-        Ok(position)
-    }
-
-    /// Returns the parked event with that id, or the first one of that subject, if it failed itself.
-    async fn failed(&self, about: &str) -> Result<ParkedEvent, DecideError> {
-        let about = in_full(about);
-        let pool = self.database.reader();
-        let mut rows = B::parked(pool, &self.subscription.name, Some(&about), 1).await?;
-        match rows.pop() {
-            None => Err(DecideError::NotParked(about.into_owned())),
-            Some(row) if row.reason.is_none() => Err(DecideError::Waits(row.id, row.subject)),
-            Some(row) => Ok(row),
-        }
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        B::causes(pool, s, &Selection::default(), limit.into()).await
     }
 
     /// Returns the result of the last reconciliation, if there was one.
@@ -438,9 +295,6 @@ impl<B: Backend> Handle<B> {
     }
 }
 
-/// The most events that one transaction skips.
-const SKIPPED_AT_ONCE: i64 = 1000;
-
 /// Waiting events that are shown with the one that they wait for.
 const WAITING: i64 = 1000;
 
@@ -451,9 +305,6 @@ pub struct FailedEvent {
     /// The event.
     #[serde(flatten)]
     pub event: ParkedEvent,
-    /// The `CloudEvents` type, if the feed gives one.
-    #[serde(rename = "type")]
-    pub event_type: Option<String>,
     /// When it happened.
     pub time: DateTime<Utc>,
     /// The body: JSON text for feed-core's feeds, the entry's content for others.
@@ -466,18 +317,45 @@ pub struct FailedEvent {
     pub waiting: Vec<ParkedEvent>,
 }
 
-/// Returns an event's id as Atom has it. The id of a CloudEvent and the address of the data are without `urn:uuid:`.
-fn in_full(id: &str) -> Cow<'_, str> {
-    match id.len() == Hyphenated::LENGTH && Uuid::try_parse(id).is_ok() {
-        true => format!("urn:uuid:{}", id.to_ascii_lowercase()).into(),
-        false => id.into(),
+/// Returns what may name an event or a subject: the text, and its id as our feeds have it. The id of a CloudEvent and the address
+/// of the data are without `urn:uuid:`, and a UUID may have capital letters (RFC 9562).
+fn forms(about: &str) -> Vec<Cow<'_, str>> {
+    const URN: &str = "urn:uuid:";
+    let is_urn = |start: &str| start.eq_ignore_ascii_case(URN);
+    let uuid = match about.split_at_checked(URN.len()) {
+        Some((start, uuid)) if is_urn(start) => uuid,
+        _ => about,
+    };
+    let mut forms = vec![Cow::from(about)];
+    if uuid.len() == Hyphenated::LENGTH && Uuid::try_parse(uuid).is_ok() {
+        let urn = format!("{URN}{}", uuid.to_ascii_lowercase());
+        if urn != about {
+            forms.push(urn.into());
+        }
     }
+    forms
 }
 
-/// Returns the text without surrounding blanks, unless it is empty.
-pub(super) fn given<'a>(text: &'a str, what: &'static str) -> Result<&'a str, DecideError> {
-    match text.trim() {
-        "" => Err(DecideError::Missing(what)),
-        text => Ok(text),
+#[cfg(test)]
+mod tests {
+    use super::forms;
+
+    #[test]
+    fn an_id_has_several_forms() {
+        let urn = "urn:uuid:0190a000-0000-7000-8000-00000000000a";
+        let bare = &urn["urn:uuid:".len()..];
+        for form in [bare, &bare.to_uppercase(), &urn.to_uppercase()] {
+            assert_eq!(forms(form), [form, urn]);
+        }
+        for alone in [
+            urn,
+            "order/17",
+            "",
+            "urn:uuid:",
+            "urn:isbn:x",
+            "\u{fc}rn:uuid:",
+        ] {
+            assert_eq!(forms(alone), [alone]);
+        }
     }
 }

@@ -2,10 +2,11 @@
 
 use tracing::warn;
 
-use super::decision::DecideError;
-use super::handle::{Handle, given};
+use super::decision::{DecideError, check_name, check_reason};
+use super::handle::Handle;
 use crate::store::Backend;
-use crate::store::operate::{InstanceStatus, NewDecision};
+use crate::store::decide::NewDecision;
+use crate::store::operate::InstanceStatus;
 
 /// The instances among which one is searched: more than a subscription has partitions.
 const ALL: u32 = 1000;
@@ -17,10 +18,10 @@ impl<B: Backend> Handle<B> {
     ///
     /// # Errors
     ///
-    /// Returns an error if it is paused already, if `reason` or `by` is empty, or if the database failed.
+    /// Returns an error if it is paused already, if `reason` or `by` cannot be recorded, or if the database failed.
     pub async fn pause(&self, reason: &str, by: &str) -> Result<(), DecideError> {
-        let by = given(by, "the operator's name")?;
-        let reason = given(reason, "the reason")?;
+        let by = check_name(by).map_err(DecideError::Name)?;
+        let reason = check_reason(reason).map_err(DecideError::Reason)?;
         let s = &self.subscription.name;
         let mut tx = loop {
             let mut tx = self.database.begin().await?;
@@ -50,9 +51,9 @@ impl<B: Backend> Handle<B> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the subscription is not paused, if `by` is empty, or if the database failed.
+    /// Returns an error if the subscription is not paused, if `by` cannot be recorded, or if the database failed.
     pub async fn unpause(&self, by: &str) -> Result<(), DecideError> {
-        let by = given(by, "the operator's name")?;
+        let by = check_name(by).map_err(DecideError::Name)?;
         let s = &self.subscription.name;
         let mut tx = self.database.begin().await?;
         if !B::unpause(&mut tx, s).await? {
@@ -87,10 +88,10 @@ impl<B: Backend> Handle<B> {
     /// # Errors
     ///
     /// Returns an error if no live instance has that name, if it is retired already or is the last one that takes
-    /// events, if `reason` or `by` is empty, or if the database failed.
+    /// events, if `reason` or `by` cannot be recorded, or if the database failed.
     pub async fn retire(&self, instance: &str, reason: &str, by: &str) -> Result<(), DecideError> {
-        let by = given(by, "the operator's name")?;
-        let reason = given(reason, "the reason")?;
+        let by = check_name(by).map_err(DecideError::Name)?;
+        let reason = check_reason(reason).map_err(DecideError::Reason)?;
         let s = &self.subscription.name;
         let mut tx = self.database.begin().await?;
         if !B::retire(&mut tx, s, instance, by).await? {

@@ -159,7 +159,11 @@ impl NativeConsume for Postgres {
              RETURNING feed_partition.partition,
                        EXISTS (SELECT FROM feed_parked
                                WHERE feed_parked.subscription = $1
-                                 AND feed_parked.partition = feed_partition.partition),
+                                 AND feed_parked.partition = feed_partition.partition)
+                       -- An undo that commits while this waits for the lock moves a row from here to there.
+                       OR EXISTS (SELECT FROM feed_undo
+                                  WHERE feed_undo.subscription = $1
+                                    AND feed_undo.partition = feed_partition.partition),
                        effect.id",
             not_paused = NOT_PAUSED
         ))

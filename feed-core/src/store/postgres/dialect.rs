@@ -1,5 +1,7 @@
 //! How PostgreSQL says what `statements/` leave open, and how it holds our types.
 
+#[cfg(feature = "consume")]
+use chrono::{DateTime, Utc};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, PgValueRef};
@@ -44,6 +46,16 @@ pub(super) const FOR_UPDATE_SKIP_LOCKED: &str = "FOR UPDATE SKIP LOCKED";
 
 /// True if events have been committed that have no number yet.
 pub(super) const HAS_UNNUMBERED: &str = "EXISTS (SELECT FROM feed_outbox)";
+
+#[cfg(feature = "consume")]
+/// Lets an `INSERT` give the number that the table would assign.
+pub(super) const WITH_POSITION: &str = "OVERRIDING SYSTEM VALUE";
+
+#[cfg(feature = "consume")]
+/// An instant as a parameter.
+pub(super) fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
+    at
+}
 
 #[cfg(feature = "consume")]
 /// The clock in so many seconds.

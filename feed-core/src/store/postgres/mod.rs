@@ -69,6 +69,7 @@ impl Operations for Postgres {
         migration!("postgres", 13, "expand numbers", "0013_expand_numbers.sql"),
         migration!("postgres", 14, "expand console", "0014_expand_console.sql"),
         migration!("postgres", 15, "expand pause", "0015_expand_pause.sql"),
+        migration!("postgres", 16, "expand undo", "0016_expand_undo.sql"),
     ];
 
     async fn migration_tables(pool: &PgPool, schema: Option<&str>) -> sqlx::Result<Vec<String>> {

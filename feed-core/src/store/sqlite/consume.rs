@@ -192,7 +192,10 @@ impl NativeConsume for Sqlite {
              RETURNING partition,
                        EXISTS (SELECT 1 FROM feed_parked
                                WHERE feed_parked.subscription = $1
-                                 AND feed_parked.partition = feed_partition.partition)",
+                                 AND feed_parked.partition = feed_partition.partition)
+                       OR EXISTS (SELECT 1 FROM feed_undo
+                                   WHERE feed_undo.subscription = $1
+                                     AND feed_undo.partition = feed_partition.partition)",
             not_paused = NOT_PAUSED
         ))
         .bind(s)

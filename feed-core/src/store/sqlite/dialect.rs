@@ -37,6 +37,10 @@ pub(super) const FOR_UPDATE: &str = "";
 /// Nothing either.
 pub(super) const FOR_UPDATE_SKIP_LOCKED: &str = "";
 
+#[cfg(feature = "consume")]
+/// Nothing: an `INSERT` may give it.
+pub(super) const WITH_POSITION: &str = "";
+
 /// An event has its number when it commits.
 pub(super) const HAS_UNNUMBERED: &str = "FALSE";
 

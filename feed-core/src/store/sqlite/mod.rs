@@ -55,6 +55,7 @@ impl Operations for Sqlite {
         migration!("sqlite", 8, "expand numbers", "0008_expand_numbers.sql"),
         migration!("sqlite", 9, "expand console", "0009_expand_console.sql"),
         migration!("sqlite", 10, "expand pause", "0010_expand_pause.sql"),
+        migration!("sqlite", 11, "expand undo", "0011_expand_undo.sql"),
     ];
 
     async fn migration_tables(pool: &SqlitePool, _: Option<&str>) -> sqlx::Result<Vec<String>> {

@@ -148,9 +148,9 @@ impl Consume for Db {
             "INSERT -- parked::park
              INTO feed_parked
                  (subscription, event_id, partition, subject, sequence, event, reason, attempts,
-                  retry_at)
+                  retry_at, event_type, parked_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, CAST($7 IS NOT NULL AS INTEGER),
-                     {retry_at})",
+                     {retry_at}, $9, {NOW})",
             retry_at = now_plus("$8")
         ))
         .bind(s)
@@ -161,6 +161,7 @@ impl Consume for Db {
         .bind(&parking.event)
         .bind(parking.reason)
         .bind(parking.retry_in)
+        .bind(parking.event_type)
         .execute(&mut **tx)
         .await?;
         match parking.reason {

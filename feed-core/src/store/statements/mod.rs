@@ -8,6 +8,8 @@
 mod consume;
 mod database;
 #[cfg(feature = "consume")]
+mod decide;
+#[cfg(feature = "consume")]
 mod measure;
 #[cfg(feature = "consume")]
 mod operate;
@@ -20,7 +22,9 @@ pub(super) use consume::{NOT_PAUSED, from_due};
 
 use super::dialect::{Db, HAS_UNNUMBERED, IS_STANDBY, JSON_OBJECT, Row};
 #[cfg(feature = "consume")]
-use super::dialect::{FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, now_plus, restoring_planner};
+use super::dialect::{
+    FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, WITH_POSITION, instant, now_plus, restoring_planner,
+};
 #[cfg(feature = "publish")]
 use super::dialect::{GREATEST, NOW_MILLIS, SECOND_CLOSES};
 #[cfg(any(feature = "consume", feature = "publish"))]

@@ -6,10 +6,17 @@ use super::{Db, FOR_UPDATE, NOW, Pool, Row, Transaction, from_row, is_in, list};
 use crate::event::Sequence;
 use crate::store::consume::Standing;
 use crate::store::operate::{
-    Attempt, Cause, Decided, InstanceStatus, NewDecision, Operate, Outcome, ParkedEvent,
-    SkippedEvent, TakenEvent,
+    Attempt, InstanceStatus, Operate, Outcome, ParkedEvent, SkippedEvent, TakenEvent,
 };
 use crate::store::sql::sql;
+
+/// The columns of an event that was taken, and where they are.
+const TAKEN: &str = "claim.event_id AS id, claim.subject, claim.sequence, claimed,
+    COALESCE(skip.reason, parked.reason) AS reason,
+    parked.event_id IS NOT NULL AS parked, skip.event_id IS NOT NULL AS skipped, skip.skipped_by
+    FROM feed_claim AS claim
+    LEFT JOIN feed_parked AS parked ON parked.subscription = $1 AND parked.event_id = claim.event_id
+    LEFT JOIN feed_skip AS skip ON skip.subscription = $1 AND skip.event_id = claim.event_id";
 
 impl Operate for Db {
     async fn subscriptions(pool: &Pool) -> sqlx::Result<Vec<String>> {
@@ -58,22 +65,34 @@ impl Operate for Db {
         .await
     }
 
-    async fn parked(
-        pool: &Pool,
-        s: &str,
-        about: Option<&str>,
-        limit: i64,
-    ) -> sqlx::Result<Vec<ParkedEvent>> {
+    async fn parked(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<ParkedEvent>> {
         sqlx::query_as(
             "SELECT -- parked::list
-             event_id AS id, partition, subject, sequence, reason, attempts, parked_at, retry_at
-             FROM feed_parked
-             WHERE subscription = $1
-               AND (CAST($2 AS TEXT) IS NULL OR event_id = $2 OR subject = $2)
-             ORDER BY position LIMIT $3",
+             event_id AS id, partition, subject, event_type, sequence, reason, attempts, parked_at, retry_at
+             FROM feed_parked WHERE subscription = $1 ORDER BY position LIMIT $2",
         )
         .bind(s)
-        .bind(about)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn parked_about(
+        pool: &Pool,
+        s: &str,
+        about: &[&str],
+        limit: i64,
+    ) -> sqlx::Result<Vec<ParkedEvent>> {
+        sqlx::query_as(sql!(
+            "SELECT -- parked::about
+             event_id AS id, partition, subject, event_type, sequence, reason, attempts, parked_at, retry_at
+             FROM feed_parked
+             WHERE subscription = $1 AND (event_id {in_list} OR subject {in_list})
+             ORDER BY position LIMIT $3",
+            in_list = is_in("$2")
+        ))
+        .bind(s)
+        .bind(list(about))
         .bind(limit)
         .fetch_all(pool)
         .await
@@ -103,22 +122,31 @@ impl Operate for Db {
     }
 
     async fn taken(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<TakenEvent>> {
-        sqlx::query_as(
+        sqlx::query_as(sql!(
             "SELECT -- claim::list
-             claim.event_id AS id, claim.subject, claim.sequence, claimed,
-                    COALESCE(skip.reason, parked.reason) AS reason,
-                    parked.event_id IS NOT NULL AS parked, skip.event_id IS NOT NULL AS skipped,
-                    skip.skipped_by
-             FROM feed_claim AS claim
-             LEFT JOIN feed_parked AS parked
-               ON parked.subscription = $1 AND parked.event_id = claim.event_id
-             LEFT JOIN feed_skip AS skip
-               ON skip.subscription = $1 AND skip.event_id = claim.event_id
-             WHERE claim.subscription = $1
-             ORDER BY claimed DESC, claim.sequence DESC LIMIT $2",
-        )
+             {TAKEN} WHERE claim.subscription = $1
+             ORDER BY claimed DESC, claim.sequence DESC LIMIT $2"
+        ))
         .bind(s)
         .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn taken_before(
+        pool: &Pool,
+        s: &str,
+        before: Sequence,
+        limit: i64,
+    ) -> sqlx::Result<Vec<TakenEvent>> {
+        sqlx::query_as(sql!(
+            "SELECT -- claim::before
+             {TAKEN} WHERE claim.subscription = $1 AND claim.sequence < $3
+             ORDER BY claim.sequence DESC LIMIT $2"
+        ))
+        .bind(s)
+        .bind(limit)
+        .bind(before)
         .fetch_all(pool)
         .await
     }
@@ -126,12 +154,12 @@ impl Operate for Db {
     async fn taken_about(
         pool: &Pool,
         s: &str,
-        about: &str,
+        about: &[&str],
+        before: Option<Sequence>,
         limit: i64,
     ) -> sqlx::Result<Vec<TakenEvent>> {
         // Claims of long ago are swept; parked and skipped events stay. Only claims have no index by subject: they are
         // few, and each event would pay for it.
-        const ABOUT: &str = "subscription = $1 AND (event_id = $2 OR subject = $2)";
         sqlx::query_as(sql!(
             "WITH -- claim::about
              known AS (
@@ -154,11 +182,15 @@ impl Operate for Db {
                ON parked.subscription = $1 AND parked.event_id = known.event_id
              LEFT JOIN feed_skip AS skip
                ON skip.subscription = $1 AND skip.event_id = known.event_id
-             ORDER BY sequence DESC, claimed DESC LIMIT $3"
+             WHERE CAST($4 AS BIGINT) IS NULL
+                OR COALESCE(claim.sequence, parked.sequence, skip.sequence) < $4
+             ORDER BY sequence DESC, claimed DESC LIMIT $3",
+            ABOUT = format!("subscription = $1 AND (event_id {in_list} OR subject {in_list})", in_list = is_in("$2"))
         ))
         .bind(s)
-        .bind(about)
+        .bind(list(about))
         .bind(limit)
+        .bind(before)
         .fetch_all(pool)
         .await
     }
@@ -174,134 +206,6 @@ impl Operate for Db {
         .bind(limit)
         .fetch_all(pool)
         .await
-    }
-
-    async fn decisions_of(pool: &Pool, s: &str, texts: &[&str]) -> sqlx::Result<Vec<Decided>> {
-        sqlx::query_as(sql!(
-            "SELECT -- decision::of
-             position, decision, reason, decided_by, decided_at, done_at, outcome
-             FROM feed_decision WHERE subscription = $1 AND decision {in_list}
-             ORDER BY position DESC",
-            in_list = is_in("$2")
-        ))
-        .bind(s)
-        .bind(list(texts))
-        .fetch_all(pool)
-        .await
-    }
-
-    async fn decisions(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<Decided>> {
-        sqlx::query_as(
-            "SELECT -- decision::list
-             position, decision, reason, decided_by, decided_at, done_at, outcome
-             FROM feed_decision WHERE subscription = $1 ORDER BY position DESC LIMIT $2",
-        )
-        .bind(s)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
-    }
-
-    async fn causes(pool: &Pool, s: &str, limit: i64) -> sqlx::Result<Vec<Cause>> {
-        sqlx::query_as(
-            "SELECT -- parked::causes
-             reason AS cause, count(*) AS events, min(subject) AS subject, min(parked_at) AS since
-             FROM feed_parked WHERE subscription = $1 AND reason IS NOT NULL
-             GROUP BY reason ORDER BY events DESC, cause LIMIT $2",
-        )
-        .bind(s)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
-    }
-
-    async fn failed_for(
-        tx: &mut Transaction<'_>,
-        s: &str,
-        cause: &str,
-        limit: i64,
-    ) -> sqlx::Result<Vec<ParkedEvent>> {
-        sqlx::query_as(
-            "SELECT -- parked::failed_for
-             event_id AS id, partition, subject, sequence, reason, attempts, parked_at, retry_at
-             FROM feed_parked WHERE subscription = $1 AND reason = $2
-             ORDER BY partition, position LIMIT $3",
-        )
-        .bind(s)
-        .bind(cause)
-        .bind(limit)
-        .fetch_all(&mut **tx)
-        .await
-    }
-
-    async fn retry_now(
-        tx: &mut Transaction<'_>,
-        s: &str,
-        event_id: Option<&str>,
-        cause: Option<&str>,
-    ) -> sqlx::Result<u64> {
-        let due = sqlx::query(sql!(
-            "UPDATE -- parked::hasten
-             feed_parked SET retry_at = {NOW}
-             WHERE subscription = $1 AND reason IS NOT NULL
-               AND (CAST($2 AS TEXT) IS NULL OR event_id = $2)
-               AND (CAST($3 AS TEXT) IS NULL OR reason = $3)"
-        ))
-        .bind(s)
-        .bind(event_id)
-        .bind(cause)
-        .execute(&mut **tx)
-        .await?;
-        Ok(due.rows_affected())
-    }
-
-    async fn decide(
-        tx: &mut Transaction<'_>,
-        s: &str,
-        decision: &NewDecision<'_>,
-    ) -> sqlx::Result<i64> {
-        sqlx::query_scalar(sql!(
-            "INSERT -- decision::insert
-             INTO feed_decision (subscription, decision, reason, decided_by, outcome, done_at)
-             VALUES ($1, $2, $3, $4, $5, CASE WHEN CAST($5 AS TEXT) IS NOT NULL THEN {NOW} END)
-             RETURNING position"
-        ))
-        .bind(s)
-        .bind(decision.decision)
-        .bind(decision.reason)
-        .bind(decision.decided_by)
-        .bind(decision.outcome)
-        .fetch_one(&mut **tx)
-        .await
-    }
-
-    async fn open_decision(pool: &Pool, s: &str) -> sqlx::Result<Option<Decided>> {
-        sqlx::query_as(
-            "SELECT -- decision::open
-             position, decision, reason, decided_by, decided_at, done_at, outcome
-             FROM feed_decision WHERE subscription = $1 AND done_at IS NULL
-             ORDER BY position LIMIT 1",
-        )
-        .bind(s)
-        .fetch_optional(pool)
-        .await
-    }
-
-    async fn close_decision(
-        tx: &mut Transaction<'_>,
-        position: i64,
-        outcome: &str,
-    ) -> sqlx::Result<bool> {
-        let closed = sqlx::query(sql!(
-            "UPDATE -- decision::close
-             feed_decision SET done_at = {NOW}, outcome = $2
-             WHERE position = $1 AND done_at IS NULL"
-        ))
-        .bind(position)
-        .bind(outcome)
-        .execute(&mut **tx)
-        .await?;
-        Ok(closed.rows_affected() == 1)
     }
 
     async fn unhalt(
@@ -477,16 +381,12 @@ from_row! {
 }
 
 from_row! {
-    ParkedEvent: id, partition, subject, sequence, reason, attempts, parked_at, retry_at
+    ParkedEvent: id, partition, subject, event_type, sequence, reason, attempts, parked_at, retry_at
 }
 
 from_row! {
     InstanceStatus: instance, version, started_at, alive, alive_until, last_contact, last_error, retired_at,
         retired_by, partitions, sequence, head
-}
-
-from_row! {
-    Cause: cause, events, subject, since
 }
 
 from_row! {
@@ -518,8 +418,4 @@ impl FromRow<'_, Row> for TakenEvent {
 
 from_row! {
     SkippedEvent: id, subject, event_type, sequence, reason, skipped_by, skipped_at
-}
-
-from_row! {
-    Decided: position, decision, reason, decided_by, decided_at, done_at, outcome
 }

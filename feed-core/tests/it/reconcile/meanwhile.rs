@@ -100,7 +100,10 @@ where
         shop.recorder.repair();
         let handle = shop.consumer.handle();
         until("all are applied", async || {
-            handle.retry(None, "Ann").await.unwrap();
+            handle
+                .retry_selected(&feed_core::consumer::Selection::default(), "Ann")
+                .await
+                .unwrap();
             shop.consumer.poll_once().await.unwrap();
             handle.parked(1).await.unwrap().is_empty()
         })

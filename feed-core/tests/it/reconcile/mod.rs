@@ -229,7 +229,10 @@ where
         .unwrap();
     let effect = format!("SELECT event_id FROM effect WHERE event_id = '{}'", ids[13]);
     until("the later one is applied", async || {
-        handle.retry(None, "Ann").await.unwrap();
+        handle
+            .retry_selected(&feed_core::consumer::Selection::default(), "Ann")
+            .await
+            .unwrap();
         shop.consumer.poll_once().await.unwrap();
         B::texts(&shop.database, &effect).await.len() == 1
     })

@@ -2,6 +2,7 @@
 
 use super::{period, words};
 use crate::command::By;
+use chrono::{DateTime, Utc};
 use feed_core::Sequence;
 use feed_core::consumer::Bound;
 
@@ -30,8 +31,8 @@ pub enum Command {
     /// waiting (for a parked one of its subject), skipped (by an operator), or passed over (there
     /// was nothing to do). Those far below the newest one are no longer listed. With the id of an
     /// event or a subject it shows what is known of it: what was tried, what the event says, what
-    /// waits for it, who skipped it, and the decisions about it alone; the exit code is 1 if nothing is
-    /// known. `decisions` lists those about many events.
+    /// waits for it, who skipped it, and the decisions about it; the exit code is 1 if nothing is
+    /// known.
     #[command(
         after_help = "Example: events --limit 100\nExample: events order/17\nExample: events urn:uuid:0190…"
     )]
@@ -39,6 +40,9 @@ pub enum Command {
         /// Only this event, or the events of this subject
         #[arg(value_name = "EVENT|SUBJECT")]
         about: Option<String>,
+        /// Those with a lower number, by number: the last of a list leads to the next part
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+        before: Option<Sequence>,
         /// How much to list, and in which form
         #[command(flatten)]
         listing: Listing,
@@ -71,15 +75,17 @@ pub enum Command {
         listing: Listing,
     },
 
-    /// Retry a parked event now, or all of a cause, or all; then the later ones of their subjects
+    /// Retry parked events now, one or many, and then the later ones of their subjects
     ///
     /// Use it when the cause is fixed. A running service does it within seconds; a stopped one when
-    /// it starts, a halted subscription when it is resumed.
+    /// it starts, a halted subscription when it is resumed. Conditions select those that meet all of
+    /// them; with --preview see first which those are. A retry needs no undo.
     #[command(
-        after_help = "Example: retry order/17\nExample: retry --cause 'no such customer'\nExample: retry --all"
+        after_help = "Example: retry order/17\nExample: retry --cause 'no such customer'\n\
+                      Example: retry --type order.placed --from 2026-11-01 --preview\nExample: retry --all"
     )]
     Retry {
-        /// Which one, or all
+        /// Which ones
         #[command(flatten)]
         which: Which,
         /// Your name
@@ -87,19 +93,36 @@ pub enum Command {
         by: By,
     },
 
-    /// Skip a parked event, or all that failed for a cause, for ever, so that the later ones of its subject continue
+    /// Skip parked events for ever, one or many, so that the later ones of their subjects continue
     ///
     /// Use it for an event that must never take effect here, such as a test order. Your name, the
     /// time and the reason are recorded. An event that only waits cannot be skipped: decide about
-    /// the one it waits for.
-    #[command(after_help = "Example: skip urn:uuid:0190… --reason 'a test order'")]
+    /// the one it waits for. Conditions select those that meet all of them; with --preview see first
+    /// which those are. `undo` takes a skip back until a later event of the subject has its effect.
+    #[command(after_help = "Example: skip urn:uuid:0190… --reason 'a test order'\n\
+                      Example: skip --type order.placed --until 2026-11-30 --preview")]
     Skip {
-        /// Which one, or those of a cause
+        /// Which ones
         #[command(flatten)]
         which: Skipped,
         /// The reason, which is recorded
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
+        #[arg(long, value_name = "TEXT", required_unless_present = "preview")]
+        reason: Option<String>,
+        /// Your name
+        #[command(flatten)]
+        by: By,
+    },
+
+    /// Take a decision back, where nothing has come of it yet
+    ///
+    /// A resume or replay that no instance has executed is withdrawn. A skip is taken back as long as
+    /// no later event of the subject has taken effect, for a week at most: the event is parked again
+    /// as it was. The exit code is 1 if it is too late.
+    #[command(after_help = "Example: undo 12")]
+    Undo {
+        /// The number of the decision, as `decisions` lists it
+        #[arg(value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
+        decision: i64,
         /// Your name
         #[command(flatten)]
         by: By,
@@ -167,8 +190,8 @@ pub enum Command {
     /// Take the events from number N on again, and rebuild missing effects
     ///
     /// Use it when effects were lost, such as after a restored backup of this service's database.
-    /// Effects that still exist are not repeated, and skipped events stay skipped. Ctrl-C stops
-    /// watching, not the replay.
+    /// Effects that still exist are not repeated and not corrected, and skipped events stay skipped.
+    /// Ctrl-C stops watching, not the replay.
     #[command(after_help = "Example: replay --from 1")]
     Replay {
         /// The first event to take again, by its number in the feed
@@ -182,8 +205,14 @@ pub enum Command {
     /// Compare the feed with the stored data; exit code 1 if they differ
     ///
     /// Reads the feed once more and names each order that is missing, wrong or too much, with totals.
-    /// Changes nothing: `replay` rebuilds missing effects. The exit code is 0 if there is no
+    /// Changes nothing: `replay` rebuilds missing effects, and leaves wrong ones as they are. The exit code is 0 if there is no
     /// difference, 1 if there are some, and 2 if the comparison failed.
+    ///
+    /// A record that differs was changed here, or made by a program with a mistake. Nothing overwrites
+    /// it, since it may have been sent to someone. If it was changed here, restore its row from a
+    /// backup. If it was made wrong, correct it as the business does: with invoices, cancel the order,
+    /// which makes a credit note, and place it again. If it was never sent, remove its rows, and
+    /// `replay` from its event.
     ///
     /// With dates, the events that happened then are compared, and what later events have made of
     /// their orders. Days are those of UTC. Only a comparison without `--until` also finds what no event
@@ -236,29 +265,58 @@ pub struct Listing {
 
 /// The parked events to retry.
 #[derive(Debug, Clone, clap::Args)]
-#[group(required = true, multiple = false)]
 pub struct Which {
     /// The event's id, or its subject, as `parked` lists them
-    #[arg(value_name = "EVENT|SUBJECT")]
+    #[arg(
+        value_name = "EVENT|SUBJECT",
+        required_unless_present_any = ["all", "cause", "event_type", "from", "until"],
+        conflicts_with_all = ["all", "cause", "event_type", "from", "until", "as_of", "preview"]
+    )]
     pub(super) id: Option<String>,
-    /// Those that have failed for this cause: the whole text, as `parked` shows it
-    #[arg(long, value_name = "TEXT")]
-    pub(super) cause: Option<String>,
+    /// Those that meet all of these conditions
+    #[command(flatten)]
+    pub(super) selected: Selected,
     /// All failed events
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["cause", "event_type", "from", "until"])]
     pub(super) all: bool,
 }
 
 /// The parked events to skip.
 #[derive(Debug, Clone, clap::Args)]
-#[group(required = true, multiple = false)]
 pub struct Skipped {
     /// The event's id, or its subject, as `parked` lists them
-    #[arg(value_name = "EVENT|SUBJECT")]
+    #[arg(
+        value_name = "EVENT|SUBJECT",
+        required_unless_present_any = ["cause", "event_type", "from", "until"],
+        conflicts_with_all = ["cause", "event_type", "from", "until", "as_of", "preview"]
+    )]
     pub(super) id: Option<String>,
-    /// Those that have failed for this cause: the whole text, as `parked` shows it; a thousand at most
-    #[arg(long, value_name = "TEXT")]
+    /// Those that meet all of these conditions
+    #[command(flatten)]
+    pub(super) selected: Selected,
+}
+
+/// The conditions that select parked events.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Selected {
+    /// Those that have failed for this cause: the whole text, as `parked` shows it
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) cause: Option<String>,
+    /// Those of this type, such as order.placed; what an older version has parked has none
+    #[arg(long = "type", value_name = "TYPE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(super) event_type: Option<String>,
+    /// Those that were parked on this day or later, or from this instant on (2026-11-01T00:00:00Z)
+    #[arg(long, value_name = "DATE", value_parser = period::since)]
+    pub(super) from: Option<DateTime<Utc>>,
+    /// Those that were parked on this day or earlier, or before this instant
+    #[arg(long, value_name = "DATE", value_parser = period::before)]
+    pub(super) until: Option<DateTime<Utc>>,
+    /// Those that had failed by this instant, and not again since: what a preview has counted
+    #[arg(long, value_name = "INSTANT", value_parser = period::since)]
+    pub(super) as_of: Option<DateTime<Utc>>,
+    /// Show what would be touched, and change nothing
+    #[arg(long)]
+    pub(super) preview: bool,
 }
 
 /// From where a halted subscription resumes; without any, a pause ends.

@@ -6,10 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Listing;
-use super::words::{MOST, by_cause, counted, grouped, moment, next_try, number, outcome_name};
+use super::words::{
+    MOST, by_cause, counted, grouped, moment, next_try, number, outcome_name, outcome_of,
+};
 use crate::command::{CommandError, Done, print, print_json};
-use feed_core::Backend;
-use feed_core::consumer::{Decided, FailedEvent, Handle, ParkedEvent, TakenEvent};
+use feed_core::consumer::{Decided, FailedEvent, Handle, ParkedEvent, TakenEvent, printable};
+use feed_core::{Backend, Sequence};
 
 /// Returns a list under its name, as a document: `{"events": […]}`.
 pub(in crate::subscription) fn named<T: Serialize>(name: &'static str, list: T) -> impl Serialize {
@@ -19,9 +21,13 @@ pub(in crate::subscription) fn named<T: Serialize>(name: &'static str, list: T) 
 /// `events`
 pub(super) async fn events<B: Backend>(
     handle: &Handle<B>,
+    before: Option<Sequence>,
     listing: Listing,
 ) -> Result<Done, CommandError> {
-    let events = handle.events(None, listing.limit).await?;
+    let events = match before {
+        Some(before) => handle.events_before(None, before, listing.limit).await?,
+        None => handle.events(None, listing.limit).await?,
+    };
     if listing.json {
         print_json(&named("events", events))?;
     } else {
@@ -48,9 +54,13 @@ impl Known {
     pub(in crate::subscription) async fn about<B: Backend>(
         handle: &Handle<B>,
         about: &str,
+        before: Option<Sequence>,
         limit: u32,
     ) -> sqlx::Result<Self> {
-        let events = handle.events(Some(about), limit).await?;
+        let events = match before {
+            Some(before) => handle.events_before(Some(about), before, limit).await?,
+            None => handle.events(Some(about), limit).await?,
+        };
         Ok(Self {
             parked: handle.failed_event(about).await?,
             decisions: handle.decisions_about(&events).await?,
@@ -63,13 +73,17 @@ impl Known {
 pub(super) async fn about<B: Backend>(
     handle: &Handle<B>,
     about: &str,
+    before: Option<Sequence>,
     listing: Listing,
 ) -> Result<Done, CommandError> {
-    let known = Known::about(handle, about, listing.limit).await?;
+    let known = Known::about(handle, about, before, listing.limit).await?;
     if listing.json {
         print_json(&known)?;
     } else {
-        let none = format!("Nothing is known of {about} here: it was not taken, or long ago.");
+        let none = format!(
+            "Nothing is known of {} here: it was not taken, or long ago.",
+            printable(about)
+        );
         let mut text = table(TAKEN, known.events.iter().map(taken), &none);
         if let Some(event) = &known.parked {
             let waiting: Vec<_> = event.waiting.iter().collect();
@@ -83,7 +97,8 @@ pub(super) async fn about<B: Backend>(
                 "\n{}",
                 table(["Attempt", "When"], tried, "No attempt is recorded.")
             );
-            text += &format!("\nData\n{}\n", event.data);
+            let lines = event.data.split('\n').map(printable);
+            text += &format!("\nData\n{}\n", lines.collect::<Vec<_>>().join("\n"));
         }
         if !known.decisions.is_empty() {
             text += &format!("\n{}", decided(&known.decisions));
@@ -153,16 +168,20 @@ pub(super) async fn decisions<B: Backend>(
 
 fn decided(decisions: &[Decided]) -> String {
     let rows = decisions.iter().map(|decided| {
-        let outcome = decided.outcome.as_deref();
+        let mut outcome = outcome_of(decided);
+        if let Some(by) = &decided.undone_by {
+            outcome += &format!("; undone by {by}");
+        }
         let columns = [
+            decided.position.to_string(),
             moment(decided.decided_at),
             decided.decided_by.clone(),
-            outcome.unwrap_or("not carried out yet").to_owned(),
+            outcome,
             decided.decision.clone(),
         ];
         (columns, decided.reason.as_deref())
     });
-    let head = ["When", "By", "Outcome", "Decision"];
+    let head = ["Number", "When", "By", "Outcome", "Decision"];
     table(head, rows, "Nothing has been decided yet.")
 }
 
@@ -218,9 +237,9 @@ fn failed(event: &ParkedEvent, waiting: &[&ParkedEvent], halted: bool) -> String
         .map_or(String::new(), |at| format!(", event {}", grouped(at)));
     let mut text = format!(
         "{}\n  {}{place}\n  {}\n  parked {}, tried {}; {}\n",
-        event.id,
-        event.subject,
-        event.reason.as_deref().unwrap_or_default(),
+        printable(&event.id),
+        printable(&event.subject),
+        printable(event.reason.as_deref().unwrap_or_default()),
         moment(event.parked_at),
         counted(event.attempts, "time"),
         next_try(event, halted),
@@ -229,18 +248,21 @@ fn failed(event: &ParkedEvent, waiting: &[&ParkedEvent], halted: bool) -> String
         let place = later
             .sequence
             .map_or(String::new(), |at| format!(", event {},", grouped(at)));
-        text += &format!("  {}{place} waits for it\n", later.id);
+        text += &format!("  {}{place} waits for it\n", printable(&later.id));
     }
     text
 }
 
-/// Formats rows below aligned heads, each with its reason on a line of its own, if there is one.
+/// Formats rows below aligned heads, each with its reason on a line of its own, if there is one. What a feed or a person has
+/// written forges no line.
 pub(super) fn table<'a, const N: usize>(
     head: [&str; N],
     rows: impl Iterator<Item = ([String; N], Option<&'a str>)>,
     none: &str,
 ) -> String {
-    let rows: Vec<_> = rows.collect();
+    let rows: Vec<_> = rows
+        .map(|(cells, reason)| (cells.map(|cell| printable(&cell).into_owned()), reason))
+        .collect();
     if rows.is_empty() {
         return format!("{none}\n");
     }
@@ -260,7 +282,7 @@ pub(super) fn table<'a, const N: usize>(
     for (cells, reason) in &rows {
         text += &line(std::array::from_fn(|column| cells[column].as_str()));
         if let Some(reason) = reason {
-            text += &format!("    {reason}\n");
+            text += &format!("    {}\n", printable(reason));
         }
     }
     text
@@ -276,8 +298,10 @@ mod tests {
         let rows = [
             (cells(["1,000", "order/1"]), None),
             (cells(["7", "ü"]), Some("no such customer")),
+            (cells(["8", "a\n1"]), Some("\u{1b}[2J")),
         ];
-        let expected = "Number  Subject\n1,000   order/1\n7       ü\n    no such customer\n";
+        let expected = "Number  Subject\n1,000   order/1\n7       ü\n    no such customer\n\
+                        8       a\\n1\n    \\u{1b}[2J\n";
         assert_eq!(
             table(["Number", "Subject"], rows.into_iter(), "None."),
             expected

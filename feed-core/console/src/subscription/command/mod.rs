@@ -2,11 +2,12 @@
 //! [`Command`] into its own command line and passes it to [`execute`].
 
 mod check;
+mod decide;
 mod execute_decision;
 mod instances;
 mod line;
 mod lists;
-mod period;
+pub(super) mod period;
 mod reconcile;
 mod show;
 pub(super) mod words;
@@ -19,7 +20,7 @@ use feed_core::consumer::{DecideError, Effect, Handle, Reconcile, ReconcileError
 pub use check::Refused;
 pub(super) use check::{check, check_pause};
 pub(super) use instances::{behind, share, state};
-pub use line::{Command, Listing, ResumeFlags, Skipped, Which};
+pub use line::{Command, Listing, ResumeFlags, Selected, Skipped, Which};
 pub(super) use lists::{Known, named};
 pub(super) use reconcile::summary;
 pub(super) use show::StatusDocument;
@@ -40,8 +41,11 @@ impl From<DecideError> for CommandError {
     fn from(error: DecideError) -> Self {
         match error {
             DecideError::NotParked(_)
-            | DecideError::NoSuchCause(_)
-            | DecideError::NoSuchInstance(_) => Self::NotFound(Box::new(error)),
+            | DecideError::NoneSelected(_)
+            | DecideError::NoSuchInstance(_)
+            | DecideError::AlreadyDecided { .. }
+            | DecideError::NoSuchDecision(_)
+            | DecideError::CannotUndo(..) => Self::NotFound(Box::new(error)),
             _ => Self::Other(Box::new(error)),
         }
     }
@@ -84,15 +88,20 @@ where
     };
     let done = match command {
         Command::Status { json } => show::status(&handle, json).await,
-        Command::Events { about, listing } => match about {
-            Some(about) => lists::about(&handle, &about, listing).await,
-            None => lists::events(&handle, listing).await,
+        Command::Events {
+            about,
+            before,
+            listing,
+        } => match about {
+            Some(about) => lists::about(&handle, &about, before, listing).await,
+            None => lists::events(&handle, before, listing).await,
         },
         Command::Parked { listing } => lists::parked(&handle, listing).await,
         Command::Skipped { listing } => lists::skipped(&handle, listing).await,
         Command::Decisions { listing } => lists::decisions(&handle, listing).await,
-        Command::Retry { which, by } => show::retry(&handle, which, by).await,
-        Command::Skip { which, reason, by } => show::skip(&handle, which, &reason, by).await,
+        Command::Retry { which, by } => decide::retry(&handle, which, by).await,
+        Command::Skip { which, reason, by } => decide::skip(&handle, which, reason, by).await,
+        Command::Undo { decision, by } => decide::undo(&handle, decision, by).await,
         Command::Pause { reason, by } => instances::pause(&handle, &reason, by).await,
         Command::Instances { listing } => instances::list(&handle, listing).await,
         Command::Retire {

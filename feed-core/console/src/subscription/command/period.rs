@@ -1,6 +1,6 @@
-//! The bounds of a period on the command line: an event by its number, a day, or an instant.
+//! The bounds of a period: a day or an instant, and on the command line also an event by its number.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use feed_core::consumer::Bound;
 
 /// Parses the first event, or the day or instant from which on they happened.
@@ -21,15 +21,49 @@ fn parse(text: &str, days: u64) -> Result<Bound, String> {
             _ => Err("the first event has the number 1".to_owned()),
         };
     }
+    time(text, days).map(Bound::Time).ok_or_else(|| {
+        "it is neither the number of an event nor a date like 2026-11-30 or 2026-11-30T12:00:00Z"
+            .to_owned()
+    })
+}
+
+/// Parses a day or an instant: the first of its instants.
+pub(in crate::subscription) fn first_instant(text: &str) -> Option<DateTime<Utc>> {
+    time(text, 0)
+}
+
+/// Parses a day or an instant: the end of it.
+pub(in crate::subscription) fn last_instant(text: &str) -> Option<DateTime<Utc>> {
+    time(text, 1)
+}
+
+/// The same, for the command line.
+pub(super) fn since(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    first_instant(text).ok_or(NO_TIME)
+}
+
+/// The same, for the command line.
+pub(super) fn before(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    last_instant(text).ok_or(NO_TIME)
+}
+
+const NO_TIME: &str = "it is no date like 2026-11-30 or 2026-11-30T12:00:00Z";
+
+/// The midnight so many days after the first of a day, or an instant. Without an offset it is in UTC, as a browser writes it.
+fn time(text: &str, days: u64) -> Option<DateTime<Utc>> {
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
     let midnight = day.and_then(|day| day.checked_add_days(Days::new(days)));
     let midnight = midnight.map(|day| day.and_time(NaiveTime::MIN).and_utc());
     let instant = || DateTime::parse_from_rfc3339(text).ok();
-    let time = midnight.or_else(|| instant().map(|instant| instant.with_timezone(&Utc)));
-    time.map(Bound::Time).ok_or_else(|| {
-        "it is neither the number of an event nor a date like 2026-11-30 or 2026-11-30T12:00:00Z"
-            .to_owned()
-    })
+    let browsers = || {
+        let forms = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f"];
+        forms
+            .iter()
+            .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+    };
+    midnight
+        .or_else(|| instant().map(|instant| instant.with_timezone(&Utc)))
+        .or_else(|| browsers().map(|time| time.and_utc()))
 }
 
 #[cfg(test)]
@@ -50,6 +84,13 @@ mod tests {
         ] {
             assert_eq!(from(text), Ok(time(first)), "{text}");
             assert_eq!(until(text), Ok(time(last)), "{text}");
+        }
+        for local in [
+            "2026-11-30T12:00",
+            "2026-11-30T12:00:00",
+            "2026-11-30T12:00:00.000",
+        ] {
+            assert_eq!(from(local), Ok(time("2026-11-30T12:00:00Z")), "{local}");
         }
         assert_eq!(until("2026"), Ok(Bound::Sequence(2026)));
         for wrong in [

@@ -4,7 +4,7 @@ use super::words::{counted, grouped, moment};
 use crate::command::{CommandError, Done, print, print_json};
 use feed_chassis::Progress;
 use feed_core::Backend;
-use feed_core::consumer::{Handle, Kind, Period, Reconcile, Reconciliation, reconcile};
+use feed_core::consumer::{Handle, Kind, Period, Reconcile, Reconciliation, printable, reconcile};
 
 pub(super) async fn run<B: Backend, R: Reconcile<B>>(
     handle: &Handle<B>,
@@ -24,7 +24,11 @@ pub(super) async fn run<B: Backend, R: Reconcile<B>>(
     } else {
         let mut text = String::new();
         for difference in &compared.differences {
-            text += &format!("{}: {}\n", difference.id, difference.what);
+            text += &format!(
+                "{}: {}\n",
+                printable(&difference.id),
+                printable(&difference.what)
+            );
         }
         let listed = compared.differences.len() as u64;
         if compared.found > listed {
@@ -43,6 +47,7 @@ pub(super) async fn run<B: Backend, R: Reconcile<B>>(
             found => format!("{found} differences in {range}.\n"),
         };
         text += &totals(&compared);
+        text += what_to_do(&compared);
         if compared.until.is_some_and(|until| until > compared.at) {
             text += "The period has not ended: later events may belong to it.\n";
         }
@@ -58,6 +63,21 @@ pub(super) async fn run<B: Backend, R: Reconcile<B>>(
         0 => Done::Well,
         _ => Done::Found,
     })
+}
+
+/// Returns what helps. A document may have been sent: nothing overwrites it.
+fn what_to_do(compared: &Reconciliation) -> &'static str {
+    let totals = &compared.totals;
+    match (totals.missing > 0, totals.different > 0) {
+        (true, true) => {
+            "`replay` rebuilds what is missing. It corrects nothing that differs: `reconcile --help` says what does.\n"
+        }
+        (true, false) => "`replay` rebuilds what is missing.\n",
+        (false, true) => {
+            "`replay` corrects nothing that differs: `reconcile --help` says what does.\n"
+        }
+        (false, false) => "",
+    }
 }
 
 /// Returns what was compared, added up: nothing, if there was nothing to compare.

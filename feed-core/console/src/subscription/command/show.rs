@@ -1,14 +1,11 @@
-//! The state of the subscription, and the decisions that take effect at once.
+//! The state of the subscription.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::line::{Skipped, Which};
 use super::reconcile::summary;
-use super::words::{
-    MOST, WHAT_TO_DO, WHEN_RESUMED, behind, counted, grouped, moment, sentence, span,
-};
-use crate::command::{By, CommandError, Done, print, print_json};
+use super::words::{WHAT_TO_DO, behind, grouped, moment, sentence, span};
+use crate::command::{CommandError, Done, print, print_json};
 use feed_core::Backend;
 use feed_core::consumer::{Handle, Pace, Paused, Reconciliation, Status};
 
@@ -153,66 +150,4 @@ fn text(document: &StatusDocument) -> String {
         row("Compared", summary(compared));
     }
     text
-}
-
-/// `retry`
-pub(super) async fn retry<B: Backend>(
-    handle: &Handle<B>,
-    which: Which,
-    by: By,
-) -> Result<Done, CommandError> {
-    let by = by.name()?;
-    let events = match which.cause {
-        Some(cause) => handle.retry_cause(&cause, &by).await?,
-        None => handle.retry(which.id.as_deref(), &by).await?,
-    };
-    let events = i64::try_from(events).unwrap_or(i64::MAX);
-    let status = handle.status().await?;
-    let when = match status.instances {
-        _ if status.is_stopped() => WHEN_RESUMED,
-        0 => "when the service starts",
-        _ => "within seconds",
-    };
-    let again = "`parked` lists what fails again";
-    print(&match events {
-        0 => "No event is parked.\n".to_owned(),
-        1 => format!("1 event is tried again {when}; {again}.\n"),
-        _ => format!(
-            "{} events are tried again {when}; {again}.\n",
-            grouped(events)
-        ),
-    })?;
-    Ok(Done::Well)
-}
-
-/// `skip`
-pub(super) async fn skip<B: Backend>(
-    handle: &Handle<B>,
-    which: Skipped,
-    reason: &str,
-    by: By,
-) -> Result<Done, CommandError> {
-    let by = by.name()?;
-    let skipped = match (which.id, which.cause) {
-        (Some(id), _) => {
-            handle.skip(&id, reason, &by).await?;
-            format!("Skipped {id}. The later events of its subject continue.\n")
-        }
-        (None, cause) => {
-            let cause = cause.unwrap_or_default();
-            let events = handle.skip_cause(&cause, reason, &by).await?;
-            let events = counted(i64::try_from(events).unwrap_or(i64::MAX), "event");
-            let more = handle.causes(MOST).await?;
-            let more = more.iter().find(|other| other.cause == cause);
-            let more = more.map_or(String::new(), |more| {
-                format!(
-                    " {} of this cause remain: repeat the command.",
-                    grouped(more.events)
-                )
-            });
-            format!("Skipped {events}. The later events of their subjects continue.{more}\n")
-        }
-    };
-    print(&skipped)?;
-    Ok(Done::Well)
 }

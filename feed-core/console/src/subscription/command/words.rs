@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 pub(in crate::subscription) use feed_chassis::{counted, grouped};
 use feed_core::Sequence;
-use feed_core::consumer::{Lag, Outcome, ParkedEvent};
+use feed_core::consumer::{Decided, Lag, Outcome, ParkedEvent};
 
 /// The longest list that is returned at once.
 pub(in crate::subscription) const MOST: u32 = 1000;
@@ -72,6 +72,15 @@ pub(in crate::subscription) fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::Waiting => "waiting",
         Outcome::Skipped => "skipped",
         Outcome::PassedOver => "passed over",
+    }
+}
+
+/// Says what has come of a decision.
+pub(in crate::subscription) fn outcome_of(decided: &Decided) -> String {
+    let outcome = decided.outcome.as_deref().unwrap_or("not carried out yet");
+    match decided.still_parked {
+        0 => outcome.to_owned(),
+        parked => format!("{outcome}; {parked} still parked"),
     }
 }
 

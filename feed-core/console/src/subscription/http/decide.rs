@@ -9,11 +9,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::form::{Form, invalid};
+use super::selected;
 use super::site::{Site, done};
 use crate::subscription::command::{Refused, check, check_pause};
 use feed_chassis::Wanted;
 use feed_core::Backend;
-use feed_core::consumer::{DecideError, Decision, ResumeFrom};
+use feed_core::consumer::{DecideError, Decision, ResumeFrom, Selection};
 use feed_core::http::Problem;
 
 /// The page that shows the outcome.
@@ -26,23 +27,20 @@ pub(super) struct Retried {
     retried: u64,
 }
 
-/// `POST /status/retry`: one event, those that failed for a cause, or all of them.
+/// `POST /status/retry`: one event, those that are selected, or all of them.
 pub(super) async fn retry<B: Backend>(
     State(site): State<Site<B>>,
     wanted: Wanted,
     mut form: Form,
 ) -> Result<Response, Problem> {
-    let (id, cause) = (form.optional("event"), form.optional_text("cause"));
-    let by = form.required("by");
-    if id.is_some() && cause.is_some() {
-        form.refuse("cause", "does not go with an event");
-    }
+    let about = about(&mut form);
+    let by = form.by();
     form.check()?;
     let handle = site.handle;
     let retried = whole(async move {
-        match cause {
-            Some(cause) => handle.retry_cause(&cause, &by).await,
-            None => handle.retry(id.as_deref(), &by).await,
+        match about {
+            About::One(event) => handle.retry(&event, &by).await.map(|()| 1),
+            About::Many(selection) => handle.retry_selected(&selection, &by).await,
         }
     });
     let events = retried.await?.map_err(problem)?;
@@ -54,10 +52,31 @@ pub(super) async fn retry<B: Backend>(
     ))
 }
 
-/// The answer: an event is skipped for ever, or those that failed for a cause.
+/// What a decision is about.
+enum About {
+    One(String),
+    Many(Selection),
+}
+
+/// Reads what a decision is about: an event or a selection, and not both.
+fn about(form: &mut Form) -> About {
+    let event = form.event();
+    let selection = selected::of_form(form);
+    match event {
+        Some(event) => {
+            if selection != Selection::default() {
+                form.refuse("event", "does not go with a selection");
+            }
+            About::One(event)
+        }
+        None => About::Many(selection),
+    }
+}
+
+/// The answer: an event is skipped for ever, or those that were selected.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Skipped {
-    /// The event's id, or the cause
+    /// The event's id, or what was selected
     skipped: String,
     /// The number of events
     events: u64,
@@ -71,28 +90,79 @@ pub(super) async fn skip<B: Backend>(
     wanted: Wanted,
     mut form: Form,
 ) -> Result<Response, Problem> {
-    let cause = form.optional_text("cause");
-    let id = match cause {
-        Some(_) => String::new(),
-        None => form.required("event"),
-    };
-    let (reason, by) = (form.required("reason"), form.required("by"));
+    let about = about(&mut form);
+    if matches!(&about, About::Many(selection) if selection.is_all()) {
+        form.refuse("event", "is missing");
+    }
+    let (reason, by) = (form.reason(), form.by());
     form.check()?;
     let mut document = Skipped {
-        skipped: cause.clone().unwrap_or_else(|| id.clone()),
+        skipped: match &about {
+            About::One(event) => event.clone(),
+            About::Many(selection) => selection.to_string(),
+        },
         events: 1,
         reason: reason.clone(),
         by: by.clone(),
     };
     let handle = site.handle;
     let skipped = whole(async move {
-        match cause {
-            Some(cause) => handle.skip_cause(&cause, &reason, &by).await,
-            None => handle.skip(&id, &reason, &by).await.map(|()| 1),
+        match about {
+            About::One(event) => handle.skip(&event, &reason, &by).await.map(|()| 1),
+            About::Many(selection) => handle.skip_selected(&selection, &reason, &by).await,
         }
     });
     document.events = skipped.await?.map_err(problem)?;
     Ok(done(wanted, STATUS, StatusCode::OK, document))
+}
+
+/// The answer: a decision is taken back.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TakenBack {
+    /// The position of the decision that is taken back
+    undone: i64,
+    /// The position of the undo among the decisions
+    position: i64,
+    /// What came of it
+    outcome: String,
+}
+
+/// `POST /status/undo`
+pub(super) async fn undo<B: Backend>(
+    State(site): State<Site<B>>,
+    wanted: Wanted,
+    mut form: Form,
+) -> Result<Response, Problem> {
+    let position = number(
+        &mut form,
+        "decision",
+        "is the number of a decision, from 1 on",
+    );
+    let by = form.by();
+    form.check()?;
+    let handle = site.handle;
+    let undone = whole(async move { handle.undo(position, &by).await });
+    let undone = undone.await?.map_err(problem)?;
+    let document = TakenBack {
+        undone: position,
+        position: undone.position,
+        outcome: undone.outcome,
+    };
+    Ok(done(wanted, STATUS, StatusCode::OK, document))
+}
+
+/// Reads a number from 1 on.
+fn number(form: &mut Form, field: &str, meaning: &str) -> i64 {
+    let text = form.required(field);
+    match text.parse() {
+        Ok(number @ 1..) => number,
+        _ => {
+            if !text.is_empty() {
+                form.refuse(field, meaning);
+            }
+            1
+        }
+    }
 }
 
 /// `POST /status/resume`
@@ -101,16 +171,14 @@ pub(super) async fn resume<B: Backend>(
     wanted: Wanted,
     mut form: Form,
 ) -> Result<Response, Problem> {
-    let by = form.required("by");
-    let from = match form.optional("from").as_deref() {
+    let by = form.by();
+    let from = match form.optional_text("from").as_deref().map(str::trim) {
         None => None,
         Some("keep") => Some(ResumeFrom::Kept),
         Some("start") => Some(ResumeFrom::Start),
         Some("now") => Some(ResumeFrom::Now),
-        Some(other) => {
-            if !other.is_empty() {
-                form.refuse("from", "is one of keep, start and now");
-            }
+        Some(_) => {
+            form.refuse("from", "is one of keep, start and now");
             None
         }
     };
@@ -151,17 +219,8 @@ pub(super) async fn replay<B: Backend>(
     wanted: Wanted,
     mut form: Form,
 ) -> Result<Response, Problem> {
-    let by = form.required("by");
-    let text = form.required("from");
-    let from = match text.parse() {
-        Ok(from @ 1..) => from,
-        _ => {
-            if !text.is_empty() {
-                form.refuse("from", "is the number of an event, from 1 on");
-            }
-            1
-        }
-    };
+    let by = form.by();
+    let from = number(&mut form, "from", "is the number of an event, from 1 on");
     form.check()?;
     decide(site, wanted, Decision::Replay(from), by).await
 }
@@ -211,9 +270,25 @@ pub(super) fn problem(error: DecideError) -> Problem {
             let title = "There is no such parked event";
             Problem::new(StatusCode::NOT_FOUND, "not-parked", title, detail)
         }
-        DecideError::NoSuchCause(_) => {
-            let title = "No event has failed for this cause";
-            Problem::new(StatusCode::NOT_FOUND, "no-such-cause", title, detail)
+        DecideError::NoneSelected(_) => {
+            let title = "No parked event is selected";
+            Problem::new(StatusCode::NOT_FOUND, "none-selected", title, detail)
+        }
+        DecideError::NoSuchDecision(_) => {
+            let title = "There is no such decision";
+            Problem::new(StatusCode::NOT_FOUND, "no-such-decision", title, detail)
+        }
+        DecideError::AlreadyDecided { .. } => {
+            let title = "Another operator was first";
+            Problem::new(StatusCode::CONFLICT, "already-decided", title, detail)
+        }
+        DecideError::TakenBack(_) => {
+            let title = "Another operator has taken it back";
+            Problem::new(StatusCode::CONFLICT, "taken-back", title, detail)
+        }
+        DecideError::CannotUndo(..) => {
+            let title = "The decision cannot be undone";
+            Problem::new(StatusCode::CONFLICT, "cannot-undo", title, detail)
         }
         DecideError::Waits(..) => {
             let title = "The event waits for another one";
@@ -229,7 +304,7 @@ pub(super) fn problem(error: DecideError) -> Problem {
         | DecideError::LastInstance(_) => {
             Problem::new(StatusCode::CONFLICT, "refused", NOT_ALLOWED, detail)
         }
-        DecideError::Missing(_) => invalid(detail),
+        DecideError::Name(_) | DecideError::Reason(_) | DecideError::Everything => invalid(detail),
         DecideError::Database(error) => error.into(),
     }
 }

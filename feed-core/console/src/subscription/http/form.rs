@@ -6,13 +6,11 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use feed_chassis::{FORM, read_body};
+use feed_core::consumer::{TextError, check_name, check_reason};
 use feed_core::http::Problem;
 
 /// The largest form: a reason is a few sentences.
 pub(super) const MAX_BODY: usize = 16 * 1024;
-
-/// The longest value of a field, in characters.
-pub(super) const LONGEST: usize = 1000;
 
 /// The fields of a form, and the errors of those that were read.
 #[derive(Debug)]
@@ -24,40 +22,59 @@ pub(super) struct Form {
 }
 
 impl Form {
-    /// Returns the value of a field, without surrounding blanks; `None` if there is no such field.
-    pub(super) fn optional(&mut self, name: &str) -> Option<String> {
-        self.asked.push(name.to_owned());
-        let mut fields = self.fields.iter();
-        let (_, value) = fields.find(|(field, _)| field == name)?;
-        let value = value.clone();
-        if value.trim().is_empty() {
-            self.refuse(name, "is missing");
-        } else if value.chars().count() > LONGEST {
-            self.refuse(name, &format!("is longer than {LONGEST} characters"));
-        } else if value.chars().any(char::is_control) {
-            self.refuse(name, "has control characters");
-        }
-        Some(value.trim().to_owned())
-    }
-
-    /// Returns the value of a field as it is: a text that we have written ourselves.
+    /// Returns the value of a field as it is: a text that we have written ourselves, or a feed; `None` if there is no such field.
     pub(super) fn optional_text(&mut self, name: &str) -> Option<String> {
         self.asked.push(name.to_owned());
-        let mut fields = self.fields.iter();
-        let (_, value) = fields.find(|(field, _)| field == name)?;
-        // PostgreSQL stores no NUL.
-        match value.contains('\0') {
-            true => Some(value.replace('\0', "")),
-            false => Some(value.clone()),
+        let mut values = self.fields.iter().filter(|(field, _)| field == name);
+        let (_, value) = values.next()?;
+        let value = value.clone();
+        if values.next().is_some() {
+            self.refuse(name, "occurs more than once");
+        }
+        Some(value)
+    }
+
+    /// Returns the id of an event or a subject, as a feed gives it; `None` if there is no such field.
+    pub(super) fn event(&mut self) -> Option<String> {
+        let event = self.optional_text("event")?;
+        if event.trim().is_empty() {
+            self.refuse("event", "is missing");
+        } else if event.contains('\0') {
+            self.refuse("event", "has control characters");
+        }
+        // Browsers send the line breaks of a field so.
+        Some(event.replace("\r\n", "\n"))
+    }
+
+    /// Returns the value of a required field that is recorded, as `check` returns it.
+    fn recorded(&mut self, name: &str, check: fn(&str) -> Result<&str, TextError>) -> String {
+        let text = self.optional_text(name).unwrap_or_default();
+        match check(&text) {
+            Ok(text) => text.to_owned(),
+            Err(error) => {
+                self.refuse(name, &error.to_string());
+                String::new()
+            }
         }
     }
 
-    /// Returns the value of a required field.
+    /// Returns the operator's name.
+    pub(super) fn by(&mut self) -> String {
+        self.recorded("by", check_name)
+    }
+
+    /// Returns the reason for a decision.
+    pub(super) fn reason(&mut self) -> String {
+        self.recorded("reason", check_reason)
+    }
+
+    /// Returns the value of a required field of our own, without surrounding blanks.
     pub(super) fn required(&mut self, name: &str) -> String {
-        self.optional(name).unwrap_or_else(|| {
+        let value = self.optional_text(name).unwrap_or_default();
+        if value.trim().is_empty() {
             self.refuse(name, "is missing");
-            String::new()
-        })
+        }
+        value.trim().to_owned()
     }
 
     /// Records what is wrong with a field.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::decide::{STATUS, problem, whole};
 use super::form::Form;
-use super::lists::{Query, table};
+use super::lists::{LIST, Query, table};
 use super::site::{Site, done};
 use super::stuck::name;
 use crate::subscription::command::{behind, named, share, state};
@@ -33,7 +33,7 @@ pub(super) async fn pause<B: Backend>(
     wanted: Wanted,
     mut form: Form,
 ) -> Result<Response, Problem> {
-    let (reason, by) = (form.required("reason"), form.required("by"));
+    let (reason, by) = (form.reason(), form.by());
     form.check()?;
     let document = PausedNow {
         paused: true,
@@ -49,10 +49,10 @@ pub(super) async fn pause<B: Backend>(
 /// `GET /status/instances`
 pub(super) async fn list<B: Backend>(
     State(site): State<Site<B>>,
-    query: Query,
+    query: Query<LIST>,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
-    let instances = site.handle.instances(query.limit()).await?;
+    let instances = site.handle.instances(query.limit).await?;
     let page = || {
         let body = page(&site.frame.base, &instances);
         site.frame.page("Instances", &body)
@@ -76,7 +76,7 @@ pub(super) async fn retire<B: Backend>(
     mut form: Form,
 ) -> Result<Response, Problem> {
     let instance = form.required("instance");
-    let (reason, by) = (form.required("reason"), form.required("by"));
+    let (reason, by) = (form.reason(), form.by());
     form.check()?;
     let document = RetiredNow {
         retired: instance.clone(),

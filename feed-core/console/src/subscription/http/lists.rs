@@ -7,87 +7,115 @@ use maud::{Markup, html};
 use url::form_urlencoded;
 
 use super::site::Site;
-use super::stuck;
-use crate::subscription::command::words::{MOST, counted, grouped, number, outcome_name};
+use super::{selected, stuck};
+use crate::subscription::command::words::{
+    MOST, counted, grouped, number, outcome_name, outcome_of,
+};
 use crate::subscription::command::{Known, named};
 use feed_chassis::Wanted;
 use feed_chassis::html::instant;
-use feed_core::Backend;
-use feed_core::consumer::{Decided, FailedEvent, Outcome, SkippedEvent, TakenEvent};
+use feed_core::consumer::{Decided, FailedEvent, Outcome, Selection, SkippedEvent, TakenEvent};
 use feed_core::http::{BaseUrl, Problem};
+use feed_core::{Backend, Sequence};
 
 /// The default of `?limit=`.
 const LISTED: u32 = 100;
 
-/// The query `?limit=17`, and of a list that may be about one event or subject, `&event=…`. As an extractor it answers
-/// `400` to anything else.
-pub(super) struct Query<const EVENT: bool = false> {
-    limit: u32,
+/// The kinds of queries: of a route without parameters, of a list, of one that may be about one event or subject, and of the
+/// parked events.
+pub(super) const NONE: u8 = 0;
+pub(super) const LIST: u8 = 1;
+pub(super) const EVENTS: u8 = 2;
+pub(super) const PARKED: u8 = 3;
+
+/// The query `?limit=17`, and of some lists `&event=…`, or the fields that [select](selected) parked events. As an extractor it
+/// answers `400` to anything else.
+pub(super) struct Query<const KIND: u8> {
+    pub(super) limit: u32,
     event: Option<String>,
+    before: Option<Sequence>,
+    pub(super) selection: Selection,
 }
 
-impl<const EVENT: bool, S: Send + Sync> FromRequestParts<S> for Query<EVENT> {
+impl<const KIND: u8> Query<KIND> {
+    /// Returns the names of the parameters.
+    fn known() -> Vec<&'static str> {
+        let own: &[&str] = match KIND {
+            EVENTS => &["event", "before"],
+            PARKED => &selected::FIELDS,
+            _ => &[],
+        };
+        let limit = (KIND != NONE).then_some("limit");
+        limit.into_iter().chain(own.iter().copied()).collect()
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "limit" => {
+                let limit = value.parse().ok();
+                let limit = limit.filter(|limit| (1..=MOST).contains(limit));
+                self.limit = limit.ok_or_else(|| format!("is a number from 1 to {MOST}"))?;
+            }
+            // No id is blank, and no text has a NUL.
+            "event" if value.trim().is_empty() || value.contains('\0') => {
+                return Err("is the id of an event, or a subject".to_owned());
+            }
+            "event" => self.event = Some(value.to_owned()),
+            "before" => {
+                let before = value.parse().ok().filter(|before| *before > 0);
+                self.before = Some(before.ok_or("is the number of an event, from 1 on")?);
+            }
+            // A browser sends the empty fields of a form, too.
+            _ if value.is_empty() => {}
+            _ => selected::set(&mut self.selection, name, value)?,
+        }
+        Ok(())
+    }
+}
+
+impl<const KIND: u8, S: Send + Sync> FromRequestParts<S> for Query<KIND> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let mut query = Self {
             limit: LISTED,
             event: None,
+            before: None,
+            selection: Selection::default(),
         };
+        let mut left = Self::known();
         for (name, value) in
             form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
         {
-            match name.as_ref() {
-                "limit" => {
-                    let limit = value
-                        .parse()
-                        .ok()
-                        .filter(|limit| (1..=MOST).contains(limit));
-                    query.limit = limit.ok_or_else(|| {
-                        Problem::bad_request(format!("`limit` is a number from 1 to {MOST}"))
-                    })?;
-                }
-                // No id is blank or has such characters, and PostgreSQL cannot store all of them.
-                "event"
-                    if EVENT
-                        && (value.trim().is_empty() || value.chars().any(char::is_control)) =>
-                {
-                    return Err(Problem::bad_request(
-                        "`event` is the id of an event, or a subject",
-                    ));
-                }
-                "event" if EVENT => query.event = Some(value.into_owned()),
-                other => {
-                    let known = if EVENT {
-                        "`limit` and `event`"
-                    } else {
-                        "`limit`"
-                    };
-                    return Err(Problem::bad_request(format!(
-                        "there is no parameter `{other}` here, but {known}"
-                    )));
-                }
-            }
+            let Some(at) = left.iter().position(|known| *known == name) else {
+                let known: Vec<_> = Self::known()
+                    .iter()
+                    .map(|name| format!("`{name}`"))
+                    .collect();
+                return Err(Problem::bad_request(match known.join(", ").as_str() {
+                    "" => format!("there is no parameter `{name}` here"),
+                    names if names.contains(&format!("`{name}`")) => {
+                        format!("`{name}` occurs more than once")
+                    }
+                    names => format!("there is no parameter `{name}` here, but {names}"),
+                }));
+            };
+            left.swap_remove(at);
+            let wrong = |message| Problem::bad_request(format!("`{name}` {message}"));
+            query.set(&name, &value).map_err(wrong)?;
         }
         Ok(query)
-    }
-}
-
-impl<const EVENT: bool> Query<EVENT> {
-    /// The most items to list.
-    pub(super) fn limit(&self) -> u32 {
-        self.limit
     }
 }
 
 /// `GET /status/events`
 pub(super) async fn events<B: Backend>(
     State(site): State<Site<B>>,
-    query: Query<true>,
+    query: Query<EVENTS>,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     if let Some(about) = &query.event {
-        let known = Known::about(&site.handle, about, query.limit).await?;
+        let known = Known::about(&site.handle, about, query.before, query.limit).await?;
         if known.events.is_empty() {
             return Err(Problem::not_found(format!(
                 "`{about}` is no event or subject that is known here: it was not taken, or long ago"
@@ -100,46 +128,41 @@ pub(super) async fn events<B: Backend>(
         };
         return Ok(wanted.answer(page, || &known));
     }
-    let events = site.handle.events(None, query.limit).await?;
+    let events = match query.before {
+        Some(before) => site.handle.events_before(None, before, query.limit).await?,
+        None => site.handle.events(None, query.limit).await?,
+    };
     let page = || {
-        site.frame
-            .page("Events taken", &taken_table(&site.frame.base, &events))
+        let base = &site.frame.base;
+        let body = html! {
+            (taken_table(base, &events))
+            @if let Some((before, words)) = earlier(&query, &events) {
+                p {
+                    a href={ (base.path("status/events")) "?limit=" (query.limit) "&before=" (before) } { (words) }
+                }
+            }
+        };
+        site.frame.page("Events taken", &body)
     };
     Ok(wanted.answer(page, || named("events", &events)))
 }
 
-/// `GET /status/parked`
-pub(super) async fn parked<B: Backend>(
-    State(site): State<Site<B>>,
-    query: Query,
-    wanted: Wanted,
-) -> Result<Response, Problem> {
-    let parked = site.handle.parked(query.limit).await?;
-    let status = site.handle.status().await?;
-    let page = || {
-        let base = &site.frame.base;
-        let body = html! {
-            p {
-                (counted(status.parked, "event")) " parked, and " (grouped(status.waiting)) " waiting for them"
-                @if status.parked + status.waiting > i64::from(query.limit) {
-                    "; the oldest " (grouped(i64::from(query.limit))) " are here"
-                    @if query.limit < MOST {
-                        ", " a href={ (base.path("status/parked")) "?limit=" (MOST) } { "more of them" }
-                    }
-                }
-                "."
-            }
-            (stuck::parked(base, &parked, status.is_stopped()))
-        };
-        site.frame.page("Parked events", &body)
-    };
-    Ok(wanted.answer(page, || named("parked", &parked)))
+/// Returns what comes after a list that is full. The newest events are in the order in which they were taken, and all in
+/// that of their numbers.
+fn earlier(query: &Query<EVENTS>, events: &[TakenEvent]) -> Option<(Sequence, &'static str)> {
+    let full = events.len() == query.limit as usize;
+    let numbers = || events.iter().filter_map(|event| event.sequence);
+    match query.before {
+        _ if !full => None,
+        Some(_) => Some((numbers().min()?, "Earlier events")),
+        None => Some((numbers().max()? + 1, "All events, by number")),
+    }
 }
 
 /// `GET /status/skipped`
 pub(super) async fn skipped<B: Backend>(
     State(site): State<Site<B>>,
-    query: Query,
+    query: Query<LIST>,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     let events = site.handle.skipped(query.limit).await?;
@@ -155,11 +178,14 @@ pub(super) async fn skipped<B: Backend>(
 /// `GET /status/decisions`
 pub(super) async fn decisions<B: Backend>(
     State(site): State<Site<B>>,
-    query: Query,
+    query: Query<LIST>,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     let decisions = site.handle.decisions(query.limit).await?;
-    let page = || site.frame.page("Decisions", &decisions_table(&decisions));
+    let page = || {
+        site.frame
+            .page("Decisions", &decisions_table(&site.frame.base, &decisions))
+    };
     Ok(wanted.answer(page, || named("decisions", &decisions)))
 }
 
@@ -176,14 +202,14 @@ fn known_page(base: &BaseUrl, known: &Known, halted: bool) -> Markup {
         }
         @if !known.decisions.is_empty() {
             h2 { "Decisions" }
-            (decisions_table(&known.decisions))
+            (decisions_table(base, &known.decisions))
         }
     }
 }
 
 fn attempts_table(failed: &FailedEvent) -> Markup {
     let columns = ["Attempt", "When", "What went wrong"];
-    let none = "An older program has parked it, and has not recorded what was tried.";
+    let none = "What was tried is not recorded: an older program has parked it, or a skip of it was undone.";
     table("Attempts", columns, &failed.attempts, none, |attempt| {
         html! {
             td { (grouped(attempt.attempt)) }
@@ -206,7 +232,7 @@ fn data(failed: &FailedEvent) -> Markup {
     let shown = &text[..text.floor_char_boundary(SHOWN)];
     html! {
         p.quiet {
-            @if let Some(event_type) = &failed.event_type { code { (event_type) } ", " }
+            @if let Some(event_type) = &failed.event.event_type { code { (event_type) } ", " }
             (instant(failed.time)) ", " (counted(failed.data.len() as i64, "byte"))
         }
         @if failed.data.is_empty() { p.quiet { "It has no data." } }
@@ -272,23 +298,30 @@ pub(super) fn skipped_table(base: &BaseUrl, events: &[SkippedEvent]) -> Markup {
                 p.reason { (event.reason) }
             }
             td { (instant(event.skipped_at)) }
-            td { code.id { (event.id) } }
+            td { code.id { (about(base, &event.id)) } }
         }
     })
 }
 
-pub(super) fn decisions_table(decisions: &[Decided]) -> Markup {
-    let columns = ["When", "By", "Decision", "Outcome"];
+pub(super) fn decisions_table(base: &BaseUrl, decisions: &[Decided]) -> Markup {
+    let columns = ["Number", "When", "By", "Decision", "Outcome"];
     let none = "Nothing has been decided yet.";
     table("Decisions", columns, decisions, none, |decided| {
         html! {
+            td.number { (decided.position) }
             td { (instant(decided.decided_at)) }
             td { (decided.decided_by) }
             td {
                 code.id { (decided.decision) }
                 @if let Some(reason) = &decided.reason { p.reason { (reason) } }
             }
-            td { (decided.outcome.as_deref().unwrap_or("not carried out yet")) }
+            td {
+                (outcome_of(decided))
+                @if let (Some(by), Some(at)) = (&decided.undone_by, decided.undone_at) {
+                    p.reason { "undone by " (by) ", " (instant(at)) }
+                }
+                @if decided.can_be_undone { (stuck::undo(base, decided.position)) }
+            }
         }
     })
 }

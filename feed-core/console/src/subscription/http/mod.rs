@@ -10,6 +10,8 @@ mod lists;
 mod openapi;
 mod pace;
 mod page;
+mod parked;
+mod selected;
 mod site;
 mod stuck;
 
@@ -54,7 +56,7 @@ pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'stat
     Router::new()
         .route("/status", get(status::<B>))
         .route("/status/events", get(lists::events::<B>))
-        .route("/status/parked", get(lists::parked::<B>))
+        .route("/status/parked", get(parked::parked::<B>))
         .route("/status/skipped", get(lists::skipped::<B>))
         .route("/status/decisions", get(lists::decisions::<B>))
         .route("/status/instances", get(instances::list::<B>))
@@ -62,6 +64,7 @@ pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'stat
         .route("/status/retire", post(instances::retire::<B>))
         .route("/status/retry", post(decide::retry::<B>))
         .route("/status/skip", post(decide::skip::<B>))
+        .route("/status/undo", post(decide::undo::<B>))
         .route("/status/resume", post(decide::resume::<B>))
         .route("/status/replay", post(decide::replay::<B>))
         .merge(comparing)
@@ -119,6 +122,7 @@ async fn reconcile<B: Backend, R: Reconcile<B>>(
 
 async fn status<B: Backend>(
     State(site): State<Site<B>>,
+    _: lists::Query<{ lists::NONE }>,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
     let document = StatusDocument::of(&site.handle).await?;

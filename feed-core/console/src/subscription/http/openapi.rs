@@ -3,14 +3,16 @@
 use schemars::JsonSchema;
 use serde_json::json;
 
-use super::decide::{Noted, Resumed, Retried, Skipped};
-use super::form::LONGEST;
+use super::decide::{Noted, Resumed, Retried, Skipped, TakenBack};
 use super::instances::{PausedNow, RetiredNow};
+use super::parked::Parked;
 use super::{Comparing, Polling};
 use crate::subscription::command::StatusDocument;
 use crate::subscription::command::words::MOST;
 use feed_chassis::openapi::{Answer, Description, Fields, LINE, Operation, Parameter, Schema};
-use feed_core::consumer::{Decided, InstanceStatus, ParkedEvent, SkippedEvent, TakenEvent};
+use feed_core::consumer::{
+    Decided, InstanceStatus, LONGEST_NAME, LONGEST_REASON, SkippedEvent, TakenEvent,
+};
 
 /// Describes the routes of [`router`](super::router()). `compares` is true if the service has a comparison.
 #[must_use]
@@ -30,10 +32,29 @@ pub fn describe(compares: bool) -> Description {
         "event",
         "The id of an event, or a subject such as `order/17`: what is known of it, with the one that has failed and the \
          decisions about them",
-        Schema::literal(json!({"type": "string", "pattern": LINE})),
+        Schema::literal(json!({"type": "string", "pattern": NO_NUL})),
+    ))
+    .parameter(Parameter::query(
+        "before",
+        "Those with a lower number, by number",
+        Schema::literal(json!({"type": "integer", "format": "int64", "minimum": 1})),
     ))
     .problem(404, "No such event or subject is known");
-    let parked = Operation::get("/status/parked", "parked", "The oldest parked events");
+    let parked = Operation::get(
+        "/status/parked",
+        "parked",
+        "The oldest parked events, or a selection, with what a decision about it would touch",
+    )
+    .answer(
+        Answer::new(200, "The list")
+            .json(Schema::of::<Parked>())
+            .html(),
+    );
+    let parked = SELECTION
+        .into_iter()
+        .fold(limited(parked), |parked, (name, about)| {
+            parked.parameter(Parameter::query(name, about, filter(name, about)))
+        });
     let skipped = Operation::get(
         "/status/skipped",
         "skipped",
@@ -48,7 +69,7 @@ pub fn describe(compares: bool) -> Description {
     let before = [
         status,
         list::<TakenEvent>(events, "events"),
-        list::<ParkedEvent>(parked, "parked"),
+        parked,
         list::<SkippedEvent>(skipped, "skipped"),
         list::<Decided>(decisions, "decisions"),
         list::<InstanceStatus>(instances, "instances"),
@@ -56,6 +77,7 @@ pub fn describe(compares: bool) -> Description {
         retire(),
         retry(),
         skip(),
+        undo(),
         resume(),
         replay(),
     ];
@@ -69,31 +91,88 @@ pub fn describe(compares: bool) -> Description {
 }
 
 fn list<T: JsonSchema>(list: Operation, name: &'static str) -> Operation {
+    limited(list).answer(
+        Answer::new(200, "The list")
+            .json(Schema::named::<T>(name, Fields::new()))
+            .html(),
+    )
+}
+
+fn limited(list: Operation) -> Operation {
     let limit = json!({"type": "integer", "minimum": 1, "maximum": MOST});
     list.parameter(Parameter::query(
         "limit",
         "The most items to list; 100 by default",
         Schema::literal(limit),
     ))
-    .answer(
-        Answer::new(200, "The list")
-            .json(Schema::named::<T>(name, Fields::new()))
-            .html(),
+    .problem(
+        400,
+        "A parameter is out of bounds, is not known, or occurs more than once",
     )
-    .problem(400, "`limit` is out of bounds, or `event` no id")
+}
+
+/// What selects parked events.
+const SELECTION: [(&str, &str); 5] = [
+    (
+        "cause",
+        "Those that have failed for this reason, to the letter",
+    ),
+    (
+        "type",
+        "Those of this CloudEvents type; what an older version has parked has none",
+    ),
+    ("from", "Those that were parked then or later"),
+    ("until", "Those that were parked before"),
+    (
+        "as_of",
+        "Those that had failed by then, and not again since: what the list of that instant has counted",
+    ),
+];
+
+fn condition(name: &str, about: &str) -> Schema {
+    Schema::literal(match name {
+        "cause" | "type" => json!({"description": about, "type": "string", "pattern": NO_NUL}),
+        _ => json!({
+            "description": about,
+            "type": "string",
+            "anyOf": [{"format": "date-time"}, {"format": "date"}],
+        }),
+    })
+}
+
+/// A condition in a query, where an empty one is none: browsers send it so.
+fn filter(name: &str, about: &str) -> Schema {
+    Schema::literal(match name {
+        "cause" | "type" => {
+            json!({"description": about, "type": "string", "pattern": r"^[^\u0000]*$"})
+        }
+        _ => json!({
+            "description": about,
+            "type": "string",
+            "anyOf": [{"format": "date-time"}, {"format": "date"}, {"maxLength": 0}],
+        }),
+    })
+}
+
+/// Texts of feeds may have anything else.
+const NO_NUL: &str = r"^[^\u0000]*[^\s\u0000][^\u0000]*$";
+
+/// The fields of a decision about an event or a selection.
+fn about(event: &str) -> Fields {
+    let event = json!({"description": event, "type": "string", "pattern": NO_NUL});
+    let form = decision().optional("event", Schema::literal(event));
+    let form = SELECTION.into_iter().fold(form, |form, (name, about)| {
+        form.optional(name, condition(name, about))
+    });
+    form.not_with("event", &SELECTION.map(|(name, _)| name))
 }
 
 fn retry() -> Operation {
-    let all =
-        "The id of a parked event, or its subject; all of them, if it and `cause` are missing";
-    let form = decision()
-        .optional("event", text(all))
-        .optional("cause", cause())
-        .not_both(["event", "cause"]);
+    let all = "The id of a parked event, or its subject. Without it those that are selected; without a selection, all.";
     let retry = Operation::post("/status/retry", "retry", "Try parked events again")
-        .form(form)
-        .problem(404, "The event is not parked, or none for this cause")
-        .problem(409, "The event waits for an earlier one: decide about that");
+        .form(about(all))
+        .problem(404, "The event is not parked, or none is selected")
+        .problem(409, WAITS);
     decided::<Retried>(
         retry,
         200,
@@ -101,34 +180,49 @@ fn retry() -> Operation {
     )
 }
 
+const WAITS: &str =
+    "The event waits for an earlier one: decide about that; or another operator was first";
+
 fn skip() -> Operation {
-    let why = "The reason; recorded with the decision";
-    let form = decision()
-        .optional(
-            "event",
-            text("The id of a parked event, or its subject; required without `cause`"),
-        )
-        .optional("cause", cause())
-        .exactly_one(&["event", "cause"])
-        .required("reason", text(why));
-    let skip = Operation::post("/status/skip", "skip", "Skip a parked event for ever")
-        .about("Later events of its subject continue.")
+    let one = "The id of a parked event, or its subject; in its place a selection";
+    let form = about(one)
+        .any_of(&["event", "cause", "type", "from", "until"])
+        .required(
+            "reason",
+            text("The reason; recorded with the decision", LONGEST_REASON),
+        );
+    let skip = Operation::post("/status/skip", "skip", "Skip parked events for ever")
+        .about("Later events of their subjects continue. It can be undone until they take effect.")
         .form(form)
-        .problem(404, "The event is not parked, or none for this cause")
-        .problem(409, "The event waits for an earlier one: decide about that");
+        .problem(404, "The event is not parked, or none is selected")
+        .problem(409, WAITS);
     decided::<Skipped>(skip, 200, "It is skipped")
 }
 
-/// The field that names the events that failed for one cause.
-fn cause() -> Schema {
-    Schema::literal(json!({
-        "description": "In place of `event`: all that have failed for this reason, as `/status/parked` has it",
-        "type": "string",
-    }))
+fn undo() -> Operation {
+    let decision_number = json!({
+        "description": "The number of the decision, as `/status/decisions` has it",
+        "type": "integer",
+        "format": "int64",
+        "minimum": 1,
+    });
+    let form = decision().required("decision", Schema::literal(decision_number));
+    let undo = Operation::post("/status/undo", "undo", "Take a decision back")
+        .about(
+            "One that no instance has executed, or a skip, until a later event of the subject has taken effect: the \
+             event is parked again as it was.",
+        )
+        .form(form)
+        .problem(404, "There is no such decision")
+        .problem(409, "Nothing of it can be undone any more");
+    decided::<TakenBack>(undo, 200, "It is taken back")
 }
 
 fn pause() -> Operation {
-    let form = decision().required("reason", text("The reason; recorded with the decision"));
+    let form = decision().required(
+        "reason",
+        text("The reason; recorded with the decision", LONGEST_REASON),
+    );
     let pause = Operation::post("/status/pause", "pause", "Pause the subscription")
         .about("No event is taken or retried until it is resumed. A transaction that has begun is finished.")
         .form(form)
@@ -138,8 +232,14 @@ fn pause() -> Operation {
 
 fn retire() -> Operation {
     let form = decision()
-        .required("instance", text("The name of a live instance"))
-        .required("reason", text("The reason; recorded with the decision"));
+        .required(
+            "instance",
+            text("The name of a live instance", LONGEST_REASON),
+        )
+        .required(
+            "reason",
+            text("The reason; recorded with the decision", LONGEST_REASON),
+        );
     let retire = Operation::post("/status/retire", "retire", "Take an instance out")
         .about("It releases its share to the others, and takes no events until its process is restarted.")
         .form(form)
@@ -181,7 +281,7 @@ fn replay() -> Operation {
     });
     let form = decision().required("from", Schema::literal(from));
     let replay = Operation::post("/status/replay", "replay", "Take events again")
-        .about("Rebuilds effects that were lost. What is there is not doubled.")
+        .about("Rebuilds effects that were lost. What is there is not doubled, and not corrected.")
         .form(form)
         .problem(409, "The subscription is halted, or has not got so far");
     decided::<Noted>(replay, 202, "The next instance that polls executes it")
@@ -208,16 +308,19 @@ fn decision() -> Fields {
     Fields::new()
         .required(
             "by",
-            text("The operator's name; recorded with the decision"),
+            text(
+                "The operator's name; recorded with the decision",
+                LONGEST_NAME,
+            ),
         )
         .no_others()
 }
 
-fn text(about: &str) -> Schema {
+fn text(about: &str, longest: usize) -> Schema {
     Schema::literal(json!({
         "description": about,
         "type": "string",
-        "maxLength": LONGEST,
+        "maxLength": longest,
         "pattern": LINE,
     }))
 }

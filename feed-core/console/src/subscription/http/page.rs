@@ -1,6 +1,6 @@
 //! The status page: on top what is stuck, then the progress, then the decisions.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::job::State;
@@ -11,7 +11,9 @@ use crate::subscription::command::summary;
 use crate::subscription::command::words::{MOST, behind, counted, grouped, sentence};
 use feed_chassis::html::instant;
 use feed_core::Backend;
-use feed_core::consumer::{Cause, Decided, ParkedEvent, Reconciliation, Sample, SkippedEvent};
+use feed_core::consumer::{
+    Cause, Decided, ParkedEvent, Reconciliation, Sample, Selection, SkippedEvent,
+};
 use feed_core::http::BaseUrl;
 
 /// How many of the last skips and decisions are shown.
@@ -21,7 +23,7 @@ const LAST: u32 = 5;
 const PARKED: u32 = 50;
 
 /// How many causes are shown.
-const CAUSES: u32 = 10;
+const CAUSES: usize = 10;
 
 /// The content of the page.
 pub(super) struct Page {
@@ -29,6 +31,8 @@ pub(super) struct Page {
     samples: Vec<Sample>,
     parked: Vec<ParkedEvent>,
     causes: Vec<Cause>,
+    /// When these were counted.
+    as_of: DateTime<Utc>,
     skipped: Vec<SkippedEvent>,
     decisions: Vec<Decided>,
     comparing: State,
@@ -40,11 +44,14 @@ impl Page {
         document: StatusDocument,
     ) -> sqlx::Result<Self> {
         let handle = &site.handle;
+        let mut preview = handle.preview(&Selection::default(), 0).await?;
+        preview.causes.truncate(CAUSES);
         Ok(Self {
             document,
             samples: handle.samples(),
             parked: handle.parked(PARKED).await?,
-            causes: handle.causes(CAUSES).await?,
+            causes: preview.causes,
+            as_of: preview.as_of,
             skipped: handle.skipped(LAST).await?,
             decisions: handle.decisions(LAST).await?,
             comparing: site.job.state(),
@@ -88,15 +95,16 @@ impl Page {
             @if status.parked > 0 {
                 @if self.causes.first().is_some_and(|cause| cause.events > 1) {
                     h2 { "Why events are parked" }
-                    (stuck::causes(base, &self.causes))
+                    (stuck::causes(base, &self.causes, self.as_of))
                 }
                 h2 id="parked" { "Parked events" }
-                (stuck::parked(base, &self.parked, status.is_stopped()))
-                @if status.parked + status.waiting > i64::from(PARKED) {
-                    p {
+                (stuck::parked(base, &self.parked, status.is_stopped(), true))
+                p {
+                    @if status.parked + status.waiting > i64::from(PARKED) {
                         a href={ (base.path("status/parked")) "?limit=" (MOST) } { "More parked events" }
-                        ", of " (grouped(status.parked)) " and " (grouped(status.waiting)) " that wait for them"
+                        ", of " (grouped(status.parked)) " and " (grouped(status.waiting)) " that wait for them. "
                     }
+                    a href=(base.path("status/parked")) { "Select by type, time or cause" }
                 }
             }
             h2 { "Lag and throughput" }
@@ -116,7 +124,7 @@ impl Page {
             }
             @if !self.decisions.is_empty() {
                 h2 { "Decisions" }
-                (lists::decisions_table(&self.decisions))
+                (lists::decisions_table(base, &self.decisions))
                 @if self.decisions.len() == LAST as usize {
                     p { a href=(base.path("status/decisions")) { "More decisions" } }
                 }

@@ -1,13 +1,15 @@
 //! What is stuck, with forms to fix it: a halt, and parked events.
 
+use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::lists::about;
+use super::selected;
 use crate::subscription::command::words::{
     FROM_NOW, FROM_START, KEEP, by_cause, counted, grouped, next_try, number,
 };
 use feed_chassis::html::instant;
-use feed_core::consumer::{Cause, ParkedEvent};
+use feed_core::consumer::{Cause, LONGEST_NAME, LONGEST_REASON, ParkedEvent, Selection};
 use feed_core::http::BaseUrl;
 
 /// The ways to resume after a halt: value, button, meaning.
@@ -45,7 +47,7 @@ pub(super) fn replay(base: &BaseUrl) -> Markup {
         details {
             summary { "Take events again" }
             p {
-                "Rebuilds effects that were lost. What is still there is not doubled, and what was \
+                "Rebuilds effects that were lost. What is still there is not doubled and not corrected, and what was \
                  skipped stays skipped."
             }
             form.inline method="post" action=(base.path("status/replay")) aria-label="Replay" {
@@ -60,19 +62,34 @@ pub(super) fn replay(base: &BaseUrl) -> Markup {
     }
 }
 
+/// Renders the button that takes a decision back.
+pub(super) fn undo(base: &BaseUrl, position: i64) -> Markup {
+    html! {
+        details {
+            summary { "Undo" }
+            form.inline method="post" action=(base.path("status/undo")) aria-label={ "Undo decision " (position) } {
+                input type="hidden" name="decision" value=(position);
+                (name(&format!("undo-{position}")))
+                button.plain { "Undo" }
+            }
+        }
+    }
+}
+
 /// Renders the field for the operator's name.
 pub(super) fn name(form: &str) -> Markup {
     let id = format!("by-{form}");
     html! {
         div.field {
             label for=(id) { "Your name, for the record" }
-            input id=(id) name="by" required maxlength="200" autocomplete="name";
+            input id=(id) name="by" required maxlength=(LONGEST_NAME) autocomplete="name";
         }
     }
 }
 
 /// Renders why events have failed, most frequent first, with the decisions about all that failed for one cause.
-pub(super) fn causes(base: &BaseUrl, causes: &[Cause]) -> Markup {
+/// They were counted at `as_of`.
+pub(super) fn causes(base: &BaseUrl, causes: &[Cause], as_of: DateTime<Utc>) -> Markup {
     html! {
         @for (index, cause) in causes.iter().enumerate() {
             @let heading = format!("cause-{index}");
@@ -82,25 +99,46 @@ pub(super) fn causes(base: &BaseUrl, causes: &[Cause]) -> Markup {
                 }
                 p.reason.bad { (cause.cause) }
                 p.quiet { "Since " (instant(cause.since)) "." }
-                form.inline method="post" action=(base.path("status/retry"))
-                    aria-label={ "Retry all of cause " (index + 1) } {
-                    input type="hidden" name="cause" value=(cause.cause);
-                    (name(&format!("retry-cause-{index}")))
-                    button { "Retry " (counted(cause.events, "event")) }
-                }
-                details {
-                    summary { "Skip them for ever" }
-                    form method="post" action=(base.path("status/skip"))
-                        aria-label={ "Skip all of cause " (index + 1) } {
-                        input type="hidden" name="cause" value=(cause.cause);
-                        div.field {
-                            label for={ "cause-reason-" (index) } { "Why they must not take effect" }
-                            input id={ "cause-reason-" (index) } name="reason" required maxlength="1000";
-                        }
-                        div.inline {
-                            (name(&format!("skip-cause-{index}")))
-                            button.plain { "Skip " (counted(cause.events, "event")) }
-                        }
+                @let selection = Selection::of_cause(&cause.cause);
+                p { a href={ (base.path("status/parked")) "?" (selected::query(&selection)) } { "Look at them" } }
+                (decide_many(
+                    base,
+                    &format!("cause-{index}"),
+                    &Selection { as_of: Some(as_of), ..selection },
+                    &counted(cause.events, "event"),
+                    true,
+                ))
+            }
+        }
+    }
+}
+
+/// Renders the decisions about selected events; `events` says how many there are, `form` is part of the ids of the fields.
+pub(super) fn decide_many(
+    base: &BaseUrl,
+    form: &str,
+    selection: &Selection,
+    events: &str,
+    may_skip: bool,
+) -> Markup {
+    html! {
+        form.inline method="post" action=(base.path("status/retry")) aria-label={ "Retry, " (form) } {
+            (selected::hidden(selection))
+            (name(&format!("retry-{form}")))
+            button { "Retry " (events) }
+        }
+        @if may_skip {
+            details {
+                summary { "Skip them for ever" }
+                form method="post" action=(base.path("status/skip")) aria-label={ "Skip, " (form) } {
+                    (selected::hidden(selection))
+                    div.field {
+                        label for={ "reason-" (form) } { "Why they must not take effect" }
+                        input id={ "reason-" (form) } name="reason" required maxlength=(LONGEST_REASON);
+                    }
+                    div.inline {
+                        (name(&format!("skip-{form}")))
+                        button.plain { "Skip " (events) }
                     }
                 }
             }
@@ -108,12 +146,15 @@ pub(super) fn causes(base: &BaseUrl, causes: &[Cause]) -> Markup {
     }
 }
 
-/// Renders the failed events, each with the possible decisions and the later ones that wait for it.
-pub(super) fn parked(base: &BaseUrl, parked: &[ParkedEvent], halted: bool) -> Markup {
+/// Renders the failed events, each with the possible decisions and the later ones that wait for it. If they are `all`,
+/// with the decision about all.
+pub(super) fn parked(base: &BaseUrl, parked: &[ParkedEvent], halted: bool, all: bool) -> Markup {
     let causes = by_cause(parked);
     html! {
-        @if causes.is_empty() { p.quiet { "No event is parked." } }
-        @if causes.len() > 1 {
+        @if causes.is_empty() {
+            p.quiet { (if all { "No event is parked." } else { "No such event is parked." }) }
+        }
+        @if all && causes.len() > 1 {
             form.inline method="post" action=(base.path("status/retry")) aria-label="Retry all" {
                 (name("all"))
                 button.plain { "Retry all" }
@@ -140,6 +181,9 @@ pub(super) fn failed(
                 @if let Some(sequence) = event.sequence {
                     span.quiet { ", event " (grouped(sequence)) }
                 }
+                @if let Some(event_type) = &event.event_type {
+                    span.quiet { ", " (event_type) }
+                }
             }
             p.reason.bad { (event.reason.as_deref().unwrap_or_default()) }
             p.quiet {
@@ -161,7 +205,7 @@ pub(super) fn failed(
                     input type="hidden" name="event" value=(event.id);
                     div.field {
                         label for={ "reason-" (index) } { "Why it must not take effect" }
-                        input id={ "reason-" (index) } name="reason" required maxlength="1000";
+                        input id={ "reason-" (index) } name="reason" required maxlength=(LONGEST_REASON);
                     }
                     div.inline {
                         (name(&format!("skip-{index}")))

@@ -1,0 +1,428 @@
+//! Decides about parked events, one or many, and takes decisions back.
+//!
+//! A decision about many is executed partition by partition, in transactions of a bounded size. Each records how far the
+//! decision has got: one that is interrupted has touched what its outcome says.
+
+use chrono::{DateTime, Utc};
+use tracing::warn;
+
+use super::decision::{DecideError, Decision, NoUndo, check_name, check_reason};
+use super::handle::Handle;
+use super::selection::Selection;
+use crate::consumer::sanitize::printable;
+use crate::store::Backend;
+use crate::store::decide::{Decided, NewDecision, Skipping};
+use crate::store::operate::ParkedEvent;
+
+/// The most events that one transaction skips or parks again.
+const AT_ONCE: i64 = 1000;
+
+/// What to do about the selected events.
+#[derive(Clone, Copy)]
+enum Act<'a> {
+    Retry,
+    /// For this reason.
+    Skip(&'a str),
+}
+
+impl Act<'_> {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Skip(_) => "skip",
+        }
+    }
+
+    fn outcome(self, events: u64) -> String {
+        match self {
+            Self::Retry => format!("{events} to be tried again"),
+            Self::Skip(_) => format!("{events} skipped"),
+        }
+    }
+}
+
+/// A decision that was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// The position of the undo among the [decisions](Handle::decisions).
+    pub position: i64,
+    /// What came of it.
+    pub outcome: String,
+}
+
+impl<B: Backend> Handle<B> {
+    /// Retries a failed event now, by its id or by its subject, and then the later events of that
+    /// subject.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the event is not parked or waits for another one, if `by` cannot be recorded, or
+    /// if the database failed.
+    pub async fn retry(&self, about: &str, by: &str) -> Result<(), DecideError> {
+        let by = check_name(by).map_err(DecideError::Name)?;
+        let parked = self.failed(about).await?;
+        let (s, id) = (&self.subscription.name, &parked.id);
+        let mut tx = self.database.begin().await?;
+        let decided = NewDecision {
+            decision: &format!("retry {id}"),
+            reason: None,
+            decided_by: by,
+            outcome: Some(&Act::Retry.outcome(1)),
+        };
+        let position = B::decide(&mut tx, s, &decided).await?;
+        if !B::retry_now(&mut tx, s, id, position).await? {
+            drop(tx);
+            return Err(self.not_parked(about).await?);
+        }
+        tx.commit().await?;
+        Ok(self.notify_instances().await?)
+    }
+
+    /// Retries the selected events, and then the later events of their subjects. Returns the number of events to retry.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the selection names something and nothing is selected, if `by` cannot be recorded, or if
+    /// the database failed.
+    pub async fn retry_selected(
+        &self,
+        selection: &Selection,
+        by: &str,
+    ) -> Result<u64, DecideError> {
+        let by = check_name(by).map_err(DecideError::Name)?;
+        let events = self.decide_about(selection, Act::Retry, by).await?;
+        match events {
+            0 if !selection.is_all() => Err(self.none_selected(selection).await?),
+            _ => Ok(events),
+        }
+    }
+
+    /// Skips a failed event for ever, by its id or by its subject, and releases the later events of its subject. Records the
+    /// reason and the operator. [`undo`](Self::undo) takes it back, until a later event of the subject takes effect.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the event is not parked or waits for another one, if `reason` or `by` cannot be
+    /// recorded, or if the database failed.
+    pub async fn skip(&self, about: &str, reason: &str, by: &str) -> Result<(), DecideError> {
+        let by = check_name(by).map_err(DecideError::Name)?;
+        let reason = check_reason(reason).map_err(DecideError::Reason)?;
+        let parked = self.failed(about).await?;
+        let (s, id) = (&self.subscription.name, parked.id.as_str());
+        let mut tx = self.database.begin().await?;
+        let decided = NewDecision {
+            decision: &format!("skip {id}"),
+            reason: Some(reason),
+            decided_by: by,
+            outcome: Some("skipped"),
+        };
+        let decision = B::decide(&mut tx, s, &decided).await?;
+        // The owner of the partition may be retrying the event now: the lock orders both.
+        B::lock_partition(&mut tx, s, parked.partition).await?;
+        let skipping = Skipping {
+            reason,
+            by,
+            decision,
+        };
+        if B::skip_parked(&mut tx, s, &[id], &skipping).await? == 0 {
+            drop(tx);
+            return Err(self.not_parked(about).await?);
+        }
+        tx.commit().await?;
+        warn!(
+            event.id = id,
+            event.subject = parked.subject,
+            "{by} skipped event {}: {reason}",
+            printable(id)
+        );
+        Ok(self.notify_instances().await?)
+    }
+
+    /// Skips the selected events for ever, and releases the later events of their subjects. Records the reason and the
+    /// operator. Returns the number of events.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the selection names nothing, if nothing is selected, if `reason` or `by` cannot be recorded,
+    /// if the skip was taken back half-way, or if the database failed: then those that were skipped before stay skipped.
+    pub async fn skip_selected(
+        &self,
+        selection: &Selection,
+        reason: &str,
+        by: &str,
+    ) -> Result<u64, DecideError> {
+        let by = check_name(by).map_err(DecideError::Name)?;
+        let reason = check_reason(reason).map_err(DecideError::Reason)?;
+        if selection.is_all() {
+            return Err(DecideError::Everything);
+        }
+        let events = self.decide_about(selection, Act::Skip(reason), by).await?;
+        if events == 0 {
+            return Err(self.none_selected(selection).await?);
+        }
+        let selected = selection.to_string();
+        warn!(
+            "{by} skipped {events} events, {}: {reason}",
+            printable(&selected)
+        );
+        Ok(events)
+    }
+
+    async fn decide_about(
+        &self,
+        selection: &Selection,
+        act: Act<'_>,
+        by: &str,
+    ) -> Result<u64, DecideError> {
+        let s = &self.subscription.name;
+        let partitions = B::partitions_of(self.database.reader(), s, selection).await?;
+        let (mut events, mut decision) = (0, None);
+        for partition in partitions {
+            loop {
+                let mut tx = self.database.begin().await?;
+                let position = match decision {
+                    Some(position) => position,
+                    None => {
+                        let decided = NewDecision {
+                            decision: &format!("{} {selection}", act.verb()),
+                            reason: match act {
+                                Act::Retry => None,
+                                Act::Skip(reason) => Some(reason),
+                            },
+                            decided_by: by,
+                            outcome: Some(&act.outcome(0)),
+                        };
+                        B::decide(&mut tx, s, &decided).await?
+                    }
+                };
+                // The owner of the partition may be retrying these events now: the lock orders both.
+                B::lock_partition(&mut tx, s, partition).await?;
+                let (done, rest) = match act {
+                    Act::Retry => {
+                        let retried =
+                            B::retry_selected(&mut tx, s, selection, partition, position).await?;
+                        (retried, false)
+                    }
+                    Act::Skip(reason) => {
+                        let ids = B::selected_in(&mut tx, s, selection, partition, AT_ONCE).await?;
+                        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                        let skipping = Skipping {
+                            reason,
+                            by,
+                            decision: position,
+                        };
+                        let skipped = B::skip_parked(&mut tx, s, &ids, &skipping).await?;
+                        (skipped, ids.len() as i64 == AT_ONCE)
+                    }
+                };
+                if done == 0 {
+                    break;
+                }
+                events += done;
+                if !B::set_outcome(&mut tx, position, &act.outcome(events)).await? {
+                    return Err(DecideError::TakenBack(events - done));
+                }
+                tx.commit().await?;
+                decision = Some(position);
+                if !rest {
+                    break;
+                }
+            }
+        }
+        if events > 0 {
+            self.notify_instances().await?;
+        }
+        Ok(events)
+    }
+
+    /// Stores a decision for a running instance to execute. Returns its position among the
+    /// [decisions](Handle::decisions).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if `by` cannot be recorded or the database failed.
+    pub async fn decide(&self, decision: Decision, by: &str) -> Result<i64, DecideError> {
+        let by = check_name(by).map_err(DecideError::Name)?;
+        let mut tx = self.database.begin().await?;
+        let decided = NewDecision {
+            decision: &decision.to_string(),
+            reason: None,
+            decided_by: by,
+            outcome: None,
+        };
+        let position = B::decide(&mut tx, &self.subscription.name, &decided).await?;
+        tx.commit().await?;
+        self.notify_instances().await?;
+        Ok(position)
+    }
+
+    /// Takes back the decision at `position`, where nothing has come of it yet: one that no instance has executed, or a skip, as
+    /// long as no later event of the subject has taken effect. A skipped event is then parked again as it was. Of
+    /// a skip of many, those are parked again for which it is possible.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such decision or nothing of it can be undone, if `by` cannot be recorded, or
+    /// if the database failed.
+    pub async fn undo(&self, position: i64, by: &str) -> Result<Undone, DecideError> {
+        let by = check_name(by).map_err(DecideError::Name)?;
+        let Some(made) = self.decision(position).await? else {
+            return Err(DecideError::NoSuchDecision(position));
+        };
+        let undone = match made.done_at {
+            None => self.withdraw(position, by).await?,
+            Some(_) if made.decision.starts_with("skip ") => self.unskip(position, by).await?,
+            Some(_) => None,
+        };
+        let Some(undone) = undone else {
+            // As it is by now: another operator or an instance may have been first.
+            let made = self.decision(position).await?.unwrap_or(made);
+            return Err(DecideError::CannotUndo(position, why_not(made)));
+        };
+        warn!(
+            "{by} has taken back decision {position}: {}",
+            undone.outcome
+        );
+        self.notify_instances().await?;
+        Ok(undone)
+    }
+
+    async fn decision(&self, position: i64) -> sqlx::Result<Option<Decided>> {
+        B::decision(self.database.reader(), &self.subscription.name, position).await
+    }
+
+    /// Closes an open decision, unless an instance has executed it.
+    async fn withdraw(&self, position: i64, by: &str) -> sqlx::Result<Option<Undone>> {
+        let mut tx = self.database.begin().await?;
+        let outcome = format!("not carried out: taken back by {by}");
+        if !B::close_decision(&mut tx, position, &outcome).await? {
+            return Ok(None);
+        }
+        let outcome = "taken back before it was carried out";
+        let decided = NewDecision {
+            decision: &format!("undo {position}"),
+            reason: None,
+            decided_by: by,
+            outcome: Some(outcome),
+        };
+        let undo = B::decide(&mut tx, &self.subscription.name, &decided).await?;
+        B::set_undone(&mut tx, position, undo).await?;
+        tx.commit().await?;
+        Ok(Some(Undone {
+            position: undo,
+            outcome: outcome.to_owned(),
+        }))
+    }
+
+    /// Parks the events again that a decision has skipped, as far as that is possible.
+    async fn unskip(&self, position: i64, by: &str) -> sqlx::Result<Option<Undone>> {
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let (mut parked, mut undo) = (0, None);
+        loop {
+            let kept = B::kept(pool, position, AT_ONCE).await?;
+            if kept.is_empty() {
+                break;
+            }
+            let mut tx = self.database.begin().await?;
+            let at = match undo {
+                Some(at) => at,
+                None => {
+                    let decided = NewDecision {
+                        decision: &format!("undo {position}"),
+                        reason: None,
+                        decided_by: by,
+                        outcome: Some("0 parked again"),
+                    };
+                    B::decide(&mut tx, s, &decided).await?
+                }
+            };
+            B::set_undone(&mut tx, position, at).await?;
+            // An instance may be applying a later event of the subject now: the lock orders both, in the order in which
+            // all transactions lock.
+            let mut partitions: Vec<i64> = kept.iter().map(|(partition, _)| *partition).collect();
+            partitions.dedup();
+            for partition in partitions {
+                B::lock_partition(&mut tx, s, partition).await?;
+            }
+            let ids: Vec<&str> = kept.iter().map(|(_, id)| id.as_str()).collect();
+            let again = B::unskip(&mut tx, s, &ids, position, at).await?;
+            if again == 0 {
+                // Later events have taken effect meanwhile: none of these is kept any longer.
+                continue;
+            }
+            parked += again;
+            B::set_outcome(&mut tx, at, &format!("{parked} parked again")).await?;
+            tx.commit().await?;
+            undo = Some(at);
+        }
+        let Some(at) = undo else { return Ok(None) };
+        let mut outcome = format!("{parked} parked again");
+        let left = B::skipped_by(pool, position).await?;
+        if left > 0 {
+            outcome += &format!("; {left} stay skipped, for which it is too late");
+            let mut tx = self.database.begin().await?;
+            B::set_outcome(&mut tx, at, &outcome).await?;
+            tx.commit().await?;
+        }
+        Ok(Some(Undone {
+            position: at,
+            outcome,
+        }))
+    }
+
+    /// Returns the parked event with that id, or the first one of that subject, if it failed itself.
+    async fn failed(&self, about: &str) -> Result<ParkedEvent, DecideError> {
+        match self.parked_about(about, 1).await?.pop() {
+            None => Err(self.not_parked(about).await?),
+            Some(row) if row.reason.is_none() => Err(DecideError::Waits(row.id, row.subject)),
+            Some(row) => Ok(row),
+        }
+    }
+
+    /// Says why an event is not parked: which operator has decided about it before, if one has.
+    async fn not_parked(&self, about: &str) -> sqlx::Result<DecideError> {
+        let events = self.taken_about(about, None, 1).await?;
+        let decided = self.decisions_about(&events).await?;
+        Ok(match decided.into_iter().next() {
+            Some(first) => already_decided(about, first),
+            None => DecideError::NotParked(about.to_owned()),
+        })
+    }
+
+    /// Says why nothing is selected: which operator has decided about the same before, if one has.
+    async fn none_selected(&self, selection: &Selection) -> sqlx::Result<DecideError> {
+        let texts = ["retry", "skip"].map(|what| format!("{what} {selection}"));
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let (pool, s) = (self.database.reader(), &self.subscription.name);
+        let decided = B::decisions_of(pool, s, &texts, &[]).await?;
+        let selected = selection.to_string();
+        Ok(match decided.into_iter().next() {
+            Some(first) => already_decided(&selected, first),
+            None => DecideError::NoneSelected(selected),
+        })
+    }
+}
+
+fn already_decided(about: &str, first: Decided) -> DecideError {
+    DecideError::AlreadyDecided {
+        about: about.to_owned(),
+        decision: first.decision,
+        by: first.decided_by,
+        at: first.decided_at,
+    }
+}
+
+/// Says why a decision cannot be undone.
+fn why_not(made: Decided) -> NoUndo {
+    let at = |at: Option<DateTime<Utc>>| at.unwrap_or(made.decided_at);
+    match (made.undone_by, made.decision.split(' ').next()) {
+        (Some(by), _) => NoUndo::Undone {
+            by,
+            at: at(made.undone_at),
+        },
+        (None, Some("skip")) => NoUndo::TooLate,
+        (None, Some("retry")) => NoUndo::Retry,
+        (None, Some("undo")) => NoUndo::Undo,
+        (None, _) => NoUndo::Executed(made.outcome.unwrap_or_default()),
+    }
+}
