@@ -8,4 +8,4 @@ mod http;
 
 pub use address::{Address, InvalidAddress, InvalidOrigin, Origin, status_of};
 pub use command::WHAT_TO_DO;
-pub use http::{describe, router};
+pub use http::{OPEN, describe, router, router_beside};

@@ -14,11 +14,14 @@ use feed_core::consumer::{Decided, ParkedEvent, SkippedEvent, TakenEvent};
 /// Describes the routes of [`router`](super::router()). `compares` is true if the service has a comparison.
 #[must_use]
 pub fn describe(compares: bool) -> Description {
-    let status = Operation::get("/status", "status", "How the subscription stands").answer(
-        Answer::new(200, "How it stands")
-            .json(Schema::of::<StatusDocument>())
-            .html(),
-    );
+    let status = Operation::get("/status", "status", "How the subscription stands")
+        .answer(
+            Answer::new(200, "How it stands")
+                .json(Schema::of::<StatusDocument>())
+                .html(),
+        )
+        .about("The page alone has an `ETag`.")
+        .answer(Answer::new(304, "The client has the page already"));
     let events = Operation::get(
         "/status/events",
         "events",
@@ -45,6 +48,7 @@ pub fn describe(compares: bool) -> Description {
         list::<ParkedEvent>(parked, "parked"),
         list::<SkippedEvent>(skipped, "skipped"),
         list::<Decided>(decisions, "decisions"),
+        all(),
         retry(),
         skip(),
         resume(),
@@ -57,6 +61,20 @@ pub fn describe(compares: bool) -> Description {
         "How far the feed was followed, and what people decide about it",
         operations,
     )
+}
+
+fn all() -> Operation {
+    let of = json!({"type": "array", "maxItems": super::all::MOST, "items": {"type": "string"}});
+    Operation::get("/status/all", "all", "Several consumers on one page")
+        .about("A page alone: the browser asks each consumer for its status. `feed status` does the same for programs.")
+        .parameter(Parameter::query(
+            "of",
+            "The addresses of other consumers: URLs, or paths on this host",
+            Schema::literal(of),
+        ))
+        .answer(Answer::new(200, "The page").html())
+        .problem(400, "`of` is no such address, or there are too many")
+        .problem(406, "No page is acceptable")
 }
 
 fn list<T: JsonSchema>(list: Operation, name: &'static str) -> Operation {

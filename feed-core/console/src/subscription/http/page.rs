@@ -1,6 +1,6 @@
 //! The status page: on top what is stuck, then the progress, then the decisions.
 
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::job::State;
@@ -23,8 +23,14 @@ const PARKED: u32 = 50;
 /// How many causes are shown.
 const CAUSES: u32 = 10;
 
+/// A contact that is not older needs no date.
+const RECENT: TimeDelta = TimeDelta::seconds(60);
+
 /// The content of the page.
 pub(super) struct Page {
+    pub(super) now: DateTime<Utc>,
+    /// The right end of the charts.
+    charted: DateTime<Utc>,
     document: StatusDocument,
     samples: Vec<Sample>,
     parked: Vec<ParkedEvent>,
@@ -40,7 +46,10 @@ impl Page {
         document: StatusDocument,
     ) -> sqlx::Result<Self> {
         let handle = &site.handle;
+        let now = Utc::now();
         Ok(Self {
+            now,
+            charted: now,
             document,
             samples: handle.samples(),
             parked: handle.parked(PARKED).await?,
@@ -51,31 +60,46 @@ impl Page {
         })
     }
 
+    /// Returns the page without what moves all the time and says nothing new: two that are equal say the same.
+    pub(super) fn steady(mut self) -> Self {
+        self.charted = self
+            .samples
+            .last()
+            .map_or(DateTime::UNIX_EPOCH, |sample| sample.at);
+        if let Some(pace) = &mut self.document.pace {
+            pace.seconds = 0;
+        }
+        self
+    }
+
     pub(super) fn render(&self, base: &BaseUrl, compares: bool) -> Markup {
         let status = &self.document.status;
         html! {
-            @if let Some(decision) = &status.decision {
-                p.notice role="status" {
-                    strong { "Decided, not yet carried out: " } (decision) "."
-                    @if status.instances == 0 { " It is carried out when an instance runs." }
+            div data-live="notices" {
+                @if let Some(decision) = &status.decision {
+                    p.notice role="status" {
+                        strong { "Decided, not yet carried out: " } (decision) "."
+                        @if status.instances == 0 { " It is carried out when an instance runs." }
+                    }
+                } @else if let Some(reason) = &status.halted {
+                    (stuck::halted(base, reason))
                 }
-            } @else if let Some(reason) = &status.halted {
-                (stuck::halted(base, reason))
-            }
-            @if let Some(error) = &status.last_error {
-                p.notice.bad role="alert" { strong { "The last poll failed: " } (error) }
-            }
-            @if status.parked > 0 {
-                p.notice.bad role="status" {
-                    strong { (counted(status.parked, "event")) (if status.parked == 1 { " is" } else { " are" }) " parked. " }
-                    @if status.halted.is_none() { "Later events of the same subjects wait; all others continue. " }
-                    a href="#parked" { "See why" }
+                @if let Some(error) = &status.last_error {
+                    p.notice.bad role="alert" { strong { "The last poll failed: " } (error) }
+                }
+                @if status.parked > 0 {
+                    p.notice.bad role="status" {
+                        strong { (counted(status.parked, "event")) (if status.parked == 1 { " is" } else { " are" }) " parked. " }
+                        @if status.halted.is_none() { "Later events of the same subjects wait; all others continue. " }
+                        a href="#parked" { "See why" }
+                    }
                 }
             }
-            (self.facts())
+            div data-live="facts" { (self.facts()) }
             div.actions {
                 form method="post" action=(base.path("poll")) { button { "Poll now" } }
                 a.button.plain href=(base.path("status/events")) { "Events taken" }
+                a.button.plain href=(base.path("status/all")) { "All consumers" }
             }
             form.inline method="get" action=(base.path("status/events")) role="search" {
                 div.field {
@@ -84,39 +108,45 @@ impl Page {
                 }
                 button.plain { "Find" }
             }
-            @if status.parked > 0 {
-                @if self.causes.first().is_some_and(|cause| cause.events > 1) {
-                    h2 { "Why events are parked" }
-                    (stuck::causes(base, &self.causes))
-                }
-                h2 id="parked" { "Parked events" }
-                (stuck::parked(base, &self.parked, status.halted.is_some()))
-                @if status.parked + status.waiting > i64::from(PARKED) {
-                    p {
-                        a href={ (base.path("status/parked")) "?limit=" (MOST) } { "More parked events" }
-                        ", of " (grouped(status.parked)) " and " (grouped(status.waiting)) " that wait for them"
+            div data-live="parked" {
+                @if status.parked > 0 {
+                    @if self.causes.first().is_some_and(|cause| cause.events > 1) {
+                        h2 { "Why events are parked" }
+                        (stuck::causes(base, &self.causes))
+                    }
+                    h2 id="parked" { "Parked events" }
+                    (stuck::parked(base, &self.parked, status.halted.is_some()))
+                    @if status.parked + status.waiting > i64::from(PARKED) {
+                        p {
+                            a href={ (base.path("status/parked")) "?limit=" (MOST) } { "More parked events" }
+                            ", of " (grouped(status.parked)) " and " (grouped(status.waiting)) " that wait for them"
+                        }
                     }
                 }
             }
             h2 { "Lag and throughput" }
-            (pace::charts(&self.samples, status, Utc::now()))
+            div data-live="charts" { (pace::charts(&self.samples, status, self.charted)) }
             @if compares {
                 h2 { "Comparison with the feed" }
-                (self.comparison(base.path("status/reconcile")))
+                div data-live="comparison" { (self.comparison(base.path("status/reconcile"))) }
             }
-            @if status.halted.is_none() && status.sequence > 0 { (stuck::replay(base)) }
-            @if !self.skipped.is_empty() {
-                h2 { "Without effect" }
-                (lists::skipped_table(base, &self.skipped))
-                @if status.skipped > i64::from(LAST) {
-                    p { a href=(base.path("status/skipped")) { "All " (grouped(status.skipped)) } }
+            div data-live="replay" {
+                @if status.halted.is_none() && status.sequence > 0 { (stuck::replay(base)) }
+            }
+            div data-live="past" {
+                @if !self.skipped.is_empty() {
+                    h2 { "Without effect" }
+                    (lists::skipped_table(base, &self.skipped))
+                    @if status.skipped > i64::from(LAST) {
+                        p { a href=(base.path("status/skipped")) { "All " (grouped(status.skipped)) } }
+                    }
                 }
-            }
-            @if !self.decisions.is_empty() {
-                h2 { "Decisions" }
-                (lists::decisions_table(&self.decisions))
-                @if self.decisions.len() == LAST as usize {
-                    p { a href=(base.path("status/decisions")) { "More decisions" } }
+                @if !self.decisions.is_empty() {
+                    h2 { "Decisions" }
+                    (lists::decisions_table(&self.decisions))
+                    @if self.decisions.len() == LAST as usize {
+                        p { a href=(base.path("status/decisions")) { "More decisions" } }
+                    }
                 }
             }
         }
@@ -144,6 +174,8 @@ impl Page {
                 }
                 dt { "Last contact" } dd {
                     @match status.last_contact {
+                        // It moves as long as the feed answers, which is all that it says then.
+                        Some(at) if self.now - at < RECENT => "within the last minute",
                         Some(at) => (instant(at)),
                         None => "never",
                     }
