@@ -98,7 +98,8 @@ async fn a_consumer_lets_only_pages_read_it_that_it_names() {
     })
     .await;
 
-    // One that is protected is read with the credentials by which the operator has signed in there.
+    // One that is protected is read with the credentials by which the operator has signed in there, and only if the
+    // operator says so.
     let page_origin = origin(&system.invoice.client.url(""));
     system.shipping.stop().await;
     system.shipping.set("STATUS_ORIGINS", page_origin);
@@ -111,12 +112,14 @@ async fn a_consumer_lets_only_pages_read_it_that_it_names() {
         page.foresee("status of 401");
         page.foresee("net::ERR_FAILED");
         page.open(&system.invoice.client.url(&all)).await;
-        row_says(page, 2, "sign in there").await;
+        row_says(page, 2, "it needs credentials").await;
         let signing_in = system.shipping.client.url("status");
         page.open(&signing_in.replace("http://", "http://eve:secret@"))
             .await;
         page.sees("main", "Taken up to").await;
         page.open(&system.invoice.client.url(&all)).await;
+        row_says(page, 2, "it needs credentials").await;
+        page.press("Ask with my credentials").await;
         page.sees("#asof", "2 of 2 well").await;
     })
     .await;

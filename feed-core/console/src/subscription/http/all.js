@@ -5,6 +5,8 @@
 // The most characters that are read of an answer, and shown of a text.
 const LARGEST = 1024 * 1024;
 const LONGEST = 300;
+// Milliseconds for an answer for which the reader has to sign in.
+const SIGNING_IN = 60e3;
 
 const asof = document.getElementById("asof");
 const rows = [...document.querySelectorAll("tr[data-status]")];
@@ -47,21 +49,24 @@ async function read(answer) {
   }
 }
 
-async function ask(url, signal) {
+// The consumer has an answer that this page may not read.
+class Closed extends Error {}
+
+async function ask(url, credentials, signal) {
   const isElsewhere = new URL(url, location).origin !== location.origin;
   const options = {
     headers: { Accept: "application/json" },
-    // The consumer names the origins that it lets read.
-    credentials: isElsewhere ? "include" : "same-origin",
+    credentials: isElsewhere ? credentials : "same-origin",
     cache: "no-store",
     redirect: "manual",
-    signal,
+    // The browser may ask the reader for a name and a password.
+    signal: within(isElsewhere && credentials === "include" ? SIGNING_IN : PATIENCE, signal),
   };
   const answer = await fetch(url, options).catch(async (error) => {
-    if (signal.aborted || !isElsewhere) throw error;
+    if (!isElsewhere || options.signal.aborted) throw error;
     // A browser does not say why. An answer that nobody may read shows that there is one.
     await fetch(url, { ...options, mode: "no-cors", credentials: "omit", redirect: "follow" });
-    throw new Error("it answers, but not to this page: sign in there, and have its STATUS_ORIGINS name this origin");
+    throw new Closed("it answers, but not to this page: it needs credentials, or its STATUS_ORIGINS does not name this origin");
   });
   if (answer.type === "opaqueredirect") throw new Error("it redirects to another address");
   if (!answer.ok) throw new Error(`it answers ${answer.status}`);
@@ -108,11 +113,18 @@ function states(status) {
   });
 }
 
+// Asks without credentials until the reader wants it otherwise: for some answers a browser opens a dialog.
 function follow(row) {
   let since = null;
+  let credentials = "omit";
   const look = async (signal) => {
-    const status = await ask(row.dataset.status, signal);
+    const status = await ask(row.dataset.status, credentials, signal).catch((error) => {
+      row.toggleAttribute("data-closed", error instanceof Closed);
+      credentials = "omit";
+      throw error;
+    });
     since = null;
+    row.removeAttribute("data-closed");
     const state = states(status);
     well.set(row, state[0][0] === "good");
     summary();
@@ -124,13 +136,21 @@ function follow(row) {
       contact: contact(status.last_contact),
     });
   };
-  watch(look, (why) => {
+  const now = watch(look, (why) => {
     if (document.hidden) return show(row, [["plain", "Not asked", why]], {});
     since ??= moment(new Date());
     well.set(row, false);
     summary();
     const isAway = why === SILENT;
-    show(row, [["bad", isAway ? "Does not answer" : "No status", `since ${since}${isAway ? "" : `: ${why}`}`]], {});
+    const isNew = show(row, [["bad", isAway ? "Does not answer" : "No status", `since ${since}${isAway ? "" : `: ${why}`}`]], {});
+    if (isNew && row.hasAttribute("data-closed")) {
+      const button = element("button", "plain", "Ask with my credentials");
+      button.onclick = () => {
+        credentials = "include";
+        now();
+      };
+      row.querySelector(".state").append(button);
+    }
   });
 }
 

@@ -43,7 +43,7 @@ async function look(signal) {
   const answer = await fetch(location.pathname, {
     headers: { Accept: "text/html", "If-None-Match": tag },
     cache: "no-store",
-    signal,
+    signal: within(PATIENCE, signal),
   });
   let [moved, held] = [false, false];
   if (answer.status !== 304) {

@@ -10,9 +10,11 @@ const AWAY = 60e3;
 const PATIENCE = 5e3;
 const SHIFT = 8 * 3600e3;
 
-// `look(signal)` asks, shows what it finds, and returns whether something has moved. `stale(reason)` says that what is
-// shown may be old.
-async function watch(look, stale) {
+const within = (time, signal) => AbortSignal.any([signal, AbortSignal.timeout(time)]);
+
+// `look(signal)` asks, shows what it finds, and returns whether something has moved; `signal` ends it when the tab is
+// hidden. `stale(reason)` says that what is shown may be old. Returns a function that looks now.
+function watch(look, stale) {
   let hidden = new AbortController();
   let wake = () => {};
   document.addEventListener("visibilitychange", () => {
@@ -29,25 +31,28 @@ async function watch(look, stale) {
     wake = () => { clearTimeout(timer); done(); };
   });
   const end = Date.now() + SHIFT;
-  for (let [pause, failures] = [QUICK, 0]; Date.now() < end; ) {
-    if (document.hidden) {
-      await sleep();
-      continue;
+  (async () => {
+    for (let [pause, failures] = [QUICK, 0]; Date.now() < end; ) {
+      if (document.hidden) {
+        await sleep();
+        continue;
+      }
+      const { signal } = hidden;
+      try {
+        const moved = await look(signal);
+        failures = 0;
+        pause = moved ? QUICK : Math.min(pause * 1.5, SLOW);
+      } catch (error) {
+        if (signal.aborted) continue;
+        stale(reason(error));
+        failures += 1;
+        pause = Math.min(QUICK * 2 ** failures, AWAY);
+      }
+      await sleep(pause);
     }
-    const { signal } = hidden;
-    try {
-      const moved = await look(AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]));
-      failures = 0;
-      pause = moved ? QUICK : Math.min(pause * 1.5, SLOW);
-    } catch (error) {
-      if (signal.aborted) continue;
-      stale(reason(error));
-      failures += 1;
-      pause = Math.min(QUICK * 2 ** failures, AWAY);
-    }
-    await sleep(pause);
-  }
-  stale("after eight hours this page asks no more: reload it");
+    stale("after eight hours this page asks no more: reload it");
+  })();
+  return () => wake();
 }
 
 // An error of the browser has a text of its own, which differs between browsers.
