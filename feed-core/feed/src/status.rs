@@ -4,6 +4,7 @@
 //! consumer. Everything that a service answers may be hostile: it is bounded, and reaches the terminal without control
 //! characters.
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -153,7 +154,15 @@ fn shown(url: &Url) -> String {
 
 fn unreachable(error: reqwest::Error) -> Unknown {
     // The address is in the row.
-    Unknown::Unreachable(with_causes(&error.without_url()))
+    let error = error.without_url();
+    if error.is_connect() {
+        let mut cause: &dyn Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        return Unknown::Unreachable(format!("no connection: {cause}"));
+    }
+    Unknown::Unreachable(with_causes(&error))
 }
 
 async fn read(mut response: Response) -> Result<Standing, Unknown> {
