@@ -32,6 +32,9 @@ const LARGEST: usize = 1024 * 1024;
 /// The longest text of a service that is shown, in characters.
 const LONGEST: usize = 300;
 
+/// The most concerns of a consumer that are shown: more than there are kinds.
+const CONCERNS: usize = 10;
+
 /// Consumers that are asked at once, at most.
 const MOST: usize = 100;
 
@@ -219,10 +222,12 @@ fn refusal(status: StatusCode, body: &[u8]) -> String {
 
 impl Row {
     fn concerns(&self) -> Vec<Concern> {
-        match &self.answer {
+        let mut concerns = match &self.answer {
             Ok(standing) => standing.concerns(),
             Err(_) => Vec::new(),
-        }
+        };
+        concerns.truncate(CONCERNS);
+        concerns
     }
 
     fn is_well(&self) -> bool {

@@ -142,27 +142,26 @@ fn name(status: &Url, is_here: bool) -> String {
     }
 }
 
-/// Columns with numbers: title, the name by which the script finds it, and whether a narrow screen can do without.
-const COLUMNS: [(&str, &str, bool); 5] = [
-    ("Taken up to", "taken", false),
-    ("Lag", "lag", false),
-    ("Parked", "parked", false),
-    ("Instances", "instances", true),
-    ("Last contact", "contact", true),
+/// Columns that the script fills: title, and the name by which it finds them.
+const COLUMNS: [(&str, &str); 5] = [
+    ("Taken up to", "taken"),
+    ("Lag", "lag"),
+    ("Parked", "parked"),
+    ("Instances", "instances"),
+    ("Last contact", "contact"),
 ];
 
 fn render(frame: &Frame<'_>, rows: &[Row]) -> Markup {
     let named: Vec<&str> = rows.iter().filter_map(|row| row.named.as_deref()).collect();
-    let class = |is_wide: bool| if is_wide { "short wide" } else { "short" };
     html! {
         p #asof.quiet role="status" {
             "Your browser asks each consumer, which needs scripts. Without them, follow the links."
         }
-        div.scroll { table aria-label="Consumers" {
+        div.scroll { table.consumers aria-label="Consumers" {
             thead { tr {
                 th scope="col" { "Consumer" }
                 th scope="col" { "State" }
-                @for (title, _, is_wide) in COLUMNS { th scope="col" class=(class(is_wide)) { (title) } }
+                @for (title, _) in COLUMNS { th scope="col" { (title) } }
             } }
             tbody { @for row in rows { tr data-status=(row.link) {
                 th scope="row" {
@@ -173,7 +172,8 @@ fn render(frame: &Frame<'_>, rows: &[Row]) -> Markup {
                     }
                 }
                 td.state { span.quiet { "Not asked" } }
-                @for (_, is, is_wide) in COLUMNS { td class=(class(is_wide)) data-is=(is) { "\u{2013}" } }
+                // A narrow screen has no head above the columns.
+                @for (title, is) in COLUMNS { td data-is=(is) data-title=(title) { "\u{2013}" } }
             } } }
         } }
         form.inline method="get" action=(frame.base.path("status/all")) {
