@@ -1,8 +1,8 @@
 //! The status page without reloading: its script asks again for the page, and replaces the parts that have changed.
 //!
 //! The page has a weak tag, which is in the page too: so the script's first request is conditional already. The page is
-//! not stored by caches, since it has texts of events; only the script keeps the tag. What moves all the time and says
-//! nothing new, such as the second at which the pace was measured, is no part of the tag.
+//! not stored by caches, since it has texts of events; only the script keeps the tag. What moves all the time and is
+//! no news, such as the second at which the pace was measured, is no part of the tag.
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};

@@ -60,7 +60,7 @@ impl Page {
         })
     }
 
-    /// Returns the page without what moves all the time and says nothing new: two that are equal say the same.
+    /// Returns the page without what moves all the time and is no news: two that are equal say the same.
     pub(super) fn steady(mut self) -> Self {
         self.charted = self
             .samples
