@@ -82,9 +82,10 @@ async function ask(url, credentials, signal) {
   return status;
 }
 
-// Fills a row; returns whether something has changed.
+// Fills a row; returns whether something has changed, beside the last contact, which moves while nothing happens.
 function show(row, state, cells) {
-  const now = JSON.stringify([state, cells]);
+  for (const cell of row.querySelectorAll("td[data-is]")) cell.textContent = cells[cell.dataset.is] ?? "–";
+  const now = JSON.stringify([state, { ...cells, contact: null }]);
   if (row.dataset.shown === now) return false;
   row.dataset.shown = now;
   const said = state.map(([look, word, why]) => {
@@ -93,7 +94,6 @@ function show(row, state, cells) {
     return line;
   });
   row.querySelector(".state").replaceChildren(...said);
-  for (const cell of row.querySelectorAll("td[data-is]")) cell.textContent = cells[cell.dataset.is] ?? "–";
   return true;
 }
 

@@ -60,7 +60,8 @@ async function look(signal) {
       }
       replace(part, next.get(name));
       shown.set(name, html);
-      moved = true;
+      // They move each minute, whatever happens.
+      moved ||= name !== "charts";
     }
     // Until then the whole page is asked for.
     if (!held) tag = answer.headers.get("ETag") ?? "";
