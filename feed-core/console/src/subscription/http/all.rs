@@ -55,8 +55,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         let mut named = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                // An empty field of the form.
-                "of" if value.trim().is_empty() => {}
                 "of" if named.len() == MOST => {
                     let detail = format!("`of` is there more than {MOST} times");
                     return Err(Problem::bad_request(detail));

@@ -63,8 +63,12 @@ pub fn describe(compares: bool) -> Description {
     )
 }
 
+/// An address of a consumer. Other URLs are accepted as well; a client that writes them needs no pattern.
+const ADDRESS: &str = r"^(https?://([a-z]+(\.[a-z]+)*|([1-9][0-9]?\.){3}[1-9][0-9]?)(:([1-9][0-9]{0,3}|[1-5][0-9]{4}))?(/[A-Za-z0-9_]+)*/?|(/[A-Za-z0-9_]+)+/?)$";
+
 fn all() -> Operation {
-    let of = json!({"type": "array", "maxItems": super::all::MOST, "items": {"type": "string"}});
+    let address = json!({"type": "string", "maxLength": 200, "pattern": ADDRESS});
+    let of = json!({"type": "array", "maxItems": super::all::MOST, "items": address});
     Operation::get("/status/all", "all", "Several consumers on one page")
         .about("A page alone: the browser asks each consumer for its status. `feed status` does the same for programs.")
         .parameter(Parameter::query(
