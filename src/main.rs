@@ -15,7 +15,7 @@ use clap::CommandFactory;
 use feed_chassis::{
     Mounted, Settings, listen, parse_command_line, serve, start_logging, start_tracing, stop_signal,
 };
-use feed_console::{DatabaseSettings, Follow};
+use feed_console::{DatabaseSettings, Follow, StatusSettings};
 use feed_core::consumer::FeedCredentials;
 use feed_core::http::{BaseUrl, with_causes};
 use tokio_util::sync::CancellationToken;
@@ -104,6 +104,13 @@ async fn shop(
             probe: false,
         })
     };
+    // Each consumer's page shows the other one too.
+    let beside = |name: &str| -> anyhow::Result<StatusSettings> {
+        Ok(StatusSettings {
+            status_of: vec![base.path(&format!("{name}/")).parse()?],
+            status_origins: Vec::new(),
+        })
+    };
     let order = order::Config {
         database: database("order"),
         settings: settings("order")?,
@@ -114,6 +121,7 @@ async fn shop(
         database: database("invoice"),
         settings: settings("invoice")?,
         follow: follow.clone(),
+        status: beside("shipping")?,
         own: invoice::Links {
             order_url: Some(base.join("order/order/")),
             sender: config.sender.clone(),
@@ -123,6 +131,7 @@ async fn shop(
         database: database("shipping"),
         settings: settings("shipping")?,
         follow,
+        status: beside("invoice")?,
         own: shipping::Links {
             order_url: Some(base.join("order/order/")),
         },

@@ -115,6 +115,7 @@ const FILLED: &[View] = &[
     ),
     view("status.fine", "invoice/status", "Lag"),
     view("status-events", "invoice/status/events", "applied"),
+    view("status-all", "invoice/status/all", "2 of 2 well"),
 ];
 
 /// An invoice cannot be written.
@@ -125,6 +126,7 @@ const PARKED: &[View] = &[
     },
     view("start-page.parked", "", "1 parked"),
     view("status.parked", "invoice/status", "1 event is parked"),
+    view("status-all.parked", "shipping/status/all", "1 of 2 well"),
 ];
 
 /// An operator has paused the invoices.
@@ -138,6 +140,11 @@ const PAUSED: &[View] = &[
 const HALTED: &[View] = &[
     view("start-page.halted", "", "Halted"),
     view("status.halted", "invoice/status", "Halted"),
+    view(
+        "status-all.away",
+        "invoice/status/all?of=http://127.0.0.1:9/billing",
+        "since",
+    ),
 ];
 
 const DESKTOP: [Look; 2] = [Look::DESKTOP, Look::DESKTOP_DARK];
@@ -156,7 +163,13 @@ async fn every_page_on_a_phone() {
 async fn in_every_state(looks: [Look; 2]) {
     let mut shop = Shop::open().await;
     tell(looks[0], async |page| {
-        for part in ["status of 400", "status of 404", "status of 422"] {
+        for part in [
+            "status of 400",
+            "status of 404",
+            "status of 422",
+            // Nothing listens at port 9, and browsers know that port.
+            "127.0.0.1:9/",
+        ] {
             page.foresee(part);
         }
         walk(&shop, page, &looks, EMPTY).await;

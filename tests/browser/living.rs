@@ -79,20 +79,14 @@ async fn the_start_page_says_when_its_numbers_are_old() {
         page.open(&shop.url("")).await;
         page.sees("#asof", "moving with each event").await;
         // A tab that nobody sees asks nothing.
-        let hide = |hidden: bool| {
-            format!(
-                "Object.defineProperty(document, 'hidden', {{value: {hidden}, configurable: true}});
-                 document.dispatchEvent(new Event('visibilitychange'));"
-            )
-        };
-        page.run(&hide(true)).await;
+        page.hide(true).await;
         page.sees("#stale", "Not asked while this tab was hidden")
             .await;
         shop.place(&order("Main Street 1")).await;
         shop.has("invoice/status", "sequence", json!(1)).await;
         shop.has("shipping/status", "sequence", json!(1)).await;
         page.sees("#order .count", "Newest event 0").await;
-        page.run(&hide(false)).await;
+        page.hide(false).await;
         shows(page, 1, 1).await;
         until("the numbers are new", async || {
             (!page.shows("#stale").await).then_some(())

@@ -2,6 +2,7 @@
 //! Debian's; `tests/run` installs them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod all_consumers;
 mod apart;
 mod axe;
 mod clerk;
@@ -9,6 +10,7 @@ mod driver;
 mod every_page;
 mod keyboard;
 mod lists;
+mod live;
 mod living;
 mod mistakes;
 mod names;

@@ -252,6 +252,15 @@ impl Page {
         .await;
     }
 
+    /// Pretends that the reader turns to another tab, or back.
+    pub(crate) async fn hide(&self, hidden: bool) {
+        let script = format!(
+            "Object.defineProperty(document, 'hidden', {{value: {hidden}, configurable: true}});
+             document.dispatchEvent(new Event('visibilitychange'));"
+        );
+        self.run(&script).await;
+    }
+
     /// Marks the document that is shown now, for [`Page::is_the_same`].
     pub(crate) async fn mark(&self) {
         self.run("window.marked = true").await;

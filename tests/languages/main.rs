@@ -10,6 +10,7 @@ mod deliver;
 mod examples;
 mod readme;
 mod serve;
+mod status;
 mod streams;
 mod tail;
 mod webhook;

@@ -58,6 +58,8 @@ const FOLLOWING: &[&str] = &[
     "FEED_PROXY",
     "FEED_PROXY_SEES_CREDENTIALS",
     "POLL_INTERVAL",
+    "STATUS_OF",
+    "STATUS_ORIGINS",
     "INSTANCE",
     "LOG_FORMAT",
 ];

@@ -200,7 +200,7 @@ async fn answer(
     if response.status() == StatusCode::NOT_MODIFIED {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     } else {
-        html::protect(response.headers_mut());
+        html::protect(&mut response);
     }
     Ok(response)
 }

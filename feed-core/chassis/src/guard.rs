@@ -22,7 +22,7 @@ pub(super) struct Area {
     /// The prefix of its paths; empty if it is the only service.
     pub(super) prefix: String,
     /// Paths without private content.
-    pub(super) open: &'static [&'static str],
+    pub(super) open: Vec<&'static str>,
     /// Routes for clients that may read: `/feed/{epoch}/{page}`.
     pub(super) readable: &'static [&'static str],
     /// The frame of its pages.
@@ -154,7 +154,7 @@ mod tests {
     fn area(prefix: &str, open: &'static [&'static str]) -> Area {
         Area {
             prefix: prefix.to_owned(),
-            open,
+            open: open.to_vec(),
             readable: &[
                 "/feed",
                 "/feed.atom",

@@ -38,12 +38,49 @@ const PROTECTION: [(HeaderName, &str); 5] = [
 ];
 
 /// Adds the security headers to an answer that is a page.
-pub(super) fn protect(answer: &mut HeaderMap) {
-    let media_type = answer.get(header::CONTENT_TYPE);
+pub(super) fn protect(answer: &mut Response) {
+    let media_type = answer.headers().get(header::CONTENT_TYPE);
     if media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html")) {
+        let asked = answer.extensions_mut().remove::<AskedOrigins>();
+        let headers = answer.headers_mut();
         for (name, value) in PROTECTION {
-            answer.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, HeaderValue::from_static(value));
         }
+        if let Some(policy) = asked.and_then(|asked| asked.policy()) {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+    }
+}
+
+/// Other origins that the scripts of a page ask: its policy allows these beside the page's own. It belongs into the
+/// extensions of the page's answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AskedOrigins(Vec<String>);
+
+impl AskedOrigins {
+    /// Adds the origin of `url`. Returns false, and adds nothing, if a policy cannot name it: a host with characters that
+    /// would mean something else there, or the address of IPv6.
+    #[must_use]
+    pub fn add(&mut self, url: &Url) -> bool {
+        let is_plain = |host: &str| {
+            let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            !host.is_empty() && host.bytes().all(known)
+        };
+        if !matches!(url.scheme(), "http" | "https") || !url.host_str().is_some_and(is_plain) {
+            return false;
+        }
+        let origin = url.origin().ascii_serialization();
+        if !self.0.contains(&origin) {
+            self.0.push(origin);
+        }
+        true
+    }
+
+    fn policy(&self) -> Option<HeaderValue> {
+        let (_, policy) = &PROTECTION[0];
+        let own = "connect-src 'self'";
+        let all = format!("{own} {}", self.0.join(" "));
+        HeaderValue::try_from(policy.replacen(own, all.trim_end(), 1)).ok()
     }
 }
 
@@ -76,6 +113,12 @@ impl Frame<'_> {
     #[must_use]
     pub fn page_with_script(&self, title: &str, body: &Markup, script: &str) -> Markup {
         self.whole(title, body, &[script])
+    }
+
+    /// Returns the same with several scripts, which run in this order.
+    #[must_use]
+    pub fn with_scripts(&self, title: &str, body: &Markup, scripts: &[&str]) -> Markup {
+        self.whole(title, body, scripts)
     }
 
     /// Returns the same with scripts, of which the first shows instants and [`money`] in the reader's locale.
@@ -292,6 +335,42 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_asks_the_origins_that_it_names_and_no_others() {
+        let mut asked = AskedOrigins::default();
+        for (url, expected) in [
+            ("http://127.0.0.1:8083/status", true),
+            ("http://127.0.0.1:8083/other", true),
+            ("https://shop.example/invoice/", true),
+            ("http://*/", false),
+            ("http://*.example/", false),
+            ("http://a;script-src/", false),
+            ("http://a,b/", false),
+            ("http://a'b/", false),
+            ("http://[::1]:8083/", false),
+            ("data:text/html,x", false),
+        ] {
+            let url = Url::parse(url).expect("a URL");
+            assert_eq!(asked.add(&url), expected, "{url}");
+        }
+        let mut answer = html! {}.into_response();
+        protect(&mut answer);
+        let own = answer.headers()[header::CONTENT_SECURITY_POLICY].clone();
+        assert_eq!(own, PROTECTION[0].1);
+        let mut answer = html! {}.into_response();
+        answer.extensions_mut().insert(asked);
+        protect(&mut answer);
+        let policy = &answer.headers()[header::CONTENT_SECURITY_POLICY];
+        let (before, after) = PROTECTION[0]
+            .1
+            .split_once("'self'; img-src")
+            .expect("its own");
+        assert_eq!(
+            policy.to_str().expect("a text"),
+            format!("{before}'self' http://127.0.0.1:8083 https://shop.example; img-src{after}")
+        );
+    }
 
     #[test]
     fn a_column_without_a_class_has_no_attribute_for_it() {

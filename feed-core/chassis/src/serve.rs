@@ -194,7 +194,7 @@ impl Mounted {
     /// Adds paths that require no credentials: scripts, which contain nothing private.
     #[must_use]
     pub fn with_open(mut self, paths: &'static [&'static str]) -> Self {
-        self.area.open = paths;
+        self.area.open.extend(paths);
         self
     }
 

@@ -11,7 +11,7 @@ use feed_core::consumer::{
 use feed_core::{DatabaseError, DatabaseOptions, OptionNames};
 use tracing::info;
 
-use crate::subscription::WHAT_TO_DO;
+use crate::subscription::{Address, Origin, WHAT_TO_DO};
 use url::Url;
 
 /// Flags that a service's commands have as well: those of its database and of its feed.
@@ -248,6 +248,23 @@ pub fn parse_poll_interval(text: &str) -> Result<Duration, String> {
         }
         interval => Ok(interval),
     }
+}
+
+/// The other consumers on the status pages, and where the status here may be shown.
+///
+/// Flatten it into a service's own [`clap::Parser`], beside [`Settings`](feed_chassis::Settings).
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Status")]
+pub struct StatusSettings {
+    /// Other consumers that the page /status/all shows: their addresses, with commas between them; one on the same host
+    /// may be a path, such as /shipping/
+    #[arg(long, env, value_name = "URL", value_delimiter = ',')]
+    pub status_of: Vec<Address>,
+
+    /// Origins whose pages may read /status as JSON, by the browser and the credentials of their reader; with commas
+    /// between them [default: none but that of this service]
+    #[arg(long, env, value_name = "ORIGIN", value_delimiter = ',')]
+    pub status_origins: Vec<Origin>,
 }
 
 fn parse_feed_url(text: &str) -> Result<Url, String> {

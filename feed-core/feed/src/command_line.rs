@@ -7,6 +7,7 @@ use feed_console::settings::SHARED;
 use crate::check::Check;
 use crate::deliver::{self, Deliver};
 use crate::serve::{self, Serve};
+use crate::status::Status;
 use crate::tail::Tail;
 
 const ABOUT: &str = "\
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Deliver(Box<Deliver>),
     Tail(Tail),
     Check(Check),
+    Status(Status),
 }
 
 impl Program {

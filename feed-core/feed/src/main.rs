@@ -2,12 +2,14 @@
 //!
 //! It adds no mechanism to the libraries, only a command line: [`serve`] publishes the outbox of an application as a
 //! feed, [`deliver`] follows a feed and applies its events by SQL of the team's own, [`tail`] shows a feed in the
-//! terminal, and [`check`] says whether a feed keeps the rules.
+//! terminal, [`check`] says whether a feed keeps the rules, and [`status`] shows several consumers at once.
 
 mod check;
 mod command_line;
 mod deliver;
+mod printable;
 mod serve;
+mod status;
 mod tail;
 
 use std::process::ExitCode;
@@ -21,5 +23,6 @@ async fn main() -> ExitCode {
         Command::Deliver(deliver) => deliver::main(*deliver).await,
         Command::Tail(tail) => tail::main(tail).await,
         Command::Check(check) => check::main(check).await,
+        Command::Status(status) => status::main(status).await,
     }
 }

@@ -15,6 +15,7 @@ use feed_core::{Cursor, Received};
 use url::Url;
 
 use crate::deliver::as_json;
+use crate::printable::printable;
 
 /// The longest pause before a request that follows a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -220,17 +221,6 @@ fn write_line(line: &mut String, event: &Received, data: bool, coloured: bool) {
     if data {
         let _ = write!(line, "  {}", printable(&event.data));
     }
-}
-
-fn printable(text: &str) -> String {
-    let visible = |c: char| match c {
-        '\n' | '\r' | '\t' => ' ',
-        c if c.is_control() => '\u{fffd}',
-        // They change the order in which the rest of the line is shown.
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        c => c,
-    };
-    text.chars().map(visible).collect()
 }
 
 #[cfg(test)]

@@ -58,6 +58,10 @@ pub(super) const ORDER: Routes = &[
 pub(super) const CONSUMER: Routes = &[
     ("/poll", Operate),
     ("/status", Operate),
+    ("/status/all", Operate),
+    ("/status/all.js", Nothing),
+    ("/status/live.js", Nothing),
+    ("/status/watch.js", Nothing),
     ("/status/decisions", Operate),
     ("/status/events", Operate),
     ("/status/instances", Operate),

@@ -4,7 +4,7 @@ use clap::Args;
 use feed_chassis::Settings;
 
 use super::Service;
-use crate::settings::SHARED;
+use crate::settings::{SHARED, StatusSettings};
 use crate::{DatabaseSettings, Follow, subscription, transfer};
 
 /// The settings of a service, of which `S` are its own.
@@ -17,6 +17,10 @@ pub struct Config<S: Args> {
     /// The database
     #[command(flatten)]
     pub database: DatabaseSettings,
+
+    /// The status pages
+    #[command(flatten)]
+    pub status: StatusSettings,
 
     /// Those of each service
     #[command(flatten)]

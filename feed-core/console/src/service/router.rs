@@ -9,13 +9,13 @@ use feed_core::consumer::{Handle, Reconcile};
 use feed_core::http::Problem;
 use feed_core::{Backend, Database};
 
-use super::{ServiceOn, Site};
+use super::{Config, ServiceOn, Site};
 use crate::{not_halted, subscription};
 
 /// Returns all routes of the service `T`, relative to its public base URL.
 pub(super) fn router<T: ServiceOn<B>, B: Backend>(
     site: Site<B>,
-    settings: &T::Settings,
+    config: &Config<T::Settings>,
     handle: Handle<B>,
 ) -> Router {
     let frame = site.frame.clone();
@@ -24,12 +24,16 @@ pub(super) fn router<T: ServiceOn<B>, B: Backend>(
         database: site.database.clone(),
         handle: handle.clone(),
     };
-    let routes = T::routes(site, settings)
+    let routes = T::routes(site, &config.own)
         .layer(from_fn_with_state(base.clone(), same_origin))
         .layer(ProblemsAsPages::new(frame.clone()))
         .layer(map_response(keep_private))
         .merge(health(ready::<B>).with_state(state))
-        .merge(subscription::router::<B, T::Expected>(handle, frame))
+        .merge(subscription::router_beside::<B, T::Expected>(
+            handle,
+            frame,
+            &config.status,
+        ))
         .merge(stylesheet())
         .merge(T::open_routes());
     match T::description() {

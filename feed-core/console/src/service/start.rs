@@ -147,6 +147,7 @@ pub async fn start_on<T: ServiceOn<B>, B: Backend>(
     Ok(mount(service.router, service.database)
         .with_pages(service.frame)
         .with_open(T::OPEN)
+        .with_open(subscription::OPEN)
         .with_metrics(consumer.handle())
         .with_task(consumer.run()))
 }
@@ -192,7 +193,7 @@ pub async fn open<T: ServiceOn<B>, B: Backend>(
         frame: frame.clone(),
     };
     Ok(Opened {
-        router: router::<T, B>(site, &config.own, consumer.handle()),
+        router: router::<T, B>(site, config, consumer.handle()),
         frame,
         consumer,
         database,

@@ -2,6 +2,7 @@
 //! and by the routes below `/status`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod all;
 mod halted;
 mod lists;
 mod many;

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reconcile::summary;
-use super::words::{WHAT_TO_DO, behind, grouped, moment, sentence, span};
+use super::words::{WHAT_TO_DO, behind, counted, grouped, moment, sentence};
 use crate::command::{CommandError, Done, print, print_json};
+use crate::subscription::concern::{Concern, Kind, Standing};
 use feed_core::Backend;
 use feed_core::consumer::{Handle, Pace, Paused, Reconciliation, Status};
 
@@ -20,6 +21,8 @@ pub(in crate::subscription) struct StatusDocument {
     pub(in crate::subscription) pace: Option<Pace>,
     /// The last comparison of the feed with the stored data; `null` if there was none.
     pub(in crate::subscription) reconciliation: Option<Reconciliation>,
+    /// What keeps the subscription from being well, worst first. It is empty if nothing needs an operator.
+    pub(in crate::subscription) concerns: Vec<Concern>,
 }
 
 /// The differences included in the status. `reconcile` names more.
@@ -34,6 +37,7 @@ impl StatusDocument {
         let status = handle.status().await?;
         Ok(Self {
             pace: handle.pace(&status),
+            concerns: Standing::from(&status).concerns(),
             status,
             reconciliation,
         })
@@ -46,66 +50,51 @@ pub(super) async fn status<B: Backend>(
     json: bool,
 ) -> Result<Done, CommandError> {
     let document = StatusDocument::of(handle).await?;
-    let status = &document.status;
     if json {
         print_json(&document)?;
     } else {
         print(&text(&document))?;
     }
-    let needs_someone = status.is_stopped()
-        || status.parked > 0
-        || status.last_error.is_some()
-        || is_left_alone(status)
-        || silent_for(status).is_some();
-    Ok(match needs_someone {
-        true => Done::Found,
-        false => Done::Well,
+    Ok(match document.concerns.is_empty() {
+        true => Done::Well,
+        false => Done::Found,
     })
 }
 
-/// Returns true if nobody takes events: then nobody knows either whether there are new ones.
-fn is_left_alone(status: &Status) -> bool {
-    status.instances == 0
-}
-
-/// Returns for how many seconds the feed has not answered, if that is too long: it may have news.
-fn silent_for(status: &Status) -> Option<i64> {
-    let silent = status.lag.seconds.filter(|_| status.lag.events == 0);
-    silent.filter(|seconds| *seconds > 0)
+/// Describes a concern on lines of its own, with what to do about it.
+fn advice(concern: &Concern, status: &Status) -> String {
+    let said = match &concern.why {
+        Some(why) => format!("{}: {why}", sentence(&concern.text)),
+        None => sentence(&concern.text),
+    };
+    match concern.kind {
+        Kind::Halted => format!("{said}.\n{}.\n", sentence(WHAT_TO_DO)),
+        Kind::Parked => {
+            let is = if status.parked == 1 { "is" } else { "are" };
+            let events = counted(status.parked, "event");
+            format!("{events} {is} parked: `parked` says why.\n")
+        }
+        Kind::Unattended => {
+            format!("{said}: no event is taken, and what is new in the feed is not known.\n")
+        }
+        Kind::Silent => format!("{said}: what is new there is not known.\n"),
+        Kind::Paused => match &status.paused {
+            Some(Paused { by, reason, at }) => {
+                let since = moment(*at);
+                format!(
+                    "Paused by {by} since {since}: {reason}.\nNo event is taken until `resume`.\n"
+                )
+            }
+            None => format!("{said}.\n"),
+        },
+        Kind::Failing | Kind::Other => format!("{said}.\n"),
+    }
 }
 
 fn text(document: &StatusDocument) -> String {
     let status = &document.status;
-    let mut text = String::new();
-    if let Some(reason) = &status.halted {
-        text += &format!("Halted: {reason}.\n{}.\n", sentence(WHAT_TO_DO));
-    }
-    if let Some(Paused { by, reason, at }) = &status.paused {
-        let since = moment(*at);
-        text += &format!(
-            "Paused by {by} since {since}: {reason}.\nNo event is taken until `resume`.\n"
-        );
-    }
-    match status.parked {
-        0 => {}
-        1 => text += "1 event is parked: `parked` says why.\n",
-        parked => {
-            text += &format!(
-                "{} events are parked: `parked` says why.\n",
-                grouped(parked)
-            );
-        }
-    }
-    if let Some(error) = &status.last_error {
-        text += &format!("The last poll failed: {error}.\n");
-    }
-    if is_left_alone(status) {
-        text += "No instance runs: no event is taken, and what is new in the feed is not known.\n";
-    } else if let Some(seconds) = silent_for(status) {
-        let silent = span(seconds);
-        text +=
-            &format!("The feed has not answered for {silent}: what is new there is not known.\n");
-    }
+    let concerns = document.concerns.iter();
+    let mut text: String = concerns.map(|concern| advice(concern, status)).collect();
     if text.is_empty() {
         text += "Nothing is stuck.\n";
     }

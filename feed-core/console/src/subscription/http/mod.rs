@@ -1,12 +1,14 @@
 //! The status pages of a consumer with an operator's decisions, for a service's router. Programs
 //! get the same as JSON.
 
+mod all;
 mod chart;
 mod decide;
 mod form;
 mod instances;
 mod job;
 mod lists;
+mod live;
 mod openapi;
 mod pace;
 mod page;
@@ -19,14 +21,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use maud::Markup;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Origin;
 use super::command::StatusDocument;
+use crate::settings::StatusSettings;
 use feed_chassis::html::Frame;
 use feed_chassis::routing::{get, post};
 use feed_chassis::{ProblemsAsPages, Wanted, same_origin};
@@ -38,11 +42,22 @@ use feed_core::http::Problem;
 use form::MAX_BODY;
 use site::{Site, done};
 
+pub use live::OPEN;
 pub use openapi::describe;
 
 /// Returns the routes `GET /status` with those below it, and `POST /poll`, with pages in the
 /// service's frame. `R` compares the stored data with the feed.
 pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'static>) -> Router {
+    router_beside::<B, R>(handle, frame, &StatusSettings::default())
+}
+
+/// Returns the same for a consumer that is operated beside others.
+pub fn router_beside<B: Backend, R: Reconcile<B>>(
+    handle: Handle<B>,
+    frame: Frame<'static>,
+    settings: &StatusSettings,
+) -> Router {
+    let origins: Arc<[Origin]> = settings.status_origins.as_slice().into();
     let site = Site {
         handle,
         frame: frame.clone(),
@@ -54,7 +69,11 @@ pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'stat
         comparing = comparing.route("/status/reconcile", post(reconcile::<B, R>));
     }
     Router::new()
-        .route("/status", get(status::<B>))
+        .route(
+            "/status",
+            get(status::<B>).layer(from_fn_with_state(origins, all::permit)),
+        )
+        .merge(all::router(frame.clone(), settings))
         .route("/status/events", get(lists::events::<B>))
         .route("/status/parked", get(parked::parked::<B>))
         .route("/status/skipped", get(lists::skipped::<B>))
@@ -74,6 +93,7 @@ pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'stat
         .layer(ProblemsAsPages::new(frame))
         .layer(map_response(never_stored))
         .with_state(site)
+        .merge(live::scripts())
 }
 
 /// Keeps caches from storing the state of a subscription.
@@ -124,15 +144,12 @@ async fn status<B: Backend>(
     State(site): State<Site<B>>,
     _: lists::Query<{ lists::NONE }>,
     wanted: Wanted,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let document = StatusDocument::of(&site.handle).await?;
     if wanted == Wanted::Json {
         return Ok(wanted.answer(Markup::default, || document));
     }
     let page = page::Page::of(&site, document).await?;
-    let html = || {
-        site.frame
-            .page("Status", &page.render(&site.frame.base, site.compares))
-    };
-    Ok(wanted.answer(html, || ()))
+    Ok(live::answer(&site.frame, &headers, page, site.compares))
 }

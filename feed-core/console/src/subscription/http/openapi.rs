@@ -17,11 +17,14 @@ use feed_core::consumer::{
 /// Describes the routes of [`router`](super::router()). `compares` is true if the service has a comparison.
 #[must_use]
 pub fn describe(compares: bool) -> Description {
-    let status = Operation::get("/status", "status", "How the subscription stands").answer(
-        Answer::new(200, "How it stands")
-            .json(Schema::of::<StatusDocument>())
-            .html(),
-    );
+    let status = Operation::get("/status", "status", "How the subscription stands")
+        .answer(
+            Answer::new(200, "How it stands")
+                .json(Schema::of::<StatusDocument>())
+                .html(),
+        )
+        .about("The page alone has an `ETag`.")
+        .answer(Answer::new(304, "The client has the page already"));
     let events = Operation::get(
         "/status/events",
         "events",
@@ -75,6 +78,7 @@ pub fn describe(compares: bool) -> Description {
         list::<InstanceStatus>(instances, "instances"),
         pause(),
         retire(),
+        all(),
         retry(),
         skip(),
         undo(),
@@ -88,6 +92,24 @@ pub fn describe(compares: bool) -> Description {
         "How far the feed was followed, and what people decide about it",
         operations,
     )
+}
+
+/// An address of a consumer. Other URLs are accepted as well; a client that writes them needs no pattern.
+const ADDRESS: &str = r"^(https?://([a-z]+(\.[a-z]+)*|([1-9][0-9]?\.){3}[1-9][0-9]?)(:([1-9][0-9]{0,3}|[1-5][0-9]{4}))?(/[A-Za-z0-9_]+)*/?|(/[A-Za-z0-9_]+)+/?)$";
+
+fn all() -> Operation {
+    let address = json!({"type": "string", "maxLength": 200, "pattern": ADDRESS});
+    let of = json!({"type": "array", "maxItems": super::all::MOST, "items": address});
+    Operation::get("/status/all", "all", "Several consumers on one page")
+        .about("A page alone: the browser asks each consumer for its status. `feed status` does the same for programs.")
+        .parameter(Parameter::query(
+            "of",
+            "The addresses of other consumers: URLs, or paths on this host",
+            Schema::literal(of),
+        ))
+        .answer(Answer::new(200, "The page").html())
+        .problem(400, "`of` is no such address, or there are too many")
+        .problem(406, "No page is acceptable")
 }
 
 fn list<T: JsonSchema>(list: Operation, name: &'static str) -> Operation {

@@ -1,6 +1,6 @@
 //! The status page: on top what is stuck, then the progress, then the decisions.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::job::State;
@@ -25,8 +25,14 @@ const PARKED: u32 = 50;
 /// How many causes are shown.
 const CAUSES: usize = 10;
 
+/// A contact that is not older needs no date.
+const RECENT: TimeDelta = TimeDelta::seconds(60);
+
 /// The content of the page.
 pub(super) struct Page {
+    pub(super) now: DateTime<Utc>,
+    /// The right end of the charts.
+    charted: DateTime<Utc>,
     document: StatusDocument,
     samples: Vec<Sample>,
     parked: Vec<ParkedEvent>,
@@ -44,9 +50,12 @@ impl Page {
         document: StatusDocument,
     ) -> sqlx::Result<Self> {
         let handle = &site.handle;
+        let now = Utc::now();
         let mut preview = handle.preview(&Selection::default(), 0).await?;
         preview.causes.truncate(CAUSES);
         Ok(Self {
+            now,
+            charted: now,
             document,
             samples: handle.samples(),
             parked: handle.parked(PARKED).await?,
@@ -58,32 +67,47 @@ impl Page {
         })
     }
 
+    /// Returns the page without what moves all the time and is no news: two that are equal say the same.
+    pub(super) fn steady(mut self) -> Self {
+        self.charted = self
+            .samples
+            .last()
+            .map_or(DateTime::UNIX_EPOCH, |sample| sample.at);
+        if let Some(pace) = &mut self.document.pace {
+            pace.seconds = 0;
+        }
+        self
+    }
+
     pub(super) fn render(&self, base: &BaseUrl, compares: bool) -> Markup {
         let status = &self.document.status;
         html! {
-            @if let Some(decision) = &status.decision {
-                p.notice role="status" {
-                    strong { "Decided, not yet carried out: " } (decision) "."
-                    @if status.instances == 0 { " It is carried out when an instance runs." }
+            div data-live="notices" {
+                @if let Some(decision) = &status.decision {
+                    p.notice role="status" {
+                        strong { "Decided, not yet carried out: " } (decision) "."
+                        @if status.instances == 0 { " It is carried out when an instance runs." }
+                    }
+                } @else if let Some(reason) = &status.halted {
+                    (stuck::halted(base, reason))
                 }
-            } @else if let Some(reason) = &status.halted {
-                (stuck::halted(base, reason))
-            }
-            @if let Some(paused) = &status.paused { (instances::paused(base, paused)) }
-            @if let Some(error) = &status.last_error {
-                p.notice.bad role="alert" { strong { "The last poll failed: " } (error) }
-            }
-            @if status.parked > 0 {
-                p.notice.bad role="status" {
-                    strong { (counted(status.parked, "event")) (if status.parked == 1 { " is" } else { " are" }) " parked. " }
-                    @if !status.is_stopped() { "Later events of the same subjects wait; all others continue. " }
-                    a href="#parked" { "See why" }
+                @if let Some(paused) = &status.paused { (instances::paused(base, paused)) }
+                @if let Some(error) = &status.last_error {
+                    p.notice.bad role="alert" { strong { "The last poll failed: " } (error) }
+                }
+                @if status.parked > 0 {
+                    p.notice.bad role="status" {
+                        strong { (counted(status.parked, "event")) (if status.parked == 1 { " is" } else { " are" }) " parked. " }
+                        @if !status.is_stopped() { "Later events of the same subjects wait; all others continue. " }
+                        a href="#parked" { "See why" }
+                    }
                 }
             }
-            (self.facts(base))
+            div data-live="facts" { (self.facts(base)) }
             div.actions {
                 form method="post" action=(base.path("poll")) { button { "Poll now" } }
                 a.button.plain href=(base.path("status/events")) { "Events taken" }
+                a.button.plain href=(base.path("status/all")) { "All consumers" }
             }
             form.inline method="get" action=(base.path("status/events")) role="search" {
                 div.field {
@@ -92,41 +116,48 @@ impl Page {
                 }
                 button.plain { "Find" }
             }
-            @if status.parked > 0 {
-                @if self.causes.first().is_some_and(|cause| cause.events > 1) {
-                    h2 { "Why events are parked" }
-                    (stuck::causes(base, &self.causes, self.as_of))
-                }
-                h2 id="parked" { "Parked events" }
-                (stuck::parked(base, &self.parked, status.is_stopped(), true))
-                p {
-                    @if status.parked + status.waiting > i64::from(PARKED) {
-                        a href={ (base.path("status/parked")) "?limit=" (MOST) } { "More parked events" }
-                        ", of " (grouped(status.parked)) " and " (grouped(status.waiting)) " that wait for them. "
+            div data-live="parked" {
+                @if status.parked > 0 {
+                    @if self.causes.first().is_some_and(|cause| cause.events > 1) {
+                        h2 { "Why events are parked" }
+                        (stuck::causes(base, &self.causes, self.as_of))
+                    }
+                    h2 id="parked" { "Parked events" }
+                    (stuck::parked(base, &self.parked, status.is_stopped(), true))
+                    p {
+                        @if status.parked + status.waiting > i64::from(PARKED) {
+                            a href={ (base.path("status/parked")) "?limit=" (MOST) } { "More parked events" }
+                            ", of " (grouped(status.parked)) " and " (grouped(status.waiting)) " that wait for them. "
+                        }
+                        a href=(base.path("status/parked")) { "Select by type, time or cause" }
                     }
                     a href=(base.path("status/parked")) { "Select by type, time or cause" }
                 }
             }
             h2 { "Lag and throughput" }
-            (pace::charts(&self.samples, status, Utc::now()))
+            div data-live="charts" { (pace::charts(&self.samples, status, self.charted)) }
             @if compares {
                 h2 { "Comparison with the feed" }
-                (self.comparison(base.path("status/reconcile")))
+                div data-live="comparison" { (self.comparison(base.path("status/reconcile"))) }
             }
-            @if !status.is_stopped() && status.sequence > 0 { (stuck::replay(base)) }
-            @if status.paused.is_none() { (instances::pause_form(base)) }
-            @if !self.skipped.is_empty() {
-                h2 { "Without effect" }
-                (lists::skipped_table(base, &self.skipped))
-                @if status.skipped > i64::from(LAST) {
-                    p { a href=(base.path("status/skipped")) { "All " (grouped(status.skipped)) } }
+            div data-live="decide" {
+                @if !status.is_stopped() && status.sequence > 0 { (stuck::replay(base)) }
+                @if status.paused.is_none() { (instances::pause_form(base)) }
+            }
+            div data-live="past" {
+                @if !self.skipped.is_empty() {
+                    h2 { "Without effect" }
+                    (lists::skipped_table(base, &self.skipped))
+                    @if status.skipped > i64::from(LAST) {
+                        p { a href=(base.path("status/skipped")) { "All " (grouped(status.skipped)) } }
+                    }
                 }
-            }
-            @if !self.decisions.is_empty() {
-                h2 { "Decisions" }
-                (lists::decisions_table(base, &self.decisions))
-                @if self.decisions.len() == LAST as usize {
-                    p { a href=(base.path("status/decisions")) { "More decisions" } }
+                @if !self.decisions.is_empty() {
+                    h2 { "Decisions" }
+                    (lists::decisions_table(base, &self.decisions))
+                    @if self.decisions.len() == LAST as usize {
+                        p { a href=(base.path("status/decisions")) { "More decisions" } }
+                    }
                 }
             }
         }
@@ -154,6 +185,8 @@ impl Page {
                 }
                 dt { "Last contact" } dd {
                     @match status.last_contact {
+                        // It moves as long as the feed answers, which is all that it says then.
+                        Some(at) if self.now - at < RECENT => "within the last minute",
                         Some(at) => (instant(at)),
                         None => "never",
                     }

@@ -1,0 +1,244 @@
+//! What keeps a subscription from being well. It is one rule: for the command `status` and its exit code, for the JSON of
+//! `GET /status`, for the page with all consumers, and for `feed status`.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::command::words::{behind, grouped, span};
+use feed_core::consumer::{Lag, Status};
+
+/// The kind of a concern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// It takes nothing until an operator decides.
+    Halted,
+    /// An operator has paused it.
+    Paused,
+    /// Events have failed.
+    Parked,
+    /// The last round ended with an error.
+    Failing,
+    /// No instance runs.
+    Unattended,
+    /// The feed does not answer.
+    Silent,
+    /// One that only a later version knows.
+    #[serde(other)]
+    Other,
+}
+
+/// One thing that keeps a subscription from being well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Concern {
+    /// Which it is
+    pub kind: Kind,
+    /// The same in a few words: `3 parked`
+    pub text: String,
+    /// The reason, if one is known
+    #[serde(default)]
+    pub why: Option<String>,
+}
+
+impl Concern {
+    fn new(kind: Kind, text: impl Into<String>, why: Option<String>) -> Self {
+        let text = text.into();
+        Self { kind, text, why }
+    }
+}
+
+/// A status as another program reads it: of this version, of an older one, or of a later one. What is missing is not
+/// known, and members that have been added are ignored.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// The last event taken
+    pub sequence: Option<i64>,
+    /// The newest event seen in the feed
+    pub head: Option<i64>,
+    /// How far it is behind
+    pub lag: Option<Behind>,
+    /// Failed events
+    pub parked: Option<i64>,
+    /// Later events of their subjects
+    pub waiting: Option<i64>,
+    /// Why it is halted
+    pub halted: Option<String>,
+    /// Who has paused it
+    pub paused: Option<Paused>,
+    /// The error of the last round
+    pub last_error: Option<String>,
+    /// When the feed last answered
+    pub last_contact: Option<DateTime<Utc>>,
+    /// Live instances
+    pub instances: Option<i64>,
+    concerns: Option<Vec<Concern>>,
+}
+
+/// A lag as another program reads it.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Behind {
+    /// Events not yet taken
+    pub events: i64,
+    /// Their age, or for how long the feed has not answered
+    pub seconds: Option<i64>,
+}
+
+/// A pause as another program reads it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Paused {
+    /// The operator
+    pub by: Option<String>,
+    /// Their reason
+    pub reason: Option<String>,
+}
+
+impl Standing {
+    /// Returns what keeps the subscription from being well, worst first: as its own service says, or, if that does not,
+    /// by the rule of this version.
+    #[must_use]
+    pub fn concerns(&self) -> Vec<Concern> {
+        self.concerns.clone().unwrap_or_else(|| self.judged())
+    }
+
+    /// Formats the lag: `2 events, 5 s`.
+    #[must_use]
+    pub fn behind(&self) -> Option<String> {
+        let Behind { events, seconds } = self.lag?;
+        Some(behind(Lag { events, seconds }))
+    }
+
+    fn judged(&self) -> Vec<Concern> {
+        let mut concerns = Vec::new();
+        if let Some(reason) = &self.halted {
+            concerns.push(Concern::new(Kind::Halted, "halted", Some(reason.clone())));
+        }
+        if let Some(paused) = &self.paused {
+            let by = paused.by.as_deref().unwrap_or("an operator");
+            let text = format!("paused by {by}");
+            concerns.push(Concern::new(Kind::Paused, text, paused.reason.clone()));
+        }
+        if let Some(parked @ 1..) = self.parked {
+            let text = format!("{} parked", grouped(parked));
+            concerns.push(Concern::new(Kind::Parked, text, None));
+        }
+        if let Some(error) = &self.last_error {
+            let text = "the last poll failed";
+            concerns.push(Concern::new(Kind::Failing, text, Some(error.clone())));
+        }
+        if self.instances == Some(0) {
+            // Then nobody knows either whether there are new events.
+            concerns.push(Concern::new(Kind::Unattended, "no instance runs", None));
+        } else if let Some(silent) = self.silent() {
+            let text = format!("the feed has not answered for {}", span(silent));
+            concerns.push(Concern::new(Kind::Silent, text, None));
+        }
+        concerns
+    }
+
+    /// Returns for how many seconds the feed has not answered, if that is too long: it may have news.
+    fn silent(&self) -> Option<i64> {
+        let lag = self.lag.filter(|lag| lag.events == 0);
+        lag?.seconds.filter(|seconds| *seconds > 0)
+    }
+}
+
+impl From<&Status> for Standing {
+    fn from(status: &Status) -> Self {
+        Self {
+            sequence: Some(status.sequence),
+            head: Some(status.head),
+            lag: Some(Behind {
+                events: status.lag.events,
+                seconds: status.lag.seconds,
+            }),
+            parked: Some(status.parked),
+            waiting: Some(status.waiting),
+            halted: status.halted.clone(),
+            paused: status.paused.as_ref().map(|paused| Paused {
+                by: Some(paused.by.clone()),
+                reason: Some(paused.reason.clone()),
+            }),
+            last_error: status.last_error.clone(),
+            last_contact: status.last_contact,
+            instances: Some(status.instances),
+            concerns: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn concerns(status: Value) -> Vec<String> {
+        let standing: Standing = serde_json::from_value(status).expect("a status");
+        let concerns = standing.concerns().into_iter();
+        concerns
+            .map(|concern| match concern.why {
+                Some(why) => format!("{}: {why}", concern.text),
+                None => concern.text,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn each_concern_is_named_worst_first() {
+        let well = json!({"sequence": 7, "head": 7, "lag": {"events": 0, "seconds": 0}, "parked": 0,
+                          "instances": 1, "halted": null, "paused": null, "last_error": null});
+        assert_eq!(concerns(well.clone()), [""; 0]);
+        // It takes them: that is no concern.
+        let mut behind = well.clone();
+        behind["lag"] = json!({"events": 5, "seconds": 900});
+        assert_eq!(concerns(behind), [""; 0]);
+        for (member, value, expected) in [
+            ("halted", json!("another feed"), "halted: another feed"),
+            (
+                "paused",
+                json!({"by": "eve", "reason": "the audit", "at": "2026-01-31T00:00:00Z"}),
+                "paused by eve: the audit",
+            ),
+            ("parked", json!(1_200), "1,200 parked"),
+            (
+                "last_error",
+                json!("it answers 500"),
+                "the last poll failed: it answers 500",
+            ),
+            ("instances", json!(0), "no instance runs"),
+            (
+                "lag",
+                json!({"events": 0, "seconds": 300}),
+                "the feed has not answered for 5 min",
+            ),
+        ] {
+            let mut status = well.clone();
+            status[member] = value;
+            assert_eq!(concerns(status), [expected]);
+        }
+        let all = json!({"halted": "h", "paused": {}, "parked": 2, "last_error": "e", "instances": 0,
+                         "lag": {"seconds": 300}});
+        let expected = [
+            "halted: h",
+            "paused by an operator",
+            "2 parked",
+            "the last poll failed: e",
+            "no instance runs",
+        ];
+        assert_eq!(concerns(all), expected);
+    }
+
+    #[test]
+    fn another_version_says_more_or_less() {
+        // What an older one does not say is not known, and no concern.
+        assert_eq!(concerns(json!({"sequence": 1, "head": 1})), [""; 0]);
+        // What a later one says about itself counts.
+        let later = json!({"parked": 3, "moon": "full",
+                           "concerns": [{"kind": "flooded", "text": "flooded", "depth": 3}]});
+        assert_eq!(concerns(later), ["flooded"]);
+    }
+}

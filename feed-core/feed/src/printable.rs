@@ -1,0 +1,46 @@
+//! Text of others in the terminal.
+
+/// Returns the text without characters that a terminal would obey, on one line.
+pub(crate) fn printable(text: &str) -> String {
+    let visible = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if is_obeyed(c) => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(visible).collect()
+}
+
+/// Returns a JSON document with such characters as escapes: it means the same.
+pub(crate) fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            // They are all below U+10000.
+            c if is_obeyed(c) => text += &format!("\\u{:04x}", u32::from(c)),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+fn is_obeyed(c: char) -> bool {
+    // The latter change the order in which the rest of the line is shown.
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing() {
+        let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}b";
+        assert_eq!(printable(hostile), "a\u{fffd}[2J\u{fffd}31m\u{fffd}b");
+        let json = serde_json::to_string(hostile).expect("a string");
+        let escaped = escaped(&json);
+        assert!(escaped.is_ascii(), "{escaped}");
+        let same: String = serde_json::from_str(&escaped).expect("the same document");
+        assert_eq!(same, hostile);
+    }
+}
