@@ -164,6 +164,6 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 49);
+        assert_eq!(count, 50);
     }
 }

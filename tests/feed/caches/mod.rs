@@ -1,6 +1,7 @@
 //! The feed behind caches: immutable pages are served without the service, nothing new is hidden, and nothing that is for
 //! one reader is given to another.
 
+mod compressed;
 mod proxy;
 mod waiting;
 

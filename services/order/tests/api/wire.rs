@@ -211,7 +211,8 @@ async fn each_resource_has_the_requested_type<S: Testable>(url: &str) {
             expected,
             "{path} for {accept}"
         );
-        assert_eq!(answer.header("cache-control"), "private, no-cache");
+        let caching = answer.header("cache-control");
+        assert!(caching.starts_with("private, no-cache"), "{caching}");
         if path != "/form.html" {
             assert_eq!(answer.header("vary"), "Accept");
         }
