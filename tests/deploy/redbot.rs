@@ -1,4 +1,4 @@
-//! What each kind of resource answers, by the rules of REDbot, which knows HTTP better than any test of ours: at the service
+//! What each kind of resource answers, by the rules of `REDbot`, which knows HTTP better than any test of ours: at the service
 //! itself, and behind the proxy.
 
 use std::collections::BTreeSet;
@@ -244,7 +244,7 @@ fn by_the_proxy() -> Vec<Request> {
     ]
 }
 
-/// Lets REDbot send these requests; returns what it finds that is not explained, and adds to `used` what is.
+/// Lets `REDbot` send these requests; returns what it finds that is not explained, and adds to `used` what is.
 async fn examine(
     requests: &[Request],
     url: impl Fn(&str) -> String,
