@@ -33,6 +33,8 @@ install_quietly() {
         nginx) as_root systemctl --quiet disable nginx ;;
         pgbouncer) as_root systemctl --quiet disable pgbouncer ;;
         prometheus) as_root systemctl --quiet disable prometheus ;;
+        squid) as_root systemctl --quiet disable squid ;;
+        trafficserver) as_root systemctl --quiet disable trafficserver ;;
         varnish) as_root systemctl --quiet disable varnish varnishncsa ;;
         nats-server) as_root systemctl --quiet disable nats-server ;;
         pgqd) as_root systemctl --quiet disable pgqd ;;

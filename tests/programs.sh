@@ -41,15 +41,16 @@ fetch_axe() {
 
 axe_is_here() { echo "$axe_sum  target/tools/axe.min.js" | sha256sum --check --status 2>/dev/null; }
 
-# From PyPI, in an environment of its own: for tests/api, tests/deploy, tests/faults and tests/languages.
+# From PyPI, in an environment of its own: for tests/api, tests/deploy, tests/feed, tests/languages and tests/system.
 install_from_pypi() {
     local python=${CARGO_TARGET_DIR:-target}/tools/python
-    ! cat tests/{api,deploy,languages,system}/requirements.txt | cmp -s - "$python/requirements.txt" || return 0
+    ! cat tests/{api,deploy,feed,languages,system}/requirements.txt | cmp -s - "$python/requirements.txt" || return 0
     if /usr/bin/env python3 -m venv --clear "$python"; then
-        say "installing schemathesis, the checkers of the deployment, Litestream, and clients of PostgreSQL and of Durable Streams"
+        say "installing schemathesis, REDbot, the checkers of the deployment, Caddy, Litestream, and clients of PostgreSQL and of Durable Streams"
         "$python/bin/pip" install --quiet --disable-pip-version-check -r tests/api/requirements.txt \
-            -r tests/deploy/requirements.txt -r tests/languages/requirements.txt -r tests/system/requirements.txt
-        cat tests/{api,deploy,languages,system}/requirements.txt >"$python/requirements.txt"
+            -r tests/deploy/requirements.txt -r tests/feed/requirements.txt -r tests/languages/requirements.txt \
+            -r tests/system/requirements.txt
+        cat tests/{api,deploy,feed,languages,system}/requirements.txt >"$python/requirements.txt"
     elif [ -z "${TEST_WITHOUT_PROGRAMS:-}" ]; then
         exit 1
     fi

@@ -16,6 +16,7 @@ mod pages;
 mod poolers;
 mod prefixes;
 mod proxy;
+mod redbot;
 mod roles;
 mod scaled;
 mod site;

@@ -7,7 +7,7 @@ use harness::programs::{available, program};
 use harness::{Backend, Client, Process, Service, new_order, until};
 use tokio::sync::Semaphore;
 
-use crate::publisher::{cursor, link, newest, place, sequences, started};
+use crate::publisher::{after, link, newest, place, sequences, started};
 
 harness::on_both_backends! {
     readers_of_every_kind_get_every_event_while_twenty_create
@@ -133,23 +133,9 @@ async fn create(order: &Service, loops: [&Loop; 2]) {
 async fn forward(client: &Client, count: usize) -> Vec<usize> {
     let (mut read, mut at) = (Vec::new(), "start".to_owned());
     until("catching up reaches the newest event", async || {
-        let address = client.url(&format!("feed?after={at}"));
-        let mut answer = client.get(&address, &[]).await;
-        if answer.status == 303 {
-            let page = url::Url::parse(&address).unwrap();
-            let page = page.join(answer.header("location")).unwrap();
-            answer = client.get(page.as_str(), &[]).await;
-        }
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        // A page may begin before the cursor.
-        let known = read.len();
-        read.extend(
-            sequences(&answer.body)
-                .into_iter()
-                .rev()
-                .filter(|event| *event > known),
-        );
-        at = cursor(&answer);
+        let (new, next) = after(client, &at, &[]).await?;
+        read.extend(new);
+        at = next;
         (read.len() >= count).then_some(())
     })
     .await;

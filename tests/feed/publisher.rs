@@ -1,6 +1,10 @@
 //! An order service that publishes, and functions that read its feed.
 
-use harness::{Answer, Backend, Client, Service, new_order, until};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use harness::{Answer, Backend, Client, DEADLINE, Service, new_order, until};
 
 /// Orders placed at the same time.
 const CREATORS: usize = 8;
@@ -67,6 +71,58 @@ pub(crate) fn sequences(text: &str) -> Vec<usize> {
     parts
         .map(|part| part.split('<').next().unwrap().parse().unwrap())
         .collect()
+}
+
+/// The events after a cursor, oldest first, and the cursor after them; `None` if there is no answer.
+pub(crate) async fn after(
+    client: &Client,
+    at: &str,
+    headers: &[(&str, &str)],
+) -> Option<(Vec<usize>, String)> {
+    let address = client.url(&format!("feed?after={at}"));
+    let mut answer = client.try_send("GET", &address, headers, "").await?;
+    if answer.status == 303 {
+        let page = url::Url::parse(&address).unwrap();
+        let page = page.join(answer.header("location")).unwrap();
+        answer = client.try_send("GET", page.as_str(), &[], "").await?;
+    }
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    // A page may begin before the cursor.
+    let known = if at == "start" { 0 } else { sequence_of(at) };
+    let mut events = sequences(&answer.body);
+    events.reverse();
+    events.retain(|event| *event > known);
+    Some((events, cursor(&answer)))
+}
+
+/// What several readers together have done.
+#[derive(Debug, Default)]
+pub(crate) struct Readers {
+    pub(crate) asked: AtomicUsize,
+    pub(crate) received: AtomicUsize,
+}
+
+/// Reads on from the cursor `at`, waiting for what is new, until the event `goal`. Every event comes once, in sequence. A
+/// cache that is killed, or closes connections that it cannot queue, is asked again.
+pub(crate) async fn follow(client: Client, mut at: String, goal: usize, all: Arc<Readers>) {
+    let mut last = sequence_of(&at);
+    while last < goal {
+        all.asked.fetch_add(1, Ordering::Relaxed);
+        let begin = Instant::now();
+        // Not `until`, whose future cannot be spawned.
+        let (new, next) = loop {
+            if let Some(answer) = after(&client, &at, &[("prefer", "wait=30")]).await {
+                break answer;
+            }
+            assert!(begin.elapsed() < DEADLINE, "no answer after {at}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let expected: Vec<usize> = (last + 1..=last + new.len()).collect();
+        assert_eq!(new, expected, "after {at}");
+        last += new.len();
+        all.received.fetch_add(new.len(), Ordering::Relaxed);
+        at = next;
+    }
 }
 
 /// The target of a link of a document, by its `Link` header; without scheme and host, so that it

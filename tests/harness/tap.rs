@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,10 +20,21 @@ pub enum Held {
     Answer,
 }
 
+/// A request, and what was answered.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// When it was asked.
+    pub at: Instant,
+    /// What it was for.
+    pub target: String,
+    /// The status code; `None` while there is no answer, and where the server is down.
+    pub status: Option<u16>,
+}
+
 #[derive(Debug)]
 struct State {
     upstream: String,
-    asked: Mutex<Vec<String>>,
+    exchanges: Mutex<Vec<Exchange>>,
     /// Parts of the targets that are held back.
     rule: watch::Sender<Option<(Held, &'static str)>>,
     /// How often one was held back.
@@ -50,7 +62,7 @@ impl Tap {
         let address = listener.local_addr().expect("an address").to_string();
         let state = Arc::new(State {
             upstream: upstream.to_owned(),
-            asked: Mutex::default(),
+            exchanges: Mutex::default(),
             rule: watch::Sender::new(None),
             held: watch::Sender::new(0),
             links_only: AtomicBool::new(false),
@@ -75,7 +87,14 @@ impl Tap {
     /// The targets of all requests so far.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
-        lock(&self.state.asked).clone()
+        let exchanges = lock(&self.state.exchanges);
+        exchanges.iter().map(|each| each.target.clone()).collect()
+    }
+
+    /// All requests so far, with what was answered.
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        lock(&self.state.exchanges).clone()
     }
 
     /// From now on, holds back requests for targets that contain `part`.
@@ -103,6 +122,18 @@ impl Tap {
 }
 
 impl State {
+    /// Records a request; returns its target and its number.
+    fn record(&self, head: &str) -> (String, usize) {
+        let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut exchanges = lock(&self.exchanges);
+        exchanges.push(Exchange {
+            at: Instant::now(),
+            target: target.clone(),
+            status: None,
+        });
+        (target, exchanges.len() - 1)
+    }
+
     async fn hold(&self, held: Held, target: &str) {
         let mut rule = self.rule.subscribe();
         let applies = |rule: &Option<(Held, &str)>| {
@@ -118,9 +149,16 @@ impl State {
 /// Passes the requests of one connection on, one after the other: our clients send the second one
 /// after the first answer, and no bodies.
 async fn pass(mut client: TcpStream, state: &State) -> std::io::Result<()> {
-    let mut server = TcpStream::connect(&state.upstream).await?;
     let (mut asked, mut answered) = (Vec::new(), vec![0; 64 * 1024]);
-    let mut target = String::new();
+    let mut server = match TcpStream::connect(&state.upstream).await {
+        Ok(server) => server,
+        Err(down) => {
+            client.read_buf(&mut asked).await?;
+            state.record(&String::from_utf8_lossy(&asked));
+            return Err(down);
+        }
+    };
+    let (mut target, mut unanswered) = (String::new(), None);
     loop {
         tokio::select! {
             read = client.read_buf(&mut asked) => {
@@ -131,8 +169,9 @@ async fn pass(mut client: TcpStream, state: &State) -> std::io::Result<()> {
                     continue;
                 }
                 let head = String::from_utf8_lossy(&asked).into_owned();
-                target = head.split(' ').nth(1).unwrap_or_default().to_owned();
-                lock(&state.asked).push(target.clone());
+                let number;
+                (target, number) = state.record(&head);
+                unanswered = Some(number);
                 state.hold(Held::Request, &target).await;
                 match state.links_only.load(Ordering::Relaxed) {
                     true => {
@@ -148,11 +187,20 @@ async fn pass(mut client: TcpStream, state: &State) -> std::io::Result<()> {
                 if read == 0 {
                     return client.shutdown().await;
                 }
+                if let Some(number) = unanswered.take() {
+                    lock(&state.exchanges)[number].status = status(&answered[..read]);
+                }
                 state.hold(Held::Answer, &target).await;
                 client.write_all(&answered[..read]).await?;
             }
         }
     }
+}
+
+/// The code in the first line of an answer.
+fn status(answer: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(answer.get(..12)?).ok()?;
+    line.split(' ').nth(1)?.parse().ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -51,12 +51,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
 
 /// A layer, by [`axum::middleware::map_response`]: keeps shared caches from storing answers, since
 /// these are for one client at one moment. An answer with a `Cache-Control` of its own stays as it
-/// is.
+/// is. An answer with a strong tag must not be compressed on its way: a proxy that does it changes the tag (Caddy, Apache), and
+/// a change with that tag in `If-Match` would fail for ever.
 pub async fn keep_private(mut response: Response) -> Response {
-    response
-        .headers_mut()
+    let headers = response.headers_mut();
+    let tag = headers.get(header::ETAG);
+    let caching = match tag.is_some_and(|tag| tag.as_bytes().starts_with(b"\"")) {
+        true => "private, no-cache, no-transform",
+        false => "private, no-cache",
+    };
+    headers
         .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("private, no-cache"));
+        .or_insert(HeaderValue::from_static(caching));
     response
 }
 
@@ -85,6 +91,13 @@ mod tests {
     async fn an_answer_with_cache_control_stays_unchanged() {
         let plain = keep_private("".into_response()).await;
         assert_eq!(plain.headers()["cache-control"], "private, no-cache");
+        for (tag, expected) in [
+            ("W/\"1\"", "private, no-cache"),
+            ("\"1\"", "private, no-cache, no-transform"),
+        ] {
+            let tagged = keep_private(([(header::ETAG, tag)], "").into_response()).await;
+            assert_eq!(tagged.headers()["cache-control"], expected);
+        }
         let problem = keep_private(Problem::internal().into_response()).await;
         assert_eq!(problem.headers()["cache-control"], "no-store");
     }

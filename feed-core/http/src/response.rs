@@ -89,7 +89,7 @@ pub async fn tagged(headers: &HeaderMap, answer: Response) -> Response {
 }
 
 /// The same with a strong tag, which a client can name in the `If-Match` of a change. So nothing may
-/// change the bytes on their way, such as a content coding of a proxy that keeps the tag.
+/// change the bytes on their way, such as a content coding of a proxy: send it with `no-transform`.
 pub async fn tagged_strongly(headers: &HeaderMap, answer: Response) -> Response {
     complete(answer, |validators| {
         let tag = &validators.tag;

@@ -17,6 +17,8 @@ harness::on_both_databases! {
     a_waiting_reader_is_answered_at_once
     a_wait_ends_when_its_time_is_over
     a_reader_who_asks_for_both_gets_only_what_is_new
+    an_answer_to_a_reader_who_waits_is_never_stored
+    of_several_tags_the_oldest_counts
     a_lost_cursor_is_gone
     a_late_instance_reads_its_database_first
     an_event_is_for_ever_as_it_was
@@ -274,6 +276,66 @@ async fn a_reader_who_asks_for_both_gets_only_what_is_new<B: Testable>(url: &str
     publisher.publish(20).await;
     let answer = publisher.get("/feed", &delta).await;
     assert_eq!((answer.status, answer.sequences().len()), (200, 15));
+}
+
+/// A cache that has stored one would ask with its own tag for the next reader, who has another one.
+async fn an_answer_to_a_reader_who_waits_is_never_stored<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(3).await;
+    let wait = ("prefer", "wait=1");
+    let tag = publisher.get("/feed", &[]).await.header("etag");
+    let condition = ("if-none-match", tag.as_str());
+    for delta in [&[][..], &[("a-im", "feed")]] {
+        for (method, conditions, status) in [
+            ("GET", &[][..], 200),
+            ("GET", &[condition], 304),
+            ("HEAD", &[], 200),
+            ("HEAD", &[condition], 304),
+        ] {
+            let headers = [&[wait], delta, conditions].concat();
+            let answer = publisher.send(method, "/feed", &headers).await;
+            assert_eq!(answer.status, status, "{method} {headers:?}");
+            assert_eq!(answer.header("cache-control"), "no-store", "{headers:?}");
+        }
+    }
+}
+
+/// A cache may send the tags of what it has in addition to that of its reader.
+async fn of_several_tags_the_oldest_counts<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let mut tags = Vec::new();
+    for _ in 0..3 {
+        publisher.publish(1).await;
+        tags.push(publisher.get("/feed", &[]).await.header("etag"));
+    }
+    let delta = async |tags: &str| {
+        let headers = [
+            ("if-none-match", tags),
+            ("a-im", "feed"),
+            ("prefer", "wait=0"),
+        ];
+        let answer = publisher.get("/feed", &headers).await;
+        (answer.status, answer.sequences())
+    };
+    publisher.publish(1).await;
+    let [first, second, third] = &*tags else {
+        panic!("{tags:?}")
+    };
+    for (tags, expected) in [
+        (format!("{second}, {third}"), (226, vec![4, 3])),
+        (format!("{third}, {second}"), (226, vec![4, 3])),
+        (format!("{third}, {first}"), (226, vec![4, 3, 2])),
+    ] {
+        assert_eq!(delta(&tags).await, expected, "{tags}");
+    }
+    // The head no longer reaches back to one of them: all of it.
+    publisher.publish(25).await;
+    let newest = publisher.get("/feed", &[]).await.header("etag");
+    publisher.publish(1).await;
+    assert_eq!(delta(&newest).await, (226, vec![30]));
+    let (status, events) = delta(&format!("{newest}, {first}")).await;
+    assert_eq!((status, events.first()), (200, Some(&30)));
+    assert!(events.len() > 1, "{events:?}");
 }
 
 async fn a_lost_cursor_is_gone<B: Testable>(url: &str) {

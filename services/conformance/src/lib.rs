@@ -73,6 +73,7 @@ macro_rules! conforms {
             }
             pages {
                 a_client_can_wait_for_an_order
+                what_a_client_has_is_not_repeated
                 a_browser_gets_a_problem_as_a_page
                 the_list_links_to_older_records
                 an_empty_shop_has_an_empty_list
@@ -165,6 +166,6 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 51);
+        assert_eq!(count, 52);
     }
 }

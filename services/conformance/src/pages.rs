@@ -34,6 +34,39 @@ pub async fn a_client_can_wait_for_an_order<T: Subject<S>, S: Sql>(url: &str) {
     assert!(app.page("/?order=17").await.contains(&count));
 }
 
+pub async fn what_a_client_has_is_not_repeated<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    let mut app = following::<T, S>(url, &producer).await;
+    producer.placed(17, LINES).await;
+    app.catch_up(&producer).await;
+    let mut known = Vec::new();
+    for path in ["/", "/?order=17", "/17"] {
+        for form in ["application/json", "text/html"] {
+            let first = app.send("GET", path, form).await;
+            assert_eq!(first.status, 200, "{path}");
+            let tag = first.header("etag");
+            known.push((
+                path,
+                [("accept", form), ("if-none-match", tag)]
+                    .map(|(name, value)| (name, value.to_owned())),
+            ));
+        }
+    }
+    for status in [304, 200] {
+        for (path, headers) in &known {
+            let headers: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            let answer = app.request("GET", path, &headers).await;
+            assert_eq!(answer.status, status, "{path} {headers:?}");
+            assert_eq!(answer.header("cache-control"), "private, no-cache");
+        }
+        producer.cancelled(17, LINES).await;
+        app.catch_up(&producer).await;
+    }
+}
+
 pub async fn a_browser_gets_a_problem_as_a_page<T: Subject<S>, S: Sql>(url: &str) {
     let app = open::<T, S>(url, NOBODY).await;
     let browser = "text/html,application/xhtml+xml,*/*;q=0.8";

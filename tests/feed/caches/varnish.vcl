@@ -22,9 +22,6 @@ sub vcl_recv {
 }
 
 sub vcl_backend_response {
-    if (beresp.was_304) {
-        set beresp.http.X-Freshened = "yes";
-    }
     # The head is revalidated each time, and kept for when its origin is down. By itself, Varnish
     # does not keep a `max-age=0`.
     if (beresp.status == 200 && beresp.http.Cache-Control ~ "stale-if-error") {
@@ -37,14 +34,5 @@ sub vcl_backend_response {
 sub vcl_deliver {
     if (resp.status == 503 && req.restarts == 0 && req.method == "GET") {
         return (restart);
-    }
-    if (req.restarts > 0) {
-        set resp.http.X-Cache = "STALE";
-    } elsif (resp.http.X-Freshened) {
-        set resp.http.X-Cache = "REVALIDATED";
-    } elsif (obj.hits > 0) {
-        set resp.http.X-Cache = "HIT";
-    } else {
-        set resp.http.X-Cache = "MISS";
     }
 }

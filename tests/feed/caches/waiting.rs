@@ -2,19 +2,17 @@
 //! no event is lost or comes twice.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use harness::programs::{available, program, succeed};
 use harness::tap::Tap;
-use harness::{Answer, Backend, Client, Process, Service, free_address, until};
+use harness::{Backend, Client, Process, Service, free_address, until};
 use tokio::task::JoinSet;
 
-use crate::publisher::{cursor, newest, place, sequence_of, sequences, started};
+use crate::publisher::{Readers, cursor, follow, newest, place, sequences, started};
 
 const READERS: usize = 300;
-
-const WAIT: (&str, &str) = ("prefer", "wait=30");
 
 /// Varnish in front of an order service, and what counts its requests there.
 #[derive(Debug)]
@@ -65,40 +63,6 @@ impl Varnish {
             .nth(1)?
             .parse()
             .ok()
-    }
-}
-
-/// What all readers together have done.
-#[derive(Debug, Default)]
-struct Readers {
-    asked: AtomicUsize,
-    received: AtomicUsize,
-}
-
-/// Varnish closes connections that it cannot queue: a reader opens another one.
-async fn ask(client: &Client, path: &str) -> Answer {
-    for _ in 0..100 {
-        if let Some(answer) = client.try_send("GET", path, &[WAIT], "").await {
-            return answer;
-        }
-    }
-    panic!("no answer from {path}");
-}
-
-/// Reads on from `at` until `goal`, Every event comes once, in sequence.
-async fn follow(client: Client, mut at: String, goal: usize, all: Arc<Readers>) {
-    let mut last = sequence_of(&at);
-    while last < goal {
-        all.asked.fetch_add(1, Ordering::Relaxed);
-        let answer = ask(&client, &format!("feed?after={at}")).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let mut new = sequences(&answer.body);
-        new.reverse();
-        let next: Vec<usize> = (last + 1..=last + new.len()).collect();
-        assert_eq!(new, next, "after {at}");
-        last += new.len();
-        all.received.fetch_add(new.len(), Ordering::Relaxed);
-        at = cursor(&answer);
     }
 }
 

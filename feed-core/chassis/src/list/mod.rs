@@ -240,7 +240,7 @@ struct Link<'a> {
     href: &'a str,
 }
 
-/// Describes a list with a page and JSON: `before`, and a [`Document`] with its items under `name`. The other
+/// Describes a list with a page and JSON, both with a tag: `before`, and a [`Document`] with its items under `name`. The other
 /// parameters of its [`Query`] are described by [`describe_search`] and [`describe_filter`].
 #[must_use]
 pub fn describe<T: JsonSchema>(list: Operation, name: &'static str) -> Operation {
@@ -259,6 +259,7 @@ pub fn describe<T: JsonSchema>(list: Operation, name: &'static str) -> Operation
             400,
             "A parameter is unknown, given twice or malformed: the detail names it, and those that exist",
         )
+        .conditional()
 }
 
 /// Describes the parameter `q` for a list, which searches for a text in `about`.

@@ -88,7 +88,7 @@ impl Metadata {
         request: &HeaderMap,
         body: &Arc<Body>,
     ) -> Result<Response, Problem> {
-        if self.caching == HEAD {
+        if self.caching == NO_STORE {
             self.caching = DELTA;
         }
         let mut response = self.with_body(StatusCode::IM_USED, request, body)?;

@@ -153,13 +153,14 @@ impl<B: Backend> Inner<B> {
         let mut head = self
             .head_where(|head| !known.iter().any(|cursor| beyond(cursor, head)))
             .await?;
-        let mut metadata = self.head_metadata(form, &head);
+        let caching = head_caching(form, request);
+        let mut metadata = self.head_metadata(form, &head, caching);
         let mut outcome = metadata.evaluate(request)?;
         let wait = wait(request).filter(|_| method == Method::GET);
         let waits = wait.filter(|_| request.contains_key(header::IF_NONE_MATCH));
         if let (Outcome::NotModified, Some(wait)) = (outcome, waits) {
             head = self.wait_for_news(&head, wait).await?;
-            metadata = self.head_metadata(form, &head);
+            metadata = self.head_metadata(form, &head, caching);
             outcome = metadata.evaluate(request)?;
         }
         let mut response = if outcome == Outcome::NotModified {
@@ -197,10 +198,12 @@ impl<B: Backend> Inner<B> {
         let snapshot = self.entries.newest(&self.sequencer, &self.database).await?;
         // The newest closed second, unless the cursor has moved on meanwhile.
         let head = Some(self.sequencer.head()).filter(|head| head.is_same(&snapshot.head));
-        let mut metadata = self.head_metadata(form, head.as_ref().unwrap_or(&snapshot.head));
+        let caching = head_caching(form, request);
+        let head = head.as_ref().unwrap_or(&snapshot.head);
+        let mut metadata = self.head_metadata(form, head, caching);
         let wants_delta = wait.is_some() || form.has_data();
         let wants_delta = wants_delta && form != Form::Html && accepts_delta(request);
-        let seen = newest_seen(known, &snapshot).filter(|_| wants_delta);
+        let seen = surely_seen(known, &snapshot).filter(|_| wants_delta);
         if form.has_data() {
             let (body, links, end) = self
                 .head_with_data(form, &snapshot, seen.unwrap_or(0))
@@ -212,7 +215,7 @@ impl<B: Backend> Inner<B> {
                     anchor: end.anchor,
                     ..snapshot.head.clone()
                 };
-                metadata = self.head_metadata(form, &head);
+                metadata = self.head_metadata(form, &head, caching);
             }
             (metadata.links, metadata.cursor) = (links, Some(end));
             return match seen {
@@ -230,13 +233,10 @@ impl<B: Backend> Inner<B> {
         }
     }
 
-    fn head_metadata(&self, form: Form, head: &Head) -> Metadata {
+    fn head_metadata(&self, form: Form, head: &Head, caching: &'static str) -> Metadata {
         Metadata {
             media_type: form.media_type(),
-            caching: match form.has_data() {
-                true => PRIVATE_NO_STORE,
-                false => HEAD,
-            },
+            caching,
             // The tag identifies the cursor and the presentation. So does the date, once the newest
             // second is closed; until then there is none, since curl drops a 200 whose date is not
             // later than the one it has sent. The date is the end of that second, and is announced
@@ -453,14 +453,26 @@ fn lost(head: &Head, detail: String) -> Problem {
         .member("newest", head.cursor().to_string())
 }
 
-/// Returns the newest of a reader's cursors that is a position in `snapshot`.
-fn newest_seen(known: &[Cursor], snapshot: &Snapshot) -> Option<Sequence> {
-    known
-        .iter()
-        .filter(|cursor| cursor.epoch == snapshot.head.epoch)
-        .filter(|cursor| cursor.sequence > 0 && snapshot.anchor(cursor.sequence) == cursor.anchor)
-        .map(|cursor| cursor.sequence)
-        .max()
+/// Returns what a reader with one of these cursors has seen, if `snapshot` reaches back so far.
+fn surely_seen(known: &[Cursor], snapshot: &Snapshot) -> Option<Sequence> {
+    let seen = known.iter().map(|cursor| {
+        let is_here = cursor.epoch == snapshot.head.epoch
+            && cursor.sequence > 0
+            && snapshot.anchor(cursor.sequence) == cursor.anchor;
+        is_here.then_some(cursor.sequence)
+    });
+    // Of several tags, any may be the reader's: a cache adds those of what it has (RFC 9110, 13.1.2).
+    seen.min().flatten()
+}
+
+/// Returns the caching of the head for this request. An answer to a reader who waits is never stored: a cache that has one
+/// asks with its own tag for the next reader, who then gets what the cache lacks, or waits for what the cache has.
+fn head_caching(form: Form, request: &HeaderMap) -> &'static str {
+    match wait(request) {
+        _ if form.has_data() => PRIVATE_NO_STORE,
+        Some(_) => NO_STORE,
+        None => HEAD,
+    }
 }
 
 /// Returns true if `cursor` claims to have seen more of this feed than `head` has.

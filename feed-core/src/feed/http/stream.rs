@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::ready;
-use futures_util::stream::{once, unfold};
+use futures_util::stream::{empty, once, unfold};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -50,8 +50,8 @@ pub(super) async fn stream<B: Backend>(
     request: Request,
 ) -> Result<Response, Problem> {
     let mut wanted = Wanted::from_query(request.uri().query().unwrap_or_default())?;
-    if request.method() == Method::HEAD {
-        // It asks where the stream ends.
+    let asks_for_end = request.method() == Method::HEAD;
+    if asks_for_end {
         (wanted.offset, wanted.live) = (Offset::Now, Live::No);
     }
     let caching = match wanted.offset {
@@ -67,6 +67,10 @@ pub(super) async fn stream<B: Backend>(
         true => (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, NO_STORE)]).into_response(),
         false => first.answer(request.headers(), caching)?,
     };
+    if asks_for_end {
+        // A GET has other messages: their length is not known here (RFC 9110, 8.6).
+        *response.body_mut() = Stream::from_stream(empty::<Result<Bytes, Infallible>>());
+    }
     let headers = response.headers_mut();
     first.describe(headers);
     if wait.is_some() {

@@ -27,7 +27,7 @@ pub(super) struct App<S: Store> {
 type SharedApp<S> = Arc<App<S>>;
 
 /// `GET /`: the invoices, or a selection of them, for people or for programs. With `?order=17` the list has that of this
-/// order alone, if there is one, and a tag, so that a client can wait for it with cheap requests.
+/// order alone, if there is one. A client can wait for it with cheap requests, by the tag.
 pub(super) async fn list<S: Store>(
     State(app): State<SharedApp<S>>,
     RawQuery(query): RawQuery,
@@ -49,10 +49,7 @@ pub(super) async fn list<S: Store>(
     let base = app.pages.base();
     let document = || page.document("invoices", base, |one| InvoiceDocument::new(one, base));
     let answer = wanted.answer(|| app.pages.list(&page), document);
-    match selection.order {
-        Some(_) => Ok(tagged(&headers, answer).await),
-        None => Ok(answer),
-    }
+    Ok(tagged(&headers, answer).await)
 }
 
 /// `GET /{id}`: the invoice for an order, for people or for programs.
@@ -60,14 +57,16 @@ pub(super) async fn show<S: Store>(
     State(app): State<SharedApp<S>>,
     Number(id): Number,
     wanted: Wanted,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = OrderId(id);
     let invoice = S::find(app.database.reader(), id).await?;
     let invoice = invoice.ok_or_else(|| no_such_invoice(id))?;
-    Ok(wanted.answer(
+    let answer = wanted.answer(
         || app.pages.invoice(&invoice),
         || InvoiceDocument::new(&invoice, app.pages.base()),
-    ))
+    );
+    Ok(tagged(&headers, answer).await)
 }
 
 /// `GET /{id}/credit-note`: the credit note to the invoice for an order that was cancelled, for people or for programs.
@@ -75,13 +74,15 @@ pub(super) async fn credit_note<S: Store>(
     State(app): State<SharedApp<S>>,
     Number(id): Number,
     wanted: Wanted,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = OrderId(id);
     let invoice = S::find(app.database.reader(), id).await?;
     let invoice = invoice.ok_or_else(|| no_such_invoice(id))?;
     let credited = invoice.credited.ok_or_else(|| not_credited(id))?;
-    Ok(wanted.answer(
+    let answer = wanted.answer(
         || app.pages.credit_note(&invoice, credited),
         || CreditNoteDocument::new(&invoice, credited, app.pages.base()),
-    ))
+    );
+    Ok(tagged(&headers, answer).await)
 }

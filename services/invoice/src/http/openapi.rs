@@ -36,9 +36,9 @@ fn list() -> Operation {
                  this text in the customer's name, in any case";
     let list = list.parameter(list::describe_search(about));
     let list = FILTERS.iter().copied().fold(list, list::describe_filter);
-    let order = "The number of an order: its invoice alone, with an `ETag`";
+    let order = "The number of an order: its invoice alone";
     let list = list::describe_filter(list, Filter::Number("order", order));
-    list::describe::<InvoiceDocument<'_>>(list, "invoices").sometimes_conditional()
+    list::describe::<InvoiceDocument<'_>>(list, "invoices")
 }
 
 fn show() -> Operation {
@@ -54,6 +54,7 @@ fn show() -> Operation {
             404,
             "There is no invoice for such an order; there may be one in a moment",
         )
+        .conditional()
 }
 
 fn credit_note() -> Operation {
@@ -70,6 +71,7 @@ fn credit_note() -> Operation {
             404,
             "There is no invoice for such an order, or it is not credited",
         )
+        .conditional()
 }
 
 fn id() -> Parameter {

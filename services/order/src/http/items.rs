@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
-use feed_core::http::conditional::is_conditional;
+use feed_core::http::conditional::{is_conditional, tagged};
 use tracing::info;
 
 use super::app::App;
@@ -22,6 +22,7 @@ pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     RawQuery(query): RawQuery,
     wanted: Wanted,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref(), &["q"])?;
     let search = query.search();
@@ -31,7 +32,8 @@ pub(super) async fn list<S: Store>(
     let count = S::count_items(reader, search.as_ref()).await?;
     let page = Page::new(items, count, query, |item| item.id.0).at("items");
     let document = || page.document("items", app.pages.base(), |item| item.clone());
-    Ok(wanted.answer(|| app.pages.items(&page), document))
+    let answer = wanted.answer(|| app.pages.items(&page), document);
+    Ok(tagged(&headers, answer).await)
 }
 
 /// `GET /items/new`: the form for a new one.

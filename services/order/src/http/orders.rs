@@ -27,6 +27,7 @@ pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     RawQuery(query): RawQuery,
     wanted: Wanted,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = Query::read(query.as_deref(), &["q", "status", "from", "to", "customer"])?;
     let selection = Selection {
@@ -43,7 +44,8 @@ pub(super) async fn list<S: Store>(
     let base = app.pages.base();
     let summary = |order| SummaryDocument::new(order, base);
     let document = || page.document("orders", base, summary);
-    Ok(wanted.answer(|| app.pages.list(&page), document))
+    let answer = wanted.answer(|| app.pages.list(&page), document);
+    Ok(tagged(&headers, answer).await)
 }
 
 /// `POST /orders`: places an order.

@@ -33,9 +33,9 @@ fn list() -> Operation {
                  any case";
     let list = list.parameter(list::describe_search(about));
     let list = FILTERS.iter().copied().fold(list, list::describe_filter);
-    let order = "The number of an order: its shipment alone, with an `ETag`";
+    let order = "The number of an order: its shipment alone";
     let list = list::describe_filter(list, Filter::Number("order", order));
-    list::describe::<ShipmentDocument<'_>>(list, "shipments").sometimes_conditional()
+    list::describe::<ShipmentDocument<'_>>(list, "shipments")
 }
 
 fn show() -> Operation {
@@ -51,6 +51,7 @@ fn show() -> Operation {
             404,
             "There is no shipment of such an order; there may be one in a moment",
         )
+        .conditional()
 }
 
 fn dispatch() -> Operation {

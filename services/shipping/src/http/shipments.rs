@@ -28,7 +28,7 @@ pub(super) struct App<S: Store> {
 type SharedApp<S> = Arc<App<S>>;
 
 /// `GET /`: the shipments, or a selection of them, for people or for programs. With `?order=17` the list has that of this
-/// order alone, if there is one, and a tag, so that a client can wait for it with cheap requests.
+/// order alone, if there is one. A client can wait for it with cheap requests, by the tag.
 pub(super) async fn list<S: Store>(
     State(app): State<SharedApp<S>>,
     RawQuery(query): RawQuery,
@@ -49,10 +49,7 @@ pub(super) async fn list<S: Store>(
     let page = Page::new(shipments, count, query, |shipment| shipment.order.0);
     let document = || page.document("shipments", app.pages.base(), ShipmentDocument::new);
     let answer = wanted.answer(|| app.pages.list(&page), document);
-    match selection.order {
-        Some(_) => Ok(tagged(&headers, answer).await),
-        None => Ok(answer),
-    }
+    Ok(tagged(&headers, answer).await)
 }
 
 /// `GET /{id}`: the shipment of an order, for people or for programs.
@@ -60,12 +57,14 @@ pub(super) async fn show<S: Store>(
     State(app): State<SharedApp<S>>,
     Number(id): Number,
     wanted: Wanted,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let shipment = find(&app, OrderId(id)).await?;
-    Ok(wanted.answer(
+    let answer = wanted.answer(
         || app.pages.shipment(&shipment),
         || ShipmentDocument::new(&shipment),
-    ))
+    );
+    Ok(tagged(&headers, answer).await)
 }
 
 /// `POST /{id}/dispatch`: records that the goods have left, and leads back to the page. A second time changes nothing.
