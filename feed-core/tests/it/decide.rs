@@ -317,6 +317,8 @@ async fn a_later_event_that_comes_during_the_undo_waits<B: Testable>(url: &str) 
     scene.handle.skip("order/1", "a test", "eve").await.unwrap();
     let skip = scene.newest().await;
     scene.effect.recorder.repair();
+    // It looks at the decision now, and renews no lease while the partition is locked.
+    scene.settle(0, 0).await;
     let mut tx = scene.database.begin().await.unwrap();
     let lock = ["SELECT 1 FROM feed_partition FOR UPDATE", "SELECT 1"];
     B::execute(&mut tx, lock[B::DIALECT]).await.unwrap();
