@@ -126,6 +126,13 @@ async fn instances_are_listed_with_what_an_operator_needs(backend: Backend) {
     for shown in ["Share", "16 of 16", "works"] {
         assert!(out.contains(shown), "{out}");
     }
+    // Ten seconds without an order.
+    let out = invoice.run(&["status", "--pace"]).await.with(0);
+    assert!(
+        out.contains("Pace            No event over the last 10 s"),
+        "{out}"
+    );
+
     system.invoice.kill();
     let [invoice, _] = Commands::both(&system);
     until("its leases have ended", async || {

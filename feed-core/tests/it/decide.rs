@@ -194,6 +194,12 @@ async fn a_skip_is_taken_back_as_it_was<B: Testable>(url: &str) {
     let skip = scene.newest().await;
     assert!(scene.handle.decisions(1).await.unwrap()[0].can_be_undone);
 
+    // An instance of an older version would not notice it.
+    let version = |value| format!("UPDATE feed_instance SET version = {value}");
+    B::run(&scene.database, &version("NULL")).await;
+    assert!(matches!(scene.refused(skip).await, NoUndo::Older(_)));
+    B::run(&scene.database, &version("'0.1.0'")).await;
+
     let undone = scene.handle.undo(skip, "ada").await.unwrap();
     assert_eq!(undone.outcome, "1 parked again");
     assert_eq!(B::texts(&scene.database, row).await, before);

@@ -5,6 +5,7 @@ mod address;
 pub mod command;
 pub mod concern;
 mod http;
+mod pace;
 
 pub use address::{Address, InvalidAddress, InvalidOrigin, Origin, status_of};
 pub use command::WHAT_TO_DO;

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::decision::{DecideError, Decision, NoUndo, check_name, check_reason};
 use super::handle::Handle;
+use super::instances::ALL;
 use super::selection::Selection;
 use crate::consumer::sanitize::printable;
 use crate::store::Backend;
@@ -315,7 +316,16 @@ impl<B: Backend> Handle<B> {
     }
 
     /// Parks the events again that a decision has skipped, as far as that is possible.
-    async fn unskip(&self, position: i64, by: &str) -> sqlx::Result<Option<Undone>> {
+    async fn unskip(&self, position: i64, by: &str) -> Result<Option<Undone>, DecideError> {
+        // It would apply later events of the subject, and leave the kept event as it is.
+        let older = self.instances(ALL).await?.into_iter();
+        let mut older = older.filter(|instance| instance.alive && instance.version.is_none());
+        if let Some(older) = older.next() {
+            return Err(DecideError::CannotUndo(
+                position,
+                NoUndo::Older(older.instance),
+            ));
+        }
         let (pool, s) = (self.database.reader(), &self.subscription.name);
         let (mut parked, mut undo) = (0, None);
         loop {
@@ -423,6 +433,8 @@ fn why_not(made: Decided) -> NoUndo {
         (None, Some("skip")) => NoUndo::TooLate,
         (None, Some("retry")) => NoUndo::Retry,
         (None, Some("undo")) => NoUndo::Undo,
+        (None, Some("pause")) => NoUndo::Pause,
+        (None, Some("retire")) => NoUndo::Retire,
         (None, _) => NoUndo::Executed(made.outcome.unwrap_or_default()),
     }
 }

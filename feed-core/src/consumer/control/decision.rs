@@ -141,6 +141,15 @@ pub enum NoUndo {
     /// It is an undo.
     #[error("it is an undo itself: decide again")]
     Undo,
+    /// It is a pause.
+    #[error("`resume` ends a pause")]
+    Pause,
+    /// It is the retirement of an instance.
+    #[error("an instance that was retired works again once its process is restarted")]
+    Retire,
+    /// This instance runs an older version, which would not notice that the event is parked again.
+    #[error("the instance {0} runs an older version: update it first")]
+    Older(String),
     /// An instance has executed it.
     #[error("an instance has carried it out, and {0}")]
     Executed(String),

@@ -8,8 +8,8 @@ use crate::store::Backend;
 use crate::store::decide::NewDecision;
 use crate::store::operate::InstanceStatus;
 
-/// The instances among which one is searched: more than a subscription has partitions.
-const ALL: u32 = 1000;
+/// All instances: more than a subscription has partitions.
+pub(super) const ALL: u32 = 1000;
 
 impl<B: Backend> Handle<B> {
     /// Pauses the subscription: from now on no instance begins to take or retry an event, until

@@ -26,6 +26,16 @@ impl<B: Backend> Handle<B> {
         self.counts.samples.all()
     }
 
+    /// Adds a status to the samples: a process without a consumer then knows the [pace](Handle::pace) since it, ten seconds
+    /// later.
+    pub fn sample(&self, status: &Status) {
+        self.counts.samples.push(Sample {
+            at: Utc::now(),
+            sequence: status.sequence,
+            head: status.head,
+        });
+    }
+
     /// Returns how fast the subscription came to this status; `None` for the first seconds of a
     /// process, without a consumer in it, and right after a replay.
     #[must_use]

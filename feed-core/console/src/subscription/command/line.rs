@@ -23,6 +23,9 @@ pub enum Command {
         /// Print the JSON that `GET /status` answers
         #[arg(long)]
         json: bool,
+        /// Watch for ten seconds first, to say whether it catches up, and until when
+        #[arg(long)]
+        pace: bool,
     },
 
     /// List the events that were taken, newest first, and what has happened to them

@@ -87,7 +87,7 @@ where
         false => Handle::open(database.clone(), subscription.clone()).await?,
     };
     let done = match command {
-        Command::Status { json } => show::status(&handle, json).await,
+        Command::Status { json, pace } => show::status(&handle, json, pace).await,
         Command::Events {
             about,
             before,

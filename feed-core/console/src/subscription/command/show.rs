@@ -1,5 +1,7 @@
 //! The state of the subscription.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -7,6 +9,7 @@ use super::reconcile::summary;
 use super::words::{WHAT_TO_DO, behind, counted, grouped, moment, sentence};
 use crate::command::{CommandError, Done, print, print_json};
 use crate::subscription::concern::{Concern, Kind, Standing};
+use crate::subscription::pace::words;
 use feed_core::Backend;
 use feed_core::consumer::{Handle, Pace, Paused, Reconciliation, Status};
 
@@ -24,6 +27,9 @@ pub(in crate::subscription) struct StatusDocument {
     /// What keeps the subscription from being well, worst first. It is empty if nothing needs an operator.
     pub(in crate::subscription) concerns: Vec<Concern>,
 }
+
+/// How long `--pace` watches: a shorter time has none.
+const WATCHED: Duration = Duration::from_millis(10_100);
 
 /// The differences included in the status. `reconcile` names more.
 const NAMED: usize = 100;
@@ -48,7 +54,12 @@ impl StatusDocument {
 pub(super) async fn status<B: Backend>(
     handle: &Handle<B>,
     json: bool,
+    pace: bool,
 ) -> Result<Done, CommandError> {
+    if pace {
+        handle.sample(&handle.status().await?);
+        tokio::time::sleep(WATCHED).await;
+    }
     let document = StatusDocument::of(handle).await?;
     if json {
         print_json(&document)?;
@@ -119,6 +130,12 @@ fn text(document: &StatusDocument) -> String {
         row("Begins after", grouped(status.begins));
     }
     row("Lag", behind(status.lag));
+    if let Some(pace) = &document.pace {
+        row(
+            "Pace",
+            sentence(&words(pace, status.lag.events, status.is_stopped())),
+        );
+    }
     row(
         "Last contact",
         status

@@ -1,13 +1,12 @@
-//! Whether the subscription catches up: its pace in words, and the last hour and day as charts.
-
-use std::fmt::Write as _;
+//! Whether the subscription catches up: the last hour and day as charts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::chart::{Chart, Line};
-use crate::subscription::command::words::{counted, grouped, span};
-use feed_core::consumer::{Pace, Sample, Status};
+use crate::subscription::command::words::{counted, grouped};
+use crate::subscription::pace::rate;
+use feed_core::consumer::{Sample, Status};
 
 /// Two samples further apart than this have minutes between them in which nothing is known.
 const TOGETHER: TimeDelta = TimeDelta::seconds(150);
@@ -38,43 +37,6 @@ const DAY: Stretch = Stretch {
     step: TimeDelta::minutes(10),
     ticks: ["24 h ago", "12 h ago", "now"],
 };
-
-/// Says how fast it is, and when all events are taken: `20 events a second; all are taken in about
-/// 3 min`.
-pub(super) fn words(pace: &Pace, status: &Status) -> String {
-    let mut words = if pace.taken > 0.0 {
-        rate(pace.taken)
-    } else {
-        "no event".to_owned()
-    };
-    let _ = write!(words, " over the last {}", span(pace.seconds));
-    if status.lag.events == 0 {
-        return words;
-    }
-    match pace.level_in {
-        _ if status.is_stopped() => words += ": none is taken until it is resumed",
-        Some(seconds) => {
-            let _ = write!(words, "; all are taken in about {}", span(seconds));
-        }
-        None if pace.published > pace.taken => {
-            let _ = write!(words, ", and {} published: ", rate(pace.published));
-            words += "it falls further behind";
-        }
-        None => words += ": it does not catch up",
-    }
-    words
-}
-
-/// Formats a pace, in the unit in which it is a number that can be imagined.
-fn rate(a_second: f64) -> String {
-    let events = |count: f64| counted(count.round() as i64, "event");
-    match a_second {
-        10.0.. => format!("{} a second", events(a_second)),
-        1.0.. => format!("{a_second:.1} events a second"),
-        _ if a_second * 60.0 >= 1.0 => format!("{} a minute", events(a_second * 60.0)),
-        _ => format!("{} an hour", events(a_second * 3600.0)),
-    }
-}
 
 /// Shows lag and throughput up to the status of `now`: of the last hour, and of the last day once more
 /// than an hour is known.
@@ -260,42 +222,6 @@ mod tests {
             last_contact: None,
             last_error: None,
             instances: 1,
-        }
-    }
-
-    #[test]
-    fn the_pace_says_whether_it_catches_up_and_until_when() {
-        let pace = |taken, published, level_in| Pace {
-            taken,
-            published,
-            seconds: 60,
-            level_in,
-        };
-        for (pace, lag, text) in [
-            (pace(0.0, 0.0, Some(0)), 0, "no event over the last 60 s"),
-            (
-                pace(0.25, 0.25, Some(0)),
-                0,
-                "15 events a minute over the last 60 s",
-            ),
-            (
-                pace(1_200.0, 200.0, Some(300)),
-                300_000,
-                "1,200 events a second over the last 60 s; all are taken in about 5 min",
-            ),
-            (
-                pace(2.0, 5.0, None),
-                300,
-                "2.0 events a second over the last 60 s, and 5.0 events a second published: \
-                 it falls further behind",
-            ),
-            (
-                pace(0.0, 0.0, None),
-                7,
-                "no event over the last 60 s: it does not catch up",
-            ),
-        ] {
-            assert_eq!(words(&pace, &status(0, lag)), text);
         }
     }
 

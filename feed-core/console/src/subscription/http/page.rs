@@ -9,6 +9,7 @@ use super::{instances, lists, pace, stuck};
 use crate::subscription::command::StatusDocument;
 use crate::subscription::command::summary;
 use crate::subscription::command::words::{MOST, behind, counted, grouped, sentence};
+use crate::subscription::pace::words;
 use feed_chassis::html::instant;
 use feed_core::Backend;
 use feed_core::consumer::{
@@ -181,7 +182,7 @@ impl Page {
                 }
                 dt { "Lag" } dd { (behind(status.lag)) }
                 @if let Some(pace) = &self.document.pace {
-                    dt { "Pace" } dd { (sentence(&pace::words(pace, status))) }
+                    dt { "Pace" } dd { (sentence(&words(pace, status.lag.events, status.is_stopped()))) }
                 }
                 dt { "Last contact" } dd {
                     @match status.last_contact {
