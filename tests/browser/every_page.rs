@@ -127,6 +127,11 @@ const PARKED: &[View] = &[
     view("start-page.parked", "", "1 parked"),
     view("status.parked", "invoice/status", "1 event is parked"),
     view("status-all.parked", "shipping/status/all", "1 of 2 well"),
+    view(
+        "status-parked.selected",
+        "invoice/status/parked?type=order.placed",
+        "1 event selected",
+    ),
 ];
 
 /// An operator has paused the invoices.

@@ -4,7 +4,7 @@ use crate::clerk::FIELDS;
 use crate::page::Look;
 use crate::shop::Shop;
 use crate::story::tell;
-use crate::webdriver::{ENTER, TAB};
+use crate::webdriver::{ALT, ENTER, TAB};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_is_placed_by_the_keyboard() {
@@ -52,6 +52,30 @@ async fn an_order_is_placed_by_the_keyboard() {
         page.tab_to("Cancel order 1").await;
         page.key(ENTER).await;
         page.sees("main", "Cancelled").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_keys_that_a_page_names_do_what_it_says() {
+    let shop = Shop::open().await;
+    tell(Look::DESKTOP, async |page| {
+        page.open(&shop.url("order/")).await;
+        page.sees(".keys", "Alt+S search").await;
+        page.chord(ALT, 's').await;
+        assert_eq!(page.focus().await, "q");
+        page.sees(".keys", "Alt+N a new order").await;
+        page.chord(ALT, 'n').await;
+        page.arrives("/order/form.html").await;
+        page.sees(".keys", "Alt+L adds a line").await;
+        page.chord(ALT, 'l').await;
+        page.find("#orderLine-1-item").await;
+        for path in ["invoice/", "shipping/"] {
+            page.open(&shop.url(path)).await;
+            page.sees(".keys", "Alt+S search").await;
+            page.chord(ALT, 's').await;
+            assert_eq!(page.focus().await, "q", "{path}");
+        }
     })
     .await;
 }

@@ -204,6 +204,19 @@ impl Page {
         self.keys(key.encode_utf8(&mut [0; 4])).await;
     }
 
+    /// Presses a key while another one is held down.
+    pub(crate) async fn chord(&self, held: char, key: char) {
+        let stroke = |kind: &str, key: char| json!({"type": kind, "value": key});
+        let strokes = [
+            stroke("keyDown", held),
+            stroke("keyDown", key),
+            stroke("keyUp", key),
+            stroke("keyUp", held),
+        ];
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes});
+        self.session.act(keyboard).await.unwrap();
+    }
+
     /// What has the focus: the name of a link or a button, or the id of a field.
     pub(crate) async fn focus(&self) -> String {
         let script = "const at = document.activeElement; \

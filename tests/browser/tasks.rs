@@ -159,6 +159,55 @@ async fn why_an_event_is_parked() {
     .await;
 }
 
+/// Looks first, decides about what is shown, and takes it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_decided_about_many() {
+    let shop = Shop::open().await;
+    refuse(&shop, "NEW.order_id > 1").await;
+    for number in 1..=4 {
+        shop.place(&order(&format!("Main Street {number}"))).await;
+    }
+    for look in [Look::DESKTOP, Look::PHONE] {
+        shop.has("invoice/status", "parked", json!(3)).await;
+        tell(look, async |page| {
+            let operator = Operator::begins(&shop, page, "what is decided about many").await;
+            operator.press("Select by type, time or cause").await;
+            page.arrives("/invoice/status/parked").await;
+            operator.weigh().await;
+            operator.click("form[role=search] summary").await;
+            operator.fill("type", "order.placed").await;
+            operator.press("Show").await;
+            operator.sees("3 events selected").await;
+            operator.weigh().await;
+            axe::check(page, "a selection of parked events").await;
+            keep(
+                &format!("task.what-is-decided-about-many.{}.png", look.name),
+                &page.picture().await,
+            );
+            operator
+                .click("section[aria-labelledby=selected] summary")
+                .await;
+            operator.fill("reason-selected", "a mistake").await;
+            operator.fill("by-skip-selected", "eve").await;
+            operator.press("Skip these 3").await;
+            operator.sees("3 skipped").await;
+            shop.has("invoice/status", "parked", json!(0)).await;
+
+            // It was one: they are parked again.
+            let decisions = "table[aria-label=Decisions]";
+            operator.click(&format!("{decisions} summary")).await;
+            axe::check(page, "a decision that can be undone").await;
+            let by = page.find(&format!("{decisions} input[name=by]")).await;
+            by.write("ada").await.unwrap();
+            operator.click(&format!("{decisions} form button")).await;
+            operator.sees("undone by ada").await;
+            operator.sees("3 events are parked").await;
+            operator.ends().await;
+        })
+        .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause() {
     let shop = Shop::open().await;

@@ -13,6 +13,7 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// Keys that write nothing.
 pub(crate) const TAB: char = '\u{e004}';
 pub(crate) const ENTER: char = '\u{e007}';
+pub(crate) const ALT: char = '\u{e00a}';
 
 /// A command that failed: what the driver says of it, such as `no such element`.
 #[derive(Debug)]

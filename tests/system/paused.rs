@@ -140,5 +140,5 @@ async fn instances_are_listed_with_what_an_operator_needs(backend: Backend) {
     })
     .await;
     let out = invoice.run(&["instances"]).await.with(1);
-    assert!(out.contains("ended, last alive 20"), "{out}");
+    assert!(out.contains("ended, by 20"), "{out}");
 }

@@ -275,6 +275,27 @@ pub fn thead<const N: usize>(columns: [(&str, &str); N]) -> Markup {
     }
 }
 
+/// Names the keys of a page, each with what it does. Those with `Alt` are the elements' `accesskey`s, which a browser may want
+/// pressed with more keys.
+///
+/// ```
+/// let keys = feed_chassis::html::keys(&[("Alt+S", "search")]);
+/// assert!(keys.into_string().contains("<kbd>Alt+S</kbd> search"));
+/// ```
+#[must_use]
+pub fn keys(keys: &[(&str, &str)]) -> Markup {
+    html! {
+        p.quiet.keys {
+            "Keys: "
+            @for (index, (key, action)) in keys.iter().enumerate() {
+                @if index > 0 { ", " }
+                kbd { (key) } " " (action)
+            }
+            ". In Firefox with Shift, on a Mac with Control and Option."
+        }
+    }
+}
+
 /// Formats an instant to the minute.
 #[must_use]
 pub fn time(instant: DateTime<Utc>) -> Markup {

@@ -12,4 +12,5 @@ ALTER TABLE feed_instance
     ADD COLUMN version TEXT,                       -- of its program; NULL: an older one
     ADD COLUMN started_at TIMESTAMPTZ,
     ADD COLUMN retired_at TIMESTAMPTZ,             -- since when it takes no partitions; NULL: it does
-    ADD COLUMN retired_by TEXT;                    -- the operator
+    ADD COLUMN retired_by TEXT,                    -- the operator
+    ADD COLUMN retired_because TEXT;

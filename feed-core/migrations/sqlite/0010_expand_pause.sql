@@ -11,3 +11,4 @@ ALTER TABLE feed_instance ADD COLUMN version TEXT;             -- of its program
 ALTER TABLE feed_instance ADD COLUMN started_at TEXT;
 ALTER TABLE feed_instance ADD COLUMN retired_at TEXT;          -- since when it takes no partitions; NULL: it does
 ALTER TABLE feed_instance ADD COLUMN retired_by TEXT;          -- the operator
+ALTER TABLE feed_instance ADD COLUMN retired_because TEXT;

@@ -49,11 +49,13 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
         }
     }
     if signals.due {
-        // The next renewal of the leases finds events that become due from now on.
+        // The next renewal of the leases finds those that become due from now on.
         let consumed = &follower.leases.signals;
         consumed.send_modify(|signals| signals.due = false);
         let (caller, held) = (&follower.applier.caller, &follower.cursors.held);
-        retry_due(caller, &follower.source, held).await?;
+        if retry_due(caller, &follower.source, held).await? {
+            consumed.send_modify(|signals| signals.due = true);
+        }
     }
     let store_by = follower.cursors.store_by();
     if store_by.is_some_and(|by| by <= Instant::now()) {

@@ -145,6 +145,8 @@ pub struct InstanceStatus {
     pub retired_at: Option<DateTime<Utc>>,
     /// The operator who has retired it.
     pub retired_by: Option<String>,
+    /// Why.
+    pub retired_because: Option<String>,
     /// The number of partitions that it holds: its share of the subjects.
     pub partitions: i64,
     /// The last event taken in the partition that is furthest behind; `null` if it holds none.
@@ -274,6 +276,7 @@ pub(crate) trait Operate: sqlx::Database {
         tx: &mut Transaction<'_, Self>,
         s: &str,
         instance: &str,
+        reason: &str,
         by: &str,
     ) -> impl Answer<bool>;
 

@@ -26,6 +26,7 @@ mod outbox;
 mod paused;
 mod planner;
 mod reconcile;
+mod retry;
 mod row_cases;
 mod rows;
 mod rows_before;

@@ -114,7 +114,7 @@ impl<T> Page<T> {
             form.search role="search" action=(base.path(self.path)) {
                 label for="q" { (label) }
                 input id="q" name="q" type="search" value=[self.query.text("q")]
-                    maxlength=(LONGEST) autocomplete="off";
+                    maxlength=(LONGEST) autocomplete="off" accesskey="s";
                 button.plain { "Search" }
                 @if !filters.is_empty() {
                     details.filters open[set] {

@@ -48,24 +48,29 @@ type Tried = Arc<OnceLock<(String, i64)>>;
 /// The event's id, and the result of fetching its data.
 type Found = (String, Result<Content, Missing>);
 
-/// Retries the due events in the partitions that this instance holds.
+/// Retries the due events in the partitions that this instance holds. Returns true if more are due: the next round
+/// continues with them.
 pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
     caller: &Arc<EffectCaller<B, E>>,
     source: &Source,
     held: &[Held],
-) -> Result<(), Stopped> {
+) -> Result<bool, Stopped> {
     let begun = Instant::now();
     let (pool, s, me) = caller.instance.names();
     let due = B::due(pool, s, me, SUBJECTS);
-    for (partition, subject) in caller.instance.statement(due).await? {
+    let due = caller.instance.statement(due).await?;
+    let mut tried = 0;
+    for (partition, subject) in &due {
         if begun.elapsed() > LONGEST_ROUND {
-            break;
+            return Ok(true);
         }
-        if let Some(held) = held.iter().find(|held| held.partition == partition) {
-            retry_subject(caller, source, held, &subject).await?;
+        if let Some(held) = held.iter().find(|held| held.partition == *partition) {
+            retry_subject(caller, source, held, subject).await?;
+            tried += 1;
         }
     }
-    Ok(())
+    // Without any, the partitions have changed: the next renewal says so.
+    Ok(tried > 0 && due.len() as i64 == SUBJECTS)
 }
 
 async fn retry_subject<B: Backend, E: Effect<B>>(

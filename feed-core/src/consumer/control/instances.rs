@@ -94,7 +94,7 @@ impl<B: Backend> Handle<B> {
         let reason = check_reason(reason).map_err(DecideError::Reason)?;
         let s = &self.subscription.name;
         let mut tx = self.database.begin().await?;
-        if !B::retire(&mut tx, s, instance, by).await? {
+        if !B::retire(&mut tx, s, instance, reason, by).await? {
             drop(tx);
             let known = self.instances(ALL).await?;
             let known = known.into_iter().find(|known| known.instance == instance);

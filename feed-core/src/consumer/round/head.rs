@@ -41,7 +41,10 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     if let Some(reason) = contradiction(follower).await? {
         return follower.halt(&reason).await;
     }
-    let leases = follower.leases.signals.borrow().leases;
+    let (leases, due) = {
+        let signals = follower.leases.signals.borrow();
+        (signals.leases, signals.due)
+    };
     let asked = follower.leases.asked.swap(false, Ordering::Relaxed);
     let doubts = asked || follower.cursors.doubts(Instant::now());
     if doubts {
@@ -61,11 +64,11 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     };
     let store_by = follower.cursors.store_by();
     // A held-back answer would leave the operator without a status: first find out whether the feed
-    // answers.
-    let wait = follower.leases.is_in_contact();
+    // answers. Retries that are due do not wait for it either.
+    let wait = follower.leases.is_in_contact() && !due;
     let head = tokio::select! {
         head = follower.source.head(&seen, wait, follower.cursors.seen.epoch.is_some()) => head?,
-        () = interrupted(&follower.leases, leases, &follower.shutdown) => return Ok(Polled::Interrupted),
+        () = interrupted(&follower.leases, leases, due, &follower.shutdown) => return Ok(Polled::Interrupted),
         () = sleep_until(store_by) => return Ok(Polled::Interrupted),
     };
     follower.fresh = head.fresh;
@@ -107,7 +110,7 @@ pub(in crate::consumer) async fn look<B: Backend, E: Effect<B>>(
     let seen = follower.cursors.validators();
     let head = tokio::select! {
         head = follower.source.head(&seen, false, false) => head?,
-        () = interrupted(&follower.leases, leases, &follower.shutdown) => return Ok(Polled::Interrupted),
+        () = interrupted(&follower.leases, leases, false, &follower.shutdown) => return Ok(Polled::Interrupted),
     };
     follower.fresh = head.fresh;
     let cursor = head.new.and_then(|new| new.document.cursor);
@@ -167,8 +170,9 @@ async fn take_head<B: Backend, E: Effect<B>>(
     })
 }
 
-/// Returns when a wait at the server must end: for other work, a requested poll, or shutdown.
-async fn interrupted(leases: &Leases, known: u64, shutdown: &CancellationToken) {
+/// Returns when a wait at the server must end: for other work than that which was `due` before, a requested poll, or
+/// shutdown.
+async fn interrupted(leases: &Leases, known: u64, due: bool, shutdown: &CancellationToken) {
     let mut signals = leases.signals.subscribe();
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -177,7 +181,7 @@ async fn interrupted(leases: &Leases, known: u64, shutdown: &CancellationToken) 
             signals.leases != known
                 || signals.halted.is_some()
                 || signals.decision.is_some()
-                || signals.due
+                || signals.due && !due
         }) => {}
     }
 }

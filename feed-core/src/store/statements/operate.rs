@@ -261,7 +261,7 @@ impl Operate for Db {
         sqlx::query_as(sql!(
             "SELECT -- instance::list
              instance, version, started_at, alive_until > {NOW} AS alive, alive_until, last_contact, last_error,
-                    retired_at, retired_by, count(lease_owner) AS partitions, min(sequence) AS sequence,
+                    retired_at, retired_by, retired_because, count(lease_owner) AS partitions, min(sequence) AS sequence,
                     (SELECT max(head_sequence) FROM feed_instance WHERE subscription = $1) AS head
              FROM feed_instance
              LEFT JOIN feed_partition
@@ -280,6 +280,7 @@ impl Operate for Db {
         tx: &mut Transaction<'_>,
         s: &str,
         instance: &str,
+        reason: &str,
         by: &str,
     ) -> sqlx::Result<bool> {
         // Two operators who each retire one of the last two would leave none.
@@ -292,7 +293,7 @@ impl Operate for Db {
         .await?;
         let retired = sqlx::query(sql!(
             "UPDATE -- instance::retire
-             feed_instance SET retired_at = {NOW}, retired_by = $3
+             feed_instance SET retired_at = {NOW}, retired_by = $3, retired_because = $4
              WHERE subscription = $1 AND instance = $2 AND retired_at IS NULL AND alive_until > {NOW}
                AND EXISTS (SELECT 1 FROM feed_instance AS other
                            WHERE other.subscription = $1 AND other.instance <> $2
@@ -301,6 +302,7 @@ impl Operate for Db {
         .bind(s)
         .bind(instance)
         .bind(by)
+        .bind(reason)
         .execute(&mut **tx)
         .await?;
         Ok(retired.rows_affected() == 1)
@@ -386,7 +388,7 @@ from_row! {
 
 from_row! {
     InstanceStatus: instance, version, started_at, alive, alive_until, last_contact, last_error, retired_at,
-        retired_by, partitions, sequence, head
+        retired_by, retired_because, partitions, sequence, head
 }
 
 from_row! {

@@ -57,7 +57,7 @@ pub(super) async fn list<B: Backend>(
                     .clone()
                     .unwrap_or_else(|| "\u{2013}".to_owned()),
             ];
-            (columns, instance.last_error.as_deref())
+            (columns, why(instance))
         });
         let head = [
             "Instance",
@@ -97,10 +97,16 @@ pub(super) async fn retire<B: Backend>(
 /// Names the state of an instance.
 pub(in crate::subscription) fn state(instance: &InstanceStatus) -> String {
     match &instance.retired_by {
-        _ if !instance.alive => format!("ended, last alive {}", moment(instance.alive_until)),
+        _ if !instance.alive => format!("ended, by {}", moment(instance.alive_until)),
         Some(by) => format!("retired by {by}"),
         None => "works".to_owned(),
     }
+}
+
+/// Returns why an instance is retired, or the error of its last round.
+pub(in crate::subscription) fn why(instance: &InstanceStatus) -> Option<&str> {
+    let retired = instance.retired_because.as_deref();
+    retired.or(instance.last_error.as_deref())
 }
 
 /// Formats the share of an instance: `8 of 16`.

@@ -81,7 +81,7 @@ pub(super) async fn about<B: Backend>(
         print_json(&known)?;
     } else {
         let none = format!(
-            "Nothing is known of {} here: it was not taken, or long ago.",
+            "Nothing is known of {} here: it was not taken, or some 10,000 events ago.",
             printable(about)
         );
         let mut text = table(TAKEN, known.events.iter().map(taken), &none);

@@ -1,6 +1,6 @@
 //! The bounds of a period: a day or an instant, and on the command line also an event by its number.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use feed_core::consumer::Bound;
 
 /// Parses the first event, or the day or instant from which on they happened.
@@ -49,8 +49,15 @@ pub(super) fn before(text: &str) -> Result<DateTime<Utc>, &'static str> {
 
 const NO_TIME: &str = "it is no date like 2026-11-30 or 2026-11-30T12:00:00Z";
 
+/// The last year whose instants are texts in the order of time, as SQLite compares them.
+const LAST_YEAR: i32 = 9999;
+
 /// The midnight so many days after the first of a day, or an instant. Without an offset it is in UTC, as a browser writes it.
 fn time(text: &str, days: u64) -> Option<DateTime<Utc>> {
+    instant(text, days).filter(|instant| instant.year() <= LAST_YEAR)
+}
+
+fn instant(text: &str, days: u64) -> Option<DateTime<Utc>> {
     let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
     let midnight = day.and_then(|day| day.checked_add_days(Days::new(days)));
     let midnight = midnight.map(|day| day.and_time(NaiveTime::MIN).and_utc());

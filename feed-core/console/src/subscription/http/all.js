@@ -13,7 +13,10 @@ const rows = [...document.querySelectorAll("tr[data-status]")];
 const well = new Map();
 
 const number = (value) => (Number.isSafeInteger(value) ? value.toLocaleString("en") : "–");
-const text = (value) => (typeof value === "string" ? [...value.slice(0, 2 * LONGEST)].slice(0, LONGEST).join("") : "");
+// Without characters that would reverse what follows.
+const text = (value) => (typeof value === "string"
+  ? [...value.slice(0, 2 * LONGEST)].slice(0, LONGEST).join("").replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "")
+  : "");
 const element = (name, className, textContent) =>
   Object.assign(document.createElement(name), { className, textContent });
 
@@ -98,9 +101,9 @@ function show(row, state, cells) {
 }
 
 function summary() {
-  const count = [...well.values()].filter((isWell) => !isWell).length;
+  const count = [...well.values()].filter((isWell) => isWell).length;
   const asked = well.size === rows.length ? "" : `, ${rows.length - well.size} not asked yet`;
-  say(asof, `${rows.length - count} of ${rows.length} well${asked}. The rows update by themselves.`);
+  say(asof, `${count} of ${rows.length} well${asked}. The rows update by themselves.`);
 }
 
 function states(status) {

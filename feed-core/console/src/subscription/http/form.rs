@@ -89,8 +89,10 @@ impl Form {
     pub(super) fn check(mut self) -> Result<(), Problem> {
         let names = self.fields.iter().map(|(name, _)| name.clone());
         let unknown: Vec<String> = names.filter(|name| !self.asked.contains(name)).collect();
+        // First: what is missing may be a field that is misspelt.
         for name in unknown {
-            self.refuse(&name, "is no field of this form");
+            let error = json!({"field": name, "message": "is no field of this form"});
+            self.errors.insert(0, error);
         }
         let Some(first) = self.errors.first() else {
             return Ok(());

@@ -12,7 +12,7 @@ use super::form::Form;
 use super::lists::{LIST, Query, table};
 use super::site::{Site, done};
 use super::stuck::name;
-use crate::subscription::command::{behind, named, share, state};
+use crate::subscription::command::{behind, named, share, state, why};
 use feed_chassis::Wanted;
 use feed_chassis::html::instant;
 use feed_core::Backend;
@@ -155,10 +155,10 @@ fn page(base: &BaseUrl, instances: &[InstanceStatus]) -> Markup {
             th scope="row" { code.id { (instance.instance) } }
             td {
                 span class=(class(instance)) { (state(instance)) }
-                @if let Some(error) = &instance.last_error { p.reason.bad { (error) } }
+                @if let Some(why) = why(instance) { p.reason { (why) } }
             }
-            td { (share(instance)) }
-            td { (behind(instance)) }
+            td.short { (share(instance)) }
+            td.short { (behind(instance)) }
             td { (time(instance.last_contact, "never")) }
             td { (time(instance.started_at, "not known")) }
             td { (instance.version.as_deref().unwrap_or("older")) }

@@ -118,7 +118,7 @@ pub(super) async fn events<B: Backend>(
         let known = Known::about(&site.handle, about, query.before, query.limit).await?;
         if known.events.is_empty() {
             return Err(Problem::not_found(format!(
-                "`{about}` is no event or subject that is known here: it was not taken, or long ago"
+                "`{about}` is no event or subject that is known here: it was not taken, or some 10,000 events ago"
             )));
         }
         let halted = site.handle.status().await?.is_stopped();

@@ -1,6 +1,6 @@
 //! The page with the invoices.
 
-use feed_chassis::html::{date, thead};
+use feed_chassis::html::{date, keys, thead};
 use feed_chassis::list::{Filter, Page};
 use maud::{Markup, html};
 
@@ -31,6 +31,7 @@ impl Pages {
                 (self.table(&page.items))
             }
             (page.footer(&self.frame.base, "invoice", "invoices"))
+            (keys(&[("Alt+S", "search")]))
         };
         self.frame.localized("Invoices", &body, &[])
     }

@@ -1,5 +1,6 @@
 //! The page with the order form.
 
+use feed_chassis::html::keys;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
@@ -71,6 +72,7 @@ impl Pages {
                 }
                 (form.lines(&fields.lines, &self.line_path()))
                 div.actions { button { "Place order" } }
+                (keys(&[("Enter", "places the order"), ("Alt+L", "adds a line")]))
             }
         };
         self.frame.page_with_script("New order", &body, "form.js")
@@ -182,7 +184,7 @@ impl<'a> Form<'a> {
                     }
                 }
                 div.inline {
-                    button.plain #add formaction=(line_path) { "Add line" }
+                    button.plain #add formaction=(line_path) accesskey="l" { "Add line" }
                     button.plain #update name="update" value="total" formaction=(line_path) {
                         "Update total"
                     }

@@ -1,6 +1,6 @@
 //! The page with the orders.
 
-use feed_chassis::html::{thead, time};
+use feed_chassis::html::{keys, thead, time};
 use feed_chassis::list::{Filter, Page};
 use maud::{Markup, html};
 
@@ -22,7 +22,7 @@ impl Pages {
     pub(in crate::http) fn list(&self, page: &Page<Summary>) -> Markup {
         let body = html! {
             div.toolbar {
-                a.button href=(self.frame.base.path("form.html")) { "New order" }
+                a.button href=(self.frame.base.path("form.html")) accesskey="n" { "New order" }
                 (page.search_form(&self.frame.base, "Order number, name or e-mail", FILTERS))
             }
             @if page.items.is_empty() {
@@ -33,6 +33,7 @@ impl Pages {
                 (self.table(&page.items))
             }
             (page.footer(&self.frame.base, "order", "orders"))
+            (keys(&[("Alt+N", "a new order"), ("Alt+S", "search")]))
         };
         self.frame.localized("Orders", &body, &[])
     }

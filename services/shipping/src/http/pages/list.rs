@@ -1,6 +1,6 @@
 //! The page with the shipments.
 
-use feed_chassis::html::{thead, time};
+use feed_chassis::html::{keys, thead, time};
 use feed_chassis::list::{Filter, Page};
 use maud::{Markup, html};
 
@@ -36,6 +36,7 @@ impl Pages {
                 (self.table(&page.items))
             }
             (page.footer(&self.frame.base, "shipment", "shipments"))
+            (keys(&[("Alt+S", "search")]))
         };
         self.frame.localized("Shipments", &body, &[])
     }
