@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use feed_core::consumer::{DecideError, Decision, Handle, NoUndo, Outcome, Selection, TextError};
 use feed_core::{
@@ -14,7 +15,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::support::{
-    Fail, Publisher, Recorder, Testable, consumer, consumer_database, effects, event, serve, until,
+    Fail, Publisher, Recorder, Testable, consumer_database, effects, event, serve, until,
+    waiting_consumer,
 };
 
 harness::on_both_databases! {
@@ -78,7 +80,7 @@ impl<B: Testable> Scene<B> {
         let database = consumer_database::<B>(url).await;
         let effect = Gate::default();
         effect.recorder.fail("order/1", Fail::Park);
-        let consumer = consumer(&database, &feed, effect.clone()).await;
+        let consumer = waiting_consumer(&database, &feed, effect.clone(), Duration::ZERO).await;
         Self {
             publisher,
             _source: source,

@@ -405,7 +405,18 @@ pub(crate) async fn consumer<B: Testable, E: Effect<B>>(
     feed_url: &str,
     effect: E,
 ) -> Consumer<B, E> {
+    waiting_consumer(database, feed_url, effect, Duration::MAX).await
+}
+
+/// A consumer that waits at the server for so long at most.
+pub(crate) async fn waiting_consumer<B: Testable, E: Effect<B>>(
+    database: &Database<B>,
+    feed_url: &str,
+    effect: E,
+    wait: Duration,
+) -> Consumer<B, E> {
     let subscription = Subscription {
+        wait,
         poll_interval: Duration::from_millis(20),
         instance: "test".to_owned(),
         ..Subscription::new("order", feed_url.parse().unwrap())
