@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// The number of partitions that the instances of a consumer share. Fixed: the partition of a subject must never change while its events
 /// are in flight.
-pub const PARTITIONS: i64 = 16;
+pub(crate) const PARTITIONS: i64 = 16;
 
 /// Returns the partition of a subject: FNV-1a of its bytes. The hash is implemented here, since a
 /// library's hash may change with its version, and with it the order of events.

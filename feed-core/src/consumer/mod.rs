@@ -68,6 +68,7 @@ use source::fetch::Source;
 use source::redact::redact_url;
 
 use crate::database::Database;
+use crate::partition::PARTITIONS;
 use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
 
@@ -101,7 +102,6 @@ pub use source::proxy::{FeedProxy, InvalidProxy, in_environment as proxies_in_en
 pub use subscription::Subscription;
 pub use tail::{Tail, TailError, TailFrom, Tailed};
 
-pub use crate::partition::PARTITIONS;
 pub use crate::store::decide::{Cause, Decided, TypeCount};
 pub use crate::store::operate::{
     Attempt, InstanceStatus, Outcome, ParkedEvent, SkippedEvent, TakenEvent,

@@ -156,6 +156,9 @@ pub struct InstanceStatus {
 }
 
 impl InstanceStatus {
+    /// The number of partitions that the instances of a subscription share.
+    pub const PARTITIONS: i64 = crate::partition::PARTITIONS;
+
     /// Returns true if it takes events: it is alive and not retired.
     #[must_use]
     pub fn takes_events(&self) -> bool {

@@ -6,7 +6,7 @@ use super::lists::{named, table};
 use super::words::{grouped, moment, number};
 use crate::command::{By, CommandError, Done, print, print_json, say};
 use feed_core::Backend;
-use feed_core::consumer::{Handle, InstanceStatus, PARTITIONS};
+use feed_core::consumer::{Handle, InstanceStatus};
 
 /// `pause`
 pub(super) async fn pause<B: Backend>(
@@ -111,7 +111,7 @@ pub(in crate::subscription) fn why(instance: &InstanceStatus) -> Option<&str> {
 
 /// Formats the share of an instance: `8 of 16`.
 pub(in crate::subscription) fn share(instance: &InstanceStatus) -> String {
-    format!("{} of {}", instance.partitions, PARTITIONS)
+    format!("{} of {}", instance.partitions, InstanceStatus::PARTITIONS)
 }
 
 /// Formats how many events an instance is behind, if it holds a partition.
