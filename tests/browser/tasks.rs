@@ -289,10 +289,12 @@ async fn whether_it_catches_up() {
     let shop = Shop::open().await;
     let first = shop.place(&order("Main Street 1")).await;
     shop.delivered(first).await;
-    let held = shop.hold("invoice").await;
+    let pause = [("reason", "so that it falls behind"), ("by", "eve")];
+    shop.client.post_form("invoice/status/pause", &pause).await;
     for number in 2..=40 {
         shop.place(&order(&format!("Main Street {number}"))).await;
     }
+    shop.client.post_form("invoice/poll", &[]).await;
     shop.has("invoice/status", "head", json!(40)).await;
     tell(Look::DESKTOP, async |page| {
         let operator = Operator::begins(&shop, page, "whether it catches up").await;
@@ -303,7 +305,10 @@ async fn whether_it_catches_up() {
             "task.whether-it-catches-up.behind.png",
             &page.picture().await,
         );
-        held.release().await;
+        let resume = [("by", "eve")];
+        shop.client
+            .post_form("invoice/status/resume", &resume)
+            .await;
         shop.has("invoice/status", "sequence", json!(40)).await;
         page.session.reload().await.unwrap();
         operator.sees("40 of 40").await;
