@@ -59,27 +59,28 @@ pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
     let (pool, s, me) = caller.instance.names();
     let due = B::due(pool, s, me, SUBJECTS);
     let due = caller.instance.statement(due).await?;
-    let mut tried = 0;
+    let mut tried = false;
     for (partition, subject) in &due {
         if begun.elapsed() > LONGEST_ROUND {
             return Ok(true);
         }
         if let Some(held) = held.iter().find(|held| held.partition == *partition) {
-            retry_subject(caller, source, held, subject).await?;
-            tried += 1;
+            tried |= retry_subject(caller, source, held, subject).await?;
         }
     }
-    // Without any, the partitions have changed: the next renewal says so.
-    Ok(tried > 0 && due.len() as i64 == SUBJECTS)
+    // If nothing was tried, the partitions have changed: the next renewal says so.
+    Ok(tried && due.len() as i64 == SUBJECTS)
 }
 
+/// Retries the first parked event of `subject`, and the later ones once it is applied. Returns false if none was tried.
 async fn retry_subject<B: Backend, E: Effect<B>>(
     caller: &Arc<EffectCaller<B, E>>,
     source: &Source,
     held: &Held,
     subject: &str,
-) -> Result<(), Stopped> {
+) -> Result<bool, Stopped> {
     let mut found = None;
+    let mut applied = false;
     loop {
         let (again, content) = (Arc::clone(caller), found.take());
         let (owned, tried) = ((held.clone(), subject.to_owned()), Tried::default());
@@ -89,8 +90,8 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
             retry_first(&again, &held, &subject, content, &trying).await
         });
         match retried.await {
-            Ok(First::Applied) => {}
-            Ok(First::NotDue) => return Ok(()),
+            Ok(First::Applied) => applied = true,
+            Ok(First::NotDue) => return Ok(applied),
             // Fetch between two transactions, so that no transaction waits for a server.
             Ok(First::Away {
                 event_id,
@@ -104,7 +105,8 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
             Err(Failure::Effect(error)) => {
                 let postponed = postpone(&caller.instance, held, &tried, &error);
                 let database = &caller.instance.database;
-                return Ok(database.within(TRANSACTION, postponed).await?);
+                database.within(TRANSACTION, postponed).await?;
+                return Ok(true);
             }
         }
     }

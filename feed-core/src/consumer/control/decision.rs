@@ -103,7 +103,7 @@ pub enum DecideError {
     #[error("the event {0} waits for an earlier event of its subject {1}: decide about that one")]
     Waits(String, String),
     /// The subscription is paused already.
-    #[error("the subscription is paused already, by {} since {}: {}", .0.by, .0.at.format("%Y-%m-%d %H:%M:%S UTC"), .0.reason)]
+    #[error("the subscription is paused already, by {} since {}: {}", .0.by, moment(.0.at), .0.reason)]
     Paused(Paused),
     /// The subscription is not paused.
     #[error("the subscription is not paused, so there is nothing to resume")]

@@ -8,6 +8,17 @@ use crate::command::{By, CommandError, Done, print, print_json, say};
 use feed_core::Backend;
 use feed_core::consumer::{Handle, InstanceStatus};
 
+/// The columns of the list of instances.
+pub(in crate::subscription) const COLUMNS: [&str; 7] = [
+    "Instance",
+    "State",
+    "Share",
+    "Behind",
+    "Last contact",
+    "Started",
+    "Version",
+];
+
 /// `pause`
 pub(super) async fn pause<B: Backend>(
     handle: &Handle<B>,
@@ -59,17 +70,8 @@ pub(super) async fn list<B: Backend>(
             ];
             (columns, why(instance))
         });
-        let head = [
-            "Instance",
-            "State",
-            "Share",
-            "Behind",
-            "Last contact",
-            "Started",
-            "Version",
-        ];
         print(&table(
-            head,
+            COLUMNS,
             rows,
             "No instance has run within the last hour.",
         ))?;

@@ -19,7 +19,7 @@ use feed_core::consumer::{DecideError, Effect, Handle, Reconcile, ReconcileError
 
 pub use check::Refused;
 pub(super) use check::{check, check_pause};
-pub(super) use instances::{behind, share, state, why};
+pub(super) use instances::{COLUMNS, behind, share, state, why};
 pub use line::{Command, Listing, ResumeFlags, Selected, Skipped, Which};
 pub(super) use lists::{Known, named};
 pub(super) use reconcile::summary;

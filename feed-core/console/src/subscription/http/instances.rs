@@ -12,7 +12,7 @@ use super::form::Form;
 use super::lists::{LIST, Query, table};
 use super::site::{Site, done};
 use super::stuck::name;
-use crate::subscription::command::{behind, named, share, state, why};
+use crate::subscription::command::{COLUMNS, behind, named, share, state, why};
 use feed_chassis::Wanted;
 use feed_chassis::html::instant;
 use feed_core::Backend;
@@ -132,15 +132,6 @@ fn reason(form: &str) -> Markup {
 }
 
 fn page(base: &BaseUrl, instances: &[InstanceStatus]) -> Markup {
-    let columns = [
-        "Instance",
-        "State",
-        "Share",
-        "Behind",
-        "Last contact",
-        "Started",
-        "Version",
-    ];
     let none = "No instance has run within the last hour: start the service.";
     let working: Vec<_> = instances.iter().filter(|it| it.takes_events()).collect();
     html! {
@@ -151,7 +142,7 @@ fn page(base: &BaseUrl, instances: &[InstanceStatus]) -> Markup {
         @if working.is_empty() && !instances.is_empty() {
             p.notice.bad role="alert" { strong { "No instance takes events. " } "Start the service." }
         }
-        (table("Instances", columns, instances, none, |instance| html! {
+        (table("Instances", COLUMNS, instances, none, |instance| html! {
             th scope="row" { code.id { (instance.instance) } }
             td {
                 span class=(class(instance)) { (state(instance)) }
