@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use futures_util::future::join_all;
-use harness::{FreshDatabase, Process, until};
+use harness::{Client, FreshDatabase, Process, free_address, new_order, until};
 
 use crate::program::{Finished, program};
 
@@ -290,4 +290,33 @@ async fn a_service_that_starts_logs_its_address_and_how_to_stop_it() {
         assert!(first.count() < 8, "few lines: {log}");
         assert_eq!(process.stop("INT").await, Some(0), "{log}");
     }
+}
+
+/// Its log is on a full disk: it does its work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_written_ends_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    let address = free_address();
+    let mut shop = program("shop")
+        .env("LISTEN", &address)
+        .env("DATA_DIR", directory.path())
+        .env_remove("RUST_LOG")
+        .stdout(full())
+        .stderr(full())
+        .spawn()
+        .unwrap();
+    let client = Client::new(&format!("http://{address}/"));
+    let placed = async || {
+        assert_eq!(shop.try_wait().unwrap(), None, "it has ended");
+        client.post_json("order/orders", &new_order()).await
+    };
+    let placed = until("it takes an order", placed).await;
+    assert_eq!(placed.status, 201);
+    until("there is an invoice", async || {
+        client.json("invoice/1").await
+    })
+    .await;
+    shop.kill().unwrap();
+    shop.wait().unwrap();
 }

@@ -52,7 +52,7 @@ pub(super) fn protect(answer: &mut Response) {
     }
 }
 
-/// Other origins that the scripts of a page ask: its policy allows these beside the page's own. It belongs into the
+/// Other origins that the scripts of a page ask: its policy allows these beside the page's own. It belongs in the
 /// extensions of the page's answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AskedOrigins(Vec<String>);

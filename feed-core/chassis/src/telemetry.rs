@@ -28,7 +28,9 @@ pub fn start_logging_from(format: LogFormat, default: &str) {
     });
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would report to standard error what cannot be written there, and panic: a full disk would end the process.
+        .log_internal_errors(false);
     // Fails if logging has started before, as in a test: that one stays.
     let _ = match format {
         LogFormat::Text => log

@@ -14,7 +14,7 @@ harness::on_both_databases! {
     a_transaction_that_has_begun_is_finished
     what_is_parked_is_not_retried_before_the_end_of_a_pause
     a_paused_subscription_knows_how_far_the_feed_is
-    the_second_to_pause_hears_who_was_first
+    the_second_to_pause_gets_the_name_of_the_first
     a_retired_instance_leaves_its_share_to_the_others
     the_last_instance_is_not_retired
 }
@@ -176,7 +176,7 @@ async fn a_paused_subscription_knows_how_far_the_feed_is<B: Testable>(url: &str)
     );
 }
 
-async fn the_second_to_pause_hears_who_was_first<B: Testable>(url: &str) {
+async fn the_second_to_pause_gets_the_name_of_the_first<B: Testable>(url: &str) {
     let scene = Scene::<B>::new(url).await;
     let operator = &scene.operator;
     assert!(matches!(
