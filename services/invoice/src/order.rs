@@ -65,7 +65,7 @@ pub struct Sold {
 }
 
 /// The customer, as they were when they ordered. An erased customer has a number alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Told")]
 pub struct Customer {
     #[serde(rename = "customerId")]
@@ -129,7 +129,7 @@ impl Customer {
 }
 
 /// An address. All fields are empty if the customer is erased.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub street: String,
     pub zip: String,

@@ -1,5 +1,5 @@
-//! Compares the invoices with the events of the order service. Names and addresses are not compared: they may be
-//! erased later, in the feed or here.
+//! Compares the invoices with the events of the order service: with all that an invoice has of its event. Of an order
+//! whose customer was erased, the recipient is not compared, since the feed no longer has it.
 
 use feed_console::service::demand::{Demand, Demanded, Demands, fingerprint};
 use feed_core::Received;
@@ -9,7 +9,7 @@ use sqlx::Pool;
 
 use crate::invoice::{Invoice, InvoiceNumber};
 use crate::money;
-use crate::order::{CANCELLED, Order, OrderId, PLACED, Sold};
+use crate::order::{Address, CANCELLED, Customer, ERASED, Order, OrderId, PLACED, Sold};
 use crate::store::{Selection, Store};
 
 /// Gaps that are reported.
@@ -26,6 +26,8 @@ pub struct Placed {
     cents: i64,
     currency: [u8; 3],
     lines: u64,
+    /// `None` if the customer was erased.
+    recipient: Option<u64>,
 }
 
 impl<S: Store> Reconcile<S> for Expected {
@@ -45,12 +47,20 @@ impl<S: Store> Reconcile<S> for Expected {
                     cents: money::cents(sold.total()).unwrap_or(i64::MAX),
                     currency: three_letters(&sold.currency),
                     lines: fingerprint(&sold.lines),
+                    recipient: Order::read(&event.data).ok().and_then(recipient_of),
                 };
                 self.0.record(sold.id, placed);
             }
             Some(CANCELLED) => {
                 let id = Order::read_id(&event.data).map_err(|unfit| unfit.to_string())?;
                 self.0.end(id, event);
+            }
+            // The event of the order may have been read before the erasure.
+            Some(ERASED) => {
+                let id = Order::read_id(&event.data).ok();
+                if let Some(placed) = id.and_then(|id| self.0.demanded(id)) {
+                    placed.recipient = None;
+                }
             }
             // Events of other types demand nothing.
             Some(_) => {}
@@ -70,7 +80,7 @@ impl<S: Store> Reconcile<S> for Expected {
                     true => format!("no invoice has the number {first}"),
                     false => format!("no invoice has a number from {first} to {last}"),
                 },
-                kind: Kind::Missing,
+                kind: Kind::Gap,
             });
         }
         Ok(compared)
@@ -107,6 +117,21 @@ impl Demanded for Invoice {
                     String::from_utf8_lossy(&placed.currency)
                 ));
             }
+            if let Some(placed) = event.other_time(self.issued) {
+                wrong.push(format!(
+                    "invoice {number} has the date {}, the order {placed}: {event}",
+                    self.issued
+                ));
+            }
+            let recipient = recipient(&self.customer, &self.billing_address);
+            if placed
+                .recipient
+                .is_some_and(|demanded| demanded != recipient)
+            {
+                wrong.push(format!(
+                    "invoice {number} has another customer or address than the order: {event}"
+                ));
+            }
             if fingerprint(&self.lines) != placed.lines {
                 wrong.push(format!(
                     "invoice {number} has other lines than the order: {event}"
@@ -117,6 +142,12 @@ impl Demanded for Invoice {
             (Some(event), None, _) => wrong.push(format!(
                 "invoice {number} is not credited although the order was cancelled: {event}"
             )),
+            (Some(event), Some(at), _) => {
+                let cancelled = event.other_time(at);
+                wrong.extend(cancelled.map(|cancelled| {
+                    format!("invoice {number} is credited at {at}, the order was cancelled at {cancelled}: {event}")
+                }));
+            }
             (None, Some(_), Some(Placed { event, .. })) => wrong.push(format!(
                 "invoice {number} is credited, and nothing cancels the order of {event}"
             )),
@@ -139,12 +170,14 @@ impl Demanded for Invoice {
 
     fn undemanded(&self) -> String {
         let number = self.number;
-        match &self.cause {
-            Some(cause) => {
-                format!("invoice {number} is of event {cause}, which the feed does not have")
-            }
-            None => format!("no event of the feed explains invoice {number}"),
-        }
+        let named = self.cause.as_ref();
+        let named = named.map(|cause| format!(", which names event {cause}"));
+        format!(
+            "no event about this order explains invoice {number} over {} {}{}",
+            self.total,
+            self.currency,
+            named.unwrap_or_default()
+        )
     }
 
     fn missing(demand: &Demand<Placed>) -> Option<String> {
@@ -154,6 +187,16 @@ impl Demanded for Invoice {
             (None, None) => None,
         }
     }
+}
+
+/// Stands for who gets the invoice for an order; `None` if the customer was erased.
+fn recipient_of(order: Order) -> Option<u64> {
+    let address = order.billing_address.unwrap_or_default();
+    (!order.customer.is_erased()).then(|| recipient(&order.customer, &address))
+}
+
+fn recipient(customer: &Customer, address: &Address) -> u64 {
+    fingerprint(&(customer, address))
 }
 
 /// A currency as an order has it; zeros if a stored one is no code of three letters.

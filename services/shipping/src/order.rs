@@ -59,7 +59,7 @@ pub struct Sold {
 
 /// The customer, as they were when they ordered, without the e-mail address, which shipping does not need.
 /// An erased customer has a number alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Told")]
 pub struct Customer {
     #[serde(rename = "customerId")]
@@ -114,7 +114,7 @@ impl Customer {
 }
 
 /// An address. All fields are empty if the customer is erased.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
     pub street: String,
     pub zip: String,

@@ -1,12 +1,13 @@
-//! Compares the shipments with the events of the order service. Names and addresses are not compared: they may be
-//! erased later, in the feed or here. Nor is the dispatch, which is no event.
+//! Compares the shipments with the events of the order service: with all that a shipment has of its event. Of an order
+//! whose customer was erased, the recipient is not compared, since the feed no longer has it. Nor is the dispatch of any
+//! order, which is no event.
 
 use feed_console::service::demand::{Demand, Demanded, Demands, fingerprint};
 use feed_core::Received;
 use feed_core::consumer::{Cited, Compared, Reconcile};
 use sqlx::Pool;
 
-use crate::order::{CANCELLED, Order, OrderId, PLACED, Sold};
+use crate::order::{Address, CANCELLED, Customer, ERASED, Order, OrderId, PLACED, Sold};
 use crate::shipment::Shipment;
 use crate::store::{Selection, Store};
 
@@ -19,6 +20,8 @@ pub struct Expected(Demands<OrderId, Placed>);
 pub struct Placed {
     event: Cited,
     lines: u64,
+    /// `None` if the customer was erased.
+    recipient: Option<u64>,
 }
 
 impl<S: Store> Reconcile<S> for Expected {
@@ -36,12 +39,20 @@ impl<S: Store> Reconcile<S> for Expected {
                 let placed = Placed {
                     event: event.into(),
                     lines: fingerprint(&sold.lines),
+                    recipient: Order::read(&event.data).ok().and_then(recipient_of),
                 };
                 self.0.record(sold.id, placed);
             }
             Some(CANCELLED) => {
                 let id = Order::read_id(&event.data).map_err(|unfit| unfit.to_string())?;
                 self.0.end(id, event);
+            }
+            // The event of the order may have been read before the erasure.
+            Some(ERASED) => {
+                let id = Order::read_id(&event.data).ok();
+                if let Some(placed) = id.and_then(|id| self.0.demanded(id)) {
+                    placed.recipient = None;
+                }
             }
             // Events of other types demand nothing.
             Some(_) => {}
@@ -74,6 +85,21 @@ impl Demanded for Shipment {
             if let Some(cause) = self.cause.as_ref().filter(|id| !event.has_id(id)) {
                 wrong.push(format!("the shipment is of event {cause}, not of {event}"));
             }
+            if let Some(placed) = event.other_time(self.placed) {
+                wrong.push(format!(
+                    "the shipment is of an order placed at {}, and the order was placed at {placed}: {event}",
+                    self.placed
+                ));
+            }
+            let recipient = recipient(&self.customer, &self.shipping_address);
+            if placed
+                .recipient
+                .is_some_and(|demanded| demanded != recipient)
+            {
+                wrong.push(format!(
+                    "the shipment has another customer or address than the order: {event}"
+                ));
+            }
             if fingerprint(&self.lines) != placed.lines {
                 wrong.push(format!(
                     "the shipment has other lines than the order: {event}"
@@ -84,6 +110,12 @@ impl Demanded for Shipment {
             (Some(event), None, _) => wrong.push(format!(
                 "the shipment is {status} although the order was cancelled: {event}"
             )),
+            (Some(event), Some(at), _) => {
+                let cancelled = event.other_time(at);
+                wrong.extend(cancelled.map(|cancelled| {
+                    format!("the shipment is {status} since {at}, and the order was cancelled at {cancelled}: {event}")
+                }));
+            }
             (None, Some(_), Some(Placed { event, .. })) => wrong.push(format!(
                 "the shipment is {status}, and nothing cancels the order of {event}"
             )),
@@ -93,12 +125,12 @@ impl Demanded for Shipment {
     }
 
     fn undemanded(&self) -> String {
-        match &self.cause {
-            Some(cause) => {
-                format!("the shipment is of event {cause}, which the feed does not have")
-            }
-            None => "no event of the feed explains the shipment".to_owned(),
-        }
+        let named = self.cause.as_ref();
+        let named = named.map(|cause| format!(", which names event {cause}"));
+        format!(
+            "no event about this order explains the shipment{}",
+            named.unwrap_or_default()
+        )
     }
 
     fn missing(demand: &Demand<Placed>) -> Option<String> {
@@ -108,4 +140,14 @@ impl Demanded for Shipment {
             (None, None) => None,
         }
     }
+}
+
+/// Stands for who gets the goods of an order; `None` if the customer was erased.
+fn recipient_of(order: Order) -> Option<u64> {
+    let address = order.shipping_address.unwrap_or_default();
+    (!order.customer.is_erased()).then(|| recipient(&order.customer, &address))
+}
+
+fn recipient(customer: &Customer, address: &Address) -> u64 {
+    fingerprint(&(customer, address))
 }

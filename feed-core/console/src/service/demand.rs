@@ -105,6 +105,11 @@ impl<K: Copy + Ord + Hash, T> Demands<K, T> {
         demand.record.get_or_insert(record);
     }
 
+    /// Returns the record that an event demands of the subject, if one does.
+    pub fn demanded(&mut self, key: K) -> Option<&mut T> {
+        self.by_key.get_mut(&key)?.record.as_mut()
+    }
+
     /// Demands that the record is ended by `event`, or by an earlier one.
     pub fn end(&mut self, key: K, event: &Received) {
         let demand = self.by_key.entry(key).or_default();

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::command::words::{behind, grouped, span};
-use feed_core::consumer::{Lag, Status};
+use super::command::words::{behind, counted, grouped, moment, span};
+use feed_core::consumer::{Lag, Reconciliation, Status, Totals};
 
 /// The kind of a concern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,8 @@ pub enum Kind {
     Unattended,
     /// The feed does not answer.
     Silent,
+    /// The last comparison with the feed has found differences.
+    Differing,
     /// One that only a later version knows.
     #[serde(other)]
     Other,
@@ -73,6 +75,8 @@ pub struct Standing {
     pub last_contact: Option<DateTime<Utc>>,
     /// Live instances
     pub instances: Option<i64>,
+    /// The last comparison with the feed
+    pub reconciliation: Option<LastComparison>,
     concerns: Option<Vec<Concern>>,
 }
 
@@ -84,6 +88,16 @@ pub struct Behind {
     pub events: i64,
     /// Their age, or for how long the feed has not answered
     pub seconds: Option<i64>,
+}
+
+/// A comparison as another program reads it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct LastComparison {
+    /// When it ended
+    pub at: Option<DateTime<Utc>>,
+    /// What it has found
+    pub totals: Totals,
 }
 
 /// A pause as another program reads it.
@@ -136,6 +150,17 @@ impl Standing {
             let text = format!("the feed has not answered for {}", span(silent));
             concerns.push(Concern::new(Kind::Silent, text, None));
         }
+        let compared = self.reconciliation.as_ref();
+        // A gap in a series of numbers stays, whatever an operator does.
+        if let Some((compared, unequal @ 1..)) = compared.map(|it| (it, it.totals.unequal())) {
+            let at = compared.at.map(|at| format!(" at {}", moment(at)));
+            let text = format!(
+                "{} not as the feed demands, by the comparison{}",
+                counted(unequal, "record"),
+                at.unwrap_or_default()
+            );
+            concerns.push(Concern::new(Kind::Differing, text, None));
+        }
         concerns
     }
 
@@ -146,8 +171,8 @@ impl Standing {
     }
 }
 
-impl From<&Status> for Standing {
-    fn from(status: &Status) -> Self {
+impl Standing {
+    pub(super) fn of(status: &Status, compared: Option<&Reconciliation>) -> Self {
         Self {
             sequence: Some(status.sequence),
             head: Some(status.head),
@@ -165,6 +190,10 @@ impl From<&Status> for Standing {
             last_error: status.last_error.clone(),
             last_contact: status.last_contact,
             instances: Some(status.instances),
+            reconciliation: compared.map(|compared| LastComparison {
+                at: Some(compared.at),
+                totals: compared.totals.clone(),
+            }),
             concerns: None,
         }
     }
@@ -196,6 +225,9 @@ mod tests {
         let mut behind = well.clone();
         behind["lag"] = json!({"events": 5, "seconds": 900});
         assert_eq!(concerns(behind), [""; 0]);
+        let mut gap = well.clone();
+        gap["reconciliation"] = json!({"totals": {"equal": 7, "gaps": 1}});
+        assert_eq!(concerns(gap), [""; 0]);
         for (member, value, expected) in [
             ("halted", json!("another feed"), "halted: another feed"),
             (
@@ -214,6 +246,12 @@ mod tests {
                 "lag",
                 json!({"events": 0, "seconds": 300}),
                 "the feed has not answered for 5 min",
+            ),
+            (
+                "reconciliation",
+                json!({"at": "2026-01-31T00:00:00Z",
+                       "totals": {"equal": 7, "missing": 2, "different": 1, "gaps": 5}}),
+                "3 records not as the feed demands, by the comparison at 2026-01-31 00:00:00 UTC",
             ),
         ] {
             let mut status = well.clone();

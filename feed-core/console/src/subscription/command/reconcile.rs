@@ -4,7 +4,7 @@ use super::words::{counted, grouped, moment};
 use crate::command::{CommandError, Done, print, print_json};
 use feed_chassis::Progress;
 use feed_core::Backend;
-use feed_core::consumer::{Handle, Kind, Period, Reconcile, Reconciliation, printable, reconcile};
+use feed_core::consumer::{Handle, Period, Reconcile, Reconciliation, printable, reconcile};
 
 pub(super) async fn run<B: Backend, R: Reconcile<B>>(
     handle: &Handle<B>,
@@ -86,26 +86,22 @@ fn totals(compared: &Reconciliation) -> String {
         return String::new();
     }
     let totals = &compared.totals;
-    let of = |kind| match kind {
-        Kind::Different => totals.different,
-        Kind::Missing => totals.missing,
-        Kind::Unexplained => totals.unexplained,
-    };
-    let kinds = [
-        (Kind::Different, "different"),
-        (Kind::Missing, "missing"),
-        (Kind::Unexplained, "unexplained"),
+    let counts = [
+        (totals.equal, "equal"),
+        (totals.different, "different"),
+        (totals.missing, "missing"),
+        (totals.unexplained, "unexplained"),
     ];
-    let counts: Vec<String> = kinds
-        .into_iter()
-        .map(|(kind, name)| format!("{} {name}", in_groups(of(kind))))
-        .collect();
+    let counts = counts.map(|(count, name)| format!("{} {name}", in_groups(count)));
     let mut text = format!(
-        "{} compared; records: {} equal, {}.\n",
+        "{} compared; records: {}.\n",
         counted(compared.events, "event"),
-        in_groups(totals.equal),
         counts.join(", ")
     );
+    // Most services have no series of numbers.
+    if totals.gaps > 0 {
+        text += &format!("{} in the numbers.\n", counted(totals.gaps, "gap"));
+    }
     for (name, sum) in &totals.sums {
         text += &format!(
             "{name}: {} by the events, {} here.\n",

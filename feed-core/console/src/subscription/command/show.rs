@@ -43,7 +43,7 @@ impl StatusDocument {
         let status = handle.status().await?;
         Ok(Self {
             pace: handle.pace(&status),
-            concerns: Standing::from(&status).concerns(),
+            concerns: Standing::of(&status, reconciliation.as_ref()).concerns(),
             status,
             reconciliation,
         })
@@ -98,6 +98,7 @@ fn advice(concern: &Concern, status: &Status) -> String {
             }
             None => format!("{said}.\n"),
         },
+        Kind::Differing => format!("{said}: `reconcile` names them.\n"),
         Kind::Failing | Kind::Other => format!("{said}.\n"),
     }
 }

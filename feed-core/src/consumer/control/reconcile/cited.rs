@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::consumer::received::Received;
@@ -13,6 +14,7 @@ pub struct Cited {
     /// 0 if the feed has no sequences: half the size of an `Option`.
     sequence: Sequence,
     id: Id,
+    time: DateTime<Utc>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,11 +35,20 @@ impl From<&Received> for Cited {
         Self {
             sequence: event.sequence.unwrap_or(0),
             id,
+            time: event.time,
         }
     }
 }
 
 impl Cited {
+    /// Returns when the event happened, in milliseconds, if that is not the `stored` time. An event of a feed without
+    /// sequences has no other time: the feed may have edited it since.
+    #[must_use]
+    pub fn other_time(&self, stored: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let time = self.time.trunc_subsecs(3);
+        (self.sequence > 0 && time != stored).then_some(time)
+    }
+
     /// Returns true if the event has this id.
     #[must_use]
     pub fn has_id(&self, id: &str) -> bool {
@@ -88,6 +99,7 @@ mod tests {
         }
         let other = Cited::from(&event("tag:x,1", None));
         assert_eq!(other.to_string(), "event tag:x,1");
+        assert_eq!(other.other_time(chrono::Utc::now()), None);
         let cited = Cited::from(&event(urn, None));
         assert!(!cited.has_id(&urn.to_uppercase()));
     }

@@ -34,6 +34,8 @@ pub enum Kind {
     Missing,
     /// No event explains what is stored.
     Unexplained,
+    /// A series of numbers has a gap, which no event fills.
+    Gap,
 }
 
 /// What a comparison has found.
@@ -61,6 +63,7 @@ pub struct Sum {
 /// twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(JsonSchema))]
+#[serde(default)]
 pub struct Totals {
     /// Those that are as the events demand.
     pub equal: u64,
@@ -70,12 +73,20 @@ pub struct Totals {
     pub missing: u64,
     /// Those that no event explains.
     pub unexplained: u64,
+    /// Gaps in series of numbers.
+    pub gaps: u64,
     /// Amounts by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sums: BTreeMap<String, Sum>,
 }
 
 impl Totals {
+    /// Returns how many subjects are not as the events demand, without gaps.
+    #[must_use]
+    pub fn unequal(&self) -> u64 {
+        self.different + self.missing + self.unexplained
+    }
+
     pub(super) fn of(equal: u64, differences: &[Difference], sums: BTreeMap<String, Sum>) -> Self {
         let mut subjects: HashSet<(Kind, &str)> = HashSet::new();
         let mut totals = Self {
@@ -89,6 +100,7 @@ impl Totals {
                     Kind::Different => &mut totals.different,
                     Kind::Missing => &mut totals.missing,
                     Kind::Unexplained => &mut totals.unexplained,
+                    Kind::Gap => &mut totals.gaps,
                 } += 1;
             }
         }
