@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use crate::http::with_causes;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
@@ -166,7 +167,7 @@ impl<B: Backend> Sequencer<B> {
                 }
             }
             Err(error) => warn!(
-                error = &error as &dyn std::error::Error,
+                error = with_causes(&error),
                 "cannot list the rows in quarantine"
             ),
         }
@@ -309,10 +310,7 @@ impl<B: Backend> Sequencer<B> {
                 Err(error) => {
                     self.database.learn_from(&error);
                     if !failing {
-                        error!(
-                            error = &error as &dyn std::error::Error,
-                            "cannot number events"
-                        );
+                        error!(error = with_causes(&error), "cannot number events");
                         failing = true;
                     }
                     next = Instant::now() + TICK;
@@ -323,10 +321,7 @@ impl<B: Backend> Sequencer<B> {
             }
         }
         if let Err(error) = self.number_all().await {
-            warn!(
-                error = &error as &dyn std::error::Error,
-                "left events without a number"
-            );
+            warn!(error = with_causes(&error), "left events without a number");
         }
     }
 
@@ -376,7 +371,7 @@ impl<B: Backend> Sequencer<B> {
                 }
             }
             Err(error) => warn!(
-                error = &error as &dyn std::error::Error,
+                error = with_causes(&error),
                 "traces do not show that events were published"
             ),
         }

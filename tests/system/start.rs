@@ -320,3 +320,35 @@ async fn a_log_that_cannot_be_written_ends_nothing() {
     shop.kill().unwrap();
     shop.wait().unwrap();
 }
+
+/// One that waits for its database, and one that has no credentials to read again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hangup_ends_no_service() {
+    let directory = tempfile::tempdir().unwrap();
+    let none = ("DATABASE_URL", "postgres://order@127.0.0.1:9/order");
+    let waiting = start("order", &[none], directory.path());
+    let running = start("order", &[], directory.path());
+    for (mut process, said) in [(waiting, "still waiting"), (running, "stop with Ctrl-C")] {
+        until(said, async || process.log().contains(said).then_some(())).await;
+        process.signal("HUP");
+        // A hangup that ends it would do so before this does.
+        assert_eq!(process.stop("TERM").await, Some(0), "{}", process.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_in_json_names_the_causes_of_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = [
+        ("FEED_URL", "http://127.0.0.1:9/feed"),
+        ("LOG_FORMAT", "json"),
+    ];
+    let process = start("invoice", &settings, directory.path());
+    let cause = "Connection refused";
+    until(cause, async || process.log().contains(cause).then_some(())).await;
+    let log = process.log();
+    let line = log.lines().find(|line| line.contains(cause)).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let error = line["error"].as_str().unwrap();
+    assert!(error.starts_with("cannot read the feed: "), "{error}");
+}

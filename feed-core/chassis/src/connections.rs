@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use feed_http::with_causes;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -111,10 +112,7 @@ pub(super) async fn serve(
         let (stream, place) = match accepted {
             (Ok((stream, _)), place) => (stream, place),
             (Err(error), _) => {
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot accept a connection"
-                );
+                warn!(error = with_causes(&error), "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -140,10 +138,7 @@ pub(super) async fn serve(
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                debug!(
-                    error = &error as &dyn std::error::Error,
-                    "a connection was interrupted"
-                );
+                debug!(error = with_causes(&error), "a connection was interrupted");
             }
             drop(place);
         });

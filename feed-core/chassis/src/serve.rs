@@ -1,7 +1,7 @@
 //! Listens, serves, and stops cleanly.
 
 use std::future::Future;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal, stdin};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::any;
+use feed_http::with_causes;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -350,7 +351,8 @@ fn pass_on(ended: Result<(), JoinError>) {
 /// The same on Linux and macOS, except on MIPS.
 const SIGXFSZ: std::ffi::c_int = 25;
 
-/// Cancels `shutdown` at `SIGTERM` or Ctrl-C. A file that reaches the size limit (`ulimit -f`) no
+/// Cancels `shutdown` at `SIGTERM` or Ctrl-C, and when its terminal is closed. Any other `SIGHUP` ends nothing, also
+/// before there are credentials to read again, and where there are none. A file that reaches the size limit (`ulimit -f`) no
 /// longer ends the process: a write to it fails, as on a full disk.
 ///
 /// # Errors
@@ -360,12 +362,21 @@ pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let had_terminal = stdin().is_terminal();
     // By default it ends the process silently.
     let _listened_to = signal(SignalKind::from_raw(SIGXFSZ))?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                // A closed terminal is none any more.
+                _ = hangup.recv() => match had_terminal && !stdin().is_terminal() {
+                    true => break,
+                    false => {}
+                },
+            }
         }
         info!("stopping");
         shutdown.cancel();
@@ -383,7 +394,7 @@ fn renew_at_signal(credentials: Credentials) -> std::io::Result<impl Future<Outp
             match credentials.renew() {
                 Ok(count) => info!("read {count} credentials again"),
                 Err(error) => error!(
-                    error = &error as &dyn std::error::Error,
+                    error = with_causes(&error),
                     "the credentials stay as they were"
                 ),
             }

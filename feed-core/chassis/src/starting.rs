@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::HeaderMap;
+use feed_http::with_causes;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -40,7 +41,7 @@ pub(super) async fn answer_while<T>(
         Ok(listener) => listener,
         Err(error) => {
             warn!(
-                error = &error as &dyn std::error::Error,
+                error = with_causes(&error),
                 "nothing is answered until the service has started"
             );
             return starting.await;

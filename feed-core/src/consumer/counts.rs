@@ -73,7 +73,9 @@ fn outcome(round: &Result<Polled, PollError>) -> &'static str {
             | FetchError::Slow { .. }
             | FetchError::Proxy { .. },
         )) => "unreachable",
-        Err(PollError::Fetch(FetchError::Status { .. } | FetchError::Redirect { .. })) => "refused",
+        Err(PollError::Fetch(
+            FetchError::Status { .. } | FetchError::Refused { .. } | FetchError::Redirect { .. },
+        )) => "refused",
         Err(PollError::Database(_)) => "database_failed",
         Err(PollError::Later { .. }) => "postponed",
         Err(_) => "unreadable",

@@ -68,6 +68,7 @@ use source::fetch::Source;
 use source::redact::redact_url;
 
 use crate::database::Database;
+use crate::http::with_causes;
 use crate::partition::PARTITIONS;
 use crate::store::consume::CHANNEL;
 use crate::store::{Backend, DatabaseError};
@@ -226,10 +227,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         }
         while beside.join_next().await.is_some() {}
         if let Err(error) = self.leave().await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "left leases behind"
-            );
+            tracing::warn!(error = with_causes(&error), "left leases behind");
         }
     }
 

@@ -44,17 +44,17 @@ pub(super) fn record_outcome(
         // This error does not pass by itself, and may follow one that would have.
         Err(error @ PollError::Fetch(FetchError::Refused { .. })) if is_news || again => {
             tracing::error!(
-                error = error as &dyn std::error::Error,
+                error = with_causes(error),
                 attempts = failures + 1,
                 "{name} rejected our credentials; an operator has to replace them"
             );
         }
         Err(error) if is_news || again => tracing::warn!(
-            error = error as &dyn std::error::Error,
+            error = with_causes(error),
             attempts = failures + 1,
             "cannot follow {name}; trying again until it works"
         ),
-        Err(error) => tracing::debug!(error = error as &dyn std::error::Error, "still failing"),
+        Err(error) => tracing::debug!(error = with_causes(error), "still failing"),
         Ok(Polled::Halted | Polled::Paused | Polled::Interrupted) => {}
         Ok(_) if failures > 0 => tracing::info!("following {name} again"),
         Ok(_) => {}

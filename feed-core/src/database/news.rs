@@ -1,5 +1,6 @@
 //! Listens for the notifications of other instances, and connects again after a lost connection.
 
+use crate::http::with_causes;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
@@ -56,7 +57,7 @@ impl<B: Backend> News<B> {
                     Err(error) => {
                         self.state = State::Idle;
                         warn!(
-                            error = &error as &dyn std::error::Error,
+                            error = with_causes(&error),
                             "LISTEN unavailable; falling back to polling"
                         );
                         std::future::pending().await
@@ -68,7 +69,7 @@ impl<B: Backend> News<B> {
                 Err(error) => {
                     self.state = State::Idle;
                     warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = with_causes(&error),
                         "LISTEN connection lost; falling back to polling"
                     );
                     None

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::http::with_causes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use serde::Serialize;
@@ -125,7 +126,7 @@ pub(super) fn data(event: &Event) -> Option<&RawValue> {
             error!(
                 event.id = id,
                 sequence,
-                error = error as &dyn std::error::Error,
+                error = with_causes(error),
                 "the data of event {sequence} cannot be read, so that it is served without: correct `data` in \
                  feed_event"
             );
@@ -153,7 +154,7 @@ pub(super) fn batch_document(events: &[Event], origin: &Origin) -> BatchDocument
             error!(
                 event.id = event.id,
                 event.sequence,
-                error = &error as &dyn std::error::Error,
+                error = with_causes(&error),
                 "not every reader of JSON can take the data of event {}, so that documents of JSON leave it out: correct \
                  `data` in feed_event",
                 event.sequence

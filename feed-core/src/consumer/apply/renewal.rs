@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::http::with_causes;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -44,7 +45,7 @@ pub(crate) async fn keep_leases<B: Backend>(
             Err(error) if !failing => {
                 failing = true;
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = with_causes(&error),
                     "cannot renew leases: other instances may take over"
                 );
             }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::instance::Instance;
 use crate::consumer::progress::leases::Leases;
+use crate::http::with_causes;
 use crate::store::Backend;
 
 /// Claims kept below the cursor: far more than a document repeats or an operator reads.
@@ -43,7 +44,7 @@ pub(crate) async fn sweep_claims<B: Backend>(
             match sweep_undo(instance, shutdown).await {
                 Ok(()) => undo_swept = Some(Instant::now()),
                 Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = with_causes(&error),
                     "cannot remove what was kept for an undo; trying again"
                 ),
             }
@@ -54,7 +55,7 @@ pub(crate) async fn sweep_claims<B: Backend>(
             match sweep(instance, shutdown).await {
                 Ok(()) => swept_at = Some(reached.unwrap_or(0)),
                 Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = with_causes(&error),
                     "cannot remove old claims; trying again"
                 ),
             }

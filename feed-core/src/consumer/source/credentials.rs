@@ -120,7 +120,7 @@ impl FeedCredentials {
             }
             Err(error) => {
                 tracing::error!(
-                    error = &error as &dyn std::error::Error,
+                    error = with_causes(&error),
                     "the credentials stay as they were"
                 );
                 None

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::http::with_causes;
 use tracing::warn;
 
 use super::fetch_error::FetchError;
@@ -22,7 +23,7 @@ where
     loop {
         match ask().await {
             Err(error) if attempt < attempts && passes(&error) => {
-                warn!(error = &error as &dyn std::error::Error, "asking again");
+                warn!(error = with_causes(&error), "asking again");
                 tokio::time::sleep(PAUSE * attempt).await;
                 attempt += 1;
             }

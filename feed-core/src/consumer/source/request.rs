@@ -37,7 +37,7 @@ fn client(subscription: &Subscription) -> Client {
         true => encrypting(subscription).unwrap_or_else(|error| {
             // The service still answers, and each poll says what is missing.
             error!(
-                error = &*error,
+                error = with_causes(&*error),
                 "no certificates of authorities on this machine: https feeds cannot be read"
             );
             trusting_nobody()

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use feed_core::http::Problem as Wire;
+use feed_core::http::with_causes;
 use serde_json::json;
 
 use crate::order::{CustomerId, ItemId, OrderId};
@@ -44,7 +45,7 @@ impl From<OrderError> for Problem {
             OrderError::KeyReused(order) => Self::KeyReused(order),
             OrderError::Database(error) => Self::Database(error),
             OrderError::Interrupted(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "lost a request");
+                tracing::error!(error = with_causes(&error), "lost a request");
                 Self::Internal
             }
         }
