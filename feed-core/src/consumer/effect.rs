@@ -118,7 +118,9 @@ pub enum EffectError {
     #[error("{0}")]
     Park(String),
     /// Something that each event needs is out of reach, such as a server that the effect calls: no event is the cause,
-    /// and none is parked. The round stops, and the same events come again after a pause, for as long as it takes.
+    /// and none is parked. The round stops, and the same events come again after a pause. After
+    /// [that many rounds](Self::MOST_ROUNDS) in a row, some minutes, the first of them may be the cause after all: it is
+    /// parked, so that the others continue if they can, and retried until it succeeds.
     #[error("{reason}")]
     Later {
         /// What is out of reach.
@@ -140,7 +142,8 @@ pub enum EffectError {
 }
 
 impl EffectError {
-    /// Rounds in which the database may fail at the same event, at most. After that the event counts as the
-    /// cause. A batch is suspected after half of them, and applied one by one.
+    /// Rounds in which the database may fail at the same event, or what an effect needs be out of reach, at most. After
+    /// that the event counts as the cause. If the database fails, a batch is suspected after half of them, and applied
+    /// one by one.
     pub const MOST_ROUNDS: u32 = 12;
 }

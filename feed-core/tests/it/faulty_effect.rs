@@ -26,6 +26,8 @@ pub(crate) enum Mistake {
     Ignore([&'static str; 2]),
     /// Fails with this.
     Fail(fn() -> sqlx::Error),
+    /// Says that something is out of reach.
+    Later,
     /// Waits.
     Sleep(Duration),
     /// Keeps its thread from all else, then runs this.
@@ -86,6 +88,13 @@ impl FaultyEffect {
             Mistake::Run(sql) => B::execute(tx, sql[B::DIALECT]).await?,
             Mistake::Ignore(sql) => drop(B::execute(tx, sql[B::DIALECT]).await),
             Mistake::Fail(error) => return Err(error().into()),
+            Mistake::Later => {
+                let reason = "nobody answers".to_owned();
+                return Err(EffectError::Later {
+                    reason,
+                    after: None,
+                });
+            }
             Mistake::Sleep(pause) => tokio::time::sleep(pause).await,
             Mistake::Block(pause, sql) => {
                 block(pause);

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use feed_core::Database;
 use feed_core::consumer::ParkedEvent;
+use feed_core::{Database, EffectError};
 use sqlx::Postgres;
 
 use crate::faulty_effect::Mistake::{self, Block, Fail, Ignore, Read, Run, Sleep};
 use crate::faulty_effect::{FaultyEffect, LIMIT, SUBJECT, Scene};
-use crate::support::{Testable, consumer_database, effects, urns};
+use crate::support::{Testable, consumer_database, effects, until, urns};
 
 harness::on_both_databases! {
     a_wrong_statement_parks_its_event
@@ -27,6 +27,7 @@ harness::on_both_databases! {
     a_parked_event_that_fails_otherwise_stays_parked
     an_error_of_the_server_stops_the_round
     an_event_at_which_the_server_fails_each_time_is_parked
+    an_event_for_which_something_is_always_out_of_reach_stops_no_other
 }
 
 /// Statements without an end.
@@ -319,6 +320,41 @@ async fn an_error_of_the_server_stops_the_round<B: Testable>(url: &str) {
         );
         assert_eq!(scene.parked().await.len(), 0, "{mistake:?}");
     }
+}
+
+/// A server that the effect calls may be out of reach for one event alone, since that ends it. A parked one is retried
+/// until it succeeds, and stops the others no more.
+async fn an_event_for_which_something_is_always_out_of_reach_stops_no_other<B: Testable>(
+    url: &str,
+) {
+    let mut scene = Scene::<B>::of(url, FaultyEffect::making(Mistake::Later)).await;
+    for _ in 0..EffectError::MOST_ROUNDS {
+        assert!(scene.consumer.poll_once().await.is_err());
+        assert_eq!(scene.parked().await.len(), 0, "a restart takes as long");
+    }
+    scene.drain().await;
+    let parked = scene.only_its_event_is_parked().await;
+    let reason = parked.reason.as_deref();
+    assert!(
+        reason.is_some_and(|reason| reason.contains("nobody answers")),
+        "{parked:?}"
+    );
+    // However often that was: it needs no operator.
+    B::run(
+        &scene.database,
+        "UPDATE feed_parked SET attempts = 99 WHERE attempts > 0",
+    )
+    .await;
+    let all = feed_core::consumer::Selection::default();
+    let handle = scene.consumer.handle();
+    handle.retry_selected(&all, "me").await.unwrap();
+    until("it is retried", async || {
+        scene.consumer.poll_once().await.unwrap();
+        let first = scene.parked().await.remove(0);
+        first.attempts > 99 && first.retry_at.is_some()
+    })
+    .await;
+    scene.applied_after_a_retry().await;
 }
 
 /// An event whose effect ends the server's process, or comes to a deadlock with itself, looks like a

@@ -60,9 +60,9 @@ the later events of its subject wait for it. A function that returns a text had 
 
 `--to` sends each event as a CloudEvent, at least once, in sequence within a subject. The header `webhook-id` is the \
 event's id, and `webhook-signature` is that of Standard Webhooks. An answer 2xx counts as delivered. 408, 425, 429, 502, \
-503, 504 and no answer stop the delivery for a while, as long as `Retry-After` says (five minutes at most); so do 401 \
-and 403. Other 5xx are \
-retried, and other 4xx park the event.";
+503, 504 and no answer stop the delivery for a while, as long as `Retry-After` says (five minutes at most); so do 401, \
+403 and a redirect, which is not followed. After a dozen attempts the event is parked, and the next ones are tried. \
+Other 5xx are retried, and other 4xx park the event.";
 
 /// Follow a feed, and execute SQL of your own for each event, once; or send it to a webhook
 ///

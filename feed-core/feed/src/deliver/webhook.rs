@@ -99,10 +99,11 @@ impl Webhook {
             request = request.header("webhook-signature", signature);
         }
         match request.body(body).send().await {
-            Ok(response) => judge(response.status(), response.headers()),
+            Ok(response) => judge(event, response.status(), response.headers()),
             Err(error) => Err(EffectError::Later {
                 reason: format!(
-                    "the webhook does not answer: {}",
+                    "the webhook does not answer to {}: {}",
+                    named(event),
                     with_causes(&error.without_url())
                 ),
                 after: None,
@@ -112,9 +113,15 @@ impl Webhook {
     }
 }
 
+/// Names an event in a message.
+fn named(event: &Received) -> String {
+    let Received { id, subject, .. } = event;
+    format!("event {} of {}", printable(id), printable(subject))
+}
+
 /// Decides by the answer whether the event was delivered, and what is the cause if not.
-fn judge(status: StatusCode, headers: &HeaderMap) -> Result<(), EffectError> {
-    let answered = format!("the webhook answered {status}");
+fn judge(event: &Received, status: StatusCode, headers: &HeaderMap) -> Result<(), EffectError> {
+    let answered = format!("the webhook answered {status} to {}", named(event));
     let later = |reason| EffectError::Later {
         reason,
         after: retry_after(headers),
@@ -143,7 +150,11 @@ mod tests {
     #[test]
     fn the_answer_decides_whether_an_event_is_at_fault() {
         let none = HeaderMap::new();
-        let judged = |status: u16| judge(StatusCode::from_u16(status).expect("a status"), &none);
+        let event = Received::default();
+        let judged = |status: u16| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            judge(&event, status, &none)
+        };
         for status in [200, 202, 204] {
             assert!(judged(status).is_ok(), "{status}");
         }
@@ -167,8 +178,8 @@ mod tests {
         }
         let mut busy = HeaderMap::new();
         busy.insert(RETRY_AFTER, "7".parse().expect("a value"));
-        let Err(EffectError::Later { after, .. }) = judge(StatusCode::TOO_MANY_REQUESTS, &busy)
-        else {
+        let busy = judge(&event, StatusCode::TOO_MANY_REQUESTS, &busy);
+        let Err(EffectError::Later { after, .. }) = busy else {
             panic!("it is later");
         };
         assert_eq!(after, Some(Duration::from_secs(7)));

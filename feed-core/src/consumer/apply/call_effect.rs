@@ -31,6 +31,10 @@ const EARLIER: Duration = Duration::from_millis(50);
 /// batch counts as the cause, and the batch is applied one by one.
 const ROUNDS: u32 = EffectError::MOST_ROUNDS / 2 - 1;
 
+/// How often what an effect needs may be out of reach at the same event. It is more, since the restart of a server is
+/// no reason to park.
+const ROUNDS_OF_LATER: u32 = EffectError::MOST_ROUNDS;
+
 /// The most events that are counted.
 const MOST_SUSPECTS: usize = 1_000;
 
@@ -44,7 +48,7 @@ const ENDED: &str = "the effect has ended the transaction that it was given, wit
 const HIDDEN: &str = "the effect has not returned the error of a statement that failed, and the \
                       transaction cannot be committed after that";
 
-/// The events at which the database has failed, and how often.
+/// The events at which something has failed that all events need, and how often.
 #[derive(Debug, Default)]
 struct Suspects {
     failures: HashMap<String, u32>,
@@ -53,9 +57,9 @@ struct Suspects {
 }
 
 impl Suspects {
-    /// Counts a failure of the database at `events`. Returns true if the database has failed at one
-    /// of them too often to be the cause.
-    fn count(&mut self, events: &[Received]) -> bool {
+    /// Counts a failure at `events`. Returns true if one of them has had more than `rounds`, so that the database, or
+    /// what else they need, does not count as the cause.
+    fn count(&mut self, events: &[Received], rounds: u32) -> bool {
         if self.failures.len() > MOST_SUSPECTS {
             *self = Self::default();
         }
@@ -65,7 +69,7 @@ impl Suspects {
             *failures += 1;
             most = most.max(*failures);
         }
-        let proven = most > ROUNDS;
+        let proven = most > rounds;
         match events {
             [one] if proven => {
                 self.failures.remove(&one.id);
@@ -127,6 +131,11 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
                 Err(error) => self.judge(&mut tx, error, events).await,
             },
             Some(Err(EffectError::Database(error))) => self.judge(&mut tx, error, events).await,
+            Some(Err(error @ EffectError::Later { .. }))
+                if self.suspect(events, ROUNDS_OF_LATER) =>
+            {
+                Failure::Effect(error)
+            }
             Some(Err(error)) => error.into(),
         };
         Err(match failed {
@@ -241,11 +250,15 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
 
     /// The database has failed at one of `events`: it is the cause, unless it fails there again and again.
     fn stopped_by(&self, error: sqlx::Error, events: &[Received]) -> Failure {
-        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
-        match suspects.count(events) {
+        match self.suspect(events, ROUNDS) {
             true => EffectError::Database(error).into(),
             false => error.into(),
         }
+    }
+
+    fn suspect(&self, events: &[Received], rounds: u32) -> bool {
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        suspects.count(events, rounds)
     }
 
     /// Records the events that the effect had nothing to do for.
@@ -321,16 +334,16 @@ mod tests {
     fn only_events_at_which_the_database_fails_again_and_again_are_suspected() {
         let mut suspects = Suspects::default();
         for _ in 0..ROUNDS {
-            assert!(!suspects.count(&events(1..=100)));
+            assert!(!suspects.count(&events(1..=100), ROUNDS));
         }
         // The batch has got further, and fails at other events.
-        assert!(!suspects.count(&events(101..=200)));
+        assert!(!suspects.count(&events(101..=200), ROUNDS));
         for _ in 1..ROUNDS {
-            assert!(!suspects.count(&events(101..=200)));
+            assert!(!suspects.count(&events(101..=200), ROUNDS));
         }
-        assert!(suspects.count(&events(101..=200)));
+        assert!(suspects.count(&events(101..=200), ROUNDS));
         // One by one, the first event that fails is the cause; later ones are not suspect yet.
-        assert!(suspects.count(&events(150..=150)));
-        assert!(!suspects.count(&events(151..=151)));
+        assert!(suspects.count(&events(150..=150), ROUNDS));
+        assert!(!suspects.count(&events(151..=151), ROUNDS));
     }
 }

@@ -94,17 +94,21 @@ pub(crate) async fn run_detached<T: Send + 'static>(
 /// Returns the seconds between attempt `attempts` and the next one; `None` if the event waits for
 /// the operator.
 pub(crate) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
-    let retry = attempts < ATTEMPTS
-        && match error {
-            EffectError::Retry(_) | EffectError::Later { .. } => true,
-            EffectError::Park(_) => false,
-            EffectError::Database(error) => !is_permanent(error),
-        };
+    let (retry, least) = match error {
+        // What it needs comes back, with no operator of ours.
+        EffectError::Later { after, .. } => (true, after.unwrap_or_default()),
+        EffectError::Retry(_) => (attempts < ATTEMPTS, Duration::ZERO),
+        EffectError::Park(_) => (false, Duration::ZERO),
+        EffectError::Database(error) => {
+            (attempts < ATTEMPTS && !is_permanent(error), Duration::ZERO)
+        }
+    };
+    let least = i64::try_from(least.as_secs()).unwrap_or(i64::MAX);
     let exponent = u32::try_from(attempts - 1).unwrap_or(0);
     retry.then(|| {
         let pause = (FIRST_RETRY << exponent.min(20)).min(LONGEST_RETRY);
         // Add jitter, so that events that failed together are not retried together.
-        pause + fastrand::i64(0..=pause / 2)
+        least.max(pause + fastrand::i64(0..=pause / 2))
     })
 }
 

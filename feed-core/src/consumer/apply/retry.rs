@@ -101,8 +101,15 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
                 let content = content_again(source, &src, media_type.as_deref()).await;
                 found = Some((event_id, content));
             }
-            Err(Failure::Stopped(stopped)) => return Err(stopped),
-            Err(Failure::Effect(error)) => {
+            Err(failure) => {
+                let error = match failure {
+                    Failure::Effect(error) => error,
+                    // One that is parked may be the cause: it does not delay the others.
+                    Failure::Stopped(Stopped::Later(reason, after)) => {
+                        EffectError::Later { reason, after }
+                    }
+                    Failure::Stopped(stopped) => return Err(stopped),
+                };
                 let postponed = postpone(&caller.instance, held, &tried, &error);
                 let database = &caller.instance.database;
                 database.within(TRANSACTION, postponed).await?;
