@@ -11,6 +11,8 @@ use crate::partition::Partitions;
 pub(super) const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 pub(super) const A_IM: HeaderName = HeaderName::from_static("a-im");
+/// The tag of what a `226` adds to (RFC 3229, 10.5.1).
+pub(super) const DELTA_BASE: HeaderName = HeaderName::from_static("delta-base");
 pub(super) const IM: HeaderName = HeaderName::from_static("im");
 
 /// The longest time a request is held back: below the usual timeouts of proxies (RFC 6202, 5.5).

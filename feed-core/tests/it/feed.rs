@@ -315,25 +315,33 @@ async fn of_several_tags_the_oldest_counts<B: Testable>(url: &str) {
             ("prefer", "wait=0"),
         ];
         let answer = publisher.get("/feed", &headers).await;
-        (answer.status, answer.sequences())
+        let base = answer.headers.get("delta-base");
+        let base = base.map(|base| base.to_str().unwrap().to_owned());
+        (answer.status, answer.sequences(), base)
     };
     publisher.publish(1).await;
     let [first, second, third] = &*tags else {
         panic!("{tags:?}")
     };
     for (tags, expected) in [
-        (format!("{second}, {third}"), (226, vec![4, 3])),
-        (format!("{third}, {second}"), (226, vec![4, 3])),
-        (format!("{third}, {first}"), (226, vec![4, 3, 2])),
+        (format!("{second}, {third}"), (vec![4, 3], second)),
+        (format!("{third}, {second}"), (vec![4, 3], second)),
+        (format!("{third}, {first}"), (vec![4, 3, 2], first)),
+        (format!("\"other\", {third}"), (vec![4], third)),
     ] {
-        assert_eq!(delta(&tags).await, expected, "{tags}");
+        let (events, base) = expected;
+        assert_eq!(
+            delta(&tags).await,
+            (226, events, Some(base.clone())),
+            "{tags}"
+        );
     }
     // The head no longer reaches back to one of them: all of it.
     publisher.publish(25).await;
     let newest = publisher.get("/feed", &[]).await.header("etag");
     publisher.publish(1).await;
-    assert_eq!(delta(&newest).await, (226, vec![30]));
-    let (status, events) = delta(&format!("{newest}, {first}")).await;
+    assert_eq!(delta(&newest).await, (226, vec![30], None));
+    let (status, events, _) = delta(&format!("{newest}, {first}")).await;
     assert_eq!((status, events.first()), (200, Some(&30)));
     assert!(events.len() > 1, "{events:?}");
 }

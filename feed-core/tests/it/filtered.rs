@@ -15,6 +15,7 @@ harness::on_both_databases! {
     every_form_has_the_same_events
     a_document_is_bounded_and_the_next_one_continues
     a_wait_ends_with_an_event_that_matches
+    a_wait_at_the_newest_ends_with_an_event_that_matches
     a_cursor_of_another_history_is_gone
     the_newest_that_match_come_with_their_data
     a_search_through_many_events_continues_in_the_next_document
@@ -226,6 +227,45 @@ async fn a_document_is_bounded_and_the_next_one_continues<B: Testable>(url: &str
         };
         assert!(next.starts_with("/feed?type=order.placed&subject=order%2F2&after="));
         assert!(cursor_in(&next).sequence < publisher.feed.cursor().sequence);
+    }
+}
+
+async fn a_wait_at_the_newest_ends_with_an_event_that_matches<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publish(&publisher, "order.erased", "order/1").await;
+    let path = "/feed?type=order.erased";
+    for form in [("accept", "application/atom+xml"), JSON, DATA] {
+        let known = publisher.get(path, &[form]).await.header("etag");
+        let begin = Instant::now();
+        let known = ("if-none-match", known);
+        let waiting = tokio::spawn({
+            let (router, known) = (publisher.feed.router(), known.clone());
+            async move { send(router, "GET", path, &[form, WAIT, (known.0, &known.1)]).await }
+        });
+        for n in 0..3 {
+            publish(&publisher, TYPES[n % 2], "order/1").await;
+            tokio::task::yield_now().await;
+            assert!(!waiting.is_finished(), "{form:?}");
+        }
+        publish(&publisher, "order.erased", "order/1").await;
+        let answer = waiting.await.unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(20), "it timed out");
+        assert_eq!(answer.status, 200);
+        let applied = answer.headers.get_all("preference-applied").iter();
+        assert!(
+            applied.into_iter().any(|value| value == "wait=30"),
+            "{form:?}"
+        );
+        // Nothing matches meanwhile.
+        let newest = answer.header("etag");
+        let asked = [form, ("prefer", "wait=1"), ("if-none-match", &*newest)];
+        let begin = Instant::now();
+        let (none, ()) = tokio::join!(
+            publisher.get(path, &asked),
+            publish(&publisher, "order.placed", "order/1")
+        );
+        assert!(begin.elapsed() >= Duration::from_secs(1));
+        assert_eq!(none.status, 304, "{form:?}");
     }
 }
 

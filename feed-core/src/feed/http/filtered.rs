@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use tokio::time::Instant;
 
@@ -29,18 +29,48 @@ use crate::store::publish::Filter;
 const MOST_SEARCHED: i64 = 100_000;
 
 impl<B: Backend> Inner<B> {
-    /// Serves the newest events that match; or, without data, the newest of those before a sequence.
+    /// Serves the newest events that match; or, without data, the newest of those before a sequence. A reader that asks
+    /// to wait, and knows the newest, gets the answer when another one matches.
     pub(super) async fn filtered(
         &self,
         form: Form,
         filter: &Filter,
         before: Option<Sequence>,
+        method: &Method,
         request: &HeaderMap,
     ) -> Result<Response, Problem> {
         let form = match before {
             None => form,
             Some(_) => form.without_data(),
         };
+        let is_newest = before.is_none() && request.contains_key(header::IF_NONE_MATCH);
+        let waits = wait(request).filter(|_| method == Method::GET && is_newest);
+        let until = Instant::now() + waits.unwrap_or_default();
+        let mut head = self.sequencer.recent().await?;
+        let mut response = self.newest_filtered(form, filter, before, request).await?;
+        while response.status() == StatusCode::NOT_MODIFIED
+            && Instant::now() < until
+            && !self.shutdown.is_cancelled()
+        {
+            self.wait_for_news(&head, until - Instant::now()).await?;
+            let newest = self.entries.newest(&self.sequencer, &self.database).await?;
+            let news = newest.after(head.sequence);
+            if news.is_none_or(|entries| entries.iter().any(|entry| filter.matches(entry))) {
+                response = self.newest_filtered(form, filter, before, request).await?;
+            }
+            head = newest.head.clone();
+        }
+        applied(&mut response, form, waits);
+        Ok(response)
+    }
+
+    async fn newest_filtered(
+        &self,
+        form: Form,
+        filter: &Filter,
+        before: Option<Sequence>,
+        request: &HeaderMap,
+    ) -> Result<Response, Problem> {
         let head = self.sequencer.recent().await?;
         let bound = before.unwrap_or(i64::MAX).min(head.sequence + 1);
         let size = usize::try_from(head.page_size).unwrap_or(usize::MAX);
@@ -115,12 +145,10 @@ impl<B: Backend> Inner<B> {
                 vary: "Accept, Accept-Encoding, Prefer",
             },
         };
-        let mut response = match metadata.evaluate(request)? {
-            Outcome::NotModified => metadata.not_modified(),
-            _ => metadata.ok(request, &body)?,
-        };
-        applied(&mut response, form, None);
-        Ok(response)
+        match metadata.evaluate(request)? {
+            Outcome::NotModified => Ok(metadata.not_modified()),
+            _ => metadata.ok(request, &body),
+        }
     }
 
     /// Serves the events after `cursor` that match. A reader that asks to wait gets the next one.

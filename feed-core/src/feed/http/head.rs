@@ -18,7 +18,7 @@ use crate::feed::body::Body;
 use crate::feed::document::{Link, LinkHeaders};
 use crate::feed::form::Form;
 use crate::feed::page::{Pages, State as PageState};
-use crate::feed::prefer::{EVENT_DATA, PREFERENCE_APPLIED, accepts_delta, wait};
+use crate::feed::prefer::{DELTA_BASE, EVENT_DATA, PREFERENCE_APPLIED, accepts_delta, wait};
 use crate::feed::presentation::cursor_in;
 use crate::feed::snapshot::Snapshot;
 use crate::feed::{Feed, Inner};
@@ -52,7 +52,10 @@ pub(super) async fn by_parameters<B: Backend>(
                 .after(form, cursor, request.method(), headers)
                 .await
         }
-        View::Filtered(filter, before) => feed.inner.filtered(form, &filter, before, headers).await,
+        View::Filtered(filter, before) => {
+            let method = request.method();
+            (feed.inner.filtered(form, &filter, before, method, headers)).await
+        }
         View::FilteredAfter(filter, cursor) => {
             feed.inner
                 .filtered_after(form, &filter, cursor, request.method(), headers)
@@ -168,6 +171,18 @@ impl<B: Backend> Inner<B> {
         } else {
             self.head_answer(form, wait, &known, request).await?
         };
+        // Of several tags, the oldest counts: `surely_seen` (RFC 3229, 10.5.1).
+        if response.status() == StatusCode::IM_USED && tags.tags.len() > 1 {
+            let sequence = |tag: &&Cow<'_, str>| cursor_in(tag).map(|cursor| cursor.sequence);
+            let base = tags
+                .tags
+                .iter()
+                .filter(|tag| sequence(tag).is_some())
+                .min_by_key(sequence);
+            if let Some(Ok(base)) = base.map(|tag| HeaderValue::from_str(&format!("W/\"{tag}\""))) {
+                response.headers_mut().insert(DELTA_BASE, base);
+            }
+        }
         applied(&mut response, form, waits);
         Ok(response)
     }
