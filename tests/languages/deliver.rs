@@ -273,4 +273,13 @@ async fn a_function_is_called_for_each_event() {
         (team.bills().await == ["1", "3", "11", "12", "13"]).then_some(())
     })
     .await;
+    // Without a name of its own it takes a part of the first one's events.
+    let third = team.deliver(&["--call", "again"]).await;
+    let log = third.process.log();
+    assert!(
+        log.contains(
+            "executes the function on_event for its events, and this one the function again"
+        ),
+        "{log}"
+    );
 }

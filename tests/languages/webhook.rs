@@ -165,6 +165,10 @@ async fn each_event_is_sent_signed_and_in_sequence(backend: Backend) {
         assert_eq!(event["id"], header("webhook-id"));
         assert_eq!(event["specversion"], "1.0");
         assert!(event["source"].as_str().unwrap().ends_with("/feed"));
+        // As the feed's own CloudEvents have it.
+        assert_eq!(event["datacontenttype"], "application/json");
+        let sequence: i64 = event["sequence"].as_str().unwrap().parse().unwrap();
+        assert!((1..=3).contains(&sequence), "{event}");
     }
     // What was delivered does not come again.
     shop.deliver.process.kill();

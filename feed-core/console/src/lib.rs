@@ -20,4 +20,4 @@ pub mod transfer;
 pub use database::open_database;
 pub use health::not_halted;
 pub use mount::{Running, Started, mount};
-pub use settings::{DatabaseSettings, Follow, StartError, StatusSettings};
+pub use settings::{DatabaseSettings, Follow, StartError, StatusSettings, parse_feed_url};

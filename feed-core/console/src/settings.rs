@@ -267,7 +267,12 @@ pub struct StatusSettings {
     pub status_origins: Vec<Origin>,
 }
 
-fn parse_feed_url(text: &str) -> Result<Url, String> {
+/// Parses the address of a feed from the command line.
+///
+/// # Errors
+///
+/// Returns an error if the text is no URL for HTTP, or holds credentials.
+pub fn parse_feed_url(text: &str) -> Result<Url, String> {
     match parse_url(text) {
         // It appears on the status page and in logs.
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use axum::Router;
+use axum::extract::RawQuery;
 use axum::response::Redirect;
 use axum::routing::get;
 use clap::builder::BoolishValueParser;
@@ -172,9 +173,14 @@ async fn open<B: Backend>(
         true => Feed::open_read_only(database.clone(), settings, shutdown).await?,
         false => Feed::open(database.clone(), settings, shutdown).await?,
     };
-    let start = base.join("feed");
+    let start = base.join("feed").path().to_owned();
+    // The parameters stay, for a reader that was given this address as that of the feed.
+    let to_feed = async move |RawQuery(query): RawQuery| match query {
+        Some(query) => Redirect::to(&format!("{start}?{query}")),
+        None => Redirect::to(&start),
+    };
     let routes = Router::new()
-        .route("/", get(async move || Redirect::to(start.path())))
+        .route("/", get(to_feed))
         .merge(health(ready::<B>).with_state(database.clone()))
         .merge(stylesheet())
         .merge(feed_console::feed::router(&feed, frame.clone()));

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use feed_chassis::{LogFormat, parse_duration, parse_url, start_logging_from};
+use feed_chassis::{LogFormat, parse_duration, start_logging_from};
+use feed_console::parse_feed_url;
 use feed_core::consumer::{
-    FeedCredentials, FetchError, PollError, Subscription, Tail as Follow, TailError, TailFrom,
+    FeedCredentials, FeedOptionNames, FetchError, PollError, Subscription, Tail as Follow,
+    TailError, TailFrom,
 };
 use feed_core::http::with_causes;
 use feed_core::{Cursor, Received};
@@ -36,7 +38,7 @@ continue from where it was read last; 2 if it cannot be read.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Tail {
     /// The address of the feed
-    #[arg(value_name = "URL", env = "FEED_URL", value_parser = parse_url)]
+    #[arg(value_name = "URL", env = "FEED_URL", value_parser = parse_feed_url)]
     url: Url,
 
     /// Begin after this cursor of the feed; `start` begins with the first event
@@ -130,6 +132,11 @@ async fn follow(tail: &Tail) -> Result<(), Ended> {
     let subscription = Subscription {
         credentials: tail.feed_credentials_file.clone(),
         poll_interval: tail.poll_interval,
+        names: FeedOptionNames {
+            feed_url: "URL",
+            credentials: "--feed-credentials-file",
+            ..FeedOptionNames::default()
+        },
         ..Subscription::new("tail", tail.url.clone())
     };
     let from = match &tail.after {

@@ -68,6 +68,12 @@ pub trait Service: Sized + Send + Sync + 'static {
         Self::SUBSCRIPTION
     }
 
+    /// Returns what operators read as the version of an instance. By default it is [`Service::VERSION`].
+    fn version(settings: &Self::Settings) -> String {
+        let _ = settings;
+        Self::VERSION.to_owned()
+    }
+
     /// Routes that need no credentials, such as those of scripts.
     fn open_routes() -> Router {
         Router::new()

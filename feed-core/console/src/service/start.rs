@@ -224,7 +224,7 @@ fn subscription<T: Service>(config: &Config<T::Settings>) -> Subscription {
     let instance = config.settings.instance.clone();
     Subscription {
         instance: instance.unwrap_or_else(|| T::NAME.to_owned()),
-        version: T::VERSION.to_owned(),
+        version: T::version(&config.own),
         ..config.follow.subscription(T::subscription(&config.own))
     }
 }

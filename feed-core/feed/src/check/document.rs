@@ -31,6 +31,7 @@ pub(super) struct Document {
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     pub(super) id: String,
+    updated: String,
     pub(super) sequence: Option<i64>,
     /// Where its content is, if it is elsewhere.
     pub(super) src: Option<Url>,
@@ -74,9 +75,10 @@ impl Document {
             document.entry(node, url);
         }
         let mut known = HashSet::new();
-        let mut ids = document.entries.iter().map(|entry| &entry.id);
-        if let Some(doubled) = ids.find(|id| !known.insert(*id)) {
-            let fault = format!("two entries have the id {doubled} (4.1.1)");
+        let versions = document.entries.iter();
+        let mut versions = versions.map(|entry| (&entry.id, &entry.updated));
+        if let Some((doubled, _)) = versions.find(|version| !known.insert(*version)) {
+            let fault = format!("two entries have the id {doubled} and the same date (4.1.1)");
             document.faults.push(fault);
         }
         Ok(document)
@@ -136,6 +138,9 @@ impl Document {
         let id = child(node, ATOM, "id").map(text_of).unwrap_or_default();
         let what = format!("entry {id}");
         self.common(node, &what);
+        let updated = child(node, ATOM, "updated")
+            .map(text_of)
+            .unwrap_or_default();
         let content = child(node, ATOM, "content");
         let src = content.and_then(|content| content.attribute("src"));
         let alternate = node.children().any(|child| {
@@ -158,6 +163,7 @@ impl Document {
                 .and_then(|text| text.parse().ok()),
             src: src.and_then(|src| url.join(src).ok()),
             id,
+            updated,
         });
     }
 }

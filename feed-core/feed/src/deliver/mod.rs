@@ -20,8 +20,10 @@ use feed_chassis::{parse_duration, parse_url};
 use feed_console::StartError;
 use feed_console::service::{self, Config, Service, ServiceOn, Site};
 use feed_console::subscription::command::Command;
-use feed_core::Database;
+use feed_core::consumer::Handle;
 use feed_core::transfer::{Migrations, Table};
+use feed_core::{Backend, Database};
+use tracing::warn;
 use url::Url;
 
 use effect::{Delivering, Execute, Target};
@@ -95,6 +97,16 @@ pub(crate) struct Delivery {
     #[arg(long, env, value_name = "FILE", value_parser = Secret::of_file, requires = "to")]
     secret_file: Option<Secret>,
 
+    /// The `source` of the CloudEvents that a webhook gets, such as that in the feed's own CloudEvents [default: the
+    /// address of the feed]
+    #[arg(
+        long = "source",
+        env = "DELIVER_SOURCE",
+        value_name = "URI",
+        requires = "to"
+    )]
+    source: Option<String>,
+
     /// How long a webhook may take to answer; 8s at most
     #[arg(long, env = "WEBHOOK_TIMEOUT", value_name = "DURATION", value_parser = parse_timeout, default_value = "5s")]
     timeout: Duration,
@@ -137,6 +149,54 @@ struct Targets {
     #[arg(long, env = "DELIVER_TO", value_name = "URL", value_parser = parse_url)]
     to: Option<Url>,
 }
+
+/// Stands between the version of the program and what an instance does with events.
+const DOES: &str = ", ";
+
+impl Targets {
+    /// Names what an instance does with events: another one of its subscription does the same.
+    fn name(&self) -> String {
+        let script = self.call.as_ref().or(self.sql.as_ref());
+        match (
+            &self.to,
+            script.and_then(|script| script.statements.first()),
+        ) {
+            (Some(url), _) => format!("a webhook of {}", url.host_str().unwrap_or_default()),
+            (None, Some(statement)) => statement.place.clone(),
+            (None, None) => "nothing".to_owned(),
+        }
+    }
+}
+
+/// Warns if instances of one subscription do different things with its events: they share the events.
+async fn compare_instances<B: Backend>(
+    database: &Database<B>,
+    config: &Config<Delivery>,
+) -> sqlx::Result<()> {
+    let Delivery {
+        subscription,
+        target,
+        ..
+    } = &config.own;
+    let own = target.name();
+    let handle = Handle::to_read(database.clone(), config.follow.subscription(subscription));
+    for other in handle.instances(MOST_COMPARED).await? {
+        let version = other.version.unwrap_or_default();
+        match version.split_once(DOES) {
+            Some((_, does)) if other.alive && does != own => warn!(
+                "instance {} of the subscription {subscription} executes {does} for its events, and this one {own}: they \
+                 share the events, so that each event gets one of both. Two effects need two subscriptions: \
+                 --subscription",
+                other.instance
+            ),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The most instances that are compared.
+const MOST_COMPARED: u32 = 100;
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
@@ -197,6 +257,10 @@ impl Service for Deliver {
     fn subscription(settings: &Delivery) -> &str {
         &settings.subscription
     }
+
+    fn version(settings: &Delivery) -> String {
+        format!("{}{DOES}{}", Self::VERSION, settings.target.name())
+    }
 }
 
 impl<B: Execute> ServiceOn<B> for Deliver {
@@ -209,11 +273,12 @@ impl<B: Execute> ServiceOn<B> for Deliver {
         let Delivery {
             target,
             secret_file,
+            source,
             timeout,
             types,
             ..
         } = config.own.clone();
-        let source = config.follow.feed_url.clone();
+        let source = source.unwrap_or_else(|| config.follow.feed_url.to_string());
         let target = match target {
             Targets { to: Some(url), .. } => {
                 Target::Webhook(Webhook::new(url, source, secret_file, timeout))
@@ -224,7 +289,11 @@ impl<B: Execute> ServiceOn<B> for Deliver {
     }
 
     async fn check(database: &Database<B>, config: &Config<Delivery>) -> Result<(), StartError> {
-        <Self as ServiceOn<B>>::effect(config).check(database).await
+        <Self as ServiceOn<B>>::effect(config)
+            .check(database)
+            .await?;
+        let compared = compare_instances(database, config).await;
+        compared.map_err(|error| StartError::Database(error.into()))
     }
 
     fn routes(site: Site<B>, _: &Delivery) -> Router {

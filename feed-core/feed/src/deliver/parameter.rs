@@ -85,11 +85,21 @@ struct EventAsJson<'a> {
     event_type: Option<&'a str>,
     subject: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sequence: Option<i64>,
+    sequence: Option<Sequence>,
     time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datacontenttype: Option<&'static str>,
     data: Data<'a>,
+}
+
+/// A sequence: as a number for SQL, and as the text that the CloudEvents extension demands.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Sequence {
+    Number(i64),
+    Text(String),
 }
 
 /// The data as JSON if it is, else as a string.
@@ -108,9 +118,10 @@ impl<'a> EventAsJson<'a> {
             source: None,
             event_type: event.event_type.as_deref(),
             subject: &event.subject,
-            sequence: event.sequence,
+            sequence: event.sequence.map(Sequence::Number),
             time: time(event),
             traceparent: event.traceparent.as_deref(),
+            datacontenttype: None,
             data: serde_json::from_str(&event.data).map_or(Data::Text(&event.data), Data::Json),
         }
     }
@@ -129,11 +140,19 @@ pub(crate) fn as_json(event: &Received) -> String {
 /// Returns the id of the event, and the event as a whole CloudEvent. One that its feed gives no type gets one.
 pub(super) fn as_cloud_event<'a>(event: &'a Received, source: &str) -> (&'a str, String) {
     let event_type = event.event_type.as_deref().or(Some("entry"));
+    let event_as_json = EventAsJson::of(event);
+    let is_json = matches!(event_as_json.data, Data::Json(_));
     let whole = EventAsJson {
         specversion: Some("1.0"),
         source: Some(source),
         event_type,
-        ..EventAsJson::of(event)
+        sequence: (event.sequence).map(|sequence| Sequence::Text(sequence.to_string())),
+        datacontenttype: Some(if is_json {
+            "application/json"
+        } else {
+            "text/plain"
+        }),
+        ..event_as_json
     };
     (bare_id(event), whole.text())
 }
@@ -163,6 +182,12 @@ mod tests {
              \"time\":\"1970-01-01T00:00:00.000Z\",\"data\":{\"total\": 1.10}}"
         );
         assert!(as_json(&event("<a/>")).ends_with("\"data\":\"<a/>\"}"));
+        let (_, whole) = as_cloud_event(&event("{}"), "http://127.0.0.1/feed");
+        assert!(whole.contains("\"sequence\":\"7\""), "{whole}");
+        assert!(
+            whole.contains("\"datacontenttype\":\"application/json\""),
+            "{whole}"
+        );
         let nothing = Received::default();
         let (id, whole) = as_cloud_event(&nothing, "http://127.0.0.1/feed");
         assert_eq!(id, "");

@@ -48,14 +48,14 @@ impl Secret {
 #[derive(Debug, Clone)]
 pub(crate) struct Webhook {
     url: Url,
-    /// The feed, as the `source` of its events.
-    source: Url,
+    /// The `source` of the events.
+    source: String,
     client: Client,
     secret: Option<Secret>,
 }
 
 impl Webhook {
-    pub(super) fn new(url: Url, source: Url, secret: Option<Secret>, timeout: Duration) -> Self {
+    pub(super) fn new(url: Url, source: String, secret: Option<Secret>, timeout: Duration) -> Self {
         let builder = || {
             Client::builder()
                 .user_agent(concat!("feed/", env!("CARGO_PKG_VERSION")))
@@ -85,7 +85,7 @@ impl Webhook {
 
     /// Sends an event, and waits for the answer.
     pub(super) async fn send(&self, event: &Received) -> Result<(), EffectError> {
-        let (id, body) = as_cloud_event(event, self.source.as_str());
+        let (id, body) = as_cloud_event(event, &self.source);
         let timestamp = Utc::now().timestamp();
         let mut request = self
             .client
