@@ -48,8 +48,15 @@ impl Record {
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let process = self.process.as_deref().unwrap_or("a process");
-        let (what, transaction) = (&self.what, self.transaction);
-        write!(f, "{process} in transaction {transaction}: {what} {}", self.data)
+        write!(f, "{process} in transaction {}: {}", self.transaction, self.what)?;
+        for (name, value) in self.data.as_object().into_iter().flatten() {
+            match self.data.get(format!("{name}_was")) {
+                Some(was) if was != value => write!(f, ", {name} {was} -> {value}")?,
+                None if !name.ends_with("_was") => write!(f, ", {name} {value}")?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

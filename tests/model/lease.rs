@@ -12,6 +12,7 @@ fn model(without: &'static [Guard], left: Left) -> Lease {
     if left.feeds > 0 {
         // Three would take minutes.
         world.instances = 2;
+        world.ends.push(0);
     }
     Lease {
         without,

@@ -45,10 +45,12 @@ fn accepted(what: &str, replayed: Result<usize, String>) {
 }
 
 #[track_caller]
-fn refused(what: &str, replayed: Result<usize, String>) {
+fn refused(what: &str, because: &str, replayed: Result<usize, String>) {
     let why = replayed.err();
     let why = why.unwrap_or_else(|| panic!("the model accepts it: {what}"));
     println!("{what}:\n{why}\n");
+    let last = why.lines().last();
+    assert!(last.is_some_and(|last| last.contains(because)), "{what}:\n{why}");
 }
 
 /// Orders are placed at both publishers while one of two instances dies; then the other one has all.
@@ -94,48 +96,51 @@ fn forgeries(events: &[Published], journal: &[Record]) {
         record.what == "partition" && moves
     };
     let of = |what: &'static str| move |record: &Record| record.what == what;
-    let forge = |what: &str, which: &dyn Fn(&Record) -> bool, forge: &dyn Fn(&mut Vec<Record>, usize)| {
+    let forge = |what: &str,
+                 because: &str,
+                 which: &dyn Fn(&Record) -> bool,
+                 forge: &dyn Fn(&mut Vec<Record>, usize)| {
         let mut forged = journal.to_vec();
         let at = forged.iter().rposition(which);
         forge(&mut forged, at.unwrap_or_else(|| panic!("none to forge: {what}")));
-        refused(what, lease::replay(events, &forged));
+        refused(what, because, lease::replay(events, &forged));
     };
-    forge("a late owner commits", &is_move, &|records, at| {
+    forge("a late owner commits", "forbids that instance", &is_move, &|records, at| {
         let other = match records[at].process.as_deref() {
             Some("lives") => "dies",
             _ => "lives",
         };
         records[at].process = Some(other.to_owned());
     });
-    forge("a batch commits in a pause", &is_move, &|records, at| {
+    forge("a batch commits in a pause", "the model claims [], and", &is_move, &|records, at| {
         records[at].data["paused"] = json!(true);
     });
-    forge("a claim is missing", &of("claim"), &|records, at| {
+    forge("a claim is missing", "the model claims", &of("claim"), &|records, at| {
         records.remove(at);
     });
-    forge("an effect is missing", &of("effect"), &|records, at| {
+    forge("an effect is missing", "has no effect", &of("effect"), &|records, at| {
         let subject = records[at].data["subject"].clone();
         let transaction = records[at].transaction;
         records.retain(|one| {
             one.what != "effect" || one.transaction != transaction || one.data["subject"] != subject
         });
     });
-    forge("an effect comes twice", &of("effect"), &|records, at| {
+    forge("an effect comes twice", "no effect without its claim", &of("effect"), &|records, at| {
         let again = Record {
             transaction: -1,
             ..records[at].clone()
         };
         records.push(again);
     });
-    forge("a cursor skips an event", &is_move, &|records, at| {
+    forge("a cursor skips an event", "the model claims", &is_move, &|records, at| {
         let transaction = records[at].transaction;
         records.retain(|one| one.what == "partition" || one.transaction != transaction);
     });
     let takes_over = |record: &Record| record.is("ended") && record.text("owner_was").is_some();
-    forge("a lease is taken that has not ended", &takes_over, &|records, at| {
+    forge("a lease is taken that has not ended", "the lease has not ended", &takes_over, &|records, at| {
         records[at].data["ended"] = json!(false);
     });
-    forge("a move is not in the journal", &is_move, &|records, at| {
+    forge("a move is not in the journal", "before it was", &is_move, &|records, at| {
         let partition = records[at].data["partition"].clone();
         let first = records.iter().position(|one| is_move(one) && one.data["partition"] == partition);
         records.remove(first.expect("a move"));
@@ -160,7 +165,7 @@ async fn the_model_refuses_leases_whose_epoch_does_not_rise() {
     let newest = load::published(&order).await;
     patiently("all is taken", async || (cluster.lowest().await >= newest).then_some(())).await;
     let events = journal::published(order.database.url()).await;
-    refused("an epoch that does not rise", lease_steps(&events, &cluster).await);
+    refused("an epoch that does not rise", "now it is", lease_steps(&events, &cluster).await);
 }
 
 /// The fence is the `WHERE` of one statement: this is that statement without it, by a process that has lost its lease.
@@ -172,7 +177,7 @@ async fn the_model_refuses_a_write_that_no_fence_has_stopped() {
     let late = format!("{}&application_name=dies", cluster.database.url());
     tables::run(&late, "UPDATE feed_partition SET sequence = sequence + 1").await;
     let events = journal::published(order.database.url()).await;
-    refused("a late owner commits", lease_steps(&events, &cluster).await);
+    refused("a late owner commits", "forbids that instance", lease_steps(&events, &cluster).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,7 +200,7 @@ async fn the_model_refuses_numbers_with_a_gap() {
         (tables::number(order.database.url(), unnumbered).await == 0).then_some(())
     })
     .await;
-    refused("numbers with a gap", numbering_steps(&order).await);
+    refused("numbers with a gap", "the model numbers on from", numbering_steps(&order).await);
 }
 
 /// The order service is restored from a copy, its feed gets another epoch and other events; an operator lets the consumer begin
@@ -242,7 +247,7 @@ async fn another_feed(database: FreshDatabase) {
     accepted("leases", lease_steps(&events, &cluster).await);
     let journal = journal::read(url).await;
     let unasked = journal.into_iter().filter(|one| !begins_anew(one)).collect::<Vec<_>>();
-    refused("a cursor that passes to another feed by itself", lease::replay(&events, &unasked));
+    refused("a cursor that passes to another feed by itself", "before it was", lease::replay(&events, &unasked));
 }
 
 fn begins_anew(record: &Record) -> bool {

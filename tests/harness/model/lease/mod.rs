@@ -151,7 +151,8 @@ impl Lease {
             return Vec::new();
         }
         let mut ends = self.world.ends.clone();
-        ends.retain(|end| *end > seen || *end == newest);
+        // An empty document has an epoch, too.
+        ends.retain(|end| *end > seen || *end == newest || *end == 0 && asking.feed.is_none());
         ends
     }
 
@@ -199,9 +200,7 @@ impl Lease {
         let batch = before.batch?;
         let (to, newest) = (batch.to, self.world.newest(batch.feed));
         let asked = before.held.iter();
-        let asked = asked
-            .filter(|held| held.sequence < to || to == newest)
-            .count();
+        let asked = asked.filter(|held| held.moves(to, newest)).count();
         let kept = match before.stored {
             false if state.paused && self.has(Guard::NotPaused) => Vec::new(),
             false => state.advance(index, &self.world, self.has(Guard::Fence)),

@@ -91,7 +91,7 @@ impl<'a> Life<'a> {
             instances: processes.len(),
             partitions: 1,
             feeds: feeds.iter().map(|feed| events_of(feed, partition, events, &mut ids)).collect(),
-            ends: (1..=events.len() as Sequence).collect(),
+            ends: (0..=events.len() as Sequence).collect(),
         };
         let (without, left) = (&[][..], ALWAYS);
         let model = Lease {
@@ -99,9 +99,14 @@ impl<'a> Life<'a> {
             left,
             world,
         };
+        let mut walk = Walk::new(model);
+        // A process has created the tables before, and has taken nothing.
+        let ours = |record: &&Record| record.number("partition") == Some(partition);
+        let first = journal.iter().find(ours).and_then(|first| first.number("lease_was"));
+        walk.state.rows[0].epoch = first.map_or(0, |epoch| epoch as u32);
         Self {
             partition,
-            walk: Walk::new(model),
+            walk,
             processes: processes.into_iter().collect(),
             feeds,
             ids,
@@ -122,37 +127,44 @@ impl<'a> Life<'a> {
         }
         let (was, is) = (self.row(record, "_was")?, self.row(record, "")?);
         self.compare(was, "before it was")?;
-        let by = match (&record.process, was.owner) {
-            (Some(process), _) => self.number_of(process)?,
-            (None, owner) => is.owner.or(owner).ok_or("nobody did it")?,
-        };
         if was.owner != is.owner {
-            match is.owner {
-                // Found free at its time, by the clock of the database.
-                Some(owner) if was.owner.is_none() || record.is("ended") => {
-                    if was.owner.is_some() {
-                        self.walk.take(Action::ClockJumps(0))?;
-                    }
-                    if owner != by {
-                        return Err(format!("instance {by} acquires it for another one"));
-                    }
-                    self.walk.take(Action::Acquire(by, 0))?;
-                }
-                Some(_) => return Err("the lease has not ended".to_owned()),
-                None => self.walk.take(Action::Release(by, 0))?,
-            }
+            self.lease_moves(record, was, is)?;
         } else if was.epoch != is.epoch {
             self.walk.take(Action::BeginAnew)?;
         } else if was != is {
-            self.apply(record, by, is)?;
+            self.apply(record, is)?;
         }
         self.compare(is, "now it is")?;
         self.walk.record(record);
         Ok(())
     }
 
+    fn lease_moves(&mut self, record: &Record, was: Row, is: Row) -> Result<(), String> {
+        let Some(owner) = is.owner else {
+            let owner = was.owner.ok_or("nobody had it")?;
+            let by = self.writer(record, owner)?;
+            return self.walk.take(Action::Release(by, 0));
+        };
+        if was.owner.is_some() {
+            // By the clock of the database.
+            if !record.is("ended") {
+                return Err("the lease has not ended".to_owned());
+            }
+            self.walk.take(Action::ClockJumps(0))?;
+        }
+        let by = self.writer(record, owner)?;
+        self.walk.take(Action::Acquire(by, 0))
+    }
+
+    /// The process that has written a row: SQLite does not know more than the lease.
+    fn writer(&self, record: &Record, owner: usize) -> Result<usize, String> {
+        let process = record.process.as_deref();
+        process.map_or(Ok(owner), |process| self.number_of(process))
+    }
+
     /// A batch, of which only the commit is recorded.
-    fn apply(&mut self, record: &Record, by: usize, is: Row) -> Result<(), String> {
+    fn apply(&mut self, record: &Record, is: Row) -> Result<(), String> {
+        let by = self.writer(record, is.owner.ok_or("nobody has the lease")?)?;
         let feed = is.feed.ok_or("a cursor without a feed")?;
         while self.walk.state.feed < feed {
             self.walk.take(Action::NewFeed)?;

@@ -55,6 +55,13 @@ pub(super) struct Held {
     pub(super) sequence: Sequence,
 }
 
+impl Held {
+    /// `position::moves`: what is at the end already gets its tag there, and what is at the start its epoch.
+    pub(super) fn moves(&self, to: Sequence, newest: Sequence) -> bool {
+        self.sequence < to || to == newest || to == 0
+    }
+}
+
 /// `Cursors::is_known_under`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Known {
@@ -214,9 +221,9 @@ impl State {
         let Some(Batch { feed, to, .. }) = self.instances[instance].batch else {
             return Vec::new();
         };
-        let is_newest = to == world.newest(feed);
+        let newest = world.newest(feed);
         let mut kept = self.instances[instance].held.clone();
-        kept.retain(|held| held.sequence < to || is_newest);
+        kept.retain(|held| held.moves(to, newest));
         kept.retain(|held| !fence || self.is_kept(instance, *held));
         for held in &kept {
             let row = &mut self.rows[held.partition];
@@ -224,7 +231,7 @@ impl State {
             self.crossed |= row.feed.is_some_and(|own| own != feed);
             row.feed = Some(feed);
             row.sequence = to;
-            row.tag = is_newest.then_some(to);
+            row.tag = (to == newest).then_some(to);
         }
         kept
     }
