@@ -48,7 +48,11 @@ impl Record {
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let process = self.process.as_deref().unwrap_or("a process");
-        write!(f, "{process} in transaction {}: {}", self.transaction, self.what)?;
+        write!(
+            f,
+            "{process} in transaction {}: {}",
+            self.transaction, self.what
+        )?;
         for (name, value) in self.data.as_object().into_iter().flatten() {
             match self.data.get(format!("{name}_was")) {
                 Some(was) if was != value => write!(f, ", {name} {was} -> {value}")?,
@@ -182,7 +186,14 @@ pub async fn of_publisher(url: &str) {
 }
 
 /// A trigger that records `what`, with these fields of `OLD` and `NEW`.
-fn trigger(on_postgres: bool, name: &str, on: &str, when: &str, what: &str, fields: &str) -> String {
+fn trigger(
+    on_postgres: bool,
+    name: &str,
+    on: &str,
+    when: &str,
+    what: &str,
+    fields: &str,
+) -> String {
     let head = format!("CREATE TRIGGER test_journal_{name} AFTER {on} FOR EACH ROW WHEN ({when})");
     if on_postgres {
         let fields = fields.replace("OLD.", "($1).").replace("NEW.", "($2).");

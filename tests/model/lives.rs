@@ -50,7 +50,10 @@ fn refused(what: &str, because: &str, replayed: Result<usize, String>) {
     let why = why.unwrap_or_else(|| panic!("the model accepts it: {what}"));
     println!("{what}:\n{why}\n");
     let last = why.lines().last();
-    assert!(last.is_some_and(|last| last.contains(because)), "{what}:\n{why}");
+    assert!(
+        last.is_some_and(|last| last.contains(because)),
+        "{what}:\n{why}"
+    );
 }
 
 /// Orders are placed at both publishers while one of two instances dies; then the other one has all.
@@ -102,49 +105,96 @@ fn forgeries(events: &[Published], journal: &[Record]) {
                  forge: &dyn Fn(&mut Vec<Record>, usize)| {
         let mut forged = journal.to_vec();
         let at = forged.iter().rposition(which);
-        forge(&mut forged, at.unwrap_or_else(|| panic!("none to forge: {what}")));
+        forge(
+            &mut forged,
+            at.unwrap_or_else(|| panic!("none to forge: {what}")),
+        );
         refused(what, because, lease::replay(events, &forged));
     };
-    forge("a late owner commits", "forbids that instance", &is_move, &|records, at| {
-        let other = match records[at].process.as_deref() {
-            Some("lives") => "dies",
-            _ => "lives",
-        };
-        records[at].process = Some(other.to_owned());
-    });
-    forge("a batch commits in a pause", "the model claims [], and", &is_move, &|records, at| {
-        records[at].data["paused"] = json!(true);
-    });
-    forge("a claim is missing", "the model claims", &of("claim"), &|records, at| {
-        records.remove(at);
-    });
-    forge("an effect is missing", "has no effect", &of("effect"), &|records, at| {
-        let subject = records[at].data["subject"].clone();
-        let transaction = records[at].transaction;
-        records.retain(|one| {
-            one.what != "effect" || one.transaction != transaction || one.data["subject"] != subject
-        });
-    });
-    forge("an effect comes twice", "no effect without its claim", &of("effect"), &|records, at| {
-        let again = Record {
-            transaction: -1,
-            ..records[at].clone()
-        };
-        records.push(again);
-    });
-    forge("a cursor skips an event", "the model claims", &is_move, &|records, at| {
-        let transaction = records[at].transaction;
-        records.retain(|one| one.what == "partition" || one.transaction != transaction);
-    });
+    forge(
+        "a late owner commits",
+        "forbids that instance",
+        &is_move,
+        &|records, at| {
+            let other = match records[at].process.as_deref() {
+                Some("lives") => "dies",
+                _ => "lives",
+            };
+            records[at].process = Some(other.to_owned());
+        },
+    );
+    forge(
+        "a batch commits in a pause",
+        "the model claims [], and",
+        &is_move,
+        &|records, at| {
+            records[at].data["paused"] = json!(true);
+        },
+    );
+    forge(
+        "a claim is missing",
+        "the model claims",
+        &of("claim"),
+        &|records, at| {
+            records.remove(at);
+        },
+    );
+    forge(
+        "an effect is missing",
+        "has no effect",
+        &of("effect"),
+        &|records, at| {
+            let subject = records[at].data["subject"].clone();
+            let transaction = records[at].transaction;
+            records.retain(|one| {
+                one.what != "effect"
+                    || one.transaction != transaction
+                    || one.data["subject"] != subject
+            });
+        },
+    );
+    forge(
+        "an effect comes twice",
+        "no effect without its claim",
+        &of("effect"),
+        &|records, at| {
+            let again = Record {
+                transaction: -1,
+                ..records[at].clone()
+            };
+            records.push(again);
+        },
+    );
+    forge(
+        "a cursor skips an event",
+        "the model claims",
+        &is_move,
+        &|records, at| {
+            let transaction = records[at].transaction;
+            records.retain(|one| one.what == "partition" || one.transaction != transaction);
+        },
+    );
     let takes_over = |record: &Record| record.is("ended") && record.text("owner_was").is_some();
-    forge("a lease is taken that has not ended", "the lease has not ended", &takes_over, &|records, at| {
-        records[at].data["ended"] = json!(false);
-    });
-    forge("a move is not in the journal", "before it was", &is_move, &|records, at| {
-        let partition = records[at].data["partition"].clone();
-        let first = records.iter().position(|one| is_move(one) && one.data["partition"] == partition);
-        records.remove(first.expect("a move"));
-    });
+    forge(
+        "a lease is taken that has not ended",
+        "the lease has not ended",
+        &takes_over,
+        &|records, at| {
+            records[at].data["ended"] = json!(false);
+        },
+    );
+    forge(
+        "a move is not in the journal",
+        "before it was",
+        &is_move,
+        &|records, at| {
+            let partition = records[at].data["partition"].clone();
+            let first = records
+                .iter()
+                .position(|one| is_move(one) && one.data["partition"] == partition);
+            records.remove(first.expect("a move"));
+        },
+    );
 }
 
 /// Real instances, whose database does not raise the lease epoch when a lease moves.
@@ -163,9 +213,16 @@ async fn the_model_refuses_leases_whose_epoch_does_not_rise() {
     let _instance = cluster.start("alone").await;
     load::place_many(&order.client, 10).await;
     let newest = load::published(&order).await;
-    patiently("all is taken", async || (cluster.lowest().await >= newest).then_some(())).await;
+    patiently("all is taken", async || {
+        (cluster.lowest().await >= newest).then_some(())
+    })
+    .await;
     let events = journal::published(order.database.url()).await;
-    refused("an epoch that does not rise", "now it is", lease_steps(&events, &cluster).await);
+    refused(
+        "an epoch that does not rise",
+        "now it is",
+        lease_steps(&events, &cluster).await,
+    );
 }
 
 /// The fence is the `WHERE` of one statement: this is that statement without it, by a process that has lost its lease.
@@ -177,7 +234,11 @@ async fn the_model_refuses_a_write_that_no_fence_has_stopped() {
     let late = format!("{}&application_name=dies", cluster.database.url());
     tables::run(&late, "UPDATE feed_partition SET sequence = sequence + 1").await;
     let events = journal::published(order.database.url()).await;
-    refused("a late owner commits", "forbids that instance", lease_steps(&events, &cluster).await);
+    refused(
+        "a late owner commits",
+        "forbids that instance",
+        lease_steps(&events, &cluster).await,
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,7 +261,11 @@ async fn the_model_refuses_numbers_with_a_gap() {
         (tables::number(order.database.url(), unnumbered).await == 0).then_some(())
     })
     .await;
-    refused("numbers with a gap", "the model numbers on from", numbering_steps(&order).await);
+    refused(
+        "numbers with a gap",
+        "the model numbers on from",
+        numbering_steps(&order).await,
+    );
 }
 
 /// The order service is restored from a copy, its feed gets another epoch and other events; an operator lets the consumer begin
@@ -217,7 +282,10 @@ async fn another_feed(database: FreshDatabase) {
     order.start().await;
     load::place_many(&order.client, 12).await;
     let newest = load::published(&order).await;
-    patiently("all is taken", async || (cluster.lowest().await >= newest).then_some(())).await;
+    patiently("all is taken", async || {
+        (cluster.lowest().await >= newest).then_some(())
+    })
+    .await;
     order.stop().await;
 
     order.set("DATABASE_URL", copy.clone());
@@ -246,20 +314,33 @@ async fn another_feed(database: FreshDatabase) {
     events.extend(journal::published(&copy).await);
     accepted("leases", lease_steps(&events, &cluster).await);
     let journal = journal::read(url).await;
-    let unasked = journal.into_iter().filter(|one| !begins_anew(one)).collect::<Vec<_>>();
-    refused("a cursor that passes to another feed by itself", "before it was", lease::replay(&events, &unasked));
+    let unasked = journal
+        .into_iter()
+        .filter(|one| !begins_anew(one))
+        .collect::<Vec<_>>();
+    refused(
+        "a cursor that passes to another feed by itself",
+        "before it was",
+        lease::replay(&events, &unasked),
+    );
 }
 
 fn begins_anew(record: &Record) -> bool {
-    record.data["lease"] != record.data["lease_was"] && record.data["owner"] == record.data["owner_was"]
+    record.data["lease"] != record.data["lease_was"]
+        && record.data["owner"] == record.data["owner_was"]
 }
 
 /// Copies a database that nobody uses; returns the URL of the copy.
 async fn copy_of(url: &str) -> String {
     let server = std::env::var("TEST_POSTGRES_URL").unwrap();
-    let name = tables::texts(url, "SELECT current_database()::text").await.remove(0);
+    let name = tables::texts(url, "SELECT current_database()::text")
+        .await
+        .remove(0);
     let copy = format!("CREATE DATABASE {name}_copy TEMPLATE {name}");
-    patiently("it is copied", async || tables::try_run(&server, &copy).await.ok()).await;
+    patiently("it is copied", async || {
+        tables::try_run(&server, &copy).await.ok()
+    })
+    .await;
     url.replace(&name, &format!("{name}_copy"))
 }
 

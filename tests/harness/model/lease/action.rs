@@ -49,7 +49,10 @@ impl fmt::Display for Action {
             Self::Release(i, p) => write!(f, "instance {i} releases partition {p}"),
             Self::Load(i) => write!(f, "instance {i} reads its partitions"),
             Self::Fetch(i, to) => write!(f, "instance {i} fetches the events up to {to}"),
-            Self::Halt(i) => write!(f, "instance {i} finds another feed, and halts the subscription"),
+            Self::Halt(i) => write!(
+                f,
+                "instance {i} finds another feed, and halts the subscription"
+            ),
             Self::Begin(i) => write!(f, "instance {i} begins the transaction of its batch"),
             Self::Store(i) => write!(f, "instance {i} stores its cursors"),
             Self::Apply(i) => write!(f, "instance {i} commits its batch"),

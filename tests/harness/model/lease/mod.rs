@@ -71,7 +71,9 @@ impl World {
     pub fn small() -> Self {
         let feed = |ids: [Id; 3]| {
             let events = ids.into_iter().zip([0, 1, 0]);
-            events.map(|(id, partition)| Event { id, partition }).collect()
+            events
+                .map(|(id, partition)| Event { id, partition })
+                .collect()
         };
         Self {
             instances: 3,
@@ -287,7 +289,13 @@ impl Model for Lease {
         if state.left.pauses > 0 {
             actions.push(Action::Pause);
         }
-        if state.left.feeds > 0 {
+        // Before, it makes no difference.
+        let is_known = state
+            .instances
+            .iter()
+            .any(|instance| instance.batch.is_some())
+            || state.rows.iter().any(|row| row.feed.is_some());
+        if state.left.feeds > 0 && is_known {
             actions.push(Action::NewFeed);
         }
         if state.paused {

@@ -22,13 +22,16 @@ const ALWAYS: Left = Left {
 ///
 /// The first step of a partition that the model forbids, and those before.
 pub fn replay(events: &[Published], journal: &[Record]) -> Result<usize, String> {
-    let partitions = journal.iter().filter_map(|record| record.number("partition"));
+    let partitions = journal
+        .iter()
+        .filter_map(|record| record.number("partition"));
     let partitions: BTreeSet<i64> = partitions.collect();
     let mut steps = 0;
     for partition in partitions {
         let mut life = Life::of(partition, events, journal);
         for record in journal {
-            life.follow(record).map_err(|why| life.describe(record, &why))?;
+            life.follow(record)
+                .map_err(|why| life.describe(record, &why))?;
         }
         steps += life.walk.steps;
     }
@@ -90,8 +93,11 @@ impl<'a> Life<'a> {
         let world = World {
             instances: processes.len(),
             partitions: 1,
-            feeds: feeds.iter().map(|feed| events_of(feed, partition, events, &mut ids)).collect(),
-            ends: (0..=events.len() as Sequence).collect(),
+            feeds: feeds
+                .iter()
+                .map(|feed| events_of(feed, partition, events, &mut ids))
+                .collect(),
+            ends: (0..=events.len() as Sequence + 1).collect(),
         };
         let (without, left) = (&[][..], ALWAYS);
         let model = Lease {
@@ -102,7 +108,10 @@ impl<'a> Life<'a> {
         let mut walk = Walk::new(model);
         // A process has created the tables before, and has taken nothing.
         let ours = |record: &&Record| record.number("partition") == Some(partition);
-        let first = journal.iter().find(ours).and_then(|first| first.number("lease_was"));
+        let first = journal
+            .iter()
+            .find(ours)
+            .and_then(|first| first.number("lease_was"));
         walk.state.rows[0].epoch = first.map_or(0, |epoch| epoch as u32);
         Self {
             partition,
@@ -193,7 +202,9 @@ impl<'a> Life<'a> {
         let expected = &self.walk.state.claims[had..];
         if !ids.eq(expected.iter().map(|id| Some(*id))) {
             let expected = self.names(expected);
-            return Err(format!("the model claims {expected:?}, and {claimed:?} were claimed"));
+            return Err(format!(
+                "the model claims {expected:?}, and {claimed:?} were claimed"
+            ));
         }
         let changed = self.changed.get(&record.transaction);
         let has_effect = |subject: &&str| changed.is_some_and(|changed| changed.contains(subject));
@@ -245,7 +256,10 @@ impl<'a> Life<'a> {
         };
         let feed = |feed| self.feeds.iter().position(|known| *known == feed);
         let owner = text("owner").map(|owner| {
-            let process = self.holders.get(owner).ok_or("an owner that has acquired nothing")?;
+            let process = self
+                .holders
+                .get(owner)
+                .ok_or("an owner that has acquired nothing")?;
             self.number_of(process)
         });
         Ok(Row {
@@ -270,7 +284,10 @@ impl<'a> Life<'a> {
     fn describe(&self, record: &Record, why: &str) -> String {
         let names: Vec<_> = self.processes.iter().enumerate().collect();
         let walk = self.walk.describe(record, why);
-        format!("partition {} with instances {names:?}:\n{walk}", self.partition)
+        format!(
+            "partition {} with instances {names:?}:\n{walk}",
+            self.partition
+        )
     }
 }
 
@@ -299,8 +316,10 @@ fn events_of<'a>(
 
 /// `partition::partition_of`
 fn partition_of(subject: &str) -> i64 {
-    let hash = subject.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = subject
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
     i64::from(((hash ^ (hash >> 32)) % 16) as u8)
 }

@@ -140,9 +140,19 @@ impl Instance {
 }
 
 impl State {
-    /// Instances are alike: their numbers make no difference.
+    /// Instances are alike: their numbers make no difference. Nor does what they know of the epoch, where there is one.
     #[must_use]
     pub fn representative(&self) -> Self {
+        let mut same = self.clone();
+        if self.feed == 0 && self.left.feeds == 0 {
+            same.instances
+                .iter_mut()
+                .for_each(|instance| instance.feed = None);
+        }
+        same.in_order()
+    }
+
+    fn in_order(&self) -> Self {
         let mut order: Vec<usize> = (0..self.instances.len()).collect();
         order.sort_by_cached_key(|index| {
             let owns = |row: &Row| row.owner == Some(*index);
@@ -207,7 +217,9 @@ impl State {
 
     /// `Consume::epochs`: true if no cursor is in another feed.
     pub(super) fn is_one_feed(&self, feed: u8) -> bool {
-        self.rows.iter().all(|row| row.feed.is_none_or(|own| own == feed))
+        self.rows
+            .iter()
+            .all(|row| row.feed.is_none_or(|own| own == feed))
     }
 
     /// True if the row is as the instance knows it.

@@ -16,15 +16,16 @@ use stateright::{Model, Property};
 
 pub use self::action::Action;
 pub use self::replay::replay;
-use self::state::{Number, Numbering, Reader, Session, Writing};
 pub use self::state::State;
+use self::state::{Number, Numbering, Reader, Session, Writing};
 
 pub const DENSE: &str = "numbers are 1, 2, 3 … without holes (I2)";
 pub const BEFORE: &str = "who has seen k has seen all before k (I2)";
 pub const STAYS: &str = "what was published stays as it was (I3)";
 pub const IN_ORDER: &str = "events of one subject are numbered in the order of their changes (I6)";
 pub const NO_CLIENT: &str = "the head's lock does not wait for a client";
-pub const ALL_SEEN: &str = "when nothing is left to do, every reader has seen what was committed (I1)";
+pub const ALL_SEEN: &str =
+    "when nothing is left to do, every reader has seen what was committed (I1)";
 
 /// What keeps the numbers right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +121,8 @@ impl Model for Sequencer {
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         for writer in 0..self.world.subjects.len() {
-            let free = !self.has(Guard::SubjectLock) || !state.subject_is_locked(&self.world.subjects, writer);
+            let free = !self.has(Guard::SubjectLock)
+                || !state.subject_is_locked(&self.world.subjects, writer);
             match state.writers[writer] {
                 Writing::NotYet if free => actions.push(Action::Insert(writer)),
                 Writing::Open => {

@@ -86,7 +86,10 @@ fn windows(commits: &[Commit]) -> Vec<Vec<Commit>> {
     // The highest position that was appended so far, and the lowest that is appended later.
     let mut lowest: Vec<i64> = vec![i64::MAX];
     for commit in commits.iter().rev() {
-        let position = commit.appended.as_ref().map_or(i64::MAX, |(position, ..)| *position);
+        let position = commit
+            .appended
+            .as_ref()
+            .map_or(i64::MAX, |(position, ..)| *position);
         lowest.push(position.min(lowest[lowest.len() - 1]));
     }
     lowest.reverse();
@@ -120,7 +123,10 @@ struct Life {
 
 impl Life {
     fn of(window: &[Commit], offset: Number) -> Self {
-        let mut appended: Vec<_> = window.iter().filter_map(|one| one.appended.as_ref()).collect();
+        let mut appended: Vec<_> = window
+            .iter()
+            .filter_map(|one| one.appended.as_ref())
+            .collect();
         appended.sort_unstable();
         let mut subjects: HashMap<&str, usize> = HashMap::new();
         let subjects = appended.iter().map(|(_, _, subject)| {
@@ -155,8 +161,9 @@ impl Life {
             return Ok(());
         };
         let numbered = commit.numbered.iter();
-        let numbered: Option<Vec<usize>> =
-            numbered.map(|(_, id)| self.writers.get(id).copied()).collect();
+        let numbered: Option<Vec<usize>> = numbered
+            .map(|(_, id)| self.writers.get(id).copied())
+            .collect();
         let session = match &commit.appended {
             Some((_, id, _)) => Session::Writer(self.writers[id]),
             None => Session::Sequencer(0),
@@ -197,9 +204,19 @@ impl Life {
         }
         if let Numbering::Done(numbers) = self.walk.state.how_far(session) {
             let offset = i64::from(self.offset);
-            let expected = numbers.iter().map(|(_, number)| i64::from(*number) + offset);
-            if !commit.numbered.iter().map(|(number, _)| *number).eq(expected) {
-                return Err(format!("the model numbers on from {}", offset + i64::from(self.walk.state.head)));
+            let expected = numbers
+                .iter()
+                .map(|(_, number)| i64::from(*number) + offset);
+            if !commit
+                .numbered
+                .iter()
+                .map(|(number, _)| *number)
+                .eq(expected)
+            {
+                return Err(format!(
+                    "the model numbers on from {}",
+                    offset + i64::from(self.walk.state.head)
+                ));
             }
         }
         let was = i64::from(self.walk.state.head + self.offset);
@@ -235,6 +252,9 @@ impl fmt::Display for Commit {
             numbered,
             head,
         } = self;
-        write!(f, "a commit that appends {appended:?}, numbers {numbered:?}, and moves the head {head:?}")
+        write!(
+            f,
+            "a commit that appends {appended:?}, numbers {numbered:?}, and moves the head {head:?}"
+        )
     }
 }

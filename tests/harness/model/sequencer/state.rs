@@ -126,7 +126,8 @@ impl State {
 
     /// What the feed shows, by number.
     pub(super) fn published(&self) -> Vec<(usize, Number)> {
-        let visible = (0..self.writers.len()).filter(|event| self.writers[*event] == Writing::Committed);
+        let visible =
+            (0..self.writers.len()).filter(|event| self.writers[*event] == Writing::Committed);
         let numbered = visible.filter_map(|event| Some((event, self.numbers[event]?)));
         let mut published: Vec<_> = numbered.collect();
         published.sort_by_key(|(_, number)| *number);
