@@ -83,6 +83,8 @@ async fn the_models_accept_a_life_on_postgres() {
     accepted("leases", lease_steps(&events, &cluster).await);
     accepted("numbering", numbering_steps(&order).await);
     forgeries(&events, &journal::read(cluster.database.url()).await);
+    forged_numbers(&journal::read_publisher(order.database.url()).await);
+    unguarded_in_a_pause(&events, &cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,6 +92,25 @@ async fn the_model_accepts_a_life_on_sqlite() {
     let ([order, _rival], cluster) = lives(FreshDatabase::sqlite()).await;
     let events = journal::published(order.database.url()).await;
     accepted("leases", lease_steps(&events, &cluster).await);
+    unguarded_in_a_pause(&events, &cluster).await;
+}
+
+/// What a batch does to the cursors, without its look at a pause.
+async fn unguarded_in_a_pause(events: &[Published], cluster: &Cluster) {
+    let mut url = cluster.database.url().to_owned();
+    if tables::is_postgres(&url) {
+        url += "&application_name=lives";
+    }
+    let pause = "UPDATE feed_subscription
+                 SET paused_at = CURRENT_TIMESTAMP, paused_by = 'Jo', paused_because = 'so'";
+    tables::run(&url, pause).await;
+    tables::run(&url, "UPDATE feed_partition SET sequence = sequence + 1").await;
+    let why = "now it is";
+    refused(
+        "a cursor moves in a pause",
+        why,
+        lease_steps(events, cluster).await,
+    );
 }
 
 /// Each is a life that a system without one of its guards could have had.
@@ -184,15 +205,57 @@ fn forgeries(events: &[Published], journal: &[Record]) {
         },
     );
     forge(
-        "a move is not in the journal",
+        "a batch is not in the journal",
         "before it was",
         &is_move,
-        &|records, at| {
-            let partition = records[at].data["partition"].clone();
-            let first = records
-                .iter()
-                .position(|one| is_move(one) && one.data["partition"] == partition);
-            records.remove(first.expect("a move"));
+        &|records, _| {
+            let first = records.iter().find(|one| is_move(one)).expect("a move");
+            let transaction = first.transaction;
+            records.retain(|one| one.transaction != transaction);
+        },
+    );
+}
+
+/// The same for numbers.
+fn forged_numbers(journal: &[Record]) {
+    let numbers = |records: &[Record]| -> Vec<usize> {
+        let all = 0..records.len();
+        all.filter(|at| records[*at].what == "number").collect()
+    };
+    let forge = |what: &str, because: &str, forge: &dyn Fn(&mut Vec<Record>, &[usize])| {
+        let mut forged = journal.to_vec();
+        let numbers = numbers(&forged);
+        forge(&mut forged, &numbers);
+        refused(what, because, sequencer::replay(&forged));
+    };
+    forge(
+        "two events have one number",
+        "the model",
+        &|records, numbers| {
+            let [.., one, other] = numbers else {
+                panic!("too few events");
+            };
+            records[*other].data["sequence"] = records[*one].data["sequence"].clone();
+        },
+    );
+    forge(
+        "an event is passed over",
+        "the model",
+        &|records, numbers| {
+            // It is numbered with the last ones, although it has committed before others that have their numbers.
+            let last = records[numbers[numbers.len() - 1]].transaction;
+            let mut passed = records.remove(numbers[0]);
+            records.retain(|one| one.what != "head" || one.transaction != passed.transaction);
+            passed.transaction = last;
+            records.push(passed);
+        },
+    );
+    forge(
+        "the head stays behind",
+        "the model moves the head",
+        &|records, _| {
+            let head = records.iter().rposition(|record| record.what == "head");
+            records.remove(head.expect("a head"));
         },
     );
 }

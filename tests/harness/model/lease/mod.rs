@@ -289,13 +289,7 @@ impl Model for Lease {
         if state.left.pauses > 0 {
             actions.push(Action::Pause);
         }
-        // Before, it makes no difference.
-        let is_known = state
-            .instances
-            .iter()
-            .any(|instance| instance.batch.is_some())
-            || state.rows.iter().any(|row| row.feed.is_some());
-        if state.left.feeds > 0 && is_known {
+        if state.left.feeds > 0 {
             actions.push(Action::NewFeed);
         }
         if state.paused {

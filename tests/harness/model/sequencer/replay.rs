@@ -190,6 +190,9 @@ impl Life {
         let session = writer.map_or(Session::Sequencer(0), Session::Writer);
         if commit.numbered.is_empty() {
             let writer = writer.ok_or("a transaction that did nothing")?;
+            if commit.head.is_some() {
+                return Err("the model moves the head with numbers alone".to_owned());
+            }
             self.begin_commit(writer)?;
             self.walk.take(Action::Commit(writer))?;
             self.walk.record(commit);
