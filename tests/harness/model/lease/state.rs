@@ -113,7 +113,7 @@ pub struct State {
     pub(super) late: bool,
     /// An effect has begun while a cursor was in another feed.
     pub(super) in_two: bool,
-    /// A cursor has moved from a place in one feed to one in another.
+    /// A cursor has passed from one feed to another without an operator.
     pub(super) crossed: bool,
     pub(super) paused: bool,
     /// An effect has begun in a pause.
