@@ -413,11 +413,10 @@ impl Model for Lease {
             Property::always(IN_ORDER, |model: &Self, state: &State| {
                 (0..model.world.partitions).all(|partition| {
                     let events = model.world.feeds.iter().flatten();
-                    let is_of = |id: &&Id| {
-                        let event = events.clone().find(|event| event.id == **id);
-                        event.is_some_and(|event| event.partition == partition)
-                    };
-                    state.effects.iter().filter(|id| is_of(id)).is_sorted()
+                    let ours = events.filter(|event| event.partition == partition);
+                    let ours: Vec<Id> = ours.map(|event| event.id).collect();
+                    let effects = state.effects.iter();
+                    effects.filter(|id| ours.contains(id)).is_sorted()
                 })
             }),
             Property::always(FENCED, |_, state: &State| !state.late),
