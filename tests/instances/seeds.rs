@@ -1,11 +1,14 @@
 //! Random kills, freezes, joins, stops, disconnections and decisions of operators, at random moments, of one to eight
 //! instances, while orders are placed. A seed decides all of it: `SEED=17 tests/long seeds` repeats
-//! one run.
+//! one run. What each run has committed is replayed in the models of leases and of numbering.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use harness::{Cluster, FreshDatabase, Instance, Service, Story, audit, load, patiently, tables};
+use harness::model::{lease, sequencer};
+use harness::{
+    Cluster, FreshDatabase, Instance, Service, Story, audit, journal, load, patiently, tables,
+};
 
 use crate::commits::terminate;
 use crate::compare_with_an_undisturbed_run;
@@ -59,6 +62,7 @@ async fn live(schedule: Schedule) {
     // Printed first, so that it is known if this one fails.
     println!("{schedule}");
     let order = load::order().await;
+    journal::of_publisher(order.database.url()).await;
     let mut consumers = [
         Consumer::new("invoice", &order, schedule.instances[0]).await,
         Consumer::new("shipping", &order, schedule.instances[1]).await,
@@ -100,6 +104,24 @@ async fn live(schedule: Schedule) {
             consumer.started
         );
     }
+    replay(&schedule, &order, &consumers).await;
+}
+
+/// Replays in the models what was committed.
+async fn replay(schedule: &Schedule, order: &Service, consumers: &[Consumer]) {
+    let url = order.database.url();
+    let events = journal::published(url).await;
+    let mut replayed = vec![sequencer::replay(&journal::read_publisher(url).await)];
+    for consumer in consumers {
+        let journal = journal::read(consumer.cluster.database.url()).await;
+        replayed.push(lease::replay(&events, &journal));
+    }
+    let seed = schedule.seed;
+    let steps: Vec<usize> = replayed
+        .into_iter()
+        .map(|steps| steps.unwrap_or_else(|refused| panic!("seed {seed}: {refused}")))
+        .collect();
+    println!("seed {seed}: the models accept it, with {steps:?} steps");
 }
 
 /// Clients that place orders and cancel some, until the time is over.
@@ -130,6 +152,7 @@ impl Consumer {
         let cluster = Cluster::new(service, database, &order.client.url("feed"));
         cluster.prepare().await;
         audit::install(cluster.database.url(), service).await;
+        journal::of_consumer(cluster.database.url(), service).await;
         let mut consumer = Self {
             cluster,
             running: Vec::new(),

@@ -1,14 +1,16 @@
 //! The two protocols that everything rests on, as small models of which a checker visits every
 //! state: `sequencer` is how events get their sequences, `lease` how several instances share a
-//! subscription. Each model holds as it is, and breaks as soon as one of its guards is removed: the
+//! subscription; the models are in `harness::model`. Each holds as it is, and breaks as soon as one of its guards is removed: the
 //! checker then finds the shortest path to that, which `cargo test -p harness --test model --
 //! --nocapture` prints.
 //!
-//! What is in a model is named after the code that it represents; a change of that code must be
-//! repeated here.
+//! A model that nothing real follows proves nothing. So `lives` records what real processes commit, and replays it in the
+//! models, as `tests/instances` does with each of its seeds: each step must be one of the model. What a model forbids is
+//! a fault of the code or of the model.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod lease;
+mod lives;
 mod sequencer;
 
 use std::collections::BTreeSet;

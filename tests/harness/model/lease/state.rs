@@ -1,46 +1,65 @@
 //! What is in the database and in the memory of the instances.
 
-pub(super) const INSTANCES: usize = 3;
-pub(super) const PARTITIONS: usize = 2;
-/// The newest event of the feed, and the end of its first page.
-pub(super) const NEWEST: u8 = 3;
-pub(super) const PAGE: u8 = 2;
+use super::World;
 
-/// The partition of an event, and its subject: 1 and 3 are of one, 2 of another
-/// (`leases::partition_of`).
-pub(super) fn partition_of(event: u8) -> usize {
-    usize::from(event == 2)
+/// The number of an event in its feed.
+pub(super) type Sequence = u32;
+
+/// `feed_claim.event_id`
+pub(super) type Id = u32;
+
+/// An event of a feed, whose number is its position there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// A feed that was restored has some ids of the one before, and others.
+    pub id: Id,
+    /// That of its subject (`partition::partition_of`).
+    pub partition: usize,
 }
 
 /// How often each may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Left {
+pub struct Left {
     /// Leases that end before their time, or are released.
-    pub(super) moves: u8,
+    pub moves: u32,
     /// Deaths, lost answers, new beginnings.
-    pub(super) mishaps: u8,
+    pub mishaps: u32,
     /// Pauses of the subscription.
-    pub(super) pauses: u8,
+    pub pauses: u32,
+    /// Changes of the feed's epoch.
+    pub feeds: u8,
 }
 
 /// A row of `feed_partition`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(super) struct Row {
-    pub(super) owner: Option<usize>,
-    pub(super) epoch: u8,
+    /// `lease_owner`
+    pub owner: Option<usize>,
+    /// `lease_epoch`
+    pub epoch: u32,
     /// `lease_until` is over.
-    pub(super) ended: bool,
-    pub(super) sequence: u8,
+    pub ended: bool,
+    /// The feed's epoch; `None` before the first event.
+    pub feed: Option<u8>,
+    /// The last event that was taken.
+    pub sequence: Sequence,
     /// The head's tag that was stored with the cursor: it identifies the newest event.
-    pub(super) tag: Option<u8>,
+    pub tag: Option<Sequence>,
 }
 
 /// `Held`: a partition as its instance knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Held {
     pub(super) partition: usize,
-    pub(super) epoch: u8,
-    pub(super) sequence: u8,
+    pub(super) epoch: u32,
+    pub(super) sequence: Sequence,
+}
+
+impl Held {
+    /// `position::moves`: what is at the end already gets its tag there, and what is at the start its epoch.
+    pub(super) fn moves(&self, to: Sequence, newest: Sequence) -> bool {
+        self.sequence < to || to == newest || to == 0
+    }
 }
 
 /// `Cursors::is_known_under`
@@ -54,6 +73,17 @@ pub(super) enum Known {
     Yes,
 }
 
+/// The events that an instance has fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Batch {
+    /// The epoch in its documents.
+    pub(super) feed: u8,
+    /// The last of them.
+    pub(super) to: Sequence,
+    /// Its transaction has taken its snapshot, which shows the cursors of all partitions.
+    pub(super) begun: bool,
+}
+
 /// What an instance has in memory: `Signals`, `Cursors`, and its current batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Instance {
@@ -61,25 +91,35 @@ pub(super) struct Instance {
     pub(super) paused: bool,
     pub(super) known: Known,
     pub(super) held: Vec<Held>,
-    pub(super) tag: Option<u8>,
-    /// It has fetched the events up to here.
-    pub(super) batch: Option<u8>,
+    /// The feed's epoch, if the cursors have one: `Cursors::seen`.
+    pub(super) feed: Option<u8>,
+    pub(super) tag: Option<Sequence>,
+    pub(super) batch: Option<Batch>,
     /// The cursor of the batch is stored already, outside of the effect's transaction.
     pub(super) stored: bool,
 }
 
+/// Everything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct State {
-    pub(super) rows: [Row; PARTITIONS],
-    pub(super) instances: [Instance; INSTANCES],
+pub struct State {
+    pub(super) rows: Vec<Row>,
+    pub(super) instances: Vec<Instance>,
+    /// The epoch of the feed.
+    pub(super) feed: u8,
     /// The rows of `feed_claim`, and the effects, in the order of their commits.
-    pub(super) claims: Vec<u8>,
-    pub(super) effects: Vec<u8>,
+    pub(super) claims: Vec<Id>,
+    pub(super) effects: Vec<Id>,
     /// An instance has committed for a partition that another one held.
     pub(super) late: bool,
+    /// An effect has begun while a cursor was in another feed.
+    pub(super) in_two: bool,
+    /// A cursor has passed from one feed to another without an operator.
+    pub(super) crossed: bool,
     pub(super) paused: bool,
     /// An effect has begun in a pause.
     pub(super) in_pause: bool,
+    /// `feed_subscription.halted`. It stops nobody here: nothing may rest on that.
+    pub(super) halted: bool,
     pub(super) left: Left,
 }
 
@@ -93,28 +133,49 @@ impl Instance {
     }
 
     /// Its lowest cursor.
-    pub(super) fn seen(&self) -> u8 {
+    pub(super) fn seen(&self) -> Sequence {
         let sequences = self.held.iter().map(|held| held.sequence);
         sequences.min().unwrap_or(0)
     }
 }
 
 impl State {
-    /// Instances are alike: their numbers make no difference.
-    pub(super) fn representative(&self) -> Self {
-        let mut order: Vec<usize> = (0..INSTANCES).collect();
+    /// Instances are alike: their numbers make no difference. Nor does what they know of the epoch, where there is one.
+    #[must_use]
+    pub fn representative(&self) -> Self {
+        let mut same = self.clone();
+        if self.feed == 0 && self.left.feeds == 0 {
+            same.instances
+                .iter_mut()
+                .for_each(|instance| instance.feed = None);
+        }
+        same.in_order()
+    }
+
+    fn in_order(&self) -> Self {
+        let mut order: Vec<usize> = (0..self.instances.len()).collect();
         order.sort_by_cached_key(|index| {
-            let owns = self.rows.map(|row| row.owner == Some(*index));
+            let owns = |row: &Row| row.owner == Some(*index);
+            let owns: Vec<bool> = self.rows.iter().map(owns).collect();
             (self.instances[*index].clone(), owns)
         });
         let mut same = self.clone();
-        same.instances = std::array::from_fn(|index| self.instances[order[index]].clone());
+        same.instances = order
+            .iter()
+            .map(|index| self.instances[*index].clone())
+            .collect();
         for row in &mut same.rows {
             row.owner = row
                 .owner
                 .and_then(|owner| order.iter().position(|old| *old == owner));
         }
         same
+    }
+
+    /// True if these events have their effects.
+    pub(super) fn have_effects<'a>(&self, events: impl IntoIterator<Item = &'a Event>) -> bool {
+        let mut events = events.into_iter();
+        events.all(|event| self.effects.contains(&event.id))
     }
 
     /// Changes a row; its owner learns of it with the next renewal.
@@ -154,6 +215,13 @@ impl State {
         }
     }
 
+    /// `Consume::epochs`: true if no cursor is in another feed.
+    pub(super) fn is_one_feed(&self, feed: u8) -> bool {
+        self.rows
+            .iter()
+            .all(|row| row.feed.is_none_or(|own| own == feed))
+    }
+
     /// True if the row is as the instance knows it.
     pub(super) fn is_kept(&self, instance: usize, held: Held) -> bool {
         let row = self.rows[held.partition];
@@ -161,31 +229,34 @@ impl State {
     }
 
     /// Moves the cursors of a batch; returns those of its partitions that were still ours.
-    pub(super) fn advance(&mut self, instance: usize, fence: bool) -> Vec<Held> {
-        let Some(to) = self.instances[instance].batch else {
+    pub(super) fn advance(&mut self, instance: usize, world: &World, fence: bool) -> Vec<Held> {
+        let Some(Batch { feed, to, .. }) = self.instances[instance].batch else {
             return Vec::new();
         };
+        let newest = world.newest(feed);
         let mut kept = self.instances[instance].held.clone();
-        kept.retain(|held| held.sequence < to || to == NEWEST);
+        kept.retain(|held| held.moves(to, newest));
         kept.retain(|held| !fence || self.is_kept(instance, *held));
         for held in &kept {
             let row = &mut self.rows[held.partition];
             self.late |= row.owner.is_some_and(|owner| owner != instance);
+            self.crossed |= row.feed.is_some_and(|own| own != feed);
+            row.feed = Some(feed);
             row.sequence = to;
-            row.tag = (to == NEWEST).then_some(to);
+            row.tag = (to == newest).then_some(to);
         }
         kept
     }
 
     /// Claims and effects of new events in `kept`.
-    pub(super) fn handle(&mut self, kept: &[Held], to: u8, claim: bool) {
-        for event in 1..=to {
+    pub(super) fn handle(&mut self, kept: &[Held], batch: Batch, world: &World, claim: bool) {
+        for (sequence, event) in (1..=batch.to).zip(world.events(batch.feed)) {
             let mut holders = kept.iter();
             let ours =
-                holders.any(|held| held.partition == partition_of(event) && event > held.sequence);
-            if ours && !(claim && self.claims.contains(&event)) {
-                self.claims.push(event);
-                self.effects.push(event);
+                holders.any(|held| held.partition == event.partition && sequence > held.sequence);
+            if ours && !(claim && self.claims.contains(&event.id)) {
+                self.claims.push(event.id);
+                self.effects.push(event.id);
             }
         }
     }

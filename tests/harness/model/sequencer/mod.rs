@@ -5,26 +5,31 @@
 //! Here numbering updates a row, and does not move it to another table, so that rivals rewrite
 //! numbers. A second instance does not find rows that were moved, so the code has a second guard
 //! there.
+//!
+//! What a real run has committed is replayed in [`replay`].
 
 mod action;
+mod replay;
 mod state;
 
 use stateright::{Model, Property};
 
-use self::action::Action;
-use self::state::{Numbering, READERS, Reader, Session, State, WRITERS, Writing};
-use crate::{breaks, holds};
+pub use self::action::Action;
+pub use self::replay::replay;
+pub use self::state::State;
+use self::state::{Number, Numbering, Reader, Session, Writing};
 
-const DENSE: &str = "numbers are 1, 2, 3 … without holes (I2)";
-const BEFORE: &str = "who has seen k has seen all before k (I2)";
-const STAYS: &str = "what was published stays as it was (I3)";
-const IN_ORDER: &str = "events of one subject are numbered in the order of their changes (I6)";
-const NO_CLIENT: &str = "the head's lock does not wait for a client";
-const ALL_SEEN: &str = "when nothing is left to do, every reader has seen what was committed (I1)";
+pub const DENSE: &str = "numbers are 1, 2, 3 … without holes (I2)";
+pub const BEFORE: &str = "who has seen k has seen all before k (I2)";
+pub const STAYS: &str = "what was published stays as it was (I3)";
+pub const IN_ORDER: &str = "events of one subject are numbered in the order of their changes (I6)";
+pub const NO_CLIENT: &str = "the head's lock does not wait for a client";
+pub const ALL_SEEN: &str =
+    "when nothing is left to do, every reader has seen what was committed (I1)";
 
 /// What keeps the numbers right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Guard {
+pub enum Guard {
     /// `outbox::append` assigns no sequence: that follows in the COMMIT or after it.
     NumberAfterAppend,
     /// `feed_number_at_commit` numbers inside COMMIT alone.
@@ -39,10 +44,54 @@ enum Guard {
     SubjectLock,
 }
 
+/// How large everything is.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The subject that each writer's event is about.
+    pub subjects: Vec<usize>,
+    /// The instances that number.
+    pub sequencers: usize,
+    /// The events that one of them numbers at a time, and those that a `COMMIT` numbers.
+    pub most: [usize; 2],
+    /// The readers, and the events that one takes at a time.
+    pub readers: usize,
+    /// See `readers`.
+    pub page: usize,
+}
+
+impl World {
+    /// The least in which everything happens.
+    #[must_use]
+    pub fn small() -> Self {
+        Self {
+            subjects: vec![0, 0, 1],
+            sequencers: 2,
+            most: [2, 3],
+            readers: 2,
+            page: 2,
+        }
+    }
+
+    fn most(&self, session: Session) -> usize {
+        match session {
+            Session::Sequencer(_) => self.most[0],
+            Session::Writer(_) => self.most[1],
+        }
+    }
+
+    fn sessions(&self) -> impl Iterator<Item = Session> {
+        let sequencers = (0..self.sequencers).map(Session::Sequencer);
+        sequencers.chain((0..self.subjects.len()).map(Session::Writer))
+    }
+}
+
 /// The model, with all guards or without one.
 #[derive(Debug, Clone)]
-struct Sequencer {
-    without: Option<Guard>,
+pub struct Sequencer {
+    /// The guard that is missing.
+    pub without: Option<Guard>,
+    /// Where.
+    pub world: World,
 }
 
 impl Sequencer {
@@ -57,22 +106,23 @@ impl Model for Sequencer {
 
     fn init_states(&self) -> Vec<State> {
         vec![State {
-            writers: [Writing::NotYet; WRITERS],
+            writers: vec![Writing::NotYet; self.world.subjects.len()],
             inserted: Vec::new(),
             committed: Vec::new(),
-            numbers: [None; WRITERS],
+            numbers: vec![None; self.world.subjects.len()],
             head: 0,
             lock: None,
-            sequencers: Default::default(),
-            commits: Default::default(),
-            readers: Default::default(),
+            sequencers: vec![Numbering::Idle; self.world.sequencers],
+            commits: vec![Numbering::Idle; self.world.subjects.len()],
+            readers: vec![Reader::default(); self.world.readers],
             deaths: 0,
         }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        for writer in 0..WRITERS {
-            let free = !self.has(Guard::SubjectLock) || !state.subject_is_locked(writer);
+        for writer in 0..self.world.subjects.len() {
+            let free = !self.has(Guard::SubjectLock)
+                || !state.subject_is_locked(&self.world.subjects, writer);
             match state.writers[writer] {
                 Writing::NotYet if free => actions.push(Action::Insert(writer)),
                 Writing::Open => {
@@ -86,7 +136,7 @@ impl Model for Sequencer {
             }
         }
         let lock_is_free = state.lock.is_none() || !self.has(Guard::HeadLock);
-        for session in Session::all() {
+        for session in self.world.sessions() {
             let may_begin = match session {
                 Session::Sequencer(_) => !state.unnumbered(session).is_empty(),
                 Session::Writer(w) if self.has(Guard::LockInCommit) => {
@@ -94,8 +144,8 @@ impl Model for Sequencer {
                 }
                 Session::Writer(w) => state.is_open(w),
             };
-            let numbering = state.clone().numbering(session).clone();
-            match &numbering {
+            let numbering = state.how_far(session);
+            match numbering {
                 Numbering::Idle if !may_begin => {}
                 Numbering::Idle if !self.has(Guard::TwoStatements) => {
                     actions.push(Action::TakeSnapshot(session));
@@ -108,11 +158,12 @@ impl Model for Sequencer {
                 Numbering::Done(_) => actions.push(Action::Publish(session)),
                 _ => {}
             }
-            if numbering != Numbering::Idle && state.deaths == 0 {
+            if *numbering != Numbering::Idle && state.deaths == 0 {
                 actions.push(Action::Die(session));
             }
         }
-        let behind = (0..READERS).filter(|reader| !state.page(*reader).is_empty());
+        let page = |reader: &usize| state.page(*reader, self.world.page);
+        let behind = (0..self.world.readers).filter(|reader| !page(reader).is_empty());
         actions.extend(behind.map(Action::Read));
     }
 
@@ -123,7 +174,7 @@ impl Model for Sequencer {
                 state.writers[writer] = Writing::Open;
                 state.inserted.push(writer);
                 if !self.has(Guard::NumberAfterAppend) {
-                    state.numbers[writer] = Some(state.inserted.len() as u8);
+                    state.numbers[writer] = Some(state.inserted.len() as Number);
                 }
                 if !self.has(Guard::FreshSnapshot) {
                     state.commits[writer] =
@@ -146,7 +197,8 @@ impl Model for Sequencer {
                     _ => state.unnumbered(session),
                 };
                 state.lock = Some(session);
-                let numbers = events.into_iter().zip(state.head + 1..).collect();
+                let events = events.into_iter().take(self.world.most(session));
+                let numbers = events.zip(state.head + 1..).collect();
                 *state.numbering(session) = Numbering::Done(numbers);
             }
             Action::Publish(session) => {
@@ -168,7 +220,7 @@ impl Model for Sequencer {
                 state.roll_back(session);
             }
             Action::Read(reader) => {
-                let page = state.page(reader);
+                let page = state.page(reader, self.world.page);
                 state.readers[reader].seen.extend(page);
             }
         }
@@ -195,10 +247,14 @@ impl Model for Sequencer {
                 let mut seen = state.readers.iter().flat_map(|reader| &reader.seen);
                 seen.all(|(event, number)| state.numbers[*event] == Some(*number))
             }),
-            Property::always(IN_ORDER, |_, state: &State| {
-                let changes = state.committed.iter().filter(|event| **event < 2);
-                let numbers: Vec<u8> = changes.filter_map(|event| state.numbers[*event]).collect();
-                numbers.is_sorted()
+            Property::always(IN_ORDER, |model: &Self, state: &State| {
+                let subjects = &model.world.subjects;
+                let mut last = vec![0; subjects.len()];
+                let numbered = state.committed.iter();
+                let numbered = numbered.filter_map(|event| Some((*event, state.numbers[*event]?)));
+                numbered.into_iter().all(|(event, number)| {
+                    std::mem::replace(&mut last[subjects[event]], number) < number
+                })
             }),
             Property::always(NO_CLIENT, |_, state: &State| match state.lock {
                 Some(Session::Writer(writer)) => state.writers[writer] == Writing::Committing,
@@ -228,44 +284,4 @@ impl Model for Sequencer {
             ),
         ]
     }
-}
-
-#[test]
-fn with_all_guards_it_holds() {
-    holds(Sequencer { without: None }, State::clone);
-}
-
-fn without(guard: Guard, broken: &'static str) {
-    let without = Some(guard);
-    breaks(Sequencer { without }, broken);
-}
-
-#[test]
-fn locked_before_its_commit_the_head_waits_for_a_client() {
-    without(Guard::LockInCommit, NO_CLIENT);
-}
-
-#[test]
-fn numbered_from_the_snapshot_of_its_transaction_published_numbers_change() {
-    without(Guard::FreshSnapshot, STAYS);
-}
-
-#[test]
-fn numbered_at_insert_a_reader_misses_what_commits_late() {
-    without(Guard::NumberAfterAppend, BEFORE);
-}
-
-#[test]
-fn numbered_in_one_statement_published_numbers_change() {
-    without(Guard::TwoStatements, STAYS);
-}
-
-#[test]
-fn without_the_lock_of_the_head_published_numbers_change() {
-    without(Guard::HeadLock, STAYS);
-}
-
-#[test]
-fn without_the_lock_of_the_subject_its_order_is_lost() {
-    without(Guard::SubjectLock, IN_ORDER);
 }

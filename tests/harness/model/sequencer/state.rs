@@ -2,14 +2,10 @@
 
 use std::fmt;
 
-pub(super) const WRITERS: usize = 3;
-pub(super) const RIVALS: usize = 2;
-pub(super) const READERS: usize = 2;
+/// `feed_event.sequence`
+pub(super) type Number = u32;
 
-/// Events a reader takes at a time.
-pub(super) const PAGE: usize = 2;
-
-/// A writer's transaction. Each has one event; those of the first two are about one subject.
+/// A writer's transaction. Each has one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Writing {
     NotYet,
@@ -22,16 +18,11 @@ pub(super) enum Writing {
 
 /// A session that numbers: that of an instance's sequencer, or that of a writer in its COMMIT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Session {
+pub enum Session {
+    /// The sequencer of an instance.
     Sequencer(usize),
+    /// The writer of an event.
     Writer(usize),
-}
-
-impl Session {
-    pub(super) fn all() -> impl Iterator<Item = Self> {
-        let sequencers = (0..RIVALS).map(Self::Sequencer);
-        sequencers.chain((0..WRITERS).map(Self::Writer))
-    }
 }
 
 impl fmt::Display for Session {
@@ -53,40 +44,48 @@ pub(super) enum Numbering {
     /// In one statement: it has a snapshot with these events, and no lock yet.
     HasSnapshot(Vec<usize>),
     /// Others see these numbers only after the commit.
-    Done(Vec<(usize, u8)>),
+    Done(Vec<(usize, Number)>),
 }
 
 /// A reader of the feed: the events that it has seen, with their numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reader {
-    pub(super) seen: Vec<(usize, u8)>,
+    pub(super) seen: Vec<(usize, Number)>,
 }
 
 impl Reader {
-    pub(super) fn cursor(&self) -> u8 {
+    pub(super) fn cursor(&self) -> Number {
         self.seen.last().map_or(0, |(_, number)| *number)
     }
 }
 
+/// Everything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct State {
-    pub(super) writers: [Writing; WRITERS],
+pub struct State {
+    pub(super) writers: Vec<Writing>,
     /// `feed_outbox.position` of each event, in the order of insertion.
     pub(super) inserted: Vec<usize>,
     /// The order of the commits.
     pub(super) committed: Vec<usize>,
     /// `feed_event.sequence` of each event, as others see it.
-    pub(super) numbers: [Option<u8>; WRITERS],
+    pub(super) numbers: Vec<Option<Number>>,
     /// `feed_head.sequence`, and the session that has locked that row.
-    pub(super) head: u8,
+    pub(super) head: Number,
     pub(super) lock: Option<Session>,
-    pub(super) sequencers: [Numbering; RIVALS],
-    pub(super) commits: [Numbering; WRITERS],
-    pub(super) readers: [Reader; READERS],
+    pub(super) sequencers: Vec<Numbering>,
+    pub(super) commits: Vec<Numbering>,
+    pub(super) readers: Vec<Reader>,
     pub(super) deaths: u8,
 }
 
 impl State {
+    pub(super) fn how_far(&self, session: Session) -> &Numbering {
+        match session {
+            Session::Sequencer(s) => &self.sequencers[s],
+            Session::Writer(w) => &self.commits[w],
+        }
+    }
+
     pub(super) fn numbering(&mut self, session: Session) -> &mut Numbering {
         match session {
             Session::Sequencer(s) => &mut self.sequencers[s],
@@ -126,8 +125,9 @@ impl State {
     }
 
     /// What the feed shows, by number.
-    pub(super) fn published(&self) -> Vec<(usize, u8)> {
-        let visible = (0..WRITERS).filter(|event| self.writers[*event] == Writing::Committed);
+    pub(super) fn published(&self) -> Vec<(usize, Number)> {
+        let visible =
+            (0..self.writers.len()).filter(|event| self.writers[*event] == Writing::Committed);
         let numbered = visible.filter_map(|event| Some((event, self.numbers[event]?)));
         let mut published: Vec<_> = numbered.collect();
         published.sort_by_key(|(_, number)| *number);
@@ -135,19 +135,19 @@ impl State {
     }
 
     /// The next page of a reader.
-    pub(super) fn page(&self, reader: usize) -> Vec<(usize, u8)> {
+    pub(super) fn page(&self, reader: usize, most: usize) -> Vec<(usize, Number)> {
         let cursor = self.readers[reader].cursor();
         let newer = self.published().into_iter();
         newer
             .filter(|(_, number)| *number > cursor)
-            .take(PAGE)
+            .take(most)
             .collect()
     }
 
-    /// True if another writer changes the same order.
-    pub(super) fn subject_is_locked(&self, writer: usize) -> bool {
-        let about = |writer| usize::from(writer == 2);
-        (0..WRITERS).any(|other| about(other) == about(writer) && self.is_open(other))
+    /// True if another writer changes what this one's event is about.
+    pub(super) fn subject_is_locked(&self, subjects: &[usize], writer: usize) -> bool {
+        let mut writers = 0..subjects.len();
+        writers.any(|other| subjects[other] == subjects[writer] && self.is_open(other))
     }
 
     /// True while the writer's transaction has not ended.

@@ -6,10 +6,12 @@ use super::state::Session;
 
 /// A step of a writer, an instance or a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Action {
+pub enum Action {
     /// `outbox::append`
     Insert(usize),
+    /// Without a number: a sequencer follows.
     Commit(usize),
+    /// By the client.
     RollBack(usize),
     /// The client sends COMMIT; `feed_number_at_commit` runs before the transaction ends.
     BeginCommit(usize),
@@ -19,6 +21,7 @@ pub(super) enum Action {
     TakeSnapshot(Session),
     /// Its second statement.
     Number(Session),
+    /// Its `COMMIT`.
     Publish(Session),
     /// The connection is lost: the database rolls back.
     Die(Session),
