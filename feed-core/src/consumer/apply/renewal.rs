@@ -10,6 +10,7 @@ use super::instance::Instance;
 use crate::consumer::progress::leases::{Leases, Rebalance, Signals, rebalance};
 use crate::database::news::News;
 use crate::database::timeout::TRANSACTION;
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::CHANNEL;
 
@@ -78,6 +79,7 @@ async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx
     leases.are_renewed();
     let moved = match rebalance(&census) {
         Rebalance::Release(spare) => {
+            Mark::Released.reached();
             let released = B::release(pool, s, me, spare).await?;
             B::notify(pool, CHANNEL).await?;
             released

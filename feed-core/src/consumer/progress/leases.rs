@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::event::Sequence;
 use crate::partition::PARTITIONS;
+use crate::reached::Mark;
 use crate::store::consume::{Census, Heartbeat};
 
 /// What the renewal of the leases reports to the poller.
@@ -110,6 +111,11 @@ impl Signals {
         // Another instance moves our cursors when it executes a decision: the lease epoch then
         // changes.
         let held = (census.held, census.epochs);
+        if moved == 0 && census.held < self.held.0 {
+            Mark::LeaseLost.reached();
+        } else if moved == 0 && census.held == self.held.0 && held != self.held {
+            Mark::EpochChanged.reached();
+        }
         let pauses = self.paused.is_some() != census.paused.is_some();
         if moved > 0 || self.held != held || pauses {
             self.leases += 1;
