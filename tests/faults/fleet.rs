@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use harness::marks::Marks;
 use harness::{Answer, Backend, Cluster, FreshDatabase, Instance, audit, load, patiently, tables};
 
 use crate::front::Front;
@@ -173,6 +174,13 @@ impl Fleet {
         self.groups.iter_mut().chain(beside)
     }
 
+    /// The rare branches that all processes have taken, also those that were killed.
+    pub(crate) fn reached(&mut self) -> Marks {
+        self.all()
+            .flat_map(|group| group.cluster.reached())
+            .collect()
+    }
+
     /// A service, and what meets its faults, too.
     fn all_of(&mut self, whose: Whose) -> impl Iterator<Item = &mut Group> {
         let beside = match whose {
@@ -243,7 +251,11 @@ impl Fleet {
                     cut(&url).await;
                 }
             }
-            Fault::Odd(first) => load::write_odd(self.url(Whose::Order), first, 3).await,
+            Fault::Odd(first) => {
+                let url = self.url(Whose::Order);
+                load::write_odd(url, first, 3).await;
+                load::write_erasures(url, first, 3).await;
+            }
             Fault::FreezeBackend(whose, time) => {
                 for url in self.urls(whose) {
                     if let Some(pid) = backend(&url).await {

@@ -10,6 +10,7 @@ use crate::clients::Clients;
 use crate::evidence;
 use crate::fleet::Fleet;
 use crate::plan::{Plan, Whose};
+use crate::reached;
 use crate::readers::Readers;
 
 /// The deadline for what the checker expects within half a minute.
@@ -88,6 +89,7 @@ impl Life {
         }
         self.readers.stop().await;
         evidence::write(&self.fleet).await;
+        reached::write(&mut self.fleet);
         self.fleet.directory.clone()
     }
 }

@@ -40,7 +40,7 @@ pub(crate) enum Fault {
     Scale(Whose, usize),
     /// A connection to the database is cut.
     Cut(Whose),
-    /// Events of unknown types, and events that cannot be applied, from this order on.
+    /// Events of unknown types, events that cannot be applied, and their erasure, from this order on.
     Odd(i64),
     /// A process of the database is frozen, for so many milliseconds.
     FreezeBackend(Whose, u64),

@@ -10,6 +10,7 @@ pub mod fake;
 mod follower;
 pub mod gate;
 pub mod load;
+pub mod marks;
 pub mod metrics;
 pub mod mutate;
 mod original;
