@@ -12,6 +12,10 @@ use crate::history::History;
 use crate::plan::{Fault, Plan, Shop, Whose};
 use crate::program;
 use harness::server::Server;
+use harness::wire::{Lost, Wire};
+
+/// One of so many answers to commits is lost.
+const LOSSES: u32 = 20;
 
 /// All processes.
 pub(crate) struct Fleet {
@@ -26,6 +30,8 @@ pub(crate) struct Fleet {
     /// A consumer that is no program of ours. It meets the faults of shipping, too.
     pub(crate) bills: Option<Group>,
     pub(crate) server: Option<Server>,
+    /// Between the invoice service and its database, where the plan loses answers there.
+    wire: Option<Wire>,
     /// Processes of the database that are frozen, and until when.
     backends: Vec<(Instant, i64)>,
     pub(crate) directory: PathBuf,
@@ -88,7 +94,7 @@ impl Fleet {
             _ => Front::new().await,
         };
         let feed_url = format!("{}feed", feed.url);
-        let mut serving = None;
+        let (mut serving, mut wire) = (None, None);
         let mut groups = Vec::new();
         for (service, wanted) in ["order", "invoice", "shipping"]
             .into_iter()
@@ -108,6 +114,11 @@ impl Fleet {
                 program.prepare().await;
                 let settings = vec![("BASE_URL", feed.url.clone())];
                 serving = Some(Group::new(program, wanted, settings));
+            }
+            if service == "invoice" && plan.loses_answers() {
+                let lossy = Wire::before(cluster.database.url(), Lost::Answer).await;
+                cluster.database_url.clone_from(&lossy.url);
+                wire = Some(lossy);
             }
             if service != "order" {
                 audit::install(cluster.database.url(), service).await;
@@ -137,6 +148,7 @@ impl Fleet {
             serving,
             bills,
             server: None,
+            wire,
             backends: Vec::new(),
             directory,
         }
@@ -201,8 +213,16 @@ impl Fleet {
         urls
     }
 
-    /// Waits until all wanted instances answer, and none is frozen.
+    /// From now on one of `each` answers to commits is lost; 0: none.
+    fn lose(&self, each: u32) {
+        if let Some(wire) = &self.wire {
+            wire.lose(each);
+        }
+    }
+
+    /// Waits until all wanted instances answer, and none is frozen. No more answers are lost.
     pub(crate) async fn settle(&mut self) {
+        self.lose(0);
         patiently("everything runs", async || {
             self.supervise();
             if !self.backends.is_empty() {
@@ -265,6 +285,9 @@ impl Fleet {
                     }
                 }
             }
+            Fault::LoseAnswers => self.lose(LOSSES),
+            // The clients are not ours.
+            Fault::Calm(_) => {}
             Fault::Restart { at_once } => {
                 // A server waits for its own processes that are frozen.
                 for (_, pid) in self.backends.drain(..) {

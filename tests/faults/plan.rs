@@ -46,6 +46,10 @@ pub(crate) enum Fault {
     FreezeBackend(Whose, u64),
     /// The database server is restarted; at once means without a shutdown.
     Restart { at_once: bool },
+    /// The clients pause, for so many milliseconds: consumers wait at the feed, and seconds are closed.
+    Calm(u64),
+    /// From now on, some answers to commits of the invoice service are lost.
+    LoseAnswers,
 }
 
 /// Everything that a seed decides.
@@ -83,6 +87,7 @@ impl Plan {
         let mut faults: Vec<_> = (0..count)
             .map(|_| (rng.u64(0..span), fault(&mut rng, postgres)))
             .collect();
+        faults.extend(steering(seed, &mut rng, postgres, span));
         faults.sort_by_key(|(at, _)| *at);
         Self {
             seed,
@@ -94,6 +99,12 @@ impl Plan {
             few_readers: false,
             faults,
         }
+    }
+
+    /// True if answers to commits of the invoice service are lost at times.
+    pub(crate) fn loses_answers(&self) -> bool {
+        let mut faults = self.faults.iter();
+        faults.any(|(_, fault)| matches!(fault, Fault::LoseAnswers))
     }
 
     /// The same with the program `feed` in the place of a part of the shop.
@@ -128,6 +139,24 @@ impl Plan {
             faults: Vec::new(),
         }
     }
+}
+
+/// Faults beside those at random, so that the lives of some seeds together take each rare branch (`reached.rs`).
+fn steering(seed: u64, rng: &mut Rng, postgres: bool, span: u64) -> Vec<(u64, Fault)> {
+    let mut faults = vec![(rng.u64(0..span), Fault::Calm(rng.u64(2_000..6_000)))];
+    if postgres && seed % 2 == 1 {
+        faults.push((rng.u64(0..span / 2), Fault::LoseAnswers));
+    }
+    if postgres && seed % 4 == 3 {
+        // Longer than a statement may take, and than a lease.
+        let silent = Fault::FreezeBackend(Whose::Invoice, 11_000);
+        faults.extend((0..3).map(|_| (rng.u64(0..span / 2), silent)));
+        faults.push((
+            rng.u64(0..span / 2),
+            Fault::Freeze(Whose::Invoice, 0, 12_000),
+        ));
+    }
+    faults
 }
 
 fn fault(rng: &mut Rng, postgres: bool) -> Fault {

@@ -102,7 +102,7 @@ async fn live(plan: &Plan, name: &str) -> PathBuf {
     for (at, fault) in &plan.faults {
         let at = Duration::from_millis(*at);
         life.last(at.saturating_sub(begin.elapsed())).await;
-        life.fleet.inject(*fault).await;
+        life.inject(*fault).await;
     }
     life.last(plan.span.saturating_sub(begin.elapsed())).await;
     life.end().await

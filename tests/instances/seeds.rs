@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use harness::marks::{Marks, assert_reached};
 use harness::{Cluster, FreshDatabase, Instance, Service, Story, audit, load, patiently, tables};
 
 use crate::commits::terminate;
@@ -13,6 +14,10 @@ use crate::schedule::{Event, SPAN, Schedule, Whose};
 
 /// Systems at the same time.
 const AT_ONCE: u64 = 4;
+
+/// So many seeds take each of these rare branches at least once.
+const ENOUGH: u64 = 20;
+const RARE: [&str; 4] = ["FencedBatch", "LeaseLost", "PartitionsApart", "Released"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_few_seeds() {
@@ -30,13 +35,18 @@ async fn many_seeds() {
 }
 
 async fn seeds(first: u64, count: u64) {
-    let mut done = 0;
+    let (mut done, mut reached) = (0, Marks::new());
     while done < count {
         let some = AT_ONCE.min(count - done);
         let seeds = first + done..first + done + some;
-        join_all(seeds.map(|seed| live(Schedule::of(seed)))).await;
+        let lives = join_all(seeds.map(|seed| live(Schedule::of(seed))));
+        reached.extend(lives.await.into_iter().flatten());
         done += some;
         println!("{done} of {count} seeds are done");
+    }
+    println!("reached: {reached:?}");
+    if count >= ENOUGH {
+        assert_reached(&reached, &RARE);
     }
 }
 
@@ -54,8 +64,8 @@ struct Consumer {
     cluster: Cluster,
 }
 
-/// Runs one schedule.
-async fn live(schedule: Schedule) {
+/// Runs one schedule; returns the rare branches that its instances have taken.
+async fn live(schedule: Schedule) -> Marks {
     // Printed first, so that it is known if this one fails.
     println!("{schedule}");
     let order = load::order().await;
@@ -100,6 +110,8 @@ async fn live(schedule: Schedule) {
             consumer.started
         );
     }
+    let reached = consumers.iter().map(|consumer| consumer.cluster.reached());
+    reached.flatten().collect()
 }
 
 /// Clients that place orders and cancel some, until the time is over.

@@ -77,6 +77,7 @@ async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx
     let heartbeat = leases.heartbeat(|heartbeat| heartbeat.clone());
     let census = B::renew(pool, s, me, &heartbeat, TERM).await?;
     leases.are_renewed();
+    leases.signals.borrow().compare(&census);
     let moved = match rebalance(&census) {
         Rebalance::Release(spare) => {
             Mark::Released.reached();

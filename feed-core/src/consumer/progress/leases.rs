@@ -106,16 +106,21 @@ impl Leases {
 }
 
 impl Signals {
+    /// Marks what other instances have done with our partitions since the last renewal; `census` is from before our own moves.
+    pub(crate) fn compare(&self, census: &Census) {
+        let (held, epochs) = self.held;
+        if census.held < held {
+            Mark::LeaseLost.reached();
+        } else if census.held == held && census.epochs != epochs {
+            Mark::EpochChanged.reached();
+        }
+    }
+
     /// Takes the result of a renewal, after which `moved` partitions were acquired or released.
     pub(crate) fn take(&mut self, census: Census, moved: u64) {
         // Another instance moves our cursors when it executes a decision: the lease epoch then
         // changes.
         let held = (census.held, census.epochs);
-        if moved == 0 && census.held < self.held.0 {
-            Mark::LeaseLost.reached();
-        } else if moved == 0 && census.held == self.held.0 && held != self.held {
-            Mark::EpochChanged.reached();
-        }
         let pauses = self.paused.is_some() != census.paused.is_some();
         if moved > 0 || self.held != held || pauses {
             self.leases += 1;
