@@ -143,7 +143,10 @@ impl Plan {
 
 /// Faults beside those at random, so that the lives of some seeds together take each rare branch (`reached.rs`).
 fn steering(seed: u64, rng: &mut Rng, postgres: bool, span: u64) -> Vec<(u64, Fault)> {
-    let mut faults = vec![(rng.u64(0..span), Fault::Calm(rng.u64(2_000..6_000)))];
+    let calm = rng.u64(0..span);
+    let mut faults = vec![(calm, Fault::Calm(rng.u64(2_000..6_000)))];
+    // While consumers wait there.
+    faults.push((calm + 1_800, Fault::Kill(Whose::Order, 0)));
     if postgres && seed % 2 == 1 {
         faults.push((rng.u64(0..span / 2), Fault::LoseAnswers));
     }
