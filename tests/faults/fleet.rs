@@ -15,7 +15,7 @@ use harness::server::Server;
 use harness::wire::{Lost, Wire};
 
 /// One of so many answers to commits is lost.
-const LOSSES: u32 = 20;
+const LOSSES: u32 = 10;
 
 /// All processes.
 pub(crate) struct Fleet {
@@ -223,6 +223,10 @@ impl Fleet {
     /// Waits until all wanted instances answer, and none is frozen. No more answers are lost.
     pub(crate) async fn settle(&mut self) {
         self.lose(0);
+        if let Some(wire) = &self.wire {
+            let lost = format!("{} answers to commits were lost", wire.losses());
+            self.history.fault(&lost);
+        }
         patiently("everything runs", async || {
             self.supervise();
             if !self.backends.is_empty() {

@@ -148,16 +148,17 @@ fn steering(seed: u64, rng: &mut Rng, postgres: bool, span: u64) -> Vec<(u64, Fa
     // While consumers wait there.
     faults.push((calm + 1_800, Fault::Kill(Whose::Order, 0)));
     if postgres && seed % 2 == 1 {
-        faults.push((rng.u64(0..span / 2), Fault::LoseAnswers));
+        faults.push((rng.u64(0..span / 3), Fault::LoseAnswers));
+    }
+    if postgres && matches!(seed % 8, 3 | 5 | 7) {
+        // Longer than a statement may take.
+        let silent = Fault::FreezeBackend(Whose::Invoice, 11_000);
+        faults.push((rng.u64(0..span / 2), silent));
     }
     if postgres && seed % 4 == 3 {
-        // Longer than a statement may take, and than a lease.
-        let silent = Fault::FreezeBackend(Whose::Invoice, 11_000);
-        faults.extend((0..3).map(|_| (rng.u64(0..span / 2), silent)));
-        faults.push((
-            rng.u64(0..span / 2),
-            Fault::Freeze(Whose::Invoice, 0, 12_000),
-        ));
+        // Longer than a lease.
+        let frozen = Fault::Freeze(Whose::Invoice, 0, 12_000);
+        faults.push((rng.u64(0..span / 2), frozen));
     }
     faults
 }
