@@ -50,6 +50,7 @@ mod cursor;
 #[cfg(feature = "publish")]
 pub mod feed;
 mod partition;
+mod reached;
 
 #[cfg(feature = "consume")]
 pub mod consumer;

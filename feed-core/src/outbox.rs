@@ -4,6 +4,7 @@ use sqlx::Transaction;
 
 use crate::data;
 use crate::event::{EventId, InvalidEvent, NewEvent, is_traceparent};
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::trace;
 
@@ -81,6 +82,7 @@ pub async fn rewrite<B: Backend>(
     let mut rewritten = 0;
     // Rewrite these first: one that is numbered meanwhile is then found among the numbered events.
     for (id, data) in B::unnumbered(tx, subject).await? {
+        Mark::ErasedUnnumbered.reached();
         rewritten += u64::from(rewrite_one(tx, id, &data, &change).await?);
     }
     let mut after = 0;

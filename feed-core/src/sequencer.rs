@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use crate::database::Database;
 use crate::database::news::News;
 use crate::event::Sequence;
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::publish::{CHANNEL, Head, Look, Numbered, Quarantined};
 use crate::trace::{self, Kind, of_event};
@@ -103,6 +104,7 @@ impl<B: Backend> Sequencer<B> {
         let _one_at_a_time = self.looking.lock().await;
         // Of concurrent callers, the first has already read it.
         if self.is_outdated() {
+            Mark::StaleHead.reached();
             self.look_locked().await?;
         }
         Ok(self.head())
@@ -184,13 +186,17 @@ impl<B: Backend> Sequencer<B> {
             let asked = self.begun.elapsed();
             let numbered = B::number(self.database.numbering(), MOST_NUMBERED);
             let look = match self.database.statement(numbered).await? {
-                Numbered::Done(look) => {
+                Numbered::Done(look, numbered) => {
+                    if numbered == 0 && look.head.sequence > self.head().sequence {
+                        Mark::NumberedBefore.reached();
+                    }
                     self.learn(&look.head, asked).await?;
                     self.report_quarantined(look.quarantined).await;
                     look
                 }
                 Numbered::AtCommit => self.look_locked().await?,
                 Numbered::Busy => {
+                    Mark::HeadLocked.reached();
                     drop(looking);
                     tokio::time::sleep(busy).await;
                     busy = (busy * 2).min(LONGEST_BUSY_PAUSE);
@@ -228,6 +234,7 @@ impl<B: Backend> Sequencer<B> {
         }
         let found = match head.sequence.cmp(&known.sequence) {
             std::cmp::Ordering::Less => {
+                Mark::HeadWentBack.reached();
                 error!(
                     known = known.sequence,
                     found = head.sequence,
@@ -255,6 +262,7 @@ impl<B: Backend> Sequencer<B> {
 
     /// Records that the database has another event under this sequence.
     pub(crate) fn report_divergence(&self, sequence: Sequence) {
+        Mark::HistoryDiverged.reached();
         error!(
             sequence,
             "the feed history diverged at event {sequence}, which has another id than before: was the \
@@ -333,6 +341,7 @@ impl<B: Backend> Sequencer<B> {
             self.look().await?
         };
         if look.unnumbered && self.access == Access::Write {
+            Mark::Unannounced.reached();
             look = self.number_all().await?;
         }
         if look.head.is_closed() || self.access == Access::Read {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use harness::marks::Marks;
 use harness::{Answer, Backend, Cluster, FreshDatabase, Instance, audit, load, patiently, tables};
 
 use crate::front::Front;
@@ -11,6 +12,10 @@ use crate::history::History;
 use crate::plan::{Fault, Plan, Shop, Whose};
 use crate::program;
 use harness::server::Server;
+use harness::wire::{Lost, Wire};
+
+/// One of so many answers to commits is lost.
+const LOSSES: u32 = 10;
 
 /// All processes.
 pub(crate) struct Fleet {
@@ -25,6 +30,8 @@ pub(crate) struct Fleet {
     /// A consumer that is no program of ours. It meets the faults of shipping, too.
     pub(crate) bills: Option<Group>,
     pub(crate) server: Option<Server>,
+    /// Between the invoice service and its database, where the plan loses answers there.
+    wire: Option<Wire>,
     /// Processes of the database that are frozen, and until when.
     backends: Vec<(Instant, i64)>,
     pub(crate) directory: PathBuf,
@@ -87,7 +94,7 @@ impl Fleet {
             _ => Front::new().await,
         };
         let feed_url = format!("{}feed", feed.url);
-        let mut serving = None;
+        let (mut serving, mut wire) = (None, None);
         let mut groups = Vec::new();
         for (service, wanted) in ["order", "invoice", "shipping"]
             .into_iter()
@@ -107,6 +114,11 @@ impl Fleet {
                 program.prepare().await;
                 let settings = vec![("BASE_URL", feed.url.clone())];
                 serving = Some(Group::new(program, wanted, settings));
+            }
+            if service == "invoice" && plan.loses_answers() {
+                let lossy = Wire::before(cluster.database.url(), Lost::Answer).await;
+                cluster.database_url.clone_from(&lossy.url);
+                wire = Some(lossy);
             }
             if service != "order" {
                 audit::install(cluster.database.url(), service).await;
@@ -136,6 +148,7 @@ impl Fleet {
             serving,
             bills,
             server: None,
+            wire,
             backends: Vec::new(),
             directory,
         }
@@ -173,6 +186,13 @@ impl Fleet {
         self.groups.iter_mut().chain(beside)
     }
 
+    /// The rare branches that all processes have taken, also those that were killed.
+    pub(crate) fn reached(&mut self) -> Marks {
+        self.all()
+            .flat_map(|group| group.cluster.reached())
+            .collect()
+    }
+
     /// A service, and what meets its faults, too.
     fn all_of(&mut self, whose: Whose) -> impl Iterator<Item = &mut Group> {
         let beside = match whose {
@@ -193,8 +213,20 @@ impl Fleet {
         urls
     }
 
-    /// Waits until all wanted instances answer, and none is frozen.
+    /// From now on one of `each` answers to commits is lost; 0: none.
+    fn lose(&self, each: u32) {
+        if let Some(wire) = &self.wire {
+            wire.lose(each);
+        }
+    }
+
+    /// Waits until all wanted instances answer, and none is frozen. No more answers are lost.
     pub(crate) async fn settle(&mut self) {
+        self.lose(0);
+        if let Some(wire) = &self.wire {
+            let lost = format!("{} answers to commits were lost", wire.losses());
+            self.history.fault(&lost);
+        }
         patiently("everything runs", async || {
             self.supervise();
             if !self.backends.is_empty() {
@@ -243,7 +275,11 @@ impl Fleet {
                     cut(&url).await;
                 }
             }
-            Fault::Odd(first) => load::write_odd(self.url(Whose::Order), first, 3).await,
+            Fault::Odd(first) => {
+                let url = self.url(Whose::Order);
+                load::write_odd(url, first, 3).await;
+                load::write_erasures(url, first, 3).await;
+            }
             Fault::FreezeBackend(whose, time) => {
                 for url in self.urls(whose) {
                     if let Some(pid) = backend(&url).await {
@@ -253,6 +289,9 @@ impl Fleet {
                     }
                 }
             }
+            Fault::LoseAnswers => self.lose(LOSSES),
+            // The clients are not ours.
+            Fault::Calm(_) => {}
             Fault::Restart { at_once } => {
                 // A server waits for its own processes that are frozen.
                 for (_, pid) in self.backends.drain(..) {

@@ -9,7 +9,8 @@ use harness::{Client, DEADLINE, load, patiently};
 use crate::clients::Clients;
 use crate::evidence;
 use crate::fleet::Fleet;
-use crate::plan::{Plan, Whose};
+use crate::plan::{Fault, Plan, Whose};
+use crate::reached;
 use crate::readers::Readers;
 
 /// The deadline for what the checker expects within half a minute.
@@ -23,6 +24,8 @@ pub(crate) struct Life {
     pub(crate) fleet: Fleet,
     pub(crate) patience: Duration,
     clients: Clients,
+    /// Until when the clients pause.
+    calm: Option<Instant>,
     readers: Readers,
 }
 
@@ -37,6 +40,7 @@ impl Life {
         Self {
             clients: Clients::start(plan, &fleet.front.url, &fleet.history),
             readers: Readers::start(plan, &fleet.feed.url, &fleet.history),
+            calm: None,
             fleet,
             patience: PATIENCE,
         }
@@ -47,6 +51,10 @@ impl Life {
         let begin = Instant::now();
         while begin.elapsed() < span {
             self.fleet.supervise();
+            if self.calm.is_some_and(|until| Instant::now() >= until) {
+                self.calm = None;
+                self.quiet(false);
+            }
             let left = span.saturating_sub(begin.elapsed());
             tokio::time::sleep(left.min(Duration::from_millis(50))).await;
         }
@@ -59,6 +67,14 @@ impl Life {
             assert!(begin.elapsed() < DEADLINE, "timed out: {what}");
             self.last(Duration::from_millis(100)).await;
         }
+    }
+
+    pub(crate) async fn inject(&mut self, fault: Fault) {
+        if let Fault::Calm(time) = fault {
+            self.quiet(true);
+            self.calm = Some(Instant::now() + Duration::from_millis(time));
+        }
+        self.fleet.inject(fault).await;
     }
 
     /// Pauses the clients, or lets them continue.
@@ -88,6 +104,7 @@ impl Life {
         }
         self.readers.stop().await;
         evidence::write(&self.fleet).await;
+        reached::write(&mut self.fleet);
         self.fleet.directory.clone()
     }
 }

@@ -26,6 +26,7 @@ mod plan;
 mod power;
 mod program;
 mod random;
+mod reached;
 mod readers;
 mod restore;
 mod rules;

@@ -40,12 +40,16 @@ pub(crate) enum Fault {
     Scale(Whose, usize),
     /// A connection to the database is cut.
     Cut(Whose),
-    /// Events of unknown types, and events that cannot be applied, from this order on.
+    /// Events of unknown types, events that cannot be applied, and their erasure, from this order on.
     Odd(i64),
     /// A process of the database is frozen, for so many milliseconds.
     FreezeBackend(Whose, u64),
     /// The database server is restarted; at once means without a shutdown.
     Restart { at_once: bool },
+    /// The clients pause, for so many milliseconds: consumers wait at the feed, and seconds are closed.
+    Calm(u64),
+    /// From now on, some answers to commits of the invoice service are lost.
+    LoseAnswers,
 }
 
 /// Everything that a seed decides.
@@ -83,6 +87,7 @@ impl Plan {
         let mut faults: Vec<_> = (0..count)
             .map(|_| (rng.u64(0..span), fault(&mut rng, postgres)))
             .collect();
+        faults.extend(steering(seed, &mut rng, postgres, span));
         faults.sort_by_key(|(at, _)| *at);
         Self {
             seed,
@@ -94,6 +99,12 @@ impl Plan {
             few_readers: false,
             faults,
         }
+    }
+
+    /// True if answers to commits of the invoice service are lost at times.
+    pub(crate) fn loses_answers(&self) -> bool {
+        let mut faults = self.faults.iter();
+        faults.any(|(_, fault)| matches!(fault, Fault::LoseAnswers))
     }
 
     /// The same with the program `feed` in the place of a part of the shop.
@@ -128,6 +139,28 @@ impl Plan {
             faults: Vec::new(),
         }
     }
+}
+
+/// Faults beside those at random, so that the lives of some seeds together take each rare branch (`reached.rs`).
+fn steering(seed: u64, rng: &mut Rng, postgres: bool, span: u64) -> Vec<(u64, Fault)> {
+    let calm = rng.u64(0..span);
+    let mut faults = vec![(calm, Fault::Calm(rng.u64(2_000..6_000)))];
+    // While consumers wait there.
+    faults.push((calm + 1_800, Fault::Kill(Whose::Order, 0)));
+    if postgres && seed % 2 == 1 {
+        faults.push((rng.u64(0..span / 3), Fault::LoseAnswers));
+    }
+    if postgres && matches!(seed % 8, 3 | 5 | 7) {
+        // Longer than a statement may take.
+        let silent = Fault::FreezeBackend(Whose::Invoice, 11_000);
+        faults.push((rng.u64(0..span / 2), silent));
+    }
+    if postgres && seed % 4 == 3 {
+        // Longer than a lease.
+        let frozen = Fault::Freeze(Whose::Invoice, 0, 12_000);
+        faults.push((rng.u64(0..span / 2), frozen));
+    }
+    faults
 }
 
 fn fault(rng: &mut Rng, postgres: bool) -> Fault {

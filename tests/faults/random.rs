@@ -3,13 +3,16 @@
 //! A seed decides all of it: `SEED=17 tests/long faults` repeats one run.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use harness::Backend;
+use harness::marks::Marks;
 
 use crate::checker::{assert_no_violations, violations};
 use crate::life::Life;
 use crate::plan::Plan;
+use crate::reached;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_random_run_on_sqlite() {
@@ -40,6 +43,9 @@ async fn a_short_random_run_without_rust() {
     }
 }
 
+/// So many seeds reach all marks together.
+const ALL: u64 = 20;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes: tests/long faults"]
 async fn many_random_runs() {
@@ -49,9 +55,10 @@ async fn many_random_runs() {
             .map(|text| text.parse::<u64>().unwrap())
     };
     let first = number("SEED").unwrap_or(1);
-    let alone = if number("SEED").is_some() { 1 } else { 20 };
+    let alone = if number("SEED").is_some() { 1 } else { ALL };
     let count = number("SEEDS").unwrap_or(alone);
     let seconds = number("SPAN").unwrap_or(30);
+    let reached = Mutex::new(Marks::new());
     for seed in first..first + count {
         let one = async |backend: Backend, name: &str| {
             let plan = Plan::of(seed, backend, seconds);
@@ -62,13 +69,19 @@ async fn many_random_runs() {
                 _ => Some(plan),
             };
             if let Some(plan) = plan {
-                assert_no_violations(&live(&plan, &format!("{name}-{seed}")).await);
+                let left = live(&plan, &format!("{name}-{seed}")).await;
+                assert_no_violations(&left);
+                reached.lock().unwrap().extend(reached::read(&left));
             }
         };
         tokio::join!(
             one(Backend::Sqlite, "sqlite"),
             one(Backend::Postgres, "postgres")
         );
+    }
+    // A few lives need not meet everything.
+    if count >= ALL {
+        reached::assert_all_reached(&reached.into_inner().unwrap());
     }
 }
 
@@ -89,7 +102,7 @@ async fn live(plan: &Plan, name: &str) -> PathBuf {
     for (at, fault) in &plan.faults {
         let at = Duration::from_millis(*at);
         life.last(at.saturating_sub(begin.elapsed())).await;
-        life.fleet.inject(*fault).await;
+        life.inject(*fault).await;
     }
     life.last(plan.span.saturating_sub(begin.elapsed())).await;
     life.end().await

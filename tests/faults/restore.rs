@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use harness::marks::assert_reached;
 use harness::{Backend, Client, Service, System, load, tables, until};
 
 harness::on_both_backends! {
@@ -154,6 +155,7 @@ async fn a_feed_restored_to_between_two_cursors_halts_them(backend: Backend) {
         consumer.database.execute(&behind).await;
         consumer.start().await;
         halted(&consumer.client).await;
+        assert_reached(&consumer.reached(), &["AheadContradicted"]);
     }
     assert_eq!(documents(&system).await, before);
 }

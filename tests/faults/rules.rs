@@ -243,8 +243,8 @@ fn billed_once(evidence: &Evidence, story: &Story) -> Checked {
     let failed = failed
         .map(|row| text(&row["event_id"]).to_owned())
         .collect();
-    let [_, poison, _] = story.ids();
-    same_list("bills that failed", poison.into_iter().collect(), failed)
+    let unbilled = story.unbilled().into_iter().collect();
+    same_list("bills that failed", unbilled, failed)
 }
 
 /// Cursors only advance, and are at the head, with its anchor.

@@ -161,6 +161,12 @@ impl Story {
         placed.map(bill).collect()
     }
 
+    /// The ids of the orders that a consumer that only bills them cannot bill.
+    #[must_use]
+    pub fn unbilled(&self) -> BTreeSet<String> {
+        self.ids_of(&|event| event.is_poison() && event.kind == "order.placed")
+    }
+
     /// The ids of all events, of those that stay parked, and of those that are skipped.
     #[must_use]
     pub fn ids(&self) -> [BTreeSet<String>; 3] {
@@ -250,7 +256,7 @@ impl Published {
     }
 
     fn is_unknown(&self) -> bool {
-        !matches!(self.kind.as_str(), "order.placed" | "order.cancelled")
+        !self.is_poison() && !matches!(self.kind.as_str(), "order.placed" | "order.cancelled")
     }
 }
 

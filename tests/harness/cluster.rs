@@ -3,6 +3,7 @@
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
+use crate::marks::{self, Marks};
 use crate::tables::{is_postgres, number};
 use crate::{Client, FreshDatabase, Process, built, free_address, patiently};
 
@@ -60,7 +61,7 @@ impl Cluster {
             database,
             program: vec![service.to_owned()],
             feed_url: feed_url.to_owned(),
-            log: "info,feed_core=debug",
+            log: marks::LOG,
             directory: tempfile::tempdir().expect("a temporary directory"),
         }
     }
@@ -158,6 +159,12 @@ impl Cluster {
             (all == PARTITIONS).then_some(())
         })
         .await;
+    }
+
+    /// The rare branches that its instances have taken, also those that were killed.
+    #[must_use]
+    pub fn reached(&self) -> Marks {
+        marks::below(self.directory.path())
     }
 
     /// The lowest cursor of all partitions.

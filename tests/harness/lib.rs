@@ -11,6 +11,7 @@ mod follower;
 pub mod gate;
 pub mod journal;
 pub mod load;
+pub mod marks;
 pub mod metrics;
 pub mod model;
 pub mod mutate;

@@ -105,6 +105,23 @@ pub async fn write_odd(order_url: &str, first: i64, count: i64) {
     run(order_url, &sql).await;
 }
 
+/// Writes an erasure for each subject whose event cannot be applied, as [`write_odd`] wrote it. It has the same data, so that it
+/// cannot be applied either.
+///
+/// # Panics
+///
+/// The database refuses.
+pub async fn write_erasures(order_url: &str, first: i64, count: i64) {
+    let (first, last) = (first + count, first + 2 * count - 1);
+    let sql = format!(
+        "INSERT INTO feed_outbox (id, event_type, subject, time, title, summary, link, data)
+         SELECT gen_random_uuid(), 'order.erased', 'order/' || n, now(), 'Erased', 'Erased', 'order/' || n,
+                jsonb_build_object('id', n, 'poison', true)::text
+         FROM generate_series({first}, {last}) AS n"
+    );
+    run(order_url, &sql).await;
+}
+
 /// Places an order and copies its event until there are `count` orders; returns the newest sequence
 /// when all of them are published.
 ///

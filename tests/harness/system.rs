@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::marks::{self, Marks};
 use crate::{Client, FreshDatabase, Process, built, until};
 
 /// Which database each service has.
@@ -50,7 +51,7 @@ impl Service {
                 ("DATABASE_URL", database.url().to_owned()),
                 ("LISTEN", address),
                 ("POLL_INTERVAL", "50ms".to_owned()),
-                ("RUST_LOG", "info,feed_core=debug".to_owned()),
+                ("RUST_LOG", marks::LOG.to_owned()),
             ],
             process: None,
             directory: tempfile::tempdir().expect("a temporary directory"),
@@ -135,6 +136,12 @@ impl Service {
     pub async fn stop(&mut self) -> Option<i32> {
         let mut process = self.process.take()?;
         process.stop("TERM").await
+    }
+
+    /// The rare branches that its processes have taken.
+    #[must_use]
+    pub fn reached(&self) -> Marks {
+        marks::below(self.directory.path())
     }
 
     /// The process, if it was started.

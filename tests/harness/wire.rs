@@ -117,7 +117,7 @@ impl State {
 
     /// `empty`: the open transaction is the one that a batch has begun with its commit.
     fn loses(&self, message: &[u8], empty: &mut bool) -> bool {
-        let chains = message.ends_with(b"; COMMIT AND CHAIN\0");
+        let chains = message.ends_with(b" COMMIT AND CHAIN\0");
         let commits = chains || message == b"Q\0\0\0\x0bCOMMIT\0";
         if !commits || std::mem::replace(empty, chains) {
             return false;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use harness::gate::{Gate, STEPS};
+use harness::marks::assert_reached;
 use harness::wire::{Lost, Wire};
 use harness::{Cluster, FreshDatabase, Instance, Service, Story, audit, load, patiently, tables};
 use sqlx::{Connection, Executor, PgConnection};
@@ -80,6 +81,8 @@ async fn commits_get_lost(lost: Lost) {
     println!("{} commits were lost ({lost:?})", losses.await);
     wire.lose(0);
     two.check().await;
+    // Those of batches are among them.
+    assert_reached(&two.cluster.reached(), &["CommitUnknown"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use harness::marks::{Marks, assert_reached};
 use harness::model::{lease, sequencer};
 use harness::{
     Cluster, FreshDatabase, Instance, Service, Story, audit, journal, load, patiently, tables,
@@ -16,6 +17,10 @@ use crate::schedule::{Event, SPAN, Schedule, Whose};
 
 /// Systems at the same time.
 const AT_ONCE: u64 = 4;
+
+/// So many seeds take each of these rare branches at least once.
+const ENOUGH: u64 = 20;
+const RARE: [&str; 4] = ["FencedBatch", "LeaseLost", "PartitionsApart", "Released"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_few_seeds() {
@@ -33,13 +38,18 @@ async fn many_seeds() {
 }
 
 async fn seeds(first: u64, count: u64) {
-    let mut done = 0;
+    let (mut done, mut reached) = (0, Marks::new());
     while done < count {
         let some = AT_ONCE.min(count - done);
         let seeds = first + done..first + done + some;
-        join_all(seeds.map(|seed| live(Schedule::of(seed)))).await;
+        let lives = join_all(seeds.map(|seed| live(Schedule::of(seed))));
+        reached.extend(lives.await.into_iter().flatten());
         done += some;
         println!("{done} of {count} seeds are done");
+    }
+    println!("reached: {reached:?}");
+    if count >= ENOUGH {
+        assert_reached(&reached, &RARE);
     }
 }
 
@@ -57,8 +67,8 @@ struct Consumer {
     cluster: Cluster,
 }
 
-/// Runs one schedule.
-async fn live(schedule: Schedule) {
+/// Runs one schedule; returns the rare branches that its instances have taken.
+async fn live(schedule: Schedule) -> Marks {
     // Printed first, so that it is known if this one fails.
     println!("{schedule}");
     let order = load::order().await;
@@ -105,6 +115,8 @@ async fn live(schedule: Schedule) {
         );
     }
     replay(&schedule, &order, &consumers).await;
+    let reached = consumers.iter().map(|consumer| consumer.cluster.reached());
+    reached.flatten().collect()
 }
 
 /// Replays in the models what was committed.

@@ -7,6 +7,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::reached::Mark;
+
 /// The longest time for one statement of ours. Longer than any waits for a lock.
 pub(crate) const STATEMENT: Duration = Duration::from_secs(8);
 
@@ -42,6 +44,7 @@ impl Suspicion {
         match tokio::time::timeout(longest, work.as_mut()).await {
             Ok(done) => done,
             Err(_) => {
+                Mark::DatabaseSilent.reached();
                 // Before the connection goes back to its pool.
                 self.mark_suspect();
                 let silent =

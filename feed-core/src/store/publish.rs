@@ -121,18 +121,13 @@ const SHOWN: usize = 200;
 /// The outcome of an attempt to number events.
 #[derive(Debug, Clone)]
 pub(crate) enum Numbered {
-    /// Committed events have their sequences; this is the head then.
-    Done(Look),
+    /// Committed events have their sequences; this is the head then. So many rows left the outbox now: none, if a COMMIT or
+    /// another instance has numbered them before.
+    Done(Look, i64),
     /// Another instance is numbering. Its snapshot may be older than our commit: try again.
     Busy,
     /// There is nothing to do: on this database an event gets its sequence at the commit.
     AtCommit,
-}
-
-impl From<Option<Look>> for Numbered {
-    fn from(numbered: Option<Look>) -> Self {
-        numbered.map_or(Self::Busy, Self::Done)
-    }
 }
 
 /// The events of a filtered view.

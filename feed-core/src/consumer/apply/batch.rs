@@ -21,6 +21,7 @@ use crate::consumer::sanitize::printable;
 use crate::consumer::source::content::Arrival;
 use crate::database::timeout::TRANSACTION;
 use crate::partition::partition_of;
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Held, Position};
 use crate::trace::Work;
@@ -147,6 +148,7 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
             Err(Failure::Effect(error)) => error,
         };
         if let events @ 2.. = chunk.len() {
+            Mark::BatchSplit.reached();
             self.size().failed(events);
             let size = if events > SMALLEST { SMALLEST } else { 1 };
             debug!(
@@ -192,10 +194,11 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         {
             held.position = to.clone();
         }
-        Ok(Applied {
-            events,
-            fenced: kept.len() < asked,
-        })
+        let fenced = kept.len() < asked;
+        if fenced {
+            Mark::FencedBatch.reached();
+        }
+        Ok(Applied { events, fenced })
     }
 
     /// Returns the partitions that this instance still holds, and the number of applied events.
@@ -278,12 +281,16 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         let arrived = arrivals.len();
         let arrivals = self.claim(&mut tx, arrivals, !any_decided).await?;
         let won = arrivals.len();
+        if won < arrived {
+            Mark::ClaimedBefore.reached();
+        }
         let work = Work::on(arrivals.iter().map(Arrival::applying));
         let (waiting, ready) = match any_decided {
             true => self.split_blocked(&mut tx, arrivals, applies).await?,
             false => (Vec::new(), arrivals),
         };
         for arrival in &waiting {
+            Mark::Waiting.reached();
             if arrival.missing.is_none() && self.caller.erases(&arrival.event) {
                 erase_parked(&mut tx, s, &arrival.event).await?;
             }

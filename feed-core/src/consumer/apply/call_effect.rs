@@ -18,6 +18,7 @@ use crate::consumer::effect::{Effect, EffectError, LONGEST_CALL};
 use crate::consumer::received::Received;
 use crate::consumer::sanitize::{printable, sanitize};
 use crate::database::timeout::TRANSACTION;
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::operate::Skip;
 
@@ -190,7 +191,10 @@ impl<B: Backend, E: Effect<B>> EffectCaller<B, E> {
             Err(error) if events.is_empty() => Err(error.into()),
             // Also a constraint or trigger that is deferred.
             Err(error) if cause_of(&error) == Cause::Event => Err(self.at_fault(error)),
-            Err(error) => Err(self.stopped_by(error, events)),
+            Err(error) => {
+                Mark::CommitUnknown.reached();
+                Err(self.stopped_by(error, events))
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use crate::consumer::received::Received;
 use crate::consumer::sanitize::sanitize;
 use crate::consumer::source::content::{Arrival, Missing};
 use crate::partition::partition_of;
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::Parking;
 
@@ -83,6 +84,7 @@ pub(super) async fn erase_parked<B: Backend>(
         let Some((last, ..)) = page.last() else { break };
         after = *last;
         for (_, event_id, event) in page {
+            Mark::ParkedErased.reached();
             // An unreadable event has no sequence, type or time to keep.
             let event = serde_json::from_str(&event).unwrap_or_else(|_| by.clone());
             let event = Received {

@@ -11,6 +11,7 @@ use super::instance::Instance;
 use crate::consumer::progress::leases::{Leases, Rebalance, Signals, rebalance};
 use crate::database::news::News;
 use crate::database::timeout::TRANSACTION;
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::CHANNEL;
 
@@ -77,8 +78,10 @@ async fn rebalanced<B: Backend>(instance: &Instance<B>, leases: &Leases) -> sqlx
     let heartbeat = leases.heartbeat(|heartbeat| heartbeat.clone());
     let census = B::renew(pool, s, me, &heartbeat, TERM).await?;
     leases.are_renewed();
+    leases.signals.borrow().compare(&census);
     let moved = match rebalance(&census) {
         Rebalance::Release(spare) => {
+            Mark::Released.reached();
             let released = B::release(pool, s, me, spare).await?;
             B::notify(pool, CHANNEL).await?;
             released

@@ -16,6 +16,7 @@ use crate::consumer::sanitize::printable;
 use crate::consumer::source::content::{Content, Missing, content_again};
 use crate::consumer::source::fetch::Source;
 use crate::database::timeout::TRANSACTION;
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::{Held, Parked};
 use crate::trace::{Kind, Work, of_event};
@@ -181,6 +182,7 @@ async fn first_due<B: Backend>(
     let (_, s, me) = instance.names();
     let mut tx = instance.database.begin().await?;
     if !B::lock(&mut tx, s, me, held).await? {
+        Mark::FencedRetry.reached();
         return Ok(None);
     }
     let parked = B::first_parked(&mut tx, s, subject).await?;

@@ -17,6 +17,7 @@ use crate::consumer::source::window::Window;
 use crate::cursor::Cursor;
 use crate::database::timeout::TRANSACTION;
 use crate::event::Sequence;
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::{Claim, Position};
 use crate::store::decide::Decided;
@@ -99,6 +100,7 @@ async fn commit<B: Backend, E: Effect<B>>(
     let mut tx = follower.instance.database.begin().await?;
     if !B::close_decision(&mut tx, open.position, &plan.outcome).await? {
         // Another instance has executed it.
+        Mark::DecidedBefore.reached();
         return Ok(());
     }
     if resumes {

@@ -13,6 +13,7 @@ use crate::consumer::source::entry::FoundEntry;
 use crate::consumer::source::fetch::Validators;
 use crate::event::Sequence;
 use crate::partition::{Partitions, partition_of};
+use crate::reached::Mark;
 use crate::store::consume::{Held, Position};
 
 /// How long a stored cursor may lag behind the one in memory. Operators and other instances read
@@ -73,6 +74,7 @@ impl Cursors {
             if self.seen.epoch.is_none() {
                 self.seen.anchor = None;
             }
+            Mark::PartitionsApart.reached();
         }
         // A partition that has taken nothing begins in the feed that the others follow.
         self.seen.epoch = self.seen.epoch.take().or(epoch);

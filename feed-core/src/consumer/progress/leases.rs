@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::event::Sequence;
 use crate::partition::PARTITIONS;
+use crate::reached::Mark;
 use crate::store::consume::{Census, Heartbeat};
 
 /// What the renewal of the leases reports to the poller.
@@ -105,6 +106,16 @@ impl Leases {
 }
 
 impl Signals {
+    /// Marks what other instances have done with our partitions since the last renewal; `census` is from before our own moves.
+    pub(crate) fn compare(&self, census: &Census) {
+        let (held, epochs) = self.held;
+        if census.held < held {
+            Mark::LeaseLost.reached();
+        } else if census.held == held && census.epochs != epochs {
+            Mark::EpochChanged.reached();
+        }
+    }
+
     /// Takes the result of a renewal, after which `moved` partitions were acquired or released.
     pub(crate) fn take(&mut self, census: Census, moved: u64) {
         // Another instance moves our cursors when it executes a decision: the lease epoch then

@@ -18,6 +18,7 @@ use crate::consumer::source::fetch::NewHead;
 use crate::consumer::source::redact::redact_url;
 use crate::consumer::source::walk::{Limits, Walk};
 use crate::consumer::source::window::Window;
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::Position;
 
@@ -58,6 +59,7 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
     let backlog = walk_back(follower, document).await?;
     if let Some(lost) = &backlog.lost {
         // The feed shows only its newest entries, and older ones are gone (I8).
+        Mark::WindowLost.reached();
         return follower.halt(&missing_after(lost)).await;
     }
     let common = Position {

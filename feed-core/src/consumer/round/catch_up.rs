@@ -18,6 +18,7 @@ use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::option_names::FeedOptionNames;
 use crate::consumer::source::prefetch::{Prefetch, Step};
 use crate::consumer::source::walk::{Walk, WalkError};
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::Position;
 
@@ -50,7 +51,14 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
             whole,
         } = match steps.next().await {
             Err(WalkError::Fetch(error)) => match unknown_cursor(&error, names) {
-                Some(reason) => return follower.halt(&reason).await,
+                Some(reason) => {
+                    let mark = match n {
+                        1 => Mark::CursorGone,
+                        _ => Mark::CursorGoneInWalk,
+                    };
+                    mark.reached();
+                    return follower.halt(&reason).await;
+                }
                 None => return Err(error.into()),
             },
             step => match step? {
@@ -69,6 +77,9 @@ pub(super) async fn catch_up<B: Backend, E: Effect<B>>(
         gathered.extend(arrivals.into_iter().filter(new));
         at = position_after(&at, &document, &end);
         let interrupted = *follower.leases.signals.borrow() != signals;
+        if interrupted {
+            Mark::WalkInterrupted.reached();
+        }
         // The feed has grown meanwhile: without a look at its head, the status would say that all is taken.
         let outgrown = known.is_some_and(|head| end.sequence >= head);
         at_the_end = !document.is_part() && whole || stands_still;

@@ -18,6 +18,7 @@ use crate::consumer::source::fetch::{NewHead, Validators};
 use crate::consumer::source::fetch_error::FetchError;
 use crate::cursor::Cursor;
 use crate::http::with_causes;
+use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::Position;
 
@@ -39,6 +40,7 @@ pub(in crate::consumer) async fn poll<B: Backend, E: Effect<B>>(
 
 async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<Polled, PollError> {
     if let Some(reason) = contradiction(follower).await? {
+        Mark::AheadContradicted.reached();
         return follower.halt(&reason).await;
     }
     let (leases, due) = {
@@ -134,6 +136,7 @@ async fn take_head<B: Backend, E: Effect<B>>(
     // itself checks `?after=`.
     let shows_it = seen.sequence == 0 || document.at(seen.sequence).is_some();
     if !(delta || shows_it) || discontinuity(&seen, &document, end).is_some() {
+        Mark::HeadBeyond.reached();
         return catch_up(follower).await;
     }
     let (had_tag, before) = (seen.etag.is_some(), seen.sequence);

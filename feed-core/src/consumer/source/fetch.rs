@@ -25,6 +25,7 @@ use crate::consumer::subscription::Subscription;
 use crate::cursor::Cursor;
 use crate::http::with_causes;
 use crate::partition::Partitions;
+use crate::reached::Mark;
 
 /// An answer that took longer was held back by the server; a faster one was not, whichever server
 /// or cache gave it.
@@ -155,6 +156,7 @@ impl Source {
         // If the feed is down, this request fails too; if it succeeds, only the wait was cut.
         tokio::time::sleep(pause).await;
         let head = self.ask_head(seen, Duration::ZERO, delta).await?;
+        Mark::WaitCut.reached();
         let error = with_causes(&error);
         match self.wait.cut(held, Instant::now()) {
             true => info!(

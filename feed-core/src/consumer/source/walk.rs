@@ -13,6 +13,7 @@ use super::persist::with_retries;
 use crate::cursor::Cursor;
 use crate::event::Sequence;
 use crate::partition::Partitions;
+use crate::reached::Mark;
 
 /// Why a walk ended early.
 #[derive(Debug, thiserror::Error)]
@@ -176,7 +177,10 @@ impl Walk {
                 let document = self.document(&url).await?;
                 match continues_after(&at, &document) {
                     true => Ok(document),
-                    false => self.after(Some(&at)).await,
+                    false => {
+                        Mark::WrongLink.reached();
+                        self.after(Some(&at)).await
+                    }
                 }
             }
             Direction::Forward { at: None } => self.document(&url).await,

@@ -25,6 +25,7 @@ use crate::feed::{Feed, Inner};
 use crate::http::HeldBack;
 use crate::http::Problem;
 use crate::http::conditional::{Outcome, Tags, Validators};
+use crate::reached::Mark;
 use crate::sequencer::Access;
 use crate::store::Backend;
 use crate::store::publish::{Filter, Head};
@@ -219,6 +220,9 @@ impl<B: Backend> Inner<B> {
         let wants_delta = wait.is_some() || form.has_data();
         let wants_delta = wants_delta && form != Form::Html && accepts_delta(request);
         let seen = surely_seen(known, &snapshot).filter(|_| wants_delta);
+        if wants_delta && seen.is_none() && !known.is_empty() {
+            Mark::TagUnproven.reached();
+        }
         if form.has_data() {
             let (body, links, end) = self
                 .head_with_data(form, &snapshot, seen.unwrap_or(0))
@@ -461,6 +465,7 @@ pub(super) fn applied(response: &mut Response, form: Form, waited: Option<Durati
 
 /// Tells a reader whose cursor is no position in this feed where it can resume.
 fn lost(head: &Head, detail: String) -> Problem {
+    Mark::CursorRefused.reached();
     let title = "The cursor is not a position in this feed";
     Problem::new(StatusCode::GONE, "cursor-gone", title, detail)
         .member("epoch", head.epoch.as_str())

@@ -6,6 +6,7 @@ use crate::cursor::Epoch;
 use crate::event::LAST_SEQUENCE;
 use crate::feed::Inner;
 use crate::http::Problem;
+use crate::reached::Mark;
 use crate::sequencer::Access;
 use crate::store::Backend;
 use crate::store::publish::Head;
@@ -18,6 +19,7 @@ impl<B: Backend> Inner<B> {
         if known(&head) {
             return Ok(head);
         }
+        Mark::ReaderAhead.reached();
         let head = self.sequencer.look().await?.head;
         match self.access == Access::Read && !known(&head) {
             true => Err(not_yet()),

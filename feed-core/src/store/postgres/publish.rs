@@ -3,7 +3,7 @@
 //! arrives alone is numbered inside that COMMIT (`0010_expand_number_at_commit.sql`, `0011_expand_number_when_alone.sql`).
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, PgTransaction, Postgres};
+use sqlx::{FromRow, PgPool, PgTransaction, Postgres, Row};
 
 use crate::event::{EventId, NewEvent, Sequence};
 use crate::store::publish::Published;
@@ -90,16 +90,16 @@ impl NativePublish for Postgres {
     }
 
     async fn number(pool: &PgPool, limit: i64) -> sqlx::Result<Numbered> {
-        let numbered: Option<Look> = sqlx::query_as(
+        let row = sqlx::query(
             "SELECT -- sequencer::number
              (head).feed_id, (head).epoch, (head).page_size, (head).created,
                     (head).sequence, (head).anchor, (head).updated,
                     (head).closed_until, (head).closed_sequence, (head).presentation,
                     (head).presented, (head).revision,
-                    numbered = $1 AS unnumbered,
+                    numbered, numbered = $1 AS unnumbered,
                     (SELECT COALESCE(max(position), 0) FROM feed_quarantine) AS quarantined,
                     clock_timestamp() AS now
-             FROM (SELECT feed_head AS head, 0 AS numbered FROM feed_head
+             FROM (SELECT feed_head AS head, 0::bigint AS numbered FROM feed_head
                    WHERE NOT EXISTS (SELECT FROM feed_outbox)
                    UNION ALL
                    SELECT head, numbered FROM feed_number($1)
@@ -108,7 +108,13 @@ impl NativePublish for Postgres {
         .bind(limit)
         .fetch_optional(pool)
         .await?;
-        Ok(numbered.into())
+        let Some(row) = row else {
+            return Ok(Numbered::Busy);
+        };
+        Ok(Numbered::Done(
+            Look::from_row(&row)?,
+            row.try_get("numbered")?,
+        ))
     }
 
     async fn published(pool: &PgPool) -> sqlx::Result<Published> {
