@@ -4,12 +4,17 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use harness::{Answer, Backend, Cluster, FreshDatabase, Instance, audit, load, patiently, tables};
+use harness::{
+    Answer, Backend, Client, Cluster, FreshDatabase, Instance, audit, load, patiently, tables,
+};
 
+use crate::clients;
 use crate::front::Front;
 use crate::history::History;
 use crate::plan::{Fault, Plan, Shop, Whose};
 use crate::program;
+use crate::receiver::{Receiver, TIMEOUT};
+use harness::pooler::Pooler;
 use harness::server::Server;
 
 /// All processes.
@@ -24,6 +29,13 @@ pub(crate) struct Fleet {
     serving: Option<Group>,
     /// A consumer that is no program of ours. It meets the faults of shipping, too.
     pub(crate) bills: Option<Group>,
+    /// `feed deliver --to`, which meets the faults of shipping, too, and the webhook.
+    pub(crate) sender: Option<Group>,
+    receiver: Option<Receiver>,
+    pooler: Option<Pooler>,
+    /// Until when it is frozen.
+    pooler_frozen: Option<Instant>,
+    bursts: u64,
     pub(crate) server: Option<Server>,
     /// Processes of the database that are frozen, and until when.
     backends: Vec<(Instant, i64)>,
@@ -87,6 +99,7 @@ impl Fleet {
             _ => Front::new().await,
         };
         let feed_url = format!("{}feed", feed.url);
+        let history = History::create(&directory);
         let mut serving = None;
         let mut groups = Vec::new();
         for (service, wanted) in ["order", "invoice", "shipping"]
@@ -125,20 +138,59 @@ impl Fleet {
             }
             _ => None,
         };
+        let mut receiver = None;
+        let mut sender = None;
+        if plan.webhook {
+            let webhook = Receiver::start(plan.seed, &history).await;
+            let cluster = program::sends(fresh(server).await, &feed_url, &webhook.url);
+            cluster.prepare().await;
+            audit::install(cluster.database.url(), "webhook").await;
+            let settings = vec![("WEBHOOK_TIMEOUT", TIMEOUT.to_owned())];
+            sender = Some(Group::new(cluster, plan.instances[2], settings));
+            receiver = Some(webhook);
+        }
         let Ok(groups) = <[Group; 3]>::try_from(groups) else {
             unreachable!("three services")
         };
-        Self {
-            history: History::create(&directory),
+        let mut fleet = Self {
+            history,
             front,
             feed,
             groups,
             serving,
             bills,
+            sender,
+            receiver,
+            pooler: None,
+            pooler_frozen: None,
+            bursts: 0,
             server: None,
             backends: Vec::new(),
             directory,
+        };
+        if let (Some(mode), Some(server)) = (plan.pooler, server) {
+            fleet.put_behind_pooler(server, mode).await;
         }
+        fleet
+    }
+
+    /// Puts a pooler between all programs and their databases.
+    async fn put_behind_pooler(&mut self, server: &str, mode: &str) {
+        // In session mode one for each connection of all instances; else fewer than those have.
+        let (size, direct) = match mode {
+            "session" => (150, false),
+            _ => (8, true),
+        };
+        let settings = format!("default_pool_size = {size}");
+        let pooler = Pooler::start(server, mode, &settings).await;
+        for group in self.all() {
+            let url = group.cluster.database.url().to_owned();
+            group.cluster.database_url = pooler.url(&url);
+            if direct {
+                group.settings.push(("DATABASE_DIRECT_URL", url));
+            }
+        }
+        self.pooler = Some(pooler);
     }
 
     pub(crate) fn group(&mut self, whose: Whose) -> &mut Group {
@@ -162,6 +214,12 @@ impl Fleet {
             }
             !over
         });
+        if self
+            .pooler_frozen
+            .is_some_and(|until| Instant::now() >= until)
+        {
+            self.thaw_pooler();
+        }
         self.front.before(self.groups[0].addresses());
         if let Some(serving) = &self.serving {
             self.feed.before(serving.addresses());
@@ -170,16 +228,29 @@ impl Fleet {
 
     fn all(&mut self) -> impl Iterator<Item = &mut Group> {
         let beside = self.serving.iter_mut().chain(&mut self.bills);
-        self.groups.iter_mut().chain(beside)
+        self.groups.iter_mut().chain(beside).chain(&mut self.sender)
+    }
+
+    fn consumers(&mut self) -> impl Iterator<Item = &mut Group> {
+        let beside = self.bills.iter_mut().chain(&mut self.sender);
+        self.groups[1..].iter_mut().chain(beside)
+    }
+
+    fn thaw_pooler(&mut self) {
+        self.pooler_frozen = None;
+        if let Some(pooler) = &self.pooler {
+            pooler.signal("CONT");
+        }
     }
 
     /// A service, and what meets its faults, too.
     fn all_of(&mut self, whose: Whose) -> impl Iterator<Item = &mut Group> {
         let beside = match whose {
-            Whose::Order => self.serving.as_mut(),
-            Whose::Invoice => None,
-            Whose::Shipping => self.bills.as_mut(),
+            Whose::Order => [self.serving.as_mut(), None],
+            Whose::Invoice => [None, None],
+            Whose::Shipping => [self.bills.as_mut(), self.sender.as_mut()],
         };
+        let beside = beside.into_iter().flatten();
         std::iter::once(&mut self.groups[whose as usize]).chain(beside)
     }
 
@@ -197,7 +268,7 @@ impl Fleet {
     pub(crate) async fn settle(&mut self) {
         patiently("everything runs", async || {
             self.supervise();
-            if !self.backends.is_empty() {
+            if !self.backends.is_empty() || self.pooler_frozen.is_some() {
                 return None;
             }
             for group in self.all() {
@@ -265,8 +336,61 @@ impl Fleet {
                     server.launch().await;
                 }
             }
+            Fault::RestartPooler => {
+                self.pooler_frozen = None;
+                if let Some(pooler) = &mut self.pooler {
+                    pooler.restart().await;
+                }
+            }
+            Fault::FreezePooler(time) => {
+                if let Some(pooler) = &self.pooler {
+                    pooler.signal("STOP");
+                    self.pooler_frozen = Some(Instant::now() + Duration::from_millis(time));
+                }
+            }
+            Fault::Burst(orders) => self.burst(orders).await,
+            Fault::Retry => {
+                if let Some(sender) = &self.sender {
+                    // In vain while its database is away.
+                    sender.cluster.command(&["retry", "--all"]).await;
+                }
+            }
         }
         self.supervise();
+    }
+
+    /// Places orders while no consumer runs.
+    async fn burst(&mut self, orders: u64) {
+        self.thaw_pooler();
+        for group in self.consumers() {
+            group.frozen.clear();
+            group.running.clear();
+        }
+        self.bursts += 1;
+        let first = clients::BURSTS + self.bursts * 100_000;
+        let client = Client::new(&self.front.url);
+        clients::place_at_once(&client, &self.history, first, orders).await;
+    }
+
+    /// From now on the webhook takes what it does not refuse for good.
+    pub(crate) fn recover(&self) {
+        if let Some(receiver) = &self.receiver {
+            receiver.recover();
+        }
+    }
+
+    /// True if nothing is parked that the webhook would take. What waits for the operator is retried.
+    pub(crate) async fn has_sent_all(&self) -> bool {
+        let (Some(receiver), Some(sender)) = (&self.receiver, &self.sender) else {
+            return true;
+        };
+        let parked = "SELECT DISTINCT subject FROM feed_parked";
+        let parked = tables::texts(sender.cluster.database.url(), parked).await;
+        if parked.iter().all(|subject| receiver.refuses(subject)) {
+            return true;
+        }
+        sender.cluster.command(&["retry", "--all"]).await;
+        false
     }
 }
 

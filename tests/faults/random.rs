@@ -41,6 +41,45 @@ async fn a_short_random_run_without_rust() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_with_a_webhook_on_sqlite() {
+    let plan = Plan::of(3, Backend::Sqlite, 15).with_webhook();
+    assert_no_violations(&live(&plan, "webhook-sqlite-3").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_with_a_webhook_on_postgres() {
+    let plan = Plan::of(3, Backend::Postgres, 15).with_webhook();
+    assert_no_violations(&live(&plan, "webhook-postgres-3").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_behind_a_session_pooler() {
+    if let Some(plan) = Plan::of(5, Backend::Postgres, 15).behind_pooler() {
+        assert_no_violations(&live(&plan, "session-pooler-5").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_behind_a_transaction_pooler() {
+    let plan = Plan::of(8, Backend::Postgres, 15).with_program();
+    if let Some(plan) = plan.behind_pooler() {
+        assert_no_violations(&live(&plan, "transaction-pooler-8").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_with_a_backlog_on_sqlite() {
+    let plan = Plan::of(7, Backend::Sqlite, 15).with_burst(600);
+    assert_no_violations(&live(&plan, "backlog-sqlite-7").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_with_a_backlog_on_postgres() {
+    let plan = Plan::of(7, Backend::Postgres, 15).with_burst(1_500);
+    assert_no_violations(&live(&plan, "backlog-postgres-7").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes: tests/long faults"]
 async fn many_random_runs() {
     let number = |name: &str| {
@@ -55,13 +94,7 @@ async fn many_random_runs() {
     for seed in first..first + count {
         let one = async |backend: Backend, name: &str| {
             let plan = Plan::of(seed, backend, seconds);
-            // Each second run has the program in it, and each fourth one nothing else of ours.
-            let plan = match (seed % 4, backend) {
-                (0, Backend::Postgres) => plan.without_rust(),
-                (0 | 2, _) => Some(plan.with_program()),
-                _ => Some(plan),
-            };
-            if let Some(plan) = plan {
+            if let Some(plan) = varied(plan) {
                 assert_no_violations(&live(&plan, &format!("{name}-{seed}")).await);
             }
         };
@@ -69,6 +102,26 @@ async fn many_random_runs() {
             one(Backend::Sqlite, "sqlite"),
             one(Backend::Postgres, "postgres")
         );
+    }
+}
+
+/// Each second run has the program in it, and each fourth one nothing else of ours. Each third has a webhook, or a backlog,
+/// and two of five a pooler.
+fn varied(plan: Plan) -> Option<Plan> {
+    let (seed, backend) = (plan.seed, plan.backend);
+    let mut plan = match (seed % 4, backend) {
+        (0, Backend::Postgres) => plan.without_rust()?,
+        (0 | 2, _) => plan.with_program(),
+        _ => plan,
+    };
+    plan = match seed % 3 {
+        0 => plan.with_webhook(),
+        1 => plan.with_burst(2_000),
+        _ => plan,
+    };
+    match (seed % 5, backend) {
+        (2 | 3, Backend::Postgres) => plan.behind_pooler(),
+        _ => Some(plan),
     }
 }
 
