@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use futures_util::{StreamExt, stream};
 use harness::{Answer, Client, load};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -17,9 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::history::History;
 use crate::plan::Plan;
-
-/// The numbers of the first orders of bursts, which no client uses.
-pub(crate) const BURSTS: u64 = 5_000_000;
 
 /// How long a client waits for an answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -176,7 +172,11 @@ impl OneClient {
     }
 
     fn hear(&self, op: u64, known: &Known) {
-        hear(&self.history, op, known);
+        self.history.tell(match known {
+            Known::Ok(id) => json!({"type": "ok", "op": op, "order": id}),
+            Known::Fail(status) => json!({"type": "fail", "op": op, "status": status}),
+            Known::Unknown(status) => json!({"type": "unknown", "op": op, "status": status}),
+        });
     }
 }
 
@@ -187,28 +187,6 @@ impl Known {
             _ => None,
         }
     }
-}
-
-/// Places `count` orders, as fast as they are taken. They are recorded as those of clients.
-pub(crate) async fn place_at_once(client: &Client, history: &History, first: u64, count: u64) {
-    const AT_ONCE: usize = 32;
-    let place = async |op| {
-        history.tell(json!({"type": "invoke", "op": op, "do": "place", "marker": marker(op)}));
-        let order = load::nth_order(op);
-        let request = client.post_json("orders", &order);
-        let answer = tokio::time::timeout(PATIENCE, request).await;
-        hear(history, op, &known(answer.ok().flatten()));
-    };
-    let placing = stream::iter((first..first + count).map(place));
-    placing.buffer_unordered(AT_ONCE).collect::<()>().await;
-}
-
-fn hear(history: &History, op: u64, known: &Known) {
-    history.tell(match known {
-        Known::Ok(id) => json!({"type": "ok", "op": op, "order": id}),
-        Known::Fail(status) => json!({"type": "fail", "op": op, "status": status}),
-        Known::Unknown(status) => json!({"type": "unknown", "op": op, "status": status}),
-    });
 }
 
 /// A text that `load::nth_order` writes into one order alone.

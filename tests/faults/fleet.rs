@@ -4,11 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use harness::{
-    Answer, Backend, Client, Cluster, FreshDatabase, Instance, audit, load, patiently, tables,
-};
+use harness::{Answer, Backend, Cluster, FreshDatabase, Instance, audit, load, patiently, tables};
 
-use crate::clients;
 use crate::front::Front;
 use crate::history::History;
 use crate::plan::{Fault, Plan, Shop, Whose};
@@ -16,6 +13,9 @@ use crate::program;
 use crate::receiver::{Receiver, TIMEOUT};
 use harness::pooler::Pooler;
 use harness::server::Server;
+
+/// The numbers of the first orders of bursts, which no client uses.
+const BURSTS: i64 = 5_000_000;
 
 /// All processes.
 pub(crate) struct Fleet {
@@ -35,7 +35,7 @@ pub(crate) struct Fleet {
     pooler: Option<Pooler>,
     /// Until when it is frozen.
     pooler_frozen: Option<Instant>,
-    bursts: u64,
+    bursts: i64,
     pub(crate) server: Option<Server>,
     /// Processes of the database that are frozen, and until when.
     backends: Vec<(Instant, i64)>,
@@ -359,17 +359,16 @@ impl Fleet {
         self.supervise();
     }
 
-    /// Places orders while no consumer runs.
-    async fn burst(&mut self, orders: u64) {
+    /// Places orders in one transaction, while no consumer runs.
+    async fn burst(&mut self, orders: i64) {
         self.thaw_pooler();
         for group in self.consumers() {
             group.frozen.clear();
             group.running.clear();
         }
         self.bursts += 1;
-        let first = clients::BURSTS + self.bursts * 100_000;
-        let client = Client::new(&self.front.url);
-        clients::place_at_once(&client, &self.history, first, orders).await;
+        let first = BURSTS + self.bursts * 100_000;
+        load::copy_an_order(self.url(Whose::Order), first, orders).await;
     }
 
     /// From now on the webhook takes what it does not refuse for good.

@@ -51,7 +51,7 @@ pub(crate) enum Fault {
     /// The pooler is frozen, for so many milliseconds.
     FreezePooler(u64),
     /// So many orders come at once while no consumer runs; then all of them catch up.
-    Burst(u64),
+    Burst(i64),
     /// The operator has everything retried that a webhook has refused.
     Retry,
 }
@@ -161,7 +161,7 @@ impl Plan {
     }
 
     /// The same with a backlog, in which consumers are killed while they catch up.
-    pub(crate) fn with_burst(mut self, orders: u64) -> Self {
+    pub(crate) fn with_burst(mut self, orders: i64) -> Self {
         let mut rng = Rng::with_seed(self.seed);
         let span = self.span.as_millis() as u64;
         let mut at = rng.u64(span / 4..span / 2);

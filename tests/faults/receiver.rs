@@ -157,23 +157,23 @@ impl Receiver {
             return acts(&mut rng, 0);
         }
         match rng.u16(0..1_000) {
-            0..40 => {
+            0..80 => {
                 let after = rng.u64(LATE);
                 acts(&mut rng, after)
             }
-            40..55 => Conduct::ActsTwice,
-            55..70 => Conduct::ActsAndDies,
-            70..80 => Conduct::ActsAndBreaks,
-            80..84 => Conduct::ActsAndHangs,
-            84..100 => {
+            80..110 => Conduct::ActsTwice,
+            110..140 => Conduct::ActsAndDies,
+            140..160 => Conduct::ActsAndBreaks,
+            160..170 => Conduct::ActsAndHangs,
+            170..210 => {
                 let busy = [302, 401, 403, 408, 421, 425, 429, 502, 503, 504];
                 Conduct::Declines(one_of(&mut rng, &busy))
             }
-            100..120 if times <= RETRIED => Conduct::Declines(one_of(&mut rng, &[500, 501])),
+            210..250 if times <= RETRIED => Conduct::Declines(one_of(&mut rng, &[500, 501])),
             // Until the operator has it retried.
-            120..135 => Conduct::Declines(one_of(&mut rng, &[400, 404, 409, 410, 422])),
-            135..145 => Conduct::Dies,
-            145..149 => Conduct::Hangs,
+            250..290 => Conduct::Declines(one_of(&mut rng, &[400, 404, 409, 410, 422])),
+            290..310 => Conduct::Dies,
+            310..318 => Conduct::Hangs,
             _ => acts(&mut rng, 0),
         }
     }
