@@ -161,19 +161,19 @@ impl Receiver {
                 let after = rng.u64(LATE);
                 acts(&mut rng, after)
             }
-            80..110 => Conduct::ActsTwice,
-            110..140 => Conduct::ActsAndDies,
-            140..160 => Conduct::ActsAndBreaks,
-            160..170 => Conduct::ActsAndHangs,
-            170..210 => {
+            80..140 => Conduct::ActsTwice,
+            140..200 => Conduct::ActsAndDies,
+            200..240 => Conduct::ActsAndBreaks,
+            240..255 => Conduct::ActsAndHangs,
+            255..305 => {
                 let busy = [302, 401, 403, 408, 421, 425, 429, 502, 503, 504];
                 Conduct::Declines(one_of(&mut rng, &busy))
             }
-            210..250 if times <= RETRIED => Conduct::Declines(one_of(&mut rng, &[500, 501])),
+            305..375 if times <= RETRIED => Conduct::Declines(one_of(&mut rng, &[500, 501])),
             // Until the operator has it retried.
-            250..290 => Conduct::Declines(one_of(&mut rng, &[400, 404, 409, 410, 422])),
-            290..310 => Conduct::Dies,
-            310..318 => Conduct::Hangs,
+            375..440 => Conduct::Declines(one_of(&mut rng, &[400, 404, 409, 410, 422])),
+            440..480 => Conduct::Dies,
+            480..495 => Conduct::Hangs,
             _ => acts(&mut rng, 0),
         }
     }
