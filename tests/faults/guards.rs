@@ -1,6 +1,7 @@
 //! Situations in which one guard decides. Each test passes as long as that guard exists; the
 //! patches in `controls/` remove the guards one by one, and then the test must fail.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -157,8 +158,16 @@ async fn is_alone(life: &mut Life) {
 /// that it sees before the one that it does not see.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_with_an_older_snapshot_numbers_nothing() {
-    let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
-    let mut life = Life::start(&plan, "older-snapshot").await;
+    let life = quiet_life("older-snapshot").await;
+    assert_no_violations(&with_an_older_snapshot(life).await);
+}
+
+/// One instance of each service.
+pub(crate) async fn quiet_life(name: &str) -> Life {
+    Life::start(&Plan::quiet(Backend::Postgres, [1, 1, 1]), name).await
+}
+
+pub(crate) async fn with_an_older_snapshot(mut life: Life) -> PathBuf {
     is_alone(&mut life).await;
     let url = life.fleet.url(Whose::Order).to_owned();
     // The sequencer would be too quick.
@@ -178,14 +187,17 @@ async fn a_commit_with_an_older_snapshot_numbers_nothing() {
     }
     process(&mut life, "CONT");
     life.quiet(false);
-    assert_no_violations(&life.end().await);
+    life.end().await
 }
 
 /// An application has inserted an event, and does nothing until its COMMIT: it must not hold the head until then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_application_that_stalls_before_its_commit_delays_no_other() {
-    let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
-    let mut life = Life::start(&plan, "stalled").await;
+    let life = quiet_life("stalled").await;
+    assert_no_violations(&with_a_stalled_application(life).await);
+}
+
+pub(crate) async fn with_a_stalled_application(mut life: Life) -> PathBuf {
     is_alone(&mut life).await;
     let url = life.fleet.url(Whose::Order).to_owned();
     let stalled = another_session(&url, &event_of(1_900_000, "order.placed")).await;
@@ -194,7 +206,7 @@ async fn an_application_that_stalls_before_its_commit_delays_no_other() {
     life.last(Duration::from_secs(4)).await;
     life.fleet.history.mark("stalled");
     stalled.close().await.unwrap();
-    assert_no_violations(&life.end().await);
+    life.end().await
 }
 
 /// A webhook fails in each way, before it has acted and after: it gets each event, in sequence, and hardly more often than
