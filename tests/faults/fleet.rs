@@ -362,6 +362,8 @@ impl Fleet {
     /// Places orders in one transaction, while no consumer runs.
     async fn burst(&mut self, orders: i64) {
         self.thaw_pooler();
+        // A frozen one may hold the lock of a SQLite file.
+        self.groups[0].wake(|_| true);
         for group in self.consumers() {
             group.frozen.clear();
             group.running.clear();
@@ -412,13 +414,18 @@ impl Group {
         instances.map(|instance| instance.client.url(""))
     }
 
-    /// Starts instances until enough of them run.
-    fn supervise(&mut self) {
-        let now = Instant::now();
-        for (_, instance) in self.frozen.extract_if(.., |(until, _)| now >= *until) {
+    /// Wakes up frozen instances by the end of their time.
+    fn wake(&mut self, is_over: impl Fn(Instant) -> bool) {
+        for (_, instance) in self.frozen.extract_if(.., |(until, _)| is_over(*until)) {
             instance.process.signal("CONT");
             self.running.push(instance);
         }
+    }
+
+    /// Starts instances until enough of them run.
+    fn supervise(&mut self) {
+        let now = Instant::now();
+        self.wake(|until| now >= until);
         self.running
             .retain_mut(|instance| !instance.process.is_gone());
         while self.running.len() + self.frozen.len() < self.wanted {

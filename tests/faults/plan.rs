@@ -129,10 +129,12 @@ impl Plan {
         })
     }
 
-    /// The same with a webhook that answers badly, and an operator who looks after it.
+    /// The same with a webhook that answers badly, and an operator who looks after it. Each event has a transaction of its
+    /// own there, so there are fewer.
     pub(crate) fn with_webhook(self) -> Self {
         let plan = Self {
             webhook: true,
+            pauses: self.pauses.iter().map(|pause| 4 * pause).collect(),
             ..self
         };
         plan.and(1, 5_000, |_| Fault::Retry)
