@@ -351,7 +351,7 @@ impl Fleet {
             Fault::Burst(orders) => self.burst(orders).await,
             Fault::Retry => {
                 if let Some(sender) = &self.sender {
-                    // In vain while its database is away.
+                    // Fails while its database is away.
                     sender.cluster.command(&["retry", "--all"]).await;
                 }
             }
