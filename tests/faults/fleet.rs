@@ -236,6 +236,20 @@ impl Fleet {
         self.groups[1..].iter_mut().chain(beside)
     }
 
+    fn thaw_backends(&mut self) {
+        for (_, pid) in self.backends.drain(..) {
+            signal("CONT", pid);
+        }
+    }
+
+    /// Another program than ours may wait for its database before it ends, however long that is frozen.
+    fn thaw_for(&mut self, whose: Whose) {
+        if self.all_of(whose).any(|group| group.is_foreign()) {
+            self.thaw_backends();
+            self.thaw_pooler();
+        }
+    }
+
     fn thaw_pooler(&mut self) {
         self.pooler_frozen = None;
         if let Some(pooler) = &self.pooler {
@@ -300,11 +314,13 @@ impl Fleet {
                 (self.all_of(whose)).for_each(|group| group.freeze(which, time));
             }
             Fault::Stop(whose, which) => {
+                self.thaw_for(whose);
                 for group in self.all_of(whose) {
                     group.stop(which).await;
                 }
             }
             Fault::Scale(whose, wanted) => {
+                self.thaw_for(whose);
                 for group in self.all_of(whose) {
                     group.scale(wanted).await;
                 }
@@ -326,9 +342,7 @@ impl Fleet {
             }
             Fault::Restart { at_once } => {
                 // A server waits for its own processes that are frozen.
-                for (_, pid) in self.backends.drain(..) {
-                    signal("CONT", pid);
-                }
+                self.thaw_backends();
                 if let Some(server) = &self.server {
                     server
                         .stop(if at_once { "immediate" } else { "fast" })
@@ -405,6 +419,10 @@ impl Group {
             started: 0,
             settings,
         }
+    }
+
+    fn is_foreign(&self) -> bool {
+        Path::new(&self.cluster.program[0]).is_absolute()
     }
 
     /// A proxy does not know which are frozen.
