@@ -162,7 +162,7 @@ impl Plan {
         Some(plan.and(2, 4_000, fault))
     }
 
-    /// The same with a backlog, in which consumers are killed while they catch up.
+    /// The same with a backlog, in which consumers are killed while they catch up. No reader repeatedly reads all of it.
     pub(crate) fn with_burst(mut self, orders: i64) -> Self {
         let mut rng = Rng::with_seed(self.seed);
         let span = self.span.as_millis() as u64;
@@ -176,6 +176,7 @@ impl Plan {
             };
             faults.push((at, Fault::Kill(whose, rng.usize(0..8))));
         }
+        self.few_readers = true;
         self.faults.extend(faults);
         self.faults.sort_by_key(|(at, _)| *at);
         self

@@ -116,7 +116,7 @@ fn varied(plan: Plan) -> Option<Plan> {
     };
     plan = match seed % 3 {
         0 => plan.with_webhook(),
-        1 => plan.with_burst(3_000),
+        1 => plan.with_burst(2_000),
         _ => plan,
     };
     match (seed % 5, backend) {
