@@ -399,13 +399,16 @@ impl Fleet {
         let (Some(receiver), Some(sender)) = (&self.receiver, &self.sender) else {
             return true;
         };
-        let parked = "SELECT DISTINCT subject FROM feed_parked";
-        let parked = tables::texts(sender.cluster.database.url(), parked).await;
-        if parked.iter().all(|subject| receiver.refuses(subject)) {
-            return true;
+        let any = async |sql: &str| {
+            let subjects = tables::texts(sender.cluster.database.url(), sql).await;
+            subjects.iter().any(|subject| !receiver.refuses(subject))
+        };
+        // No more often than needed: each command is a process, which competes for the lock of a SQLite file.
+        let waits = "SELECT subject FROM feed_parked WHERE reason IS NOT NULL AND retry_at IS NULL";
+        if any(waits).await {
+            sender.cluster.command(&["retry", "--all"]).await;
         }
-        sender.cluster.command(&["retry", "--all"]).await;
-        false
+        !any("SELECT DISTINCT subject FROM feed_parked").await
     }
 }
 
