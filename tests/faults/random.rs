@@ -116,6 +116,8 @@ fn varied(plan: Plan) -> Option<Plan> {
     };
     plan = match seed % 3 {
         0 => plan.with_webhook(),
+        // A SQLite file has one consumer, which syncs each batch.
+        1 if backend == Backend::Sqlite => plan.with_burst(1_000),
         1 => plan.with_burst(2_000),
         _ => plan,
     };
