@@ -10,6 +10,7 @@ use harness::{Backend, tables};
 
 use crate::checker::assert_violates;
 use crate::fleet::Fleet;
+use crate::guards;
 use crate::life::Life;
 use crate::plan::{Plan, Whose};
 
@@ -65,6 +66,45 @@ const ONE_STATEMENT: &str = "
         RETURN NEXT;
     END $$;";
 
+/// An event is numbered inside the commit of a transaction whose snapshot is older than other events: it gets a sequence
+/// before them.
+const NUMBERED_IN_REPEATABLE_READ: &str = "
+    DO $$
+    DECLARE
+        with_guard TEXT := pg_get_functiondef('feed_number_alone(bigint)'::regprocedure);
+        without    TEXT := replace(with_guard, 'OR current_setting(''transaction_isolation'') <> ''read committed''', '');
+    BEGIN
+        ASSERT without <> with_guard, 'there is no such guard any more';
+        EXECUTE without;
+    END $$";
+
+/// An event is numbered when it is inserted, and not inside COMMIT: the head is locked until the client has asked for that.
+const HEAD_LOCKED_OVER_A_TRIP: &str = "
+    DO $$
+    DECLARE
+        with_guard TEXT := pg_get_functiondef('feed_number_alone(bigint)'::regprocedure);
+        without    TEXT := replace(with_guard, 'coalesce(current_query(), '''') !~*', ''''' !~* ''^$'' AND '''' !~*');
+    BEGIN
+        ASSERT without <> with_guard, 'there is no such guard any more';
+        EXECUTE without;
+    END $$;
+    DROP TRIGGER feed_number_at_commit ON feed_outbox;
+    CREATE CONSTRAINT TRIGGER feed_number_at_commit
+        AFTER INSERT ON feed_outbox DEFERRABLE INITIALLY IMMEDIATE
+        FOR EACH ROW EXECUTE FUNCTION feed_number_at_commit()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_checker_finds_numbering_in_repeatable_read() {
+    let life = quiet_life_with(NUMBERED_IN_REPEATABLE_READ, "control-repeatable").await;
+    assert_violates(&guards::with_an_older_snapshot(life).await, &["V4"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_checker_finds_a_head_that_is_locked_over_a_trip() {
+    let life = quiet_life_with(HEAD_LOCKED_OVER_A_TRIP, "control-trip").await;
+    assert_violates(&guards::with_a_stalled_application(life).await, &["V10"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_checker_finds_paging_by_id() {
     let directory = life_with(PAGING_BY_ID, "control-id").await;
@@ -99,6 +139,14 @@ async fn every_control_patch_applies_to_the_code() {
         }
     }
     assert!(count > 0);
+}
+
+/// The situation of a guard on a database that has been changed.
+async fn quiet_life_with(sql: &str, name: &str) -> Life {
+    let mut life = guards::quiet_life(name).await;
+    tables::run(life.fleet.url(Whose::Order), sql).await;
+    life.patience = Duration::from_secs(3);
+    life
 }
 
 /// Two order services on a database that has been changed, without other faults.

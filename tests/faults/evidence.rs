@@ -22,6 +22,10 @@ pub(crate) struct Evidence {
     /// The database of a consumer that is no program of ours, where there is one. V1, V5 and V11 judge it. It has one kind of
     /// effect, and neither cursors nor leases that V4, V6 and V7 could judge.
     pub(crate) bills: Option<Value>,
+    /// The database of a consumer that sends to a webhook, where there is one; it has no effects of its own.
+    pub(crate) webhook: Option<Value>,
+    /// What the webhook got.
+    pub(crate) sent: Vec<Value>,
 }
 
 /// The consumers.
@@ -32,20 +36,30 @@ impl Evidence {
     pub(crate) fn read(directory: &Path) -> Self {
         let file = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
         let json = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
-        let [history, http, samples] =
+        let [history, http, samples, sent] =
             FILES.map(|name| file(name).lines().map(json).collect::<Vec<_>>());
         let database = |name: &str| json(&file(&format!("{name}.json")));
+        let beside = |name: &str| {
+            let exists = directory.join(format!("{name}.json")).exists();
+            exists.then(|| database(name))
+        };
         Self {
             history,
             http,
             samples,
             order: database("order"),
             consumers: CONSUMERS.map(|name| (name, database(name))).into(),
-            bills: directory
-                .join("bills.json")
-                .exists()
-                .then(|| database("bills")),
+            bills: beside("bills"),
+            webhook: beside("webhook"),
+            sent,
         }
+    }
+
+    /// All consumers with the library's tables, by their names.
+    pub(crate) fn followers(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        let consumers = self.consumers.iter();
+        let webhook = self.webhook.iter().map(|webhook| ("webhook", webhook));
+        consumers.map(|(name, found)| (*name, found)).chain(webhook)
     }
 
     /// When something was marked, in milliseconds.
@@ -57,7 +71,7 @@ impl Evidence {
 
 /// Writes all databases into the directory of the run.
 pub(crate) async fn write(fleet: &Fleet) {
-    for group in fleet.groups.iter().chain(&fleet.bills) {
+    for group in fleet.groups.iter().chain(&fleet.bills).chain(&fleet.sender) {
         let cluster = &group.cluster;
         let tables = match cluster.service {
             "order" => order(cluster).await,
@@ -95,8 +109,12 @@ async fn consumer(cluster: &Cluster) -> Value {
         "subscription": objects(url, "feed_subscription", &["halted"]).await,
         "audit": objects(url, "test_audit", &[
             "n", "what", "key", "old", "new", "epoch", "owner"]).await,
-        "documents": tables::texts(url, documents_in(cluster.service)).await,
     });
+    if CONSUMERS.contains(&cluster.service) {
+        found["documents"] = tables::texts(url, documents_in(cluster.service))
+            .await
+            .into();
+    }
     if tables::is_postgres(url) {
         let all = [
             "n", "what", "key", "old", "new", "epoch", "owner", "app", "tx",

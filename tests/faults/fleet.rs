@@ -11,11 +11,16 @@ use crate::front::Front;
 use crate::history::History;
 use crate::plan::{Fault, Plan, Shop, Whose};
 use crate::program;
+use crate::receiver::{Receiver, TIMEOUT};
+use harness::pooler::Pooler;
 use harness::server::Server;
 use harness::wire::{Lost, Wire};
 
 /// One of so many answers to commits is lost.
 const LOSSES: u32 = 10;
+
+/// The numbers of the first orders of bursts, which no client uses.
+const BURSTS: i64 = 5_000_000;
 
 /// All processes.
 pub(crate) struct Fleet {
@@ -29,6 +34,13 @@ pub(crate) struct Fleet {
     serving: Option<Group>,
     /// A consumer that is no program of ours. It meets the faults of shipping, too.
     pub(crate) bills: Option<Group>,
+    /// `feed deliver --to`, which meets the faults of shipping, too, and the webhook.
+    pub(crate) sender: Option<Group>,
+    receiver: Option<Receiver>,
+    pooler: Option<Pooler>,
+    /// Until when it is frozen.
+    pooler_frozen: Option<Instant>,
+    bursts: i64,
     pub(crate) server: Option<Server>,
     /// Between the invoice service and its database, where the plan loses answers there.
     wire: Option<Wire>,
@@ -94,6 +106,7 @@ impl Fleet {
             _ => Front::new().await,
         };
         let feed_url = format!("{}feed", feed.url);
+        let history = History::create(&directory);
         let (mut serving, mut wire) = (None, None);
         let mut groups = Vec::new();
         for (service, wanted) in ["order", "invoice", "shipping"]
@@ -137,21 +150,60 @@ impl Fleet {
             }
             _ => None,
         };
+        let mut receiver = None;
+        let mut sender = None;
+        if plan.webhook {
+            let webhook = Receiver::start(plan.seed, &history).await;
+            let cluster = program::sends(fresh(server).await, &feed_url, &webhook.url);
+            cluster.prepare().await;
+            audit::install(cluster.database.url(), "webhook").await;
+            let settings = vec![("WEBHOOK_TIMEOUT", TIMEOUT.to_owned())];
+            sender = Some(Group::new(cluster, plan.instances[2], settings));
+            receiver = Some(webhook);
+        }
         let Ok(groups) = <[Group; 3]>::try_from(groups) else {
             unreachable!("three services")
         };
-        Self {
-            history: History::create(&directory),
+        let mut fleet = Self {
+            history,
             front,
             feed,
             groups,
             serving,
             bills,
+            sender,
+            receiver,
+            pooler: None,
+            pooler_frozen: None,
+            bursts: 0,
             server: None,
             wire,
             backends: Vec::new(),
             directory,
+        };
+        if let (Some(mode), Some(server)) = (plan.pooler, server) {
+            fleet.put_behind_pooler(server, mode).await;
         }
+        fleet
+    }
+
+    /// Puts a pooler between all programs and their databases.
+    async fn put_behind_pooler(&mut self, server: &str, mode: &str) {
+        // In session mode one for each connection of all instances; else fewer than those have.
+        let (size, direct) = match mode {
+            "session" => (150, false),
+            _ => (8, true),
+        };
+        let settings = format!("default_pool_size = {size}");
+        let pooler = Pooler::start(server, mode, &settings).await;
+        for group in self.all() {
+            let url = group.cluster.database.url().to_owned();
+            group.cluster.database_url = pooler.url(&url);
+            if direct {
+                group.settings.push(("DATABASE_DIRECT_URL", url));
+            }
+        }
+        self.pooler = Some(pooler);
     }
 
     pub(crate) fn group(&mut self, whose: Whose) -> &mut Group {
@@ -175,6 +227,12 @@ impl Fleet {
             }
             !over
         });
+        if self
+            .pooler_frozen
+            .is_some_and(|until| Instant::now() >= until)
+        {
+            self.thaw_pooler();
+        }
         self.front.before(self.groups[0].addresses());
         if let Some(serving) = &self.serving {
             self.feed.before(serving.addresses());
@@ -183,7 +241,33 @@ impl Fleet {
 
     fn all(&mut self) -> impl Iterator<Item = &mut Group> {
         let beside = self.serving.iter_mut().chain(&mut self.bills);
-        self.groups.iter_mut().chain(beside)
+        self.groups.iter_mut().chain(beside).chain(&mut self.sender)
+    }
+
+    fn consumers(&mut self) -> impl Iterator<Item = &mut Group> {
+        let beside = self.bills.iter_mut().chain(&mut self.sender);
+        self.groups[1..].iter_mut().chain(beside)
+    }
+
+    fn thaw_backends(&mut self) {
+        for (_, pid) in self.backends.drain(..) {
+            signal("CONT", pid);
+        }
+    }
+
+    /// Another program than ours may wait for its database before it ends, however long that is frozen.
+    fn thaw_for(&mut self, whose: Whose) {
+        if self.all_of(whose).any(|group| group.is_foreign()) {
+            self.thaw_backends();
+            self.thaw_pooler();
+        }
+    }
+
+    fn thaw_pooler(&mut self) {
+        self.pooler_frozen = None;
+        if let Some(pooler) = &self.pooler {
+            pooler.signal("CONT");
+        }
     }
 
     /// The rare branches that all processes have taken, also those that were killed.
@@ -196,10 +280,11 @@ impl Fleet {
     /// A service, and what meets its faults, too.
     fn all_of(&mut self, whose: Whose) -> impl Iterator<Item = &mut Group> {
         let beside = match whose {
-            Whose::Order => self.serving.as_mut(),
-            Whose::Invoice => None,
-            Whose::Shipping => self.bills.as_mut(),
+            Whose::Order => [self.serving.as_mut(), None],
+            Whose::Invoice => [None, None],
+            Whose::Shipping => [self.bills.as_mut(), self.sender.as_mut()],
         };
+        let beside = beside.into_iter().flatten();
         std::iter::once(&mut self.groups[whose as usize]).chain(beside)
     }
 
@@ -229,7 +314,7 @@ impl Fleet {
         }
         patiently("everything runs", async || {
             self.supervise();
-            if !self.backends.is_empty() {
+            if !self.backends.is_empty() || self.pooler_frozen.is_some() {
                 return None;
             }
             for group in self.all() {
@@ -261,11 +346,13 @@ impl Fleet {
                 (self.all_of(whose)).for_each(|group| group.freeze(which, time));
             }
             Fault::Stop(whose, which) => {
+                self.thaw_for(whose);
                 for group in self.all_of(whose) {
                     group.stop(which).await;
                 }
             }
             Fault::Scale(whose, wanted) => {
+                self.thaw_for(whose);
                 for group in self.all_of(whose) {
                     group.scale(wanted).await;
                 }
@@ -294,9 +381,7 @@ impl Fleet {
             Fault::Calm(_) => {}
             Fault::Restart { at_once } => {
                 // A server waits for its own processes that are frozen.
-                for (_, pid) in self.backends.drain(..) {
-                    signal("CONT", pid);
-                }
+                self.thaw_backends();
                 if let Some(server) = &self.server {
                     server
                         .stop(if at_once { "immediate" } else { "fast" })
@@ -304,8 +389,65 @@ impl Fleet {
                     server.launch().await;
                 }
             }
+            Fault::RestartPooler => {
+                self.pooler_frozen = None;
+                if let Some(pooler) = &mut self.pooler {
+                    pooler.restart().await;
+                }
+            }
+            Fault::FreezePooler(time) => {
+                if let Some(pooler) = &self.pooler {
+                    pooler.signal("STOP");
+                    self.pooler_frozen = Some(Instant::now() + Duration::from_millis(time));
+                }
+            }
+            Fault::Burst(orders) => self.burst(orders).await,
+            Fault::Retry => {
+                if let Some(sender) = &self.sender {
+                    // Fails while its database is away.
+                    sender.cluster.command(&["retry", "--all"]).await;
+                }
+            }
         }
         self.supervise();
+    }
+
+    /// Places orders in one transaction, while no consumer runs.
+    async fn burst(&mut self, orders: i64) {
+        self.thaw_pooler();
+        // A frozen one may hold the lock of a SQLite file.
+        self.groups[0].wake(|_| true);
+        for group in self.consumers() {
+            group.frozen.clear();
+            group.running.clear();
+        }
+        self.bursts += 1;
+        let first = BURSTS + self.bursts * 100_000;
+        load::copy_an_order(self.url(Whose::Order), first, orders).await;
+    }
+
+    /// From now on the webhook takes what it does not refuse for good.
+    pub(crate) fn recover(&self) {
+        if let Some(receiver) = &self.receiver {
+            receiver.recover();
+        }
+    }
+
+    /// True if nothing is parked that the webhook would take. What waits for the operator is retried.
+    pub(crate) async fn has_sent_all(&self) -> bool {
+        let (Some(receiver), Some(sender)) = (&self.receiver, &self.sender) else {
+            return true;
+        };
+        let any = async |sql: &str| {
+            let subjects = tables::texts(sender.cluster.database.url(), sql).await;
+            subjects.iter().any(|subject| !receiver.refuses(subject))
+        };
+        // No more often than needed: each command is a process, which competes for the lock of a SQLite file.
+        let waits = "SELECT subject FROM feed_parked WHERE reason IS NOT NULL AND retry_at IS NULL";
+        if any(waits).await {
+            sender.cluster.command(&["retry", "--all"]).await;
+        }
+        !any("SELECT DISTINCT subject FROM feed_parked").await
     }
 }
 
@@ -321,6 +463,10 @@ impl Group {
         }
     }
 
+    fn is_foreign(&self) -> bool {
+        Path::new(&self.cluster.program[0]).is_absolute()
+    }
+
     /// A proxy does not know which are frozen.
     fn addresses(&self) -> impl Iterator<Item = String> {
         let frozen = self.frozen.iter().map(|(_, instance)| instance);
@@ -328,13 +474,18 @@ impl Group {
         instances.map(|instance| instance.client.url(""))
     }
 
-    /// Starts instances until enough of them run.
-    fn supervise(&mut self) {
-        let now = Instant::now();
-        for (_, instance) in self.frozen.extract_if(.., |(until, _)| now >= *until) {
+    /// Wakes up frozen instances by the end of their time.
+    fn wake(&mut self, is_over: impl Fn(Instant) -> bool) {
+        for (_, instance) in self.frozen.extract_if(.., |(until, _)| is_over(*until)) {
             instance.process.signal("CONT");
             self.running.push(instance);
         }
+    }
+
+    /// Starts instances until enough of them run.
+    fn supervise(&mut self) {
+        let now = Instant::now();
+        self.wake(|until| now >= until);
         self.running
             .retain_mut(|instance| !instance.process.is_gone());
         while self.running.len() + self.frozen.len() < self.wanted {

@@ -1,18 +1,20 @@
 //! Situations in which one guard decides. Each test passes as long as that guard exists; the
 //! patches in `controls/` remove the guards one by one, and then the test must fail.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::tap::{Held, Tap};
 use harness::{Backend, PARTITIONS, tables, until};
-use sqlx::{Connection, Executor, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
 use crate::checker::assert_no_violations;
 use crate::life::Life;
-use crate::plan::{Plan, Whose};
+use crate::locks::another_session;
+use crate::plan::{Fault, Plan, Whose};
 
 /// The data of a batch reaches an instance only after another one has taken its partitions over and
 /// has moved their cursors further: the late one is fenced.
@@ -126,6 +128,137 @@ async fn another_writer_makes_no_request_fail() {
     let failed = history.lines().find(|line| line.contains("\"status\":5"));
     assert_eq!(failed, None, "a request failed");
     assert_no_violations(&directory);
+}
+
+/// What an application inserts into the outbox by SQL: an event of an order that cannot be applied.
+fn event_of(order: i64, kind: &str) -> String {
+    format!(
+        "INSERT INTO feed_outbox (event_type, subject, data)
+         VALUES ('{kind}', 'order/{order}', '{{\"id\": {order}, \"poison\": true}}')"
+    )
+}
+
+/// Waits until the next event would be numbered inside its own COMMIT, since it is alone.
+async fn is_alone(life: &mut Life) {
+    let url = life.fleet.url(Whose::Order).to_owned();
+    life.until("an order is placed", async |_| {
+        tables::number(&url, "SELECT sequence FROM feed_head").await > 0
+    })
+    .await;
+    life.quiet(true);
+    let alone = "SELECT count(*) FROM feed_head WHERE updated < clock_timestamp() - INTERVAL '300 milliseconds'
+                 AND NOT EXISTS (SELECT FROM feed_outbox)";
+    life.until("nothing is numbered", async |_| {
+        tables::number(&url, alone).await == 1
+    })
+    .await;
+}
+
+/// An application has a snapshot from before an order was placed, and cancels that order: its COMMIT must not number the event
+/// that it sees before the one that it does not see.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_with_an_older_snapshot_numbers_nothing() {
+    let life = quiet_life("older-snapshot").await;
+    assert_no_violations(&with_an_older_snapshot(life).await);
+}
+
+/// One instance of each service.
+pub(crate) async fn quiet_life(name: &str) -> Life {
+    Life::start(&Plan::quiet(Backend::Postgres, [1, 1, 1]), name).await
+}
+
+pub(crate) async fn with_an_older_snapshot(mut life: Life) -> PathBuf {
+    is_alone(&mut life).await;
+    let url = life.fleet.url(Whose::Order).to_owned();
+    // The sequencer would be too quick.
+    let process = |life: &mut Life, signal| {
+        life.fleet.group(Whose::Order).running[0]
+            .process
+            .signal(signal);
+    };
+    process(&mut life, "STOP");
+    let snapshot =
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM feed_outbox";
+    let mut cancelling = another_session(&url, snapshot).await;
+    let order = 1_900_000;
+    tables::run(&url, &event_of(order, "order.placed")).await;
+    for statement in [event_of(order, "order.cancelled"), "COMMIT".to_owned()] {
+        cancelling.execute(AssertSqlSafe(statement)).await.unwrap();
+    }
+    process(&mut life, "CONT");
+    life.quiet(false);
+    life.end().await
+}
+
+/// An application has inserted an event, and does nothing until its COMMIT: it must not hold the head until then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_that_stalls_before_its_commit_delays_no_other() {
+    let life = quiet_life("stalled").await;
+    assert_no_violations(&with_a_stalled_application(life).await);
+}
+
+pub(crate) async fn with_a_stalled_application(mut life: Life) -> PathBuf {
+    is_alone(&mut life).await;
+    let url = life.fleet.url(Whose::Order).to_owned();
+    let stalled = another_session(&url, &event_of(1_900_000, "order.placed")).await;
+    life.quiet(false);
+    life.fleet.history.mark("stall");
+    life.last(Duration::from_secs(4)).await;
+    life.fleet.history.mark("stalled");
+    stalled.close().await.unwrap();
+    life.end().await
+}
+
+/// A webhook fails in each way, before it has acted and after: it gets each event, in sequence, and hardly more often than
+/// needed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_fails_in_each_way_gets_each_event() {
+    let plan = Plan::quiet(Backend::Sqlite, [1, 1, 1]).with_webhook();
+    let mut life = Life::start(&plan, "webhook").await;
+    life.until("it has failed in each way", async |fleet| {
+        let file = fleet.directory.join("webhook.jsonl");
+        let received = std::fs::read_to_string(file).unwrap();
+        let ways = [
+            "ActsTwice",
+            "ActsAndDies",
+            "ActsAndBreaks",
+            "ActsAndHangs",
+            "Declines(4",
+            "Declines(50",
+            "\"Dies",
+            "\"Hangs",
+        ];
+        ways.iter().all(|way| received.contains(way))
+    })
+    .await;
+    assert_no_violations(&life.end().await);
+}
+
+/// A backlog is taken in larger and larger batches, from documents with the data of their events.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_is_taken_in_grown_batches() {
+    let plan = Plan::quiet(Backend::Postgres, [1, 1, 1]);
+    let mut life = Life::start(&plan, "grown").await;
+    is_alone(&mut life).await;
+    let tap = Tap::before(&life.fleet.front.url).await;
+    let feed = tap.url("feed");
+    let invoices = life.fleet.group(Whose::Invoice);
+    invoices.settings.push(("FEED_URL", feed));
+    life.fleet.inject(Fault::Burst(3_000)).await;
+    life.quiet(false);
+    let url = life.fleet.url(Whose::Invoice).to_owned();
+    let largest = "SELECT COALESCE(max(count), 0)
+                   FROM (SELECT count(*) FROM test_audit WHERE what = 'claim' GROUP BY tx) AS batch";
+    life.until("a batch has grown", async |_| {
+        tables::number(&url, largest).await > 100
+    })
+    .await;
+    let asked = tap.asked();
+    assert!(
+        !asked.iter().any(|target| target.contains("/batch/")),
+        "{asked:?}"
+    );
+    assert_no_violations(&life.end().await);
 }
 
 /// One of two order services is frozen, and gets a request before it wakes up: it must not answer

@@ -13,12 +13,17 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone)]
 pub(crate) struct History {
     begin: Instant,
-    files: Arc<[Mutex<BufWriter<File>>; 3]>,
+    files: Arc<[Mutex<BufWriter<File>>; 4]>,
 }
 
-/// Their names: what clients did and which faults they met, what readers saw of the feed, and the
-/// sizes of things.
-pub(crate) const FILES: [&str; 3] = ["history.jsonl", "http.jsonl", "samples.jsonl"];
+/// Their names: what clients did and which faults they met, what readers saw of the feed, the sizes of
+/// things, and what a webhook got.
+pub(crate) const FILES: [&str; 4] = [
+    "history.jsonl",
+    "http.jsonl",
+    "samples.jsonl",
+    "webhook.jsonl",
+];
 
 impl History {
     /// In an empty directory.
@@ -48,6 +53,11 @@ impl History {
     /// The size of something.
     pub(crate) fn measured(&self, what: Value) {
         self.write(2, what);
+    }
+
+    /// A request that a webhook got.
+    pub(crate) fn sent(&self, what: Value) {
+        self.write(3, what);
     }
 
     /// A fault of the system.

@@ -85,6 +85,7 @@ impl Life {
     /// No more faults, except that frozen processes wake up: waits until everything is applied,
     /// also an order that is placed only now, and returns the directory of the evidence.
     pub(crate) async fn end(mut self) -> PathBuf {
+        self.fleet.recover();
         self.fleet.settle().await;
         self.fleet.history.mark("last fault");
         self.clients.stop().await;
@@ -122,11 +123,14 @@ async fn is_level(fleet: &Fleet) -> bool {
         return false;
     }
     let newest = number(order, "SELECT sequence FROM feed_head").await;
-    for group in &fleet.groups[1..] {
+    for group in fleet.groups[1..].iter().chain(&fleet.sender) {
         let url = group.cluster.database.url();
         if group.cluster.lowest().await < newest || number(url, TO_RETRY).await > 0 {
             return false;
         }
+    }
+    if !fleet.has_sent_all().await {
+        return false;
     }
     let Some(bills) = &fleet.bills else {
         return true;

@@ -19,7 +19,7 @@ fn held() -> Duration {
 }
 
 /// Another session, with an open transaction.
-async fn another_session(url: &str, sql: &str) -> PgConnection {
+pub(crate) async fn another_session(url: &str, sql: &str) -> PgConnection {
     let mut connection = PgConnection::connect(url).await.unwrap();
     connection
         .execute(AssertSqlSafe(format!("BEGIN; {sql}")))

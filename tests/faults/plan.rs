@@ -50,6 +50,14 @@ pub(crate) enum Fault {
     Calm(u64),
     /// From now on, some answers to commits of the invoice service are lost.
     LoseAnswers,
+    /// `kill -9` of the pooler, which is started again.
+    RestartPooler,
+    /// The pooler is frozen, for so many milliseconds.
+    FreezePooler(u64),
+    /// So many orders come at once while no consumer runs; then all of them catch up.
+    Burst(i64),
+    /// The operator has everything retried that a webhook has refused.
+    Retry,
 }
 
 /// Everything that a seed decides.
@@ -64,6 +72,10 @@ pub(crate) struct Plan {
     /// The longest pause after a request, in milliseconds, of each client.
     pub(crate) pauses: Vec<u64>,
     pub(crate) shop: Shop,
+    /// A fourth consumer sends each event to a webhook.
+    pub(crate) webhook: bool,
+    /// The pool mode of a `PgBouncer` between all programs and their databases.
+    pub(crate) pooler: Option<&'static str>,
     /// No reader repeatedly reads all of the feed.
     pub(crate) few_readers: bool,
     /// In milliseconds since the beginning.
@@ -96,15 +108,17 @@ impl Plan {
             instances,
             pauses,
             shop: Shop::Services,
+            webhook: false,
+            pooler: None,
             few_readers: false,
             faults,
         }
     }
 
-    /// True if answers to commits of the invoice service are lost at times.
+    /// True if answers to commits of the invoice service are lost at times: those of a database without a pooler.
     pub(crate) fn loses_answers(&self) -> bool {
         let mut faults = self.faults.iter();
-        faults.any(|(_, fault)| matches!(fault, Fault::LoseAnswers))
+        self.pooler.is_none() && faults.any(|(_, fault)| matches!(fault, Fault::LoseAnswers))
     }
 
     /// The same with the program `feed` in the place of a part of the shop.
@@ -126,6 +140,69 @@ impl Plan {
         })
     }
 
+    /// The same with a webhook that answers badly, and an operator who looks after it. Each event has a transaction of its
+    /// own there, so there are fewer.
+    pub(crate) fn with_webhook(self) -> Self {
+        let plan = Self {
+            webhook: true,
+            pauses: self.pauses.iter().map(|pause| 4 * pause).collect(),
+            ..self
+        };
+        plan.and(1, 5_000, |_| Fault::Retry)
+    }
+
+    /// The same, on PostgreSQL, behind a pooler in session or transaction mode, which fails, too; `None` where there is no
+    /// `PgBouncer`. Other programs than ours have sessions.
+    pub(crate) fn behind_pooler(self) -> Option<Self> {
+        assert_eq!(self.backend, Backend::Postgres, "the pooler has no other");
+        if !programs::available(&["pgbouncer"]) {
+            return None;
+        }
+        let mode = match self.seed % 2 {
+            0 if self.shop != Shop::WithoutRust => "transaction",
+            _ => "session",
+        };
+        let plan = Self {
+            pooler: Some(mode),
+            ..self
+        };
+        let fault = |rng: &mut Rng| match rng.bool() {
+            true => Fault::RestartPooler,
+            false => Fault::FreezePooler(rng.u64(500..5_000)),
+        };
+        Some(plan.and(2, 4_000, fault))
+    }
+
+    /// The same with a backlog, in which consumers are killed while they catch up. No reader repeatedly reads all of it.
+    pub(crate) fn with_burst(mut self, orders: i64) -> Self {
+        let mut rng = Rng::with_seed(self.seed);
+        let span = self.span.as_millis() as u64;
+        let mut at = rng.u64(span / 4..span / 2);
+        let mut faults = vec![(at, Fault::Burst(orders))];
+        for _ in 0..6 {
+            at += rng.u64(400..1_500);
+            let whose = match rng.bool() {
+                true => Whose::Invoice,
+                false => Whose::Shipping,
+            };
+            faults.push((at, Fault::Kill(whose, rng.usize(0..8))));
+        }
+        self.few_readers = true;
+        self.faults.extend(faults);
+        self.faults.sort_by_key(|(at, _)| *at);
+        self
+    }
+
+    /// With one more fault in so many milliseconds, apart from what the seed has decided already.
+    fn and(mut self, stream: u64, every: u64, fault: impl Fn(&mut Rng) -> Fault) -> Self {
+        let mut rng = Rng::with_seed(self.seed ^ (stream << 48));
+        let span = self.span.as_millis() as u64;
+        let faults = (0..span / every).map(|_| (rng.u64(0..span), fault(&mut rng)));
+        self.faults.extend(faults);
+        self.faults.sort_by_key(|(at, _)| *at);
+        self
+    }
+
     /// So many instances of each service, a few busy clients, and no faults.
     pub(crate) fn quiet(backend: Backend, instances: [usize; 3]) -> Self {
         Self {
@@ -135,6 +212,8 @@ impl Plan {
             instances,
             pauses: vec![20; 4],
             shop: Shop::Services,
+            webhook: false,
+            pooler: None,
             few_readers: false,
             faults: Vec::new(),
         }
@@ -202,6 +281,12 @@ impl fmt::Display for Plan {
         )?;
         if self.shop != Shop::Services {
             write!(f, "; {:?}", self.shop)?;
+        }
+        if self.webhook {
+            write!(f, "; a webhook")?;
+        }
+        if let Some(mode) = self.pooler {
+            write!(f, "; a pooler of each {mode}")?;
         }
         for (at, fault) in &self.faults {
             write!(f, "; {at} ms {fault:?}")?;

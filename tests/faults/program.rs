@@ -1,5 +1,6 @@
 //! Programs in the place of our services. `feed serve` publishes what a shop writes, ours or one in Python. `feed deliver`
-//! applies it by SQL, to tables like those of our consumers; so does a consumer in JavaScript, to a table of its own.
+//! applies it by SQL, to tables like those of our consumers, or sends it to a webhook; a consumer in JavaScript applies it to
+//! a table of its own.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -79,6 +80,13 @@ pub(crate) async fn delivers(cluster: &mut Cluster, directory: &Path) {
 pub(crate) fn serves(order: &Cluster) -> Cluster {
     let mut cluster = Cluster::new("feed", Arc::clone(&order.database), &order.feed_url);
     cluster.program.push("serve".to_owned());
+    cluster
+}
+
+/// `feed deliver` to this webhook.
+pub(crate) fn sends(database: FreshDatabase, feed_url: &str, to: &str) -> Cluster {
+    let mut cluster = Cluster::new("webhook", database, feed_url);
+    cluster.program = ["feed", "deliver", "--to", to].map(str::to_owned).into();
     cluster
 }
 

@@ -11,7 +11,7 @@ use harness::marks::Marks;
 
 use crate::checker::{assert_no_violations, violations};
 use crate::life::Life;
-use crate::plan::Plan;
+use crate::plan::{Fault, Plan};
 use crate::reached;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,6 +47,45 @@ async fn a_short_random_run_without_rust() {
 const ALL: u64 = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_with_a_webhook_on_sqlite() {
+    let plan = Plan::of(3, Backend::Sqlite, 15).with_webhook();
+    assert_no_violations(&live(&plan, "webhook-sqlite-3").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_with_a_webhook_on_postgres() {
+    let plan = Plan::of(3, Backend::Postgres, 15).with_webhook();
+    assert_no_violations(&live(&plan, "webhook-postgres-3").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_behind_a_session_pooler() {
+    if let Some(plan) = Plan::of(5, Backend::Postgres, 15).behind_pooler() {
+        assert_no_violations(&live(&plan, "session-pooler-5").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_behind_a_transaction_pooler() {
+    let plan = Plan::of(8, Backend::Postgres, 15).with_program();
+    if let Some(plan) = plan.behind_pooler() {
+        assert_no_violations(&live(&plan, "transaction-pooler-8").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_with_a_backlog_on_sqlite() {
+    let plan = Plan::of(7, Backend::Sqlite, 15).with_burst(2_000);
+    assert_no_violations(&live(&plan, "backlog-sqlite-7").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_random_run_with_a_backlog_on_postgres() {
+    let plan = Plan::of(7, Backend::Postgres, 15).with_burst(3_000);
+    assert_no_violations(&live(&plan, "backlog-postgres-7").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes: tests/long faults"]
 async fn many_random_runs() {
     let number = |name: &str| {
@@ -62,13 +101,7 @@ async fn many_random_runs() {
     for seed in first..first + count {
         let one = async |backend: Backend, name: &str| {
             let plan = Plan::of(seed, backend, seconds);
-            // Each second run has the program in it, and each fourth one nothing else of ours.
-            let plan = match (seed % 4, backend) {
-                (0, Backend::Postgres) => plan.without_rust(),
-                (0 | 2, _) => Some(plan.with_program()),
-                _ => Some(plan),
-            };
-            if let Some(plan) = plan {
+            if let Some(plan) = varied(plan) {
                 let left = live(&plan, &format!("{name}-{seed}")).await;
                 assert_no_violations(&left);
                 reached.lock().unwrap().extend(reached::read(&left));
@@ -85,6 +118,28 @@ async fn many_random_runs() {
     }
 }
 
+/// Each second run has the program in it, and each fourth one nothing else of ours. Each third has a webhook, or a backlog,
+/// and two of five a pooler.
+fn varied(plan: Plan) -> Option<Plan> {
+    let (seed, backend) = (plan.seed, plan.backend);
+    let mut plan = match (seed % 4, backend) {
+        (0, Backend::Postgres) => plan.without_rust()?,
+        (0 | 2, _) => plan.with_program(),
+        _ => plan,
+    };
+    plan = match seed % 3 {
+        0 => plan.with_webhook(),
+        // A SQLite file has one consumer, which syncs each batch.
+        1 if backend == Backend::Sqlite => plan.with_burst(1_000),
+        1 => plan.with_burst(2_000),
+        _ => plan,
+    };
+    match (seed % 5, backend) {
+        (2 | 3, Backend::Postgres) => plan.behind_pooler(),
+        _ => Some(plan),
+    }
+}
+
 /// Checks a run again by what it left: `DIRECTORY=… cargo test -p harness --test faults check_the_evidence --
 /// --ignored`.
 #[test]
@@ -98,11 +153,16 @@ fn check_the_evidence_of_a_run() {
 /// Runs one plan; returns the directory of its evidence.
 async fn live(plan: &Plan, name: &str) -> PathBuf {
     let mut life = Life::start(plan, name).await;
-    let begin = Instant::now();
+    let mut begin = Instant::now();
     for (at, fault) in &plan.faults {
         let at = Duration::from_millis(*at);
         life.last(at.saturating_sub(begin.elapsed())).await;
+        let injecting = Instant::now();
         life.inject(*fault).await;
+        if let Fault::Burst(_) = fault {
+            // What follows meets consumers that catch up.
+            begin += injecting.elapsed();
+        }
     }
     life.last(plan.span.saturating_sub(begin.elapsed())).await;
     life.end().await

@@ -189,7 +189,7 @@ fn data(body: &str) -> Vec<Value> {
     events.iter().filter_map(event).collect()
 }
 
-fn hash(text: &str) -> String {
+pub(crate) fn hash(text: &str) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     format!("{:016x}", hasher.finish())

@@ -22,7 +22,7 @@ pub(crate) fn holds(condition: bool, otherwise: impl FnOnce() -> String) -> Chec
 }
 
 /// In any order.
-fn same_list(what: &str, mut expected: Vec<String>, mut found: Vec<String>) -> Checked {
+pub(crate) fn same_list(what: &str, mut expected: Vec<String>, mut found: Vec<String>) -> Checked {
     expected.sort();
     found.sort();
     holds(expected == found, || {
@@ -90,8 +90,7 @@ pub(crate) fn v1_no_loss(evidence: &Evidence) -> Checked {
     let story = Story::from_rows(list(&evidence.order["events"]));
     let all = story.claimed();
     let bills = evidence.bills.iter().map(|bills| ("bills", bills));
-    let consumers = evidence.consumers.iter();
-    for (name, consumer) in consumers.map(|(name, found)| (*name, found)).chain(bills) {
+    for (name, consumer) in evidence.followers().chain(bills) {
         let claimed: BTreeSet<String> = list(&consumer["claims"])
             .iter()
             .map(|row| text(&row["event_id"]).to_owned())
@@ -182,7 +181,7 @@ pub(crate) fn v4_in_order(evidence: &Evidence) -> Checked {
             _ => {}
         }
     }
-    for (name, consumer) in &evidence.consumers {
+    for (name, consumer) in evidence.followers() {
         let rows = list(&consumer["audit"]);
         audit::claims(rows).map_err(|wrong| format!("{name}: {wrong}"))?;
     }
@@ -251,7 +250,7 @@ fn billed_once(evidence: &Evidence, story: &Story) -> Checked {
 pub(crate) fn v6_cursors(evidence: &Evidence) -> Checked {
     let head = &evidence.order["head"][0];
     let anchor = format!("urn:uuid:{}", text(&head["anchor"]));
-    for (name, consumer) in &evidence.consumers {
+    for (name, consumer) in evidence.followers() {
         audit::moves(list(&consumer["audit"])).map_err(|wrong| format!("{name}: {wrong}"))?;
         for partition in list(&consumer["partitions"]) {
             let there = partition["sequence"] == head["sequence"];
@@ -266,7 +265,7 @@ pub(crate) fn v6_cursors(evidence: &Evidence) -> Checked {
 
 /// No instance has written under another's lease.
 pub(crate) fn v7_fencing(evidence: &Evidence) -> Checked {
-    for (name, consumer) in &evidence.consumers {
+    for (name, consumer) in evidence.followers() {
         audit::owners(list(&consumer["audit"])).map_err(|wrong| format!("{name}: {wrong}"))?;
     }
     Ok(())
@@ -281,7 +280,7 @@ pub(crate) fn v11_live(evidence: &Evidence) -> Checked {
     holds(took.is_some_and(|took| took <= LIVENESS), || {
         format!("from the last fault to level: {took:?} ms")
     })?;
-    for (name, consumer) in &evidence.consumers {
+    for (name, consumer) in evidence.followers() {
         let halted = &consumer["subscription"][0]["halted"];
         holds(halted.is_null(), || format!("{name} is halted: {halted}"))?;
     }

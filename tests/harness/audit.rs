@@ -15,21 +15,23 @@ use crate::tables::{is_postgres, run, texts};
 ///
 /// The tables are not there.
 pub async fn install(url: &str, service: &str) {
+    let is_postgres = is_postgres(url);
+    run(url, if is_postgres { ON_POSTGRES } else { ON_SQLITE }).await;
     let (table, order, change) = match service {
         "invoice" => ("invoice", "placed", "credited"),
-        _ => ("shipment", "placed", "stopped"),
+        "shipping" => ("shipment", "placed", "stopped"),
+        // Its effects are not in its database.
+        _ => return,
     };
-    let sql = if is_postgres(url) {
-        on_postgres(table, order, change)
-    } else {
-        on_sqlite(table, order, change)
+    let effects = match is_postgres {
+        true => effects_on_postgres(table, order, change),
+        false => effects_on_sqlite(table, order, change),
     };
-    run(url, &sql).await;
+    run(url, &effects).await;
 }
 
-fn on_postgres(table: &str, order: &str, change: &str) -> String {
-    format!(
-        "CREATE TABLE test_audit (
+const ON_POSTGRES: &str = "
+         CREATE TABLE test_audit (
              n     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
              what  TEXT NOT NULL,
              key   TEXT NOT NULL,
@@ -59,8 +61,11 @@ fn on_postgres(table: &str, order: &str, change: &str) -> String {
              RETURN NULL;
          END $$;
          CREATE TRIGGER test_audit_park AFTER INSERT ON feed_parked
-             FOR EACH ROW EXECUTE FUNCTION test_audit_park();
-         CREATE FUNCTION test_audit_effect() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             FOR EACH ROW EXECUTE FUNCTION test_audit_park();";
+
+fn effects_on_postgres(table: &str, order: &str, change: &str) -> String {
+    format!(
+        "CREATE FUNCTION test_audit_effect() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
              INSERT INTO test_audit (what, key)
              VALUES (CASE TG_OP WHEN 'INSERT' THEN '{order}' ELSE '{change}' END,
                      'order/' || NEW.order_id);
@@ -71,9 +76,8 @@ fn on_postgres(table: &str, order: &str, change: &str) -> String {
     )
 }
 
-fn on_sqlite(table: &str, order: &str, change: &str) -> String {
-    format!(
-        "CREATE TABLE test_audit (n INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL,
+const ON_SQLITE: &str = "
+         CREATE TABLE test_audit (n INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL,
              key TEXT NOT NULL, old INTEGER, new INTEGER, epoch INTEGER, owner TEXT);
          CREATE TRIGGER test_audit_move AFTER UPDATE OF sequence ON feed_partition BEGIN
              INSERT INTO test_audit (what, key, old, new, epoch, owner)
@@ -85,8 +89,11 @@ fn on_sqlite(table: &str, order: &str, change: &str) -> String {
          END;
          CREATE TRIGGER test_audit_park AFTER INSERT ON feed_parked BEGIN
              INSERT INTO test_audit (what, key, new) VALUES ('park', NEW.subject, NEW.sequence);
-         END;
-         CREATE TRIGGER test_audit_placed AFTER INSERT ON {table} BEGIN
+         END;";
+
+fn effects_on_sqlite(table: &str, order: &str, change: &str) -> String {
+    format!(
+        "CREATE TRIGGER test_audit_placed AFTER INSERT ON {table} BEGIN
              INSERT INTO test_audit (what, key) VALUES ('{order}', 'order/' || NEW.order_id);
          END;
          CREATE TRIGGER test_audit_changed AFTER UPDATE ON {table} BEGIN

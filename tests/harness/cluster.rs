@@ -85,7 +85,15 @@ impl Cluster {
     pub fn launch_with(&self, name: &str, application: &str, more: &[(&str, &str)]) -> Instance {
         let address = free_address();
         let database_url = if is_postgres(&self.database_url) {
-            format!("{}&application_name={application}", self.database_url)
+            let separator = if self.database_url.contains('?') {
+                '&'
+            } else {
+                '?'
+            };
+            format!(
+                "{}{separator}application_name={application}",
+                self.database_url
+            )
         } else {
             self.database_url.clone()
         };

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use crate::tables::{is_postgres, number, run};
+use crate::tables::{is_postgres, number, run, texts};
 use crate::{Backend, Client, Service, until};
 
 /// An order service on PostgreSQL that answers, with an empty feed.
@@ -82,6 +82,56 @@ pub async fn place_many(client: &Client, count: u64) {
     for placing in placing.collect::<Vec<_>>() {
         placing.await.expect("all are placed");
     }
+}
+
+/// Writes `count` copies of an order past the service, numbered from `first`, each with its event, in one transaction. Without
+/// an order, nothing.
+///
+/// # Panics
+///
+/// The database refuses.
+pub async fn copy_an_order(order_url: &str, first: i64, count: i64) {
+    let postgres = is_postgres(order_url);
+    let columns = match postgres {
+        true => {
+            "SELECT column_name::text FROM information_schema.columns WHERE table_name = 'orders'"
+        }
+        false => "SELECT name FROM pragma_table_info('orders')",
+    };
+    let mut columns = texts(order_url, columns).await;
+    columns.retain(|name| {
+        !matches!(
+            name.as_str(),
+            "id" | "idempotency_key" | "shipping_street" | "status"
+        )
+    });
+    let columns = columns.join(", ");
+    let last = first + count - 1;
+    let copies = format!(
+        "WITH RECURSIVE copy (n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM copy WHERE n < {last}),
+              placed AS (SELECT * FROM feed_event WHERE event_type = 'order.placed' AND data NOT LIKE '%poison%'
+                         ORDER BY sequence LIMIT 1)"
+    );
+    let (begin, own_id, data) = match postgres {
+        true => (
+            "BEGIN",
+            "OVERRIDING SYSTEM VALUE",
+            "jsonb_set(data::jsonb, '{id}', to_jsonb(n))::text",
+        ),
+        false => ("BEGIN IMMEDIATE", "", "json_set(data, '$.id', n)"),
+    };
+    let sql = format!(
+        "{begin};
+         INSERT INTO orders (id, shipping_street, status, {columns}) {own_id}
+         {copies}
+         SELECT n, 'Dock ' || n, 'placed', {columns} FROM orders, copy
+         WHERE 'order/' || orders.id = (SELECT subject FROM placed);
+         INSERT INTO feed_outbox (event_type, subject, data)
+         {copies}
+         SELECT event_type, 'order/' || n, {data} FROM placed, copy ORDER BY n;
+         COMMIT"
+    );
+    run(order_url, &sql).await;
 }
 
 /// Writes `count` events past the service that are of an unknown type, and as many that cannot be

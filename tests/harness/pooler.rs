@@ -72,6 +72,11 @@ impl Pooler {
         Process::start_command("pgbouncer", &mut command, &[], directory)
     }
 
+    /// Sends it a signal by name, such as `STOP`.
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
     async fn listens(&self) {
         until("PgBouncer listens", async || {
             TcpStream::connect(&self.address).ok()

@@ -1,6 +1,6 @@
 //! `feed deliver --to`, with a webhook that answers what a test wants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -18,6 +18,7 @@ harness::on_both_backends! {
     each_event_is_sent_signed_and_in_sequence
     a_webhook_that_is_down_loses_and_parks_nothing
     an_event_that_the_webhook_refuses_is_parked
+    a_webhook_that_is_busy_now_and_then_gets_a_backlog
 }
 
 /// The secret of the Standard Webhooks specification's example.
@@ -42,7 +43,7 @@ impl Got {
 #[derive(Debug, Clone, Default)]
 struct Hook {
     got: Arc<Mutex<Vec<Got>>>,
-    /// Statuses in place of 204, by subject; that of `*` is for all.
+    /// Statuses in place of 204, by subject; that of `*` is for all, that of `/4` for each fourth request.
     answers: Arc<Mutex<BTreeMap<String, u16>>>,
 }
 
@@ -71,9 +72,14 @@ async fn take(State(hook): State<Hook>, headers: HeaderMap, body: String) -> Res
         at: Instant::now(),
     };
     let subject = got.subject();
-    hook.got.lock().unwrap().push(got);
+    let fourth = {
+        let mut all = hook.got.lock().unwrap();
+        all.push(got);
+        all.len().is_multiple_of(4)
+    };
     let answers = hook.answers.lock().unwrap();
     let status = answers.get("*").or_else(|| answers.get(&subject));
+    let status = status.or_else(|| answers.get("/4").filter(|_| fourth));
     match status {
         None => StatusCode::NO_CONTENT.into_response(),
         Some(status) => {
@@ -245,4 +251,25 @@ async fn an_event_that_the_webhook_refuses_is_parked(backend: Backend) {
     let parked = [("accept", "application/json")];
     let parked = shop.deliver.client.get("status/parked", &parked).await;
     assert!(parked.body.contains("422"), "{}", parked.body);
+}
+
+/// Each pause is that of a first failure, as long as events are delivered between two of them.
+async fn a_webhook_that_is_busy_now_and_then_gets_a_backlog(backend: Backend) {
+    let shop = Shop::open(backend).await;
+    shop.hook.answer("/4", Some(429));
+    for order in 1..=40 {
+        shop.place(order).await;
+    }
+    until("all are sent", async || {
+        let sent: BTreeSet<String> = shop.hook.subjects().into_iter().collect();
+        (sent.len() == 40).then_some(())
+    })
+    .await;
+    let got = shop.hook.got();
+    let longest = got
+        .windows(2)
+        .map(|two| two[1].at - two[0].at)
+        .max()
+        .unwrap();
+    assert!(longest.as_secs_f64() < 8.0, "the pauses grow: {longest:?}");
 }

@@ -372,10 +372,11 @@ pub fn stop_signal(shutdown: CancellationToken) -> std::io::Result<()> {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 // A closed terminal is none any more.
-                _ = hangup.recv() => match had_terminal && !stdin().is_terminal() {
-                    true => break,
-                    false => {}
-                },
+                _ = hangup.recv() => {
+                    if had_terminal && !stdin().is_terminal() {
+                        break;
+                    }
+                }
             }
         }
         info!("stopping");

@@ -1,5 +1,6 @@
 //! What this process has counted of a subscription: the outcomes of polls and events, and its lag.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -21,6 +22,8 @@ pub(super) struct Counts {
     begun: DateTime<Utc>,
     polls: [Counter; OUTCOMES.len()],
     won: Counter,
+    /// What `won` was at the end of the last round.
+    won_before: AtomicU64,
     lost: Counter,
     batches: Histogram<{ SIZES.len() }>,
     /// When all events of the feed were last known to be applied.
@@ -35,6 +38,7 @@ impl Default for Counts {
             begun: Utc::now(),
             polls: Default::default(),
             won: Counter::default(),
+            won_before: AtomicU64::default(),
             lost: Counter::default(),
             batches: Histogram::new(SIZES),
             caught_up: Mutex::default(),
@@ -100,6 +104,12 @@ impl Counts {
             self.lost.add((arrived - won) as u64);
             self.batches.observe(won as u64);
         }
+    }
+
+    /// Returns true if events were claimed since the last call. One round at a time calls it, at its end.
+    pub(super) fn has_progressed(&self) -> bool {
+        let won = self.won.get();
+        self.won_before.swap(won, Ordering::Relaxed) < won
     }
 
     pub(super) fn metrics(&self, subscription: (&'static str, &str)) -> Vec<Metric> {

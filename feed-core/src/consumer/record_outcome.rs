@@ -19,8 +19,13 @@ pub(super) fn record_outcome(
     counts: &Counts,
 ) {
     counts.polled(round);
+    let progressed = counts.has_progressed();
     let (failures, is_news) = leases.heartbeat(|heartbeat| {
-        let before = heartbeat.failures;
+        // A webhook that is busy now and then must not slow down a backlog ever more.
+        let before = match round {
+            Err(_) if progressed => 0,
+            _ => heartbeat.failures,
+        };
         // An interrupted round shows nothing about the feed.
         if matches!(round, Ok(Polled::Interrupted)) {
             return (before, false);
