@@ -76,7 +76,7 @@ async fn what_was_filled_in_is_there_after_loading_the_page_again() {
         page.sees("#total", "1,460.00").await;
         is_filled_in(page).await;
         page.press("New order").await;
-        page.sees("#total", "0.00").await;
+        page.sees("#total", "€0.00").await;
         assert_eq!(page.value("orderLine-0-count").await, "1");
         assert!(!page.shows("#orderLine-1-count").await);
     })

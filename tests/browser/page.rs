@@ -151,9 +151,9 @@ impl Page {
 
     /// Chooses the first option whose text contains `text`.
     pub(crate) async fn choose(&self, id: &str, text: &str) {
-        // Without the characters that isolate a name from the price beside it.
+        // Without the mark that keeps the price behind a name apart from it.
         let path = format!(
-            "//select[@id='{id}']/option[contains(translate(., '\u{2068}\u{2069}', ''), {})]",
+            "//select[@id='{id}']/option[contains(translate(., '\u{200e}', ''), {})]",
             literal(text)
         );
         let option = self.wait_for(text, By::XPath(&path)).await;

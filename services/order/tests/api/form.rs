@@ -49,9 +49,7 @@ async fn a_blank_form_offers_customers_and_items<S: Testable>(url: &str) {
     }
     assert!(page.contains(r#"<option value="1 Eberhard Wolff">Eberhard Wolff</option>"#));
     let item = r#"<option value="4 Apple TV, 100.00 EUR" data-cents="10000">"#;
-    assert!(page.contains(&format!(
-        "{item}\u{2068}Apple TV\u{2069}, 100.00 EUR</option>"
-    )));
+    assert!(page.contains(&format!("{item}Apple TV\u{200e}, 100.00 EUR</option>")));
     assert!(page.contains(r#"<form id="order" method="post" action="/""#));
     assert!(!page.contains("aria-invalid") && !page.contains("role=\"alert\""));
     let labels = page.matches("<label for=").count();

@@ -283,7 +283,7 @@ async fn a_form_asks_before_it_undoes_what_was_changed_meanwhile<S: Testable>(ur
             page.contains("this was changed after you had opened it"),
             "{page}"
         );
-        assert!(page.contains("<a href=\"#name\">Name</a>: It is “\u{2068}One\u{2069}” now."));
+        assert!(page.contains("<a href=\"#name\">Name</a>: Stored now: “\u{2068}One\u{2069}”."));
         assert!(
             page.contains("name=\"name\" value=\"&lt;Two&gt;\""),
             "{page}"
@@ -307,7 +307,7 @@ async fn a_form_asks_before_it_undoes_what_was_changed_meanwhile<S: Testable>(ur
     let page = app.page("/items/1").await;
     let last = [("name", "Two"), ("price", "2.5"), ("version", "stale")];
     let answer = app.post_form("/items/1", &last).await.body;
-    assert!(answer.contains("It is “\u{2068}1.00\u{2069}” now.") && page.contains("1.00"));
+    assert!(answer.contains("Stored now: “\u{2068}1.00\u{2069}”.") && page.contains("1.00"));
 }
 
 async fn invisible_names_and_controls_of_direction_are_refused<S: Testable>(url: &str) {

@@ -1,7 +1,7 @@
 //! The page with the order form.
 
 use feed_chassis::html::keys;
-use feed_chassis::text::isolate;
+use feed_chassis::text::is_control;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
@@ -130,7 +130,13 @@ impl<'a> Form<'a> {
         let item = |item: &Item| Choice {
             id: item.id.0,
             value: format!("{} {}", item.id, item.label()),
-            text: format!("{}, {} {CURRENCY}", isolate(&item.name), item.price),
+            // The mark keeps a name from right to left away from the price. Nothing may be in front of the name, by
+            // whose first letters people choose.
+            text: format!(
+                "{}\u{200e}, {} {CURRENCY}",
+                item.name.replace(is_control, "\u{fffd}"),
+                item.price
+            ),
             cents: Some((item.price * Decimal::ONE_HUNDRED).normalize().to_string()),
         };
         Self {

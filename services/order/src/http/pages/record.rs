@@ -65,7 +65,7 @@ impl Record<'_> {
             let now = now.filter(|now| *now != field.value)?;
             Some(FieldError {
                 field: field.name.to_owned(),
-                message: format!("It is “{}” now.", isolate(now)),
+                message: format!("Stored now: “{}”.", isolate(now)),
             })
         });
         Some(differ.collect())
