@@ -100,4 +100,6 @@ form.addEventListener("input", () => {
 addEventListener("pageshow", () => total() && sum());
 
 adapt();
-if (history.state?.order) restore(history.state.order);
+// A link to this page that is pressed on it may keep what this entry has, and asks for a blank form.
+if (performance.getEntriesByType("navigation")[0]?.type === "navigate") history.replaceState(null, "");
+else if (history.state?.order) restore(history.state.order);
