@@ -47,7 +47,7 @@ impl Pages {
                     tbody {
                         @for invoice in invoices {
                             tr {
-                                th.short scope="row" {
+                                th scope="row" {
                                     a href=(self.invoice_path(invoice.order)) { (invoice.number) }
                                 }
                                 td.wide { (date(invoice.issued)) }
