@@ -1,4 +1,4 @@
-//! What somebody else changes while a form is open: no price is charged that was not shown, and no change is undone
+//! What is changed while a form is open: no price is charged that was not shown, and no change is undone
 //! without a question. With scripts and without.
 
 use serde_json::json;
@@ -103,7 +103,7 @@ async fn a_change_is_not_undone(shop: &Shop, page: &Page, scripts: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_form_asks_before_it_undoes_a_change_of_somebody_else() {
+async fn a_form_asks_before_it_undoes_what_was_changed() {
     let shop = Shop::open().await;
     tell(Look::DESKTOP, async |page| {
         a_change_is_not_undone(&shop, page, true).await

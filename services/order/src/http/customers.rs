@@ -86,8 +86,8 @@ pub(super) async fn show<S: Store>(
     Ok(shown(&headers, wanted, form, &customer).await)
 }
 
-/// `POST /customers/{id}` from the form, `PUT` from a program: changes one. The form is shown again if somebody has changed
-/// it since, and asks.
+/// `POST /customers/{id}` from the form, `PUT` from a program: changes one. The form is shown again if it was changed
+/// since, and asks.
 pub(super) async fn change<S: Store>(
     State(app): State<App<S>>,
     Number(id): Number,

@@ -78,8 +78,8 @@ pub(super) async fn show<S: Store>(
     Ok(shown(&headers, wanted, form, &item).await)
 }
 
-/// `POST /items/{id}` from the form, `PUT` from a program: changes one. The form is shown again if somebody has changed
-/// it since, and asks.
+/// `POST /items/{id}` from the form, `PUT` from a program: changes one. The form is shown again if it was changed
+/// since, and asks.
 pub(super) async fn change<S: Store>(
     State(app): State<App<S>>,
     Number(id): Number,

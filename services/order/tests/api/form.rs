@@ -6,7 +6,7 @@ harness::on_both_databases! {
     a_blank_form_offers_customers_and_items
     a_filled_form_becomes_an_order
     an_error_is_shown_at_its_field_and_no_value_is_lost
-    a_price_that_was_changed_meanwhile_is_not_charged_without_a_word
+    a_price_that_was_changed_meanwhile_is_shown_before_it_is_charged
     a_name_that_was_changed_meanwhile_is_shown_before_it_is_ordered
     lines_are_added_and_removed_and_other_values_stay
     the_total_is_that_of_the_lines_so_far
@@ -188,7 +188,7 @@ fn chosen(page: &str) -> Vec<String> {
     chosen.map(|(value, _)| text(value)).collect()
 }
 
-async fn a_price_that_was_changed_meanwhile_is_not_charged_without_a_word<S: Testable>(url: &str) {
+async fn a_price_that_was_changed_meanwhile_is_shown_before_it_is_charged<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let shown = "4 Apple TV, 100.00 EUR";
     assert!(
