@@ -60,7 +60,8 @@ impl Driver {
 }
 
 /// A browser that keeps its data in `profile`, reaches this machine alone, and logs what it does.
-pub(crate) fn capabilities(profile: &Path) -> Value {
+/// Without `copies` it keeps no copy of a page that is left, and so loads it again after going back.
+pub(crate) fn capabilities(profile: &Path, copies: bool) -> Value {
     let mut arguments = vec![
         "--headless=new".to_owned(),
         format!("--user-data-dir={}", profile.display()),
@@ -78,6 +79,9 @@ pub(crate) fn capabilities(profile: &Path) -> Value {
         "--hide-scrollbars".to_owned(),
         "--lang=en".to_owned(),
     ];
+    if !copies {
+        arguments.push("--disable-features=BackForwardCache".to_owned());
+    }
     // Chromium's sandbox refuses to run as root.
     if std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
         arguments.push("--no-sandbox".to_owned());

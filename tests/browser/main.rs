@@ -5,6 +5,7 @@
 mod all_consumers;
 mod apart;
 mod axe;
+mod back;
 mod clerk;
 mod driver;
 mod every_page;
@@ -12,6 +13,7 @@ mod keyboard;
 mod lists;
 mod live;
 mod living;
+mod meanwhile;
 mod mistakes;
 mod names;
 mod operator;

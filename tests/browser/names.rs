@@ -74,6 +74,47 @@ async fn texts_are_shown_as_they_were_typed() {
     .await;
 }
 
+/// What an older version has stored: a control character that turns the text behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_control_of_direction_garbles_nothing_beside_it() {
+    let shop = Shop::open().await;
+    let turned = "\u{202e}evil";
+    for (table, field, id) in [("customers", "name", 1), ("items", "name", 1)] {
+        let sql = format!("UPDATE {table} SET {field} = '{turned}' WHERE id = {id}");
+        shop.execute("order", &sql).await;
+    }
+    let id = shop.place(&order("Main Street 1")).await;
+    shop.delivered(id).await;
+    tell(Look::DESKTOP, async |page| {
+        // Of two characters that are written one after the other, the second one is on the right.
+        let reads = "const at = (text, where) => {
+                const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+                for (let node; (node = walker.nextNode());) {
+                    const from = node.data.indexOf(text);
+                    if (from < 0) continue;
+                    const range = document.createRange();
+                    range.setStart(node, from + where);
+                    range.setEnd(node, from + where + 1);
+                    return range.getBoundingClientRect().left;
+                }
+            };";
+        for (path, texts) in [
+            ("order/order/1/cancel", &["over", "will be", "184.00"][..]),
+            ("order/order/1", &["10115", "Berlin", "184.00"]),
+            ("invoice/1", &["10115", "Berlin", "184.00"]),
+            ("shipping/1", &["10115", "Berlin"]),
+        ] {
+            page.open(&shop.url(path)).await;
+            for text in texts {
+                page.sees("main", text).await;
+                let script = format!("{reads} return at('{text}', 0) < at('{text}', 1);");
+                assert_eq!(page.run(&script).await, true, "{path}: {text} is turned");
+            }
+        }
+    })
+    .await;
+}
+
 /// With the longest words that the rules permit, on the narrowest screen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_word_makes_no_page_wider() {
@@ -118,6 +159,11 @@ async fn a_long_word_makes_no_page_wider() {
                 page.wider().await,
                 json!([]),
                 "{path} has to be scrolled sideways"
+            );
+            assert_eq!(
+                page.cut_off().await,
+                json!([]),
+                "{path} has cut something off"
             );
             axe::check(page, path).await;
         }

@@ -151,8 +151,9 @@ impl Page {
 
     /// Chooses the first option whose text contains `text`.
     pub(crate) async fn choose(&self, id: &str, text: &str) {
+        // Without the mark that keeps the price behind a name apart from it.
         let path = format!(
-            "//select[@id='{id}']/option[contains(., {})]",
+            "//select[@id='{id}']/option[contains(translate(., '\u{200e}', ''), {})]",
             literal(text)
         );
         let option = self.wait_for(text, By::XPath(&path)).await;
@@ -248,6 +249,14 @@ impl Page {
                 .filter(element => element.getBoundingClientRect().right > width
                     && !element.closest('.scroll'))
                 .map(element => element.outerHTML.slice(0, 200));";
+        self.run(script).await
+    }
+
+    /// What is wider than the box in which it scrolls.
+    pub(crate) async fn cut_off(&self) -> Value {
+        let script = "return [...document.querySelectorAll('.scroll')]
+                .filter(box => box.scrollWidth > box.clientWidth)
+                .map(box => `${box.scrollWidth} > ${box.clientWidth}: ${box.textContent.slice(0, 100)}`);";
         self.run(script).await
     }
 

@@ -24,13 +24,22 @@ const LONGEST: Duration = Duration::from_secs(240);
 /// Runs a story in a new browser. At its end the console must have no error, and no request may
 /// have gone to another host.
 pub(crate) async fn tell(look: Look, story: impl AsyncFnOnce(&Page)) {
+    tell_in(look, true, story).await;
+}
+
+/// The same in a browser that keeps no copies of pages that are left.
+pub(crate) async fn tell_without_copies(look: Look, story: impl AsyncFnOnce(&Page)) {
+    tell_in(look, false, story).await;
+}
+
+async fn tell_in(look: Look, copies: bool, story: impl AsyncFnOnce(&Page)) {
     if !available(&["chromium", "chromedriver"]) {
         return;
     }
     let _seat = SEATS.acquire().await.unwrap();
     let driver = Driver::shared().await;
     let profile = tempfile::tempdir().unwrap();
-    let session = Session::start(&driver.url, capabilities(profile.path())).await;
+    let session = Session::start(&driver.url, capabilities(profile.path(), copies)).await;
     let page = Page::new(session.unwrap());
     let outcome = AssertUnwindSafe(async {
         page.look(look).await;

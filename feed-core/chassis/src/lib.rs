@@ -4,7 +4,7 @@
 //! service's `main` except its own part. A [`Mounted`] service has its routes and background tasks,
 //! alone on a listening address or joined with others. Every request to it passes limits,
 //! credentials and counters. [`html`] is the layout of the pages of all services, [`list`] pages
-//! through lists, [`routing`] makes routes, and [`openapi`] describes them for programs.
+//! through lists, [`text`] checks what people type, [`routing`] makes routes, and [`openapi`] describes them for programs.
 //! [`fn@health`] and `/metrics` are for operators.
 //!
 //! It depends on HTTP, and on neither feeds nor databases.
@@ -37,6 +37,7 @@ mod service_description;
 mod settings;
 mod starting;
 mod telemetry;
+pub mod text;
 mod words;
 
 pub use answer::{Wanted, keep_private};

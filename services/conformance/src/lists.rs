@@ -74,7 +74,13 @@ pub async fn days_are_paged_by_time<T: Subject<S>, S: Sql>(url: &str) {
 
 pub async fn records_are_found_by_order_and_by_name<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
-    for (id, name) in [(1, "Éclair"), (2, "Groß"), (3, "ЧЕХОВ"), (4, "No 3")] {
+    for (id, name) in [
+        (1, "Éclair"),
+        (2, "Groß"),
+        (3, "ЧЕХОВ"),
+        (4, "No 3"),
+        (5, "İbrahim"),
+    ] {
         let data = order(id, "placed", LINES).replace("<b>O'Brien", name);
         let at = "2026-03-04T05:06:07.089Z";
         producer.tell("order.placed", id, at, &data).await;
@@ -86,7 +92,13 @@ pub async fn records_are_found_by_order_and_by_name<T: Subject<S>, S: Sql>(url: 
         ("gro%C3%9F", &[2]),
         ("GROSS", &[2]),
         ("%D1%87%D0%B5%D1%85%D0%BE%D0%B2", &[3]),
+        // Each word, in any order: the first name is 日本語.
         ("%E6%97%A5%E6%9C%AC%E8%AA%9E+no", &[4]),
+        ("no+%E6%97%A5%E6%9C%AC%E8%AA%9E", &[4]),
+        ("gross++%E6%97%A5%E6%9C%AC%E8%AA%9E", &[2]),
+        ("gross+no", &[]),
+        ("ibrahim", &[5]),
+        ("IBRAHIM", &[5]),
         // A number is that of the order.
         ("3", &[3]),
         ("+3+", &[3]),

@@ -125,6 +125,14 @@ pub struct Item {
     pub price: Decimal,
 }
 
+impl Item {
+    /// Its name and price, as a form offers it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}, {} {CURRENCY}", self.name, self.price)
+    }
+}
+
 /// The JSON schema of an amount.
 pub(crate) fn money(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "number", "minimum": 0, "examples": [42.00]})

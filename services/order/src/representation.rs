@@ -26,10 +26,12 @@ pub fn draft(json: &Value) -> Draft {
     let line = |json: &Value| DraftLine {
         item: json["item"].as_i64(),
         count: json["count"].as_i64(),
+        shown: None,
     };
     let lines = json["orderLine"].as_array();
     Draft {
         customer: json["customer"].as_i64(),
+        shown: None,
         shipping_address: address(&json["shippingAddress"]),
         billing_address: address(&json["billingAddress"]),
         lines: lines.into_iter().flatten().map(line).collect(),
@@ -245,7 +247,7 @@ mod tests {
                 DraftLine::default(),
                 DraftLine {
                     item: Some(7),
-                    count: None,
+                    ..DraftLine::default()
                 },
             ],
             ..Draft::default()

@@ -14,7 +14,7 @@ use super::openapi::{Answer, Fields, Operation, Parameter, Schema};
 use feed_http::BaseUrl;
 
 pub use query::{Days, Query, no_parameters};
-pub use search::Search;
+pub use search::{Search, Word};
 
 use query::LONGEST;
 
@@ -170,7 +170,7 @@ impl<T> Page<T> {
                 @match &self.query.selection[..] {
                     _ if self.continued => { "There are no older " (many) "." }
                     [] => { "There are no " (many) " yet. " (first) }
-                    [("q", text)] => { "No " (many) " match \u{201c}" (text) "\u{201d}." }
+                    [("q", text)] => { "No " (many) " match \u{201c}" bdi { (text) } "\u{201d}." }
                     _ => { "No " (many) " match all of this. Select less in the filter." }
                 }
             }
@@ -355,7 +355,10 @@ mod tests {
     fn an_empty_list_says_why_and_what_to_do() {
         for (asked, expected) in [
             ("", "There are no tasks yet. Add one."),
-            ("q=%3Cb%3E", "No tasks match \u{201c}&lt;b&gt;\u{201d}."),
+            (
+                "q=%3Cb%3E",
+                "No tasks match \u{201c}<bdi>&lt;b&gt;</bdi>\u{201d}.",
+            ),
             ("q=a&status=placed", "No tasks match all of this."),
             ("status=placed&before=1", "There are no older tasks."),
         ] {

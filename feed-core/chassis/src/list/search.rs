@@ -8,17 +8,24 @@ use std::sync::LazyLock;
 /// No letter above this has a case.
 const LAST_WITH_CASE: char = '\u{1ffff}';
 
-/// A text to search for, without surrounding blanks.
+/// A text to search for, without surrounding blanks. It is found where each of its words is, in any order, as people
+/// write the family name first or last.
 ///
 /// ```
 /// use feed_chassis::list::Search;
 ///
-/// let search = Search::new("Été?");
-/// assert_eq!(search.glob(), "*[Éé][Tt][Éé][?]*");
-/// assert_eq!(search.regex(), r"[Éé][Tt][Éé]\?");
+/// let search = Search::new("Été? là");
+/// let globs: Vec<String> = search.words().map(|word| word.glob()).collect();
+/// assert_eq!(globs, ["*[Éé][Tt][Éé][?]*", "*[Ll][Àà]*"]);
+/// let regexes: Vec<String> = search.words().map(|word| word.regex()).collect();
+/// assert_eq!(regexes, [r"[Éé][Tt][Éé]\?", "[Ll][Àà]"]);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search(String);
+
+/// A word of a [`Search`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word<'a>(&'a str);
 
 impl Search {
     /// Creates it from what was typed.
@@ -47,6 +54,13 @@ impl Search {
         format!("replace(replace({text}, 'ß', 'ss'), 'ẞ', 'ss')")
     }
 
+    /// Returns its words. There is at least one, unless the text is empty.
+    pub fn words(&self) -> impl Iterator<Item = Word<'_>> {
+        self.0.split_whitespace().map(Word)
+    }
+}
+
+impl Word<'_> {
     /// Returns the pattern for SQLite's `GLOB`.
     #[must_use]
     pub fn glob(&self) -> String {
@@ -87,8 +101,12 @@ static CASES: LazyLock<HashMap<char, String>> = LazyLock::new(|| {
     cases
 });
 
-/// Returns the same letter for all cases of a letter. One whose other case has several letters stays as it is.
+/// Returns the same letter for all cases of a letter. One whose other case has several letters stays as it is, except the
+/// Turkish `İ`: as `ı` is found by `I`, it is found by `i`.
 fn fold(letter: char) -> char {
+    if letter == 'İ' {
+        return 'i';
+    }
     let upper = one(letter.to_uppercase()).unwrap_or(letter);
     one(upper.to_lowercase()).unwrap_or(upper)
 }
@@ -108,20 +126,28 @@ mod tests {
             &["straße", "STRASSE", "Straẞe", "Strasse"],
             &["σίσυφος", "ΣΊΣΥΦΟΣ"],
             &["чехов", "ЧЕХОВ"],
+            &["ibrahim", "İbrahim", "İBRAHİM", "IBRAHIM", "ıbrahım"],
         ] {
-            let regexes = texts.iter().map(|text| Search::new(text).regex());
+            let regexes = texts.iter().map(|text| Word(text).regex());
             let regexes: std::collections::BTreeSet<String> = regexes.collect();
             assert_eq!(regexes.len(), 1, "{regexes:?}");
         }
-        assert_ne!(Search::new("eclair").regex(), Search::new("éclair").regex());
-        assert_eq!(Search::new("日本").regex(), "日本");
+        assert_ne!(Word("eclair").regex(), Word("éclair").regex());
+        assert_eq!(Word("日本").regex(), "日本");
     }
 
     #[test]
     fn what_was_typed_is_no_pattern() {
-        let search = Search::new(" [a-z]*?.^$\\%_ ");
-        assert_eq!(search.glob(), "*[[][Aa]-[Zz]][*][?].^$\\%_*");
-        assert_eq!(search.regex(), r"\[[Aa]\-[Zz]\]\*\?\.\^\$\\\%\_");
+        let word = Word("[a-z]*?.^$\\%_");
+        assert_eq!(word.glob(), "*[[][Aa]-[Zz]][*][?].^$\\%_*");
+        assert_eq!(word.regex(), r"\[[Aa]\-[Zz]\]\*\?\.\^\$\\\%\_");
+    }
+
+    #[test]
+    fn words_are_what_blanks_of_any_script_divide() {
+        let search = Search::new(" 山田\u{3000}花子  Ada ");
+        let words: Vec<Word<'_>> = search.words().collect();
+        assert_eq!(words, [Word("山田"), Word("花子"), Word("Ada")]);
     }
 
     #[test]

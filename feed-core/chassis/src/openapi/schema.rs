@@ -5,8 +5,15 @@ use std::fmt;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-/// The pattern of a line of readable text: no control characters, and not only blanks.
-pub const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+/// The pattern of a line of readable text: none of the [control characters](crate::text::is_control), and something that is
+/// [visible](crate::text::is_visible). Invisible characters above U+FFFF are missing here, since not all readers of patterns
+/// know such characters.
+pub const LINE: &str = concat!(
+    r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*",
+    r"[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e",
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8]",
+    r"[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$"
+);
 
 /// A schema, generated with the whole description: types that are used twice become components.
 pub struct Schema(Box<dyn FnOnce(&mut SchemaGenerator) -> Value + Send>);

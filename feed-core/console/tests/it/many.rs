@@ -222,7 +222,7 @@ async fn a_skip_is_undone_by_a_button<B: Testable>(url: &str) {
     assert_back_to_status(&site.press("/status/undo", &fields).await);
     assert_eq!(site.handle.status().await.unwrap().parked, 3);
     let page = site.page("/status/decisions").await;
-    assert!(page.contains("undone by &lt;ada&gt;"), "{page}");
+    assert!(page.contains("undone by <bdi>&lt;ada&gt;</bdi>"), "{page}");
     assert_eq!(hidden(&page, undo, "decision"), None);
     let decisions = site.json("/status/events?event=a%2F2").await["decisions"].clone();
     assert_eq!(

@@ -21,7 +21,7 @@ async fn a_pause_is_shown_with_who_and_why_until_it_ends<B: Testable>(url: &str)
     assert_back_to_status(&site.press("/status/pause", &fields).await);
     let page = site.page("/status").await;
     for shown in [
-        "Paused by eve: ",
+        "Paused by <bdi>eve</bdi>: ",
         "a &lt;new&gt; ledger",
         "No event is taken or retried until an operator resumes",
     ] {
@@ -81,7 +81,7 @@ async fn a_pause_and_a_halt_end_one_by_one<B: Testable>(url: &str) {
     .await;
     let page = site.page("/status").await;
     assert!(
-        page.contains("Halted: ") && page.contains("Paused by eve"),
+        page.contains("Halted: ") && page.contains("Paused by <bdi>eve"),
         "{page}"
     );
     let from = [("from", "keep"), ("by", "eve")];

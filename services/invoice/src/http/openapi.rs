@@ -33,7 +33,7 @@ fn list() -> Operation {
         "The invoices, those for the newest orders first",
     );
     let about = "Only that for the order with this number, or the one with this number of its own; or those with \
-                 this text in the customer's name, in any case";
+                 each of these words in the customer's name, in any order and any case";
     let list = list.parameter(list::describe_search(about));
     let list = FILTERS.iter().copied().fold(list, list::describe_filter);
     let order = "The number of an order: its invoice alone";

@@ -237,8 +237,10 @@ fn select(query: &mut QueryBuilder<Db>, selection: &Selection) {
             }
             (None, None) => {
                 let text = Search::searched(NAME);
-                query.push(format_args!(" AND {text} {MATCHES} "));
-                query.push_bind(pattern(search));
+                for word in search.words() {
+                    query.push(format_args!(" AND {text} {MATCHES} "));
+                    query.push_bind(pattern(word));
+                }
             }
         }
     }

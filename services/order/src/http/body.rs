@@ -3,6 +3,7 @@
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use feed_chassis::{FORM, is_of_type, read_body};
+use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -77,10 +78,21 @@ impl Fields {
         self.values.get(name)?.as_str().map(str::to_owned)
     }
 
-    /// Returns a number with all its digits, or a text, since a form has no numbers.
+    /// Returns the version of the record that a form has shown, which its change may replace. A program says it by
+    /// `If-Match`.
+    pub(super) fn version(&self) -> Option<String> {
+        self.text("version").filter(|_| self.form)
+    }
+
+    /// Returns a number with all its digits and without an exponent, which JSON permits, or a text, since a form has no
+    /// numbers.
     pub(super) fn number(&self, name: &str) -> Option<String> {
         match self.values.get(name)? {
-            Value::Number(number) => Some(number.to_string()),
+            Value::Number(number) => {
+                let text = number.to_string();
+                let plain = Decimal::from_scientific(&text).map(|number| number.to_string());
+                Some(plain.unwrap_or(text))
+            }
             value => value.as_str().map(str::to_owned),
         }
     }

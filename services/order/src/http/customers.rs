@@ -2,19 +2,21 @@
 //! orders that were placed before.
 
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
 use feed_core::http::conditional::{is_conditional, tagged};
+use maud::Markup;
 use tracing::info;
 
 use super::app::App;
 use super::body::Fields;
+use super::pages::Shown;
 use super::problem::Problem;
-use super::records::{added, allow, changed, refused, shown};
+use super::records::{added, allow, changed, refused, shown, version};
 use crate::order::{Customer, CustomerId};
-use crate::rules::DraftCustomer;
+use crate::rules::{DraftCustomer, FieldError};
 use crate::store::Store;
 
 /// `GET /customers`: the newest first, or those that match `?q=`.
@@ -38,8 +40,7 @@ pub(super) async fn list<S: Store>(
 
 /// `GET /customers/new`: the form for a new one.
 pub(super) async fn blank<S: Store>(State(app): State<App<S>>) -> Response {
-    let draft = DraftCustomer::default();
-    app.pages.customer_form(None, &draft, &[]).into_response()
+    form(&app, None, &DraftCustomer::default(), "", &[]).into_response()
 }
 
 /// `POST /customers`: a new one.
@@ -52,7 +53,7 @@ pub(super) async fn create<S: Store>(
         Ok(new) => new,
         Err(errors) => {
             return refused(&fields, errors, |errors| {
-                app.pages.customer_form(None, &draft, errors)
+                form(&app, None, &draft, "", errors)
             });
         }
     };
@@ -72,14 +73,21 @@ pub(super) async fn show<S: Store>(
     let id = CustomerId(id);
     let customer = S::customer(app.orders.database().reader(), id).await?;
     let customer = customer.ok_or(Problem::NoSuchCustomer(id))?;
+    let version = version(&customer)?;
     let form = || {
-        app.pages
-            .customer_form(Some(id), &DraftCustomer::from(&customer), &[])
+        form(
+            &app,
+            Some(id),
+            &DraftCustomer::from(&customer),
+            &version,
+            &[],
+        )
     };
     Ok(shown(&headers, wanted, form, &customer).await)
 }
 
-/// `POST /customers/{id}` from the form, `PUT` from a program: changes one.
+/// `POST /customers/{id}` from the form, `PUT` from a program: changes one. The form is shown again if it was changed
+/// since, and asks.
 pub(super) async fn change<S: Store>(
     State(app): State<App<S>>,
     Number(id): Number,
@@ -88,16 +96,17 @@ pub(super) async fn change<S: Store>(
 ) -> Result<Response, Problem> {
     let id = CustomerId(id);
     let draft = draft(&fields);
+    let known = fields.version();
     let customer: Customer = match draft.clone().check() {
         Ok(new) => new.with_id(id),
         Err(errors) => {
             return refused(&fields, errors, |errors| {
-                app.pages.customer_form(Some(id), &draft, errors)
+                form(&app, Some(id), &draft, &known.unwrap_or_default(), errors)
             });
         }
     };
     let writer = app.orders.database().writer();
-    let only = match is_conditional(&headers) {
+    let only = match is_conditional(&headers) || known.is_some() {
         true => {
             let now = S::customer(writer, id).await?;
             let now = now.ok_or(Problem::NoSuchCustomer(id))?;
@@ -106,14 +115,47 @@ pub(super) async fn change<S: Store>(
         }
         false => None,
     };
-    if !S::update_customer(writer, &customer, only.as_ref()).await? {
-        return Err(match only {
-            Some(_) => Problem::PreconditionFailed,
-            None => Problem::NoSuchCustomer(id),
-        });
+    let is_known = match (&known, &only) {
+        (Some(known), Some(now)) => *known == version(now)? || *now == customer,
+        _ => true,
+    };
+    if !is_known || !S::update_customer(writer, &customer, only.as_ref()).await? {
+        let now = S::customer(writer, id).await?;
+        let now = now.ok_or(Problem::NoSuchCustomer(id))?;
+        if known.is_none() {
+            return Err(Problem::PreconditionFailed);
+        }
+        let shown = Shown {
+            draft: &DraftCustomer::from(&customer),
+            version: &version(&now)?,
+            errors: &[],
+            now: Some(&DraftCustomer::from(&now)),
+        };
+        return Ok((
+            StatusCode::CONFLICT,
+            app.pages.customer_form(Some(id), shown),
+        )
+            .into_response());
     }
     info!(customer.id = %id, "changed customer {id}");
     Ok(changed(&fields, "../customers", customer).await)
+}
+
+/// The form for a new one, or for the one with `id` in the state `version`.
+fn form<S: Store>(
+    app: &App<S>,
+    id: Option<CustomerId>,
+    draft: &DraftCustomer,
+    version: &str,
+    errors: &[FieldError],
+) -> Markup {
+    let shown = Shown {
+        draft,
+        version,
+        errors,
+        now: None,
+    };
+    app.pages.customer_form(id, shown)
 }
 
 pub(super) fn draft(fields: &Fields) -> DraftCustomer {

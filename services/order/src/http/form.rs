@@ -64,7 +64,8 @@ pub(super) async fn blank<S: Store>(State(app): State<App<S>>) -> Result<Respons
     page(&app, &fields, &[]).await
 }
 
-/// `POST /line`: the form as it was filled in, with one line more, one less, or the total anew.
+/// `POST /line`: the form as it was filled in, with one line more, one less, or the total anew. It says what was changed
+/// of the choices since it showed them.
 pub(super) async fn lines<S: Store>(
     State(app): State<App<S>>,
     FormBody(body): FormBody,
@@ -79,7 +80,9 @@ pub(super) async fn lines<S: Store>(
         None if fields.lines.len() < MAX_LINES => fields.lines.push(LineFields::blank()),
         None => {}
     }
-    page(&app, &fields, &[]).await
+    let catalog = S::catalog(app.orders.database().reader()).await?;
+    let changes = fields.draft().changes(&catalog);
+    Ok(app.pages.form(&fields, &changes, &catalog).into_response())
 }
 
 /// `POST /`: places the order and leads to it, or shows the form again with what is wrong.
@@ -175,12 +178,18 @@ impl Fields {
     }
 
     pub(super) fn draft(&self) -> Draft {
-        let line = |line: &LineFields| DraftLine {
-            item: number(&line.item),
-            count: number(&line.count),
+        let line = |line: &LineFields| {
+            let (item, shown) = choice(&line.item);
+            DraftLine {
+                item,
+                count: number(&line.count),
+                shown,
+            }
         };
+        let (customer, shown) = choice(&self.customer);
         Draft {
-            customer: number(&self.customer),
+            customer,
+            shown,
             shipping_address: self.shipping.draft(),
             billing_address: self.billing.draft(),
             lines: self.lines.iter().map(line).collect(),
@@ -212,6 +221,15 @@ fn line_field(name: &str) -> Option<(u32, LineField)> {
         _ => return None,
     };
     Some((index.parse().ok()?, field))
+}
+
+/// Reads a choice as a browser sends it: the number, and behind it what the form showed. A program may send the number
+/// alone.
+pub(super) fn choice(value: &str) -> (Option<i64>, Option<String>) {
+    match value.trim().split_once(' ') {
+        Some((id, shown)) => (number(id), Some(shown.to_owned())),
+        None => (number(value), None),
+    }
 }
 
 pub(super) fn number(text: &str) -> Option<i64> {

@@ -2,19 +2,21 @@
 //! orders that were placed before.
 
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use feed_chassis::list::{self, Page, Query};
 use feed_chassis::{Number, Wanted};
 use feed_core::http::conditional::{is_conditional, tagged};
+use maud::Markup;
 use tracing::info;
 
 use super::app::App;
 use super::body::Fields;
+use super::pages::Shown;
 use super::problem::Problem;
-use super::records::{added, allow, changed, refused, shown};
+use super::records::{added, allow, changed, refused, shown, version};
 use crate::order::{Item, ItemId};
-use crate::rules::DraftItem;
+use crate::rules::{DraftItem, FieldError};
 use crate::store::Store;
 
 /// `GET /items`: the newest first, or those that match `?q=`.
@@ -38,8 +40,7 @@ pub(super) async fn list<S: Store>(
 
 /// `GET /items/new`: the form for a new one.
 pub(super) async fn blank<S: Store>(State(app): State<App<S>>) -> Response {
-    let draft = DraftItem::default();
-    app.pages.item_form(None, &draft, &[]).into_response()
+    form(&app, None, &DraftItem::default(), "", &[]).into_response()
 }
 
 /// `POST /items`: a new one.
@@ -52,7 +53,7 @@ pub(super) async fn create<S: Store>(
         Ok(new) => new,
         Err(errors) => {
             return refused(&fields, errors, |errors| {
-                app.pages.item_form(None, &draft, errors)
+                form(&app, None, &draft, "", errors)
             });
         }
     };
@@ -72,11 +73,13 @@ pub(super) async fn show<S: Store>(
     let id = ItemId(id);
     let item = S::item(app.orders.database().reader(), id).await?;
     let item = item.ok_or(Problem::NoSuchItem(id))?;
-    let form = || app.pages.item_form(Some(id), &DraftItem::from(&item), &[]);
+    let version = version(&item)?;
+    let form = || form(&app, Some(id), &DraftItem::from(&item), &version, &[]);
     Ok(shown(&headers, wanted, form, &item).await)
 }
 
-/// `POST /items/{id}` from the form, `PUT` from a program: changes one.
+/// `POST /items/{id}` from the form, `PUT` from a program: changes one. The form is shown again if it was changed
+/// since, and asks.
 pub(super) async fn change<S: Store>(
     State(app): State<App<S>>,
     Number(id): Number,
@@ -85,16 +88,17 @@ pub(super) async fn change<S: Store>(
 ) -> Result<Response, Problem> {
     let id = ItemId(id);
     let draft = draft(&fields);
+    let known = fields.version();
     let item: Item = match draft.clone().check() {
         Ok(new) => new.with_id(id),
         Err(errors) => {
             return refused(&fields, errors, |errors| {
-                app.pages.item_form(Some(id), &draft, errors)
+                form(&app, Some(id), &draft, &known.unwrap_or_default(), errors)
             });
         }
     };
     let writer = app.orders.database().writer();
-    let only = match is_conditional(&headers) {
+    let only = match is_conditional(&headers) || known.is_some() {
         true => {
             let now = S::item(writer, id).await?;
             let now = now.ok_or(Problem::NoSuchItem(id))?;
@@ -103,14 +107,43 @@ pub(super) async fn change<S: Store>(
         }
         false => None,
     };
-    if !S::update_item(writer, &item, only.as_ref()).await? {
-        return Err(match only {
-            Some(_) => Problem::PreconditionFailed,
-            None => Problem::NoSuchItem(id),
-        });
+    let is_known = match (&known, &only) {
+        (Some(known), Some(now)) => *known == version(now)? || *now == item,
+        _ => true,
+    };
+    if !is_known || !S::update_item(writer, &item, only.as_ref()).await? {
+        let now = S::item(writer, id).await?;
+        let now = now.ok_or(Problem::NoSuchItem(id))?;
+        if known.is_none() {
+            return Err(Problem::PreconditionFailed);
+        }
+        let shown = Shown {
+            draft: &DraftItem::from(&item),
+            version: &version(&now)?,
+            errors: &[],
+            now: Some(&DraftItem::from(&now)),
+        };
+        return Ok((StatusCode::CONFLICT, app.pages.item_form(Some(id), shown)).into_response());
     }
     info!(item.id = %id, "changed item {id}");
     Ok(changed(&fields, "../items", item).await)
+}
+
+/// The form for a new one, or for the one with `id` in the state `version`.
+fn form<S: Store>(
+    app: &App<S>,
+    id: Option<ItemId>,
+    draft: &DraftItem,
+    version: &str,
+    errors: &[FieldError],
+) -> Markup {
+    let shown = Shown {
+        draft,
+        version,
+        errors,
+        now: None,
+    };
+    app.pages.item_form(id, shown)
 }
 
 pub(super) fn draft(fields: &Fields) -> DraftItem {

@@ -26,11 +26,15 @@ pub(super) async fn shown(
     }
 }
 
+/// Returns the tag of a document, by which `If-Match` and forms name the state that they know.
+pub(super) fn version(document: &impl Serialize) -> Result<String, Problem> {
+    let text = serde_json::to_string(document).map_err(|_| Problem::Internal)?;
+    Ok(Validators::of("application/json", text.as_bytes()).tag)
+}
+
 /// Checks the preconditions of a change against the document as it is now.
 pub(super) fn allow(headers: &HeaderMap, document: &impl Serialize) -> Result<(), Problem> {
-    let text = serde_json::to_string(document).map_err(|_| Problem::Internal)?;
-    let validators = Validators::of("application/json", text.as_bytes());
-    guard_strongly(headers, &validators.tag).map_err(|_| Problem::PreconditionFailed)
+    guard_strongly(headers, &version(document)?).map_err(|_| Problem::PreconditionFailed)
 }
 
 /// Answers that the record was added at `location`. A form leads to `list`, which is relative so that it works behind

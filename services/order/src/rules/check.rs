@@ -1,5 +1,6 @@
 //! What all rules share: limits, and errors by field.
 
+use feed_chassis::text::{is_control, is_visible};
 use serde::Serialize;
 
 /// The most lines of an order: more than a clerk can check, and little enough to be read at once.
@@ -54,12 +55,16 @@ impl From<Errors> for Vec<FieldError> {
 pub(super) fn check_text(what: &str, text: Option<String>, max: usize) -> Result<String, String> {
     let text = text.unwrap_or_default();
     let trimmed = text.trim();
-    if trimmed.is_empty() {
-        Err(format!("Enter {what}."))
-    } else if text.chars().count() > max {
+    if text.chars().count() > max {
         Err(format!("Use at most {max} characters."))
-    } else if text.chars().any(char::is_control) {
-        Err("Remove tabs, line breaks and other control characters.".to_owned())
+    } else if !is_visible(trimmed) {
+        Err(format!("Enter {what}."))
+    } else if text.contains(is_control) {
+        Err(
+            "Remove tabs, line breaks and other control characters, also invisible ones that change \
+             the direction of text."
+                .to_owned(),
+        )
     } else {
         Ok(trimmed.to_owned())
     }

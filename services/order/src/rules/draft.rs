@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use feed_chassis::openapi::LINE;
+use feed_chassis::text::isolate;
 use schemars::JsonSchema;
 
 use super::check::{Errors, FieldError, MAX_COUNT, MAX_LINES, MAX_TEXT, MAX_ZIP, check_text};
@@ -19,6 +20,9 @@ pub struct Draft {
     /// The number of a customer.
     #[schemars(required)]
     pub customer: Option<i64>,
+    /// The name of the customer that the form showed; `None` for a program.
+    #[schemars(skip)]
+    pub shown: Option<String>,
     pub shipping_address: DraftAddress,
     pub billing_address: DraftAddress,
     #[schemars(rename = "orderLine", length(min = 1, max = MAX_LINES))]
@@ -46,6 +50,9 @@ pub struct DraftLine {
     pub item: Option<i64>,
     #[schemars(required, range(min = 1, max = MAX_COUNT))]
     pub count: Option<i64>,
+    /// The label of the item that the form showed, with its price; `None` for a program.
+    #[schemars(skip)]
+    pub shown: Option<String>,
 }
 
 /// The customers and items that an order may name, with their current names and prices.
@@ -63,6 +70,24 @@ impl Draft {
         lines.filter_map(|line| line.item).map(ItemId).collect()
     }
 
+    /// What was changed of the customer and the items since a form showed them.
+    #[must_use]
+    pub fn changes(&self, catalog: &Catalog) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        let customer = self.customer.map(CustomerId);
+        if let Some(customer) = customer.and_then(|id| catalog.customers.get(&id)) {
+            let same = same_as_shown(self.shown.as_deref(), &customer.full_name());
+            errors.unless("customer", same);
+        }
+        for (index, line) in self.lines.iter().enumerate() {
+            if let Some(item) = line.item.and_then(|id| catalog.items.get(&ItemId(id))) {
+                let same = same_as_shown(line.shown.as_deref(), &item.label());
+                errors.unless(&format!("orderLine[{index}].item"), same);
+            }
+        }
+        errors.into()
+    }
+
     /// Checks the draft; customer and items are those of `catalog`.
     ///
     /// # Errors
@@ -70,7 +95,8 @@ impl Draft {
     /// The draft breaks rules: all errors.
     pub fn check(self, catalog: &Catalog) -> Result<NewOrder, Vec<FieldError>> {
         let mut errors = Errors::default();
-        let customer = errors.unless("customer", known_customer(self.customer, catalog));
+        let customer = known_customer(self.customer, self.shown.as_deref(), catalog);
+        let customer = errors.unless("customer", customer);
         let shipping = check_address("shippingAddress", self.shipping_address, &mut errors);
         let billing = check_address("billingAddress", self.billing_address, &mut errors);
         let lines = check_lines(self.lines, catalog, &mut errors);
@@ -90,10 +116,28 @@ impl Draft {
     }
 }
 
-fn known_customer(id: Option<i64>, catalog: &Catalog) -> Result<Customer, String> {
+fn known_customer(
+    id: Option<i64>,
+    shown: Option<&str>,
+    catalog: &Catalog,
+) -> Result<Customer, String> {
     let id = id.ok_or("Choose a customer.")?;
     let known = catalog.customers.get(&CustomerId(id)).cloned();
-    known.ok_or_else(|| unknown_customer(CustomerId(id)).message)
+    let known = known.ok_or_else(|| unknown_customer(CustomerId(id)).message)?;
+    same_as_shown(shown, &known.full_name())?;
+    Ok(known)
+}
+
+/// Compares a choice with what a form has shown of it, so that nobody orders at a price that nobody has seen.
+fn same_as_shown(shown: Option<&str>, now: &str) -> Result<(), String> {
+    match shown {
+        Some(shown) if shown != now => Err(format!(
+            "“{}” was changed and is now “{}”. If that is right, press Place order again.",
+            isolate(shown),
+            isolate(now)
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The error of an order whose customer does not exist, or no longer.
@@ -105,16 +149,20 @@ pub fn unknown_customer(id: CustomerId) -> FieldError {
     }
 }
 
-fn known_item(id: Option<i64>, catalog: &Catalog) -> Result<Item, String> {
+fn known_item(id: Option<i64>, shown: Option<&str>, catalog: &Catalog) -> Result<Item, String> {
     let id = id.ok_or("Choose an item.")?;
     let known = catalog.items.get(&ItemId(id)).cloned();
-    known.ok_or_else(|| format!("There is no item {id}."))
+    let known = known.ok_or_else(|| format!("There is no item {id}."))?;
+    same_as_shown(shown, &known.label())?;
+    Ok(known)
 }
 
 fn check_count(count: Option<i64>) -> Result<i64, String> {
     count
         .filter(|count| (1..=MAX_COUNT).contains(count))
-        .ok_or_else(|| "Enter a whole number from 1 to 1,000,000.".to_owned())
+        .ok_or_else(|| {
+            "Enter a whole number from 1 to 1000000, without points or commas.".to_owned()
+        })
 }
 
 fn check_lines(lines: Vec<DraftLine>, catalog: &Catalog, errors: &mut Errors) -> Vec<OrderLine> {
@@ -123,7 +171,7 @@ fn check_lines(lines: Vec<DraftLine>, catalog: &Catalog, errors: &mut Errors) ->
         return Vec::new();
     }
     let check = |(index, line): (usize, DraftLine)| {
-        let item = known_item(line.item, catalog);
+        let item = known_item(line.item, line.shown.as_deref(), catalog);
         let item = errors.unless(&format!("orderLine[{index}].item"), item);
         let count = check_count(line.count);
         let count = errors.unless(&format!("orderLine[{index}].count"), count);
@@ -188,6 +236,7 @@ mod tests {
             shipping_address: address(),
             billing_address: address(),
             lines: vec![line(7, 1); 2],
+            shown: None,
         }
     }
 
@@ -195,6 +244,7 @@ mod tests {
         DraftLine {
             item: Some(item),
             count: Some(count),
+            shown: None,
         }
     }
 
@@ -209,6 +259,22 @@ mod tests {
         let order = draft().check(&catalog()).expect("an order");
         assert_eq!(order.shipping_address.street, "Rue 1", "trimmed");
         assert_eq!(order.total().to_string(), "84.00");
+    }
+
+    #[test]
+    fn what_was_changed_since_the_form_showed_it_is_refused_with_old_and_new() {
+        let mut seen = draft();
+        seen.shown = Some("Marie Curie".to_owned());
+        seen.lines[0].shown = Some("Radium, 42.00 EUR".to_owned());
+        assert_eq!(seen.changes(&catalog()), []);
+        seen.clone().check(&catalog()).expect("an order");
+        seen.shown = Some("Marie Sklodowska".to_owned());
+        seen.lines[1].shown = Some("Radium, 41.00 EUR".to_owned());
+        let changes = seen.changes(&catalog());
+        assert_eq!(changes[1].field, "orderLine[1].item");
+        let said = &changes[1].message;
+        assert!(said.contains("41.00") && said.contains("42.00"), "{said}");
+        assert_eq!(seen.check(&catalog()).expect_err("refused"), changes);
     }
 
     #[test]

@@ -55,18 +55,23 @@ impl DraftItem {
     }
 }
 
-/// Refuses a comma, since `1,000` is a thousand in some countries and one in others, and Rust's `1_000`.
+/// Refuses a comma, since `1,000` is a thousand in some countries and one in others, Rust's `1_000`, and `1e3`.
 fn check_price(text: Option<String>) -> Result<Decimal, String> {
     let text = text.unwrap_or_default();
-    let price =
-        Decimal::from_str_exact(text.trim()).or_else(|_| Decimal::from_scientific(text.trim()));
+    let is_plain = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+    let plain = Some(text.trim()).filter(|text| text.bytes().all(is_plain));
+    let price = plain.and_then(|text| Decimal::from_str_exact(text).ok());
     let bounds = Decimal::ZERO..=Decimal::from(MAX_PRICE);
     match price.map(|price| price.normalize()) {
-        Ok(mut price) if bounds.contains(&price) && price.scale() <= 2 && !text.contains('_') => {
+        Some(mut price) if bounds.contains(&price) && price.scale() <= 2 => {
             price.rescale(2);
             Ok(price)
         }
-        _ => Err("Enter a price from 0.00 to 1000000.00, such as 12.50.".to_owned()),
+        _ => Err(
+            "Enter a price from 0.00 to 1000000.00, with a point before the cents and without \
+             commas, such as 12.50."
+                .to_owned(),
+        ),
     }
 }
 
@@ -95,7 +100,6 @@ mod tests {
             ("0", "0.00"),
             (" 12.5 ", "12.50"),
             ("12.500", "12.50"),
-            ("1e3", "1000.00"),
             ("1000000.00", "1000000.00"),
         ] {
             assert_eq!(check(text).as_deref(), Some(price), "{text}");
@@ -110,7 +114,9 @@ mod tests {
             "1.000,00",
             "12 EUR",
             "NaN",
+            "1e3",
             "1e99",
+            "+1",
         ] {
             assert_eq!(check(text), None, "{text}");
         }

@@ -1,7 +1,7 @@
 //! The orders in PostgreSQL: its dialect, and the statements that are its own.
 
 use chrono::{DateTime, Utc};
-use feed_chassis::list::Search;
+use feed_chassis::list::Word;
 use feed_core::dialect::postgres::{Db, GREATEST, NOW, Row, is_in, list};
 use feed_core::transfer::Migrations;
 use sqlx::{PgPool, PgTransaction};
@@ -28,8 +28,8 @@ const SETTLE: &str = "SELECT -- order::settle
 /// The operator that compares a text with a [`pattern`].
 const MATCHES: &str = "~";
 
-fn pattern(search: &Search) -> String {
-    search.regex()
+fn pattern(word: Word<'_>) -> String {
+    word.regex()
 }
 
 /// An instant as a parameter.

@@ -1,7 +1,7 @@
 //! The orders in SQLite: its dialect, and the statements that are its own.
 
 use chrono::{DateTime, Utc};
-use feed_chassis::list::Search;
+use feed_chassis::list::Word;
 use feed_core::dialect::sqlite::{Db, GREATEST, NOW, Row, instant, is_in, list};
 use feed_core::transfer::Migrations;
 use sqlx::{SqlitePool, SqliteTransaction};
@@ -27,8 +27,8 @@ const SETTLE: &str = "SELECT -- order::settle
 /// The operator that compares a text with a [`pattern`].
 const MATCHES: &str = "GLOB";
 
-fn pattern(search: &Search) -> String {
-    search.glob()
+fn pattern(word: Word<'_>) -> String {
+    word.glob()
 }
 
 const MIGRATIONS: Migrations = &[

@@ -6,6 +6,8 @@ harness::on_both_databases! {
     a_blank_form_offers_customers_and_items
     a_filled_form_becomes_an_order
     an_error_is_shown_at_its_field_and_no_value_is_lost
+    a_price_that_was_changed_meanwhile_is_shown_before_it_is_charged
+    a_name_that_was_changed_meanwhile_is_shown_before_it_is_ordered
     lines_are_added_and_removed_and_other_values_stay
     the_total_is_that_of_the_lines_so_far
     a_form_places_one_order_however_often_it_is_sent
@@ -45,8 +47,9 @@ async fn a_blank_form_offers_customers_and_items<S: Testable>(url: &str) {
             "{name}"
         );
     }
-    assert!(page.contains(r#"<option value="1">Eberhard Wolff</option>"#));
-    assert!(page.contains(r#"<option value="4" data-cents="10000">Apple TV, 100.00 EUR</option>"#));
+    assert!(page.contains(r#"<option value="1 Eberhard Wolff">Eberhard Wolff</option>"#));
+    let item = r#"<option value="4 Apple TV, 100.00 EUR" data-cents="10000">"#;
+    assert!(page.contains(&format!("{item}Apple TV\u{200e}, 100.00 EUR</option>")));
     assert!(page.contains(r#"<form id="order" method="post" action="/""#));
     assert!(!page.contains("aria-invalid") && !page.contains("role=\"alert\""));
     let labels = page.matches("<label for=").count();
@@ -95,27 +98,31 @@ async fn a_filled_form_becomes_an_order<S: Testable>(url: &str) {
     assert!(!app.page("/order/1").await.contains("Cancel this order"));
 }
 
+const COUNT: &str = "Enter a whole number from 1 to 1000000, without points or commas.";
+const CONTROL: &str = "Remove tabs, line breaks and other control characters, also invisible ones that change the \
+                       direction of text.";
+
 async fn an_error_is_shown_at_its_field_and_no_value_is_lost<S: Testable>(url: &str) {
     let app = App::<S>::open(url).await;
     let cases = [
         ("customer", "77", "There is no customer 77."),
         ("customer", "", "Choose a customer."),
         ("shippingAddress.zip", "", "Enter a ZIP code."),
-        (
-            "billingAddress.city",
-            "a\u{7}b",
-            "Remove tabs, line breaks and other control characters.",
-        ),
+        ("billingAddress.city", "a\u{7}b", CONTROL),
+        ("shippingAddress.city", "\u{202e}nilreB", CONTROL),
+        ("billingAddress.street", "a\u{2066}b", CONTROL),
+        ("billingAddress.city", "\u{200b}", "Enter a city."),
+        ("shippingAddress.zip", "\u{3164}", "Enter a ZIP code."),
         ("orderLine[0].item", "<i>", "Choose an item."),
+        ("orderLine[0].count", "many", COUNT),
+        ("orderLine[0].count", "0", COUNT),
+        ("orderLine[0].count", "1,000", COUNT),
+        ("orderLine[0].count", "1.000", COUNT),
+        ("orderLine[0].count", "1e3", COUNT),
         (
-            "orderLine[0].count",
-            "many",
-            "Enter a whole number from 1 to 1,000,000.",
-        ),
-        (
-            "orderLine[0].count",
-            "0",
-            "Enter a whole number from 1 to 1,000,000.",
+            "orderLine[0].item",
+            "7 Tea, 1.00 EUR",
+            "There is no item 7.",
         ),
     ];
     for (field, value, message) in cases {
@@ -156,7 +163,12 @@ fn assert_kept(page: &str, fields: &[(&str, &str)]) {
             .replace('"', "&quot;");
         let kept = if name.ends_with("customer") || name.ends_with("item") {
             let options = field.split("</select>").next().unwrap_or_default();
-            value.is_empty() || options.contains(&format!(r#"<option value="{value}" selected"#))
+            let mut options = options.split("<option value=\"");
+            let chosen = options.find_map(|option| Some(option.split_once("\" selected")?.0));
+            let (id, _) = value.split_once(' ').unwrap_or((&value, ""));
+            // The number alone, or what the form shows of it now.
+            let is_it = |chosen: &str| chosen == value || chosen.starts_with(&format!("{id} "));
+            value.is_empty() || chosen.is_some_and(is_it)
         } else {
             field.starts_with(&format!(r#" value="{value}""#))
         };
@@ -166,6 +178,90 @@ fn assert_kept(page: &str, fields: &[(&str, &str)]) {
             &field[..field.len().min(300)]
         );
     }
+}
+
+/// The values that the chosen options of a form send.
+fn chosen(page: &str) -> Vec<String> {
+    let options = page.split("<option value=\"").skip(1);
+    let chosen = options.filter_map(|option| option.split_once("\" selected"));
+    let text = |value: &str| value.replace("&lt;", "<").replace("&gt;", ">");
+    chosen.map(|(value, _)| text(value)).collect()
+}
+
+async fn a_price_that_was_changed_meanwhile_is_shown_before_it_is_charged<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let shown = "4 Apple TV, 100.00 EUR";
+    assert!(
+        app.page("/form.html")
+            .await
+            .contains(&format!("value=\"{shown}\""))
+    );
+    let mut fields = filled_but("orderLine[0].item", shown);
+    fields[0].1 = "2 Rod Johnson";
+    fields.push(("key", "one"));
+    let item = [("name", "Apple TV"), ("price", "99.00")];
+    assert_eq!(app.post_form("/items/4", &item).await.status, 303);
+
+    // Another line: the form says it there too.
+    let said = "“\u{2068}Apple TV, 100.00 EUR\u{2069}” was changed and is now “\u{2068}Apple TV, 99.00 \
+                EUR\u{2069}”. If that is right, press Place order again.";
+    let more = app.post_form("/line", &fields).await.body;
+    assert!(
+        more.contains(&format!("id=\"orderLine-0-item-error\">{said}")),
+        "{more}"
+    );
+
+    let answer = app.post_form("/", &fields).await;
+    assert_eq!(answer.status, 422);
+    let page = answer.body;
+    assert!(
+        page.contains(&format!("id=\"orderLine-0-item-error\">{said}")),
+        "{page}"
+    );
+    assert!(page.contains(&format!("<a href=\"#orderLine-0-item\">Line 1</a>: {said}")));
+    assert_eq!(
+        page.matches(r#"class="error""#).count(),
+        1,
+        "the customer is the same"
+    );
+    assert!(page.contains("<output id=\"total\" data-currency=\"EUR\">297.00 EUR"));
+    assert_kept(&page, &fields[..FILLED.len()]);
+    assert_eq!(app.stored().await, (0, 0, 0));
+
+    let again = chosen(&page);
+    assert_eq!(again, ["2 Rod Johnson", "4 Apple TV, 99.00 EUR"]);
+    fields[7].1 = &again[1];
+    let answer = app.post_form("/", &fields).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "order/1"));
+    assert_eq!(app.json("/order/1").await["total"].to_string(), "297.00");
+    // What was placed is answered, and not checked anew.
+    let item = [("name", "Apple TV"), ("price", "98.00")];
+    assert_eq!(app.post_form("/items/4", &item).await.status, 303);
+    let answer = app.post_form("/", &fields).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "order/1"));
+}
+
+async fn a_name_that_was_changed_meanwhile_is_shown_before_it_is_ordered<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let mut fields = filled_but("orderLine[0].item", "1 iPod, 42.00 EUR");
+    fields[0].1 = "2 Rod Johnson";
+    let item = [("name", "iPod <b>"), ("price", "42")];
+    app.post_form("/items/1", &item).await;
+    let customer = [("firstname", "Rod"), ("name", "Smith"), ("email", "rod@x")];
+    app.post_form("/customers/2", &customer).await;
+    let answer = app.post_form("/", &fields).await;
+    assert_eq!(answer.status, 422);
+    for said in [
+        "“\u{2068}iPod, 42.00 EUR\u{2069}” was changed and is now “\u{2068}iPod &lt;b&gt;, 42.00 EUR\u{2069}”",
+        "“\u{2068}Rod Johnson\u{2069}” was changed and is now “\u{2068}Rod Smith\u{2069}”",
+    ] {
+        assert!(answer.body.contains(said), "{said}: {}", answer.body);
+    }
+    let again = chosen(&answer.body);
+    fields[0].1 = &again[0];
+    fields[7].1 = &again[1];
+    assert_eq!(app.post_form("/", &fields).await.status, 303);
+    assert_eq!(app.stored().await.0, 1);
 }
 
 async fn lines_are_added_and_removed_and_other_values_stay<S: Testable>(url: &str) {
@@ -209,7 +305,7 @@ async fn the_total_is_that_of_the_lines_so_far<S: Testable>(url: &str) {
     assert!(
         app.page("/form.html")
             .await
-            .contains("<output id=\"total\">0.00 EUR</output>")
+            .contains("<output id=\"total\" data-currency=\"EUR\">0.00 EUR</output>")
     );
     let mut fields = FILLED.to_vec();
     for (line, total) in [
@@ -231,10 +327,9 @@ async fn the_total_is_that_of_the_lines_so_far<S: Testable>(url: &str) {
             .post_form("/line", &[&fields[..], &[("update", "total")]].concat())
             .await;
         assert_eq!(page.status, 200);
-        assert!(
-            page.body
-                .contains(&format!("<output id=\"total\">{total}</output>"))
-        );
+        assert!(page.body.contains(&format!(
+            "<output id=\"total\" data-currency=\"EUR\">{total}</output>"
+        )));
         assert_kept(&page.body, &fields);
         assert!(
             !page

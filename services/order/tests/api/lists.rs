@@ -13,6 +13,7 @@ harness::on_both_databases! {
     days_are_paged_by_time_also_where_a_clock_went_back
     a_number_finds_the_order_with_that_number_alone
     a_search_ignores_case_in_any_script
+    a_search_finds_words_in_any_order
     a_cancellation_is_confirmed_first
 }
 
@@ -248,6 +249,42 @@ async fn a_search_ignores_case_in_any_script<S: Testable>(url: &str) {
             assert_eq!(items["count"], 1, "{text}");
         }
     }
+}
+
+async fn a_search_finds_words_in_any_order<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    for (firstname, name) in [("花子", "山田"), ("Hasan", "İbrahim")] {
+        let fields = [("firstname", firstname), ("name", name), ("email", "a@x")];
+        assert_eq!(app.post_form("/customers", &fields).await.status, 303);
+    }
+    for customer in 1..=4 {
+        let mut order = an_order();
+        order["customer"] = json!(customer);
+        assert_eq!(app.post_json(&order).await.status, 201);
+    }
+    for (text, expected) in [
+        ("Wolff Eberhard", &[1][..]),
+        ("eberhard wolff", &[1]),
+        ("wolff  example.com", &[1]),
+        ("Wolff Rod", &[]),
+        ("山田 花子", &[3]),
+        ("山田\u{3000}花子", &[3]),
+        ("花子 山田", &[3]),
+        ("ibrahim hasan", &[4]),
+        ("İBRAHİM", &[4]),
+    ] {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("q", text)
+            .finish();
+        assert_eq!(
+            ids(&app.json(&format!("/?{query}")).await),
+            expected,
+            "{text}"
+        );
+        let customers = app.json(&format!("/customers?{query}")).await;
+        assert_eq!(customers["count"], expected.len(), "{text}");
+    }
+    assert_eq!(app.json("/items?q=touch+ipod").await["count"], 1);
 }
 
 async fn a_cancellation_is_confirmed_first<S: Testable>(url: &str) {

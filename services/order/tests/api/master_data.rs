@@ -13,6 +13,8 @@ harness::on_both_databases! {
     a_change_does_not_touch_orders
     lists_are_searched_and_paged
     a_change_replaces_only_the_state_that_the_client_knows
+    a_form_asks_before_it_undoes_what_was_changed_meanwhile
+    invisible_names_and_controls_of_direction_are_refused
     a_request_of_another_site_is_refused
 }
 
@@ -114,6 +116,14 @@ async fn programs_do_the_same_by_json<S: Testable>(url: &str) {
     );
     assert_eq!(app.json("/items/5").await, answer.json());
 
+    // An exponent is JSON, and nothing that a person writes.
+    for (price, status) in [("1.3e1", 200), ("\"1.3e1\"", 422)] {
+        let request = Request::put("/items/5").header(header::CONTENT_TYPE, "application/json");
+        let body = format!(r#"{{"name":"Tea","price":{price}}}"#);
+        assert_eq!(app.send(request, &body).await.status, status, "{price}");
+    }
+    assert_eq!(app.json("/items/5").await["price"].to_string(), "13.00");
+
     let answer = send("PUT", "/items/5", json!({"name": 7, "price": -1})).await;
     assert_eq!(answer.status, 422);
     assert_eq!(answer.header("content-type"), "application/problem+json");
@@ -155,6 +165,15 @@ async fn an_error_is_shown_at_its_field_and_changes_nothing<S: Testable>(url: &s
         .await;
     assert_eq!(answer.status, 422);
     assert!(answer.body.contains("value=\"1,50\"") && answer.body.contains("such as 12.50"));
+    let answer = app
+        .post_form("/items/1", &[("name", "iPod"), ("price", "1e3")])
+        .await;
+    assert_eq!(answer.status, 422);
+    assert!(
+        answer
+            .body
+            .contains("with a point before the cents and without commas")
+    );
     assert_eq!(app.json("/customers").await["count"], 2);
     assert_eq!(app.json("/customers/1").await["name"], "Wolff");
     assert_eq!(app.json("/items/1").await["name"], "iPod");
@@ -204,7 +223,7 @@ async fn lists_are_searched_and_paged<S: Testable>(url: &str) {
     assert!(
         app.page("/items?q=%3Cb%3E")
             .await
-            .contains("No items match “&lt;b&gt;”.")
+            .contains("No items match “<bdi>&lt;b&gt;</bdi>”.")
     );
     assert_eq!(app.json("/items?q=%25").await["count"], 0, "no pattern");
     for path in ["/items?q=%00", "/customers?q=%07", "/?q=%00"] {
@@ -214,6 +233,130 @@ async fn lists_are_searched_and_paged<S: Testable>(url: &str) {
             "{path}"
         );
     }
+}
+
+/// The version that a form sends.
+fn version(page: &str) -> String {
+    let rest = page
+        .split("name=\"version\" value=\"")
+        .nth(1)
+        .expect("a version");
+    rest.split('"').next().expect("a value").to_owned()
+}
+
+async fn a_form_asks_before_it_undoes_what_was_changed_meanwhile<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    for (path, [one, two]) in [
+        (
+            "/items/1",
+            [
+                [("name", "One"), ("price", "1.00"), ("", "")],
+                [("name", "<Two>"), ("price", "42.00"), ("", "")],
+            ],
+        ),
+        (
+            "/customers/1",
+            ["One", "<Two>"]
+                .map(|name| [("firstname", "Eberhard"), ("name", name), ("email", "e@x")]),
+        ),
+    ] {
+        assert!(
+            !app.page(&path.replace("1", "new"))
+                .await
+                .contains("\"version\"")
+        );
+        let opened = version(&app.page(path).await);
+        let send = async |fields: &[(&str, &str)], version: &str| {
+            app.post_form(path, &[fields, &[("version", version)]].concat())
+                .await
+        };
+        assert_eq!(send(&one, &opened).await.status, 303);
+        // The same once more, as by a second click, undoes nothing.
+        assert_eq!(send(&one, &opened).await.status, 303);
+
+        let wrong = send(&[("name", ""), ("firstname", "")], &opened).await;
+        assert_eq!((wrong.status, version(&wrong.body)), (422, opened.clone()));
+        let answer = send(&two, &opened).await;
+        assert_eq!(answer.status, 409);
+        let page = answer.body;
+        assert!(
+            page.contains("this was changed after you had opened it"),
+            "{page}"
+        );
+        assert!(page.contains("<a href=\"#name\">Name</a>: Stored now: “\u{2068}One\u{2069}”."));
+        assert!(
+            page.contains("name=\"name\" value=\"&lt;Two&gt;\""),
+            "{page}"
+        );
+        assert!(
+            !page.contains("firstname-error") && !page.contains("email-error"),
+            "{page}"
+        );
+        assert_eq!(app.json(path).await["name"], "One");
+
+        assert_eq!(send(&two, &version(&page)).await.status, 303);
+        assert_eq!(app.json(path).await["name"], "<Two>");
+        // A form that does not say what it knows replaces whatever there is, as before.
+        assert_eq!(app.post_form(path, &one).await.status, 303);
+        let missing = path.replace('1', "99");
+        let gone = app
+            .post_form(&missing, &[&one[..], &[("version", "x")]].concat())
+            .await;
+        assert_eq!(gone.status, 404);
+    }
+    let page = app.page("/items/1").await;
+    let last = [("name", "Two"), ("price", "2.5"), ("version", "stale")];
+    let answer = app.post_form("/items/1", &last).await.body;
+    assert!(answer.contains("Stored now: “\u{2068}1.00\u{2069}”.") && page.contains("1.00"));
+}
+
+async fn invisible_names_and_controls_of_direction_are_refused<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    for name in [
+        "\u{202e}god",
+        "a\u{2069}",
+        "\u{200b}",
+        "\u{2060} \u{feff}",
+        "\u{2028}a",
+    ] {
+        let fields = [("firstname", "Ada"), ("name", name), ("email", "a@x")];
+        assert_eq!(
+            app.post_form("/customers", &fields).await.status,
+            422,
+            "{name:?}"
+        );
+        let fields = [("name", name), ("price", "1")];
+        assert_eq!(
+            app.post_form("/items", &fields).await.status,
+            422,
+            "{name:?}"
+        );
+        let mut order = crate::app::an_order();
+        order["shippingAddress"]["city"] = json!(name);
+        app.post_json(&order).await.assert_problem(422);
+    }
+    for name in ["محمد", "\u{200f}דוד\u{200f}", "می\u{200c}خواهم"] {
+        let fields = [("firstname", "Ada"), ("name", name), ("email", "a@x")];
+        assert_eq!(
+            app.post_form("/customers", &fields).await.status,
+            303,
+            "{name:?}"
+        );
+    }
+    // What older versions have stored, and right-to-left names, garble nothing beside them.
+    S::run(
+        &app.database,
+        "UPDATE customers SET name = '\u{202e}ffloW' WHERE id = 1",
+    )
+    .await;
+    app.place().await;
+    let page = app.page("/order/1/cancel").await;
+    assert!(
+        page.contains("of <bdi>Eberhard \u{202e}ffloW</bdi> over <data"),
+        "{page}"
+    );
+    let page = app.page("/order/1").await;
+    assert!(page.contains("<bdi>75005</bdi> <bdi>Paris</bdi>"), "{page}");
 }
 
 async fn a_request_of_another_site_is_refused<S: Testable>(url: &str) {

@@ -29,8 +29,8 @@ fn list() -> Operation {
         "shipments",
         "The shipments, those of the newest orders first",
     );
-    let about = "Only that of the order with this number; or those with this text in the customer's name, in \
-                 any case";
+    let about = "Only that of the order with this number; or those with each of these words in the customer's name, in \
+                 any order and any case";
     let list = list.parameter(list::describe_search(about));
     let list = FILTERS.iter().copied().fold(list, list::describe_filter);
     let order = "The number of an order: its shipment alone";

@@ -1,7 +1,7 @@
 //! The shipments in PostgreSQL.
 
 use chrono::{DateTime, Utc};
-use feed_chassis::list::Search;
+use feed_chassis::list::Word;
 use feed_core::dialect::postgres::{Db, NOW, Row, arguments, is_in, list, rows};
 use feed_core::transfer::Migrations;
 
@@ -11,8 +11,8 @@ mod statements;
 /// The operator that compares a text with a [`pattern`].
 const MATCHES: &str = "~";
 
-fn pattern(search: &Search) -> String {
-    search.regex()
+fn pattern(word: Word<'_>) -> String {
+    word.regex()
 }
 
 /// An instant as a parameter.

@@ -1,6 +1,6 @@
 //! The shipments in SQLite.
 
-use feed_chassis::list::Search;
+use feed_chassis::list::Word;
 use feed_core::dialect::sqlite::{Db, NOW, Row, arguments, instant, is_in, list, rows};
 use feed_core::transfer::Migrations;
 
@@ -14,8 +14,8 @@ mod statements;
 /// The operator that compares a text with a [`pattern`].
 const MATCHES: &str = "GLOB";
 
-fn pattern(search: &Search) -> String {
-    search.glob()
+fn pattern(word: Word<'_>) -> String {
+    word.glob()
 }
 
 const MIGRATIONS: Migrations = &[

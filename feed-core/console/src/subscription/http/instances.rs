@@ -93,7 +93,7 @@ pub(super) async fn retire<B: Backend>(
 pub(super) fn paused(base: &BaseUrl, paused: &Paused) -> Markup {
     html! {
         section.notice.bad role="alert" aria-label="Paused" {
-            p { strong { "Paused by " (paused.by) ": " } (paused.reason) }
+            p { strong { "Paused by " bdi { (paused.by) } ": " } bdi { (paused.reason) } }
             p { "Since " (instant(paused.at)) ". No event is taken or retried until an operator resumes the subscription." }
             form.inline method="post" action=(base.path("status/resume")) aria-label="Resume" {
                 (name("unpause"))

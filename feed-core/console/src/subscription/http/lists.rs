@@ -259,7 +259,7 @@ fn taken_table(base: &BaseUrl, events: &[TakenEvent]) -> Markup {
             }
             td {
                 (outcome(event.outcome))
-                @if let Some(by) = &event.skipped_by { " by " (by) }
+                @if let Some(by) = &event.skipped_by { " by " bdi { (by) } }
                 @if let Some(reason) = &event.reason { p.reason { (reason) } }
             }
             td { (instant(event.claimed)) }
@@ -318,7 +318,7 @@ pub(super) fn decisions_table(base: &BaseUrl, decisions: &[Decided]) -> Markup {
             td {
                 (outcome_of(decided))
                 @if let (Some(by), Some(at)) = (&decided.undone_by, decided.undone_at) {
-                    p.reason { "undone by " (by) ", " (instant(at)) }
+                    p.reason { "undone by " bdi { (by) } ", " (instant(at)) }
                 }
                 @if decided.can_be_undone { (stuck::undo(base, decided.position)) }
             }

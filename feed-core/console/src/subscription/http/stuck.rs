@@ -26,7 +26,7 @@ const WAITING: usize = 5;
 pub(super) fn halted(base: &BaseUrl, reason: &str) -> Markup {
     html! {
         section.notice.bad role="alert" aria-label="Halted" {
-            p { strong { "Halted: " } (reason) "." }
+            p { strong { "Halted: " } bdi { (reason) } "." }
             p { "No event is taken until an operator resumes the subscription:" }
             form method="post" action=(base.path("status/resume")) {
                 (name("resume"))

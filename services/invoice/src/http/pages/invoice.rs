@@ -99,9 +99,9 @@ fn billed_to(invoice: &Invoice) -> Markup {
                 p.quiet { "erased" }
             } @else {
                 address {
-                    (customer.full_name()) br;
-                    (address.street) br;
-                    (address.zip) " " (address.city)
+                    bdi { (customer.full_name()) } br;
+                    bdi { (address.street) } br;
+                    bdi { (address.zip) } " " bdi { (address.city) }
                 }
                 p { (customer.email) }
             }
@@ -119,7 +119,7 @@ fn lines(invoice: &Invoice, sign: Decimal) -> Markup {
                 tbody {
                     @for line in &invoice.lines {
                         tr {
-                            td { (line.item.name) }
+                            td.long { (line.item.name) }
                             td.number { (line.count) }
                             td.number { (money(line.item.price)) }
                             td.number { (money(sign * line.total())) }

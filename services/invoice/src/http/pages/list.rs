@@ -21,7 +21,7 @@ impl Pages {
     pub(in crate::http) fn list(&self, page: &Page<Invoice>) -> Markup {
         let body = html! {
             div.toolbar {
-                (page.search_form(&self.frame.base, "Order or invoice number, or name", FILTERS))
+                (page.search_form(&self.frame.base, "Order number, whole invoice number (2026-000001), or name", FILTERS))
             }
             @if page.items.is_empty() {
                 (page.nothing("invoices", &html! {
@@ -52,7 +52,7 @@ impl Pages {
                                 }
                                 td.wide { (date(invoice.issued)) }
                                 td.wide { (self.order(invoice.order)) }
-                                td { (invoice.customer.full_name()) }
+                                td.long { (invoice.customer.full_name()) }
                                 td.number { (money(invoice.total, &invoice.currency)) }
                                 td { (status(invoice.status())) }
                             }

@@ -9,10 +9,9 @@ use crate::order::{Customer, CustomerId, Item, ItemId};
 use crate::rules::{DraftCustomer, DraftItem};
 
 /// What a search among the customers finds.
-const CUSTOMER: &str = "Only the customer with this number, and those with this text in name or e-mail address, in any case";
+const CUSTOMER: &str = "Only the customer with this number, and those with each of these words in name or e-mail address, in any order and any case";
 /// What a search among the items finds.
-const ITEM: &str =
-    "Only the item with this number, and those with this text in the name, in any case";
+const ITEM: &str = "Only the item with this number, and those with each of these words in the name, in any order and any case";
 
 pub(super) fn customers() -> Description {
     let list = Operation::get("/customers", "customers", "The customers, newest first");
@@ -99,10 +98,15 @@ fn replaced<New: JsonSchema, Known: JsonSchema>(replace: Operation) -> Operation
 }
 
 fn changed<New: JsonSchema>(change: Operation) -> Operation {
+    let about = "The form has a field `version` too, which names the state that it showed, as `If-Match` does. Without \
+                 it the change replaces any state.";
+    let conflict = "The form again, and what was changed since that state";
     same_origin(change)
+        .about(about)
         .guarded()
         .form(Schema::of::<New>())
         .answer(Answer::new(303, "It is changed").header("Location", "The list"))
+        .answer(Answer::new(409, conflict).html())
         .answer(Answer::new(422, "The form again, with what is wrong").html())
         .problem(400, NO_PARAMETERS)
         .problem(404, "There is none")

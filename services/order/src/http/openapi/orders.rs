@@ -26,8 +26,8 @@ pub(super) fn description() -> Description {
 
 fn list() -> Operation {
     let list = Operation::get("/", "orders", "The orders, newest first");
-    let about = "Only the order with this number; or those with this text in the customer's name or \
-                 e-mail address, in any case";
+    let about = "Only the order with this number; or those with each of these words in the customer's name or \
+                 e-mail address, in any order and any case";
     let list = searched(list, about);
     let list = FILTERS.iter().copied().fold(list, list::describe_filter);
     list::describe::<SummaryDocument<'_>>(list, "orders")
@@ -78,7 +78,9 @@ fn submit() -> Operation {
     let key = "Names the form, so that it places one order, however often it is sent";
     let placed = Answer::new(303, "The order is placed").header("Location", "The order");
     let submit = Operation::post("/", "submit", "Place an order by the form")
-        .about("What the page `form.html` sends: the fields of `POST /orders`, by their paths.")
+        .about("What the page `form.html` sends: the fields of `POST /orders`, by their paths. Behind the number of the \
+             customer or an item there may be a blank and what the form showed of it, such as `1 iPod, 42.00 EUR`: if \
+             that was changed since, the form is shown again.")
         .parameter(traceparent())
         .form(form.optional("key", Schema::text().about(key)))
         .answer(placed)

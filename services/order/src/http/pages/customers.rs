@@ -5,9 +5,9 @@ use feed_chassis::list::Page;
 use maud::{Markup, html};
 
 use super::Pages;
-use super::record::{Record, field};
+use super::record::{Record, Shown, field};
 use crate::order::{Customer, CustomerId};
-use crate::rules::{DraftCustomer, FieldError};
+use crate::rules::DraftCustomer;
 
 impl Pages {
     pub(in crate::http) fn customers(&self, page: &Page<Customer>) -> Markup {
@@ -28,7 +28,7 @@ impl Pages {
                         tbody {
                             @for customer in &page.items { tr {
                                 td.number { (customer.id) }
-                                th scope="row" {
+                                th.long scope="row" {
                                     a href=(base.path(&customer.id.path())) { (customer.full_name()) }
                                 }
                                 td.long { (customer.email) }
@@ -46,14 +46,21 @@ impl Pages {
     pub(in crate::http) fn customer_form(
         &self,
         id: Option<CustomerId>,
-        draft: &DraftCustomer,
-        errors: &[FieldError],
+        shown: Shown<'_, DraftCustomer>,
     ) -> Markup {
+        let Shown { draft, now, .. } = shown;
         let fields = [
             field("firstname", "First name", draft.firstname.as_ref(), None),
             field("name", "Name", draft.name.as_ref(), None),
             field("email", "E-mail", draft.email.as_ref(), Some("email")),
         ];
+        let now = now.map(|now| {
+            [
+                now.firstname.as_ref(),
+                now.name.as_ref(),
+                now.email.as_ref(),
+            ]
+        });
         let (title, action, button) = match id {
             Some(id) => (format!("Customer {id}"), id.path(), "Save"),
             None => (
@@ -68,9 +75,11 @@ impl Pages {
             action,
             list: "customers",
             fields: &fields,
+            version: shown.version,
+            now: now.as_ref().map(|now| &now[..]),
             related: id.map(|id| (format!("?customer={id}"), "Orders of this customer")),
             is_change: id.is_some(),
         };
-        self.record(&record, errors)
+        self.record(&record, shown.errors)
     }
 }

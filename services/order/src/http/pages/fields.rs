@@ -19,7 +19,7 @@ pub(super) struct Input<'a> {
     /// The longest value, in characters.
     pub(super) max: usize,
     /// What a browser may fill in (HTML, "autofill detail tokens").
-    pub(super) autocomplete: &'a str,
+    pub(super) autocomplete: Option<&'a str>,
     /// The keys that a phone shows.
     pub(super) inputmode: Option<&'a str>,
 }
@@ -36,7 +36,7 @@ impl<'a> Messages<'a> {
         html! {
             label for=(id) { (input.label) }
             input id=(id) name=(name) value=(input.value) required maxlength=(input.max)
-                autocomplete=(input.autocomplete) inputmode=[input.inputmode]
+                autocomplete=[input.autocomplete] inputmode=[input.inputmode]
                 aria-invalid=[self.invalid(name)] aria-describedby=[self.described(name)];
             (self.message(name))
         }

@@ -5,6 +5,14 @@
 const form = document.getElementById("order");
 const total = () => document.getElementById("total");
 
+// As `locale.js` shows amounts.
+function amount(cents) {
+  const text = cents.toString().padStart(3, "0");
+  const { currency } = total().dataset;
+  return new Intl.NumberFormat(undefined, { style: "currency", currency })
+    .format(`${text.slice(0, -2)}.${text.slice(-2)}`);
+}
+
 // Amounts are whole cents: a double cannot hold the total of a thousand lines of a million pieces.
 function sum() {
   let cents = 0n;
@@ -13,26 +21,59 @@ function sum() {
     const count = line.querySelector("input").value.trim();
     if (item && /^\d{1,7}$/.test(count)) cents += BigInt(item) * BigInt(count);
   }
-  const text = cents.toString().padStart(3, "0");
-  total().value = `${text.slice(0, -2)}.${text.slice(-2)} EUR`;
+  total().value = amount(cents);
 }
 
-// The script replaces these buttons.
+// The script replaces these buttons, and the amounts of the server.
 function adapt() {
   document.getElementById("update").hidden = true;
+  for (const option of form.querySelectorAll("option[data-cents]")) {
+    option.textContent = option.textContent.replace(/[\d.]+ \w+$/, amount(BigInt(option.dataset.cents)));
+  }
   sum();
 }
 
-// Asks the server for the form with a line more or less, and takes its lines.
-async function change(button) {
-  const body = new URLSearchParams(new FormData(form, button));
-  const answer = await fetch(button.formAction, { method: "POST", body });
+// Keeps what is filled in with this page in the browser's history: after going back a browser fills in the
+// fields that the server has sent, and neither those of added lines nor always all others.
+function keep() {
+  try {
+    history.replaceState({ order: new URLSearchParams(new FormData(form)).toString() }, "");
+  } catch {
+    // There are browsers that take only so many in a minute.
+  }
+}
+
+// Asks the server for the form with these values.
+async function load(address, body) {
+  const answer = await fetch(address, { method: "POST", body });
   if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+// Takes the lines of the form with a line more or less.
+async function change(button) {
+  const page = await load(button.formAction, new URLSearchParams(new FormData(form, button)));
   document.getElementById("orderLine").replaceWith(page.getElementById("orderLine"));
   adapt();
+  keep();
   const added = button.id === "add" && [...form.querySelectorAll(".line select")].pop();
   (added || document.getElementById("orderLine")).focus();
+}
+
+// Fills in what was kept. Until it is there, and if it does not come, nothing else may be sent in its place.
+async function restore(kept) {
+  form.inert = true;
+  const update = document.getElementById("update");
+  const body = new URLSearchParams(kept);
+  body.set(update.name, update.value);
+  try {
+    const page = await load(update.formAction, body);
+    form.replaceChildren(...page.getElementById("order").childNodes);
+    form.inert = false;
+    adapt();
+  } catch {
+    form.textContent = "The server does not answer. What you have filled in is kept: load this page again.";
+  }
 }
 
 let busy = false;
@@ -51,6 +92,14 @@ form.addEventListener("click", async (event) => {
     busy = false;
   }
 });
-form.addEventListener("input", sum);
+form.addEventListener("input", () => {
+  sum();
+  keep();
+});
+// By then the browser has filled in fields itself.
+addEventListener("pageshow", () => total() && sum());
 
 adapt();
+// A link to this page that is pressed on it may keep what this entry has, and asks for a blank form.
+if (performance.getEntriesByType("navigation")[0]?.type === "navigate") history.replaceState(null, "");
+else if (history.state?.order) restore(history.state.order);

@@ -1,12 +1,13 @@
 //! The page with the order form.
 
 use feed_chassis::html::keys;
+use feed_chassis::text::is_control;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
 use super::Pages;
 use super::fields::{Input, Messages, id, summary};
-use crate::http::form::{AddressFields, Fields, LineFields, number};
+use crate::http::form::{AddressFields, Fields, LineFields, choice, number};
 use crate::order::{CURRENCY, Customer, Item, ItemId, OrderId};
 use crate::rules::{Catalog, FieldError, MAX_COUNT, MAX_TEXT, MAX_ZIP};
 
@@ -109,8 +110,9 @@ struct Form<'a> {
     catalog: &'a Catalog,
 }
 
-/// A choice in a list.
+/// A choice in a list. The browser sends its number and what it shows, so that a change of it in the meantime is noticed.
 struct Choice {
+    id: i64,
     value: String,
     text: String,
     /// The price in cents, for the script that computes the total.
@@ -120,13 +122,21 @@ struct Choice {
 impl<'a> Form<'a> {
     fn new(errors: &'a [FieldError], catalog: &'a Catalog) -> Self {
         let customer = |customer: &Customer| Choice {
-            value: customer.id.to_string(),
+            id: customer.id.0,
+            value: format!("{} {}", customer.id, customer.full_name()),
             text: customer.full_name(),
             cents: None,
         };
         let item = |item: &Item| Choice {
-            value: item.id.to_string(),
-            text: format!("{}, {} {CURRENCY}", item.name, item.price),
+            id: item.id.0,
+            value: format!("{} {}", item.id, item.label()),
+            // The mark keeps a name from right to left away from the price. Nothing may be in front of the name, by
+            // whose first letters people choose.
+            text: format!(
+                "{}\u{200e}, {} {CURRENCY}",
+                item.name.replace(is_control, "\u{fffd}"),
+                item.price
+            ),
             cents: Some((item.price * Decimal::ONE_HUNDRED).normalize().to_string()),
         };
         Self {
@@ -151,7 +161,7 @@ impl<'a> Form<'a> {
                 label,
                 value,
                 max,
-                autocomplete: &token,
+                autocomplete: Some(&token),
                 inputmode: None,
             })
         };
@@ -190,7 +200,7 @@ impl<'a> Form<'a> {
                     }
                     p.total {
                         label for="total" { "Total" }
-                        output #total { (self.total(lines)) " " (CURRENCY) }
+                        output #total data-currency=(CURRENCY) { (self.total(lines)) " " (CURRENCY) }
                     }
                 }
             }
@@ -200,7 +210,7 @@ impl<'a> Form<'a> {
     /// The total of the lines that are valid so far.
     fn total(&self, lines: &[LineFields]) -> Decimal {
         let sum = |line: &LineFields| {
-            let item = self.catalog.items.get(&ItemId(number(&line.item)?))?;
+            let item = self.catalog.items.get(&ItemId(choice(&line.item).0?))?;
             let count = number(&line.count).filter(|count| (0..=MAX_COUNT).contains(count))?;
             Some(Decimal::from(count) * item.price)
         };
@@ -215,23 +225,27 @@ impl<'a> Form<'a> {
             label: "Count",
             value,
             max: MAX_DIGITS,
-            autocomplete: "off",
+            // Not "off": a browser would not fill it in again after going back.
+            autocomplete: None,
             inputmode: Some("numeric"),
         })
     }
 
     fn select(&self, name: &str, label: &str, value: &str, choices: &[Choice]) -> Markup {
         let id = id(name);
-        let known = value.is_empty() || choices.iter().any(|choice| choice.value == value);
+        let (chosen, shown) = choice(value);
+        let known = value.is_empty() || choices.iter().any(|choice| Some(choice.id) == chosen);
         html! {
             label for=(id) { (label) }
             select id=(id) name=(name) required aria-invalid=[self.messages.invalid(name)]
                 aria-describedby=[self.messages.described(name)] {
                 option value="" { "Choose …" }
                 // Kept as it was sent, like the value of any other field.
-                @if !known { option value=(value) selected { (value) } }
+                @if !known {
+                    option value=(value) selected { (shown.as_deref().unwrap_or(value)) }
+                }
                 @for choice in choices {
-                    option value=(choice.value) selected[choice.value == value]
+                    option value=(choice.value) selected[Some(choice.id) == chosen]
                         data-cents=[choice.cents.as_deref()] { (choice.text) }
                 }
             }

@@ -4,10 +4,10 @@ use feed_chassis::html::thead;
 use feed_chassis::list::Page;
 use maud::{Markup, html};
 
-use super::record::{Record, field};
+use super::record::{Record, Shown, field};
 use super::{Pages, money};
 use crate::order::{Item, ItemId};
-use crate::rules::{DraftItem, FieldError};
+use crate::rules::DraftItem;
 
 impl Pages {
     pub(in crate::http) fn items(&self, page: &Page<Item>) -> Markup {
@@ -28,7 +28,7 @@ impl Pages {
                         tbody {
                             @for item in &page.items { tr {
                                 td.number { (item.id) }
-                                th scope="row" {
+                                th.long scope="row" {
                                     a href=(base.path(&item.id.path())) { (item.name) }
                                 }
                                 td.number { (money(item.price)) }
@@ -46,9 +46,9 @@ impl Pages {
     pub(in crate::http) fn item_form(
         &self,
         id: Option<ItemId>,
-        draft: &DraftItem,
-        errors: &[FieldError],
+        shown: Shown<'_, DraftItem>,
     ) -> Markup {
+        let Shown { draft, now, .. } = shown;
         let fields = [
             field("name", "Name", draft.name.as_ref(), None),
             field(
@@ -58,6 +58,7 @@ impl Pages {
                 Some("decimal"),
             ),
         ];
+        let now = now.map(|now| [now.name.as_ref(), now.price.as_ref()]);
         let (title, action, button) = match id {
             Some(id) => (format!("Item {id}"), id.path(), "Save"),
             None => ("New item".to_owned(), "items".to_owned(), "Add item"),
@@ -68,9 +69,11 @@ impl Pages {
             action,
             list: "items",
             fields: &fields,
+            version: shown.version,
+            now: now.as_ref().map(|now| &now[..]),
             related: None,
             is_change: id.is_some(),
         };
-        self.record(&record, errors)
+        self.record(&record, shown.errors)
     }
 }

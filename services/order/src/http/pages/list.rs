@@ -53,7 +53,7 @@ impl Pages {
                                     a href=(self.order_path(order.id)) { "Order " (order.id) }
                                 }
                                 td.wide { (time(order.placed)) }
-                                td { (order.customer.full_name()) }
+                                td.long { (order.customer.full_name()) }
                                 td.number.wide { (order.number_of_lines) }
                                 td.number { (money(order.total)) }
                                 td { (status(order.status)) }

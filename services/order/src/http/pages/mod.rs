@@ -9,6 +9,7 @@ mod order;
 mod record;
 
 pub(super) use list::FILTERS;
+pub(super) use record::Shown;
 
 use feed_chassis::Settings;
 use feed_chassis::html::{self, Frame};

@@ -71,7 +71,7 @@ impl Pages {
         let body = html! {
             @if is_placed {
                 p {
-                    "Order " (order.id) " of " (order.customer.full_name()) " over "
+                    "Order " (order.id) " of " bdi { (order.customer.full_name()) } " over "
                     (money(order.total)) " will be cancelled. Its invoice is credited, and goods \
                      that have not left stay here. This cannot be undone."
                 }
@@ -165,7 +165,7 @@ fn lines(lines: &[OrderLine], total: Decimal) -> Markup {
                 tbody {
                     @for line in lines {
                         tr {
-                            td { (line.item.name) }
+                            td.long { (line.item.name) }
                             td.number { (line.count) }
                             td.number { (money(line.item.price)) }
                             td.number { (money(line.total())) }
@@ -188,7 +188,10 @@ fn address(address: &Address) -> Markup {
         @if address.is_erased() {
             p.quiet { "erased" }
         } @else {
-            address { (address.street) br; (address.zip) " " (address.city) }
+            address {
+                bdi { (address.street) } br;
+                bdi { (address.zip) } " " bdi { (address.city) }
+            }
         }
     }
 }

@@ -1,10 +1,23 @@
 //! The form for a customer or an item.
 
+use feed_chassis::text::isolate;
 use maud::{Markup, html};
 
 use super::Pages;
 use super::fields::{Input, Messages, summary};
 use crate::rules::{FieldError, MAX_TEXT};
+
+/// What a form for a customer or an item shows.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct Shown<'a, Draft> {
+    /// What was typed, or is stored.
+    pub(in crate::http) draft: &'a Draft,
+    /// Identifies the state of the record that the form changes; empty for a new one.
+    pub(in crate::http) version: &'a str,
+    pub(in crate::http) errors: &'a [FieldError],
+    /// The record as it was changed since the form was opened: the form asks whether to replace that.
+    pub(in crate::http) now: Option<&'a Draft>,
+}
 
 /// A form for a customer or an item.
 #[derive(Debug)]
@@ -17,6 +30,10 @@ pub(super) struct Record<'a> {
     /// The list that it belongs to.
     pub(super) list: &'static str,
     pub(super) fields: &'a [Input<'a>],
+    /// As [`Shown::version`].
+    pub(super) version: &'a str,
+    /// The values of the fields in [`Shown::now`].
+    pub(super) now: Option<&'a [Option<&'a String>]>,
     /// A link to what belongs to it: its address relative to the base URL, and its text.
     pub(super) related: Option<(String, &'static str)>,
     /// True if it changes a record, which orders may refer to.
@@ -35,8 +52,23 @@ pub(super) fn field<'a>(
         label,
         value: value.map_or("", String::as_str),
         max: MAX_TEXT,
-        autocomplete: "off",
+        autocomplete: Some("off"),
         inputmode,
+    }
+}
+
+impl Record<'_> {
+    /// What is stored now in the fields that have other values.
+    fn changes(&self) -> Option<Vec<FieldError>> {
+        let fields = self.fields.iter().zip(self.now?);
+        let differ = fields.filter_map(|(field, now)| {
+            let now = now.filter(|now| *now != field.value)?;
+            Some(FieldError {
+                field: field.name.to_owned(),
+                message: format!("Stored now: “{}”.", isolate(now)),
+            })
+        });
+        Some(differ.collect())
     }
 }
 
@@ -44,6 +76,15 @@ impl Pages {
     /// The form, with each message at its field.
     pub(super) fn record(&self, record: &Record<'_>, errors: &[FieldError]) -> Markup {
         let base = &self.frame.base;
+        let changes = record.changes();
+        let (errors, introduction) = match &changes {
+            Some(changes) => (
+                &changes[..],
+                "Nothing is stored yet: this was changed after you had opened it. To replace it by what \
+                 you see in the fields, press Save again.",
+            ),
+            None => (errors, "Nothing is stored yet. Please look at:"),
+        };
         let messages = Messages::new(errors);
         let called = |name: &str| {
             let field = record.fields.iter().find(|field| field.name == name);
@@ -53,8 +94,12 @@ impl Pages {
             @if let Some((path, text)) = &record.related {
                 p { a href=(base.path(path)) { (text) } }
             }
-            (summary(errors, "Nothing is stored yet. Please look at:", called))
+            (summary(errors, introduction, called))
             form.narrow method="post" action=(base.path(&record.action)) novalidate {
+                @if !record.version.is_empty() {
+                    // A browser that fills it in again after loading the page would send an old one.
+                    input type="hidden" name="version" value=(record.version) autocomplete="off";
+                }
                 @for input in record.fields { (messages.input(*input)) }
                 @if record.is_change {
                     p.quiet { "A change holds for new orders. What was sold stays as it was." }

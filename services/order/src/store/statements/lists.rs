@@ -59,8 +59,9 @@ fn select(query: &mut QueryBuilder<Db>, selection: &Selection) {
                 query.push(" AND id = ").push_bind(number);
             }
             None => {
-                query.push(" AND ");
+                query.push(" AND (");
                 matches(query, SEARCHED, search);
+                query.push(")");
             }
         }
     }
@@ -89,9 +90,12 @@ pub(super) fn found(query: &mut QueryBuilder<Db>, text: &str, search: Option<&Se
     query.push(")");
 }
 
-/// Appends the condition that `text` contains what was searched for.
+/// Appends the condition that `text` contains each word that was searched for.
 fn matches(query: &mut QueryBuilder<Db>, text: &str, search: &Search) {
     let searched = Search::searched(text);
-    query.push(format_args!("{searched} {MATCHES} "));
-    query.push_bind(pattern(search));
+    query.push("TRUE");
+    for word in search.words() {
+        query.push(format_args!(" AND {searched} {MATCHES} "));
+        query.push_bind(pattern(word));
+    }
 }

@@ -58,8 +58,8 @@ impl Pages {
                                     }
                                 }
                                 td.wide { (time(shipment.placed)) }
-                                td { (shipment.customer.full_name()) }
-                                td { (shipment.shipping_address.city) }
+                                td.long { (shipment.customer.full_name()) }
+                                td.long { (shipment.shipping_address.city) }
                                 td.number.wide { (shipment.lines.len()) }
                                 td { (status(shipment.status())) }
                             }

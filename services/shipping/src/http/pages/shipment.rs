@@ -19,9 +19,9 @@ impl Pages {
                         p.quiet { "erased" }
                     } @else {
                         address {
-                            (customer.full_name()) br;
-                            (address.street) br;
-                            (address.zip) " " (address.city)
+                            bdi { (customer.full_name()) } br;
+                            bdi { (address.street) } br;
+                            bdi { (address.zip) } " " bdi { (address.city) }
                         }
                     }
                 }
@@ -78,7 +78,7 @@ fn lines(lines: &[Line]) -> Markup {
                 tbody {
                     @for line in lines {
                         tr {
-                            td { (line.item.name) }
+                            td.long { (line.item.name) }
                             td.number { (line.item.id) }
                             td.number { (line.count) }
                         }
