@@ -111,7 +111,7 @@ impl Receiver {
             // First, so that nothing that follows from the answer is recorded before.
             self.history.sent(json!({
                 "from": from, "id": format!("urn:uuid:{id}"), "body": format!("urn:uuid:{}", text(&event["id"])),
-                "subject": event["subject"], "sequence": event["sequence"], "type": event["type"],
+                "subject": event["subject"], "sequence": event["sequence"].as_str().and_then(|text| text.parse::<i64>().ok()), "type": event["type"],
                 "data": readers::hash(&event["data"].to_string()),
                 "conduct": format!("{conduct:?}"), "answered": answer,
                 "refused": self.refuses(text(&event["subject"])),
