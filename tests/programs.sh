@@ -66,6 +66,14 @@ install_patroni() {
     cp tests/faults/requirements.txt "$patroni/installed"
 }
 
+# cargo-mutants, and nextest, which stops at the first test that fails: both are built here.
+install_mutants() {
+    local tools=${CARGO_TARGET_DIR:-target}/tools/mutants
+    [ ! -x "$tools/bin/cargo-nextest" ] || return 0
+    say "installing cargo-mutants and cargo-nextest"
+    cargo install --quiet --locked --root "$tools" cargo-mutants@27.1.0 cargo-nextest@0.9.151
+}
+
 # Packages from npm, to target/tools/$1: those of the lock file in the directory $2. $3 is what is left out without them.
 install_from_npm() {
     local tools=${CARGO_TARGET_DIR:-target}/tools/$1 without=TEST_WITHOUT_${1^^}

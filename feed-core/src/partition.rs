@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn some_partitions_have_a_text() {
-        let some: Partitions = [4, 15, 0].into_iter().collect();
+        let some: Partitions = [4, 15, 0, 4].into_iter().collect();
         assert_eq!(some.to_string(), "0 4 15");
         assert_eq!("15 0 4".parse(), Ok(some));
         assert!(some.contain("order/1") && !some.contain("order/17"));
