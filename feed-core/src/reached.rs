@@ -7,13 +7,8 @@
 /// A rare branch, and which guarantee depends on it (docs/guarantees.md).
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(
-    not(all(
-        feature = "publish",
-        feature = "consume",
-        feature = "postgres",
-        feature = "sqlite"
-    )),
-    allow(dead_code) // a part of the library has a part of the branches
+    not(all(feature = "publish", feature = "consume")),
+    expect(dead_code, reason = "a side of the library has its own branches")
 )]
 pub(crate) enum Mark {
     // The feed.

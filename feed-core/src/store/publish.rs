@@ -130,6 +130,12 @@ pub(crate) enum Numbered {
     AtCommit,
 }
 
+impl From<Option<(Look, i64)>> for Numbered {
+    fn from(numbered: Option<(Look, i64)>) -> Self {
+        numbered.map_or(Self::Busy, |(look, numbered)| Self::Done(look, numbered))
+    }
+}
+
 /// The events of a filtered view.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {

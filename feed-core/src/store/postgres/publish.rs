@@ -3,6 +3,7 @@
 //! arrives alone is numbered inside that COMMIT (`0010_expand_number_at_commit.sql`, `0011_expand_number_when_alone.sql`).
 
 use chrono::{DateTime, Utc};
+use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgPool, PgTransaction, Postgres, Row};
 
 use crate::event::{EventId, NewEvent, Sequence};
@@ -108,13 +109,9 @@ impl NativePublish for Postgres {
         .bind(limit)
         .fetch_optional(pool)
         .await?;
-        let Some(row) = row else {
-            return Ok(Numbered::Busy);
-        };
-        Ok(Numbered::Done(
-            Look::from_row(&row)?,
-            row.try_get("numbered")?,
-        ))
+        let look =
+            |row: PgRow| Ok::<_, sqlx::Error>((Look::from_row(&row)?, row.try_get("numbered")?));
+        Ok(row.map(look).transpose()?.into())
     }
 
     async fn published(pool: &PgPool) -> sqlx::Result<Published> {

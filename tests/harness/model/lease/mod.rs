@@ -5,7 +5,7 @@
 //! feed may become another one, each in a run of its own, since all together would take minutes. An instance that is
 //! frozen is one that makes no step while others do.
 //!
-//! What a real run has committed is replayed in [`replay`].
+//! What a real run has committed is replayed in [`replay()`].
 
 mod action;
 mod replay;

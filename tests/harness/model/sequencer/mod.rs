@@ -6,7 +6,7 @@
 //! numbers. A second instance does not find rows that were moved, so the code has a second guard
 //! there.
 //!
-//! What a real run has committed is replayed in [`replay`].
+//! What a real run has committed is replayed in [`replay()`].
 
 mod action;
 mod replay;
