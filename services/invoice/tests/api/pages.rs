@@ -27,7 +27,7 @@ async fn an_invoice_has_a_page<S: Testable>(url: &str) {
         "Invoice 2026-000001",
         "日本語 &lt;b&gt;O'Brien",
         "ob@example.com",
-        "Krischerstr. 100<br>40789 Monheim",
+        "<bdi>Krischerstr. 100</bdi><br><bdi>40789</bdi> <bdi>Monheim</bdi>",
         "2026-03-04",
         "iPod &amp; &lt;i&gt;case&lt;/i&gt;",
         "42.00 EUR",

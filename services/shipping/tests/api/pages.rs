@@ -24,7 +24,7 @@ async fn a_shipment_has_a_page<S: Testable>(url: &str) {
     let texts = [
         "Shipment of order 17",
         "日本語 &lt;b&gt;O'Brien",
-        "Dock 9<br>20457 Hamburg",
+        "<bdi>Dock 9</bdi><br><bdi>20457</bdi> <bdi>Hamburg</bdi>",
         "2026-03-04 05:06 UTC",
         "iPod &amp; &lt;i&gt;case&lt;/i&gt;",
         "Pending",
