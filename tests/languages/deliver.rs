@@ -277,9 +277,7 @@ async fn a_function_is_called_for_each_event() {
     let third = team.deliver(&["--call", "again"]).await;
     let log = third.process.log();
     assert!(
-        log.contains(
-            "executes the function on_event for its events, and this one the function again"
-        ),
+        log.contains("delivers to the function on_event, and this one to the function again"),
         "{log}"
     );
 }

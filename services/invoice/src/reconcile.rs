@@ -189,7 +189,7 @@ impl Demanded for Invoice {
     }
 }
 
-/// Stands for the recipient of the invoice of an order; `None` if the customer was erased.
+/// Returns a fingerprint of the recipient of an order's invoice; `None` if the customer was erased.
 fn recipient_of(order: Order) -> Option<u64> {
     let address = order.billing_address.unwrap_or_default();
     (!order.customer.is_erased()).then(|| recipient(&order.customer, &address))

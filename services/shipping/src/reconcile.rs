@@ -142,7 +142,7 @@ impl Demanded for Shipment {
     }
 }
 
-/// Stands for the recipient of the goods of an order; `None` if the customer was erased.
+/// Returns a fingerprint of the recipient of an order's goods; `None` if the customer was erased.
 fn recipient_of(order: Order) -> Option<u64> {
     let address = order.shipping_address.unwrap_or_default();
     (!order.customer.is_erased()).then(|| recipient(&order.customer, &address))

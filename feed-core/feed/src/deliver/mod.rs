@@ -150,11 +150,14 @@ struct Targets {
     to: Option<Url>,
 }
 
-/// Stands between the version of the program and what an instance does with events.
-const DOES: &str = ", ";
+/// Separates the version of the program from the [name](Targets::name) of its target.
+const SEPARATOR: &str = ", ";
+
+/// The most instances that are compared.
+const MOST_COMPARED: u32 = 100;
 
 impl Targets {
-    /// Names what an instance does with events: another one of its subscription does the same.
+    /// Names where an instance delivers events: each instance of a subscription delivers them there.
     fn name(&self) -> String {
         let script = self.call.as_ref().or(self.sql.as_ref());
         match (
@@ -168,7 +171,7 @@ impl Targets {
     }
 }
 
-/// Warns if instances of one subscription do different things with its events: they share the events.
+/// Warns if instances of one subscription deliver to different targets: each event reaches only one of these.
 async fn compare_instances<B: Backend>(
     database: &Database<B>,
     config: &Config<Delivery>,
@@ -182,11 +185,11 @@ async fn compare_instances<B: Backend>(
     let handle = Handle::to_read(database.clone(), config.follow.subscription(subscription));
     for other in handle.instances(MOST_COMPARED).await? {
         let version = other.version.unwrap_or_default();
-        match version.split_once(DOES) {
-            Some((_, does)) if other.alive && does != own => warn!(
-                "instance {} of the subscription {subscription} executes {does} for its events, and this one {own}: they \
-                 share the events, so that each event gets one of both. Two effects need two subscriptions: \
-                 --subscription",
+        match version.split_once(SEPARATOR) {
+            Some((_, target)) if other.alive && target != own => warn!(
+                "instance {} of the subscription {subscription} delivers to {target}, and this one to {own}: they share the \
+                 events, so that each event reaches only one of these. For two targets, use two subscriptions \
+                 (--subscription)",
                 other.instance
             ),
             _ => {}
@@ -194,9 +197,6 @@ async fn compare_instances<B: Backend>(
     }
     Ok(())
 }
-
-/// The most instances that are compared.
-const MOST_COMPARED: u32 = 100;
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
@@ -259,7 +259,7 @@ impl Service for Deliver {
     }
 
     fn version(settings: &Delivery) -> String {
-        format!("{}{DOES}{}", Self::VERSION, settings.target.name())
+        format!("{}{SEPARATOR}{}", Self::VERSION, settings.target.name())
     }
 }
 

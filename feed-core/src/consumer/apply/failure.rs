@@ -94,16 +94,18 @@ pub(crate) async fn run_detached<T: Send + 'static>(
 /// Returns the seconds between attempt `attempts` and the next one; `None` if the event waits for
 /// the operator.
 pub(crate) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
-    let (retry, least) = match error {
+    let retry = match error {
         // What it needs comes back, with no operator of ours.
-        EffectError::Later { after, .. } => (true, after.unwrap_or_default()),
-        EffectError::Retry(_) => (attempts < ATTEMPTS, Duration::ZERO),
-        EffectError::Park(_) => (false, Duration::ZERO),
-        EffectError::Database(error) => {
-            (attempts < ATTEMPTS && !is_permanent(error), Duration::ZERO)
-        }
+        EffectError::Later { .. } => true,
+        EffectError::Retry(_) => attempts < ATTEMPTS,
+        EffectError::Park(_) => false,
+        EffectError::Database(error) => attempts < ATTEMPTS && !is_permanent(error),
     };
-    let least = i64::try_from(least.as_secs()).unwrap_or(i64::MAX);
+    let least = match error {
+        EffectError::Later { after, .. } => after.unwrap_or_default().as_secs(),
+        _ => 0,
+    };
+    let least = i64::try_from(least).unwrap_or(i64::MAX);
     let exponent = u32::try_from(attempts - 1).unwrap_or(0);
     retry.then(|| {
         let pause = (FIRST_RETRY << exponent.min(20)).min(LONGEST_RETRY);
