@@ -14,7 +14,7 @@ use super::app::App;
 use super::body::Fields;
 use super::pages::Shown;
 use super::problem::Problem;
-use super::records::{added, allow, changed, refused, shown, version};
+use super::records::{added, allow, changed, may_replace, refused, shown, version};
 use crate::order::{Customer, CustomerId};
 use crate::rules::{DraftCustomer, FieldError};
 use crate::store::Store;
@@ -115,11 +115,8 @@ pub(super) async fn change<S: Store>(
         }
         false => None,
     };
-    let is_known = match (&known, &only) {
-        (Some(known), Some(now)) => *known == version(now)? || *now == customer,
-        _ => true,
-    };
-    if !is_known || !S::update_customer(writer, &customer, only.as_ref()).await? {
+    let may_replace = may_replace(known.as_deref(), only.as_ref(), &customer)?;
+    if !may_replace || !S::update_customer(writer, &customer, only.as_ref()).await? {
         let now = S::customer(writer, id).await?;
         let now = now.ok_or(Problem::NoSuchCustomer(id))?;
         if known.is_none() {

@@ -14,7 +14,7 @@ use super::app::App;
 use super::body::Fields;
 use super::pages::Shown;
 use super::problem::Problem;
-use super::records::{added, allow, changed, refused, shown, version};
+use super::records::{added, allow, changed, may_replace, refused, shown, version};
 use crate::order::{Item, ItemId};
 use crate::rules::{DraftItem, FieldError};
 use crate::store::Store;
@@ -107,11 +107,8 @@ pub(super) async fn change<S: Store>(
         }
         false => None,
     };
-    let is_known = match (&known, &only) {
-        (Some(known), Some(now)) => *known == version(now)? || *now == item,
-        _ => true,
-    };
-    if !is_known || !S::update_item(writer, &item, only.as_ref()).await? {
+    let may_replace = may_replace(known.as_deref(), only.as_ref(), &item)?;
+    if !may_replace || !S::update_item(writer, &item, only.as_ref()).await? {
         let now = S::item(writer, id).await?;
         let now = now.ok_or(Problem::NoSuchItem(id))?;
         if known.is_none() {

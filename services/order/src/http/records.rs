@@ -32,6 +32,18 @@ pub(super) fn version(document: &impl Serialize) -> Result<String, Problem> {
     Ok(Validators::of("application/json", text.as_bytes()).tag)
 }
 
+/// Returns true if a form may replace what is stored `now`: it has shown that version, or changes nothing.
+pub(super) fn may_replace<R: Serialize + PartialEq>(
+    shown: Option<&str>,
+    now: Option<&R>,
+    new: &R,
+) -> Result<bool, Problem> {
+    Ok(match (shown, now) {
+        (Some(shown), Some(now)) => shown == version(now)? || now == new,
+        _ => true,
+    })
+}
+
 /// Checks the preconditions of a change against the document as it is now.
 pub(super) fn allow(headers: &HeaderMap, document: &impl Serialize) -> Result<(), Problem> {
     guard_strongly(headers, &version(document)?).map_err(|_| Problem::PreconditionFailed)
