@@ -143,6 +143,16 @@ impl Client {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Option<Answer> {
+        self.send(method, path, headers, body).await.ok()
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> reqwest::Result<Answer> {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let shown = self.authorization.as_deref();
         let headers: HeaderMap = shown
@@ -156,11 +166,11 @@ impl Client {
             .collect();
         let request = self.client.request(method, self.url(path));
         let request = request.headers(headers).body(body.to_owned());
-        let response = request.send().await.ok()?;
-        Some(Answer {
+        let response = request.send().await?;
+        Ok(Answer {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
-            body: response.text().await.ok()?,
+            body: response.text().await?,
         })
     }
 
@@ -170,8 +180,8 @@ impl Client {
     ///
     /// It is not.
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let answer = self.try_send("GET", path, headers, "").await;
-        answer.unwrap_or_else(|| panic!("no answer from {}", self.url(path)))
+        let answer = self.send("GET", path, headers, "").await;
+        answer.unwrap_or_else(|error| panic!("no answer from {}: {error:?}", self.url(path)))
     }
 
     /// A `GET` of JSON; `None` unless it is there.
@@ -191,8 +201,8 @@ impl Client {
             .extend_pairs(fields)
             .finish();
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let answer = self.try_send("POST", path, &headers, &body).await;
-        answer.unwrap_or_else(|| panic!("no answer from {}", self.url(path)))
+        let answer = self.send("POST", path, &headers, &body).await;
+        answer.unwrap_or_else(|error| panic!("no answer from {}: {error:?}", self.url(path)))
     }
 
     /// A `POST` of JSON; `None` if there is no answer.

@@ -198,6 +198,10 @@ impl Proxy {
         })
         .await;
         self.start().await;
+        // A connection of theirs may be one to the killed process, and fail when it is used again.
+        for client in [&mut self.plain, &mut self.eager, &mut self.keeping] {
+            *client = Client::new(&client.url(""));
+        }
     }
 
     /// What the origin was asked for at this path, with what it has answered.
