@@ -11,7 +11,7 @@ use sqlx::{Executor, Postgres, Sqlite};
 
 use crate::support::{
     Answer, BASE, Publisher, Recorder, Testable, consumer, consumer_database, effects, event,
-    serve, until, urns,
+    serve, until, until_waiting, urns,
 };
 
 harness::on_both_databases! {
@@ -167,24 +167,16 @@ async fn an_event_that_is_being_moved_is_erased() {
     let mut obstacle = publisher.database.begin().await.unwrap();
     let row = "INSERT INTO feed_archive SELECT * FROM feed_log WHERE sequence = 10";
     obstacle.execute(row).await.unwrap();
-    let waiting = async |count| {
-        let sql = "SELECT count(*) FROM pg_stat_activity
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        until("a session waits", async || {
-            <Postgres as Testable>::numbers(&publisher.database, sql).await == [count]
-        })
-        .await;
-    };
     let moving = tokio::spawn({
         let feed = publisher.feed.clone();
         async move { feed.archive(0).await.unwrap() }
     });
-    waiting(1).await;
+    until_waiting(&publisher.database, 1).await;
     let erasing = tokio::spawn({
         let other = Publisher::<Postgres>::open(database.url()).await;
         async move { erase(&other, "order/1").await }
     });
-    waiting(2).await;
+    until_waiting(&publisher.database, 2).await;
     obstacle.rollback().await.unwrap();
     assert_eq!(moving.await.unwrap(), 10);
     assert_eq!(erasing.await.unwrap(), 20);

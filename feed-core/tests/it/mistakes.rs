@@ -400,12 +400,7 @@ async fn a_deadlock_with_another_transaction_parks_nothing() {
         sqlx::query(sql).execute(&mut *tx).await.unwrap();
     }
     let waiting = async {
-        crate::support::until("the effect waits", async || {
-            let waits = "SELECT count(*) FROM pg_stat_activity \
-                         WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            Postgres::numbers(&database, waits).await == [1]
-        })
-        .await;
+        crate::support::until_waiting(&database, 1).await;
         let crossing = "UPDATE stock SET left_over = 2 WHERE item = 1";
         sqlx::query(crossing).execute(&mut *tx).await.unwrap();
     };

@@ -308,6 +308,16 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
+/// Waits until `count` sessions of PostgreSQL wait for a lock. SQLite does not show who waits.
+pub(crate) async fn until_waiting<B: Testable>(database: &Database<B>, count: i64) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until("sessions wait for locks", async || {
+        B::DIALECT == 1 || B::numbers(database, waiting).await == [count]
+    })
+    .await;
+}
+
 /// An effect that is one row for each event, and fails for the subjects in `fails`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recorder {

@@ -6,7 +6,7 @@ use feed_core::NewEvent;
 use feed_core::consumer::{DecideError, Decision, NoUndo, Outcome};
 
 use super::Scene;
-use crate::support::{Fail, Testable, effects, event, until};
+use crate::support::{Fail, Testable, effects, event, until, until_waiting};
 
 harness::on_both_databases! {
     a_skip_is_taken_back_as_it_was
@@ -171,14 +171,14 @@ async fn a_later_event_that_comes_during_the_undo_waits<B: Testable>(url: &str) 
     B::execute(&mut tx, lock[B::DIALECT]).await.unwrap();
     let handle = scene.handle.clone();
     let undoing = tokio::spawn(async move { handle.undo(skip, "ada").await });
-    let waits = std::time::Duration::from_millis(300);
-    tokio::time::sleep(waits).await;
-    let releasing = tokio::spawn(async move {
-        tokio::time::sleep(waits).await;
-        tx.rollback().await
-    });
-    ids.extend(scene.about_order_1(1).await);
-    releasing.await.unwrap().unwrap();
+    until_waiting(&scene.database, 1).await;
+    let database = scene.database.clone();
+    let releasing = async {
+        until_waiting(&database, 2).await;
+        tx.rollback().await.unwrap();
+    };
+    let (later, ()) = tokio::join!(scene.about_order_1(1), releasing);
+    ids.extend(later);
     match undoing.await.unwrap() {
         Ok(_) => {
             let status = scene.handle.status().await.unwrap();
