@@ -1,12 +1,13 @@
 //! `feed check`, on our own feed and on feeds that break rules.
 
 use axum::Router;
-use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG};
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use harness::{Backend, serve as listen};
 use serde_json::Value;
 
-use crate::feed::{database, publish, run, serve, shows};
+use crate::feed::{Running, database, publish, run, serve, shows};
 
 harness::on_both_backends! {
     our_own_feed_keeps_all_rules
@@ -44,15 +45,58 @@ async fn our_own_feed_keeps_all_rules(backend: Backend) {
     assert_eq!(code, 2);
 }
 
+/// They go to the feed, and not to another origin.
+#[tokio::test]
+async fn a_feed_with_credentials_is_checked_with_those_in_the_file() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("credentials");
+    std::fs::write(&file, "read ada:secret\n").unwrap();
+    let file = file.to_str().unwrap();
+    let database = database(Backend::Sqlite).await;
+    let settings = ["--database-url", database.url(), "--credentials-file", file];
+    let serving = [&["serve"], &settings[..]].concat();
+    let feed = Running::start(&serving).await;
+    let url = feed.client.url("feed");
+    assert_eq!(run(&["check", &url]).await.0, 1);
+    let (code, out, _) = run(&["check", &url, "--feed-credentials-file", file]).await;
+    assert_eq!(code, 0, "{out}");
+    let in_the_address = url.replace("://", "://ada:secret@");
+    let (code, _, err) = run(&["check", &in_the_address]).await;
+    assert!(
+        code == 2 && err.contains("must not hold credentials"),
+        "{err}"
+    );
+
+    let elsewhere = async |headers: HeaderMap| {
+        assert!(!headers.contains_key(AUTHORIZATION), "{headers:?}");
+        ""
+    };
+    let elsewhere = listen(Router::new().route("/page", get(elsewhere))).await + "/page";
+    let head = feed_of(&format!(
+        "{HEAD}<link rel='prev-archive' href='{elsewhere}'/>"
+    ));
+    let asked = async move |headers: HeaderMap| match headers.contains_key(AUTHORIZATION) {
+        true => Ok(([(CONTENT_TYPE, "application/atom+xml")], head)),
+        false => Err(StatusCode::UNAUTHORIZED),
+    };
+    let url = listen(Router::new().route("/feed", get(asked))).await + "/feed";
+    let (_, out, err) = run(&["check", &url, "--feed-credentials-file", file]).await;
+    assert!(out.contains("pages of the archive"), "{out} {err}");
+    assert!(!err.contains("cannot be read"), "{err}");
+}
+
 const ENTRY: &str =
     "<entry><id>urn:1</id><title/><updated>2026-01-01T00:00:00Z</updated><link href='/1'/></entry>";
 const HEAD: &str = "<id>urn:x</id><title/><updated>2026-01-01T00:00:00Z</updated><author><name>a</name></author>\
                     <link rel='self' href='/feed'/>";
 
+fn feed_of(inside: &str) -> String {
+    format!("<feed xmlns='http://www.w3.org/2005/Atom'>{inside}</feed>")
+}
+
 /// A feed whose head and page have this inside.
 async fn check_feed(head: &str, page: &str) -> Vec<Value> {
-    let atom = |inside: &str| format!("<feed xmlns='http://www.w3.org/2005/Atom'>{inside}</feed>");
-    let (head, page) = (atom(head), atom(page));
+    let (head, page) = (feed_of(head), feed_of(page));
     // It has a tag, and answers 200 to it.
     let headers = [(CONTENT_TYPE, "application/atom+xml"), (ETAG, "\"1\"")];
     let router = Router::new()

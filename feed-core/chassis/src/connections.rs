@@ -12,7 +12,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::uri::Authority;
+use axum::http::{StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use feed_http::with_causes;
 use hyper::body::{Body as _, Incoming};
@@ -163,6 +164,12 @@ async fn answer(
     request: Request<Incoming>,
     requests: Arc<Requests>,
 ) -> Result<Response, Infallible> {
+    if !names_one_host(&request) {
+        let problem = Problem::bad_request(
+            "a request of HTTP/1.1 has one Host header, a host and perhaps a port",
+        );
+        return Ok(problem.into_response());
+    }
     let length = request.body().size_hint().upper();
     let place = match length.is_none_or(|length| length > LARGE) {
         true => requests.large.try_acquire().map(Some),
@@ -198,6 +205,22 @@ async fn answer(
         html::protect(&mut response);
     }
     Ok(response)
+}
+
+/// Returns true if the request names one host, or is of a version that need not (RFC 9112, 3.2).
+fn names_one_host<T>(request: &Request<T>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        // It is empty where the target has no authority (RFC 9110, 7.2).
+        (Some(host), None) if host.is_empty() => true,
+        (Some(host), None) => Authority::try_from(host.as_bytes()).is_ok_and(|host| {
+            // Not if a user precedes the host.
+            let port = host.as_str().strip_prefix(host.host());
+            port.is_some_and(|port| port.bytes().skip(1).all(|byte| byte.is_ascii_digit()))
+        }),
+        (None, _) => request.version() < Version::HTTP_11,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -294,6 +317,38 @@ mod tests {
         // A reset is an end too.
         let _ = closed.expect("the server closes the connection");
         answer
+    }
+
+    #[tokio::test]
+    async fn a_request_names_one_host() {
+        let server = Server::start(SHORT).await;
+        for (version, hosts, status) in [
+            ("1.1", &["x"][..], "200"),
+            ("1.1", &["shop.example:8080"], "200"),
+            ("1.1", &["[::1]:8080"], "200"),
+            ("1.1", &["x:"], "200"),
+            ("1.1", &[""], "200"),
+            ("1.0", &[], "200"),
+            ("1.1", &[], "400"),
+            ("1.1", &["x", "x"], "400"),
+            ("1.0", &["x", "y"], "400"),
+            ("1.1", &["a b"], "400"),
+            ("1.1", &["x/feed"], "400"),
+            ("1.1", &["ada@x"], "400"),
+            ("1.1", &["x:eighty"], "400"),
+            ("1.1", &["x:80:80"], "400"),
+            ("1.1", &["\u{e4}"], "400"),
+        ] {
+            let hosts: String = hosts
+                .iter()
+                .map(|host| format!("Host: {host}\r\n"))
+                .collect();
+            let request = format!("GET / HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
+            let answer = server.send_raw(&request).await;
+            let answered = answer.split(' ').nth(1);
+            assert_eq!(answered, Some(status), "{request}: {answer}");
+        }
+        server.stop().await;
     }
 
     #[tokio::test]

@@ -11,7 +11,9 @@ mod rules;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use feed_chassis::{parse_url, stop_signal};
+use feed_chassis::stop_signal;
+use feed_console::parse_feed_url;
+use feed_core::consumer::FeedCredentials;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -39,8 +41,12 @@ long as `--patience` says where the consumer gets them wrong.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Check {
     /// The address of the feed
-    #[arg(value_name = "URL", env = "FEED_URL", value_parser = parse_url, required_unless_present = "consumer")]
+    #[arg(value_name = "URL", env = "FEED_URL", value_parser = parse_feed_url, required_unless_present = "consumer")]
     url: Option<Url>,
+
+    /// Credentials for the feed: a file with one line, `NAME:PASSWORD` or a token
+    #[arg(long, env, value_name = "FILE", value_parser = FeedCredentials::from_setting)]
+    feed_credentials_file: Option<FeedCredentials>,
 
     /// Documents to read of an archive, at most
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
@@ -119,7 +125,8 @@ pub(crate) async fn main(check: Check) -> ExitCode {
             }
         }
         (None, Some(url)) => {
-            let found = Checker::new(url, check.documents).run().await;
+            let checker = Checker::new(url, check.feed_credentials_file, check.documents);
+            let found = checker.run().await;
             let found = found.map_err(|error| format!("the feed cannot be read: {error}"));
             found.inspect(|findings| findings.iter().for_each(show))
         }

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::DateTime;
+use feed_core::consumer::FeedCredentials;
 use feed_core::http::{tls, with_causes};
 use reqwest::header::{
-    CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, LAST_MODIFIED,
+    AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, LAST_MODIFIED,
 };
 use reqwest::{Client, Method, StatusCode};
 use url::Url;
@@ -50,6 +51,7 @@ impl Answer {
 pub(super) struct Checker {
     client: Client,
     url: Url,
+    credentials: Option<FeedCredentials>,
     /// Documents of the archive to read, at most.
     documents: usize,
     findings: Vec<Finding>,
@@ -58,7 +60,7 @@ pub(super) struct Checker {
 type Checked<T> = Result<T, String>;
 
 impl Checker {
-    pub(super) fn new(url: Url, documents: usize) -> Self {
+    pub(super) fn new(url: Url, credentials: Option<FeedCredentials>, documents: usize) -> Self {
         let builder = Client::builder()
             .user_agent(concat!("feed-check/", env!("CARGO_PKG_VERSION")))
             .timeout(TIMEOUT);
@@ -68,6 +70,7 @@ impl Checker {
                 .expect("certificates of authorities")
                 .expect("constant settings"),
             url,
+            credentials,
             documents,
             findings: Vec::new(),
         }
@@ -138,6 +141,13 @@ impl Checker {
             ),
             _ => self.has_none("RFC 9110, 8.8.2.1", "Last-Modified is not later than Date"),
         }
+        let only_head = self.ask(Method::HEAD, &self.url, &[]).await?;
+        let same = only_head.status == StatusCode::OK && only_head.body.is_empty();
+        self.finds(
+            "RFC 9110, 9.3.2",
+            "HEAD is answered as GET, without a body",
+            (!same).then(|| format!("it is {}", only_head.status)),
+        );
         let unchanged = "a request with its ETag is answered 304, without a body";
         let other = "a request with another ETag is answered 200";
         let Some(tag) = tag else {
@@ -161,13 +171,6 @@ impl Checker {
             "RFC 9110, 13.1.2",
             other,
             (another.status != StatusCode::OK).then(|| format!("it is {}", another.status)),
-        );
-        let only_head = self.ask(Method::HEAD, &self.url, &[]).await?;
-        let same = only_head.status == StatusCode::OK && only_head.body.is_empty();
-        self.finds(
-            "RFC 9110, 9.3.2",
-            "HEAD is answered as GET, without a body",
-            (!same).then(|| format!("it is {}", only_head.status)),
         );
         Ok(())
     }
@@ -331,6 +334,12 @@ impl Checker {
         headers: &[(HeaderName, &str)],
     ) -> Checked<Answer> {
         let mut request = self.client.request(method, url.clone());
+        // A document may be at another origin, for which they are not.
+        if let Some(credentials) = &self.credentials
+            && url.origin() == self.url.origin()
+        {
+            request = request.header(AUTHORIZATION, credentials.authorization());
+        }
         for (name, value) in headers {
             request = request.header(name, *value);
         }

@@ -104,8 +104,12 @@ impl FeedCredentials {
         Self::from_file(file).map_err(|error| with_causes(&error))
     }
 
-    /// The value of `Authorization`.
-    pub(crate) fn authorization(&self) -> HeaderValue {
+    /// The value of `Authorization`, for requests to the feed that do not go through a [`Subscription`]. It is for the
+    /// feed's origin alone.
+    ///
+    /// [`Subscription`]: crate::consumer::Subscription
+    #[must_use]
+    pub fn authorization(&self) -> HeaderValue {
         let shown = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.clone()
     }
