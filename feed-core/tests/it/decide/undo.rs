@@ -167,8 +167,11 @@ async fn a_later_event_that_comes_during_the_undo_waits<B: Testable>(url: &str) 
     // It looks at the decision now, and renews no lease while the partition is locked.
     scene.settle(0, 0).await;
     let mut tx = scene.database.begin().await.unwrap();
-    let lock = ["SELECT 1 FROM feed_partition FOR UPDATE", "SELECT 1"];
-    B::execute(&mut tx, lock[B::DIALECT]).await.unwrap();
+    // This one alone: who waits for it gets it in turn.
+    let partition =
+        "SELECT 1 FROM feed_partition WHERE partition = (SELECT partition FROM feed_undo)";
+    let lock = [format!("{partition} FOR UPDATE"), partition.to_owned()];
+    B::execute(&mut tx, &lock[B::DIALECT]).await.unwrap();
     let handle = scene.handle.clone();
     let undoing = tokio::spawn(async move { handle.undo(skip, "ada").await });
     until_waiting(&scene.database, 1).await;
