@@ -58,7 +58,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stop.cancel();
     });
     let sales = Subscription::new("sales", feed.parse()?);
-    let consumer = Consumer::open(database, sales, Sold, shutdown).await?;
+    let consumer = Consumer::open(database.clone(), sales, Sold, shutdown).await?;
     consumer.run().await;
+    database.close().await;
     Ok(())
 }

@@ -54,6 +54,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use apply::batch::Applier;
 use apply::instance::Instance;
@@ -68,6 +69,7 @@ use source::fetch::Source;
 use source::redact::redact_url;
 
 use crate::database::Database;
+use crate::database::timeout::TRANSACTION;
 use crate::http::with_causes;
 use crate::partition::PARTITIONS;
 use crate::store::consume::CHANNEL;
@@ -135,6 +137,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         let instance = Arc::new(Instance {
             subscription: name.clone(),
             name: format!("{}-{:08x}", subscription.instance, fastrand::u32(..)),
+            transactions: TaskTracker::new(),
             database,
         });
         let leases = Arc::new(Leases::default());
@@ -204,27 +207,35 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         round
     }
 
-    /// Polls until `shutdown`, then finishes the current batch and releases the partitions.
+    /// Polls until `shutdown`, then finishes the current batch and releases the partitions, within twenty seconds. A
+    /// batch that takes longer is rolled back when the process ends, and comes again.
+    ///
+    /// Spawn it, or wait for it, and let the process live until it has ended.
     pub async fn run(mut self) {
         let stop = self.follower.shutdown.clone();
         // These tasks end with this future, also when it is dropped: leases that are kept without a
         // poller would look alive.
-        let mut beside = self.spawn_beside();
+        let ended = CancellationToken::new();
+        let mut beside = self.spawn_beside(&ended);
         while !stop.is_cancelled() {
-            // A dropped round leaves no transaction open: transactions run in tasks of their own,
-            // and closing the database waits for them.
+            // A dropped round leaves no transaction open: transactions run in tasks of their own.
             let round = tokio::select! {
                 round = self.poll_once() => round,
                 () = stop.cancelled() => break,
-                Some(ended) = beside.join_next() => {
+                Some(Err(failed)) = beside.join_next() => {
                     // Without these tasks the consumer would look healthy until its leases end, and
-                    // then do nothing.
-                    assert!(stop.is_cancelled(), "a task of the consumer has ended: {ended:?}");
+                    // then do nothing. The end of the runtime cancels them.
+                    assert!(failed.is_cancelled(), "a task of the consumer has ended: {failed:?}");
                     break;
                 }
             };
             self.pause_after(&round).await;
         }
+        // The leases are kept until the last transaction has ended: without them it would be rolled back.
+        let transactions = &self.follower.instance.transactions;
+        transactions.close();
+        let _ = tokio::time::timeout(TRANSACTION, transactions.wait()).await;
+        ended.cancel();
         while beside.join_next().await.is_some() {}
         if let Err(error) = self.leave().await {
             tracing::warn!(error = with_causes(&error), "left leases behind");
@@ -232,19 +243,16 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
     }
 
     /// Spawns the tasks that keep the leases, sweep the claims, and sample the progress.
-    fn spawn_beside(&self) -> JoinSet<()> {
+    fn spawn_beside(&self, ended: &CancellationToken) -> JoinSet<()> {
         let Follower {
-            instance,
-            leases,
-            shutdown,
-            ..
+            instance, leases, ..
         } = &self.follower;
         let mut beside = JoinSet::new();
-        let (of, kept, stop) = (Arc::clone(instance), Arc::clone(leases), shutdown.clone());
+        let (of, kept, stop) = (Arc::clone(instance), Arc::clone(leases), ended.clone());
         beside.spawn(async move { keep_leases(&of, &kept, &stop).await });
-        let (of, known, stop) = (Arc::clone(instance), Arc::clone(leases), shutdown.clone());
+        let (of, known, stop) = (Arc::clone(instance), Arc::clone(leases), ended.clone());
         beside.spawn(async move { sweep_claims(&of, &known, &stop).await });
-        beside.spawn(keep_samples(self.handle(), shutdown.clone()));
+        beside.spawn(keep_samples(self.handle(), ended.clone()));
         beside
     }
 

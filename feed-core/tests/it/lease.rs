@@ -1,17 +1,20 @@
 //! Several instances of one consumer: each event once, and no late owner commits (I5).
 
+use std::time::Duration;
+
 use feed_core::consumer::Polled;
 use futures_util::future::join_all;
 use sqlx::Sqlite;
 
 use crate::support::{
-    Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until,
+    Fail, Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until,
 };
 
 harness::on_both_databases! {
     instances_share_the_work_and_no_event_is_applied_twice
     a_late_owner_cannot_commit
     an_instance_that_stops_leaves_its_partitions
+    an_instance_that_stops_finishes_its_batch_first
     what_was_written_when_the_clock_was_ahead_ends_soon
 }
 
@@ -92,6 +95,28 @@ async fn an_instance_that_stops_leaves_its_partitions<B: Testable>(url: &str) {
     let mut next = consumer(&database, &feed, Recorder::default()).await;
     publisher.publish(1).await;
     assert_eq!(next.poll_once().await.unwrap(), Polled::Applied(1));
+}
+
+/// It outlasts the wait for the lock of a partition, and for a connection.
+async fn an_instance_that_stops_finishes_its_batch_first<B: Testable>(url: &str) {
+    let source = harness::FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<B>(url).await;
+    let effect = Recorder::failing("order/0", Fail::Hang);
+    let stopping = consumer(&database, &feed, effect.clone()).await;
+    let stop = stopping.shutdown();
+    publisher.publish(1).await;
+    let running = tokio::spawn(stopping.run());
+    effect.tried.notified().await;
+    stop.cancel();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(!running.is_finished());
+    effect.go.notify_one();
+    running.await.unwrap();
+    assert_eq!(effects(&database).await.len(), 1);
+    let owned = "SELECT count(*) FROM feed_partition WHERE lease_owner IS NOT NULL";
+    assert_eq!(B::numbers(&database, owned).await, [0]);
 }
 
 /// Nobody holds a share for an hour who has died before the clock was put right.

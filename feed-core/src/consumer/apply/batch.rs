@@ -187,7 +187,9 @@ impl<B: Backend, E: Effect<B>> Applier<B, E> {
         }
         let asked = batch.held.len();
         let applier = Arc::clone(self);
-        let (kept, events) = run_detached(async move { applier.transact(batch).await }).await?;
+        let transactions = &self.caller.instance.transactions;
+        let transact = async move { applier.transact(batch).await };
+        let (kept, events) = run_detached(transactions, transact).await?;
         for held in held
             .iter_mut()
             .filter(|held| kept.contains(&held.partition))

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_util::task::TaskTracker;
+
 use crate::consumer::effect::EffectError;
 use crate::consumer::sanitize::sanitize;
 use crate::consumer::source::content::Missing;
@@ -72,9 +74,10 @@ impl From<Missing> for EffectError {
 /// Runs a transaction until it has finished, even if the caller stops waiting. A panic of the
 /// effect parks the event.
 pub(crate) async fn run_detached<T: Send + 'static>(
+    transactions: &TaskTracker,
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
-    match tokio::spawn(work).await {
+    match transactions.spawn(work).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => {
             let panic = error.into_panic();

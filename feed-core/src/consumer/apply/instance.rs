@@ -1,6 +1,7 @@
 //! The instance and the subscription that it works for.
 
 use sqlx::Pool;
+use tokio_util::task::TaskTracker;
 
 use crate::database::Database;
 use crate::store::Backend;
@@ -12,6 +13,8 @@ pub(crate) struct Instance<B: Backend> {
     pub(crate) subscription: String,
     /// Unique for each start: the owner in leases.
     pub(crate) name: String,
+    /// The transactions that are under way.
+    pub(crate) transactions: TaskTracker,
 }
 
 impl<B: Backend> Instance<B> {

@@ -86,7 +86,7 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
         let (again, content) = (Arc::clone(caller), found.take());
         let (owned, tried) = ((held.clone(), subject.to_owned()), Tried::default());
         let trying = Arc::clone(&tried);
-        let retried = run_detached(async move {
+        let retried = run_detached(&caller.instance.transactions, async move {
             let (held, subject) = owned;
             retry_first(&again, &held, &subject, content, &trying).await
         });
