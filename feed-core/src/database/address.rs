@@ -1,5 +1,6 @@
 //! The URL of a database: its kind, and how to show it.
 
+use std::fmt;
 use std::str::FromStr;
 
 #[cfg(feature = "postgres")]
@@ -14,6 +15,25 @@ pub enum Kind {
     Sqlite,
     /// `postgres:` or `postgresql:`
     Postgres,
+}
+
+impl Kind {
+    /// Refuses the URL of another backend: sqlx takes it for the name of a SQLite file.
+    pub(crate) fn check(self, url: &str) -> Result<(), DatabaseError> {
+        match url.parse()? {
+            found if found == self => Ok(()),
+            found => Err(DatabaseError::OtherBackend(self, found)),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "sqlite:",
+            Self::Postgres => "postgres:",
+        })
+    }
 }
 
 impl FromStr for Kind {

@@ -5,12 +5,22 @@ use std::path::PathBuf;
 
 use sqlx::migrate::MigrateError;
 
+use crate::database::Kind;
+
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The URL's scheme is neither of ours.
     #[error("a database URL begins with `sqlite:` or `postgres:`, not `{0}:`")]
     Scheme(String),
+    /// The program has chosen one backend, and the URL names the other.
+    #[error("the program uses a `{0}` URL here, and this one begins with `{1}`")]
+    OtherBackend(Kind, Kind),
+    /// The URL names no SQLite file, or one in memory.
+    #[error(
+        "write sqlite:PATH: the database is a file, since events in memory would be lost with the process"
+    )]
+    NoFile,
     /// It is no URL at all.
     #[error("write sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")]
     NoUrl,

@@ -1,10 +1,13 @@
 //! Connections: what a caller who goes away must not break, and several instances that start at
 //! once.
 
+use std::path::Path;
+
+use feed_core::http::with_causes;
 use feed_core::{Database, outbox};
 use futures_util::future::join_all;
 use harness::FreshDatabase;
-use sqlx::{Executor, Postgres};
+use sqlx::{Executor, Postgres, Sqlite};
 
 use crate::support::{Publisher, Testable, event, until};
 
@@ -99,6 +102,44 @@ async fn only_its_own_schema_is_ready<B: Testable>(url: &str) {
 }
 
 /// Migrations give up a lock by themselves (docs/upgrade.md); who holds it has to be found.
+/// sqlx would take each of them for the name of a SQLite file, with the password in it.
+#[tokio::test]
+async fn a_url_of_another_kind_is_refused_and_makes_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |text: &str| text.replace("DIR", directory.path().to_str().unwrap());
+    for url in [
+        "postgres://eve:secret@db.example/orders",
+        "postgresql:DIR/orders",
+        "mysql:DIR/orders",
+        "DIR/orders.db",
+        "orders.db",
+        "",
+        "sqlite:",
+        "sqlite://",
+        "sqlite://?mode=rwc",
+        "sqlite::memory:",
+        "sqlite:orders?mode=memory",
+    ] {
+        let refused = Database::<Sqlite>::open(&at(url)).await.unwrap_err();
+        let text = with_causes(&refused);
+        assert!(
+            text.contains("sqlite:") && !text.contains("secret"),
+            "{url}: {text}"
+        );
+        assert!(!refused.may_pass(), "{url}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    for name in ["postgres:", "mysql:", "orders.db"] {
+        assert!(!Path::new(name).exists(), "{name}");
+    }
+    for url in ["sqlite:orders.db", "orders.db", ""] {
+        let refused = Database::<Postgres>::open(url).await.unwrap_err();
+        let text = with_causes(&refused);
+        assert!(text.contains("postgres:"), "{url}: {text}");
+        assert!(!text.contains("direct_url"), "{url}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn a_lock_that_migrations_need_is_named_as_the_cause() {
     let fresh = FreshDatabase::postgres().await;

@@ -48,6 +48,7 @@ impl Open for Postgres {
         options: &DatabaseOptions,
         suspicion: &Suspicion,
     ) -> Result<Pools<Postgres>, DatabaseError> {
+        Kind::Postgres.check(&options.url)?;
         let (transactions, others) = options.split();
         let Some(direct) = &options.direct_url else {
             let server = Server::parse(&options.url, options)?;

@@ -10,8 +10,8 @@ use sqlx::{
     SqliteTransaction,
 };
 
-use crate::database::DatabaseOptions;
 use crate::database::timeout::Suspicion;
+use crate::database::{DatabaseOptions, Kind};
 use crate::store::{ACQUIRE_TIMEOUT, DatabaseError, Open, Pools, begin_with};
 
 /// How a transaction that writes begins: with the write lock, for which it waits. One that begins as a reader
@@ -37,6 +37,10 @@ impl Open for Sqlite {
         }
         if database.schema.is_some() {
             return Err(DatabaseError::SchemaFile);
+        }
+        Kind::Sqlite.check(&database.url)?;
+        if !names_a_file(&database.url) {
+            return Err(DatabaseError::NoFile);
         }
         let options = SqliteConnectOptions::from_str(&database.url)
             .map_err(DatabaseError::Malformed)?
@@ -141,6 +145,13 @@ impl Open for Sqlite {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Returns false for a database in memory, and for one that SQLite removes when it is closed.
+fn names_a_file(url: &str) -> bool {
+    let (file, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let file = file.trim_start_matches("sqlite:").trim_start_matches("//");
+    !matches!(file, "" | ":memory:") && !parameters.split('&').any(|set| set == "mode=memory")
 }
 
 fn pool_of(connections: u32) -> SqlitePoolOptions {
