@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::consumer::apply::failure::Stopped;
 use crate::consumer::progress::position::InvalidPosition;
 use crate::consumer::source::fetch_error::FetchError;
+use crate::consumer::source::redact::redact_url;
 use crate::consumer::source::walk::WalkError;
 
 /// The outcome of a round.
@@ -30,6 +31,7 @@ pub enum Polled {
 
 /// Why a round failed. Nothing is lost: the next one begins at the same cursor.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PollError {
     /// The feed could not be read.
     #[error("cannot read the feed")]
@@ -48,13 +50,13 @@ pub enum PollError {
     /// The address is that of a page, which ends. The text is what the operator calls
     /// [`Subscription::feed_url`](crate::Subscription::feed_url).
     #[error("{0} is a part of a feed, not its head: {1} must point to the head of the feed")]
-    NotTheHead(url::Url, &'static str),
+    NotTheHead(String, &'static str),
     /// The feed has sequences no longer.
     #[error("the feed has no sequence any more: is {0} still the same feed?")]
-    NotSequenced(url::Url),
+    NotSequenced(String),
     /// A walk through the feed returns to a document that it has read.
     #[error("the feed's pages form a cycle: {0} occurs twice")]
-    Cycle(url::Url),
+    Cycle(String),
     /// A walk through the feed exceeds its limits.
     #[error("nothing known within {documents} documents and {bytes} bytes of the feed")]
     TooLong {
@@ -69,8 +71,8 @@ impl From<WalkError> for PollError {
     fn from(error: WalkError) -> Self {
         match error {
             WalkError::Fetch(error) => Self::Fetch(error),
-            WalkError::NotSequenced(url) => Self::NotSequenced(url),
-            WalkError::Cycle(url) => Self::Cycle(url),
+            WalkError::NotSequenced(url) => Self::NotSequenced(redact_url(&url)),
+            WalkError::Cycle(url) => Self::Cycle(redact_url(&url)),
             WalkError::TooLong { documents, bytes } => Self::TooLong { documents, bytes },
         }
     }

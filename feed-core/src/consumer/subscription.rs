@@ -1,5 +1,6 @@
 //! The settings of a subscription.
 
+use std::fmt;
 use std::time::Duration;
 
 use url::Url;
@@ -8,12 +9,15 @@ use super::source::client::FeedClient;
 use super::source::credentials::FeedCredentials;
 use super::source::option_names::FeedOptionNames;
 use super::source::proxy::FeedProxy;
+use super::source::redact::redact_url;
 use super::source::wait::WAIT;
 
 /// The feed to consume, and how.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Subscription {
-    /// The name of the subscription in the consumer's database: `order`.
+    /// The name of the subscription in the consumer's database: `order`. It is that of one feed and one effect: all
+    /// consumers of that name share the events, so each event reaches one of them. A second effect of the same feed
+    /// has a name of its own.
     pub name: String,
     /// The address of the feed.
     pub feed_url: Url,
@@ -57,5 +61,24 @@ impl Subscription {
             if_halted: "an operator has to resume it (Decision::Resume)",
             names: FeedOptionNames::default(),
         }
+    }
+}
+
+/// Without passwords.
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("name", &self.name)
+            .field("feed_url", &redact_url(&self.feed_url))
+            .field("credentials", &self.credentials)
+            .field("proxy", &self.proxy)
+            .field("client", &self.client)
+            .field("wait", &self.wait)
+            .field("poll_interval", &self.poll_interval)
+            .field("instance", &self.instance)
+            .field("version", &self.version)
+            .field("if_halted", &self.if_halted)
+            .field("names", &self.names)
+            .finish()
     }
 }

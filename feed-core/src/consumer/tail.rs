@@ -13,6 +13,7 @@ use super::source::document::Document;
 use super::source::entry::FoundEntry;
 use super::source::fetch::{NewHead, Source, Validators};
 use super::source::fetch_error::FetchError;
+use super::source::redact::redact_url;
 use super::source::walk::{Limits, Walk, WalkError};
 use super::{PollError, Subscription};
 use crate::cursor::Cursor;
@@ -155,7 +156,7 @@ impl Tail {
             return Ok(Tailed::default());
         };
         if new.document.is_no_head() {
-            let (url, setting) = (self.source.feed_url().clone(), "the address");
+            let (url, setting) = (redact_url(self.source.feed_url()), "the address");
             return Err(PollError::NotTheHead(url, setting).into());
         }
         let Some(end) = new.document.cursor.clone() else {
@@ -206,7 +207,7 @@ impl Tail {
             let end = document.cursor.clone()?;
             Some((document, end))
         }) else {
-            return Err(PollError::NotSequenced(self.source.feed_url().clone()).into());
+            return Err(PollError::NotSequenced(redact_url(self.source.feed_url())).into());
         };
         if let Some(reason) = discontinuity(&at, &document, &end) {
             return Err(TailError::Lost(reason));
@@ -244,7 +245,7 @@ impl Tail {
             });
         };
         let Some(end) = new.document.cursor.clone() else {
-            return Err(PollError::NotSequenced(self.source.feed_url().clone()).into());
+            return Err(PollError::NotSequenced(redact_url(self.source.feed_url())).into());
         };
         let shows_it = at.sequence == 0 || new.document.at(at.sequence).is_some();
         let continues = discontinuity(&at, &new.document, &end).is_none();
@@ -285,7 +286,7 @@ impl Tail {
     ) -> Result<Tailed, TailError> {
         let count = match from {
             TailFrom::After(_) => {
-                return Err(PollError::NotSequenced(self.source.feed_url().clone()).into());
+                return Err(PollError::NotSequenced(redact_url(self.source.feed_url())).into());
             }
             TailFrom::Start => usize::MAX,
             TailFrom::Newest(count) => count,

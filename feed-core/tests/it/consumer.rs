@@ -362,6 +362,23 @@ async fn a_page_is_not_taken_for_a_feed<B: Testable>(url: &str) {
         assert!(error.to_string().contains("not its head"), "{error}");
         assert_eq!(effects(&database).await.len(), 0);
     }
+    // Its credentials are shown to the feed, and to nobody else.
+    let part = format!("{feed}/{epoch}/1").replace("://", "://eve:secret@");
+    let subscription = Subscription::new("order", part.parse().unwrap());
+    assert!(!format!("{subscription:?}").contains("secret"));
+    let consumer = consumer(&database, &part, Recorder::default()).await;
+    let (handle, stop) = (consumer.handle(), consumer.shutdown());
+    let running = tokio::spawn(consumer.run());
+    let mut said = None;
+    until("its status has the reason", async || {
+        said = handle.status().await.unwrap().last_error;
+        said.as_deref()
+            .is_some_and(|said| said.contains("not its head"))
+    })
+    .await;
+    assert!(!format!("{said:?}").contains("secret"), "{said:?}");
+    stop.cancel();
+    running.await.unwrap();
 }
 
 /// What it shows is not all, and nobody could see what is missing.

@@ -16,6 +16,7 @@ use crate::consumer::source::content::arrivals;
 use crate::consumer::source::entry::InvalidDocument;
 use crate::consumer::source::fetch::{NewHead, Validators};
 use crate::consumer::source::fetch_error::FetchError;
+use crate::consumer::source::redact::redact_url;
 use crate::cursor::Cursor;
 use crate::http::with_causes;
 use crate::reached::Mark;
@@ -81,7 +82,7 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
             waited: head.waited || !wait,
         });
     };
-    let url = || follower.subscription.feed_url.clone();
+    let url = || redact_url(&follower.subscription.feed_url);
     if new.document.is_no_head() {
         let setting = follower.subscription.names.feed_url;
         return Err(PollError::NotTheHead(url(), setting));

@@ -22,7 +22,6 @@ use std::future::Future;
 
 use chrono::Utc;
 use sqlx::Pool;
-use url::Url;
 
 use super::decision::Decision;
 use super::handle::Handle;
@@ -33,6 +32,7 @@ use crate::consumer::source::entry::FoundEntry;
 use crate::consumer::source::fetch::Source;
 use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::persist::{PAUSE, with_retries};
+use crate::consumer::source::redact::redact_url;
 use crate::consumer::source::walk::{Limits, Walk, WalkError};
 use crate::event::Sequence;
 use crate::store::Backend;
@@ -112,7 +112,7 @@ pub enum ReconcileError {
     },
     /// The feed has sequences no longer.
     #[error("the feed has no sequence any more: is {0} still the same feed?")]
-    NotSequenced(Url),
+    NotSequenced(String),
     /// The feed has a gap.
     #[error("the feed does not continue after event {at}: it returned {first} to {last}")]
     Hole {
@@ -263,7 +263,7 @@ async fn next_until(
             continue;
         };
         let Some(end) = &document.cursor else {
-            return Err(ReconcileError::NotSequenced(document.address().clone()));
+            return Err(ReconcileError::NotSequenced(redact_url(document.address())));
         };
         if end.epoch.as_str() != epoch {
             return Err(ReconcileError::OtherEpoch {
@@ -329,7 +329,7 @@ impl From<WalkError> for ReconcileError {
     fn from(error: WalkError) -> Self {
         match error {
             WalkError::Fetch(error) => Self::Fetch(error),
-            WalkError::NotSequenced(url) => Self::NotSequenced(url),
+            WalkError::NotSequenced(url) => Self::NotSequenced(redact_url(&url)),
             WalkError::Cycle(_) | WalkError::TooLong { .. } => Self::TooLong {
                 documents: LIMITS.documents,
             },
