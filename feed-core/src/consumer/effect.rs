@@ -21,7 +21,8 @@ pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(10);
 ///
 /// One call may take [ten seconds](Effect::time_limit). After that it is cancelled at its next
 /// `await`, its statement is cancelled, and its event is retried later. On SQLite it blocks all
-/// other writers while it runs.
+/// other writers while it runs: they fail after five seconds (`pool timed out`). So does an effect that
+/// takes another connection of the database than `tx`, since it waits for itself.
 ///
 /// The consumer owns the transaction, which contains the claims of the events: an effect must not
 /// end it. `COMMIT` is rejected and so is, on SQLite, every statement after a `ROLLBACK`; on

@@ -17,6 +17,7 @@ harness::on_both_databases! {
     data_that_is_not_json_is_refused
     an_event_that_nobody_could_take_is_refused
     an_event_is_published_although_nobody_says_so
+    before_there_is_a_feed_no_event_is_lost
 }
 
 async fn an_event_of_a_rolled_back_transaction_is_never_published<B: Testable>(url: &str) {
@@ -213,4 +214,23 @@ mod open_transactions {
         assert_eq!(after.sequences(), [4]);
         assert!(after.body.contains(&slow.urn()));
     }
+}
+
+/// SQLite refuses it, since it has no number to give; on PostgreSQL it waits.
+async fn before_there_is_a_feed_no_event_is_lost<B: Testable>(url: &str) {
+    let database = Database::<B>::open(url).await.unwrap();
+    let mut tx = database.begin().await.unwrap();
+    let appended = outbox::append(&mut tx, &event("order/1")).await;
+    match (appended, B::DIALECT) {
+        (Ok(_), 0) => tx.commit().await.unwrap(),
+        (Err(error @ sqlx::Error::Configuration(_)), 1) => {
+            assert!(error.to_string().contains("Feed::open"), "{error}");
+            tx.rollback().await.unwrap();
+        }
+        (other, _) => panic!("{other:?}"),
+    }
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(1).await;
+    let expected = [vec![2, 1], vec![1]][B::DIALECT].clone();
+    assert_eq!(publisher.get("/feed", &[]).await.sequences(), expected);
 }

@@ -25,8 +25,13 @@ impl NativePublish for Sqlite {
              RETURNING sequence, updated"
         ))
         .bind(id)
-        .fetch_one(&mut **tx)
-        .await?;
+        .fetch_optional(&mut **tx)
+        .await?
+        .ok_or_else(|| {
+            let missing =
+                "no feed has been opened on this database: Feed::open comes before the first event";
+            sqlx::Error::Configuration(missing.into())
+        })?;
         sqlx::query(
             "INSERT -- outbox::append
              INTO feed_event
