@@ -110,6 +110,7 @@ impl Received {
 /// Why an event could not be applied. In each case later events of its subject wait for it, and all
 /// others continue (I7).
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EffectError {
     /// A retry may succeed: the event is retried with growing pauses, and then waits for the
     /// operator.

@@ -38,6 +38,7 @@ pub enum TailFrom {
 
 /// Why the events of a feed cannot be shown.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TailError {
     /// The feed could not be read; the next call begins at the same place.
     #[error(transparent)]

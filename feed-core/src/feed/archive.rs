@@ -27,6 +27,7 @@ pub struct Exported {
 
 /// Why an export stopped. The pages that it has written are complete.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ExportError {
     /// The database failed.
     #[error("the database failed")]

@@ -9,6 +9,7 @@ use crate::database::Kind;
 
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DatabaseError {
     /// The URL's scheme is neither of ours.
     #[error("a database URL begins with `sqlite:` or `postgres:`, not `{0}:`")]

@@ -73,6 +73,7 @@ const TABLES: &[Table] = &[
 
 /// Why a database was not moved. The new database and the file are unchanged.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TransferError {
     /// A database failed.
     #[error("the database failed")]

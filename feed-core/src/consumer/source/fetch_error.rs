@@ -8,6 +8,7 @@ use super::link::RefusedLink;
 
 /// Why a feed could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FetchError {
     /// No connection, no answer in time, or an interrupted answer.
     #[error("cannot read {url}")]

@@ -95,6 +95,7 @@ impl<B: Backend> Reconcile<B> for () {
 
 /// Why a reconciliation failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReconcileError {
     /// The feed could not be read.
     #[error("cannot read the feed")]
