@@ -188,7 +188,7 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         self.follower.shutdown.clone()
     }
 
-    /// Runs one round.
+    /// Runs one round, and keeps the partitions for the next one, until [`leave`](Consumer::leave).
     ///
     /// # Errors
     ///
@@ -273,8 +273,13 @@ impl<B: Backend, E: Effect<B>> Consumer<B, E> {
         pause::pause(follower, pause, idle).await;
     }
 
-    /// Stores the cursors and releases all partitions, so that other instances need not wait.
-    async fn leave(&mut self) -> Result<(), PollError> {
+    /// Stores the cursors and releases all partitions, so that other instances need not wait until the leases have ended.
+    /// [`run`](Consumer::run) does this by itself; a caller of [`poll_once`](Consumer::poll_once) does it at the end.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database failed. Other instances then wait for the leases to end.
+    pub async fn leave(&mut self) -> Result<(), PollError> {
         let cursors = &self.follower.cursors;
         if cursors.store_by().is_some() && !cursors.is_forgotten() {
             self.follower.store_cursors().await?;

@@ -35,7 +35,7 @@ pub struct Subscription {
     pub poll_interval: Duration,
     /// The name of this instance; a suffix makes it unique for each start.
     pub instance: String,
-    /// The version of the program, which operators see beside the instance.
+    /// The version of the program, which operators see beside the instance; the default is that of feed-core.
     pub version: String,
     /// The instruction that the log adds to the reason of a halt.
     pub if_halted: &'static str,

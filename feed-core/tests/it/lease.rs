@@ -95,6 +95,9 @@ async fn an_instance_that_stops_leaves_its_partitions<B: Testable>(url: &str) {
     let mut next = consumer(&database, &feed, Recorder::default()).await;
     publisher.publish(1).await;
     assert_eq!(next.poll_once().await.unwrap(), Polled::Applied(1));
+    assert_eq!(B::numbers(&database, owned).await, [16]);
+    next.leave().await.unwrap();
+    assert_eq!(B::numbers(&database, owned).await, [0]);
 }
 
 /// It outlasts the wait for the lock of a partition, and for a connection.
