@@ -55,6 +55,12 @@ async fn a_script_reads_all_events_once(backend: Backend) {
         newest[0].contains("order.placed  order/250  {\"id\": 250}"),
         "{newest:?}"
     );
+    // Of those that it shows.
+    let placed = lines(&["--last", "1", "--type", "order.placed"]).await;
+    assert!(
+        placed.len() == 1 && placed[0].contains("order/250"),
+        "{placed:?}"
+    );
     assert_eq!(
         lines(&["--after", "start", "--type", "order.painted"])
             .await

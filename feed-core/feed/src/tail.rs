@@ -45,7 +45,7 @@ pub(crate) struct Tail {
     #[arg(long, value_name = "CURSOR", value_parser = parse_begin, conflicts_with = "last")]
     after: Option<Begin>,
 
-    /// Begin with the newest so many events, as far as the first document of the feed has them
+    /// Begin with the newest so many events that it shows, as far as the first document of the feed has them
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     last: usize,
 
@@ -142,6 +142,7 @@ async fn follow(tail: &Tail) -> Result<(), Ended> {
     let from = match &tail.after {
         Some(Begin::Start) => TailFrom::Start,
         Some(Begin::After(cursor)) => TailFrom::After(cursor.clone()),
+        None if tail.is_filtered() => TailFrom::Newest(usize::MAX),
         None => TailFrom::Newest(tail.last),
     };
     let mut feed = Follow::new(&subscription, from);
@@ -165,9 +166,18 @@ async fn follow(tail: &Tail) -> Result<(), Ended> {
         if failures > 0 {
             eprintln!("the feed answers again");
         }
+        let shown: Vec<&Received> = next
+            .events
+            .iter()
+            .filter(|event| tail.shows(event))
+            .collect();
+        let first = match read || tail.after.is_some() {
+            true => 0,
+            false => shown.len().saturating_sub(tail.last),
+        };
         (failures, read) = (0, true);
         let mut lines = String::new();
-        for event in next.events.iter().filter(|event| tail.shows(event)) {
+        for event in shown.into_iter().skip(first) {
             match tail.json {
                 true => lines.push_str(&as_json(event)),
                 false => write_line(&mut lines, event, tail.data, coloured),
@@ -197,6 +207,10 @@ fn passes(error: &PollError) -> bool {
 }
 
 impl Tail {
+    fn is_filtered(&self) -> bool {
+        !self.types.is_empty() || self.subject.is_some()
+    }
+
     fn shows(&self, event: &Received) -> bool {
         let event_type = event.event_type.as_deref().unwrap_or_default();
         let is_wanted =
