@@ -248,7 +248,7 @@ impl<B: Backend> Sequencer<B> {
             std::cmp::Ordering::Equal => head.anchor,
             // What happens within a moment we see step by step. After a longer while the database may be
             // another one, and further.
-            std::cmp::Ordering::Greater if self.is_outdated() && known.sequence > 0 => {
+            std::cmp::Ordering::Greater if self.is_outdated() => {
                 let found = B::id_at(self.database.reader(), known.sequence);
                 self.database.statement(found).await?
             }
