@@ -23,6 +23,7 @@ mod lease;
 mod mistakes;
 mod number_at_commit;
 mod outbox;
+mod page_size;
 mod paused;
 mod planner;
 mod reconcile;
