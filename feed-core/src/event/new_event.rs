@@ -9,6 +9,9 @@ use crate::data::{self, InvalidData};
 /// character escaped is then within a consumer's limit for an answer.
 pub(crate) const LONGEST_TEXT: usize = 2_000;
 
+/// The characters of a title that nobody has set, as in the SQL of `feed_outbox`: each has at most four bytes.
+const DEFAULT_TITLE: usize = LONGEST_TEXT / 4;
+
 /// Why an event cannot be published: it would block the numbering of other events, or its readers.
 ///
 /// The constraints of `feed_outbox` enforce the same limits for other programs.
@@ -66,7 +69,7 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// Creates an event that happens now, with type and subject as its title.
+    /// Creates an event that happens now, with the first 500 characters of type and subject as its title.
     ///
     /// ```
     /// use feed_core::NewEvent;
@@ -85,6 +88,7 @@ impl NewEvent {
     ) -> Self {
         let (event_type, subject) = (event_type.into(), subject.into());
         let title = format!("{event_type}: {subject}");
+        let title: String = title.chars().take(DEFAULT_TITLE).collect();
         Self {
             event_type,
             link: subject.clone(),
