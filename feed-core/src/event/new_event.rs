@@ -60,9 +60,9 @@ pub struct NewEvent {
     /// The page about the subject: `order/17`, relative to the service's public base URL, or an
     /// absolute `http:` or `https:` address. The limits are those of the title.
     pub link: String,
-    /// The body: JSON text of at most 1 MiB, kept byte for byte. Arrays and objects are nested at
-    /// most 100 deep, numbers fit into a double, and no string has half a surrogate pair
-    /// ([`InvalidData`]).
+    /// The body: JSON text of at most 1 MiB. Readers get it byte for byte, without the white space around it: sign
+    /// what is left without that. Arrays and objects are nested at most 100 deep, numbers fit into a double, and no
+    /// string has half a surrogate pair ([`InvalidData`]).
     pub data: String,
     /// The W3C trace context of the request that caused the event. A malformed one is dropped.
     pub traceparent: Option<String>,

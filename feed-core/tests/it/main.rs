@@ -10,6 +10,7 @@ mod checklist;
 mod checklist_http;
 mod claims;
 mod consumer;
+mod data_bytes;
 mod database;
 mod decide;
 mod erase;
