@@ -72,13 +72,14 @@ const PAGE: i64 = 100;
 ///
 /// # Errors
 ///
-/// Returns the database's error, or [`sqlx::Error::Encode`] if `change` fails or gives no JSON; the
-/// transaction can then only be rolled back.
+/// Returns the database's error, or [`sqlx::Error::Encode`] if `change` fails or gives no JSON, or if readers could not
+/// process the event; the transaction can then only be rolled back.
 pub async fn rewrite<B: Backend>(
     tx: &mut Transaction<'_, B>,
     event: &NewEvent,
     change: impl Fn(&str) -> serde_json::Result<String> + Send + Sync,
 ) -> sqlx::Result<u64> {
+    event.check_texts().map_err(refused)?;
     let subject = &event.subject;
     let mut rewritten = 0;
     // Rewrite these first: one that is numbered meanwhile is then found among the numbered events.

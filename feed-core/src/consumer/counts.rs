@@ -146,7 +146,8 @@ impl Counts {
             .caught_up
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let heard = progress.last_contact.unwrap_or(self.begun);
+        let heard = progress.last_contact.or(progress.started);
+        let heard = heard.unwrap_or(self.begun);
         let seconds = |since: DateTime<Utc>| (now - since).as_seconds_f64().max(0.0);
         if progress.head.is_some_and(|head| head > progress.sequence) {
             // The oldest event not yet taken is younger than the last one taken, and than the last
@@ -179,6 +180,7 @@ mod tests {
             updated: Some(after(-200_000)),
             head,
             last_contact: contact.map(after),
+            started: Some(begun),
             instances: 1,
             parked: 0,
             waiting: 0,

@@ -9,6 +9,9 @@ use crate::data::{self, InvalidData};
 /// character escaped is then within a consumer's limit for an answer.
 pub(crate) const LONGEST_TEXT: usize = 2_000;
 
+/// The characters of a title that nobody has set, as in the SQL of `feed_outbox`: each has at most four bytes.
+const DEFAULT_TITLE: usize = LONGEST_TEXT / 4;
+
 /// Why an event cannot be published: it would block the numbering of other events, or its readers.
 ///
 /// The constraints of `feed_outbox` enforce the same limits for other programs.
@@ -30,6 +33,9 @@ pub enum InvalidEvent {
     /// Its title, summary or link is too long.
     #[error("an event's title, summary and link have at most {LONGEST_TEXT} bytes each")]
     Text,
+    /// PostgreSQL stores no text with it. Other characters that XML does not have become U+FFFD in Atom.
+    #[error("an event's title, summary or link has a byte 0, which cannot be stored")]
+    Zero,
     /// Its data is not what consumers can take.
     #[error("consumers cannot read the event's data")]
     Data(#[from] InvalidData),
@@ -46,24 +52,24 @@ pub struct NewEvent {
     pub subject: String,
     /// When it happened: in the years 1 to 9999, to the millisecond.
     pub time: DateTime<Utc>,
-    /// One line for people who read the feed, of at most 2,000 bytes. It must not contain personal
-    /// data, since it cannot be erased.
+    /// One line for people who read the feed, of at most 2,000 bytes, none of them 0. It must not contain
+    /// personal data, since it cannot be erased.
     pub title: String,
-    /// The same in a sentence, of at most 2,000 bytes. It must not contain personal data either.
+    /// The same in a sentence, with the limits of the title. It must not contain personal data either.
     pub summary: String,
     /// The page about the subject: `order/17`, relative to the service's public base URL, or an
-    /// absolute `http:` or `https:` address. At most 2,000 bytes.
+    /// absolute `http:` or `https:` address. The limits are those of the title.
     pub link: String,
-    /// The body: JSON text of at most 1 MiB, kept byte for byte. Arrays and objects are nested at
-    /// most 100 deep, numbers fit into a double, and no string has half a surrogate pair
-    /// ([`InvalidData`]).
+    /// The body: JSON text of at most 1 MiB. Readers get it byte for byte, without the white space around it: sign
+    /// what is left without that. Arrays and objects are nested at most 100 deep, numbers fit into a double, and no
+    /// string has half a surrogate pair ([`InvalidData`]).
     pub data: String,
     /// The W3C trace context of the request that caused the event. A malformed one is dropped.
     pub traceparent: Option<String>,
 }
 
 impl NewEvent {
-    /// Creates an event that happens now, with type and subject as its title.
+    /// Creates an event that happens now, with the first 500 characters of type and subject as its title.
     ///
     /// ```
     /// use feed_core::NewEvent;
@@ -82,6 +88,7 @@ impl NewEvent {
     ) -> Self {
         let (event_type, subject) = (event_type.into(), subject.into());
         let title = format!("{event_type}: {subject}");
+        let title: String = title.chars().take(DEFAULT_TITLE).collect();
         Self {
             event_type,
             link: subject.clone(),
@@ -123,6 +130,9 @@ impl NewEvent {
         let texts = [&self.title, &self.summary, &self.link];
         if texts.iter().any(|text| text.len() > LONGEST_TEXT) {
             return Err(InvalidEvent::Text);
+        }
+        if texts.iter().any(|text| text.contains('\0')) {
+            return Err(InvalidEvent::Zero);
         }
         Ok(())
     }

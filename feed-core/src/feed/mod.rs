@@ -75,8 +75,8 @@ pub struct FeedSettings {
     pub subtitle: Option<String>,
     /// The name in `atom:author`.
     pub author: String,
-    /// Events per page. Fixed when the feed is created; later values have no effect, since the
-    /// pages that readers have seen must not change (I3).
+    /// Events per page: 1 to [`LARGEST_PAGE`](Self::LARGEST_PAGE). Fixed when the feed is created; later
+    /// values have no effect, since the pages that readers have seen must not change (I3).
     pub page_size: u32,
     /// The JSON Schema of the data of each event type, by type. They are served at `feed/schemas/TYPE`, and
     /// CloudEvents name them (`dataschema`).
@@ -89,6 +89,12 @@ impl FeedSettings {
     /// The default number of events per page: the entries of a page are some 80 KiB, and their
     /// batch document fits one transaction of a consumer.
     pub const PAGE_SIZE: u32 = 100;
+
+    /// The most events per page. The head has up to one less than two pages, and a consumer takes 100,000
+    /// elements and attributes in one document, of which an entry has some 18, and 16 MiB: 8 KiB for each entry of the
+    /// largest head. Take fewer if titles and summaries are longer; [`PAGE_SIZE`](Self::PAGE_SIZE) is within the limits
+    /// whatever the texts.
+    pub const LARGEST_PAGE: u32 = 1_000;
 
     /// Creates settings with that title, the same author, and pages of the default size.
     #[must_use]
@@ -152,7 +158,8 @@ impl<B: Backend> Feed<B> {
     ///
     /// # Errors
     ///
-    /// Returns an error if the database is unreachable.
+    /// Returns an error if the database is unreachable, or if the feed is new and its
+    /// [page size](FeedSettings::page_size) out of bounds.
     pub async fn open(
         database: Database<B>,
         settings: FeedSettings,
@@ -247,6 +254,17 @@ impl<B: Backend> Feed<B> {
     }
 }
 
+/// A feed that was created before there was a limit keeps its pages.
+fn warn_of_large_pages(page_size: i64) {
+    let most = FeedSettings::LARGEST_PAGE;
+    if page_size > most.into() {
+        tracing::warn!(
+            "the feed was created with {page_size} events per page, which cannot change; a new consumer may be unable \
+             to read it: publish to a feed in a new database, with at most {most} events per page"
+        );
+    }
+}
+
 impl<B: Backend> Inner<B> {
     async fn load(
         database: Database<B>,
@@ -254,13 +272,23 @@ impl<B: Backend> Inner<B> {
         shutdown: CancellationToken,
         access: Access,
     ) -> Result<Self, DatabaseError> {
-        if access == Access::Write {
+        let page_size = settings.page_size;
+        let may_create = (1..=FeedSettings::LARGEST_PAGE).contains(&page_size);
+        if access == Access::Write && may_create {
             let (id, epoch) = (EventId::new(), Epoch::random());
-            let page_size = settings.page_size.max(1).into();
-            let created = B::create_feed(database.writer(), id, &epoch, page_size);
+            let created = B::create_feed(database.writer(), id, &epoch, page_size.into());
             database.statement(created).await?;
         }
-        let sequencer = Sequencer::new(database.clone(), access).await?;
+        let sequencer = match Sequencer::new(database.clone(), access).await {
+            Err(sqlx::Error::RowNotFound) if access == Access::Write && !may_create => {
+                return Err(DatabaseError::PageSize(
+                    page_size,
+                    FeedSettings::LARGEST_PAGE,
+                ));
+            }
+            opened => opened?,
+        };
+        warn_of_large_pages(sequencer.head().page_size);
         let types = settings.schemas.keys();
         let origin = Origin {
             source: settings.base_url.url().as_str().to_owned(),

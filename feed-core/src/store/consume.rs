@@ -121,6 +121,8 @@ pub(crate) struct Standing {
     pub(crate) updated: Option<DateTime<Utc>>,
     pub(crate) head: Option<Sequence>,
     pub(crate) last_contact: Option<DateTime<Utc>>,
+    /// When the first of the known instances started.
+    pub(crate) started: Option<DateTime<Utc>>,
     pub(crate) last_error: Option<String>,
     pub(crate) instances: i64,
     /// The feed that the latest instance follows, or has followed.

@@ -123,6 +123,11 @@ pub enum DatabaseError {
     /// It is another service's.
     #[error("it is the database of another service, which has its migrations in the table {0}")]
     Others(String),
+    /// The feed cannot be created: consumers could not read it. The second number is the most that they can.
+    #[error(
+        "cannot create a feed with {0} events per page: set FeedSettings::page_size to 1 to {1}"
+    )]
+    PageSize(u32, u32),
     /// The database failed while the service started.
     #[error("cannot prepare it")]
     Prepare(#[from] sqlx::Error),

@@ -16,6 +16,8 @@ pub(crate) struct Progress {
     /// The newest event that any instance has seen in the feed, if it has sequences.
     pub(crate) head: Option<Sequence>,
     pub(crate) last_contact: Option<DateTime<Utc>>,
+    /// When the first of the known instances started.
+    pub(crate) started: Option<DateTime<Utc>>,
     /// Live instances that are not retired.
     pub(crate) instances: i64,
     /// Failed events, and those that wait for one of them; together not above

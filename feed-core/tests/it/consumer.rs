@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use feed_core::consumer::{FeedClient, Handle, Polled};
+use feed_core::http::metrics::{Measured, Value};
 use feed_core::{
     Batch, CancellationToken, Consumer, Database, Effect, EffectError, Subscription, outbox,
 };
@@ -38,6 +39,7 @@ harness::on_both_databases! {
     a_client_has_settings_of_its_own
     numbers_without_a_cursor_hide_nothing
     a_feed_that_is_away_loses_nothing
+    the_lag_behind_a_feed_that_was_never_reached_grows
     any_atom_feed_works
 }
 
@@ -508,6 +510,39 @@ async fn a_feed_that_is_away_loses_nothing<B: Testable>(url: &str) {
     assert!(consumer.poll_once().await.is_err());
     let status = consumer.handle().status().await.unwrap();
     assert_eq!((status.sequence, status.halted), (0, None));
+}
+
+/// In the status and in the metric, in this process and in another one.
+async fn the_lag_behind_a_feed_that_was_never_reached_grows<B: Testable>(url: &str) {
+    let database = consumer_database::<B>(url).await;
+    let mut consumer = consumer(&database, "http://127.0.0.1:9/feed", Recorder::default()).await;
+    assert!(consumer.poll_once().await.is_err());
+    let (own, name) = (consumer.handle(), "http://127.0.0.1:9/feed");
+    let other = Subscription::new("order", name.parse().unwrap());
+    let other = Handle::to_read(database.clone(), other);
+    let seconds = async |handle: &Handle<B>| {
+        let lag = handle.status().await.unwrap().lag;
+        let metrics = handle.measure().await.into_iter();
+        let metric = metrics.filter(|metric| metric.name == "subscription_lag_seconds");
+        let [Value::Gauge(measured)] = metric.map(|metric| metric.value).collect::<Vec<_>>()[..]
+        else {
+            panic!("one gauge")
+        };
+        assert_eq!(lag.events, 0);
+        (lag.seconds.unwrap(), measured as i64)
+    };
+    assert_eq!(seconds(&own).await, (0, 0), "it has just started");
+    let ago = [
+        "started_at - interval '1 hour'",
+        "strftime('%Y-%m-%dT%H:%M:%fZ', started_at, '-1 hour')",
+    ];
+    let sql = format!("UPDATE feed_instance SET started_at = {}", ago[B::DIALECT]);
+    B::run(&database, &sql).await;
+    for handle in [own, other] {
+        let (shown, measured) = seconds(&handle).await;
+        assert!((3600..3720).contains(&shown), "{shown}");
+        assert!((shown..shown + 60).contains(&measured), "{measured}");
+    }
 }
 
 /// The original's feed: one document, no sequence, no tag, content by address.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use feed_core::{Database, outbox};
+use feed_core::{Database, NewEvent, outbox};
 use tokio::task::JoinSet;
 
 use crate::support::{Publisher, Testable, event, until};
@@ -16,6 +16,7 @@ harness::on_both_databases! {
     updated_never_goes_back
     data_that_is_not_json_is_refused
     an_event_that_nobody_could_take_is_refused
+    names_of_any_permitted_length_have_a_title
     an_event_is_published_although_nobody_says_so
     before_there_is_a_feed_no_event_is_lost
 }
@@ -141,23 +142,23 @@ async fn an_event_that_nobody_could_take_is_refused<B: Testable>(url: &str) {
     let long: String = (0..5_000).map(|_| random.alphanumeric()).collect();
     let good = event("order/1");
     for wrong in [
-        feed_core::NewEvent {
+        NewEvent {
             subject: long.clone(),
             ..good.clone()
         },
-        feed_core::NewEvent {
+        NewEvent {
             event_type: long,
             ..good.clone()
         },
-        feed_core::NewEvent {
+        NewEvent {
             subject: " order/1".to_owned(),
             ..good.clone()
         },
-        feed_core::NewEvent {
+        NewEvent {
             subject: String::new(),
             ..good.clone()
         },
-        feed_core::NewEvent {
+        NewEvent {
             time: "+12026-01-01T00:00:00Z".parse().unwrap(),
             ..good.clone()
         },
@@ -175,6 +176,27 @@ async fn an_event_that_nobody_could_take_is_refused<B: Testable>(url: &str) {
         publisher.get("/feed", &[]).await.sequences(),
         [5, 4, 3, 2, 1]
     );
+}
+
+/// One to four bytes a character, so that the title ends within one.
+async fn names_of_any_permitted_length_have_a_title<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    for (character, bytes) in [("x", 1_500), ("é", 2_000), ("€", 1_998), ("😀", 2_000)] {
+        let name = character.repeat(bytes / character.len());
+        let event = NewEvent::new(name.clone(), name.clone(), "{}");
+        assert_eq!(event.title.chars().count(), 500, "{character}");
+        let mut tx = publisher.database.begin().await.unwrap();
+        outbox::append(&mut tx, &event).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    publisher.feed.publish().await.unwrap();
+    let head = publisher.get("/feed", &[]).await;
+    assert_eq!(head.sequences(), [4, 3, 2, 1]);
+    assert!(
+        head.body
+            .contains(&format!("<title>{}</title>", "😀".repeat(500)))
+    );
+    assert_eq!(NewEvent::new("a", "b", "{}").title, "a: b");
 }
 
 async fn an_event_is_published_although_nobody_says_so<B: Testable>(url: &str) {

@@ -105,6 +105,10 @@ pub(crate) fn refused() -> Vec<(&'static str, String)> {
         cases.push(("event_type", name.to_owned()));
         cases.push(("subject", name.to_owned()));
     }
+    for column in ["event_type", "subject", "title", "summary", "link", "data"] {
+        cases.push((column, "\0".to_owned()));
+        cases.push((column, "\"a\0b\"".to_owned()));
+    }
     for data in [
         "",
         " ",
@@ -187,8 +191,9 @@ pub(crate) fn taken() -> Vec<(&'static str, String)> {
         cases.push(("event_type", name.to_owned()));
         cases.push(("subject", name.to_owned()));
     }
-    for text in ["", " a ", "a\nb"] {
+    for text in ["", " a ", "a\nb", "a\u{1}\u{1f}\u{fffe}\u{ffff}b"] {
         cases.push(("title", text.to_owned()));
+        cases.push(("summary", text.to_owned()));
         cases.push(("link", text.to_owned()));
     }
     for data in [

@@ -28,6 +28,8 @@ harness::on_both_databases! {
 async fn append<B: Testable>(publisher: &Publisher<B>, event: &NewEvent) -> sqlx::Result<()> {
     let mut tx = publisher.database.begin().await.unwrap();
     let appended = outbox::append(&mut tx, event).await.map(|_| ());
+    // What is refused leaves the caller's transaction as it was.
+    B::execute(&mut tx, "SELECT 1").await.unwrap();
     tx.commit().await.unwrap();
     appended
 }
@@ -93,7 +95,7 @@ async fn what_append_takes_the_outbox_takes_and_a_consumer<B: Testable>(url: &st
     shutdown.cancel();
     running.await.unwrap();
     let data = "SELECT count(*) FROM feed_event JOIN effect ON effect.event_id = 'urn:uuid:' || feed_event.id
-                WHERE effect.data = feed_event.data";
+                WHERE effect.data = trim(feed_event.data)";
     assert_eq!(B::numbers(&database, data).await, [count as i64]);
 }
 

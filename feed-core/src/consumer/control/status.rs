@@ -77,7 +77,7 @@ pub struct Lag {
     pub events: i64,
     /// The age of the last event taken while newer ones exist: at least that of the oldest event
     /// not yet taken; `null` before the first event. Without newer events: zero, or the time since
-    /// the feed last answered if that is too long.
+    /// the feed last answered, or since the first instance started if it never has, if that is too long.
     pub seconds: Option<i64>,
 }
 
@@ -91,6 +91,7 @@ pub(super) fn status_of(standing: Standing, feed: String) -> Status {
         reason: standing.paused_because.unwrap_or_default(),
         at,
     });
+    let heard = standing.last_contact.or(standing.started);
     Status {
         feed,
         epoch: standing.epoch,
@@ -100,7 +101,7 @@ pub(super) fn status_of(standing: Standing, feed: String) -> Status {
             events,
             seconds: match events {
                 // A feed that does not answer may have news.
-                0 => Some(standing.last_contact.map(age).filter(is_long).unwrap_or(0)),
+                0 => Some(heard.map(age).filter(is_long).unwrap_or(0)),
                 _ => standing.updated.map(age),
             },
         },

@@ -10,12 +10,13 @@ impl Measure for Db {
         sqlx::query_as(sql!(
             "SELECT -- subscription::progress
              COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head, last_contact,
-                    instances, parked, waiting,
+                    started, instances, parked, waiting,
                     EXISTS (SELECT 1 FROM feed_subscription
                             WHERE name = $1 AND halted IS NOT NULL) AS halted,
                     EXISTS (SELECT 1 FROM feed_subscription
                             WHERE name = $1 AND paused_at IS NOT NULL) AS paused
              FROM (SELECT max(head_sequence) AS head, max(last_contact) AS last_contact,
+                          min(started_at) AS started,
                           count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL) AS instances
                    FROM feed_instance WHERE subscription = $1) AS known
              CROSS JOIN (SELECT count(reason) AS parked, count(*) - count(reason) AS waiting
@@ -32,5 +33,5 @@ impl Measure for Db {
 }
 
 from_row! {
-    Progress: sequence, updated, head, last_contact, instances, parked, waiting, halted, paused
+    Progress: sequence, updated, head, last_contact, started, instances, parked, waiting, halted, paused
 }

@@ -32,7 +32,7 @@ impl Operate for Db {
         sqlx::query_as(sql!(
             "SELECT -- subscription::standing
              lowest.epoch, COALESCE(lowest.sequence, 0) AS sequence, lowest.updated, head,
-                    last_contact,
+                    last_contact, started,
                     (SELECT last_error FROM feed_instance
                      WHERE subscription = $1 AND last_error IS NOT NULL
                        AND alive_until > {NOW}
@@ -54,6 +54,7 @@ impl Operate for Db {
                      WHERE subscription = $1) AS furthest,
                     {NOW} AS now
              FROM (SELECT max(head_sequence) AS head, max(last_contact) AS last_contact,
+                          min(started_at) AS started,
                           count(*) FILTER (WHERE alive_until > {NOW} AND retired_at IS NULL) AS instances
                    FROM feed_instance WHERE subscription = $1) AS known
              LEFT JOIN feed_subscription ON name = $1
@@ -378,8 +379,8 @@ impl Operate for Db {
 }
 
 from_row! {
-    Standing: epoch, sequence, updated, head, last_contact, last_error, instances, feed, parked, waiting,
-        skipped, halted, paused_at, paused_by, paused_because, begins, decision, furthest, now
+    Standing: epoch, sequence, updated, head, last_contact, started, last_error, instances, feed, parked,
+        waiting, skipped, halted, paused_at, paused_by, paused_because, begins, decision, furthest, now
 }
 
 from_row! {

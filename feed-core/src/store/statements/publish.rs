@@ -330,10 +330,19 @@ fn event_from(row: Row) -> sqlx::Result<Event> {
     let traceparent = traceparent.map(|text| text.0);
     Ok(Event {
         entry: read_entry(&row)?,
-        data: read_text(&row, 9)?,
+        data: without_space_around(read_text(&row, 9)?),
         // An older row may contain anything, and this value is sent in a header.
         traceparent: traceparent.filter(|text| is_traceparent(text)),
     })
+}
+
+/// Removes the white space around JSON text. Documents of JSON cannot carry it, and all documents have the same data.
+fn without_space_around(mut data: String) -> String {
+    const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+    data.truncate(data.trim_end_matches(SPACE).len());
+    let begin = data.len() - data.trim_start_matches(SPACE).len();
+    data.drain(..begin);
+    data
 }
 
 fn read_text(row: &Row, column: usize) -> sqlx::Result<String> {
