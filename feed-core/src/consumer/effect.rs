@@ -15,6 +15,9 @@ use crate::store::Backend;
 /// idle in a transaction (`store/postgres/session.rs`), so that the effect ends first.
 pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(10);
 
+/// The longest pause that a host can ask for, as long as anybody waits: a sum with the time of day does not overflow.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// What a service does with the events of another service.
 ///
 /// # Limits
@@ -127,7 +130,7 @@ pub enum EffectError {
     Later {
         /// What is out of reach.
         reason: String,
-        /// The least pause, if one is known, as from `Retry-After`.
+        /// The least pause, if one is known, as from `Retry-After`; a year at most.
         after: Option<Duration>,
     },
     /// A statement failed, or its result could not be used. The event counts as the cause, unless

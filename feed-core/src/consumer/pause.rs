@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::effect::Effect;
+use super::effect::{Effect, LONGEST_PAUSE};
 use super::outcome::{PollError, Polled};
 use super::prepare::prepare;
 use super::round::follower::Follower;
@@ -52,7 +52,7 @@ pub(super) fn pause_after<B: Backend, E>(
     follower: &Follower<B, E>,
     round: &Result<Polled, PollError>,
 ) -> Duration {
-    let interval = follower.subscription.poll_interval;
+    let interval = follower.subscription.poll_interval.min(LONGEST_PAUSE);
     let failures = follower.leases.failures();
     match round {
         Ok(Polled::Interrupted) => Duration::ZERO,
@@ -81,7 +81,9 @@ pub(super) fn pause_after<B: Backend, E>(
             },
         ) => {
             // A `Retry-After` of zero, or in the past, does not permit polling without a pause.
-            let wait = wait.mul_f64(1.0 + fastrand::f64() / 5.0);
+            let wait = (*wait)
+                .min(LONGEST_PAUSE)
+                .mul_f64(1.0 + fastrand::f64() / 5.0);
             wait.max(back_off(failures, LONGEST))
         }
         Err(PollError::Database(_)) => back_off(failures, LONGEST_AT_HOME),

@@ -43,7 +43,7 @@ impl Sample {
     /// Returns the number of events that were not taken yet.
     #[must_use]
     pub fn lag(&self) -> i64 {
-        (self.head - self.sequence).max(0)
+        self.head.saturating_sub(self.sequence).max(0)
     }
 }
 

@@ -96,7 +96,8 @@ impl<B: Backend> Feed<B> {
         after: Sequence,
         most: u16,
     ) -> sqlx::Result<Vec<(Sequence, String)>> {
-        let (first, last) = (after + 1, after + Sequence::from(most));
+        let first = after.saturating_add(1);
+        let last = after.saturating_add(most.into());
         let rows = B::subjects(self.inner.database.reader(), first, last).await?;
         let rows = rows.into_iter();
         Ok(rows

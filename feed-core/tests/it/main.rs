@@ -14,6 +14,7 @@ mod data_bytes;
 mod database;
 mod decide;
 mod erase;
+mod extremes;
 mod failover;
 mod faulty_effect;
 mod feed;

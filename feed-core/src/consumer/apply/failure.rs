@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use crate::consumer::effect::EffectError;
+use crate::consumer::effect::{EffectError, LONGEST_PAUSE};
 use crate::consumer::sanitize::sanitize;
 use crate::consumer::source::content::Missing;
 use crate::http::with_causes;
@@ -105,10 +105,10 @@ pub(crate) fn retry_in(error: &EffectError, attempts: i64) -> Option<i64> {
         EffectError::Database(error) => attempts < ATTEMPTS && !is_permanent(error),
     };
     let least = match error {
-        EffectError::Later { after, .. } => after.unwrap_or_default().as_secs(),
-        _ => 0,
+        EffectError::Later { after, .. } => after.unwrap_or_default().min(LONGEST_PAUSE),
+        _ => Duration::ZERO,
     };
-    let least = i64::try_from(least).unwrap_or(i64::MAX);
+    let least = least.as_secs().cast_signed();
     let exponent = u32::try_from(attempts - 1).unwrap_or(0);
     retry.then(|| {
         let pause = (FIRST_RETRY << exponent.min(20)).min(LONGEST_RETRY);

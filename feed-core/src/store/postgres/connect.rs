@@ -43,6 +43,12 @@ const MIGRATIONS: Duration = Duration::from_secs(3600);
 /// How long migrations wait for what another session has locked, such as an instance that is migrating.
 const MIGRATION_LOCK_TIMEOUT: &str = "SET lock_timeout = '10min'";
 
+/// The largest `max_connections` of PostgreSQL. A pool has a place for each connection from the start.
+const MOST: u32 = 262_143;
+
+/// A year: as long as anybody waits, and no sum with the time of day overflows.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
+
 impl Open for Postgres {
     async fn connect(
         options: &DatabaseOptions,
@@ -50,6 +56,7 @@ impl Open for Postgres {
     ) -> Result<Pools<Postgres>, DatabaseError> {
         Kind::Postgres.check(&options.url)?;
         let (transactions, others) = options.split();
+        let (transactions, others) = (transactions.min(MOST), others.min(MOST));
         let Some(direct) = &options.direct_url else {
             let server = Server::parse(&options.url, options)?;
             let found = server.look_at_sessions(options.names.direct_url).await?;
@@ -377,7 +384,7 @@ impl Server {
                 None => format!("for the database at {}", self.name),
             })
         };
-        match announced(self.patience, describe, connecting).await {
+        match announced(self.patience.min(LONGEST_PATIENCE), describe, connecting).await {
             Some(done) => done,
             None if accepted.load(Ordering::Relaxed) => Err(self.silent()),
             None => Err(failure().take().unwrap_or_else(|| self.unreachable())),

@@ -18,8 +18,16 @@ const DECIDED: &str = "made.position, made.decision, made.reason, made.decided_b
      WHERE feed_parked.decision = made.position AND made.decision LIKE 'retry %') AS still_parked
     FROM feed_decision AS made LEFT JOIN feed_decision AS undo ON undo.position = made.undone";
 
+/// The end of the year 9999. An instant outside of the years from 1970 to then is no instant to PostgreSQL, or is compared
+/// as another text to SQLite; no event was parked there.
+const LAST_INSTANT: DateTime<Utc> = match DateTime::from_timestamp_millis(253_402_300_799_999) {
+    Some(last) => last,
+    None => DateTime::UNIX_EPOCH,
+};
+
 /// Appends the condition that a row of `feed_parked` has failed and is selected.
 fn push_selected(query: &mut QueryBuilder<Db>, s: &str, selection: &Selection) {
+    let instant = |at: DateTime<Utc>| instant(at.clamp(DateTime::UNIX_EPOCH, LAST_INSTANT));
     query
         .push("feed_parked.subscription = ")
         .push_bind(s)
