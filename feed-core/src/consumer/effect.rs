@@ -15,7 +15,7 @@ use crate::store::Backend;
 /// idle in a transaction (`store/postgres/session.rs`), so that the effect ends first.
 pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(10);
 
-/// The longest pause that a host can ask for, as long as anybody waits: a sum with the time of day does not overflow.
+/// The longest pause that a host can ask for: a year. A sum with the time of day then does not overflow.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What a service does with the events of another service.

@@ -46,7 +46,7 @@ const MIGRATION_LOCK_TIMEOUT: &str = "SET lock_timeout = '10min'";
 /// The largest `max_connections` of PostgreSQL. A pool has a place for each connection from the start.
 const MOST: u32 = 262_143;
 
-/// A year: as long as anybody waits, and no sum with the time of day overflows.
+/// A year: no sum with the time of day overflows.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Open for Postgres {
