@@ -31,7 +31,7 @@ pub struct Subscription {
     /// The request names whole seconds: a fraction counts as one more. With zero the server answers at once, and
     /// so does [`poll_once`](crate::Consumer::poll_once).
     pub wait: Duration,
-    /// The pause after a poll that found nothing and could not wait at the server.
+    /// The pause after a poll that found nothing and could not wait at the server; a year at most.
     pub poll_interval: Duration,
     /// The name of this instance; a suffix makes it unique for each start.
     pub instance: String,
