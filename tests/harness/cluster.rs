@@ -124,13 +124,14 @@ impl Cluster {
         instance
     }
 
-    /// Executes a command of an operator on its database, and waits for its end.
+    /// Executes a command of an operator on its database, and waits for its end. It goes to the database itself: what a test
+    /// puts between is for the instances.
     pub async fn command(&self, arguments: &[&str]) -> ExitStatus {
         let mut command = built(&self.program[0]);
         command
             .args(&self.program[1..])
             .args(arguments)
-            .env("DATABASE_URL", &self.database_url)
+            .env("DATABASE_URL", self.database.url())
             .env("FEED_URL", &self.feed_url)
             .env("USER", "operator")
             .stdout(Stdio::null())
