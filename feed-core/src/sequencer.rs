@@ -340,7 +340,7 @@ impl<B: Backend> Sequencer<B> {
         } else {
             self.look().await?
         };
-        if look.unnumbered && self.access == Access::Write {
+        if look.unnumbered {
             Mark::Unannounced.reached();
             look = self.number_all().await?;
         }
