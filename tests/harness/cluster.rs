@@ -124,8 +124,8 @@ impl Cluster {
         instance
     }
 
-    /// Executes a command of an operator on its database, and waits for its end. It goes to the database itself: what a test
-    /// puts between is for the instances.
+    /// Executes a command of an operator on its database, and waits for its end. It goes to the database itself: a proxy
+    /// of the test is for the instances alone.
     pub async fn command(&self, arguments: &[&str]) -> ExitStatus {
         let mut command = built(&self.program[0]);
         command

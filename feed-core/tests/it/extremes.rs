@@ -65,7 +65,7 @@ struct Later;
 impl<B: Testable> Effect<B> for Later {
     async fn apply(&self, _: &mut Transaction<'_, B>, _: &Batch<'_>) -> Result<(), EffectError> {
         Err(EffectError::Later {
-            reason: "not in this life".to_owned(),
+            reason: "the server is out of reach".to_owned(),
             after: Some(Duration::MAX),
         })
     }

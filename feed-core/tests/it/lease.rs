@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use feed_core::consumer::Polled;
 use futures_util::future::join_all;
-use sqlx::Sqlite;
 
-use crate::support::{
-    Fail, Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until,
-};
+use crate::consumer::served;
+use crate::support::{Fail, Recorder, Testable, consumer, consumer_database, effects, until};
 
 harness::on_both_databases! {
     instances_share_the_work_and_no_event_is_applied_twice
@@ -19,9 +17,7 @@ harness::on_both_databases! {
 }
 
 async fn instances_share_the_work_and_no_event_is_applied_twice<B: Testable>(url: &str) {
-    let source = harness::FreshDatabase::sqlite();
-    let publisher = Publisher::<Sqlite>::open(source.url()).await;
-    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let (_source, publisher, feed) = served().await;
     let database = consumer_database::<B>(url).await;
     let mut running = Vec::new();
     for _ in 0..3 {
@@ -53,9 +49,7 @@ async fn instances_share_the_work_and_no_event_is_applied_twice<B: Testable>(url
 }
 
 async fn a_late_owner_cannot_commit<B: Testable>(url: &str) {
-    let source = harness::FreshDatabase::sqlite();
-    let publisher = Publisher::<Sqlite>::open(source.url()).await;
-    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let (_source, publisher, feed) = served().await;
     let database = consumer_database::<B>(url).await;
     publisher.publish(10).await;
     let mut late = consumer(&database, &feed, Recorder::default()).await;
@@ -81,9 +75,7 @@ fn applied(polled: Result<Polled, feed_core::consumer::PollError>) -> usize {
 }
 
 async fn an_instance_that_stops_leaves_its_partitions<B: Testable>(url: &str) {
-    let source = harness::FreshDatabase::sqlite();
-    let publisher = Publisher::<Sqlite>::open(source.url()).await;
-    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let (_source, publisher, feed) = served().await;
     let database = consumer_database::<B>(url).await;
     let stopping = consumer(&database, &feed, Recorder::default()).await;
     let stop = stopping.shutdown();
@@ -102,9 +94,7 @@ async fn an_instance_that_stops_leaves_its_partitions<B: Testable>(url: &str) {
 
 /// It outlasts the wait for the lock of a partition, and for a connection.
 async fn an_instance_that_stops_finishes_its_batch_first<B: Testable>(url: &str) {
-    let source = harness::FreshDatabase::sqlite();
-    let publisher = Publisher::<Sqlite>::open(source.url()).await;
-    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let (_source, publisher, feed) = served().await;
     let database = consumer_database::<B>(url).await;
     let effect = Recorder::failing("order/0", Fail::Hang);
     let stopping = consumer(&database, &feed, effect.clone()).await;
@@ -124,9 +114,7 @@ async fn an_instance_that_stops_finishes_its_batch_first<B: Testable>(url: &str)
 
 /// Nobody holds a share for an hour who has died before the clock was put right.
 async fn what_was_written_when_the_clock_was_ahead_ends_soon<B: Testable>(url: &str) {
-    let source = harness::FreshDatabase::sqlite();
-    let publisher = Publisher::<Sqlite>::open(source.url()).await;
-    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let (_source, _publisher, feed) = served().await;
     let database = consumer_database::<B>(url).await;
     let _gone = consumer(&database, &feed, Recorder::default()).await;
     let ahead = "UPDATE feed_partition
