@@ -286,6 +286,7 @@ impl<B: Backend> Sequencer<B> {
         }
         let (mut next, mut paced) = (Instant::now(), Instant::now());
         let (mut committed, mut failing) = (false, false);
+        let mut unclosed = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -306,7 +307,10 @@ impl<B: Backend> Sequencer<B> {
                 }
             }
             let begun = SystemTime::now();
-            match self.step(std::mem::take(&mut committed)).await {
+            match self
+                .step(std::mem::take(&mut committed), &mut unclosed)
+                .await
+            {
                 Ok(pause) => {
                     self.trace_published(begun).await;
                     if failing {
@@ -333,8 +337,13 @@ impl<B: Backend> Sequencer<B> {
         }
     }
 
-    /// Does one step; returns how long to wait for the next one if no notification arrives.
-    async fn step(&self, committed: bool) -> sqlx::Result<Duration> {
+    /// Does one step; returns how long to wait for the next one if no notification arrives. `unclosed` is the head
+    /// whose second waits for its end, and when it was first seen.
+    async fn step(
+        &self,
+        committed: bool,
+        unclosed: &mut Option<(Head, DateTime<Utc>)>,
+    ) -> sqlx::Result<Duration> {
         let mut look = if committed {
             self.number_all().await?
         } else {
@@ -347,16 +356,35 @@ impl<B: Backend> Sequencer<B> {
         if look.head.is_closed() || self.access == Access::Read {
             return Ok(TICK);
         }
-        // Add one second: a reader that takes a date from its own clock must have an earlier one.
-        let left = end_of_second(look.head.updated) + TimeDelta::seconds(1) - look.now;
-        if left > TimeDelta::zero() {
-            return Ok(left.to_std().unwrap_or(TICK).min(TICK));
+        let first_seen = match unclosed {
+            Some((head, seen)) if *head == look.head => *seen,
+            _ => {
+                *unclosed = Some((look.head.clone(), look.now));
+                look.now
+            }
+        };
+        let until = closes_at(look.head.updated, first_seen);
+        if look.now < until {
+            let left = (until - look.now).to_std();
+            return Ok(left.unwrap_or(TICK).min(TICK));
         }
-        let closing = B::close_second(self.database.numbering(), look.head.sequence);
+        let closing = B::close_second(self.database.numbering(), look.head.sequence, until);
         self.database.statement(closing).await?;
         self.look().await?;
         Ok(TICK)
     }
+}
+
+/// Returns when the second of an event is over that is stamped `updated`, and was visible at `first_seen`. The date that
+/// is announced then, a second before it, must be later than that of each answer without the event: readers send such a
+/// date too (RFC 9110, 13.1.3). A commit may take long after the stamp, and another instance may have answered from an
+/// older head for [`LONGEST_AGE`].
+fn closes_at(updated: DateTime<Utc>, first_seen: DateTime<Utc>) -> DateTime<Utc> {
+    let last_without = updated.max(first_seen) + LONGEST_AGE;
+    last_without
+        .duration_trunc(TimeDelta::seconds(1))
+        .unwrap_or(last_without)
+        + TimeDelta::seconds(2)
 }
 
 impl<B: Backend> Sequencer<B> {
@@ -371,7 +399,8 @@ impl<B: Backend> Sequencer<B> {
         if first > newest {
             return;
         }
-        match B::events(self.database.reader(), first, newest).await {
+        let events = B::events(self.database.reader(), first, newest);
+        match self.database.statement(events).await {
             Ok(events) => {
                 for event in events {
                     let (id, parent) = (event.entry.id.urn(), event.traceparent.as_deref());
@@ -385,12 +414,4 @@ impl<B: Backend> Sequencer<B> {
             ),
         }
     }
-}
-
-/// Returns the first instant after the second of `instant`.
-pub(crate) fn end_of_second(instant: DateTime<Utc>) -> DateTime<Utc> {
-    instant
-        .duration_trunc(TimeDelta::seconds(1))
-        .unwrap_or(instant)
-        + TimeDelta::seconds(1)
 }

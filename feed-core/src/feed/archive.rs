@@ -65,7 +65,11 @@ impl<B: Backend> Feed<B> {
         let layout = Pages::from(&head);
         let keep = i64::try_from(keep).unwrap_or(Sequence::MAX);
         let mut archived = 0;
-        while let Some(oldest) = B::oldest(feed.database.reader()).await? {
+        loop {
+            let oldest = B::oldest(feed.database.reader());
+            let Some(oldest) = feed.database.statement(oldest).await? else {
+                break;
+            };
             let page = layout.of(oldest);
             let last = *layout.range(page).end();
             if layout.state(page) != State::Immutable || last > head.sequence.saturating_sub(keep) {

@@ -92,7 +92,6 @@ mod tests {
             closed_until: None,
             closed_sequence: -1,
             presentation: None,
-            presented: None,
             revision: 0,
         };
         let (batches, body) = (BatchDocuments::default(), Arc::new(Body::default()));

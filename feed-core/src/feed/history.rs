@@ -56,7 +56,8 @@ impl<B: Backend> Feed<B> {
             subject: Some(subject.to_owned()),
         };
         let pool = self.inner.database.reader();
-        let entries = B::filtered(pool, &filter, LAST_SEQUENCE, most.into()).await?;
+        let entries = B::filtered(pool, &filter, LAST_SEQUENCE, most.into());
+        let entries = self.inner.database.statement(entries).await?;
         let happened = |entry: crate::event::Entry| Happened {
             url: self.inner.documents.addresses.event(entry.id),
             sequence: entry.sequence,
@@ -75,7 +76,8 @@ impl<B: Backend> Feed<B> {
     ///
     /// Returns the error of the database.
     pub async fn about(&self, subjects: &[String], most: u16) -> sqlx::Result<Vec<Published>> {
-        let events = B::about(self.inner.database.reader(), subjects, most.into()).await?;
+        let events = B::about(self.inner.database.reader(), subjects, most.into());
+        let events = self.inner.database.statement(events).await?;
         let published = |event: crate::event::Event| Published {
             sequence: event.entry.sequence,
             id: event.entry.id,
@@ -98,7 +100,8 @@ impl<B: Backend> Feed<B> {
     ) -> sqlx::Result<Vec<(Sequence, String)>> {
         let first = after.saturating_add(1);
         let last = after.saturating_add(most.into());
-        let rows = B::subjects(self.inner.database.reader(), first, last).await?;
+        let rows = B::subjects(self.inner.database.reader(), first, last);
+        let rows = self.inner.database.statement(rows).await?;
         let rows = rows.into_iter();
         Ok(rows
             .map(|(sequence, _, subject)| (sequence, subject))

@@ -26,6 +26,7 @@ mod page;
 mod page_cache;
 mod prefer;
 mod presentation;
+mod sizes;
 mod snapshot;
 mod status;
 mod timestamp;

@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
 use lru::LruCache;
 
 use super::body::Body;
@@ -30,13 +29,12 @@ pub(super) struct PageCache {
 /// its links follow from its state.
 pub(super) type Key = (Epoch, u64, i64, State, Form);
 
-/// A written page, and its date.
+/// A written page.
 #[derive(Debug, Clone)]
 pub(super) struct Written {
     pub(super) body: Arc<Body>,
     pub(super) validators: Validators,
     pub(super) links: LinkHeaders,
-    pub(super) updated: DateTime<Utc>,
 }
 
 impl Default for PageCache {

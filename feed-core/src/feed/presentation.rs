@@ -38,32 +38,28 @@ impl Presentation {
             closed_until: None,
             closed_sequence: 0,
             presentation: None,
-            presented: None,
             revision: 0,
         };
-        let entries = [Entry {
+        // The types with a schema too: its address is in the documents.
+        let types = documents.origin.schemas.keys().map(String::as_str);
+        let entry = |event_type: &str| Entry {
             id: no_id,
             sequence: head.sequence,
-            // With a schema, if there is one: its address is in the documents.
-            event_type: documents
-                .origin
-                .schemas
-                .keys()
-                .next()
-                .map_or("type", String::as_str)
-                .to_owned(),
+            event_type: event_type.to_owned(),
             subject: "subject".to_owned(),
             time: DateTime::UNIX_EPOCH,
             updated: DateTime::UNIX_EPOCH,
             title: "title".to_owned(),
             summary: "summary".to_owned(),
             link: "link".to_owned(),
-        }];
-        let events = [Event {
-            entry: entries[0].clone(),
+        };
+        let entries: Vec<Entry> = types.chain(["type"]).map(entry).collect();
+        let event = |entry: &Entry| Event {
+            entry: entry.clone(),
             data: "1".to_owned(),
             traceparent: Some("traceparent".to_owned()),
-        }];
+        };
+        let events: Vec<Event> = entries.iter().map(event).collect();
         let of = |form: Form| {
             let links = documents.head_links(&head, 1..=head.sequence);
             let (events, entries): (&[_], &[_]) = match form.has_data() {

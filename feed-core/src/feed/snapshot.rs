@@ -8,6 +8,7 @@ use super::body::Body;
 use super::document::LinkHeaders;
 use super::form::Form;
 use super::page::Pages;
+use super::sizes::{LARGEST, fitting};
 use crate::database::Database;
 use crate::event::{Entry, Event, EventId, Sequence};
 use crate::sequencer::Sequencer;
@@ -36,8 +37,11 @@ impl Snapshot {
     /// Returns the entries after `sequence`; `None` if the snapshot does not have them all.
     pub(super) fn after(&self, sequence: Sequence) -> Option<&[Entry]> {
         let first = *Pages::from(&self.head).head().start();
-        let known = usize::try_from(sequence + 1 - first).ok()?;
-        self.entries.get(known..)
+        // By their sequences: there may be a hole, which must hide no other entry.
+        let known = self
+            .entries
+            .partition_point(|entry| entry.sequence <= sequence);
+        (sequence + 1 >= first).then(|| &self.entries[known..])
     }
 
     /// Returns true if a feed at this snapshot may have continued to `head`.
@@ -57,10 +61,15 @@ impl Snapshot {
     /// Returns the events from `first` to `last` with their data, if they were new in this
     /// snapshot.
     pub(super) fn events(&self, first: Sequence, last: Sequence) -> Option<&[Event]> {
-        let begin = self.new.first()?.entry.sequence;
-        let (from, to) = (first - begin, last - begin);
-        self.new
-            .get(usize::try_from(from).ok()?..=usize::try_from(to).ok()?)
+        let [oldest, .., newest] = [self.new.first()?, self.new.last()?];
+        if first < oldest.entry.sequence || last > newest.entry.sequence {
+            return None;
+        }
+        let before = |sequence| {
+            self.new
+                .partition_point(|event| event.entry.sequence < sequence)
+        };
+        Some(&self.new[before(first)..before(last + 1)])
     }
 
     /// Returns the links of the head; the first request writes them.
@@ -115,8 +124,9 @@ impl Snapshots {
             return Ok(known);
         }
         let _one_for_all = self.reading.lock().await;
-        // Read both under the lock, so that no snapshot is older than the one before.
-        let (rewrites, head) = (sequencer.rewrites(), sequencer.head());
+        // Read both under the lock, so that no snapshot is older than the one before; the head first, since a
+        // correction is counted before it is in the head.
+        let (head, rewrites) = (sequencer.head(), sequencer.rewrites());
         if let Some(known) = self.known(&head) {
             return Ok(known);
         }
@@ -135,8 +145,16 @@ impl Snapshots {
             .cloned()
             .collect();
         let (mut new, pool) = (Vec::new(), database.reader());
-        if let Some(last) = entries.last() {
+        let missing: Vec<Sequence> = match entries.last() {
             // With the last one that is here: if it is another one now, so may be all before it.
+            Some(last) => (last.sequence..=*range.end()).collect(),
+            None => Vec::new(),
+        };
+        if fitting(database, &missing, LARGEST).await? < missing.len() {
+            // Too much to keep for readers that may not ask.
+            entries.clear();
+        }
+        if let Some(last) = entries.last() {
             let events = B::events(pool, last.sequence, *range.end());
             new = database.statement(events).await?;
             let same = new.first().is_some_and(|first| first.entry.id == last.id);

@@ -20,15 +20,13 @@ pub(crate) struct Head {
     pub(crate) anchor: Option<EventId>,
     /// When that event was numbered; when the feed was created while it is empty.
     pub(crate) updated: DateTime<Utc>,
-    /// A second after the end of the last closed second: events numbered later have this date or a
-    /// later one.
+    /// The end of the last closed second: events numbered later have this date or a later one.
     pub(crate) closed_until: Option<DateTime<Utc>>,
     /// The newest sequence when that second was closed.
     pub(crate) closed_sequence: Sequence,
-    /// The presentation of the instance that started last with another one than before it, and
-    /// when. `None` until an instance of this version has started.
+    /// The presentation of the instance that started last with another one than before it.
+    /// `None` until an instance of this version has started.
     pub(crate) presentation: Option<i64>,
-    pub(crate) presented: Option<DateTime<Utc>>,
     /// How often published events have been corrected.
     pub(crate) revision: i64,
 }
@@ -236,8 +234,9 @@ pub(crate) trait Publish: sqlx::Database {
     /// Reads the head.
     fn look(pool: &Pool<Self>) -> impl Answer<Look>;
 
-    /// Closes the second of event `sequence`, if it is over and that event still the newest.
-    fn close_second(pool: &Pool<Self>, sequence: Sequence) -> impl Answer<()>;
+    /// Closes the second before `until`, if event `sequence` is still the newest, and the head as it was before `until`.
+    fn close_second(pool: &Pool<Self>, sequence: Sequence, until: DateTime<Utc>)
+    -> impl Answer<()>;
 
     /// Returns the entries from `first` to `last`, both included, in sequence.
     fn entries(pool: &Pool<Self>, first: Sequence, last: Sequence) -> impl Answer<Vec<Entry>>;
@@ -255,6 +254,9 @@ pub(crate) trait Publish: sqlx::Database {
 
     /// Returns the events with these sequences, in sequence.
     fn events_at(pool: &Pool<Self>, sequences: &[Sequence]) -> impl Answer<Vec<Event>>;
+
+    /// Returns these sequences with the bytes of their events' data, in sequence.
+    fn sizes(pool: &Pool<Self>, sequences: &[Sequence]) -> impl Answer<Vec<(Sequence, i64)>>;
 
     /// Returns the first `limit` events about these subjects, in sequence.
     fn about(pool: &Pool<Self>, subjects: &[String], limit: i64) -> impl Answer<Vec<Event>>;

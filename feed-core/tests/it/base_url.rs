@@ -172,47 +172,32 @@ async fn a_date_of_another_base_validates_nothing<B: Testable>(url: &str) {
     let before = Publisher::<B>::open(url).await;
     before.publish(25).await;
     before.close_second().await;
-    let epoch = before.feed.cursor().epoch;
-    let paths = ["/feed".to_owned(), format!("/feed/{epoch}/1")];
-    let mut dates = Vec::new();
-    for path in &paths {
-        let date = before.get(path, &[]).await.header("last-modified");
-        let since = [("if-modified-since", date.as_str())];
-        assert_eq!(before.get(path, &since).await.status, NOT_MODIFIED);
-        dates.push(date);
-    }
+    let date = before.get("/feed", &[]).await.header("last-modified");
+    let since = [("if-modified-since", date.as_str())];
+    assert_eq!(before.get("/feed", &since).await.status, NOT_MODIFIED);
 
     let after = Publisher::<B>::at(url, OTHERS[0]).await;
-    for (path, date) in paths.iter().zip(&dates) {
-        let since = [("if-modified-since", date.as_str())];
-        assert_eq!(after.get(path, &since).await.status, 200, "{path}");
-    }
+    assert_eq!(after.get("/feed", &since).await.status, 200);
     // Once the second of the change is closed, there is a date again, and it is a later one.
     after.close_second().await;
     let parsed = |date: &str| httpdate::parse_http_date(date).unwrap();
-    for (path, date) in paths.iter().zip(&dates) {
-        let since = [("if-modified-since", date.as_str())];
-        let answer = after.get(path, &since).await;
-        let later = answer.header("last-modified");
-        assert_eq!(answer.status, 200, "{path}");
-        assert!(parsed(&later) > parsed(date), "{path}: {later}");
-        let since = [("if-modified-since", later.as_str())];
-        assert_eq!(after.get(path, &since).await.status, NOT_MODIFIED, "{path}");
+    let answer = after.get("/feed", &since).await;
+    let later = answer.header("last-modified");
+    assert_eq!(answer.status, 200);
+    assert!(parsed(&later) > parsed(&date), "{later}");
+    let since = [("if-modified-since", later.as_str())];
+    assert_eq!(after.get("/feed", &since).await.status, NOT_MODIFIED);
 
-        // The instance that has the old base still must not hand out such a date, nor believe in it.
-        before.feed.publish().await.unwrap();
-        let answer = before.get(path, &since).await;
-        assert_eq!(
-            (answer.status, answer.header("last-modified")),
-            (200, String::new()),
-            "{path}"
-        );
-    }
+    // The instance that has the old base still must not hand out such a date, nor believe in it.
+    before.feed.publish().await.unwrap();
+    let answer = before.get("/feed", &since).await;
+    assert_eq!(
+        (answer.status, answer.header("last-modified")),
+        (200, String::new())
+    );
     // Events that come after have later dates still (I4).
     after.publish(1).await;
-    let newer = after
-        .get("/feed", &[("if-modified-since", &dates[0])])
-        .await;
+    let newer = after.get("/feed", &[("if-modified-since", &date)]).await;
     assert_eq!((newer.status, newer.sequences()[0]), (200, 26));
 }
 
@@ -222,9 +207,14 @@ async fn a_restart_changes_no_validator<B: Testable>(url: &str) {
     before.close_second().await;
     let epoch = before.feed.cursor().epoch;
     let after = Publisher::<B>::open(url).await;
-    for path in ["/feed", &format!("/feed/{epoch}/1")] {
+    let names = ["etag", "last-modified"];
+    for (path, names) in [
+        ("/feed", &names[..]),
+        (&format!("/feed/{epoch}/1"), &names[..1]),
+    ] {
         let (before, after) = (before.get(path, &[]).await, after.get(path, &[]).await);
-        for name in ["etag", "last-modified"] {
+        for name in names {
+            let name = *name;
             assert!(!before.header(name).is_empty());
             assert_eq!(after.header(name), before.header(name), "{path}: {name}");
         }

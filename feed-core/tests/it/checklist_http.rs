@@ -74,20 +74,25 @@ async fn rfc9110_15_4_5_a_304_has_the_headers_of_the_200<B: Testable>(url: &str)
     publisher.publish(35).await;
     publisher.close_second().await;
     let epoch = publisher.feed.cursor().epoch;
-    let paths = [
-        "/feed".to_owned(),
-        format!("/feed/{epoch}/1"),
-        format!("/feed/{epoch}/3"),
-        "/feed?subject=order%2F3".to_owned(),
+    let documents = ["application/atom+xml", "text/html"].as_slice();
+    let forms = [
+        ("/feed".to_owned(), documents),
+        (format!("/feed/{epoch}/1"), documents),
+        (format!("/feed/{epoch}/3"), documents),
+        ("/feed?subject=order%2F3".to_owned(), documents),
     ];
-    for path in &paths {
-        for accept in ["application/atom+xml", "text/html"] {
-            let accept = ("accept", accept);
+    for (path, accepts) in &forms {
+        for accept in *accepts {
+            let accept = ("accept", *accept);
             let ok = publisher.get(path, &[accept]).await;
             let tag = ok.header("etag");
             let unmodified = publisher
                 .get(path, &[accept, ("if-none-match", &tag)])
                 .await;
+            let other = [accept, ("if-none-match", "W/\"x\"")];
+            assert_eq!(publisher.get(path, &other).await.body, ok.body, "{path}");
+            let failed = [accept, ("if-match", "\"x\"")];
+            assert_eq!(publisher.get(path, &failed).await.status, 412, "{path}");
             assert_eq!(
                 (unmodified.status, unmodified.body.as_str()),
                 (304, ""),

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use feed_core::Cursor;
+use feed_core::{Cursor, NewEvent, outbox};
 
-use crate::support::{NOT_MODIFIED, PAGE_SIZE, Publisher, Testable};
+use crate::support::{NOT_MODIFIED, PAGE_SIZE, Publisher, Testable, event};
 
 harness::on_both_databases! {
     an_empty_feed_is_a_feed
@@ -23,6 +23,8 @@ harness::on_both_databases! {
     a_late_instance_reads_its_database_first
     an_event_is_for_ever_as_it_was
     a_batch_holds_the_events_of_its_document
+    a_batch_is_bounded_in_bytes
+    a_hole_hides_no_other_event
     a_filtered_view_changes_only_with_what_it_shows
     a_malformed_request_is_refused
 }
@@ -296,6 +298,9 @@ async fn an_answer_to_a_reader_who_waits_is_never_stored<B: Testable>(url: &str)
             let answer = publisher.send(method, "/feed", &headers).await;
             assert_eq!(answer.status, status, "{method} {headers:?}");
             assert_eq!(answer.header("cache-control"), "no-store", "{headers:?}");
+            let path = "/feed?type=order.placed";
+            let of_type = publisher.send(method, path, &headers).await;
+            assert_eq!(of_type.header("cache-control"), "no-store", "{headers:?}");
         }
     }
 }
@@ -562,5 +567,69 @@ async fn a_malformed_request_is_refused<B: Testable>(url: &str) {
             (answer.status, answer.header("allow")),
             (405, "GET, HEAD, OPTIONS".to_owned())
         );
+    }
+}
+
+/// Several such answers at once would end the process (I11).
+async fn a_batch_is_bounded_in_bytes<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    let mut tx = publisher.database.begin().await.unwrap();
+    for _ in 0..16 {
+        let large = NewEvent {
+            data: format!("\"{}\"", "x".repeat(1_000_000)),
+            ..event("order/1")
+        };
+        outbox::append(&mut tx, &large).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    publisher.feed.publish().await.unwrap();
+    let epoch = publisher.feed.cursor().epoch;
+    let batch = async |range: &str| {
+        publisher
+            .get(&format!("/feed/{epoch}/batch/{range}"), &[])
+            .await
+    };
+    assert_eq!(batch("1-15").await.status, 200);
+    assert_eq!(batch("2-16").await.status, 200);
+    let refused = batch("1-16").await;
+    assert_eq!(refused.status, 404);
+    assert!(
+        refused.body.contains("more than a document has"),
+        "{}",
+        refused.body
+    );
+}
+
+/// Someone has deleted an event. Readers see that it is missing, and all others.
+async fn a_hole_hides_no_other_event<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(25).await;
+    B::run(
+        &publisher.database,
+        "DELETE FROM feed_event WHERE sequence = 22",
+    )
+    .await;
+    let restarted = Publisher::<B>::open(url).await;
+    let (head, cursor) = (restarted.get("/feed", &[]).await, restarted.feed.cursor());
+    let tag = head.header("etag");
+    let delta = [
+        ("if-none-match", tag.as_str()),
+        ("a-im", "feed"),
+        ("prefer", "wait=1"),
+    ];
+    let after = format!("/feed?after={cursor}");
+    let of_type = format!("/feed?type=order.placed&after={cursor}");
+    for newest in [26, 27, 28] {
+        restarted.publish(1).await;
+        let expected: Vec<i64> = (26..=newest).rev().collect();
+        assert_eq!(restarted.get("/feed", &delta).await.sequences(), expected);
+        for path in [&after, &of_type] {
+            for preferences in ["wait=1", "wait=1, event-data"] {
+                let answer = restarted.get(path, &[("prefer", preferences)]).await;
+                let mut sequences = answer.sequences();
+                sequences.sort_unstable_by(|a, b| b.cmp(a));
+                assert_eq!(sequences, expected, "{path} {preferences}");
+            }
+        }
     }
 }

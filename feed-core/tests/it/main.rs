@@ -12,6 +12,7 @@ mod claims;
 mod consumer;
 mod data_bytes;
 mod database;
+mod dates;
 mod decide;
 mod erase;
 mod extremes;

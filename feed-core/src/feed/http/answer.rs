@@ -72,6 +72,14 @@ impl Metadata {
         }
     }
 
+    /// Answers as the preconditions say: with `body`, or without.
+    pub(super) fn answer(self, request: &HeaderMap, body: &Body) -> Result<Response, Problem> {
+        match self.evaluate(request)? {
+            Outcome::NotModified => Ok(self.not_modified()),
+            _ => self.ok(request, body),
+        }
+    }
+
     /// `304`
     pub(super) fn not_modified(self) -> Response {
         (StatusCode::NOT_MODIFIED, self.headers()).into_response()

@@ -13,11 +13,15 @@ use crate::cursor::Epoch;
 use crate::event::{EventId, Sequence};
 use crate::feed::body::Body;
 use crate::feed::document::{BATCH, LinkHeaders};
+use crate::feed::sizes::fitting;
 use crate::feed::{Feed, Inner, cloudevents};
 use crate::http::Problem;
 use crate::http::negotiate;
 use crate::store::Backend;
 use crate::store::publish::Head;
+
+/// The most data of a batch document, in bytes. A consumer takes documents of up to 16 MiB.
+const LARGEST_BATCH: usize = 15 * 1024 * 1024;
 
 /// Serves the events of a range with their data; the answer is the same at any time.
 pub(super) async fn batch<B: Backend>(
@@ -36,6 +40,8 @@ pub(super) async fn batch<B: Backend>(
         .filter(|(first, last)| first <= last)
         .ok_or_else(missing)?;
     let known: Epoch = epoch.parse().map_err(|_| missing())?;
+    // What is in memory may have been erased through another instance.
+    feed.sequencer.recent().await?;
     let head = feed.head_where(|head| last <= head.sequence).await?;
     if known != head.epoch {
         return Err(another_epoch(&known, &head));
@@ -48,19 +54,25 @@ pub(super) async fn batch<B: Backend>(
         return Err(Problem::not_acceptable(&[BATCH]));
     }
     let body = feed.batch(&head, first, last).await?;
-    metadata(BATCH).ok(&request, &body)
+    let body = body.ok_or_else(|| {
+        Problem::not_found(format!(
+            "the data of the events {range} is more than a document has; each is at its own address"
+        ))
+    })?;
+    metadata(BATCH).answer(&request, &body)
 }
 
 impl<B: Backend> Inner<B> {
-    /// Returns a batch document from memory, or from the database. The head was seen as `head`.
+    /// Returns a batch document from memory, or from the database; `None` if it is too large for consumers. The head was
+    /// seen as `head`.
     async fn batch(
         &self,
         head: &Head,
         first: Sequence,
         last: Sequence,
-    ) -> Result<Arc<Body>, Problem> {
+    ) -> sqlx::Result<Option<Arc<Body>>> {
         if let Some(body) = self.batch_documents.get(head, (first, last)) {
-            return Ok(body);
+            return Ok(Some(body));
         }
         let origin = &self.documents.origin;
         let newest = self.entries.known(&self.sequencer.head());
@@ -73,6 +85,11 @@ impl<B: Backend> Inner<B> {
         let batch = match batch {
             Some(batch) => batch,
             None => {
+                let sequences: Vec<Sequence> = (first..=last).collect();
+                let fitting = fitting(&self.database, &sequences, LARGEST_BATCH).await?;
+                if fitting < sequences.len() {
+                    return Ok(None);
+                }
                 let events = B::events(self.database.reader(), first, last);
                 let events = self.database.statement(events).await?;
                 cloudevents::batch_document(&events, origin)
@@ -83,7 +100,7 @@ impl<B: Backend> Inner<B> {
         if batch.is_whole {
             self.batch_documents.put(head, (first, last), &body);
         }
-        Ok(body)
+        Ok(Some(body))
     }
 }
 
@@ -119,13 +136,13 @@ pub(super) async fn event<B: Backend>(
             cloudevents::data(&event).ok_or_else(withheld)?;
             let attributes = cloudevents::binary_headers(&event, origin);
             let body = Body::new(event.data.into());
-            let mut response = metadata(offers[0]).ok(&request, &body)?;
+            let mut response = metadata(offers[0]).answer(&request, &body)?;
             response.headers_mut().extend(attributes);
             Ok(response)
         }
         Some(_) => {
             let body = cloudevents::structured(&event, origin).ok_or_else(withheld)?;
-            metadata(offers[1]).ok(&request, &Body::new(body))
+            metadata(offers[1]).answer(&request, &Body::new(body))
         }
         None => Err(Problem::not_acceptable(&offers)),
     }
@@ -144,13 +161,17 @@ pub(super) async fn schema<B: Backend>(
     let schema = schema.ok_or_else(|| {
         Problem::not_found(format!("there is no schema of events of type {event_type}"))
     })?;
+    const MEDIA_TYPE: &str = "application/schema+json";
+    let body = Body::new(schema.to_string().into());
     let metadata = Metadata {
         caching: SCHEMA,
-        ..metadata("application/schema+json")
+        validators: Some(body.validators(MEDIA_TYPE)),
+        ..metadata(MEDIA_TYPE)
     };
-    metadata.ok(&request, &Body::new(schema.to_string().into()))
+    metadata.answer(&request, &body)
 }
 
+/// Without validators: no answer without a body may keep personal data alive that a cache has.
 fn metadata(media_type: &'static str) -> Metadata {
     Metadata {
         media_type,

@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use tokio::time::Instant;
 
-use super::answer::{HEAD, Metadata};
-use super::head::applied;
+use super::answer::Metadata;
+use super::head::{applied, head_caching};
 use super::with_data::{Found, MOST, end_of, with_data};
 use crate::cursor::Cursor;
 use crate::event::{Event, Sequence};
@@ -20,7 +20,6 @@ use crate::feed::form::Form;
 use crate::feed::prefer::wait;
 use crate::feed::snapshot::Snapshot;
 use crate::http::Problem;
-use crate::http::conditional::Outcome;
 use crate::store::Backend;
 use crate::store::publish::Filter;
 
@@ -138,17 +137,14 @@ impl<B: Backend> Inner<B> {
             },
             false => Metadata {
                 media_type: form.media_type(),
-                caching: HEAD,
+                caching: head_caching(form, request),
                 validators,
                 links: link_headers,
                 cursor: None,
                 vary: "Accept, Accept-Encoding, Prefer",
             },
         };
-        match metadata.evaluate(request)? {
-            Outcome::NotModified => Ok(metadata.not_modified()),
-            _ => metadata.ok(request, &body),
-        }
+        metadata.answer(request, &body)
     }
 
     /// Serves the events after `cursor` that match. A reader that asks to wait gets the next one.

@@ -487,7 +487,7 @@ fn surely_seen(known: &[Cursor], snapshot: &Snapshot) -> Option<Sequence> {
 
 /// Returns the caching of the head for this request. An answer to a reader who waits is never stored: a cache that has one
 /// asks with its own tag for the next reader, who then gets what the cache lacks, or waits for what the cache has.
-fn head_caching(form: Form, request: &HeaderMap) -> &'static str {
+pub(super) fn head_caching(form: Form, request: &HeaderMap) -> &'static str {
     match wait(request) {
         _ if form.has_data() => PRIVATE_NO_STORE,
         Some(_) => NO_STORE,

@@ -2,13 +2,11 @@
 //! successor is sealed (I3).
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 
 use super::answer::{IMMUTABLE, Metadata, SEALED};
 use super::request::{another_epoch, canonical, no_parameters, unreadable_path};
@@ -20,8 +18,6 @@ use crate::feed::page::{Pages, State as PageState};
 use crate::feed::page_cache::Written;
 use crate::feed::{Feed, Inner};
 use crate::http::Problem;
-use crate::http::conditional::{Outcome, Validators};
-use crate::sequencer::end_of_second;
 use crate::store::Backend;
 use crate::store::publish::Head;
 
@@ -56,20 +52,14 @@ pub(super) async fn page<B: Backend>(
     let metadata = Metadata {
         media_type: form.media_type(),
         caching: if is_final { IMMUTABLE } else { SEALED },
-        validators: Some(Validators {
-            // A page that is not final has no date: a date would hide its last change.
-            last_modified: closed(page.updated.max(head.presented.unwrap_or_default()), &head)
-                .filter(|_| is_final && feed.is_presented(&head)),
-            ..page.validators
-        }),
+        // Without a date: that of a page's last event would hide the last change of the page, which is the link to the
+        // next one, from a reader who sends the date of an answer.
+        validators: Some(page.validators),
         links: page.links,
         cursor: None,
         vary: "Accept, Accept-Encoding",
     };
-    if metadata.evaluate(request)? == Outcome::NotModified {
-        return Ok(metadata.not_modified());
-    }
-    metadata.ok(request, &page.body)
+    metadata.answer(request, &page.body)
 }
 
 impl<B: Backend> Inner<B> {
@@ -132,7 +122,6 @@ impl<B: Backend> Inner<B> {
             validators: body.validators(form.media_type()),
             body: Arc::new(body),
             links: link_headers,
-            updated: newest.updated,
         })
     }
 
@@ -150,10 +139,4 @@ impl<B: Backend> Inner<B> {
         links.extend(self.documents.batch_link(head, events));
         links
     }
-}
-
-/// Returns the date of a change, if its second is closed.
-fn closed(updated: DateTime<Utc>, head: &Head) -> Option<SystemTime> {
-    let closed = end_of_second(updated) <= head.closed_until?;
-    closed.then(|| SystemTime::from(updated))
 }

@@ -25,7 +25,6 @@ use crate::event::Sequence;
 use crate::feed::body::Body;
 use crate::feed::document::LinkHeaders;
 use crate::feed::{Feed, Inner, cloudevents};
-use crate::http::conditional::Outcome;
 use crate::http::{HeldBack, Problem};
 use crate::store::Backend;
 
@@ -204,10 +203,7 @@ impl Messages {
             cursor: None,
             vary: "Accept-Encoding",
         };
-        match metadata.evaluate(request)? {
-            Outcome::NotModified => Ok(metadata.not_modified()),
-            _ => metadata.ok(request, &body),
-        }
+        metadata.answer(request, &body)
     }
 
     fn describe(&self, headers: &mut HeaderMap) {

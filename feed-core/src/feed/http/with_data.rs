@@ -18,6 +18,7 @@ use crate::feed::cloudevents;
 use crate::feed::document::{Link, LinkHeaders, Omitted};
 use crate::feed::form::Form;
 use crate::feed::prefer::{EVENT_DATA, PREFERENCE_APPLIED, partitions};
+use crate::feed::sizes::{LARGEST, fitting};
 use crate::feed::snapshot::Snapshot;
 use crate::http::Problem;
 use crate::partition::Partitions;
@@ -27,15 +28,8 @@ use crate::store::publish::{Filter, Head};
 /// The most events after a cursor in one document.
 pub(super) const MOST: usize = 1_000;
 
-/// Events read at once: their data is in memory before its size is known.
-const READ: i64 = 100;
-
 /// The most events that are looked at for those of some partitions.
 const MOST_LOOKED_AT: i64 = 4_000;
-
-/// The approximate size of a document, in bytes, at which no more data is added. A consumer takes
-/// documents of up to 16 MiB.
-const LARGEST: usize = 8 * 1024 * 1024;
 
 /// The largest document of a head that is kept for other readers, in bytes.
 const LARGEST_KEPT: usize = 256 * 1024;
@@ -252,42 +246,35 @@ impl<B: Backend> Inner<B> {
         snapshot: Option<&Snapshot>,
         sequences: &[Sequence],
     ) -> sqlx::Result<Vec<Event>> {
-        let mut events: Vec<Event> = Vec::with_capacity(sequences.len());
-        for some in sequences.chunks(READ as usize) {
-            let (first, last) = (some[0], some[some.len() - 1]);
-            match snapshot.and_then(|snapshot| snapshot.events(first, last)) {
-                Some(new) => {
-                    let is_in = |event: &&Event| some.binary_search(&event.entry.sequence).is_ok();
-                    events.extend(new.iter().filter(is_in).cloned());
-                }
-                None => {
-                    let read = B::events_at(self.database.reader(), some);
-                    events.extend(self.database.statement(read).await?);
-                }
+        let Some((first, last)) = sequences.first().zip(sequences.last()) else {
+            return Ok(Vec::new());
+        };
+        let new = snapshot.and_then(|snapshot| snapshot.events(*first, *last));
+        let mut events: Vec<Event> = match new {
+            Some(new) => {
+                let is_asked =
+                    |event: &&Event| sequences.binary_search(&event.entry.sequence).is_ok();
+                new.iter().filter(is_asked).cloned().collect()
             }
-            let fitting = within(&events, LARGEST).len();
-            if fitting < events.len() {
-                events.truncate(fitting);
-                break;
+            None => {
+                let fitting = fitting(&self.database, sequences, LARGEST).await?;
+                let read = B::events_at(self.database.reader(), &sequences[..fitting]);
+                self.database.statement(read).await?
             }
-        }
+        };
+        events.truncate(within(&events, LARGEST).len());
         Ok(events)
     }
 
     async fn read(&self, first: Sequence, last: Sequence) -> sqlx::Result<Vec<Event>> {
-        let mut events: Vec<Event> = Vec::new();
-        let mut next = first;
-        while next <= last && events.len() < MOST {
-            let end = (next + READ - 1).min(last);
-            let read = B::events(self.database.reader(), next, end);
-            events.extend(self.database.statement(read).await?);
-            next = end + 1;
-            let fitting = within(&events, LARGEST).len();
-            if fitting < events.len() {
-                events.truncate(fitting);
-                break;
-            }
-        }
+        let sequences: Vec<Sequence> = (first..=last).take(MOST).collect();
+        let fitting = fitting(&self.database, &sequences, LARGEST).await?;
+        let Some(last) = sequences[..fitting].last() else {
+            return Ok(Vec::new());
+        };
+        let read = B::events(self.database.reader(), first, *last);
+        let mut events = self.database.statement(read).await?;
+        events.truncate(within(&events, LARGEST).len());
         Ok(events)
     }
 }

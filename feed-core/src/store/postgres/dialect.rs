@@ -26,10 +26,6 @@ pub(super) const NOW: &str = "clock_timestamp()";
 /// The clock in whole milliseconds, the same wherever it stands in a statement.
 pub(super) const NOW_MILLIS: &str = "date_trunc('milliseconds', now())";
 
-#[cfg(feature = "publish")]
-/// One second after the end of the second in which `updated` is.
-pub(super) const SECOND_CLOSES: &str = "date_trunc('second', updated) + interval '2 seconds'";
-
 /// True if the server follows another one, and cannot be written to.
 pub(super) const IS_STANDBY: &str = "pg_is_in_recovery()";
 
@@ -51,7 +47,7 @@ pub(super) const HAS_UNNUMBERED: &str = "EXISTS (SELECT FROM feed_outbox)";
 /// Lets an `INSERT` give the number that the table would assign.
 pub(super) const WITH_POSITION: &str = "OVERRIDING SYSTEM VALUE";
 
-#[cfg(feature = "consume")]
+#[cfg(any(feature = "consume", feature = "publish"))]
 /// An instant as a parameter.
 pub(super) fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
     at

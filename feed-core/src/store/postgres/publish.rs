@@ -96,7 +96,7 @@ impl NativePublish for Postgres {
              (head).feed_id, (head).epoch, (head).page_size, (head).created,
                     (head).sequence, (head).anchor, (head).updated,
                     (head).closed_until, (head).closed_sequence, (head).presentation,
-                    (head).presented, (head).revision,
+                    (head).revision,
                     numbered, numbered = $1 AS unnumbered,
                     (SELECT COALESCE(max(position), 0) FROM feed_quarantine) AS quarantined,
                     clock_timestamp() AS now

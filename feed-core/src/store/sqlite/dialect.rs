@@ -20,10 +20,6 @@ use crate::store::publish::Text;
 /// The clock in whole milliseconds, the same wherever it stands in a statement.
 pub(super) const NOW_MILLIS: &str = NOW;
 
-#[cfg(feature = "publish")]
-/// One second after the end of the second in which `updated` is.
-pub(super) const SECOND_CLOSES: &str = "strftime('%Y-%m-%dT%H:%M:%S.000Z', updated, '+2 seconds')";
-
 /// A file follows no other.
 pub(super) const IS_STANDBY: &str = "FALSE";
 

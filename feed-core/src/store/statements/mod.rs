@@ -23,12 +23,12 @@ pub(super) use consume::{NOT_PAUSED, from_due};
 use super::dialect::{Db, HAS_UNNUMBERED, IS_STANDBY, JSON_OBJECT, Row};
 #[cfg(feature = "consume")]
 use super::dialect::{
-    FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, WITH_POSITION, instant, now_plus, restoring_planner,
+    FOR_UPDATE, FOR_UPDATE_SKIP_LOCKED, WITH_POSITION, now_plus, restoring_planner,
 };
 #[cfg(feature = "publish")]
-use super::dialect::{GREATEST, NOW_MILLIS, SECOND_CLOSES};
+use super::dialect::{GREATEST, NOW_MILLIS};
 #[cfg(any(feature = "consume", feature = "publish"))]
-use super::dialect::{NOW, is_in, list};
+use super::dialect::{NOW, instant, is_in, list};
 
 type Connection = <Db as sqlx::Database>::Connection;
 type Pool = sqlx::Pool<Db>;

@@ -1,10 +1,10 @@
 //! Statements on the feed's head and its events.
 
+use chrono::{DateTime, Utc};
 use sqlx::{FromRow, Row as _};
 
 use super::{
-    Db, GREATEST, HAS_UNNUMBERED, NOW, NOW_MILLIS, Pool, Row, SECOND_CLOSES, Transaction, is_in,
-    list,
+    Db, GREATEST, HAS_UNNUMBERED, NOW, NOW_MILLIS, Pool, Row, Transaction, instant, is_in, list,
 };
 use crate::cursor::Epoch;
 use crate::event::{Entry, Event, EventId, Sequence, is_traceparent};
@@ -39,6 +39,11 @@ macro_rules! matching {
     };
 }
 
+/// The time of a change of the head that no date may hide: not before the last one, and in no closed second.
+fn later() -> String {
+    format!("{GREATEST}({NOW_MILLIS}, updated, coalesce(closed_until, updated))")
+}
+
 impl Publish for Db {
     async fn create_feed(
         pool: &Pool,
@@ -65,10 +70,9 @@ impl Publish for Db {
             "UPDATE -- feed::present
              feed_head
              SET source = coalesce(source, $1), presentation = $2, closed_sequence = -1,
-                 updated = {later}, presented = {later}
+                 updated = {later}
              WHERE source IS NULL OR presentation IS DISTINCT FROM $2",
-            later =
-                format_args!("{GREATEST}({NOW_MILLIS}, updated, coalesce(closed_until, updated))")
+            later = later()
         ))
         .bind(source)
         .bind(presentation)
@@ -137,10 +141,11 @@ impl Publish for Db {
     }
 
     async fn change_epoch(tx: &mut Transaction<'_>, epoch: &Epoch) -> sqlx::Result<()> {
-        sqlx::query(
+        sqlx::query(sql!(
             "UPDATE -- feed::change_epoch
-             feed_head SET epoch = $1",
-        )
+             feed_head SET epoch = $1, closed_sequence = -1, updated = {later}",
+            later = later()
+        ))
         .bind(epoch.as_str())
         .execute(&mut **tx)
         .await?;
@@ -151,7 +156,7 @@ impl Publish for Db {
         sqlx::query_as(sql!(
             "SELECT -- feed::look
              feed_id, epoch, page_size, created, sequence, anchor, updated, closed_until,
-                    closed_sequence, presentation, presented, revision,
+                    closed_sequence, presentation, revision,
                     {HAS_UNNUMBERED} AS unnumbered,
                     (SELECT COALESCE(max(position), 0) FROM feed_quarantine) AS quarantined,
                     {NOW} AS now
@@ -161,13 +166,18 @@ impl Publish for Db {
         .await
     }
 
-    async fn close_second(pool: &Pool, sequence: Sequence) -> sqlx::Result<()> {
-        sqlx::query(sql!(
+    async fn close_second(
+        pool: &Pool,
+        sequence: Sequence,
+        until: DateTime<Utc>,
+    ) -> sqlx::Result<()> {
+        sqlx::query(
             "UPDATE -- sequencer::close_second
-             feed_head SET closed_until = {SECOND_CLOSES}, closed_sequence = sequence
-             WHERE sequence = $1 AND closed_sequence < $1 AND {NOW} >= {SECOND_CLOSES}"
-        ))
+             feed_head SET closed_until = $2, closed_sequence = sequence
+             WHERE sequence = $1 AND closed_sequence < $1 AND updated < $2",
+        )
         .bind(sequence)
+        .bind(instant(until))
         .execute(pool)
         .await?;
         Ok(())
@@ -223,6 +233,18 @@ impl Publish for Db {
         ))
         .bind(list(sequences))
         .try_map(event_from)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn sizes(pool: &Pool, sequences: &[Sequence]) -> sqlx::Result<Vec<(Sequence, i64)>> {
+        sqlx::query_as(sql!(
+            "SELECT -- feed::sizes
+             sequence, CAST(octet_length(data) AS BIGINT)
+             FROM feed_log WHERE sequence {among} ORDER BY sequence",
+            among = is_in("$1")
+        ))
+        .bind(list(sequences))
         .fetch_all(pool)
         .await
     }
@@ -376,7 +398,6 @@ impl FromRow<'_, Row> for Head {
             closed_until: row.try_get("closed_until")?,
             closed_sequence: row.try_get("closed_sequence")?,
             presentation: row.try_get("presentation")?,
-            presented: row.try_get("presented")?,
             revision: row.try_get("revision")?,
         })
     }

@@ -1,0 +1,103 @@
+//! No date hides a change (I4), also where a reader sends the `Date` of an answer in `If-Modified-Since`, as RFC 9110,
+//! 13.1.3, lets it.
+
+use std::time::{Duration, SystemTime};
+
+use feed_core::outbox;
+use harness::until;
+
+use crate::support::{Answer, NOT_MODIFIED, Publisher, Testable, event};
+
+harness::on_both_databases! {
+    an_event_whose_commit_takes_seconds_is_not_hidden
+    an_event_that_another_instance_does_not_know_yet_is_not_hidden
+    the_link_to_the_next_page_is_not_hidden
+    another_epoch_is_not_hidden
+}
+
+fn date_of(answer: &Answer, name: &str) -> SystemTime {
+    httpdate::parse_http_date(&answer.header(name)).unwrap()
+}
+
+/// Reads the head until its `Date` is at least `seconds` later than now.
+async fn read_later<B: Testable>(publisher: &Publisher<B>, seconds: u64) -> Answer {
+    let later = SystemTime::now() + Duration::from_secs(seconds);
+    until("that time", async || {
+        let answer = publisher.get("/feed", &[]).await;
+        (date_of(&answer, "date") >= later).then_some(answer)
+    })
+    .await
+}
+
+/// The newest sequence that a reader gets who sends this date.
+async fn newest_since<B: Testable>(publisher: &Publisher<B>, date: &str) -> Option<i64> {
+    let since = [("if-modified-since", date)];
+    let answer = publisher.get("/feed", &since).await;
+    answer.sequences().first().copied()
+}
+
+async fn an_event_whose_commit_takes_seconds_is_not_hidden<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(3).await;
+    publisher.close_second().await;
+    let mut tx = publisher.database.begin().await.unwrap();
+    outbox::append(&mut tx, &event("order/1")).await.unwrap();
+    let before = read_later(&publisher, 3).await;
+    assert_eq!(before.sequences()[0], 3);
+    tx.commit().await.unwrap();
+    publisher.feed.publish().await.unwrap();
+    let date = before.header("date");
+    assert_eq!(newest_since(&publisher, &date).await, Some(4));
+    publisher.close_second().await;
+    assert_eq!(newest_since(&publisher, &date).await, Some(4));
+    let announced = publisher.get("/feed", &[]).await;
+    assert!(date_of(&announced, "last-modified") > date_of(&before, "date"));
+}
+
+/// An instance may answer from a head of a second ago.
+async fn an_event_that_another_instance_does_not_know_yet_is_not_hidden<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(3).await;
+    publisher.publish(1).await;
+    let late = SystemTime::now() + Duration::from_secs(1);
+    publisher.close_second().await;
+    let announced = publisher.get("/feed", &[]).await;
+    let date = httpdate::fmt_http_date(late);
+    assert!(date_of(&announced, "last-modified") > httpdate::parse_http_date(&date).unwrap());
+}
+
+async fn the_link_to_the_next_page_is_not_hidden<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(25).await;
+    let path = format!("/feed/{}/2", publisher.feed.cursor().epoch);
+    let sealed = publisher.get(&path, &[]).await;
+    assert_eq!(sealed.link("next-archive"), None);
+    publisher.publish(10).await;
+    publisher.close_second().await;
+    let since = [(
+        "if-modified-since",
+        sealed.headers["date"].to_str().unwrap(),
+    )];
+    let followed = publisher.get(&path, &since).await;
+    assert!(followed.link("next-archive").is_some());
+    assert!(!followed.headers.contains_key("last-modified"));
+}
+
+async fn another_epoch_is_not_hidden<B: Testable>(url: &str) {
+    let publisher = Publisher::<B>::open(url).await;
+    publisher.publish(5).await;
+    publisher.close_second().await;
+    let date = publisher.get("/feed", &[]).await.header("last-modified");
+    let since = [("if-modified-since", date.as_str())];
+    assert_eq!(publisher.get("/feed", &since).await.status, NOT_MODIFIED);
+    let epoch = publisher.feed.change_epoch().await.unwrap();
+    let restarted = Publisher::<B>::open(url).await;
+    let answer = restarted.get("/feed", &since).await;
+    assert!(
+        answer.cursor().starts_with(epoch.as_str()),
+        "{}",
+        answer.body
+    );
+    restarted.close_second().await;
+    assert_eq!(newest_since(&restarted, &date).await, Some(5));
+}
