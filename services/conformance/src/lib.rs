@@ -53,6 +53,7 @@ macro_rules! conforms {
                 a_cancellation_of_an_order_that_is_not_here_is_recorded
                 an_order_of_two_events_is_parked
                 the_numbers_of_another_feed_are_parked
+                the_end_of_another_order_is_parked
                 a_replay_does_not_double
                 a_replay_completes_what_is_missing
                 a_record_of_an_older_version_is_not_changed
@@ -91,6 +92,7 @@ macro_rules! conforms {
                 traffic_during_the_comparison_makes_no_difference
                 an_event_without_effect_hides_no_difference
                 only_a_whole_comparison_finds_unexplained_records
+                a_record_that_another_order_has_ended_is_found
                 a_month_is_proved_with_totals
                 an_erased_customer_is_no_difference
                 an_event_may_be_applied_during_the_comparison

@@ -133,6 +133,24 @@ pub async fn only_a_whole_comparison_finds_unexplained_records<T: Subject<S>, S:
     assert_eq!(found(&later.unwrap()).len(), 1, "the cancellation");
 }
 
+/// As an older version has done, which did not look.
+pub async fn a_record_that_another_order_has_ended_is_found<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    producer.placed(1, LINES).await;
+    producer.cancelled(1, LINES).await;
+    let app = following::<T, S>(url, &producer).await;
+    let other = format!("UPDATE {} SET customer_id = 2", T::TABLE);
+    S::run(app.database(), &other).await;
+    let handle = handle::<T, S>(&app, &producer).await;
+    // The event that placed the other order was not read.
+    let later = reconcile::<S, Expected<T, S>>(&handle, Period::since(2), |_, _| ()).await;
+    let found = found(&later.unwrap());
+    assert!(
+        found.len() == 1 && found[0].contains("another order"),
+        "{found:?}"
+    );
+}
+
 /// The orders of a month, with what has become of them later.
 pub async fn a_month_is_proved_with_totals<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;

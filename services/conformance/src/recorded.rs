@@ -98,6 +98,57 @@ pub async fn the_numbers_of_another_feed_are_parked<T: Subject<S>, S: Sql>(url: 
     T::check(&all, 2026);
 }
 
+/// A new history has begun with order 1 again, and this consumer has not taken the event that placed it.
+pub async fn the_end_of_another_order_is_parked<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    for id in 1..=4 {
+        producer.placed(id, LINES).await;
+    }
+    let mut app = following::<T, S>(url, &producer).await;
+    let kept = everything::<T, S>(&app).await;
+    let customer = ("\"customerId\": 1", "\"customerId\": 2");
+    let updated = "\"updated\": ";
+    let placed = (
+        updated,
+        "\"placed\": \"2026-03-04T05:06:07.088Z\", \"updated\": ",
+    );
+    // An order that was not cancelled was last changed when it was placed.
+    let unchanged = ("06:07.089Z", "06:07.090Z");
+    for (id, event_type, status, (from, to)) in [
+        (1, "order.cancelled", "cancelled", customer),
+        (2, "order.erased", "cancelled", customer),
+        (3, "order.cancelled", "cancelled", placed),
+        (4, "order.erased", "placed", unchanged),
+    ] {
+        let data = order(id, status, LINES);
+        let other = data.replace(from, to);
+        assert_ne!(data, other);
+        let later = "2026-09-10T11:12:13.014Z";
+        producer.tell(event_type, id, later, &other).await;
+    }
+    app.catch_up(&producer).await;
+    assert_eq!(everything::<T, S>(&app).await, kept);
+    let person = handle::<T, S>(&app, &producer).await;
+    let parked = person.parked(9).await.unwrap();
+    let about: Vec<_> = parked.iter().map(|event| event.subject.as_str()).collect();
+    assert_eq!(about, ["order/1", "order/2", "order/3", "order/4"]);
+    for event in &parked {
+        let reason = event.reason.as_deref().unwrap_or_default();
+        assert!(reason.contains("another order"), "{reason}");
+    }
+    // The same, about the order that is here.
+    for event in parked {
+        person.skip(&event.id, "a test", "Ann").await.unwrap();
+    }
+    let data = order(3, "cancelled", LINES);
+    let itself = format!("\"placed\": \"{PLACED}\", {updated}");
+    let data = data.replace(updated, &itself);
+    producer.tell("order.cancelled", 3, PLACED, &data).await;
+    app.catch_up(&producer).await;
+    let cancelled = (3, T::CANCELLED.to_owned());
+    assert!(statuses::<T, S>(&app).await.contains(&cancelled));
+}
+
 pub async fn a_replay_does_not_double<T: Subject<S>, S: Sql>(url: &str) {
     let producer = Producer::new().await;
     for id in 1..=130 {

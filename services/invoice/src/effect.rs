@@ -9,8 +9,8 @@ use feed_core::{Batch, Effect, EffectError, Received};
 use sqlx::Transaction;
 use tracing::debug;
 
-use crate::invoice::Invoice;
-use crate::order::{CANCELLED, ERASED, Order, OrderId, PLACED};
+use crate::invoice::{Cause, Invoice};
+use crate::order::{CANCELLED, ERASED, Named, Order, OrderId, PLACED};
 use crate::store::Store;
 
 /// Writes invoices and credit notes. A batch takes few statements, however many events it has.
@@ -20,8 +20,8 @@ pub struct Invoicing;
 /// What an event means to this service.
 enum Fact {
     Placed(Order),
-    Cancelled(OrderId),
-    Erased(OrderId),
+    Cancelled(Named),
+    Erased(Named),
 }
 
 impl Fact {
@@ -30,8 +30,8 @@ impl Fact {
         match event.event_type.as_deref() {
             // The feed of the original has no types: each entry is an order.
             None | Some(PLACED) => Order::read(&event.data).map(Self::Placed).map(Some),
-            Some(CANCELLED) => Order::read_id(&event.data).map(Self::Cancelled).map(Some),
-            Some(ERASED) => Order::read_id(&event.data).map(Self::Erased).map(Some),
+            Some(CANCELLED) => Named::read(&event.data).map(Self::Cancelled).map(Some),
+            Some(ERASED) => Named::read(&event.data).map(Self::Erased).map(Some),
             Some(_) => Ok(None),
         }
     }
@@ -39,7 +39,7 @@ impl Fact {
     fn order(&self) -> OrderId {
         match self {
             Self::Placed(order) => order.id,
-            Self::Cancelled(id) | Self::Erased(id) => *id,
+            Self::Cancelled(order) | Self::Erased(order) => order.id,
         }
     }
 }
@@ -61,14 +61,28 @@ impl<S: Store> Effect<S> for Invoicing {
             let id = fact.order();
             match (fact, causes.get(&id)) {
                 (Fact::Placed(order), None) => {
-                    causes.insert(id, Some(event.id.clone()));
+                    causes.insert(id, Cause::of(&order, event.time, &event.id));
                     placed.push((event, order));
                 }
-                (Fact::Placed(_), Some(Some(cause))) if *cause != event.id => {
-                    // The event is of another feed, or of one that began anew. Later events of this order must
-                    // not change the invoice that is here.
+                // An event of another feed, or of one that began anew. It and the later events of its order must not
+                // change the invoice that is here.
+                (
+                    Fact::Placed(_),
+                    Some(Cause {
+                        event: Some(cause), ..
+                    }),
+                ) if *cause != event.id => {
                     return Err(EffectError::Park(format!(
                         "order {id} has an invoice already, of event {cause}"
+                    )));
+                }
+                (Fact::Cancelled(order) | Fact::Erased(order), Some(cause))
+                    if !order.is_of(cause.customer, cause.placed) =>
+                {
+                    return Err(EffectError::Park(format!(
+                        "this event is about another order <built-in function id> than the invoice that is here: that is of an order which \
+                         customer {} placed at {}",
+                        cause.customer, cause.placed
                     )));
                 }
                 // The event comes again, or an older version has not recorded the cause.

@@ -65,6 +65,29 @@ pub struct Invoice {
     pub cause: Option<String>,
 }
 
+/// What an invoice was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The id of the event; `None` if an older version made the invoice.
+    pub event: Option<String>,
+    /// The number of the customer.
+    pub customer: i64,
+    /// When the order was placed.
+    pub placed: DateTime<Utc>,
+}
+
+impl Cause {
+    /// The cause of the invoice of `order`, which was placed at `placed` according to the event `event`.
+    #[must_use]
+    pub fn of(order: &Order, placed: DateTime<Utc>, event: &str) -> Self {
+        Self {
+            event: Some(event.to_owned()),
+            customer: order.customer.id,
+            placed: placed.trunc_subsecs(3),
+        }
+    }
+}
+
 /// The state of an invoice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

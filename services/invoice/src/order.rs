@@ -3,10 +3,12 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use feed_console::service::data::{self, Unfit, check_text};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::money;
 
@@ -62,6 +64,16 @@ pub struct Sold {
     pub lines: Vec<Line>,
     #[serde(default = "euro")]
     pub currency: String,
+}
+
+/// What a later event of an order needs: its number, and what tells it from an order that has the same number in another
+/// history of the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub id: OrderId,
+    customer: Option<i64>,
+    /// When it was placed. Older versions of the order service do not write it.
+    placed: Option<DateTime<Utc>>,
 }
 
 /// The customer, as they were when they ordered. An erased customer has a number alone.
@@ -187,19 +199,6 @@ impl Order {
         Ok(order)
     }
 
-    /// Reads the number of the order alone, which is all that a cancellation needs.
-    ///
-    /// # Errors
-    ///
-    /// The data has no number of an order.
-    pub fn read_id(data: &str) -> Result<OrderId, Unfit> {
-        #[derive(Deserialize)]
-        struct Identified {
-            id: OrderId,
-        }
-        Ok(data::read::<Identified>("order", data)?.id)
-    }
-
     /// The price of all lines. It is exact and fits into a column, since `read` checks that.
     #[must_use]
     pub fn total(&self) -> Decimal {
@@ -221,6 +220,46 @@ impl Order {
             None => return Err(Unfit::field("billingAddress", "it is missing")),
         }
         check_currency(&self.currency)
+    }
+}
+
+impl Named {
+    /// Reads the data of an event that cancels or erases an order.
+    ///
+    /// # Errors
+    ///
+    /// The data has no number of an order.
+    pub fn read(data: &str) -> Result<Self, Unfit> {
+        #[derive(Deserialize)]
+        struct Read {
+            id: OrderId,
+            #[serde(default)]
+            customer: Value,
+            #[serde(default)]
+            status: Value,
+            #[serde(default)]
+            placed: Value,
+            #[serde(default)]
+            updated: Value,
+        }
+        let read: Read = data::read("order", data)?;
+        // An order that was not cancelled was last changed when it was placed.
+        let placed = match read.status == "placed" {
+            true => read.updated,
+            false => read.placed,
+        };
+        Ok(Self {
+            id: read.id,
+            customer: read.customer["customerId"].as_i64(),
+            placed: placed.as_str().and_then(|placed| placed.parse().ok()),
+        })
+    }
+
+    /// Returns true if it can be the order that this customer placed at that time.
+    #[must_use]
+    pub fn is_of(&self, customer: i64, placed: DateTime<Utc>) -> bool {
+        self.customer.is_none_or(|known| known == customer)
+            && self.placed.is_none_or(|known| known == placed)
     }
 }
 

@@ -9,7 +9,7 @@ use sqlx::Pool;
 
 use crate::invoice::{Invoice, InvoiceNumber};
 use crate::money;
-use crate::order::{Address, CANCELLED, Customer, ERASED, Order, OrderId, PLACED, Sold};
+use crate::order::{Address, CANCELLED, Customer, ERASED, Named, Order, OrderId, PLACED, Sold};
 use crate::store::{Selection, Store};
 
 /// Gaps that are reported.
@@ -17,7 +17,7 @@ const GAPS: i64 = 1_000;
 
 /// What the events demand.
 #[derive(Debug, Default)]
-pub struct Expected(Demands<OrderId, Placed>);
+pub struct Expected(Demands<OrderId, Placed, Cancelled>);
 
 /// What an event demands of an invoice.
 #[derive(Debug)]
@@ -30,14 +30,24 @@ pub struct Placed {
     recipient: Option<u64>,
 }
 
+/// What the event of a cancellation says.
+#[derive(Debug)]
+pub struct Cancelled {
+    event: Cited,
+    order: Named,
+}
+
 impl<S: Store> Reconcile<S> for Expected {
     fn expect(&mut self, event: &Received, settled: bool) -> Result<(), String> {
         self.0.see(event);
         match event.event_type.as_deref() {
             None | Some(PLACED | CANCELLED) if !settled => {
                 // Its data may be the reason. The subject names the order as well.
-                let read = Order::read_id(&event.data).ok();
-                let ids = [read, OrderId::of_subject(&event.subject)];
+                let read = Named::read(&event.data).ok();
+                let ids = [
+                    read.map(|order| order.id),
+                    OrderId::of_subject(&event.subject),
+                ];
                 self.0.leave_out(ids.into_iter().flatten());
             }
             None | Some(PLACED) => {
@@ -52,13 +62,14 @@ impl<S: Store> Reconcile<S> for Expected {
                 self.0.record(sold.id, placed);
             }
             Some(CANCELLED) => {
-                let id = Order::read_id(&event.data).map_err(|unfit| unfit.to_string())?;
-                self.0.end(id, event);
+                let order = Named::read(&event.data).map_err(|unfit| unfit.to_string())?;
+                let event = event.into();
+                self.0.end(order.id, Cancelled { event, order });
             }
             // The event of the order may have been read before the erasure.
             Some(ERASED) => {
-                let id = Order::read_id(&event.data).ok();
-                if let Some(placed) = id.and_then(|id| self.0.demanded(id)) {
+                let order = Named::read(&event.data).ok();
+                if let Some(placed) = order.and_then(|order| self.0.demanded(order.id)) {
                     placed.recipient = None;
                 }
             }
@@ -90,6 +101,7 @@ impl<S: Store> Reconcile<S> for Expected {
 impl Demanded for Invoice {
     type Key = OrderId;
     type Demand = Placed;
+    type End = Cancelled;
 
     const SUBJECT: &'static str = "order";
 
@@ -97,7 +109,7 @@ impl Demanded for Invoice {
         self.order
     }
 
-    fn differences(&self, demand: &Demand<Placed>) -> Vec<String> {
+    fn differences(&self, demand: &Demand<Placed, Cancelled>) -> Vec<String> {
         let number = self.number;
         let mut wrong = Vec::new();
         if let Some(placed) = &demand.record {
@@ -138,11 +150,19 @@ impl Demanded for Invoice {
                 ));
             }
         }
-        match (&demand.ended, self.credited, &demand.record) {
-            (Some(event), None, _) => wrong.push(format!(
+        match (demand.ended.as_deref(), self.credited, &demand.record) {
+            (Some(Cancelled { event, order }), ..)
+                if !order.is_of(self.customer.id, self.issued) =>
+            {
+                wrong.push(format!(
+                    "invoice {number} is of another order than the one that was cancelled, of customer {} and {}: {event}",
+                    self.customer.id, self.issued
+                ));
+            }
+            (Some(Cancelled { event, .. }), None, _) => wrong.push(format!(
                 "invoice {number} is not credited although the order was cancelled: {event}"
             )),
-            (Some(event), Some(at), _) => {
+            (Some(Cancelled { event, .. }), Some(at), _) => {
                 let cancelled = event.other_time(at);
                 wrong.extend(cancelled.map(|cancelled| {
                     format!("invoice {number} is credited at {at}, the order was cancelled at {cancelled}: {event}")
@@ -180,10 +200,10 @@ impl Demanded for Invoice {
         )
     }
 
-    fn missing(demand: &Demand<Placed>) -> Option<String> {
+    fn missing(demand: &Demand<Placed, Cancelled>) -> Option<String> {
         match (&demand.record, &demand.ended) {
             (Some(placed), _) => Some(format!("the order has no invoice: {}", placed.event)),
-            (None, Some(event)) => Some(format!("there is no invoice to credit: {event}")),
+            (None, Some(ended)) => Some(format!("there is no invoice to credit: {}", ended.event)),
             (None, None) => None,
         }
     }

@@ -49,6 +49,10 @@ fn text(json: &Value) -> Option<String> {
 pub struct OrderDocument<'a> {
     id: OrderId,
     customer: &'a Customer,
+    /// When it was placed; only in an order that was cancelled since
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    placed: Option<String>,
     /// When it last changed
     #[schemars(extend("format" = "date-time"))]
     updated: String,
@@ -74,6 +78,7 @@ impl<'a> OrderDocument<'a> {
         Self {
             id: order.id,
             customer: &order.customer,
+            placed: (order.status == Status::Cancelled).then(|| instant(order.placed)),
             updated: instant(order.updated),
             shipping_address: &order.shipping_address,
             billing_address: &order.billing_address,
@@ -100,6 +105,8 @@ struct Impersonal<'a> {
     #[serde(borrow)]
     id: &'a RawValue,
     customer: Numbered<'a>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    placed: Option<&'a RawValue>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     updated: Option<&'a RawValue>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]

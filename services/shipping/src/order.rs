@@ -4,9 +4,11 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use feed_console::service::data::{self, Unfit, check_text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The type of the event of an order that was placed, with the whole order.
 pub const PLACED: &str = "order.placed";
@@ -55,6 +57,16 @@ pub struct Sold {
     pub id: OrderId,
     #[serde(rename = "orderLine")]
     pub lines: Vec<Line>,
+}
+
+/// What a later event of an order needs: its number, and what tells it from an order that has the same number in another
+/// history of the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub id: OrderId,
+    customer: Option<i64>,
+    /// When it was placed. Older versions of the order service do not write it.
+    placed: Option<DateTime<Utc>>,
 }
 
 /// The customer, as they were when they ordered, without the e-mail address, which shipping does not need.
@@ -167,18 +179,45 @@ impl Order {
         }
         Ok(order)
     }
+}
 
-    /// Reads the number of the order alone, which is all that a cancellation needs.
+impl Named {
+    /// Reads the data of an event that cancels or erases an order.
     ///
     /// # Errors
     ///
     /// The data has no number of an order.
-    pub fn read_id(data: &str) -> Result<OrderId, Unfit> {
+    pub fn read(data: &str) -> Result<Self, Unfit> {
         #[derive(Deserialize)]
-        struct Identified {
+        struct Read {
             id: OrderId,
+            #[serde(default)]
+            customer: Value,
+            #[serde(default)]
+            status: Value,
+            #[serde(default)]
+            placed: Value,
+            #[serde(default)]
+            updated: Value,
         }
-        Ok(data::read::<Identified>("order", data)?.id)
+        let read: Read = data::read("order", data)?;
+        // An order that was not cancelled was last changed when it was placed.
+        let placed = match read.status == "placed" {
+            true => read.updated,
+            false => read.placed,
+        };
+        Ok(Self {
+            id: read.id,
+            customer: read.customer["customerId"].as_i64(),
+            placed: placed.as_str().and_then(|placed| placed.parse().ok()),
+        })
+    }
+
+    /// Returns true if it can be the order that this customer placed at that time.
+    #[must_use]
+    pub fn is_of(&self, customer: i64, placed: DateTime<Utc>) -> bool {
+        self.customer.is_none_or(|known| known == customer)
+            && self.placed.is_none_or(|known| known == placed)
     }
 }
 

@@ -7,13 +7,13 @@ use feed_core::Received;
 use feed_core::consumer::{Cited, Compared, Reconcile};
 use sqlx::Pool;
 
-use crate::order::{Address, CANCELLED, Customer, ERASED, Order, OrderId, PLACED, Sold};
+use crate::order::{Address, CANCELLED, Customer, ERASED, Named, Order, OrderId, PLACED, Sold};
 use crate::shipment::Shipment;
 use crate::store::{Selection, Store};
 
 /// What the events demand.
 #[derive(Debug, Default)]
-pub struct Expected(Demands<OrderId, Placed>);
+pub struct Expected(Demands<OrderId, Placed, Cancelled>);
 
 /// What an event demands of a shipment.
 #[derive(Debug)]
@@ -24,14 +24,24 @@ pub struct Placed {
     recipient: Option<u64>,
 }
 
+/// What the event of a cancellation says.
+#[derive(Debug)]
+pub struct Cancelled {
+    event: Cited,
+    order: Named,
+}
+
 impl<S: Store> Reconcile<S> for Expected {
     fn expect(&mut self, event: &Received, settled: bool) -> Result<(), String> {
         self.0.see(event);
         match event.event_type.as_deref() {
             None | Some(PLACED | CANCELLED) if !settled => {
                 // Its data may be the reason. The subject names the order as well.
-                let read = Order::read_id(&event.data).ok();
-                let ids = [read, OrderId::of_subject(&event.subject)];
+                let read = Named::read(&event.data).ok();
+                let ids = [
+                    read.map(|order| order.id),
+                    OrderId::of_subject(&event.subject),
+                ];
                 self.0.leave_out(ids.into_iter().flatten());
             }
             None | Some(PLACED) => {
@@ -44,13 +54,14 @@ impl<S: Store> Reconcile<S> for Expected {
                 self.0.record(sold.id, placed);
             }
             Some(CANCELLED) => {
-                let id = Order::read_id(&event.data).map_err(|unfit| unfit.to_string())?;
-                self.0.end(id, event);
+                let order = Named::read(&event.data).map_err(|unfit| unfit.to_string())?;
+                let event = event.into();
+                self.0.end(order.id, Cancelled { event, order });
             }
             // The event of the order may have been read before the erasure.
             Some(ERASED) => {
-                let id = Order::read_id(&event.data).ok();
-                if let Some(placed) = id.and_then(|id| self.0.demanded(id)) {
+                let order = Named::read(&event.data).ok();
+                if let Some(placed) = order.and_then(|order| self.0.demanded(order.id)) {
                     placed.recipient = None;
                 }
             }
@@ -70,6 +81,7 @@ impl<S: Store> Reconcile<S> for Expected {
 impl Demanded for Shipment {
     type Key = OrderId;
     type Demand = Placed;
+    type End = Cancelled;
 
     const SUBJECT: &'static str = "order";
 
@@ -77,7 +89,7 @@ impl Demanded for Shipment {
         self.order
     }
 
-    fn differences(&self, demand: &Demand<Placed>) -> Vec<String> {
+    fn differences(&self, demand: &Demand<Placed, Cancelled>) -> Vec<String> {
         let status = self.status().as_str();
         let mut wrong = Vec::new();
         if let Some(placed) = &demand.record {
@@ -106,11 +118,19 @@ impl Demanded for Shipment {
                 ));
             }
         }
-        match (&demand.ended, self.cancelled, &demand.record) {
-            (Some(event), None, _) => wrong.push(format!(
+        match (demand.ended.as_deref(), self.cancelled, &demand.record) {
+            (Some(Cancelled { event, order }), ..)
+                if !order.is_of(self.customer.id, self.placed) =>
+            {
+                wrong.push(format!(
+                    "the shipment is of another order than the one that was cancelled, of customer {} and {}: {event}",
+                    self.customer.id, self.placed
+                ));
+            }
+            (Some(Cancelled { event, .. }), None, _) => wrong.push(format!(
                 "the shipment is {status} although the order was cancelled: {event}"
             )),
-            (Some(event), Some(at), _) => {
+            (Some(Cancelled { event, .. }), Some(at), _) => {
                 let cancelled = event.other_time(at);
                 wrong.extend(cancelled.map(|cancelled| {
                     format!("the shipment is {status} since {at}, and the order was cancelled at {cancelled}: {event}")
@@ -133,10 +153,10 @@ impl Demanded for Shipment {
         )
     }
 
-    fn missing(demand: &Demand<Placed>) -> Option<String> {
+    fn missing(demand: &Demand<Placed, Cancelled>) -> Option<String> {
         match (&demand.record, &demand.ended) {
             (Some(placed), _) => Some(format!("the order has no shipment: {}", placed.event)),
-            (None, Some(event)) => Some(format!("there is no shipment to stop: {event}")),
+            (None, Some(ended)) => Some(format!("there is no shipment to stop: {}", ended.event)),
             (None, None) => None,
         }
     }

@@ -23,6 +23,29 @@ pub struct Shipment {
     pub cause: Option<String>,
 }
 
+/// What a shipment was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The id of the event; `None` if an older version made the shipment.
+    pub event: Option<String>,
+    /// The number of the customer.
+    pub customer: i64,
+    /// When the order was placed.
+    pub placed: DateTime<Utc>,
+}
+
+impl Cause {
+    /// The cause of the shipment of `order`, which was placed at `placed` according to the event `event`.
+    #[must_use]
+    pub fn of(order: &Order, placed: DateTime<Utc>, event: &str) -> Self {
+        Self {
+            event: Some(event.to_owned()),
+            customer: order.customer.id,
+            placed: placed.trunc_subsecs(3),
+        }
+    }
+}
+
 /// The state of a shipment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -6,26 +6,27 @@ use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use feed_core::Received;
-use feed_core::consumer::{Cited, Compared, Difference, Kind, Sum};
+use feed_core::consumer::{Compared, Difference, Kind, Sum};
 
 /// Records that are read at once.
 const PAGE: i64 = 500;
 
-/// What the events demand, by the subject's key. A subject takes less than a hundred bytes beside its `T`.
+/// What the events demand, by the subject's key: `T` is what one demands of a record, `E` what another one says that ends
+/// it. A subject takes less than a hundred bytes beside these.
 #[derive(Debug)]
-pub struct Demands<K, T> {
-    by_key: HashMap<K, Demand<T>>,
+pub struct Demands<K, T, E> {
+    by_key: HashMap<K, Demand<T, E>>,
     /// True if all events were seen, from the first one on.
     from_the_first: bool,
 }
 
 /// What the events of one subject demand.
 #[derive(Debug)]
-pub struct Demand<T> {
+pub struct Demand<T, E> {
     /// The record that an event demands.
     pub record: Option<T>,
-    /// The event that ends it.
-    pub ended: Option<Box<Cited>>,
+    /// What the event says that ends it.
+    pub ended: Option<Box<E>>,
     /// True if an event of the subject has no effect, or not yet: then nothing is demanded.
     left_out: bool,
 }
@@ -36,6 +37,8 @@ pub trait Demanded: Sized + Send {
     type Key: Copy + Ord + Hash + Display + Send;
     /// What an event demands of it.
     type Demand: Send;
+    /// What an event says that ends it.
+    type End: Send;
 
     /// The kind of its subject, which stands before the key: `order`.
     const SUBJECT: &'static str;
@@ -44,7 +47,7 @@ pub trait Demanded: Sized + Send {
     fn key(&self) -> Self::Key;
 
     /// Describes what is wrong with the record.
-    fn differences(&self, demand: &Demand<Self::Demand>) -> Vec<String>;
+    fn differences(&self, demand: &Demand<Self::Demand, Self::End>) -> Vec<String>;
 
     /// Returns an amount of the demand, in units of the last of its [`DECIMALS`](Self::DECIMALS), and the name of the
     /// sum that it belongs to.
@@ -64,10 +67,10 @@ pub trait Demanded: Sized + Send {
     fn undemanded(&self) -> String;
 
     /// Describes that there is no record although events demand one, if they do.
-    fn missing(demand: &Demand<Self::Demand>) -> Option<String>;
+    fn missing(demand: &Demand<Self::Demand, Self::End>) -> Option<String>;
 }
 
-impl<K, T> Default for Demands<K, T> {
+impl<K, T, E> Default for Demands<K, T, E> {
     fn default() -> Self {
         Self {
             by_key: HashMap::new(),
@@ -76,7 +79,7 @@ impl<K, T> Default for Demands<K, T> {
     }
 }
 
-impl<T> Default for Demand<T> {
+impl<T, E> Default for Demand<T, E> {
     fn default() -> Self {
         Self {
             record: None,
@@ -86,7 +89,7 @@ impl<T> Default for Demand<T> {
     }
 }
 
-impl<K: Copy + Ord + Hash, T> Demands<K, T> {
+impl<K: Copy + Ord + Hash, T, E> Demands<K, T, E> {
     /// Takes note of an event, whatever it demands.
     pub fn see(&mut self, event: &Received) {
         self.from_the_first |= event.sequence == Some(1);
@@ -110,10 +113,10 @@ impl<K: Copy + Ord + Hash, T> Demands<K, T> {
         self.by_key.get_mut(&key)?.record.as_mut()
     }
 
-    /// Demands that the record is ended by `event`, or by an earlier one.
-    pub fn end(&mut self, key: K, event: &Received) {
+    /// Demands that the record is ended. What an earlier event has said stays.
+    pub fn end(&mut self, key: K, end: E) {
         let demand = self.by_key.entry(key).or_default();
-        demand.ended.get_or_insert_with(|| Box::new(event.into()));
+        demand.ended.get_or_insert_with(|| Box::new(end));
     }
 
     /// Compares all records with the demands. `page` reads so many with keys below a key, highest first; `highest` is
@@ -122,7 +125,7 @@ impl<K: Copy + Ord + Hash, T> Demands<K, T> {
     /// # Errors
     ///
     /// The database failed.
-    pub async fn compare<R: Demanded<Key = K, Demand = T>, F>(
+    pub async fn compare<R: Demanded<Key = K, Demand = T, End = E>, F>(
         mut self,
         highest: K,
         page: impl Fn(K, i64) -> F,
@@ -155,7 +158,7 @@ impl<K: Copy + Ord + Hash, T> Demands<K, T> {
                 differences.extend(wrong.into_iter().map(about));
             }
         }
-        let mut missing: Vec<(K, Demand<T>)> = self.by_key.into_iter().collect();
+        let mut missing: Vec<(K, Demand<T, E>)> = self.by_key.into_iter().collect();
         missing.sort_unstable_by_key(|(key, _)| *key);
         for (key, demand) in missing.iter().filter(|(_, demand)| !demand.left_out) {
             sums.demand(demand.record.as_ref().and_then(R::demanded_amount));

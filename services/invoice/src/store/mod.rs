@@ -12,7 +12,7 @@ use feed_chassis::list::{Days, Search};
 use feed_core::transfer::Migrations;
 use sqlx::{Pool, Transaction};
 
-use crate::invoice::{Invoice, Status};
+use crate::invoice::{Cause, Invoice, Status};
 use crate::order::OrderId;
 
 /// The invoices that a list shows: by default all of them.
@@ -49,11 +49,11 @@ pub trait Store: feed_core::Backend {
         cancelled: &[(OrderId, DateTime<Utc>)],
     ) -> impl Future<Output = sqlx::Result<Vec<OrderId>>> + Send;
 
-    /// The orders among these that have an invoice, with the event that it was made from.
+    /// The orders among these that have an invoice, with what it was made from.
     fn causes(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<HashMap<OrderId, Option<String>>>> + Send;
+    ) -> impl Future<Output = sqlx::Result<HashMap<OrderId, Cause>>> + Send;
 
     /// Reserves `count` numbers of `year` and returns the first. Other instances wait for theirs until
     /// this transaction ends. If it rolls back, they get the same numbers.

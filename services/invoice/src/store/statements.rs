@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use sqlx::{QueryBuilder, Row as _};
 
 use super::{Db, MATCHES, MIGRATIONS, Row, arguments, instant, is_in, list, pattern, rows};
-use crate::invoice::{Invoice, InvoiceNumber};
+use crate::invoice::{Cause, Invoice, InvoiceNumber};
 use crate::money::{DECIMALS, cents};
 use crate::order::{Address, Customer, Item, Line, OrderId};
 use crate::store::{Selection, Store};
@@ -37,16 +37,23 @@ impl Store for Db {
     async fn causes(
         tx: &mut Transaction<'_>,
         orders: &[OrderId],
-    ) -> sqlx::Result<HashMap<OrderId, Option<String>>> {
-        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(sql!(
+    ) -> sqlx::Result<HashMap<OrderId, Cause>> {
+        let rows: Vec<(i64, Option<String>, i64, DateTime<Utc>)> = sqlx::query_as(sql!(
             "SELECT -- invoice::causes
-             order_id, cause FROM invoice WHERE order_id {in_list}",
+             order_id, cause, customer_id, issued_at FROM invoice WHERE order_id {in_list}",
             in_list = is_in("$1")
         ))
         .bind(list(&numbers(orders)))
         .fetch_all(&mut **tx)
         .await?;
-        let causes = rows.into_iter().map(|(id, cause)| (OrderId(id), cause));
+        let causes = rows.into_iter().map(|(id, event, customer, placed)| {
+            let cause = Cause {
+                event,
+                customer,
+                placed,
+            };
+            (OrderId(id), cause)
+        });
         Ok(causes.collect())
     }
 

@@ -90,7 +90,11 @@ impl Fields {
         match self.values.get(name)? {
             Value::Number(number) => {
                 let text = number.to_string();
-                let plain = Decimal::from_scientific(&text).map(|number| number.to_string());
+                // `from_scientific` alone would round a mantissa with too many digits.
+                let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+                let plain = Decimal::from_str_exact(mantissa)
+                    .and_then(|_| Decimal::from_scientific(&text))
+                    .map(|number| number.to_string());
                 Some(plain.unwrap_or(text))
             }
             value => value.as_str().map(str::to_owned),

@@ -12,8 +12,9 @@ use super::app::App;
 use super::body::FormBody;
 use super::context::{MAX_KEY, Traceparent};
 use super::problem::Problem;
+use crate::order::CustomerId;
 use crate::orders::{IdempotencyKey, OrderError};
-use crate::rules::{Draft, DraftAddress, DraftLine, FieldError, MAX_LINES};
+use crate::rules::{Catalog, Draft, DraftAddress, DraftLine, FieldError, MAX_LINES};
 use crate::store::Store;
 
 /// The fields of a form, as they were typed.
@@ -80,7 +81,7 @@ pub(super) async fn lines<S: Store>(
         None if fields.lines.len() < MAX_LINES => fields.lines.push(LineFields::blank()),
         None => {}
     }
-    let catalog = S::catalog(app.orders.database().reader()).await?;
+    let catalog = catalog(&app, &fields).await?;
     let changes = fields.draft().changes(&catalog);
     Ok(app.pages.form(&fields, &changes, &catalog).into_response())
 }
@@ -110,7 +111,7 @@ pub(super) async fn submit<S: Store>(
         // is wanted.
         Err(OrderError::KeyReused(placed)) => {
             fields.key = new_key();
-            let catalog = S::catalog(app.orders.database().reader()).await?;
+            let catalog = catalog(&app, &fields).await?;
             let page = app.pages.form_used(&fields, placed, &catalog);
             Ok((StatusCode::CONFLICT, page).into_response())
         }
@@ -133,8 +134,15 @@ async fn page<S: Store>(
     fields: &Fields,
     errors: &[FieldError],
 ) -> Result<Response, Problem> {
-    let catalog = S::catalog(app.orders.database().reader()).await?;
+    let catalog = catalog(app, fields).await?;
     Ok(app.pages.form(fields, errors, &catalog).into_response())
+}
+
+/// The choices of the form, with those that are made.
+async fn catalog<S: Store>(app: &App<S>, fields: &Fields) -> Result<Catalog, Problem> {
+    let (draft, reader) = (fields.draft(), app.orders.database().reader());
+    let customer = draft.customer.map(CustomerId);
+    Ok(S::catalog(reader, customer, &draft.items()).await?)
 }
 
 impl Fields {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::routing::{self, MethodRouter};
 use feed_chassis::html::{script, stylesheet};
 use feed_chassis::list::no_parameters;
 use feed_chassis::routing::{get, post};
@@ -45,25 +46,32 @@ pub(crate) fn router<S: Store>(orders: Orders<S>, pages: Pages) -> Router {
         orders,
         pages: Arc::new(pages),
     };
-    // A list takes parameters.
+    // A list takes parameters, and what is added to it takes none.
+    let list = |list: MethodRouter<App<S>>, add: MethodRouter<App<S>>| {
+        list.merge(add.route_layer(from_fn(no_parameters)))
+            .fallback(|| allow("GET, HEAD, POST"))
+    };
     let lists = Router::new()
         .route(
             "/",
-            get(orders::list::<S>)
-                .post(form::submit::<S>)
-                .fallback(|| allow("GET, HEAD, POST")),
+            list(
+                routing::get(orders::list::<S>),
+                routing::post(form::submit::<S>),
+            ),
         )
         .route(
             "/customers",
-            get(customers::list::<S>)
-                .post(customers::create::<S>)
-                .fallback(|| allow("GET, HEAD, POST")),
+            list(
+                routing::get(customers::list::<S>),
+                routing::post(customers::create::<S>),
+            ),
         )
         .route(
             "/items",
-            get(items::list::<S>)
-                .post(items::create::<S>)
-                .fallback(|| allow("GET, HEAD, POST")),
+            list(
+                routing::get(items::list::<S>),
+                routing::post(items::create::<S>),
+            ),
         );
     let routes = Router::new()
         .route("/form.html", get(form::blank::<S>))

@@ -136,8 +136,9 @@ async fn allow<S: Store>(app: &App<S>, id: OrderId, headers: &HeaderMap) -> Resu
     }
     let order = find(&app.orders, id).await?;
     let document = OrderDocument::new(&order, app.pages.base()).to_json();
-    let validators = Validators::of(OFFERS[0], document.as_bytes());
-    guard_strongly(headers, &validators.tag).map_err(|_| Problem::PreconditionFailed)
+    // The page has a weak tag, which no change can name.
+    let [json, hal] = [OFFERS[0], OFFERS[1]].map(|form| Validators::of(form, document.as_bytes()));
+    guard_strongly(headers, &[&json.tag, &hal.tag]).map_err(|_| Problem::PreconditionFailed)
 }
 
 fn document<'a, S: Store>(app: &App<S>, order: &'a Order) -> Json<OrderDocument<'a>> {

@@ -46,7 +46,7 @@ pub(super) fn may_replace<R: Serialize + PartialEq>(
 
 /// Checks the preconditions of a change against the document as it is now.
 pub(super) fn allow(headers: &HeaderMap, document: &impl Serialize) -> Result<(), Problem> {
-    guard_strongly(headers, &version(document)?).map_err(|_| Problem::PreconditionFailed)
+    guard_strongly(headers, &[&version(document)?]).map_err(|_| Problem::PreconditionFailed)
 }
 
 /// Answers that the record was added at `location`. A form leads to `list`, which is relative so that it works behind

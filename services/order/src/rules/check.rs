@@ -65,6 +65,9 @@ pub(super) fn check_text(what: &str, text: Option<String>, max: usize) -> Result
              the direction of text."
                 .to_owned(),
         )
+    } else if text.contains(char::REPLACEMENT_CHARACTER) {
+        // A form in another encoding than UTF-8 has it in place of what it had.
+        Err("Some characters could not be read. Enter the text again, in UTF-8.".to_owned())
     } else {
         Ok(trimmed.to_owned())
     }

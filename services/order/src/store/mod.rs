@@ -23,8 +23,8 @@ pub use erasure::Erasure;
 pub use master_data::MasterData;
 pub use reconcile::Reconcile;
 
-/// The most customers, and the most items, that a form offers.
-const MAX_CHOICES: i64 = 1_000;
+/// The most customers, and the most items, that a form offers beside those that it names.
+pub const MAX_CHOICES: usize = 1_000;
 
 /// The orders that a list shows: by default all of them.
 #[derive(Debug, Clone, Default)]
@@ -54,8 +54,12 @@ pub trait Store: MasterData + Erasure + Reconcile {
         last: OrderId,
     ) -> impl Future<Output = sqlx::Result<OrderId>> + Send;
 
-    /// The customers and items that a form offers.
-    fn catalog(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Catalog>> + Send;
+    /// The customers and items that a form offers: the first [`MAX_CHOICES`] of each, and those that it names.
+    fn catalog(
+        pool: &Pool<Self>,
+        customer: Option<CustomerId>,
+        items: &BTreeSet<ItemId>,
+    ) -> impl Future<Output = sqlx::Result<Catalog>> + Send;
 
     /// Those of the named customers and items that exist. Until the transaction ends, an erasure of the customer waits
     /// for it or finds what it has stored.

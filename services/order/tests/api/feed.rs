@@ -55,6 +55,11 @@ async fn each_change_is_an_event_with_the_order_as_it_was<S: Testable>(url: &str
     let of_cancelled = app.get(sources[1], "*/*").await;
     assert_eq!(of_cancelled.body, cancelled.body);
     assert_eq!(of_cancelled.header("ce-type"), "order.cancelled");
+    let (cancelled, placed_then) = (cancelled.json(), placed.json());
+    assert_eq!(
+        cancelled["placed"], placed_then["updated"],
+        "what tells it from another order 1"
+    );
     let of_placed = app.get(sources[2], "*/*").await;
     assert_eq!(
         of_placed.body, placed.body,

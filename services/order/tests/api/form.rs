@@ -12,6 +12,7 @@ harness::on_both_databases! {
     the_total_is_that_of_the_lines_so_far
     a_form_places_one_order_however_often_it_is_sent
     rubbish_is_refused_without_an_internal_error
+    any_of_many_customers_and_items_can_be_ordered
 }
 
 /// A text that a page must escape.
@@ -418,4 +419,59 @@ async fn rubbish_is_refused_without_an_internal_error<S: Testable>(url: &str) {
     app.post("/").await.assert_problem(415);
     let huge = "x".repeat(1024 * 1024 + 1);
     app.post_raw_form("/", &huge).await.assert_problem(413);
+}
+
+/// More than a list has: the others are chosen by number.
+async fn any_of_many_customers_and_items_can_be_ordered<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let numbers =
+        "WITH RECURSIVE n (id) AS (SELECT 5 UNION ALL SELECT id + 1 FROM n WHERE id < 1500)";
+    for sql in [
+        "INSERT INTO items (name, price_cents) {numbers} SELECT 'Item ' || id, 100 FROM n",
+        "INSERT INTO customers (name, firstname, email) {numbers}
+         SELECT 'C' || id, 'Jo', 'jo@example.com' FROM n",
+    ] {
+        S::run(&app.database, &sql.replace("{numbers}", numbers)).await;
+    }
+    let page = app.page("/form.html").await;
+    assert!(
+        page.contains("The first 1000 customers are suggested."),
+        "{page}"
+    );
+    assert!(page.contains(r#"<option value="5 Item 5, 1.00 EUR">"#));
+    assert!(!page.contains("<select") && !page.contains("Item 1400"));
+    let with = |customer: &'static str, item: &'static str| {
+        let mut fields = filled_but("customer", customer);
+        for (name, value) in &mut fields {
+            if *name == "orderLine[0].item" {
+                *value = item;
+            }
+        }
+        fields
+    };
+    // What is not suggested is known once it was typed: its name, its price, and what was changed of it.
+    let page = app.post_form("/line", &with("1300", "1400")).await.body;
+    assert!(page.contains(r#"value="1300 Jo C1302""#), "{page}");
+    assert!(
+        page.contains(r#"value="1400 Item 1400, 1.00 EUR""#),
+        "{page}"
+    );
+    assert!(page.contains(">3.00 EUR</output>"), "{page}");
+    let changed = app
+        .post_form("/line", &with("1300 Jo Old", "1400"))
+        .await
+        .body;
+    assert!(changed.contains("Jo Old"), "{changed}");
+    let unknown = app.post_form("/", &with("nobody", "1400")).await;
+    assert_eq!(unknown.status, 422);
+    assert!(
+        unknown.body.contains(r#"value="nobody""#),
+        "{}",
+        unknown.body
+    );
+    let placed = app.post_form("/", &with("1300 Jo C1302", "1400")).await;
+    assert_eq!(placed.status, 303, "{}", placed.body);
+    let order = app.json("/order/1").await;
+    assert_eq!(order["customer"]["customerId"], 1300);
+    assert_eq!(order["orderLine"][0]["item"]["itemId"], 1400);
 }

@@ -16,6 +16,8 @@ harness::on_both_databases! {
     a_form_asks_before_it_undoes_what_was_changed_meanwhile
     invisible_names_and_controls_of_direction_are_refused
     a_request_of_another_site_is_refused
+    an_addition_takes_no_parameters
+    a_form_in_another_encoding_is_refused
 }
 
 const NAMES: [(&str, &str); 4] = [
@@ -117,7 +119,15 @@ async fn programs_do_the_same_by_json<S: Testable>(url: &str) {
     assert_eq!(app.json("/items/5").await, answer.json());
 
     // An exponent is JSON, and nothing that a person writes.
-    for (price, status) in [("1.3e1", 200), ("\"1.3e1\"", 422)] {
+    for (price, status) in [
+        ("1.3e1", 200),
+        ("\"1.3e1\"", 422),
+        // Never rounded.
+        ("12.4999999999999999999999999999999999999e0", 422),
+        ("12.4999999999999999999999999999999999999", 422),
+        ("1.30000000000000000000000000000000000001e1", 422),
+        ("13e-40", 422),
+    ] {
         let request = Request::put("/items/5").header(header::CONTENT_TYPE, "application/json");
         let body = format!(r#"{{"name":"Tea","price":{price}}}"#);
         assert_eq!(app.send(request, &body).await.status, status, "{price}");
@@ -427,4 +437,29 @@ async fn a_change_replaces_only_the_state_that_the_client_knows<S: Testable>(url
     let created = app.send(create, &item("Tea").to_string()).await;
     let shown = app.get("/items/6", "application/json").await;
     assert_eq!(created.header("etag"), shown.header("etag"));
+}
+
+async fn an_addition_takes_no_parameters<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    let item = [("name", "Tea"), ("price", "1")];
+    for path in ["/?dry_run=1", "/items?q=Tea", "/customers?x"] {
+        let answer = app.post_form(path, &item).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.body);
+    }
+    assert_eq!(app.post_form("/items", &item).await.status, 303);
+    assert_eq!(app.send(Request::put("/items"), "").await.status, 405);
+}
+
+async fn a_form_in_another_encoding_is_refused<S: Testable>(url: &str) {
+    let app = App::<S>::open(url).await;
+    for name in ["Stra%DFe", "%C3", "%ED%A0%80"] {
+        let form = format!("name={name}&price=1");
+        let answer = app.post_raw_form("/items", &form).await;
+        assert_eq!(answer.status, 422, "{name}: {}", answer.body);
+        assert!(answer.body.contains("could not be read"), "{}", answer.body);
+    }
+    let form = "name=Stra%C3%9Fe&price=1";
+    let answer = app.post_raw_form("/items", form).await;
+    assert_eq!(answer.status, 303);
+    assert_eq!(app.json("/items/5").await["name"], "Straße");
 }

@@ -47,6 +47,18 @@ async fn preconditions_hold_for_reading_and_for_changing<S: Testable>(url: &str)
     let delete = Request::delete("/order/1").header("if-match", weak);
     app.send(delete, "").await.assert_problem(412);
     assert_eq!(app.json("/order/1").await["status"], "placed");
+    // Of each form for programs.
+    let hal = app
+        .get("/order/1", "application/hal+json")
+        .await
+        .header("etag")
+        .to_owned();
+    app.place().await;
+    let other = Request::delete("/order/2").header("if-match", &hal);
+    app.send(other, "").await.assert_problem(412);
+    let document = app.get("/order/2", "application/hal+json").await;
+    let other = Request::delete("/order/2").header("if-match", document.header("etag"));
+    assert_eq!(app.send(other, "").await.status, 200);
     let delete = Request::delete("/order/1").header("if-match", &tags[0]);
     assert_eq!(app.send(delete, "").await.status, 200);
     let again = Request::delete("/order/1").header("if-match", &tags[0]);

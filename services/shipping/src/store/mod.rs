@@ -13,7 +13,7 @@ use feed_core::transfer::Migrations;
 use sqlx::{Pool, Transaction};
 
 use crate::order::OrderId;
-use crate::shipment::{Shipment, Status};
+use crate::shipment::{Cause, Shipment, Status};
 
 /// The shipments that a list shows: by default all of them.
 #[derive(Debug, Clone, Default)]
@@ -50,11 +50,11 @@ pub trait Store: feed_core::Backend {
         cancelled: &[(OrderId, DateTime<Utc>)],
     ) -> impl Future<Output = sqlx::Result<Vec<(OrderId, bool)>>> + Send;
 
-    /// The orders among these that have a shipment, with the event that it was made from.
+    /// The orders among these that have a shipment, with what it was made from.
     fn causes(
         tx: &mut Transaction<'_, Self>,
         orders: &[OrderId],
-    ) -> impl Future<Output = sqlx::Result<HashMap<OrderId, Option<String>>>> + Send;
+    ) -> impl Future<Output = sqlx::Result<HashMap<OrderId, Cause>>> + Send;
 
     /// Removes the personal data: the name and the address.
     fn erase(

@@ -12,7 +12,7 @@ use sqlx::{QueryBuilder, Row as _};
 
 use super::{Db, MATCHES, MIGRATIONS, NOW, Row, arguments, instant, is_in, list, pattern, rows};
 use crate::order::{Address, Customer, Item, Line, OrderId};
-use crate::shipment::Shipment;
+use crate::shipment::{Cause, Shipment};
 use crate::store::{Selection, Store};
 
 type Pool = sqlx::Pool<Db>;
@@ -35,16 +35,23 @@ impl Store for Db {
     async fn causes(
         tx: &mut Transaction<'_>,
         orders: &[OrderId],
-    ) -> sqlx::Result<HashMap<OrderId, Option<String>>> {
-        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(sql!(
+    ) -> sqlx::Result<HashMap<OrderId, Cause>> {
+        let rows: Vec<(i64, Option<String>, i64, DateTime<Utc>)> = sqlx::query_as(sql!(
             "SELECT -- shipment::causes
-             order_id, cause FROM shipment WHERE order_id {in_list}",
+             order_id, cause, customer_id, placed_at FROM shipment WHERE order_id {in_list}",
             in_list = is_in("$1")
         ))
         .bind(list(&numbers(orders)))
         .fetch_all(&mut **tx)
         .await?;
-        let causes = rows.into_iter().map(|(id, cause)| (OrderId(id), cause));
+        let causes = rows.into_iter().map(|(id, event, customer, placed)| {
+            let cause = Cause {
+                event,
+                customer,
+                placed,
+            };
+            (OrderId(id), cause)
+        });
         Ok(causes.collect())
     }
 

@@ -13,8 +13,12 @@ function amount(cents) {
     .format(`${text.slice(0, -2)}.${text.slice(-2)}`);
 }
 
+// With more items than a list has, their numbers are typed, and only the server knows the prices.
+const isTyped = () => document.getElementById("items") !== null;
+
 // Amounts are whole cents: a double cannot hold the total of a thousand lines of a million pieces.
 function sum() {
+  if (isTyped()) return;
   let cents = 0n;
   for (const line of form.querySelectorAll(".line")) {
     const item = line.querySelector("select").selectedOptions[0]?.dataset.cents;
@@ -26,6 +30,7 @@ function sum() {
 
 // The script replaces these buttons, and the amounts of the server.
 function adapt() {
+  if (isTyped()) return;
   document.getElementById("update").hidden = true;
   for (const option of form.querySelectorAll("option[data-cents]")) {
     option.textContent = option.textContent.replace(/[\d.]+ \w+$/, amount(BigInt(option.dataset.cents)));
@@ -56,7 +61,7 @@ async function change(button) {
   document.getElementById("orderLine").replaceWith(page.getElementById("orderLine"));
   adapt();
   keep();
-  const added = button.id === "add" && [...form.querySelectorAll(".line select")].pop();
+  const added = button.id === "add" && [...form.querySelectorAll(".line [name$='.item']")].pop();
   (added || document.getElementById("orderLine")).focus();
 }
 

@@ -10,6 +10,7 @@ use super::fields::{Input, Messages, id, summary};
 use crate::http::form::{AddressFields, Fields, LineFields, choice, number};
 use crate::order::{CURRENCY, Customer, Item, ItemId, OrderId};
 use crate::rules::{Catalog, FieldError, MAX_COUNT, MAX_TEXT, MAX_ZIP};
+use crate::store::MAX_CHOICES;
 
 /// The characters of a count, with room for counts that are too large, so that they get a message.
 const MAX_DIGITS: usize = 20;
@@ -149,7 +150,10 @@ impl<'a> Form<'a> {
 
     fn customer(&self, value: &str) -> Markup {
         html! {
-            div.customer { (self.select("customer", "Customer", value, &self.customers)) }
+            div.customer {
+                (suggestions("customers", &self.customers))
+                (self.choose("customer", "Customer", value, "customers", &self.customers))
+            }
         }
     }
 
@@ -182,11 +186,12 @@ impl<'a> Form<'a> {
                 aria-describedby=[self.messages.described("orderLine")] {
                 legend { "Lines" }
                 (self.messages.message("orderLine"))
+                (suggestions("items", &self.items))
                 @for (index, line) in lines.iter().enumerate() {
                     @let name = format!("orderLine[{index}]");
                     div.line role="group" aria-label={ "Line " (index + 1) } {
                         div {
-                            (self.select(&format!("{name}.item"), "Item", &line.item, &self.items))
+                            (self.choose(&format!("{name}.item"), "Item", &line.item, "items", &self.items))
                         }
                         div { (self.count(&format!("{name}.count"), &line.count)) }
                         button.plain name="remove" value=(index) formaction=(line_path)
@@ -231,6 +236,42 @@ impl<'a> Form<'a> {
         })
     }
 
+    fn choose(
+        &self,
+        name: &str,
+        label: &str,
+        value: &str,
+        all: &str,
+        choices: &[Choice],
+    ) -> Markup {
+        match are_suggested(choices) {
+            true => self.suggested(name, label, value, all, choices),
+            false => self.select(name, label, value, choices),
+        }
+    }
+
+    /// A field for a number, which the browser completes from what is typed of a [suggestion](suggestions).
+    fn suggested(
+        &self,
+        name: &str,
+        label: &str,
+        value: &str,
+        suggestions: &str,
+        choices: &[Choice],
+    ) -> Markup {
+        let id = id(name);
+        let (chosen, _) = choice(value);
+        let known = choices.iter().find(|choice| Some(choice.id) == chosen);
+        html! {
+            label for=(id) { (label) ", by name or number" }
+            input id=(id) name=(name) required list=(suggestions)
+                value=(known.map_or(value, |known| &known.value))
+                aria-invalid=[self.messages.invalid(name)]
+                aria-describedby=[self.messages.described(name)];
+            (self.messages.message(name))
+        }
+    }
+
     fn select(&self, name: &str, label: &str, value: &str, choices: &[Choice]) -> Markup {
         let id = id(name);
         let (chosen, shown) = choice(value);
@@ -250,6 +291,23 @@ impl<'a> Form<'a> {
                 }
             }
             (self.messages.message(name))
+        }
+    }
+}
+
+/// Returns true if there may be more choices than a list has. Then any other one is chosen by its number.
+fn are_suggested(choices: &[Choice]) -> bool {
+    choices.len() >= MAX_CHOICES
+}
+
+/// The first choices, for all fields that name this list.
+fn suggestions(id: &str, choices: &[Choice]) -> Markup {
+    html! {
+        @if are_suggested(choices) {
+            datalist id=(id) {
+                @for choice in choices { option value=(choice.value) { (choice.text) } }
+            }
+            p { "The first " (MAX_CHOICES) " " (id) " are suggested. Type the number of any other." }
         }
     }
 }

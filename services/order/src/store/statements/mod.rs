@@ -44,19 +44,30 @@ impl Store for Db {
         super::number_orders_after(pool, last).await
     }
 
-    async fn catalog(pool: &Pool) -> sqlx::Result<Catalog> {
+    async fn catalog(
+        pool: &Pool,
+        customer: Option<CustomerId>,
+        items: &BTreeSet<ItemId>,
+    ) -> sqlx::Result<Catalog> {
+        let most = MAX_CHOICES as i64;
         let customers = sqlx::query_as(
             "SELECT -- order::customers
-             id, name, firstname, email FROM customers ORDER BY id LIMIT $1",
+             id, name, firstname, email FROM customers
+             WHERE id = $1 OR id IN (SELECT id FROM customers ORDER BY id LIMIT $2)",
         )
-        .bind(MAX_CHOICES)
+        .bind(customer.map(|customer| customer.0))
+        .bind(most)
         .fetch_all(pool)
         .await?;
-        let items = sqlx::query_as(
+        let items: Vec<i64> = items.iter().map(|item| item.0).collect();
+        let items = sqlx::query_as(sql!(
             "SELECT -- order::items
-             id, name, price_cents FROM items ORDER BY id LIMIT $1",
-        )
-        .bind(MAX_CHOICES)
+             id, name, price_cents FROM items
+             WHERE id {in_list} OR id IN (SELECT id FROM items ORDER BY id LIMIT $2)",
+            in_list = is_in("$1")
+        ))
+        .bind(list(&items))
+        .bind(most)
         .fetch_all(pool)
         .await?;
         Ok(catalog(customers, items))
