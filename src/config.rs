@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::builder::BoolishValueParser;
 use clap::{Parser, Subcommand, ValueHint};
 use feed_chassis::{Credentials, LogFormat, parse_address};
@@ -154,7 +154,9 @@ impl Config {
     pub(crate) fn base_url(&self, address: SocketAddr) -> anyhow::Result<BaseUrl> {
         match &self.base_url {
             Some(base) => Ok(base.clone()),
-            None => Ok(format!("http://{address}/").parse()?),
+            None => format!("http://{address}/").parse().with_context(|| {
+                format!("a URL cannot have the address {address} (LISTEN); set BASE_URL")
+            }),
         }
     }
 

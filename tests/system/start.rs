@@ -100,6 +100,23 @@ async fn a_wrong_setting_is_named_with_its_value_and_what_to_do() {
     }
 }
 
+/// Otherwise it would run, on the wrong database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_misspelt_variable_is_named() {
+    for (name, variable, meant) in [
+        ("order", "DATABSE_URL", "DATABASE_URL"),
+        ("shop", "DATA_DIRR", "DATA_DIR"),
+        ("feed", "FEED_TITEL", "FEED_TITLE"),
+    ] {
+        // The second one ends the process.
+        let said = refused(name, &[(variable, "x"), ("LOG_FORMAT", "xml")], 2).await;
+        let warning = format!("warning: {variable} is set and has no effect");
+        for expected in [&warning, &format!("did you mean {meant}?")] {
+            assert!(said.contains(expected), "{name}: {said}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

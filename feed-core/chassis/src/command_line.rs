@@ -13,6 +13,7 @@ use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
 
 use crate::man_page::man_page;
+use crate::misspelt::misspelt;
 
 /// The most columns of the help; a narrower terminal has fewer.
 const WIDTH: usize = 100;
@@ -33,6 +34,13 @@ pub fn parse_command_line<C: clap::FromArgMatches>(command: Command) -> C {
         // A reader that stops early, as in `| head`, is no error.
         let _ = std::io::stdout().write_all(&text);
         std::process::exit(0);
+    }
+    // The log has not begun: its form is one of the settings.
+    let found = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for (name, meant) in misspelt(&command, &found.collect()) {
+        eprintln!(
+            "warning: {name} is set and has no effect: there is no such setting; did you mean {meant}?"
+        );
     }
     parse_from(command, arguments).unwrap_or_else(|error| error.exit())
 }

@@ -23,6 +23,7 @@ pub mod html;
 pub mod list;
 mod man_page;
 mod metrics;
+mod misspelt;
 pub mod openapi;
 mod origin;
 mod path;

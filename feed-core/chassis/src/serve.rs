@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::RawQuery;
 use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
@@ -212,16 +213,17 @@ impl Mounted {
     pub fn mount(mut self, name: &str, mut other: Self) -> Self {
         // Relative links need the slash at the end, and a relative redirect works behind any
         // prefix.
-        let to_slash = format!("{name}/");
+        let name_and_slash = format!("{name}/");
         let (routes, counting) = other.routes(&format!("/{name}"));
         let routes = match counting {
             Some(counting) => routes.layer(counting),
             None => routes,
         };
-        let redirect = any(move || async move {
+        let redirect = any(move |RawQuery(query): RawQuery| async move {
+            let query = query.map_or(String::new(), |query| format!("?{query}"));
             let headers = [
-                (LOCATION, to_slash.as_str()),
-                (CACHE_CONTROL, "max-age=3600"),
+                (LOCATION, name_and_slash + &query),
+                (CACHE_CONTROL, "max-age=3600".to_owned()),
             ];
             (StatusCode::PERMANENT_REDIRECT, headers).into_response()
         });
@@ -420,6 +422,21 @@ mod tests {
     impl Measured for Nothing {
         fn measure(&self) -> BoxFuture<'_, Vec<Metric>> {
             Box::pin(async { Vec::new() })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_without_its_slash_leads_to_it() {
+        let pages = || Mounted::new(Router::new().route("/", get(|| async { "all" })));
+        let both = pages().mount("one", pages()).router;
+        for (path, location) in [("/one", "one/"), ("/one?q=a%20b", "one/?q=a%20b")] {
+            let request = Request::get(path).body(Body::empty());
+            let answer = both.clone().oneshot(request.expect("a request")).await;
+            let answer = answer.expect("an answer");
+            assert_eq!(
+                (answer.status().as_u16(), &answer.headers()[LOCATION]),
+                (308, &location.parse().expect("a value"))
+            );
         }
     }
 

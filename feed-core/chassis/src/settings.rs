@@ -61,7 +61,9 @@ impl Settings {
     #[must_use]
     pub fn base_url(&self) -> BaseUrl {
         self.base_url.clone().unwrap_or_else(|| {
-            let url = format!("http://{}/", self.listen);
+            // A URL has no zone (RFC 3986, 3.2.2).
+            let address = SocketAddr::new(self.listen.ip(), self.listen.port());
+            let url = format!("http://{address}/");
             url.parse().expect("a socket address makes a base URL")
         })
     }

@@ -123,32 +123,35 @@ pub fn guard(headers: &HeaderMap, validators: &Validators) -> Result<(), Problem
     }
 }
 
-/// The same for a resource whose current representation has a strong tag ([`tagged_strongly`]), given without quotes: a
-/// client that has it can name it in `If-Match`.
+/// The same for a resource whose current representations have strong tags ([`tagged_strongly`]), given without quotes: a
+/// client that has one of them can name it in `If-Match`.
 ///
 /// # Errors
 ///
 /// Returns a `412` if one fails.
-pub fn guard_strongly(headers: &HeaderMap, tag: &str) -> Result<(), Problem> {
-    match evaluate_strongly(headers, tag) {
+pub fn guard_strongly(headers: &HeaderMap, tags: &[&str]) -> Result<(), Problem> {
+    match evaluate_strongly(headers, tags) {
         Outcome::Proceed => Ok(()),
         Outcome::NotModified | Outcome::Failed => Err(Problem::precondition_failed()),
     }
 }
 
-/// Evaluates the preconditions of a `GET` or `HEAD` of a representation with a strong tag, likewise.
+/// Evaluates the preconditions of a request for a resource with these strong tags, likewise; a `GET` or `HEAD` is for one
+/// of its representations.
 #[must_use]
-pub fn evaluate_strongly(headers: &HeaderMap, tag: &str) -> Outcome {
+pub fn evaluate_strongly(headers: &HeaderMap, tags: &[&str]) -> Outcome {
     if headers.contains_key(header::IF_MATCH) {
-        let tags = Tags::of(headers, &header::IF_MATCH);
-        if !tags.any && !tags.strong.iter().any(|each| each == tag) {
+        let named = Tags::of(headers, &header::IF_MATCH);
+        let are_named = |each: &Cow<'_, str>| tags.contains(&each.as_ref());
+        if !named.any && !named.strong.iter().any(are_named) {
             return Outcome::Failed;
         }
     }
-    if headers.contains_key(header::IF_NONE_MATCH)
-        && Tags::of(headers, &header::IF_NONE_MATCH).match_weakly(tag)
-    {
-        return Outcome::NotModified;
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        let named = Tags::of(headers, &header::IF_NONE_MATCH);
+        if tags.iter().any(|tag| named.match_weakly(tag)) {
+            return Outcome::NotModified;
+        }
     }
     Outcome::Proceed
 }
@@ -328,9 +331,9 @@ mod tests {
             (header::IF_NONE_MATCH, "\"x\"", Outcome::Proceed),
         ] {
             let headers = HeaderMap::from_iter([(name, value.parse().expect("a value"))]);
-            assert_eq!(evaluate_strongly(&headers, "cur"), expected, "{value}");
+            assert_eq!(evaluate_strongly(&headers, &["cur"]), expected, "{value}");
             assert_eq!(
-                guard_strongly(&headers, "cur").is_ok(),
+                guard_strongly(&headers, &["cur"]).is_ok(),
                 expected == Outcome::Proceed,
                 "{value}"
             );

@@ -93,7 +93,7 @@ pub async fn tagged(headers: &HeaderMap, answer: Response) -> Response {
 pub async fn tagged_strongly(headers: &HeaderMap, answer: Response) -> Response {
     complete(answer, |validators| {
         let tag = &validators.tag;
-        (format!("\"{tag}\""), evaluate_strongly(headers, tag))
+        (format!("\"{tag}\""), evaluate_strongly(headers, &[tag]))
     })
     .await
 }

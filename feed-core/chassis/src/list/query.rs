@@ -166,8 +166,10 @@ impl Query {
             return Ok(None);
         };
         let day = NaiveDate::parse_from_str(value, "%Y-%m-%d").ok();
-        // chrono accepts one digit, and a sign, as well.
-        match day.filter(|day| day.to_string() == value) {
+        // chrono accepts one digit, and a sign, as well; databases do not have each year that it has.
+        let is_plain =
+            |day: &NaiveDate| (1..=LAST_YEAR).contains(&day.year()) && day.to_string() == value;
+        match day.filter(is_plain) {
             Some(day) => Ok(Some(day)),
             None => Err(Problem::bad_request(format!(
                 "`{name}={value}` is no day; write it as 2026-01-31"
@@ -306,6 +308,8 @@ mod tests {
             "from=yesterday",
             "to=%2B2026-02-01",
             "to=10000-01-01",
+            "from=-5000-01-01",
+            "from=0000-12-31",
         ] {
             refused(days(no_day));
         }
