@@ -105,7 +105,7 @@ async fn a_wrong_setting_is_named_with_its_value_and_what_to_do() {
 async fn a_misspelt_variable_is_named() {
     for (name, variable, meant) in [
         ("order", "DATABSE_URL", "DATABASE_URL"),
-        ("shop", "DATA_DIRR", "DATA_DIR"),
+        ("shop", "POLL_INTERVALL", "POLL_INTERVAL"),
         ("feed", "FEED_TITEL", "FEED_TITLE"),
     ] {
         // The second one ends the process.

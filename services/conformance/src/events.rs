@@ -3,7 +3,7 @@
 
 use feed_console::service::Service;
 use harness::Sql;
-use harness::producer::{LINES, PLACED, Producer};
+use harness::producer::{LINES, PLACED, Producer, order};
 use serde_json::Value;
 
 use crate::{Subject, documents, following, statuses, without};
@@ -41,6 +41,22 @@ pub async fn an_order_placed_and_cancelled_in_one_batch_is_cancelled<T: Subject<
     let app = following::<T, S>(url, &producer).await;
     let expected = [(2, T::PLACED.to_owned()), (1, T::CANCELLED.to_owned())];
     assert_eq!(statuses::<T, S>(&app).await, expected);
+}
+
+pub async fn the_first_cancellation_counts<T: Subject<S>, S: Sql>(url: &str) {
+    let producer = Producer::new().await;
+    let later = "2026-12-24T12:00:00Z";
+    let data = order(1, "cancelled", LINES);
+    producer.placed(1, LINES).await;
+    producer.cancelled(1, LINES).await;
+    // In the same batch, and in a later one.
+    producer.tell("order.cancelled", 1, later, &data).await;
+    let mut app = following::<T, S>(url, &producer).await;
+    producer.tell("order.cancelled", 1, later, &data).await;
+    app.catch_up(&producer).await;
+    let at = format!("SELECT CAST({} AS TEXT) FROM {}", T::CANCELLED_AT, T::TABLE);
+    let at = S::texts(app.database(), &at).await;
+    assert!(at[0].starts_with("2026-09-10"), "{at:?}");
 }
 
 pub async fn a_cancellation_needs_an_earlier_order<T: Subject<S>, S: Sql>(url: &str) {

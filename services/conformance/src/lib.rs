@@ -43,6 +43,7 @@ macro_rules! conforms {
                 a_placed_order_has_its_document
                 an_order_placed_and_cancelled_in_one_batch_is_cancelled
                 a_cancellation_needs_an_earlier_order
+                the_first_cancellation_counts
                 the_same_events_again_change_nothing
                 an_order_that_is_placed_twice_has_one_document
                 other_events_are_passed_over
@@ -168,6 +169,6 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 52);
+        assert_eq!(count, 55);
     }
 }
