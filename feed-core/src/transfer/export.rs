@@ -54,13 +54,20 @@ pub async fn export<B: Backend>(
             columns: columns.iter().map(|column| column.name.clone()).collect(),
             last_number: B::last_number(&mut tx, table.name).await?,
         })?;
-        let mut rows = B::rows(&mut tx, table.name, &columns);
-        while let Some(row) = rows.try_next().await? {
+        let (mut rows, mut read) = (B::rows(&mut tx, table.name, &columns), 0);
+        let unreadable = |read, error| TransferError::Row(table.name, read + 1, error);
+        while let Some(row) = rows.try_next().await.map_err(|error| match error {
+            error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => {
+                unreadable(read, error)
+            }
+            error => error.into(),
+        })? {
             let row = RawValue::from_string(row);
-            let row = row.map_err(|error| sqlx::Error::Decode(error.into()))?;
+            let row = row.map_err(|error| unreadable(read, sqlx::Error::Decode(error.into())))?;
             output.line(&Line::Row(row))?;
-            count += 1;
+            read += 1;
         }
+        count += read;
     }
     output.close()?;
     tx.rollback().await?;

@@ -78,6 +78,9 @@ pub enum TransferError {
     /// A database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// A row of the database cannot be read: its table, its place among the exported rows of the table, and why.
+    #[error("row {1} of {0} cannot be read; correct it in the database, and try again")]
+    Row(&'static str, u64, #[source] sqlx::Error),
     /// The file cannot be read or written.
     #[error("cannot use {}", .0.display())]
     File(PathBuf, #[source] io::Error),

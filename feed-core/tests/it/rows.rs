@@ -2,9 +2,10 @@
 //! A row that is there nevertheless is in quarantine, and does not delay the others.
 
 use chrono::{DateTime, Utc};
+use feed_core::transfer::export;
 use feed_core::{InvalidEvent, NewEvent, outbox};
 use serde_json::Value;
-use sqlx::Postgres;
+use sqlx::{Postgres, Sqlite};
 
 use crate::row_cases::{beyond_jsonb, insert, of, quoted, refused, row, taken, with};
 use crate::support::{
@@ -505,4 +506,21 @@ async fn an_erased_person_is_not_in_quarantine<B: Testable>(url: &str) {
     )
     .await;
     assert_eq!(left, ["y"]);
+}
+
+/// SQLite keeps any bytes as text. An operator must know which ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_names_the_row_that_cannot_be_read() {
+    let database = harness::FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(database.url()).await;
+    publisher.publish(20).await;
+    let cut = "UPDATE feed_event SET title = CAST(x'f09f98' AS TEXT) WHERE sequence = 17";
+    Sqlite::run(&publisher.database, cut).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("feed.jsonl");
+    let refused = export(&publisher.database, &[], &file).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("row 17 of feed_event"),
+        "{refused}"
+    );
 }
