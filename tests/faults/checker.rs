@@ -49,9 +49,10 @@ fn v5_exactly_one_effect(evidence: &Evidence) -> Checked {
     sent::v5_no_more_than_needed(evidence)
 }
 
-/// The sequence is 1, 2, 3 …, and the event of a sequence is the same in every answer.
+/// The sequence is 1, 2, 3 …, no answer leaves one out, and the event of a sequence is the same in every answer.
 fn v3_dense_and_immutable(evidence: &Evidence) -> Checked {
     rules::v3_dense(evidence)?;
+    seen::v3_complete(evidence)?;
     seen::v3_immutable(evidence)
 }
 

@@ -15,6 +15,7 @@ use crate::receiver::{Receiver, TIMEOUT};
 use harness::pooler::Pooler;
 use harness::server::Server;
 use harness::wire::{Lost, Wire};
+use serde_json::json;
 
 /// One of so many answers to commits is lost.
 const LOSSES: u32 = 10;
@@ -217,8 +218,9 @@ impl Fleet {
 
     /// Starts missing instances, and wakes up frozen ones after their time.
     pub(crate) fn supervise(&mut self) {
+        let history = self.history.clone();
         for group in self.all() {
-            group.supervise();
+            group.supervise(&history);
         }
         self.backends.retain(|(until, pid)| {
             let over = Instant::now() >= *until;
@@ -482,12 +484,17 @@ impl Group {
         }
     }
 
-    /// Starts instances until enough of them run.
-    fn supervise(&mut self) {
+    /// Starts instances until enough of them run. Records those of our programs that have ended by themselves, which none
+    /// of them may.
+    fn supervise(&mut self, history: &History) {
         let now = Instant::now();
         self.wake(|until| now >= until);
-        self.running
-            .retain_mut(|instance| !instance.process.is_gone());
+        let gone = (self.running).extract_if(.., |instance| instance.process.is_gone());
+        for instance in gone.filter(|_| !Path::new(&self.cluster.program[0]).is_absolute()) {
+            let log = instance.process.log();
+            let last: Vec<&str> = log.lines().rev().take(3).collect();
+            history.tell(json!({"gone": self.cluster.service, "said": last}));
+        }
         while self.running.len() + self.frozen.len() < self.wanted {
             self.launch();
         }

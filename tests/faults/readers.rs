@@ -149,6 +149,7 @@ impl Reader {
             "from": begin, "reader": reader, "path": path, "status": answer.status, "known": known,
             "etag": answer.header("etag"), "modified": answer.header("last-modified"),
             "date": answer.header("date"),
+            "final": answer.header("cache-control").contains("immutable").then(|| hash(&answer.body)),
             "events": if reader == "batch" { Vec::new() } else { entries(&answer.body) },
             "data": if reader == "batch" { data(&answer.body) } else { Vec::new() },
         }));

@@ -61,6 +61,26 @@ pub(crate) fn acknowledged(evidence: &Evidence, what: &str) -> Vec<(String, u64)
         .collect()
 }
 
+/// The order of an answer is that of its request, and not of another one.
+fn each_has_its_own(evidence: &Evidence) -> Checked {
+    let orders: BTreeMap<i64, &str> = list(&evidence.order["orders"])
+        .iter()
+        .map(|order| (number(&order["id"]), text(&order["marker"])))
+        .collect();
+    let asked = evidence.history.iter().filter(|line| line["do"] == "place");
+    let asked: HashSet<u64> = asked.filter_map(|line| line["op"].as_u64()).collect();
+    for line in evidence.history.iter().filter(|line| line["type"] == "ok") {
+        let Some(op) = line["op"].as_u64().filter(|op| asked.contains(op)) else {
+            continue;
+        };
+        let found = orders.get(&number(&line["order"]));
+        holds(found.is_some_and(|found| *found == marker(op)), || {
+            format!("the order of request {op} is {found:?}: {line}")
+        })?;
+    }
+    Ok(())
+}
+
 /// Subjects that have an event of this type.
 fn published_for<'a>(evidence: &'a Evidence, kind: &str) -> Vec<&'a str> {
     let events = list(&evidence.order["events"]).iter();
@@ -87,6 +107,7 @@ pub(crate) fn v1_no_loss(evidence: &Evidence) -> Checked {
             })?;
         }
     }
+    each_has_its_own(evidence)?;
     let story = Story::from_rows(list(&evidence.order["events"]));
     let all = story.claimed();
     let bills = evidence.bills.iter().map(|bills| ("bills", bills));
@@ -279,6 +300,10 @@ pub(crate) fn v11_live(evidence: &Evidence) -> Checked {
         .map(|(level, last)| level.saturating_sub(last));
     holds(took.is_some_and(|took| took <= LIVENESS), || {
         format!("from the last fault to level: {took:?} ms")
+    })?;
+    let gone = evidence.history.iter().find(|line| !line["gone"].is_null());
+    holds(gone.is_none(), || {
+        format!("it has ended by itself: {gone:?}")
     })?;
     for (name, consumer) in evidence.followers() {
         let halted = &consumer["subscription"][0]["halted"];

@@ -26,7 +26,7 @@ fn shown<'a>(
     all.flat_map(move |answer| list(&answer[what]).iter().map(move |event| (answer, event)))
 }
 
-/// Every answer with a sequence showed the same event there, and it is the one in the database.
+/// Every answer with a sequence showed the same event there, and a final page has the same bytes each time.
 pub(crate) fn v3_immutable(evidence: &Evidence) -> Checked {
     for what in ["events", "data"] {
         let mut known: BTreeMap<i64, &Value> = BTreeMap::new();
@@ -36,6 +36,49 @@ pub(crate) fn v3_immutable(evidence: &Evidence) -> Checked {
                 format!(
                     "{what}: {before} became {event} in {} at {}",
                     answer["path"], answer["at"]
+                )
+            })?;
+        }
+    }
+    let mut pages: BTreeMap<&str, &Value> = BTreeMap::new();
+    for answer in evidence
+        .http
+        .iter()
+        .filter(|answer| !answer["final"].is_null())
+    {
+        let before = *pages
+            .entry(text(&answer["path"]))
+            .or_insert(&answer["final"]);
+        holds(*before == answer["final"], || {
+            format!(
+                "the bytes of {} changed at {}",
+                answer["path"], answer["at"]
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// No answer leaves out an event between two that it shows, nor between what its reader knew and what is new.
+pub(crate) fn v3_complete(evidence: &Evidence) -> Checked {
+    for answer in &evidence.http {
+        for what in ["events", "data"] {
+            let mut sequences: Vec<i64> = list(&answer[what])
+                .iter()
+                .map(|event| number(&event[0]))
+                .collect();
+            sequences.sort_unstable();
+            let begins = match answer["status"] == 226 {
+                true => sequences
+                    .first()
+                    .is_none_or(|first| *first == number(&answer["known"]) + 1),
+                false => true,
+            };
+            let dense = sequences.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+            holds(begins && dense, || {
+                format!(
+                    "{what} {sequences:?} in {} at {}, after {}",
+                    answer["path"], answer["at"], answer["known"]
                 )
             })?;
         }
