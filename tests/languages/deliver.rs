@@ -12,6 +12,8 @@ harness::on_both_backends! {
     an_event_that_the_sql_refuses_is_parked_and_retried
     other_types_are_passed_over
     sql_that_cannot_work_is_refused_at_the_start
+    what_would_be_delivered_again_needs_the_promise_that_it_does_no_harm
+    a_pause_is_ended_without_the_sql
 }
 
 /// A team with a table of bills, and the feed of orders that it follows.
@@ -151,14 +153,15 @@ async fn an_event_that_the_sql_refuses_is_parked_and_retried(backend: Backend) {
     // A command that does not know what to do with events takes none.
     let (code, out, err) = run(&team.arguments(&feed, &["skip", "order/9", "--reason", "x"])).await;
     assert!(code != 0, "{out} {err}");
-    // Nor does one that would deliver events a second time.
+    // Nor does one that would deliver them itself, if no instance ran.
     for command in [
-        &["--sql", &file, "replay", "--from", "1"][..],
-        &["--idempotent", "replay", "--from", "1"],
-        &["resume", "--from-start"],
+        &["--idempotent", "replay", "--from", "1"][..],
+        &["--idempotent", "resume", "--from-start"],
+        &["resume", "--keep"],
     ] {
         let (code, out, err) = run(&team.arguments(&feed, command)).await;
         assert_eq!(code, 2, "{command:?}: {out} {err}");
+        assert!(err.contains("give --call, --sql or --to"), "{err}");
     }
     let table = "CREATE TABLE other (order_id INTEGER NOT NULL, cents INTEGER);
                  INSERT INTO other SELECT * FROM bill; DROP TABLE bill; ALTER TABLE other RENAME TO bill";
@@ -225,6 +228,81 @@ async fn sql_that_cannot_work_is_refused_at_the_start(backend: Backend) {
         assert_eq!(code, 2, "{arguments:?}");
     }
     assert!(Path::new(&team.sql("")).exists());
+}
+
+/// The bills have no key, and nothing knows which of them are still there.
+async fn what_would_be_delivered_again_needs_the_promise_that_it_does_no_harm(backend: Backend) {
+    let team = Team::new(backend).await;
+    let file = team.bill();
+    let mut deliver = team.deliver(&["--sql", &file]).await;
+    for order in 1..=5 {
+        team.place(order, 100).await;
+    }
+    team.billed(1..=5).await;
+    let feed = team.feed.client.url("feed");
+    let halt = "UPDATE feed_subscription SET halted = 'the feed is another one'";
+    for (path, from, command, before) in [
+        ("status/replay", "1", &["replay", "--from", "1"][..], ""),
+        ("status/resume", "start", &["resume", "--from-start"], halt),
+    ] {
+        if !before.is_empty() {
+            team.bills.execute(before).await;
+        }
+        let fields = [("by", "eve"), ("from", from)];
+        let answer = deliver.client.post_form(path, &fields).await;
+        answer.assert_problem(409);
+        assert!(answer.body.contains("--idempotent"), "{}", answer.body);
+        let page = deliver
+            .client
+            .get("status", &[("accept", "text/html")])
+            .await;
+        assert!(page.body.contains("give --idempotent"), "{}", page.body);
+        assert!(!page.body.contains("is not doubled"), "{}", page.body);
+        let arguments = [&["--sql", &file], command].concat();
+        let (code, out, err) = run(&team.arguments(&feed, &arguments)).await;
+        assert_eq!(code, 2, "{command:?}: {out} {err}");
+        assert!(err.contains("give --idempotent"), "{err}");
+    }
+    let (_, decisions, _) = run(&team.arguments(&feed, &["decisions"])).await;
+    assert!(!decisions.contains("eve"), "{decisions}");
+    // With the promise they are taken again. It may be behind the command, too.
+    let once = "CREATE UNIQUE INDEX once ON bill (order_id)";
+    team.bills.execute(once).await;
+    let file = team.sql(
+        &std::fs::read_to_string(&file)
+            .map(|sql| sql + " ON CONFLICT DO NOTHING")
+            .unwrap(),
+    );
+    assert_eq!(deliver.process.stop("TERM").await, Some(0));
+    for command in [
+        &["resume", "--from-start", "--idempotent"][..],
+        &["replay", "--from", "1", "--idempotent"],
+    ] {
+        team.bills
+            .execute("DELETE FROM bill WHERE order_id > 2")
+            .await;
+        let claims = "DELETE FROM feed_claim";
+        team.bills.execute(claims).await;
+        let arguments = [&["--sql", &file], command].concat();
+        let (code, out, err) = run(&team.arguments(&feed, &arguments)).await;
+        assert_eq!(code, 0, "{command:?}: {out} {err}");
+        let deliver = team.deliver(&["--sql", &file, "--idempotent"]).await;
+        team.billed(1..=5).await;
+        drop(deliver);
+    }
+}
+
+async fn a_pause_is_ended_without_the_sql(backend: Backend) {
+    let team = Team::new(backend).await;
+    let file = team.bill();
+    let _deliver = team.deliver(&["--sql", &file]).await;
+    let feed = team.feed.client.url("feed");
+    for command in [&["pause", "--reason", "the audit"][..], &["resume"]] {
+        let (code, out, err) = run(&team.arguments(&feed, command)).await;
+        assert_eq!(code, 0, "{command:?}: {out} {err}");
+    }
+    team.place(1, 100).await;
+    team.billed(1..=1).await;
 }
 
 /// A function of PostgreSQL, which says why it has nothing to do.

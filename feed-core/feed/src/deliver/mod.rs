@@ -19,6 +19,7 @@ use clap::builder::BoolishValueParser;
 use feed_chassis::{parse_duration, parse_url};
 use feed_console::StartError;
 use feed_console::service::{self, Config, Service, ServiceOn, Site};
+use feed_console::subscription::Again;
 use feed_console::subscription::command::Command;
 use feed_core::consumer::Handle;
 use feed_core::transfer::{Migrations, Table};
@@ -33,6 +34,9 @@ use webhook::{LONGEST_TIMEOUT, Secret, Webhook};
 
 /// Defaults, by field name.
 pub(crate) const DEFAULTS: &[(&str, &str)] = <Deliver as Service>::DEFAULTS;
+
+/// Flags that its commands have as well, beside those of each consumer.
+pub(crate) const SHARED: &[&str] = &["idempotent"];
 
 const EXAMPLES: &str = "\
 Example: deliver --feed-url http://127.0.0.1:8081/feed --database-url postgres://bill@localhost/bill --call on_event
@@ -111,7 +115,8 @@ pub(crate) struct Delivery {
     #[arg(long, env = "WEBHOOK_TIMEOUT", value_name = "DURATION", value_parser = parse_timeout, default_value = "5s")]
     timeout: Duration,
 
-    /// An event may be delivered again without harm, as with ON CONFLICT DO NOTHING; `replay` needs it
+    /// An event may be delivered again without harm, as with ON CONFLICT DO NOTHING; `replay` and `resume --from-start`
+    /// need it
     #[arg(long, env = "DELIVER_IDEMPOTENT", value_parser = BoolishValueParser::new())]
     idempotent: bool,
 
@@ -157,6 +162,10 @@ const SEPARATOR: &str = ", ";
 const MOST_COMPARED: u32 = 100;
 
 impl Targets {
+    fn is_given(&self) -> bool {
+        self.call.is_some() || self.sql.is_some() || self.to.is_some()
+    }
+
     /// Names where an instance delivers events: each instance of a subscription delivers them there.
     fn name(&self) -> String {
         let script = self.call.as_ref().or(self.sql.as_ref());
@@ -210,28 +219,11 @@ pub(crate) async fn main(deliver: Deliver) -> ExitCode {
     let Some(command) = deliver.command else {
         return service::run::<Deliver>(deliver.config).await;
     };
-    if let Some(missing) = missing(&deliver.config.own, &command) {
-        eprintln!("{missing}");
+    if command.may_apply() && !deliver.config.own.target.is_given() {
+        eprintln!("give --call, --sql or --to as the service has it, before the command");
         return ExitCode::from(2);
     }
     service::execute::<Deliver>(deliver.config, command).await
-}
-
-/// Returns what a command needs that takes events again, if it is missing. If no instance runs, the command delivers
-/// them itself.
-fn missing(delivery: &Delivery, command: &Command) -> Option<&'static str> {
-    let Targets { call, sql, to } = &delivery.target;
-    let has_target = call.is_some() || sql.is_some() || to.is_some();
-    match command {
-        Command::Replay { .. } if !delivery.idempotent => Some(
-            "replay delivers events again, and nothing here knows which effects are still there: give --idempotent if \
-             that does no harm, as with INSERT … ON CONFLICT DO NOTHING",
-        ),
-        Command::Replay { .. } | Command::Resume { .. } if !has_target => {
-            Some("give --call, --sql or --to as the service has it, before the command")
-        }
-        _ => None,
-    }
 }
 
 impl Service for Deliver {
@@ -256,6 +248,16 @@ impl Service for Deliver {
 
     fn subscription(settings: &Delivery) -> &str {
         &settings.subscription
+    }
+
+    fn again(settings: &Delivery) -> Again {
+        match settings.idempotent {
+            true => Again::Harmless,
+            false => Again::Doubles(
+                "it would deliver events again, and nothing here knows which effects are still there; give --idempotent \
+                 (DELIVER_IDEMPOTENT=true) if that does no harm, as with INSERT … ON CONFLICT DO NOTHING",
+            ),
+        }
     }
 
     fn version(settings: &Delivery) -> String {
