@@ -174,9 +174,8 @@ async fn an_event_that_the_sql_refuses_is_parked_and_retried(backend: Backend) {
 async fn other_types_are_passed_over(backend: Backend) {
     let team = Team::new(backend).await;
     let file = team.bill();
-    let deliver = team
-        .deliver(&["--sql", &file, "--type", "order.placed"])
-        .await;
+    let types = "order.moved, order.placed";
+    let deliver = team.deliver(&["--sql", &file, "--type", types]).await;
     let other = "INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.painted', 'order/7', '{}')";
     team.orders.execute(other).await;
     team.place(1, 100).await;
@@ -192,6 +191,17 @@ async fn other_types_are_passed_over(backend: Backend) {
         "{}",
         skipped.body
     );
+    // A type that no event has would pass over all of them.
+    let feed = team.feed.client.url("feed");
+    for types in ["", " ", "order.placed,", "order.placed\n,x\ty"] {
+        let arguments = ["--sql", &file, "--type", types, "--listen", "127.0.0.1:0"];
+        let (code, out, err) = run(&team.arguments(&feed, &arguments)).await;
+        assert_eq!(code, 2, "{types:?}: {out} {err}");
+        assert!(err.contains("no event has such a type"), "{err}");
+    }
+    let unnamed = ["--subscription", " ", "status"];
+    let (code, _, err) = run(&team.arguments(&feed, &unnamed)).await;
+    assert!(code == 2 && err.contains("write a name"), "{err}");
 }
 
 /// Otherwise it would park each event of the feed.

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row, SqlSafeStr, Sqlite, Transacti
 
 use super::script::{Script, Statement};
 use super::webhook::Webhook;
+use crate::types;
 
 /// Where events are delivered to.
 #[derive(Debug, Clone)]
@@ -44,11 +45,6 @@ impl Delivering {
         }
         Ok(())
     }
-
-    fn is_wanted(&self, event: &Received) -> bool {
-        let event_type = event.event_type.as_deref().unwrap_or_default();
-        self.types.is_empty() || self.types.iter().any(|wanted| wanted == event_type)
-    }
 }
 
 impl<B: Execute> Effect<B> for Delivering {
@@ -58,7 +54,7 @@ impl<B: Execute> Effect<B> for Delivering {
         events: &Batch<'_>,
     ) -> Result<(), EffectError> {
         for event in events {
-            if !self.is_wanted(event) {
+            if !types::include(&self.types, event) {
                 let other = event.event_type.as_deref().unwrap_or("none");
                 let reason = format!("an event of type {other}, which is not delivered");
                 events.pass_over(event, reason);

@@ -32,6 +32,8 @@ pub(crate) use parameter::as_json;
 use script::Script;
 use webhook::{LONGEST_TIMEOUT, Secret, Webhook};
 
+use crate::types::parse_type;
+
 /// Defaults, by field name.
 pub(crate) const DEFAULTS: &[(&str, &str)] = <Deliver as Service>::DEFAULTS;
 
@@ -120,22 +122,19 @@ pub(crate) struct Delivery {
     #[arg(long, env = "DELIVER_IDEMPOTENT", value_parser = BoolishValueParser::new())]
     idempotent: bool,
 
-    /// Deliver only events of this type; repeat it for more types
+    /// Deliver only events of this type; for more types, repeat it or write commas between them. Events of other types
+    /// are passed over for good
     #[arg(
         long = "type",
         env = "DELIVER_TYPES",
         value_name = "TYPE",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = parse_type
     )]
     types: Vec<String>,
 
     /// The name of the subscription: several in one database need different names
-    #[arg(
-        long,
-        env = "SUBSCRIPTION",
-        value_name = "NAME",
-        default_value = "feed"
-    )]
+    #[arg(long, env = "SUBSCRIPTION", value_name = "NAME", value_parser = parse_name, default_value = "feed")]
     subscription: String,
 }
 
@@ -205,6 +204,14 @@ async fn compare_instances<B: Backend>(
         }
     }
     Ok(())
+}
+
+/// Parses the name of a subscription: a blank one is a variable that was left empty.
+fn parse_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("write a name, such as feed".to_owned()),
+        name => Ok(name.to_owned()),
+    }
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
