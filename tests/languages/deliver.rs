@@ -12,6 +12,7 @@ harness::on_both_backends! {
     an_event_that_the_sql_refuses_is_parked_and_retried
     other_types_are_passed_over
     sql_that_cannot_work_is_refused_at_the_start
+    instances_that_do_not_deliver_the_same_are_named
     what_would_be_delivered_again_needs_the_promise_that_it_does_no_harm
     a_pause_is_ended_without_the_sql
 }
@@ -364,8 +365,39 @@ async fn a_function_is_called_for_each_event() {
     // Without a name of its own it takes a part of the first one's events.
     let third = team.deliver(&["--call", "again"]).await;
     let log = third.process.log();
+    assert!(log.contains("delivers to the function on_event ("), "{log}");
     assert!(
-        log.contains("delivers to the function on_event, and this one to the function again"),
+        log.contains(", and this one to the function again ("),
         "{log}"
     );
+}
+
+/// Each event would reach one of them alone.
+async fn instances_that_do_not_deliver_the_same_are_named(backend: Backend) {
+    const WARNING: &str = "they share the events";
+    let team = Team::new(backend).await;
+    let file = team.bill();
+    let mut one = team.deliver(&["--sql", &file]).await;
+    let mut same = team.deliver(&["--sql", &file]).await;
+    assert!(!same.process.log().contains(WARNING));
+    let some = ["--sql", &file, "--type", "order.placed"];
+    let mut other = team.deliver(&some).await;
+    let log = other.process.log();
+    assert!(
+        log.contains(WARNING) && log.contains(" for order.placed ("),
+        "{log}"
+    );
+    for instance in [&mut one, &mut same, &mut other] {
+        assert_eq!(instance.process.stop("TERM").await, Some(0));
+    }
+    // Those that have ended share nothing.
+    let feed = team.feed.client.url("feed");
+    until("none is alive", async || {
+        let (_, out, _) = run(&team.arguments(&feed, &["instances", "--json"])).await;
+        (!out.contains("\"alive\":true")).then_some(())
+    })
+    .await;
+    let alone = team.deliver(&some).await;
+    let log = alone.process.log();
+    assert!(!log.contains(WARNING), "{log}");
 }

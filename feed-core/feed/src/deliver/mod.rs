@@ -9,6 +9,7 @@ mod parameter;
 mod script;
 mod webhook;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use feed_console::subscription::command::Command;
 use feed_core::consumer::Handle;
 use feed_core::transfer::{Migrations, Table};
 use feed_core::{Backend, Database};
+use sha2::{Digest, Sha256};
 use tracing::warn;
 use url::Url;
 
@@ -154,8 +156,11 @@ struct Targets {
     to: Option<Url>,
 }
 
-/// Separates the version of the program from the [name](Targets::name) of its target.
+/// Separates the version of the program from the [name](Delivery::name) of its delivery.
 const SEPARATOR: &str = ", ";
+
+/// The bytes of a digest that a name has: enough to tell apart what instances of one subscription deliver.
+const DIGEST: usize = 4;
 
 /// The most instances that are compared.
 const MOST_COMPARED: u32 = 100;
@@ -165,39 +170,79 @@ impl Targets {
         self.call.is_some() || self.sql.is_some() || self.to.is_some()
     }
 
-    /// Names where an instance delivers events: each instance of a subscription delivers them there.
+    fn script(&self) -> Option<&Script> {
+        self.call.as_ref().or(self.sql.as_ref())
+    }
+
+    /// Names where events are delivered. Path and query of a webhook's address may be secret, as its credentials are.
     fn name(&self) -> String {
-        let script = self.call.as_ref().or(self.sql.as_ref());
-        match (
-            &self.to,
-            script.and_then(|script| script.statements.first()),
-        ) {
-            (Some(url), _) => format!("a webhook of {}", url.host_str().unwrap_or_default()),
+        let script = self.script().and_then(|script| script.statements.first());
+        match (&self.to, script) {
+            (Some(url), _) => {
+                let port = url.port().map(|port| format!(":{port}"));
+                let host = url.host_str().unwrap_or_default();
+                format!("a webhook of {host}{}", port.unwrap_or_default())
+            }
             (None, Some(statement)) => statement.place.clone(),
             (None, None) => "nothing".to_owned(),
         }
     }
 }
 
-/// Warns if instances of one subscription deliver to different targets: each event reaches only one of these.
+impl Delivery {
+    /// Names what an instance delivers, and where: the same for each instance of a subscription. The digest at the end is of
+    /// all that decides about the effect of an event.
+    fn name(&self) -> String {
+        let types = match self.types.as_slice() {
+            [] => String::new(),
+            [one] => format!(" for {one}"),
+            [one, more @ ..] => format!(" for {one} and {} more", more.len()),
+        };
+        format!("{}{types} ({})", self.target.name(), self.digest())
+    }
+
+    fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        // Texts of SQL and addresses have no byte 0.
+        let mut add = |text: &str| {
+            digest.update(text);
+            digest.update([0]);
+        };
+        let script = self.target.script().into_iter();
+        for statement in script.flat_map(|script| &script.statements) {
+            add(&statement.for_postgres().0);
+        }
+        if let Some(mut url) = self.target.to.clone() {
+            // A password may change while instances run. Both fail without a host alone.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            add(url.as_str());
+            add(self.source.as_deref().unwrap_or_default());
+        }
+        let types: BTreeSet<&String> = self.types.iter().collect();
+        for name in types {
+            add(name);
+        }
+        let bytes = digest.finalize().into_iter().take(DIGEST);
+        bytes.map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Warns if instances of one subscription deliver different events, or to different targets: each event has the effect of
+/// one of these alone.
 async fn compare_instances<B: Backend>(
     database: &Database<B>,
     config: &Config<Delivery>,
 ) -> sqlx::Result<()> {
-    let Delivery {
-        subscription,
-        target,
-        ..
-    } = &config.own;
-    let own = target.name();
+    let (subscription, own) = (&config.own.subscription, config.own.name());
     let handle = Handle::to_read(database.clone(), config.follow.subscription(subscription));
     for other in handle.instances(MOST_COMPARED).await? {
         let version = other.version.unwrap_or_default();
         match version.split_once(SEPARATOR) {
             Some((_, target)) if other.alive && target != own => warn!(
                 "instance {} of the subscription {subscription} delivers to {target}, and this one to {own}: they share the \
-                 events, so that each event reaches only one of these. For two targets, use two subscriptions \
-                 (--subscription)",
+                 events, so that each event reaches only one of these. For two targets, or other types, use two \
+                 subscriptions (--subscription). If you have changed what is delivered, restart the others as well",
                 other.instance
             ),
             _ => {}
@@ -268,7 +313,7 @@ impl Service for Deliver {
     }
 
     fn version(settings: &Delivery) -> String {
-        format!("{}{SEPARATOR}{}", Self::VERSION, settings.target.name())
+        format!("{}{SEPARATOR}{}", Self::VERSION, settings.name())
     }
 }
 
@@ -308,5 +353,84 @@ impl<B: Execute> ServiceOn<B> for Deliver {
     fn routes(site: Site<B>, _: &Delivery) -> Router {
         let status = site.frame.base.join("status");
         Router::new().route("/", get(async move || Redirect::to(status.path())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        own: Delivery,
+    }
+
+    fn name(arguments: &[&str]) -> String {
+        let line = Line::try_parse_from([&["deliver"][..], arguments].concat());
+        line.expect("a command line").own.name()
+    }
+
+    #[test]
+    fn a_name_is_another_one_where_the_effect_of_an_event_is() {
+        let files = tempfile::tempdir().expect("a directory");
+        let path = files.path().join("on_event.sql");
+        let path = path.to_str().expect("a path of text");
+        let sql = |text: &str| {
+            std::fs::write(path, text).expect("a file");
+            name(&["--sql", path])
+        };
+        let names = [
+            sql("SELECT :id"),
+            sql("SELECT :type"),
+            sql("SELECT :id; SELECT :id"),
+            name(&["--sql", path, "--type", "a"]),
+            name(&["--sql", path, "--type", "a,b"]),
+            name(&["--sql", path, "--type", "a,c"]),
+            name(&["--call", "a"]),
+            name(&["--call", "b"]),
+            name(&["--to", "http://h/a"]),
+            name(&["--to", "http://h/b"]),
+            name(&["--to", "http://h/a?b"]),
+            name(&["--to", "http://h:81/a"]),
+            name(&["--to", "https://h/a"]),
+            name(&["--to", "http://h/a", "--source", "s"]),
+        ];
+        let different: BTreeSet<&String> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{names:#?}");
+        for (one, another) in [
+            (
+                &["--call", "a", "--type", "b,a"],
+                &["--call", "a", "--type", "a,b"],
+            ),
+            (
+                &["--to", "http://h/a", "--timeout", "1s"],
+                &["--to", "http://h/a", "--timeout", "2s"],
+            ),
+        ] {
+            let digest = |name: String| name.rsplit_once('(').map(|(_, digest)| digest.to_owned());
+            assert_eq!(digest(name(one)), digest(name(another)));
+        }
+    }
+
+    #[test]
+    fn a_name_has_no_secret() {
+        let shown = name(&[
+            "--to",
+            "https://eve:secret@hook.example:8443/secret?secret#secret",
+        ]);
+        assert!(
+            shown.starts_with("a webhook of hook.example:8443 ("),
+            "{shown}"
+        );
+        assert!(!shown.contains("secret"), "{shown}");
+        // Another password is no other webhook.
+        let other = name(&[
+            "--to",
+            "https://eve:other@hook.example:8443/secret?secret#secret",
+        ]);
+        assert_eq!(shown, other);
     }
 }
