@@ -208,6 +208,37 @@ async fn other_types_are_passed_over(backend: Backend) {
 /// Otherwise it would park each event of the feed.
 async fn sql_that_cannot_work_is_refused_at_the_start(backend: Backend) {
     let team = Team::new(backend).await;
+    // For PostgreSQL these are operators, or errors of its own.
+    let own = match backend {
+        Backend::Postgres => &[][..],
+        Backend::Sqlite => &[
+            ("SELECT 1;\nSELECT ?, :id", "line 2 of"),
+            (
+                "INSERT INTO bill (order_id) VALUES (?)",
+                "nothing fills the parameter ?; write one of these in its place: :id",
+            ),
+            (
+                "INSERT INTO bill (order_id) VALUES (?1)",
+                "the parameter ?1",
+            ),
+            (
+                "INSERT INTO bill (order_id) VALUES (@id)",
+                "the parameter @id",
+            ),
+            (
+                "INSERT INTO bill (order_id) VALUES ($id)",
+                "the parameter $id",
+            ),
+            (
+                "INSERT INTO bill (order_id) VALUES (:1)",
+                "the parameter :1",
+            ),
+            (
+                "INSERT INTO bill (order_id) VALUES ($t$ + 1 + $t$)",
+                "the parameter $t$",
+            ),
+        ],
+    };
     for (text, said) in [
         ("INSERT INTO no_such_table VALUES (:id)", "line 1"),
         ("SELECT 1;\nSELEKT 2", "line 2"),
@@ -221,7 +252,15 @@ async fn sql_that_cannot_work_is_refused_at_the_start(backend: Backend) {
             "there is no parameter :order",
         ),
         ("-- nothing", "it has no statement"),
-    ] {
+        // It would have the value of :id.
+        (
+            "INSERT INTO bill (order_id) VALUES (length($1 || :id))",
+            "nothing fills the parameter $1",
+        ),
+    ]
+    .into_iter()
+    .chain(own.iter().copied())
+    {
         let file = team.sql(text);
         let feed = team.feed.client.url("feed");
         let arguments = team.arguments(&feed, &["--sql", &file, "--listen", "127.0.0.1:0"]);

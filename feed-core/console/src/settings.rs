@@ -1,6 +1,7 @@
 //! The settings of a service that publishes or consumes: its database, and the feed that it
 //! follows.
 
+use std::error::Error;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
@@ -45,7 +46,7 @@ pub enum StartError {
     OtherKind(&'static str),
     /// The effect cannot work on this database.
     #[error("{0}")]
-    Effect(String, #[source] sqlx::Error),
+    Effect(String, #[source] Box<dyn Error + Send + Sync>),
 }
 
 impl From<StartError> for ServeError {

@@ -210,7 +210,9 @@ impl Delivery {
         };
         let script = self.target.script().into_iter();
         for statement in script.flat_map(|script| &script.statements) {
-            add(&statement.for_postgres().0);
+            let (sql, parameters) = statement.for_postgres();
+            add(&sql);
+            add(&format!("{parameters:?}"));
         }
         if let Some(mut url) = self.target.to.clone() {
             // A password may change while instances run. Both fail without a host alone.
@@ -235,11 +237,13 @@ async fn compare_instances<B: Backend>(
     config: &Config<Delivery>,
 ) -> sqlx::Result<()> {
     let (subscription, own) = (&config.own.subscription, config.own.name());
+    // The same SQL may be at another path.
+    let same = format!("({})", config.own.digest());
     let handle = Handle::to_read(database.clone(), config.follow.subscription(subscription));
     for other in handle.instances(MOST_COMPARED).await? {
         let version = other.version.unwrap_or_default();
         match version.split_once(SEPARATOR) {
-            Some((_, target)) if other.alive && target != own => warn!(
+            Some((_, target)) if other.alive && !target.ends_with(&same) => warn!(
                 "instance {} of the subscription {subscription} delivers to {target}, and this one to {own}: they share the \
                  events, so that each event reaches only one of these. For two targets, or other types, use two \
                  subscriptions (--subscription). If you have changed what is delivered, restart the others as well",
