@@ -69,10 +69,10 @@ error of the database itself, such as a deadlock, is retried at once; one of the
 the later events of its subject wait for it. A function that returns a text had nothing to do, for that reason.
 
 `--to` sends each event as a CloudEvent, at least once, in sequence within a subject. The header `webhook-id` is the \
-event's id, and `webhook-signature` is that of Standard Webhooks. An answer 2xx counts as delivered. 408, 425, 429, 502, \
-503, 504 and no answer stop the delivery for a while, as long as `Retry-After` says (five minutes at most); so do 401, \
-403 and a redirect, which is not followed. After a dozen attempts the event is parked, and the next ones are tried. \
-Other 5xx are retried, and other 4xx park the event.";
+event's id, and `webhook-signature` is that of Standard Webhooks. An answer 2xx counts as delivered. 408, 421, 425, 429, \
+502, 503, 504 and no answer stop the delivery for a while, as long as `Retry-After` says (five minutes at most); so do \
+401, 403, 407, 1xx, and 3xx, since a redirect is not followed. After a dozen attempts the event is parked, and the next \
+ones are tried. Other 5xx are retried, and other 4xx park the event.";
 
 /// Follow a feed, and execute SQL of your own for each event, once; or send it to a webhook
 ///
@@ -101,7 +101,8 @@ pub(crate) struct Delivery {
     #[command(flatten)]
     target: Targets,
 
-    /// The secret that signs requests to a webhook: a file with `whsec_` and Base64 in one line
+    /// The secret that signs requests to a webhook: a file with `whsec_` and the Base64 of 24 to 64 bytes in
+    /// one line
     #[arg(long, env, value_name = "FILE", value_parser = Secret::of_file, requires = "to")]
     secret_file: Option<Secret>,
 
