@@ -17,7 +17,7 @@ use feed_core::{Cursor, Received};
 use url::Url;
 
 use crate::deliver::as_json;
-use crate::printable::printable;
+use crate::printable::{compact, escaped, printable};
 use crate::types::{self, parse_type};
 
 /// The longest pause before a request that follows a failure.
@@ -180,7 +180,7 @@ async fn follow(tail: &Tail) -> Result<(), Ended> {
         let mut lines = String::new();
         for event in shown.into_iter().skip(first) {
             match tail.json {
-                true => lines.push_str(&as_json(event)),
+                true => lines.push_str(&escaped(&compact(&as_json(event)))),
                 false => write_line(&mut lines, event, tail.data, coloured),
             }
             lines.push('\n');
