@@ -15,6 +15,7 @@ harness::on_both_backends! {
     instances_that_do_not_deliver_the_same_are_named
     what_would_be_delivered_again_needs_the_promise_that_it_does_no_harm
     a_pause_is_ended_without_the_sql
+    a_command_says_that_the_database_was_never_used
 }
 
 /// A team with a table of bills, and the feed of orders that it follows.
@@ -347,12 +348,28 @@ async fn a_pause_is_ended_without_the_sql(backend: Backend) {
     let file = team.bill();
     let _deliver = team.deliver(&["--sql", &file]).await;
     let feed = team.feed.client.url("feed");
+    let nameless = ["pause", "--reason", "the audit", "--by", " "];
+    let (code, _, err) = run(&team.arguments(&feed, &nameless)).await;
+    assert!(code == 2 && err.contains("write your name"), "{err}");
     for command in [&["pause", "--reason", "the audit"][..], &["resume"]] {
         let (code, out, err) = run(&team.arguments(&feed, command)).await;
         assert_eq!(code, 0, "{command:?}: {out} {err}");
     }
     team.place(1, 100).await;
     team.billed(1..=1).await;
+}
+
+/// It is the team's, and `deliver` has not run yet: nothing is changed.
+async fn a_command_says_that_the_database_was_never_used(backend: Backend) {
+    let team = Team::new(backend).await;
+    let feed = team.feed.client.url("feed");
+    let (code, out, err) = run(&team.arguments(&feed, &["status"])).await;
+    assert_eq!(code, 2, "{out} {err}");
+    assert!(
+        err.contains("if it is the right one (DATABASE_URL), start the service once"),
+        "{err}"
+    );
+    assert_eq!(team.bills().await, [""; 0]);
 }
 
 /// A function of PostgreSQL, which says why it has nothing to do.
