@@ -1,9 +1,14 @@
 //! `feed check`, on our own feed and on feeds that break rules.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::Router;
+use axum::extract::RawQuery;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
+use feed_core::http::NAMESPACE;
 use harness::{Backend, serve as listen};
 use serde_json::Value;
 
@@ -15,7 +20,11 @@ harness::on_both_backends! {
 
 /// The findings, by their rules.
 async fn findings(url: &str, code: i32) -> Vec<Value> {
-    let (ended, out, err) = run(&["check", url, "--json"]).await;
+    findings_of(&[url], code).await
+}
+
+async fn findings_of(arguments: &[&str], code: i32) -> Vec<Value> {
+    let (ended, out, err) = run(&[&["check", "--json"], arguments].concat()).await;
     assert_eq!(ended, code, "{out} {err}");
     serde_json::from_str(&out).unwrap()
 }
@@ -43,6 +52,135 @@ async fn our_own_feed_keeps_all_rules(backend: Backend) {
     );
     let (code, ..) = run(&["check", "http://127.0.0.1:9/feed"]).await;
     assert_eq!(code, 2);
+}
+
+/// Returns the finding about this rule.
+fn about<'f>(found: &'f [Value], rule: &str) -> &'f Value {
+    let is_it = |finding: &&Value| finding["rule"].as_str().unwrap().contains(rule);
+    let finding = found.iter().find(is_it);
+    finding.unwrap_or_else(|| panic!("{rule}: {found:?}"))
+}
+
+/// What was not read is not good.
+#[tokio::test]
+async fn what_was_not_read_has_no_verdict() {
+    let database = database(Backend::Sqlite).await;
+    let feed = serve(&database).await;
+    let url = feed.client.url("feed");
+    for order in 1..=420 {
+        publish(&database, &format!("order/{order}"), "{}").await;
+    }
+    shows(&feed, 420).await;
+    let rules = [
+        "pages of the archive can be read",
+        "each entry is in one document",
+        "a page has the same bytes",
+        "comes to the newest event",
+    ];
+    for (documents, unread) in [
+        ("0", [true, true, true, true]),
+        ("1", [true, true, true, true]),
+        // The archive has three pages, of which the second is read twice; four more lead to the newest event.
+        ("2", [true, true, false, true]),
+        ("5", [false, false, false, false]),
+    ] {
+        let found = findings_of(&[&url, "--documents", documents], 0).await;
+        for (rule, unread) in rules.iter().zip(unread) {
+            let finding = about(&found, rule);
+            let expected = if unread { "none" } else { "good" };
+            assert_eq!(finding["verdict"], expected, "{documents}: {finding}");
+            if unread {
+                let why = finding["found"].as_str().unwrap();
+                assert!(why.contains("give --documents more than"), "{why}");
+            }
+        }
+    }
+    // One page is read once, since it may change.
+    let page = format!("<fh:archive xmlns:fh='http://purl.org/syndication/history/1.0'/>{HEAD}");
+    let found = check_feed(
+        &format!("{HEAD}<link rel='prev-archive' href='/page'/>"),
+        &page,
+    )
+    .await;
+    assert_eq!(about(&found, "are marked")["verdict"], "good");
+    let finding = about(&found, "a page has the same bytes");
+    assert_eq!(finding["verdict"], "none", "{finding}");
+    let why = finding["found"].as_str().unwrap();
+    assert!(why.contains("no page was read twice"), "{why}");
+}
+
+/// The newest page may change, and no other one.
+#[tokio::test]
+async fn a_page_that_changes_is_found() {
+    let mark = "<fh:archive xmlns:fh='http://purl.org/syndication/history/1.0'/>";
+    for (changes, verdict) in [("/1", "good"), ("/2", "fault")] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let page = move |name: &'static str, prev: &str| {
+            let (asked, prev) = (Arc::clone(&asked), prev.to_owned());
+            get(async move || {
+                let number = asked.fetch_add(1, Ordering::Relaxed);
+                let number = if name == changes { number } else { 0 };
+                feed_of(&format!("{mark}{HEAD}{prev}<!-- {number} -->"))
+            })
+        };
+        let link = |to: &str| format!("<link rel='prev-archive' href='{to}'/>");
+        let head = feed_of(&format!("{HEAD}{}", link("/1")));
+        let headers = [(CONTENT_TYPE, "application/atom+xml"), (ETAG, "\"1\"")];
+        let router = Router::new()
+            .route("/feed", get(async move || (headers, head)))
+            .route("/1", page("/1", &link("/2")))
+            .route("/2", page("/2", &link("/3")))
+            .route("/3", page("/3", ""));
+        let url = listen(router).await + "/feed";
+        let found = findings(&url, 1).await;
+        let finding = about(&found, "a page has the same bytes");
+        assert_eq!(finding["verdict"], verdict, "{changes}: {finding}");
+    }
+}
+
+/// Numbers and texts of a feed are any, and an answer is described as it is.
+#[tokio::test]
+async fn a_hostile_feed_is_described_and_not_obeyed() {
+    let sequence = |number: &str| {
+        ENTRY.replace("urn:1", &format!("urn:{number}")).replace(
+            "<title/>",
+            &format!("<title/><sequence xmlns='{NAMESPACE}'>{number}</sequence>"),
+        )
+    };
+    let cursor = format!("<cursor xmlns='{NAMESPACE}'>a</cursor>");
+    let (most, least) = (i64::MAX.to_string(), i64::MIN.to_string());
+    let inside = format!("{HEAD}{cursor}{}{}", sequence(&least), sequence(&most));
+    let head = feed_of(&inside.replace("urn:x", "nothing\u{9b}31m\u{202e}"));
+    let asked = async move |RawQuery(query): RawQuery| match query {
+        Some(query) if query.contains("zzzz") => (
+            StatusCode::GONE,
+            [(CONTENT_TYPE, "text/plain")],
+            "gone".to_owned(),
+        ),
+        _ => (
+            StatusCode::OK,
+            [(CONTENT_TYPE, "application/atom+xml")],
+            head.clone(),
+        ),
+    };
+    let url = listen(Router::new().route("/feed", get(asked))).await + "/feed";
+    let found = findings(&url, 1).await;
+    let gap = about(&found, "no gap")["found"].as_str().unwrap();
+    assert_eq!(gap, format!("{least} is followed by {most}"));
+    let gone = about(&found, "answered 410")["found"].as_str().unwrap();
+    assert!(
+        gone.contains("answers 410 with text/plain, and must with"),
+        "{gone}"
+    );
+    for more in [&[][..], &["--json"]] {
+        let (_, out, _) = run(&[&["check", &url], more].concat()).await;
+        assert!(
+            out.contains("is no IRI") && out.contains("nothing"),
+            "{out}"
+        );
+        let obeyed = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
+        assert!(!out.contains(obeyed), "{out:?}");
+    }
 }
 
 /// They go to the feed, and not to another origin.

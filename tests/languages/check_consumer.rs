@@ -360,6 +360,35 @@ async fn an_effect_of_no_event_is_a_fault() {
     );
 }
 
+/// A byte that is no UTF-8 neither ends the reading, which would kill the consumer, nor hides what comes after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_may_print_any_bytes() {
+    let feed = built("feed");
+    let feed = feed.get_program().to_str().unwrap();
+    let consumer = format!(
+        r#"'{feed}' tail $FEED_URL --after start --json | while read -r line; do
+               printf '\377\r\n\377\033[2J\n' >&2
+               printf '%s\n' "$line" | sed 's/.*"id":"\([^"]*\)".*/\1\r/'
+           done"#
+    );
+    let (code, out, err) = run(&["check", "--consumer", &consumer, "--fault", "level"]).await;
+    assert_eq!(code, 0, "{out}{err}");
+    // What it says last is shown with a fault, and obeyed by no terminal.
+    let consumer = r"while true; do curl -s $FEED_URL > /dev/null; printf '\377 \033[2J\n' >&2; sleep 0.1; done";
+    let arguments = [
+        "check",
+        "--consumer",
+        consumer,
+        "--fault",
+        "level",
+        "--patience",
+        "1s",
+    ];
+    let (code, out, err) = run(&arguments).await;
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("\u{fffd} \u{fffd}[2J"), "{out:?}");
+}
+
 #[tokio::test]
 async fn what_cannot_be_checked_is_said() {
     for (arguments, code, says) in [

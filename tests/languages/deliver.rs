@@ -12,6 +12,10 @@ harness::on_both_backends! {
     an_event_that_the_sql_refuses_is_parked_and_retried
     other_types_are_passed_over
     sql_that_cannot_work_is_refused_at_the_start
+    instances_that_do_not_deliver_the_same_are_named
+    what_would_be_delivered_again_needs_the_promise_that_it_does_no_harm
+    a_pause_is_ended_without_the_sql
+    a_command_says_that_the_database_was_never_used
 }
 
 /// A team with a table of bills, and the feed of orders that it follows.
@@ -151,14 +155,15 @@ async fn an_event_that_the_sql_refuses_is_parked_and_retried(backend: Backend) {
     // A command that does not know what to do with events takes none.
     let (code, out, err) = run(&team.arguments(&feed, &["skip", "order/9", "--reason", "x"])).await;
     assert!(code != 0, "{out} {err}");
-    // Nor does one that would deliver events a second time.
+    // Nor does one that would deliver them itself, if no instance ran.
     for command in [
-        &["--sql", &file, "replay", "--from", "1"][..],
-        &["--idempotent", "replay", "--from", "1"],
-        &["resume", "--from-start"],
+        &["--idempotent", "replay", "--from", "1"][..],
+        &["--idempotent", "resume", "--from-start"],
+        &["resume", "--keep"],
     ] {
         let (code, out, err) = run(&team.arguments(&feed, command)).await;
         assert_eq!(code, 2, "{command:?}: {out} {err}");
+        assert!(err.contains("give --call, --sql or --to"), "{err}");
     }
     let table = "CREATE TABLE other (order_id INTEGER NOT NULL, cents INTEGER);
                  INSERT INTO other SELECT * FROM bill; DROP TABLE bill; ALTER TABLE other RENAME TO bill";
@@ -171,9 +176,8 @@ async fn an_event_that_the_sql_refuses_is_parked_and_retried(backend: Backend) {
 async fn other_types_are_passed_over(backend: Backend) {
     let team = Team::new(backend).await;
     let file = team.bill();
-    let deliver = team
-        .deliver(&["--sql", &file, "--type", "order.placed"])
-        .await;
+    let types = "order.moved, order.placed";
+    let deliver = team.deliver(&["--sql", &file, "--type", types]).await;
     let other = "INSERT INTO feed_outbox (event_type, subject, data) VALUES ('order.painted', 'order/7', '{}')";
     team.orders.execute(other).await;
     team.place(1, 100).await;
@@ -189,11 +193,53 @@ async fn other_types_are_passed_over(backend: Backend) {
         "{}",
         skipped.body
     );
+    // A type that no event has would pass over all of them.
+    let feed = team.feed.client.url("feed");
+    for types in ["", " ", "order.placed,", "order.placed\n,x\ty"] {
+        let arguments = ["--sql", &file, "--type", types, "--listen", "127.0.0.1:0"];
+        let (code, out, err) = run(&team.arguments(&feed, &arguments)).await;
+        assert_eq!(code, 2, "{types:?}: {out} {err}");
+        assert!(err.contains("no event has such a type"), "{err}");
+    }
+    let unnamed = ["--subscription", " ", "status"];
+    let (code, _, err) = run(&team.arguments(&feed, &unnamed)).await;
+    assert!(code == 2 && err.contains("write a name"), "{err}");
 }
 
 /// Otherwise it would park each event of the feed.
 async fn sql_that_cannot_work_is_refused_at_the_start(backend: Backend) {
     let team = Team::new(backend).await;
+    // For PostgreSQL these are operators, or errors of its own.
+    let own = match backend {
+        Backend::Postgres => &[][..],
+        Backend::Sqlite => &[
+            ("SELECT 1;\nSELECT ?, :id", "line 2 of"),
+            (
+                "INSERT INTO bill (order_id) VALUES (?)",
+                "nothing fills the parameter ?; write one of these in its place: :id",
+            ),
+            (
+                "INSERT INTO bill (order_id) VALUES (?1)",
+                "the parameter ?1",
+            ),
+            (
+                "INSERT INTO bill (order_id) VALUES (@id)",
+                "the parameter @id",
+            ),
+            (
+                "INSERT INTO bill (order_id) VALUES ($id)",
+                "the parameter $id",
+            ),
+            (
+                "INSERT INTO bill (order_id) VALUES (:1)",
+                "the parameter :1",
+            ),
+            (
+                "INSERT INTO bill (order_id) VALUES ($t$ + 1 + $t$)",
+                "the parameter $t$",
+            ),
+        ],
+    };
     for (text, said) in [
         ("INSERT INTO no_such_table VALUES (:id)", "line 1"),
         ("SELECT 1;\nSELEKT 2", "line 2"),
@@ -207,7 +253,15 @@ async fn sql_that_cannot_work_is_refused_at_the_start(backend: Backend) {
             "there is no parameter :order",
         ),
         ("-- nothing", "it has no statement"),
-    ] {
+        // It would have the value of :id.
+        (
+            "INSERT INTO bill (order_id) VALUES (length($1 || :id))",
+            "nothing fills the parameter $1",
+        ),
+    ]
+    .into_iter()
+    .chain(own.iter().copied())
+    {
         let file = team.sql(text);
         let feed = team.feed.client.url("feed");
         let arguments = team.arguments(&feed, &["--sql", &file, "--listen", "127.0.0.1:0"]);
@@ -225,6 +279,97 @@ async fn sql_that_cannot_work_is_refused_at_the_start(backend: Backend) {
         assert_eq!(code, 2, "{arguments:?}");
     }
     assert!(Path::new(&team.sql("")).exists());
+}
+
+/// The bills have no key, and nothing knows which of them are still there.
+async fn what_would_be_delivered_again_needs_the_promise_that_it_does_no_harm(backend: Backend) {
+    let team = Team::new(backend).await;
+    let file = team.bill();
+    let mut deliver = team.deliver(&["--sql", &file]).await;
+    for order in 1..=5 {
+        team.place(order, 100).await;
+    }
+    team.billed(1..=5).await;
+    let feed = team.feed.client.url("feed");
+    let halt = "UPDATE feed_subscription SET halted = 'the feed is another one'";
+    for (path, from, command, before) in [
+        ("status/replay", "1", &["replay", "--from", "1"][..], ""),
+        ("status/resume", "start", &["resume", "--from-start"], halt),
+    ] {
+        if !before.is_empty() {
+            team.bills.execute(before).await;
+        }
+        let fields = [("by", "eve"), ("from", from)];
+        let answer = deliver.client.post_form(path, &fields).await;
+        answer.assert_problem(409);
+        assert!(answer.body.contains("--idempotent"), "{}", answer.body);
+        let page = deliver
+            .client
+            .get("status", &[("accept", "text/html")])
+            .await;
+        assert!(page.body.contains("give --idempotent"), "{}", page.body);
+        assert!(!page.body.contains("is not doubled"), "{}", page.body);
+        let arguments = [&["--sql", &file], command].concat();
+        let (code, out, err) = run(&team.arguments(&feed, &arguments)).await;
+        assert_eq!(code, 2, "{command:?}: {out} {err}");
+        assert!(err.contains("give --idempotent"), "{err}");
+    }
+    let (_, decisions, _) = run(&team.arguments(&feed, &["decisions"])).await;
+    assert!(!decisions.contains("eve"), "{decisions}");
+    // With the promise they are taken again. It may be behind the command, too.
+    let once = "CREATE UNIQUE INDEX once ON bill (order_id)";
+    team.bills.execute(once).await;
+    let file = team.sql(
+        &std::fs::read_to_string(&file)
+            .map(|sql| sql + " ON CONFLICT DO NOTHING")
+            .unwrap(),
+    );
+    assert_eq!(deliver.process.stop("TERM").await, Some(0));
+    for command in [
+        &["resume", "--from-start", "--idempotent"][..],
+        &["replay", "--from", "1", "--idempotent"],
+    ] {
+        team.bills
+            .execute("DELETE FROM bill WHERE order_id > 2")
+            .await;
+        let claims = "DELETE FROM feed_claim";
+        team.bills.execute(claims).await;
+        let arguments = [&["--sql", &file], command].concat();
+        let (code, out, err) = run(&team.arguments(&feed, &arguments)).await;
+        assert_eq!(code, 0, "{command:?}: {out} {err}");
+        let deliver = team.deliver(&["--sql", &file, "--idempotent"]).await;
+        team.billed(1..=5).await;
+        drop(deliver);
+    }
+}
+
+async fn a_pause_is_ended_without_the_sql(backend: Backend) {
+    let team = Team::new(backend).await;
+    let file = team.bill();
+    let _deliver = team.deliver(&["--sql", &file]).await;
+    let feed = team.feed.client.url("feed");
+    let nameless = ["pause", "--reason", "the audit", "--by", " "];
+    let (code, _, err) = run(&team.arguments(&feed, &nameless)).await;
+    assert!(code == 2 && err.contains("write your name"), "{err}");
+    for command in [&["pause", "--reason", "the audit"][..], &["resume"]] {
+        let (code, out, err) = run(&team.arguments(&feed, command)).await;
+        assert_eq!(code, 0, "{command:?}: {out} {err}");
+    }
+    team.place(1, 100).await;
+    team.billed(1..=1).await;
+}
+
+/// It is the team's, and `deliver` has not run yet: nothing is changed.
+async fn a_command_says_that_the_database_was_never_used(backend: Backend) {
+    let team = Team::new(backend).await;
+    let feed = team.feed.client.url("feed");
+    let (code, out, err) = run(&team.arguments(&feed, &["status"])).await;
+    assert_eq!(code, 2, "{out} {err}");
+    assert!(
+        err.contains("if it is the right one (DATABASE_URL), start the service once"),
+        "{err}"
+    );
+    assert_eq!(team.bills().await, [""; 0]);
 }
 
 /// A function of PostgreSQL, which says why it has nothing to do.
@@ -276,8 +421,39 @@ async fn a_function_is_called_for_each_event() {
     // Without a name of its own it takes a part of the first one's events.
     let third = team.deliver(&["--call", "again"]).await;
     let log = third.process.log();
+    assert!(log.contains("delivers to the function on_event ("), "{log}");
     assert!(
-        log.contains("delivers to the function on_event, and this one to the function again"),
+        log.contains(", and this one to the function again ("),
         "{log}"
     );
+}
+
+/// Each event would reach one of them alone.
+async fn instances_that_do_not_deliver_the_same_are_named(backend: Backend) {
+    const WARNING: &str = "they share the events";
+    let team = Team::new(backend).await;
+    let file = team.bill();
+    let mut one = team.deliver(&["--sql", &file]).await;
+    let mut same = team.deliver(&["--sql", &file]).await;
+    assert!(!same.process.log().contains(WARNING));
+    let some = ["--sql", &file, "--type", "order.placed"];
+    let mut other = team.deliver(&some).await;
+    let log = other.process.log();
+    assert!(
+        log.contains(WARNING) && log.contains(" for order.placed ("),
+        "{log}"
+    );
+    for instance in [&mut one, &mut same, &mut other] {
+        assert_eq!(instance.process.stop("TERM").await, Some(0));
+    }
+    // Those that have ended share nothing.
+    let feed = team.feed.client.url("feed");
+    until("none is alive", async || {
+        let (_, out, _) = run(&team.arguments(&feed, &["instances", "--json"])).await;
+        (!out.contains("\"alive\":true")).then_some(())
+    })
+    .await;
+    let alone = team.deliver(&some).await;
+    let log = alone.process.log();
+    assert!(!log.contains(WARNING), "{log}");
 }

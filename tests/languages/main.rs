@@ -8,6 +8,7 @@ mod check;
 mod check_consumer;
 mod deliver;
 mod examples;
+mod proxies;
 mod readme;
 mod serve;
 mod status;

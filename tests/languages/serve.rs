@@ -3,7 +3,7 @@
 use harness::server::Server;
 use harness::{Backend, FreshDatabase, tables, until};
 
-use crate::feed::{Running, database, publish, serve};
+use crate::feed::{Running, database, publish, run, serve};
 
 harness::on_both_backends! {
     what_an_application_inserts_is_in_the_feed
@@ -253,4 +253,30 @@ async fn a_hot_standby_serves_the_same_feed() {
         (answer.status == 200).then_some(())
     })
     .await;
+}
+
+/// A name that is mistyped is no damaged file.
+#[tokio::test]
+async fn a_file_that_is_only_read_must_be_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("shop.db");
+    let url = format!("sqlite:{}", file.display());
+    let arguments = ["serve", "--read-only", "--database-url", &url];
+    let arguments = [&arguments[..], &["--listen", "127.0.0.1:0"]].concat();
+    for (text, said) in [
+        (None, "there is no file"),
+        (
+            Some("no database"),
+            "has to be a SQLite file that we may read",
+        ),
+        // The empty database of an application.
+        (Some(""), "has not had all migrations of this program"),
+    ] {
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let (code, _, err) = run(&arguments).await;
+        assert!(code != 0 && err.contains(said), "{said}: {err}");
+        assert_eq!(file.exists(), text.is_some());
+    }
 }

@@ -118,6 +118,7 @@ async fn no_answer_does_harm() {
             "/moved/status",
             get(async || Redirect::to("http://127.0.0.1:9/status")),
         )
+        .route("/unchanged/status", get(async || StatusCode::NOT_MODIFIED))
         .route(
             "/failing/status",
             get(async || StatusCode::SERVICE_UNAVAILABLE),
@@ -128,7 +129,16 @@ async fn no_answer_does_harm() {
         );
     let base = listen(router).await;
     let names = [
-        "hostile", "paused", "other", "huge", "slow", "moved", "failing", "location", "none",
+        "hostile",
+        "paused",
+        "other",
+        "huge",
+        "slow",
+        "moved",
+        "failing",
+        "location",
+        "none",
+        "unchanged",
     ];
     let urls: Vec<String> = names.iter().map(|name| format!("{base}/{name}")).collect();
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
@@ -146,6 +156,7 @@ async fn no_answer_does_harm() {
             "it redirects to /paused/status: give that address",
         ),
         ("unknown", "404"),
+        ("unknown", "it answers 304 Not Modified"),
     ]) {
         assert_eq!(state["state"], expected, "{state}");
         let said = state["why"].as_str().unwrap_or_default();

@@ -12,6 +12,7 @@ use crate::feed::{Running, database, publish, run, serve, shows};
 
 harness::on_both_backends! {
     a_script_reads_all_events_once
+    each_event_is_one_line_of_json
     events_are_shown_as_they_come_also_after_an_interruption
 }
 
@@ -94,6 +95,25 @@ async fn a_script_reads_all_events_once(backend: Backend) {
     }
     let (code, _, err) = run(&["tail", "http://127.0.0.1:9/feed", "--until-now"]).await;
     assert_eq!(code, 2, "{err}");
+}
+
+/// However its publisher has written it.
+async fn each_event_is_one_line_of_json(backend: Backend) {
+    let database = database(backend).await;
+    let feed = serve(&database).await;
+    let pretty = "{\n  \"total\": 1.10,\n  \"text\": \" a\u{9b}b : \\\\\"\n}";
+    publish(&database, "order/1", pretty).await;
+    shows(&feed, 1).await;
+    let url = feed.client.url("feed");
+    let (code, out, _) = run(&["tail", &url, "--until-now", "--json"]).await;
+    assert_eq!((code, out.lines().count()), (0, 1), "{out}");
+    let data = "\"data\":{\"total\":1.10,\"text\":\" a\\u009bb : \\\\\"}}\n";
+    assert!(out.ends_with(data), "{out}");
+    let (code, _, err) = run(&["tail", &url, "--until-now", "--type", ""]).await;
+    assert!(
+        code == 2 && err.contains("no event has such a type"),
+        "{err}"
+    );
 }
 
 /// A `tail` whose lines are read as they come.

@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
+use harness::fake::{Atom, Entry};
 use harness::{Backend, FreshDatabase, serve as listen, until};
 use serde_json::Value;
 
@@ -272,4 +274,47 @@ async fn a_webhook_that_is_busy_now_and_then_gets_a_backlog(backend: Backend) {
         .max()
         .unwrap();
     assert!(longest.as_secs_f64() < 8.0, "the pauses grow: {longest:?}");
+}
+
+/// Such an id comes from a feed of others alone. It is not retried for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_whose_id_no_header_can_have_is_parked_at_once() {
+    let own = database(Backend::Sqlite).await;
+    let atom = {
+        let [bad, good] = ["urn:x:\u{7f}1", "urn:x:2"]
+            .map(|id| Entry::new(id, "2026-01-01T00:00:00Z").text("{}"));
+        Atom::foreign([good, bad]).xml()
+    };
+    let headers = [(CONTENT_TYPE, "application/atom+xml")];
+    let router = Router::new().route("/feed", get(async move || (headers, atom)));
+    let feed = listen(router).await + "/feed";
+    let hook = Hook::default();
+    let router = Router::new()
+        .route("/hook", post(take))
+        .with_state(hook.clone());
+    let to = listen(router).await + "/hook";
+    let arguments = [
+        "deliver",
+        "--feed-url",
+        &feed,
+        "--database-url",
+        own.url(),
+        "--to",
+        &to,
+    ];
+    let deliver = Running::start(&arguments).await;
+    until("one is parked, and the other one sent", async || {
+        let status = deliver.client.json("status").await?;
+        (status["parked"] == 1 && hook.got().len() == 1).then_some(())
+    })
+    .await;
+    let json = [("accept", "application/json")];
+    let parked = deliver.client.get("status/parked", &json).await;
+    assert!(
+        parked
+            .body
+            .contains("its id has characters that the header webhook-id cannot have"),
+        "{}",
+        parked.body
+    );
 }

@@ -1,6 +1,7 @@
 //! The settings of a service that publishes or consumes: its database, and the feed that it
 //! follows.
 
+use std::error::Error;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
@@ -39,13 +40,28 @@ pub enum StartError {
     ProxySeesCredentials(FeedProxy),
     /// The database cannot be used.
     #[error("the database cannot be used (DATABASE_URL)")]
-    Database(#[from] DatabaseError),
+    Database(#[source] DatabaseError),
+    /// A program that only reads does not migrate the database.
+    #[error(
+        "the database has not had all migrations of this program: if it is the right one (DATABASE_URL), start the service \
+         once that writes to it, which runs them"
+    )]
+    Older,
     /// The service has no tables for a database of that kind.
     #[error("DATABASE_URL must begin with {0}: for this service")]
     OtherKind(&'static str),
     /// The effect cannot work on this database.
     #[error("{0}")]
-    Effect(String, #[source] sqlx::Error),
+    Effect(String, #[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<DatabaseError> for StartError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Pending(_) => Self::Older,
+            _ => Self::Database(error),
+        }
+    }
 }
 
 impl From<StartError> for ServeError {

@@ -57,7 +57,8 @@ impl Program {
     /// The commands with their defaults.
     fn prepared() -> clap::Command {
         let serve = |command| Settings::prepare(command, serve::DEFAULTS, SHARED);
-        let deliver = |command| Settings::prepare(command, deliver::DEFAULTS, SHARED);
+        let shared = [SHARED, deliver::SHARED].concat();
+        let deliver = |command| Settings::prepare(command, deliver::DEFAULTS, &shared);
         Self::command()
             .mut_subcommand("serve", serve)
             .mut_subcommand("deliver", deliver)

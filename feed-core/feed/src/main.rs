@@ -11,6 +11,7 @@ mod printable;
 mod serve;
 mod status;
 mod tail;
+mod types;
 
 use std::process::ExitCode;
 

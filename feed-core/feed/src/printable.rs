@@ -23,6 +23,18 @@ pub(crate) fn escaped(json: &str) -> String {
     text
 }
 
+/// Returns a JSON document on one line: without the white space between its tokens. Numbers and strings keep their bytes.
+pub(crate) fn compact(json: &str) -> String {
+    let (mut is_string, mut is_escaped) = (false, false);
+    let is_kept = |c: &char| {
+        let is_quote = *c == '"' && !is_escaped;
+        is_escaped = is_string && *c == '\\' && !is_escaped;
+        is_string ^= is_quote;
+        is_string || !matches!(c, ' ' | '\t' | '\n' | '\r')
+    };
+    json.chars().filter(is_kept).collect()
+}
+
 fn is_obeyed(c: char) -> bool {
     // The latter change the order in which the rest of the line is shown.
     c.is_control()
@@ -32,6 +44,24 @@ fn is_obeyed(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_on_one_line_has_the_same_numbers_and_strings() {
+        for (json, line) in [
+            (
+                "{\n  \"a\" : [ 1.10,\t1e3 ],\r\n  \"b c\": \" x \"\n}",
+                "{\"a\":[1.10,1e3],\"b c\":\" x \"}",
+            ),
+            (
+                r#"{ "a\" }": "\\" , "b": " \\\" " }"#,
+                r#"{"a\" }":"\\","b":" \\\" "}"#,
+            ),
+            (" 1 ", "1"),
+            ("\" \"", "\" \""),
+        ] {
+            assert_eq!(compact(json), line, "{json}");
+        }
+    }
 
     #[test]
     fn a_terminal_obeys_nothing() {

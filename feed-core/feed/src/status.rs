@@ -170,12 +170,11 @@ fn unreachable(error: reqwest::Error) -> Unknown {
 
 async fn read(mut response: Response) -> Result<Standing, Unknown> {
     let status = response.status();
-    if status.is_redirection() {
-        let location = response.headers().get(LOCATION);
-        let location = location.and_then(|location| location.to_str().ok());
+    let location = response.headers().get(LOCATION);
+    if let Some(location) = location.filter(|_| status.is_redirection()) {
+        let location = String::from_utf8_lossy(location.as_bytes());
         return Err(Unknown::Other(format!(
-            "it redirects to {}: give that address",
-            location.unwrap_or("nowhere")
+            "it redirects to {location}: give that address"
         )));
     }
     let mut body = Vec::new();

@@ -17,7 +17,8 @@ use feed_core::{Cursor, Received};
 use url::Url;
 
 use crate::deliver::as_json;
-use crate::printable::printable;
+use crate::printable::{compact, escaped, printable};
+use crate::types::{self, parse_type};
 
 /// The longest pause before a request that follows a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -50,7 +51,7 @@ pub(crate) struct Tail {
     last: usize,
 
     /// Show only events of this type; repeat it for more types
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = parse_type)]
     types: Vec<String>,
 
     /// Show only events of this subject
@@ -179,7 +180,7 @@ async fn follow(tail: &Tail) -> Result<(), Ended> {
         let mut lines = String::new();
         for event in shown.into_iter().skip(first) {
             match tail.json {
-                true => lines.push_str(&as_json(event)),
+                true => lines.push_str(&escaped(&compact(&as_json(event)))),
                 false => write_line(&mut lines, event, tail.data, coloured),
             }
             lines.push('\n');
@@ -212,10 +213,7 @@ impl Tail {
     }
 
     fn shows(&self, event: &Received) -> bool {
-        let event_type = event.event_type.as_deref().unwrap_or_default();
-        let is_wanted =
-            self.types.is_empty() || self.types.iter().any(|wanted| wanted == event_type);
-        is_wanted
+        types::include(&self.types, event)
             && self
                 .subject
                 .as_ref()

@@ -37,6 +37,12 @@ pub enum DatabaseError {
     /// The SQLite file cannot be opened or written, or is none.
     #[error("{} has to be a SQLite file that we may write, or not be there yet", .0.display())]
     File(PathBuf, #[source] sqlx::Error),
+    /// The SQLite file that is only read cannot be opened, or is none.
+    #[error("{} has to be a SQLite file that we may read", .0.display())]
+    FileToRead(PathBuf, #[source] sqlx::Error),
+    /// The SQLite file that is only read is not there.
+    #[error("there is no file {}, and none is made of a database that is only read", .0.display())]
+    NoSuchFile(PathBuf),
     /// No server answers, or none in time.
     #[error("nothing answers at {0}; PostgreSQL has to run there, and let this machine reach it")]
     Unreachable(String, #[source] Option<io::Error>),

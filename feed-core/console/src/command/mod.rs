@@ -35,7 +35,8 @@ pub enum CommandError {
     NoDatabase(PathBuf),
     /// A command that only reads does not migrate it.
     #[error(
-        "the database has not had all migrations of this program: start the service once, which runs them"
+        "the database has not had all migrations of this program: if it is the right one (DATABASE_URL), start the service \
+         once, which runs them"
     )]
     Older,
     /// The database cannot be opened.

@@ -28,6 +28,7 @@ use feed_core::{Backend, Database, Effect};
 use sqlx::{Postgres, Sqlite};
 
 use crate::StartError;
+use crate::subscription::Again;
 
 pub use command_line::{Command, CommandLine, Config};
 pub use start::{Opened, execute, main, main_on, open, run, start, start_on};
@@ -72,6 +73,13 @@ pub trait Service: Sized + Send + Sync + 'static {
     fn version(settings: &Self::Settings) -> String {
         let _ = settings;
         Self::VERSION.to_owned()
+    }
+
+    /// Returns what comes of an event that is taken again after its claim was dropped. By default nothing, as
+    /// [`Effect::apply`] asks for.
+    fn again(settings: &Self::Settings) -> Again {
+        let _ = settings;
+        Again::Harmless
     }
 
     /// Routes that need no credentials, such as those of scripts.

@@ -33,6 +33,7 @@ pub(super) fn router<T: ServiceOn<B>, B: Backend>(
             handle,
             frame,
             &config.status,
+            T::again(&config.own),
         ))
         .merge(stylesheet())
         .merge(T::open_routes());

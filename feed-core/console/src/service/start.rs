@@ -210,8 +210,15 @@ async fn execute_on<T: ServiceOn<B>, B: Backend>(
     };
     let database = database::<T, B>(options).await?;
     let (subscription, effect) = (subscription::<T>(config), T::effect(config));
-    subscription::command::execute::<B, _, T::Expected>(command, database, subscription, effect)
-        .await
+    let again = T::again(&config.own);
+    subscription::command::execute::<B, _, T::Expected>(
+        command,
+        database,
+        subscription,
+        effect,
+        again,
+    )
+    .await
 }
 
 async fn database<T: ServiceOn<B>, B: Backend>(

@@ -8,5 +8,5 @@ mod http;
 mod pace;
 
 pub use address::{Address, InvalidAddress, InvalidOrigin, Origin, status_of};
-pub use command::WHAT_TO_DO;
+pub use command::{Again, WHAT_TO_DO};
 pub use http::{OPEN, describe, router, router_beside};

@@ -4,7 +4,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use feed_chassis::html::Frame;
-use feed_console::{StatusSettings, subscription};
+use feed_console::StatusSettings;
+use feed_console::subscription::{self, Again};
 use harness::{Answer, call};
 
 use super::{Ledger, Site};
@@ -41,7 +42,7 @@ fn beside<B: Testable>(site: &Site<B>, status_of: &[&str], status_origins: &[&st
             .map(|it| it.parse().unwrap())
             .collect(),
     };
-    subscription::router_beside::<B, Ledger>(site.handle.clone(), frame, &settings)
+    subscription::router_beside::<B, Ledger>(site.handle.clone(), frame, &settings, Again::Harmless)
 }
 
 async fn a_page_that_a_client_has_is_not_sent_again<B: Testable>(url: &str) {

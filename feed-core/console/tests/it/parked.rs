@@ -34,6 +34,7 @@ async fn a_retry_applies_the_events_of_a_subject_in_sequence<B: Testable>(url: &
     ] {
         assert!(page.contains(shown), "{shown}: {page}");
     }
+    assert_eq!(page.matches("Select by type").count(), 1, "{page}");
     // It fails again, because the cause still exists.
     let fields = [("event", first.id.as_str()), ("by", "eve")];
     assert_back_to_status(&site.press("/status/retry", &fields).await);

@@ -2,14 +2,18 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use feed_chassis::html::Frame;
+use feed_console::StatusSettings;
+use feed_console::subscription::{self, Again};
 use harness::call;
 
-use super::Site;
+use super::{Ledger, Site};
 use crate::support::{Recorder, Testable};
 
 harness::on_both_databases! {
     what_is_wrong_with_a_form_is_named
     other_sites_are_refused
+    a_decision_that_may_double_effects_is_refused
 }
 
 async fn what_is_wrong_with_a_form_is_named<B: Testable>(url: &str) {
@@ -128,4 +132,45 @@ async fn other_sites_are_refused<B: Testable>(url: &str) {
             .status,
         200
     );
+}
+
+/// A service says so of its effects: then neither the page nor a program can take events again.
+async fn a_decision_that_may_double_effects_is_refused<B: Testable>(url: &str) {
+    let mut site = Site::<B>::new(url, 5, Recorder::default()).await;
+    let frame = Frame {
+        base: "https://shop.example/invoice/".parse().unwrap(),
+        home: None,
+        home_name: "Home",
+        service: "Test",
+        menu: &[],
+        feed: None,
+    };
+    let again = Again::Doubles("write ON CONFLICT DO NOTHING");
+    let (handle, settings) = (site.handle.clone(), StatusSettings::default());
+    site.router = subscription::router_beside::<B, Ledger>(handle, frame, &settings, again);
+    let refused = async |path: &str, from: &str, form: &str| {
+        let page = site.page("/status").await;
+        assert!(page.contains("write ON CONFLICT DO NOTHING."), "{page}");
+        assert!(!page.contains(form), "{page}");
+        for accept in ["text/html", "application/json"] {
+            let fields = [("by", "eve"), ("from", from)];
+            let answer = site.post(path, &fields, &[("accept", accept)]).await;
+            answer.assert_problem(409);
+            assert!(
+                answer.body.contains("rite ON CONFLICT DO NOTHING"),
+                "{}",
+                answer.body
+            );
+        }
+        assert_eq!(site.handle.decisions(10).await.unwrap().len(), 0);
+    };
+    refused("/status/replay", "1", "replay-from").await;
+    let halt = "UPDATE feed_subscription SET halted = 'the feed is another one'";
+    B::run(&site.database, halt).await;
+    refused("/status/resume", "start", "value=\"start\"").await;
+    // What takes nothing again is still there.
+    let page = site.page("/status").await;
+    assert!(page.contains("value=\"keep\"") && page.contains("value=\"now\""));
+    let keep = [("from", "keep"), ("by", "eve")];
+    assert_eq!(site.press("/status/resume", &keep).await.status, 303);
 }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::printable::{escaped, printable};
 use rules::Checker;
 
 const EXAMPLES: &str = "\
@@ -27,7 +28,8 @@ Example: check --consumer 'python3 consumer.py' --effects \"psql -Atc 'SELECT or
 Example: check --consumer 'feed tail $FEED_URL --after start --json | jq --unbuffered -r .id'
 
 Each line has the verdict, the name of the fault that was planted, the source of the rule, and the rule; a fault says what \
-was found. Exit codes: 0 without a fault, 1 with one, 2 if nothing can be checked.
+was found. A dash is before a rule that applies to nothing here, or of which too little was read; then the reason is \
+below it. Exit codes: 0 without a fault, 1 with one, 2 if nothing can be checked.
 
 A consumer follows a feed on this machine, anew for each fault, while the answers of that feed go wrong. Then each event \
 must have had one effect. The command starts in a shell, and again when it has ended. Faults take seconds each, and as \
@@ -66,7 +68,7 @@ pub(crate) struct Check {
 enum Verdict {
     Good,
     Fault,
-    /// There is nothing that the rule applies to.
+    /// There is nothing that the rule applies to, or too little was read.
     None,
 }
 
@@ -96,10 +98,11 @@ impl Finding {
         let name = self.name.map(|name| format!("{name:<16}  "));
         let name = name.unwrap_or_default();
         let line = format!("{verdict}  {name}{:<19}  {}\n", self.source, self.rule);
-        match &self.found {
-            Some(found) => format!("{line}       {found}\n"),
-            None => line,
-        }
+        // A text of the feed may have lines of its own: none of them looks like a verdict.
+        let found = self.found.iter().flat_map(|found| found.lines());
+        found.fold(line, |text, found| {
+            text + &format!("       {}\n", printable(found.trim_start()))
+        })
     }
 }
 
@@ -135,12 +138,12 @@ pub(crate) async fn main(check: Check) -> ExitCode {
     let findings = match found {
         Ok(findings) => findings,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", printable(&error));
             return ExitCode::from(2);
         }
     };
     if check.json {
-        print(&(serde_json::to_string(&findings).unwrap_or_default() + "\n"));
+        print(&(escaped(&serde_json::to_string(&findings).unwrap_or_default()) + "\n"));
     }
     let is_fault = |finding: &Finding| finding.verdict == Verdict::Fault;
     match findings.iter().any(is_fault) {
@@ -157,5 +160,25 @@ fn print(text: &str) {
             std::process::exit(2);
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_obeys_no_feed() {
+        let finding = Finding {
+            name: None,
+            verdict: Verdict::Fault,
+            source: "RFC 4287, 4",
+            rule: "a rule",
+            found: Some("entry \u{1b}[2J\u{202e}\ngood   RFC 5005, 4".to_owned()),
+        };
+        assert_eq!(
+            finding.line(),
+            "FAULT  RFC 4287, 4          a rule\n       entry \u{fffd}[2J\u{fffd}\n       good   RFC 5005, 4\n"
+        );
     }
 }

@@ -21,6 +21,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes that are read of an answer.
 const LARGEST: usize = 32 * 1024 * 1024;
 
+/// The media type of problem details (RFC 9457).
+const PROBLEM: &str = "application/problem+json";
+
+/// Why no page was read twice.
+const ONE_PAGE: &str =
+    "no page was read twice: the newest one may still get a link to its successor";
+
 /// A cursor in the form of feed-core's that no feed has given out.
 const FOREIGN: &str = "zzzzzzzz.1.00000000000070008000000000000001";
 
@@ -59,10 +66,37 @@ pub(super) struct Checker {
 
 type Checked<T> = Result<T, String>;
 
+/// What came of a rule.
+enum Outcome {
+    Kept,
+    /// It is broken, with what was found.
+    Broken(String),
+    /// Too little was read to say so, with the reason.
+    Unknown(String),
+}
+
+impl From<Option<String>> for Outcome {
+    fn from(found: Option<String>) -> Self {
+        found.map_or(Self::Kept, Self::Broken)
+    }
+}
+
+impl Outcome {
+    /// Says that nothing is known where nothing was found, for a reason.
+    fn unless(self, unknown: Option<String>) -> Self {
+        match (self, unknown) {
+            (Self::Kept, Some(why)) => Self::Unknown(why),
+            (outcome, _) => outcome,
+        }
+    }
+}
+
 impl Checker {
     pub(super) fn new(url: Url, credentials: Option<FeedCredentials>, documents: usize) -> Self {
         let builder = Client::builder()
             .user_agent(concat!("feed-check/", env!("CARGO_PKG_VERSION")))
+            // A proxy of the environment would see the credentials.
+            .no_proxy()
             .timeout(TIMEOUT);
         let built = tls::configure(builder, url.scheme() == "https").map(|builder| builder.build());
         Self {
@@ -159,10 +193,12 @@ impl Checker {
         // A new event may have come meanwhile.
         let is_new = again.status == StatusCode::OK && again.header(&ETAG) != Some(tag);
         let is_unchanged = again.status == StatusCode::NOT_MODIFIED && again.body.is_empty();
+        let found = (!is_new && !is_unchanged).then(|| format!("it is {}", again.status));
+        let moved = is_new.then(|| "the feed has changed meanwhile: check it again".to_owned());
         self.finds(
             "RFC 9110, 13.1.2",
             unchanged,
-            (!is_new && !is_unchanged).then(|| format!("it is {}", again.status)),
+            Outcome::from(found).unless(moved),
         );
         let another = self
             .get(&self.url, &[(IF_NONE_MATCH, "\"another\"")])
@@ -193,7 +229,13 @@ impl Checker {
             head.entries.iter().map(|entry| entry.id.clone()).collect();
         let (mut unmarked, mut doubled, mut changed) = (None, None, None);
         let (mut next, mut read) = (Some(first), HashSet::new());
-        while let Some(url) = next.take().filter(|_| read.len() < self.documents) {
+        // Why no more was read, and why no page was read twice.
+        let (mut unread, mut once) = (None, Some(ONE_PAGE.to_owned()));
+        while let Some(url) = next.take() {
+            if read.len() == self.documents {
+                unread = Some(self.more(&format!("pages from {url} on were not read")));
+                break;
+            }
             if !read.insert(url.clone()) {
                 unmarked.get_or_insert(format!("the archive comes back to {url}"));
                 break;
@@ -203,6 +245,7 @@ impl Checker {
                 Ok(document) if page.status == StatusCode::OK => document,
                 _ => {
                     unmarked.get_or_insert(format!("{url} answers {}, or no feed", page.status));
+                    unread = Some(format!("{url} cannot be read, nor the pages before it"));
                     break;
                 }
             };
@@ -215,15 +258,29 @@ impl Checker {
                 }
             }
             // The newest page may still get a link to its successor.
-            if read.len() == 2 && self.get(&url, &[]).await?.body != page.body {
-                changed.get_or_insert(format!("{url} has changed"));
+            if read.len() == 2 {
+                once = None;
+                if self.get(&url, &[]).await?.body != page.body {
+                    changed.get_or_insert(format!("{url} has changed"));
+                }
             }
             next = document.link("prev-archive").cloned();
         }
-        for (rule, found) in rules.into_iter().zip([unmarked, doubled, changed]) {
-            self.finds(SOURCE, rule, found);
+        let once = once.map(|why| unread.clone().unwrap_or(why));
+        let outcomes = [
+            (unmarked, unread.clone()),
+            (doubled, unread),
+            (changed, once),
+        ];
+        for (rule, (found, unknown)) in rules.into_iter().zip(outcomes) {
+            self.finds(SOURCE, rule, Outcome::from(found).unless(unknown));
         }
         Ok(())
+    }
+
+    /// Says that the limit of documents was met.
+    fn more(&self, what: &str) -> String {
+        format!("{what}: give --documents more than {}", self.documents)
     }
 
     /// What feeds of feed-core promise beyond Atom.
@@ -257,49 +314,54 @@ impl Checker {
         };
         self.finds(SOURCE, rules[2], repeated);
         let (foreign, url) = self.after(FOREIGN).await?;
-        let is_lost =
-            foreign.status == StatusCode::GONE && foreign.is_of_type("application/problem+json");
-        self.finds(
-            SOURCE,
-            rules[3],
-            (!is_lost).then(|| format!("{url} answers {}", foreign.status)),
-        );
+        let found = match foreign.status {
+            StatusCode::GONE if foreign.is_of_type(PROBLEM) => None,
+            StatusCode::GONE => {
+                let found = foreign.header(&CONTENT_TYPE).unwrap_or("no media type");
+                Some(format!(
+                    "{url} answers 410 with {found}, and must with {PROBLEM}"
+                ))
+            }
+            other => Some(format!("{url} answers {other}")),
+        };
+        self.finds(SOURCE, rules[3], found);
         Ok(())
     }
 
-    /// Returns what is wrong on the way from the first event to the newest one in `head`.
-    async fn forward(&self, head: &Document) -> Checked<Option<String>> {
+    /// Returns what comes of the way from the first event to the newest one in `head`.
+    async fn forward(&self, head: &Document) -> Checked<Outcome> {
+        let broken = |found| Ok(Outcome::Broken(found));
         let newest = head.entries.iter().filter_map(|entry| entry.sequence).max();
-        let (mut at, mut cursor) = (0, "start".to_owned());
+        let (mut at, mut cursor) = (0_i64, "start".to_owned());
         for _ in 0..self.documents {
             let (answer, url) = self.after(&cursor).await?;
             let document = match Document::read(&answer.body, &url) {
                 Ok(document) => document,
-                Err(found) => return Ok(Some(format!("{url}: {found}"))),
+                Err(found) => return broken(format!("{url}: {found}")),
             };
             if let Some(found) = gap(&document) {
-                return Ok(Some(format!("{url}: {found}")));
+                return broken(format!("{url}: {found}"));
             }
             let sequences = document.entries.iter().filter_map(|entry| entry.sequence);
             let (first, last) = (sequences.clone().min(), sequences.max());
-            if first.is_some_and(|first| first > at + 1) {
-                return Ok(Some(format!("{url}: after {at} comes {first:?}")));
+            if let Some(first) = first.filter(|first| *first > at.saturating_add(1)) {
+                return broken(format!("{url}: after {at} comes {first}"));
             }
             let Some(next) = document.cursor else {
-                return Ok(Some(format!("{url} has no cursor")));
+                return broken(format!("{url} has no cursor"));
             };
             at = last.unwrap_or(at).max(at);
-            if Some(at) >= newest {
-                return Ok(None);
-            }
+            let Some(newest) = newest.filter(|newest| *newest > at) else {
+                return Ok(Outcome::Kept);
+            };
             if next == cursor {
-                return Ok(Some(format!(
-                    "{url} ends there, and {newest:?} is the newest"
-                )));
+                return broken(format!("{url} ends there, and {newest} is the newest"));
             }
             cursor = next;
         }
-        Ok(None)
+        Ok(Outcome::Unknown(
+            self.more(&format!("events after {at} were not read")),
+        ))
     }
 
     /// The data of the newest event.
@@ -350,26 +412,27 @@ impl Checker {
             while let Some(chunk) = response.chunk().await? {
                 body.extend_from_slice(&chunk);
                 if body.len() > LARGEST {
-                    break;
+                    return Ok(None);
                 }
             }
             let body = String::from_utf8_lossy(&body).into_owned();
-            Ok(Answer {
+            Ok(Some(Answer {
                 status,
                 headers,
                 body,
-            })
+            }))
         };
-        answer
-            .await
-            .map_err(|error: reqwest::Error| with_causes(&error))
+        let answer = answer.await;
+        let answer = answer.map_err(|error: reqwest::Error| with_causes(&error))?;
+        answer.ok_or_else(|| format!("{url} has more than {LARGEST} bytes"))
     }
 
-    /// Adds a rule that is kept, or what was found in its place.
-    fn finds(&mut self, source: &'static str, rule: &'static str, found: Option<String>) {
-        let verdict = match found {
-            None => Verdict::Good,
-            Some(_) => Verdict::Fault,
+    /// Adds what came of a rule.
+    fn finds(&mut self, source: &'static str, rule: &'static str, outcome: impl Into<Outcome>) {
+        let (verdict, found) = match outcome.into() {
+            Outcome::Kept => (Verdict::Good, None),
+            Outcome::Broken(found) => (Verdict::Fault, Some(found)),
+            Outcome::Unknown(why) => (Verdict::None, Some(why)),
         };
         self.findings.push(Finding {
             name: None,
@@ -399,8 +462,14 @@ fn gap(document: &Document) -> Option<String> {
         .map(|entry| entry.sequence)
         .collect();
     let broken = sequences.windows(2).find(|two| match two {
-        [Some(newer), Some(older)] => *newer != older + 1,
+        [Some(newer), Some(older)] => older.checked_add(1) != Some(*newer),
         _ => true,
     });
-    broken.map(|two| format!("{:?} is followed by {:?}", two[0], two[1]))
+    broken.map(|two| {
+        let [newer, older] = [two[0], two[1]].map(|sequence| match sequence {
+            Some(sequence) => sequence.to_string(),
+            None => "an entry without a sequence".to_owned(),
+        });
+        format!("{newer} is followed by {older}")
+    })
 }

@@ -1,5 +1,6 @@
 //! Delivers each event in the transaction that claims it: by SQL of a team, or to a webhook.
 
+use std::error::Error;
 use std::future::Future;
 
 use feed_console::StartError;
@@ -8,6 +9,7 @@ use sqlx::{AssertSqlSafe, Executor, Postgres, Row, SqlSafeStr, Sqlite, Transacti
 
 use super::script::{Script, Statement};
 use super::webhook::Webhook;
+use crate::types;
 
 /// Where events are delivered to.
 #[derive(Debug, Clone)]
@@ -37,17 +39,16 @@ impl Delivering {
             return Ok(());
         };
         for statement in &script.statements {
-            B::prepare(database, statement).await.map_err(|error| {
+            let refused = |error: Box<dyn Error + Send + Sync>| {
                 let place = &statement.place;
                 StartError::Effect(format!("{place} cannot be executed here"), error)
-            })?;
+            };
+            let own = statement.check(B::is_parameter);
+            own.map_err(|error| refused(error.into()))?;
+            let prepared = B::prepare(database, statement).await;
+            prepared.map_err(|error| refused(error.into()))?;
         }
         Ok(())
-    }
-
-    fn is_wanted(&self, event: &Received) -> bool {
-        let event_type = event.event_type.as_deref().unwrap_or_default();
-        self.types.is_empty() || self.types.iter().any(|wanted| wanted == event_type)
     }
 }
 
@@ -58,7 +59,7 @@ impl<B: Execute> Effect<B> for Delivering {
         events: &Batch<'_>,
     ) -> Result<(), EffectError> {
         for event in events {
-            if !self.is_wanted(event) {
+            if !types::include(&self.types, event) {
                 let other = event.event_type.as_deref().unwrap_or("none");
                 let reason = format!("an event of type {other}, which is not delivered");
                 events.pass_over(event, reason);
@@ -95,6 +96,10 @@ impl<B: Execute> Effect<B> for Delivering {
 
 /// A database that executes statements with parameters.
 pub(crate) trait Execute: Backend {
+    /// Returns true if the database takes this text, which may be a parameter of another program, for a parameter. It
+    /// would be empty, or have the value of another one.
+    fn is_parameter(text: &str) -> bool;
+
     /// Parses a statement without executing it.
     fn prepare(
         database: &Database<Self>,
@@ -112,8 +117,13 @@ pub(crate) trait Execute: Backend {
 
 /// The same code for both databases: sqlx has no bounds by which it could be generic.
 macro_rules! execute_on {
-    ($database:ty, $numbered:ident) => {
+    ($database:ty, $numbered:ident, $is_parameter:expr) => {
         impl Execute for $database {
+            fn is_parameter(text: &str) -> bool {
+                let is_parameter: fn(&str) -> bool = $is_parameter;
+                is_parameter(text)
+            }
+
             async fn prepare(database: &Database<Self>, statement: &Statement) -> sqlx::Result<()> {
                 let (sql, _) = statement.$numbered();
                 let mut tx = database.begin().await?;
@@ -145,5 +155,7 @@ macro_rules! execute_on {
     };
 }
 
-execute_on!(Postgres, for_postgres);
-execute_on!(Sqlite, for_sqlite);
+// `?`, `@` and `#` are operators there, and a colon is between the bounds of a slice.
+execute_on!(Postgres, for_postgres, |text| text.starts_with('$')
+    && !text.ends_with('$'));
+execute_on!(Sqlite, for_sqlite, |_| true);

@@ -9,6 +9,7 @@ mod parameter;
 mod script;
 mod webhook;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,10 +20,12 @@ use clap::builder::BoolishValueParser;
 use feed_chassis::{parse_duration, parse_url};
 use feed_console::StartError;
 use feed_console::service::{self, Config, Service, ServiceOn, Site};
+use feed_console::subscription::Again;
 use feed_console::subscription::command::Command;
 use feed_core::consumer::Handle;
 use feed_core::transfer::{Migrations, Table};
 use feed_core::{Backend, Database};
+use sha2::{Digest, Sha256};
 use tracing::warn;
 use url::Url;
 
@@ -31,8 +34,13 @@ pub(crate) use parameter::as_json;
 use script::Script;
 use webhook::{LONGEST_TIMEOUT, Secret, Webhook};
 
+use crate::types::parse_type;
+
 /// Defaults, by field name.
 pub(crate) const DEFAULTS: &[(&str, &str)] = <Deliver as Service>::DEFAULTS;
+
+/// Flags that its commands have as well, beside those of each consumer.
+pub(crate) const SHARED: &[&str] = &["idempotent"];
 
 const EXAMPLES: &str = "\
 Example: deliver --feed-url http://127.0.0.1:8081/feed --database-url postgres://bill@localhost/bill --call on_event
@@ -61,10 +69,10 @@ error of the database itself, such as a deadlock, is retried at once; one of the
 the later events of its subject wait for it. A function that returns a text had nothing to do, for that reason.
 
 `--to` sends each event as a CloudEvent, at least once, in sequence within a subject. The header `webhook-id` is the \
-event's id, and `webhook-signature` is that of Standard Webhooks. An answer 2xx counts as delivered. 408, 425, 429, 502, \
-503, 504 and no answer stop the delivery for a while, as long as `Retry-After` says (five minutes at most); so do 401, \
-403 and a redirect, which is not followed. After a dozen attempts the event is parked, and the next ones are tried. \
-Other 5xx are retried, and other 4xx park the event.";
+event's id, and `webhook-signature` is that of Standard Webhooks. An answer 2xx counts as delivered. 408, 421, 425, 429, \
+502, 503, 504 and no answer stop the delivery for a while, as long as `Retry-After` says (five minutes at most); so do \
+401, 403, 407, 1xx, and 3xx, since a redirect is not followed. After a dozen attempts the event is parked, and the next \
+ones are tried. Other 5xx are retried, and other 4xx park the event.";
 
 /// Follow a feed, and execute SQL of your own for each event, once; or send it to a webhook
 ///
@@ -93,7 +101,8 @@ pub(crate) struct Delivery {
     #[command(flatten)]
     target: Targets,
 
-    /// The secret that signs requests to a webhook: a file with `whsec_` and Base64 in one line
+    /// The secret that signs requests to a webhook: a file with `whsec_` and the Base64 of 24 to 64 bytes in
+    /// one line
     #[arg(long, env, value_name = "FILE", value_parser = Secret::of_file, requires = "to")]
     secret_file: Option<Secret>,
 
@@ -111,26 +120,24 @@ pub(crate) struct Delivery {
     #[arg(long, env = "WEBHOOK_TIMEOUT", value_name = "DURATION", value_parser = parse_timeout, default_value = "5s")]
     timeout: Duration,
 
-    /// An event may be delivered again without harm, as with ON CONFLICT DO NOTHING; `replay` needs it
+    /// An event may be delivered again without harm, as with ON CONFLICT DO NOTHING; `replay` and `resume --from-start`
+    /// need it
     #[arg(long, env = "DELIVER_IDEMPOTENT", value_parser = BoolishValueParser::new())]
     idempotent: bool,
 
-    /// Deliver only events of this type; repeat it for more types
+    /// Deliver only events of this type; for more types, repeat it or write commas between them. Events of other types
+    /// are passed over for good
     #[arg(
         long = "type",
         env = "DELIVER_TYPES",
         value_name = "TYPE",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = parse_type
     )]
     types: Vec<String>,
 
     /// The name of the subscription: several in one database need different names
-    #[arg(
-        long,
-        env = "SUBSCRIPTION",
-        value_name = "NAME",
-        default_value = "feed"
-    )]
+    #[arg(long, env = "SUBSCRIPTION", value_name = "NAME", value_parser = parse_name, default_value = "feed")]
     subscription: String,
 }
 
@@ -150,52 +157,111 @@ struct Targets {
     to: Option<Url>,
 }
 
-/// Separates the version of the program from the [name](Targets::name) of its target.
+/// Separates the version of the program from the [name](Delivery::name) of its delivery.
 const SEPARATOR: &str = ", ";
+
+/// The bytes of a digest that a name has: enough to tell apart what instances of one subscription deliver.
+const DIGEST: usize = 4;
 
 /// The most instances that are compared.
 const MOST_COMPARED: u32 = 100;
 
 impl Targets {
-    /// Names where an instance delivers events: each instance of a subscription delivers them there.
+    fn is_given(&self) -> bool {
+        self.call.is_some() || self.sql.is_some() || self.to.is_some()
+    }
+
+    fn script(&self) -> Option<&Script> {
+        self.call.as_ref().or(self.sql.as_ref())
+    }
+
+    /// Names where events are delivered. Path and query of a webhook's address may be secret, as its credentials are.
     fn name(&self) -> String {
-        let script = self.call.as_ref().or(self.sql.as_ref());
-        match (
-            &self.to,
-            script.and_then(|script| script.statements.first()),
-        ) {
-            (Some(url), _) => format!("a webhook of {}", url.host_str().unwrap_or_default()),
+        let script = self.script().and_then(|script| script.statements.first());
+        match (&self.to, script) {
+            (Some(url), _) => {
+                let port = url.port().map(|port| format!(":{port}"));
+                let host = url.host_str().unwrap_or_default();
+                format!("a webhook of {host}{}", port.unwrap_or_default())
+            }
             (None, Some(statement)) => statement.place.clone(),
             (None, None) => "nothing".to_owned(),
         }
     }
 }
 
-/// Warns if instances of one subscription deliver to different targets: each event reaches only one of these.
+impl Delivery {
+    /// Names what an instance delivers, and where: the same for each instance of a subscription. The digest at the end is of
+    /// all that decides about the effect of an event.
+    fn name(&self) -> String {
+        let types = match self.types.as_slice() {
+            [] => String::new(),
+            [one] => format!(" for {one}"),
+            [one, more @ ..] => format!(" for {one} and {} more", more.len()),
+        };
+        format!("{}{types} ({})", self.target.name(), self.digest())
+    }
+
+    fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        // Texts of SQL and addresses have no byte 0.
+        let mut add = |text: &str| {
+            digest.update(text);
+            digest.update([0]);
+        };
+        let script = self.target.script().into_iter();
+        for statement in script.flat_map(|script| &script.statements) {
+            let (sql, parameters) = statement.for_postgres();
+            add(&sql);
+            add(&format!("{parameters:?}"));
+        }
+        if let Some(mut url) = self.target.to.clone() {
+            // A password may change while instances run. Both fail without a host alone.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            add(url.as_str());
+            add(self.source.as_deref().unwrap_or_default());
+        }
+        let types: BTreeSet<&String> = self.types.iter().collect();
+        for name in types {
+            add(name);
+        }
+        let bytes = digest.finalize().into_iter().take(DIGEST);
+        bytes.map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Warns if instances of one subscription deliver different events, or to different targets: each event has the effect of
+/// one of these alone.
 async fn compare_instances<B: Backend>(
     database: &Database<B>,
     config: &Config<Delivery>,
 ) -> sqlx::Result<()> {
-    let Delivery {
-        subscription,
-        target,
-        ..
-    } = &config.own;
-    let own = target.name();
+    let (subscription, own) = (&config.own.subscription, config.own.name());
+    // The same SQL may be at another path.
+    let same = format!("({})", config.own.digest());
     let handle = Handle::to_read(database.clone(), config.follow.subscription(subscription));
     for other in handle.instances(MOST_COMPARED).await? {
         let version = other.version.unwrap_or_default();
         match version.split_once(SEPARATOR) {
-            Some((_, target)) if other.alive && target != own => warn!(
+            Some((_, target)) if other.alive && !target.ends_with(&same) => warn!(
                 "instance {} of the subscription {subscription} delivers to {target}, and this one to {own}: they share the \
-                 events, so that each event reaches only one of these. For two targets, use two subscriptions \
-                 (--subscription)",
+                 events, so that each event reaches only one of these. For two targets, or other types, use two \
+                 subscriptions (--subscription). If you have changed what is delivered, restart the others as well",
                 other.instance
             ),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Parses the name of a subscription: a blank one is a variable that was left empty.
+fn parse_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("write a name, such as feed".to_owned()),
+        name => Ok(name.to_owned()),
+    }
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -210,28 +276,11 @@ pub(crate) async fn main(deliver: Deliver) -> ExitCode {
     let Some(command) = deliver.command else {
         return service::run::<Deliver>(deliver.config).await;
     };
-    if let Some(missing) = missing(&deliver.config.own, &command) {
-        eprintln!("{missing}");
+    if command.may_apply() && !deliver.config.own.target.is_given() {
+        eprintln!("give --call, --sql or --to as the service has it, before the command");
         return ExitCode::from(2);
     }
     service::execute::<Deliver>(deliver.config, command).await
-}
-
-/// Returns what a command needs that takes events again, if it is missing. If no instance runs, the command delivers
-/// them itself.
-fn missing(delivery: &Delivery, command: &Command) -> Option<&'static str> {
-    let Targets { call, sql, to } = &delivery.target;
-    let has_target = call.is_some() || sql.is_some() || to.is_some();
-    match command {
-        Command::Replay { .. } if !delivery.idempotent => Some(
-            "replay delivers events again, and nothing here knows which effects are still there: give --idempotent if \
-             that does no harm, as with INSERT … ON CONFLICT DO NOTHING",
-        ),
-        Command::Replay { .. } | Command::Resume { .. } if !has_target => {
-            Some("give --call, --sql or --to as the service has it, before the command")
-        }
-        _ => None,
-    }
 }
 
 impl Service for Deliver {
@@ -258,8 +307,18 @@ impl Service for Deliver {
         &settings.subscription
     }
 
+    fn again(settings: &Delivery) -> Again {
+        match settings.idempotent {
+            true => Again::Harmless,
+            false => Again::Doubles(
+                "it would deliver events again, and nothing here knows which effects are still there; give --idempotent \
+                 (DELIVER_IDEMPOTENT=true) if that does no harm, as with INSERT … ON CONFLICT DO NOTHING",
+            ),
+        }
+    }
+
     fn version(settings: &Delivery) -> String {
-        format!("{}{SEPARATOR}{}", Self::VERSION, settings.target.name())
+        format!("{}{SEPARATOR}{}", Self::VERSION, settings.name())
     }
 }
 
@@ -299,5 +358,84 @@ impl<B: Execute> ServiceOn<B> for Deliver {
     fn routes(site: Site<B>, _: &Delivery) -> Router {
         let status = site.frame.base.join("status");
         Router::new().route("/", get(async move || Redirect::to(status.path())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        own: Delivery,
+    }
+
+    fn name(arguments: &[&str]) -> String {
+        let line = Line::try_parse_from([&["deliver"][..], arguments].concat());
+        line.expect("a command line").own.name()
+    }
+
+    #[test]
+    fn a_name_is_another_one_where_the_effect_of_an_event_is() {
+        let files = tempfile::tempdir().expect("a directory");
+        let path = files.path().join("on_event.sql");
+        let path = path.to_str().expect("a path of text");
+        let sql = |text: &str| {
+            std::fs::write(path, text).expect("a file");
+            name(&["--sql", path])
+        };
+        let names = [
+            sql("SELECT :id"),
+            sql("SELECT :type"),
+            sql("SELECT :id; SELECT :id"),
+            name(&["--sql", path, "--type", "a"]),
+            name(&["--sql", path, "--type", "a,b"]),
+            name(&["--sql", path, "--type", "a,c"]),
+            name(&["--call", "a"]),
+            name(&["--call", "b"]),
+            name(&["--to", "http://h/a"]),
+            name(&["--to", "http://h/b"]),
+            name(&["--to", "http://h/a?b"]),
+            name(&["--to", "http://h:81/a"]),
+            name(&["--to", "https://h/a"]),
+            name(&["--to", "http://h/a", "--source", "s"]),
+        ];
+        let different: BTreeSet<&String> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{names:#?}");
+        for (one, another) in [
+            (
+                &["--call", "a", "--type", "b,a"],
+                &["--call", "a", "--type", "a,b"],
+            ),
+            (
+                &["--to", "http://h/a", "--timeout", "1s"],
+                &["--to", "http://h/a", "--timeout", "2s"],
+            ),
+        ] {
+            let digest = |name: String| name.rsplit_once('(').map(|(_, digest)| digest.to_owned());
+            assert_eq!(digest(name(one)), digest(name(another)));
+        }
+    }
+
+    #[test]
+    fn a_name_has_no_secret() {
+        let shown = name(&[
+            "--to",
+            "https://eve:secret@hook.example:8443/secret?secret#secret",
+        ]);
+        assert!(
+            shown.starts_with("a webhook of hook.example:8443 ("),
+            "{shown}"
+        );
+        assert!(!shown.contains("secret"), "{shown}");
+        // Another password is no other webhook.
+        let other = name(&[
+            "--to",
+            "https://eve:other@hook.example:8443/secret?secret#secret",
+        ]);
+        assert_eq!(shown, other);
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Statement {
     /// True for the call of a function.
     pub(super) is_call: bool,
     parts: Vec<Part>,
+    /// What another program would fill: its place, and its text.
+    foreign: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(crate) enum InvalidScript {
          {allowed}, and SET LOCAL of what is not ours", allowed = ALLOWED.join(", ")
     )]
     Statement(String, String),
+    #[error("{0}: nothing fills the parameter {1}; write one of these in its place: {names}", names = Parameter::names())]
+    Foreign(String, String),
     #[error("write the name of a function, such as on_event or billing.on_event")]
     Function,
 }
@@ -78,6 +82,7 @@ impl Script {
                 place,
                 is_call: true,
                 parts,
+                foreign: Vec::new(),
             }],
         })
     }
@@ -97,6 +102,16 @@ impl Script {
 }
 
 impl Statement {
+    /// Returns an error if it has a parameter that is not ours. `is_parameter` says whether the database takes a text for
+    /// one: what is a parameter for one database is an operator for the other.
+    pub(super) fn check(&self, is_parameter: fn(&str) -> bool) -> Result<(), InvalidScript> {
+        let mut foreign = self.foreign.iter();
+        match foreign.find(|(_, text)| is_parameter(text)) {
+            Some((place, text)) => Err(InvalidScript::Foreign(place.clone(), text.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the SQL for PostgreSQL, and the parameters in the order of their numbers. Each value is sent as text, and
     /// converted there.
     pub(super) fn for_postgres(&self) -> (String, Vec<Parameter>) {
@@ -149,6 +164,8 @@ enum Token<'t> {
     Other,
     Word(&'t str),
     Parameter(&'t str),
+    /// A parameter of SQLite or PostgreSQL, as other programs write it.
+    Foreign(&'t str),
     Comment,
     End,
 }
@@ -157,7 +174,7 @@ impl<'t> Lexer<'t> {
     /// Returns the next statement; `None` at the end.
     fn statement(&mut self) -> Result<Option<Statement>, InvalidScript> {
         let (mut parts, mut begin) = (Vec::new(), self.at);
-        let (mut place, mut words) = (None, Vec::new());
+        let (mut place, mut words, mut foreign) = (None, Vec::new(), Vec::new());
         while self.at < self.text.len() {
             let from = self.at;
             let token = self.token()?;
@@ -180,6 +197,7 @@ impl<'t> Lexer<'t> {
                     parts.push(Part::Parameter(parameter));
                     begin = self.at;
                 }
+                Token::Foreign(text) => foreign.push((self.place(from), text.to_owned())),
                 Token::Word(word) if words.len() < 3 => words.push(word.to_ascii_uppercase()),
                 Token::Word(_) => {}
                 Token::Other if self.text[from..self.at].trim().is_empty() => continue,
@@ -200,6 +218,7 @@ impl<'t> Lexer<'t> {
                 place,
                 is_call: false,
                 parts,
+                foreign,
             })),
         }
     }
@@ -232,13 +251,32 @@ impl<'t> Lexer<'t> {
                 self.quoted('\'', escapes, from)?;
             }
             ('"' | '`', _) => self.quoted(first, false, from)?,
-            ('$', _) => self.dollar_quoted(from)?,
+            ('$', _) => {
+                let foreign = match self.dollar_quoted(from)? {
+                    // SQLite has no such quotes.
+                    Some(quote) => quote,
+                    None => {
+                        self.at += word(&text[self.at..]).len();
+                        &rest[..self.at - from]
+                    }
+                };
+                return Ok(Token::Foreign(foreign));
+            }
             // A cast.
             (':', Some(':')) => self.at += 1,
             (':', Some(c)) if c.is_alphabetic() || c == '_' => {
                 let name = word(&text[self.at..]);
                 self.at += name.len();
                 return Ok(Token::Parameter(name));
+            }
+            ('?', _) => {
+                let digits = rest[1..].find(|c: char| !c.is_ascii_digit());
+                self.at = from + 1 + digits.unwrap_or(rest.len() - 1);
+                return Ok(Token::Foreign(&rest[..self.at - from]));
+            }
+            (':' | '@' | '#', Some(c)) if c.is_alphanumeric() || c == '_' => {
+                self.at += word(&text[self.at..]).len();
+                return Ok(Token::Foreign(&rest[..self.at - from]));
             }
             (c, _) if c.is_alphabetic() || c == '_' => {
                 let word = word(rest);
@@ -265,16 +303,16 @@ impl<'t> Lexer<'t> {
         Err(InvalidScript::Open(self.place(from), "a quoted text"))
     }
 
-    /// Passes a text in dollar quotes, `$$…$$` or `$tag$…$tag$`, if that is what begins at `from`.
-    fn dollar_quoted(&mut self, from: usize) -> Result<(), InvalidScript> {
+    /// Passes a text in dollar quotes, `$$…$$` or `$tag$…$tag$`, if that is what begins at `from`; returns the quote.
+    fn dollar_quoted(&mut self, from: usize) -> Result<Option<&'t str>, InvalidScript> {
         let tag = word(&self.text[self.at..]);
         let tag = match tag.starts_with(|c: char| c.is_ascii_digit()) {
-            true => return Ok(()),
+            true => return Ok(None),
             // `$` may be part of a word, but not of a tag.
             false => tag.split('$').next().unwrap_or_default(),
         };
         if !self.text[self.at + tag.len()..].starts_with('$') {
-            return Ok(());
+            return Ok(None);
         }
         let quote = &self.text[from..=self.at + tag.len()];
         let inside = from + quote.len();
@@ -282,7 +320,7 @@ impl<'t> Lexer<'t> {
         let end =
             end.ok_or_else(|| InvalidScript::Open(self.place(from), "a text in dollar quotes"))?;
         self.at = inside + end + quote.len();
-        Ok(())
+        Ok(Some(quote))
     }
 
     /// Passes a comment whose begin at `from` was passed; PostgreSQL nests them.
@@ -401,6 +439,46 @@ mod tests {
         ] {
             assert_eq!(parsed(text), [(text.to_owned(), vec![])], "{text}");
         }
+    }
+
+    #[test]
+    fn parameters_of_others_are_found_where_the_database_has_them() {
+        let foreign = |text: &str| {
+            let script = Script::parse("x.sql", text).expect("a script");
+            let foreign = script
+                .statements
+                .iter()
+                .flat_map(|statement| &statement.foreign);
+            foreign.map(|(_, text)| text.clone()).collect::<Vec<_>>()
+        };
+        for (text, found) in [
+            (
+                "SELECT ?, ?12, @x, $x, $1, #y, :1",
+                &["?", "?12", "@x", "$x", "$1", "#y", ":1"][..],
+            ),
+            ("SELECT 1 -- ?\n, '?', \"@x\", `$1`, /* $2 */ 2", &[]),
+            (
+                "SELECT $$ ? $1 $$, $t$ @x $t$, a$1, 1::int, :id",
+                &["$$", "$t$"],
+            ),
+            ("SELECT a @> b, a ?| b, a @@ b, a #> b", &["?"]),
+        ] {
+            assert_eq!(foreign(text), found, "{text}");
+        }
+        let script = Script::parse("x.sql", "SELECT 1,\n ?").expect("a script");
+        let [statement] = script.statements.as_slice() else {
+            panic!("{script:?}");
+        };
+        assert!(statement.check(|text| text == "$1").is_ok());
+        let said = statement
+            .check(|text| text == "?")
+            .expect_err("it is refused");
+        let said = said.to_string();
+        assert!(
+            said.starts_with("line 2 of x.sql: nothing fills the parameter ?; write"),
+            "{said}"
+        );
+        assert!(said.contains(":id, :type"), "{said}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! at most the last one comes again, with the same id.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use chrono::Utc;
 use feed_core::consumer::{printable, retry_after};
 use feed_core::http::{tls, with_causes};
 use feed_core::{EffectError, Received};
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, StatusCode, redirect};
 use tracing::debug;
 use url::Url;
@@ -20,6 +21,14 @@ use super::parameter::as_cloud_event;
 
 /// The longest time for a request and its answer; the transaction around it may take ten seconds.
 pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The bytes that a secret may have, by Standard Webhooks.
+const SECRET: RangeInclusive<usize> = 24..=64;
+
+/// Returns the number of bytes that valid Base64 stands for.
+fn length(base64: &str) -> usize {
+    base64.trim_end_matches('=').len() * 3 / 4
+}
 
 /// The secret that signs requests. It is never printed.
 #[derive(Clone)]
@@ -37,9 +46,14 @@ impl Secret {
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|error| format!("cannot read the file: {error}"))?;
         let text = text.trim();
-        match standardwebhooks::Webhook::new(text) {
-            Ok(secret) if !matches!(text, "" | "whsec_") => Ok(Self(Arc::new(secret))),
-            _ => Err("its line is not `whsec_` and a secret in Base64".to_owned()),
+        let secret = standardwebhooks::Webhook::new(text)
+            .map_err(|_| "its line is not `whsec_` and a secret in Base64".to_owned())?;
+        match length(text.strip_prefix("whsec_").unwrap_or(text)) {
+            length if SECRET.contains(&length) => Ok(Self(Arc::new(secret))),
+            length => Err(format!(
+                "its secret has {length} bytes, and must have 24 to 64, such as those of `openssl rand -base64 32`, \
+                 after `whsec_`"
+            )),
         }
     }
 }
@@ -86,6 +100,13 @@ impl Webhook {
     /// Sends an event, and waits for the answer.
     pub(super) async fn send(&self, event: &Received) -> Result<(), EffectError> {
         let (id, body) = as_cloud_event(event, &self.source);
+        // A feed of others may have an id that no header can have.
+        if HeaderValue::from_str(id).is_err() {
+            return Err(EffectError::Park(format!(
+                "{} cannot be sent: its id has characters that the header webhook-id cannot have",
+                named(event)
+            )));
+        }
         let timestamp = Utc::now().timestamp();
         let mut request = self
             .client
@@ -100,6 +121,12 @@ impl Webhook {
         }
         match request.body(body).send().await {
             Ok(response) => judge(event, response.status(), response.headers()),
+            // There was no request, and there will be none.
+            Err(error) if error.is_builder() => Err(EffectError::Park(format!(
+                "{} cannot be sent: {}",
+                named(event),
+                with_causes(&error.without_url())
+            ))),
             Err(error) => Err(EffectError::Later {
                 reason: format!(
                     "the webhook does not answer to {}: {}",
@@ -128,8 +155,12 @@ fn judge(event: &Received, status: StatusCode, headers: &HeaderMap) -> Result<()
     };
     match status.as_u16() {
         200..=299 => Ok(()),
-        300..=399 => Err(later(format!(
+        300..=399 if headers.contains_key(LOCATION) => Err(later(format!(
             "{answered}: a redirect is not followed; change --to"
+        ))),
+        // 101 or 304, as from something that is no webhook.
+        ..200 | 300..=399 => Err(later(format!(
+            "{answered}, which is no answer to a POST; change --to"
         ))),
         401 | 403 | 407 => Err(later(format!("{answered}: it needs other credentials"))),
         // It is busy, or something before it is.
@@ -158,7 +189,9 @@ mod tests {
         for status in [200, 202, 204] {
             assert!(judged(status).is_ok(), "{status}");
         }
-        for status in [301, 401, 403, 408, 429, 502, 503, 504] {
+        for status in [
+            101, 103, 301, 304, 401, 403, 407, 408, 421, 425, 429, 502, 503, 504,
+        ] {
             assert!(
                 matches!(judged(status), Err(EffectError::Later { .. })),
                 "{status}"
@@ -176,6 +209,18 @@ mod tests {
                 "{status}"
             );
         }
+        let mut moved = HeaderMap::new();
+        moved.insert(LOCATION, HeaderValue::from_static("/elsewhere"));
+        for (status, headers, said) in [
+            (308, &moved, "a redirect is not followed"),
+            (308, &none, "no answer to a POST"),
+            (101, &none, "no answer to a POST"),
+            (407, &none, "other credentials"),
+        ] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let judged = judge(&event, status, headers).expect_err("it is no success");
+            assert!(judged.to_string().contains(said), "{judged}");
+        }
         let mut busy = HeaderMap::new();
         busy.insert(RETRY_AFTER, "7".parse().expect("a value"));
         let busy = judge(&event, StatusCode::TOO_MANY_REQUESTS, &busy);
@@ -183,5 +228,34 @@ mod tests {
             panic!("it is later");
         };
         assert_eq!(after, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_secret_has_the_length_that_standard_webhooks_asks_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("secret");
+        let read = |text: &str| {
+            std::fs::write(&path, text).expect("a file");
+            Secret::of_file(path.to_str().expect("a path of text"))
+        };
+        // 24, 32 and 64 bytes.
+        for text in [
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            &format!("whsec_{}=\n", "A".repeat(43)),
+            &format!("whsec_{}==", "A".repeat(86)),
+        ] {
+            assert!(read(text).is_ok(), "{text}");
+        }
+        for (text, said) in [
+            ("whsec_AA==", "has 1 bytes"),
+            ("whsec_", "has 0 bytes"),
+            ("", "has 0 bytes"),
+            (&format!("whsec_{}=", "A".repeat(31)), "has 23 bytes"),
+            (&format!("whsec_{}=", "A".repeat(87)), "has 65 bytes"),
+            ("whsec_?", "Base64"),
+        ] {
+            let said_in = read(text).expect_err("it is refused");
+            assert!(said_in.contains(said), "{text}: {said_in}");
+        }
     }
 }

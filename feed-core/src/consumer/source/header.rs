@@ -41,12 +41,38 @@ pub(crate) fn to_header(text: &str) -> Option<HeaderValue> {
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
+        // More seconds than a number of this machine has.
+        Err(_) if is_number => LONGEST_RETRY_AFTER,
         Err(_) => httpdate::parse_http_date(text)
             .ok()?
             .duration_since(SystemTime::now())
             .unwrap_or(Duration::ZERO),
     };
     Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_bounded_however_long_it_is() {
+        for (text, wait) in [
+            ("7", Some(Duration::from_secs(7))),
+            ("301", Some(LONGEST_RETRY_AFTER)),
+            ("99999999999999999999999", Some(LONGEST_RETRY_AFTER)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(LONGEST_RETRY_AFTER)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(Duration::ZERO)),
+            ("-1", None),
+            ("", None),
+            ("soon", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, text.parse().expect("a value"));
+            assert_eq!(retry_after(&headers), wait, "{text}");
+        }
+    }
 }

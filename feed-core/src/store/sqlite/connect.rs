@@ -45,7 +45,6 @@ impl Open for Sqlite {
         let options = SqliteConnectOptions::from_str(&database.url)
             .map_err(DatabaseError::Malformed)?
             .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
             // An event that was seen over HTTP must survive a power loss (FULL syncs each commit).
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -56,9 +55,13 @@ impl Open for Sqlite {
         let file = options.get_filename().to_owned();
         let unusable = |error| DatabaseError::File(file.clone(), error);
         if database.read_only {
-            let reader = pool_of(SQLITE_READERS);
-            let reader = open_file(reader, &options.create_if_missing(false).read_only(true)).await;
-            let reader = reader.map_err(unusable)?;
+            // In the mode that the file has: another program may have made it, and nothing is changed.
+            let options = options.create_if_missing(false).read_only(true);
+            let reader = open_file(pool_of(SQLITE_READERS), &options).await;
+            let reader = reader.map_err(|error| match file.exists() {
+                true => DatabaseError::FileToRead(file.clone(), error),
+                false => DatabaseError::NoSuchFile(file.clone()),
+            })?;
             return Ok(Pools {
                 ours: vec![reader.clone()],
                 writer: reader.clone(),
@@ -72,6 +75,7 @@ impl Open for Sqlite {
             let created = std::fs::create_dir_all(directory);
             created.map_err(|error| DatabaseError::Directory(directory.to_owned(), error))?;
         }
+        let options = options.journal_mode(SqliteJournalMode::Wal);
         // The writer first: it creates the file and switches it to WAL.
         let writer = pool_of(1).idle_timeout(None).max_lifetime(None);
         let writer = open_file(writer, &options).await.map_err(unusable)?;

@@ -1,5 +1,5 @@
-//! Checks a decision against the current state of the subscription. A mistyped decision must not
-//! skip events, or replay them into a halted subscription.
+//! Checks a decision against the current state of the subscription, and against what the service says of its effects.
+//! A mistyped decision must not skip events, replay them into a halted subscription, or give events a second effect.
 
 use super::words::grouped;
 use feed_core::Backend;
@@ -24,6 +24,20 @@ pub enum Refused {
     /// There is no event to replay.
     #[error("only events up to {} have been taken, so there is nothing to replay", grouped(*.0))]
     NotTaken(Sequence),
+    /// An event may get a second effect; the text says why, and what to do.
+    #[error("{0}")]
+    Doubles(&'static str),
+}
+
+/// What comes of an event that is taken again after its claim was dropped: by a replay, or by a resume from the start,
+/// since claims far below the cursor are removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Again {
+    /// Nothing: the effect has a unique key of its own, as [`Effect::apply`](feed_core::Effect::apply) asks for.
+    #[default]
+    Harmless,
+    /// Perhaps a second effect, so no such decision is taken. The text says why, and what to do.
+    Doubles(&'static str),
 }
 
 /// Returns whether a pause can be ended: one who resumes a halted subscription has to say from where.
@@ -37,11 +51,17 @@ pub(in crate::subscription) async fn check_pause<B: Backend>(
     })
 }
 
-/// Returns the state of the subscription, if it allows `decision`.
+/// Returns the state of the subscription, if it allows `decision`, and so do the effects.
 pub(in crate::subscription) async fn check<B: Backend>(
     handle: &Handle<B>,
     decision: Decision,
+    again: Again,
 ) -> sqlx::Result<Result<Status, Refused>> {
+    if let (Decision::Replay(_) | Decision::Resume(ResumeFrom::Start), Again::Doubles(why)) =
+        (decision, again)
+    {
+        return Ok(Err(Refused::Doubles(why)));
+    }
     let status = handle.status().await?;
     // A subscription without events may be moved to the newest event.
     let new = status.epoch.is_none() && status.sequence == 0;

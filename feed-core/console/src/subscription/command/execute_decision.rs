@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::words::{WHAT_TO_DO, counted};
-use super::{ResumeFlags, check};
+use super::{Again, ResumeFlags, check};
 use crate::command::{By, CommandError, Done, print};
 use feed_chassis::Progress;
 use feed_core::Database;
@@ -86,9 +86,10 @@ pub(super) async fn resume<B: Backend, E: Effect<B>>(
     from: ResumeFrom,
     by: By,
     spare: Spare<B, E>,
+    again: Again,
 ) -> Result<Done, CommandError> {
     let decision = Decision::Resume(from);
-    check(handle, decision).await??;
+    check(handle, decision, again).await??;
     let position = handle.decide(decision, &by.name()?).await?;
     let progress = Progress::of("Resuming");
     let (_, outcome) = watch(handle, position, None, progress, spare).await?;
@@ -102,9 +103,10 @@ pub(super) async fn replay<B: Backend, E: Effect<B>>(
     from: Sequence,
     by: By,
     spare: Spare<B, E>,
+    again: Again,
 ) -> Result<Done, CommandError> {
     let decision = Decision::Replay(from);
-    let before = check(handle, decision).await??;
+    let before = check(handle, decision, again).await??;
     let position = handle.decide(decision, &by.name()?).await?;
     let progress = Progress::of("Replaying");
     let range = (from, before.sequence);

@@ -193,7 +193,8 @@ pub enum Command {
     /// Take the events from number N on again, and rebuild missing effects
     ///
     /// Use it when effects were lost, such as after a restored backup of this service's database.
-    /// Effects that still exist are not repeated and not corrected, and skipped events stay skipped.
+    /// Effects that still exist are not doubled, by their own unique key, and not corrected; skipped events stay
+    /// skipped.
     /// Ctrl-C stops watching, not the replay.
     #[command(after_help = "Example: replay --from 1")]
     Replay {
@@ -240,6 +241,16 @@ pub enum Command {
 }
 
 impl Command {
+    /// Returns true if this process applies events itself where no instance runs.
+    #[must_use]
+    pub fn may_apply(&self) -> bool {
+        match self {
+            Self::Replay { .. } => true,
+            Self::Resume { from, .. } => from.from().is_some(),
+            _ => false,
+        }
+    }
+
     /// Returns true if it changes nothing: then it waits for no lock.
     pub(crate) fn only_reads(&self) -> bool {
         matches!(

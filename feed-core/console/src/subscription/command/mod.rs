@@ -17,7 +17,7 @@ use feed_core::Backend;
 use feed_core::Database;
 use feed_core::consumer::{DecideError, Effect, Handle, Reconcile, ReconcileError, Subscription};
 
-pub use check::Refused;
+pub use check::{Again, Refused};
 pub(super) use check::{check, check_pause};
 pub(super) use instances::{COLUMNS, behind, share, state, why};
 pub use line::{Command, Listing, ResumeFlags, Selected, Skipped, Which};
@@ -57,7 +57,7 @@ impl From<Refused> for CommandError {
     }
 }
 
-/// Executes a command on an open database.
+/// Executes a command on an open database. `again` says whether `effect` bears an event that it has had already.
 ///
 /// # Errors
 ///
@@ -67,6 +67,7 @@ pub async fn execute<B, E, R>(
     database: Database<B>,
     subscription: Subscription,
     effect: E,
+    again: Again,
 ) -> Result<Done, CommandError>
 where
     B: Backend,
@@ -112,13 +113,13 @@ where
         Command::Resume { from, by } => match from.from() {
             Some(from) => {
                 let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
-                execute_decision::resume(&handle, from, by, spare).await
+                execute_decision::resume(&handle, from, by, spare, again).await
             }
             None => instances::unpause(&handle, by).await,
         },
         Command::Replay { from, by } => {
             let spare = execute_decision::Spare::new(database.clone(), subscription, effect);
-            execute_decision::replay(&handle, from, by, spare).await
+            execute_decision::replay(&handle, from, by, spare, again).await
         }
         Command::Reconcile { from, until, json } => {
             reconcile::run::<B, R>(&handle, feed_core::consumer::Period { from, until }, json).await

@@ -241,7 +241,7 @@ async fn decide<B: Backend>(
     decision: Decision,
     by: String,
 ) -> Result<Response, Problem> {
-    check(&site.handle, decision).await??;
+    check(&site.handle, decision, site.again).await??;
     let handle = site.handle;
     let position = whole(async move { handle.decide(decision, &by).await })
         .await?
@@ -311,11 +311,13 @@ pub(super) fn problem(error: DecideError) -> Problem {
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        Self::new(
-            StatusCode::CONFLICT,
-            "refused",
-            NOT_ALLOWED,
-            refused.to_string(),
-        )
+        let (kind, title) = match refused {
+            Refused::Doubles(_) => (
+                "not-idempotent",
+                "Events that are taken again may have a second effect",
+            ),
+            _ => ("refused", NOT_ALLOWED),
+        };
+        Self::new(StatusCode::CONFLICT, kind, title, refused.to_string())
     }
 }

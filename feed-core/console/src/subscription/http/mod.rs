@@ -28,8 +28,8 @@ use maud::Markup;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Origin;
 use super::command::StatusDocument;
+use super::{Again, Origin};
 use crate::settings::StatusSettings;
 use feed_chassis::html::Frame;
 use feed_chassis::routing::{get, post};
@@ -48,14 +48,16 @@ pub use openapi::describe;
 /// Returns the routes `GET /status` with those below it, and `POST /poll`, with pages in the
 /// service's frame. `R` compares the stored data with the feed.
 pub fn router<B: Backend, R: Reconcile<B>>(handle: Handle<B>, frame: Frame<'static>) -> Router {
-    router_beside::<B, R>(handle, frame, &StatusSettings::default())
+    router_beside::<B, R>(handle, frame, &StatusSettings::default(), Again::Harmless)
 }
 
-/// Returns the same for a consumer that is operated beside others.
+/// Returns the same for a consumer that is operated beside others; `again` says whether its effect bears an event that it
+/// has had already.
 pub fn router_beside<B: Backend, R: Reconcile<B>>(
     handle: Handle<B>,
     frame: Frame<'static>,
     settings: &StatusSettings,
+    again: Again,
 ) -> Router {
     let origins: Arc<[Origin]> = settings.status_origins.as_slice().into();
     let site = Site {
@@ -63,6 +65,7 @@ pub fn router_beside<B: Backend, R: Reconcile<B>>(
         frame: frame.clone(),
         compares: R::COMPARES,
         job: Arc::default(),
+        again,
     };
     let mut comparing = Router::new();
     if R::COMPARES {

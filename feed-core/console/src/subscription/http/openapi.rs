@@ -272,8 +272,8 @@ fn retire() -> Operation {
 
 fn resume() -> Operation {
     let from = json!({
-        "description": "After a halt: `keep`: where it is; `start`: the first event, and what was taken has no \
-                        second effect; `now`: the next new event. Left out after a pause",
+        "description": "After a halt: `keep`: where it is; `start`: the first event, and effects that are still there are \
+                        not doubled; `now`: the next new event. Left out after a pause",
         "type": "string",
         "enum": ["keep", "start", "now"],
     });
@@ -285,7 +285,7 @@ fn resume() -> Operation {
         )
         .problem(
             409,
-            "The subscription is neither paused nor halted, or halted without `from`",
+            "The subscription is neither paused nor halted, or halted without `from`; or effects would be doubled",
         );
     decided::<Noted>(
         resume,
@@ -305,7 +305,10 @@ fn replay() -> Operation {
     let replay = Operation::post("/status/replay", "replay", "Take events again")
         .about("Rebuilds effects that were lost. What is there is not doubled, and not corrected.")
         .form(form)
-        .problem(409, "The subscription is halted, or has not got so far");
+        .problem(
+            409,
+            "The subscription is halted, or has not got so far; or effects would be doubled",
+        );
     decided::<Noted>(replay, 202, "The next instance that polls executes it")
 }
 

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::job::State;
 use super::site::Site;
 use super::{instances, lists, pace, stuck};
+use crate::subscription::Again;
 use crate::subscription::command::StatusDocument;
 use crate::subscription::command::summary;
 use crate::subscription::command::words::{MOST, behind, counted, grouped, sentence};
@@ -43,6 +44,8 @@ pub(super) struct Page {
     skipped: Vec<SkippedEvent>,
     decisions: Vec<Decided>,
     comparing: State,
+    /// Whether events may be taken again.
+    again: Again,
 }
 
 impl Page {
@@ -65,6 +68,7 @@ impl Page {
             skipped: handle.skipped(LAST).await?,
             decisions: handle.decisions(LAST).await?,
             comparing: site.job.state(),
+            again: site.again,
         })
     }
 
@@ -90,7 +94,7 @@ impl Page {
                         @if status.instances == 0 { " It is carried out when an instance runs." }
                     }
                 } @else if let Some(reason) = &status.halted {
-                    (stuck::halted(base, reason))
+                    (stuck::halted(base, reason, self.again))
                 }
                 @if let Some(paused) = &status.paused { (instances::paused(base, paused)) }
                 @if let Some(error) = &status.last_error {
@@ -132,7 +136,6 @@ impl Page {
                         }
                         a href=(base.path("status/parked")) { "Select by type, time or cause" }
                     }
-                    a href=(base.path("status/parked")) { "Select by type, time or cause" }
                 }
             }
             h2 { "Lag and throughput" }
@@ -142,7 +145,7 @@ impl Page {
                 div data-live="comparison" { (self.comparison(base.path("status/reconcile"))) }
             }
             div data-live="decide" {
-                @if !status.is_stopped() && status.sequence > 0 { (stuck::replay(base)) }
+                @if !status.is_stopped() && status.sequence > 0 { (stuck::replay(base, self.again)) }
                 @if status.paused.is_none() { (instances::pause_form(base)) }
             }
             div data-live="past" {

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::job::Job;
+use crate::subscription::Again;
 use feed_chassis::Wanted;
 use feed_chassis::html::Frame;
 use feed_core::Backend;
@@ -20,6 +21,7 @@ pub(super) struct Site<B: Backend> {
     /// Whether the service can compare its stored data with the feed.
     pub(super) compares: bool,
     pub(super) job: Arc<Job>,
+    pub(super) again: Again,
 }
 
 impl<B: Backend> Clone for Site<B> {
@@ -29,6 +31,7 @@ impl<B: Backend> Clone for Site<B> {
             frame: self.frame.clone(),
             compares: self.compares,
             job: Arc::clone(&self.job),
+            again: self.again,
         }
     }
 }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::lists::about;
 use super::selected;
+use crate::subscription::Again;
 use crate::subscription::command::words::{
     FROM_NOW, FROM_START, KEEP, by_cause, counted, grouped, next_try, number,
 };
@@ -12,10 +13,13 @@ use feed_chassis::html::instant;
 use feed_core::consumer::{Cause, LONGEST_NAME, LONGEST_REASON, ParkedEvent, Selection};
 use feed_core::http::BaseUrl;
 
+/// The way to resume that takes events again.
+const START: &str = "start";
+
 /// The ways to resume after a halt: value, button, meaning.
 const WAYS: [(&str, &str, &str); 3] = [
     ("keep", "Resume from the cursor", KEEP),
-    ("start", "From the start", FROM_START),
+    (START, "From the start", FROM_START),
     ("now", "From now on", FROM_NOW),
 ];
 
@@ -23,7 +27,7 @@ const WAYS: [(&str, &str, &str); 3] = [
 const WAITING: usize = 5;
 
 /// Renders why it is halted, and how to resume.
-pub(super) fn halted(base: &BaseUrl, reason: &str) -> Markup {
+pub(super) fn halted(base: &BaseUrl, reason: &str, again: Again) -> Markup {
     html! {
         section.notice.bad role="alert" aria-label="Halted" {
             p { strong { "Halted: " } bdi { (reason) } "." }
@@ -31,9 +35,15 @@ pub(super) fn halted(base: &BaseUrl, reason: &str) -> Markup {
             form method="post" action=(base.path("status/resume")) {
                 (name("resume"))
                 @for (value, button, meaning) in WAYS {
-                    div.choice {
-                        button.plain name="from" value=(value) aria-describedby={ "way-" (value) } { (button) }
-                        p id={ "way-" (value) } { (meaning) "." }
+                    @match again {
+                        Again::Doubles(why) if value == START => div.choice {
+                            span { (button) }
+                            p { "Not here: " (why) "." }
+                        },
+                        _ => div.choice {
+                            button.plain name="from" value=(value) aria-describedby={ "way-" (value) } { (button) }
+                            p id={ "way-" (value) } { (meaning) "." }
+                        },
                     }
                 }
             }
@@ -41,22 +51,27 @@ pub(super) fn halted(base: &BaseUrl, reason: &str) -> Markup {
     }
 }
 
-/// Renders the form for a replay, for when effects were lost.
-pub(super) fn replay(base: &BaseUrl) -> Markup {
+/// Renders the form for a replay, for when effects were lost; or why there is none.
+pub(super) fn replay(base: &BaseUrl, again: Again) -> Markup {
     html! {
         details {
             summary { "Take events again" }
-            p {
-                "Rebuilds effects that were lost. What is still there is not doubled and not corrected, and what was \
-                 skipped stays skipped."
-            }
-            form.inline method="post" action=(base.path("status/replay")) aria-label="Replay" {
-                div.field {
-                    label for="replay-from" { "From event number" }
-                    input id="replay-from" name="from" type="number" min="1" value="1" required;
+            @match again {
+                Again::Doubles(why) => p { "Not here: " (why) "." },
+                Again::Harmless => {
+                    p {
+                        "Rebuilds effects that were lost. What is still there is not doubled and not corrected, and \
+                         what was skipped stays skipped."
+                    }
+                    form.inline method="post" action=(base.path("status/replay")) aria-label="Replay" {
+                        div.field {
+                            label for="replay-from" { "From event number" }
+                            input id="replay-from" name="from" type="number" min="1" value="1" required;
+                        }
+                        (name("replay"))
+                        button.plain { "Take again" }
+                    }
                 }
-                (name("replay"))
-                button.plain { "Take again" }
             }
         }
     }

@@ -190,8 +190,11 @@ fn start(shell: &Shell, prints_effects: bool, printed: &Arc<Mutex<Printed>>) -> 
 }
 
 async fn keep(output: impl AsyncRead + Unpin, printed: Arc<Mutex<Printed>>, are_effects: bool) {
-    let mut lines = BufReader::new(output).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
+    let mut lines = BufReader::new(output).split(b'\n');
+    // Also what is no UTF-8: a consumer whose output nobody reads would be killed by its next line.
+    while let Ok(Some(line)) = lines.next_segment().await {
+        let line = String::from_utf8_lossy(&line);
+        let line = line.strip_suffix('\r').unwrap_or(&line).to_owned();
         let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
         match are_effects {
             true => printed.effects.push(line),
