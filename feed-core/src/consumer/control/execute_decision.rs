@@ -13,7 +13,7 @@ use crate::consumer::source::document::Document;
 use crate::consumer::source::fetch::Source;
 use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::walk::{Walk, WalkError};
-use crate::consumer::source::window::Window;
+use crate::consumer::source::window::{Window, ids_of};
 use crate::cursor::Cursor;
 use crate::database::timeout::TRANSACTION;
 use crate::event::Sequence;
@@ -160,6 +160,8 @@ async fn newest_position<B: Backend, E: Effect<B>>(
     let Some(cursor) = &new.document.cursor else {
         let window = Window::of(&new.document);
         let claim = entries_from(follower, new.document).await?;
+        let shown = claim.iter().map(String::as_str);
+        let window = window.map(|window| window.and_before(shown));
         return Ok(Plan {
             to: Some(Position {
                 anchor: window.map(|window| window.to_string()),
@@ -185,19 +187,15 @@ async fn newest_position<B: Backend, E: Effect<B>>(
     })
 }
 
-/// Returns the entries that a walk from `head` on meets. If the walk exceeds its limits, returns
+/// Returns the entries that a walk from `head` on meets, those of newer documents first. If the walk exceeds its limits, returns
 /// the entries of the head alone, which no later full walk must take.
 async fn entries_from<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     head: Document,
 ) -> Result<Vec<String>, PollError> {
-    let ids = |document: &Document| -> Vec<String> {
-        let entries = document.entries.iter();
-        entries.map(|entry| entry.id.clone()).collect()
-    };
-    let shown = ids(&head);
+    let shown: Vec<String> = ids_of(&head).map(str::to_owned).collect();
     match walk_back(follower, head).await {
-        Ok(backlog) => Ok(backlog.documents.iter().flat_map(ids).collect()),
+        Ok(backlog) => Ok(backlog.ids().map(str::to_owned).collect()),
         Err(PollError::TooLong { .. }) => Ok(shown),
         Err(error) => Err(error),
     }
