@@ -35,6 +35,10 @@ pub(in crate::consumer) async fn poll<B: Backend, E: Effect<B>>(
                 ..
             },
         )) => follower.halt(&with_causes(error)).await,
+        Err(PollError::StoredCursor(reason)) => {
+            let reason = format!("{reason}; `resume --from-start` or `--from-now` replaces it");
+            follower.halt(&reason).await
+        }
         round => round,
     }
 }
