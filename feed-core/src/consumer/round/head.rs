@@ -83,7 +83,7 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     let Some(new) = head.new else {
         follower.cursors.believe();
         return Ok(Polled::UpToDate {
-            waited: head.waited || !wait,
+            waited: head.waited || !wait && follower.source.holds_back() != Some(false),
         });
     };
     let url = || redact_url(&follower.subscription.feed_url);
