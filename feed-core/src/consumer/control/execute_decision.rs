@@ -107,8 +107,11 @@ async fn commit<B: Backend, E: Effect<B>>(
         B::unhalt(&mut tx, s, plan.begins).await?;
     }
     // Lock the partitions first: all transactions lock in this order.
-    if let Some(to) = &plan.to {
-        B::reposition(&mut tx, s, plan.from, to).await?;
+    match &plan.to {
+        Some(to) => drop(B::reposition(&mut tx, s, plan.from, to).await?),
+        // An instance that was about to halt for the same reason must not do so later.
+        None if resumes => B::fence(&mut tx, s).await?,
+        None => {}
     }
     if let Some(from) = plan.forget {
         B::forget(&mut tx, s, from).await?;
@@ -116,7 +119,6 @@ async fn commit<B: Backend, E: Effect<B>>(
     if plan.to.is_some() {
         // What came before a skipped event may come again, and must not wait for that (I6).
         B::end_undo_from(&mut tx, s, plan.from).await?;
-        B::claim_decided(&mut tx, s).await?;
     }
     let claims: Vec<Claim<'_>> = plan
         .claim
