@@ -433,10 +433,12 @@ pub(crate) mod tests {
 
     #[test]
     fn a_hole_in_a_document_is_refused_and_its_order_has_no_meaning() {
+        let id = |n: u64| format!("urn:uuid:00000000-0000-0000-0000-{n:012}");
         let entry = |n: &u64| {
             format!(
-                "<entry><id>e{n}</id><title>t</title><updated>2026-01-01T00:00:00Z</updated>\
-                 <ev:sequence>{n}</ev:sequence></entry>"
+                "<entry><id>{}</id><title>t</title><updated>2026-01-01T00:00:00Z</updated>\
+                 <ev:sequence>{n}</ev:sequence></entry>",
+                id(*n)
             )
         };
         let feed = |entries: &[u64], last: u64| {
@@ -454,7 +456,7 @@ pub(crate) mod tests {
             .iter()
             .map(|entry| entry.id.as_str())
             .collect();
-        assert_eq!(ids, ["e2", "e3", "e4"]);
+        assert_eq!(ids, [2, 3, 4].map(id));
         assert!(read(&feed(&[2, 4], 4)).is_err());
         assert!(read(&feed(&[2, 2], 2)).is_err());
         assert!(read(&feed(&[2, 3], 4)).is_err());
