@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(window.remembered.len(), *REMEMBERED.start());
     }
 
-    /// It says nothing about what was shown.
+    /// It has no hashes of what was shown.
     #[test]
     fn a_window_of_an_older_version_knows_what_is_claimed() {
         let window = Window::parse("{\"shown\":10,\"newest\":[\"10\",\"9\",\"8\"]}");
