@@ -9,17 +9,20 @@ use std::str::FromStr;
 /// are in flight.
 pub(crate) const PARTITIONS: i64 = 16;
 
-/// Returns the partition of a subject: FNV-1a of its bytes. The hash is implemented here, since a
-/// library's hash may change with its version, and with it the order of events.
+/// Returns the partition of a subject.
 pub(crate) fn partition_of(subject: &str) -> i64 {
-    let hash = subject
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+    let hash = stable_hash(subject);
     // The low bits of FNV-1a depend on few bits of short keys; folding mixes the high ones in.
     let folded = hash ^ (hash >> 32);
     i64::from((folded % 16) as u8)
+}
+
+/// Returns FNV-1a of the bytes of `text`. It is implemented here, since a library's hash may change with
+/// its version, and with it the order of events; what is stored rests on it.
+pub(crate) fn stable_hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// Some of the partitions. As text: their numbers, ascending, with a space between them.

@@ -5,6 +5,7 @@ use harness::fake::{Numbered, Reply};
 use crate::support::{Reader, Recording, numbered};
 
 harness::on_both_databases! {
+    a_batch_that_cannot_be_had_is_replaced_by_single_fetches
     a_bad_batch_holds_no_event
     events_that_a_batch_lacks_are_fetched_alone
     a_feed_without_batches_is_read
@@ -157,4 +158,37 @@ async fn a_bad_event_of_a_batch_is_parked_alone<B: Recording>(url: &str) {
     Numbered::new(7).serve(&fake);
     reader.drain().await;
     assert_eq!(reader.ids().await.len(), 6);
+}
+
+/// Whatever is wrong with it: each event can be fetched.
+async fn a_batch_that_cannot_be_had_is_replaced_by_single_fetches<B: Recording>(url: &str) {
+    for (name, batch) in [
+        ("401", Reply::status(401)),
+        ("403", Reply::status(403)),
+        (
+            "to another origin",
+            Reply::redirect(302, "http://other.example/"),
+        ),
+        ("in a circle", Reply::redirect(302, "/batch/1-4")),
+        ("reset", Reply::reset()),
+        (
+            "cut",
+            Reply::ok("application/cloudevents-batch+json", "[]").cut_short(),
+        ),
+    ] {
+        let fake = numbered(4).await;
+        fake.at("/batch/*", batch);
+        let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+        reader.takes(&Numbered::ids(4)).await;
+        assert_eq!(reader.data().await[3], Numbered::data(4), "{name}");
+    }
+    let elsewhere =
+        |text: String| text.replace("href=\"/batch", "href=\"http://other.example/batch");
+    let fake = numbered(4).await;
+    let head = elsewhere(Numbered::new(4).head().xml());
+    assert!(head.contains("other.example"), "{head}");
+    fake.at("/feed", Reply::feed(head));
+    let mut reader = Reader::<B>::of("a link elsewhere", url, &fake.url("/feed")).await;
+    reader.takes(&Numbered::ids(4)).await;
+    assert_eq!(reader.data().await[3], Numbered::data(4));
 }

@@ -1,7 +1,9 @@
 //! Documents in our format that contradict themselves: nothing of them is applied, and the same
 //! consumer then reads the correct feed.
 
+use feed_core::consumer::Polled;
 use harness::fake::{Atom, Entry, Numbered, Reply};
+use harness::tables;
 
 use crate::support::{Reader, Recording, numbered};
 
@@ -11,6 +13,8 @@ harness::on_both_databases! {
     the_order_of_numbered_entries_has_no_meaning
     a_cursor_ahead_of_its_entries_skips_nothing
     a_feed_that_loses_its_numbers_is_an_error
+    a_cursor_needs_ids_that_it_can_name
+    a_stored_cursor_that_cannot_be_read_halts
 }
 
 /// The next events, and one that is known already.
@@ -211,4 +215,43 @@ async fn a_feed_that_loses_its_numbers_is_an_error<B: Recording>(url: &str) {
     }
     Numbered::new(9).serve(&fake);
     reader.takes(&Numbered::ids(9)).await;
+}
+
+/// The cursor after an event contains its id.
+async fn a_cursor_needs_ids_that_it_can_name<B: Recording>(url: &str) {
+    let named = |sequence: i64| Entry {
+        id: format!("tag:example.com,2026:{sequence}"),
+        ..Numbered::entry(sequence)
+    };
+    let fake = numbered(4).await;
+    let document = Atom::ours(&Numbered::new(4).cursor(4), (1..=4).rev().map(named));
+    fake.at("/feed", Reply::feed(document.xml()));
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    let error = reader.fails().await;
+    assert!(error.contains("tag:example.com,2026:"), "{error}");
+    assert!(
+        error.contains("urn:uuid:") && !error.contains("database"),
+        "{error}"
+    );
+    assert_eq!(reader.ids().await, Vec::<String>::new());
+    Numbered::new(4).serve(&fake);
+    reader.takes(&Numbered::ids(4)).await;
+}
+
+/// As versions stored it that took such ids.
+async fn a_stored_cursor_that_cannot_be_read_halts<B: Recording>(url: &str) {
+    let fake = numbered(4).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&Numbered::ids(4)).await;
+    tables::run(
+        url,
+        "UPDATE feed_partition SET anchor = 'tag:example.com,2026:4', etag = NULL",
+    )
+    .await;
+    Numbered::new(400).serve(&fake);
+    let mut reader = reader.again(url, &fake.url("/feed")).await;
+    assert_eq!(reader.poll().await, Ok(Polled::Halted));
+    let reason = reader.status().await.halted.unwrap();
+    assert!(reason.contains("tag:example.com,2026:4"), "{reason}");
+    assert!(reason.contains("resume --from-start"), "{reason}");
 }

@@ -15,6 +15,8 @@ harness::on_both_databases! {
     another_namespace_with_our_prefix_is_not_ours
     relative_addresses_have_a_base
     an_entry_may_have_a_base_of_its_own
+    a_link_may_have_a_base_of_its_own
+    the_public_address_of_a_feed_has_a_base
     after_a_redirect_the_new_address_is_the_base
 }
 
@@ -198,6 +200,40 @@ async fn an_entry_may_have_a_base_of_its_own<B: Recording>(url: &str) {
     let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
     reader.takes(&["tag:one".to_owned()]).await;
     assert_eq!(reader.data().await, ["/base/own/1"]);
+}
+
+async fn a_link_may_have_a_base_of_its_own<B: Recording>(url: &str) {
+    let link = "<link xml:base=\"archive/\" rel=\"next\" href=\"1\"/>";
+    let fake = Fake::start().await;
+    let feed = Atom::of(4..=6).attribute("xml:base", "/base/").with(link);
+    fake.at("/feed", Reply::feed(feed.xml()));
+    fake.at("/base/archive/1", Reply::feed(Atom::of(1..=3).xml()));
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&ids(1..=6)).await;
+}
+
+/// Its links are public, and it is read from an internal address.
+async fn the_public_address_of_a_feed_has_a_base<B: Recording>(url: &str) {
+    for (name, feed, own) in [
+        ("of the feed", "https://shop.example/public/", ""),
+        (
+            "of the link",
+            "/",
+            "xml:base=\"https://shop.example/public/\"",
+        ),
+    ] {
+        let own = format!("<link rel=\"self\" {own} href=\"feed\"/>");
+        let next = "<link rel=\"next\" href=\"https://shop.example/public/older\"/>";
+        let document = Atom::of(4..=6)
+            .attribute("xml:base", feed)
+            .with(&own)
+            .with(next);
+        let fake = Fake::start().await;
+        fake.at("/internal/feed", Reply::feed(document.xml()));
+        fake.at("/internal/older", Reply::feed(Atom::of(1..=3).xml()));
+        let mut reader = Reader::<B>::of(name, url, &fake.url("/internal/feed")).await;
+        reader.takes(&ids(1..=6)).await;
+    }
 }
 
 async fn after_a_redirect_the_new_address_is_the_base<B: Recording>(url: &str) {

@@ -9,6 +9,7 @@ harness::on_both_databases! {
     hostile_documents_in_our_format_are_refused
     a_hostile_page_is_refused
     no_external_entity_is_requested
+    a_content_whose_address_has_no_quotes_is_not_empty
     an_entry_without_an_id_is_no_event
     unusual_entries_do_not_affect_others
 }
@@ -24,6 +25,11 @@ fn hostile(healthy: &str) -> Vec<(&'static str, Vec<u8>)> {
         .collect();
     let laughs = format!("<!DOCTYPE feed [<!ENTITY l0 \"ha\">{laughs}]>");
     let doctype = |doctype: &str| healthy.replacen("<feed", &format!("{doctype}<feed"), 1);
+    let attribute = |text: &str| {
+        healthy
+            .replacen("<title>", &format!("<title {text}>"), 1)
+            .into()
+    };
     let half = healthy.len() / 2;
     let mut not_utf8 = healthy.as_bytes().to_vec();
     let letter = healthy.find("Something").unwrap_or(half);
@@ -69,6 +75,11 @@ fn hostile(healthy: &str) -> Vec<(&'static str, Vec<u8>)> {
                 .into(),
         ),
         ("not UTF-8", not_utf8),
+        // Such an attribute would be missing, or its second value.
+        ("an attribute without quotes", attribute("a=b")),
+        ("an attribute without a value", attribute("a")),
+        ("an attribute twice", attribute("a=\"1\" b=\"\" a=\"2\"")),
+        ("an attribute without an end", attribute("a=\"><entry>\"")),
         (
             "a feed of another kind",
             b"<rss version=\"2.0\"><channel><item/></channel></rss>".to_vec(),
@@ -163,6 +174,28 @@ async fn no_external_entity_is_requested<B: Recording>(url: &str) {
     fake.at("/feed", Reply::feed(healthy));
     reader.takes(&ids(1..=2)).await;
     assert!(fake.targets().iter().all(|target| target == "/feed"));
+}
+
+async fn a_content_whose_address_has_no_quotes_is_not_empty<B: Recording>(url: &str) {
+    for (name, content) in [
+        (
+            "no quotes",
+            "<content type=\"text/plain\" src=/c></content>",
+        ),
+        (
+            "twice",
+            "<content src=\"\" type=\"text/plain\" src=\"/c\"></content>",
+        ),
+        ("inside", "<content type=\"xhtml\"><a href=/c/></content>"),
+    ] {
+        let entry = Entry::new("tag:1", "2026-05-01T00:00:00Z").with(content);
+        let fake = serving(&Atom::foreign([entry])).await;
+        fake.at("/c", Reply::ok("text/plain", "much"));
+        let mut reader = Reader::<B>::of(name, url, &fake.url("/feed")).await;
+        let error = reader.fails().await;
+        assert!(error.contains("not well-formed"), "{name}: {error}");
+        assert_eq!(reader.ids().await, ids([]), "{name}");
+    }
 }
 
 async fn an_entry_without_an_id_is_no_event<B: Recording>(url: &str) {

@@ -1,12 +1,17 @@
 //! A lost cursor halts the subscription, which says why (I8). A stale cache does not.
 
-use feed_core::consumer::Polled;
-use harness::fake::{Atom, Fake, Numbered, Reply};
-use harness::tables;
+use std::time::Duration;
 
-use crate::support::{Reader, Recording, assert_says, numbered};
+use feed_core::consumer::{Decision, Polled, ResumeFrom};
+use harness::fake::{Atom, Fake, Numbered, Reply};
+use harness::{tables, until};
+
+use crate::support::{INTERVAL, Reader, Recording, assert_says, numbered};
 
 harness::on_both_databases! {
+    an_instance_that_lost_its_partitions_does_not_halt_the_others
+    a_decision_is_not_overtaken_by_an_older_reason
+    a_feed_that_became_shorter_has_no_false_lag
     a_cursor_that_is_gone_halts
     another_epoch_halts
     another_history_of_the_same_epoch_halts
@@ -188,4 +193,98 @@ async fn instances_that_have_followed_two_feeds_halt<B: Recording>(url: &str) {
     assert_eq!(reader.poll().await, Ok(Polled::Halted));
     let reason = reader.status().await.halted.unwrap();
     assert_says(&reason, &["two feeds"]);
+}
+
+/// The feed does not know the cursor; the answer says so later.
+fn gone(fake: &Fake) {
+    Numbered::new(4).serve(fake);
+    fake.each("/feed", |asked| match asked.query("after") {
+        Some(_) => Reply::status(410).after(Duration::from_secs(1)),
+        None => Numbered::new(4).answer(asked),
+    });
+}
+
+/// Waits until the feed was asked about the cursor.
+async fn asked_after(fake: &Fake) {
+    until("it is asked", async || {
+        let asked = fake.asked();
+        asked
+            .iter()
+            .any(|asked| asked.query("after").is_some())
+            .then_some(())
+    })
+    .await;
+}
+
+/// As after it was frozen for longer than its leases.
+async fn an_instance_that_lost_its_partitions_does_not_halt_the_others<B: Recording>(url: &str) {
+    let fake = numbered(8).await;
+    let mut reader = Reader::<B>::open(url, &fake.url("/feed")).await;
+    reader.takes(&Numbered::ids(8)).await;
+    gone(&fake);
+    fake.news();
+    let taken_over = async {
+        asked_after(&fake).await;
+        let other =
+            "UPDATE feed_partition SET lease_owner = 'another', lease_epoch = lease_epoch + 1";
+        tables::run(url, other).await;
+    };
+    let (polled, ()) = tokio::join!(reader.poll(), taken_over);
+    assert_eq!(polled, Ok(Polled::LeasedElsewhere));
+    assert_eq!(reader.status().await.halted, None);
+}
+
+async fn a_decision_is_not_overtaken_by_an_older_reason<B: Recording>(url: &str) {
+    let fake = numbered(8).await;
+    let feed = fake.url("/feed");
+    let mut one = Reader::<B>::open(url, &feed).await;
+    one.takes(&Numbered::ids(8)).await;
+    let mut two = Reader::<B>::with("order", "two", INTERVAL, url, &feed).await;
+    gone(&fake);
+    fake.news();
+    let resumed = async {
+        asked_after(&fake).await;
+        tables::run(
+            url,
+            "UPDATE feed_subscription SET halted = 'the cursor is unknown'",
+        )
+        .await;
+        let kept = Decision::Resume(ResumeFrom::Kept);
+        two.handle().decide(kept, "eve").await.unwrap();
+        until("it is resumed", async || {
+            two.poll().await.unwrap();
+            two.status().await.halted.is_none().then_some(())
+        })
+        .await;
+        Numbered::new(8).serve(&fake);
+    };
+    let (polled, ()) = tokio::join!(one.poll(), resumed);
+    assert_ne!(polled, Ok(Polled::Halted));
+    assert_eq!(one.status().await.halted, None);
+}
+
+/// One instance executes the decision; the other one has seen the feed when it was longer.
+async fn a_feed_that_became_shorter_has_no_false_lag<B: Recording>(url: &str) {
+    let fake = numbered(8).await;
+    let feed = fake.url("/feed");
+    let mut one = Reader::<B>::open(url, &feed).await;
+    one.takes(&Numbered::ids(8)).await;
+    let mut two = Reader::<B>::with("order", "two", INTERVAL, url, &feed).await;
+    Numbered::new(4).serve(&fake);
+    assert_eq!(one.poll().await, Ok(Polled::Halted));
+    let now = Decision::Resume(ResumeFrom::Now);
+    two.handle().decide(now, "eve").await.unwrap();
+    until("it is resumed", async || {
+        two.poll().await.unwrap();
+        two.status().await.halted.is_none().then_some(())
+    })
+    .await;
+    // Once the first instance has renewed its leases.
+    until("there is no lag", async || {
+        one.poll().await.unwrap();
+        two.poll().await.unwrap();
+        let lags = [one.status().await.lag.events, two.status().await.lag.events];
+        (lags == [0, 0]).then_some(())
+    })
+    .await;
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use feed_core::Subscription;
 use harness::fake::{Asked, Atom, Fake, Numbered, Reply};
 use harness::until;
 
@@ -20,6 +21,10 @@ harness::on_both_databases! {
     the_first_request_does_not_wait_at_the_server
     a_fresh_answer_counts_as_contact
     waits_that_are_cut_become_shorter
+    a_slow_server_is_asked_at_the_poll_interval
+    a_server_that_holds_answers_back_is_asked_all_the_time
+    errors_are_no_reason_to_ask_more_often
+    an_error_of_a_server_that_holds_answers_back_is_tried_again_soon
 }
 
 /// What is lost between a server's clock and ours.
@@ -66,6 +71,7 @@ async fn retry_after_is_the_least_pause<B: Recording>(url: &str) {
         busy("seconds", 503, seconds),
         busy("date", 503, date),
         busy("429", 429, seconds),
+        busy("403", 403, seconds),
     );
 }
 
@@ -309,6 +315,8 @@ async fn a_fresh_answer_counts_as_contact<B: Recording>(url: &str) {
         let last = seen.status().await.last_contact;
         let asked = fake.asked().len();
         until("it has failed again", async || {
+            // It is seldom asked by itself, also after an error.
+            seen.poll_now();
             (fake.asked().len() > asked + 1).then_some(())
         })
         .await;
@@ -369,4 +377,78 @@ async fn waits_that_are_cut_become_shorter<B: Recording>(url: &str) {
         shorter("reset", Reply::reset()),
         shorter("closed", Reply::raw("")),
     );
+}
+
+/// A feed with a tag, whose answers without news take `time` and have these headers.
+async fn slow(time: Duration, headers: &'static [(&'static str, &'static str)]) -> Fake {
+    let fake = Fake::start().await;
+    let feed = Reply::feed(Atom::of(1..=2).xml()).header("etag", "\"tag\"");
+    fake.each("/feed", move |asked| match asked.header("if-none-match") {
+        Some(_) => {
+            let nothing = Reply::status(304).after(time);
+            headers
+                .iter()
+                .fold(nothing, |reply, (name, value)| reply.header(name, value))
+        }
+        None => feed.clone(),
+    });
+    fake
+}
+
+async fn a_slow_server_is_asked_at_the_poll_interval<B: Recording>(url: &str) {
+    let interval = Duration::from_secs(3);
+    let fake = slow(Duration::from_millis(1_200), &[]).await;
+    let pauses = pauses::<B>("slow", url, &fake, interval, 4).await;
+    assert_at_least("slow", &pauses[1..], interval.mul_f64(0.9));
+}
+
+/// If it does not say so, the time does.
+async fn a_server_that_holds_answers_back_is_asked_all_the_time<B: Recording>(url: &str) {
+    const APPLIED: &[(&str, &str)] = &[("preference-applied", "Wait=2; x, other")];
+    for (name, time, headers, wait) in [
+        ("says so", 1_200, APPLIED, 20),
+        ("does not say so", 1_900, &[], 2),
+        ("less than asked", 2_200, &[], 4),
+    ] {
+        let fake = slow(Duration::from_millis(time), headers).await;
+        let subscription = Subscription {
+            poll_interval: Duration::from_hours(1),
+            wait: Duration::from_secs(wait),
+            ..Subscription::new(name, fake.url("/feed").parse().unwrap())
+        };
+        Reader::<B>::subscribed(url, subscription).await.run();
+        until(name, async || (fake.asked().len() >= 4).then_some(())).await;
+    }
+}
+
+async fn errors_are_no_reason_to_ask_more_often<B: Recording>(url: &str) {
+    let interval = Duration::from_secs(2);
+    for status in [403, 404, 410, 429, 500] {
+        let fake = Fake::start().await;
+        fake.at("/feed", Reply::status(status));
+        let name = status.to_string();
+        let pauses = pauses::<B>(&name, url, &fake, interval, 3).await;
+        assert_at_least(&name, &pauses, interval.mul_f64(0.9));
+    }
+}
+
+async fn an_error_of_a_server_that_holds_answers_back_is_tried_again_soon<B: Recording>(url: &str) {
+    let held = || Reply::status(304).header("preference-applied", "wait=20");
+    let fake = slow(
+        Duration::from_millis(1_200),
+        &[("preference-applied", "wait=20")],
+    )
+    .await;
+    let name = "soon";
+    let hour = Duration::from_hours(1);
+    let reader = Reader::<B>::with(name, "one", hour, url, &fake.url("/feed")).await;
+    let seen = reader.run();
+    until("it waits", async || (fake.asked().len() >= 3).then_some(())).await;
+    fake.at("/feed", Reply::status(503));
+    seen.error().await;
+    fake.at("/feed", held());
+    until("it is asked again", async || {
+        seen.status().await.last_error.is_none().then_some(())
+    })
+    .await;
 }

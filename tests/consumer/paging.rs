@@ -13,6 +13,8 @@ harness::on_both_databases! {
     a_page_that_is_gone_holds_all_that_is_newer
     a_gap_in_the_middle_holds_all_that_is_newer
     pages_that_link_in_a_circle_are_detected
+    a_relation_may_be_written_as_an_address_or_in_capitals
+    a_page_for_people_is_not_the_next_document
 }
 
 /// Entries of a page.
@@ -218,5 +220,39 @@ async fn pages_that_link_in_a_circle_are_detected<B: Recording>(url: &str) {
             fake.at("/feed", Reply::feed(Atom::of(30..=32).xml()));
             reader.takes(&ids(30..=32)).await;
         }
+    }
+}
+
+/// RFC 4287, 4.2.7.2; RFC 8288, 2.1.1.
+async fn a_relation_may_be_written_as_an_address_or_in_capitals<B: Recording>(url: &str) {
+    let iana = "http://www.iana.org/assignments/relation/";
+    for rel in ["prev-archive", "next", "Prev-Archive", "NEXT"] {
+        for written in [rel.to_owned(), format!("{iana}{rel}")] {
+            let fake = serving(&Atom::of(4..=6).link(&written, "/older")).await;
+            fake.at("/older", Reply::feed(Atom::of(1..=3).xml()));
+            let mut reader = Reader::<B>::of(&written, url, &fake.url("/feed")).await;
+            reader.takes(&ids(1..=6)).await;
+        }
+    }
+}
+
+async fn a_page_for_people_is_not_the_next_document<B: Recording>(url: &str) {
+    for (n, media_type) in [
+        "",
+        "type=\"application/atom+xml; charset=utf-8\"",
+        "type=\"text/xml\"",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let links = format!(
+            "<link rel=\"next\" type=\"text/html\" href=\"/page\"/>\
+             <link rel=\"next\" {media_type} href=\"/older\"/>"
+        );
+        let fake = serving(&Atom::of(4..=6).with(&links)).await;
+        fake.at("/page", Reply::ok("text/html", "<html>Page 2</html>"));
+        fake.at("/older", Reply::feed(Atom::of(1..=3).xml()));
+        let mut reader = Reader::<B>::of(&format!("{n}"), url, &fake.url("/feed")).await;
+        reader.takes(&ids(1..=6)).await;
     }
 }

@@ -51,6 +51,9 @@ pub enum PollError {
     /// [`Subscription::feed_url`](crate::Subscription::feed_url).
     #[error("{0} is a part of a feed, not its head: {1} must point to the head of the feed")]
     NotTheHead(String, &'static str),
+    /// The stored cursor cannot be read. This halts the subscription.
+    #[error("{0}")]
+    StoredCursor(String),
     /// The feed has sequences no longer.
     #[error("the feed has no sequence any more: is {0} still the same feed?")]
     NotSequenced(String),
@@ -89,6 +92,6 @@ impl From<Stopped> for PollError {
 
 impl From<InvalidPosition> for PollError {
     fn from(error: InvalidPosition) -> Self {
-        Self::Database(sqlx::Error::Protocol(error.to_string()))
+        Self::StoredCursor(error.to_string())
     }
 }

@@ -53,6 +53,13 @@ pub(super) fn pause_after<B: Backend, E>(
     round: &Result<Polled, PollError>,
 ) -> Duration {
     let interval = follower.subscription.poll_interval.min(LONGEST_PAUSE);
+    // Add a fifth of jitter, so that consumers do not poll at the same moment.
+    let interval = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
+    // A server with errors is not asked more often than a healthy one.
+    let healthy = match follower.source.holds_back() {
+        Some(true) => Duration::ZERO,
+        _ => interval,
+    };
     let failures = follower.leases.failures();
     match round {
         Ok(Polled::Interrupted) => Duration::ZERO,
@@ -60,11 +67,7 @@ pub(super) fn pause_after<B: Backend, E>(
         Ok(Polled::Applied(_)) if follower.more => Duration::ZERO,
         // Do not ask again for what is fresh (RFC 9111, 4.2).
         Ok(Polled::Applied(_) | Polled::UpToDate { waited: true }) => follower.fresh,
-        // Add a fifth of jitter, so that consumers do not poll at the same moment.
-        Ok(Polled::UpToDate { waited: false }) => {
-            let interval = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
-            interval.max(follower.fresh)
-        }
+        Ok(Polled::UpToDate { waited: false }) => interval.max(follower.fresh),
         Ok(Polled::LeasedElsewhere | Polled::Halted) => IDLE,
         // Resumed while the feed was asked.
         Ok(Polled::Paused) if follower.leases.signals.borrow().paused.is_none() => Duration::ZERO,
@@ -84,10 +87,15 @@ pub(super) fn pause_after<B: Backend, E>(
             let wait = (*wait)
                 .min(LONGEST_PAUSE)
                 .mul_f64(1.0 + fastrand::f64() / 5.0);
-            wait.max(back_off(failures, LONGEST))
+            let least = match round {
+                Err(PollError::Later { .. }) => Duration::ZERO,
+                _ => healthy,
+            };
+            wait.max(back_off(failures, LONGEST)).max(least)
         }
         Err(PollError::Database(_)) => back_off(failures, LONGEST_AT_HOME),
-        Err(_) => back_off(failures, LONGEST),
+        Err(PollError::Later { .. }) => back_off(failures, LONGEST),
+        Err(_) => back_off(failures, LONGEST).max(healthy),
     }
 }
 

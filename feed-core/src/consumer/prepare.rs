@@ -33,19 +33,23 @@ pub(super) async fn prepare<B: Backend, E: Effect<B>>(
         let before = follower.cursors.seen.epoch.clone();
         let held = follower.instance.statement(B::held(pool, s, me)).await?;
         let mut epochs = follower.instance.statement(B::epochs(pool, s)).await?;
-        if epochs.len() > 1 {
+        let two_feeds = epochs.len() > 1;
+        let moved_back = held.is_empty() || follower.cursors.are_ahead_of(&held);
+        follower.cursors.load(held, epochs.pop(), signals.leases);
+        if moved_back || before != follower.cursors.seen.epoch {
+            // The head of another feed, or of this one before it was restored, is unrelated. One without partitions
+            // follows none.
+            follower.more = false;
+            let forget = |heartbeat: &mut Heartbeat| heartbeat.head_sequence = None;
+            follower.leases.heartbeat(forget);
+        }
+        if two_feeds && !follower.cursors.held.is_empty() {
             // Instances have begun with different feeds at the same moment.
             let setting = follower.subscription.names.feed_url;
             let reason = format!(
                 "events of two feeds have been taken: is {setting} the same for all instances?"
             );
             return Ok(Some(follower.halt(&reason).await?));
-        }
-        follower.cursors.load(held, epochs.pop(), signals.leases);
-        if before != follower.cursors.seen.epoch {
-            // The head of another feed is unrelated to this one.
-            let forget = |heartbeat: &mut Heartbeat| heartbeat.head_sequence = None;
-            follower.leases.heartbeat(forget);
         }
     }
     if signals.due {

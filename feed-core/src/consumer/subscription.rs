@@ -31,7 +31,8 @@ pub struct Subscription {
     /// The request names whole seconds: a fraction counts as one more. With zero the server answers at once, and
     /// so does [`poll_once`](crate::Consumer::poll_once).
     pub wait: Duration,
-    /// The pause after a poll that found nothing and could not wait at the server; a year at most.
+    /// The pause after a poll that found nothing and could not wait at the server; a year at most. It is also the least pause
+    /// after an error of a server at which no poll has waited yet.
     pub poll_interval: Duration,
     /// The name of this instance; a suffix makes it unique for each start.
     pub instance: String,

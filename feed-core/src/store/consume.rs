@@ -238,8 +238,9 @@ pub(crate) trait Consume: sqlx::Database {
     /// Returns the epochs of all partitions: one, or none before the first event.
     fn epochs(pool: &Pool<Self>, s: &str) -> impl Answer<Vec<String>>;
 
-    /// Halts the subscription until an operator decides.
-    fn halt(pool: &Pool<Self>, s: &str, reason: &str) -> impl Answer<()>;
+    /// Halts the subscription until an operator decides. Returns false if it is halted already, or if this instance no
+    /// longer holds the partition: an operator may have decided about the reason since.
+    fn halt(pool: &Pool<Self>, s: &str, me: &str, held: &Held, reason: &str) -> impl Answer<bool>;
 
     /// Locks one partition; returns false if this instance no longer holds it, or the subscription is paused.
     fn lock(tx: &mut Transaction<'_, Self>, s: &str, me: &str, held: &Held) -> impl Answer<bool>;

@@ -283,13 +283,12 @@ pub(crate) trait Operate: sqlx::Database {
         by: &str,
     ) -> impl Answer<bool>;
 
+    /// Fences transactions in flight, and instances that do not know of a decision yet.
+    fn fence(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<()>;
+
     /// Drops claims, parked events and the effect's own skips from `from` on, so that these events
     /// are applied again; of all events if `from` is 1. Returns the number of claims.
     fn forget(tx: &mut Transaction<'_, Self>, s: &str, from: Sequence) -> impl Answer<u64>;
-
-    /// Claims parked and skipped events, whose claims may have been swept: when events are
-    /// repeated, these are already decided.
-    fn claim_decided(tx: &mut Transaction<'_, Self>, s: &str) -> impl Answer<()>;
 
     /// Returns which of these events have no effect, since they are parked or were skipped.
     fn without_effect(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;

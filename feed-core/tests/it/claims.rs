@@ -8,17 +8,20 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
-use feed_core::consumer::Polled;
+use feed_core::consumer::{Decision, Polled, ResumeFrom};
+use feed_core::{Consumer, Database};
 use harness::{FreshDatabase, on_both_databases};
 use sqlx::Sqlite;
 
 use crate::support::{
-    Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until,
+    Fail, Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until,
 };
 
 on_both_databases! {
     old_claims_go_and_young_ones_stay
     a_claim_that_is_gone_lets_nothing_happen_twice
+    what_was_decided_stays_so_without_its_claim
+    a_decision_does_not_copy_the_skips
 }
 
 async fn old_claims_go_and_young_ones_stay<B: Testable>(url: &str) {
@@ -56,6 +59,67 @@ async fn a_claim_that_is_gone_lets_nothing_happen_twice<B: Testable>(url: &str) 
     publisher.publish(1).await;
     consumer.poll_once().await.unwrap();
     assert_eq!(effects(&database).await.len(), 6);
+}
+
+/// Resumes at the first event, as after a halt.
+async fn from_start<B: Testable>(database: &Database<B>, consumer: &mut Consumer<B, Recorder>) {
+    B::run(database, "UPDATE feed_subscription SET halted = 'a reason'").await;
+    let start = Decision::Resume(ResumeFrom::Start);
+    consumer.handle().decide(start, "eve").await.unwrap();
+    let mut done = false;
+    while !done {
+        done = consumer.poll_once().await.unwrap() == Polled::UpToDate { waited: true };
+    }
+}
+
+/// The claims of parked and skipped events may have been swept, when these come again.
+async fn what_was_decided_stays_so_without_its_claim<B: Testable>(url: &str) {
+    let source = FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    let skipped = publisher.commit("order/skipped").await.urn();
+    let parked = publisher.commit("order/parked").await.urn();
+    publisher.publish(1).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<B>(url).await;
+    let effect = Recorder::default();
+    let fails = ["order/skipped", "order/parked"];
+    *effect.fails.lock().unwrap() = fails.map(|one| (one.to_owned(), Fail::Park)).into();
+    let mut consumer = consumer(&database, &feed, effect.clone()).await;
+    consumer.poll_once().await.unwrap();
+    let handle = consumer.handle();
+    handle.skip(&skipped, "a mistake", "eve").await.unwrap();
+    B::run(&database, "DELETE FROM feed_claim WHERE sequence < 3").await;
+    effect.repair();
+    from_start(&database, &mut consumer).await;
+    let effects = effects(&database).await;
+    assert!(
+        !effects.contains(&skipped) && !effects.contains(&parked),
+        "{effects:?}"
+    );
+    let parked_now = handle.parked(10).await.unwrap();
+    assert_eq!(parked_now.len(), 1, "{parked_now:?}");
+}
+
+/// There may be millions.
+async fn a_decision_does_not_copy_the_skips<B: Testable>(url: &str) {
+    let source = FreshDatabase::sqlite();
+    let publisher = Publisher::<Sqlite>::open(source.url()).await;
+    publisher.publish(3).await;
+    let feed = format!("{}/feed", serve(publisher.feed.router()).await);
+    let database = consumer_database::<B>(url).await;
+    let mut consumer = consumer(&database, &feed, Recorder::default()).await;
+    consumer.poll_once().await.unwrap();
+    let rows =
+        (0..2_000).map(|n| format!("('order', 'skip {n}', 'order/{n}', {n}, 'a reason', 'eve')"));
+    let rows = rows.collect::<Vec<_>>().join(", ");
+    let skips = format!(
+        "INSERT INTO feed_skip (subscription, event_id, subject, sequence, reason, skipped_by) VALUES {rows}"
+    );
+    B::run(&database, &skips).await;
+    from_start(&database, &mut consumer).await;
+    let claims = B::numbers(&database, "SELECT count(*) FROM feed_claim").await;
+    assert_eq!(claims, [3]);
+    assert_eq!(effects(&database).await.len(), 3);
 }
 
 /// A cache that says "nothing new" for ever is asked around after a while, and when a person asks.

@@ -12,6 +12,7 @@ harness::on_both_databases! {
     instances_share_the_work_and_no_event_is_applied_twice
     a_late_owner_cannot_commit
     an_instance_that_stops_leaves_its_partitions
+    an_instance_that_stops_stores_how_far_it_has_read
     an_instance_that_stops_finishes_its_batch_first
     what_was_written_when_the_clock_was_ahead_ends_soon
 }
@@ -90,6 +91,30 @@ async fn an_instance_that_stops_leaves_its_partitions<B: Testable>(url: &str) {
     assert_eq!(B::numbers(&database, owned).await, [16]);
     next.leave().await.unwrap();
     assert_eq!(B::numbers(&database, owned).await, [0]);
+}
+
+/// Events of the partitions of others need no transaction here.
+async fn an_instance_that_stops_stores_how_far_it_has_read<B: Testable>(url: &str) {
+    let (_source, publisher, feed) = served().await;
+    let database = consumer_database::<B>(url).await;
+    let mut first = consumer(&database, &feed, Recorder::default()).await;
+    first.leave().await.unwrap();
+    let others = "UPDATE feed_partition SET lease_owner = 'another', lease_until = \
+                  '2100-01-01T00:00:00.000Z' WHERE partition > 0";
+    let mut next = consumer(&database, &feed, Recorder::default()).await;
+    B::run(&database, others).await;
+    let stored = async || {
+        let stored = "SELECT sequence FROM feed_partition WHERE partition = 0";
+        B::numbers(&database, stored).await[0]
+    };
+    let mut newest = 0;
+    while stored().await == newest {
+        publisher.publish(1).await;
+        newest += 1;
+        while let Ok(Polled::Interrupted) = next.poll_once().await {}
+    }
+    next.leave().await.unwrap();
+    assert_eq!(stored().await, newest);
 }
 
 /// It outlasts the wait for the lock of a partition, and for a connection.

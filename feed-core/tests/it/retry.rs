@@ -1,13 +1,17 @@
 //! Many parked events are retried quickly.
 
+use std::time::Duration;
+
 use feed_core::consumer::Selection;
 use sqlx::Sqlite;
 
+use crate::faulty_effect::{FaultyEffect, Mistake, SUBJECT, Scene};
 use crate::support::{
-    Fail, Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until,
+    Fail, Publisher, Recorder, Testable, consumer, consumer_database, effects, serve, until, urns,
 };
 
 harness::on_both_databases! {
+    a_subject_with_many_waiting_events_delays_no_other
     many_retries_do_not_wait_for_a_renewal
 }
 
@@ -47,4 +51,38 @@ async fn many_retries_do_not_wait_for_a_renewal<B: Testable>(url: &str) {
     })
     .await;
     last.abort();
+}
+
+/// The first event of a subject is applied after many others have waited for it.
+async fn a_subject_with_many_waiting_events_delays_no_other<B: Testable>(url: &str) {
+    const WAITING: usize = 60;
+    let mut effect = FaultyEffect::making(Mistake::Run(["wrong", "wrong"]));
+    effect.pace = Duration::from_millis(50);
+    let mut scene = Scene::<B>::with(url, effect, &[SUBJECT; WAITING]).await;
+    scene.drain().await;
+    scene.effect.repair();
+    let handle = scene.consumer.handle();
+    let all = Selection::default();
+    handle.retry_selected(&all, "eve").await.unwrap();
+    scene.publisher.commit("order/other").await;
+    scene.publisher.feed.publish().await.unwrap();
+    let subjects = "SELECT subject FROM effect ORDER BY position";
+    let before = loop {
+        scene.consumer.poll_once().await.unwrap();
+        let subjects = B::texts(&scene.database, subjects).await;
+        if let Some(other) = subjects.iter().position(|one| one == "order/other") {
+            break other;
+        }
+    };
+    assert!(
+        (1..WAITING).contains(&before),
+        "after {before} of {WAITING}"
+    );
+    // Without a pause, and in sequence (I6).
+    while effects(&scene.database).await.len() <= WAITING {
+        scene.consumer.poll_once().await.unwrap();
+    }
+    let of_subject = "SELECT event_id FROM effect WHERE subject = 'order/3' ORDER BY position";
+    let taken = B::texts(&scene.database, of_subject).await;
+    assert_eq!(taken, urns(&scene.ids));
 }

@@ -25,8 +25,12 @@ use crate::trace::{Kind, Work, of_event};
 const SUBJECTS: i64 = 100;
 
 /// The time limit for retries in one round, apart from the retry in progress, since fetching data
-/// may take as long as any request. The rest follows after the next renewal of the leases.
-const LONGEST_ROUND: Duration = Duration::from_secs(10);
+/// may take as long as any request. New events come in between (I7), and the next round continues.
+const LONGEST_ROUND: Duration = Duration::from_secs(3);
+
+/// The time limit for one subject in a round, apart from the retry in progress: thousands of its events may have waited
+/// for a parked one.
+const LONGEST_TURN: Duration = Duration::from_secs(1);
 
 /// The outcome for the first parked event of a subject.
 enum First {
@@ -40,6 +44,17 @@ enum First {
         src: String,
         media_type: Option<String>,
     },
+}
+
+/// What was retried of a subject.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// None was due.
+    NotDue,
+    /// All that could be retried now.
+    Done,
+    /// Its time was over before.
+    Unfinished,
 }
 
 /// The event in progress and its earlier attempts. Set from inside the transaction, since an effect
@@ -60,29 +75,35 @@ pub(crate) async fn retry_due<B: Backend, E: Effect<B>>(
     let (pool, s, me) = caller.instance.names();
     let due = B::due(pool, s, me, SUBJECTS);
     let due = caller.instance.statement(due).await?;
-    let mut tried = false;
+    let (mut tried, mut unfinished) = (false, false);
     for (partition, subject) in &due {
         if begun.elapsed() > LONGEST_ROUND {
             return Ok(true);
         }
         if let Some(held) = held.iter().find(|held| held.partition == *partition) {
-            tried |= retry_subject(caller, source, held, subject).await?;
+            let turn = retry_subject(caller, source, held, subject).await?;
+            tried |= turn != Turn::NotDue;
+            unfinished |= turn == Turn::Unfinished;
         }
     }
     // If nothing was tried, the partitions have changed: the next renewal says so.
-    Ok(tried && due.len() as i64 == SUBJECTS)
+    Ok(unfinished || tried && due.len() as i64 == SUBJECTS)
 }
 
-/// Retries the first parked event of `subject`, and the later ones once it is applied. Returns false if none was tried.
+/// Retries the first parked event of `subject`, and the later ones once it is applied.
 async fn retry_subject<B: Backend, E: Effect<B>>(
     caller: &Arc<EffectCaller<B, E>>,
     source: &Source,
     held: &Held,
     subject: &str,
-) -> Result<bool, Stopped> {
+) -> Result<Turn, Stopped> {
+    let begun = Instant::now();
     let mut found = None;
-    let mut applied = false;
+    let mut turn = Turn::NotDue;
     loop {
+        if turn == Turn::Done && begun.elapsed() > LONGEST_TURN {
+            return Ok(Turn::Unfinished);
+        }
         let (again, content) = (Arc::clone(caller), found.take());
         let (owned, tried) = ((held.clone(), subject.to_owned()), Tried::default());
         let trying = Arc::clone(&tried);
@@ -91,8 +112,8 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
             retry_first(&again, &held, &subject, content, &trying).await
         });
         match retried.await {
-            Ok(First::Applied) => applied = true,
-            Ok(First::NotDue) => return Ok(applied),
+            Ok(First::Applied) => turn = Turn::Done,
+            Ok(First::NotDue) => return Ok(turn),
             // Fetch between two transactions, so that no transaction waits for a server.
             Ok(First::Away {
                 event_id,
@@ -114,7 +135,7 @@ async fn retry_subject<B: Backend, E: Effect<B>>(
                 let postponed = postpone(&caller.instance, held, &tried, &error);
                 let database = &caller.instance.database;
                 database.within(TRANSACTION, postponed).await?;
-                return Ok(true);
+                return Ok(Turn::Done);
             }
         }
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::instance::Instance;
 use crate::consumer::progress::leases::Leases;
+use crate::event::Sequence;
 use crate::http::with_causes;
 use crate::store::Backend;
 
@@ -50,8 +51,7 @@ pub(crate) async fn sweep_claims<B: Backend>(
             }
         }
         let reached = leases.heartbeat(|heartbeat| heartbeat.head_sequence);
-        let far = swept_at.is_none_or(|at| reached.unwrap_or(0) - at >= SWEPT_AT_ONCE);
-        if far {
+        if is_due(swept_at, reached) {
             match sweep(instance, shutdown).await {
                 Ok(()) => swept_at = Some(reached.unwrap_or(0)),
                 Err(error) => tracing::warn!(
@@ -65,6 +65,11 @@ pub(crate) async fn sweep_claims<B: Backend>(
             () = tokio::time::sleep(CHECK) => {}
         }
     }
+}
+
+/// Returns true if the head is far from where it was at the last sweep. A shorter feed may have taken its place.
+fn is_due(swept_at: Option<Sequence>, reached: Option<Sequence>) -> bool {
+    swept_at.is_none_or(|at| (reached.unwrap_or(0) - at).abs() >= SWEPT_AT_ONCE)
 }
 
 async fn sweep<B: Backend>(
@@ -94,4 +99,23 @@ async fn sweep_undo<B: Backend>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_is_due_when_the_head_has_moved_either_way() {
+        for (swept_at, reached, due) in [
+            (None, None, true),
+            (Some(5_000), Some(5_999), false),
+            (Some(5_000), Some(6_000), true),
+            // The feed was replaced by a shorter one.
+            (Some(5_000), Some(3_000), true),
+            (Some(0), None, false),
+        ] {
+            assert_eq!(is_due(swept_at, reached), due, "{swept_at:?}, {reached:?}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::consumer::source::document::Document;
 use crate::consumer::source::fetch::Source;
 use crate::consumer::source::fetch_error::FetchError;
 use crate::consumer::source::walk::{Walk, WalkError};
-use crate::consumer::source::window::Window;
+use crate::consumer::source::window::{Window, ids_of};
 use crate::cursor::Cursor;
 use crate::database::timeout::TRANSACTION;
 use crate::event::Sequence;
@@ -107,8 +107,11 @@ async fn commit<B: Backend, E: Effect<B>>(
         B::unhalt(&mut tx, s, plan.begins).await?;
     }
     // Lock the partitions first: all transactions lock in this order.
-    if let Some(to) = &plan.to {
-        B::reposition(&mut tx, s, plan.from, to).await?;
+    match &plan.to {
+        Some(to) => drop(B::reposition(&mut tx, s, plan.from, to).await?),
+        // An instance that was about to halt for the same reason must not do so later.
+        None if resumes => B::fence(&mut tx, s).await?,
+        None => {}
     }
     if let Some(from) = plan.forget {
         B::forget(&mut tx, s, from).await?;
@@ -116,7 +119,6 @@ async fn commit<B: Backend, E: Effect<B>>(
     if plan.to.is_some() {
         // What came before a skipped event may come again, and must not wait for that (I6).
         B::end_undo_from(&mut tx, s, plan.from).await?;
-        B::claim_decided(&mut tx, s).await?;
     }
     let claims: Vec<Claim<'_>> = plan
         .claim
@@ -160,6 +162,8 @@ async fn newest_position<B: Backend, E: Effect<B>>(
     let Some(cursor) = &new.document.cursor else {
         let window = Window::of(&new.document);
         let claim = entries_from(follower, new.document).await?;
+        let shown = claim.iter().map(String::as_str);
+        let window = window.map(|window| window.and_before(shown));
         return Ok(Plan {
             to: Some(Position {
                 anchor: window.map(|window| window.to_string()),
@@ -185,19 +189,15 @@ async fn newest_position<B: Backend, E: Effect<B>>(
     })
 }
 
-/// Returns the entries that a walk from `head` on meets. If the walk exceeds its limits, returns
+/// Returns the entries that a walk from `head` on meets, those of newer documents first. If the walk exceeds its limits, returns
 /// the entries of the head alone, which no later full walk must take.
 async fn entries_from<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     head: Document,
 ) -> Result<Vec<String>, PollError> {
-    let ids = |document: &Document| -> Vec<String> {
-        let entries = document.entries.iter();
-        entries.map(|entry| entry.id.clone()).collect()
-    };
-    let shown = ids(&head);
+    let shown: Vec<String> = ids_of(&head).map(str::to_owned).collect();
     match walk_back(follower, head).await {
-        Ok(backlog) => Ok(backlog.documents.iter().flat_map(ids).collect()),
+        Ok(backlog) => Ok(backlog.ids().map(str::to_owned).collect()),
         Err(PollError::TooLong { .. }) => Ok(shown),
         Err(error) => Err(error),
     }

@@ -86,6 +86,17 @@ impl Cursors {
         self.behind_since = None;
     }
 
+    /// Returns true if `held` is behind what was read before: a decision of an operator has moved partitions back, also
+    /// if another instance executed it.
+    pub(crate) fn are_ahead_of(&self, held: &[Held]) -> bool {
+        let is_back = |now: &Held| {
+            let mut before = self.held.iter();
+            let before = before.find(|held| held.partition == now.partition);
+            before.is_some_and(|held| now.position.sequence < held.position.sequence)
+        };
+        held.iter().any(is_back)
+    }
+
     /// Forgets the stored cursors, so that they are read again before the next round.
     pub(crate) fn forget(&mut self) {
         self.leases = None;
@@ -264,6 +275,42 @@ mod tests {
     }
 
     #[test]
+    fn partitions_that_are_level_have_one_anchor() {
+        let anchored = |partition, anchor: Option<&str>| Held {
+            partition,
+            lease_epoch: 1,
+            position: Position {
+                anchor: anchor.map(str::to_owned),
+                ..Position::default()
+            },
+        };
+        let anchors = |held: Vec<Held>| {
+            let mut cursors = Cursors::new();
+            cursors.load(held, None, 1);
+            cursors.anchors()
+        };
+        let (one, two) = (Some("one".to_owned()), Some("two".to_owned()));
+        let level = vec![anchored(0, Some("one")), anchored(1, Some("one"))];
+        assert_eq!(anchors(level), std::slice::from_ref(&one));
+        let apart = vec![
+            anchored(0, Some("two")),
+            anchored(1, None),
+            anchored(2, Some("one")),
+            anchored(3, Some("two")),
+        ];
+        assert_eq!(anchors(apart), [None, one, two]);
+        assert_eq!(anchors(vec![anchored(0, None)]), [None]);
+    }
+
+    #[test]
+    fn partitions_that_were_moved_back_are_noticed() {
+        let mut cursors = Cursors::new();
+        cursors.load(vec![held(0, 7), held(1, 9)], None, 1);
+        assert!(!cursors.are_ahead_of(&[held(0, 7), held(1, 12), held(2, 3)]));
+        assert!(cursors.are_ahead_of(&[held(0, 7), held(1, 8)]));
+    }
+
+    #[test]
     fn no_partition_is_no_final_answer() {
         let mut cursors = Cursors::new();
         cursors.load(Vec::new(), None, 1);
@@ -293,6 +340,7 @@ mod tests {
         assert_eq!(cursors.store_by(), Some(by), "since the first of them");
         cursors.reach(held(0, 9).position);
         assert_eq!(cursors.store_by(), None);
+        assert!(!cursors.is_forgotten());
         cursors.forget();
         assert!(cursors.is_forgotten());
     }

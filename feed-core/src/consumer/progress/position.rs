@@ -4,12 +4,20 @@ use crate::consumer::source::content::Arrival;
 use crate::consumer::source::document::Document;
 use crate::consumer::source::entry::event_id;
 use crate::cursor::Cursor;
+use crate::event::Sequence;
 use crate::store::consume::{Held, Position};
 
-/// A stored position that no version of this program writes.
+/// A stored position of which no cursor can be made: earlier versions took events with any id.
 #[derive(Debug, thiserror::Error)]
-#[error("a stored cursor cannot be read")]
-pub(crate) struct InvalidPosition;
+#[error(
+    "the stored cursor cannot be read: it is at event {sequence} of epoch {epoch:?}, whose id is {anchor:?} and \
+     must be urn:uuid: and a UUID"
+)]
+pub(crate) struct InvalidPosition {
+    epoch: String,
+    sequence: Sequence,
+    anchor: String,
+}
 
 /// Returns the position after all of `document` for a reader that was at `seen`.
 pub(crate) fn position_after(seen: &Position, document: &Document, end: &Cursor) -> Position {
@@ -75,7 +83,11 @@ pub(crate) fn cursor_at(position: &Position) -> Result<Option<Cursor>, InvalidPo
             anchor,
         })
     });
-    cursor.map(Some).ok_or(InvalidPosition)
+    cursor.map(Some).ok_or_else(|| InvalidPosition {
+        epoch: epoch.clone(),
+        sequence: position.sequence,
+        anchor: position.anchor.clone().unwrap_or_default(),
+    })
 }
 
 /// Returns true if a partition at `from` moves on the way to `to`. A partition that is ahead stays,

@@ -17,7 +17,7 @@ use crate::consumer::source::entry::FoundEntry;
 use crate::consumer::source::fetch::NewHead;
 use crate::consumer::source::redact::redact_url;
 use crate::consumer::source::walk::{Limits, Walk};
-use crate::consumer::source::window::Window;
+use crate::consumer::source::window::{Window, ids_of};
 use crate::reached::Mark;
 use crate::store::Backend;
 use crate::store::consume::Position;
@@ -42,8 +42,9 @@ pub(in crate::consumer) struct Backlog {
     lost: Option<Window>,
     /// The common anchor of the held partitions: none misses an entry up to there.
     common: Option<String>,
-    /// True if the documents contain nothing new.
-    all_known: bool,
+    /// True if the documents show less than was taken: they come from an outdated cache, or have lost
+    /// newer entries for a moment. The window then stays as it was.
+    outdated: bool,
 }
 
 /// Takes what is new behind a head without sequences.
@@ -73,8 +74,8 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
     let apart = follower.cursors.anchors().len() > 1;
     let to = Position {
         // A feed that is empty for a moment has shown nothing new.
-        anchor: match shown {
-            Some(window) => Some(window),
+        anchor: match shown.filter(|_| !backlog.outdated) {
+            Some(window) => Some(window.to_string()),
             None if apart => return Ok(Polled::UpToDate { waited: false }),
             None => backlog.common.clone(),
         },
@@ -115,54 +116,80 @@ pub(super) async fn take_unnumbered<B: Backend, E: Effect<B>>(
     })
 }
 
-/// Reads back until nothing can be missing: to a document that continues the known window, to one
-/// that contains only known entries, or to the oldest. Partitions take entries from oldest to
-/// newest, so older entries are then known. Windows of partitions that differ are looked for one by
-/// one.
+/// Reads back until nothing can be missing: to a document that continues the known window, or to the
+/// oldest. Windows of partitions that differ are looked for one by one.
 pub(in crate::consumer) async fn walk_back<B: Backend, E: Effect<B>>(
     follower: &Follower<B, E>,
     head: Document,
 ) -> Result<Backlog, PollError> {
     let anchors = follower.cursors.anchors();
-    let level = anchors.len() == 1;
     let begins = anchors.is_empty() || anchors.contains(&None);
-    let mut sought: Vec<String> = anchors.into_iter().flatten().collect();
+    let mut sought: Vec<Sought> = anchors.into_iter().flatten().map(Sought::new).collect();
+    let newest: Vec<Window> = sought.iter().map(|one| one.window.clone()).collect();
     let mut backlog = Backlog {
-        common: sought.first().filter(|_| !begins).cloned(),
-        all_known: true,
+        common: sought.first().filter(|_| !begins).map(Sought::anchor),
         ..Backlog::default()
     };
+    let (mut all_known, mut all_claimed) = (!begins, !begins);
     let mut walk = Walk::back(&follower.source, head, LIMITS);
     while let Some(document) = walk.next().await? {
-        let ids: Vec<&str> = document
-            .entries
-            .iter()
-            .map(|entry| entry.id.as_str())
-            .collect();
+        let ids: Vec<&str> = ids_of(&document).collect();
         let claimed = claimed(&follower.instance, &ids).await?;
         let known: HashSet<&str> = claimed.iter().map(String::as_str).collect();
-        let all_known = level && !ids.is_empty() && ids.iter().all(|id| known.contains(id));
-        backlog.all_known &= all_known || ids.is_empty();
-        sought.retain(|anchor| {
-            let found = all_known || Window::parse(anchor).continues_in(&document, &known);
-            if found && !begins {
-                backlog.common = Some(anchor.clone());
+        all_claimed &= ids.iter().all(|id| known.contains(id));
+        // Of the windows that end here, the oldest one knows fewest of the entries up to here.
+        let mut fewest = usize::MAX;
+        sought.retain_mut(|one| {
+            let known = one.window.known_in(&document, &known);
+            all_known &= ids.iter().all(|id| known.contains(id));
+            one.known += known.len();
+            let found = one.window.continues_in(&document, &known);
+            if found && !begins && one.known <= fewest {
+                fewest = one.known;
+                backlog.common = Some(one.anchor());
             }
             !found
         });
         backlog.known.extend(claimed);
         backlog.add(document, follower.subscription.names.feed_url);
         if sought.is_empty() && !begins {
-            return Ok(backlog);
+            break;
         }
     }
     let mut documents = backlog.documents.iter();
-    let shown = documents.any(|one| !one.entries.is_empty());
-    backlog.lost = sought
-        .first()
-        .filter(|_| shown)
-        .map(|text| Window::parse(text));
+    if let Some(shown) = documents.find(|one| !one.entries.is_empty()) {
+        backlog.outdated = match sought.is_empty() {
+            true => all_known && newest.iter().any(|window| !window.is_shown_in(shown)),
+            // As long as it shows nothing else, nothing can be taken too early.
+            false => all_claimed,
+        };
+        let lost = sought.into_iter().next().map(|one| one.window);
+        backlog.lost = lost.filter(|_| !backlog.outdated);
+    }
     Ok(backlog)
+}
+
+/// A window that a walk looks for.
+struct Sought {
+    window: Window,
+    /// The text that is stored of it.
+    anchor: String,
+    /// How many entries of the documents so far it knows.
+    known: usize,
+}
+
+impl Sought {
+    fn new(anchor: String) -> Self {
+        Self {
+            window: Window::parse(&anchor),
+            anchor,
+            known: 0,
+        }
+    }
+
+    fn anchor(&self) -> String {
+        self.anchor.clone()
+    }
 }
 
 /// Returns which of these events any instance has claimed.
@@ -209,15 +236,18 @@ impl Backlog {
         self.documents.push(document);
     }
 
-    /// Returns the window to store for `document`. If it shows known entries only and none of the
-    /// newest, it comes from an outdated cache or has lost the others for a moment: the window then
-    /// stays as it was.
-    fn window(&self, document: &Document) -> Option<String> {
-        let known = self.common.as_deref().filter(|_| self.all_known);
-        match known.map(|text| (text, Window::parse(text))) {
-            Some((text, before)) if !before.is_shown_in(document) => Some(text.to_owned()),
-            _ => Window::of(document).map(|window| window.to_string()),
-        }
+    /// Returns the window to store for `document`; `None` if it is empty.
+    fn window(&self, document: &Document) -> Option<Window> {
+        let window = Window::of(document)?.and_before(self.ids());
+        Some(match &self.common {
+            Some(before) => window.after(Window::parse(before)),
+            None => window,
+        })
+    }
+
+    /// Returns the ids of all entries, of the newest document first.
+    pub(in crate::consumer) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.documents.iter().flat_map(ids_of)
     }
 
     /// Returns the entries of one document that are in `share` and unclaimed, and of which no other

@@ -72,18 +72,26 @@ impl<B: Backend, E: Effect<B>> Follower<B, E> {
         self.apply(Vec::new(), to).await.map(drop)
     }
 
-    /// Halts the subscription until an operator decides (I8).
+    /// Halts the subscription until an operator decides (I8). An instance that was frozen meanwhile, and whose partitions
+    /// another one has, does not: its reason may have been decided about.
     pub(in crate::consumer) async fn halt(&mut self, reason: &str) -> Result<Polled, PollError> {
+        self.cursors.forget();
+        let Some(held) = self.cursors.held.first() else {
+            return Ok(Polled::Interrupted);
+        };
         let Subscription {
             name, if_halted, ..
         } = &self.subscription;
         let reason = sanitize(reason);
+        let (pool, s, me) = self.instance.names();
+        let halted = B::halt(pool, s, me, held, &reason);
+        if !self.instance.statement(halted).await? {
+            self.leases.look_now();
+            return Ok(Polled::Interrupted);
+        }
         error!("the subscription {name} is halted: {reason}; {if_halted}");
-        let (pool, s, _) = self.instance.names();
-        self.instance.statement(B::halt(pool, s, &reason)).await?;
         let signals = &self.leases.signals;
         signals.send_modify(|signals| signals.halted = Some(reason));
-        self.cursors.forget();
         Ok(Polled::Halted)
     }
 }

@@ -35,6 +35,10 @@ pub(in crate::consumer) async fn poll<B: Backend, E: Effect<B>>(
                 ..
             },
         )) => follower.halt(&with_causes(error)).await,
+        Err(PollError::StoredCursor(reason)) => {
+            let reason = format!("{reason}; `resume --from-start` or `--from-now` replaces it");
+            follower.halt(&reason).await
+        }
         round => round,
     }
 }
@@ -79,7 +83,7 @@ async fn ask<B: Backend, E: Effect<B>>(follower: &mut Follower<B, E>) -> Result<
     let Some(new) = head.new else {
         follower.cursors.believe();
         return Ok(Polled::UpToDate {
-            waited: head.waited || !wait,
+            waited: head.waited || !wait && follower.source.holds_back() != Some(false),
         });
     };
     let url = || redact_url(&follower.subscription.feed_url);

@@ -91,7 +91,10 @@ impl Answer {
         };
         let detail = problem_detail(&self.body).unwrap_or_else(|| detail.to_owned());
         let url = self.name;
-        if is_refused(self.status) {
+        let retry_after = retry_after(&self.headers);
+        // Some servers limit their requests by a 403; one about credentials names no time.
+        let is_limit = self.status == StatusCode::FORBIDDEN && retry_after.is_some();
+        if is_refused(self.status) && !is_limit {
             let ours = self.names.credentials;
             let needs = match self.proxied && self.status == StatusCode::FORBIDDEN {
                 true => format!(
@@ -111,7 +114,7 @@ impl Answer {
             url,
             status,
             detail,
-            retry_after: retry_after(&self.headers),
+            retry_after,
         }
     }
 }

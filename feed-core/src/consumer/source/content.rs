@@ -92,7 +92,7 @@ pub(crate) async fn arrivals(
         0 => HashMap::new(),
         // A batch document of a hundred events would be too much for one of them.
         1 if document.entries.len() > 1 => HashMap::new(),
-        _ => fetch_batch_document(source, document, entries).await?,
+        _ => fetch_batch_document(source, document, entries).await,
     };
     let mut arrivals = Vec::with_capacity(entries.len());
     let mut single = Vec::new();
@@ -132,43 +132,41 @@ pub(crate) async fn arrivals(
     Ok(arrivals)
 }
 
-/// Returns the data of those `entries` that are in the batch document, by id. Empty if there is no
-/// batch document, or if it exceeds the bound: each is then fetched alone.
+/// Returns the data of those `entries` that are in the batch document, by id. Empty if there is none that
+/// can be read: each is then fetched alone.
 async fn fetch_batch_document(
     source: &Source,
     document: &Document,
     entries: &[&FoundEntry],
-) -> Result<HashMap<String, Content>, FetchError> {
+) -> HashMap<String, Content> {
     let batch = "application/cloudevents-batch+json";
-    let Some(url) = document.link("related", Some(batch))? else {
-        return Ok(HashMap::new());
-    };
-    // Fetch each event alone instead, so that one that spoils the batch document affects no other.
+    // Fetch each event alone instead: whatever is wrong with the batch document, its events may have their data. If the
+    // server is away, that shows at the first one.
     let none = |error: &(dyn std::error::Error + 'static)| {
         warn!(
             error,
             "the batch document cannot be read: its events are fetched one by one"
         );
-        Ok(HashMap::new())
+        HashMap::new()
+    };
+    let url = match document.link("related", Some(batch)) {
+        Ok(Some(url)) => url,
+        Ok(None) => return HashMap::new(),
+        Err(error) => return none(&error),
     };
     let body = match source.text(url, batch).await {
         Ok(Ok(text)) => text,
         Ok(Err(error)) => return none(&error),
-        Err(
-            error @ (FetchError::TooLarge { .. }
-            | FetchError::Unusable { .. }
-            | FetchError::Status { .. }),
-        ) => return none(&error),
-        Err(error) => return Err(error),
+        Err(error) => return none(&error),
     };
     let wanted: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
     match serde_json::from_str::<Vec<Structured<'_>>>(&body) {
-        Ok(events) => Ok(events
+        Ok(events) => events
             .into_iter()
             .map(|event| (format!("urn:uuid:{}", event.id), event))
             .filter(|(id, _)| wanted.contains(id.as_str()))
             .map(|(id, event)| (id, (event.data.get().to_owned(), event.traceparent)))
-            .collect()),
+            .collect(),
         Err(error) => none(&error),
     }
 }

@@ -8,10 +8,14 @@ use url::{Position, Url};
 use super::charset::decode;
 use super::entry::{FoundEntry, InvalidDocument, MOST_PARTS};
 use super::link::{RefusedLink, resolve};
-use super::reader;
+use super::media_type::essence;
+use super::reader::{self, Link};
 use crate::cursor::Cursor;
 use crate::event::{LAST_SEQUENCE, LONGEST_NAME, Sequence};
 use crate::partition::Partitions;
+
+/// The media types of feed documents.
+const FEEDS: [&str; 3] = ["application/atom+xml", "application/xml", "text/xml"];
 
 /// A parsed feed document.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ pub(crate) struct Document {
     /// Its `rel=self`.
     own: Option<Url>,
     base: Option<String>,
-    links: Vec<atom_syndication::Link>,
+    links: Vec<Link>,
     /// True for a page (RFC 5005, section 4).
     archive: bool,
     /// The position after this document; `None` if the feed is not of feed-core.
@@ -64,6 +68,14 @@ impl Document {
             None => None,
         };
         let own = feed.links.iter().find(|link| link.rel == "self");
+        let own = own.and_then(|link| {
+            let bases = feed.base.iter().chain(&link.base);
+            let mut address = read_from.clone();
+            for inner in bases.chain([&link.href]) {
+                address = address.join(inner).ok()?;
+            }
+            Some(address)
+        });
         // Skip entries that were deleted at or after their last change (RFC 6721, section 3);
         // feed-core's feeds delete none.
         let stays = |entry: &FoundEntry| {
@@ -73,7 +85,7 @@ impl Document {
         let entries = feed.entries.into_iter().filter(stays).collect();
         let mut document = Self {
             size: body.len(),
-            own: own.and_then(|link| read_from.join(&link.href).ok()),
+            own,
             read_from,
             base: feed.base,
             archive: feed.archive,
@@ -119,6 +131,14 @@ impl Document {
             let Some(sequence) = entry.sequence else {
                 return contradiction("an entry has no sequence".to_owned());
             };
+            // The cursor after it contains its id.
+            if entry.event_id().is_none() {
+                let id = crate::consumer::sanitize::sanitize(&entry.id);
+                return contradiction(format!(
+                    "the event {id} cannot be followed by a cursor: in a feed with a cursor, ids are \
+                     urn:uuid: and a UUID"
+                ));
+            }
             events.push(sequence..=sequence);
         }
         events.sort_unstable_by_key(|range| *range.start());
@@ -218,19 +238,30 @@ impl Document {
             .find(|entry| entry.sequence == Some(sequence))
     }
 
-    /// Returns the target of the first link with that relation and media type.
+    /// Returns the target of the first link with that relation and media type. Without one, a link
+    /// to a feed document comes before one to something else, such as a web page.
     pub(crate) fn link(
         &self,
         rel: &str,
         media_type: Option<&str>,
     ) -> Result<Option<Url>, RefusedLink> {
-        self.links
-            .iter()
-            .find(|link| {
-                link.rel == rel && media_type.is_none_or(|wanted| link.mime_type() == Some(wanted))
-            })
-            .map(|link| self.resolve(&link.href, &[]))
-            .transpose()
+        let mut links = self.links.iter().filter(|link| link.rel == rel);
+        let is_of = |link: &&Link, types: &[&str]| {
+            let own = link.media_type.as_deref().map(essence);
+            own.is_some_and(|own| types.contains(&own.as_str()))
+        };
+        let link = match media_type {
+            Some(wanted) => links.find(|link| is_of(link, &[wanted])),
+            None => {
+                let feeds = |link: &&Link| link.media_type.is_none() || is_of(link, &FEEDS);
+                links.clone().find(feeds).or_else(|| links.next())
+            }
+        };
+        link.map(|link| {
+            let base = link.base.as_deref();
+            self.resolve(&link.href, base.as_slice())
+        })
+        .transpose()
     }
 
     /// Resolves a link of this document, in an element below those with these `xml:base`s.
@@ -402,10 +433,12 @@ pub(crate) mod tests {
 
     #[test]
     fn a_hole_in_a_document_is_refused_and_its_order_has_no_meaning() {
+        let id = |n: u64| format!("urn:uuid:00000000-0000-0000-0000-{n:012}");
         let entry = |n: &u64| {
             format!(
-                "<entry><id>e{n}</id><title>t</title><updated>2026-01-01T00:00:00Z</updated>\
-                 <ev:sequence>{n}</ev:sequence></entry>"
+                "<entry><id>{}</id><title>t</title><updated>2026-01-01T00:00:00Z</updated>\
+                 <ev:sequence>{n}</ev:sequence></entry>",
+                id(*n)
             )
         };
         let feed = |entries: &[u64], last: u64| {
@@ -423,7 +456,7 @@ pub(crate) mod tests {
             .iter()
             .map(|entry| entry.id.as_str())
             .collect();
-        assert_eq!(ids, ["e2", "e3", "e4"]);
+        assert_eq!(ids, [2, 3, 4].map(id));
         assert!(read(&feed(&[2, 4], 4)).is_err());
         assert!(read(&feed(&[2, 2], 2)).is_err());
         assert!(read(&feed(&[2, 3], 4)).is_err());

@@ -30,6 +30,9 @@ pub enum InvalidDocument {
     /// The prefix of an element is undeclared.
     #[error("it is not well-formed XML: the prefix {0} is not declared")]
     Prefix(String),
+    /// An element's attributes are wrong: the element, and what is wrong with them.
+    #[error("it is not well-formed XML: an attribute of {0} {1}")]
+    Attribute(String, &'static str),
     /// It is XML, but not Atom: the name of its root element.
     #[error("it is not an Atom feed: its root element is {0}, not feed in Atom's namespace")]
     NotAtom(String),

@@ -27,8 +27,7 @@ use crate::http::with_causes;
 use crate::partition::Partitions;
 use crate::reached::Mark;
 
-/// An answer that took longer was held back by the server; a faster one was not, whichever server
-/// or cache gave it.
+/// An answer that was held back took at least so long; a faster one was not, whichever server or cache gave it.
 const HELD_BACK: Duration = Duration::from_secs(1);
 
 /// The timeout of a request, in addition to the wait that it asks for.
@@ -76,12 +75,16 @@ pub(crate) struct Source {
     /// The URL after a permanent redirect.
     moved: Option<Url>,
     wait: Wait,
+    /// True if the server held back the last answer without news that it might have; `None` if it gave none yet.
+    holds_back: Option<bool>,
 }
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Asks for entries with their data; a feed that has none with data ignores it (RFC 7240, section
 /// 2).
 const EVENT_DATA: &str = "event-data";
+/// How a server says which preferences it has applied (RFC 7240, section 3).
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const A_IM: HeaderName = HeaderName::from_static("a-im");
 const ATOM: HeaderValue = HeaderValue::from_static("application/atom+xml, application/xml;q=0.5");
 
@@ -99,7 +102,13 @@ impl Source {
             requester: Requester::new(subscription),
             moved: None,
             wait: Wait::new(subscription.wait),
+            holds_back: None,
         }
+    }
+
+    /// Returns true if the server holds answers back: it may then be asked all the time. `None` if it is not known.
+    pub(crate) fn holds_back(&self) -> Option<bool> {
+        self.holds_back
     }
 
     /// Returns the configured URL.
@@ -144,8 +153,14 @@ impl Source {
         let error = match answer {
             Err(error) if !wait.is_zero() && held >= HELD_BACK => error,
             answer => {
-                if answer.as_ref().is_ok_and(|head| head.waited) {
-                    self.wait.held(held);
+                if let Ok(head) = &answer {
+                    if head.waited {
+                        self.wait.held(held);
+                    }
+                    // News come at once also where others would be held back.
+                    if head.waited || !wait.is_zero() && head.new.is_none() {
+                        self.holds_back = Some(head.waited);
+                    }
                 }
                 return answer;
             }
@@ -223,8 +238,7 @@ impl Source {
         let address = self.address().clone();
         let answer = self.get(address, request, begins, timeout).await?;
         let moved = answer.moved.clone();
-        // The headers of the answer may be a cache's; the clock is not.
-        let waited = conditional && asked.elapsed() >= HELD_BACK;
+        let waited = waits && is_held_back(asked.elapsed(), wait, &answer.headers);
         let fresh = fresh(&answer.headers);
         let new = match answer.status {
             StatusCode::NOT_MODIFIED if conditional => None,
@@ -459,6 +473,20 @@ fn elsewhere(target: &Url, names: FeedOptionNames) -> String {
         redact_query(target),
         names.feed_url
     )
+}
+
+/// Returns true if a server has held back an answer that took this long, as it was asked to for `wait`. Its headers may be
+/// a cache's; the clock is not. One that does not say so is taken at its word if it took most of the wait: others are
+/// slow.
+fn is_held_back(took: Duration, wait: Duration, headers: &HeaderMap) -> bool {
+    let applied = headers.get_all(PREFERENCE_APPLIED).iter().map(from_header);
+    let says_so = applied.into_iter().any(|applied| {
+        let mut preferences = applied
+            .split(',')
+            .map(|one| one.trim().to_ascii_lowercase());
+        preferences.any(|one| one == "wait" || one.starts_with("wait="))
+    });
+    took >= HELD_BACK && (says_so || 2 * took >= wait)
 }
 
 fn is_redirect(status: StatusCode) -> bool {

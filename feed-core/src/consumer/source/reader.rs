@@ -1,10 +1,10 @@
 //! Parses an Atom document in one pass, by namespaces whatever their prefixes, within bounds. Keeps
 //! what a consumer needs; `document` interprets it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::str;
 
-use atom_syndication::{Content, Link};
+use atom_syndication::Content;
 use chrono::{DateTime, Utc};
 use quick_xml::XmlVersion;
 use quick_xml::escape::resolve_predefined_entity;
@@ -28,6 +28,20 @@ const TOMBSTONES: &str = "http://purl.org/atompub/tombstones/1.0";
 /// White space by XML 1.0, section 2.3. It may surround an IRI or a date and is not part of it (RFC
 /// 4287, section 2).
 const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// Registered relations may be written as IRIs (RFC 4287, 4.2.7.2).
+const RELATIONS: &str = "http://www.iana.org/assignments/relation/";
+
+/// A link of a document.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) href: String,
+    /// The name of a registered relation, or another IRI; in lower case.
+    pub(crate) rel: String,
+    pub(crate) media_type: Option<String>,
+    /// Its `xml:base`.
+    pub(crate) base: Option<String>,
+}
 
 /// The content of a document.
 #[derive(Debug, Default)]
@@ -110,7 +124,10 @@ impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<Xml<'t>, InvalidDocument> {
         let event = self.xml.read_event().map_err(InvalidDocument::Xml)?;
         match &event {
-            Xml::Start(_) => self.depth += 1,
+            Xml::Start(element) => {
+                check_attributes(element)?;
+                self.depth += 1;
+            }
             Xml::End(_) => self.depth = self.depth.saturating_sub(1),
             // Entities could expand without bound.
             Xml::DocType(_) => return Err(InvalidDocument::DocumentType),
@@ -343,12 +360,14 @@ fn date(text: &str, unreadable: &mut Option<String>) -> DateTime<Utc> {
 }
 
 fn link(element: &BytesStart<'_>) -> Link {
-    let plain = Link::default();
+    // Relations are compared without regard to case (RFC 8288, 2.1.1).
+    let rel = attribute(element, "rel").map(|rel| rel.to_ascii_lowercase());
+    let rel = rel.unwrap_or_else(|| "alternate".to_owned());
     Link {
-        href: attribute(element, "href").unwrap_or(plain.href),
-        rel: attribute(element, "rel").unwrap_or(plain.rel),
-        mime_type: attribute(element, "type"),
-        ..Link::default()
+        href: attribute(element, "href").unwrap_or_default(),
+        rel: rel.strip_prefix(RELATIONS).unwrap_or(&rel).to_owned(),
+        media_type: attribute(element, "type"),
+        base: attribute(element, "xml:base"),
     }
 }
 
@@ -356,6 +375,34 @@ fn link(element: &BytesStart<'_>) -> Link {
 fn deleted(element: &BytesStart<'_>) -> Option<(String, DateTime<Utc>)> {
     let when = DateTime::parse_from_rfc3339(&attribute(element, "when")?).ok()?;
     Some((attribute(element, "ref")?, when.to_utc()))
+}
+
+/// Returns an error unless all attributes can be read: the parser passes over those that cannot, such
+/// as the address of a content, which would then be empty. It accepts other documents that are not
+/// well-formed, such as control characters and `]]>` in texts, and from these nothing is lost.
+fn check_attributes(element: &BytesStart<'_>) -> Result<(), InvalidDocument> {
+    let refused = |wrong| {
+        let name = String::from_utf8_lossy(element.name().as_ref()).into_owned();
+        let name = crate::consumer::sanitize::sanitize(&name);
+        Err(InvalidDocument::Attribute(name, wrong))
+    };
+    let mut names = HashSet::new();
+    // The parser's own check for doubles compares each with each.
+    for attribute in element.attributes().with_checks(false) {
+        let Ok(attribute) = attribute else {
+            return refused("has no value in quotes");
+        };
+        if attribute.value.contains(&b'<') {
+            return refused("has a `<` in it: is there a quote missing?");
+        }
+        if !names.insert(attribute.key) {
+            return refused("is there twice");
+        }
+        if names.len() > MOST_PARTS {
+            return Err(InvalidDocument::TooManyParts);
+        }
+    }
+    Ok(())
 }
 
 /// Returns an attribute's value, without surrounding white space.

@@ -1,17 +1,27 @@
 //! The newest entries that a feed without sequences showed at the last read, and whether a later
 //! document continues from them. If the feed has moved on by more than it shows, the entries in
 //! between are gone, and the old entries that are still shown do not reveal it.
+//!
+//! A window remembers by itself what was shown. The claims do not tell: another instance, or a walk
+//! that was interrupted, may have claimed newer entries, and only those of its own partitions.
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
 use super::document::Document;
 use super::entry::FoundEntry;
+use crate::partition::stable_hash;
 
 /// The entries kept of a window: some of them may be deleted later.
 const NEWEST: usize = 3;
+
+/// The entries that a window remembers: those of two documents, since pages end elsewhere after each
+/// new entry. At least so many, since the head of an archived feed may be short; at most so many,
+/// since each partition stores ten bytes for each.
+const REMEMBERED: RangeInclusive<usize> = 100..=1_000;
 
 /// The newest entries of a feed at one moment. Its text is stored as the anchor of a position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +30,10 @@ pub(crate) struct Window {
     shown: usize,
     /// Ids of the newest entries, newest first.
     pub(crate) newest: Vec<String>,
+    /// Hashes of the ids of the newest entries that were shown up to then, newest first. Older versions
+    /// stored none.
+    #[serde(default)]
+    remembered: Vec<u32>,
 }
 
 impl Window {
@@ -27,10 +41,31 @@ impl Window {
     pub(crate) fn of(document: &Document) -> Option<Self> {
         let newest = document.entries.iter().rev().take(NEWEST);
         let newest: Vec<String> = newest.map(|entry| entry.id.clone()).collect();
-        (!newest.is_empty()).then_some(Self {
+        let window = Self {
             shown: document.entries.len(),
             newest,
-        })
+            remembered: Vec::new(),
+        };
+        (window.shown > 0).then(|| window.and_before(ids_of(document)))
+    }
+
+    /// Remembers entries that were shown before those that it remembers, newest first.
+    pub(crate) fn and_before<'a>(self, ids: impl IntoIterator<Item = &'a str>) -> Self {
+        self.remember(ids.into_iter().map(hash))
+    }
+
+    /// Remembers what `before` does.
+    pub(crate) fn after(self, before: Self) -> Self {
+        self.remember(before.remembered)
+    }
+
+    fn remember(mut self, older: impl IntoIterator<Item = u32>) -> Self {
+        let most = (2 * self.shown).clamp(*REMEMBERED.start(), *REMEMBERED.end());
+        let mut known: HashSet<u32> = self.remembered.iter().copied().collect();
+        let older = older.into_iter().filter(|hash| known.insert(*hash));
+        self.remembered.extend(older);
+        self.remembered.truncate(most);
+        self
     }
 
     /// Parses a stored text. Older versions stored a single id.
@@ -38,6 +73,7 @@ impl Window {
         serde_json::from_str(text).unwrap_or_else(|_| Self {
             shown: usize::MAX,
             newest: vec![text.to_owned()],
+            remembered: Vec::new(),
         })
     }
 
@@ -47,8 +83,23 @@ impl Window {
         entries.any(|entry| self.newest.contains(&entry.id))
     }
 
+    /// Returns the ids of the entries in `document` that were shown before, or at this window. A window
+    /// of an older version takes those for it that any instance has `claimed`.
+    pub(crate) fn known_in<'a>(
+        &self,
+        document: &'a Document,
+        claimed: &HashSet<&str>,
+    ) -> HashSet<&'a str> {
+        let remembered: HashSet<&u32> = self.remembered.iter().collect();
+        let is_known = |id: &&str| match remembered.is_empty() {
+            true => claimed.contains(id),
+            false => remembered.contains(&hash(id)),
+        };
+        ids_of(document).filter(is_known).collect()
+    }
+
     /// Returns true if no entry can be missing between this window and `document`, in which the
-    /// entries with the ids `known` were taken.
+    /// entries with the ids `known` are not new.
     pub(crate) fn continues_in(&self, document: &Document, known: &HashSet<&str>) -> bool {
         let is_known = |entry: &&FoundEntry| known.contains(entry.id.as_str());
         let known_here = document.entries.iter().filter(is_known).count();
@@ -77,6 +128,17 @@ impl Window {
         let mut entries = document.entries.iter();
         entries.any(|entry| newest.contains(&entry.id) && order.allows(entry, &fresh))
     }
+}
+
+/// Returns the ids of the entries, newest first.
+pub(crate) fn ids_of(document: &Document) -> impl Iterator<Item = &str> {
+    document.entries.iter().rev().map(|entry| entry.id.as_str())
+}
+
+/// Returns what is stored of an id. Two ids that share it are no risk: a few entries prove nothing.
+fn hash(id: &str) -> u32 {
+    let hash = stable_hash(id);
+    (hash ^ hash >> 32) as u32
 }
 
 impl fmt::Display for Window {
@@ -138,14 +200,11 @@ mod tests {
     /// True if a consumer that has taken `before` misses nothing in `after`.
     fn continues(before: &str, after: &str) -> bool {
         let (before, after) = (document(before), document(after));
-        let known = before
-            .entries
-            .iter()
-            .map(|entry| entry.id.as_str())
-            .collect();
         let window = Window::of(&before).expect("entries");
         let window = Window::parse(&window.to_string());
-        window.continues_in(&after, &known)
+        // Another instance has taken everything meanwhile.
+        let claimed = ids_of(&after).collect();
+        window.continues_in(&after, &window.known_in(&after, &claimed))
     }
 
     const TEN: &str = "10 9 8 7 6 5 4 3 2 1";
@@ -214,6 +273,33 @@ mod tests {
         ] {
             assert!(!continues(before, after), "{before}, then {after}");
         }
+    }
+
+    #[test]
+    fn a_window_remembers_the_newest_entries_of_earlier_documents() {
+        let numbers = |first: usize, last| {
+            let numbers = (first..=last).rev().map(|n| n.to_string());
+            document(&numbers.collect::<Vec<_>>().join(" "))
+        };
+        let (before, middle) = (numbers(1, 9), numbers(10, 19));
+        let window = Window::of(&numbers(20, 21)).expect("entries");
+        let window = window.and_before(ids_of(&middle));
+        let window = window.after(Window::of(&before).expect("entries"));
+        let known = |document| window.known_in(document, &HashSet::new()).len();
+        assert_eq!([known(&before), known(&middle)], [9, 10]);
+        assert_eq!(known(&numbers(18, 25)), 4);
+        let long = (0..2_000).map(|n| n.to_string()).collect::<Vec<_>>();
+        let window = window.and_before(long.iter().map(String::as_str));
+        assert_eq!(window.remembered.len(), *REMEMBERED.start());
+    }
+
+    /// It has no hashes of what was shown.
+    #[test]
+    fn a_window_of_an_older_version_knows_what_is_claimed() {
+        let window = Window::parse("{\"shown\":10,\"newest\":[\"10\",\"9\",\"8\"]}");
+        let after = document("12 11 7 6");
+        let claimed = HashSet::from(["7", "6", "5"]);
+        assert_eq!(window.known_in(&after, &claimed), HashSet::from(["7", "6"]));
     }
 
     #[test]

@@ -78,17 +78,23 @@ impl Consume for Db {
         .await
     }
 
-    async fn halt(pool: &Pool, s: &str, reason: &str) -> sqlx::Result<()> {
-        sqlx::query(sql!(
+    async fn halt(pool: &Pool, s: &str, me: &str, held: &Held, reason: &str) -> sqlx::Result<bool> {
+        let halted = sqlx::query(sql!(
             "UPDATE -- subscription::halt
              feed_subscription SET halted = $2, halted_at = {NOW}
-             WHERE name = $1 AND halted IS NULL"
+             WHERE name = $1 AND halted IS NULL
+               AND EXISTS (SELECT 1 FROM feed_partition
+                           WHERE subscription = $1 AND lease_owner = $3 AND partition = $4
+                             AND lease_epoch = $5)"
         ))
         .bind(s)
         .bind(reason)
+        .bind(me)
+        .bind(held.partition)
+        .bind(held.lease_epoch)
         .execute(pool)
         .await?;
-        Ok(())
+        Ok(halted.rows_affected() == 1)
     }
 
     async fn lock(tx: &mut Transaction<'_>, s: &str, me: &str, held: &Held) -> sqlx::Result<bool> {
@@ -111,7 +117,11 @@ impl Consume for Db {
     async fn claimed(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(sql!(
             "SELECT -- consumer::claimed
-             event_id FROM feed_claim WHERE subscription = $1 AND event_id {in_list}",
+             event_id FROM feed_claim WHERE subscription = $1 AND event_id {in_list}
+             UNION
+             SELECT event_id FROM feed_skip WHERE subscription = $1 AND event_id {in_list}
+             UNION
+             SELECT event_id FROM feed_parked WHERE subscription = $1 AND event_id {in_list}",
             in_list = is_in("$2")
         ))
         .bind(s)
@@ -309,6 +319,16 @@ async fn note_attempt(tx: &mut Transaction<'_>, s: &str, event_id: &str) -> sqlx
 /// True unless the subscription `$1` is paused: then no effect begins, also of an instance that does not know of it yet.
 pub(in super::super) const NOT_PAUSED: &str = "NOT EXISTS (
     SELECT 1 FROM feed_subscription WHERE name = $1 AND paused_at IS NOT NULL
+)";
+
+/// True unless the `event` is parked or was skipped. The claims of these may have been swept, and when events are repeated,
+/// they are already decided.
+pub(in super::super) const UNDECIDED: &str = "NOT EXISTS (
+    SELECT 1 FROM feed_skip
+    WHERE feed_skip.subscription = $1 AND feed_skip.event_id = event.event_id
+) AND NOT EXISTS (
+    SELECT 1 FROM feed_parked
+    WHERE feed_parked.subscription = $1 AND feed_parked.event_id = event.event_id
 )";
 
 /// Returns the `FROM` and `WHERE` that select the due events that are the first parked ones of

@@ -309,6 +309,17 @@ impl Operate for Db {
         Ok(retired.rows_affected() == 1)
     }
 
+    async fn fence(tx: &mut Transaction<'_>, s: &str) -> sqlx::Result<()> {
+        sqlx::query(
+            "UPDATE -- subscription::fence
+             feed_partition SET lease_epoch = lease_epoch + 1 WHERE subscription = $1",
+        )
+        .bind(s)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn forget(tx: &mut Transaction<'_>, s: &str, from: Sequence) -> sqlx::Result<u64> {
         const FROM: &str = "subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)";
         let [claims, parked, passed_over] = [
@@ -323,21 +334,6 @@ impl Operate for Db {
         parked.execute(&mut **tx).await?;
         passed_over.execute(&mut **tx).await?;
         Ok(claims.rows_affected())
-    }
-
-    async fn claim_decided(tx: &mut Transaction<'_>, s: &str) -> sqlx::Result<()> {
-        sqlx::query(
-            "INSERT -- claim::decided
-             INTO feed_claim (subscription, event_id, sequence, subject)
-             SELECT subscription, event_id, sequence, subject FROM feed_skip WHERE subscription = $1
-             UNION ALL
-             SELECT subscription, event_id, sequence, subject FROM feed_parked WHERE subscription = $1
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(s)
-        .execute(&mut **tx)
-        .await?;
-        Ok(())
     }
 
     async fn without_effect(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
