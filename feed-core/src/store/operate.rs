@@ -290,6 +290,17 @@ pub(crate) trait Operate: sqlx::Database {
     /// are applied again; of all events if `from` is 1. Returns the number of claims.
     fn forget(tx: &mut Transaction<'_, Self>, s: &str, from: Sequence) -> impl Answer<u64>;
 
+    /// Returns parked and skipped events after the id `after`, by their ids: id, sequence and subject.
+    fn decided(
+        pool: &Pool<Self>,
+        s: &str,
+        after: &str,
+        limit: i64,
+    ) -> impl Answer<Vec<(String, Option<Sequence>, String)>>;
+
+    /// Claims the parked and skipped events from the sequence `from` on; all if it is 1.
+    fn claim_decided(tx: &mut Transaction<'_, Self>, s: &str, from: Sequence) -> impl Answer<()>;
+
     /// Returns which of these events have no effect, since they are parked or were skipped.
     fn without_effect(pool: &Pool<Self>, s: &str, ids: &[&str]) -> impl Answer<Vec<String>>;
 

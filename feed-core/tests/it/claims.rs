@@ -21,7 +21,7 @@ on_both_databases! {
     old_claims_go_and_young_ones_stay
     a_claim_that_is_gone_lets_nothing_happen_twice
     what_was_decided_stays_so_without_its_claim
-    a_decision_does_not_copy_the_skips
+    a_decision_claims_what_is_decided
 }
 
 async fn old_claims_go_and_young_ones_stay<B: Testable>(url: &str) {
@@ -66,6 +66,10 @@ async fn from_start<B: Testable>(database: &Database<B>, consumer: &mut Consumer
     B::run(database, "UPDATE feed_subscription SET halted = 'a reason'").await;
     let start = Decision::Resume(ResumeFrom::Start);
     consumer.handle().decide(start, "eve").await.unwrap();
+    poll_to_the_end(consumer).await;
+}
+
+async fn poll_to_the_end<B: Testable>(consumer: &mut Consumer<B, Recorder>) {
     let mut done = false;
     while !done {
         done = consumer.poll_once().await.unwrap() == Polled::UpToDate { waited: true };
@@ -100,8 +104,8 @@ async fn what_was_decided_stays_so_without_its_claim<B: Testable>(url: &str) {
     assert_eq!(parked_now.len(), 1, "{parked_now:?}");
 }
 
-/// There may be millions.
-async fn a_decision_does_not_copy_the_skips<B: Testable>(url: &str) {
+/// There may be millions: they are claimed in portions, before the decision.
+async fn a_decision_claims_what_is_decided<B: Testable>(url: &str) {
     let source = FreshDatabase::sqlite();
     let publisher = Publisher::<Sqlite>::open(source.url()).await;
     publisher.publish(3).await;
@@ -118,8 +122,14 @@ async fn a_decision_does_not_copy_the_skips<B: Testable>(url: &str) {
     B::run(&database, &skips).await;
     from_start(&database, &mut consumer).await;
     let claims = B::numbers(&database, "SELECT count(*) FROM feed_claim").await;
-    assert_eq!(claims, [3]);
+    assert_eq!(claims, [2_003]);
     assert_eq!(effects(&database).await.len(), 3);
+    // A replay drops the claims of what has had its effect, and not those of what an operator has skipped.
+    let handle = consumer.handle();
+    handle.decide(Decision::Replay(1), "Ann").await.unwrap();
+    poll_to_the_end(&mut consumer).await;
+    let claims = B::numbers(&database, "SELECT count(*) FROM feed_claim").await;
+    assert_eq!(claims, [2_003]);
 }
 
 /// A cache that says "nothing new" for ever is asked around after a while, and when a person asks.

@@ -23,6 +23,9 @@ use crate::store::consume::{Claim, Position};
 use crate::store::decide::Decided;
 use crate::store::operate::Skip;
 
+/// Decided events that are claimed in one transaction.
+const CLAIMED_AT_ONCE: i64 = 1_000;
+
 /// The changes that a decision makes.
 struct Plan {
     /// Partitions at or above this sequence …
@@ -72,6 +75,9 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
             // A newer version of this program stored it.
             Err(error) => Plan::saying(format!("not carried out: {error}")),
         };
+        if plan.to.is_some() {
+            claim_decided(follower).await?;
+        }
         let resumes = open.decision.starts_with("resume");
         follower
             .instance
@@ -88,6 +94,39 @@ pub(in crate::consumer) async fn execute_decision<B: Backend, E: Effect<B>>(
     // More decisions may be open, or the halt may remain.
     renew(&follower.instance, &follower.leases).await?;
     Ok(())
+}
+
+/// Claims parked and skipped events, whose claims may have been swept: when events are repeated, these are already
+/// decided. There may be millions, so this takes several transactions before that of the decision. Nothing is swept
+/// while a decision is open.
+async fn claim_decided<B: Backend, E: Effect<B>>(
+    follower: &Follower<B, E>,
+) -> Result<(), PollError> {
+    let (instance, mut after) = (&follower.instance, String::new());
+    loop {
+        let (pool, s, _) = instance.names();
+        let decided = instance
+            .statement(B::decided(pool, s, &after, CLAIMED_AT_ONCE))
+            .await?;
+        let Some((last, ..)) = decided.last() else {
+            return Ok(());
+        };
+        let claims: Vec<Claim<'_>> = decided
+            .iter()
+            .map(|(event_id, sequence, subject)| Claim {
+                event_id,
+                sequence: *sequence,
+                subject,
+            })
+            .collect();
+        let claimed = async {
+            let mut tx = instance.database.begin().await?;
+            B::claim(&mut tx, s, &claims, false).await?;
+            tx.commit().await
+        };
+        instance.database.within(TRANSACTION, claimed).await?;
+        after.clone_from(last);
+    }
 }
 
 async fn commit<B: Backend, E: Effect<B>>(
@@ -115,6 +154,7 @@ async fn commit<B: Backend, E: Effect<B>>(
     }
     if let Some(from) = plan.forget {
         B::forget(&mut tx, s, from).await?;
+        B::claim_decided(&mut tx, s, from).await?;
     }
     if plan.to.is_some() {
         // What came before a skipped event may come again, and must not wait for that (I6).

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgPool, PgTransaction, Postgres};
 
 use super::session::OWN_PLANNER;
-use super::statements::{NOT_PAUSED, UNDECIDED, from_due};
+use super::statements::{NOT_PAUSED, from_due};
 use crate::database::timeout::{STATEMENT, Suspicion};
 use crate::store::consume::{
     Advanced, CHANNEL, Census, Claim, Heartbeat, Held, NativeConsume, Position,
@@ -207,7 +207,6 @@ impl NativeConsume for Postgres {
              FROM UNNEST($2::text[], $3::bigint[], $4::text[])
                       AS event (event_id, sequence, subject)
              LEFT JOIN own ON TRUE
-             WHERE {UNDECIDED}
              ORDER BY event_id
              ON CONFLICT DO NOTHING RETURNING event_id"
         ))

@@ -100,6 +100,8 @@ impl NativeOperate for Postgres {
                  WHERE subscription = $1
                    AND sequence < (SELECT min(sequence) FROM feed_partition
                                    WHERE subscription = $1) - $2
+                   AND NOT EXISTS (SELECT FROM feed_decision
+                                   WHERE subscription = $1 AND done_at IS NULL)
                  ORDER BY sequence LIMIT $3 FOR UPDATE SKIP LOCKED
              ), gone AS (
                  DELETE FROM feed_instance

@@ -10,7 +10,7 @@ use sqlx::{Sqlite, SqlitePool, SqliteTransaction};
 
 use super::connect::begin;
 use super::dialect::{NOW, instant, now_plus};
-use super::statements::{NOT_PAUSED, UNDECIDED, from_due};
+use super::statements::{NOT_PAUSED, from_due};
 use crate::database::timeout::Suspicion;
 use crate::store::consume::{Advanced, Census, Claim, Heartbeat, Held, NativeConsume, Position};
 use crate::store::sql::sql;
@@ -222,14 +222,12 @@ impl NativeConsume for Sqlite {
             .iter()
             .map(|claim| json!([claim.event_id, claim.sequence, claim.subject]))
             .collect();
-        sqlx::query_scalar(sql!(
+        sqlx::query_scalar(
             "INSERT -- consumer::claim
              INTO feed_claim (subscription, event_id, sequence, subject)
-             SELECT $1, event_id, sequence, subject
-             FROM (SELECT value ->> 0 AS event_id, value ->> 1 AS sequence, value ->> 2 AS subject
-                   FROM json_each($2)) AS event
-             WHERE {UNDECIDED} ON CONFLICT DO NOTHING RETURNING event_id"
-        ))
+             SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2)
+             WHERE TRUE ON CONFLICT DO NOTHING RETURNING event_id",
+        )
         .bind(s)
         .bind(json!(events).to_string())
         .fetch_all(&mut **tx)

@@ -101,6 +101,8 @@ impl NativeOperate for Sqlite {
                  WHERE subscription = $1
                    AND sequence < (SELECT min(sequence) FROM feed_partition
                                    WHERE subscription = $1) - $2
+                   AND NOT EXISTS (SELECT 1 FROM feed_decision
+                                   WHERE subscription = $1 AND done_at IS NULL)
                  ORDER BY sequence LIMIT $3
              )",
         )

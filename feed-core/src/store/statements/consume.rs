@@ -117,11 +117,7 @@ impl Consume for Db {
     async fn claimed(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(sql!(
             "SELECT -- consumer::claimed
-             event_id FROM feed_claim WHERE subscription = $1 AND event_id {in_list}
-             UNION
-             SELECT event_id FROM feed_skip WHERE subscription = $1 AND event_id {in_list}
-             UNION
-             SELECT event_id FROM feed_parked WHERE subscription = $1 AND event_id {in_list}",
+             event_id FROM feed_claim WHERE subscription = $1 AND event_id {in_list}",
             in_list = is_in("$2")
         ))
         .bind(s)
@@ -319,16 +315,6 @@ async fn note_attempt(tx: &mut Transaction<'_>, s: &str, event_id: &str) -> sqlx
 /// True unless the subscription `$1` is paused: then no effect begins, also of an instance that does not know of it yet.
 pub(in super::super) const NOT_PAUSED: &str = "NOT EXISTS (
     SELECT 1 FROM feed_subscription WHERE name = $1 AND paused_at IS NOT NULL
-)";
-
-/// True unless the `event` is parked or was skipped. The claims of these may have been swept, and when events are repeated,
-/// they are already decided.
-pub(in super::super) const UNDECIDED: &str = "NOT EXISTS (
-    SELECT 1 FROM feed_skip
-    WHERE feed_skip.subscription = $1 AND feed_skip.event_id = event.event_id
-) AND NOT EXISTS (
-    SELECT 1 FROM feed_parked
-    WHERE feed_parked.subscription = $1 AND feed_parked.event_id = event.event_id
 )";
 
 /// Returns the `FROM` and `WHERE` that select the due events that are the first parked ones of

@@ -336,6 +336,50 @@ impl Operate for Db {
         Ok(claims.rows_affected())
     }
 
+    async fn decided(
+        pool: &Pool,
+        s: &str,
+        after: &str,
+        limit: i64,
+    ) -> sqlx::Result<Vec<(String, Option<Sequence>, String)>> {
+        sqlx::query_as(
+            "SELECT -- claim::to_claim
+             event_id, sequence, subject FROM (
+                 SELECT * FROM (SELECT event_id, sequence, subject FROM feed_skip
+                                WHERE subscription = $1 AND event_id > $2
+                                ORDER BY event_id LIMIT $3) AS skipped
+                 UNION ALL
+                 SELECT * FROM (SELECT event_id, sequence, subject FROM feed_parked
+                                WHERE subscription = $1 AND event_id > $2
+                                ORDER BY event_id LIMIT $3) AS parked
+             ) AS decided
+             ORDER BY event_id LIMIT $3",
+        )
+        .bind(s)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(pool)
+        .await
+    }
+
+    async fn claim_decided(tx: &mut Transaction<'_>, s: &str, from: Sequence) -> sqlx::Result<()> {
+        sqlx::query(
+            "INSERT -- claim::decided
+             INTO feed_claim (subscription, event_id, sequence, subject)
+             SELECT subscription, event_id, sequence, subject FROM feed_skip
+             WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)
+             UNION ALL
+             SELECT subscription, event_id, sequence, subject FROM feed_parked
+             WHERE subscription = $1 AND (CAST($2 AS BIGINT) <= 1 OR sequence >= $2)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(s)
+        .bind(from)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn without_effect(pool: &Pool, s: &str, ids: &[&str]) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(sql!(
             "SELECT -- reconcile::without_effect
