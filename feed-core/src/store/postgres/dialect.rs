@@ -1,6 +1,6 @@
 //! How PostgreSQL says what `statements/` leave open, and how it holds our types.
 
-#[cfg(feature = "consume")]
+#[cfg(any(feature = "consume", feature = "publish"))]
 use chrono::{DateTime, Utc};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
