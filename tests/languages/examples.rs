@@ -260,7 +260,7 @@ impl Both {
         // There is no bill for what was placed and cancelled.
         let cancelled = format!(
             "INSERT INTO feed_outbox (event_type, subject, data)
-             VALUES ('order.cancelled', 'order/{last}', '{{\"id\": {last}, \"cents\": 1}}')"
+             VALUES ('order.cancelled', 'order/{last}', '{{\"id\": \"x\", \"cents\": 1}}')"
         );
         self.orders.execute(&cancelled).await;
     }
